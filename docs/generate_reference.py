@@ -1,0 +1,167 @@
+"""Write the pages of docs/reference that follow from the code; `--check` only compares them.
+
+python docs/generate_reference.py
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pixseek
+from pixseek.encoders import CATALOGUE
+from pixseek.errors import ImageError
+from pixseek.images import EXTENSIONS, MAX_BYTES, MAX_PIXELS
+
+HERE = Path(__file__).parent / "reference"
+MADE = "<!-- Made by docs/generate_reference.py from the code; edit the code. -->\n"
+
+
+def python() -> str:
+    """The public names, with their signatures and docstrings."""
+    parts = ["# Python reference\n", MADE, _prose(pixseek)]
+    names = sorted(
+        (name for name in pixseek.__all__ if not name.startswith("__")),
+        key=lambda name: (name not in ("open", "Library"), name != "open", name.lower()),
+    )
+    parts.append(" · ".join(f"[`{name}`](#{name.lower()})" for name in names) + "\n")
+    for name in names:
+        parts += [f"## `{name}`\n", *_describe(name, getattr(pixseek, name))]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _describe(name: str, thing: Any) -> Iterator[str]:
+    if not inspect.isclass(thing):
+        yield f"```text\n{name}{_signature(thing)}\n```\n"
+        yield _prose(thing)
+        return
+    if dataclasses.is_dataclass(thing):
+        fields = [
+            f"{f.name}: {f.type}" + ("" if _required(f) else " = ...")
+            for f in dataclasses.fields(thing)
+        ]
+        yield f"```text\n{name}({', '.join(fields)})\n```\n"
+    yield _prose(thing)
+    for member, value in vars(thing).items():
+        if member.startswith("_"):
+            continue
+        if isinstance(value, property):
+            yield f"### `{name}.{member}`\n\n{_prose(value.fget)}"
+        elif isinstance(value, classmethod | staticmethod) or inspect.isfunction(value):
+            function = getattr(thing, member)
+            yield f"### `{name}.{member}`\n\n```text\n{member}{_signature(function)}\n```\n"
+            yield _prose(function)
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is field.default_factory is dataclasses.MISSING
+
+
+def _signature(function: Any) -> str:
+    text = str(inspect.signature(function))
+    text = re.sub(r"\(self(, )?", "(", text).replace("'", "")
+    if len(text) > 80:
+        inner, _, returns = text[1:].rpartition(") ->")
+        arguments = re.split(r", (?![^\[]*\])", inner)
+        text = "(\n    " + ",\n    ".join(arguments) + ",\n) ->" + returns
+    return text
+
+
+def _prose(thing: Any) -> str:
+    """A docstring in Google style as Markdown."""
+    lines = (inspect.getdoc(thing) or "").splitlines()
+    out: list[str] = []
+    in_section = False
+    for line in lines:
+        heading = re.fullmatch(r"(Args|Returns|Raises|Attributes):", line)
+        if heading:
+            in_section = True
+            out += [f"**{heading[1]}**", ""]
+        elif in_section and re.match(r"    \S", line):
+            item, colon, rest = line.strip().partition(": ")
+            out.append(f"- `{item.replace('`', '')}`: {rest}" if colon else f"- {line.strip()}")
+        elif in_section and line.startswith("        "):
+            out.append(f"  {line.strip()}")
+        else:
+            in_section = in_section and not line.strip()
+            out.append(line)
+    text = "\n".join(out)
+    # An indented example is code.
+    text = re.sub(r"(?m)^(    .+\n?)+", lambda m: f"```text\n{inspect.cleandoc(m[0])}\n```\n", text)
+    return text + "\n"
+
+
+def models() -> str:
+    """The catalogue."""
+    rows = [
+        "# Models\n",
+        MADE,
+        "| alias | for | vectors | image side | text | download | licence |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for model in CATALOGUE:
+        size = f"{model.size / 1e6:.0f} MB" if model.size else "comes with pixseek"
+        rows.append(
+            f"| `{model.alias}` | {model.description} {model.note} | {model.dim} | "
+            f"{model.input_side} px | {model.context} tokens | {size} | {model.licence} |"
+        )
+    rows.append(
+        "\nDownloads come from the Hugging Face hub, at these revisions, and are checked:\n"
+    )
+    for model in CATALOGUE:
+        if model.repo:
+            rows.append(f"- `{model.alias}`: `{model.repo}` at `{model.revision}`")
+            rows += [f"  - `{f.path}` sha256 `{f.sha256}`" for f in model.files if f.sha256]
+    rows.append(
+        "\n**Not run here:** no hub can be reached from the machines that test this project. The "
+        "revisions and hashes\nwere found in public repositories that download the same files; "
+        "the loading code is tested with randomly\ninitialised models of the real architectures, "
+        "with small graphs in every layout, and against a local server\nthat imitates the hub. A "
+        "wrong hash would be an error at download, never a wrong model."
+    )
+    return "\n".join(rows) + "\n"
+
+
+def files() -> str:
+    """What is read, and why something is not."""
+    rows = [
+        "# Files\n",
+        MADE,
+        "A file is a candidate by its ending, and an image by its content:\n",
+        " ".join(f"`{ending}`" for ending in sorted(EXTENSIONS)) + "\n",
+        "A file that is named on the command line is tried whatever its ending.\n",
+        f"Limits: {MAX_PIXELS // 1_000_000} megapixels decoded (a JPEG may have more, it is "
+        f"decoded at a fraction of its size), {MAX_BYTES >> 20} MiB.\n",
+        "HEIC, JPEG XL and camera RAW are recognised and not decoded by this version.\n",
+        "## Why a file fails\n",
+        "| reason | meaning |",
+        "|---|---|",
+        *(f"| `{reason}` | {meaning} |" for reason, meaning in ImageError.REASONS.items()),
+    ]
+    return "\n".join(rows) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {"python.md": python, "models.md": models, "files.md": files}
+
+
+def main() -> int:
+    """Write the pages, or say which are stale."""
+    stale = []
+    HERE.mkdir(exist_ok=True)
+    for name, make in PAGES.items():
+        page, text = HERE / name, make()
+        if not page.exists() or page.read_text(encoding="utf-8") != text:
+            stale.append(name)
+            if "--check" not in sys.argv:
+                page.write_text(text, encoding="utf-8")
+    print("stale:" if "--check" in sys.argv else "wrote:", ", ".join(stale) or "nothing")
+    return 1 if stale and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

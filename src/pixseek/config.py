@@ -1,0 +1,148 @@
+"""Settings: an argument beats the environment, which beats the file, which beats the default.
+
+argument / option     environment          config.toml    default
+library, --library    PIXSEEK_LIBRARY      library        .pixseek here or above, else the
+                                                          user's data folder
+model, --model        PIXSEEK_MODEL        model          clip-b32-datacomp
+models_dir            PIXSEEK_MODELS_DIR   models_dir     the user's data folder
+offline, --offline    PIXSEEK_OFFLINE      offline        false
+threads               PIXSEEK_THREADS      threads        one for each processor
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pixseek.errors import ConfigError, unknown
+
+#: Name of a library that lies beside its photos.
+PORTABLE_NAME = ".pixseek"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The settings of one run.
+
+    Attributes:
+        library: folder of the library, or URL of an engine.
+        model: alias or folder of the model for a new library; None to take what the library says.
+        models_dir: folder that downloaded models are kept in.
+        offline: never touch the network.
+        threads: how many threads decode and embed; 0 for one each processor.
+    """
+
+    library: Path
+    model: str | None
+    models_dir: Path
+    offline: bool
+    threads: int
+
+    @property
+    def thread_count(self) -> int:
+        """`threads`, or the number of processors this process may use."""
+        if self.threads:
+            return self.threads
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+
+
+def config_file() -> Path:
+    """Return where the settings file is looked for; it need not be there."""
+    import platformdirs
+
+    return platformdirs.user_config_path("pixseek", appauthor=False) / "config.toml"
+
+
+def load_config(environment: Mapping[str, str] | None = None, **arguments: Any) -> Config:
+    """Return the settings that hold now.
+
+    Args:
+        environment: variables to read; those of the process when None.
+        **arguments: settings given by the caller, by name; None stands for not given.
+
+    Raises:
+        ConfigError: a setting has an unknown name or a value that can't be used.
+    """
+    import platformdirs
+
+    environment = os.environ if environment is None else environment
+    names = [field.name for field in fields(Config)]
+    from_file = _read_file(config_file(), names)
+    values: dict[str, Any] = {}
+    for name in names:
+        variable = f"PIXSEEK_{name.upper()}"
+        if arguments.get(name) is not None:
+            values[name] = _typed(name, arguments[name], f"argument {name}")
+        elif environment.get(variable):
+            values[name] = _typed(name, environment[variable], variable)
+        elif name in from_file:
+            values[name] = _typed(name, from_file[name], f"{name} in {config_file()}")
+    data = platformdirs.user_data_path("pixseek", appauthor=False)
+    return Config(
+        library=_library_folder(values.get("library"), data),
+        model=values.get("model"),
+        models_dir=values.get("models_dir", data / "models"),
+        offline=values.get("offline", False),
+        threads=values.get("threads", 0),
+    )
+
+
+def _library_folder(given: Path | None, data: Path) -> Path:
+    if given is not None:
+        beside = given / PORTABLE_NAME
+        return beside if beside.is_dir() else given
+    # A library beside its photos is found from any folder below, as git finds its repository.
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / PORTABLE_NAME).is_dir():
+            return folder / PORTABLE_NAME
+    return data / "library"
+
+
+def _read_file(path: Path, names: list[str]) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(
+            "The settings file can't be read", path, f"{error}. Mend it or remove it."
+        ) from error
+    for name in values:
+        if name not in names:
+            raise ConfigError(
+                "Unknown setting", f"{name} in {path}", unknown("setting", name, names)
+            )
+    return values
+
+
+def _typed(name: str, value: Any, where: str) -> Any:
+    """Return `value` as the type of the setting `name`."""
+    if name in ("library", "models_dir"):
+        return Path(value).expanduser()
+    if name == "offline":
+        if isinstance(value, bool):
+            return value
+        word = str(value).strip().lower()
+        if word in ("1", "true", "yes", "on"):
+            return True
+        if word in ("0", "false", "no", "off"):
+            return False
+        raise ConfigError(f"{where} must be true or false", repr(value), "Write 1 or 0.")
+    if name == "threads":
+        try:
+            threads = int(value)
+        except (TypeError, ValueError):
+            threads = -1
+        if threads < 0 or isinstance(value, bool):
+            raise ConfigError(
+                f"{where} must be a whole number", repr(value), "Write 0 for one each processor."
+            )
+        return threads
+    return str(value)

@@ -1,0 +1,295 @@
+"""The layouts in which models lie on disk, told by their files, never by a name.
+
+    xenova   onnx/vision_model*.onnx, onnx/text_model*.onnx, config.json,
+             preprocessor_config.json, tokenizer.json       (Xenova, onnx-community)
+    immich   visual/model.onnx, visual/preprocess_cfg.json,
+             textual/model.onnx, textual/tokenizer.json, config.json          (immich-app)
+    rclip    visual.onnx, textual.onnx, and OpenAI's vocabulary beside them, in tokenizer/,
+             or in ../tokenizer/; or all that in one folder below              (rclip-models)
+    qdrant   *vision*/model.onnx, *text*/model.onnx, each with its configuration files
+             (Qdrant/clip-ViT-B-32-vision and -text, side by side)
+
+Names, types and lengths of inputs and outputs are read from the graphs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixseek.encoders import graph, preprocessing, tokens
+from pixseek.encoders.graph import Graph
+from pixseek.encoders.preprocessing import Preprocessing
+from pixseek.encoders.tokens import TextRules
+from pixseek.errors import ModelError
+
+_VOCABULARY = "bpe_simple_vocab_16e6.txt.gz"
+
+#: What each layout needs, for people.
+EXPECTED = {
+    "xenova": "onnx/vision_model.onnx, onnx/text_model.onnx, config.json, "
+    "preprocessor_config.json, tokenizer.json",
+    "immich": "visual/model.onnx, visual/preprocess_cfg.json, textual/model.onnx, "
+    "textual/tokenizer.json, config.json",
+    "rclip": f"visual.onnx, textual.onnx, tokenizer/{_VOCABULARY}",
+    "qdrant": "a folder *vision* with model.onnx and preprocessor_config.json, and a folder "
+    "*text* with model.onnx and tokenizer.json",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """Where a model's parts lie, and the rules they follow.
+
+    Attributes:
+        layout: one of `EXPECTED`.
+        visual: the image tower.
+        textual: the text tower.
+        preprocessing: what the image tower wants.
+        text: what the text tower wants.
+        dim: length of the vectors where the configuration says it; 0 where it does not.
+    """
+
+    layout: str
+    visual: Graph
+    textual: Graph
+    preprocessing: Preprocessing
+    text: TextRules
+    dim: int
+
+
+def layout_of(folder: Path) -> str | None:
+    """Return which of `EXPECTED` the files in `folder` make up; None for none."""
+    return next((name for name, (find, _) in _LAYOUTS.items() if find(folder)), None)
+
+
+def read(folder: Path) -> ModelFiles:
+    """Return the model in `folder`, without loading it.
+
+    Raises:
+        ModelError: the folder holds no model in a known layout, or a part of it can't be used.
+    """
+    for find, build in _LAYOUTS.values():
+        towers = find(folder)
+        if towers:
+            return build(folder, *map(graph.read, towers))
+    wanted = "\n".join(f"  {name}: {files}" for name, files in EXPECTED.items())
+    raise ModelError(
+        "no model in a known layout",
+        folder,
+        f"Expected one of:\n{wanted}\nFound: {_listing(folder)}.",
+    )
+
+
+def _listing(folder: Path) -> str:
+    try:
+        names = sorted(
+            p.relative_to(folder).as_posix()
+            for pattern in ("*", "*/*")
+            for p in folder.glob(pattern)
+            if p.is_file() and not p.name.startswith(".")
+        )
+    except OSError as error:
+        return f"nothing that can be read ({error})"
+    shown = ", ".join(names[:20])
+    return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown or "no files"
+
+
+# ------------------------------------------------------------------ which it is
+
+Towers = tuple[Path, Path] | None
+
+
+def _find_xenova(folder: Path) -> Towers:
+    for place in (folder / "onnx", folder):
+        vision, text = _variant(place, "vision_model"), _variant(place, "text_model")
+        if vision and text:
+            return vision, text
+    return None
+
+
+def _variant(folder: Path, stem: str) -> Path | None:
+    """Return the most precise file of a tower: float32, else half, else what there is."""
+    for name in (f"{stem}.onnx", f"{stem}_fp16.onnx"):
+        if (folder / name).is_file():
+            return folder / name
+    return min(folder.glob(f"{stem}_*.onnx"), default=None)
+
+
+def _find_immich(folder: Path) -> Towers:
+    towers = folder / "visual" / "model.onnx", folder / "textual" / "model.onnx"
+    return towers if all(tower.is_file() for tower in towers) else None
+
+
+def _find_rclip(folder: Path) -> Towers:
+    for visual in (folder / "visual.onnx", *sorted(folder.glob("*/visual.onnx"))):
+        textual = visual.with_name("textual.onnx")
+        if visual.is_file() and textual.is_file():
+            return visual, textual
+    return None
+
+
+def _find_qdrant(folder: Path) -> Towers:
+    vision = sorted(folder.glob("*vision*/model.onnx"))
+    text = sorted(folder.glob("*text*/model.onnx"))
+    return (vision[0], text[0]) if len(vision) == 1 and len(text) == 1 else None
+
+
+# ------------------------------------------------------------------ what it says of itself
+
+
+def _xenova(folder: Path, visual: Graph, textual: Graph) -> ModelFiles:
+    config = _json(folder / "config.json")
+    return ModelFiles(
+        "xenova",
+        visual,
+        textual,
+        preprocessing.from_transformers(_json(folder / "preprocessor_config.json")),
+        _transformers_text(folder, config, textual),
+        _number(config.get("projection_dim")),
+    )
+
+
+def _qdrant(folder: Path, visual: Graph, textual: Graph) -> ModelFiles:
+    vision, text = visual.path.parent, textual.path.parent
+    config = _json(text / "config.json", optional=True)
+    return ModelFiles(
+        "qdrant",
+        visual,
+        textual,
+        preprocessing.from_transformers(_json(vision / "preprocessor_config.json")),
+        _transformers_text(text, config, textual),
+        _number(config.get("projection_dim")),
+    )
+
+
+def _transformers_text(folder: Path, config: dict[str, Any], textual: Graph) -> TextRules:
+    """Return the rules of a text tower that comes from transformers.
+
+    SigLIP's has no mask and pools the last of its positions, and its text must be lower case
+    (https://huggingface.co/docs/transformers/model_doc/siglip2); what its published tokenizer
+    does beyond that is in tokenizer.json.
+    """
+    siglip = "siglip" in str(config.get("model_type", ""))
+    inner = config.get("text_config") or {}
+    extra = _json(folder / "tokenizer_config.json", optional=True)
+    context = (
+        _context(textual)
+        or _number(inner.get("max_position_embeddings", config.get("max_position_embeddings")))
+        or _limit(extra)
+        or (64 if siglip else None)
+    )
+    return TextRules(
+        _there(folder / "tokenizer.json"),
+        context,
+        "lower" if siglip else "none",
+        _token(extra.get("pad_token")),
+        full=siglip,
+    )
+
+
+def _immich(folder: Path, visual: Graph, textual: Graph) -> ModelFiles:
+    config = _json(folder / "config.json", optional=True)
+    text = config.get("text_cfg") or {}
+    extra = _json(textual.path.with_name("tokenizer_config.json"), optional=True)
+    canonical = (text.get("tokenizer_kwargs") or {}).get("clean") == "canonicalize"
+    pad = config.get("pad_id")
+    return ModelFiles(
+        "immich",
+        visual,
+        textual,
+        preprocessing.from_open_clip(_json(visual.path.with_name("preprocess_cfg.json"))),
+        TextRules(
+            _there(textual.path.with_name("tokenizer.json")),
+            _context(textual)
+            or _number(text.get("context_length", config.get("context_length")))
+            or _limit(extra),
+            "canonical" if canonical else "lower" if config.get("lowercase") else "none",
+            pad if isinstance(pad, int) else _token(extra.get("pad_token")),
+            full=bool(text.get("no_causal_mask")) or text.get("pool_type") == "last",
+        ),
+        _number(config.get("embed_dim")),
+    )
+
+
+def _rclip(folder: Path, visual: Graph, textual: Graph) -> ModelFiles:
+    place = visual.path.parent
+    vocabularies = [
+        found
+        for near in (place, place / "tokenizer", place.parent / "tokenizer")
+        for found in (sorted(near.glob("*.txt.gz")) or sorted(near.glob("tokenizer.json")))
+    ]
+    if not vocabularies:
+        raise ModelError(
+            "a model lacks its vocabulary", place, f"Put {_VOCABULARY} into it or into tokenizer/."
+        )
+    image = visual.image
+    # The layout has no file for it: these models are open_clip's, with CLIP's preprocessing,
+    # and 256 pixels where the graph leaves the size free.
+    height, width = (image.shape[2] or 256, image.shape[3] or 256) if image else (256, 256)
+    file = vocabularies[0]
+    return ModelFiles(
+        "rclip",
+        visual,
+        textual,
+        Preprocessing(height, width, edge=max(height, width)),
+        TextRules(
+            file,
+            _context(textual) or tokens.CLIP_CONTEXT,
+            "open_clip" if file.suffix == ".gz" else "none",
+            pad=0,
+        ),
+        0,
+    )
+
+
+def _json(path: Path, *, optional: bool = False) -> dict[str, Any]:
+    if optional and not path.is_file():
+        return {}
+    try:
+        found = json.loads(_there(path).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError("a model's configuration can't be read", path, str(error)) from error
+    if not isinstance(found, dict):
+        raise ModelError("a model's configuration is no JSON object", path)
+    return found
+
+
+def _there(path: Path) -> Path:
+    if not path.is_file():
+        raise ModelError("a file of the model is missing", path)
+    return path
+
+
+def _context(textual: Graph) -> int | None:
+    """Return the number of tokens that the graph is fixed to; None where it is free."""
+    port = textual.tokens
+    return port.shape[1] if port and len(port.shape) == 2 else None
+
+
+def _limit(tokenizer_config: dict[str, Any]) -> int | None:
+    limit = tokenizer_config.get("model_max_length")
+    return int(limit) if isinstance(limit, int | float) and limit < tokens.UNLIMITED else None
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _token(value: object) -> str | None:
+    """Return a special token, which tokenizer_config.json gives as text or as an object."""
+    content = value.get("content") if isinstance(value, dict) else value
+    return content if isinstance(content, str) else None
+
+
+_Find = Callable[[Path], Towers]
+_Build = Callable[[Path, Graph, Graph], ModelFiles]
+_LAYOUTS: dict[str, tuple[_Find, _Build]] = {
+    "xenova": (_find_xenova, _xenova),
+    "immich": (_find_immich, _immich),
+    "rclip": (_find_rclip, _rclip),
+    "qdrant": (_find_qdrant, _qdrant),
+}

@@ -1,0 +1,66 @@
+"""Engines store records with their vectors and find the nearest. `open_engine` picks one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from pixseek.errors import ConfigError, EngineError, PixseekError, unknown
+from pixseek.types import Engine
+
+#: Where packages register engines: the name is the scheme, the value a function that takes what
+#: follows `embedded:` (a folder), or else the whole URL.
+GROUP = "pixseek.engines"
+
+
+def open_engine(url: str | Path) -> Engine:
+    """Open the engine that a URL or a path names.
+
+    Args:
+        url: a folder or `embedded:FOLDER` for the embedded engine, `postgresql://...`, or the
+            URL of an engine that another package registers as an entry point.
+
+    Raises:
+        ConfigError: no engine has such a scheme.
+        LibraryError: the embedded engine can't be opened.
+        EngineError: the engine is out of reach, or its package can't be loaded.
+        MissingExtraError: the engine needs a package that is not installed.
+    """
+    scheme = None if isinstance(url, Path) else _scheme(url)
+    if scheme is None or scheme == "embedded":
+        from pixseek.engines.embedded import open_embedded
+
+        return open_embedded(Path(str(url).removeprefix("embedded:") if scheme else url))
+    from importlib.metadata import entry_points
+
+    registered = {point.name: point for point in entry_points(group=GROUP)}
+    name = "postgresql" if scheme == "postgres" else scheme
+    if name not in registered:
+        raise ConfigError(
+            "unknown engine",
+            scheme,
+            unknown("engine", name, registered) + f" A folder is written embedded:{url} or ./{url}",
+        )
+    try:
+        opener = cast("Callable[[str], Engine]", registered[name].load())
+    except PixseekError:
+        raise
+    except Exception as error:  # whatever a third party's module raises on import
+        raise EngineError("the engine can't be loaded", registered[name].value, str(error)) from (
+            error
+        )
+    return opener(str(url))
+
+
+def _scheme(url: str) -> str | None:
+    """Return the scheme of a URL in lower case; None for a path.
+
+    One letter is a Windows drive. Before a lone colon only "embedded" is taken as a scheme, since
+    a folder may be called "photos: 2024".
+    """
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", url)
+    if found:
+        return found[1].lower()
+    return "embedded" if url.startswith("embedded:") else None

@@ -1,0 +1,497 @@
+"""The database of the embedded engine: records, parts, and how many vectors count.
+
+SQLite in write-ahead-log mode: one writer at a time, by SQLite's own lock, and readers that are
+never blocked. What SQLite and the system raise is translated here, once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import sqlite3
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pixseek import filters
+from pixseek.engines import columns
+from pixseek.errors import (
+    LibraryError,
+    LibraryFormatError,
+    LibraryLockedError,
+    LibraryNotFoundError,
+    PixseekError,
+    StorageError,
+)
+from pixseek.types import And, Compare, Filter, Not, Or, Record
+
+#: "pxsk": marks a SQLite file as ours.
+APPLICATION_ID = 0x7078736B
+
+_VERSION_1 = """
+CREATE TABLE space (
+    number INTEGER PRIMARY KEY,
+    fingerprint TEXT NOT NULL UNIQUE,
+    dim INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    active INTEGER NOT NULL,
+    generation TEXT NOT NULL,
+    rows INTEGER NOT NULL
+);
+CREATE TABLE record (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    uri TEXT NOT NULL,
+    size INTEGER,
+    mtime_ns INTEGER,
+    digest TEXT,
+    media TEXT,
+    width INTEGER,
+    height INTEGER,
+    taken_at TEXT,
+    caption TEXT,
+    tags TEXT,
+    fields TEXT
+);
+CREATE INDEX record_uri ON record (uri, id);
+CREATE INDEX record_digest ON record (digest) WHERE digest IS NOT NULL;
+CREATE TABLE part (
+    space INTEGER NOT NULL,
+    row INTEGER NOT NULL,
+    record INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL,
+    part TEXT,
+    PRIMARY KEY (space, row)
+) WITHOUT ROWID;
+CREATE INDEX part_record ON part (record, space, ordinal);
+CREATE TABLE dead (
+    number INTEGER PRIMARY KEY,
+    space INTEGER NOT NULL,
+    row INTEGER NOT NULL
+);
+"""
+
+#: The steps from an empty file to the format of today; a file's version is how many were taken.
+#: A step is never changed once released: the next change of the format is another step.
+MIGRATIONS: tuple[str, ...] = (_VERSION_1,)
+
+
+class Catalog:
+    """Connections to the database in one folder. May be used from several threads.
+
+    Attributes:
+        path: of the database; it need not exist before something is written.
+        read_only: whether nothing can be written.
+    """
+
+    def __init__(self, path: Path, read_only: bool, lock_timeout_s: float) -> None:
+        """Check the database if there is one.
+
+        Raises:
+            LibraryFormatError: it is damaged, of a newer pixseek, or no library.
+            LibraryNotFoundError: there is none, and none can be made.
+        """
+        self.path = path
+        self.read_only = read_only
+        self._lock_timeout_s = lock_timeout_s
+        self._closed = False
+        self._pool_lock = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._all: list[sqlite3.Connection] = []
+        self._writer: sqlite3.Connection | None = None
+        self._write_lock = threading.RLock()
+        self._file_state: tuple[object, ...] = ()
+        if path.exists():
+            with self.reading():
+                pass
+        elif read_only:
+            raise LibraryNotFoundError("there is no library here", path.parent)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection outside any transaction; for reading."""
+        with translated(self.path):
+            db, state = self._take()
+            try:
+                yield db
+            finally:
+                self._give(db, state)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection in a transaction that holds the write lock.
+
+        It is committed at the end, or rolled back as a whole when an exception leaves the block.
+
+        Raises:
+            LibraryLockedError: another process wrote all the time.
+            StorageError: the disk is full, or can't be written.
+        """
+        if self.read_only:
+            raise _not_writable(self.path.parent)
+        with translated(self.path), self._write_lock:
+            if self._writer is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._writer = self._connect(create=True)
+            db = self._writer
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):  # a full disk has rolled it back already
+                    db.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close all connections; those lent are closed under their users."""
+        with self._pool_lock:
+            self._closed = True
+            connections, self._all, self._idle = self._all, [], []
+        for db in connections:
+            with contextlib.suppress(sqlite3.Error):
+                db.close()
+
+    def _take(self) -> tuple[sqlite3.Connection, tuple[object, ...]]:
+        """Return a connection, and the state of the files that it sees if it is read-only."""
+        state = self._look() if self.read_only else ()
+        with self._pool_lock:
+            if state == self._file_state and self._idle:
+                return self._idle.pop(), state
+            stale, self._idle = (self._idle, []) if state != self._file_state else ([], self._idle)
+            self._file_state = state
+        for db in stale:  # a writer elsewhere: what they see is out of date
+            self._forget(db)
+        return self._connect(), state
+
+    def _give(self, db: sqlite3.Connection, state: tuple[object, ...]) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            if db.in_transaction:
+                db.rollback()
+        with self._pool_lock:
+            if not self._closed and state == self._file_state:
+                self._idle.append(db)
+                return
+        self._forget(db)
+
+    def _forget(self, db: sqlite3.Connection) -> None:
+        with self._pool_lock:
+            if db in self._all:
+                self._all.remove(db)
+        db.close()
+
+    def _look(self) -> tuple[object, ...]:
+        """Return what of the files tells that they were changed."""
+        stat = self.path.stat()
+        return (stat.st_ino, stat.st_size, stat.st_mtime_ns, self._log_is_empty())
+
+    def _log_is_empty(self) -> bool:
+        log = self.path.with_name(self.path.name + "-wal")
+        return not log.exists() or log.stat().st_size == 0
+
+    def _connect(self, create: bool = False) -> sqlite3.Connection:
+        self._require_open()
+        mode = "mode=rwc" if create else "mode=rw"
+        if self.read_only:
+            # SQLite can't share a log in a folder that it may not write to. Without a log nothing
+            # is missed by taking the file as it is; `_look` sees when that changes.
+            mode = "mode=ro&immutable=1" if self._log_is_empty() else "mode=ro"
+        uri = f"file:{urllib.parse.quote(self.path.resolve().as_posix())}?{mode}"
+        db = sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=self._lock_timeout_s,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            self._prepare(db)
+        except BaseException:
+            db.close()
+            raise
+        with self._pool_lock:
+            self._all.append(db)
+        if self._closed:  # by another thread meanwhile
+            self._forget(db)
+            self._require_open()
+        return db
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise _closed(self.path.parent)
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        """Check the format, and bring it up to date where that is possible."""
+        version, application = _format(db)
+        if application != APPLICATION_ID and (version or _has_tables(db)):
+            raise LibraryFormatError(
+                "this is not a pixseek library", self.path, "Name another folder."
+            )
+        if version > len(MIGRATIONS):
+            raise LibraryFormatError(
+                f"the library was written by a newer pixseek (format {version}; this one knows "
+                f"{len(MIGRATIONS)})",
+                self.path,
+                "Upgrade with: pip install --upgrade pixseek",
+            )
+        if version < len(MIGRATIONS):
+            if self.read_only:
+                raise LibraryFormatError(
+                    f"the library has an older format ({version}) and can't be changed here",
+                    self.path,
+                    "Open it once where it can be written to.",
+                )
+            # Takes a lock for which SQLite does not wait by itself.
+            _switch_to_log(db, self._lock_timeout_s)
+            migrate(db)
+        # A commit is on the disk when it returns, also after a power cut.
+        db.execute("PRAGMA synchronous = FULL")
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Take the steps of `MIGRATIONS` that the file has not seen, in one transaction."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        version, _ = _format(db)  # another process may have been first
+        for step in MIGRATIONS[version:]:
+            for statement in step.split(";"):
+                db.execute(statement)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {max(version, len(MIGRATIONS))}")
+        db.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            db.execute("ROLLBACK")
+        raise
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the system raise into the errors of pixseek."""
+    try:
+        yield
+    except PixseekError:
+        raise
+    except sqlite3.Error as error:
+        raise _translate_sqlite(error, path) from error
+    except OSError as error:
+        raise _translate_system(error, path.parent) from error
+
+
+def where_sql(db: sqlite3.Connection, where: Filter) -> tuple[str, list[Any]]:
+    """Return a filter as a condition on `record`, with its parameters.
+
+    What SQL can't say with the meaning that `filters` defines is asked of `filters.matches`
+    through a function `fits`, which is registered on `db`.
+    """
+    parameters: list[Any] = []
+    predicates: list[Callable[[Any], bool]] = []
+
+    def compile_(where: Filter) -> str:
+        match where:
+            case And(parts):
+                return _joined([compile_(part) for part in parts], "AND", "1")
+            case Or(parts):
+                return _joined([compile_(part) for part in parts], "OR", "0")
+            case Not(inner):
+                # NULL, from a missing value, counts as false before it is turned round.
+                return f"NOT ifnull({compile_(inner)}, 0)"
+            case Compare():
+                native = _native(where, parameters)
+                if native is not None:
+                    return native
+                column, predicate = _predicate(where)
+                predicates.append(predicate)
+                # CASE, since AND may evaluate both its sides.
+                call = f"fits({len(predicates) - 1}, {column})"
+                return f"CASE WHEN {column} IS NULL THEN 0 ELSE {call} END"
+
+    sql = compile_(where)
+    if predicates:
+        db.create_function("fits", 2, lambda number, value: predicates[number](value))
+    return sql, parameters
+
+
+_SYMBOLS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_TEXT_COLUMNS = {"id", "uri", "media", "digest", "caption"}
+_NUMBER_COLUMNS = {"width", "height", "size"}
+
+
+def _native(compare: Compare, parameters: list[Any]) -> str | None:
+    """Return a comparison in SQL alone; None where SQL can't say it."""
+    name, op, value = compare.field, compare.op, compare.value
+    column = "mtime_ns" if name == "mtime" else name
+    if op == "exists":
+        known = _TEXT_COLUMNS | _NUMBER_COLUMNS | {"mtime", "taken_at", "tags"}
+        return f"{column} IS NOT NULL" if name in known else None
+    if op in {"glob", "contains"}:
+        return None
+    if name == "root" and op == "eq" and value and "://" not in str(value):
+        parameters += [value, f"{value}/", f"{value}0"]  # "0" follows "/"
+        return "(uri = ? OR (uri >= ? AND uri < ? AND instr(uri, '://') = 0))"
+    if name == "taken_at" and isinstance(value, datetime) and value.tzinfo is None:
+        parameters.append(columns.time_to_text(value))
+        return f"substr(taken_at, 1, 26) {_SYMBOLS[op]} ?"
+    if name not in _TEXT_COLUMNS | _NUMBER_COLUMNS | {"mtime"}:
+        return None
+    values = value if isinstance(value, tuple) else (value,)
+    bound: list[Any] = [filters.mtime_value_ns(v) if name == "mtime" else v for v in values]
+    if name in _NUMBER_COLUMNS:
+        bound = [_bindable(each) for each in bound]
+    if op == "in":
+        # Infinities equal no integer, and JSON has none.
+        parameters.append(json.dumps([v for v in bound if v not in {float("inf"), -float("inf")}]))
+        return f"{column} IN (SELECT value FROM json_each(?))"
+    parameters.append(bound[0])
+    return f"{column} {_SYMBOLS[op]} ?"
+
+
+def _bindable(value: int | float) -> int | float:
+    """Return a number that compares with every stored one as `value` does, and fits SQLite."""
+    if isinstance(value, float):
+        return value
+    if -(2**63) <= value < 2**63:
+        return value
+    return float("inf") if value > 0 else -float("inf")
+
+
+def _predicate(compare: Compare) -> tuple[str, Callable[[Any], bool]]:
+    """Return a column that decides a comparison, and the decision from what it holds."""
+    name = compare.field
+    if name.startswith(filters.USER_PREFIX):
+        return "fields", lambda text: filters.matches(
+            compare, Record("", "", fields=columns.fields_from_json(text))
+        )
+    if name == "tags":
+        return "tags", lambda text: filters.matches(
+            compare, Record("", "", tags=columns.tags_from_json(text))
+        )
+    if name == "taken_at":
+        return "taken_at", lambda text: filters.matches(
+            compare, Record("", "", taken_at=datetime.fromisoformat(text))
+        )
+    if name in {"root", "folder", "name", "uri"}:
+        return "uri", lambda text: filters.matches(compare, Record("", text))
+    if name == "id":
+        return "id", lambda text: filters.matches(compare, Record(text, ""))
+    as_record: dict[str, Callable[[str], Record]] = {
+        "media": lambda text: Record("", "", media=text),
+        "digest": lambda text: Record("", "", digest=text),
+        "caption": lambda text: Record("", "", caption=text),
+    }
+    return name, lambda text: filters.matches(compare, as_record[name](text))
+
+
+def _joined(conditions: list[str], word: str, empty: str) -> str:
+    """Join conditions as a balanced tree: SQLite limits the depth of expressions."""
+    if not conditions:
+        return empty
+    if len(conditions) == 1:
+        return conditions[0]
+    half = len(conditions) // 2
+    left, right = (_joined(part, word, empty) for part in (conditions[:half], conditions[half:]))
+    return f"({left} {word} {right})"
+
+
+def _format(db: sqlite3.Connection) -> tuple[int, int]:
+    """Return the version of the format, and the mark of the application."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    return version, application
+
+
+def _has_tables(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
+
+
+def _switch_to_log(db: sqlite3.Connection, timeout_s: float) -> None:
+    import time
+
+    give_up = time.monotonic() + timeout_s
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+
+
+def _translate_sqlite(error: sqlite3.Error, path: Path) -> PixseekError:
+    code = getattr(error, "sqlite_errorcode", None)
+    folder = path.parent
+    if code is None:
+        if "closed" in str(error):
+            return _closed(folder)
+        return LibraryError("the library's database refused", path, str(error))
+    match code & 0xFF:  # the rest says more closely what happened
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return LibraryLockedError(
+                "another process is writing to the library",
+                folder,
+                "Wait until it has finished, or stop it; then run this again.",
+            )
+        case sqlite3.SQLITE_FULL:
+            return _full(folder)
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
+            return _not_writable(folder)
+        case sqlite3.SQLITE_CANTOPEN:
+            return StorageError(
+                "the library's database can't be opened",
+                path,
+                "Check that you may read it and write to its folder. If the folder is read-only, "
+                "open the library once where it can be written to.",
+            )
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return LibraryFormatError(
+                "the library's database is damaged, or is none",
+                path,
+                "Restore it from a backup, or delete the library's folder and index again.",
+            )
+        case sqlite3.SQLITE_IOERR:
+            return StorageError(
+                "the disk failed to read or write the library's database",
+                path,
+                "Check that the disk is connected, healthy and not full.",
+            )
+    return LibraryError("the library's database refused", path, str(error))
+
+
+def _translate_system(error: OSError, folder: Path) -> PixseekError:
+    if error.errno in {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}:
+        return _full(folder)
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return _not_writable(error.filename or folder)
+    if isinstance(error, FileNotFoundError):
+        return LibraryFormatError(
+            "a file of the library is missing",
+            error.filename or folder,
+            "Restore it from a backup, or delete the library's folder and index again.",
+        )
+    return StorageError("the disk failed", error.filename or folder, error.strerror or str(error))
+
+
+def _full(folder: Path) -> StorageError:
+    return StorageError(
+        "disk full",
+        folder,
+        "Nothing of this write was kept. Free some space, then run this again; it goes on where "
+        "it stopped.",
+    )
+
+
+def _not_writable(folder: object) -> StorageError:
+    return StorageError(
+        "the library can't be written to",
+        folder,
+        "It is read-only here. Change its permissions, or copy it to where you may write.",
+    )
+
+
+def _closed(folder: Path) -> LibraryError:
+    return LibraryError("the library was closed", folder, "Open it again.")

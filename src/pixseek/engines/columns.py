@@ -1,0 +1,264 @@
+"""Records as columns of a database and back, for the engines that store them in SQL.
+
+What is unknown (see `types.Record`) is stored as NULL, so that SQL's own rule, a comparison with
+NULL is not true, is the rule of `pixseek.filters`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pixseek.errors import EngineError
+from pixseek.types import WHOLE, Part, Record, Scalar, Stamp
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+
+class Columns(NamedTuple):
+    """A record without its parts, in the order in which engines name the columns."""
+
+    id: str
+    uri: str
+    size: int | None
+    mtime_ns: int | None
+    digest: str | None
+    media: str | None
+    width: int | None
+    height: int | None
+    taken_at: str | None
+    caption: str | None
+    tags: str | None
+    fields: str | None
+
+
+#: The columns, as SQL lists them.
+COLUMNS = ", ".join(Columns._fields)
+
+
+def to_columns(record: Record) -> Columns:
+    """Return the columns of a record.
+
+    Raises:
+        EngineError: it holds what no database can store: a lone surrogate, a NUL character, an
+            integer of more than 64 bits, or a value of an unknown type.
+    """
+    stamp, taken_at = record.stamp, record.taken_at
+    columns = Columns(
+        id=record.id,
+        uri=record.uri,
+        size=None if stamp is None else stamp.size,
+        mtime_ns=None if stamp is None else stamp.mtime_ns,
+        digest=record.digest or None,
+        media=record.media or None,
+        width=record.width or None,
+        height=record.height or None,
+        taken_at=None if taken_at is None else time_to_text(taken_at),
+        caption=record.caption or None,
+        tags=_tags_to_json(record) if record.tags else None,
+        fields=_fields_to_json(record) if record.fields else None,
+    )
+    for name, value in zip(Columns._fields, columns, strict=True):
+        if isinstance(value, str):
+            _check_text(name, value, record)
+        elif value is not None:
+            _check_integer(name, value, record)
+    return columns
+
+
+def from_columns(columns: Sequence[Any], parts: tuple[Part, ...]) -> Record:
+    """Return the record that `to_columns` and `part_to_json` took apart."""
+    row = Columns._make(columns)
+    return Record(
+        id=row.id,
+        uri=row.uri,
+        stamp=stamp_of(row.size, row.mtime_ns),
+        digest=row.digest or "",
+        media=row.media or "",
+        width=row.width or 0,
+        height=row.height or 0,
+        taken_at=None if row.taken_at is None else datetime.fromisoformat(row.taken_at),
+        caption=row.caption or "",
+        tags=tags_from_json(row.tags),
+        fields=fields_from_json(row.fields),
+        parts=parts,
+    )
+
+
+def stamp_of(size: int | None, mtime_ns: int | None) -> Stamp | None:
+    """Return the stamp of two columns."""
+    return None if size is None or mtime_ns is None else Stamp(size, mtime_ns)
+
+
+def time_to_text(moment: datetime) -> str:
+    """Return ISO 8601 with microseconds: 26 characters, then the zone if there is one."""
+    return moment.isoformat(timespec="microseconds")
+
+
+def tags_from_json(text: str | None) -> tuple[str, ...]:
+    """Return the tags of a column."""
+    return () if text is None else tuple(json.loads(text))
+
+
+def fields_from_json(text: str | None) -> dict[str, Scalar]:
+    """Return the user fields of a column."""
+    if text is None:
+        return {}
+    fields: dict[str, Scalar] = {}
+    for name, value in json.loads(text).items():
+        if isinstance(value, dict):
+            moment = value.get("time")
+            fields[name] = float(value["float"]) if moment is None else _time(moment)
+        else:
+            fields[name] = value
+    return fields
+
+
+def part_to_json(part: Part) -> str | None:
+    """Return a part as a column; None for the whole image, which nearly all parts are."""
+    if part == WHOLE:
+        return None
+    return json.dumps([part.kind, part.box, part.start_s, part.end_s])
+
+
+def part_from_json(text: str | None) -> Part:
+    """Return the part of a column."""
+    if text is None:
+        return WHOLE
+    kind, box, start_s, end_s = json.loads(text)
+    return Part(kind, None if box is None else tuple(box), start_s, end_s)
+
+
+def prefix_end(prefix: str) -> str | None:
+    """Return the smallest text above all texts that begin with `prefix`; None for no limit.
+
+    By code point, which is also the order of UTF-8 bytes, by which databases compare.
+    """
+    while prefix:
+        code = ord(prefix[-1]) + 1
+        if code == 0xD800:  # surrogates are no characters
+            code = 0xE000
+        if code <= 0x10FFFF:
+            return prefix[:-1] + chr(code)
+        prefix = prefix[:-1]
+    return None
+
+
+def is_storable(text: str) -> bool:
+    """Return whether databases can store a text: no lone surrogates and no NUL."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
+def check_batch(records: Sequence[Record], vectors: Vectors, dim: int) -> None:
+    """Check what `put` was given.
+
+    Raises:
+        EngineError: records and vectors do not belong together, or some vector is not finite.
+    """
+    if len({record.id for record in records}) != len(records):
+        raise EngineError("records to store have the same id", _repeated(records))
+    empty = next((record for record in records if not record.parts), None)
+    if empty is not None:
+        raise EngineError("a record to store has no parts", empty.uri)
+    parts = sum(len(record.parts) for record in records)
+    if vectors.shape != (parts, dim):
+        raise EngineError(
+            "the vectors do not fit the records",
+            f"shape {vectors.shape}, but {parts} parts in a space of {dim} dimensions",
+        )
+    check_finite(vectors)
+
+
+def check_query(vectors: Vectors, dim: int) -> None:
+    """Check what `search` was given.
+
+    Raises:
+        EngineError: the vectors are of another dimension, or not finite.
+    """
+    if vectors.ndim != 2 or vectors.shape[1] != dim:
+        raise EngineError(
+            "the query does not fit the space", f"shape {vectors.shape}, but {dim} dimensions"
+        )
+    check_finite(vectors)
+
+
+def check_finite(vectors: Vectors) -> None:
+    """Check that vectors hold neither NaN nor infinity.
+
+    Raises:
+        EngineError: some do.
+    """
+    if not np.isfinite(vectors).all():
+        raise EngineError("a vector holds what is no number", "", "The model that made it failed.")
+
+
+def _repeated(records: Sequence[Record]) -> str:
+    seen: set[str] = set()
+    return next(r.id for r in records if r.id in seen or seen.add(r.id))  # type: ignore[func-returns-value]
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _tags_to_json(record: Record) -> str:
+    for tag in record.tags:  # in JSON a NUL would hide behind its escape
+        _check_text("tags", tag, record)
+    return _json(record.tags)
+
+
+def _fields_to_json(record: Record) -> str:
+    plain: dict[str, object] = {}
+    fields: Mapping[str, Scalar] = record.fields
+    for name, value in fields.items():
+        _check_text("fields", name, record)
+        if isinstance(value, str):
+            _check_text(f"fields.{name}", value, record)
+        if isinstance(value, datetime):
+            plain[name] = {"time": time_to_text(value)}
+        elif isinstance(value, float) and not math.isfinite(value):
+            plain[name] = {"float": repr(value)}  # JSON has no such numbers
+        elif value is None or isinstance(value, str | bool | int | float):
+            if isinstance(value, int):
+                _check_integer(f"fields.{name}", value, record)
+            plain[name] = value
+        else:
+            raise EngineError(
+                f"a value of type {type(value).__name__} can't be stored",
+                f"fields.{name} of {record.uri!r}",
+                "Fields hold text, numbers, truth values, datetimes or None.",
+            )
+    return _json(plain)
+
+
+def _check_text(name: str, text: str, record: Record) -> None:
+    if not is_storable(text):
+        raise _unstorable(name, record)
+
+
+def _check_integer(name: str, value: int, record: Record) -> None:
+    if not -(2**63) <= value < 2**63:
+        raise EngineError(
+            "an integer of more than 64 bits can't be stored", f"{name} of {record.uri!r}"
+        )
+
+
+def _unstorable(name: str, record: Record) -> EngineError:
+    return EngineError(
+        "text with a NUL or half a surrogate pair can't be stored",
+        f"{name} of {record.uri!r}",
+        "Replace those characters first, for example with text.encode(errors='replace').",
+    )

@@ -1,0 +1,648 @@
+"""The engine on PostgreSQL with pgvector (0.8 or newer): a library in three tables.
+
+    postgresql://user@host/database?schema=photos&table=holiday
+
+`schema` and `table` (default "pixseek") are ours, the rest is the server's; several libraries may
+share a database. Vectors are stored as float16 (`halfvec`). Above `INDEX_PARTS` they get an HNSW
+index, whose answers are approximate; below, every vector is scored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from pixseek import filters
+from pixseek.engines import columns
+from pixseek.errors import (
+    ConfigError,
+    EngineError,
+    LibraryFormatError,
+    MissingExtraError,
+    PixseekError,
+    SpaceMismatchError,
+)
+from pixseek.types import (
+    And,
+    Capabilities,
+    Compare,
+    Engine,
+    Filter,
+    Known,
+    Match,
+    Not,
+    Or,
+    Record,
+    Space,
+)
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+#: From so many vectors on there is an HNSW index: below, scoring all takes some milliseconds.
+INDEX_PARTS = 10_000
+#: pgvector can't index longer half vectors.
+_MAX_INDEXED_DIM = 4_000
+_FORMAT = 1
+_CHUNK = 1_000
+
+_TABLES = """
+CREATE EXTENSION IF NOT EXISTS vector;
+CREATE SCHEMA IF NOT EXISTS {schema};
+CREATE TABLE IF NOT EXISTS {space} (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    format int NOT NULL, fingerprint text NOT NULL, dim int NOT NULL, model text NOT NULL
+);
+CREATE TABLE IF NOT EXISTS {record} (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id text COLLATE "C" NOT NULL UNIQUE,
+    uri text COLLATE "C" NOT NULL,
+    size bigint, mtime_ns bigint,
+    digest text COLLATE "C", media text COLLATE "C",
+    width bigint, height bigint,
+    taken_at text COLLATE "C", caption text COLLATE "C",
+    tags json, fields json,
+    root text COLLATE "C", folder text COLLATE "C", name text COLLATE "C",
+    folded jsonb NOT NULL
+);
+CREATE INDEX IF NOT EXISTS {record_uri} ON {record} (uri, id);
+CREATE INDEX IF NOT EXISTS {record_digest} ON {record} (digest) WHERE digest IS NOT NULL;
+CREATE TABLE IF NOT EXISTS {part} (
+    record bigint NOT NULL REFERENCES {record} ON DELETE CASCADE,
+    ordinal int NOT NULL, part text, vector halfvec({dim}) NOT NULL,
+    PRIMARY KEY (record, ordinal)
+);
+"""
+
+
+def open_postgres(url: str) -> PostgresEngine:
+    """Open the engine on a PostgreSQL server.
+
+    Args:
+        url: `postgresql://...`, as libpq takes it, with `schema` and `table` besides.
+
+    Raises:
+        MissingExtraError: psycopg is not installed.
+        EngineError: the server is out of reach, or what is there is not ours.
+        ConfigError: the URL has a schema or table of a name that can't be used.
+    """
+    try:
+        import psycopg  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("the PostgreSQL engine", "psycopg", "postgres") from error
+    parsed = urllib.parse.urlsplit(url)
+    names = {"schema": "public", "table": "pixseek"}
+    rest = []
+    for key, value in urllib.parse.parse_qsl(parsed.query, keep_blank_values=True):
+        if key in names:
+            if not (value.isascii() and value.isidentifier() and len(value) <= 40):
+                raise ConfigError(
+                    f"not a name for a {key}", value, "Use letters, digits and _, at most 40."
+                )
+            names[key] = value
+        else:
+            rest.append((key, value))
+    # Spaces as %20: libpq does not know "+".
+    query = urllib.parse.urlencode(rest, quote_via=urllib.parse.quote)
+    engine = PostgresEngine(parsed._replace(query=query).geturl(), **names)
+    try:
+        _ = engine.space
+    except BaseException:
+        engine.close()
+        raise
+    return engine
+
+
+class PostgresEngine:
+    """The engine in one database. See `types.Engine`; open it by `open_postgres`."""
+
+    capabilities = Capabilities(filtering="during", exact=False, visibility="searchable")
+
+    def __init__(self, conninfo: str, schema: str, table: str) -> None:
+        self._conninfo = conninfo
+        self._schema, self._table = schema, table
+        self._lock = threading.Lock()
+        self._idle: list[Any] = []
+        self._all: list[Any] = []
+        self._closed = False
+        self._indexed = False
+
+    # -------------------------------------------------------------- spaces
+
+    @property
+    def space(self) -> Space | None:
+        """The space whose vectors it holds; None before the first `ensure`."""
+        with self._transaction() as db:
+            return self._space(db)
+
+    def _space(self, db: Any) -> Space | None:
+        (exists,) = db.execute("SELECT to_regclass(%s)", [self._quoted("space")]).fetchone()
+        if exists is None:
+            return None
+        row = db.execute(self._sql("SELECT format, fingerprint, dim, model FROM {space}")).fetchone()
+        if row is None:
+            return None
+        if row[0] > _FORMAT:
+            raise LibraryFormatError(
+                f"the library was written by a newer pixseek (format {row[0]})",
+                self._quoted("space"),
+                "Upgrade with: pip install --upgrade pixseek",
+            )
+        return Space(*row[1:])
+
+    def ensure(self, space: Space) -> None:
+        """Create the extension, schema and tables that `space` needs.
+
+        Raises:
+            SpaceMismatchError: the library holds vectors of another space.
+            EngineError: pgvector is not installed on the server, or this user may not create.
+        """
+        with self._transaction() as db:
+            # Two processes that create at once would run into each other.
+            db.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [self._quoted("space")])
+            found = self._space(db)
+            if found is not None:
+                if (found.fingerprint, found.dim) == (space.fingerprint, space.dim):
+                    return
+                if db.execute(self._sql("SELECT 1 FROM {record} LIMIT 1")).fetchone():
+                    raise SpaceMismatchError(
+                        "the library was indexed with another model",
+                        f"{columns.naming(found)}, not {columns.naming(space)}",
+                        f"Use the model {found.model} again, or another library (--library), or "
+                        "empty this one first (pixseek remove --all) and index again.",
+                    )
+                db.execute(self._sql("DROP TABLE {space}, {part}, {record}"))
+            for statement in _TABLES.split(";\n"):
+                if statement.strip():
+                    db.execute(self._sql(statement, dim=space.dim))
+            db.execute(
+                self._sql(
+                    "INSERT INTO {space} (format, fingerprint, dim, model) VALUES (%s, %s, %s, %s)"
+                ),
+                [_FORMAT, space.fingerprint, space.dim, space.model],
+            )
+            self._indexed = False
+
+    # -------------------------------------------------------------- writing
+
+    def put(self, records: Sequence[Record], vectors: Vectors) -> None:
+        """Store records, replacing those of the same id; durable when it returns.
+
+        Raises:
+            EngineError: records and vectors don't belong together, can't be stored, or the
+                server refused; nothing was stored.
+        """
+        vectors = np.asarray(vectors, np.float32)
+        rows = [(*columns.to_columns(r), *_derived(r)) for r in records]
+        with self._transaction() as db:
+            space = self._space(db)
+            if space is None:
+                raise EngineError(
+                    "the library has no space yet", self._table, "Call ensure() before put()."
+                )
+            columns.check_batch(records, vectors, space.dim)
+            if not records:
+                return
+            names = [*columns.Columns._fields, "root", "folder", "name", "folded"]
+            updates = ", ".join(f"{name} = EXCLUDED.{name}" for name in names[1:])
+            statement = self._sql(
+                f"INSERT INTO {{record}} ({', '.join(names)}) "
+                f"VALUES ({', '.join(['%s'] * len(names))}) ON CONFLICT (id) DO UPDATE SET {updates}"
+            )
+            # In the order of ids, so that two writers never wait for each other.
+            db.cursor().executemany(statement, sorted(rows, key=lambda row: row[0]))
+            numbers = self._numbers(db, [record.id for record in records])
+            db.execute(
+                self._sql("DELETE FROM {part} WHERE record = ANY(%s)"), [list(numbers.values())]
+            )
+            copy = self._sql("COPY {part} (record, ordinal, part, vector) FROM STDIN")
+            with db.cursor().copy(copy) as sink:
+                row = 0
+                for record in records:
+                    for ordinal, part in enumerate(record.parts):
+                        sink.write_row(
+                            (
+                                numbers[record.id],
+                                ordinal,
+                                columns.part_to_json(part),
+                                _vector_text(vectors[row]),
+                            )
+                        )
+                        row += 1
+        self._index_if_due(space)
+
+    def _index_if_due(self, space: Space) -> None:
+        """Create the HNSW index once there are `INDEX_PARTS` vectors: on a table that holds some
+        it is built at once, which is many times faster than row by row."""
+        if self._indexed or space.dim > _MAX_INDEXED_DIM:
+            return
+        with self._transaction() as db:
+            (many,) = db.execute(
+                self._sql("SELECT count(*) FROM (SELECT 1 FROM {part} LIMIT %s) some"),
+                [INDEX_PARTS],
+            ).fetchone()
+            if many < INDEX_PARTS:
+                return
+            db.execute(
+                self._sql(
+                    "CREATE INDEX IF NOT EXISTS {part_vector} ON {part} "
+                    "USING hnsw (vector halfvec_cosine_ops)"
+                )
+            )
+        self._indexed = True
+
+    def delete(self, ids: Iterable[str]) -> int:
+        """Delete records; return how many there were."""
+        wanted = [id_ for id_ in dict.fromkeys(ids) if columns.is_storable(id_)]
+        with self._transaction() as db:
+            if not wanted or self._space(db) is None:
+                return 0
+            found = db.execute(self._sql("DELETE FROM {record} WHERE id = ANY(%s)"), [wanted])
+            return int(found.rowcount)
+
+    # -------------------------------------------------------------- reading
+
+    def get(self, ids: Sequence[str]) -> list[Record | None]:
+        """Return the records of these ids, in order, None where there is none."""
+        with self._transaction() as db:
+            if not ids or self._space(db) is None:
+                return [None] * len(ids)
+            numbers = self._numbers(db, ids)
+            records = self._records(db, list(numbers.values()))
+        return [records[numbers[each]] if each in numbers else None for each in ids]
+
+    def vectors(self, ids: Sequence[str]) -> list[Vectors | None]:
+        """Return each record's vectors, (parts, dim) float32, None where there is no record."""
+        with self._transaction() as db:
+            if not ids or self._space(db) is None:
+                return [None] * len(ids)
+            numbers = self._numbers(db, ids)
+            found = self._vectors(db, list(numbers.values()))
+        return [found[numbers[each]] if each in numbers else None for each in ids]
+
+    def known(self, prefix: str = "") -> Iterator[Known]:
+        """Yield what is stored of every record whose URI begins with `prefix`, by URI."""
+        if not columns.is_storable(prefix):
+            return
+        end = columns.prefix_end(prefix)
+        with self._transaction() as db:
+            if self._space(db) is None:
+                return
+            with db.cursor("known") as cursor:  # on the server: read as it is asked for
+                cursor.itersize = 10_000
+                cursor.execute(
+                    self._sql(
+                        f"SELECT {_KNOWN} FROM {{record}} WHERE uri >= %s "
+                        f"{'' if end is None else 'AND uri < %s '}ORDER BY uri, id"
+                    ),
+                    [prefix] if end is None else [prefix, end],
+                )
+                for row in cursor:
+                    yield _to_known(row)
+
+    def with_digest(self, digest: str) -> list[Known]:
+        """Return what is stored of the records with this content digest, by URI."""
+        with self._transaction() as db:
+            if not digest or not columns.is_storable(digest) or self._space(db) is None:
+                return []
+            statement = f"SELECT {_KNOWN} FROM {{record}} WHERE digest = %s ORDER BY uri, id"
+            return [_to_known(row) for row in db.execute(self._sql(statement), [digest])]
+
+    def count(self, where: Filter | None = None) -> int:
+        """Return how many records there are, or how many fulfil `where`.
+
+        Raises:
+            QueryError: see `filters.check`.
+        """
+        if where is not None:
+            filters.check(where)
+        with self._transaction() as db:
+            if self._space(db) is None:
+                return 0
+            condition, parameters = ("true", []) if where is None else where_sql(where)
+            statement = f"SELECT count(*) FROM {{record}} r WHERE {condition}"
+            return int(db.execute(self._sql(statement), parameters).fetchone()[0])
+
+    def export(self, batch: int = 4096) -> Iterator[tuple[list[Record], Vectors]]:
+        """Yield all records by URI, in batches, each with its vectors as `put` takes them.
+
+        All of one snapshot: what is written meanwhile is not seen.
+        """
+        with self._transaction(snapshot=True) as db:
+            if self._space(db) is None:
+                return
+            with db.cursor("export") as cursor:
+                cursor.execute(self._sql("SELECT number FROM {record} ORDER BY uri, id"))
+                while numbers := [number for (number,) in cursor.fetchmany(batch)]:
+                    records, vectors = self._records(db, numbers), self._vectors(db, numbers)
+                    yield (
+                        [records[number] for number in numbers],
+                        np.concatenate([vectors[number] for number in numbers]),
+                    )
+
+    # -------------------------------------------------------------- search
+
+    def search(self, vectors: Vectors, k: int, where: Filter | None = None) -> list[list[Match]]:
+        """Return, for each of (q, dim) unit rows, the k nearest records, best first.
+
+        Scores are exact cosines of the float16 vectors. Which records are the nearest is exact
+        while there is no index.
+
+        Raises:
+            QueryError: see `filters.check`.
+            EngineError: the vectors are of another dimension, or not finite; the server refused.
+        """
+        if where is not None:
+            filters.check(where)
+        vectors = np.asarray(vectors, np.float32)
+        with self._transaction(snapshot=True) as db:
+            space = self._space(db)
+            if space is not None:
+                columns.check_query(vectors, space.dim)
+            if space is None or k < 1:
+                return [[] for _ in vectors]
+            # Without it a filter on few rows finds none: the index hands out its nearest, and
+            # the filter drops them.
+            db.execute("SET LOCAL hnsw.iterative_scan = strict_order")
+            db.execute("SELECT set_config('hnsw.ef_search', %s, true)", [str(min(max(2 * k, 100), 1000))])
+            return [self._search(db, query, k, where) for query in vectors]
+
+    def _search(self, db: Any, query: Vectors, k: int, where: Filter | None) -> list[Match]:
+        condition, parameters = ("true", []) if where is None else where_sql(where)
+        # The id is not asked for in the order: the index could not give it.
+        statement = self._sql(
+            "SELECT p.record, r.id, p.ordinal, 1 - (p.vector <=> %s::halfvec) AS score "
+            f"FROM {{part}} p JOIN {{record}} r ON r.number = p.record WHERE {condition} "
+            "ORDER BY p.vector <=> %s::halfvec LIMIT %s"
+        )
+        text = _vector_text(query)
+        limit, exact = k + 16, False
+        while True:
+            if exact:
+                db.execute("SET LOCAL enable_indexscan = off")
+            rows = db.execute(statement, [text, *parameters, text, limit]).fetchall()
+            if exact:
+                db.execute("SET LOCAL enable_indexscan = on")
+            best: dict[int, tuple[float, str, int]] = {}
+            for number, id_, ordinal, score in rows:  # best first, so the first part is the best
+                if number not in best or (-score, ordinal) < (-best[number][0], best[number][2]):
+                    best[number] = (score, id_, ordinal)
+            ranked = sorted(best.items(), key=lambda item: (-item[1][0], item[1][1]))[:k]
+            # Enough, when there are k and nothing beyond the last row can tie with them.
+            enough = len(ranked) == k and rows[-1][3] < ranked[-1][1][0]
+            if enough or (len(rows) < limit and (exact or not self._has_index(db))):
+                break
+            # An index scan gives up after `hnsw.max_scan_tuples`; then all are scored.
+            exact = exact or len(rows) < limit
+            limit = limit if exact and len(rows) < limit else limit * 4
+        records = self._records(db, [number for number, _ in ranked])
+        return [
+            Match(records[number], records[number].parts[ordinal], float(min(max(score, -1.0), 1.0)))
+            for number, (score, _, ordinal) in ranked
+        ]
+
+    def _has_index(self, db: Any) -> bool:
+        if not self._indexed:
+            (found,) = db.execute(
+                "SELECT to_regclass(%s) IS NOT NULL", [self._quoted("part_vector")]
+            ).fetchone()
+            self._indexed = bool(found)
+        return self._indexed
+
+    # -------------------------------------------------------------- rows
+
+    def _numbers(self, db: Any, ids: Sequence[str]) -> dict[str, int]:
+        wanted = [id_ for id_ in ids if columns.is_storable(id_)]
+        statement = self._sql("SELECT id, number FROM {record} WHERE id = ANY(%s)")
+        return dict(db.execute(statement, [wanted]))
+
+    def _records(self, db: Any, numbers: Sequence[int]) -> dict[int, Record]:
+        parts: dict[int, list[Any]] = {number: [] for number in numbers}
+        for number, part in db.execute(
+            self._sql("SELECT record, part FROM {part} WHERE record = ANY(%s) ORDER BY record, ordinal"),
+            [list(numbers)],
+        ):
+            parts[number].append(columns.part_from_json(part))
+        names = columns.COLUMNS.replace("tags", "tags::text").replace("fields", "fields::text")
+        return {
+            number: columns.from_columns(values, tuple(parts[number]))
+            for number, *values in db.execute(
+                self._sql(f"SELECT number, {names} FROM {{record}} WHERE number = ANY(%s)"),
+                [list(numbers)],
+            )
+        }
+
+    def _vectors(self, db: Any, numbers: Sequence[int]) -> dict[int, Vectors]:
+        rows: dict[int, list[Any]] = {number: [] for number in numbers}
+        for number, text in db.execute(
+            self._sql(
+                "SELECT record, vector::text FROM {part} WHERE record = ANY(%s) "
+                "ORDER BY record, ordinal"
+            ),
+            [list(numbers)],
+        ):
+            rows[number].append(json.loads(text))
+        return {number: np.array(some, np.float32) for number, some in rows.items()}
+
+    # -------------------------------------------------------------- connections
+
+    def close(self) -> None:
+        """Let go of all connections; further calls are an error."""
+        with self._lock:
+            self._closed = True
+            connections, self._all, self._idle = self._all, [], []
+        for db in connections:
+            db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _transaction(self, snapshot: bool = False) -> Iterator[Any]:
+        """Lend a connection in a transaction: committed at the end, or rolled back."""
+        import psycopg
+
+        with _translated(self._conninfo):
+            db = self._take(psycopg)
+            try:
+                with db.transaction():
+                    if snapshot:
+                        db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                    yield db
+            finally:
+                with self._lock:
+                    if not self._closed and not db.closed:
+                        self._idle.append(db)
+
+    def _take(self, psycopg: Any) -> Any:
+        with self._lock:
+            if self._closed:
+                raise EngineError("the library was closed", self._table, "Open it again.")
+            while self._idle:
+                db = self._idle.pop()
+                if not db.closed:
+                    return db
+                self._all.remove(db)
+        db = psycopg.connect(self._conninfo, autocommit=True, connect_timeout=10)
+        with self._lock:
+            self._all.append(db)
+        return db
+
+    def _sql(self, statement: str, **numbers: int) -> Any:
+        """Return a statement with the names of our tables, quoted."""
+        from psycopg import sql
+
+        def named(suffix: str) -> Any:
+            return sql.Identifier(self._schema, f"{self._table}_{suffix}")
+
+        return sql.SQL(statement).format(
+            schema=sql.Identifier(self._schema),
+            space=named("space"),
+            record=named("record"),
+            part=named("part"),
+            # An index lies in the schema of its table, and is named without it.
+            **{
+                name: sql.Identifier(f"{self._table}_{name}")
+                for name in ("record_uri", "record_digest", "part_vector")
+            },
+            **{name: sql.Literal(number) for name, number in numbers.items()},
+        )
+
+    def _quoted(self, suffix: str) -> str:
+        return f'"{self._schema}"."{self._table}_{suffix}"'
+
+
+# ------------------------------------------------------------------ filters
+
+_SYMBOLS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_CASTS = {"text": 'COLLATE "C"', "number": "::numeric", "truth": "::boolean"}
+
+
+def where_sql(where: Filter) -> tuple[str, list[Any]]:
+    """Return a filter as a condition on the record table `r`, with its parameters."""
+    parameters: list[Any] = []
+
+    def compile_(where: Filter) -> str:
+        match where:
+            case And(parts):
+                return f"({' AND '.join(map(compile_, parts)) or 'true'})"
+            case Or(parts):
+                return f"({' OR '.join(map(compile_, parts)) or 'false'})"
+            case Not(inner):
+                # NULL, from a missing value, counts as false before it is turned round.
+                return f"NOT coalesce({compile_(inner)}, false)"
+            case Compare():
+                return _compare_sql(where, parameters.append)
+
+    return compile_(where), parameters
+
+
+def _compare_sql(compare: Compare, bind: Callable[[Any], None]) -> str:
+    name, op, value = compare.field, compare.op, compare.value
+    user = name.startswith(filters.USER_PREFIX)
+    if op == "in" and isinstance(value, tuple):
+        each = [_compare_sql(Compare(name, "eq", v), bind) for v in value[:100]] if user else []
+        if user and len(value) <= 100:
+            return f"({' OR '.join(each) or 'false'})"
+    if op in {"glob", "contains"}:
+        return _text_sql(name, op, str(value), bind)
+    if user:
+        return _user_sql(name.removeprefix(filters.USER_PREFIX), op, value, bind)
+    column = {"mtime": "mtime_ns"}.get(name, name)
+    if op == "exists":
+        return f"r.{column} IS NOT NULL"
+    kind = filters.FIELDS[name].kind
+    if name == "taken_at":
+        values = value if isinstance(value, tuple) else (value,)
+        symbol = "=" if op == "in" else _SYMBOLS[op]
+        return f"({' OR '.join(_time_sql('r.taken_at', symbol, v, bind) for v in values) or 'false'})"
+    convert = filters.mtime_value_ns if name == "mtime" else lambda value: value
+    if op == "in":
+        assert isinstance(value, tuple)
+        bind([convert(v) for v in value] if kind == "text" else [_number(convert(v)) for v in value])
+        return f"r.{column} = ANY(%s{'' if kind == 'text' else '::text[]::numeric[]'})"
+    bind(value if kind == "text" else _number(convert(value)))
+    return f"r.{column} {_SYMBOLS[op]} %s{'' if kind == 'text' else '::text::numeric'}"
+
+
+def _text_sql(name: str, op: str, value: str, bind: Callable[[Any], None]) -> str:
+    """Compare what is stored casefolded in `folded` (see `_derived`) by LIKE."""
+    folded = value.casefold()
+    for special in ("\\", "%", "_"):
+        folded = folded.replace(special, f"\\{special}")
+    if op == "glob":
+        pattern = folded.replace("*", "%").replace("?", "_")
+    else:
+        pattern = folded if name == "tags" else f"%{folded}%"
+    bind(name)
+    if name == "tags":
+        bind(pattern)
+        return (
+            "EXISTS (SELECT 1 FROM jsonb_array_elements_text(r.folded->%s) tag "
+            "WHERE tag LIKE %s)"
+        )
+    bind(pattern)
+    return "r.folded->>%s LIKE %s"
+
+
+def _user_sql(
+    name: str, op: str, value: Any, bind: Callable[[Any], None]
+) -> str:
+    """Compare a user field, of the kind of the value only."""
+    if op == "exists":
+        bind(name)
+        return "json_typeof(r.fields->%s) <> 'null'"
+    if op == "in":
+        return f"({' OR '.join(_user_sql(name, 'eq', v, bind) for v in value) or 'false'})"
+    if op == "ne":  # true for what is there and of another kind, too
+        there = _user_sql(name, "exists", None, bind)
+        return f"({there} AND NOT coalesce({_user_sql(name, 'eq', value, bind)}, false))"
+    kind = filters.value_kind(value)
+    if kind == "time":
+        bind(name)
+        is_time = "json_typeof(r.fields->%s->'time') = 'string'"
+        bind(name)
+        text = "(CASE WHEN " + "json_typeof(r.fields->%s->'time') = 'string'" + " THEN "
+        del is_time
+        return _user_time(text, name, _SYMBOLS[op], value, bind)
+    if kind == "number":
+        bind(name)
+        bind(name)
+        bind(name)
+        bind(name)
+        bind(_number(value))
+        return (
+            "CASE json_typeof(r.fields->%s) WHEN 'number' THEN (r.fields->>%s)::numeric "
+            "WHEN 'object' THEN CASE WHEN json_typeof(r.fields->%s->'float') = 'string' "
+            "THEN (r.fields->%s->>'float')::numeric END END "
+            f"{_SYMBOLS[op]} %s::text::numeric"
+        )
+    bind(name)
+    bind(name)
+    if kind == "truth":
+        bind(value)
+        return (
+            "CASE json_typeof(r.fields->%s) WHEN 'boolean' THEN (r.fields->>%s)::boolean END "
+            f"{_SYMBOLS[op]} %s"
+        )
+    bind(value)
+    return (
+        'CASE json_typeof(r.fields->%s) WHEN \'string\' THEN r.fields->>%s END COLLATE "C" '
+        f"{_SYMBOLS[op]} %s"
+    )

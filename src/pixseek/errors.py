@@ -1,0 +1,151 @@
+"""The exceptions pixseek raises.
+
+    PixseekError
+    ├── ConfigError             a setting has a value that can't be used
+    ├── QueryError              a query can't be understood
+    ├── ImageError              one image can't be read; `reason` says why in one word
+    ├── ModelError              a model can't be found, downloaded, checked or run
+    │   └── SpaceMismatchError  vectors of two models would be mixed
+    ├── LibraryError            the library can't be opened or read
+    │   ├── LibraryNotFoundError
+    │   ├── LibraryLockedError  another process is writing to it
+    │   ├── LibraryFormatError  written by a newer pixseek, or damaged
+    │   └── StorageError        the disk said no: full, read-only, failing
+    ├── EngineError             a search engine refused or is out of reach
+    │   └── CapabilityError     the engine can't do what was asked
+    ├── SourceError             what should be indexed can't be read as a whole
+    │   └── SourceVanishedError a root that held images is gone (an unplugged drive?)
+    └── MissingExtraError       an optional part is not installed
+
+Each has three short parts: what failed, on what, and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+
+class PixseekError(Exception):
+    """Base of all errors that pixseek raises on purpose.
+
+    Attributes:
+        problem: what failed, in a few words.
+        subject: on what (a path, a name, a value); may be empty.
+        advice: what to do next; may be empty.
+    """
+
+    def __init__(self, problem: str, subject: object = "", advice: str = "") -> None:
+        self.problem = problem
+        self.subject = str(subject)
+        self.advice = advice
+        super().__init__(problem, self.subject, advice)
+
+    def __str__(self) -> str:
+        head = f"{self.problem}: {self.subject}" if self.subject else self.problem
+        return f"{head}\n{self.advice}" if self.advice else head
+
+
+class ConfigError(PixseekError):
+    """A setting has a value that can't be used."""
+
+
+class QueryError(PixseekError):
+    """A query can't be understood."""
+
+
+class ImageError(PixseekError):
+    """One image can't be read.
+
+    Attributes:
+        reason: one of `REASONS`, by which failures are grouped.
+    """
+
+    #: Why an image could not be read, in one word, and what that means.
+    REASONS: ClassVar[Mapping[str, str]] = {
+        "empty": "the file has no bytes",
+        "not-an-image": "the content is no image format known here",
+        "damaged": "the image data is cut off or broken",
+        "too-large": "the image has more pixels or bytes than the limit",
+        "no-decoder": "the format needs a decoder that is not installed",
+        "no-permission": "the file may not be read by this user",
+        "missing": "the file went away while it was being read",
+        "unreadable": "the disk or the system refused to read the file",
+        "bad-name": "the file's name is not valid text",
+        "not-encodable": "the model could not embed the image",
+    }
+
+    def __init__(self, reason: str, problem: str, subject: object = "", advice: str = "") -> None:
+        super().__init__(problem, subject, advice)
+        self.reason = reason
+
+
+class ModelError(PixseekError):
+    """A model can't be found, downloaded, checked or run."""
+
+
+class SpaceMismatchError(ModelError):
+    """Vectors of two models would be mixed; they can't be compared."""
+
+
+class LibraryError(PixseekError):
+    """The library can't be opened or read."""
+
+
+class LibraryNotFoundError(LibraryError):
+    """There is no library at the place named."""
+
+
+class LibraryLockedError(LibraryError):
+    """Another process is writing to the library."""
+
+
+class LibraryFormatError(LibraryError):
+    """The library was written by a newer pixseek, or its files are damaged."""
+
+
+class StorageError(LibraryError):
+    """The disk said no: it is full, read-only or failing."""
+
+
+class EngineError(PixseekError):
+    """A search engine refused a request or is out of reach."""
+
+
+class CapabilityError(EngineError):
+    """The engine can't do what was asked."""
+
+
+class SourceError(PixseekError):
+    """What should be indexed can't be read as a whole."""
+
+
+class SourceVanishedError(SourceError):
+    """A root that held images is gone; nothing of it was removed from the library."""
+
+
+class MissingExtraError(PixseekError):
+    """An optional part of pixseek is not installed."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs a package that is not installed",
+            package,
+            f"Install it with: pip install 'pixseek[{extra}]'",
+        )
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> str:
+    """Return the advice for an unknown `name`: the known ones, nearest first.
+
+    Args:
+        kind: what the names are names of, in the singular ("model", "field").
+        name: what was asked for.
+        known: the names there are.
+    """
+    import difflib
+
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{hint}Known {kind}s: {', '.join(names) or 'none'}."

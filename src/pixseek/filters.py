@@ -1,0 +1,301 @@
+"""Filters on records: which fields there are, what a comparison means, and its evaluation.
+
+This is the one definition. Engines compile filters to their own language and are tested against
+`matches`.
+
+- **Missing values.** An unknown digest, media type, width, height, size, time or caption, no
+  tags, the root of a URL and a user field that is absent or None are missing. A comparison with
+  a missing value is false, `ne` included; `Not` turns it round. Only `exists` asks for it.
+- **Text** compares case-sensitively, by code point, but for `glob` and `contains`, which fold
+  case (`str.casefold`).
+- **glob** must fit the whole text: `*` is any number of any characters, "/" included, `?` is
+  one; brackets stand for themselves, since file names hold them.
+- **contains** is a substring of a text, or one whole tag.
+- **Times.** `taken_at` is the wall clock where the photo was taken, with a zone only where the
+  file says one. Two times with zone are compared as instants; otherwise the wall clocks are
+  compared. `mtime` is always an instant; a value without zone is in this machine's local time.
+- **User fields** (`fields.NAME`) hold numbers, truth values, texts or times. Values of
+  different kinds are never equal (1 is not true), and neither is less than the other.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Literal
+
+from pixseek.errors import QueryError, unknown
+from pixseek.types import And, Compare, Filter, Not, Operator, Or, Record, Scalar
+
+Kind = Literal["text", "number", "time", "tags", "any"]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field that filters know.
+
+    Attributes:
+        kind: of its values; "any" for user fields.
+        meaning: for people.
+    """
+
+    kind: Kind
+    meaning: str
+
+
+#: The fields every record has, by name. User fields are `fields.NAME`.
+FIELDS: Mapping[str, Field] = {
+    "id": Field("text", "the record's id"),
+    "uri": Field("text", "root/relative/path.jpg, or a URL"),
+    "root": Field("text", "name of the root it lies under"),
+    "folder": Field("text", "path below the root, without the file name"),
+    "name": Field("text", "file name, with its ending"),
+    "media": Field("text", "media type, such as image/jpeg"),
+    "width": Field("number", "in pixels, upright"),
+    "height": Field("number", "in pixels, upright"),
+    "size": Field("number", "of the file, in bytes"),
+    "mtime": Field("time", "when the file was last changed"),
+    "digest": Field("text", "SHA-256 of the content, in hexadecimal"),
+    "taken_at": Field("time", "when the photo was taken"),
+    "caption": Field("text", "what somebody wrote about it"),
+    "tags": Field("tags", "its keywords"),
+}
+
+#: How the names of user fields begin.
+USER_PREFIX = "fields."
+
+#: The operators that suit each kind of field.
+OPERATORS: Mapping[Kind, tuple[Operator, ...]] = {
+    "text": ("eq", "ne", "lt", "le", "gt", "ge", "in", "glob", "contains", "exists"),
+    "number": ("eq", "ne", "lt", "le", "gt", "ge", "in", "exists"),
+    "time": ("eq", "ne", "lt", "le", "gt", "ge", "in", "exists"),
+    "tags": ("contains", "glob", "exists"),
+    "any": ("eq", "ne", "lt", "le", "gt", "ge", "in", "glob", "contains", "exists"),
+}
+
+#: Deepest nesting of a filter, and most comparisons in one: databases have such limits too.
+MAX_DEPTH = 50
+MAX_COMPARISONS = 1_000
+#: Longest text in a filter, in characters.
+MAX_TEXT = 10_000
+
+_ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def check(where: Filter) -> None:
+    """Check that a filter can be evaluated.
+
+    Raises:
+        QueryError: a field is unknown, an operator does not suit it, a value is malformed, or
+            the filter is too large.
+    """
+    if _check(where, 0) > MAX_COMPARISONS:
+        raise QueryError(
+            "the filter is too large",
+            f"more than {MAX_COMPARISONS} comparisons",
+            "To accept many values of one field use the operator 'in'.",
+        )
+
+
+def field_kind(name: str) -> Kind:
+    """Return the kind of a field.
+
+    Raises:
+        QueryError: there is no such field.
+    """
+    if name in FIELDS:
+        return FIELDS[name].kind
+    if isinstance(name, str) and name.startswith(USER_PREFIX) and name != USER_PREFIX:
+        return "any"
+    raise QueryError(
+        "unknown field",
+        name,
+        unknown("field", name, FIELDS) + " Your own fields are fields.NAME.",
+    )
+
+
+def value_kind(value: object) -> Literal["text", "number", "truth", "time"] | None:
+    """Return the kind of a value, which decides what it can equal; None for what is no value."""
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, bool):
+        return "truth"
+    if isinstance(value, int | float):
+        return "number"
+    if isinstance(value, datetime):
+        return "time"
+    return None
+
+
+def instant_us(moment: datetime) -> int:
+    """Return microseconds since 1970 in UTC of a time with zone, exactly."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def mtime_value_ns(value: Scalar) -> int:
+    """Return nanoseconds since 1970 in UTC of a time that `mtime` is compared with."""
+    assert isinstance(value, datetime)  # `check` has seen to it
+    if value.tzinfo is None:
+        try:
+            value = value.astimezone()
+        except (OverflowError, ValueError, OSError):  # outside what the system's clock can say
+            value = value.replace(tzinfo=UTC)
+    return instant_us(value) * 1000
+
+
+def matches(where: Filter, record: Record) -> bool:
+    """Return whether a record fulfils a filter that `check` accepts."""
+    match where:
+        case And(filters):
+            return all(matches(each, record) for each in filters)
+        case Or(filters):
+            return any(matches(each, record) for each in filters)
+        case Not(inner):
+            return not matches(inner, record)
+        case Compare("tags", op, value):
+            return _tags_match(record.tags, op, value)
+        case Compare("mtime", op, value):
+            stored = None if record.stamp is None else record.stamp.mtime_ns
+            if isinstance(value, tuple):
+                value = tuple(mtime_value_ns(each) for each in value)
+            elif value is not None:
+                value = mtime_value_ns(value)
+            return _compare(stored, op, value)
+        case Compare(name, op, value):
+            return _compare(_stored(record, name), op, value)
+
+
+@lru_cache(maxsize=256)
+def glob_expression(pattern: str) -> re.Pattern[str]:
+    """Return the expression that a casefolded text must match in full to fit a glob."""
+    parts = (
+        ".*" if piece[0] == "*" else "." if piece == "?" else re.escape(piece)
+        for piece in re.findall(r"\*+|\?|[^*?]+", pattern.casefold())
+    )
+    return re.compile("".join(parts), re.DOTALL)
+
+
+def _stored(record: Record, name: str) -> Scalar:
+    """Return what a record holds in a field other than `tags` and `mtime`; None when missing."""
+    if name.startswith(USER_PREFIX):
+        return record.fields.get(name.removeprefix(USER_PREFIX))
+    if name == "size":
+        return None if record.stamp is None else record.stamp.size
+    value: Scalar = getattr(record, name)
+    return value if name in {"id", "uri", "folder", "name"} else value or None
+
+
+def _check(where: Filter, depth: int) -> int:
+    """Check a filter and return how many comparisons it holds."""
+    if depth > MAX_DEPTH:
+        raise QueryError("the filter is nested too deeply", f"more than {MAX_DEPTH} levels")
+    match where:
+        case And(filters) | Or(filters):
+            return sum(_check(each, depth + 1) for each in filters)
+        case Not(inner):
+            return _check(inner, depth + 1)
+        case Compare():
+            _check_compare(where)
+            return 1
+        case _:
+            raise QueryError("not a filter", repr(where), "Filters are Compare, And, Or and Not.")
+
+
+def _check_compare(compare: Compare) -> None:
+    name, op, value = compare.field, compare.op, compare.value
+    kind = field_kind(name)
+    if op not in OPERATORS[kind]:
+        known = OPERATORS["any"]
+        advice = (
+            f"Operators for {name}: {', '.join(OPERATORS[kind])}."
+            if op in known
+            else unknown("operator", op, known)
+        )
+        raise QueryError("the operator does not suit the field", f"{name} {op}", advice)
+    if op == "exists":
+        if value is not None:
+            raise QueryError(
+                "'exists' takes no value", f"{name} exists {value!r}", "Its opposite is Not."
+            )
+        return
+    if op == "in":
+        if not isinstance(value, tuple):
+            raise QueryError("'in' takes a tuple of values", f"{name} in {value!r}")
+        for each in value:
+            _check_value(name, kind, each)
+        return
+    if op in {"glob", "contains"}:
+        kind = "text"
+    _check_value(name, kind, value)
+
+
+def _check_value(name: str, kind: Kind, value: object) -> None:
+    found = value_kind(value)
+    if found is None or kind not in {"any", found}:
+        wanted = {"any": "text, number, truth value or time"}.get(kind, kind)
+        advice = "Give a datetime." if kind == "time" else ""
+        raise QueryError(f"{name} is compared with a {wanted}", repr(value), advice)
+    if isinstance(value, float) and math.isnan(value):
+        raise QueryError(f"{name} is compared with no number", repr(value))
+    if isinstance(value, str):
+        if len(value) > MAX_TEXT:
+            raise QueryError(
+                f"{name} is compared with too long a text", f"{value[:40]!r}...",
+                f"At most {MAX_TEXT} characters.",
+            )  # fmt: skip
+        if "\0" in value or not _is_unicode(value):
+            raise QueryError(f"{name} is compared with what is not valid text", repr(value))
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True
+
+
+def _tags_match(tags: tuple[str, ...], op: Operator, value: object) -> bool:
+    if op == "exists":
+        return bool(tags)
+    text = str(value)
+    if op == "contains":
+        return any(tag.casefold() == text.casefold() for tag in tags)
+    expression = glob_expression(text)
+    return any(expression.fullmatch(tag.casefold()) for tag in tags)
+
+
+def _compare(stored: Scalar, op: Operator, value: Scalar | tuple[Scalar, ...]) -> bool:
+    if stored is None:
+        return False
+    if op == "exists":
+        return True
+    if isinstance(value, tuple):
+        return any(_compare(stored, "eq", each) for each in value)
+    if op in {"glob", "contains"}:
+        if not isinstance(stored, str):
+            return False
+        folded, text = stored.casefold(), str(value)
+        if op == "contains":
+            return text.casefold() in folded
+        return glob_expression(text).fullmatch(folded) is not None
+    if value_kind(stored) != value_kind(value):
+        return op == "ne"
+    if isinstance(stored, datetime) and isinstance(value, datetime):
+        if stored.tzinfo is not None and value.tzinfo is not None:
+            return _ORDER[op](instant_us(stored), instant_us(value))
+        stored, value = stored.replace(tzinfo=None), value.replace(tzinfo=None)
+    return _ORDER[op](stored, value)

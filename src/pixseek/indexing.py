@@ -1,0 +1,571 @@
+"""The indexing pipeline: scan, decode, prepare, encode, store.
+
+    sources ─ scan ─┬─ unchanged
+                    ├─ moved by stamp ───────────────────────────────┐
+                    └─ new, changed ─ threads: read, digest ─┬─ known content ─┤
+                                                             └─ decode, prepare ─ encode ─┴─ put
+
+Files are read and decoded in threads, a bounded number ahead of the one consumer that embeds them
+in batches and stores them every few seconds. What a thread holds is a prepared tensor (0.6 MB at
+224 pixels), so memory does not grow with the number or the size of the images.
+
+A run that is killed leaves what it has stored; the next one finds those files unchanged, and
+does the rest. Nothing depends on how often that happened: what a record holds follows from its
+file alone, and a record that has gone elsewhere is deleted after its new place is stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pixseek.errors import ImageError, ModelError, SourceVanishedError
+from pixseek.images import decode
+from pixseek.ledger import Ledger
+from pixseek.types import (
+    Candidate,
+    Encoder,
+    Engine,
+    Failure,
+    Known,
+    Progress,
+    Record,
+    Report,
+    Scan,
+    Source,
+    Space,
+    record_id,
+)
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+#: Seconds between checkpoints: what a kill can lose at most.
+CHECKPOINT_S = 2.0
+
+#: Records in one write at most, which bounds memory where embedding is very fast.
+CHECKPOINT_RECORDS = 1024
+
+# Contents that were overwritten in this run, kept for files that turn up with them later: where
+# files are renumbered, each takes the place of the next. 16,384 rows of 512 floats are 33 MB.
+_DISPLACED = 16_384
+
+_RATE_WINDOW_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A file that was read: a new image, or content that is known already."""
+
+    job: _Job
+    digest: str
+    tensor: Vectors | None = None
+    width: int = 0
+    height: int = 0
+    media: str = ""
+    notes: tuple[str, ...] = ()
+    twins: tuple[Known, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A file to read, and the record that its URI has now, if any."""
+
+    candidate: Candidate
+    source: Source
+    before: Known | None
+
+
+def index(
+    sources: Sequence[Source],
+    *,
+    engine: Engine,
+    encoder: Callable[[], Encoder],
+    ledger: Ledger,
+    is_there: Callable[[str], bool],
+    threads: int,
+    retry: bool = False,
+    stop: threading.Event | None = None,
+) -> Generator[Progress, None, Report]:
+    """Bring an engine up to date with what the sources hold; yield progress, return a report.
+
+    Args:
+        sources: what to scan; their URIs do not overlap.
+        engine: where records go.
+        encoder: gives the encoder; called only if there is something to embed.
+        ledger: where failures go.
+        is_there: whether the file of a URI exists, for records that no source covers.
+        threads: how many threads read and decode.
+        retry: try files again that failed before and have not changed.
+        stop: when set, the run stores what it has and ends early.
+
+    Raises:
+        SourceVanishedError: a source went away; what was embedded until then is stored, and
+            nothing of that source is removed.
+        ModelError, LibraryError, EngineError: from the encoder, the ledger and the engine.
+    """
+    run = _Run(engine, encoder, ledger, is_there, threads, stop or threading.Event())
+    return (yield from run.run(sources, retry))
+
+
+class _Run:
+    """One run: what it has counted, what it holds that is not stored yet."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        encoder: Callable[[], Encoder],
+        ledger: Ledger,
+        is_there: Callable[[str], bool],
+        threads: int,
+        stop: threading.Event,
+    ) -> None:
+        self.engine, self.load_encoder, self.ledger = engine, encoder, ledger
+        self.is_there, self.threads, self.stop = is_there, threads, stop
+        self.began = time.perf_counter()
+        self.counts: Counter[str] = Counter()
+        self.seconds = {"scan": 0.0, "decode": 0.0, "encode": 0.0, "store": 0.0}
+        self.clock = threading.Lock()
+        self.failures: list[Failure] = []
+        self.missing: dict[str, Known] = {}  # by id: records whose file is gone
+        self.changed: set[str] = set()  # ids of records whose file is not as it was
+        self.departed: set[str] = set()  # ids of records whose content was found elsewhere
+        self.displaced: OrderedDict[str, tuple[Record, Vectors]] = OrderedDict()  # by digest
+        self.failed_before: set[str] = set()
+        # Encoded or carried over, and not stored yet.
+        self.records: list[Record] = []
+        self.vectors: list[Vectors] = []
+        self.new_failures: list[Failure] = []
+        self.settled: list[str] = []  # URIs whose earlier failure is over
+        self.to_delete: list[str] = []
+        self.stored_at = self.began
+        self.total = 0
+        self.recent: deque[tuple[float, int]] = deque()
+
+    # ---------------------------------------------------------------- the run
+
+    def run(self, sources: Sequence[Source], retry: bool) -> Generator[Progress, None, Report]:
+        jobs: list[_Job] = []
+        looked_at = 0
+        for source in sources:
+            scan: Scan | None = None
+            for event in source.scan():
+                if isinstance(event, Scan):
+                    scan = event
+                else:
+                    yield Progress("scan", looked_at + event)
+                if self.stop.is_set():
+                    return self.report(stopped=True)
+            assert scan is not None, "a source ends its scan with a Scan"
+            looked_at += len(scan.candidates) + scan.ignored
+            jobs += self.compare(source, scan, retry)
+        self.seconds["scan"] = time.perf_counter() - self.began
+        try:
+            jobs = self.move_by_stamp(jobs)
+            self.total = len(jobs)
+            if jobs:
+                yield from self.embed(jobs)
+            if not self.stop.is_set():
+                yield Progress("finish", self.total, self.total, len(self.failures))
+                self.delete_missing()
+        finally:
+            # Also on the way out of an error or of a Ctrl-C: what was embedded is kept.
+            self.store()
+        return self.report(stopped=self.stop.is_set())
+
+    def compare(self, source: Source, scan: Scan, retry: bool) -> list[_Job]:
+        """Sort what a scan found into unchanged, gone, failed before, and jobs to do."""
+        known = {
+            each.uri: each
+            for prefix in source.prefixes
+            for each in self.engine.known(prefix)
+            if source.covers(each.uri)
+        }
+        failed = {
+            each.uri: each
+            for prefix in source.prefixes
+            for each in self.ledger.failures(prefix)
+            if source.covers(each.uri)
+        }
+        whole = [prefix for prefix in source.prefixes if prefix.count("/") == 1]
+        if known and whole and not scan.candidates and not scan.failures:
+            raise SourceVanishedError(
+                "The folder has no images any more, and the library holds some of it "
+                "(is its drive plugged in?)",
+                whole[0],
+                "Nothing was removed. If they are really gone: "
+                f"pixseek remove --root {whole[0][:-1]}",
+            )
+        jobs = []
+        for candidate in scan.candidates:
+            before = known.pop(candidate.uri, None)
+            earlier = failed.pop(candidate.uri, None)
+            if earlier is not None:
+                self.failed_before.add(candidate.uri)
+            if before is not None and before.stamp == candidate.stamp:
+                self.counts["unchanged"] += 1
+            elif (
+                earlier is not None
+                and earlier.stamp == candidate.stamp
+                and earlier.stage in ("decode", "encode")
+                and not retry
+            ):
+                self.counts["known_failures"] += 1
+                if before is not None:  # killed between the failure and the deletion
+                    self.missing[before.id] = before
+            else:
+                jobs.append(_Job(candidate, source, before))
+                if before is not None:
+                    self.changed.add(before.id)
+        unknown = tuple(f.uri for f in scan.failures)
+        for each in known.values():
+            if unknown and each.uri.startswith(unknown):
+                self.counts["unchanged"] += 1  # nobody could look: it stays as it is
+            else:
+                self.missing[each.id] = each
+        for failure in scan.failures:
+            self.fail(failure)
+            failed.pop(failure.uri, None)
+        # Failures of files that are gone are over, unless they lie where nobody could look.
+        self.settled += [uri for uri in failed if not (unknown and uri.startswith(unknown))]
+        return jobs
+
+    def move_by_stamp(self, jobs: list[_Job]) -> list[_Job]:
+        """Take files that were renamed or moved out of `jobs` and give them their old vectors.
+
+        A file is taken as a missing one that moved if both have the same size and modification
+        time, no other file has, and besides either the name is the same (a folder was renamed)
+        or the time is finer than a second. Whatever else moved is found by its digest later;
+        that reads the files, which on a slow disk takes longer than embedding them.
+        """
+        gone: dict[object, list[Known]] = {}
+        for known in self.missing.values():
+            gone.setdefault(known.stamp, []).append(known)
+        came: dict[object, list[_Job]] = {}
+        for job in jobs:
+            if job.before is None and job.candidate.stamp in gone:
+                came.setdefault(job.candidate.stamp, []).append(job)
+        moves: list[tuple[_Job, Known]] = []
+        for stamp, arrivals in came.items():
+            departures = gone[stamp]
+            names = Counter(_name(job.candidate.uri) for job in arrivals)
+            by_name = Counter(_name(known.uri) for known in departures)
+            for job in arrivals:
+                name = _name(job.candidate.uri)
+                if names[name] == 1 == by_name[name]:
+                    # Same name, size and time: also a burst of photos of one second is told apart.
+                    origin = next(k for k in departures if _name(k.uri) == name)
+                    moves.append((job, origin))
+                elif (
+                    len(arrivals) == 1 == len(departures)
+                    and job.candidate.stamp.mtime_ns % 1_000_000_000
+                ):
+                    moves.append((job, departures[0]))
+        moved = set()
+        for start in range(0, len(moves), CHECKPOINT_RECORDS):
+            chunk = moves[start : start + CHECKPOINT_RECORDS]
+            records = self.engine.get([known.id for _, known in chunk])
+            vectors = self.engine.vectors([known.id for _, known in chunk])
+            for (job, known), record, rows in zip(chunk, records, vectors, strict=True):
+                if record is None or rows is None:
+                    continue
+                uri, stamp = job.candidate.uri, job.candidate.stamp
+                self.depart(known)
+                self.keep(replace(record, id=record_id(uri), uri=uri, stamp=stamp), rows, "moved")
+                self.counts["reused"] += 1
+                moved.add(uri)
+            self.store()
+        return [job for job in jobs if job.candidate.uri not in moved]
+
+    def embed(self, jobs: list[_Job]) -> Generator[Progress, None, None]:
+        """Read, decode and embed in order; yield progress after each step."""
+        encoder = self.load_encoder()
+        self.engine.ensure(Space(encoder.fingerprint, encoder.dim, encoder.name))
+        ahead = 2 * encoder.batch_size + self.threads
+        pending: deque[Future[_Prepared | Failure]] = deque()
+        waiting = iter(jobs)
+        batch: list[_Prepared] = []
+        done = 0
+        yield self.progress(0, "")
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="pixseek-decode")
+        try:
+            while True:
+                while len(pending) < ahead and not self.stop.is_set():
+                    job = next(waiting, None)
+                    if job is None:
+                        break
+                    pending.append(pool.submit(self.prepare, job, encoder))
+                if self.stop.is_set():
+                    break
+                if not pending:
+                    self.encode(batch, encoder)
+                    break
+                outcome = pending.popleft().result()
+                done += 1
+                if isinstance(outcome, Failure):
+                    self.fail(outcome)
+                    uri = outcome.uri
+                else:
+                    uri = outcome.job.candidate.uri
+                    if outcome.tensor is None:
+                        self.reuse(outcome)
+                    else:
+                        batch.append(outcome)
+                if len(batch) == encoder.batch_size:
+                    self.encode(batch, encoder)
+                    batch = []
+                if (
+                    time.perf_counter() - self.stored_at > CHECKPOINT_S
+                    or len(self.records) >= CHECKPOINT_RECORDS
+                ):
+                    self.store()
+                yield self.progress(done, uri)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+        yield self.progress(done, "")
+
+    # ---------------------------------------------------------------- one file
+
+    def prepare(self, job: _Job, encoder: Encoder, *, look_up: bool = True) -> _Prepared | Failure:
+        """Read and decode one file; runs in a thread."""
+        began = time.perf_counter()
+        stage = "read"
+        try:
+            data = job.source.read(job.candidate)
+            digest = hashlib.sha256(data).hexdigest()
+            if look_up:
+                twins = tuple(self.engine.with_digest(digest))
+                if twins or digest in self.displaced:
+                    return _Prepared(job, digest, twins=twins)
+            stage = "decode"
+            picture = decode(data, at_least=2 * encoder.input_side)
+            return _Prepared(
+                job,
+                digest,
+                encoder.prepare(picture),
+                picture.width,
+                picture.height,
+                picture.media,
+                picture.notes,
+            )
+        except ImageError as error:
+            return Failure(
+                job.candidate.uri,
+                "read" if stage == "read" else "decode",
+                error.reason,
+                error.problem,
+                error.advice,
+                job.candidate.stamp,
+            )
+        finally:
+            with self.clock:
+                self.seconds["decode"] += time.perf_counter() - began
+
+    def encode(self, batch: list[_Prepared], encoder: Encoder) -> None:
+        """Embed a batch and keep its records for the next write."""
+        import numpy as np
+
+        if not batch:
+            return
+        began = time.perf_counter()
+        tensors = np.stack([item.tensor for item in batch if item.tensor is not None])
+        try:
+            rows = encoder.encode_images(tensors)
+        except ModelError:
+            self.encode_one_by_one(batch, encoder)
+        else:
+            for item, row in zip(batch, rows, strict=True):
+                self.add(item, row[None])
+        self.seconds["encode"] += time.perf_counter() - began
+
+    def encode_one_by_one(self, batch: list[_Prepared], encoder: Encoder) -> None:
+        """Find out which image of a batch the model can't embed.
+
+        Raises:
+            ModelError: it can embed none of them, so it is the model that is broken.
+        """
+        outcomes: list[Vectors | ModelError] = []
+        for item in batch:
+            assert item.tensor is not None
+            try:
+                outcomes.append(encoder.encode_images(item.tensor[None]))
+            except ModelError as error:
+                outcomes.append(error)
+        errors = [outcome for outcome in outcomes if isinstance(outcome, ModelError)]
+        if len(errors) == len(batch):
+            raise errors[0]
+        for item, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, ModelError):
+                candidate = item.job.candidate
+                self.fail(
+                    Failure(
+                        candidate.uri,
+                        "encode",
+                        "not-encodable",
+                        f"The model could not embed it ({outcome.problem})",
+                        "Look at the image; if it is fine, report this with the model's name.",
+                        candidate.stamp,
+                    )
+                )
+            else:
+                self.add(item, outcome)
+
+    def add(self, item: _Prepared, rows: Vectors) -> None:
+        """Keep a freshly embedded image for the next write."""
+        candidate, before = item.job.candidate, item.job.before
+        record = Record(
+            id=record_id(candidate.uri),
+            uri=candidate.uri,
+            stamp=candidate.stamp,
+            digest=item.digest,
+            media=item.media,
+            width=item.width,
+            height=item.height,
+            fields={"notes": ", ".join(item.notes)} if item.notes else {},
+        )
+        if before is not None:
+            record = self.displace(before, record)
+        self.keep(record, rows, "updated" if before else "added")
+
+    def reuse(self, item: _Prepared) -> None:
+        """Give a file the vectors of a record with the same content."""
+        uri, before = item.job.candidate.uri, item.job.before
+        twin, moved = self.choose_twin(item)
+        found = self.displaced.get(item.digest)
+        if found is None and twin is not None:
+            record, rows = self.engine.get([twin.id])[0], self.engine.vectors([twin.id])[0]
+            found = (record, rows) if record is not None and rows is not None else None
+        if found is None:
+            # Its record was replaced since the thread looked, and too long ago to be kept.
+            self.embed_now(item)
+            return
+        record, rows = found
+        record = replace(record, id=record_id(uri), uri=uri, stamp=item.job.candidate.stamp)
+        own = twin is not None and before is not None and twin.id == before.id
+        if not moved and not own:
+            record = replace(record, caption="", tags=())  # a copy starts with nothing said of it
+        if before is not None and not own:
+            old = self.displace(before, record)
+            record = record if moved else old
+        if moved and twin is not None:
+            self.depart(twin)
+        self.keep(record, rows, "updated" if before else "moved" if moved else "added")
+        self.counts["reused"] += 1
+
+    def choose_twin(self, item: _Prepared) -> tuple[Known | None, bool]:
+        """Return the record to take the vectors from, and whether its content moved here."""
+        before = item.job.before
+        for twin in item.twins:
+            if before is not None and twin.id == before.id:
+                return twin, False  # only the file's time has changed
+        for twin in item.twins:
+            if twin.id in self.departed:
+                continue
+            if twin.id in self.missing or twin.id in self.changed or not self.is_there(twin.uri):
+                return twin, True
+        if not item.twins:
+            return None, True  # it was displaced
+        return item.twins[0], False
+
+    def displace(self, before: Known, record: Record) -> Record:
+        """Set the old content of a URI aside; return `record` with what its user said of it."""
+        old, rows = self.engine.get([before.id])[0], self.engine.vectors([before.id])[0]
+        if old is None or rows is None:
+            return record
+        self.displaced[old.digest] = (old, rows)
+        if len(self.displaced) > _DISPLACED:
+            self.displaced.popitem(last=False)
+        return replace(record, caption=old.caption, tags=old.tags)
+
+    def depart(self, origin: Known) -> None:
+        """Note that the content of a record is somewhere else now."""
+        self.departed.add(origin.id)
+        if origin.id not in self.changed:
+            self.missing.pop(origin.id, None)
+            self.to_delete.append(origin.id)
+            self.settled.append(origin.uri)
+
+    def embed_now(self, item: _Prepared) -> None:
+        """Decode and embed one file after all."""
+        encoder = self.load_encoder()
+        outcome = self.prepare(item.job, encoder, look_up=False)
+        if isinstance(outcome, Failure):
+            self.fail(outcome)
+        else:
+            self.encode([outcome], encoder)
+
+    def keep(self, record: Record, rows: Vectors, outcome: str) -> None:
+        self.counts[outcome] += 1
+        self.records.append(record)
+        self.vectors.append(rows)
+        if record.uri in self.failed_before:
+            self.settled.append(record.uri)
+
+    def fail(self, failure: Failure) -> None:
+        """Note a failure; the record that its URI had is gone with the old content."""
+        self.failures.append(failure)
+        self.new_failures.append(failure)
+        if failure.stage in ("decode", "encode"):
+            self.to_delete.append(record_id(failure.uri))
+
+    # ---------------------------------------------------------------- writes
+
+    def store(self) -> None:
+        """Write what is kept. The order makes a kill between any two steps harmless."""
+        import numpy as np
+
+        began = time.perf_counter()
+        if self.records:
+            self.engine.put(self.records, np.concatenate(self.vectors))
+            self.records, self.vectors = [], []
+        self.ledger.add_failures(self.new_failures)
+        self.new_failures = []
+        if self.to_delete:
+            self.engine.delete(self.to_delete)
+            self.to_delete = []
+        self.ledger.clear_failures(self.settled)
+        self.settled = []
+        self.stored_at = time.perf_counter()
+        self.seconds["store"] += self.stored_at - began
+
+    def delete_missing(self) -> None:
+        self.counts["removed"] += len(self.missing)
+        self.to_delete += list(self.missing)
+        self.missing = {}
+
+    # ---------------------------------------------------------------- telling
+
+    def progress(self, done: int, uri: str) -> Progress:
+        now = time.perf_counter()
+        self.recent.append((now, done))
+        while self.recent[-1][0] - self.recent[0][0] > _RATE_WINDOW_S and len(self.recent) > 2:
+            self.recent.popleft()
+        spent = now - self.recent[0][0]
+        rate = (done - self.recent[0][1]) / spent if spent > 0.2 else 0.0
+        left = (self.total - done) / rate if rate else None
+        return Progress("index", done, self.total, len(self.failures), rate, left, uri)
+
+    def report(self, *, stopped: bool) -> Report:
+        seconds = {**self.seconds, "total": time.perf_counter() - self.began}
+        return Report(
+            added=self.counts["added"],
+            updated=self.counts["updated"],
+            moved=self.counts["moved"],
+            removed=self.counts["removed"],
+            unchanged=self.counts["unchanged"],
+            reused=self.counts["reused"],
+            known_failures=self.counts["known_failures"],
+            failures=tuple(self.failures),
+            seconds=seconds,
+            stopped=stopped,
+        )
+
+
+def _name(uri: str) -> str:
+    return uri.rpartition("/")[2]

@@ -1,0 +1,982 @@
+"""A library: images that were indexed with one model, and the questions they answer.
+
+    with pixseek.open("photos.lib") as library:
+        library.index("~/Pictures")
+        for hit in library.search("a lake with mountains", k=10):
+            print(hit.path, hit.score)
+
+Every surface (the command line and what comes after it) uses this and nothing below it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from pixseek import encoders, indexing, ranking, transfer
+from pixseek.config import PORTABLE_NAME, Config, load_config
+from pixseek.engines import open_engine
+from pixseek.errors import (
+    LibraryError,
+    LibraryLockedError,
+    LibraryNotFoundError,
+    ModelError,
+    QueryError,
+    SourceError,
+    SpaceMismatchError,
+    StorageError,
+)
+from pixseek.images import decode
+from pixseek.ledger import Ledger, Root
+from pixseek.sources.folder import FolderSource
+from pixseek.types import (
+    Compare,
+    Engine,
+    Failure,
+    Filter,
+    Picture,
+    Progress,
+    Query,
+    Record,
+    Report,
+    Results,
+    Space,
+    Term,
+    record_id,
+)
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from pixseek.types import Encoder, Vectors
+
+#: Seconds between notes of how far a run has come, for `Library.status` in other processes.
+_NOTE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class RootStatus:
+    """A root, whether it can be reached now, and how many records lie under it."""
+
+    name: str
+    path: Path
+    is_there: bool
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a library holds.
+
+    Attributes:
+        path: its folder.
+        model: name of its model; "" before anything was indexed.
+        space: its embedding space; None before anything was indexed.
+        records: how many images.
+        roots: where they are.
+        failures: how many could not be read, by reason.
+        bytes_on_disk: size of the library's folder.
+        running: how far an indexing run that is under way has come, with "pid", "host", "done",
+            "total", "left_s"; None when none is.
+    """
+
+    path: Path
+    model: str
+    space: Space | None
+    records: int
+    roots: tuple[RootStatus, ...]
+    failures: Mapping[str, int]
+    bytes_on_disk: int
+    running: Mapping[str, Any] | None
+
+
+class Library:
+    """An open library. One instance may be searched from several threads."""
+
+    def __init__(self, folder: Path, config: Config, ledger: Ledger, engine: Engine) -> None:
+        """Use `Library.open`."""
+        self.path = folder
+        self.config = config
+        self._ledger = ledger
+        self._engine = engine
+        self._encoder: Encoder | None = None
+        self._model: str | None = None
+        self._lock = threading.RLock()
+        self._roots: dict[str, Root] | None = None
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        model: str | os.PathLike[str] | None = None,
+        *,
+        create: bool = True,
+        portable: bool = False,
+        drawn: bool = False,
+        **settings: Any,
+    ) -> Library:
+        """Open a library, or make one.
+
+        Args:
+            path: its folder, or a folder that has a portable one in it; None for the one that
+                the settings name (see `pixseek.config`).
+            model: alias or folder of a model; None for the one that the library was made with,
+                or the default for a new one.
+            create: make the library if there is none.
+            portable: for a new library: note where its roots are relative to itself, so that
+                both can move together.
+            drawn: for a new library: its images are drawn scenes, so the demo model need not
+                warn that it knows nothing else.
+            **settings: any other setting of `pixseek.config`.
+
+        Raises:
+            LibraryNotFoundError: there is none, and `create` is false.
+            LibraryFormatError, StorageError: it can't be read or made.
+            ConfigError: a setting has a value that can't be used.
+        """
+        config = load_config(library=path, **settings)
+        folder = Path(os.path.abspath(config.library))
+        is_new = not (folder / "ledger.sqlite").exists()
+        if is_new:
+            _check_new(folder, create)
+        read_only = not is_new and not _may_write(folder)
+        ledger = Ledger(folder, read_only=read_only)
+        try:
+            if is_new:
+                ledger.set("portable", portable or folder.name == PORTABLE_NAME)
+                ledger.set("drawn", drawn)
+            engine = open_engine(ledger.setting("engine") or folder / "index")
+        except BaseException:
+            ledger.close()
+            raise
+        library = cls(folder, config, ledger, engine)
+        library._model = os.fspath(model) if model is not None else None
+        return library
+
+    def close(self) -> None:
+        """Flush and let go of all files."""
+        self._engine.close()
+        self._ledger.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self._engine.count()
+
+    # ---------------------------------------------------------------- the model
+
+    @property
+    def model(self) -> str:
+        """Name or folder of the library's model."""
+        return self._model or self._ledger.setting("model") or self.config.model or encoders.DEFAULT
+
+    def encoder(self, on_download: Callable[[str, int, int | None], None] | None = None) -> Encoder:
+        """Return the library's encoder, loading it at the first call.
+
+        Args:
+            on_download: told of a download: what, bytes done, bytes in all.
+
+        Raises:
+            ModelError: the model is not to be had.
+            SpaceMismatchError: the library's vectors were made by another model.
+        """
+        with self._lock:
+            if self._encoder is None:
+                encoder = encoders.load(
+                    self.model,
+                    models_dir=self.config.models_dir,
+                    offline=self.config.offline,
+                    threads=self.config.threads,
+                    on_progress=on_download,
+                )
+                space = self._engine.space
+                if space is not None and space.fingerprint != encoder.fingerprint:
+                    raise _mismatch(space, encoder.name, encoder.fingerprint, self.path)
+                self._encoder = encoder
+            return self._encoder
+
+    # ---------------------------------------------------------------- indexing
+
+    def index(
+        self,
+        *paths: str | os.PathLike[str],
+        exclude: Iterable[str] = (),
+        retry: bool = False,
+        stop: threading.Event | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Report:
+        """Index folders and files, or bring everything indexed before up to date.
+
+        Unchanged files are not read again; a file that was moved or renamed keeps its vectors; a
+        file that is gone is removed from the library; what can't be read is a failure in the
+        report. Runs until the end, or until `stop` is set; everything done until then is kept.
+
+        Args:
+            *paths: folders (with all below them) and files; none for all roots of the library.
+            exclude: patterns of what to pass over, in the syntax of .gitignore; they are
+                remembered for the root.
+            retry: try files again that could not be read before and have not changed.
+            stop: set it from another thread or a signal handler to stop.
+            on_progress: told how far the run has come, many times a second.
+
+        Raises:
+            SourceError: a path is not there, or its drive went away during the run.
+            LibraryLockedError: another process is indexing into the library.
+            ModelError, SpaceMismatchError, StorageError: see their descriptions.
+        """
+        run = self.indexing(*paths, exclude=exclude, retry=retry, stop=stop)
+        while True:
+            try:
+                progress = next(run)
+            except StopIteration as end:
+                report: Report = end.value
+                return report
+            if on_progress is not None:
+                on_progress(progress)
+
+    def indexing(
+        self,
+        *paths: str | os.PathLike[str],
+        exclude: Iterable[str] = (),
+        retry: bool = False,
+        stop: threading.Event | None = None,
+    ) -> Generator[Progress, None, Report]:
+        """Do what `index` does, yielding progress; the generator's return value is the report."""
+        with self._indexing_lock():
+            gone: list[Failure] = []
+            if paths:
+                sources = self._sources(paths, tuple(exclude))
+            else:
+                sources, gone = self._all_sources(tuple(exclude))
+            run = indexing.index(
+                sources,
+                engine=self._engine,
+                encoder=self._encoder_for_writing,
+                ledger=self._ledger,
+                is_there=self._is_there,
+                threads=self.config.thread_count,
+                retry=retry,
+                stop=stop,
+            )
+            noted_at = 0.0
+            try:
+                while True:
+                    try:
+                        progress = next(run)
+                    except StopIteration as end:
+                        report: Report = end.value
+                        return replace(report, failures=(*gone, *report.failures))
+                    if time.monotonic() - noted_at > _NOTE_S:
+                        noted_at = time.monotonic()
+                        self._note_running(progress)
+                    yield progress
+            finally:
+                run.close()
+                self._ledger.set("running", None)
+
+    def _encoder_for_writing(self) -> Encoder:
+        encoder = self.encoder()
+        if self._ledger.setting("model") is None or self._engine.space is None:
+            self._ledger.set("model", self._portable_model())
+        return encoder
+
+    def _portable_model(self) -> str:
+        """Return the model's name as to be remembered: a folder by its full path."""
+        name = self.model
+        return os.path.abspath(name) if Path(name).expanduser().is_dir() else name
+
+    def _note_running(self, progress: Progress) -> None:
+        self._ledger.set(
+            "running",
+            {
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "stage": progress.stage,
+                "done": progress.done,
+                "total": progress.total,
+                "left_s": progress.left_s,
+            },
+        )
+
+    def _indexing_lock(self) -> _IndexingLock:
+        return _IndexingLock(self.path, self._ledger)
+
+    # ---------------------------------------------------------------- roots and paths
+
+    def roots(self) -> list[Root]:
+        """Return the folders that images were indexed from, by name."""
+        with self._lock:
+            if self._roots is None:
+                self._roots = {root.name: root for root in self._ledger.roots()}
+            return list(self._roots.values())
+
+    def locate(self, record: Record) -> Path | None:
+        """Return where a record's file is (or was, when it is gone) on this machine.
+
+        None for a URL and for a record of no root.
+        """
+        return self._path_of(record.uri)
+
+    def uri_of(self, path: str | os.PathLike[str]) -> str | None:
+        """Return the URI that a path has in this library; None when it lies under no root."""
+        absolute = Path(os.path.abspath(Path(path).expanduser()))
+        for root in self.roots():
+            if absolute.is_relative_to(root.path):
+                relative = absolute.relative_to(root.path).as_posix()
+                return f"{root.name}/" if relative == "." else f"{root.name}/{relative}"
+        return None
+
+    def _path_of(self, uri: str) -> Path | None:
+        if "://" in uri:
+            return None
+        name, _, relative = uri.partition("/")
+        if self._roots is None:
+            self.roots()
+        root = (self._roots or {}).get(name)
+        if root is not None:
+            return root.path / relative
+        path = Path(uri)  # a record that was brought in may name its file outright
+        return path if path.is_absolute() else None
+
+    def _is_there(self, uri: str) -> bool:
+        """Return whether a record's file exists, as far as can be told."""
+        path = self._path_of(uri)
+        if path is None:
+            return True
+        root = (self._roots or {}).get(uri.partition("/")[0])
+        if root is not None and not root.path.is_dir():
+            return True  # its drive is not here: nothing can be said
+        return path.exists()
+
+    def _sources(
+        self, paths: Sequence[str | os.PathLike[str]], exclude: tuple[str, ...]
+    ) -> list[FolderSource]:
+        """Return one source for each root that `paths` lie in, making roots where none is."""
+        scopes: dict[str, list[str]] = {}
+        for given in paths:
+            path = Path(os.path.abspath(Path(given).expanduser()))
+            if not path.exists():
+                raise SourceError("No such file or folder", given, "Check the path.")
+            uri = self.uri_of(path) or self._new_root(path)
+            name, _, relative = uri.partition("/")
+            scopes.setdefault(name, []).append(relative)
+        sources = []
+        for name, relatives in scopes.items():
+            root = next(root for root in self.roots() if root.name == name)
+            # What is asked for by name is not passed over any longer.
+            wanted = {_pattern(relative) for relative in relatives}
+            kept = tuple(p for p in (*root.exclude, *exclude) if p not in wanted)
+            covered = (*root.scopes, *relatives)
+            root = replace(
+                root,
+                exclude=tuple(dict.fromkeys(kept)),
+                scopes=("",) if "" in covered else tuple(dict.fromkeys(covered)),
+            )
+            self._set_root(root)
+            sources.append(FolderSource(name, root.path, relatives, root.exclude))
+        return sources
+
+    def _all_sources(self, exclude: tuple[str, ...]) -> tuple[list[FolderSource], list[Failure]]:
+        roots = self.roots()
+        if not roots:
+            raise SourceError(
+                "The library has no folders yet", self.path, "Name one: pixseek index ~/Pictures"
+            )
+        sources, gone = [], []
+        for root in roots:
+            if not root.path.is_dir():
+                gone.append(
+                    Failure(
+                        f"{root.name}/",
+                        "scan",
+                        "missing",
+                        f"The folder {root.path} is gone (is its drive plugged in?)",
+                        "Bring it back, index its new place, or forget it: "
+                        f"pixseek remove --root {root.name}",
+                    )
+                )
+                continue
+            patterns = tuple(dict.fromkeys((*root.exclude, *exclude)))
+            if patterns != root.exclude:
+                self._set_root(replace(root, exclude=patterns))
+            scopes = [s for s in root.scopes if not s or (root.path / s).exists()]
+            sources.append(FolderSource(root.name, root.path, scopes, patterns))
+        if not sources:
+            raise SourceError(gone[0].message, gone[0].uri, gone[0].advice)
+        return sources, gone
+
+    def _new_root(self, path: Path) -> str:
+        """Make a root for a path that lies under none, and return the path's URI."""
+        folder = path if path.is_dir() else path.parent
+        moved = self._relocated(folder)
+        if moved is not None:
+            return f"{moved.name}/" if path.is_dir() else f"{moved.name}/{path.name}"
+        inside = [root for root in self.roots() if root.path.is_relative_to(folder)]
+        name = self._root_name(folder)
+        self._set_root(Root(name, folder, scopes=()))
+        for root in inside:
+            self._absorb(root, name, folder)
+        return f"{name}/" if path.is_dir() else f"{name}/{path.name}"
+
+    def _root_name(self, folder: Path) -> str:
+        base = folder.name or folder.drive.rstrip(":") or "root"
+        base = base.replace(":", "_")
+        taken = {root.name for root in self.roots()}
+        for number in itertools.count(1):
+            name = base if number == 1 else f"{base}-{number}"
+            if name not in taken:
+                return name
+        raise AssertionError("unreachable")
+
+    def _relocated(self, folder: Path) -> Root | None:
+        """Return the root whose place is gone and whose files are all found in `folder`."""
+        for root in self.roots():
+            if root.path.exists():
+                continue
+            sample = list(itertools.islice(self._engine.known(f"{root.name}/"), 64))
+            if sample and all(
+                known.stamp is not None
+                and _size(folder / known.uri.partition("/")[2]) == known.stamp.size
+                for known in sample
+            ):
+                moved = replace(root, path=folder)
+                self._set_root(moved)
+                return moved
+        return None
+
+    def _absorb(self, root: Root, name: str, folder: Path) -> None:
+        """Let a root become part of the new root above it; nothing is embedded again."""
+        below = root.path.relative_to(folder).as_posix()
+        ids = [(known.id, known.uri) for known in self._engine.known(f"{root.name}/")]
+        for chunk in _chunks(ids, indexing.CHECKPOINT_RECORDS):
+            olds = self._engine.get([record_id for record_id, _ in chunk])
+            rows = self._engine.vectors([record_id for record_id, _ in chunk])
+            self._rename(olds, rows, lambda old: f"{name}/{below}/{old.relative_path}")
+        self._ledger.remove_root(root.name)
+        self._roots = None
+
+    def _rename(
+        self,
+        olds: Sequence[Record | None],
+        rows: Sequence[Vectors | None],
+        uri: Callable[[Record], str],
+    ) -> None:
+        import numpy as np
+
+        news, vectors, ids = [], [], []
+        for old, vector in zip(olds, rows, strict=True):
+            if old is not None and vector is not None:
+                new = uri(old)
+                news.append(replace(old, id=record_id(new), uri=new))
+                vectors.append(vector)
+                ids.append(old.id)
+        if news:
+            self._engine.put(news, np.concatenate(vectors))
+            self._engine.delete(ids)
+
+    def _set_root(self, root: Root) -> None:
+        self._ledger.set_root(root, relative=bool(self._ledger.setting("portable")))
+        with self._lock:
+            self._roots = None
+
+    # ---------------------------------------------------------------- searching
+
+    def search(
+        self,
+        query: str | Query | None = None,
+        *,
+        image: str | os.PathLike[str] | Image.Image | None = None,
+        k: int = 10,
+        offset: int = 0,
+        where: Filter | None = None,
+    ) -> Results:
+        """Find images by words or by an example.
+
+        Args:
+            query: what is in the images, in plain words; or a whole `Query`, which then says
+                everything.
+            image: an example image instead of words: a file, or a Pillow image.
+            k: how many hits to return at most.
+            offset: how many of the best hits to pass over first.
+            where: what hits must fulfil.
+
+        Raises:
+            QueryError: there is nothing to look for, or the query can't be understood.
+            ImageError: the example can't be read.
+            ModelError, SpaceMismatchError: the model can't be had, or does not fit.
+        """
+        if not isinstance(query, Query):
+            terms: list[Term] = []
+            if query is not None:
+                terms.append(Term("text", query))
+            if image is not None:
+                terms.append(Term("image", image))
+            query = Query(tuple(terms), where=where, k=k, offset=offset)
+        return self._answer(query)
+
+    def similar(
+        self,
+        to: str | os.PathLike[str],
+        *,
+        k: int = 10,
+        offset: int = 0,
+        where: Filter | None = None,
+    ) -> Results:
+        """Find images that look like one, which is left out of the answer.
+
+        Args:
+            to: id of an indexed image, or an image file (indexed or not).
+            k, offset, where: as for `search`.
+
+        Raises:
+            QueryError: there is no such image.
+            ImageError: the file can't be read.
+        """
+        record = self.find(to)
+        if record is not None:
+            term = Term("id", record.id)
+        elif Path(to).expanduser().is_file():
+            term = Term("image", to)
+        else:
+            raise QueryError(
+                "No image with this id, and no such file",
+                os.fspath(to),
+                "Ids are shown by: pixseek search --json",
+            )
+        return self._answer(Query((term,), where=where, k=k, offset=offset))
+
+    def find(self, what: str | os.PathLike[str]) -> Record | None:
+        """Return the record with this id, or of this file if it is as it was when indexed."""
+        text = os.fspath(what)
+        record = self._engine.get([text])[0]
+        if record is not None:
+            return record
+        uri = self.uri_of(text)
+        record = self._engine.get([record_id(uri)])[0] if uri else None
+        path = self.locate(record) if record is not None else None
+        if record is None or path is None or record.stamp is None:
+            return None
+        return record if _size(path) in (None, record.stamp.size) else None
+
+    def _answer(self, query: Query) -> Results:
+        began = time.perf_counter()
+        _check(query)
+        vector, without, note = self._vector(query.terms[0])
+        encoded = time.perf_counter()
+        wanted = query.offset + query.k + len(without)
+        matches = self._engine.search(vector, wanted, query.where)[0]
+        searched = time.perf_counter()
+        hits = ranking.rank(
+            matches, offset=query.offset, k=query.k, without=without, locate=self.locate
+        )
+        space = self._engine.space
+        warnings = []
+        if not hits and not self._engine.count():
+            warnings.append("The library is empty. Index something first: pixseek index ~/Pictures")
+        if note and not self._ledger.setting("drawn"):
+            warnings.append(note)
+        ended = time.perf_counter()
+        return Results(
+            hits,
+            query,
+            {
+                "encode": (encoded - began) * 1000,
+                "search": (searched - encoded) * 1000,
+                "total": (ended - began) * 1000,
+            },
+            space.model if space else self.model,
+            tuple(warnings),
+        )
+
+    def _vector(self, term: Term) -> tuple[Vectors, frozenset[str], str]:
+        """Return the (1, dim) vector of a term, the ids that are no answer, and a note."""
+        import numpy as np
+
+        if term.kind == "id":
+            rows = self._engine.vectors([term.value])[0]
+            if rows is None:
+                raise QueryError("No image with this id", term.value, "Search for it first.")
+            return rows[:1], frozenset({term.value}), ""
+        if term.kind == "vector":
+            vector = np.asarray(term.value, dtype=np.float32).reshape(1, -1)
+            space = self._engine.space
+            length = float(np.linalg.norm(vector))
+            if not np.isfinite(length) or length == 0 or (space and vector.shape[1] != space.dim):
+                raise QueryError(
+                    "The vector can't be searched with",
+                    f"length {vector.shape[1]}, norm {length:g}",
+                    f"Give {space.dim if space else 'as many'} finite numbers, not all zero.",
+                )
+            return vector / length, frozenset(), ""
+        encoder = self.encoder()
+        if term.kind == "text":
+            return encoder.encode_texts([term.value]), frozenset(), encoder.note
+        prepared = encoder.prepare(self._picture(term.value, encoder))
+        return encoder.encode_images(prepared[None]), frozenset(), encoder.note
+
+    def _picture(self, image: Any, encoder: Encoder) -> Picture:
+        if not isinstance(image, str | os.PathLike):
+            pixels = image.convert("RGB")
+            return Picture(pixels, pixels.width, pixels.height, "")
+        path = Path(image).expanduser()
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise QueryError(
+                "The example image can't be read", path, f"{error.strerror}. Check the path."
+            ) from error
+        return decode(data, at_least=2 * encoder.input_side)
+
+    # ---------------------------------------------------------------- looking after it
+
+    def get(self, record_id: str) -> Record | None:
+        """Return the record with this id; None where there is none."""
+        return self._engine.get([record_id])[0]
+
+    def vectors(self, record_id: str) -> Vectors | None:
+        """Return a record's vectors, (parts, dim) float32 unit rows; None where there is none."""
+        return self._engine.vectors([record_id])[0]
+
+    def failures(self) -> list[Failure]:
+        """Return what could not be indexed and is not mended yet, by URI."""
+        return self._ledger.failures()
+
+    def status(self) -> Status:
+        """Return what the library holds, and how far a run that is under way has come."""
+        space = self._engine.space
+        running = self._ledger.setting("running")
+        if running and not _IndexingLock.held(self.path):
+            running = None  # it was killed
+        return Status(
+            path=self.path,
+            model=space.model if space else "",
+            space=space,
+            records=self._engine.count(),
+            roots=tuple(
+                RootStatus(
+                    root.name,
+                    root.path,
+                    root.path.is_dir(),
+                    self._engine.count(Compare("root", "eq", root.name)),
+                )
+                for root in self.roots()
+            ),
+            failures=dict(Counter(failure.reason for failure in self.failures())),
+            bytes_on_disk=sum(
+                entry.stat().st_size for entry in self.path.rglob("*") if entry.is_file()
+            ),
+            running=running,
+        )
+
+    def remove(self, *targets: str | os.PathLike[str], root: str | None = None) -> int:
+        """Take images out of the library; their files are not touched.
+
+        Args:
+            *targets: ids, files and folders. A file or folder that is still there is passed over
+                by later runs, until it is indexed by its name again.
+            root: name of a root to forget with all its records.
+
+        Returns:
+            How many records were removed.
+
+        Raises:
+            QueryError: a target is not in the library.
+        """
+        with self._indexing_lock():
+            removed = 0
+            for target in targets:
+                removed += self._remove(os.fspath(target))
+            if root is not None:
+                if root not in {each.name for each in self.roots()}:
+                    from pixseek.errors import unknown
+
+                    names = [each.name for each in self.roots()]
+                    raise QueryError("Unknown root", root, unknown("root", root, names))
+                removed += self._engine.delete(
+                    [known.id for known in self._engine.known(f"{root}/")]
+                )
+                self._ledger.remove_root(root)
+                self._roots = None
+            return removed
+
+    def _remove(self, target: str) -> int:
+        record = self._engine.get([target])[0]
+        uri = record.uri if record is not None else self.uri_of(target)
+        if uri is None:
+            raise QueryError(
+                "Not in the library", target, "Name an id, or a file or folder of the library."
+            )
+        ids = [known.id for known in self._engine.known(uri.rstrip("/") + "/")]
+        exact = self._engine.get([record_id(uri)])[0]
+        if exact is not None:
+            ids.append(exact.id)
+        failed = [f.uri for f in self.failures() if (f.uri + "/").startswith(uri.rstrip("/") + "/")]
+        if not ids and not failed:
+            raise QueryError(
+                "Not in the library", target, "Name an id, or a file or folder of the library."
+            )
+        path = self._path_of(uri)
+        if path is not None and path.exists():
+            name, _, relative = uri.partition("/")
+            for root in self.roots():
+                if root.name == name and relative:
+                    patterns = dict.fromkeys((*root.exclude, _pattern(relative)))
+                    self._set_root(replace(root, exclude=tuple(patterns)))
+        self._ledger.clear_failures(failed)
+        return self._engine.delete(ids)
+
+    def export(self, path: str | os.PathLike[str]) -> int:
+        """Write ids, vectors and metadata to a .parquet or .npz file; return the number of rows.
+
+        Raises:
+            SourceError: the ending is neither, or the library is empty.
+            MissingExtraError: .parquet needs pyarrow.
+            StorageError: the file can't be written.
+        """
+        target = Path(path).expanduser()
+        try:
+            return transfer.export_vectors(self._engine, target)
+        except OSError as error:
+            raise StorageError(
+                f"The file can't be written ({error.strerror})", target, "Choose another place."
+            ) from error
+
+    def import_vectors(
+        self, path: str | os.PathLike[str], *, base: str | os.PathLike[str] | None = None
+    ) -> int:
+        """Bring in vectors that were computed elsewhere with the library's model.
+
+        Args:
+            path: a .parquet or .npz file with uri and vectors (`pixseek export` writes such), or
+                a folder that clip-retrieval inference wrote.
+            base: folder that relative URIs start from; it becomes a root of the library.
+
+        Returns:
+            How many records were brought in.
+
+        Raises:
+            SourceError: the file lacks what is needed, or its vectors can't be used.
+            SpaceMismatchError: the file names another model, or its vectors are of another
+                length.
+        """
+        with self._indexing_lock():
+            incoming = transfer.read_vectors(Path(path).expanduser())
+            encoder = self._encoder_for_writing()
+            theirs = incoming.space
+            if (theirs.fingerprint and theirs.fingerprint != encoder.fingerprint) or (
+                theirs.dim and theirs.dim != encoder.dim
+            ):
+                raise SpaceMismatchError(
+                    "The vectors were made by another model than the library's",
+                    f"{theirs.model or 'unknown'} ({theirs.dim} numbers) and "
+                    f"{encoder.name} ({encoder.dim} numbers)",
+                    "Name the model they were made with by --model, and a new --library.",
+                )
+            self._engine.ensure(Space(encoder.fingerprint, encoder.dim, encoder.name))
+            place = self._import_base(base)
+            count = 0
+            for records, vectors in incoming.batches:
+                rows = _unit_rows(vectors, encoder.dim, path)
+                moved = [place(record) for record in records]
+                # Of several rows with one URI the last counts.
+                last = {record.id: n for n, record in enumerate(moved)}
+                starts = list(
+                    itertools.accumulate((len(record.parts) for record in moved), initial=0)
+                )
+                chosen = sorted(last.values())
+                wanted = [row for n in chosen for row in range(starts[n], starts[n + 1])]
+                self._engine.put([moved[n] for n in chosen], rows[wanted])
+                count += len(chosen)
+            return count
+
+    def _import_base(self, base: str | os.PathLike[str] | None) -> Callable[[Record], Record]:
+        """Return what gives an incoming record its URI in this library."""
+        prefix = ""
+        if base is not None:
+            folder = Path(os.path.abspath(Path(base).expanduser()))
+            if not folder.is_dir():
+                raise SourceError("No such folder", base, "Check the path.")
+            prefix = (self.uri_of(folder) or self._new_root(folder)).rstrip("/")
+            name = prefix.partition("/")[0]
+            for root in self.roots():
+                if root.name == name and not root.scopes:
+                    self._set_root(replace(root, scopes=("",)))
+
+        def place(record: Record) -> Record:
+            uri = record.uri
+            if "://" not in uri:
+                if Path(uri).is_absolute():
+                    uri = self.uri_of(uri) or uri
+                elif prefix:
+                    uri = f"{prefix}/{Path(uri).as_posix()}"
+            return record if uri == record.uri else replace(record, id=record_id(uri), uri=uri)
+
+        return place
+
+
+# ------------------------------------------------------------------ small parts
+
+
+class _IndexingLock:
+    """Keeps a second indexer out. The system lets go of it when the process ends, however."""
+
+    def __init__(self, folder: Path, ledger: Ledger) -> None:
+        from filelock import FileLock
+
+        self._folder, self._ledger = folder, ledger
+        self._lock = FileLock(folder / "indexing.lock")
+
+    def __enter__(self) -> Self:
+        from filelock import Timeout
+
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            running = self._ledger.setting("running") or {}
+            who = f" (process {running['pid']} on {running['host']})" if running else ""
+            raise LibraryLockedError(
+                f"Another process is indexing into the library{who}",
+                self._folder,
+                "Wait for it to finish (pixseek status shows how far it is), or stop it.",
+            ) from error
+        except OSError as error:
+            raise StorageError(
+                f"The library can't be written ({error.strerror})",
+                self._folder,
+                "Choose a place that may be written with --library.",
+            ) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+
+    @staticmethod
+    def held(folder: Path) -> bool:
+        """Return whether some process is indexing now."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(folder / "indexing.lock")
+        try:
+            with lock.acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:
+            return False
+
+
+def _check_new(folder: Path, create: bool) -> None:
+    if not create:
+        raise LibraryNotFoundError(
+            "There is no library here", folder, "Make one: pixseek index ~/Pictures"
+        )
+    if folder.exists() and not folder.is_dir():
+        raise LibraryError("A library is a folder, and this is a file", folder, "Name another.")
+    if folder.is_dir() and any(entry.name != "indexing.lock" for entry in folder.iterdir()):
+        raise LibraryError(
+            "The folder has other things in it and is no library",
+            folder,
+            f"Name a new folder; to keep the library beside its photos: {folder / PORTABLE_NAME}",
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"The library can't be made ({error.strerror})",
+            folder,
+            "Choose a place that may be written with --library.",
+        ) from error
+
+
+def _may_write(folder: Path) -> bool:
+    return os.access(folder, os.W_OK) and os.access(folder / "ledger.sqlite", os.W_OK)
+
+
+def _mismatch(space: Space, name: str, fingerprint: str, folder: Path) -> ModelError:
+    return SpaceMismatchError(
+        "The library's vectors were made by another model",
+        f"{folder} holds {space.model} ({space.fingerprint[:12]}), "
+        f"asked for {name} ({fingerprint[:12]})",
+        f"Search it with --model {space.model}, or index into a new --library with {name}.",
+    )
+
+
+def _check(query: Query) -> None:
+    if not query.terms:
+        raise QueryError("There is nothing to look for", "", "Give words or an example image.")
+    if len(query.terms) > 1:
+        raise QueryError(
+            "One thing at a time", f"{len(query.terms)} terms", "Give words or one image, not both."
+        )
+    term = query.terms[0]
+    if term.kind == "text" and not str(term.value).strip():
+        raise QueryError("There is nothing to look for", "empty text", "Say what is in the images.")
+    if query.k < 1 or query.offset < 0:
+        raise QueryError(
+            "k must be at least 1 and offset at least 0",
+            f"k={query.k}, offset={query.offset}",
+            "Ask for one or more.",
+        )
+
+
+def _pattern(relative: str) -> str:
+    """Return the pattern that matches just this path of a root."""
+    escaped = "".join(f"\\{c}" if c in "*?[]!#\\ " else c for c in relative)
+    return f"/{escaped}"
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _unit_rows(vectors: Any, dim: int, path: object) -> Vectors:
+    import numpy as np
+
+    if vectors.ndim != 2 or vectors.shape[1] != dim:
+        raise SpaceMismatchError(
+            "The vectors have another length than the library's model gives",
+            f"{path}: shape {vectors.shape}, wanted (n, {dim})",
+            "Name the model they were made with by --model, and a new --library.",
+        )
+    rows = np.asarray(vectors, dtype=np.float32)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    bad = np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)))
+    if len(bad):
+        raise SourceError(
+            "Some vectors are zero or not finite",
+            f"{path}: {len(bad)} rows, the first is row {int(bad[0])}",
+            "Compute them again, or leave them out.",
+        )
+    unit: Vectors = rows / lengths
+    return unit
+
+
+def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

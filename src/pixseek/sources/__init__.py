@@ -1,0 +1,1 @@
+"""Where images come from. Each source finds candidates and reads their content."""

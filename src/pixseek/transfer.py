@@ -1,0 +1,403 @@
+"""Take vectors out of a library, and bring in vectors that were computed elsewhere.
+
+Files that are written and read: one Parquet file, or one npz file, with ids, URIs, vectors and
+metadata. Folders that are read besides: clip-retrieval's `img_emb/*.npy` with
+`metadata/*.parquet`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixseek.errors import MissingExtraError, SourceError
+from pixseek.types import WHOLE, Engine, Part, Record, Space, Stamp, record_id
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+_BATCH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """Vectors found in a file.
+
+    Attributes:
+        space: what the file says of its space; the fingerprint is "" where it says nothing.
+        batches: records with their vectors, (parts, dim) float32, not normalised.
+    """
+
+    space: Space
+    batches: Iterator[tuple[list[Record], Vectors]]
+
+
+def export_vectors(engine: Engine, path: Path) -> int:
+    """Write every record with its vectors to `path`, a .parquet or .npz file.
+
+    One row a vector. The file appears under its name only when it is complete.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        SourceError: the ending is neither, or the library is empty.
+        MissingExtraError: .parquet needs pyarrow.
+        OSError: the file can't be written.
+    """
+    space = engine.space
+    if space is None:
+        raise SourceError("The library is empty", advice="Index something first: pixseek index DIR")
+    if path.suffix not in (".parquet", ".npz"):
+        raise SourceError("Unknown format to export to", path, "Use .parquet or .npz.")
+    unfinished = path.with_name(f".{path.name}.unfinished{path.suffix}")
+    try:
+        write = _write_parquet if path.suffix == ".parquet" else _write_npz
+        rows = write(engine, space, unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return rows
+
+
+def read_vectors(path: Path) -> Incoming:
+    """Open a .parquet or .npz file, or a folder of clip-retrieval, to bring its vectors in.
+
+    Raises:
+        SourceError: there is nothing of the kind, or it lacks what is needed.
+        MissingExtraError: Parquet needs pyarrow.
+    """
+    if path.is_dir():
+        return _read_clip_retrieval(path)
+    if not path.is_file():
+        raise SourceError("No such file or folder to import", path, "Check the path.")
+    if path.suffix == ".parquet":
+        return _read_parquet(path)
+    if path.suffix == ".npz":
+        return _read_npz(path)
+    raise SourceError(
+        "Unknown format to import from",
+        path,
+        "Use .parquet or .npz as pixseek export writes them, or a folder of clip-retrieval.",
+    )
+
+
+# ------------------------------------------------------------------ rows of a table
+
+_COLUMNS = (
+    "id", "uri", "part", "size", "mtime_ns", "digest", "media", "width", "height", "taken_at",
+    "caption", "tags", "fields",
+)  # fmt: skip
+
+
+def _row(record: Record, part: Part) -> dict[str, Any]:
+    """Return the columns of one vector. What has no simple type is JSON."""
+    return {
+        "id": record.id,
+        "uri": record.uri,
+        "part": json.dumps([part.kind, part.box, part.start_s, part.end_s]),
+        "size": record.stamp.size if record.stamp else -1,
+        "mtime_ns": record.stamp.mtime_ns if record.stamp else -1,
+        "digest": record.digest,
+        "media": record.media,
+        "width": record.width,
+        "height": record.height,
+        "taken_at": record.taken_at.isoformat() if record.taken_at else "",
+        "caption": record.caption,
+        "tags": json.dumps(record.tags),
+        "fields": json.dumps(
+            {
+                name: {"datetime": value.isoformat()} if isinstance(value, datetime) else value
+                for name, value in record.fields.items()
+            }
+        ),
+    }
+
+
+def _records(rows: list[dict[str, Any]]) -> list[Record]:
+    """Return the records of consecutive rows; rows of one id are the parts of one record."""
+    records: list[Record] = []
+    for row in rows:
+        kind, box, start_s, end_s = json.loads(row["part"])
+        part = Part(kind, tuple(box) if box else None, start_s, end_s)
+        if records and records[-1].id == row["id"]:
+            last = records[-1]
+            records[-1] = Record(**{**_values(last), "parts": (*last.parts, part)})
+            continue
+        records.append(
+            Record(
+                id=row["id"],
+                uri=row["uri"],
+                stamp=Stamp(row["size"], row["mtime_ns"]) if row["size"] >= 0 else None,
+                digest=row["digest"],
+                media=row["media"],
+                width=row["width"],
+                height=row["height"],
+                taken_at=datetime.fromisoformat(row["taken_at"]) if row["taken_at"] else None,
+                caption=row["caption"],
+                tags=tuple(json.loads(row["tags"])),
+                fields={
+                    name: datetime.fromisoformat(value["datetime"])
+                    if isinstance(value, dict)
+                    else value
+                    for name, value in json.loads(row["fields"]).items()
+                },
+                parts=(part,),
+            )
+        )
+    return records
+
+
+def _values(record: Record) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in Record.__slots__}
+
+
+def _header(space: Space) -> dict[str, str]:
+    return {
+        "pixseek_model": space.model,
+        "pixseek_fingerprint": space.fingerprint,
+        "pixseek_dim": str(space.dim),
+    }
+
+
+def _rows_of(engine: Engine) -> Iterator[tuple[list[dict[str, Any]], Vectors]]:
+    for records, vectors in engine.export(_BATCH):
+        yield [_row(record, part) for record in records for part in record.parts], vectors
+
+
+# ------------------------------------------------------------------ Parquet
+
+
+def _write_parquet(engine: Engine, space: Space, path: Path) -> int:
+    pa, pq = _pyarrow()
+    schema = pa.schema(
+        [
+            *((name, pa.string()) for name in ("id", "uri", "part")),
+            ("size", pa.int64()),
+            ("mtime_ns", pa.int64()),
+            ("digest", pa.string()),
+            ("media", pa.string()),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+            *((name, pa.string()) for name in ("taken_at", "caption", "tags", "fields")),
+            ("vector", pa.list_(pa.float32(), space.dim)),
+        ],
+        metadata=_header(space),
+    )
+    count = 0
+    with pq.ParquetWriter(path, schema) as writer:
+        for rows, vectors in _rows_of(engine):
+            columns: dict[str, Any] = {
+                name: pa.array([row[name] for row in rows], schema.field(name).type)
+                for name in _COLUMNS
+            }
+            columns["vector"] = pa.FixedSizeListArray.from_arrays(
+                pa.array(vectors.reshape(-1), pa.float32()), space.dim
+            )
+            writer.write_table(pa.table(columns, schema=schema))
+            count += len(rows)
+    return count
+
+
+def _read_parquet(path: Path) -> Incoming:
+    pa, pq = _pyarrow()
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError("The file can't be read as Parquet", path, str(error)) from error
+    names = set(file.schema_arrow.names)
+    missing = {"uri", "vector"} - names
+    if missing:
+        raise SourceError(
+            "The file lacks columns",
+            f"{path}: {', '.join(sorted(missing))}",
+            "It needs at least uri (text) and vector (list of floats).",
+        )
+    header = {k.decode(): v.decode() for k, v in (file.schema_arrow.metadata or {}).items()}
+
+    def batches() -> Iterator[tuple[list[Record], Vectors]]:
+        import numpy as np
+
+        held: list[dict[str, Any]] = []
+        held_vectors: list[Any] = []
+        for batch in file.iter_batches(_BATCH):
+            rows = batch.select([n for n in _COLUMNS if n in names]).to_pylist()
+            held += [{**_blank(row["uri"]), **_given(row)} for row in rows]
+            column = batch.column("vector")
+            flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+            held_vectors.append(flat.reshape(len(rows), -1))
+            vectors = np.concatenate(held_vectors)
+            # The last record may go on in the next batch.
+            whole = _complete(held)
+            if whole:
+                yield _records(held[:whole]), vectors[:whole]
+                held, held_vectors = held[whole:], [vectors[whole:]]
+        if held:
+            yield _records(held), np.concatenate(held_vectors)
+
+    return Incoming(_space(header), batches())
+
+
+def _complete(rows: list[dict[str, Any]]) -> int:
+    """Return how many rows come before the last id."""
+    whole = len(rows)
+    while whole and rows[whole - 1]["id"] == rows[-1]["id"]:
+        whole -= 1
+    return whole
+
+
+def _blank(uri: str) -> dict[str, Any]:
+    """Return what a row says that says nothing but its URI."""
+    return {**_row(Record(record_id(uri), uri), WHOLE)}
+
+
+def _given(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _space(header: dict[str, str]) -> Space:
+    return Space(
+        header.get("pixseek_fingerprint", ""),
+        int(header.get("pixseek_dim", 0)),
+        header.get("pixseek_model", ""),
+    )
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtraError("Parquet", "pyarrow", "parquet") from error
+    return pyarrow, pyarrow.parquet
+
+
+# ------------------------------------------------------------------ npz
+
+
+def _write_npz(engine: Engine, space: Space, path: Path) -> int:
+    import numpy as np
+
+    rows: list[dict[str, Any]] = []
+    vectors: list[Any] = []
+    for some_rows, some_vectors in _rows_of(engine):
+        rows += some_rows
+        vectors.append(some_vectors)
+    all_vectors = np.concatenate(vectors) if vectors else np.zeros((0, space.dim), np.float32)
+    columns: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in _COLUMNS}
+    np.savez(path, vectors=all_vectors, header=json.dumps(_header(space)), **columns)
+    return len(rows)
+
+
+def _read_npz(path: Path) -> Incoming:
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise SourceError("The file can't be read as npz", path, str(error)) from error
+    if not {"uri", "vectors"} <= arrays.keys():
+        raise SourceError(
+            "The file lacks arrays", path, "It needs at least uri (n,) and vectors (n, dim)."
+        )
+    vectors = arrays["vectors"].astype(np.float32)
+    uris = [str(uri) for uri in arrays["uri"]]
+    if vectors.ndim != 2 or len(vectors) != len(uris):
+        raise SourceError(
+            "The arrays do not fit together",
+            f"{path}: {len(uris)} URIs, vectors of shape {vectors.shape}",
+            "vectors must have one row for each URI.",
+        )
+    columns = {name: arrays[name].tolist() for name in _COLUMNS if name in arrays}
+    rows = [
+        {**_blank(uri), **{name: values[n] for name, values in columns.items()}}
+        for n, uri in enumerate(uris)
+    ]
+    header = json.loads(str(arrays["header"])) if "header" in arrays else {}
+
+    def batches() -> Iterator[tuple[list[Record], Vectors]]:
+        start = 0
+        while start < len(rows):
+            end = min(start + _BATCH, len(rows))
+            while end < len(rows) and rows[end]["id"] == rows[end - 1]["id"]:
+                end += 1
+            yield _records(rows[start:end]), vectors[start:end]
+            start = end
+
+    return Incoming(_space(header), batches())
+
+
+# ------------------------------------------------------------------ clip-retrieval
+
+
+def _read_clip_retrieval(folder: Path) -> Incoming:
+    """Read what `clip-retrieval inference` writes.
+
+    `img_emb/img_emb_N.npy` holds (n, dim) float16 or float32, `metadata/metadata_N.parquet` as
+    many rows, with `image_path` for folders and `url`, `key`, `caption` for webdatasets.
+    """
+    pa, pq = _pyarrow()
+    embeddings = sorted((folder / "img_emb").glob("img_emb_*.npy"), key=_number)
+    tables = sorted((folder / "metadata").glob("metadata_*.parquet"), key=_number)
+    if not embeddings or [_number(p) for p in embeddings] != [_number(p) for p in tables]:
+        raise SourceError(
+            "This is no folder of clip-retrieval",
+            folder,
+            "It needs img_emb/img_emb_N.npy and, for each, metadata/metadata_N.parquet.",
+        )
+
+    def batches() -> Iterator[tuple[list[Record], Vectors]]:
+        import numpy as np
+
+        for embedding, table_path in zip(embeddings, tables, strict=True):
+            try:
+                vectors = np.load(embedding, mmap_mode="r", allow_pickle=False)
+                table = pq.read_table(table_path)
+            except (OSError, ValueError, pa.ArrowException) as error:
+                raise SourceError("The file can't be read", embedding, str(error)) from error
+            if len(vectors) != table.num_rows:
+                raise SourceError(
+                    "Vectors and metadata do not fit together",
+                    f"{embedding}: {len(vectors)} vectors, {table.num_rows} rows",
+                    "Run clip-retrieval inference again for this part.",
+                )
+            for start in range(0, len(vectors), _BATCH):
+                rows = table.slice(start, _BATCH).to_pylist()
+                records = [
+                    _clip_retrieval_record(row, f"{table_path.stem}/{start + n}")
+                    for n, row in enumerate(rows)
+                ]
+                yield records, np.asarray(vectors[start : start + len(rows)], dtype=np.float32)
+
+    import numpy as np
+
+    dim = int(np.load(embeddings[0], mmap_mode="r", allow_pickle=False).shape[1])
+    return Incoming(Space("", dim, ""), batches())
+
+
+def _clip_retrieval_record(row: dict[str, Any], otherwise: str) -> Record:
+    uri = str(row.get("url") or row.get("image_path") or row.get("key") or otherwise)
+    rest = {
+        name: value
+        for name, value in row.items()
+        if name not in ("url", "image_path", "caption", "width", "height")
+        and isinstance(value, str | int | float | bool)
+    }
+    return Record(
+        id=record_id(uri),
+        uri=uri,
+        width=int(row.get("width") or 0),
+        height=int(row.get("height") or 0),
+        caption=str(row.get("caption") or ""),
+        fields=rest,
+    )
+
+
+def _number(path: Path) -> int:
+    digits = path.stem.rpartition("_")[2]
+    return int(digits) if digits.isdigit() else -1

@@ -1,0 +1,620 @@
+"""The core types: what is indexed, what is asked, what comes back, and the protocols between.
+
+All are frozen. Numpy and Pillow are named in annotations only, so importing this is cheap.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, overload, runtime_checkable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    import pyarrow
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    Vectors = NDArray[np.float32]
+
+#: What a field of an image may hold.
+Scalar = str | int | float | bool | datetime | None
+
+# ------------------------------------------------------------------ what is indexed
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """How a file looked when it was read; a file with an equal stamp is taken as unchanged."""
+
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What of a record one vector stands for: the whole image, a tile of it, a shot of a video.
+
+    Attributes:
+        kind: which of these.
+        box: left, top, width, height of a tile, as fractions of the image; None for the whole.
+        start_s: first second of a shot; None for images.
+        end_s: last second of a shot; None for images.
+    """
+
+    kind: Literal["image", "tile", "shot"] = "image"
+    box: tuple[float, float, float, float] | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+
+
+WHOLE = Part()
+
+
+def record_id(uri: str) -> str:
+    """Return the id of the record at `uri`: 16 characters, a to z and 2 to 7.
+
+    Identity is location: the id is a hash of the URI alone (80 bits of BLAKE2b, so among ten
+    million records two share an id with a probability of 4e-11), and two copies of one photo
+    are two records.
+    """
+    digest = hashlib.blake2b(uri.encode(), digest_size=10).digest()
+    return base64.b32encode(digest).decode("ascii").lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a user sees: one image (or video) with all that is known of it.
+
+    Attributes:
+        id: see `record_id`.
+        uri: `root/relative/path.jpg` with forward slashes, or a URL.
+        stamp: size and modification time of the file; None for what is no local file.
+        digest: SHA-256 of the content in hexadecimal; "" when unknown.
+        media: media type of the content, such as "image/jpeg"; "" when unknown.
+        width: in pixels, upright; 0 when unknown.
+        height: in pixels, upright; 0 when unknown.
+        taken_at: when the photo was taken; with a time zone only where the file says one.
+        caption: what somebody wrote about the image.
+        tags: keywords.
+        fields: anything else, by name.
+        parts: what the record's vectors stand for, one each, in order.
+    """
+
+    id: str
+    uri: str
+    stamp: Stamp | None = None
+    digest: str = ""
+    media: str = ""
+    width: int = 0
+    height: int = 0
+    taken_at: datetime | None = None
+    caption: str = ""
+    tags: tuple[str, ...] = ()
+    fields: Mapping[str, Scalar] = field(default_factory=dict)
+    parts: tuple[Part, ...] = (WHOLE,)
+
+    @property
+    def root(self) -> str:
+        """Name of the root the record lies under; "" for a URL."""
+        return "" if "://" in self.uri else self.uri.partition("/")[0]
+
+    @property
+    def relative_path(self) -> str:
+        """Path below the root, with forward slashes; the whole URI for a URL."""
+        return self.uri if "://" in self.uri else self.uri.partition("/")[2]
+
+    @property
+    def folder(self) -> str:
+        """`relative_path` without the file name; "" at the top of the root."""
+        return self.relative_path.rpartition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """File name, with its ending."""
+        return self.uri.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What an engine already holds of one record: enough to tell whether its file changed."""
+
+    id: str
+    uri: str
+    stamp: Stamp | None
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """An embedding space. Vectors of different spaces are never compared.
+
+    Attributes:
+        fingerprint: hash of what defines the space: the image tower and its preprocessing.
+        dim: length of its vectors.
+        model: the name to show.
+    """
+
+    fingerprint: str
+    dim: int
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded image.
+
+    Attributes:
+        pixels: upright sRGB in mode "RGB", possibly smaller than the original.
+        width: of the original, upright, in pixels.
+        height: of the original, upright, in pixels.
+        media: media type of the content, such as "image/jpeg".
+        notes: what was done or seen on the way that its owner may want to know.
+    """
+
+    pixels: Image.Image
+    width: int
+    height: int
+    media: str
+    notes: tuple[str, ...] = ()
+
+
+# ------------------------------------------------------------------ filters (evaluated in filters)
+
+Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "in", "glob", "contains", "exists"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """A field compared with a value: `Compare("width", "ge", 1920)`."""
+
+    field: str
+    op: Operator
+    value: Scalar | tuple[Scalar, ...] = None
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All of these hold; true when there are none."""
+
+    filters: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """At least one of these holds; false when there are none."""
+
+    filters: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """This does not hold."""
+
+    filter: Filter
+
+
+Filter = Compare | And | Or | Not
+
+# ------------------------------------------------------------------ what is asked
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One thing to look for.
+
+    Attributes:
+        kind: how `value` is meant: words; an image's path or URL; a record's id; a raw vector.
+        value: str for "text" and "id"; str or Path for "image"; (dim,) float32 for "vector".
+        weight: how much it counts among the terms of a query.
+    """
+
+    kind: Literal["text", "image", "id", "vector"]
+    value: Any
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is looked for; the same from Python, the command line and every other surface.
+
+    Attributes:
+        terms: what hits should resemble.
+        where: what hits must fulfil; None for no condition.
+        k: how many hits to return at most.
+        offset: how many of the best hits to pass over first.
+    """
+
+    terms: tuple[Term, ...]
+    where: Filter | None = None
+    k: int = 10
+    offset: int = 0
+
+
+# ------------------------------------------------------------------ what comes back
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What an engine found: a record, its best part, and the cosine, in [-1, 1]."""
+
+    record: Record
+    part: Part
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer to a query.
+
+    Attributes:
+        rank: 1 for the best.
+        record: what was found.
+        part: the part of it that matched best.
+        score: cosine between query and part, in [-1, 1]. Comparable within one model only.
+        path: where its file is on this machine; None when it is no file or its root is unknown.
+    """
+
+    rank: int
+    record: Record
+    part: Part
+    score: float
+    path: Path | None
+
+    @property
+    def id(self) -> str:
+        """The record's id."""
+        return self.record.id
+
+    @property
+    def uri(self) -> str:
+        """The record's URI."""
+        return self.record.uri
+
+
+@dataclass(frozen=True, slots=True)
+class Results(Sequence[Hit]):
+    """Hits, best first, with what was asked and what it took. A sequence of `Hit`.
+
+    Attributes:
+        hits: best first.
+        query: what was asked.
+        took_ms: milliseconds by stage: "encode" (the query), "search", "total".
+        model: name of the model whose space was searched.
+        warnings: what the user should know about these results.
+    """
+
+    hits: tuple[Hit, ...]
+    query: Query
+    took_ms: Mapping[str, float]
+    model: str
+    warnings: tuple[str, ...] = ()
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Hit]: ...
+    def __getitem__(self, index: int | slice) -> Hit | Sequence[Hit]:
+        """Return the hit at `index` (rank - 1), or the hits of a slice."""
+        return self.hits[index]
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def to_numpy(self) -> tuple[NDArray[np.str_], Vectors]:
+        """Return the ids, (n,) str, and the scores, (n,) float32, best first."""
+        import numpy as np
+
+        return (
+            np.array([hit.id for hit in self.hits], dtype=np.str_),
+            np.array([hit.score for hit in self.hits], dtype=np.float32),
+        )
+
+    def to_arrow(self) -> pyarrow.Table:
+        """Return a table with one row a hit: rank, id, uri, path, score, width, height, media.
+
+        Raises:
+            MissingExtraError: pyarrow is not installed.
+        """
+        from pixseek.errors import MissingExtraError
+
+        try:
+            import pyarrow as pa
+        except ImportError as error:
+            raise MissingExtraError("to_arrow()", "pyarrow", "parquet") from error
+        hits = self.hits
+        return pa.table(
+            {
+                "rank": pa.array([hit.rank for hit in hits], pa.int32()),
+                "id": pa.array([hit.id for hit in hits], pa.string()),
+                "uri": pa.array([hit.uri for hit in hits], pa.string()),
+                "path": pa.array([str(h.path) if h.path else None for h in hits], pa.string()),
+                "score": pa.array([hit.score for hit in hits], pa.float32()),
+                "width": pa.array([hit.record.width for hit in hits], pa.int32()),
+                "height": pa.array([hit.record.height for hit in hits], pa.int32()),
+                "media": pa.array([hit.record.media for hit in hits], pa.string()),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Something that could not be indexed, and why.
+
+    Attributes:
+        uri: what.
+        stage: "scan", "read", "decode" or "encode".
+        reason: one of `errors.ImageError.REASONS`.
+        message: what went wrong, for people.
+        advice: what to do about it; may be empty.
+        stamp: of the file when it failed; None when it could not even be looked at.
+    """
+
+    uri: str
+    stage: Literal["scan", "read", "decode", "encode"]
+    reason: str
+    message: str
+    advice: str = ""
+    stamp: Stamp | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an indexing run did.
+
+    Attributes:
+        added: records that were not there before (copies of known content included).
+        updated: records whose file had changed.
+        moved: records whose file was found elsewhere; their vectors were kept.
+        removed: records whose file is gone.
+        unchanged: files that were as they had been.
+        reused: among added, updated and moved, those that needed no embedding.
+        known_failures: files that failed before, have not changed, and were not tried again.
+        failures: what failed in this run.
+        seconds: where the time went: "scan", "decode" and "encode" and "store" as the sums over
+            their threads, "total" by the clock.
+        stopped: whether the run was stopped before its end; run again to go on.
+    """
+
+    added: int = 0
+    updated: int = 0
+    moved: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    reused: int = 0
+    known_failures: int = 0
+    failures: tuple[Failure, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an indexing run has come.
+
+    Attributes:
+        stage: "scan" (total unknown), "index", or "finish".
+        done: files looked at (scan) or settled (index), failures included.
+        total: files to settle; None while scanning.
+        failed: failures so far in this run.
+        rate: files settled a second, over the last few seconds.
+        left_s: seconds left by that rate; None when unknown.
+        latest: URI last settled.
+    """
+
+    stage: Literal["scan", "index", "finish"]
+    done: int
+    total: int | None = None
+    failed: int = 0
+    rate: float = 0.0
+    left_s: float | None = None
+    latest: str = ""
+
+
+# ------------------------------------------------------------------ protocols
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Both towers of a model with its preprocessing and tokenizer, so they can't be mismatched.
+
+    Attributes:
+        name: to show.
+        fingerprint: hash of what defines the space of its image vectors.
+        dim: length of its vectors.
+        input_side: of the images it reads, in pixels (the longer side where they differ).
+        batch_size: how many images a call should hold to be fast here.
+        note: what users must know before they trust its answers; "" for nothing.
+    """
+
+    name: str
+    fingerprint: str
+    dim: int
+    input_side: int
+    batch_size: int
+    note: str
+
+    def prepare(self, picture: Picture) -> Vectors:
+        """Return what the image tower reads for one picture, (3, height, width) float32.
+
+        May be called from several threads at once.
+        """
+        ...
+
+    def encode_images(self, batch: Vectors) -> Vectors:
+        """Return unit rows, (n, dim) float32, for (n, 3, height, width) prepared images.
+
+        Raises:
+            ModelError: the model failed; never returns fewer rows.
+        """
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Return unit rows, (n, dim) float32, for n texts; over-long ones are cut.
+
+        Raises:
+            ModelError: the model failed; never returns fewer rows.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do; what it can't is said aloud.
+
+    Attributes:
+        filtering: when filters are applied: "during" the search (k is guaranteed), or
+            "exhaustive" (every match is scored).
+        exact: whether the answers are those of an exhaustive scan at every size.
+        visibility: what an acknowledged write is: already "searchable", or only "stored".
+        max_k: largest k of a search; None for no limit.
+    """
+
+    filtering: Literal["during", "exhaustive"]
+    exact: bool
+    visibility: Literal["searchable", "stored"]
+    max_k: int | None = None
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Stores records with their vectors and finds the nearest.
+
+    One instance may be called from several threads. Scores are cosines, whatever the engine
+    counts in itself. Every write is whole: after a crash a record is there with all its vectors,
+    or not at all.
+    """
+
+    capabilities: Capabilities
+
+    @property
+    def space(self) -> Space | None:
+        """The space whose vectors it holds; None before the first `ensure`."""
+        ...
+
+    def ensure(self, space: Space) -> None:
+        """Create what `space` needs.
+
+        Raises:
+            SpaceMismatchError: the engine holds vectors of another space.
+        """
+        ...
+
+    def put(self, records: Sequence[Record], vectors: Vectors) -> None:
+        """Store records, replacing those of the same id; durable when it returns.
+
+        Args:
+            records: any number, each with at least one part; ids are distinct.
+            vectors: (total number of parts, dim) float32 unit rows, in the order of the records
+                and of their parts.
+        """
+        ...
+
+    def delete(self, ids: Iterable[str]) -> int:
+        """Delete records; return how many there were."""
+        ...
+
+    def get(self, ids: Sequence[str]) -> list[Record | None]:
+        """Return the records of these ids, in order, None where there is none."""
+        ...
+
+    def vectors(self, ids: Sequence[str]) -> list[Vectors | None]:
+        """Return each record's vectors, (parts, dim) float32, None where there is no record."""
+        ...
+
+    def known(self, prefix: str = "") -> Iterator[Known]:
+        """Yield what is stored of every record whose URI begins with `prefix`, by URI."""
+        ...
+
+    def with_digest(self, digest: str) -> list[Known]:
+        """Return what is stored of the records with this content digest, by URI."""
+        ...
+
+    def search(self, vectors: Vectors, k: int, where: Filter | None = None) -> list[list[Match]]:
+        """Return, for each of (q, dim) unit rows, the k nearest records, best first.
+
+        Each record comes once, with its best part. Ties are broken by id. Fewer than k come back
+        only where fewer records fulfil `where`.
+        """
+        ...
+
+    def count(self, where: Filter | None = None) -> int:
+        """Return how many records there are, or how many fulfil `where`."""
+        ...
+
+    def export(self, batch: int = 4096) -> Iterator[tuple[list[Record], Vectors]]:
+        """Yield all records by URI, in batches, each with its vectors as `put` takes them."""
+        ...
+
+    def close(self) -> None:
+        """Flush and let go of everything; further calls are an error."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file (or other item) that a source offers for indexing."""
+
+    uri: str
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a source found.
+
+    Attributes:
+        candidates: what can be indexed.
+        failures: what could not be looked at; records of or below such a URI are kept.
+        ignored: how many files were passed over because they are no images by their name.
+    """
+
+    candidates: list[Candidate]
+    failures: list[Failure]
+    ignored: int
+
+
+class Source(Protocol):
+    """Where images come from.
+
+    Attributes:
+        prefixes: every URI it may offer begins with one of these.
+    """
+
+    prefixes: tuple[str, ...]
+
+    def covers(self, uri: str) -> bool:
+        """Return whether a known record of this URI, that a scan does not offer, is gone."""
+        ...
+
+    def scan(self) -> Iterator[int | Scan]:
+        """Yield the number of files looked at so far, now and then; last, the `Scan`.
+
+        Raises:
+            SourceVanishedError: the source is not there any more.
+        """
+        ...
+
+    def read(self, candidate: Candidate) -> bytes:
+        """Return the content. May be called from several threads at once.
+
+        Raises:
+            ImageError: it can't be read.
+            SourceVanishedError: the whole source is gone.
+        """
+        ...

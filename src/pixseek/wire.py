@@ -1,0 +1,104 @@
+"""Results, reports and states as plain values for JSON: the one place where their shape is made.
+
+Whatever speaks JSON shares these functions, so that a script written for one surface reads
+another. Names, once published, stay; new ones may come.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pixseek.library import Status
+    from pixseek.types import Failure, Hit, Query, Report, Results
+
+
+def results_to_plain(results: Results) -> dict[str, Any]:
+    """Return results as an object with query, query_kind, took_ms, model, warnings and hits."""
+    kind, query = query_to_plain(results.query)
+    return {
+        "query": query,
+        "query_kind": kind,
+        "k": results.query.k,
+        "offset": results.query.offset,
+        "took_ms": {stage: round(ms, 3) for stage, ms in results.took_ms.items()},
+        "model": results.model,
+        "warnings": list(results.warnings),
+        "hits": [hit_to_plain(hit) for hit in results],
+    }
+
+
+def hit_to_plain(hit: Hit) -> dict[str, Any]:
+    """Return one hit; `path` is null where the image is no file of this machine."""
+    record = hit.record
+    return {
+        "rank": hit.rank,
+        "id": hit.id,
+        "path": str(hit.path) if hit.path else None,
+        "score": round(hit.score, 6),
+        "uri": hit.uri,
+        "width": record.width,
+        "height": record.height,
+        "media": record.media,
+    }
+
+
+def report_to_plain(report: Report) -> dict[str, Any]:
+    """Return what an indexing run did."""
+    return {
+        "added": report.added,
+        "updated": report.updated,
+        "moved": report.moved,
+        "removed": report.removed,
+        "unchanged": report.unchanged,
+        "reused": report.reused,
+        "known_failures": report.known_failures,
+        "failed": len(report.failures),
+        "failures": [failure_to_plain(failure) for failure in report.failures],
+        "seconds": {stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
+        "stopped": report.stopped,
+    }
+
+
+def failure_to_plain(failure: Failure) -> dict[str, Any]:
+    """Return what could not be indexed, and why."""
+    return {
+        "uri": failure.uri,
+        "stage": failure.stage,
+        "reason": failure.reason,
+        "message": failure.message,
+        "advice": failure.advice,
+    }
+
+
+def status_to_plain(status: Status) -> dict[str, Any]:
+    """Return what a library holds."""
+    space = status.space
+    return {
+        "path": str(status.path),
+        "model": status.model,
+        "space": {"fingerprint": space.fingerprint, "dim": space.dim} if space else None,
+        "records": status.records,
+        "roots": [
+            {
+                "name": root.name,
+                "path": str(root.path),
+                "is_there": root.is_there,
+                "records": root.records,
+            }
+            for root in status.roots
+        ],
+        "failures": dict(status.failures),
+        "bytes_on_disk": status.bytes_on_disk,
+        "running": dict(status.running) if status.running else None,
+    }
+
+
+def query_to_plain(query: Query) -> tuple[str, str]:
+    """Return the kind of a query's term, and the term as text ("" for what has no text)."""
+    term = query.terms[0]
+    if term.kind == "vector":
+        return "vector", ""
+    if term.kind == "image" and type(term.value).__module__.startswith("PIL"):
+        return "image", ""  # it was handed over in memory
+    return term.kind, str(term.value)

@@ -1,0 +1,72 @@
+"""Material and small builders that several test files share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tiny_encoder import COLOURS, TinyEncoder
+
+# Test material too large or not free enough to ship lies beside a developer's checkout.
+MATERIAL = Path(os.environ.get("PIXSEEK_TEST_MATERIAL", Path(__file__).parents[2] / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of test material; the test is skipped where it is not."""
+    if not (MATERIAL / "images").is_dir():
+        pytest.skip(f"no test material at {MATERIAL} (set PIXSEEK_TEST_MATERIAL)")
+    return MATERIAL
+
+
+@pytest.fixture(scope="session")
+def photo_mini(shared: Path) -> Path:
+    """The folder of the small real model for photographs."""
+    folder = shared / "models" / "photo-mini"
+    if not (folder / "visual" / "model.onnx").is_file():
+        pytest.skip(f"no photo-mini model at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photos(shared: Path) -> Path:
+    """The folder of 1,000 real photos, with captions.tsv."""
+    folder = shared / "images" / "photos"
+    if not (folder / "captions.tsv").is_file():
+        pytest.skip(f"no photos at {folder}")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the settings, libraries and models of whoever runs the tests out of them."""
+    for name in list(os.environ):
+        if name.startswith("PIXSEEK_") and not name.startswith("PIXSEEK_TEST_"):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home-of-the-test"
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(home / name.lower()))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> TinyEncoder:
+    """The encoder that every library opened in this test gets, whatever model it names."""
+    encoder = TinyEncoder()
+    monkeypatch.setattr("pixseek.encoders.load", lambda *_, **__: encoder)
+    return encoder
+
+
+def draw(path: Path, colour: str = "red", seed: int = 0, size: tuple[int, int] = (40, 30)) -> Path:
+    """Write an image of one colour with a few specks that make every seed's content its own."""
+    rng = np.random.default_rng(seed)
+    pixels = np.empty((size[1], size[0], 3), np.uint8)
+    pixels[:] = COLOURS[colour]
+    pixels[:6] = rng.integers(0, 255, (6, size[0], 3))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path

@@ -1,0 +1,208 @@
+"""Walking folders: what is offered, what is passed over, and what is never taken as deleted."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pixseek.errors import ConfigError, ImageError, SourceVanishedError
+from pixseek.sources.folder import FolderSource
+from pixseek.types import Candidate, Scan, Stamp
+
+
+def make(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x" * (len(name) + 1))
+
+
+def scan(source: FolderSource) -> Scan:
+    *_, last = source.scan()
+    assert isinstance(last, Scan)
+    return last
+
+
+def found(source: FolderSource) -> list[str]:
+    return [candidate.uri for candidate in scan(source).candidates]
+
+
+def test_offers_images_of_all_folders_in_order_with_their_stamps(tmp_path: Path) -> None:
+    make(tmp_path, "b/two.PNG", "a.jpg", "b/c/three.heic", "notes.txt", "b/list.csv")
+    result = scan(FolderSource("pics", tmp_path))
+    assert [c.uri for c in result.candidates] == [
+        "pics/a.jpg",
+        "pics/b/two.PNG",
+        "pics/b/c/three.heic",
+    ]
+    status = (tmp_path / "a.jpg").stat()
+    assert result.candidates[0].stamp == Stamp(status.st_size, status.st_mtime_ns)
+    assert result.ignored == 2
+    assert result.failures == []
+
+
+def test_hidden_files_and_what_systems_leave_behind_are_passed_over(tmp_path: Path) -> None:
+    make(
+        tmp_path,
+        "good.jpg",
+        ".hidden.jpg",
+        "._good.jpg",
+        ".cache/x.jpg",
+        "@eaDir/good.jpg",
+        "$RECYCLE.BIN/x.jpg",
+        "__MACOSX/good.jpg",
+        "System Volume Information/x.jpg",
+        "Thumbs.db",
+    )
+    assert found(FolderSource("r", tmp_path)) == ["r/good.jpg"]
+
+
+def test_excludes_follow_gitignore(tmp_path: Path) -> None:
+    make(tmp_path, "a.jpg", "a.gif", "shots/1.jpg", "shots/keep/2.jpg", "deep/shots/3.jpg")
+    assert found(FolderSource("r", tmp_path, exclude=["*.gif", "/shots/*", "!/shots/keep"])) == [
+        "r/a.jpg",
+        "r/deep/shots/3.jpg",
+        "r/shots/keep/2.jpg",
+    ]
+
+
+def test_an_ignore_file_holds_for_its_folder_and_below(tmp_path: Path) -> None:
+    make(tmp_path, "x.jpg", "sub/x.jpg", "sub/y.jpg", "sub/deep/x.jpg", "other/x.jpg")
+    (tmp_path / "sub" / ".pixseekignore").write_text("# not these\nx.jpg\n")
+    everything = ["r/x.jpg", "r/other/x.jpg", "r/sub/y.jpg"]
+    assert found(FolderSource("r", tmp_path)) == everything
+    # Also when the scan begins below it.
+    assert found(FolderSource("r", tmp_path, ["sub/deep"])) == []
+
+
+def test_a_bad_pattern_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="!"):
+        FolderSource("r", tmp_path, exclude=["!"])
+
+
+def test_scopes_narrow_the_scan_and_what_it_settles(tmp_path: Path) -> None:
+    make(tmp_path, "a/1.jpg", "ab/2.jpg", "c/3.jpg", "c/notes.txt")
+    source = FolderSource("r", tmp_path, ["a", "c/notes.txt", "a/deeper"])
+    # A file that is named is taken whatever its name.
+    assert sorted(found(source)) == ["r/a/1.jpg", "r/c/notes.txt"]
+    assert source.covers("r/a/gone.jpg")
+    assert source.covers("r/c/notes.txt")
+    assert not source.covers("r/ab/2.jpg")
+    assert not source.covers("r/c/3.jpg")
+    assert not source.covers("r/c/notes.txt.jpg")
+
+
+def test_links_are_followed_and_a_loop_ends(tmp_path: Path) -> None:
+    make(tmp_path, "real/1.jpg")
+    (tmp_path / "real" / "loop").symlink_to(tmp_path)
+    (tmp_path / "linked.jpg").symlink_to(tmp_path / "real" / "1.jpg")
+    (tmp_path / "nothing.jpg").symlink_to(tmp_path / "not-there")
+    assert found(FolderSource("r", tmp_path)) == ["r/linked.jpg", "r/real/1.jpg"]
+
+
+def test_odd_names_come_through(tmp_path: Path) -> None:
+    names = ["Zürich ☃.jpg", "a b\tc.jpg", "quote'\".jpg", "-rf.jpg", "new\nline.jpg", "日本.jpg"]
+    make(tmp_path, *names)
+    assert sorted(found(FolderSource("r", tmp_path))) == sorted(f"r/{name}" for name in names)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_a_name_that_is_no_text_is_a_failure_and_stops_nothing(tmp_path: Path) -> None:
+    make(tmp_path, "good.jpg")
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.jpg"))).write_bytes(b"x")
+    result = scan(FolderSource("r", tmp_path))
+    assert [c.uri for c in result.candidates] == ["r/good.jpg"]
+    assert [(f.uri, f.reason) for f in result.failures] == [("r/bad\\xff.jpg", "bad-name")]
+
+
+def test_a_missing_root_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    source = FolderSource("drive", tmp_path / "unplugged")
+    with pytest.raises(SourceVanishedError) as caught:
+        scan(source)
+    assert "pixseek remove --root drive" in caught.value.advice
+
+
+def test_a_root_that_goes_away_while_files_are_read_is_told_from_a_missing_file(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "drive"
+    make(root, "1.jpg", "2.jpg")
+    source = FolderSource("r", root)
+    first, second = scan(source).candidates
+    assert source.read(first) == b"x" * 6
+    (root / "1.jpg").unlink()
+    with pytest.raises(ImageError) as missing:
+        source.read(first)
+    assert missing.value.reason == "missing"
+    root.rename(tmp_path / "elsewhere")
+    with pytest.raises(SourceVanishedError):
+        source.read(second)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root on Linux")
+def test_an_unmounted_drive_is_noticed_though_its_empty_folder_stays(tmp_path: Path) -> None:
+    mount = tmp_path / "drive"
+    mount.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", mount], capture_output=True, check=False
+    )
+    if made.returncode:
+        pytest.skip(f"mounting is not allowed here: {made.stderr.decode().strip()}")
+    try:
+        make(mount, "1.jpg")
+        source = FolderSource("r", mount)
+        (candidate,) = scan(source).candidates
+    finally:
+        subprocess.run(["umount", mount], check=True)
+    with pytest.raises(SourceVanishedError):
+        source.read(candidate)
+
+
+def _as_ordinary_user() -> None:
+    # Root reads everything: without these two capabilities it is held to permissions.
+    libc = ctypes.CDLL(None)
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        libc.prctl(24, capability)  # PR_CAPBSET_DROP
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="permissions are tested on Linux")
+def test_what_may_not_be_read_is_a_failure_and_what_lies_below_is_kept(tmp_path: Path) -> None:
+    make(tmp_path, "open/1.jpg", "shut/2.jpg", "3.jpg")
+    (tmp_path / "shut").chmod(0)
+    (tmp_path / "3.jpg").chmod(0)
+    code = """
+import sys
+from pathlib import Path
+from pixseek.errors import ImageError
+from pixseek.sources.folder import FolderSource
+source = FolderSource("r", Path(sys.argv[1]))
+*_, scan = source.scan()
+print([c.uri for c in scan.candidates], [(f.uri, f.reason) for f in scan.failures])
+try:
+    source.read(scan.candidates[0])
+except ImageError as error:
+    print(error.reason)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path],
+        capture_output=True,
+        text=True,
+        preexec_fn=_as_ordinary_user,
+        check=False,
+    )
+    (tmp_path / "shut").chmod(0o700)
+    assert done.stdout.splitlines() == [
+        "['r/3.jpg', 'r/open/1.jpg'] [('r/shut/', 'no-permission')]",
+        "no-permission",
+    ], done.stderr
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with pytest.raises(ImageError) as caught:
+        FolderSource("r", tmp_path).read(Candidate("r/x.jpg", Stamp(10**12, 0)))
+    assert caught.value.reason == "too-large"

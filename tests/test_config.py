@@ -1,0 +1,65 @@
+"""Settings: what beats what, and errors that name the setting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pixseek.config import config_file, load_config
+from pixseek.errors import ConfigError
+
+
+def write(text: str) -> None:
+    config_file().parent.mkdir(parents=True, exist_ok=True)
+    config_file().write_text(text)
+
+
+def test_an_argument_beats_the_environment_beats_the_file_beats_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_config({}).model is None
+    write('model = "from-file"\nthreads = 3\noffline = true\n')
+    config = load_config({})
+    assert (config.model, config.threads, config.offline) == ("from-file", 3, True)
+    environment = {"PIXSEEK_MODEL": "from-environment", "PIXSEEK_OFFLINE": "no"}
+    config = load_config(environment)
+    assert (config.model, config.threads, config.offline) == ("from-environment", 3, False)
+    assert load_config(environment, model="argument").model == "argument"
+
+
+def test_a_library_beside_its_photos_is_found_from_below(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / "drive" / "2021" / "may"
+    deep.mkdir(parents=True)
+    monkeypatch.chdir(deep)
+    assert load_config({}).library.name == "library"
+    (tmp_path / "drive" / ".pixseek").mkdir()
+    assert load_config({}).library == tmp_path / "drive" / ".pixseek"
+    assert load_config({}, library=tmp_path / "drive").library == tmp_path / "drive" / ".pixseek"
+    assert load_config({}, library=tmp_path / "other").library == tmp_path / "other"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("modle = 'x'", ["modle", "Did you mean 'model'?"]),
+        ("threads = 'many'", ["threads", "whole number"]),
+        ("threads = -1", ["threads", "whole number"]),
+        ("offline = 'perhaps'", ["offline", "true or false"]),
+        ("not toml at all", ["config.toml", "Mend it"]),
+    ],
+)
+def test_what_can_not_be_used_is_named_with_what_to_do(text: str, words: list[str]) -> None:
+    write(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config({})
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_one_thread_for_each_processor_unless_said() -> None:
+    assert load_config({}).thread_count >= 1
+    assert load_config({}, threads=5).thread_count == 5

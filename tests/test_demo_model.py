@@ -1,0 +1,131 @@
+"""The demo model as it ships: what it must be able to do on scenes it has never seen."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixseek.demo.drawing import render
+from pixseek.demo.scenes import Scene, Thing, swap_colours, swap_sides
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("tokenizers")
+
+ROOT = Path(__file__).parents[1]
+MODEL = ROOT / "src" / "pixseek" / "demo" / "model"
+CAR_AND_HOUSE = Scene((Thing("car", "red", x=0.25), Thing("house", "blue", x=0.7)))
+
+
+@pytest.fixture(scope="module")
+def evaluator() -> Iterator[ModuleType]:
+    """training/evaluate_demo_model.py: the tests measure with what the documentation names."""
+    sys.path.insert(0, str(ROOT / "training"))
+    try:
+        import evaluate_demo_model
+
+        yield evaluate_demo_model
+    finally:
+        sys.path.remove(str(ROOT / "training"))
+
+
+@pytest.fixture(scope="module")
+def towers(evaluator):
+    return evaluator.towers(MODEL)
+
+
+@pytest.fixture(scope="module")
+def figures(evaluator, towers) -> dict[str, float]:
+    return evaluator.evaluate(evaluator.held_out(scenes=1000, pairs=500), *towers)
+
+
+def unit(rows):
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.mark.timeout(180)
+def test_it_finds_held_out_scenes_by_their_captions(figures) -> None:
+    assert figures["recall@1"] >= 0.95
+    assert figures["recall@10"] >= 0.998
+
+
+def test_it_tells_a_scene_from_the_same_with_swapped_colours(figures) -> None:
+    assert figures["pairs"] >= 0.97
+
+
+def test_short_queries_bring_what_they_name(figures) -> None:
+    assert figures["precision@10 kind"] >= 0.95
+    assert figures["precision@10 colour and kind"] >= 0.95
+    assert figures["precision@10 kind, setting and hour"] >= 0.9
+    assert figures["precision@10 setting, hour or sky"] >= 0.95
+
+
+def test_it_is_small_and_labelled_honestly() -> None:
+    files = [path for path in MODEL.rglob("*") if path.is_file()]
+    assert {path.relative_to(MODEL).as_posix() for path in files} == {
+        "config.json",
+        "visual/model.onnx",
+        "visual/preprocess_cfg.json",
+        "textual/model.onnx",
+        "textual/tokenizer.json",
+    }
+    assert sum(path.stat().st_size for path in files) <= 4_000_000
+    config = json.loads((MODEL / "config.json").read_text(encoding="utf-8"))
+    assert "not photographs" in config["description"]
+    assert config["embed_dim"] == 128
+
+
+def test_any_text_gives_a_finite_row(towers) -> None:
+    _, texts = towers
+    rows = texts(["", "  ...  ", "giraffe", "a red car " * 60, "ünïcode 象", "A RED CAR!"])
+    assert rows.shape == (6, 128)
+    assert rows.dtype == np.float32
+    assert np.isfinite(unit(rows)).all()
+
+
+def test_case_punctuation_and_company_do_not_matter(towers) -> None:
+    _, texts = towers
+    plain = unit(texts(["a red car"]))[0]
+    long = "two small dogs on the left and a big blue house on the right by a lake at night"
+    for row in unit(texts(["A Red, CAR!", long, "a red car"]))[[0, 2]]:
+        assert float(plain @ row) > 0.9999
+
+
+def test_synonyms_come_close(towers) -> None:
+    _, texts = towers
+    for one, other, far in (
+        ("a puppy", "a dog", "a cat"),
+        ("an auto", "a car", "a house"),
+        ("a cottage", "a house", "a boat"),
+        ("by the sea", "a beach", "a desert"),
+        ("a violet ball", "a purple ball", "a red ball"),
+    ):
+        a, b, c = unit(texts([one, other, far]))
+        assert a @ b > 0.7
+        assert a @ b > a @ c + 0.2
+
+
+def test_a_red_car_left_of_a_blue_house(towers) -> None:
+    images, texts = towers
+    variants = [CAR_AND_HOUSE, swap_colours(CAR_AND_HOUSE), swap_sides(CAR_AND_HOUSE)]
+    scores = (
+        unit(texts(["a red car left of a blue house"]))
+        @ unit(images([render(scene) for scene in variants])).T
+    )
+    assert scores[0].argmax() == 0
+
+
+def test_size_and_compression_of_a_picture_matter_little(towers) -> None:
+    images, _ = towers
+    held = io.BytesIO()
+    render(CAR_AND_HOUSE, 256).save(held, "JPEG", quality=70)
+    pictures = [render(CAR_AND_HOUSE, size) for size in (256, 320, 384)]
+    rows = unit(images([*pictures, Image.open(held)]))
+    assert (rows @ rows[0] > 0.97).all()

@@ -1,0 +1,78 @@
+"""Every example in the docs runs: `console` blocks by their exit codes, `python` blocks as written.
+
+Each page is one session in a folder with a few drawn pictures, with the demo model.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
+
+# What takes minutes, needs a network, or is a shell's own file: shown, not run.
+SHOWN_ONLY = re.compile(r"^(make |pip |git |docker |source |pixseek doctor --fetch)")
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from pixseek.demo.picture_library import write_picture_library
+
+    folder = tmp_path_factory.mktemp("docs") / "Pictures"
+    write_picture_library(folder, count=40)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if blocks(p)], ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_examples_run(page: Path, pictures: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(pictures, tmp_path / "Pictures")
+    shutil.copy(next(pictures.rglob("*.jpg")), tmp_path / "docs-example.png")
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "PIXSEEK_MODEL": "demo",
+        "PIXSEEK_OFFLINE": "1",
+    }
+    commands = []
+    for kind, text in blocks(page):
+        if kind == "python":
+            commands.append([sys.executable, "-c", text])
+        else:
+            commands += [
+                ["bash", "-euc", line[2:]]
+                for line in text.splitlines()
+                if line.startswith("$ ") and not SHOWN_ONLY.match(line[2:])
+            ]
+    assert commands, f"{page} has blocks with nothing to run"
+    for command in commands:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command[-1]}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = [
+        target
+        for target in LINK.findall(page.read_text(encoding="utf-8"))
+        if not (page.parent / target.strip()).exists()
+    ]
+    assert not broken

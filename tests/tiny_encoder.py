@@ -1,0 +1,56 @@
+"""A real, tiny encoder for tests: an image is its colours in a 4 x 4 grid, a text is a colour.
+
+It follows the protocol with nothing to load, so the pipeline is tested apart from any model.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pixseek.errors import ModelError
+from pixseek.types import Picture
+
+COLOURS = {
+    "red": (220, 30, 30),
+    "green": (30, 180, 30),
+    "blue": (30, 30, 220),
+    "white": (250, 250, 250),
+    "black": (5, 5, 5),
+}
+
+
+class TinyEncoder:
+    """48 numbers: the mean colours of 16 squares, around grey."""
+
+    def __init__(self, name: str = "tiny", seconds_a_batch: float = 0.0) -> None:
+        self.name = name
+        self.fingerprint = f"fingerprint-of-{name}"
+        self.dim = 48
+        self.input_side = 16
+        self.batch_size = 4
+        self.note = ""
+        self.seconds_a_batch = seconds_a_batch
+        self.embedded = 0  # images, so that tests can tell what was embedded again
+
+    def prepare(self, picture: Picture) -> Any:
+        small = picture.pixels.resize((4, 4))
+        return (np.asarray(small, dtype=np.float32) / 127.5 - 1).transpose(2, 0, 1)
+
+    def encode_images(self, batch: Any) -> Any:
+        time.sleep(self.seconds_a_batch)
+        self.embedded += len(batch)
+        return self._unit(batch.reshape(len(batch), -1))
+
+    def encode_texts(self, texts: Sequence[str]) -> Any:
+        rows = [np.repeat(np.array(COLOURS[text], np.float32) / 127.5 - 1, 16) for text in texts]
+        return self._unit(np.stack(rows))
+
+    def _unit(self, rows: Any) -> Any:
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        if not np.all(lengths > 0):
+            raise ModelError("The image is plain grey", "tiny")
+        return (rows / lengths).astype(np.float32)
