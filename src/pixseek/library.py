@@ -112,6 +112,8 @@ class Library:
         self._model: str | None = None
         self._lock = threading.RLock()
         self._roots: dict[str, Root] | None = None
+        #: Told of a download, should the model need one: what, bytes done, bytes in all.
+        self.on_download: Callable[[str, int, int | None], None] | None = None
 
     @classmethod
     def open(
@@ -122,6 +124,7 @@ class Library:
         create: bool = True,
         portable: bool = False,
         drawn: bool = False,
+        engine: str | None = None,
         **settings: Any,
     ) -> Library:
         """Open a library, or make one.
@@ -136,6 +139,8 @@ class Library:
                 both can move together.
             drawn: for a new library: its images are drawn scenes, so the demo model need not
                 warn that it knows nothing else.
+            engine: for a new library: URL of the engine that keeps its records, such as
+                "postgresql://localhost/photos"; None for the embedded one in its folder.
             **settings: any other setting of `pixseek.config`.
 
         Raises:
@@ -154,11 +159,12 @@ class Library:
             if is_new:
                 ledger.set("portable", portable or folder.name == PORTABLE_NAME)
                 ledger.set("drawn", drawn)
-            engine = open_engine(ledger.setting("engine") or folder / "index")
+                ledger.set("engine", engine)
+            store = open_engine(ledger.setting("engine") or folder / "index")
         except BaseException:
             ledger.close()
             raise
-        library = cls(folder, config, ledger, engine)
+        library = cls(folder, config, ledger, store)
         library._model = os.fspath(model) if model is not None else None
         return library
 
@@ -192,7 +198,8 @@ class Library:
         """Return the library's encoder, loading it at the first call.
 
         Args:
-            on_download: told of a download: what, bytes done, bytes in all.
+            on_download: told of a download: what, bytes done, bytes in all; None for the
+                library's own `on_download`.
 
         Raises:
             ModelError: the model is not to be had.
@@ -205,13 +212,20 @@ class Library:
                     models_dir=self.config.models_dir,
                     offline=self.config.offline,
                     threads=self.config.threads,
-                    on_progress=on_download,
+                    on_progress=on_download or self.on_download,
                 )
                 space = self._engine.space
                 if space is not None and space.fingerprint != encoder.fingerprint:
                     raise _mismatch(space, encoder.name, encoder.fingerprint, self.path)
                 self._encoder = encoder
             return self._encoder
+
+    @property
+    def note(self) -> str:
+        """What users must know of the model, if it was loaded; "" for nothing."""
+        if self._encoder is None or self._ledger.setting("drawn"):
+            return ""
+        return self._encoder.note
 
     # ---------------------------------------------------------------- indexing
 
@@ -715,6 +729,19 @@ class Library:
                 )
                 self._ledger.remove_root(root)
                 self._roots = None
+            return removed
+
+    def remove_everything(self) -> int:
+        """Take all images out of the library and forget its roots and failures.
+
+        Files are not touched. Returns how many records were removed.
+        """
+        with self._indexing_lock():
+            removed = self._engine.delete([known.id for known in self._engine.known()])
+            for root in self.roots():
+                self._ledger.remove_root(root.name)
+            self._ledger.clear_failures([failure.uri for failure in self.failures()])
+            self._roots = None
             return removed
 
     def _remove(self, target: str) -> int:
