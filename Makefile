@@ -45,6 +45,8 @@ $(TORCH)/.ready: $(WHEEL_STAMP) pyproject.toml
 	$(TORCH)/bin/python -m pip install -q torch==$(TORCH_VERSION)
 	$(TORCH)/bin/python -m pip install -q --force-reinstall --no-deps dist/*.whl
 	$(TORCH)/bin/python -m pip install -q "$$(ls dist/*.whl)[parquet]" --group test --group torch
+	# For its tokenizer alone: the rest of it needs torchvision, which has no CPU build everywhere.
+	$(TORCH)/bin/python -m pip install -q --no-deps open_clip_torch
 	touch $@
 
 torch: $(TORCH)/.ready

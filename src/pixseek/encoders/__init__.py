@@ -86,7 +86,7 @@ def load(
     digests = Digests(models_dir)
     model = catalogue.find(str(name))
     if model:
-        folder = hub.fetch(model, models_dir, offline=offline, on_progress=on_progress)
+        folder = hub.fetch(model, models_dir, digests, offline=offline, on_progress=on_progress)
         return OnnxEncoder(
             layouts.read(folder),
             name=model.alias,

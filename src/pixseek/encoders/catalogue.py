@@ -136,7 +136,7 @@ CATALOGUE = (
         licence="Apache-2.0",
         dim=128,
         input_side=64,
-        context=32,
+        context=64,
         note="The demo model knows drawn scenes only, not photographs.",
         folder=Path(__file__).parents[1] / "demo" / "model",
     ),

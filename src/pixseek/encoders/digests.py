@@ -20,6 +20,7 @@ class Digests:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "digests.json"
+        self._taken: dict[str, list[int | str]] = {}
 
     def of(self, path: Path) -> str:
         """Return the SHA-256 of the file at `path`, in hexadecimal.
@@ -29,13 +30,14 @@ class Digests:
         """
         try:
             key, state = self._state(path)
-            if (kept := self._read().get(key)) and kept[:2] == state:
+            if (kept := self._read().get(key)) and _same(kept, state):
                 return str(kept[2])
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise ModelError("a model file can't be read", path, str(error)) from error
-        self._write({key: [*state, digest]})
+        self._taken[key] = [*state, digest]
+        self._write()
         return digest
 
     def _state(self, path: Path) -> tuple[str, list[int]]:
@@ -48,20 +50,28 @@ class Digests:
         try:
             kept = json.loads(self._file.read_text("utf-8"))
         except (OSError, ValueError):
-            return {}
-        return {
-            key: value
-            for key, value in (kept.items() if isinstance(kept, dict) else ())
-            if isinstance(value, list) and len(value) == 3
-        }
+            return self._taken
+        entries = kept.items() if isinstance(kept, dict) else ()
+        good = {key: v for key, v in entries if isinstance(v, list) and len(v) == 3}
+        return good | self._taken
 
-    def _write(self, new: dict[str, list[int | str]]) -> None:
-        """Keep `new` as well. Two writers at once lose one entry, which is then hashed again."""
+    def _write(self) -> None:
+        """Two writers at once may lose an entry; that file is then hashed again."""
         temporary = self._file.with_name(f"{self._file.name}.{os.getpid()}")
         with contextlib.suppress(OSError):  # read-only folders work, they are only slower
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(self._read() | new, indent=1), "utf-8")
+            temporary.write_text(json.dumps(self._read(), indent=1), "utf-8")
             temporary.replace(self._file)
+
+
+def _same(kept: list[int | str], state: list[int]) -> bool:
+    """Return whether size and time are the kept ones; images of containers cut times to seconds."""
+    size, now = state
+    then = kept[1]
+    second = 1_000_000_000
+    return kept[0] == size and (
+        then == now or (isinstance(then, int) and now == then - then % second)
+    )
 
 
 def _stat(path: Path) -> list[int]:

@@ -2,8 +2,10 @@
 
 A model's files lie in `models_dir/ALIAS/` under the paths they have on the hub. Each arrives
 beside its place and is moved there when it is whole, and a model is used only when all its files
-are there and have the pinned digests: what a broken download leaves is never taken for a model,
-and the next one goes on where it stopped.
+are there and have the pinned digests: what a broken download leaves is never taken for a model.
+A cut connection is taken up where it was; after a killed process, the files that were whole are
+kept, and the one that was not is fetched anew (huggingface_hub does so since it shares no partial
+files between processes).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import errno
 import inspect
 import io
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,7 @@ def local(model: Model, models_dir: Path) -> Path | None:
 def fetch(
     model: Model,
     models_dir: Path,
+    digests: Digests,
     *,
     offline: bool = False,
     on_progress: OnProgress | None = None,
@@ -45,7 +49,6 @@ def fetch(
     Raises:
         ModelError: it is not there and can't be fetched, or what came is not what was pinned.
     """
-    digests = Digests(models_dir)
     if not local(model, models_dir):
         if model.folder:
             raise ModelError(
@@ -93,6 +96,8 @@ def _download(
             for file in missing:
                 _download_file(model, file, models_dir, on_progress)
                 _check(model, file, models_dir, digests)
+            # The client's notes, and the partial files of downloads that were killed.
+            shutil.rmtree(folder / ".cache", ignore_errors=True)
     except OSError as error:
         raise ModelError(
             "a model can't be stored", folder, f"{error}. Is the disk full or read-only?"

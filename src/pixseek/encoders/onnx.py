@@ -77,9 +77,8 @@ class OnnxEncoder:
         self._tokens: Tokens | None = None
         self._lock = threading.Lock()
         self.batch_size = 1 if self._one_by_one(self._visual, self._image) else IMAGES_A_CALL
-        known = self._visual.output.shape[-1] or self._textual.output.shape[-1] or dim or files.dim
         self.fingerprint = _fingerprint(files, digest)
-        self.dim = known or self.encode_texts(["a"]).shape[1]
+        self.dim = self._known_dim(dim or files.dim) or self.encode_texts(["a"]).shape[1]
 
     def prepare(self, picture: Picture) -> Vectors:
         """Return what the image tower reads for one picture, (3, height, width) float32."""
@@ -177,6 +176,16 @@ class OnnxEncoder:
     def _one_by_one(self, tower: _Tower, port: Port) -> bool:
         return port.shape[0] == 1 or tower.graph.quantised_on_the_fly
 
+    def _known_dim(self, expected: int) -> int:
+        """Return the length of the vectors, which graphs need not say; 0 when nothing says it."""
+        said = {t.output.shape[1] for t in (self._visual, self._textual)} - {None}
+        if len(said) > 1:
+            raise ModelError(
+                "a model's two towers give vectors of different lengths",
+                f"{self.name}: {self._visual.output.shape[1]} and {self._textual.output.shape[1]}",
+            )
+        return said.pop() or 0 if said else expected
+
     def _check_size(self) -> None:
         wanted = (3, self._preprocessing.height, self._preprocessing.width)
         shape = self._image.shape[1:]
@@ -204,13 +213,20 @@ class _Tower:
         """Return the embeddings, (n, dim) float32, as the graph gives them."""
         import numpy as np
 
-        session = self._open(len(next(iter(feeds.values()))))
+        n = len(next(iter(feeds.values())))
+        session = self._open(n)
         try:
             (rows,) = session.run([self.output.name], feeds)
         except Exception as error:  # onnxruntime raises a dozen kinds, of no common base
             raise ModelError(
                 "a model failed to run", self.graph.path, _first_line(error)
             ) from error
+        if rows.ndim != 2 or len(rows) != n:
+            raise ModelError(
+                "a model did not give one vector an item",
+                self.graph.path,
+                f"{n} went in, and an array of shape {rows.shape} came out.",
+            )
         return np.asarray(rows, np.float32)
 
     def _open(self, rows: int) -> Any:
@@ -278,13 +294,10 @@ def _filled(rows: NDArray[Any], size: int) -> NDArray[Any]:
 
 
 def _unit(rows: Vectors, what: Sequence[str]) -> Vectors:
-    """Return the rows that stand for `what`, each of length 1."""
+    """Return the rows of `what`, each of length 1; what fills a fixed batch comes after them."""
     import numpy as np
 
-    n = len(what)
-    if len(rows) < n:
-        raise ModelError("a model gave fewer vectors than it was asked for", f"{len(rows)} of {n}")
-    rows = rows[:n]
+    rows = rows[: len(what)]
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     bad = ~np.isfinite(lengths[:, 0]) | (lengths[:, 0] < _NOTHING)
     if bad.any():

@@ -1,0 +1,306 @@
+"""Downloads, from a server on this machine that answers as the hub does.
+
+huggingface_hub reads its environment when it is imported, so each download runs in a process of
+its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_models
+from hub_server import Hub
+
+from pixseek.encoders import catalogue, hub
+from pixseek.encoders.catalogue import Model, RemoteFile
+from pixseek.encoders.digests import Digests
+from pixseek.errors import ModelError
+
+REPO, REVISION = "somebody/models", "0123456789" * 4
+NO_PORT = "http://127.0.0.1:9"  # "discard": nothing listens there
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from pixseek import encoders
+from pixseek.encoders import catalogue
+from pixseek.encoders.catalogue import Model, RemoteFile
+from pixseek.errors import ModelError
+
+models_dir, repo, revision, files, offline = json.loads(sys.argv[1])
+files = tuple(RemoteFile(*file) for file in files)
+catalogue.CATALOGUE = (Model("tiny", "", repo, revision, files, "xenova", "MIT", 8, 16, 10),)
+seen = []
+try:
+    encoder = encoders.load(
+        "tiny",
+        models_dir=Path(models_dir),
+        offline=offline,
+        on_progress=lambda *told: seen.append(told),
+    )
+    answer = {"rows": encoder.encode_texts(["a red dog"]).tolist()}
+except ModelError as error:
+    answer = {"error": str(error)}
+print(json.dumps(answer | {"seen": seen}))
+"""
+
+
+class Download:
+    """A process that loads the model `tiny`."""
+
+    def __init__(
+        self, models_dir: Path, files: list[RemoteFile], endpoint: str, *, offline: bool = False,
+        **environment: str,
+    ) -> None:  # fmt: skip
+        specs = [[file.path, file.sha256, file.size] for file in files]
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                PROGRAM,
+                json.dumps([str(models_dir), REPO, REVISION, specs, offline]),
+            ],
+            env=kept
+            | {"HF_ENDPOINT": endpoint, "HF_HOME": str(models_dir / "home-of-hf")}
+            | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def end(self) -> dict[str, Any]:
+        """Return what the process said, once it has ended; it must keep quiet otherwise."""
+        out, err = self._process.communicate(timeout=60)
+        assert err == ""
+        answer: dict[str, Any] = json.loads(out)
+        return answer
+
+
+@pytest.fixture(scope="module")
+def contents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a tiny model, one with 24 MB more than it needs: several parts to fetch."""
+    folder = tmp_path_factory.mktemp("origin")
+    tiny_models.xenova(folder)
+    extra = np.random.default_rng(0).bytes(24_000_000)
+    found = {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.*") if p.is_file()
+    }
+    return found | {"onnx/big.bin": extra}
+
+
+@pytest.fixture(scope="module")
+def files(contents: dict[str, bytes]) -> list[RemoteFile]:
+    return [
+        RemoteFile(path, hashlib.sha256(content).hexdigest(), len(content))
+        if path.startswith("onnx/")
+        else RemoteFile(path)
+        for path, content in sorted(contents.items())
+    ]
+
+
+def served(contents: dict[str, bytes]) -> Hub:
+    return Hub(REPO, REVISION, contents)
+
+
+def small(contents: dict[str, bytes], files: list[RemoteFile]) -> Any:
+    """Leave out the big file, where it does not matter."""
+    rest = [file for file in files if file.path != "onnx/big.bin"]
+    return {file.path: contents[file.path] for file in rest}, rest
+
+
+def test_a_download_is_whole_checked_and_told_of(
+    contents: dict[str, bytes], files: list[RemoteFile], tmp_path: Path
+) -> None:
+    with served(contents) as server:
+        answer = Download(tmp_path, files, server.url).end()
+    assert np.linalg.norm(answer["rows"]) == pytest.approx(1)
+    for file in files:
+        assert (tmp_path / "tiny" / file.path).read_bytes() == contents[file.path]
+        size = len(contents[file.path])
+        told = [(done, total) for path, done, total in answer["seen"] if path == file.path]
+        assert told[-1] == (size, size)
+        assert [done for done, _ in told] == sorted(done for done, _ in told)
+    big = [done for path, done, _ in answer["seen"] if path == "onnx/big.bin"]
+    assert len(set(big)) >= 3, "told on the way, not at the end alone"
+    # The second time nothing is asked: there is no server any more.
+    again = Download(tmp_path, files, NO_PORT).end()
+    assert again == {"rows": answer["rows"], "seen": []}
+
+
+def test_a_cut_connection_goes_on_where_it_was(
+    contents: dict[str, bytes], files: list[RemoteFile], tmp_path: Path
+) -> None:
+    with served(contents) as server:
+        server.cut_after = {"big.bin": 15_000_000}
+        answer = Download(tmp_path, files, server.url).end()
+        asked = server.got("big.bin")
+    assert "rows" in answer and len(asked) == 2
+    assert asked[0] == "" and int(asked[1].removeprefix("bytes=").rstrip("-")) >= 10_000_000
+
+
+def test_a_killed_download_leaves_no_model_and_its_whole_files_are_kept(
+    contents: dict[str, bytes], files: list[RemoteFile], tmp_path: Path
+) -> None:
+    files = sorted(files, key=lambda file: file.path == "onnx/big.bin")
+    with served(contents) as server:
+        server.stall_after = {"big.bin": 15_000_000}
+        first = Download(tmp_path, files, server.url)
+        assert server.stalled.wait(30)
+        first.kill()
+        assert not (tmp_path / "tiny/onnx/big.bin").exists()
+        answer = Download(tmp_path, files, server.url).end()
+        assert "rows" in answer
+        assert [len(server.got(file.path)) for file in files] == [*[1] * (len(files) - 1), 2]
+    assert (tmp_path / "tiny/onnx/big.bin").read_bytes() == contents["onnx/big.bin"]
+    left = {p.relative_to(tmp_path / "tiny").as_posix() for p in (tmp_path / "tiny").rglob("*.*")}
+    assert left == set(contents)
+
+
+def test_wrong_content_is_deleted_and_told(
+    contents: dict[str, bytes], files: list[RemoteFile], tmp_path: Path
+) -> None:
+    contents, files = small(contents, files)
+    path = "onnx/vision_model.onnx"
+    bad = contents | {path: contents[path][:-1] + b"!"}
+    with served(bad) as server:
+        answer = Download(tmp_path, files, server.url).end()
+    assert "not the file that was pinned" in answer["error"] and path in answer["error"]
+    assert not (tmp_path / "tiny" / path).exists()
+    with served(contents) as server:
+        assert "rows" in Download(tmp_path, files, server.url).end()
+
+
+def test_content_of_another_length_is_deleted_and_told(
+    contents: dict[str, bytes], files: list[RemoteFile], tmp_path: Path
+) -> None:
+    contents, files = small(contents, files)
+    path = "onnx/vision_model.onnx"
+    with served(contents | {path: b"<!doctype html>"}) as server:
+        answer = Download(tmp_path, files, server.url).end()
+    assert "got" in answer["error"] and "15 bytes" in answer["error"]
+    assert not (tmp_path / "tiny" / path).exists()
+
+
+def test_a_file_the_hub_lacks(
+    contents: dict[str, bytes], files: list[RemoteFile], tmp_path: Path
+) -> None:
+    contents, files = small(contents, files)
+    del contents["onnx/vision_model.onnx"]
+    with served(contents) as server:
+        answer = Download(tmp_path, files, server.url).end()
+        assert f"{server.url} answered 404" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("offline", "environment", "reason"),
+    [
+        (False, {}, f"{NO_PORT}: "),
+        (True, {}, "may not be fetched"),
+        (False, {"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set"),
+    ],
+)
+def test_without_a_network_it_is_said_what_to_do(
+    files: list[RemoteFile],
+    tmp_path: Path,
+    offline: bool,
+    environment: dict[str, str],
+    reason: str,
+) -> None:
+    said = Download(tmp_path, files, NO_PORT, offline=offline, **environment).end()["error"]
+    assert reason in said
+    assert str(tmp_path / "tiny") in said and f"{REPO}/tree/{REVISION}" in said
+    assert "HF_ENDPOINT" in said and "--model demo" in said
+    for file in files:
+        assert file.path in said
+
+
+def test_two_processes_at_once_fetch_every_file_once(
+    contents: dict[str, bytes], files: list[RemoteFile], tmp_path: Path
+) -> None:
+    contents, files = small(contents, files)
+    with served(contents) as server:
+        server.slow_s = 0.2
+        both = [Download(tmp_path, files, server.url) for _ in range(2)]
+        answers = [download.end() for download in both]
+        assert [len(server.got(file.path)) for file in files] == [1] * len(files)
+    assert answers[0]["rows"] == answers[1]["rows"]
+    assert [] in [answer["seen"] for answer in answers], "one waited for the other"
+
+
+# ------------------------------------------------------------------ without a network
+
+
+def put(folder: Path, contents: dict[str, bytes]) -> None:
+    for path, content in contents.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+
+
+@pytest.fixture
+def model(contents: dict[str, bytes], files: list[RemoteFile]) -> Model:
+    _, rest = small(contents, files)
+    return Model("tiny", "", REPO, REVISION, tuple(rest), "xenova", "MIT", 8, 16, 10)
+
+
+def test_a_folder_filled_by_hand_is_checked_and_taken(
+    contents: dict[str, bytes], files: list[RemoteFile], model: Model, tmp_path: Path
+) -> None:
+    assert hub.local(model, tmp_path) is None
+    put(tmp_path / "tiny", small(contents, files)[0])
+    assert hub.local(model, tmp_path) == tmp_path / "tiny"
+    assert hub.fetch(model, tmp_path, Digests(tmp_path), offline=True) == tmp_path / "tiny"
+    path = tmp_path / "tiny/onnx/text_model.onnx"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(0, 0))
+    with pytest.raises(ModelError, match=r"text_model\.onnx"):
+        hub.fetch(model, tmp_path, Digests(tmp_path), offline=True)
+    assert path.exists(), "what somebody put there is not deleted"
+
+
+def test_half_a_model_is_none(
+    contents: dict[str, bytes], files: list[RemoteFile], model: Model, tmp_path: Path
+) -> None:
+    put(tmp_path / "tiny", small(contents, files)[0])
+    path = tmp_path / "tiny/onnx/text_model.onnx"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert hub.local(model, tmp_path) is None
+    path.unlink()
+    assert hub.local(model, tmp_path) is None
+    with pytest.raises(ModelError, match="may not be fetched"):
+        hub.fetch(model, tmp_path, Digests(tmp_path), offline=True)
+
+
+def test_where_nothing_can_be_stored_it_is_said(model: Model, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelError, match="can't be stored"):
+        hub.fetch(model, tmp_path / "file", Digests(tmp_path))
+
+
+def test_pins_are_whole() -> None:
+    aliases = [model.alias for model in catalogue.CATALOGUE]
+    assert len(set(aliases)) == len(aliases) and catalogue.DEFAULT in aliases
+    for model in catalogue.CATALOGUE:
+        assert model.description and model.licence and model.dim and model.context
+        if model.folder:
+            continue
+        assert len(model.revision) == 40 and int(model.revision, 16)
+        for file in model.files:
+            large = file.path.endswith((".onnx", ".gz"))
+            assert file.sha256 or not large, f"{file.path} has no digest"
+            assert not file.sha256 or (len(file.sha256) == 64 and int(file.sha256, 16))
+            assert bool(file.sha256) == bool(file.size)

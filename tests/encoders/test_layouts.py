@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import tiny_models
+from onnx import TensorProto
+
+from pixseek.encoders import graph, layouts
+from pixseek.errors import ModelError
+
+
+def test_each_layout_is_told_by_its_files(layout: str, model_folder: Path) -> None:
+    assert layouts.layout_of(model_folder) == layout
+    files = layouts.read(model_folder)
+    assert files.layout == layout
+    assert files.visual.image and files.visual.image.shape[1:] == (3, 16, 16)
+    assert files.textual.tokens and files.textual.embedding
+    assert files.visual.embedding and files.visual.embedding.shape[1] == tiny_models.DIM
+    assert files.text.file.is_file()
+
+
+def test_the_graph_is_read_as_it_is(tmp_path: Path) -> None:
+    tiny_models.immich(tmp_path)
+    text = graph.read(tmp_path / "textual/model.onnx")
+    assert text.tokens == graph.Port("text", "int32", (1, 12))
+    assert text.mask is None and text.image is None and text.external == ()
+    assert "Gather" in text.ops and not text.quantised_on_the_fly
+    tiny_models.text_graph(tmp_path / "t.onnx", more_outputs=True)
+    text = graph.read(tmp_path / "t.onnx")
+    assert text.tokens == graph.Port("input_ids", "int64", (None, None))
+    assert text.mask and text.mask.name == "attention_mask"
+    assert [port.name for port in text.outputs] == ["last_hidden_state", "text_embeds"]
+    assert text.embedding and text.embedding.name == "text_embeds"
+
+
+def test_external_files_are_those_the_graph_names(tmp_path: Path) -> None:
+    tiny_models.visual_graph(tmp_path / "v.onnx", external=True)
+    assert graph.read(tmp_path / "v.onnx").external == (tmp_path / "v.onnx_data",)
+
+
+def test_initialisers_listed_as_inputs_are_no_inputs(tmp_path: Path) -> None:
+    import onnx
+    from onnx import helper
+
+    tiny_models.visual_graph(tmp_path / "v.onnx")
+    model = onnx.load(tmp_path / "v.onnx")
+    model.graph.input.append(
+        helper.make_tensor_value_info("w", TensorProto.FLOAT, [12, tiny_models.DIM])
+    )
+    onnx.save(model, tmp_path / "v.onnx")
+    assert [port.name for port in graph.read(tmp_path / "v.onnx").inputs] == ["pixel_values"]
+
+
+def test_full_precision_is_preferred_to_half_to_quantised(tmp_path: Path) -> None:
+    tiny_models.xenova(tmp_path, stems="_quantized")
+    assert layouts.read(tmp_path).visual.path.name == "vision_model_quantized.onnx"
+    onnx = tmp_path / "onnx"
+    shutil.copy(onnx / "vision_model_quantized.onnx", onnx / "vision_model_fp16.onnx")
+    assert layouts.read(tmp_path).visual.path.name == "vision_model_fp16.onnx"
+    shutil.copy(onnx / "vision_model_quantized.onnx", onnx / "vision_model.onnx")
+    files = layouts.read(tmp_path)
+    assert files.visual.path.name == "vision_model.onnx"
+    assert files.textual.path.name == "text_model_quantized.onnx"
+
+
+def test_an_unknown_folder_says_what_was_expected_and_found(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/pytorch_model.bin").touch()
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(ModelError) as caught:
+        layouts.read(tmp_path)
+    said = str(caught.value)
+    assert "model.safetensors, weights/pytorch_model.bin" in said
+    for name, files in layouts.EXPECTED.items():
+        assert f"{name}: {files}" in said
+
+
+def test_a_missing_part_is_named(layout: str, model_folder: Path) -> None:
+    part = {
+        "xenova": "preprocessor_config.json",
+        "immich": "textual/tokenizer.json",
+        "rclip": "tokenizer/bpe_simple_vocab_16e6.txt.gz",
+        "qdrant": "clip-text/tokenizer.json",
+    }[layout]
+    (model_folder / part).unlink()
+    with pytest.raises(ModelError) as caught:
+        layouts.read(model_folder)
+    assert Path(part).name in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "\x00", "null"])
+def test_a_broken_configuration_is_an_error(tmp_path: Path, content: str) -> None:
+    tiny_models.xenova(tmp_path)
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ModelError, match=r"config\.json"):
+        layouts.read(tmp_path)
+
+
+def test_the_vocabulary_may_lie_beside_the_graphs(tmp_path: Path) -> None:
+    tiny_models.rclip(tmp_path / "m")
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for path in (tmp_path / "m").rglob("*.*"):
+        if path.is_file():
+            shutil.copy(path, flat / path.name)
+    assert layouts.read(flat).text.file == flat / "bpe_simple_vocab_16e6.txt.gz"
+
+
+def test_siglip_reads_lower_case_and_fills_all_its_context(tmp_path: Path) -> None:
+    tiny_models.xenova(tmp_path, kind="siglip")
+    rules = layouts.read(tmp_path).text
+    assert (rules.context, rules.cleaning, rules.full) == (64, "lower", True)
+    tiny_models.write(
+        tmp_path / "config.json",
+        {"model_type": "siglip", "text_config": {"max_position_embeddings": 48}},
+    )
+    tiny_models.write(
+        tmp_path / "tokenizer_config.json", {"pad_token": "[PAD]", "model_max_length": 1e30}
+    )
+    rules = layouts.read(tmp_path).text
+    assert (rules.context, rules.pad) == (48, "[PAD]")
+
+
+def test_open_clips_configuration_sets_the_text_rules(tmp_path: Path) -> None:
+    tiny_models.immich(tmp_path)
+    rules = layouts.read(tmp_path).text
+    assert (rules.context, rules.cleaning, rules.pad, rules.full) == (12, "none", "[PAD]", False)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["text_cfg"] |= {
+        "context_length": 99,
+        "tokenizer_kwargs": {"clean": "canonicalize"},
+        "pool_type": "last",
+    }
+    tiny_models.write(tmp_path / "config.json", config)
+    rules = layouts.read(tmp_path).text
+    # The graph is fixed to 12 tokens, whatever is written beside it.
+    assert (rules.context, rules.cleaning, rules.full) == (12, "canonical", True)

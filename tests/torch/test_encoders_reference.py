@@ -1,0 +1,462 @@
+"""Encoders against the reference implementations: transformers, and open_clip's tokenizer.
+
+The models are of the real architecture, small and randomly initialised: what is compared is
+preprocessing, tokens, graph inputs and outputs, and normalisation, not what a model has learnt.
+
+open_clip as a whole needs torchvision; where it is installed without, its tokenizer's file and
+vocabulary are still used (`pip install --no-deps open_clip_torch`, and ftfy, regex).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixseek import encoders
+from pixseek.encoders.onnx import OnnxEncoder
+from pixseek.encoders.tokens import TextRules, Tokens
+from pixseek.types import Picture
+
+pytestmark = pytest.mark.torch
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+pytest.importorskip("onnx")
+
+SIDE = 64
+TEXTS = [
+    "a photo of a dog",
+    "",
+    " ",
+    "A DOG   and a\tCat\n",
+    "don't we've I'll it's they're I'd I'm",
+    "3 dogs, 12 cats & 1,000.50 mice!?",
+    "hello...world!!! (really) [no] {yes} <b>bold</b> #tag @you a_b",
+    "naïve café déjà vu Ångström",
+    "cafe\u0301 A\u030angstro\u0308m",
+    "ein großer Hund läuft über die Straße",
+    "собака бежит по пляжу",
+    "ένας σκύλος τρέχει ΣΑΣ",
+    "一只狗在沙滩上奔跑",
+    "海辺を走る犬 カタカナ",
+    "해변을 달리는 개",
+    "كلب يجري على الشاطئ",
+    "כלב רץ על החוף",
+    "คนขี่จักรยาน",
+    "समुद्र तट पर कुत्ता",
+    "İstanbul'da ıssız",
+    "🐕🏖️ 👩‍👩‍👧‍👦 🇩🇪 ❤️",
+    "\u202ea dog\u202c \u200b\u200dzero\u2060width",
+    "tom &amp; jerry &lt;3 &amp;amp; &eacute;",
+    "a" * 500,
+    "dog " * 2500,
+    "x" * 10_000,
+    "²³½ ⅓ Ⅳ ١٢٣ 四",
+    "¡Olé! «quoted» — dash – … · • § ©",
+    "a\u00a0b\u2003c\u3000d",
+    "'s's'S 'RE n't",
+    "a-b_c.d/e\\f|g~h`i^j$k%l",
+]
+#: What only `ftfy` straightens, of which people's queries hold some; see tokens._plain_forms.
+STRAIGHTENED = [
+    "it’s a “dog” ‘here’",
+    "ﬁne ﬂower ﬃ",
+    "ＡＢＣ　１２３ ｶﾀｶﾅ",
+    "a\x00b\x07c\x7fd",
+    "\ufeffa dog",
+    "\x1b[31mred\x1b[0m dog",
+]
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Path:
+    spec = importlib.util.find_spec("open_clip")
+    found = spec and spec.origin and Path(spec.origin).with_name("bpe_simple_vocab_16e6.txt.gz")
+    if not found or not found.is_file():
+        pytest.skip("open_clip_torch, which carries the vocabulary, is not installed")
+    return found
+
+
+@pytest.fixture(scope="module")
+def open_clip_tokenizer(vocabulary: Path) -> ModuleType:
+    """open_clip's tokenizer.py alone: it needs ftfy and regex, but no torchvision."""
+    pytest.importorskip("ftfy")
+    pytest.importorskip("regex")
+    spec = importlib.util.spec_from_file_location(
+        "open_clip_tokenizer", vocabulary.with_name("tokenizer.py")
+    )
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_ids_are_open_clips(vocabulary: Path, open_clip_tokenizer: ModuleType) -> None:
+    reference = open_clip_tokenizer.SimpleTokenizer()
+    tokens = Tokens(TextRules(vocabulary, 77, "open_clip", pad=0))
+    for text in TEXTS + STRAIGHTENED:
+        ids, _ = tokens.padded([text], 77)
+        np.testing.assert_array_equal(ids, reference([text]).numpy(), repr(text[:60]))
+
+
+def test_ids_are_open_clips_for_every_letter(
+    vocabulary: Path, open_clip_tokenizer: ModuleType
+) -> None:
+    reference = open_clip_tokenizer.SimpleTokenizer()
+    tokens = Tokens(TextRules(vocabulary, 77, "open_clip", pad=0))
+    texts = [chr(c) for c in range(0x20, 0x3000) if c not in range(0xD800, 0xE000)]
+    found, _ = tokens.padded(texts, 77)
+    wanted = reference(texts).numpy()
+    wrong = [texts[i] for i in np.flatnonzero((found != wanted).any(1))]
+    # Letters newer than one of the two Unicode tables, and what ftfy alone would change.
+    print([f"{ord(c):x}" for c in wrong])
+    assert len(wrong) <= 0.005 * len(texts), [f"{ord(c):x}" for c in wrong]
+
+
+# ------------------------------------------------------------------ CLIP
+
+
+@pytest.fixture(scope="module")
+def clip(vocabulary: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Path]:
+    """A small CLIPModel with its CLIPProcessor, and the folder both are saved in."""
+    import gzip
+
+    folder = tmp_path_factory.mktemp("clip")
+    lines = gzip.decompress(vocabulary.read_bytes()).decode().split("\n")[1:48895]
+    merges = [tuple(line.split()) for line in lines]
+    letters = [chr(b) for b in [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]]
+    letters += [chr(256 + n) for n in range(256 - len(letters))]
+    words = [*letters, *(c + "</w>" for c in letters), *(a + b for a, b in merges)]
+    words += ["<|startoftext|>", "<|endoftext|>"]
+    tokenizer = transformers.CLIPTokenizer(
+        vocab={word: i for i, word in enumerate(words)},
+        merges=merges,
+        model_max_length=77,
+    )
+    images = _image_processor("CLIPImageProcessor")(
+        size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
+    )
+    torch.manual_seed(0)
+    tower = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4}
+    config = transformers.CLIPConfig(
+        text_config=tower | {"intermediate_size": 128, "vocab_size": len(words)},
+        vision_config=tower | {"intermediate_size": 128, "image_size": SIDE, "patch_size": 16},
+        projection_dim=32,
+        attn_implementation="eager",
+    )
+    model = transformers.CLIPModel(config).eval()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    images.save_pretrained(folder)
+    return model, (images, tokenizer), folder
+
+
+def _image_processor(name: str) -> Any:
+    """Return the processor that works on Pillow images; the other one needs torchvision."""
+    return getattr(transformers, f"{name}Pil", None) or getattr(transformers, name)
+
+
+class Visual(torch.nn.Module):
+    def __init__(self, model: Any, unit: bool) -> None:
+        super().__init__()
+        self.model, self.unit = model, unit
+
+    def forward(self, pixel_values: Any) -> Any:
+        rows = vector(self.model.get_image_features(pixel_values=pixel_values))
+        return torch.nn.functional.normalize(rows) if self.unit else rows
+
+
+class Textual(torch.nn.Module):
+    def __init__(self, model: Any, unit: bool) -> None:
+        super().__init__()
+        self.model, self.unit = model, unit
+
+    def forward(self, input_ids: Any, attention_mask: Any = None) -> Any:
+        rows = vector(
+            self.model.get_text_features(input_ids=input_ids.long(), attention_mask=attention_mask)
+        )
+        return torch.nn.functional.normalize(rows) if self.unit else rows
+
+
+def vector(output: Any) -> Any:
+    """Return the projected vectors, which transformers 5 wraps in an object."""
+    return getattr(output, "pooler_output", output)
+
+
+def export(
+    tower: Any, example: tuple[Any, ...], path: Path, names: list[str], gives: str, free: Any
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.onnx.export(
+        tower,
+        example,
+        path,
+        input_names=names,
+        output_names=[gives],
+        dynamic_axes=free,
+        dynamo=False,
+        opset_version=17,
+    )
+
+
+IDS = [[49406, 320, 1125, 539, 49407]] * 2
+
+
+@pytest.fixture(scope="module")
+def xenova(clip: tuple[Any, Any, Path], tmp_path_factory: pytest.TempPathFactory) -> OnnxEncoder:
+    model, _, saved = clip
+    folder = tmp_path_factory.mktemp("xenova")
+    for name in ("config.json", "preprocessor_config.json", "tokenizer.json",
+                 "tokenizer_config.json"):  # fmt: skip
+        shutil.copy(saved / name, folder / name)
+    export(
+        Visual(model, False),
+        (torch.zeros(2, 3, SIDE, SIDE),),
+        folder / "onnx/vision_model.onnx",
+        ["pixel_values"],
+        "image_embeds",
+        {"pixel_values": {0: "n"}, "image_embeds": {0: "n"}},
+    )
+    ids = torch.tensor(IDS)
+    export(
+        Textual(model, False),
+        (ids, torch.ones_like(ids)),
+        folder / "onnx/text_model.onnx",
+        ["input_ids", "attention_mask"],
+        "text_embeds",
+        {
+            "input_ids": {0: "n", 1: "t"},
+            "attention_mask": {0: "n", 1: "t"},
+            "text_embeds": {0: "n"},
+        },
+    )
+    return loaded(folder)
+
+
+@pytest.fixture(scope="module")
+def immich(clip: tuple[Any, Any, Path], tmp_path_factory: pytest.TempPathFactory) -> OnnxEncoder:
+    model, _, saved = clip
+    folder = tmp_path_factory.mktemp("immich")
+    export(
+        Visual(model, True),
+        (torch.zeros(1, 3, SIDE, SIDE),),
+        folder / "visual/model.onnx",
+        ["image"],
+        "embedding",
+        None,
+    )
+    export(
+        Textual(model, True),
+        (torch.tensor(IDS[:1] * 1, dtype=torch.int32).repeat(1, 16)[:, :77],),
+        folder / "textual/model.onnx",
+        ["text"],
+        "embedding",
+        None,
+    )
+    shutil.copy(saved / "tokenizer.json", folder / "textual")
+    shutil.copy(saved / "tokenizer_config.json", folder / "textual")
+    (folder / "config.json").write_text(
+        json.dumps({"embed_dim": 32, "text_cfg": {"context_length": 77}})
+    )
+    (folder / "visual/preprocess_cfg.json").write_text(
+        json.dumps({"size": [SIDE, SIDE], "interpolation": "bicubic", "resize_mode": "shortest"})
+    )
+    return loaded(folder)
+
+
+@pytest.fixture(scope="module")
+def rclip(
+    clip: tuple[Any, Any, Path], vocabulary: Path, tmp_path_factory: pytest.TempPathFactory
+) -> OnnxEncoder:
+    model, _, _ = clip
+    folder = tmp_path_factory.mktemp("rclip")
+    export(
+        Visual(model, False),
+        (torch.zeros(2, 3, SIDE, SIDE),),
+        folder / "some-model/visual.onnx",
+        ["input"],
+        "output",
+        {"input": {0: "n"}, "output": {0: "n"}},
+    )
+    export(
+        Textual(model, False),
+        (torch.tensor(IDS).repeat(1, 16)[:, :77],),
+        folder / "some-model/textual.onnx",
+        ["input"],
+        "output",
+        {"input": {0: "n"}, "output": {0: "n"}},
+    )
+    (folder / "tokenizer").mkdir()
+    shutil.copy(vocabulary, folder / "tokenizer")
+    return loaded(folder)
+
+
+def loaded(folder: Path) -> OnnxEncoder:
+    encoder = encoders.load(folder, models_dir=folder / "models")
+    assert isinstance(encoder, OnnxEncoder)
+    return encoder
+
+
+def images() -> list[Image.Image]:
+    random = np.random.default_rng(0)
+    sizes = [(64, 64), (100, 75), (75, 100), (333, 90), (65, 64), (67, 64), (40, 51), (640, 427)]
+    return [
+        Image.fromarray(random.integers(0, 256, (h // 4 + 1, w // 4 + 1, 3), np.uint8)).resize(
+            (w, h), Image.Resampling.BICUBIC
+        )
+        for w, h in sizes
+    ]
+
+
+def prepared(encoder: OnnxEncoder, pictures: Sequence[Image.Image]) -> np.ndarray:
+    return np.stack([encoder.prepare(Picture(p, *p.size, "image/png")) for p in pictures])
+
+
+def agree(rows: np.ndarray, reference: Any) -> bool:
+    """Return whether rows are the reference's, by cosine and number by number."""
+    wanted = torch.nn.functional.normalize(vector(reference)).numpy()
+    assert rows.shape == wanted.shape
+    # Of an untrained model all vectors are much alike: a cosine alone would see little.
+    assert (wanted @ wanted.T).min() < 0.998
+    print(
+        f"cosine {(rows * wanted).sum(1).min():.7f}, off by {abs(rows - wanted).max():.1e}, "
+        f"least alike {(wanted @ wanted.T).min():.3f}"
+    )
+    return bool((rows * wanted).sum(1).min() >= 0.9999 and abs(rows - wanted).max() <= 1e-5)
+
+
+def test_pixels_are_transformers(clip: tuple[Any, Any, Path], xenova: OnnxEncoder) -> None:
+    _, (processor, _), _ = clip
+    wanted = processor(images=images(), return_tensors="np")["pixel_values"]
+    found = prepared(xenova, images())
+    std = np.array([0.26862954, 0.26130258, 0.27577711])[:, None, None]
+    assert abs((found - wanted) * std).max() <= 1e-5, "in levels of [0, 1]: not a bit differs"
+
+
+def test_image_vectors_are_transformers(
+    clip: tuple[Any, Any, Path], xenova: OnnxEncoder, immich: OnnxEncoder, rclip: OnnxEncoder
+) -> None:
+    model, (processor, _), _ = clip
+    with torch.no_grad():
+        wanted = model.get_image_features(**processor(images=images(), return_tensors="pt"))
+    found = xenova.encode_images(prepared(xenova, images()))
+    assert agree(found, wanted)
+    for encoder in (immich, rclip):  # these crop as open_clip does: feed the model their pixels
+        batch = prepared(encoder, images())
+        with torch.no_grad():
+            wanted = model.get_image_features(pixel_values=torch.from_numpy(batch))
+        assert agree(encoder.encode_images(batch), wanted)
+
+
+def test_ids_are_transformers(clip: tuple[Any, Any, Path], xenova: OnnxEncoder) -> None:
+    _, (_, tokenizer), _ = clip
+    for text in TEXTS:
+        wanted = tokenizer([text], truncation=True, max_length=77)["input_ids"]
+        assert xenova._tokenizer().ids([text]) == wanted, text[:60]
+
+
+def test_text_vectors_are_transformers_padded_to_77(
+    clip: tuple[Any, Any, Path], xenova: OnnxEncoder, immich: OnnxEncoder
+) -> None:
+    model, (_, tokenizer), _ = clip
+    inputs = tokenizer(
+        TEXTS, truncation=True, max_length=77, padding="max_length", return_tensors="pt"
+    )
+    with torch.no_grad():
+        wanted = model.get_text_features(**inputs)
+    unit = torch.nn.functional.normalize(vector(wanted)).numpy()
+    for encoder in (xenova, immich):
+        found = encoder.encode_texts(TEXTS)
+        assert agree(found, wanted)
+    # Each at its own length, without padding: the same vectors.
+    alone = np.concatenate([xenova.encode_texts([text]) for text in TEXTS])
+    assert abs(alone - unit).max() <= 1e-5
+
+
+def test_text_vectors_with_openais_vocabulary(
+    clip: tuple[Any, Any, Path], rclip: OnnxEncoder, open_clip_tokenizer: ModuleType
+) -> None:
+    model, _, _ = clip
+    ids = open_clip_tokenizer.SimpleTokenizer()(TEXTS)
+    with torch.no_grad():
+        wanted = model.get_text_features(input_ids=ids)
+    assert agree(rclip.encode_texts(TEXTS), wanted)
+
+
+# ------------------------------------------------------------------ SigLIP
+
+
+@pytest.fixture(scope="module")
+def siglip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, OnnxEncoder]:
+    """A small SiglipModel, its image processor, and the encoder of both in the Xenova layout."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    folder = tmp_path_factory.mktemp("siglip")
+    torch.manual_seed(0)
+    tower = {
+        "hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4,
+        "intermediate_size": 128,
+    }  # fmt: skip
+    config = transformers.SiglipConfig(
+        text_config=tower
+        | {"vocab_size": 128, "projection_size": 64, "bos_token_id": None, "eos_token_id": None},
+        vision_config=tower | {"image_size": SIDE, "patch_size": 16},
+        attn_implementation="eager",
+    )
+    model = transformers.SiglipModel(config).eval()
+    config.save_pretrained(folder)
+    processor = _image_processor("SiglipImageProcessor")(size={"height": SIDE, "width": SIDE})
+    processor.save_pretrained(folder)
+    words = ["a", "<pad>", "<unk>", *"abcdefghijklmnopqrstuvwxyz"[1:]]
+    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, "<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    export(
+        Visual(model, False),
+        (torch.zeros(2, 3, SIDE, SIDE),),
+        folder / "onnx/vision_model.onnx",
+        ["pixel_values"],
+        "pooler_output",
+        {"pixel_values": {0: "n"}, "pooler_output": {0: "n"}},
+    )
+    export(
+        Textual(model, False),
+        (torch.ones(2, 64, dtype=torch.int64),),
+        folder / "onnx/text_model.onnx",
+        ["input_ids"],
+        "pooler_output",
+        {"input_ids": {0: "n", 1: "t"}, "pooler_output": {0: "n"}},
+    )
+    return model, processor, loaded(folder)
+
+
+def test_siglips_pixels_and_vectors_are_transformers(
+    siglip: tuple[Any, Any, OnnxEncoder],
+) -> None:
+    model, processor, encoder = siglip
+    inputs = processor(images=images(), return_tensors="pt")
+    batch = prepared(encoder, images())
+    assert abs(batch - inputs["pixel_values"].numpy()).max() / 2 <= 1e-5
+    with torch.no_grad():
+        wanted = model.get_image_features(**inputs)
+    assert agree(encoder.encode_images(batch), wanted)
+
+
+def test_siglips_texts_are_padded_to_all_64(siglip: tuple[Any, Any, OnnxEncoder]) -> None:
+    model, _, encoder = siglip
+    ids = torch.ones(2, 64, dtype=torch.int64)  # <pad> is 1
+    ids[0, :3] = torch.tensor([3, 4, 5])
+    with torch.no_grad():
+        wanted = model.get_text_features(input_ids=ids)
+        short = torch.nn.functional.normalize(vector(model.get_text_features(ids[:1, :3]))).numpy()
+    found = encoder.encode_texts(["B c D", ""])
+    assert agree(found, wanted)
+    assert (found[0] * short[0]).sum() < 0.999, "the test would not see a missing padding"
