@@ -152,8 +152,10 @@ class Ledger:
                 (len(prefix), prefix),
             ).fetchall()
         return [
-            Failure(*texts, stamp=None if size is None else Stamp(size, mtime_ns))
-            for *texts, size, mtime_ns in rows
+            Failure(
+                uri, stage, reason, message, advice, None if size is None else Stamp(size, mtime_ns)
+            )
+            for uri, stage, reason, message, advice, size, mtime_ns in rows
         ]
 
     def add_failures(self, failures: Iterable[Failure]) -> None:

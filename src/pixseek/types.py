@@ -156,6 +156,9 @@ class Picture:
         height: of the original, upright, in pixels.
         media: media type of the content, such as "image/jpeg".
         notes: what was done or seen on the way that its owner may want to know.
+        exif: the EXIF block of the file, from its TIFF header on; b"" for none.
+        xmp: the XMP packet of the file; b"" for none.
+        iptc: the IPTC-IIM block of the file; b"" for none.
     """
 
     pixels: Image.Image
@@ -163,6 +166,9 @@ class Picture:
     height: int
     media: str
     notes: tuple[str, ...] = ()
+    exif: bytes = b""
+    xmp: bytes = b""
+    iptc: bytes = b""
 
 
 # ------------------------------------------------------------------ filters (evaluated in filters)

@@ -113,7 +113,8 @@ class Codes:
 
         index = IdMapIndex(vectors.dim, 4)
         sample = vectors.sample(CALIBRATION_ROWS, dead)
-        if len(sample):
+        # Vectors that are all the same can't be calibrated for, and need not be.
+        with contextlib.suppress(ValueError):
             index.calibrate(sample)
         return cls(index, generation, vectors.rows, 0)
 

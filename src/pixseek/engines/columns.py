@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pixseek.errors import EngineError
-from pixseek.types import WHOLE, Part, Record, Scalar, Stamp
+from pixseek.errors import EngineError, SpaceMismatchError
+from pixseek.types import WHOLE, Part, Record, Scalar, Space, Stamp
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -201,6 +201,20 @@ def check_finite(vectors: Vectors) -> None:
         raise EngineError("a vector holds what is no number", "", "The model that made it failed.")
 
 
+def space_mismatch(held: Space, asked: Space) -> SpaceMismatchError:
+    """Return the error for a library that holds vectors of another space than asked for."""
+
+    def naming(space: Space) -> str:
+        return f"{space.model} ({space.fingerprint[:8]}, {space.dim} dimensions)"
+
+    return SpaceMismatchError(
+        "the library was indexed with another model",
+        f"{naming(held)}, not {naming(asked)}",
+        f"Use the model {held.model} again, or another library (--library), or empty this one "
+        "first (pixseek remove --all) and index again.",
+    )
+
+
 def _repeated(records: Sequence[Record]) -> str:
     seen: set[str] = set()
     return next(r.id for r in records if r.id in seen or seen.add(r.id))  # type: ignore[func-returns-value]
@@ -260,5 +274,5 @@ def _unstorable(name: str, record: Record) -> EngineError:
     return EngineError(
         "text with a NUL or half a surrogate pair can't be stored",
         f"{name} of {record.uri!r}",
-        "Replace those characters first, for example with text.encode(errors='replace').",
+        "Replace those characters first: text.encode('utf-8', 'replace').decode().",
     )

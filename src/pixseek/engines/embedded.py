@@ -29,10 +29,11 @@ import numpy as np
 from pixseek import filters
 from pixseek.engines import codes as codes_
 from pixseek.engines import columns, vectorfile
-from pixseek.engines.catalog import Catalog, translated, where_sql
+from pixseek.engines.catalog import Catalog, translated
 from pixseek.engines.codes import Codes
+from pixseek.engines.sqlite_filters import where_sql
 from pixseek.engines.vectorfile import Rows, VectorFile
-from pixseek.errors import LibraryFormatError, PixseekError, SpaceMismatchError
+from pixseek.errors import EngineError, PixseekError
 from pixseek.types import Capabilities, Engine, Filter, Known, Match, Record, Space
 
 if TYPE_CHECKING:
@@ -156,12 +157,7 @@ class EmbeddedEngine:
                 if (found.fingerprint, found.dim) == (space.fingerprint, space.dim):
                     return
                 if db.execute("SELECT 1 FROM record LIMIT 1").fetchone():
-                    raise SpaceMismatchError(
-                        "the library was indexed with another model",
-                        f"{_naming(found)}, not {_naming(space)}",
-                        f"Use the model {found.model} again, or another library (--library), or "
-                        "empty this one first (pixseek remove --all) and index again.",
-                    )
+                    raise columns.space_mismatch(found, space)
                 db.execute("DELETE FROM space")
                 db.execute("DELETE FROM dead")
             db.execute(
@@ -185,7 +181,7 @@ class EmbeddedEngine:
         with self._catalog.writing() as db:
             active = _active(db)
             if active is None:
-                raise LibraryFormatError(
+                raise EngineError(
                     "the library has no space yet", self._folder, "Call ensure() before put()."
                 )
             columns.check_batch(records, vectors, active.space.dim)
@@ -490,9 +486,10 @@ class EmbeddedEngine:
     def _rows_matching(self, db: sqlite3.Connection, view: _View, where: Filter) -> Rows:
         """Return the rows whose records fulfil a filter, ascending."""
         condition, parameters = where_sql(db, where)
+        # CROSS, and "+", so that SQLite looks at the records first.
         found = db.execute(
-            "SELECT part.row FROM record JOIN part ON part.record = record.number "
-            f"WHERE part.space = ? AND {condition}",
+            "SELECT part.row FROM record CROSS JOIN part ON part.record = record.number "
+            f"WHERE +part.space = ? AND {condition}",
             [view.number, *parameters],
         )
         return np.sort(np.fromiter((row for (row,) in found), np.int64))
@@ -573,7 +570,8 @@ class EmbeddedEngine:
                         codes.save(self._folder)
             else:
                 codes.update(view.vectors, view.dead)
-        except ImportError:  # installed, but not for this machine
+        except (ImportError, OSError, RuntimeError, ValueError):
+            # Installed, but not for this machine; or the codec failed. Scanning always works.
             self._codes_broken = True
             return view
         self._codes = codes
@@ -686,9 +684,10 @@ def _records(
     parts: dict[int, list[tuple[int, str | None]]] = {number: [] for number in numbers}
     records: dict[int, tuple[Record, list[int]]] = {}
     for some in _chunks(numbers):
+        # "+space" lest SQLite walks the whole space by the primary key.
         for number, row, part in db.execute(
             "SELECT record, row, part FROM part "
-            f"WHERE space = ? AND record IN ({_LISTED}) ORDER BY record, ordinal",
+            f"WHERE +space = ? AND record IN ({_LISTED}) ORDER BY record, ordinal",
             (space, some),
         ):
             parts[number].append((row, part))
@@ -744,10 +743,6 @@ def _chunks(values: Sequence[str] | Sequence[int]) -> Iterator[str]:
     for start in range(0, len(values), _CHUNK):
         some = values[start : start + _CHUNK]
         yield json.dumps([v for v in some if isinstance(v, int) or columns.is_storable(v)])
-
-
-def _naming(space: Space) -> str:
-    return f"{space.model} ({space.fingerprint[:8]}, {space.dim} dimensions)"
 
 
 def _new_generation() -> str:

@@ -28,7 +28,6 @@ from pixseek.errors import (
     LibraryFormatError,
     MissingExtraError,
     PixseekError,
-    SpaceMismatchError,
 )
 from pixseek.types import (
     And,
@@ -52,7 +51,6 @@ INDEX_PARTS = 10_000
 #: pgvector can't index longer half vectors.
 _MAX_INDEXED_DIM = 4_000
 _FORMAT = 1
-_CHUNK = 1_000
 
 _TABLES = """
 CREATE EXTENSION IF NOT EXISTS vector;
@@ -147,7 +145,9 @@ class PostgresEngine:
         (exists,) = db.execute("SELECT to_regclass(%s)", [self._quoted("space")]).fetchone()
         if exists is None:
             return None
-        row = db.execute(self._sql("SELECT format, fingerprint, dim, model FROM {space}")).fetchone()
+        row = db.execute(
+            self._sql("SELECT format, fingerprint, dim, model FROM {space}")
+        ).fetchone()
         if row is None:
             return None
         if row[0] > _FORMAT:
@@ -173,12 +173,7 @@ class PostgresEngine:
                 if (found.fingerprint, found.dim) == (space.fingerprint, space.dim):
                     return
                 if db.execute(self._sql("SELECT 1 FROM {record} LIMIT 1")).fetchone():
-                    raise SpaceMismatchError(
-                        "the library was indexed with another model",
-                        f"{columns.naming(found)}, not {columns.naming(space)}",
-                        f"Use the model {found.model} again, or another library (--library), or "
-                        "empty this one first (pixseek remove --all) and index again.",
-                    )
+                    raise columns.space_mismatch(found, space)
                 db.execute(self._sql("DROP TABLE {space}, {part}, {record}"))
             for statement in _TABLES.split(";\n"):
                 if statement.strip():
@@ -215,7 +210,8 @@ class PostgresEngine:
             updates = ", ".join(f"{name} = EXCLUDED.{name}" for name in names[1:])
             statement = self._sql(
                 f"INSERT INTO {{record}} ({', '.join(names)}) "
-                f"VALUES ({', '.join(['%s'] * len(names))}) ON CONFLICT (id) DO UPDATE SET {updates}"
+                f"VALUES ({', '.join(['%s'] * len(names))}) "
+                f"ON CONFLICT (id) DO UPDATE SET {updates}"
             )
             # In the order of ids, so that two writers never wait for each other.
             db.cursor().executemany(statement, sorted(rows, key=lambda row: row[0]))
@@ -246,7 +242,7 @@ class PostgresEngine:
             return
         with self._transaction() as db:
             (many,) = db.execute(
-                self._sql("SELECT count(*) FROM (SELECT 1 FROM {part} LIMIT %s) some"),
+                self._sql("SELECT count(*) FROM (SELECT 1 FROM {part} LIMIT %s) AS parts"),
                 [INDEX_PARTS],
             ).fetchone()
             if many < INDEX_PARTS:
@@ -327,7 +323,8 @@ class PostgresEngine:
         with self._transaction() as db:
             if self._space(db) is None:
                 return 0
-            condition, parameters = ("true", []) if where is None else where_sql(where)
+            parameters: dict[str, Any] = {}
+            condition = "true" if where is None else where_sql(where, parameters)
             statement = f"SELECT count(*) FROM {{record}} r WHERE {condition}"
             return int(db.execute(self._sql(statement), parameters).fetchone()[0])
 
@@ -372,25 +369,26 @@ class PostgresEngine:
             # Without it a filter on few rows finds none: the index hands out its nearest, and
             # the filter drops them.
             db.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-            db.execute("SELECT set_config('hnsw.ef_search', %s, true)", [str(min(max(2 * k, 100), 1000))])
+            db.execute(
+                "SELECT set_config('hnsw.ef_search', %s, true)", [str(min(max(2 * k, 100), 1000))]
+            )
             return [self._search(db, query, k, where) for query in vectors]
 
     def _search(self, db: Any, query: Vectors, k: int, where: Filter | None) -> list[Match]:
-        condition, parameters = ("true", []) if where is None else where_sql(where)
+        parameters: dict[str, Any] = {}
+        condition = "true" if where is None else where_sql(where, parameters)
         # The id is not asked for in the order: the index could not give it.
-        statement = self._sql(
-            "SELECT p.record, r.id, p.ordinal, 1 - (p.vector <=> %s::halfvec) AS score "
+        statement = (
+            "SELECT p.record, r.id, p.ordinal, 1 - (p.vector <=> %(query)s::halfvec) AS score "
             f"FROM {{part}} p JOIN {{record}} r ON r.number = p.record WHERE {condition} "
-            "ORDER BY p.vector <=> %s::halfvec LIMIT %s"
+            "ORDER BY (p.vector <=> %(query)s::halfvec)"
         )
-        text = _vector_text(query)
+        parameters["query"] = _vector_text(query)
         limit, exact = k + 16, False
         while True:
-            if exact:
-                db.execute("SET LOCAL enable_indexscan = off")
-            rows = db.execute(statement, [text, *parameters, text, limit]).fetchall()
-            if exact:
-                db.execute("SET LOCAL enable_indexscan = on")
+            # No index serves a sum, so that all vectors are scored.
+            ordered = self._sql(f"{statement}{' + 0' if exact else ''} LIMIT %(limit)s")
+            rows = db.execute(ordered, {**parameters, "limit": limit}).fetchall()
             best: dict[int, tuple[float, str, int]] = {}
             for number, id_, ordinal, score in rows:  # best first, so the first part is the best
                 if number not in best or (-score, ordinal) < (-best[number][0], best[number][2]):
@@ -405,7 +403,9 @@ class PostgresEngine:
             limit = limit if exact and len(rows) < limit else limit * 4
         records = self._records(db, [number for number, _ in ranked])
         return [
-            Match(records[number], records[number].parts[ordinal], float(min(max(score, -1.0), 1.0)))
+            Match(
+                records[number], records[number].parts[ordinal], float(min(max(score, -1.0), 1.0))
+            )
             for number, (score, _, ordinal) in ranked
         ]
 
@@ -427,7 +427,9 @@ class PostgresEngine:
     def _records(self, db: Any, numbers: Sequence[int]) -> dict[int, Record]:
         parts: dict[int, list[Any]] = {number: [] for number in numbers}
         for number, part in db.execute(
-            self._sql("SELECT record, part FROM {part} WHERE record = ANY(%s) ORDER BY record, ordinal"),
+            self._sql(
+                "SELECT record, part FROM {part} WHERE record = ANY(%s) ORDER BY record, ordinal"
+            ),
             [list(numbers)],
         ):
             parts[number].append(columns.part_from_json(part))
@@ -531,12 +533,16 @@ class PostgresEngine:
 # ------------------------------------------------------------------ filters
 
 _SYMBOLS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
-_CASTS = {"text": 'COLLATE "C"', "number": "::numeric", "truth": "::boolean"}
+_Bind = Callable[[Any], str]
 
 
-def where_sql(where: Filter) -> tuple[str, list[Any]]:
-    """Return a filter as a condition on the record table `r`, with its parameters."""
-    parameters: list[Any] = []
+def where_sql(where: Filter, parameters: dict[str, Any]) -> str:
+    """Return a filter as a condition on the record table `r`; its values go to `parameters`."""
+
+    def bind(value: Any) -> str:
+        name = f"p{len(parameters)}"
+        parameters[name] = value
+        return f"%({name})s"
 
     def compile_(where: Filter) -> str:
         match where:
@@ -548,101 +554,172 @@ def where_sql(where: Filter) -> tuple[str, list[Any]]:
                 # NULL, from a missing value, counts as false before it is turned round.
                 return f"NOT coalesce({compile_(inner)}, false)"
             case Compare():
-                return _compare_sql(where, parameters.append)
+                return f"({_compare_sql(where, bind)})"
 
-    return compile_(where), parameters
+    return compile_(where)
 
 
-def _compare_sql(compare: Compare, bind: Callable[[Any], None]) -> str:
+def _compare_sql(compare: Compare, bind: _Bind) -> str:
     name, op, value = compare.field, compare.op, compare.value
-    user = name.startswith(filters.USER_PREFIX)
-    if op == "in" and isinstance(value, tuple):
-        each = [_compare_sql(Compare(name, "eq", v), bind) for v in value[:100]] if user else []
-        if user and len(value) <= 100:
-            return f"({' OR '.join(each) or 'false'})"
     if op in {"glob", "contains"}:
         return _text_sql(name, op, str(value), bind)
-    if user:
-        return _user_sql(name.removeprefix(filters.USER_PREFIX), op, value, bind)
-    column = {"mtime": "mtime_ns"}.get(name, name)
+    if name.startswith(filters.USER_PREFIX):
+        return _user_sql(bind(name.removeprefix(filters.USER_PREFIX)) + "::text", op, value, bind)
+    column = "r.mtime_ns" if name == "mtime" else f"r.{name}"
     if op == "exists":
-        return f"r.{column} IS NOT NULL"
-    kind = filters.FIELDS[name].kind
+        return f"{column} IS NOT NULL"
+    values: Sequence[Any] = value if isinstance(value, tuple) else (value,)
     if name == "taken_at":
-        values = value if isinstance(value, tuple) else (value,)
         symbol = "=" if op == "in" else _SYMBOLS[op]
-        return f"({' OR '.join(_time_sql('r.taken_at', symbol, v, bind) for v in values) or 'false'})"
-    convert = filters.mtime_value_ns if name == "mtime" else lambda value: value
-    if op == "in":
-        assert isinstance(value, tuple)
-        bind([convert(v) for v in value] if kind == "text" else [_number(convert(v)) for v in value])
-        return f"r.{column} = ANY(%s{'' if kind == 'text' else '::text[]::numeric[]'})"
-    bind(value if kind == "text" else _number(convert(value)))
-    return f"r.{column} {_SYMBOLS[op]} %s{'' if kind == 'text' else '::text::numeric'}"
-
-
-def _text_sql(name: str, op: str, value: str, bind: Callable[[Any], None]) -> str:
-    """Compare what is stored casefolded in `folded` (see `_derived`) by LIKE."""
-    folded = value.casefold()
-    for special in ("\\", "%", "_"):
-        folded = folded.replace(special, f"\\{special}")
-    if op == "glob":
-        pattern = folded.replace("*", "%").replace("?", "_")
-    else:
-        pattern = folded if name == "tags" else f"%{folded}%"
-    bind(name)
-    if name == "tags":
-        bind(pattern)
+        return " OR ".join(_time_sql(column, symbol, each, bind) for each in values) or "false"
+    if name == "mtime":
+        values = [filters.mtime_value_ns(each) for each in values]
+    if filters.FIELDS[name].kind == "text":
+        # An explicit type, since that of an empty list can't be seen.
         return (
-            "EXISTS (SELECT 1 FROM jsonb_array_elements_text(r.folded->%s) tag "
-            "WHERE tag LIKE %s)"
+            f"{column} = ANY({bind(list(values))}::text[])"
+            if op == "in"
+            else f"{column} {_SYMBOLS[op]} {bind(values[0])}::text"
         )
-    bind(pattern)
-    return "r.folded->>%s LIKE %s"
-
-
-def _user_sql(
-    name: str, op: str, value: Any, bind: Callable[[Any], None]
-) -> str:
-    """Compare a user field, of the kind of the value only."""
-    if op == "exists":
-        bind(name)
-        return "json_typeof(r.fields->%s) <> 'null'"
-    if op == "in":
-        return f"({' OR '.join(_user_sql(name, 'eq', v, bind) for v in value) or 'false'})"
-    if op == "ne":  # true for what is there and of another kind, too
-        there = _user_sql(name, "exists", None, bind)
-        return f"({there} AND NOT coalesce({_user_sql(name, 'eq', value, bind)}, false))"
-    kind = filters.value_kind(value)
-    if kind == "time":
-        bind(name)
-        is_time = "json_typeof(r.fields->%s->'time') = 'string'"
-        bind(name)
-        text = "(CASE WHEN " + "json_typeof(r.fields->%s->'time') = 'string'" + " THEN "
-        del is_time
-        return _user_time(text, name, _SYMBOLS[op], value, bind)
-    if kind == "number":
-        bind(name)
-        bind(name)
-        bind(name)
-        bind(name)
-        bind(_number(value))
-        return (
-            "CASE json_typeof(r.fields->%s) WHEN 'number' THEN (r.fields->>%s)::numeric "
-            "WHEN 'object' THEN CASE WHEN json_typeof(r.fields->%s->'float') = 'string' "
-            "THEN (r.fields->%s->>'float')::numeric END END "
-            f"{_SYMBOLS[op]} %s::text::numeric"
-        )
-    bind(name)
-    bind(name)
-    if kind == "truth":
-        bind(value)
-        return (
-            "CASE json_typeof(r.fields->%s) WHEN 'boolean' THEN (r.fields->>%s)::boolean END "
-            f"{_SYMBOLS[op]} %s"
-        )
-    bind(value)
+    # As text to numeric: exact for every number, infinity included.
+    texts = [str(each) for each in values]
     return (
-        'CASE json_typeof(r.fields->%s) WHEN \'string\' THEN r.fields->>%s END COLLATE "C" '
-        f"{_SYMBOLS[op]} %s"
+        f"{column} = ANY({bind(texts)}::text[]::numeric[])"
+        if op == "in"
+        else f"{column} {_SYMBOLS[op]} {bind(texts[0])}::text::numeric"
     )
+
+
+def _text_sql(name: str, op: str, value: str, bind: _Bind) -> str:
+    """Compare what is stored casefolded in `folded` (see `_derived`)."""
+    pattern = value.casefold()
+    for special in ("\\", "%", "_"):
+        pattern = pattern.replace(special, f"\\{special}")
+    if op == "glob":
+        pattern = pattern.replace("*", "%").replace("?", "_")
+    elif name != "tags":
+        pattern = f"%{pattern}%"
+    if name == "tags":
+        return (
+            "EXISTS (SELECT 1 FROM jsonb_array_elements_text(r.folded->'tags') tag "
+            f"WHERE tag LIKE {bind(pattern)})"
+        )
+    return f"r.folded->>{bind(name)}::text LIKE {bind(pattern)}"
+
+
+def _time_sql(stored: str, symbol: str, value: datetime, bind: _Bind) -> str:
+    """Compare ISO text: instants where both have a zone, else wall clocks."""
+    wall = bind(columns.time_to_text(value.replace(tzinfo=None)))
+    walls = f'substr({stored}, 1, 26) COLLATE "C" {symbol} {wall}::text'
+    if value.tzinfo is None:
+        return walls
+    zoned = bind(columns.time_to_text(value))
+    return (
+        f"CASE WHEN length({stored}) > 26 "
+        f"THEN ({stored})::timestamptz {symbol} {zoned}::text::timestamptz ELSE {walls} END"
+    )
+
+
+def _user_sql(name: str, op: str, value: Any, bind: _Bind) -> str:
+    """Compare a user field; a value of another kind is as good as none."""
+    exists = f"json_typeof(r.fields->{name}) <> 'null'"
+    if op == "exists":
+        return exists
+    if op == "in":
+        return " OR ".join(f"({_user_sql(name, 'eq', v, bind)})" for v in value) or "false"
+    if op == "ne":  # also true of a value of another kind
+        return f"{exists} AND NOT coalesce({_user_sql(name, 'eq', value, bind)}, false)"
+    symbol = _SYMBOLS[op]
+    match filters.value_kind(value):
+        case "time":
+            return _time_sql(f"(r.fields->{name}->>'time')", symbol, value, bind)
+        case "number":
+            stored = (
+                f"CASE json_typeof(r.fields->{name}) "
+                f"WHEN 'number' THEN (r.fields->>{name})::numeric "
+                f"WHEN 'object' THEN (r.fields->{name}->>'float')::numeric END"
+            )
+            return f"{stored} {symbol} {bind(str(value))}::text::numeric"
+        case "truth":
+            of_kind, cast, bound = "boolean", "::boolean", f"{bind(value)}::boolean"
+        case _:
+            of_kind, cast, bound = "string", ' COLLATE "C"', f"{bind(value)}::text"
+    stored = (
+        f"CASE json_typeof(r.fields->{name}) WHEN '{of_kind}' THEN (r.fields->>{name}){cast} END"
+    )
+    return f"{stored} {symbol} {bound}"
+
+
+# ------------------------------------------------------------------ rows
+
+_KNOWN = "id, uri, size, mtime_ns, digest"
+
+
+def _to_known(row: Sequence[Any]) -> Known:
+    id_, uri, size, mtime_ns, digest = row
+    return Known(id_, uri, columns.stamp_of(size, mtime_ns), digest or "")
+
+
+def _derived(record: Record) -> tuple[str | None, str, str, str]:
+    """Return what filters need besides the columns: root, folder, name and `folded`.
+
+    `folded` holds all texts casefolded by Python, as `filters` defines it: what a server calls
+    lower case depends on its locale.
+    """
+    texts: dict[str, Any] = {
+        name: getattr(record, name)
+        for name, field in filters.FIELDS.items()
+        if field.kind == "text" and (getattr(record, name) or name in {"folder", "name"})
+    }
+    for name, value in record.fields.items():
+        if isinstance(value, str):
+            texts[f"{filters.USER_PREFIX}{name}"] = value
+    folded: dict[str, Any] = {name: text.casefold() for name, text in texts.items()}
+    folded["tags"] = [tag.casefold() for tag in record.tags]
+    return record.root or None, record.folder, record.name, json.dumps(folded, ensure_ascii=False)
+
+
+def _vector_text(vector: Vectors) -> str:
+    """Return a vector as pgvector reads it; it rounds to float16."""
+    return json.dumps(vector.tolist())
+
+
+@contextlib.contextmanager
+def _translated(conninfo: str) -> Iterator[None]:
+    """Turn what psycopg raises into the errors of pixseek."""
+    import psycopg
+    from psycopg import errors
+
+    parsed = urllib.parse.urlsplit(conninfo)
+    # Never the password.
+    subject = f"{parsed.hostname or 'local'}{parsed.path}"
+    try:
+        yield
+    except PixseekError:
+        raise
+    except (errors.FeatureNotSupported, errors.UndefinedFile) as error:
+        raise EngineError(
+            "the PostgreSQL server has no pgvector",
+            subject,
+            f"Install the extension on the server (https://github.com/pgvector/pgvector). It "
+            f"said: {error}",
+        ) from error
+    except errors.InsufficientPrivilege as error:
+        raise EngineError(
+            "PostgreSQL does not allow this",
+            subject,
+            f"Ask for the right, or let an administrator create the extension 'vector'. It said: "
+            f"{error}",
+        ) from error
+    except errors.DiskFull as error:
+        raise EngineError("the PostgreSQL server's disk is full", subject, str(error)) from error
+    except psycopg.OperationalError as error:
+        raise EngineError(
+            "PostgreSQL is out of reach", subject, f"Is it running, and the URL right? {error}"
+        ) from error
+    except psycopg.Error as error:
+        raise EngineError("PostgreSQL refused", subject, str(error)) from error
+
+
+def _conforms(engine: PostgresEngine) -> Engine:
+    return engine  # checked by mypy

@@ -134,7 +134,7 @@ class VectorFile:
         """
         found: list[Rows] = []
         for query in queries:
-            scores = self._scan(query) if among is None else self._scan_some(query, among)
+            scores = self._scan(query, among)
             if among is None:
                 scores[dead] = -np.inf
                 alive = len(scores) - len(dead)
@@ -164,8 +164,8 @@ class VectorFile:
             if len(rows):
                 yield rows, self.read(rows)
 
-    def _scan(self, query: Vectors) -> Vectors:
-        """Return the scores of all rows, (rows,) float32.
+    def _scan(self, query: Vectors, among: Rows | None) -> Vectors:
+        """Return the scores of these rows, (n,) float32; of all when None.
 
         numpy converts float16 one number after the other, 2 ns each, which takes six times as
         long as the product itself (32,768 x 512: 30 ms of 34). Shifted into place as integers,
@@ -173,24 +173,18 @@ class VectorFile:
         NaN apart, which are never stored; the query makes up for the factor. That takes 6 ms and
         gives the same scores to the bit.
         """
-        scores = np.empty(self.rows, np.float32)
+        count = self.rows if among is None else len(among)
+        scores = np.empty(count, np.float32)
         scaled = (query.astype(np.float64) * 2.0**112).astype(np.float32)
         bits = self._vectors.view(np.dtype("<i2"))
-        wide = np.empty((min(_BLOCK, self.rows), self.dim), np.int32)
-        for start in range(0, self.rows, _BLOCK):
-            block = wide[: min(_BLOCK, self.rows - start)]
-            np.copyto(block, bits[start : start + _BLOCK])
+        wide = np.empty((min(_BLOCK, count), self.dim), np.int32)
+        for start in range(0, count, _BLOCK):
+            some = slice(start, start + _BLOCK)
+            block = wide[: min(_BLOCK, count - start)]
+            np.copyto(block, bits[some] if among is None else bits[among[some]])
             np.left_shift(block, 13, out=block)
             np.bitwise_and(block, np.int32(-0x70002000), out=block)  # sign, exponent, mantissa
-            np.dot(block.view(np.float32), scaled, out=scores[start : start + len(block)])
-        return scores
-
-    def _scan_some(self, query: Vectors, rows: Rows) -> Vectors:
-        """Return the scores of these rows, (n,) float32."""
-        scores = np.empty(len(rows), np.float32)
-        for start in range(0, len(rows), 4096):
-            some = self.read(rows[start : start + 4096])
-            np.dot(some, query, out=scores[start : start + len(some)])
+            np.dot(block.view(np.float32), scaled, out=scores[some])
         return scores
 
 

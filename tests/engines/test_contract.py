@@ -1,0 +1,580 @@
+"""What every engine must do, run against each: the same suite, the same oracle."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pixseek import filters
+from pixseek.engines import codes, embedded, open_engine
+from pixseek.errors import EngineError, PixseekError, QueryError, SpaceMismatchError
+from pixseek.types import (
+    And,
+    Compare,
+    Engine,
+    Filter,
+    Known,
+    Match,
+    Not,
+    Or,
+    Part,
+    Record,
+    Space,
+    Stamp,
+)
+
+DIM = 16
+SPACE = Space("f" * 64, DIM, "tiny-model")
+#: Scores come from float16 vectors of few dimensions.
+NEAR = 2e-3
+
+Opener = Callable[[], Engine]
+
+
+_TABLES = itertools.count()
+
+
+@pytest.fixture(params=["exact", "codes", "without turbovec", "postgres"])
+def opener(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Opener]:
+    """A function that opens the same, at first empty, store again and again."""
+    engines: list[Engine] = []
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres")
+        table = f"contract_{os.getpid()}_{next(_TABLES)}"
+        where: str | Path = f"{url}{'&' if '?' in url else '?'}table={table}"
+    else:
+        where = tmp_path / "library"
+        if request.param == "codes":
+            if not codes.available(DIM):
+                pytest.skip("turbovec is not installed here")
+            monkeypatch.setattr(embedded, "EXACT_ROWS", 4)
+            monkeypatch.setattr(embedded, "GATHER_ROWS", 3)
+        elif request.param == "without turbovec":
+            monkeypatch.setattr(codes, "available", lambda dim: False)
+            monkeypatch.setattr(embedded, "EXACT_ROWS", 4)
+
+    def open_it() -> Engine:
+        engines.append(open_engine(where))
+        return engines[-1]
+
+    yield open_it
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture
+def engine(opener: Opener) -> Engine:
+    engine = opener()
+    engine.ensure(SPACE)
+    return engine
+
+
+def unit(rows: Any) -> Any:
+    array = np.asarray(rows, np.float32)
+    return array / np.linalg.norm(array, axis=-1, keepdims=True)
+
+
+def random_unit(n: int, seed: int = 0, dim: int = DIM) -> Any:
+    return unit(np.random.default_rng(seed).standard_normal((n, dim)))
+
+
+def plain(n: int, start: int = 0) -> list[Record]:
+    return [Record(f"id{i:05}", f"photos/{i % 7}/img{i:05}.jpg") for i in range(start, start + n)]
+
+
+FULL = Record(
+    id="full",
+    uri="photos/2024/Straße, \U0001f600 [1].jpg",
+    stamp=Stamp(12345, 1_700_000_000_123_456_789),
+    digest="ab" * 32,
+    media="image/jpeg",
+    width=4000,
+    height=3000,
+    taken_at=datetime(2024, 7, 14, 12, 30, 1, 5, tzinfo=timezone(timedelta(hours=5, minutes=30))),
+    caption='a dog\'s "best" day; DROP TABLE record -- 100 %',
+    tags=("Dog", "naïve", "a,b", ""),
+    fields={
+        "rating": 5,
+        "price": 1.0,
+        "tiny": 1e-300,
+        "large": 2**62,
+        "nan": math.inf,
+        "yes": True,
+        "none": None,
+        "text": "",
+        "when": datetime(1999, 12, 31, 23, 59, 59, 999999),
+        "when zoned": datetime(1999, 12, 31, tzinfo=UTC),
+        'odd "name" $.[0]': "x",
+    },
+    parts=(
+        Part(),
+        Part("tile", (0.0, 0.5, 0.5, 0.5)),
+        Part("shot", start_s=1.25, end_s=7.0),
+    ),
+)
+
+
+def oracle(
+    records: Sequence[Record], vectors: Any, query: Any, where: Filter | None = None
+) -> list[tuple[float, str, int]]:
+    """Score, id and part number of every record that fulfils `where`, best first."""
+    found, row = [], 0
+    for record in records:
+        own = vectors[row : row + len(record.parts)]
+        row += len(record.parts)
+        if where is None or filters.matches(where, record):
+            scores = own.astype(np.float16).astype(np.float64) @ query.astype(np.float64)
+            found.append((float(scores.max()), record.id, int(scores.argmax())))
+    return sorted(found, key=lambda each: (-each[0], each[1]))
+
+
+def assert_matches(found: list[Match], expected: list[tuple[float, str, int]]) -> None:
+    """Check hits against the oracle's, leaving open the order of scores that are nearly equal."""
+    assert len(found) == len(expected)
+    assert [match.score for match in found] == pytest.approx([e[0] for e in expected], abs=NEAR)
+    assert len({match.record.id for match in found}) == len(found)
+    assert all(-1 <= match.score <= 1 for match in found)
+
+
+class TestStore:
+    def test_a_record_comes_back_as_it_was(self, engine: Engine, opener: Opener) -> None:
+        vectors = random_unit(3)
+        engine.put([FULL], vectors)
+        for each in (engine, opener()):
+            (record,) = each.get(["full"])
+            assert record == FULL
+            assert record.taken_at.utcoffset() == FULL.taken_at.utcoffset()
+            assert {k: type(v) for k, v in record.fields.items()} == {
+                k: type(v) for k, v in FULL.fields.items()
+            }
+            (stored,) = each.vectors(["full"])
+            assert stored.dtype == np.float32
+            np.testing.assert_array_equal(stored, vectors.astype(np.float16).astype(np.float32))
+
+    def test_empty_store(self, opener: Opener) -> None:
+        engine = opener()
+        assert engine.space is None
+        assert engine.count() == 0
+        for _ in range(2):
+            assert engine.get(["a"]) == [None]
+            assert engine.vectors(["a"]) == [None]
+            assert list(engine.known()) == []
+            assert engine.with_digest("ab") == []
+            assert engine.search(random_unit(2), 5) == [[], []]
+            assert engine.count(Compare("width", "gt", 1)) == 0
+            assert list(engine.export()) == []
+            assert engine.delete(["a"]) == 0
+            engine.ensure(SPACE)
+        assert engine.space == SPACE
+
+    def test_storing_needs_a_space(self, opener: Opener) -> None:
+        with pytest.raises(EngineError, match="no space yet"):
+            opener().put(plain(1), random_unit(1))
+
+    def test_nothing_asked_is_nothing_done(self, engine: Engine) -> None:
+        engine.put([], np.empty((0, DIM), np.float32))
+        engine.put(plain(3), random_unit(3))
+        assert engine.get([]) == []
+        assert engine.vectors([]) == []
+        assert engine.delete([]) == 0
+        assert engine.search(np.empty((0, DIM), np.float32), 5) == []
+        assert engine.search(random_unit(2), 0) == [[], []]
+        assert engine.count() == 3
+
+    def test_replacing_leaves_one(self, engine: Engine) -> None:
+        old, new = random_unit(2, 1), random_unit(3, 2)
+        engine.put(
+            [
+                Record("a", "r/a.jpg", parts=(Part(), Part("tile"))),
+            ],
+            old,
+        )
+        engine.put([Record("b", "r/b.jpg")], new[2:])
+        engine.put([Record("a", "r/moved.jpg", width=7)], new[:1])
+        assert engine.count() == 2
+        assert [known.uri for known in engine.known()] == ["r/b.jpg", "r/moved.jpg"]
+        assert engine.get(["a"]) == [Record("a", "r/moved.jpg", width=7)]
+        (stored,) = engine.vectors(["a"])
+        assert stored == pytest.approx(new[:1], abs=NEAR)
+        (found,) = engine.search(old[1:], 10)
+        assert [match.record.id for match in found] == [
+            each[1] for each in oracle([Record("a", ""), Record("b", "")], new[[0, 2]], old[1])
+        ]
+
+    def test_deleting(self, engine: Engine, opener: Opener) -> None:
+        engine.put(plain(20), random_unit(20))
+        assert engine.delete(["id00003", "nowhere", "id00003", "id00019"]) == 2
+        assert engine.delete(["id00003"]) == 0
+        for each in (engine, opener()):
+            assert each.count() == 18
+            assert each.get(["id00003", "id00004"])[0] is None
+            assert each.vectors(["id00019"]) == [None]
+            (found,) = each.search(random_unit(1, 5), 100)
+            assert len(found) == 18
+            assert "id00003" not in {match.record.id for match in found}
+        engine.put(plain(1, 3), random_unit(1))
+        assert engine.count() == 19
+
+    def test_deleting_all(self, engine: Engine) -> None:
+        engine.put(plain(50), random_unit(50))
+        assert engine.delete(f"id{i:05}" for i in range(50)) == 50
+        assert engine.count() == 0
+        assert engine.search(random_unit(1), 3) == [[]]
+        engine.put(plain(2), random_unit(2))
+        assert len(engine.search(random_unit(1), 3)[0]) == 2
+
+    def test_odd_texts(self, engine: Engine) -> None:
+        odd = ["", " ", "a'b", 'a"b', "%_*?[", "\\", "\U0001f600", "é", "e\u0301", "\uffff", "a\nb"]
+        records = [Record(f"id{text}", f"r/{text}", caption=text, tags=(text,)) for text in odd]
+        engine.put(records, random_unit(len(odd)))
+        assert engine.get([record.id for record in records]) == records
+        for record in records:
+            assert engine.count(Compare("uri", "eq", record.uri)) == 1
+            prefixed = sum(other.uri.startswith(record.uri) for other in records)
+            assert len(list(engine.known(record.uri))) == prefixed
+        assert engine.count(Compare("caption", "contains", "%_*?[")) == 1
+
+    @pytest.mark.parametrize("bad", ["a\ud800", "a\0b"])
+    def test_text_that_no_database_holds(self, engine: Engine, bad: str) -> None:
+        for record in (
+            Record(bad, "r/a"),
+            Record("a", bad),
+            Record("a", "r/a", tags=(bad,)),
+            Record("a", "r/a", fields={bad: 1}),
+            Record("a", "r/a", fields={"x": bad}),
+        ):
+            with pytest.raises(EngineError, match="can't be stored"):
+                engine.put([Record("ok", "r/ok"), record], random_unit(2))
+        assert engine.count() == 0
+        assert engine.get([bad]) == [None]
+        assert engine.vectors([bad]) == [None]
+        assert engine.delete([bad]) == 0
+        assert list(engine.known(bad)) == []
+        assert engine.with_digest(bad) == []
+
+    @pytest.mark.parametrize(
+        ("records", "vectors"),
+        [
+            (plain(2), random_unit(1)),
+            (plain(1), random_unit(1, dim=8)),
+            (plain(1) * 2, random_unit(2)),
+            (plain(1), np.full((1, DIM), np.nan, np.float32)),
+            ([Record("a", "r/a", parts=())], np.empty((0, DIM), np.float32)),
+            ([Record("a", "r/a", width=2**63)], random_unit(1)),
+            ([Record("a", "r/a", fields={"x": b"bytes"})], random_unit(1)),  # type: ignore[dict-item]
+        ],
+        ids=["too few", "dim", "same id", "nan", "no parts", "integer", "type"],
+    )
+    def test_what_does_not_fit_is_refused_whole(
+        self, engine: Engine, records: list[Record], vectors: Any
+    ) -> None:
+        engine.put([Record("before", "r/before")], random_unit(1, 9))
+        with pytest.raises(EngineError):
+            engine.put(records, vectors)
+        assert [known.id for known in engine.known()] == ["before"]
+        engine.put(plain(3), random_unit(3))
+        assert engine.count() == 4
+
+    def test_known(self, engine: Engine) -> None:
+        stamp = Stamp(1, 2)
+        uris = [
+            "a/b/1",
+            "a/b/2",
+            "a/b",
+            "a/bc",
+            "a/c",
+            "A/b/1",
+            "a/b/\U0010ffff",
+            "é/1",
+            "http://x/1",
+        ]
+        records = [Record(f"{i}", uri, stamp, digest=f"d{i % 2}") for i, uri in enumerate(uris)]
+        engine.put(records, random_unit(len(uris)))
+        in_order = sorted(records, key=lambda record: record.uri)
+        assert list(engine.known()) == [Known(r.id, r.uri, stamp, r.digest) for r in in_order]
+        for prefix in ("a/b/", "a/b", "a", "é", "\U0010ffff", "a/b/\U0010ffff", "http://", "zz"):
+            assert [known.uri for known in engine.known(prefix)] == [
+                r.uri for r in in_order if r.uri.startswith(prefix)
+            ]
+        assert [known.uri for known in engine.with_digest("d1")] == [
+            r.uri for r in in_order if r.digest == "d1"
+        ]
+        assert engine.with_digest("") == []
+
+    def test_known_and_writing_at_once(self, engine: Engine) -> None:
+        engine.put(plain(10), random_unit(10))
+        for i, _ in enumerate(engine.known()):
+            engine.put([Record(f"new{i}", f"z/{i}")], random_unit(1, i))
+        assert engine.count() == 20
+
+    def test_export(self, engine: Engine, opener: Opener) -> None:
+        records = [FULL, *plain(25)]
+        vectors = random_unit(28)
+        engine.put(records, vectors)
+        engine.put(plain(5), vectors[3:8])
+        batches = list(opener().export(batch=10))
+        assert [len(batch) for batch, _ in batches] == [10, 10, 6]
+        exported = [record for batch, _ in batches for record in batch]
+        assert exported == sorted(records, key=lambda record: record.uri)
+        (again,) = [rows for batch, rows in batches[-1:]]
+        assert again.dtype == np.float32
+        everything = np.concatenate([rows for _, rows in batches])
+        row = 0
+        for record in exported:
+            (own,) = engine.vectors([record.id])
+            np.testing.assert_array_equal(everything[row : row + len(record.parts)], own)
+            row += len(record.parts)
+
+    def test_another_space_is_refused(self, engine: Engine, opener: Opener) -> None:
+        other = Space("0123456789abcdef", 8, "other-model")
+        engine.put(plain(1), random_unit(1))
+        for each in (engine, opener()):
+            each.ensure(SPACE)
+            with pytest.raises(SpaceMismatchError) as caught:
+                each.ensure(other)
+            for word in ("tiny-model", "other-model", "ffffffff", "01234567", "--library"):
+                assert word in str(caught.value)
+        engine.delete(["id00000"])
+        engine.ensure(other)
+        assert engine.space == other
+        engine.put(plain(2), random_unit(2, dim=8))
+        assert len(engine.search(random_unit(1, dim=8), 3)[0]) == 2
+        assert opener().space == other
+
+    def test_closed(self, engine: Engine) -> None:
+        engine.put(plain(1), random_unit(1))
+        engine.close()
+        with pytest.raises(PixseekError, match="closed"):
+            engine.search(random_unit(1), 1)
+        with pytest.raises(PixseekError, match="closed"):
+            engine.put(plain(1), random_unit(1))
+
+
+class TestSearch:
+    def test_against_the_oracle(self, engine: Engine) -> None:
+        records, vectors = plain(60), random_unit(60)
+        engine.put(records, vectors)
+        queries = random_unit(5, 1)
+        for k in (1, 7, 60, 200):
+            for query, found in zip(queries, engine.search(queries, k), strict=True):
+                assert_matches(found, oracle(records, vectors, query)[:k])
+                assert all(match.record in records for match in found)
+
+    def test_ties_go_by_id(self, engine: Engine) -> None:
+        vectors = np.concatenate([np.repeat(random_unit(1), 30, axis=0), random_unit(20, 4)])
+        records = plain(50)
+        order = np.random.default_rng(3).permutation(50)
+        engine.put([records[i] for i in order], vectors[order])
+        for k in (1, 5, 30):
+            (found,) = engine.search(vectors[:1], k)
+            assert [match.record.id for match in found] == [f"id{i:05}" for i in range(k)]
+
+    def test_a_record_comes_once_with_its_best_part(self, engine: Engine) -> None:
+        rng = np.random.default_rng(0)
+        parts = tuple(Part("tile", (i / 20, 0.0, 0.05, 1.0)) for i in range(20))
+        query = random_unit(1, 1)
+        near = unit(query + 0.05 * rng.standard_normal((40, DIM)).astype(np.float32))
+        records = [Record("x", "r/x", parts=parts), Record("y", "r/y", parts=parts), *plain(30)]
+        vectors = np.concatenate([near, random_unit(30, 2)])
+        engine.put(records, vectors)
+        for k in (1, 2, 3, 10, 32, 50):
+            (found,) = engine.search(query, k)
+            expected = oracle(records, vectors, query[0])[:k]
+            assert_matches(found, expected)
+            assert {m.record.id for m in found[:2]} == {e[1] for e in expected[:2]}
+            for match in found:
+                assert match.part in match.record.parts
+            best = {e[1]: e[2] for e in expected}
+            assert found[0].part == parts[best[found[0].record.id]]
+
+    def test_after_many_changes(self, engine: Engine, opener: Opener) -> None:
+        rng = np.random.default_rng(8)
+        held: dict[str, tuple[Record, Any]] = {}
+        for step in range(12):
+            numbers = rng.choice(80, 15, replace=False)
+            records = [Record(f"id{n}", f"r/{n}", width=step + 1) for n in numbers]
+            vectors = random_unit(15, step)
+            engine.put(records, vectors)
+            held.update({r.id: (r, v) for r, v in zip(records, vectors, strict=True)})
+            gone = [f"id{n}" for n in rng.choice(80, 5, replace=False)]
+            assert engine.delete(gone) == sum(held.pop(each, None) is not None for each in gone)
+            query = random_unit(1, 100 + step)
+            expected = oracle(
+                [r for r, _ in held.values()], np.array([v for _, v in held.values()]), query[0]
+            )
+            assert_matches(engine.search(query, 10)[0], expected[:10])
+        again = opener()
+        assert {r.id: r for batch, _ in again.export() for r in batch} == {
+            id_: record for id_, (record, _) in held.items()
+        }
+        assert_matches(again.search(query, 10)[0], expected[:10])
+
+    def test_bad_queries(self, engine: Engine) -> None:
+        engine.put(plain(1), random_unit(1))
+        for bad in (
+            random_unit(1, dim=8),
+            np.full((1, DIM), np.inf, np.float32),
+            random_unit(1)[0],
+        ):
+            with pytest.raises(EngineError):
+                engine.search(bad, 3)
+        with pytest.raises(QueryError, match="widht"):
+            engine.search(random_unit(1), 3, Compare("widht", "gt", 3))
+        with pytest.raises(QueryError, match="width"):
+            engine.count(Compare("width", "glob", "3"))
+
+
+# ------------------------------------------------------------------ filters against the oracle
+
+_WORDS = st.sampled_from(
+    ["", "a", "A", "dog", "Dog", "STRASSE", "straße", "a%b", "a_b", "a*b", "[x]"]
+)
+_MOMENTS = st.one_of(
+    st.datetimes(datetime(2000, 1, 1), datetime(2000, 1, 3)),
+    st.datetimes(
+        datetime(2000, 1, 1),
+        datetime(2000, 1, 3),
+        timezones=st.sampled_from(
+            [UTC, timezone(timedelta(hours=9)), timezone(timedelta(hours=-7.5))]
+        ),
+    ),
+    st.sampled_from([datetime(2000, 1, 1), datetime(2000, 1, 1, tzinfo=UTC)]),
+)
+_NUMBERS = st.one_of(st.integers(-2, 5), st.sampled_from([0.5, 1.0, -1.5, math.inf]))
+_VALUES = st.one_of(_WORDS, _NUMBERS, st.booleans(), _MOMENTS)
+_BASE_NS = 946_684_800_000_000_000
+
+
+def _records() -> st.SearchStrategy[list[Record]]:
+    def build(i: int, drawn: tuple[Any, ...]) -> Record:
+        folder, name, media, width, stamp, digest, taken_at, caption, tags, fields = drawn
+        uri = f"https://{folder}/{name}{i}" if width == 3 else f"{folder}/{name}/{i}{name}"
+        return Record(
+            f"id{i}", uri, stamp, digest, media, width, width * 2, taken_at, caption, tags, fields
+        )
+
+    one = st.tuples(
+        _WORDS, _WORDS, st.sampled_from(["", "image/jpeg", "image/png"]), st.integers(0, 4),
+        st.none() | st.builds(Stamp, st.integers(0, 3), st.integers(0, 2).map(
+            lambda day: _BASE_NS + day * 86_400_000_000_000)),
+        st.sampled_from(["", "aa", "AA"]), st.none() | _MOMENTS, _WORDS,
+        st.lists(_WORDS, max_size=2).map(tuple),
+        st.dictionaries(st.sampled_from(["x", 'y "z"']), st.none() | _VALUES, max_size=2),
+    )  # fmt: skip
+    return st.lists(one, min_size=12, max_size=12).map(
+        lambda many: [build(i, drawn) for i, drawn in enumerate(many)]
+    )
+
+
+def _compare() -> st.SearchStrategy[Compare]:
+    patterns = st.one_of(
+        _WORDS, st.sampled_from(["*", "a*", "*A", "?og", "*/*", "D?G*", "*0", "**"])
+    )
+
+    def of(kind: str, values: st.SearchStrategy[Any], names: list[str]) -> Any:
+        def build(name: str) -> Any:
+            ops = st.sampled_from(filters.OPERATORS[kind])  # type: ignore[index]
+            return ops.flatmap(
+                lambda op: st.builds(
+                    Compare,
+                    st.just(name),
+                    st.just(op),
+                    st.none()
+                    if op == "exists"
+                    else patterns
+                    if op in {"glob", "contains"}
+                    else st.lists(values, max_size=3).map(tuple)
+                    if op == "in"
+                    else values,
+                )
+            )
+
+        return st.sampled_from(names).flatmap(build)
+
+    uris = st.sampled_from(
+        ["a/dog/0dog", "id0", "id5", "A", "dog", "a", "", "5dog", "image/png", "aa"]
+    )
+    texts = [name for name, field in filters.FIELDS.items() if field.kind == "text"]
+    return st.one_of(
+        of("text", st.one_of(_WORDS, uris), texts),
+        of("number", st.one_of(_NUMBERS, st.just(10**30)), ["width", "height", "size"]),
+        of("time", _MOMENTS, ["taken_at", "mtime"]),
+        of("tags", _WORDS, ["tags"]),
+        of("any", _VALUES, ["fields.x", 'fields.y "z"']),
+    )
+
+
+_FILTERS: st.SearchStrategy[Filter] = st.recursive(
+    _compare(),
+    lambda inner: st.one_of(
+        st.builds(Not, inner),
+        st.builds(And, st.lists(inner, max_size=3).map(tuple)),
+        st.builds(Or, st.lists(inner, max_size=3).map(tuple)),
+    ),
+    max_leaves=5,
+)
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    records=_records(), wheres=st.lists(_FILTERS, min_size=8, max_size=8), seed=st.integers(0, 9)
+)
+def test_filters_mean_what_the_oracle_says(
+    engine: Engine, records: list[Record], wheres: list[Filter], seed: int
+) -> None:
+    vectors, query = random_unit(12, seed), random_unit(1, seed + 50)
+    engine.delete(known.id for known in list(engine.known()))
+    engine.put(records, vectors)
+    for where in wheres:
+        filters.check(where)
+        expected = oracle(records, vectors, query[0], where)
+        assert engine.count(where) == len(expected), where
+        (found,) = engine.search(query, 4, where)
+        assert_matches(found, expected[:4])
+        (found,) = engine.search(query, 50, where)
+        assert {match.record.id for match in found} == {each[1] for each in expected}, where
+
+
+def test_a_selective_filter_still_gives_k(engine: Engine) -> None:
+    records = [
+        Record(f"id{i:05}", f"r/{i}", width=1 + i, parts=(Part(),) * (1 + i % 3))
+        for i in range(600)
+    ]
+    vectors = random_unit(sum(len(record.parts) for record in records))
+    engine.put(records, vectors)
+    query = random_unit(1, 1)
+    for low, k in ((595, 5), (550, 20), (300, 10), (0, 100)):
+        where = Compare("width", "gt", low)
+        (found,) = engine.search(query, k, where)
+        assert_matches(found, oracle(records, vectors, query[0], where)[:k])
+
+
+def test_large_filters(engine: Engine) -> None:
+    engine.put(plain(10), random_unit(10))
+    many = tuple(f"id{i:05}" for i in range(5, 40_000))
+    assert engine.count(Compare("id", "in", many)) == 5
+    assert engine.count(Or(tuple(Compare("id", "eq", each) for each in many[:1000]))) == 5
+    one, other = Compare("id", "eq", "id00003"), Compare("id", "ne", "id00004")
+    for wrap in (Not, lambda w: And((other, w)), lambda w: Or((w, one)), lambda w: Not(And((w,)))):
+        nested: Filter = one
+        with pytest.raises(QueryError, match="deep"):
+            while True:
+                filters.check(wrap(nested))
+                nested = wrap(nested)
+        assert engine.count(nested) == sum(filters.matches(nested, each) for each in plain(10))

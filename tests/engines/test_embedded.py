@@ -1,0 +1,653 @@
+"""What is the embedded engine's own: crashes, full disks, readers beside writers, the cache."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import random
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from vectors import Clustered
+
+from pixseek.engines import catalog, codes, embedded, open_engine
+from pixseek.engines.embedded import EmbeddedEngine, open_embedded
+from pixseek.errors import (
+    ConfigError,
+    LibraryFormatError,
+    LibraryLockedError,
+    LibraryNotFoundError,
+    MissingExtraError,
+    PixseekError,
+    StorageError,
+)
+from pixseek.types import Compare, Record, Space
+
+DIM = 64
+SPACE = Space("a" * 64, DIM, "tiny-model")
+
+needs_turbovec = pytest.mark.skipif(
+    not codes.available(DIM), reason="turbovec is not installed on this platform"
+)
+linux = pytest.mark.skipif(sys.platform != "linux", reason="uses Linux's own calls")
+
+
+def vector_of(number: int) -> Any:
+    """The vector that the record of this number always has."""
+    vector = np.random.default_rng(number).standard_normal(DIM).astype(np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+def batch(start: int, n: int) -> tuple[list[Record], Any]:
+    numbers = range(start, start + n)
+    records = [Record(f"id{i}", f"photos/{i:07}.jpg", width=1 + i) for i in numbers]
+    return records, np.array([vector_of(i) for i in numbers], np.float32).reshape(n, DIM)
+
+
+def assert_whole(engine: EmbeddedEngine, at_least: int) -> int:
+    """Check that records 0 to n are there, n >= at_least, with their vectors; return n."""
+    n = engine.count()
+    assert n >= at_least
+    ids = [f"id{i}" for i in range(n)]
+    assert [record.width for record in engine.get(ids)] == [1 + i for i in range(n)]
+    for i, stored in enumerate(engine.vectors(ids)):
+        np.testing.assert_array_equal(stored[0], vector_of(i).astype(np.float16))
+    return n
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "library"
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., EmbeddedEngine]]:
+    with contextlib.ExitStack() as stack:
+
+        def open_it(folder: Path, **options: Any) -> EmbeddedEngine:
+            engine = stack.enter_context(open_embedded(folder, **options))
+            if not options.get("read_only"):
+                engine.ensure(SPACE)
+            return engine
+
+        yield open_it
+
+
+PRELUDE = """
+import sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from test_embedded import *
+folder = Path({folder!r})
+"""
+
+
+def python(code: str, folder: Path, **options: Any) -> subprocess.Popen[str]:
+    prelude = PRELUDE.format(tests=str(Path(__file__).parent), folder=str(folder))
+    return subprocess.Popen(
+        [sys.executable, "-c", prelude + textwrap.dedent(code)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def run(code: str, folder: Path, **options: Any) -> str:
+    process = python(code, folder, **options)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    return out
+
+
+# ------------------------------------------------------------------ crashes
+
+WRITER = """
+engine = open_embedded(folder)
+engine.ensure(SPACE)
+n = engine.count()
+print("ready", flush=True)
+while True:
+    engine.put(*batch(n, 40))
+    n += 40
+    print(n, flush=True)
+    engine.put(*batch(max(0, n - 100), 20))  # and replace some
+"""
+
+
+@linux
+@pytest.mark.parametrize("kills", [8, pytest.param(40, marks=pytest.mark.slow)])
+def test_killed_writers_lose_nothing_acknowledged(folder: Path, kills: int) -> None:
+    waits = random.Random(kills)
+    acknowledged = 0
+    for _ in range(kills):
+        process = python(WRITER, folder)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(waits.uniform(0.0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        out, _ = process.communicate()
+        lines = [line for line in out.splitlines(keepends=True) if line.endswith("\n")]
+        acknowledged = int(lines[-1]) if lines else acknowledged
+        with open_embedded(folder) as engine:
+            acknowledged = assert_whole(engine, acknowledged)
+    assert acknowledged > 0
+
+
+def test_a_torn_tail_is_ignored_and_overwritten(
+    folder: Path, opened: Callable[..., EmbeddedEngine]
+) -> None:
+    engine = opened(folder)
+    engine.put(*batch(0, 10))
+    (path,) = folder.glob("vectors-*.f16")
+    with path.open("ab") as file:
+        file.write(b"torn" * 333)
+    assert assert_whole(opened(folder), 10) == 10
+    engine.put(*batch(10, 5))
+    assert path.stat().st_size == 15 * DIM * 2
+    assert assert_whole(opened(folder), 15) == 15
+
+
+def test_missing_vectors_are_told(folder: Path) -> None:
+    with open_embedded(folder) as engine:
+        engine.ensure(SPACE)
+        engine.put(*batch(0, 10))
+    (path,) = folder.glob("vectors-*.f16")
+    os.truncate(path, 9 * DIM * 2 + 1)
+    with open_embedded(folder) as engine:
+        for call in (
+            lambda: engine.search(batch(0, 1)[1], 3),
+            lambda: engine.vectors(["id0"]),
+            lambda: engine.put(*batch(10, 1)),
+        ):
+            with pytest.raises(LibraryFormatError, match=r"(?s)missing.*index again"):
+                call()
+    path.unlink()
+    with open_embedded(folder) as engine, pytest.raises(LibraryFormatError, match="missing"):
+        engine.search(batch(0, 1)[1], 3)
+
+
+# ------------------------------------------------------------------ several at once
+
+
+def test_a_reader_sees_each_write_at_its_next_search(
+    folder: Path, opened: Callable[..., EmbeddedEngine]
+) -> None:
+    writer, reader = opened(folder), opened(folder)
+    for n in range(0, 50, 10):
+        records, vectors = batch(n, 10)
+        writer.put(records, vectors)
+        (found,) = reader.search(vectors[3:4], 1)
+        assert found[0].record == records[3]
+    writer.delete(["id3"])
+    assert reader.search(batch(3, 1)[1], 1)[0][0].record.id != "id3"
+    assert reader.count() == 49
+
+
+def test_two_processes_that_write_at_once(folder: Path) -> None:
+    code = """
+    engine = open_embedded(folder)
+    engine.ensure(SPACE)
+    for i in range({start}, {start} + 200, 10):
+        engine.put(*batch(i, 10))
+    engine.close()
+    """
+    processes = [python(code.format(start=start), folder) for start in (0, 200)]
+    for process in processes:
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+    with open_embedded(folder) as engine:
+        assert assert_whole(engine, 400) == 400
+
+
+@needs_turbovec
+@pytest.mark.parametrize("exact_rows", [20, 100_000])
+def test_threads_search_while_one_writes(
+    folder: Path,
+    opened: Callable[..., EmbeddedEngine],
+    monkeypatch: pytest.MonkeyPatch,
+    exact_rows: int,
+) -> None:
+    monkeypatch.setattr(embedded, "EXACT_ROWS", exact_rows)
+    engine = opened(folder)
+    engine.put(*batch(0, 100))
+    failures: list[BaseException] = []
+    done = threading.Event()
+    searches = [0]
+
+    def search() -> None:
+        rng = np.random.default_rng()
+        try:
+            while not done.is_set():
+                # Being replaced all the time, they are always there.
+                number = int(rng.integers(100))
+                (found,) = engine.search(vector_of(number)[None], 3)
+                assert len(found) == 3
+                assert found[0].record.id == f"id{number}"
+                searches[0] += 1
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=search) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for step in range(30):
+        engine.put(*batch(step % 5 * 20, 20))
+        engine.put(*batch(100 + step, 1))
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert searches[0] > 0
+    assert assert_whole(engine, 130) == 130
+
+
+def test_a_lock_that_is_not_given_up(folder: Path, opened: Callable[..., EmbeddedEngine]) -> None:
+    engine = opened(folder, lock_timeout_s=0.1)
+    engine.put(*batch(0, 2))
+    other = sqlite3.connect(folder / "records.sqlite", isolation_level=None)
+    with contextlib.closing(other):
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LibraryLockedError, match="another process"):
+            engine.put(*batch(2, 1))
+        assert engine.search(vector_of(1)[None], 1)[0][0].record.id == "id1"
+        other.execute("ROLLBACK")
+    engine.put(*batch(2, 1))
+    assert assert_whole(engine, 3) == 3
+
+
+# ------------------------------------------------------------------ the disk
+
+FILL = """
+engine = open_embedded(folder)
+engine.ensure(SPACE)
+n = engine.count()
+try:
+    while n < 100_000:
+        engine.put(*batch(n, 400))
+        n += 400
+except StorageError as error:
+    assert error.problem.startswith("disk full"), error
+    assert "Free some space" in error.advice
+else:
+    raise SystemExit("the disk was never full")
+assert_whole(engine, n)
+assert engine.count() == n
+{then}
+engine.put(*batch(n, 10))
+print(assert_whole(engine, n + 10))
+engine.close()
+"""
+
+
+@linux
+def test_full_disk(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("may not mount a small disk here")
+    try:
+        ballast = disk / "ballast"
+        ballast.write_bytes(b"x" * 500_000)
+        then = f"Path({str(ballast)!r}).unlink()"
+        assert int(run(FILL.format(then=then), disk / "library")) > 400
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@linux
+@pytest.mark.parametrize("limit", [100_000, 400_000])
+def test_largest_file(folder: Path, limit: int) -> None:
+    run("open_embedded(folder).ensure(SPACE)", folder)
+    then = "resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))"
+    out = run(
+        FILL.format(then=then),
+        folder,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, -1)),
+    )
+    assert int(out) >= 10
+
+
+def _drop_privileges() -> None:
+    """Make root respect permissions, too."""
+    library = ctypes.CDLL(None)
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        library.prctl(24, capability, 0, 0, 0)
+
+
+@linux
+def test_read_only_folder(folder: Path) -> None:
+    with open_embedded(folder) as engine:
+        engine.ensure(SPACE)
+        engine.put(*batch(0, 20))
+    assert not list(folder.glob("*-wal"))
+    for path in folder.iterdir():
+        path.chmod(0o444)
+    folder.chmod(0o555)
+    code = """
+    engine = open_embedded(folder)
+    assert engine.space == SPACE
+    assert assert_whole(engine, 20) == 20
+    assert engine.search(vector_of(3)[None], 2)[0][0].record.id == "id3"
+    for write in (lambda: engine.put(*batch(0, 1)), lambda: engine.delete(["id0"])):
+        try:
+            write()
+        except StorageError as error:
+            assert "read-only" in error.advice
+        else:
+            raise SystemExit("written")
+    engine.close()
+    """
+    try:
+        run(code, folder, preexec_fn=_drop_privileges)
+    finally:
+        folder.chmod(0o755)
+
+
+def test_opened_read_only(folder: Path, opened: Callable[..., EmbeddedEngine]) -> None:
+    with pytest.raises(LibraryNotFoundError):
+        open_embedded(folder, read_only=True)
+    writer = opened(folder)
+    writer.put(*batch(0, 5))
+    reader = opened(folder, read_only=True)
+    assert assert_whole(reader, 5) == 5
+    writer.put(*batch(5, 5))
+    assert assert_whole(reader, 10) == 10
+    writer.close()
+    assert assert_whole(reader, 10) == 10
+    with open_embedded(folder) as writer:
+        writer.put(*batch(10, 5))
+    assert assert_whole(reader, 15) == 15
+    with pytest.raises(StorageError, match="can't be written"):
+        reader.put(*batch(15, 1))
+
+
+# ------------------------------------------------------------------ formats
+
+
+def test_other_files_are_no_library(folder: Path) -> None:
+    folder.mkdir()
+    path = folder / "records.sqlite"
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(LibraryFormatError, match="damaged"):
+        open_embedded(folder)
+    path.unlink()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE theirs (x)")
+    with pytest.raises(LibraryFormatError, match="not a pixseek library"):
+        open_embedded(folder)
+
+
+def test_a_damaged_database(folder: Path) -> None:
+    with open_embedded(folder) as engine:
+        engine.ensure(SPACE)
+        engine.put(*batch(0, 500))
+    path = folder / "records.sqlite"
+    content = bytearray(path.read_bytes())
+    content[4096:] = os.urandom(len(content) - 4096)
+    path.write_bytes(content)
+    with pytest.raises(LibraryFormatError, match="damaged"), open_embedded(folder) as engine:
+        list(engine.known())
+
+
+def test_a_newer_format(folder: Path) -> None:
+    with open_embedded(folder) as engine:
+        engine.ensure(SPACE)
+    with contextlib.closing(sqlite3.connect(folder / "records.sqlite")) as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(LibraryFormatError, match=r"newer pixseek \(format 99.*\n?.*Upgrade"):
+        open_embedded(folder)
+
+
+def test_migration(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_embedded(folder) as engine:
+        engine.ensure(SPACE)
+        engine.put(*batch(0, 5))
+    first = catalog.MIGRATIONS
+    broken = "ALTER TABLE record ADD COLUMN place TEXT; SELECT nonsense"
+    monkeypatch.setattr(catalog, "MIGRATIONS", (*first, broken))
+    with pytest.raises(PixseekError):
+        open_embedded(folder)
+    step = "ALTER TABLE record ADD COLUMN place TEXT; UPDATE record SET place = 'here'"
+    monkeypatch.setattr(catalog, "MIGRATIONS", (*first, step))
+    with pytest.raises(LibraryFormatError, match="older format"):
+        open_embedded(folder, read_only=True)
+    for _ in range(2):
+        with open_embedded(folder) as engine:
+            assert assert_whole(engine, 5) == 5
+    with contextlib.closing(sqlite3.connect(folder / "records.sqlite")) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (len(first) + 1,)
+        assert db.execute("SELECT DISTINCT place FROM record").fetchall() == [("here",)]
+    monkeypatch.setattr(catalog, "MIGRATIONS", first)
+    with pytest.raises(LibraryFormatError, match="newer"):
+        open_embedded(folder)
+
+
+# ------------------------------------------------------------------ compaction
+
+
+def test_compaction_beside_a_reader(
+    folder: Path, opened: Callable[..., EmbeddedEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "COMPACT_ROWS", 10)
+    writer, reader = opened(folder), opened(folder)
+    writer.put(*batch(0, 60))
+    for _ in range(3):
+        writer.put(*batch(0, 40))
+    assert reader.search(vector_of(7)[None], 1)[0][0].record.id == "id7"
+    export = reader.export(batch=16)
+    exported = [next(export)]
+    (old,) = folder.glob("vectors-*.f16")
+    writer.close()
+    (new,) = folder.glob("vectors-*.f16")
+    assert new != old
+    assert new.stat().st_size == 60 * DIM * 2
+    exported += list(export)  # of the old generation, though its file is gone
+    vectors = np.concatenate([rows for _, rows in exported])
+    np.testing.assert_array_equal(vectors, batch(0, 60)[1].astype(np.float16))
+    assert reader.search(vector_of(7)[None], 1)[0][0].record.id == "id7"
+    assert assert_whole(reader, 60) == 60
+    with open_embedded(folder) as writer:
+        writer.put(*batch(60, 5))
+    assert assert_whole(reader, 65) == 65
+
+
+def test_few_dead_rows_are_left(folder: Path) -> None:
+    with open_embedded(folder) as engine:
+        engine.ensure(SPACE)
+        engine.put(*batch(0, 60))
+        engine.put(*batch(0, 40))
+    (path,) = folder.glob("vectors-*.f16")
+    assert path.stat().st_size == 100 * DIM * 2
+    with open_embedded(folder) as engine:
+        engine.compact()
+        assert assert_whole(engine, 60) == 60
+    (path,) = folder.glob("vectors-*.f16")
+    assert path.stat().st_size == 60 * DIM * 2
+
+
+# ------------------------------------------------------------------ the codes
+
+
+@pytest.fixture(scope="module")
+def clustered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Any]:
+    """A library of clustered vectors, the vectors, and queries out of their distribution."""
+    folder = tmp_path_factory.mktemp("clustered") / "library"
+    spread = Clustered(DIM, clusters=200, latent=32)
+    vectors, queries = spread.images(20_000), spread.texts(40)
+    with open_embedded(folder) as engine:
+        engine.ensure(SPACE)
+        records = [Record(f"id{i}", f"r/{i}", width=1 + i % 1000) for i in range(len(vectors))]
+        engine.put(records, vectors)
+    return folder, vectors.astype(np.float16).astype(np.float32), queries
+
+
+def recall(engine: EmbeddedEngine, vectors: Any, queries: Any, k: int, **options: Any) -> float:
+    numbers = np.arange(len(vectors))
+    if "where" in options:
+        numbers = numbers[numbers % 1000 < options["where"].value - 1]
+    hits = 0
+    for query, found in zip(queries, engine.search(queries, k, **options), strict=True):
+        best = numbers[np.argsort(-(vectors[numbers] @ query))[:k]]
+        assert len(found) == k
+        hits += len({f"id{i}" for i in best} & {match.record.id for match in found})
+    return hits / (k * len(queries))
+
+
+@needs_turbovec
+def test_recall_of_the_codes(
+    clustered: tuple[Path, Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, vectors, queries = clustered
+    half, one_percent = Compare("width", "lt", 501), Compare("width", "lt", 11)
+    with open_embedded(folder) as engine:
+        assert recall(engine, vectors, queries, 10) == 1.0
+        assert recall(engine, vectors, queries, 10, where=half) == 1.0
+        assert not list(folder.glob("codes-*"))
+    monkeypatch.setattr(embedded, "EXACT_ROWS", 1000)
+    monkeypatch.setattr(embedded, "GATHER_ROWS", 1000)
+    with open_embedded(folder) as engine:
+        assert recall(engine, vectors, queries, 10) >= 0.995
+        assert recall(engine, vectors, queries, 100) >= 0.985
+        assert recall(engine, vectors, queries, 10, where=half) >= 0.995
+        assert recall(engine, vectors, queries, 10, where=one_percent) == 1.0
+    assert len(list(folder.glob("codes-*"))) == 1
+
+
+@needs_turbovec
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(os.urandom(5000)),
+        lambda path: path.write_bytes(path.read_bytes()[:-1000]),
+        lambda path: path.unlink(),
+        lambda path: path.rename(path.with_name(path.name.replace("300.", "200."))),
+        lambda path: path.rename(path.with_name("codes-0123456789ab-300-300.tvim")),
+        lambda path: (path.unlink(), path.mkdir()),
+    ],
+    ids=["empty", "noise", "cut", "gone", "other rows", "other generation", "folder"],
+)
+def test_a_damaged_cache_is_made_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], Any]
+) -> None:
+    monkeypatch.setattr(embedded, "EXACT_ROWS", 50)
+    with open_embedded(folder) as engine:
+        engine.ensure(SPACE)
+        engine.put(*batch(0, 300))
+    (path,) = folder.glob("codes-*")
+    damage(path)
+    with open_embedded(folder) as engine:
+        for number in range(0, 300, 17):
+            assert engine.search(vector_of(number)[None], 1)[0][0].record.id == f"id{number}"
+
+
+@needs_turbovec
+def test_the_cache_is_topped_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "EXACT_ROWS", 50)
+    with open_embedded(folder) as engine:
+        engine.ensure(SPACE)
+        engine.put(*batch(0, 300))
+    loaded = []
+    load = codes.Codes._load.__func__  # type: ignore[attr-defined]
+
+    def spy(*args: Any) -> Any:
+        loaded.append(load(codes.Codes, *args))
+        return loaded[-1]
+
+    monkeypatch.setattr(codes.Codes, "_load", spy)
+    with open_embedded(folder) as engine:
+        engine.put(*batch(300, 20))
+        engine.delete(["id5"])
+        assert engine.search(vector_of(310)[None], 1)[0][0].record.id == "id310"
+        assert engine.search(vector_of(5)[None], 1)[0][0].record.id != "id5"
+        assert loaded[0].covered == 320
+    monkeypatch.setattr(codes, "_WORTH_WRITING", 5)
+    with open_embedded(folder) as engine:
+        engine.put(*batch(320, 20))
+    (path,) = folder.glob("codes-*")
+    assert path.name.endswith("-340.tvim")
+    with open_embedded(folder) as engine:
+        assert engine.search(vector_of(5)[None], 1)[0][0].record.id != "id5"
+
+
+@needs_turbovec
+def test_vectors_that_are_all_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "EXACT_ROWS", 5)
+    with open_embedded(folder) as engine:
+        engine.ensure(SPACE)
+        engine.put(batch(0, 50)[0], np.repeat(vector_of(1)[None], 50, axis=0))
+        assert len(engine.search(vector_of(1)[None], 10)[0]) == 10
+
+
+def test_a_dimension_that_has_no_codes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "EXACT_ROWS", 5)
+    vectors = np.eye(20, dtype=np.float32)
+    with open_embedded(folder) as engine:
+        engine.ensure(Space("b" * 64, 20, "odd-model"))
+        engine.put(batch(0, 20)[0], vectors)
+        assert engine.search(vectors[7:8], 1)[0][0].record.id == "id7"
+
+
+def test_a_codec_that_can_not_be_loaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "EXACT_ROWS", 5)
+    monkeypatch.setattr(codes, "available", lambda dim: True)
+    monkeypatch.setitem(sys.modules, "turbovec", None)
+    with open_embedded(folder) as engine:
+        engine.ensure(SPACE)
+        engine.put(*batch(0, 20))
+        assert engine.search(vector_of(7)[None], 1)[0][0].record.id == "id7"
+
+
+# ------------------------------------------------------------------ opening
+
+
+def test_opening_makes_nothing(folder: Path) -> None:
+    with open_embedded(folder) as engine:
+        assert engine.count() == 0
+    assert not folder.exists()
+
+
+def test_many_known_are_quick(folder: Path) -> None:
+    with open_embedded(folder) as engine:
+        engine.ensure(SPACE)
+        records = [Record(f"id{i}", f"photos/{i % 100}/{i}.jpg") for i in range(100_000)]
+        vectors = np.zeros((100_000, DIM), np.float32)
+        vectors[:, 0] = 1
+        engine.put(records, vectors)
+        start = time.process_time()
+        assert sum(1 for _ in engine.known()) == 100_000
+        assert time.process_time() - start < 1.5
+        assert sum(1 for _ in engine.known("photos/7/")) == 1000
+
+
+def test_open_engine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (folder, str(folder), f"embedded:{folder}"):
+        with open_engine(name) as engine:
+            assert isinstance(engine, EmbeddedEngine)
+            engine.ensure(SPACE)
+    assert (folder / "records.sqlite").is_file()
+    with pytest.raises(ConfigError, match=r"unknown engine: postgrsql(.|\n)*'postgresql'"):
+        open_engine("postgrsql://host/database")
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtraError, match=r"pixseek\[postgres\]"):
+        open_engine("postgresql://host/database")
+
+
+def test_importing_is_light() -> None:
+    code = "import sys, pixseek.engines; print('numpy' in sys.modules, 'psycopg' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout == "False False\n"

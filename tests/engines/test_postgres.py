@@ -1,0 +1,112 @@
+"""What is the PostgreSQL engine's own: its URL, its index, its errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from vectors import Clustered
+
+from pixseek.engines import postgres as module
+from pixseek.engines.postgres import PostgresEngine, open_postgres
+from pixseek.errors import ConfigError, EngineError
+from pixseek.types import Compare, Record, Space
+
+pytest.importorskip("psycopg", reason="psycopg is not installed")
+
+DIM = 64
+SPACE = Space("c" * 64, DIM, "tiny-model")
+
+
+def opened(url: str, **options: str) -> PostgresEngine:
+    query = "&".join(f"{key}={value}" for key, value in options.items())
+    engine = open_postgres(f"{url}{'&' if '?' in url else '?'}{query}")
+    engine.ensure(SPACE)
+    return engine
+
+
+def test_libraries_side_by_side(postgres: str) -> None:
+    vectors = np.eye(DIM, dtype=np.float32)[:3]
+    with (
+        opened(postgres, table="one") as one,
+        opened(postgres, table="two") as two,
+        opened(postgres, table="one", schema="Else") as three,
+    ):
+        for engine, n in ((one, 1), (two, 2), (three, 3)):
+            engine.put([Record(f"id{i}", f"r/{i}") for i in range(n)], vectors[:n])
+        assert [engine.count() for engine in (one, two, three)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["a b", "a;drop", 'a"b', "", "x" * 41, "1a"])
+def test_names_that_can_not_be_used(name: str) -> None:
+    with pytest.raises(ConfigError, match="not a name for a table"):
+        open_postgres(f"postgresql://localhost/x?table={name}")
+
+
+def test_out_of_reach() -> None:
+    with pytest.raises(EngineError, match="out of reach: localhost/nowhere") as caught:
+        open_postgres("postgresql://me:secret-word@localhost:1/nowhere")
+    assert "secret-word" not in str(caught.value)
+
+
+def test_no_pgvector(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = module._TABLES.replace("EXTENSION IF NOT EXISTS vector", "EXTENSION vectorrr")
+    monkeypatch.setattr(module, "_TABLES", tables)
+    with pytest.raises(EngineError, match="no pgvector"):
+        opened(postgres, table="without")
+
+
+def test_index(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "INDEX_PARTS", 2000)
+    spread = Clustered(DIM, clusters=100, latent=32)
+    vectors, queries = spread.images(3000), spread.texts(10)
+    records = [Record(f"{i}", f"r/{i}", width=1 + i % 100) for i in range(3000)]
+    with opened(postgres, table="indexed") as engine:
+        engine.put(records[:1500], vectors[:1500])
+        assert not _indexes(engine)
+        engine.put(records[1500:], vectors[1500:])
+        assert _indexes(engine) == ["indexed_part_vector"]
+        engine.put(records[:10], vectors[:10])
+        for where, numbers in (
+            (None, np.arange(3000)),
+            (Compare("width", "le", 2), np.flatnonzero(np.arange(3000) % 100 < 2)),
+            (Compare("id", "eq", "7"), np.array([7])),
+        ):
+            hits = wanted = 0
+            for query, found in zip(queries, engine.search(queries, 20, where), strict=True):
+                best = numbers[np.argsort(-(vectors[numbers] @ query))[:20]]
+                assert len(found) == min(20, len(numbers))
+                hits += len({str(i) for i in best} & {match.record.id for match in found})
+                wanted += len(best)
+            assert hits / wanted >= 0.9
+
+
+def test_the_scan_of_the_index_may_end_early(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "INDEX_PARTS", 2000)
+    vectors = Clustered(DIM, clusters=100, latent=32).images(3000)
+    records = [Record(f"{i}", f"r/{i}", width=1 + i) for i in range(3000)]
+    with opened(postgres, table="early") as engine:
+        engine.put(records, vectors)
+        with engine._transaction() as db:
+            db.execute("ALTER DATABASE postgres SET hnsw.max_scan_tuples = 50")
+            db.execute("ALTER DATABASE postgres SET enable_seqscan = off")
+            db.execute("ALTER DATABASE postgres SET enable_sort = off")
+        try:
+            with opened(postgres, table="early") as other:
+                (found,) = other.search(vectors[:1], 20, Compare("width", "gt", 2975))
+                assert len(found) == 20
+        finally:
+            with engine._transaction() as db:
+                db.execute("ALTER DATABASE postgres RESET ALL")
+
+
+def _indexes(engine: PostgresEngine) -> list[Any]:
+    with engine._transaction() as db:
+        found = db.execute(
+            "SELECT indexname FROM pg_indexes WHERE indexdef LIKE '%%hnsw%%' AND tablename = %s",
+            [f"{engine._table}_part"],
+        )
+        return [name for (name,) in found]
