@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from tiny_encoder import COLOURS, TinyEncoder
+from tiny_encoder import TinyEncoder
 
 # Test material too large or not free enough to ship lies beside a developer's checkout.
 MATERIAL = Path(os.environ.get("PIXSEEK_TEST_MATERIAL", Path(__file__).parents[2] / "shared"))
@@ -59,14 +57,3 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> TinyEncoder:
     encoder = TinyEncoder()
     monkeypatch.setattr("pixseek.encoders.load", lambda *_, **__: encoder)
     return encoder
-
-
-def draw(path: Path, colour: str = "red", seed: int = 0, size: tuple[int, int] = (40, 30)) -> Path:
-    """Write an image of one colour with a few specks that make every seed's content its own."""
-    rng = np.random.default_rng(seed)
-    pixels = np.empty((size[1], size[0], 3), np.uint8)
-    pixels[:] = COLOURS[colour]
-    pixels[:6] = rng.integers(0, 255, (6, size[0], 3))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-    return path

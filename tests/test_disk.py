@@ -14,8 +14,7 @@ import pytest
 import pixseek
 from pixseek.errors import StorageError
 
-from conftest import draw
-from tiny_encoder import TinyEncoder
+from tiny_encoder import TinyEncoder, draw
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="uses Linux mounts and limits")
 
@@ -65,7 +64,7 @@ import sys
 import pixseek
 from pixseek import encoders
 from pixseek.errors import StorageError
-from tiny_encoder import TinyEncoder
+from tiny_encoder import TinyEncoder, draw
 encoders.load = lambda *a, **k: TinyEncoder()
 with pixseek.open(sys.argv[1]) as library:
     print(len(library.search("red", k=3)), library.status().records)

@@ -30,8 +30,7 @@ from pixseek.errors import (
 )
 from pixseek.types import Progress, Report
 
-from conftest import draw
-from tiny_encoder import TinyEncoder
+from tiny_encoder import TinyEncoder, draw
 
 
 @pytest.fixture
@@ -512,7 +511,7 @@ _RUN = """
 import sys
 import pixseek
 from pixseek import encoders, indexing
-from tiny_encoder import TinyEncoder
+from tiny_encoder import TinyEncoder, draw
 indexing.CHECKPOINT_S = 0.03
 encoders.load = lambda *a, **k: TinyEncoder(seconds_a_batch=0.03)
 with pixseek.open(sys.argv[1]) as library:

@@ -24,8 +24,7 @@ from pixseek.errors import (
 )
 from pixseek.types import Compare, Query, Term, record_id
 
-from conftest import draw
-from tiny_encoder import TinyEncoder
+from tiny_encoder import TinyEncoder, draw
 
 
 @pytest.fixture
@@ -203,9 +202,7 @@ def test_remove_says_what_is_not_there(library: pixseek.Library, tmp_path: Path)
 
 
 @pytest.mark.parametrize("ending", ["npz", "parquet"])
-def test_what_is_exported_comes_back(
-    library: pixseek.Library, tmp_path: Path, ending: str
-) -> None:
+def test_what_is_exported_comes_back(library: pixseek.Library, tmp_path: Path, ending: str) -> None:
     if ending == "parquet":
         pytest.importorskip("pyarrow")
     target = tmp_path / f"all.{ending}"

@@ -1,4 +1,4 @@
-"""A real, tiny encoder for tests: an image is its colours in a 4 x 4 grid, a text is a colour.
+"""A real, tiny encoder and its pictures: an image is its colours in a 4 x 4 grid, a text a colour.
 
 It follows the protocol with nothing to load, so the pipeline is tested apart from any model.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,3 +55,16 @@ class TinyEncoder:
         if not np.all(lengths > 0):
             raise ModelError("The image is plain grey", "tiny")
         return (rows / lengths).astype(np.float32)
+
+
+def draw(path: Path, colour: str = "red", seed: int = 0, size: tuple[int, int] = (40, 30)) -> Path:
+    """Write an image of one colour with a few specks that make every seed's content its own."""
+    from PIL import Image  # here, so that tests can tell what a search imports
+
+    rng = np.random.default_rng(seed)
+    pixels = np.empty((size[1], size[0], 3), np.uint8)
+    pixels[:] = COLOURS[colour]
+    pixels[:6] = rng.integers(0, 255, (6, size[0], 3))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path

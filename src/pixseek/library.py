@@ -389,6 +389,12 @@ class Library:
             path = Path(os.path.abspath(Path(given).expanduser()))
             if not path.exists():
                 raise SourceError("No such file or folder", given, "Check the path.")
+            try:
+                str(path).encode()
+            except UnicodeEncodeError as error:
+                raise SourceError(
+                    "The path's name is not valid text", given, "Rename it, then index it."
+                ) from error
             uri = self.uri_of(path) or self._new_root(path)
             name, _, relative = uri.partition("/")
             scopes.setdefault(name, []).append(relative)

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_models
 from PIL import Image
 
 from pixseek import encoders
@@ -22,6 +21,8 @@ from pixseek.encoders import catalogue, layouts
 from pixseek.encoders.digests import Digests
 from pixseek.errors import ModelError
 from pixseek.types import Encoder, Picture
+
+import tiny_models
 
 
 def test_unknown_names_list_the_known_nearest_first(tmp_path: Path) -> None:

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny_models
-from hub_server import Hub
 
 from pixseek.encoders import catalogue, hub
 from pixseek.encoders.catalogue import Model, RemoteFile
 from pixseek.encoders.digests import Digests
 from pixseek.errors import ModelError
+
+import tiny_models
+from hub_server import Hub
 
 REPO, REVISION = "somebody/models", "0123456789" * 4
 NO_PORT = "http://127.0.0.1:9"  # "discard": nothing listens there

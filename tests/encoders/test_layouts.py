@@ -5,11 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-import tiny_models
 from onnx import TensorProto
 
 from pixseek.encoders import graph, layouts
 from pixseek.errors import ModelError
+
+import tiny_models
 
 
 def test_each_layout_is_told_by_its_files(layout: str, model_folder: Path) -> None:

@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-import tiny_models
 from PIL import Image
-from tiny_models import DIM, SIDE
 
 from pixseek import encoders
 from pixseek.encoders.onnx import QUICK_ROWS
 from pixseek.errors import ModelError
 from pixseek.types import Encoder, Picture
+
+import tiny_models
+from tiny_models import DIM, SIDE
 
 
 def load(folder: Path, **options: int) -> Encoder:

@@ -4,13 +4,14 @@ import gzip
 from pathlib import Path
 
 import pytest
-import tiny_models
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 
 from pixseek.encoders.tokens import TextRules, Tokens
 from pixseek.errors import ModelError
+
+import tiny_models
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from vectors import Clustered
 
 from pixseek.engines import catalog, codes, embedded, open_engine
 from pixseek.engines.embedded import EmbeddedEngine, open_embedded
@@ -34,6 +33,8 @@ from pixseek.errors import (
     StorageError,
 )
 from pixseek.types import Compare, Record, Space
+
+from vectors import Clustered
 
 DIM = 64
 SPACE = Space("a" * 64, DIM, "tiny-model")

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from vectors import Clustered
 
 from pixseek.engines import postgres as module
 from pixseek.engines.postgres import PostgresEngine, open_postgres
 from pixseek.errors import ConfigError, EngineError
 from pixseek.types import Compare, Record, Space
+
+from vectors import Clustered
 
 pytest.importorskip("psycopg", reason="psycopg is not installed")
 

@@ -1,0 +1,195 @@
+"""Write results as one HTML file that needs nothing else: no server, no network, no scripts."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pixseek.cli import wording
+from pixseek.cli.thumbnails import read_thumbnails
+from pixseek.errors import StorageError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from pixseek.types import Hit, Results
+
+# Sharp on a telephone's screen too, where a column is about 170 points wide.
+_SIDE = 360
+
+_STYLE = """
+:root { color-scheme: light dark; --ground: #f6f6f4; --card: #fff; --ink: #1d1d1f; --soft: #6b6b70;
+  --line: #e2e2de; --mark: #0b63ce; }
+@media (prefers-color-scheme: dark) { :root { --ground: #161618; --card: #212124; --ink: #ececee;
+  --soft: #9d9da4; --line: #343438; --mark: #7ab4ff; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--ground); color: var(--ink);
+  font: 15px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
+main, footer { max-width: 1500px; margin: 0 auto; padding: 0 clamp(12px, 3vw, 36px); }
+section { padding: 28px 0 12px; }
+section + section { border-top: 1px solid var(--line); }
+h1 { margin: 0 0 2px; font-size: clamp(20px, 3.4vw, 28px); line-height: 1.25; font-weight: 650;
+  overflow-wrap: anywhere; }
+.about { margin: 0 0 18px; color: var(--soft); }
+.warning { margin: 0 0 18px; padding: 8px 12px; border-left: 3px solid #d9930d;
+  background: var(--card); }
+.example { display: flex; gap: 14px; align-items: center; }
+.example img { height: 88px; max-width: 40vw; border-radius: 8px; object-fit: cover; flex: none; }
+.example .about { margin: 0; }
+.example { margin-bottom: 18px; }
+ol { list-style: none; margin: 0; padding: 0; display: grid; gap: 16px;
+  grid-template-columns: repeat(auto-fill, minmax(min(210px, 44vw), 1fr)); }
+li { background: var(--card); border: 1px solid var(--line); border-radius: 10px; overflow: hidden;
+  display: flex; flex-direction: column; }
+.picture { display: block; position: relative; aspect-ratio: 1;
+  background: color-mix(in srgb, var(--line) 55%, transparent); }
+.picture img { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; }
+a.picture:focus-visible, a:focus-visible { outline: 3px solid var(--mark); outline-offset: -3px; }
+.none { width: 100%; height: 100%; display: grid; place-items: center; color: var(--soft); }
+.facts { display: flex; gap: 8px; align-items: baseline; padding: 8px 10px 0; }
+.rank { font-weight: 700; }
+.score { color: var(--soft); font-variant-numeric: tabular-nums; margin-left: auto; }
+.path { padding: 0 10px 9px; font-size: 13px; color: var(--soft); overflow-wrap: anywhere;
+  display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; overflow: hidden; }
+.path a { color: inherit; text-decoration: none; }
+.path a:hover { color: var(--mark); text-decoration: underline; }
+footer { color: var(--soft); font-size: 13px; padding-top: 18px; padding-bottom: 32px; }
+@media (max-width: 480px) { ol { gap: 10px; } .facts { padding: 7px 8px 0; }
+  .path { padding: 0 8px 8px; font-size: 12px; } section { padding-top: 20px; } }
+@media print { :root { --ground: #fff; } li { break-inside: avoid; } }
+"""
+
+# Everything is embedded, so that nothing is ever loaded or run.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def write_contact_sheet(
+    path: Path, pages: Sequence[Results], *, headings: Sequence[str] | None = None
+) -> None:
+    """Write a page with a section for each query.
+
+    Args:
+        path: the file to write.
+        pages: the answers.
+        headings: of the sections; None to say what was looked for.
+
+    Raises:
+        StorageError: the file can't be written.
+    """
+    titles = headings or [title_of(results) for results in pages]
+    title = titles[0] if len(titles) == 1 else f"{len(titles)} searches"
+    sections = "\n".join(
+        _section(results, heading) for results, heading in zip(pages, titles, strict=True)
+    )
+    models = ", ".join(dict.fromkeys(results.model for results in pages))
+    text = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="generator" content="pixseek">
+<title>{_escaped(title)} · pixseek</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<main>
+{sections}
+</main>
+<footer>Made by pixseek with the model {_escaped(models)}. The score is the cosine between the
+query and the image. A click opens the original, if it is still in its place.</footer>
+</body>
+</html>
+"""
+    try:
+        # A file name may hold what is no text; it is shown with a substitute, and still linked.
+        path.write_text(text, encoding="utf-8", errors="replace", newline="\n")
+    except OSError as error:
+        raise StorageError(
+            f"The contact sheet can't be written ({error.strerror})", path, "Choose another place."
+        ) from error
+
+
+def title_of(results: Results) -> str:
+    """Return what was looked for, in words."""
+    from pixseek.wire import query_to_plain
+
+    kind, text = query_to_plain(results.query)
+    if kind == "text":
+        return text
+    if kind == "image" and text:
+        return f"Like {Path(text).name}"
+    return f"Like {text}" if text else "Like an example"
+
+
+def _section(results: Results, heading: str) -> str:
+    small = read_thumbnails([hit.path for hit in results], _SIDE)
+    cards = "\n".join(_card(hit, image) for hit, image in zip(results, small, strict=True))
+    stages = ", ".join(
+        f"{_escaped(stage)} {ms:.0f} ms"
+        for stage, ms in results.took_ms.items()
+        if stage != "total"
+    )
+    about = (
+        f"{wording.counted(len(results), 'hit')} in {results.took_ms.get('total', 0):.0f} ms"
+        f" ({stages})"
+    )
+    warnings = "".join(f'<p class="warning">{_escaped(text)}</p>\n' for text in results.warnings)
+    head = f'<h1>{_escaped(heading)}</h1>\n<p class="about">{about}</p>'
+    example = _example(results)
+    if example:
+        head = f'<div class="example">{example}<div>{head}</div></div>'
+    return f"<section>\n{head}\n{warnings}<ol>\n{cards}\n</ol>\n</section>"
+
+
+def _example(results: Results) -> str:
+    """Return the picture that was searched by, where the query names a file."""
+    term = results.query.terms[0]
+    if term.kind != "image" or not isinstance(term.value, str | Path):
+        return ""
+    [image] = read_thumbnails([Path(term.value).expanduser()], _SIDE)
+    return f'<img src="{_data_uri(image)}" alt="the example">' if image else ""
+
+
+def _card(hit: Hit, image: Image.Image | None) -> str:
+    name = _escaped(wording.visible(hit.record.name))
+    shown = _escaped(wording.visible(hit.record.relative_path))
+    link = _link(hit)
+    if image is None:
+        picture = '<span class="none">no preview</span>'
+    else:
+        picture = (
+            f'<img loading="lazy" decoding="async" width="{image.width}" height="{image.height}"'
+            f' src="{_data_uri(image)}" alt="{name}">'
+        )
+    opening, closing = (f'<a class="picture" href="{link}">', "</a>") if link else (
+        '<span class="picture">', "</span>")  # fmt: skip
+    where = f'<a href="{link}" title="{shown}">{shown}</a>' if link else shown
+    size = f"{hit.record.width} × {hit.record.height}" if hit.record.width else ""
+    return (
+        f"<li>{opening}{picture}{closing}"
+        f'<div class="facts"><span class="rank">{hit.rank}</span><span>{size}</span>'
+        f'<span class="score">{hit.score:.3f}</span></div>'
+        f'<div class="path">{where}</div></li>'
+    )
+
+
+def _link(hit: Hit) -> str:
+    """Return the address of the original, escaped; "" where it has none that is safe to follow."""
+    if hit.path is not None:
+        return _escaped(hit.path.absolute().as_uri())
+    return _escaped(hit.uri) if hit.uri.startswith(("https://", "http://")) else ""
+
+
+def _data_uri(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "JPEG", quality=82, optimize=True, progressive=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text, quote=True)

@@ -1,0 +1,141 @@
+"""`pixseek demo`: draw pictures, index them, ask a few questions, and show what comes of it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pixseek.cli import wording
+from pixseek.cli.index import quoted, run
+from pixseek.cli.options import Command
+from pixseek.cli.results import hyperlink, write_results
+from pixseek.cli.summaries import write_report
+from pixseek.cli.terminal_images import CHOICES
+from pixseek.errors import SourceError
+
+if TYPE_CHECKING:
+    from pixseek.types import Results
+
+_QUERIES = (
+    "a red car in the snow",
+    "a black dog next to a cat",
+    "a hot air balloon over the mountains",
+    "a red boat at sunset",
+    "a city at night in the rain",
+)
+_PICTURES = 240
+_HITS = 5
+
+
+@click.command(
+    cls=Command,
+    section="Try it, set it up",
+    short_help="Try it on drawn pictures, without a download.",
+    examples=(
+        ("pixseek demo", "in a new folder, pixseek-demo"),
+        ("pixseek demo --to tour", "in a folder of your choice"),
+    ),
+)
+@click.option("--to", type=click.Path(file_okay=False), metavar="DIR",
+              help="Where to make it. Default: pixseek-demo here.")  # fmt: skip
+@click.option("--thumbnails", type=click.Choice(CHOICES), default="auto",
+              envvar="PIXSEEK_THUMBNAILS",
+              help="How to draw pictures in the terminal; see `pixseek search`.")  # fmt: skip
+def demo(to: str | None, thumbnails: str) -> None:
+    """Draw a small picture library, index it, ask it a few questions, and show the hits.
+
+    Uses the small model that comes with pixseek. It knows such drawings and nothing else: it
+    shows how pixseek works, not how well it finds photographs. For those the default model is
+    downloaded when it is first needed.
+    """
+    from pixseek.cli.contact_sheet import write_contact_sheet
+    from pixseek.demo.picture_library import write_picture_library
+    from pixseek.library import Library
+
+    began = time.monotonic()
+    folder = _folder(to)
+    pictures, place = folder / "pictures", folder / "library"
+    _step(f"Drawing {_PICTURES} pictures into {pictures}")
+    write_picture_library(pictures, _PICTURES)
+    _step("Indexing them with the demo model, which knows drawings like these, not photographs")
+    with Library.open(place, "demo", drawn=True) as library:
+        report, stopped_by = run(library, [str(pictures)])
+        write_report(
+            report, images=len(library), threads=library.config.thread_count,
+            library=f" --library {quoted(_from_here(place))}",
+        )  # fmt: skip
+        if stopped_by:
+            click.get_current_context().exit(128 + stopped_by)
+        answers = []
+        for query in _QUERIES:
+            _step(f'pixseek search "{query}"')
+            answers.append(_shown(library.search(query, k=_HITS), thumbnails))
+        example = _drawn_example(folder)
+        _step(f"pixseek search --image {_from_here(example)}")
+        answers.append(_shown(library.search(image=example, k=_HITS), thumbnails))
+    page = folder / "contact-sheet.html"
+    write_contact_sheet(page, answers)
+    _step(f"All of it as a page: {hyperlink(_from_here(page), page)}")
+    seconds = wording.duration(time.monotonic() - began)
+    click.echo(f"That took {seconds}. Now ask the drawings yourself:\n")
+    click.echo(f'    pixseek search "a yellow balloon" --library {quoted(_from_here(place))}\n')
+    click.echo("And then your photos; the model for them (about 610 MB) is downloaded once:\n")
+    click.echo("    pixseek index ~/Pictures")
+    click.echo('    pixseek search "a dog catching a frisbee"\n')
+    click.echo("pixseek doctor says what is there; pixseek --help shows all commands.")
+
+
+def _drawn_example(folder: Path) -> Path:
+    """Draw a picture that is not among the indexed ones, to search by."""
+    from pixseek.demo.drawing import render
+    from pixseek.demo.scenes import Scene, Thing
+
+    scene = Scene((Thing("boat", "red", x=0.35), Thing("house", "white", x=0.75)), setting="lake")
+    path = folder / "example.png"
+    render(scene, 320).save(path)
+    return path
+
+
+def _folder(to: str | None) -> Path:
+    """Return the folder to work in: new, empty, or one that an earlier demo made."""
+    folder = Path(to).expanduser() if to else Path("pixseek-demo")
+    theirs = folder.is_dir() and any(folder.iterdir())
+    if theirs and not (folder / "library" / "ledger.sqlite").is_file():
+        raise SourceError(
+            "The demo needs a folder of its own, and this one has other things in it",
+            folder,
+            "Name a new one: pixseek demo --to DIR",
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if to:
+            raise SourceError(
+                f"The folder can't be made ({error.strerror})",
+                folder,
+                "Name another: pixseek demo --to DIR",
+            ) from error
+        import tempfile
+
+        folder = Path(tempfile.mkdtemp(prefix="pixseek-demo-"))
+    return folder.absolute()
+
+
+def _step(text: str) -> None:
+    click.echo()
+    click.echo(click.style(f"> {text}", fg="cyan", bold=True))
+
+
+def _shown(results: Results, thumbnails: str) -> Results:
+    write_results(results, "auto", thumbnails=thumbnails, blocks_too=True)
+    return results
+
+
+def _from_here(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

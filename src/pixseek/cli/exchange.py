@@ -1,0 +1,64 @@
+"""`pixseek export` and `import`: take vectors out, and bring in what was computed elsewhere."""
+
+from __future__ import annotations
+
+import click
+
+from pixseek.cli import wording
+from pixseek.cli.options import Command, open_library
+
+_SECTION = "Exchange vectors"
+
+
+@click.command(
+    cls=Command,
+    section=_SECTION,
+    short_help="Write ids, vectors and metadata to a file.",
+    examples=(
+        ("pixseek export photos.parquet", "for data frames; needs pyarrow"),
+        ("pixseek export photos.npz", "for numpy"),
+    ),
+)
+@click.argument("file", type=click.Path(dir_okay=False), metavar="FILE")
+def export(file: str) -> None:
+    """Write ids, vectors and metadata to FILE, a .parquet or .npz file; one row a vector."""
+    with open_library() as library:
+        rows = library.export(file)
+    click.echo(f"Wrote {wording.counted(rows, 'row')} to {wording.visible(file)}.")
+
+
+@click.command(
+    "import",
+    cls=Command,
+    section=_SECTION,
+    short_help="Bring in vectors that were computed elsewhere.",
+    examples=(
+        ("pixseek import photos.npz -L copy.lib", "what `pixseek export` wrote"),
+        ("pixseek import run/ -m clip-b32-openai -L new.lib", "what clip-retrieval wrote"),
+    ),
+)
+@click.argument("path", type=click.Path(exists=True), metavar="PATH")
+@click.option(
+    "--base",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="The folder that relative paths in it start from; becomes a folder of the library.",
+)
+def import_(path: str, base: str | None) -> None:
+    """Bring in vectors that were computed elsewhere with the library's model.
+
+    PATH is a .parquet or .npz file with `uri` and vectors, as `pixseek export` writes it, or a
+    folder that clip-retrieval inference wrote. Name the model that made them by --model: vectors
+    of different models can't be compared, and nothing but the length of the vectors can be
+    checked where the file does not say.
+    """
+    from pixseek.cli.progress import display
+
+    with open_library(create=True) as library, display() as shown:
+        library.on_download = shown.download
+        count = library.import_vectors(path, base=base)
+        held = len(library)
+    click.echo(
+        f"Brought in {wording.counted(count, 'image')}; the library holds "
+        f"{wording.counted(held, 'image')}."
+    )

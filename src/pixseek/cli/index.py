@@ -1,0 +1,193 @@
+"""`pixseek index`: bring the library up to date with folders and files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pixseek.cli import progress
+from pixseek.cli.options import Command, open_library, settings, warn
+from pixseek.cli.results import write_json
+from pixseek.cli.summaries import write_next_step, write_report
+
+if TYPE_CHECKING:
+    from pixseek.library import Library
+    from pixseek.types import Report
+
+
+@click.command(
+    cls=Command,
+    section="Index and search",
+    short_help="Index folders and files, or bring all up to date.",
+    examples=(
+        ("pixseek index ~/Pictures", "a folder with all below it"),
+        ("pixseek index", "bring up to date what was indexed before"),
+        ("pixseek index ~/Pictures --exclude 'raw/'", "pass over folders of this name"),
+        ("pixseek index /media/disk --portable", "keep the library on the drive"),
+        ("pixseek index --quiet", "from a timer"),
+    ),
+)
+@click.argument("paths", nargs=-1, type=click.Path(exists=True), metavar="[PATH]...")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Pass over what matches, in the syntax of .gitignore; remembered; may be repeated.",
+)
+@click.option("--retry", is_flag=True, help="Try files again that could not be read before.")
+@click.option(
+    "--portable",
+    is_flag=True,
+    help="Keep the library beside the photos, in PATH/.pixseek, with relative paths.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@click.pass_context
+def index(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    exclude: tuple[str, ...],
+    retry: bool,
+    portable: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Index folders (with all below them) and files; without PATH, all that was indexed before.
+
+    Hidden files and what systems leave behind are passed over, and so is what a .pixseekignore
+    file names, in the syntax of .gitignore. Unchanged files are not read again; moved and renamed
+    ones keep their vectors; what is gone is removed from the library. What can't be read is
+    listed with the reason, and does not make the run fail.
+
+    Ctrl-C stops after the current batch, and keeps all that was done; run it again to go on. A
+    second Ctrl-C ends at once, and loses the last seconds at most.
+    """
+    more: dict[str, Any] = {}
+    if portable:
+        if settings().get("library"):
+            raise click.UsageError("Give --portable or --library, not both.", ctx)
+        if not paths:
+            raise click.UsageError("--portable needs a folder: pixseek index DIR --portable", ctx)
+        first = Path(paths[0])
+        from pixseek.config import PORTABLE_NAME
+
+        more = {"library": (first if first.is_dir() else first.parent) / PORTABLE_NAME,
+                "portable": True}  # fmt: skip
+    with open_library(create=True, **more) as library:
+        run_and_report(
+            ctx, library, paths, exclude=exclude, retry=retry, quiet=quiet, as_json=as_json
+        )
+
+
+def run_and_report(
+    ctx: click.Context,
+    library: Library,
+    paths: Sequence[str] = (),
+    *,
+    exclude: Sequence[str] = (),
+    retry: bool = False,
+    quiet: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Index with progress, write the report, and end the program where the run was stopped."""
+    report, stopped_by = run(library, paths, exclude=exclude, retry=retry, quiet=quiet)
+    if as_json:
+        from pixseek.wire import report_to_plain
+
+        write_json(report_to_plain(report))
+    elif not quiet:
+        named = _named(library)
+        write_report(
+            report, images=len(library), threads=library.config.thread_count, library=named
+        )
+        write_next_step(report, images=len(library), library=named)
+    if library.note and not quiet:
+        warn(library.note)
+    if stopped_by:
+        ctx.exit(128 + stopped_by)
+
+
+def _named(library: Library) -> str:
+    """Return what a command to type needs to find this library; "" where it is the default."""
+    from pixseek.config import PORTABLE_NAME
+
+    chosen = settings().get("library")
+    beside = library.path.parent
+    if not chosen and library.path.name == PORTABLE_NAME:
+        chosen = None if Path.cwd().is_relative_to(beside) else str(beside)
+    return f" --library {quoted(chosen)}" if chosen else ""
+
+
+def run(
+    library: Library,
+    paths: Sequence[str] = (),
+    *,
+    exclude: Sequence[str] = (),
+    retry: bool = False,
+    quiet: bool = False,
+) -> tuple[Report, int]:
+    """Index with progress; return the report, and the signal that stopped it, or 0."""
+    with progress.display(quiet=quiet) as shown, _stoppable(shown) as (stop, signals):
+        library.on_download = _interruptible(shown, stop)
+        report = library.index(
+            *paths, exclude=exclude, retry=retry, stop=stop, on_progress=shown.show
+        )
+    return report, signals[0] if signals and report.stopped else 0
+
+
+def quoted(argument: str) -> str:
+    """Return an argument as to be typed into a shell."""
+    if os.name == "nt":
+        return f'"{argument}"' if " " in argument else argument
+    import shlex
+
+    return shlex.quote(argument)
+
+
+@contextmanager
+def _stoppable(shown: progress.Display) -> Iterator[tuple[threading.Event, list[int]]]:
+    """Turn the first Ctrl-C or SIGTERM into an event, and the second into the end."""
+    stop = threading.Event()
+    signals: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        signals.append(number)
+        if len(signals) > 1:
+            # At once, whatever is going on: what is stored is whole at every moment. Only the
+            # cursor, which the bar hides, is given back.
+            if sys.stderr.isatty():
+                os.write(sys.stderr.fileno(), b"\x1b[?25h\n")
+            os._exit(128 + number)
+        stop.set()
+        shown.say("Stopping after this batch; once more to stop at once.")
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop, signals
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _interruptible(shown: progress.Display, stop: threading.Event) -> Any:
+    """Return what shows a download, and ends it when the run is to stop.
+
+    What was fetched until then is kept, and the next download goes on from there.
+    """
+
+    def show(what: str, done: int, total: int | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        shown.download(what, done, total)
+
+    return show

@@ -1,0 +1,226 @@
+"""Draw how far indexing and downloads have come: a bar on a terminal, a line now and then else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import click
+
+from pixseek.cli import wording
+
+if TYPE_CHECKING:
+    from pixseek.types import Progress
+
+#: Seconds between lines where there is no terminal: few enough for the mail of a cron job.
+LINE_EVERY_S = 10.0
+
+# The eye sees no more, and each drawing costs about a millisecond.
+_DRAW_EVERY_S = 0.1
+
+
+class Display(Protocol):
+    """Shows progress on standard error while it is entered."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def show(self, progress: Progress) -> None:
+        """Show how far a run has come."""
+        ...
+
+    def download(self, what: str, done: int, total: int | None) -> None:
+        """Show how far a download has come."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Write a line that stays."""
+        ...
+
+
+def display(*, quiet: bool = False) -> Display:
+    """Return what suits standard error."""
+    if quiet:
+        return Silence()
+    return Bars() if sys.stderr.isatty() else Lines()
+
+
+class Silence:
+    """Shows nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        pass
+
+    def show(self, progress: Progress) -> None:
+        """Do nothing."""
+
+    def download(self, what: str, done: int, total: int | None) -> None:
+        """Do nothing."""
+
+    def say(self, text: str) -> None:
+        """Write a line all the same: it answers to what the user just did."""
+        click.echo(text, err=True)
+
+
+class Lines(Silence):
+    """Writes a line now and then."""
+
+    def __init__(self) -> None:
+        self._written_at = time.monotonic()
+        self._downloading = ""
+
+    def show(self, progress: Progress) -> None:
+        """Write a line if the last is some time ago."""
+        if self._is_due():
+            click.echo(describe(progress), err=True)
+
+    def download(self, what: str, done: int, total: int | None) -> None:
+        """Write a line for each new file, and now and then."""
+        if what != self._downloading or self._is_due():
+            self._downloading = what
+            of = f" of {wording.size(total)}" if total else ""
+            click.echo(f"Downloading {what}: {wording.size(done)}{of}", err=True)
+
+    def _is_due(self) -> bool:
+        now = time.monotonic()
+        if now - self._written_at < LINE_EVERY_S:
+            return False
+        self._written_at = now
+        return True
+
+
+def describe(progress: Progress) -> str:
+    """Return how far a run has come, in one line."""
+    if progress.stage == "scan":
+        return f"Looking for images: {wording.counted(progress.done, 'file')} so far"
+    if progress.stage == "finish":
+        return "Finishing"
+    parts = [f"{wording.number(progress.done)} of {wording.counted(progress.total or 0, 'image')}"]
+    if progress.rate:
+        parts.append(f"{progress.rate:.1f} images/s")
+    if progress.left_s is not None:
+        parts.append(f"{wording.duration(progress.left_s)} left")
+    if progress.failed:
+        parts.append(f"{wording.number(progress.failed)} failed")
+    return ", ".join(parts)
+
+
+class Bars:
+    """Draws a bar, and below it the file that was read last."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console(stderr=True)
+        self._live = Live(
+            console=self._console, transient=True, auto_refresh=False, redirect_stdout=False,
+            redirect_stderr=False,
+        )  # fmt: skip
+        self._drawn_at = 0.0
+        self._stage = ""
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def show(self, progress: Progress) -> None:
+        """Draw a run, ten times a second at most."""
+        turn = progress.stage != self._stage or progress.done == progress.total
+        if not (self._is_due() or turn):
+            return
+        self._stage = progress.stage
+        if progress.stage != "index":
+            self._draw(describe(progress) + " …")
+            return
+        share = progress.done / progress.total if progress.total else 1.0
+        parts = [f"{wording.number(progress.done)}/{wording.number(progress.total or 0)}"]
+        if progress.rate:
+            parts.append(f"{progress.rate:.1f}/s")
+        if progress.left_s is not None:
+            parts.append(f"{wording.duration(progress.left_s)} left")
+        failed = f"{wording.number(progress.failed)} failed" if progress.failed else ""
+        self._draw("Indexing", share, parts, failed, wording.visible(progress.latest))
+
+    def download(self, what: str, done: int, total: int | None) -> None:
+        """Draw a download, ten times a second at most."""
+        if self._is_due() or done == total:
+            of = f"/{wording.size(total)}" if total else ""
+            self._draw(
+                "Downloading the model", done / total if total else 0.0,
+                [f"{wording.size(done)}{of}"], "", wording.visible(what),
+            )  # fmt: skip
+
+    def say(self, text: str) -> None:
+        """Write a line above the bar."""
+        self._console.print(text, highlight=False, markup=False)
+
+    def _is_due(self) -> bool:
+        now = time.monotonic()
+        if now - self._drawn_at < _DRAW_EVERY_S:
+            return False
+        self._drawn_at = now
+        return True
+
+    def _draw(
+        self,
+        title: str,
+        share: float | None = None,
+        parts: list[str] | None = None,
+        failed: str = "",
+        latest: str = "",
+    ) -> None:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        width = self._console.width
+        if share is None:
+            self._live.update(Text(title, no_wrap=True, overflow="ellipsis"), refresh=True)
+            return
+        facts = "  ".join(parts or ())
+        room = width - len(title) - len(facts) - len(failed) - (6 if failed else 4)
+        row: list[Any] = [Text(title, style="bold")]
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True)
+        if room >= 8:
+            table.add_column(no_wrap=True)
+            bar = ProgressBar(
+                total=1.0, completed=share, width=min(room, 40), complete_style="cyan"
+            )
+            row.append(bar)
+        else:
+            facts = f"{share:.0%}  {facts}"
+        table.add_column(no_wrap=True)
+        row.append(Text(facts))
+        if failed:
+            table.add_column(no_wrap=True)
+            row.append(Text(failed, style="red"))
+        table.add_row(*row)
+        below = Text(wording.shortened(latest, max(10, width - 1)), style="dim", no_wrap=True)
+        self._live.update(Group(table, below) if latest else table, refresh=True)

@@ -1,0 +1,184 @@
+"""`pixseek search` and `pixseek similar`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from pixseek.cli.exit_codes import FOUND_NOTHING
+from pixseek.cli.options import Command, open_library, warn
+from pixseek.cli.results import Form, write_results
+from pixseek.cli.terminal_images import CHOICES
+
+if TYPE_CHECKING:
+    from pixseek.types import Results
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
+#: Windows that `--open` opens at most.
+_MOST_OPENED = 10
+
+
+class _SearchCommand(Command):
+    """A command whose `--html` takes a file only if one is meant."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the words of the query that follow a bare `--html` out of its value."""
+        args = list(args)
+        for n, arg in enumerate(args):
+            if arg == "--":
+                break
+            after = args[n + 1] if n + 1 < len(args) else ""
+            if arg == "--html" and not after.lower().endswith((".html", ".htm")):
+                args[n] = "--html="
+        return super().parse_args(ctx, args)
+
+
+def _result_options(function: _Decorated) -> _Decorated:
+    """Add the options that say how many hits are wanted, and how they are shown."""
+    for option in reversed(
+        (
+            click.option("-k", type=click.IntRange(min=1), default=10, show_default=True,
+                         metavar="N", help="How many hits to show at most."),
+            click.option("--offset", type=click.IntRange(min=0), default=0, metavar="N",
+                         help="Pass over so many of the best hits first."),
+            click.option("--paths", is_flag=True, help="Print paths only, one on each line."),
+            click.option("-0", "null", is_flag=True,
+                         help="Print paths only, each ended by NUL, for xargs -0."),
+            click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+            click.option("--html", metavar="[FILE.html]", is_flag=False, flag_value="",
+                         default=None,
+                         help="Write a page with the pictures; without a name, to a temporary "
+                         "file."),
+            click.option("--open", "opened", is_flag=True,
+                         help="Open the best hit in the system's viewer, with -k N the N best "
+                         f"(at most {_MOST_OPENED}), with --html the page."),
+            click.option("--thumbnails", type=click.Choice(CHOICES), default="auto",
+                         envvar="PIXSEEK_THUMBNAILS",
+                         help="How to draw pictures in the terminal. auto: as kitty, iTerm2 or "
+                         "sixel where the terminal can. blocks: by coloured characters, nearly "
+                         "everywhere. [env: PIXSEEK_THUMBNAILS]"),
+        )
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+@click.command(
+    cls=_SearchCommand,
+    section="Index and search",
+    short_help="Find images by words, or by an example.",
+    examples=(
+        ('pixseek search "a dog catching a frisbee"', "the ten best"),
+        ("pixseek search a red car at night -k 50", "quotes are not needed"),
+        ("pixseek search --image sketch.png", "what looks like this file"),
+        ('pixseek search "a receipt" --paths | head -3', "for scripts: paths only"),
+        ('pixseek search "a boat" -0 | xargs -0 cp -t DIR', "safe with any file name"),
+        ('pixseek search "our cat" --html --open', "as a page in the browser"),
+    ),
+)
+@click.argument("words", nargs=-1, metavar="[WORDS]...")
+@click.option(
+    "--image",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Search by an example image in place of words.",
+)
+@_result_options
+@click.pass_context
+def search(ctx: click.Context, /, words: tuple[str, ...], image: str | None, **shown: Any) -> None:
+    """Find images by words, or by an example with --image.
+
+    On a terminal, shows a table, with the pictures above it where the terminal can draw them. In
+    a pipe, prints rank, score and path, separated by tabs. The score is the cosine between the
+    query and the image: it ranks the hits of one query, and says little across queries.
+    """
+    if not words and image is None:
+        raise click.UsageError(
+            'Say what to look for: pixseek search "a dog", or: pixseek search --image FILE', ctx
+        )
+    with open_library() as library:
+        results = library.search(
+            " ".join(words) if words else None, image=image, k=shown["k"], offset=shown["offset"]
+        )
+        _show(ctx, results, **shown)
+
+
+@click.command(
+    cls=_SearchCommand,
+    section="Index and search",
+    short_help="Find images that look like one.",
+    examples=(
+        ("pixseek similar Pictures/2019/dog.jpg", "what looks like this photo"),
+        ("pixseek similar k3v5xq7mzr2a4bcd -k 30", "by the id that search --json shows"),
+    ),
+)
+@click.argument("to", metavar="ID_OR_FILE")
+@_result_options
+@click.pass_context
+def similar(ctx: click.Context, /, to: str, **shown: Any) -> None:
+    """Find images that look like one: an id, or a file, indexed or not.
+
+    An indexed image is not embedded again, and is left out of its own hits.
+    """
+    with open_library() as library:
+        results = library.similar(to, k=shown["k"], offset=shown["offset"])
+        _show(ctx, results, heading=f"Like {Path(to).name}", **shown)
+
+
+def _show(
+    ctx: click.Context,
+    results: Results,
+    *,
+    heading: str = "",
+    k: int,
+    paths: bool,
+    null: bool,
+    as_json: bool,
+    html: str | None,
+    opened: bool,
+    thumbnails: str,
+    offset: int,
+) -> None:
+    form: Form = "json" if as_json else "paths0" if null else "paths" if paths else "auto"
+    if html is None or form != "auto":
+        write_results(results, form, thumbnails=thumbnails)
+    page = None
+    if html is not None:
+        page = _write_page(results, html, heading)
+        # Beside an answer that a program reads, the note must not stand in it.
+        click.echo(f"Contact sheet: {page}", err=form != "auto")
+    if opened and page is not None:
+        _open(page)
+    elif opened:
+        asked = ctx.get_parameter_source("k") is not ParameterSource.DEFAULT
+        there = [hit.path for hit in results if hit.path is not None]
+        for path in there[: min(k, _MOST_OPENED) if asked else 1]:
+            _open(path)
+    if not results:
+        ctx.exit(FOUND_NOTHING)
+
+
+def _open(path: Path) -> None:
+    if click.launch(os.fspath(path)):
+        warn(f"Nothing could be found here to open {path} with.")
+
+
+def _write_page(results: Results, name: str, heading: str) -> Path:
+    from pixseek.cli.contact_sheet import write_contact_sheet
+
+    if name:
+        page = Path(name).expanduser()
+    else:
+        import tempfile
+
+        handle, made = tempfile.mkstemp(".html", "pixseek-")
+        os.close(handle)
+        page = Path(made)
+    write_contact_sheet(page, [results], headings=[heading] if heading else None)
+    return page

@@ -1,0 +1,116 @@
+"""Say what an indexing run did, and what failed and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from pixseek.cli import wording
+from pixseek.errors import ImageError
+
+if TYPE_CHECKING:
+    from pixseek.types import Failure, Report
+
+_STAGES = {
+    "scan": "looking for files",
+    "decode": "reading and decoding images",
+    "encode": "the model",
+    "store": "storing",
+}
+
+
+def write_report(report: Report, *, images: int, threads: int, library: str = "") -> None:
+    """Write the end of an indexing run to standard output.
+
+    Args:
+        report: what it did.
+        images: how many the library holds now.
+        threads: how many decoded.
+        library: the option that names the library in a command to type, with a space before it;
+            "" where the default is meant.
+    """
+    total = report.seconds.get("total", 0.0)
+    head = "Stopped after" if report.stopped else "Done in"
+    click.echo(
+        f"{click.style(f'{head} {wording.duration(total)}', bold=True)}: "
+        f"the library holds {wording.counted(images, 'image')}."
+    )
+    rows = [
+        ("added", report.added),
+        ("updated", report.updated),
+        ("moved", report.moved),
+        ("removed", report.removed),
+        ("unchanged", report.unchanged),
+        ("failed", len(report.failures)),
+    ]
+    wide = max(len(wording.number(value)) for _, value in rows)
+    for name, value in rows:
+        line = f"  {name:<10}{wording.number(value):>{wide}}"
+        if name == "failed" and report.known_failures:
+            line += f"  and {wording.number(report.known_failures)} known to fail, not tried again"
+        if name == "moved" and report.reused:
+            line += f"  ({wording.number(report.reused)} of all needed no embedding)"
+        style = {"fg": "red"} if name == "failed" and value else {} if value else {"dim": True}
+        click.echo(click.style(line, **style))
+    _write_times(report, threads)
+    if report.failures:
+        click.echo()
+        write_failures(report.failures, examples=1)
+        click.echo(f"All of them: pixseek failures{library}")
+
+
+def write_next_step(report: Report, *, images: int, library: str) -> None:
+    """Say what to do after an indexing run; arguments as for `write_report`."""
+    click.echo()
+    if report.stopped:
+        click.echo(f"Go on with: pixseek index{library}")
+    elif images:
+        click.echo(f'Next: pixseek search "a dog catching a frisbee"{library}')
+    else:
+        click.echo("No images were found: name a folder that has some.")
+
+
+def _write_times(report: Report, threads: int) -> None:
+    seconds = {stage: report.seconds.get(stage, 0.0) for stage in _STAGES}
+    whole = sum(seconds.values())
+    worked_on = report.added + report.updated + report.moved - report.reused
+    if whole < 0.05 or worked_on <= 0:
+        return
+    shares = " · ".join(
+        f"{stage} {spent / whole:.0%} ({spent:.1f} s)" for stage, spent in seconds.items()
+    )
+    total = report.seconds.get("total", 0.0)
+    rate = (worked_on + len(report.failures)) / total if total else 0.0
+    # Decoding is summed over its threads, which work at the same time.
+    waits = {**seconds, "decode": seconds["decode"] / max(1, threads)}
+    slowest = max(waits, key=lambda stage: waits[stage])
+    click.echo(f"  time      {shares}")
+    click.echo(f"            {rate:.1f} images/s; most of it waits for {_STAGES[slowest]}")
+
+
+def write_failures(
+    failures: Sequence[Failure], *, examples: int, places: Sequence[str] | None = None
+) -> None:
+    """Write failures by reason, the commonest first, each with what to do about it.
+
+    Args:
+        failures: what failed.
+        examples: how many to list of each reason; 0 for all.
+        places: what to show for each, instead of its URI.
+    """
+    shown = places or [failure.uri for failure in failures]
+    by_reason: dict[str, list[tuple[Failure, str]]] = {}
+    for failure, where in zip(failures, shown, strict=True):
+        by_reason.setdefault(failure.reason, []).append((failure, where))
+    for reason, group in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0])):
+        meaning = ImageError.REASONS.get(reason, "")
+        head = click.style(f"{wording.number(len(group))} {reason}", fg="red", bold=True)
+        click.echo(f"{head}: {meaning}" if meaning else head)
+        listed = group[:examples] if examples else group
+        for failure, where in listed:
+            click.echo(f"    {wording.visible(where)}")
+            click.echo(click.style(f"        {wording.visible(failure.message)}", dim=True))
+        for advice in dict.fromkeys(failure.advice for failure, _ in listed if failure.advice):
+            click.echo(f"  {advice}")

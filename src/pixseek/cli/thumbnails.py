@@ -1,0 +1,177 @@
+"""Small pictures of hits: read, and laid out as a strip for the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pixseek.cli.terminal_images import Graphics, write_image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PIL import Image
+
+# Lines of text that a row of thumbnails is high, at least and at most. Half blocks have 2 pixels
+# a line, so they get more of them.
+_LINES = (6, 10)
+_LINES_OF_BLOCKS = (10, 14)
+_ROWS = 3
+
+
+def read_thumbnails(paths: Sequence[Path | None], side: int) -> list[Image.Image | None]:
+    """Return each image shrunk to `side` pixels at most, upright; None for what can't be shown."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(min(8, len(paths) or 1)) as pool:
+        return list(pool.map(lambda path: read_thumbnail(path, side), paths))
+
+
+def read_thumbnail(path: Path | None, side: int) -> Image.Image | None:
+    """Return an image shrunk to `side` pixels at most, upright; None if it can't be shown."""
+    from pixseek.errors import ImageError
+    from pixseek.images import decode, thumbnail
+
+    if path is None:
+        return None
+    try:
+        return thumbnail(decode(path.read_bytes(), at_least=side), side)
+    except (OSError, ImageError):
+        return None  # it went away since it was indexed; its hit is still listed
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of thumbnails.
+
+    Attributes:
+        image: mode "RGBA", transparent between the thumbnails.
+        places: the rank and the left edge in pixels of each.
+    """
+
+    image: Image.Image
+    places: tuple[tuple[int, int], ...]
+
+
+def write_strip(
+    ranks: Sequence[int],
+    paths: Sequence[Path | None],
+    how: Graphics,
+    *,
+    columns: int,
+    lines: int,
+) -> None:
+    """Write thumbnails with their ranks to standard output.
+
+    Args:
+        ranks: the number of each.
+        paths: None where one can't be shown.
+        how: what the terminal takes.
+        columns: how many the terminal has.
+        lines: how many the thumbnails should take in all.
+    """
+    blocks = how.protocol == "blocks"
+    least, most = _LINES_OF_BLOCKS if blocks else _LINES
+    small = read_thumbnails(paths, 2 * most * how.cell[1])
+    width = (columns - 1) * how.cell[0]
+
+    def rows_of(height: int) -> list[Row]:
+        return lay_out(ranks, small, width=width, height=height * how.cell[1], badges=not blocks)
+
+    rows = rows_of(least)
+    # Larger, as long as they take no more rows: then the last row is about as full as the others.
+    for height in range(least + 1, most + 1):
+        larger = rows_of(height)
+        shown, shown_larger = (sum(len(row.places) for row in some) for some in (rows, larger))
+        if len(larger) > len(rows) or shown_larger < shown or len(rows) * height > lines:
+            break
+        rows = larger
+    out = sys.stdout
+    for row in rows:
+        if blocks:
+            out.write(_rank_line(row.places) + "\n")
+        write_image(out, row.image, how)
+    out.flush()
+
+
+def lay_out(
+    ranks: Sequence[int],
+    images: Sequence[Image.Image | None],
+    *,
+    width: int,
+    height: int,
+    badges: bool,
+) -> list[Row]:
+    """Lay thumbnails out in rows of one height, each as wide as its shape asks.
+
+    Args:
+        ranks: the number of each.
+        images: None where one can't be shown.
+        width: of a row, in pixels.
+        height: of a row, in pixels, the gap below it included.
+        badges: draw the ranks into the thumbnails.
+    """
+    from PIL import Image, ImageOps
+
+    gap = max(1, height // 20)
+    inner = height - gap
+    rows: list[Row] = []
+    places: list[tuple[int, int, Image.Image]] = []
+    x = 0
+
+    def finish() -> None:
+        strip = Image.new("RGBA", (x - gap, height), (0, 0, 0, 0))
+        for _, left, tile in places:
+            strip.paste(tile, (left, 0))
+        rows.append(Row(strip, tuple((rank, left) for rank, left, _ in places)))
+
+    for rank, image in zip(ranks, images, strict=True):
+        # Panoramas and tall slips are cropped, so that none takes a row or vanishes in it.
+        shape = min(2.0, max(0.55, image.width / image.height)) if image else 1.0
+        size = (min(width, max(1, round(inner * shape))), inner)
+        if places and x + size[0] > width:
+            finish()
+            if len(rows) == _ROWS:
+                return rows
+            places, x = [], 0
+        if image:
+            tile = ImageOps.fit(image, size, Image.Resampling.LANCZOS).convert("RGBA")
+        else:
+            tile = Image.new("RGBA", size, (128, 128, 128, 255))
+        if badges:
+            _draw_badge(tile, rank)
+        places.append((rank, x, tile))
+        x += size[0] + gap
+    if places:
+        finish()
+    return rows
+
+
+def _draw_badge(tile: Image.Image, rank: int) -> None:
+    from PIL import Image, ImageDraw, ImageFont
+
+    size = max(9, tile.height // 8)
+    font = ImageFont.load_default(size)
+    text = str(rank)
+    left, top, right, bottom = font.getbbox(text)
+    wide = max(right - left, bottom - top) + size * 0.7
+    high = size * 1.35
+    badge = Image.new("RGBA", tile.size, (0, 0, 0, 0))
+    draw = ImageDraw.Draw(badge)
+    corner = size * 0.3
+    draw.rounded_rectangle(
+        (corner, corner, corner + wide, corner + high), radius=high / 4, fill=(0, 0, 0, 190)
+    )
+    draw.text(
+        (corner + wide / 2, corner + high / 2), text, font=font, fill=(255, 255, 255), anchor="mm"
+    )
+    tile.alpha_composite(badge)
+
+
+def _rank_line(places: Sequence[tuple[int, int]]) -> str:
+    line = ""
+    for rank, left in places:
+        line = line.ljust(left) + str(rank)
+    return line

@@ -1,0 +1,74 @@
+"""How numbers, durations and sizes are worded, and how text is made safe and short to show."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def number(value: int) -> str:
+    """Return a whole number with its thousands apart."""
+    return f"{value:,}"
+
+
+def counted(value: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: "1 image", "2,000 images"."""
+    return f"{number(value)} {noun if value == 1 else plural or noun + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration to read at a glance: "0.4 s", "42 s", "3 min 05 s", "2 h 10 min"."""
+    if seconds < 0.1:
+        return "under 0.1 s"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{number(whole // 3600)} h {whole % 3600 // 60:02d} min"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes: "812 bytes", "1.4 MB"."""
+    if count < 1000:
+        return counted(count, "byte")
+    value = float(count)
+    for unit in ("kB", "MB", "GB", "TB"):
+        value /= 1000
+        if value < 999.5 or unit == "TB":
+            break
+    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
+
+
+def visible(text: str) -> str:
+    r"""Return text with its control characters spelled out.
+
+    A file's name may hold a line break, or an escape sequence that would command the terminal.
+    """
+    return "".join(
+        c if c.isprintable() or c == "\u200d" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def cells(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    return sum(map(_cells, text))
+
+
+def _cells(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def shortened(path: str, width: int) -> str:
+    """Return a path that fits `width` columns: cut from the left, so its file name stays."""
+    if cells(path) <= width:
+        return path
+    room, kept = width - 1, 0
+    for start in range(len(path) - 1, -1, -1):
+        kept += _cells(path[start])
+        if kept > room:
+            return "…" + path[start + 1 :]
+    return path

@@ -1,0 +1,443 @@
+"""Every command in this process, with the tiny encoder: what it prints and how it exits."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from pixseek.cli import main
+from pixseek.cli.exit_codes import EXIT_CODES
+from pixseek.errors import (
+    CapabilityError,
+    ConfigError,
+    ImageError,
+    LibraryLockedError,
+    MissingExtraError,
+    PixseekError,
+    QueryError,
+    SourceVanishedError,
+    SpaceMismatchError,
+)
+
+from .conftest import Run
+from tiny_encoder import TinyEncoder, draw
+
+# ------------------------------------------------------------------ index
+
+
+def test_index_says_what_it_did(run: Run, photos_folder: Path) -> None:
+    (photos_folder / "broken.jpg").write_bytes(b"\xff\xd8\xff but no more")
+    done = run("index", photos_folder)
+    assert done.exit_code == 0
+    assert "the library holds 6 images" in done.stdout
+    assert "added     6" in done.stdout
+    assert "failed    1" in done.stdout
+    assert "1 damaged: the image data is cut off or broken" in done.stdout
+    assert "Photos/broken.jpg" in done.stdout
+    assert "Next: pixseek search" in done.stdout
+    again = run("index")
+    assert "unchanged 6" in again.stdout
+    assert "1 known to fail, not tried again" in again.stdout
+
+
+def test_index_json_is_one_object(run: Run, photos_folder: Path) -> None:
+    (photos_folder / "empty.png").touch()
+    report = json.loads(run("index", photos_folder, "--json").stdout)
+    assert report["added"] == 6
+    assert report["failed"] == 1
+    [failure] = report["failures"]
+    assert failure["uri"] == "Photos/empty.png"
+    assert failure["reason"] == "empty"
+    assert set(report["seconds"]) == {"scan", "decode", "encode", "store", "total"}
+
+
+def test_index_quiet_says_nothing(run: Run, photos_folder: Path) -> None:
+    done = run("index", photos_folder, "--quiet")
+    assert done.output == ""
+    assert done.exit_code == 0
+
+
+def test_index_exclude_passes_over(run: Run, photos_folder: Path) -> None:
+    run("index", photos_folder, "--exclude", "a/", "--exclude", "*-0.png")
+    assert json.loads(run("status", "--json").stdout)["records"] == 2
+
+
+def test_index_portable_keeps_the_library_beside_the_photos(
+    run: Run, photos_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("index", photos_folder, "--portable").exit_code == 0
+    assert (photos_folder / ".pixseek" / "ledger.sqlite").is_file()
+    moved = photos_folder.with_name("Elsewhere")
+    photos_folder.rename(moved)
+    monkeypatch.chdir(moved / "a")
+    done = run("search", "red", "--json", "-k", "1")
+    assert Path(json.loads(done.stdout)["hits"][0]["path"]).is_relative_to(moved)
+
+
+def test_what_to_type_next_names_the_library(
+    run: Run, photos_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert f"--library {photos_folder}" in run("index", photos_folder, "--portable").stdout
+    monkeypatch.chdir(photos_folder)
+    assert "--library" not in run("index").stdout
+    assert "--library other.lib" in run("index", ".", "-L", "other.lib").stdout
+
+
+def test_index_portable_needs_one_place(run: Run, photos_folder: Path) -> None:
+    assert run("index", "--portable").exit_code == 2
+    assert run("-L", "x.lib", "index", photos_folder, "--portable").exit_code == 2
+
+
+def test_index_without_folders_says_what_to_do(run: Run) -> None:
+    done = run("index")
+    assert done.exit_code == 5
+    assert "pixseek index ~/Pictures" in done.stderr
+
+
+def test_a_note_of_the_model_is_shown(run: Run, photos_folder: Path, tiny: TinyEncoder) -> None:
+    tiny.note = "It knows colours only."
+    assert "It knows colours only." in run("index", photos_folder).stderr
+    assert "It knows colours only." in run("search", "red").stderr
+
+
+# ------------------------------------------------------------------ search and similar
+
+
+def test_search_in_a_pipe_prints_tab_separated_lines(indexed: Run) -> None:
+    done = indexed("search", "red", "-k", "2")
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows] == ["1", "2"]
+    assert float(rows[0][1]) >= float(rows[1][1]) > 0.5
+    assert all(Path(row[2]).is_file() and "red" in row[2] for row in rows)
+    assert "\x1b" not in done.stdout
+
+
+def test_search_paths(indexed: Run) -> None:
+    lines = indexed("search", "blue", "--paths", "-k", "2").stdout.splitlines()
+    assert len(lines) == 2
+    assert all(Path(line).is_file() for line in lines)
+    nul = indexed("search", "blue", "-0", "-k", "2").stdout
+    assert nul == "".join(f"{line}\0" for line in lines)
+
+
+def test_search_json_has_the_published_shape(indexed: Run) -> None:
+    answer = json.loads(indexed("search", "green", "--json", "-k", "2", "--offset", "1").stdout)
+    assert answer["query"] == "green"
+    assert answer["query_kind"] == "text"
+    assert answer["offset"] == 1
+    assert answer["model"] == "tiny"
+    assert answer["warnings"] == []
+    assert set(answer["took_ms"]) == {"encode", "search", "total"}
+    assert [hit["rank"] for hit in answer["hits"]] == [2, 3]
+    for hit in answer["hits"]:
+        assert set(hit) == {"rank", "id", "path", "score", "uri", "width", "height", "media"}
+        assert Path(hit["path"]).is_file()
+    assert (answer["hits"][0]["width"], answer["hits"][0]["height"]) == (40, 30)
+    assert answer["hits"][0]["media"] == "image/png"
+
+
+def test_search_by_image(indexed: Run, photos_folder: Path) -> None:
+    example = photos_folder / "a" / "red-1.png"
+    answer = json.loads(indexed("search", "--image", example, "--json").stdout)
+    assert answer["query"] == str(example)
+    assert answer["query_kind"] == "image"
+    assert answer["hits"][0]["path"] == str(example)
+
+
+def test_search_words_need_no_quotes(indexed: Run, tiny: TinyEncoder, monkeypatch) -> None:
+    asked: list[str] = []
+    encode = tiny.encode_texts
+    monkeypatch.setattr(
+        tiny, "encode_texts", lambda texts: asked.extend(texts) or encode(["red"] * len(texts))
+    )
+    indexed("search", "a", "red", "car", "--html", "at", "night")
+    assert asked == ["a red car at night"]
+
+
+def test_search_html_writes_the_page(indexed: Run, tmp_path: Path) -> None:
+    page = tmp_path / "out.html"
+    done = indexed("search", "--html", page, "red")
+    assert done.exit_code == 0
+    assert str(page) in done.stdout
+    assert "<h1>red</h1>" in page.read_text()
+
+
+def test_search_open(indexed: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("click.launch", opened.append)
+    indexed("search", "red", "--open")
+    assert [Path(path).name[:3] for path in opened] == ["red"]
+    opened.clear()
+    indexed("search", "red", "--open", "-k", "3")
+    assert len(opened) == 3
+    opened.clear()
+    page = tmp_path / "out.html"
+    indexed("search", "red", "--open", "--html", page)
+    assert opened == [str(page)]
+
+
+def test_search_open_without_a_viewer(indexed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("click.launch", lambda _: 1)
+    done = indexed("search", "red", "--open")
+    assert done.exit_code == 0
+    assert "Nothing could be found here to open" in done.stderr
+
+
+def test_similar_html_names_the_file(indexed: Run, photos_folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "out.html"
+    indexed("similar", photos_folder / "a" / "red-1.png", "--html", page)
+    assert "<h1>Like red-1.png</h1>" in page.read_text()
+
+
+def test_search_without_hits_exits_as_grep_does(run: Run, photos_folder: Path) -> None:
+    run("index", photos_folder)
+    run("remove", "--all", "--yes")
+    done = run("search", "red")
+    assert done.exit_code == 1
+    assert "No hits." in done.stderr
+    assert "The library is empty" in done.stderr
+    assert done.stdout == ""
+
+
+def test_search_needs_something_to_look_for(indexed: Run) -> None:
+    done = indexed("search")
+    assert done.exit_code == 2
+    assert 'pixseek search "a dog"' in done.stderr
+
+
+def test_similar_leaves_out_the_image_itself(indexed: Run, photos_folder: Path) -> None:
+    given = photos_folder / "a" / "green-3.png"
+    by_file = json.loads(indexed("similar", given, "--json", "-k", "1").stdout)
+    assert "green" in by_file["hits"][0]["path"]
+    assert by_file["hits"][0]["path"] != str(given)
+    assert by_file["query_kind"] == "id"
+    by_id = json.loads(indexed("similar", by_file["query"], "--json", "-k", "1").stdout)
+    assert by_id["hits"] == by_file["hits"]
+
+
+def test_odd_names_break_no_line_and_command_no_terminal(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "work" / "odd"
+    draw(folder / "two\nlines\x1b[31m.png", "red")
+    run("index", folder)
+    done = run("search", "red")
+    assert done.stdout.count("\n") == 1
+    assert "\x1b" not in done.stdout
+    assert r"two\nlines\x1b[31m.png" in done.stdout
+    assert run("search", "red", "-0").stdout == f"{folder}/two\nlines\x1b[31m.png\0"
+
+
+# ------------------------------------------------------------------ looking after it
+
+
+def test_status(indexed: Run, photos_folder: Path) -> None:
+    found = json.loads(indexed("status", "--json").stdout)
+    assert found["records"] == 6
+    assert found["model"] == "tiny"
+    assert found["space"]["dim"] == 48
+    assert found["running"] is None
+    assert found["roots"] == [
+        {"name": "Photos", "path": str(photos_folder), "is_there": True, "records": 6}
+    ]
+    text = indexed("status").stdout
+    assert "images   6" in text
+    photos_folder.rename(photos_folder.with_name("gone"))
+    assert "not there now" in indexed("status").stdout
+
+
+def test_failures_and_retry(run: Run, photos_folder: Path) -> None:
+    broken = photos_folder / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n but no more")
+    run("index", photos_folder)
+    text = run("failures").stdout
+    assert "1 damaged" in text
+    assert str(broken) in text
+    assert "pixseek failures --retry" in text
+    [listed] = json.loads(run("failures", "--json").stdout)["failures"]
+    assert listed["path"] == str(broken)
+    assert listed["reason"] == "damaged"
+    assert run("failures", "--paths").stdout == f"{broken}\n"
+    assert "failed    1" in run("failures", "--retry").stdout
+    draw(broken, "green", seed=9)
+    assert json.loads(run("failures", "--retry", "--json").stdout)["added"] == 1
+    assert run("failures").stdout == "Nothing has failed.\n"
+
+
+def test_remove(indexed: Run, photos_folder: Path) -> None:
+    assert "Removed 3 images" in indexed("remove", photos_folder / "a").stdout
+    assert (photos_folder / "a" / "red-1.png").is_file()
+    assert json.loads(indexed("index", "--json").stdout)["added"] == 0
+    assert "Removed 3 images" in indexed("remove", "--root", "Photos").stdout
+    assert indexed("remove", "--root", "Photos").exit_code == 5
+    assert indexed("remove").exit_code == 2
+    assert indexed("remove", "--all", "x").exit_code == 2
+
+
+def test_remove_all_asks_first(indexed: Run) -> None:
+    refused = indexed("remove", "--all", input="n\n")
+    assert refused.exit_code != 0
+    assert json.loads(indexed("status", "--json").stdout)["records"] == 6
+    assert "Removed 6 images" in indexed("remove", "--all", input="y\n").stdout
+    after = json.loads(indexed("status", "--json").stdout)
+    assert (after["records"], after["roots"]) == (0, [])
+
+
+def test_export_and_import(indexed: Run, tmp_path: Path) -> None:
+    file = tmp_path / "vectors.npz"
+    assert "6 rows" in indexed("export", file).stdout
+    done = indexed("import", file, "-L", tmp_path / "copy.lib")
+    assert "Brought in 6 images" in done.stdout
+    found = indexed("search", "red", "-L", tmp_path / "copy.lib", "--json", "-k", "1")
+    assert "red" in json.loads(found.stdout)["hits"][0]["uri"]
+
+
+def test_doctor(indexed: Run, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny, "encode_texts", lambda texts: TinyEncoder().encode_texts(["red"]))
+    done = indexed("doctor", "--json", "--model", "demo")
+    found = json.loads(done.stdout)
+    assert done.exit_code == 0
+    assert found["usable"] is True
+    by_name = {check["name"]: check for check in found["checks"]}
+    assert "6 images" in by_name["library"]["found"]
+    assert "agree by" in by_name["model"]["found"]
+    assert "JPEG" in by_name["decoders"]["found"]
+
+
+def test_doctor_says_how_to_get_the_model(run: Run) -> None:
+    text = run("doctor", "--model", "clip-b32-openai").stdout
+    assert "pixseek doctor --fetch --model clip-b32-openai" in text
+    assert "pixseek index ~/Pictures" in text
+    assert "Ready to use." in text
+
+
+def test_doctor_fails_where_a_part_is_broken(run: Run, tmp_path: Path) -> None:
+    library = tmp_path / "broken.lib"
+    library.mkdir()
+    (library / "ledger.sqlite").write_bytes(b"this is no database" * 100)
+    done = run("doctor", "-L", library)
+    assert done.exit_code == 1
+    assert "Something has to be mended first." in done.stdout
+
+
+# ------------------------------------------------------------------ the line itself
+
+
+def test_common_options_stand_before_and_after(run: Run, photos_folder: Path) -> None:
+    run("--library", "one.lib", "index", photos_folder)
+    run("index", photos_folder / "a", "-L", "two.lib")
+    first = json.loads(run("status", "--json", "-L", "one.lib").stdout)
+    second = json.loads(run("-L", "two.lib", "status", "--json").stdout)
+    assert (first["records"], second["records"]) == (6, 3)
+    later = json.loads(run("-L", "two.lib", "status", "--json", "-L", "one.lib").stdout)
+    assert later["records"] == 6
+
+
+def test_an_unknown_command_says_how_to_search(run: Run) -> None:
+    done = run("a dog", "in snow")
+    assert done.exit_code == 2
+    assert 'pixseek search "a dog in snow"' in done.stderr
+    assert "Did you mean: pixseek status" in run("staus").stderr
+
+
+def test_alone_it_shows_help(run: Run) -> None:
+    done = run()
+    assert done.exit_code == 0
+    assert "pixseek demo" in done.stdout
+    assert run("-h").stdout == run("--help").stdout == done.stdout
+
+
+def test_help_lists_commands_by_use_and_exit_codes(run: Run) -> None:
+    text = run("--help").stdout
+    order = [text.index(f"\n  {name} ") for name in main.commands]
+    assert order == sorted(order)
+    for row in EXIT_CODES:
+        assert row.meaning.split(";")[0][:30] in text
+
+
+@pytest.mark.parametrize("name", list(main.commands))
+def test_every_command_has_examples_and_a_short_help(run: Run, name: str) -> None:
+    done = run(name, "--help")
+    assert done.exit_code == 0
+    assert "Examples:\n  pixseek" in done.stdout
+    assert "--library" in done.stdout
+    assert main.commands[name].short_help
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(run: Run, shell: str) -> None:
+    done = run("completion", shell)
+    assert done.exit_code == 0
+    assert "_PIXSEEK_COMPLETE" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (LibraryLockedError("Locked", "x", "Wait."), 3),
+        (CapabilityError("Cannot", "x", "Do not."), 3),
+        (SpaceMismatchError("Mixed", "x", "Choose."), 4),
+        (QueryError("Unclear", "x", "Say."), 5),
+        (ImageError("damaged", "Broken", "x", "Mend."), 5),
+        (SourceVanishedError("Gone", "x", "Plug."), 5),
+        (ConfigError("Wrong", "x", "Set."), 6),
+        (MissingExtraError("It", "package", "extra"), 6),
+        (PixseekError("New kind"), 70),
+        (ZeroDivisionError("oops"), 70),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_errors_become_messages_and_exit_codes(
+    indexed: Run, monkeypatch: pytest.MonkeyPatch, error: Exception, code: int
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("pixseek.library.Library.search", fail)
+    done = indexed("search", "red")
+    assert done.exit_code == code
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    if isinstance(error, PixseekError):
+        assert error.problem in done.stderr
+        assert error.advice in done.stderr
+    else:
+        assert "ZeroDivisionError: oops" in done.stderr
+        assert "PIXSEEK_DEBUG=1" in done.stderr
+    monkeypatch.setenv("PIXSEEK_DEBUG", "1")
+    assert indexed("search", "red").exception is error
+
+
+def test_every_error_has_its_exit_code() -> None:
+    import pixseek.errors
+
+    classes = [
+        value
+        for value in vars(pixseek.errors).values()
+        if isinstance(value, type) and issubclass(value, PixseekError) and value is not PixseekError
+    ]
+    covered = tuple(each for row in EXIT_CODES for each in row.errors)
+    assert [each for each in classes if not issubclass(each, covered)] == []
+
+
+def test_ctrl_c_outside_of_indexing(indexed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pixseek.library.Library.search", stop)
+    assert indexed("search", "red").exit_code == 130
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX file names")
+def test_a_folder_whose_name_is_no_text_is_an_error_that_can_be_shown(
+    run: Run, tmp_path: Path
+) -> None:
+    try:
+        odd = Path(os.fsdecode(os.fsencode(tmp_path / "work") + b"/caf\xe9"))
+        odd.mkdir()
+    except OSError:
+        pytest.skip("this file system takes valid text only")
+    done = run("index", odd)
+    assert done.exit_code == 5
+    assert "not valid text" in done.stderr
+    assert r"caf\udce9" in done.stderr

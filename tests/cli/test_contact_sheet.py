@@ -1,0 +1,125 @@
+import base64
+import html.parser
+import io
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import pytest
+from PIL import Image
+
+from pixseek.cli.contact_sheet import write_contact_sheet
+from pixseek.errors import StorageError
+from pixseek.types import WHOLE, Hit, Query, Record, Results, Term, record_id
+
+from tiny_encoder import draw
+
+
+def results(*paths: Path | None, query: Query | None = None, **more: object) -> Results:
+    hits = []
+    for n, path in enumerate(paths, 1):
+        uri = f"Photos/{path.name}" if path else "https://example.org/a.jpg?x=1&y=2"
+        hits.append(Hit(n, Record(record_id(uri), uri, width=40, height=30), WHOLE, 1 / n, path))
+    asked = query or Query((Term("text", "a <b>red</b> car"),))
+    took = {"encode": 3.2, "search": 1.4, "total": 5.0}
+    return Results(tuple(hits), asked, took, "tiny", **more)  # type: ignore[arg-type]
+
+
+class Page(html.parser.HTMLParser):
+    """All elements of a page, as (tag, attributes), and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def written(tmp_path: Path, *pages: Results) -> Page:
+    file = tmp_path / "sheet.html"
+    write_contact_sheet(file, pages)
+    return Page(file.read_text(encoding="utf-8"))
+
+
+def test_pictures_are_embedded_and_link_to_the_original(tmp_path: Path) -> None:
+    odd = draw(tmp_path / "100% #1? 日本.png", size=(800, 600))
+    page = written(tmp_path, results(odd))
+    [image] = page.all("img")
+    head, _, data = (image["src"] or "").partition(",")
+    assert head == "data:image/jpeg;base64"
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (360, 270)
+    assert image["alt"] == odd.name
+    for link in page.all("a"):
+        parts = urlparse(link["href"] or "")
+        assert (parts.scheme, unquote(parts.path)) == ("file", str(odd))
+    assert "a <b>red</b> car" in page.text
+    assert "1.000" in page.text
+    assert "40 × 30" in page.text
+    assert "5 ms (encode 3 ms, search 1 ms)" in page.text
+    assert "tiny" in page.text
+
+
+def test_hostile_names_are_text(tmp_path: Path) -> None:
+    evil = '"><img src=x onerror=alert(1)>'
+    file = draw(tmp_path / "x.png")
+    hostile = results(file, query=Query((Term("text", f"{evil}</title><script>"),)))
+    record = Record("id", f"Photos/{evil}.png", width=1, height=1)
+    hit = Hit(1, record, WHOLE, 0.5, file)
+    page = written(
+        tmp_path, Results((hit,), hostile.query, hostile.took_ms, evil, (f"{evil} note",))
+    )
+    assert page.all("script") == []
+    assert len(page.all("img")) == 1
+    assert not any(name.startswith("on") for _, given in page.elements for name in given)
+    assert page.text.count(evil) >= 3
+
+
+def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
+    file = tmp_path / "sheet.html"
+    write_contact_sheet(file, [results(draw(tmp_path / "a.png"), None)])
+    text = file.read_text(encoding="utf-8")
+    assert "default-src 'none'" in text
+    assert re.findall(r"(?:src|srcset)=\"(?!data:)[^\"]*", text) == []
+    assert not re.search(r"<(link|script|iframe)|url\(|@import", text)
+
+
+def test_hits_without_a_file(tmp_path: Path) -> None:
+    page = written(tmp_path, results(None, tmp_path / "gone.png"))
+    assert page.all("img") == []
+    assert page.text.count("no preview") == 2
+    assert {link["href"] for link in page.all("a")} == {
+        "https://example.org/a.jpg?x=1&y=2",
+        (tmp_path / "gone.png").as_uri(),
+    }
+
+
+def test_a_link_that_would_run_something_is_no_link(tmp_path: Path) -> None:
+    record = Record("id", "javascript://alert(1)", width=1, height=1)
+    asked = Query((Term("text", "x"),))
+    page = written(tmp_path, Results((Hit(1, record, WHOLE, 0.5, None),), asked, {}, "tiny"))
+    assert page.all("a") == []
+
+
+def test_several_searches_and_an_example(tmp_path: Path) -> None:
+    file = draw(tmp_path / "red.png")
+    by_image = results(file, query=Query((Term("image", str(file)),)))
+    page = written(tmp_path, results(file), by_image)
+    assert len(page.all("section")) == 2
+    assert "2 searches" in page.text
+    assert "Like red.png" in page.text
+    assert [image["alt"] for image in page.all("img")] == ["red.png", "the example", "red.png"]
+
+
+def test_a_place_that_can_not_be_written(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="contact sheet can't be written"):
+        write_contact_sheet(tmp_path / "no" / "sheet.html", [results()])

@@ -1,0 +1,121 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixseek.library import RootStatus, Status
+from pixseek.types import (
+    WHOLE,
+    Failure,
+    Hit,
+    Query,
+    Record,
+    Report,
+    Results,
+    Space,
+    Term,
+)
+from pixseek.wire import query_to_plain, report_to_plain, results_to_plain, status_to_plain
+
+
+def test_results() -> None:
+    record = Record("abc", "Photos/a.jpg", width=4, height=3, media="image/jpeg")
+    hit = Hit(1, record, WHOLE, 0.123456789, Path("/photos/a.jpg"))
+    url = Hit(2, Record("def", "https://example.org/b.jpg"), WHOLE, 0.1, None)
+    query = Query((Term("text", "a dog"),), k=2)
+    results = Results((hit, url), query, {"encode": 1.23456, "total": 2.0}, "tiny", ("careful",))
+    assert json.loads(json.dumps(results_to_plain(results))) == {
+        "query": "a dog",
+        "query_kind": "text",
+        "k": 2,
+        "offset": 0,
+        "took_ms": {"encode": 1.235, "total": 2.0},
+        "model": "tiny",
+        "warnings": ["careful"],
+        "hits": [
+            {
+                "rank": 1,
+                "id": "abc",
+                "path": str(Path("/photos/a.jpg")),
+                "score": 0.123457,
+                "uri": "Photos/a.jpg",
+                "width": 4,
+                "height": 3,
+                "media": "image/jpeg",
+            },
+            {
+                "rank": 2,
+                "id": "def",
+                "path": None,
+                "score": 0.1,
+                "uri": "https://example.org/b.jpg",
+                "width": 0,
+                "height": 0,
+                "media": "",
+            },
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("term", "plain"),
+    [
+        (Term("text", "a dog"), ("text", "a dog")),
+        (Term("id", "abc"), ("id", "abc")),
+        (Term("image", Path("a") / "b.jpg"), ("image", str(Path("a") / "b.jpg"))),
+        (Term("image", Image.new("RGB", (2, 2))), ("image", "")),
+        (Term("vector", np.ones(3, np.float32)), ("vector", "")),
+    ],
+    ids=["text", "id", "file", "picture", "vector"],
+)
+def test_queries(term: Term, plain: tuple[str, str]) -> None:
+    assert query_to_plain(Query((term,))) == plain
+
+
+def test_report() -> None:
+    failure = Failure("Photos/b.jpg", "decode", "damaged", "It is cut off", "Restore it.")
+    plain = report_to_plain(
+        Report(added=2, known_failures=1, failures=(failure,), seconds={"total": 1.23456})
+    )
+    assert json.loads(json.dumps(plain)) == {
+        "added": 2,
+        "updated": 0,
+        "moved": 0,
+        "removed": 0,
+        "unchanged": 0,
+        "reused": 0,
+        "known_failures": 1,
+        "failed": 1,
+        "failures": [
+            {
+                "uri": "Photos/b.jpg",
+                "stage": "decode",
+                "reason": "damaged",
+                "message": "It is cut off",
+                "advice": "Restore it.",
+            }
+        ],
+        "seconds": {"total": 1.235},
+        "stopped": False,
+    }
+
+
+def test_status() -> None:
+    root = RootStatus("Photos", Path("/photos"), True, 3)
+    running = {"pid": 7, "host": "here", "stage": "index", "done": 1, "total": 3, "left_s": 2.5}
+    space = Space("f" * 8, 512, "clip")
+    full = Status(Path("/lib"), "clip", space, 3, (root,), {"damaged": 1}, 99, running)
+    assert json.loads(json.dumps(status_to_plain(full))) == {
+        "path": str(Path("/lib")),
+        "model": "clip",
+        "space": {"fingerprint": "ffffffff", "dim": 512},
+        "records": 3,
+        "roots": [{"name": "Photos", "path": str(Path("/photos")), "is_there": True, "records": 3}],
+        "failures": {"damaged": 1},
+        "bytes_on_disk": 99,
+        "running": running,
+    }
+    empty = status_to_plain(Status(Path("/lib"), "", None, 0, (), {}, 0, None))
+    assert (empty["space"], empty["running"], empty["roots"]) == (None, None, [])
