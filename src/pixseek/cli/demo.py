@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,11 +83,19 @@ def demo(to: str | None, thumbnails: str) -> None:
     _step(f"All of it as a page: {hyperlink(_from_here(page), page)}")
     seconds = wording.duration(time.monotonic() - began)
     click.echo(f"That took {seconds}. Now ask the drawings yourself:\n")
-    click.echo(f'    pixseek search "a yellow balloon" --library {quoted(_from_here(place))}\n')
+    program = _program()
+    click.echo(f'    {program} search "a yellow balloon" --library {quoted(_from_here(place))}\n')
     click.echo("And then your photos; the model for them (about 610 MB) is downloaded once:\n")
-    click.echo("    pixseek index ~/Pictures")
-    click.echo('    pixseek search "a dog catching a frisbee"\n')
-    click.echo("pixseek doctor says what is there; pixseek --help shows all commands.")
+    click.echo(f"    {program} index ~/Pictures")
+    click.echo(f'    {program} search "a dog catching a frisbee"\n')
+    click.echo(f"{program} doctor says what is there; {program} --help shows all commands.")
+
+
+def _program() -> str:
+    """Return what to type for this program: `make demo` runs one that is not on the PATH."""
+    if shutil.which("pixseek") or Path(sys.argv[0]).name != "pixseek":
+        return "pixseek"
+    return quoted(_from_here(Path(sys.argv[0]).absolute()))
 
 
 def _drawn_example(folder: Path) -> Path:
