@@ -144,7 +144,7 @@ def test_joining() -> None:
     ],
 )
 def test_what_can_not_be_evaluated(where: Filter, says: str) -> None:
-    with pytest.raises(QueryError, match="(?s)" + says.replace("(", r"\(")):
+    with pytest.raises(QueryError, match="(?is)" + says.replace("(", r"\(")):
         check(where)
 
 
@@ -153,7 +153,7 @@ def test_nesting_has_an_end() -> None:
     for _ in range(MAX_DEPTH):
         where = Not(where)
     check(where)
-    with pytest.raises(QueryError, match="deep"):
+    with pytest.raises(QueryError, match="(?i)deep"):
         check(Not(where))
 
 

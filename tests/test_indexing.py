@@ -286,7 +286,7 @@ def test_a_model_that_refuses_everything_ends_the_run(
         raise ModelError("The graph is broken", "tiny")
 
     monkeypatch.setattr(tiny, "encode_images", refuse)
-    with pytest.raises(ModelError, match="graph is broken"):
+    with pytest.raises(ModelError, match="(?i)graph is broken"):
         library.index(pictures)
     assert library.failures() == []
 
@@ -294,7 +294,7 @@ def test_a_model_that_refuses_everything_ends_the_run(
 def test_a_vanished_root_removes_nothing(library: pixseek.Library, pictures: Path) -> None:
     library.index(pictures)
     away = pictures.rename(pictures.with_name("unplugged"))
-    with pytest.raises(SourceError, match="gone"):
+    with pytest.raises(SourceError, match="(?i)gone"):
         library.index()
     pictures.mkdir()  # an unmounted drive leaves an empty folder
     with pytest.raises(SourceVanishedError, match="Nothing was removed"):
@@ -378,7 +378,7 @@ def test_excludes_are_remembered_for_the_root(library: pixseek.Library, pictures
 def test_a_path_that_is_not_there_is_an_error(library: pixseek.Library, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="No such file or folder"):
         library.index(tmp_path / "nothing")
-    with pytest.raises(SourceError, match="no folders yet"):
+    with pytest.raises(SourceError, match="(?i)no folders yet"):
         library.index()
 
 

@@ -42,7 +42,8 @@ class PixseekError(Exception):
         super().__init__(problem, self.subject, advice)
 
     def __str__(self) -> str:
-        head = f"{self.problem}: {self.subject}" if self.subject else self.problem
+        problem = self.problem[:1].upper() + self.problem[1:]
+        head = f"{problem}: {self.subject}" if self.subject else problem
         return f"{head}\n{self.advice}" if self.advice else head
 
 
@@ -68,6 +69,8 @@ class ImageError(PixseekError):
         "damaged": "the image data is cut off or broken",
         "too-large": "the image has more pixels or bytes than the limit",
         "no-decoder": "the format needs a decoder that is not installed",
+        "timeout": "decoding it took too long and was stopped",
+        "crashed": "the decoder crashed on it, in a process of its own",
         "no-permission": "the file may not be read by this user",
         "missing": "the file went away while it was being read",
         "unreadable": "the disk or the system refused to read the file",

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pixseek.errors import LibraryFormatError, LibraryLockedError, StorageError
+from pixseek.errors import LibraryFormatError
+from pixseek.storage_errors import translated
 from pixseek.types import Failure, Stamp
 
 #: Raised by one whenever the tables change; `_MIGRATIONS` says how.
@@ -77,7 +78,7 @@ class Ledger:
         self._folder = folder
         self._path = folder / "ledger.sqlite"
         self._lock = threading.RLock()
-        with self._translated():
+        with translated(self._path):
             mode = "ro" if read_only else "rwc"
             self._db = sqlite3.connect(
                 f"{self._path.absolute().as_uri()}?mode={mode}",
@@ -87,7 +88,7 @@ class Ledger:
                 check_same_thread=False,
             )
         try:
-            with self._translated():
+            with translated(self._path):
                 self._migrate()
         except BaseException:
             self._db.close()
@@ -100,7 +101,7 @@ class Ledger:
 
     def setting(self, name: str) -> Any:
         """Return the value of a setting; None where it was never set."""
-        with self._lock, self._translated():
+        with self._lock, translated(self._path):
             row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
         return json.loads(row[0]) if row else None
 
@@ -111,7 +112,7 @@ class Ledger:
 
     def roots(self) -> list[Root]:
         """Return the roots by name, each with the place where it is now."""
-        with self._lock, self._translated():
+        with self._lock, translated(self._path):
             rows = self._db.execute("SELECT * FROM roots ORDER BY name").fetchall()
         return [
             Root(
@@ -146,7 +147,7 @@ class Ledger:
 
     def failures(self, prefix: str = "") -> list[Failure]:
         """Return what failed and has not been mended, of URIs that begin with `prefix`, by URI."""
-        with self._lock, self._translated():
+        with self._lock, translated(self._path):
             rows = self._db.execute(
                 "SELECT * FROM failures WHERE substr(uri, 1, ?) = ? ORDER BY uri",
                 (len(prefix), prefix),
@@ -178,7 +179,7 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._translated():
+        with self._lock, translated(self._path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -203,30 +204,3 @@ class Ledger:
                 f"BEGIN IMMEDIATE; {_MIGRATIONS[version]} PRAGMA user_version = {version + 1};"
                 " COMMIT;"
             )
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            text = str(error)
-            if "locked" in text or "busy" in text:
-                raise LibraryLockedError(
-                    "Another process is writing to the library",
-                    self._folder,
-                    "Wait for it to finish, then try again.",
-                ) from error
-            if "malformed" in text or "not a database" in text:
-                raise LibraryFormatError(
-                    "The library's ledger is damaged",
-                    self._path,
-                    "Restore the library from a backup, or remove its folder and index again.",
-                ) from error
-            advice = "Check the disk and the permissions of the folder."
-            if "full" in text:
-                advice = "Free some space on the disk, then run again; nothing was lost."
-            elif "readonly" in text:
-                advice = "Choose a place that may be written with --library."
-            raise StorageError(
-                f"The library can't be read or written ({text})", self._folder, advice
-            ) from error

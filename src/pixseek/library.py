@@ -969,9 +969,9 @@ def _check(query: Query) -> None:
         raise QueryError("There is nothing to look for", "empty text", "Say what is in the images.")
     if query.k < 1 or query.offset < 0:
         raise QueryError(
-            "k must be at least 1 and offset at least 0",
+            "There is no such page of hits",
             f"k={query.k}, offset={query.offset}",
-            "Ask for one or more.",
+            "k must be at least 1, and offset at least 0.",
         )
 
 

@@ -1,27 +1,20 @@
 """The database of the embedded engine: records, parts, and how many vectors count.
 
 SQLite in write-ahead-log mode: one writer at a time, by SQLite's own lock, and readers that are
-never blocked. What SQLite and the system raise is translated here, once.
+never blocked.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import sqlite3
 import threading
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
-from pixseek.errors import (
-    LibraryError,
-    LibraryFormatError,
-    LibraryLockedError,
-    LibraryNotFoundError,
-    PixseekError,
-    StorageError,
-)
+from pixseek.errors import LibraryFormatError, LibraryNotFoundError
+from pixseek.storage_errors import closed, not_writable, translated
 
 #: "pxsk": marks a SQLite file as ours.
 APPLICATION_ID = 0x7078736B
@@ -126,7 +119,7 @@ class Catalog:
             StorageError: the disk is full, or can't be written.
         """
         if self.read_only:
-            raise _not_writable(self.path.parent)
+            raise not_writable(self.path.parent)
         with translated(self.path), self._write_lock:
             if self._writer is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -216,7 +209,7 @@ class Catalog:
 
     def _require_open(self) -> None:
         if self._closed:
-            raise _closed(self.path.parent)
+            raise closed(self.path.parent)
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         """Check the format, and bring it up to date where that is possible."""
@@ -263,19 +256,6 @@ def migrate(db: sqlite3.Connection) -> None:
         raise
 
 
-@contextlib.contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the system raise into the errors of pixseek."""
-    try:
-        yield
-    except PixseekError:
-        raise
-    except sqlite3.Error as error:
-        raise _translate_sqlite(error, path) from error
-    except OSError as error:
-        raise _translate_system(error, path.parent) from error
-
-
 def _format(db: sqlite3.Connection) -> tuple[int, int]:
     """Return the version of the format, and the mark of the application."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
@@ -299,83 +279,3 @@ def _switch_to_log(db: sqlite3.Connection, timeout_s: float) -> None:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
                 raise
             time.sleep(0.01)
-
-
-def _translate_sqlite(error: sqlite3.Error, path: Path) -> PixseekError:
-    code = getattr(error, "sqlite_errorcode", None)
-    folder = path.parent
-    if code is None:
-        if "closed" in str(error):
-            return _closed(folder)
-        return LibraryError("the library's database refused", path, str(error))
-    match code & 0xFF:  # the rest says more closely what happened
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return LibraryLockedError(
-                "another process is writing to the library",
-                folder,
-                "Wait until it has finished, or stop it; then run this again.",
-            )
-        case sqlite3.SQLITE_FULL:
-            return _full(folder)
-        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
-            return _not_writable(folder)
-        case sqlite3.SQLITE_CANTOPEN:
-            return StorageError(
-                "the library's database can't be opened",
-                path,
-                "Check that you may read it and write to its folder. If the folder is read-only, "
-                "open the library once where it can be written to.",
-            )
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return LibraryFormatError(
-                "the library's database is damaged, or is none",
-                path,
-                "Restore it from a backup, or delete the library's folder and index again.",
-            )
-        case sqlite3.SQLITE_IOERR if code in {
-            sqlite3.SQLITE_IOERR_WRITE,  # a limit of the file's size, too
-            sqlite3.SQLITE_IOERR_SHMSIZE,
-        }:
-            return _full(folder, "disk full or failing")
-        case sqlite3.SQLITE_IOERR:
-            return StorageError(
-                "the disk failed to read or write the library's database",
-                path,
-                "Check that the disk is connected, healthy and not full.",
-            )
-    return LibraryError("the library's database refused", path, str(error))
-
-
-def _translate_system(error: OSError, folder: Path) -> PixseekError:
-    if error.errno in {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}:
-        return _full(folder)
-    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return _not_writable(error.filename or folder)
-    if isinstance(error, FileNotFoundError):
-        return LibraryFormatError(
-            "a file of the library is missing",
-            error.filename or folder,
-            "Restore it from a backup, or delete the library's folder and index again.",
-        )
-    return StorageError("the disk failed", error.filename or folder, error.strerror or str(error))
-
-
-def _full(folder: Path, problem: str = "disk full") -> StorageError:
-    return StorageError(
-        problem,
-        folder,
-        "Nothing of this write was kept. Free some space, then run this again; it goes on where "
-        "it stopped.",
-    )
-
-
-def _not_writable(folder: object) -> StorageError:
-    return StorageError(
-        "the library can't be written to",
-        folder,
-        "It is read-only here. Change its permissions, or copy it to where you may write.",
-    )
-
-
-def _closed(folder: Path) -> LibraryError:
-    return LibraryError("the library was closed", folder, "Open it again.")

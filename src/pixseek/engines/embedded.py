@@ -29,11 +29,12 @@ import numpy as np
 from pixseek import filters
 from pixseek.engines import codes as codes_
 from pixseek.engines import columns, vectorfile
-from pixseek.engines.catalog import Catalog, translated
+from pixseek.engines.catalog import Catalog
 from pixseek.engines.codes import Codes
 from pixseek.engines.sqlite_filters import where_sql
 from pixseek.engines.vectorfile import Rows, VectorFile
 from pixseek.errors import EngineError, PixseekError
+from pixseek.storage_errors import translated
 from pixseek.types import Capabilities, Engine, Filter, Known, Match, Record, Space
 
 if TYPE_CHECKING:
