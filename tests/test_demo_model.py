@@ -60,6 +60,10 @@ def test_it_tells_a_scene_from_the_same_with_swapped_colours(figures) -> None:
     assert figures["pairs"] >= 0.97
 
 
+def test_it_tells_a_scene_from_the_same_with_swapped_sides(figures) -> None:
+    assert figures["pairs by side"] >= 0.9
+
+
 def test_short_queries_bring_what_they_name(figures) -> None:
     assert figures["precision@10 kind"] >= 0.95
     assert figures["precision@10 colour and kind"] >= 0.95

@@ -1,0 +1,1 @@
+"""Drawn scenes, their captions, and a small model that knows such drawings, not photographs."""
