@@ -1,0 +1,245 @@
+"""What a file says of its image: EXIF, XMP, IPTC, sidecars, its name and its time.
+
+Whatever metadata hold, they never fail an image: what is wrong is ignored and noted. All that
+is kept has the names and types in `FIELDS`.
+
+The rules of precedence, all of them:
+
+- **Caption**: XMP sidecar, text sidecar, JSON sidecar, embedded XMP, IPTC, EXIF. The first that
+  has one.
+- **Tags**: those of the first among XMP sidecar, embedded XMP, IPTC and EXIF that has any, since
+  they are copies of one list, and a tag missing in the newest was removed; those of a JSON
+  sidecar are added.
+- **What people write** (title, rating, place names, people, ...): XMP sidecar, embedded XMP,
+  IPTC, EXIF, JSON sidecar; Lightroom, digiKam and their like write the newest edit to XMP.
+- **What the camera measured**: EXIF, embedded XMP, XMP sidecar.
+- **Coordinates**: all from the first of XMP sidecar, embedded XMP, EXIF and JSON sidecar that
+  has latitude and longitude.
+- **Date**: in the order of `DateSource`, the first that is plausible; where that is only a day,
+  or has no fraction of a second, the first of the others that says the same in more detail. It
+  has a zone only where the file says one: with the date, with the same wall clock elsewhere in
+  the file, or by a GPS time that differs from it by an offset that clocks at that longitude can
+  have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from pixseek.metadata.dates import date_in_name, is_plausible, zone_by_gps
+from pixseek.metadata.exif import read_exif
+from pixseek.metadata.fields import (
+    FIELDS,
+    MAX_TAGS,
+    DateSource,
+    Field,
+    Findings,
+    clean_text,
+    once,
+)
+from pixseek.metadata.iptc import read_iptc
+from pixseek.metadata.sidecars import read_json, read_text, sidecar_names
+from pixseek.metadata.xmp import read_xmp
+from pixseek.types import Picture, Scalar
+
+__all__ = ["FIELDS", "DateSource", "Field", "Metadata", "Sidecar", "read_metadata", "sidecar_names"]
+
+#: Most notes of one image.
+_MAX_NOTES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """A file beside an image that says something of it; see `sidecar_names`.
+
+    Attributes:
+        name: of the file; its ending says what it is (.xmp, .txt, .json).
+        data: its content.
+    """
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """All that is known of an image beside its pixels.
+
+    Attributes:
+        taken_at: when the photo was taken; with a time zone only where the file says one.
+        caption: what somebody wrote about the image; lines are kept.
+        tags: keywords, each once; of a hierarchical one the leaf and the path ("a|b|c").
+        fields: of the names and types in `FIELDS`.
+        notes: what was wrong and ignored.
+    """
+
+    taken_at: datetime | None = None
+    caption: str = ""
+    tags: tuple[str, ...] = ()
+    fields: Mapping[str, Scalar] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def taken_from(self) -> str:
+        """Where `taken_at` comes from: exif, xmp, iptc, sidecar, name or file; "" when unknown."""
+        return str(self.fields.get("taken_from", ""))
+
+
+def read_metadata(
+    picture: Picture, *, name: str, mtime_ns: int, sidecars: Sequence[Sidecar] = ()
+) -> Metadata:
+    """Return what is known of an image; never raises.
+
+    Args:
+        picture: of which `exif`, `xmp` and `iptc` are read.
+        name: of its file.
+        mtime_ns: the file's modification time in nanoseconds since 1970; 0 when unknown.
+        sidecars: files beside it, the most particular first.
+    """
+    exif = _read("EXIF", read_exif, picture.exif)
+    xmp = _read("XMP", read_xmp, picture.xmp)
+    iptc = _read("IPTC", read_iptc, picture.iptc)
+    # Of each kind the most particular: photo.jpg.xmp before photo.xmp.
+    beside = {kind: Findings() for kind in _SIDECAR_READERS}
+    for sidecar in reversed(sidecars):
+        kind = sidecar.name.rpartition(".")[2].lower()
+        if kind in beside:
+            beside[kind] = _read(
+                clean_text(sidecar.name, 100), _SIDECAR_READERS[kind], sidecar.data
+            )
+    xmp_beside, text, data = beside["xmp"], beside["txt"], beside["json"]
+
+    fields: dict[str, Scalar] = {}
+    for source in (exif, xmp, xmp_beside):
+        _fill(fields, source, "camera")
+    for source in (xmp_beside, xmp, iptc, exif, data):
+        _fill(fields, source, "described")
+    placed = (each for each in (xmp_beside, xmp, exif, data) if "latitude" in each.fields)
+    _fill(fields, next(placed, Findings()), "place")
+    if fields.get("rating") == 0:
+        del fields["rating"]  # unrated; until here it outdoes an older rating
+
+    captions = (each.caption for each in (xmp_beside, text, data, xmp, iptc, exif))
+    tags = next((each.tags for each in (xmp_beside, xmp, iptc, exif) if each.tags), ())
+    sources = (exif, xmp, iptc, xmp_beside, text, data)
+    notes = [note for each in sources for note in each.notes]
+    dates = {at: moment for each in sources for at, moment in each.dates.items()}
+    # An XMP sidecar may have a date that the packet in the file has as well.
+    dates |= xmp_beside.dates
+    taken_at = _date(dates, name, mtime_ns, fields.get("longitude"), fields, notes)
+    return Metadata(
+        taken_at=taken_at,
+        caption=next((caption for caption in captions if caption), ""),
+        tags=once((*tags, *data.tags))[:MAX_TAGS],
+        fields={each: fields[each] for each in FIELDS if each in fields},
+        notes=tuple(dict.fromkeys(notes))[:_MAX_NOTES],
+    )
+
+
+_SIDECAR_READERS: Mapping[str, Callable[[bytes], Findings]] = {
+    "xmp": lambda data: read_xmp(data, sidecar=True),
+    "txt": read_text,
+    "json": read_json,
+}
+
+
+def _read(what: str, reader: Callable[[bytes], Findings], block: bytes) -> Findings:
+    """Return what a reader finds in a block; with a note where it fails.
+
+    This is the one seam at which everything is caught. The blocks come from anybody, and are
+    read by libraries that promise no particular exceptions.
+    """
+    if not block:
+        return Findings()
+    try:
+        return reader(block)
+    except Exception as error:  # also RecursionError and MemoryError
+        kind = type(error).__name__
+        return Findings(notes=[f"broken {what} ignored ({kind})"])
+
+
+def _fill(fields: dict[str, Scalar], source: Findings, group: str) -> None:
+    for name, value in source.fields.items():
+        if FIELDS[name].group == group:
+            fields.setdefault(name, value)
+
+
+def _date(
+    dates: dict[DateSource, datetime],
+    name: str,
+    mtime_ns: int,
+    longitude: Scalar,
+    fields: dict[str, Scalar],
+    notes: list[str],
+) -> datetime | None:
+    """Return the date to believe, with its zone if there is one; put its source into `fields`."""
+    now = datetime.now(UTC)
+    named = date_in_name(name)
+    if named is not None:
+        dates[DateSource.NAME] = named
+    if mtime_ns > 0:
+        changed = _from_ns(mtime_ns)
+        if changed is not None:
+            dates[DateSource.FILE] = changed
+    for source in sorted(dates):
+        moment = dates[source]
+        if not is_plausible(moment, now):
+            if source not in (DateSource.FILE, DateSource.NAME):
+                notes.append(f"date {moment:%Y-%m-%d} ignored")
+            continue
+        finest = _finest(source, dates)
+        moment = dates[finest]
+        fields["taken_from"] = finest.label
+        if moment.tzinfo is None:
+            return _with_zone(moment, finest, dates, longitude, notes)
+        return moment
+    return None
+
+
+def _finest(source: DateSource, dates: Mapping[DateSource, datetime]) -> DateSource:
+    """Return where the same time is written with more of its digits; `source` by default.
+
+    Some programs write only the day, and some drop the fraction of the second.
+    """
+    coarse = dates[source].replace(tzinfo=None)
+    for other in sorted(dates):
+        if other.is_always_utc or other < source:
+            continue
+        finer = dates[other].replace(tzinfo=None)
+        if finer != coarse and coarse in (
+            finer.replace(microsecond=0),
+            finer.replace(hour=0, minute=0, second=0, microsecond=0),
+        ):
+            return other
+    return source
+
+
+def _with_zone(
+    wall: datetime,
+    source: DateSource,
+    dates: Mapping[DateSource, datetime],
+    longitude: Scalar,
+    notes: list[str],
+) -> datetime:
+    gps = dates.get(DateSource.GPS)
+    if gps is not None and source < DateSource.GPS:
+        zone = zone_by_gps(wall, gps, longitude if isinstance(longitude, float) else None)
+        if zone is not None:
+            return wall.replace(tzinfo=zone)
+        notes.append("GPS time ignored: no time zone lies between it and the camera's clock")
+    for at, other in dates.items():
+        # Not by those that are in UTC whatever the place: a clock on UTC proves nothing there.
+        if other.tzinfo is None or at.is_always_utc:
+            continue
+        if other.replace(tzinfo=None, microsecond=0) == wall.replace(microsecond=0):
+            return wall.replace(tzinfo=other.tzinfo)
+    return wall
+
+
+def _from_ns(mtime_ns: int) -> datetime | None:
+    try:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=mtime_ns // 1000)
+    except OverflowError:
+        return None

@@ -1,0 +1,280 @@
+"""EXIF 3.0 (CIPA DC-008), read with Pillow."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pixseek.metadata.dates import parse_date, parse_offset
+from pixseek.metadata.fields import DateSource, Findings, decode_text, number, split_tags
+
+# What one block may make Pillow read: an ordinary one takes 100 reads and a few kilobytes, with
+# its maker's notes up to 100 KB. A hostile one names the whole block as the value of each of
+# 65,535 tags.
+_MAX_READS = 10_000
+_MAX_READ_BYTES = 8 << 20
+
+# Huawei's and Honor's phones note their processing there: "oznor", "rhdr", "mde".
+_HUAWEI_CODE = re.compile(r"[a-z_]{1,12}")
+
+_COMPANY = re.compile(
+    r"[ ,]+(?:corporation|corp\.?|company|co\.?,? ?ltd\.?|co\.|ltd\.?|inc\.?|gmbh|ag|"
+    r"electric|electronics|optical|imaging|camera)$",
+    re.IGNORECASE,
+)
+
+
+class _Metered(io.BytesIO):
+    """Bytes that give nothing more once too much was read of them."""
+
+    def __init__(self, block: bytes) -> None:
+        super().__init__(block)
+        self.reads = self.bytes_read = 0
+
+    @property
+    def exhausted(self) -> bool:
+        return self.reads > _MAX_READS or self.bytes_read > _MAX_READ_BYTES
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.exhausted:
+            return b""
+        data = super().read(size)
+        self.reads += 1
+        self.bytes_read += len(data)
+        return data
+
+
+def read_exif(block: bytes) -> Findings:
+    """Return what an EXIF block says.
+
+    Pillow warns of much that is broken; `images.decode`, without which there is no block, has
+    silenced that.
+
+    Args:
+        block: from its TIFF header on.
+
+    Raises:
+        Exception: whatever Pillow raises on a broken block; the caller sees to it.
+    """
+    from PIL import ExifTags, Image
+
+    found = Findings()
+    file = _Metered(block.removeprefix(b"Exif\0\0"))
+    exif = Image.Exif()
+    exif.load_from_fp(file)
+    image: Mapping[int, Any] = exif
+    photo = _directory(exif, ExifTags.IFD.Exif, found)
+    gps = _directory(exif, ExifTags.IFD.GPSInfo, found)
+    if not image:
+        found.notes.append("EXIF block without a tag ignored")
+    if file.exhausted:
+        found.notes.append("EXIF block with too much in it read in part")
+
+    _read_camera(image, photo, exif, found)
+    _read_descriptions(image, photo, exif.endian or "<", found)
+    _read_dates(image, photo, found)
+    _read_place(gps, found)
+    return found
+
+
+def _directory(exif: Any, tag: int, found: Findings) -> Mapping[int, Any]:
+    """Return a directory that IFD0 points to; an empty one when it is broken."""
+    try:
+        directory: Mapping[int, Any] = exif.get_ifd(tag)
+    except Exception:  # a pointer can be anything, and what is there as well
+        directory = {}
+    if not directory and tag in exif:
+        found.notes.append("broken EXIF directory ignored")
+    return directory
+
+
+def _text(value: object) -> str:
+    """Return an EXIF text: it ends at a NUL, and is in whatever encoding its writer used."""
+    if isinstance(value, tuple | list):
+        value = value[0] if value else ""
+    if isinstance(value, str):
+        # Pillow reads ASCII as Latin-1, which keeps the bytes.
+        value = value.encode("latin-1", "replace")
+    if not isinstance(value, bytes):
+        return ""
+    # "Copyright" holds the photographer's, a NUL, and the editor's: the first that says anything.
+    pieces = (decode_text(piece).strip() for piece in value[:65536].split(b"\0", 8))
+    return next((piece for piece in pieces if piece), "")
+
+
+def _read_camera(
+    image: Mapping[int, Any], photo: Mapping[int, Any], exif: Any, found: Findings
+) -> None:
+    from PIL.ExifTags import IFD, Base
+
+    make, model = tidy_camera(_text(image.get(Base.Make)), _text(image.get(Base.Model)))
+    found.put("camera_make", make)
+    found.put("camera_model", model)
+    found.put("lens", _text(photo.get(Base.LensModel)))
+    found.put("software", _text(image.get(Base.Software)))
+    found.put("focal_length_mm", photo.get(Base.FocalLength))
+    found.put("focal_length_35mm", photo.get(Base.FocalLengthIn35mmFilm))
+    found.put("aperture", photo.get(Base.FNumber))
+    found.put("exposure_s", photo.get(Base.ExposureTime))
+    # Some of the first cameras give only the logarithms (APEX).
+    apex_aperture = number(photo.get(Base.ApertureValue))
+    if apex_aperture is not None and 0 < apex_aperture < 20:
+        found.put("aperture", round(2 ** (apex_aperture / 2), 1))
+    apex_time = number(photo.get(Base.ShutterSpeedValue))
+    if apex_time is not None and -20 < apex_time < 20:
+        found.put("exposure_s", 2**-apex_time)
+    found.put("exposure_bias_ev", photo.get(Base.ExposureBiasValue))
+    iso = number(photo.get(Base.ISOSpeedRatings))
+    if iso is not None and iso < 65535:  # what does not fit two bytes is in the others
+        found.put("iso", iso)
+    found.put("iso", photo.get(Base.ISOSpeed))
+    found.put("iso", photo.get(Base.RecommendedExposureIndex))
+    flash = number(photo.get(Base.Flash))
+    if flash is not None:
+        found.put("flash", bool(int(flash) & 1))
+    space = photo.get(Base.ColorSpace)
+    if space == 0xFFFF:  # none that EXIF knows; DCF's rules for names say which
+        if _text(_directory(exif, IFD.Interop, found).get(1)) == "R03":
+            found.put("colour_space", "Adobe RGB")
+    elif space in (1, 2):
+        found.put("colour_space", "sRGB" if space == 1 else "Adobe RGB")
+
+
+def tidy_camera(make: str, model: str) -> tuple[str, str]:
+    """Return maker and model as people say them.
+
+    "NIKON CORPORATION", "NIKON D70" are "NIKON" and "D70".
+    """
+    make, model = " ".join(make[:200].split()), " ".join(model[:200].split())
+    while (shorter := _COMPANY.sub("", make)) != make:
+        make = shorter
+    makers = {*make.casefold().split()}
+    words = model.split()
+    while len(words) > 1 and words[0].casefold() in makers:
+        words = words[1:]
+    return make, " ".join(words)
+
+
+def _read_descriptions(
+    image: Mapping[int, Any], photo: Mapping[int, Any], endian: str, found: Findings
+) -> None:
+    from PIL.ExifTags import Base
+
+    caption = _text(image.get(Base.ImageDescription))
+    make = _text(image.get(Base.Make)).upper()
+    is_code = make.startswith(("HUAWEI", "HONOR")) and _HUAWEI_CODE.fullmatch(caption)
+    if not is_code:
+        found.put_caption(caption)
+    found.put_caption(_windows_text(image.get(Base.XPComment)))
+    found.put_caption(_windows_text(image.get(Base.XPSubject)))
+    comment = _comment(photo.get(Base.UserComment), endian)
+    # Some phones and drones keep their settings there, as JSON.
+    if not comment.startswith("{"):
+        found.put_caption(comment)
+    found.put("title", _windows_text(image.get(Base.XPTitle)))
+    found.tags = split_tags([_windows_text(image.get(Base.XPKeywords)).replace(",", ";")])
+    found.put("artist", _text(image.get(Base.Artist)))
+    found.put("artist", _windows_text(image.get(Base.XPAuthor)))
+    found.put("copyright", _text(image.get(Base.Copyright)))
+    found.put("rating", image.get(Base.Rating))
+
+
+def _windows_text(value: object) -> str:
+    """Return the text of a tag of the Windows Explorer: UTF-16, whatever the file's byte order."""
+    if isinstance(value, tuple | list):
+        value = bytes(each & 255 for each in value[:65536] if isinstance(each, int))
+    if not isinstance(value, bytes):
+        return ""
+    return value[:65536].decode("utf-16-le", "ignore").partition("\0")[0].strip()
+
+
+def _comment(value: object, endian: str) -> str:
+    """Return the text of UserComment, whose first eight bytes name its encoding."""
+    if not isinstance(value, bytes):
+        return _text(value)
+    code, text = value[:8], value[8:65536]
+    if code == b"UNICODE\0":
+        # In the byte order of the file, by the book; many write another.
+        even, odd = text[::2].count(0), text[1::2].count(0)
+        order = "be" if even > odd or (even == odd and endian == ">") else "le"
+        is_marked = text[:2] in (b"\xff\xfe", b"\xfe\xff")
+        decoded = text.decode("utf-16" if is_marked else f"utf-16-{order}", "ignore")
+    elif code.startswith(b"JIS\0"):
+        decoded = text.decode("iso2022_jp", "replace")
+    elif code in (b"ASCII\0\0\0", bytes(8)):
+        decoded = decode_text(text)
+    else:
+        decoded = decode_text(value[:65536])
+    return decoded.strip("\0 ").partition("\0")[0].strip()
+
+
+def _read_dates(image: Mapping[int, Any], photo: Mapping[int, Any], found: Findings) -> None:
+    from PIL.ExifTags import Base
+
+    changed = _text(image.get(Base.DateTime))
+    for source, tag, fraction, offset in (
+        (DateSource.EXIF_ORIGINAL, Base.DateTimeOriginal, Base.SubsecTimeOriginal,
+         Base.OffsetTimeOriginal),
+        (DateSource.EXIF_DIGITIZED, Base.DateTimeDigitized, Base.SubsecTimeDigitized,
+         Base.OffsetTimeDigitized),
+        (DateSource.EXIF_CHANGED, Base.DateTime, Base.SubsecTime, Base.OffsetTime),
+    ):  # fmt: skip
+        directory = image if tag == Base.DateTime else photo
+        written = _text(directory.get(tag))
+        moment = parse_date(written)
+        if moment is None:
+            if written.strip(" :0"):
+                found.notes.append(f"EXIF date {written[:30]!r} ignored")
+            continue
+        digits = _text(photo.get(fraction))
+        if digits.isascii() and digits.isdigit():
+            moment = moment.replace(microsecond=int(digits[:6].ljust(6, "0")))
+        zone = parse_offset(_text(photo.get(offset)))
+        if zone is None and written == changed:
+            zone = parse_offset(_text(photo.get(Base.OffsetTime)))
+        found.put_date(source, moment if zone is None else moment.replace(tzinfo=zone))
+
+
+def _read_place(gps: Mapping[int, Any], found: Findings) -> None:
+    from PIL.ExifTags import GPS
+
+    latitude = _degrees(gps.get(GPS.GPSLatitude), gps.get(GPS.GPSLatitudeRef), "NS")
+    longitude = _degrees(gps.get(GPS.GPSLongitude), gps.get(GPS.GPSLongitudeRef), "EW")
+    if latitude is not None and longitude is not None:
+        found.put_position(latitude, longitude)
+    elif GPS.GPSLatitude in gps:
+        found.notes.append("GPS position without hemisphere or number ignored")
+    altitude = number(gps.get(GPS.GPSAltitude))
+    if altitude is not None:
+        below = gps.get(GPS.GPSAltitudeRef)
+        # 1: below sea level; 3: below the ellipsoid (EXIF 3.0).
+        found.put("altitude_m", -altitude if below in (b"\1", 1, b"\3", 3) else altitude)
+    found.put("direction_deg", gps.get(GPS.GPSImgDirection))
+    day = parse_date(_text(gps.get(GPS.GPSDateStamp)))
+    time = gps.get(GPS.GPSTimeStamp)
+    if day is not None and isinstance(time, tuple) and len(time) == 3:
+        hours, minutes, seconds = (number(each) or 0.0 for each in time)
+        if 0 <= hours < 24 and 0 <= minutes < 60 and 0 <= seconds < 61:
+            midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+            since = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+            found.put_date(DateSource.GPS, midnight + since)
+
+
+def _degrees(value: object, reference: object, hemispheres: str) -> float | None:
+    """Return a coordinate in degrees from degrees, minutes and seconds; None without hemisphere."""
+    if not isinstance(value, tuple):
+        value = (value,)
+    degrees = number(value[0]) if value else None
+    if degrees is None:
+        return None
+    # Seconds are often 0/0, when the minutes have decimals.
+    for size, part in zip((60, 3600), value[1:3], strict=False):
+        degrees += (number(part) or 0.0) / size
+    letter = _text(reference)[:1].upper()
+    if letter and letter in hemispheres:
+        return -abs(degrees) if letter == hemispheres[1] else degrees
+    # Who writes a sign needs no letter; nobody else's hemisphere is guessed.
+    return degrees if degrees < 0 else None

@@ -1,0 +1,372 @@
+"""The fields that metadata can fill, and the one gate through which every value passes."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import Literal
+
+from pixseek.types import Scalar
+
+#: Longest values that are kept, in characters. Longer ones are cut.
+MAX_FIELD = 1_000
+MAX_CAPTION = 5_000
+MAX_TAG = 200
+
+#: Most tags of one image.
+MAX_TAGS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What a field holds.
+
+    Attributes:
+        kind: str, int, float or bool.
+        unit: of a number; "" for none.
+        meaning: for people.
+        sources: the tags it is read from: EXIF 3.0 tag names, XMP properties with the usual
+            prefixes, IPTC-IIM record and dataset numbers, and keys of JSON sidecars.
+        group: "described" for what people write and correct (the newest edit wins), "camera" for
+            what the camera measured (EXIF wins), "place" for coordinates (one source gives all).
+        low: smallest value that is believed.
+        high: largest value that is believed.
+    """
+
+    kind: type[str] | type[int] | type[float] | type[bool]
+    unit: str
+    meaning: str
+    sources: str
+    group: Literal["described", "camera", "place"] = "described"
+    low: float = -math.inf
+    high: float = math.inf
+
+
+#: Smallest positive value that is believed, for what can't be zero.
+_SOME = 1e-9
+
+#: Every field that metadata can fill, by name.
+FIELDS: Mapping[str, Field] = {
+    "taken_from": Field(
+        str, "", "where `taken_at` comes from: exif, xmp, iptc, sidecar, name or file", "",
+    ),
+    "title": Field(
+        str, "", "short title",
+        "XMP dc:title, photoshop:Headline; IPTC 2:05, 2:105; EXIF XPTitle; JSON title",
+    ),
+    "rating": Field(
+        int, "stars", "1 to 5, or -1 for rejected; missing when unrated",
+        "XMP xmp:Rating, MicrosoftPhoto:Rating; EXIF Rating; JSON rating", low=-1, high=5,
+    ),
+    "label": Field(str, "", "colour label, as the photo manager calls it", "XMP xmp:Label"),
+    "favourite": Field(bool, "", "marked as a favourite", "JSON favorited, favorite"),
+    "people": Field(
+        str, "", "names of the people in it, with '; ' between them",
+        "XMP mwg-rs:Regions (faces), MP:RegionInfo, Iptc4xmpExt:PersonInImage; JSON people",
+    ),
+    "artist": Field(
+        str, "", "who made it", "XMP dc:creator; IPTC 2:80; EXIF Artist, XPAuthor; JSON author",
+    ),
+    "copyright": Field(
+        str, "", "copyright notice", "XMP dc:rights; IPTC 2:116; EXIF Copyright; JSON copyright",
+    ),
+    "event": Field(str, "", "what it was taken at", "XMP Iptc4xmpExt:Event"),
+    "sublocation": Field(
+        str, "", "place within the city",
+        "XMP Iptc4xmpExt:LocationShown, Iptc4xmpCore:Location; IPTC 2:92",
+    ),
+    "city": Field(
+        str, "", "city, as written in the file",
+        "XMP Iptc4xmpExt:LocationShown, photoshop:City; IPTC 2:90",
+    ),
+    "state": Field(
+        str, "", "state or province, as written in the file",
+        "XMP Iptc4xmpExt:LocationShown, photoshop:State; IPTC 2:95",
+    ),
+    "country": Field(
+        str, "", "country, as written in the file",
+        "XMP Iptc4xmpExt:LocationShown, photoshop:Country; IPTC 2:101",
+    ),
+    "country_code": Field(
+        str, "", "ISO 3166 code of the country",
+        "XMP Iptc4xmpExt:LocationShown, Iptc4xmpCore:CountryCode; IPTC 2:100",
+    ),
+    "latitude": Field(
+        float, "degrees", "north of the equator (WGS 84)",
+        "XMP exif:GPSLatitude; EXIF GPSLatitude, GPSLatitudeRef; JSON geoData", "place", -90, 90,
+    ),
+    "longitude": Field(
+        float, "degrees", "east of Greenwich (WGS 84)",
+        "XMP exif:GPSLongitude; EXIF GPSLongitude, GPSLongitudeRef; JSON geoData",
+        "place", -180, 180,
+    ),
+    "altitude_m": Field(
+        float, "m", "above sea level",
+        "XMP exif:GPSAltitude; EXIF GPSAltitude, GPSAltitudeRef; JSON geoData",
+        "place", -12_000, 1e6,
+    ),
+    "direction_deg": Field(
+        float, "degrees", "where the camera pointed, clockwise from north",
+        "XMP exif:GPSImgDirection; EXIF GPSImgDirection", "place", 0, 360,
+    ),
+    "camera_make": Field(
+        str, "", "maker of the camera, without 'Corporation' and the like",
+        "EXIF Make; XMP tiff:Make", "camera",
+    ),
+    "camera_model": Field(
+        str, "", "model of the camera, without the maker's name",
+        "EXIF Model; XMP tiff:Model", "camera",
+    ),
+    "lens": Field(
+        str, "", "model of the lens",
+        "EXIF LensModel; XMP exifEX:LensModel, aux:Lens", "camera",
+    ),
+    "focal_length_mm": Field(
+        float, "mm", "focal length of the lens",
+        "EXIF FocalLength; XMP exif:FocalLength", "camera", _SOME, 1e5,
+    ),
+    "focal_length_35mm": Field(
+        float, "mm", "focal length that gives the same view on 35 mm film",
+        "EXIF FocalLengthIn35mmFilm; XMP exif:FocalLengthIn35mmFilm", "camera", _SOME, 1e5,
+    ),
+    "aperture": Field(
+        float, "f-number", "2.8 for f/2.8",
+        "EXIF FNumber, ApertureValue; XMP exif:FNumber", "camera", 0.1, 1000,
+    ),
+    "exposure_s": Field(
+        float, "s", "exposure time",
+        "EXIF ExposureTime, ShutterSpeedValue; XMP exif:ExposureTime", "camera", _SOME, 1e6,
+    ),
+    "exposure_bias_ev": Field(
+        float, "EV", "exposure compensation",
+        "EXIF ExposureBiasValue; XMP exif:ExposureBiasValue", "camera", -20, 20,
+    ),
+    "iso": Field(
+        int, "ISO", "sensitivity",
+        "EXIF PhotographicSensitivity, ISOSpeed, RecommendedExposureIndex; "
+        "XMP exifEX:PhotographicSensitivity, exif:ISOSpeedRatings", "camera", 1, 1e8,
+    ),
+    "flash": Field(
+        bool, "", "whether the flash fired", "EXIF Flash; XMP exif:Flash", "camera",
+    ),
+    "colour_space": Field(
+        str, "", "sRGB, Adobe RGB or the name of another profile",
+        "EXIF ColorSpace, InteroperabilityIndex; XMP exif:ColorSpace, photoshop:ICCProfile",
+        "camera",
+    ),
+    "software": Field(
+        str, "", "what wrote the file", "EXIF Software; XMP xmp:CreatorTool", "camera",
+    ),
+    "digital_source": Field(
+        str, "", "how it came to be, by the IPTC's terms, such as digitalCapture or "
+        "trainedAlgorithmicMedia (made by a model)", "XMP Iptc4xmpExt:DigitalSourceType",
+    ),
+    "source_url": Field(str, "", "where it was downloaded from", "JSON url"),
+}  # fmt: skip
+
+
+class DateSource(IntEnum):
+    """Where a date can come from; the first that is there and plausible is taken.
+
+    A sidecar's capture time goes before EXIF, since photo managers write corrected times of files
+    that they don't touch into it. EXIF's time of the last change is little better than the
+    file's: an editor sets it.
+    """
+
+    SIDECAR_ORIGINAL = 1  # exif:DateTimeOriginal, photoshop:DateCreated of an XMP sidecar
+    EXIF_ORIGINAL = 2  # DateTimeOriginal, SubSecTimeOriginal, OffsetTimeOriginal
+    EXIF_DIGITIZED = 3  # DateTimeDigitized, SubSecTimeDigitized, OffsetTimeDigitized
+    XMP_ORIGINAL = 4  # exif:DateTimeOriginal, photoshop:DateCreated
+    XMP_CREATED = 5  # exif:DateTimeDigitized, xmp:CreateDate
+    IPTC_CREATED = 6  # 2:55 and 2:60, then 2:62 and 2:63
+    GPS = 7  # GPSDateStamp and GPSTimeStamp, in UTC
+    SIDECAR_JSON = 8  # photoTakenTime of Google Takeout, in UTC, and the like
+    NAME = 9  # a pattern in the file's name
+    EXIF_CHANGED = 10  # DateTime
+    FILE = 11  # the file's modification time, in UTC
+
+    @property
+    def label(self) -> str:
+        """The word for people: the value of `taken_from`."""
+        return _LABELS[self]
+
+    @property
+    def is_always_utc(self) -> bool:
+        """Whether its zone says nothing of where the photo was taken."""
+        return self in (
+            DateSource.GPS, DateSource.SIDECAR_JSON, DateSource.NAME, DateSource.FILE
+        )  # fmt: skip
+
+
+_LABELS: Mapping[DateSource, str] = {
+    DateSource.SIDECAR_ORIGINAL: "xmp",
+    DateSource.EXIF_ORIGINAL: "exif",
+    DateSource.EXIF_DIGITIZED: "exif",
+    DateSource.XMP_ORIGINAL: "xmp",
+    DateSource.XMP_CREATED: "xmp",
+    DateSource.IPTC_CREATED: "iptc",
+    DateSource.GPS: "exif",
+    DateSource.SIDECAR_JSON: "sidecar",
+    DateSource.NAME: "name",
+    DateSource.EXIF_CHANGED: "exif",
+    DateSource.FILE: "file",
+}
+
+
+@dataclass(slots=True)
+class Findings:
+    """What one block of metadata says, cleaned.
+
+    Attributes:
+        dates: by where they come from; not yet checked for plausibility.
+        caption: "" for none.
+        tags: in the order of the file, each once.
+        fields: of the names and types in `FIELDS`.
+        notes: what was wrong and ignored.
+    """
+
+    dates: dict[DateSource, datetime] = field(default_factory=dict)
+    caption: str = ""
+    tags: tuple[str, ...] = ()
+    fields: dict[str, Scalar] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def put(self, name: str, value: object) -> None:
+        """Keep a value for a field, unless it is no such value or the field has one already."""
+        if name in self.fields or value is None:
+            return
+        about = FIELDS[name]
+        if about.kind is str:
+            text = clean_text(value, MAX_FIELD) if isinstance(value, str) else ""
+            if not any(map(str.isalnum, text)):
+                return  # "----" is no lens
+            if about.group == "camera" or not _NOT_BY_PEOPLE.fullmatch(text):
+                self.fields[name] = text
+        elif about.kind is bool:
+            if isinstance(value, bool):
+                self.fields[name] = value
+        else:
+            amount = number(value)
+            if amount is None:
+                return
+            if not about.low <= amount <= about.high:
+                if amount:  # zero is how cameras write "unknown"
+                    self.notes.append(f"{name} of {amount:.6g} ignored")
+                return
+            self.fields[name] = round(amount) if about.kind is int else amount
+
+    def put_caption(self, text: str | None) -> None:
+        """Keep a caption, unless it is blank or a camera's own, or there is one already."""
+        if text and not self.caption:
+            caption = clean_text(text, MAX_CAPTION, lines=True)
+            self.caption = "" if _NOT_BY_PEOPLE.fullmatch(caption) else caption
+
+    def put_date(self, source: DateSource, moment: datetime | None) -> None:
+        """Keep a date, unless there is one of this source already."""
+        if moment is not None:
+            self.dates.setdefault(source, moment)
+
+    def put_position(self, latitude: float, longitude: float) -> None:
+        """Keep a position, unless it is out of range, or the zero that stands for none."""
+        if latitude == longitude == 0:
+            self.notes.append("GPS position of zero ignored")
+        elif abs(latitude) <= 90 and abs(longitude) <= 180:
+            # Seven decimals are a centimetre.
+            self.put("latitude", round(latitude, 7))
+            self.put("longitude", round(longitude, 7))
+        else:
+            self.notes.append("GPS position out of range ignored")
+
+    def put_people(self, names: Iterable[str]) -> None:
+        """Keep the names of people, each once."""
+        self.put("people", "; ".join(once(clean_text(name, MAX_TAG) for name in names)))
+
+
+# What cameras write into captions by themselves: no caption.
+_NOT_BY_PEOPLE = re.compile(
+    r"[\w .&+-]*DIGITAL (?:STILL ?)?CAMERA|SONY DSC|DCIM[\\/].*|default|untitled|"
+    r"<?(?:Digimax|KENOX|SAMSUNG)[^>]*>?|charset=.*",
+    re.IGNORECASE,
+)
+# What no text needs: control characters but for line ends and tabs, lone surrogates, and the
+# two code points at the end of the plane that XML and databases refuse.
+_UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def clean_text(text: str, limit: int, *, lines: bool = False) -> str:
+    """Return text without control characters and needless space, cut to `limit` characters.
+
+    Args:
+        text: whatever was in the file.
+        limit: most characters to return.
+        lines: keep line breaks.
+    """
+    text = _UNWANTED.sub(" ", text[: limit * 4])
+    if lines:
+        text = "\n".join(" ".join(line.split()) for line in text.splitlines()).strip()
+    else:
+        text = " ".join(text.split())
+    # Composed, so that "é" of a Mac and of a PC are the same letter to a filter.
+    return unicodedata.normalize("NFC", text)[:limit].rstrip()
+
+
+def decode_text(data: bytes) -> str:
+    """Return the text that bytes of no declared encoding hold: UTF-8, or Windows' Latin."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        # What cp1252 leaves undefined becomes a control character, and those are removed.
+        try:
+            return data.decode("cp1252")
+        except UnicodeDecodeError:
+            return data.decode("latin-1")
+
+
+def number(value: object) -> float | None:
+    """Return a finite number for a number, a rational ("59/10", Pillow's) or a sequence of one."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, list | tuple):
+        value = value[0] if value else None
+    try:
+        if isinstance(value, str):
+            above, _, below = value[:100].partition("/")
+            amount = float(above) / float(below or 1)
+        else:
+            amount = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return amount if math.isfinite(amount) else None
+
+
+def once(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the texts that are not blank, in order, each once whatever its case."""
+    kept: dict[str, str] = {}
+    for text in texts:
+        if text:
+            kept.setdefault(text.casefold(), text)
+    return tuple(kept.values())
+
+
+def split_tags(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return tags, each once: split at ";" and, when there is one text only, at ",".
+
+    A hierarchical tag ("Places|Italy|Arezzo") gives its leaf as well as its full path.
+    """
+    given = [text for text in texts if text and not text.isspace()][: MAX_TAGS * 2]
+    if len(given) == 1 and not {*";|"} & {*given[0]}:
+        given = given[0].split(",", MAX_TAGS)
+    tags: list[str] = []
+    for text in given:
+        for tag in text.split(";", MAX_TAGS):
+            steps = [step for step in (clean_text(s, MAX_TAG) for s in tag.split("|", 32)) if step]
+            if steps:
+                tags.append(steps[-1])
+            if len(steps) > 1:
+                tags.append("|".join(steps)[:MAX_TAG])
+    return once(tags)[:MAX_TAGS]

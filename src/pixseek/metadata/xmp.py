@@ -1,0 +1,287 @@
+"""XMP (ISO 16684-1), embedded or in a sidecar, parsed with defusedxml.
+
+Prefixes below are the usual ones; what counts is the namespace. Properties are read as attributes
+and as elements, values as text, `rdf:resource`, `rdf:value`, bags, sequences and alternatives.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pixseek.metadata.dates import parse_date
+from pixseek.metadata.exif import tidy_camera
+from pixseek.metadata.fields import DateSource, Findings, number, split_tags
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+#: Most bytes of a packet that is parsed. Ordinary ones have 2 to 20 KB; those of heavily edited
+#: files can have a hundred megabytes of history.
+MAX_PACKET = 2 << 20
+
+_MAX_ITEMS = 1_000
+
+_X = "{adobe:ns:meta/}"
+_RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+_DC = "{http://purl.org/dc/elements/1.1/}"
+_XMP = "{http://ns.adobe.com/xap/1.0/}"
+_PHOTOSHOP = "{http://ns.adobe.com/photoshop/1.0/}"
+_EXIF = "{http://ns.adobe.com/exif/1.0/}"
+_EXIF_EX = "{http://cipa.jp/exif/1.0/}"
+_AUX = "{http://ns.adobe.com/exif/1.0/aux/}"
+_TIFF = "{http://ns.adobe.com/tiff/1.0/}"
+_LIGHTROOM = "{http://ns.adobe.com/lightroom/1.0/}"
+_DIGIKAM = "{http://www.digikam.org/ns/1.0/}"
+_IPTC_CORE = "{http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/}"
+_IPTC_EXT = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
+_REGIONS = "{http://www.metadataworkinggroup.com/schemas/regions/}"
+_MICROSOFT = "{http://ns.microsoft.com/photo/1.0/}"
+_MICROSOFT_BARE = "{http://ns.microsoft.com/photo/1.0}"  # as Nikon's programs write it
+_MICROSOFT_PEOPLE = "{http://ns.microsoft.com/photo/1.2/}"
+_MICROSOFT_REGION = "{http://ns.microsoft.com/photo/1.2/t/Region#}"
+
+# Fields that are one text or number each, best source first.
+_PLAIN = (
+    ("title", _DC + "title"),
+    ("title", _PHOTOSHOP + "Headline"),
+    ("label", _XMP + "Label"),
+    ("copyright", _DC + "rights"),
+    ("event", _IPTC_EXT + "Event"),
+    ("sublocation", _IPTC_CORE + "Location"),
+    ("city", _PHOTOSHOP + "City"),
+    ("state", _PHOTOSHOP + "State"),
+    ("country", _PHOTOSHOP + "Country"),
+    ("country_code", _IPTC_CORE + "CountryCode"),
+    ("lens", _EXIF_EX + "LensModel"),
+    ("lens", _AUX + "Lens"),
+    ("software", _XMP + "CreatorTool"),
+    ("focal_length_mm", _EXIF + "FocalLength"),
+    ("focal_length_35mm", _EXIF + "FocalLengthIn35mmFilm"),
+    ("aperture", _EXIF + "FNumber"),
+    ("exposure_s", _EXIF + "ExposureTime"),
+    ("exposure_bias_ev", _EXIF + "ExposureBiasValue"),
+    ("iso", _EXIF_EX + "PhotographicSensitivity"),
+    ("iso", _EXIF + "ISOSpeedRatings"),
+    ("direction_deg", _EXIF + "GPSImgDirection"),
+)  # fmt: skip
+
+_SHOWN = (
+    ("sublocation", "Sublocation"), ("city", "City"), ("state", "ProvinceState"),
+    ("country", "CountryName"), ("country_code", "CountryCode"),
+)  # fmt: skip
+
+# XMP's coordinates: "43,28,2.8N", "43,28.0469N"; some write decimal degrees.
+_COORDINATE = re.compile(
+    r"\s*(-?\d{1,3}(?:\.\d{0,15})?)(?:,(\d{1,2}(?:\.\d{0,15})?))?(?:,(\d{1,2}(?:\.\d{0,15})?))?"
+    r"\s*([NSEW])?\s*"
+)
+
+# What XML 1.0 forbids, and how the document begins in a damaged packet.
+_FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_BEGINNING = re.compile(rb"<((?:[\w.-]{1,20}:)?(?:xmpmeta|xapmeta|RDF))[\s>]")
+
+
+def read_xmp(packet: bytes, *, sidecar: bool = False) -> Findings:
+    """Return what an XMP packet says.
+
+    Args:
+        packet: with or without its wrapper.
+        sidecar: whether it lay beside the file, where the newest edits are.
+
+    Raises:
+        Exception: whatever the parser raises on what is no XMP; the caller sees to it.
+    """
+    found = Findings()
+    if len(packet) > MAX_PACKET:
+        found.notes.append(f"XMP of {len(packet) / 1e6:.1f} MB ignored")
+        return found
+    root = _parse(packet)
+    properties = _Properties(root)
+    _read_descriptions(properties, found)
+    _read_people(properties, found)
+    _read_camera(properties, found)
+    _read_place(properties, found)
+    original = DateSource.SIDECAR_ORIGINAL if sidecar else DateSource.XMP_ORIGINAL
+    for source, name in (
+        (original, _EXIF + "DateTimeOriginal"),
+        (original, _PHOTOSHOP + "DateCreated"),
+        (DateSource.XMP_CREATED, _EXIF + "DateTimeDigitized"),
+        (DateSource.XMP_CREATED, _XMP + "CreateDate"),
+    ):
+        found.put_date(source, parse_date(properties.text(name)))
+    return found
+
+
+def _parse(packet: bytes) -> Element:
+    """Return the root element. Entities and document types are refused: XMP has none."""
+    from defusedxml.ElementTree import ParseError, fromstring  # type: ignore[import-untyped]
+
+    if packet.startswith((b"\xff\xfe", b"\xfe\xff")):
+        packet = packet.decode("utf-16", "replace").encode("utf-8", "replace")
+    packet = packet.strip(b"\0 \t\r\n")
+    try:
+        root: Element = fromstring(packet, forbid_dtd=True)
+    except ParseError:
+        # Some writers leave padding, control characters or half of an older packet.
+        beginning = _BEGINNING.search(packet)
+        closing = b"</" + beginning[1] + b">" if beginning else b""
+        end = packet.rfind(closing)
+        if beginning is None or end < beginning.start():
+            raise
+        document = packet[beginning.start() : end + len(closing)]
+        root = fromstring(_FORBIDDEN.sub(b" ", document), forbid_dtd=True)
+    return root
+
+
+class _Properties:
+    """The properties of all descriptions in a packet; the first of a name counts."""
+
+    def __init__(self, root: Element) -> None:
+        self._attributes: dict[str, str] = {}
+        self._elements: dict[str, Element] = {}
+        rdf = root if root.tag == _RDF + "RDF" else root.find(_RDF + "RDF")
+        for description in [] if rdf is None else rdf.findall(_RDF + "Description"):
+            for name, value in description.attrib.items():
+                self._attributes.setdefault(name, value)
+            for element in description:
+                self._elements.setdefault(element.tag, element)
+
+    def element(self, name: str) -> Element | None:
+        """Return the element of a property; None when it is an attribute or absent."""
+        return self._elements.get(name)
+
+    def texts(self, name: str) -> list[str]:
+        """Return the values of a property; of alternatives the default language's first."""
+        if name in self._attributes:
+            return [self._attributes[name]]
+        element = self._elements.get(name)
+        return [] if element is None else _texts(element)
+
+    def text(self, name: str) -> str:
+        """Return the first value of a property that says something; "" for none."""
+        return next((text for text in self.texts(name) if not text.isspace()), "")
+
+
+def _texts(element: Element) -> list[str]:
+    for kind in ("Alt", "Bag", "Seq"):
+        array = element.find(_RDF + kind)
+        if array is None:
+            continue
+        items = array.findall(_RDF + "li")[:_MAX_ITEMS]
+        if kind == "Alt":
+            items.sort(key=lambda item: item.get(_LANGUAGE, "x-default") != "x-default")
+        return [text for text in map(_own_text, items) if text]
+    text = _own_text(element)
+    return [text] if text else []
+
+
+def _own_text(element: Element) -> str:
+    """Return the text of a value that is no array."""
+    if element.text and not element.text.isspace():
+        return element.text
+    resource = element.get(_RDF + "resource")
+    if resource:
+        return resource
+    for holder in (element, element.find(_RDF + "Description")):
+        if holder is not None:
+            value = holder.get(_RDF + "value") or holder.findtext(_RDF + "value")
+            if value:
+                return value
+    return ""
+
+
+def _part(element: Element, name: str) -> str:
+    """Return a field of a structure, written as an attribute or as an element."""
+    value = element.get(name)
+    if value is None:
+        child = element.find(name)
+        value = "" if child is None else next(iter(_texts(child)), "")
+    return value
+
+
+def _structures(element: Element | None) -> Iterator[Element]:
+    """Yield what may hold the fields of a structure: the element, and those below it."""
+    if element is not None:
+        for count, each in enumerate(element.iter()):
+            if count == _MAX_ITEMS * 10:
+                return
+            yield each
+
+
+def _read_descriptions(properties: _Properties, found: Findings) -> None:
+    found.put_caption(properties.text(_DC + "description"))
+    found.put_caption(properties.text(_EXIF + "UserComment"))
+    # digiKam's paths have slashes, which in other tags are no separators.
+    paths = [text.replace("/", "|") for text in properties.texts(_DIGIKAM + "TagsList")]
+    found.tags = split_tags(
+        [
+            *split_tags(properties.texts(_DC + "subject")),
+            *properties.texts(_LIGHTROOM + "hierarchicalSubject"),
+            *paths,
+            *([] if paths else properties.texts(_MICROSOFT + "LastKeywordXMP")),
+        ]
+    )
+    found.put("artist", "; ".join(properties.texts(_DC + "creator")))
+    rating = properties.text(_XMP + "Rating")
+    if rating:
+        found.put("rating", rating)
+    else:
+        percent = number(
+            properties.text(_MICROSOFT + "Rating") or properties.text(_MICROSOFT_BARE + "Rating")
+        )
+        if percent is not None and 0 <= percent <= 99:
+            # 1, 25, 50, 75 and 99 are one to five stars.
+            found.put("rating", 0 if percent == 0 else 1 + round(percent / 25))
+    for shown in _structures(properties.element(_IPTC_EXT + "LocationShown")):
+        for name, part in _SHOWN:
+            found.put(name, _part(shown, _IPTC_EXT + part))
+    for name, source in _PLAIN:
+        found.put(name, properties.text(source))
+    origin = properties.text(_IPTC_EXT + "DigitalSourceType")
+    found.put("digital_source", origin.rstrip("/").rpartition("/")[2])
+
+
+def _read_people(properties: _Properties, found: Findings) -> None:
+    names = properties.texts(_IPTC_EXT + "PersonInImage")
+    for region in _structures(properties.element(_REGIONS + "Regions")):
+        # Regions are also barcodes, focus points and pets.
+        if _part(region, _REGIONS + "Type") in ("", "Face"):
+            names.append(_part(region, _REGIONS + "Name"))
+    for region in _structures(properties.element(_MICROSOFT_PEOPLE + "RegionInfo")):
+        names.append(_part(region, _MICROSOFT_REGION + "PersonDisplayName"))
+    found.put_people(names[:_MAX_ITEMS])
+
+
+def _read_camera(properties: _Properties, found: Findings) -> None:
+    make, model = tidy_camera(properties.text(_TIFF + "Make"), properties.text(_TIFF + "Model"))
+    found.put("camera_make", make)
+    found.put("camera_model", model)
+    space = properties.text(_EXIF + "ColorSpace").strip()
+    found.put("colour_space", properties.text(_PHOTOSHOP + "ICCProfile"))
+    found.put("colour_space", {"1": "sRGB", "2": "Adobe RGB"}.get(space))
+    for flash in _structures(properties.element(_EXIF + "Flash")):
+        fired = _part(flash, _EXIF + "Fired").strip().lower()
+        found.put("flash", {"true": True, "false": False}.get(fired))
+
+
+def _read_place(properties: _Properties, found: Findings) -> None:
+    latitude = _coordinate(properties.text(_EXIF + "GPSLatitude"))
+    longitude = _coordinate(properties.text(_EXIF + "GPSLongitude"))
+    if latitude is not None and longitude is not None:
+        found.put_position(latitude, longitude)
+    altitude = number(properties.text(_EXIF + "GPSAltitude"))
+    if altitude is not None:
+        is_below = properties.text(_EXIF + "GPSAltitudeRef").strip() == "1"
+        found.put("altitude_m", -altitude if is_below else altitude)
+
+
+def _coordinate(text: str) -> float | None:
+    parts = _COORDINATE.fullmatch(text[:64])
+    if parts is None:
+        return None
+    degrees = float(parts[1])
+    size = abs(degrees) + float(parts[2] or 0) / 60 + float(parts[3] or 0) / 3600
+    return -size if degrees < 0 or (parts[4] or "") in ("S", "W") else size

@@ -1,0 +1,285 @@
+"""Dates: how they are written, in which names they are, and which are believed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL.ExifTags import GPS, Base
+
+from metadata.blocks import MTIME, exif_block, iptc_block, read, xmp_packet
+from pixseek.metadata.dates import date_in_name, is_plausible, parse_date, zone_by_gps
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+ROME = timezone(timedelta(hours=2))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2021:05:03 14:22:33", datetime(2021, 5, 3, 14, 22, 33)),
+        ("2021-05-03T14:22:33", datetime(2021, 5, 3, 14, 22, 33)),
+        ("2021-05-03T14:22", datetime(2021, 5, 3, 14, 22)),
+        ("2021-05-03T14:22:33.5", datetime(2021, 5, 3, 14, 22, 33, 500_000)),
+        ("2021-05-03T14:22:33.123456789Z", datetime(2021, 5, 3, 14, 22, 33, 123456, UTC)),
+        ("2021-05-03T14:22:33+02:00", datetime(2021, 5, 3, 14, 22, 33, tzinfo=ROME)),
+        ("2021:05:03 14:22:33+0200", datetime(2021, 5, 3, 14, 22, 33, tzinfo=ROME)),
+        ("2021-05-03T14:22:33-03:30",
+         datetime(2021, 5, 3, 14, 22, 33, tzinfo=timezone(-timedelta(hours=3, minutes=30)))),
+        ("20210503 142233+0200", datetime(2021, 5, 3, 14, 22, 33, tzinfo=ROME)),
+        ("20210503 ", datetime(2021, 5, 3)),
+        ("2021-05", datetime(2021, 5, 1)),
+        ("1905", datetime(1905, 1, 1)),
+        ("2021:05:03 14:22:60", datetime(2021, 5, 3, 14, 22, 59)),
+        ("0000:00:00 00:00:00", None),
+        ("    :  :     :  :  ", None),
+        ("2021:02:30 10:00:00", None),
+        ("2021:05:03 25:00:00", None),
+        ("May 3rd, 2021", None),
+        ("", None),
+        ("2" * 10_000, None),
+    ],
+)  # fmt: skip
+def test_dates_as_written(text: str, expected: datetime | None) -> None:
+    assert parse_date(text) == expected
+    if expected is not None:
+        assert (parse_date(text) or expected).tzinfo == expected.tzinfo
+
+
+def local(*numbers: int) -> datetime:
+    return datetime(*numbers)  # type: ignore[arg-type,misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("IMG_20210503_142233.jpg", local(2021, 5, 3, 14, 22, 33)),
+        ("IMG_20210503_142233_1.jpg", local(2021, 5, 3, 14, 22, 33)),
+        ("IMG_20210503_142233_123.jpg", local(2021, 5, 3, 14, 22, 33, 123_000)),
+        ("20210503_142233.jpg", local(2021, 5, 3, 14, 22, 33)),
+        ("20210503142233.jpg", local(2021, 5, 3, 14, 22, 33)),
+        ("PXL_20210503_142233123.jpg", datetime(2021, 5, 3, 14, 22, 33, 123_000, UTC)),
+        ("PXL_20210503_142233123.MP.jpg", datetime(2021, 5, 3, 14, 22, 33, 123_000, UTC)),
+        ("MVIMG_20210503_142233.jpg", local(2021, 5, 3, 14, 22, 33)),
+        ("00000IMG_00000_BURST20210503142233123_COVER.jpg",
+         local(2021, 5, 3, 14, 22, 33, 123_000)),
+        ("Screenshot_2021-05-03-14-22-33.png", local(2021, 5, 3, 14, 22, 33)),
+        ("Screenshot_2021-05-03-14-22-33-123_com.app.png", local(2021, 5, 3, 14, 22, 33, 123_000)),
+        ("Screenshot_20210503-142233_Maps.jpg", local(2021, 5, 3, 14, 22, 33)),
+        ("Screenshot from 2021-05-03 14-22-33.png", local(2021, 5, 3, 14, 22, 33)),
+        ("Screen Shot 2021-05-03 at 14.22.33.png", local(2021, 5, 3, 14, 22, 33)),
+        ("Screenshot 2021-05-03 at 2.22.33\u202fPM.png", local(2021, 5, 3, 14, 22, 33)),
+        ("Screenshot 2021-05-03 at 12.22.33 AM.png", local(2021, 5, 3, 0, 22, 33)),
+        ("IMG-20210503-WA0001.jpg", local(2021, 5, 3)),
+        ("WhatsApp Image 2021-05-03 at 14.22.33.jpeg", local(2021, 5, 3, 14, 22, 33)),
+        ("2021-05-03 14.22.33.jpg", local(2021, 5, 3, 14, 22, 33)),
+        ("2021-05-03 14.22.33-1.jpg", local(2021, 5, 3, 14, 22, 33)),
+        ("signal-2021-05-03-142233.jpg", local(2021, 5, 3, 14, 22, 33)),
+        ("signal-2021-05-03-14-22-33-123.jpg", local(2021, 5, 3, 14, 22, 33, 123_000)),
+        ("photo_2021-05-03_14-22-33.jpg", local(2021, 5, 3, 14, 22, 33)),
+        ("WIN_20210503_14_22_33_Pro.jpg", local(2021, 5, 3, 14, 22, 33)),
+        ("2021-05-03 beach.jpg", local(2021, 5, 3)),
+        ("2021-05-03.jpg", local(2021, 5, 3)),
+        ("2021-05-03-1.jpg", local(2021, 5, 3)),
+        ("1620051753123.jpg", datetime(2021, 5, 3, 14, 22, 33, 123_000, UTC)),
+        ("FB_IMG_1620051753123.jpg", datetime(2021, 5, 3, 14, 22, 33, 123_000, UTC)),
+        ("mmexport1620051753123.jpg", datetime(2021, 5, 3, 14, 22, 33, 123_000, UTC)),
+        # What only looks like one.
+        ("DSCN0010.jpg", None),
+        ("IMG_1034.heic", None),
+        ("IMG_2021.jpg", None),
+        ("1620051753.jpg", None),
+        ("1022454332_6af2c1449a.jpg", None),
+        ("202105031422331.jpg", None),
+        ("20211350_142233.jpg", None),
+        ("2021-02-31.jpg", None),
+        ("2021-05_03.jpg", None),
+        ("120210503.jpg", None),
+        ("1920x1080.jpg", None),
+        ("received_1620051753123456.jpeg", None),
+        ("", None),
+        (".jpg", None),
+    ],
+)  # fmt: skip
+def test_names(name: str, expected: datetime | None) -> None:
+    found = date_in_name(name)
+    assert found == expected
+    assert (found and found.tzinfo) == (expected and expected.tzinfo)
+
+
+@given(st.text(max_size=400))
+def test_any_name_has_a_date_or_none(name: str) -> None:
+    assert date_in_name(name) is None or date_in_name(name).year >= 1900  # type: ignore[union-attr]
+    read(name=name)
+
+
+def test_plausible() -> None:
+    assert is_plausible(datetime(1838, 1, 1), NOW)
+    assert is_plausible(NOW.replace(tzinfo=None) + timedelta(hours=14), NOW)
+    for moment in (
+        datetime(1, 1, 1), datetime(1800, 1, 1), datetime(1904, 1, 1), datetime(1970, 1, 1),
+        datetime(1980, 1, 1), datetime(1970, 1, 1, tzinfo=UTC), NOW + timedelta(days=2),
+        datetime(2098, 1, 1), datetime.max, datetime.max.replace(tzinfo=timezone(-timedelta(1/24))),
+    ):  # fmt: skip
+        assert not is_plausible(moment, NOW)
+
+
+@pytest.mark.parametrize(
+    ("wall", "utc", "longitude", "hours"),
+    [
+        (local(2021, 5, 3, 16, 22, 33), local(2021, 5, 3, 14, 21, 0), 11.9, 2.0),
+        (local(2021, 5, 3, 16, 22, 33), local(2021, 5, 3, 14, 21, 0), None, 2.0),
+        (local(2021, 5, 4, 3, 22), local(2021, 5, 3, 14, 22), 174.8, 13.0),  # New Zealand
+        (local(2021, 5, 4, 4, 22), local(2021, 5, 3, 14, 22), -157.4, 14.0),  # Kiribati
+        (local(2021, 5, 3, 20, 7), local(2021, 5, 3, 14, 22), 85.3, 5.75),  # Nepal
+        (local(2021, 5, 3, 22, 22), local(2021, 5, 3, 14, 22), 76.0, 8.0),  # Kashgar
+        # The clock is wrong, or the fix old.
+        (local(2021, 5, 3, 16, 42), local(2021, 5, 3, 14, 22), 11.9, None),
+        # A day too far, as one camera writes it.
+        (local(2008, 10, 22, 16, 28, 39), local(2008, 10, 23, 14, 27, 7), 11.9, None),
+        # A clock on home's time, on a journey: an offset, but none of that place.
+        (local(2021, 5, 3, 16, 22), local(2021, 5, 3, 14, 22), 139.7, None),
+    ],
+)
+def test_zones_by_gps(
+    wall: datetime, utc: datetime, longitude: float | None, hours: float | None
+) -> None:
+    zone = zone_by_gps(wall, utc.replace(tzinfo=UTC), longitude)
+    assert zone == (None if hours is None else timezone(timedelta(hours=hours)))
+
+
+# ------------------------------------------------------------------ which date is taken
+
+ORIGINAL, DIGITIZED = Base.DateTimeOriginal, Base.DateTimeDigitized
+
+
+def test_exif_dates_with_fraction_and_zone() -> None:
+    photo = {
+        ORIGINAL: "2021:05:03 14:22:33",
+        Base.SubsecTimeOriginal: "07",
+        Base.OffsetTimeOriginal: "+02:00",
+    }
+    found = read(exif=exif_block(photo=photo), name="IMG_20200101_000000.jpg")
+    assert found.taken_at == datetime(2021, 5, 3, 14, 22, 33, 70_000, ROME)
+    assert found.taken_at.tzinfo == ROME
+    assert found.taken_from == "exif"
+
+
+def test_a_date_has_no_zone_where_the_file_says_none() -> None:
+    found = read(exif=exif_block(photo={ORIGINAL: "2021:05:03 14:22:33"}))
+    assert found.taken_at == datetime(2021, 5, 3, 14, 22, 33)
+
+
+def test_the_zone_of_another_tag_with_the_same_wall_clock_is_taken() -> None:
+    exif = exif_block(photo={ORIGINAL: "2021:05:03 14:22:33"})
+    same = xmp_packet(attributes='exif:DateTimeOriginal="2021-05-03T14:22:33+02:00"')
+    found = read(exif=exif, xmp=same)
+    assert found.taken_at == datetime(2021, 5, 3, 14, 22, 33, tzinfo=ROME)
+    other = xmp_packet(attributes='exif:DateTimeOriginal="2021-05-03T15:22:33+02:00"')
+    assert read(exif=exif, xmp=other).taken_at == datetime(2021, 5, 3, 14, 22, 33)
+    exif = exif_block(
+        {Base.DateTime: "2021:05:03 14:22:33"},
+        {ORIGINAL: "2021:05:03 14:22:33", Base.OffsetTime: "+02:00"},
+    )
+    assert read(exif=exif).taken_at == datetime(2021, 5, 3, 14, 22, 33, tzinfo=ROME)
+
+
+def test_a_file_time_that_equals_the_wall_clock_gives_no_zone() -> None:
+    # Memory cards keep local time, which systems then take as UTC.
+    exif = exif_block(photo={ORIGINAL: "2020:09:13 12:26:40"})
+    assert read(exif=exif).taken_at == datetime(2020, 9, 13, 12, 26, 40)
+
+
+def gps(day: str, *time: float) -> dict[int, object]:
+    return {
+        GPS.GPSLatitudeRef: "N", GPS.GPSLatitude: (43.0, 28.0, 2.8),
+        GPS.GPSLongitudeRef: "E", GPS.GPSLongitude: (11.0, 53.0, 6.4),
+        GPS.GPSDateStamp: day, GPS.GPSTimeStamp: time,
+    }  # fmt: skip
+
+
+def test_gps_time_gives_the_zone() -> None:
+    photo = {ORIGINAL: "2021:05:03 16:28:39"}
+    found = read(exif=exif_block(photo=photo, gps=gps("2021:05:03", 14.0, 27.0, 7.0)))
+    assert found.taken_at == datetime(2021, 5, 3, 16, 28, 39, tzinfo=ROME)
+    assert found.notes == ()
+    wrong = read(exif=exif_block(photo=photo, gps=gps("2021:05:04", 14.0, 27.0, 7.0)))
+    assert wrong.taken_at == datetime(2021, 5, 3, 16, 28, 39)
+    assert any("GPS time" in note for note in wrong.notes)
+
+
+def test_gps_time_is_a_date_of_last_resort() -> None:
+    found = read(exif=exif_block(gps=gps("2021:05:03", 14.0, 27.0, 7.5)))
+    assert found.taken_at == datetime(2021, 5, 3, 14, 27, 7, 500_000, UTC)
+    assert found.taken_from == "exif"
+
+
+TAKEOUT = b'{"title": "a.jpg", "photoTakenTime": {"timestamp": "1500000000"}}'
+
+
+def test_the_order_of_dates() -> None:
+    exif = exif_block(
+        {Base.DateTime: "2010:01:03 00:00:00"},
+        {ORIGINAL: "2010:01:01 00:00:00", DIGITIZED: "2010:01:02 00:00:00"},
+        gps("2013:01:01", 1.0, 0.0, 0.0),
+    )
+    without_original = exif_block(
+        {Base.DateTime: "2010:01:03 00:00:00"}, {DIGITIZED: "2010:01:02 00:00:00"}
+    )
+    changed = exif_block({Base.DateTime: "2010:01:03 00:00:00"})
+    created = 'xmp:CreateDate="2011-01-02"'
+    xmp = xmp_packet(attributes=f'photoshop:DateCreated="2011-01-01" {created}')
+    iptc = iptc_block((2, 55, b"20120101"), (2, 60, b"100000+0200"))
+    beside = xmp_packet(attributes='exif:DateTimeOriginal="2014-01-01T00:00:00"')
+    name = "IMG_20150101_000000.jpg"
+    everything = {"exif": exif, "xmp": xmp, "iptc": iptc, "name": name}
+    cases = [
+        ({**everything, "sidecars": {"a.xmp": beside, "a.json": TAKEOUT}}, 2014, 1, "xmp"),
+        ({**everything, "sidecars": {"a.json": TAKEOUT}}, 2010, 1, "exif"),
+        ({**everything, "exif": without_original}, 2010, 2, "exif"),
+        ({**everything, "exif": changed}, 2011, 1, "xmp"),
+        ({**everything, "exif": changed, "xmp": xmp_packet(attributes=created)}, 2011, 2, "xmp"),
+        ({"exif": changed, "iptc": iptc, "name": name}, 2012, 1, "iptc"),
+        ({"exif": exif_block(gps=gps("2013:01:01", 1.0, 0.0, 0.0)), "name": name}, 2013, 1, "exif"),
+        ({"exif": changed, "name": name, "sidecars": {"a.json": TAKEOUT}}, 2017, 14, "sidecar"),
+        ({"exif": changed, "name": name}, 2015, 1, "name"),
+        ({"exif": changed}, 2010, 3, "exif"),
+        ({}, 2020, 13, "file"),
+    ]
+    for blocks, year, day, source in cases:
+        found = read(**blocks)  # type: ignore[arg-type]
+        assert found.taken_at is not None
+        assert (found.taken_at.year, found.taken_at.day) == (year, day)
+        assert found.taken_from == found.fields["taken_from"] == source
+    assert read().taken_at == MTIME
+    assert read(mtime_ns=0).taken_at is None
+    assert read(mtime_ns=10**40).taken_at is None
+
+
+def test_the_same_time_in_more_detail() -> None:
+    photo = {ORIGINAL: "2021:05:03 14:22:33", Base.SubsecTimeOriginal: "5"}
+    exif = exif_block(photo=photo)
+    for written in ("2021-05-03", "2021-05-03T14:22:33", "2021-05-03T14:22:33.5"):
+        beside = xmp_packet(attributes=f'photoshop:DateCreated="{written}"')
+        found = read(exif=exif, sidecars={"a.xmp": beside})
+        assert found.taken_at == datetime(2021, 5, 3, 14, 22, 33, 500_000)
+        assert found.taken_from == ("xmp" if "." in written else "exif")
+    zoned = xmp_packet(attributes='photoshop:DateCreated="2021-05-03T14:22:33+02:00"')
+    found = read(exif=exif, sidecars={"a.xmp": zoned})
+    assert found.taken_at == datetime(2021, 5, 3, 14, 22, 33, 500_000, ROME)
+    corrected = xmp_packet(attributes='photoshop:DateCreated="2021-05-04"')
+    found = read(exif=exif, sidecars={"a.xmp": corrected})
+    assert (found.taken_at, found.taken_from) == (datetime(2021, 5, 4), "xmp")
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["0000:00:00 00:00:00", "    :  :     :  :  ", "2099:01:01 00:00:00", "1970:01:01 00:00:00",
+     "2021:13:01 00:00:00", "yesterday", "0001:01:01 00:00:00"],
+)  # fmt: skip
+def test_impossible_dates_are_passed_over(written: str) -> None:
+    found = read(exif=exif_block(photo={ORIGINAL: written, DIGITIZED: "2021:05:03 14:22:33"}))
+    assert found.taken_at == datetime(2021, 5, 3, 14, 22, 33)
+    assert bool(found.notes) == (written.strip(" :0") != "")
