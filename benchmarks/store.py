@@ -23,10 +23,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "engines"))
 
-from vectors import Clustered
-
 from pixseek.engines.embedded import open_embedded
 from pixseek.types import Compare, Record, Space, Stamp
+
+from vectors import Clustered
 
 COLD = """
 import json, resource, sys, time

@@ -16,7 +16,10 @@ from typing import Any
 import pixseek
 from pixseek.encoders import CATALOGUE
 from pixseek.errors import ImageError
-from pixseek.images import EXTENSIONS, MAX_BYTES, MAX_PIXELS
+from pixseek.images import FORMATS, MAX_BYTES, MAX_PIXELS
+from pixseek.metadata.fields import FIELDS, MAX_CAPTION, MAX_FIELD, MAX_TAG, MAX_TAGS
+from pixseek.metadata.sidecars import MAX_JSON, MAX_TEXT
+from pixseek.metadata.xmp import MAX_PACKET
 
 HERE = Path(__file__).parent / "reference"
 MADE = "<!-- Made by docs/generate_reference.py from the code; edit the code. -->\n"
@@ -132,12 +135,22 @@ def files() -> str:
     rows = [
         "# Files\n",
         MADE,
-        "A file is a candidate by its ending, and an image by its content:\n",
-        " ".join(f"`{ending}`" for ending in sorted(EXTENSIONS)) + "\n",
-        "A file that is named on the command line is tried whatever its ending.\n",
-        f"Limits: {MAX_PIXELS // 1_000_000} megapixels decoded (a JPEG may have more, it is "
+        "A file is a candidate by its ending, and an image by its content. A file that is named "
+        "on the command\nline is tried whatever its ending.\n",
+        "| format | endings | decoded by | comes with | less than all pixels | in a process "
+        "of its own |",
+        "|---|---|---|---|---|---|",
+    ]
+    for each in FORMATS:
+        endings = " ".join(f"`{ending}`" for ending in each.endings)
+        extra = f"`pip install 'pixseek[{each.extra}]'`" if each.extra else "pixseek"
+        apart = "yes" if each.isolated else ""
+        rows.append(
+            f"| {each.name} | {endings} | {each.decoder} | {extra} | {each.scaled} | {apart} |"
+        )
+    rows += [
+        f"\nLimits: {MAX_PIXELS // 1_000_000} megapixels decoded (a JPEG may have more, it is "
         f"decoded at a fraction of its size), {MAX_BYTES >> 20} MiB.\n",
-        "HEIC, JPEG XL and camera RAW are recognised and not decoded by this version.\n",
         "## Why a file fails\n",
         "| reason | meaning |",
         "|---|---|",
@@ -146,7 +159,36 @@ def files() -> str:
     return "\n".join(rows) + "\n"
 
 
-PAGES: dict[str, Callable[[], str]] = {"python.md": python, "models.md": models, "files.md": files}
+def metadata() -> str:
+    """The fields that metadata fill."""
+    rows = [
+        "# Metadata\n",
+        MADE,
+        "What is read from EXIF, XMP, IPTC and sidecars, besides `taken_at`, `caption` and "
+        "`tags`. In\nfilters the names begin with `fields.`, as in `fields.iso`. A field that a "
+        "file says nothing of,\nor nothing possible, is missing. Where several sources say "
+        "something, see\n[captions, tags and dates](../how-to/captions-and-dates.md).\n",
+        "| field | type | unit | meaning | read from |",
+        "|---|---|---|---|---|",
+    ]
+    for name, field in FIELDS.items():
+        unit, sources = field.unit, field.sources
+        rows.append(f"| `{name}` | {field.kind.__name__} | {unit} | {field.meaning} | {sources} |")
+    rows.append(
+        f"\nTexts are cut at {MAX_FIELD:,} characters, captions at {MAX_CAPTION:,}, tags at "
+        f"{MAX_TAG}; of one image {MAX_TAGS} tags are kept.\nXMP packets of more than "
+        f"{MAX_PACKET >> 20} MiB are ignored, as are text files of more than {MAX_TEXT >> 10} KiB "
+        f"and JSON files\nof more than {MAX_JSON >> 20} MiB."
+    )
+    return "\n".join(rows) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "python.md": python,
+    "models.md": models,
+    "files.md": files,
+    "metadata.md": metadata,
+}
 
 
 def main() -> int:

@@ -121,7 +121,7 @@ def test_a_library_on_a_read_only_disk_can_be_searched(
     draw(tmp_path / "pictures" / "2.png", "blue")
     with pixseek.open(small_disk / "photos.lib") as library:
         assert len(library.search("red")) == 1
-        with pytest.raises(StorageError, match="(?i)can't be written"):
+        with pytest.raises(StorageError, match=r"(?i)can't be written"):
             library.index()
 
 

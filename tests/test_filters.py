@@ -153,7 +153,7 @@ def test_nesting_has_an_end() -> None:
     for _ in range(MAX_DEPTH):
         where = Not(where)
     check(where)
-    with pytest.raises(QueryError, match="(?i)deep"):
+    with pytest.raises(QueryError, match=r"(?i)deep"):
         check(Not(where))
 
 

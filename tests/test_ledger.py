@@ -62,16 +62,16 @@ def test_a_newer_format_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "ledger.sqlite") as db:
         db.execute(f"PRAGMA user_version = {FORMAT + 1}")
     db.close()
-    with pytest.raises(LibraryFormatError, match="(?i)pip install -U pixseek"):
+    with pytest.raises(LibraryFormatError, match=r"(?i)pip install -U pixseek"):
         Ledger(tmp_path)
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite").write_bytes(b"no database at all, but long enough" * 40)
-    with pytest.raises(LibraryFormatError, match="(?i)damaged"):
+    with pytest.raises(LibraryFormatError, match=r"(?i)damaged"):
         Ledger(tmp_path)
 
 
 def test_a_place_that_can_not_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="(?i)not-there"):
+    with pytest.raises(StorageError, match=r"(?i)not-there"):
         Ledger(tmp_path / "not-there")

@@ -124,10 +124,10 @@ def test_what_can_not_be_asked_is_said(
 
 
 def test_an_example_that_can_not_be_read_is_said(library: pixseek.Library, tmp_path: Path) -> None:
-    with pytest.raises(QueryError, match="(?i)can't be read"):
+    with pytest.raises(QueryError, match=r"(?i)can't be read"):
         library.search(image=tmp_path / "nothing.jpg")
     (tmp_path / "page.jpg").write_text("<html>")
-    with pytest.raises(ImageError, match="(?i)no image"):
+    with pytest.raises(ImageError, match=r"(?i)no image"):
         library.search(image=tmp_path / "page.jpg")
 
 
@@ -153,16 +153,16 @@ def test_an_empty_library_answers_and_says_why_nothing(tmp_path: Path, tiny: Tin
 
 
 def test_a_library_that_is_not_there_is_not_made_by_a_search(tmp_path: Path) -> None:
-    with pytest.raises(LibraryNotFoundError, match="(?i)pixseek index"):
+    with pytest.raises(LibraryNotFoundError, match=r"(?i)pixseek index"):
         pixseek.open(tmp_path / "nothing.lib", create=False)
     assert not (tmp_path / "nothing.lib").exists()
 
 
 def test_a_folder_of_other_things_is_not_taken_for_a_library(tmp_path: Path) -> None:
     draw(tmp_path / "pictures" / "1.png")
-    with pytest.raises(LibraryError, match="(?i)is no library"):
+    with pytest.raises(LibraryError, match=r"(?i)is no library"):
         pixseek.open(tmp_path / "pictures")
-    with pytest.raises(LibraryError, match="(?i)this is a file"):
+    with pytest.raises(LibraryError, match=r"(?i)this is a file"):
         pixseek.open(tmp_path / "pictures" / "1.png")
     assert [p.name for p in (tmp_path / "pictures").iterdir()] == ["1.png"]
 
@@ -225,11 +225,11 @@ def test_what_is_exported_comes_back(library: pixseek.Library, tmp_path: Path, e
 def test_export_refuses_what_it_can_not_write(library: pixseek.Library, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"Use \.parquet or \.npz"):
         library.export(tmp_path / "all.csv")
-    with pytest.raises(StorageError, match="(?i)can't be written"):
+    with pytest.raises(StorageError, match=r"(?i)can't be written"):
         library.export(tmp_path / "nowhere" / "all.npz")
     with (
         pixseek.open(tmp_path / "empty.lib") as empty,
-        pytest.raises(SourceError, match="(?i)library is empty"),
+        pytest.raises(SourceError, match=r"(?i)library is empty"),
     ):
         empty.export(tmp_path / "all.npz")
 
@@ -241,7 +241,7 @@ def test_vectors_of_another_model_are_refused(
     monkeypatch.setattr("pixseek.encoders.load", lambda *_, **__: TinyEncoder("other"))
     with (
         pixseek.open(tmp_path / "other.lib") as other,
-        pytest.raises(SpaceMismatchError, match="(?i)tiny"),
+        pytest.raises(SpaceMismatchError, match=r"(?i)tiny"),
     ):
         other.import_vectors(tmp_path / "all.npz")
 
@@ -304,7 +304,7 @@ def test_folders_of_clip_retrieval_come_in(
     assert hit.record.caption == "a blue wall"
     assert hit.record.fields == {"similarity": 0.5}
     (folder / "metadata" / "metadata_1.parquet").unlink()
-    with pytest.raises(SourceError, match="(?i)no folder of clip-retrieval"):
+    with pytest.raises(SourceError, match=r"(?i)no folder of clip-retrieval"):
         library.import_vectors(folder)
 
 

@@ -23,20 +23,26 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pixseek.errors import ImageError, ModelError, SourceVanishedError
-from pixseek.images import decode
+from pixseek.images import decode, derive
+from pixseek.images.derived import PREVIEW_SIDE
 from pixseek.ledger import Ledger
+from pixseek.metadata import Sidecar, read_metadata
+from pixseek.metadata.dates import date_in_name
+from pixseek.previews import Previews
 from pixseek.types import (
     Candidate,
     Encoder,
     Engine,
     Failure,
     Known,
+    Picture,
     Progress,
     Record,
     Report,
+    Scalar,
     Scan,
     Source,
     Space,
@@ -52,6 +58,9 @@ CHECKPOINT_S = 2.0
 #: Records in one write at most, which bounds memory where embedding is very fast.
 CHECKPOINT_RECORDS = 1024
 
+#: Fields of these names are what the user said of an image: they go where it goes.
+USER_PREFIX = "user."
+
 # Contents that were overwritten in this run, kept for files that turn up with them later: where
 # files are renumbered, each takes the place of the next. 16,384 rows of 512 floats are 33 MB.
 _DISPLACED = 16_384
@@ -61,15 +70,12 @@ _RATE_WINDOW_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A file that was read: a new image, or content that is known already."""
+    """A file that was read: with its tensor, or with the records of the same content."""
 
     job: _Job
-    digest: str
-    tensor: Vectors | None = None
-    width: int = 0
-    height: int = 0
-    media: str = ""
-    notes: tuple[str, ...] = ()
+    record: Record
+    preview: bytes
+    tensor: Vectors | None
     twins: tuple[Known, ...] = ()
 
 
@@ -88,9 +94,11 @@ def index(
     engine: Engine,
     encoder: Callable[[], Encoder],
     ledger: Ledger,
+    previews: Previews | None,
     is_there: Callable[[str], bool],
     threads: int,
     retry: bool = False,
+    strict: bool = False,
     stop: threading.Event | None = None,
 ) -> Generator[Progress, None, Report]:
     """Bring an engine up to date with what the sources hold; yield progress, return a report.
@@ -100,9 +108,11 @@ def index(
         engine: where records go.
         encoder: gives the encoder; called only if there is something to embed.
         ledger: where failures go.
+        previews: where previews go; None to do without.
         is_there: whether the file of a URI exists, for records that no source covers.
         threads: how many threads read and decode.
         retry: try files again that failed before and have not changed.
+        strict: refuse images that break off, instead of taking what there is of them.
         stop: when set, the run stores what it has and ends early.
 
     Raises:
@@ -110,7 +120,9 @@ def index(
             nothing of that source is removed.
         ModelError, LibraryError, EngineError: from the encoder, the ledger and the engine.
     """
-    run = _Run(engine, encoder, ledger, is_there, threads, stop or threading.Event())
+    run = _Run(
+        engine, encoder, ledger, previews, is_there, threads, strict, stop or threading.Event()
+    )
     return (yield from run.run(sources, retry))
 
 
@@ -122,12 +134,15 @@ class _Run:
         engine: Engine,
         encoder: Callable[[], Encoder],
         ledger: Ledger,
+        previews: Previews | None,
         is_there: Callable[[str], bool],
         threads: int,
+        strict: bool,
         stop: threading.Event,
     ) -> None:
         self.engine, self.load_encoder, self.ledger = engine, encoder, ledger
-        self.is_there, self.threads, self.stop = is_there, threads, stop
+        self.previews, self.is_there = previews, is_there
+        self.threads, self.strict, self.stop = threads, strict, stop
         self.began = time.perf_counter()
         self.counts: Counter[str] = Counter()
         self.seconds = {"scan": 0.0, "decode": 0.0, "encode": 0.0, "store": 0.0}
@@ -135,12 +150,15 @@ class _Run:
         self.failures: list[Failure] = []
         self.missing: dict[str, Known] = {}  # by id: records whose file is gone
         self.changed: set[str] = set()  # ids of records whose file is not as it was
+        self.digest_before: dict[str, str] = {}  # by URI, of those
         self.departed: set[str] = set()  # ids of records whose content was found elsewhere
         self.displaced: OrderedDict[str, tuple[Record, Vectors]] = OrderedDict()  # by digest
         self.failed_before: set[str] = set()
         # Encoded or carried over, and not stored yet.
         self.records: list[Record] = []
         self.vectors: list[Vectors] = []
+        self.new_previews: dict[str, bytes] = {}  # by digest
+        self.dropped: set[str] = set()  # digests of contents that a record has no longer
         self.new_failures: list[Failure] = []
         self.settled: list[str] = []  # URIs whose earlier failure is over
         self.to_delete: list[str] = []
@@ -223,6 +241,7 @@ class _Run:
                 jobs.append(_Job(candidate, source, before))
                 if before is not None:
                     self.changed.add(before.id)
+                    self.digest_before[candidate.uri] = before.digest
         unknown = tuple(f.uri for f in scan.failures)
         for each in known.values():
             if unknown and each.uri.startswith(unknown):
@@ -273,7 +292,7 @@ class _Run:
             records = self.engine.get([known.id for _, known in chunk])
             vectors = self.engine.vectors([known.id for _, known in chunk])
             for (job, known), record, rows in zip(chunk, records, vectors, strict=True):
-                if record is None or rows is None:
+                if record is None or rows is None or _date_changes(record, job.candidate.uri):
                     continue
                 uri, stamp = job.candidate.uri, job.candidate.stamp
                 self.depart(known)
@@ -335,33 +354,50 @@ class _Run:
     def prepare(self, job: _Job, encoder: Encoder, *, look_up: bool = True) -> _Prepared | Failure:
         """Read and decode one file; runs in a thread."""
         began = time.perf_counter()
-        stage = "read"
+        candidate = job.candidate
+        stage: Literal["read", "decode"] = "read"
         try:
-            data = job.source.read(job.candidate)
+            data = job.source.read(candidate)
             digest = hashlib.sha256(data).hexdigest()
-            if look_up:
-                twins = tuple(self.engine.with_digest(digest))
-                if twins or digest in self.displaced:
-                    return _Prepared(job, digest, twins=twins)
+            twins = tuple(self.engine.with_digest(digest)) if look_up else ()
+            is_known = bool(twins) or (look_up and digest in self.displaced)
             stage = "decode"
-            picture = decode(data, at_least=2 * encoder.input_side)
-            return _Prepared(
-                job,
-                digest,
-                encoder.prepare(picture),
-                picture.width,
-                picture.height,
-                picture.media,
-                picture.notes,
+            at_least = max(2 * encoder.input_side, PREVIEW_SIDE)
+            picture = decode(data, at_least=at_least, strict=self.strict)
+            metadata = read_metadata(
+                picture,
+                name=_name(candidate.uri),
+                mtime_ns=candidate.modified_ns,
+                sidecars=[Sidecar(*each) for each in job.source.read_sidecars(candidate)],
             )
+            fields = {**metadata.fields, **_seen(picture)}
+            notes = (*picture.notes, *metadata.notes)
+            if notes:
+                fields["notes"] = "; ".join(notes)
+            preview = b""
+            if self.previews is not None:
+                derived = derive(picture)
+                preview = derived.preview
+                fields["placeholder"] = derived.placeholder
+                fields["colours"] = " ".join(f"{c}:{share:g}" for c, share in derived.colours)
+            record = Record(
+                id=record_id(candidate.uri),
+                uri=candidate.uri,
+                stamp=candidate.stamp,
+                digest=digest,
+                media=picture.media,
+                width=picture.width,
+                height=picture.height,
+                taken_at=metadata.taken_at,
+                caption=metadata.caption,
+                tags=metadata.tags,
+                fields=fields,
+            )
+            tensor = None if is_known else encoder.prepare(picture)
+            return _Prepared(job, record, preview, tensor, twins)
         except ImageError as error:
             return Failure(
-                job.candidate.uri,
-                "read" if stage == "read" else "decode",
-                error.reason,
-                error.problem,
-                error.advice,
-                job.candidate.stamp,
+                candidate.uri, stage, error.reason, error.problem, error.advice, candidate.stamp
             )
         finally:
             with self.clock:
@@ -418,44 +454,33 @@ class _Run:
 
     def add(self, item: _Prepared, rows: Vectors) -> None:
         """Keep a freshly embedded image for the next write."""
-        candidate, before = item.job.candidate, item.job.before
-        record = Record(
-            id=record_id(candidate.uri),
-            uri=candidate.uri,
-            stamp=candidate.stamp,
-            digest=item.digest,
-            media=item.media,
-            width=item.width,
-            height=item.height,
-            fields={"notes": ", ".join(item.notes)} if item.notes else {},
-        )
-        if before is not None:
-            record = self.displace(before, record)
-        self.keep(record, rows, "updated" if before else "added")
+        before = item.job.before
+        record = self.displace(before, item.record) if before is not None else item.record
+        self.keep(record, rows, "updated" if before else "added", item.preview)
 
     def reuse(self, item: _Prepared) -> None:
         """Give a file the vectors of a record with the same content."""
-        uri, before = item.job.candidate.uri, item.job.before
+        before = item.job.before
         twin, moved = self.choose_twin(item)
-        found = self.displaced.get(item.digest)
+        found = self.displaced.get(item.record.digest)
         if found is None and twin is not None:
-            record, rows = self.engine.get([twin.id])[0], self.engine.vectors([twin.id])[0]
-            found = (record, rows) if record is not None and rows is not None else None
+            old, rows = self.engine.get([twin.id])[0], self.engine.vectors([twin.id])[0]
+            found = (old, rows) if old is not None and rows is not None else None
         if found is None:
             # Its record was replaced since the thread looked, and too long ago to be kept.
             self.embed_now(item)
             return
-        record, rows = found
-        record = replace(record, id=record_id(uri), uri=uri, stamp=item.job.candidate.stamp)
+        old, rows = found
         own = twin is not None and before is not None and twin.id == before.id
-        if not moved and not own:
-            record = replace(record, caption="", tags=())  # a copy starts with nothing said of it
+        # What its user said of a photo goes with its content; a copy starts with nothing said.
+        record = _with_user_fields(item.record, old) if moved or own else item.record
         if before is not None and not own:
-            old = self.displace(before, record)
-            record = record if moved else old
+            kept = self.displace(before, record)
+            record = record if moved else kept
         if moved and twin is not None:
             self.depart(twin)
-        self.keep(record, rows, "updated" if before else "moved" if moved else "added")
+        outcome = "updated" if before else "moved" if moved else "added"
+        self.keep(record, rows, outcome, item.preview)
         self.counts["reused"] += 1
 
     def choose_twin(self, item: _Prepared) -> tuple[Known | None, bool]:
@@ -478,10 +503,12 @@ class _Run:
         old, rows = self.engine.get([before.id])[0], self.engine.vectors([before.id])[0]
         if old is None or rows is None:
             return record
-        self.displaced[old.digest] = (old, rows)
+        if old.digest:  # unknown for what was brought in
+            self.dropped.add(old.digest)
+            self.displaced[old.digest] = (old, rows)
         if len(self.displaced) > _DISPLACED:
             self.displaced.popitem(last=False)
-        return replace(record, caption=old.caption, tags=old.tags)
+        return _with_user_fields(record, old)
 
     def depart(self, origin: Known) -> None:
         """Note that the content of a record is somewhere else now."""
@@ -500,8 +527,10 @@ class _Run:
         else:
             self.encode([outcome], encoder)
 
-    def keep(self, record: Record, rows: Vectors, outcome: str) -> None:
+    def keep(self, record: Record, rows: Vectors, outcome: str, preview: bytes = b"") -> None:
         self.counts[outcome] += 1
+        if preview:
+            self.new_previews[record.digest] = preview
         self.records.append(record)
         self.vectors.append(rows)
         if record.uri in self.failed_before:
@@ -513,6 +542,8 @@ class _Run:
         self.new_failures.append(failure)
         if failure.stage in ("decode", "encode"):
             self.to_delete.append(record_id(failure.uri))
+            if failure.uri in self.digest_before:
+                self.dropped.add(self.digest_before[failure.uri])
 
     # ---------------------------------------------------------------- writes
 
@@ -521,6 +552,9 @@ class _Run:
         import numpy as np
 
         began = time.perf_counter()
+        if self.previews is not None and self.new_previews:
+            self.previews.put(self.new_previews)
+            self.new_previews = {}
         if self.records:
             self.engine.put(self.records, np.concatenate(self.vectors))
             self.records, self.vectors = [], []
@@ -535,9 +569,14 @@ class _Run:
         self.seconds["store"] += self.stored_at - began
 
     def delete_missing(self) -> None:
+        """Delete the records whose files are gone, and the previews that nothing has any more."""
         self.counts["removed"] += len(self.missing)
         self.to_delete += list(self.missing)
+        self.dropped.update(known.digest for known in self.missing.values())
         self.missing = {}
+        if self.previews is not None and self.dropped:
+            self.store()
+            self.previews.delete(d for d in self.dropped if not self.engine.with_digest(d))
 
     # ---------------------------------------------------------------- telling
 
@@ -569,3 +608,26 @@ class _Run:
 
 def _name(uri: str) -> str:
     return uri.rpartition("/")[2]
+
+
+def _date_changes(record: Record, uri: str) -> bool:
+    """Return whether a photo would be dated anew under another name."""
+    if record.fields.get("taken_from", "") not in ("name", "file", ""):
+        return False
+    return date_in_name(record.name) != date_in_name(_name(uri))
+
+
+def _with_user_fields(record: Record, old: Record) -> Record:
+    """Return `record` with what the user of the library said of `old`."""
+    said = {name: value for name, value in old.fields.items() if name.startswith(USER_PREFIX)}
+    return replace(record, fields={**record.fields, **said}) if said else record
+
+
+def _seen(picture: Picture) -> dict[str, Scalar]:
+    """Return as fields what was seen while decoding."""
+    seen: dict[str, Scalar] = {}
+    if any(note.startswith("animated") for note in picture.notes):
+        seen["animated"] = True
+    if any(note.startswith("damaged") for note in picture.notes):
+        seen["damaged"] = True
+    return seen

@@ -37,6 +37,7 @@ from pixseek.errors import (
 )
 from pixseek.images import decode
 from pixseek.ledger import Ledger, Root
+from pixseek.previews import Previews
 from pixseek.sources.folder import FolderSource
 from pixseek.types import (
     Compare,
@@ -50,6 +51,7 @@ from pixseek.types import (
     Report,
     Results,
     Space,
+    Stamp,
     Term,
     record_id,
 )
@@ -112,6 +114,7 @@ class Library:
         self._model: str | None = None
         self._lock = threading.RLock()
         self._roots: dict[str, Root] | None = None
+        self._previews = Previews(folder / "previews.sqlite", read_only=not _may_write(folder))
         #: Told of a download, should the model need one: what, bytes done, bytes in all.
         self.on_download: Callable[[str, int, int | None], None] | None = None
 
@@ -171,6 +174,7 @@ class Library:
     def close(self) -> None:
         """Flush and let go of all files."""
         self._engine.close()
+        self._previews.close()
         self._ledger.close()
 
     def __enter__(self) -> Self:
@@ -234,6 +238,8 @@ class Library:
         *paths: str | os.PathLike[str],
         exclude: Iterable[str] = (),
         retry: bool = False,
+        strict: bool = False,
+        previews: bool | None = None,
         stop: threading.Event | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Report:
@@ -248,6 +254,9 @@ class Library:
             exclude: patterns of what to pass over, in the syntax of .gitignore; they are
                 remembered for the root.
             retry: try files again that could not be read before and have not changed.
+            strict: refuse images that break off, instead of taking what there is of them.
+            previews: keep a small picture of each image in the library; None for what was said
+                last, at first to keep them.
             stop: set it from another thread or a signal handler to stop.
             on_progress: told how far the run has come, many times a second.
 
@@ -256,7 +265,9 @@ class Library:
             LibraryLockedError: another process is indexing into the library.
             ModelError, SpaceMismatchError, StorageError: see their descriptions.
         """
-        run = self.indexing(*paths, exclude=exclude, retry=retry, stop=stop)
+        run = self.indexing(
+            *paths, exclude=exclude, retry=retry, strict=strict, previews=previews, stop=stop
+        )
         while True:
             try:
                 progress = next(run)
@@ -271,6 +282,8 @@ class Library:
         *paths: str | os.PathLike[str],
         exclude: Iterable[str] = (),
         retry: bool = False,
+        strict: bool = False,
+        previews: bool | None = None,
         stop: threading.Event | None = None,
     ) -> Generator[Progress, None, Report]:
         """Do what `index` does, yielding progress; the generator's return value is the report."""
@@ -285,9 +298,11 @@ class Library:
                 engine=self._engine,
                 encoder=self._encoder_for_writing,
                 ledger=self._ledger,
+                previews=self._previews if self._keeps_previews(previews) else None,
                 is_there=self._is_there,
                 threads=self.config.thread_count,
                 retry=retry,
+                strict=strict,
                 stop=stop,
             )
             noted_at = 0.0
@@ -305,6 +320,11 @@ class Library:
             finally:
                 run.close()
                 self._ledger.set("running", None)
+
+    def _keeps_previews(self, said: bool | None) -> bool:
+        if said is not None:
+            self._ledger.set("previews", said)
+        return self._ledger.setting("previews") is not False
 
     def _encoder_for_writing(self) -> Encoder:
         encoder = self.encoder()
@@ -624,6 +644,7 @@ class Library:
             },
             space.model if space else self.model,
             tuple(warnings),
+            self.preview,
         )
 
     def _vector(self, term: Term) -> tuple[Vectors, frozenset[str], str]:
@@ -674,6 +695,10 @@ class Library:
     def vectors(self, record_id: str) -> Vectors | None:
         """Return a record's vectors, (parts, dim) float32 unit rows; None where there is none."""
         return self._engine.vectors([record_id])[0]
+
+    def preview(self, record: Record) -> bytes | None:
+        """Return the stored preview of a record, a small JPEG; None where none is kept."""
+        return self._previews.get(record.digest) if record.digest else None
 
     def failures(self) -> list[Failure]:
         """Return what could not be indexed and is not mended yet, by URI."""
@@ -860,7 +885,14 @@ class Library:
                     uri = self.uri_of(uri) or uri
                 elif prefix:
                     uri = f"{prefix}/{Path(uri).as_posix()}"
-            return record if uri == record.uri else replace(record, id=record_id(uri), uri=uri)
+            if uri != record.uri:
+                record = replace(record, id=record_id(uri), uri=uri)
+            path = self._path_of(uri)
+            if record.stamp is None and path is not None and path.is_file():
+                # As it is now: the next run takes it as unchanged, and embeds nothing again.
+                status = path.stat()
+                record = replace(record, stamp=Stamp(status.st_size, status.st_mtime_ns))
+            return record
 
         return place
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
@@ -166,9 +166,9 @@ class Picture:
     height: int
     media: str
     notes: tuple[str, ...] = ()
-    exif: bytes = b""
-    xmp: bytes = b""
-    iptc: bytes = b""
+    exif: bytes = field(default=b"", repr=False)
+    xmp: bytes = field(default=b"", repr=False)
+    iptc: bytes = field(default=b"", repr=False)
 
 
 # ------------------------------------------------------------------ filters (evaluated in filters)
@@ -294,6 +294,7 @@ class Results(Sequence[Hit]):
         took_ms: milliseconds by stage: "encode" (the query), "search", "total".
         model: name of the model whose space was searched.
         warnings: what the user should know about these results.
+        stored_preview: gives the preview that the library keeps of a record.
     """
 
     hits: tuple[Hit, ...]
@@ -301,6 +302,9 @@ class Results(Sequence[Hit]):
     took_ms: Mapping[str, float]
     model: str
     warnings: tuple[str, ...] = ()
+    stored_preview: Callable[[Record], bytes | None] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...
@@ -312,6 +316,13 @@ class Results(Sequence[Hit]):
 
     def __len__(self) -> int:
         return len(self.hits)
+
+    def preview(self, hit: Hit) -> bytes | None:
+        """Return the stored preview of a hit, a small JPEG; None where none is kept.
+
+        Previews are there while the library is open, also when the hit's drive is not.
+        """
+        return self.stored_preview(hit.record) if self.stored_preview else None
 
     def to_numpy(self) -> tuple[NDArray[np.str_], Vectors]:
         """Return the ids, (n,) str, and the scores, (n,) float32, best first."""
@@ -574,10 +585,19 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file (or other item) that a source offers for indexing."""
+    """A file (or other item) that a source offers for indexing.
+
+    Attributes:
+        uri: of the item.
+        stamp: of the file; its time is raised by sidecars, so that their changes are seen.
+        modified_ns: when the file itself was changed, in nanoseconds since 1970; 0 when unknown.
+        sidecars: names of files beside it that say something of it.
+    """
 
     uri: str
     stamp: Stamp
+    modified_ns: int = 0
+    sidecars: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -623,4 +643,8 @@ class Source(Protocol):
             ImageError: it can't be read.
             SourceVanishedError: the whole source is gone.
         """
+        ...
+
+    def read_sidecars(self, candidate: Candidate) -> list[tuple[str, bytes]]:
+        """Return name and content of the candidate's sidecars, without those it can't read."""
         ...

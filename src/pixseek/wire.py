@@ -6,11 +6,12 @@ another. Names, once published, stay; new ones may come.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pixseek.library import Status
-    from pixseek.types import Failure, Hit, Query, Report, Results
+    from pixseek.types import Failure, Hit, Query, Record, Report, Results
 
 
 def results_to_plain(results: Results) -> dict[str, Any]:
@@ -40,6 +41,28 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
         "width": record.width,
         "height": record.height,
         "media": record.media,
+    }
+
+
+def record_to_plain(record: Record) -> dict[str, Any]:
+    """Return everything known of an image; dates as ISO 8601, unknown values left out."""
+    plain = {
+        "id": record.id,
+        "uri": record.uri,
+        "media": record.media,
+        "width": record.width,
+        "height": record.height,
+        "size": record.stamp.size if record.stamp else None,
+        "digest": record.digest,
+        "taken_at": record.taken_at,
+        "caption": record.caption,
+        "tags": list(record.tags),
+        **record.fields,
+    }
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in plain.items()
+        if value not in (None, "", [], 0)
     }
 
 

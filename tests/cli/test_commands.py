@@ -102,6 +102,55 @@ def test_a_note_of_the_model_is_shown(run: Run, photos_folder: Path, tiny: TinyE
     assert "It knows colours only." in run("search", "red").stderr
 
 
+def test_index_without_previews(run: Run, photos_folder: Path) -> None:
+    run("index", photos_folder, "--no-previews")
+    library = json.loads(run("status", "--json").stdout)["path"]
+    assert not (Path(library) / "previews.sqlite").exists()
+    run("index", photos_folder / "a", "--previews")
+    for path in photos_folder.rglob("*.png"):
+        path.touch()
+    run("index")
+    assert (Path(library) / "previews.sqlite").exists()
+
+
+def test_index_strict_refuses_what_breaks_off(run: Run, photos_folder: Path) -> None:
+    whole = draw(photos_folder / "broken.jpg", "red", 77, size=(400, 300)).read_bytes()
+    (photos_folder / "broken.jpg").write_bytes(whole[: len(whole) * 4 // 5])
+    report = json.loads(run("index", photos_folder, "--strict", "--json").stdout)
+    assert [failure["reason"] for failure in report["failures"]] == ["damaged"]
+    report = json.loads(run("failures", "--retry", "--json").stdout)
+    assert (report["added"], report["failures"]) == (1, [])
+    shown = json.loads(run("show", photos_folder / "broken.jpg", "--json").stdout)
+    assert shown["damaged"] is True
+    assert "damaged" in shown["notes"]
+
+
+# ------------------------------------------------------------------ show
+
+
+def test_show_prints_what_is_known(run: Run, photos_folder: Path) -> None:
+    picture = draw(photos_folder / "IMG_20210503_142233.png", "blue", 5)
+    picture.with_suffix(".txt").write_text("The sea,\nfrom the <b>pier</b>")
+    run("index", photos_folder)
+    done = run("show", picture)
+    assert done.exit_code == 0
+    lines = [line.split(None, 1) for line in done.stdout.splitlines()]
+    assert ["path", str(picture)] in lines
+    assert ["taken", "2021-05-03 14:22:33 (by name)"] in lines
+    assert ["caption", "The sea,"] in lines
+    assert ["from", "the <b>pier</b>"] in lines
+    shown = json.loads(run("show", picture, "--json").stdout)
+    assert shown["caption"] == "The sea,\nfrom the <b>pier</b>"
+    assert shown["taken_at"] == "2021-05-03T14:22:33"
+    assert json.loads(run("show", shown["id"], "--json").stdout) == shown
+
+
+def test_show_says_what_is_not_in_the_library(indexed: Run, tmp_path: Path) -> None:
+    done = indexed("show", draw(tmp_path / "stranger.png"))
+    assert done.exit_code == 5
+    assert "Not in the library" in done.stderr
+
+
 # ------------------------------------------------------------------ search and similar
 
 

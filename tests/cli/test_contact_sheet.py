@@ -121,5 +121,5 @@ def test_several_searches_and_an_example(tmp_path: Path) -> None:
 
 
 def test_a_place_that_can_not_be_written(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="(?i)contact sheet can't be written"):
+    with pytest.raises(StorageError, match=r"(?i)contact sheet can't be written"):
         write_contact_sheet(tmp_path / "no" / "sheet.html", [results()])

@@ -5,6 +5,7 @@ from PIL import Image
 
 from pixseek.cli.terminal_images import Graphics
 from pixseek.cli.thumbnails import lay_out, read_thumbnails, write_strip
+from pixseek.types import WHOLE, Hit, Query, Record, Results
 
 from tiny_encoder import draw
 
@@ -51,11 +52,29 @@ def test_ranks_are_drawn_in() -> None:
     assert max(marked.crop(corner).convert("L").getextrema()) > 220
 
 
+def hits_of(*paths: Path | None, preview: bytes | None = None) -> Results:
+    hits = tuple(
+        Hit(rank, Record(str(rank), f"r/{rank}.png"), WHOLE, 0.5, path)
+        for rank, path in enumerate(paths, 1)
+    )
+    return Results(hits, Query(()), {}, "tiny", stored_preview=lambda _: preview)
+
+
+def test_a_stored_preview_goes_before_the_file(tmp_path: Path) -> None:
+    red, blue = draw(tmp_path / "red.png", "red"), draw(tmp_path / "blue.png", "blue")
+    [shown] = read_thumbnails(hits_of(red, preview=blue.read_bytes()), 16)
+    assert shown is not None
+    red_level, _, blue_level = shown.resize((1, 1)).getpixel((0, 0))
+    assert blue_level > red_level
+    [gone] = read_thumbnails(hits_of(None, preview=blue.read_bytes()), 16)
+    assert gone is not None
+
+
 def test_what_can_not_be_read_is_none(tmp_path: Path) -> None:
     good = draw(tmp_path / "red.png")
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"nothing")
-    found = read_thumbnails([good, bad, tmp_path / "gone.png", None], 16)
+    found = read_thumbnails(hits_of(good, bad, tmp_path / "gone.png", None), 16)
     assert found[0] is not None and max(found[0].size) == 16
     assert found[1:] == [None, None, None]
 
@@ -65,9 +84,9 @@ def test_thumbnails_grow_into_the_room_they_have(
 ) -> None:
     paths: list[Path | None] = [draw(tmp_path / f"{n}.png", seed=n) for n in range(3)]
     how = Graphics("blocks", (1, 2))
-    write_strip((1, 2, 3), paths, how, columns=100, lines=10)
+    write_strip(hits_of(*paths), how, columns=100, lines=10)
     small = capsys.readouterr().out.splitlines()
-    write_strip((1, 2, 3), paths, how, columns=100, lines=40)
+    write_strip(hits_of(*paths), how, columns=100, lines=40)
     large = capsys.readouterr().out.splitlines()
     assert small[0].split() == large[0].split() == ["1", "2", "3"]
     assert len(small) == 1 + 10

@@ -39,13 +39,13 @@ def test_unknown_names_list_the_known_nearest_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["./nowhere", "~/nowhere-at-all", "models/nowhere", Path("gone")])
 def test_a_path_that_leads_nowhere_says_so(tmp_path: Path, name: str | Path) -> None:
-    with pytest.raises(ModelError, match="(?i)no such folder"):
+    with pytest.raises(ModelError, match=r"(?i)no such folder"):
         encoders.load(name, models_dir=tmp_path)
 
 
 def test_a_file_is_no_model_folder(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").touch()
-    with pytest.raises(ModelError, match="(?i)no folder"):
+    with pytest.raises(ModelError, match=r"(?i)no folder"):
         encoders.load(tmp_path / "model.onnx", models_dir=tmp_path)
 
 
@@ -120,7 +120,7 @@ def test_other_packages_failures_are_translated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     offer(monkeypatch, target)
-    with pytest.raises(ModelError, match="(?i)theirs") as caught:
+    with pytest.raises(ModelError, match=r"(?i)theirs") as caught:
         encoders.load("theirs", models_dir=tmp_path)
     assert caught.value.__cause__ is not None
 
@@ -194,7 +194,7 @@ def test_the_demo_model_loads_without_a_network(tmp_path: Path) -> None:
     model = catalogue.find("demo")
     assert model and model.folder
     if not model.folder.is_dir():
-        with pytest.raises(ModelError, match="(?i)lacks a model"):
+        with pytest.raises(ModelError, match=r"(?i)lacks a model"):
             encoders.load("demo", models_dir=tmp_path, offline=True)
         return
     encoder = encoders.load("demo", models_dir=tmp_path, offline=True)

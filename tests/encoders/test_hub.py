@@ -282,13 +282,13 @@ def test_half_a_model_is_none(
     assert hub.local(model, tmp_path) is None
     path.unlink()
     assert hub.local(model, tmp_path) is None
-    with pytest.raises(ModelError, match="(?i)may not be fetched"):
+    with pytest.raises(ModelError, match=r"(?i)may not be fetched"):
         hub.fetch(model, tmp_path, Digests(tmp_path), offline=True)
 
 
 def test_where_nothing_can_be_stored_it_is_said(model: Model, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ModelError, match="(?i)can't be stored"):
+    with pytest.raises(ModelError, match=r"(?i)can't be stored"):
         hub.fetch(model, tmp_path / "file", Digests(tmp_path))
 
 

@@ -214,7 +214,7 @@ def test_a_vector_without_direction_is_an_error_that_names_the_image(
 ) -> None:
     tiny_models.xenova(tmp_path / "m", constant=constant)
     encoder = load(tmp_path / "m")
-    with pytest.raises(ModelError, match="(?i)image 0 of the batch"):
+    with pytest.raises(ModelError, match=r"(?i)image 0 of the batch"):
         encoder.encode_images(np.ones((2, 3, SIDE, SIDE), np.float32))
 
 
@@ -222,7 +222,7 @@ def test_only_the_bad_image_is_named(tmp_path: Path) -> None:
     tiny_models.xenova(tmp_path / "m")
     batch = np.ones((12, 3, SIDE, SIDE), np.float32)
     batch[9] = np.nan
-    with pytest.raises(ModelError, match="(?i)image 9 of the batch"):
+    with pytest.raises(ModelError, match=r"(?i)image 9 of the batch"):
         load(tmp_path / "m").encode_images(batch)
 
 
@@ -236,7 +236,7 @@ def test_a_batch_of_another_shape_is_an_error_before_anything_runs(tmp_path: Pat
 
 def test_preprocessing_and_graph_must_agree_on_the_size(tmp_path: Path) -> None:
     tiny_models.xenova(tmp_path / "m", side=24)
-    with pytest.raises(ModelError, match="(?i)disagree"):
+    with pytest.raises(ModelError, match=r"(?i)disagree"):
         load(tmp_path / "m")
 
 
@@ -264,7 +264,7 @@ def test_onnxruntimes_errors_are_translated(tmp_path: Path) -> None:
     at = content.index(b"Gather")
     content[at : at + 6] = b"Gother"
     path.write_bytes(content)
-    with pytest.raises(ModelError, match="(?i)can't be opened") as caught:
+    with pytest.raises(ModelError, match=r"(?i)can't be opened") as caught:
         encoder.encode_texts(["a"])
     assert caught.value.__cause__ is not None and str(path) in str(caught.value)
 
@@ -272,7 +272,7 @@ def test_onnxruntimes_errors_are_translated(tmp_path: Path) -> None:
 def test_towers_in_the_wrong_places_are_an_error(tmp_path: Path) -> None:
     tiny_models.xenova(tmp_path / "m")
     tiny_models.text_graph(tmp_path / "m/onnx/vision_model.onnx")
-    with pytest.raises(ModelError, match="(?i)takes images"):
+    with pytest.raises(ModelError, match=r"(?i)takes images"):
         load(tmp_path / "m")
 
 

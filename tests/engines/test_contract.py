@@ -180,7 +180,7 @@ class TestStore:
         assert engine.space == SPACE
 
     def test_storing_needs_a_space(self, opener: Opener) -> None:
-        with pytest.raises(EngineError, match="(?i)no space yet"):
+        with pytest.raises(EngineError, match=r"(?i)no space yet"):
             opener().put(plain(1), random_unit(1))
 
     def test_nothing_asked_is_nothing_done(self, engine: Engine) -> None:
@@ -255,7 +255,7 @@ class TestStore:
             Record("a", "r/a", fields={bad: 1}),
             Record("a", "r/a", fields={"x": bad}),
         ):
-            with pytest.raises(EngineError, match="(?i)can't be stored"):
+            with pytest.raises(EngineError, match=r"(?i)can't be stored"):
                 engine.put([Record("ok", "r/ok"), record], random_unit(2))
         assert engine.count() == 0
         assert engine.get([bad]) == [None]
@@ -356,9 +356,9 @@ class TestStore:
     def test_closed(self, engine: Engine) -> None:
         engine.put(plain(1), random_unit(1))
         engine.close()
-        with pytest.raises(PixseekError, match="(?i)closed"):
+        with pytest.raises(PixseekError, match=r"(?i)closed"):
             engine.search(random_unit(1), 1)
-        with pytest.raises(PixseekError, match="(?i)closed"):
+        with pytest.raises(PixseekError, match=r"(?i)closed"):
             engine.put(plain(1), random_unit(1))
 
 
@@ -430,9 +430,9 @@ class TestSearch:
         ):
             with pytest.raises(EngineError):
                 engine.search(bad, 3)
-        with pytest.raises(QueryError, match="(?i)widht"):
+        with pytest.raises(QueryError, match=r"(?i)widht"):
             engine.search(random_unit(1), 3, Compare("widht", "gt", 3))
-        with pytest.raises(QueryError, match="(?i)width"):
+        with pytest.raises(QueryError, match=r"(?i)width"):
             engine.count(Compare("width", "glob", "3"))
 
 
@@ -573,7 +573,7 @@ def test_large_filters(engine: Engine) -> None:
     one, other = Compare("id", "eq", "id00003"), Compare("id", "ne", "id00004")
     for wrap in (Not, lambda w: And((other, w)), lambda w: Or((w, one)), lambda w: Not(And((w,)))):
         nested: Filter = one
-        with pytest.raises(QueryError, match="(?i)deep"):
+        with pytest.raises(QueryError, match=r"(?i)deep"):
             while True:
                 filters.check(wrap(nested))
                 nested = wrap(nested)

@@ -176,7 +176,7 @@ def test_missing_vectors_are_told(folder: Path) -> None:
             with pytest.raises(LibraryFormatError, match=r"(?s)missing.*index again"):
                 call()
     path.unlink()
-    with open_embedded(folder) as engine, pytest.raises(LibraryFormatError, match="(?i)missing"):
+    with open_embedded(folder) as engine, pytest.raises(LibraryFormatError, match=r"(?i)missing"):
         engine.search(batch(0, 1)[1], 3)
 
 
@@ -261,7 +261,7 @@ def test_a_lock_that_is_not_given_up(folder: Path, opened: Callable[..., Embedde
     other = sqlite3.connect(folder / "records.sqlite", isolation_level=None)
     with contextlib.closing(other):
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(LibraryLockedError, match="(?i)another process"):
+        with pytest.raises(LibraryLockedError, match=r"(?i)another process"):
             engine.put(*batch(2, 1))
         assert engine.search(vector_of(1)[None], 1)[0][0].record.id == "id1"
         other.execute("ROLLBACK")
@@ -372,7 +372,7 @@ def test_opened_read_only(folder: Path, opened: Callable[..., EmbeddedEngine]) -
     with open_embedded(folder) as writer:
         writer.put(*batch(10, 5))
     assert assert_whole(reader, 15) == 15
-    with pytest.raises(StorageError, match="(?i)can't be written"):
+    with pytest.raises(StorageError, match=r"(?i)can't be written"):
         reader.put(*batch(15, 1))
 
 
@@ -383,12 +383,12 @@ def test_other_files_are_no_library(folder: Path) -> None:
     folder.mkdir()
     path = folder / "records.sqlite"
     path.write_bytes(b"no database at all" * 100)
-    with pytest.raises(LibraryFormatError, match="(?i)damaged"):
+    with pytest.raises(LibraryFormatError, match=r"(?i)damaged"):
         open_embedded(folder)
     path.unlink()
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE theirs (x)")
-    with pytest.raises(LibraryFormatError, match="(?i)not a pixseek library"):
+    with pytest.raises(LibraryFormatError, match=r"(?i)not a pixseek library"):
         open_embedded(folder)
 
 
@@ -400,7 +400,7 @@ def test_a_damaged_database(folder: Path) -> None:
     content = bytearray(path.read_bytes())
     content[4096:] = os.urandom(len(content) - 4096)
     path.write_bytes(content)
-    with pytest.raises(LibraryFormatError, match="(?i)damaged"), open_embedded(folder) as engine:
+    with pytest.raises(LibraryFormatError, match=r"(?i)damaged"), open_embedded(folder) as engine:
         list(engine.known())
 
 
@@ -424,7 +424,7 @@ def test_migration(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         open_embedded(folder)
     step = "ALTER TABLE record ADD COLUMN place TEXT; UPDATE record SET place = 'here'"
     monkeypatch.setattr(catalog, "MIGRATIONS", (*first, step))
-    with pytest.raises(LibraryFormatError, match="(?i)older format"):
+    with pytest.raises(LibraryFormatError, match=r"(?i)older format"):
         open_embedded(folder, read_only=True)
     for _ in range(2):
         with open_embedded(folder) as engine:
@@ -433,7 +433,7 @@ def test_migration(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert db.execute("PRAGMA user_version").fetchone() == (len(first) + 1,)
         assert db.execute("SELECT DISTINCT place FROM record").fetchall() == [("here",)]
     monkeypatch.setattr(catalog, "MIGRATIONS", first)
-    with pytest.raises(LibraryFormatError, match="(?i)newer"):
+    with pytest.raises(LibraryFormatError, match=r"(?i)newer"):
         open_embedded(folder)
 
 

@@ -41,12 +41,12 @@ def test_libraries_side_by_side(postgres: str) -> None:
 
 @pytest.mark.parametrize("name", ["a b", "a;drop", 'a"b', "", "x" * 41, "1a"])
 def test_names_that_can_not_be_used(name: str) -> None:
-    with pytest.raises(ConfigError, match="(?i)not a name for a table"):
+    with pytest.raises(ConfigError, match=r"(?i)not a name for a table"):
         open_postgres(f"postgresql://localhost/x?table={name}")
 
 
 def test_out_of_reach() -> None:
-    with pytest.raises(EngineError, match="(?i)out of reach: localhost/nowhere") as caught:
+    with pytest.raises(EngineError, match=r"(?i)out of reach: localhost/nowhere") as caught:
         open_postgres("postgresql://me:secret-word@localhost:1/nowhere")
     assert "secret-word" not in str(caught.value)
 
@@ -54,7 +54,7 @@ def test_out_of_reach() -> None:
 def test_no_pgvector(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tables = module._TABLES.replace("EXTENSION IF NOT EXISTS vector", "EXTENSION vectorrr")
     monkeypatch.setattr(module, "_TABLES", tables)
-    with pytest.raises(EngineError, match="(?i)no pgvector"):
+    with pytest.raises(EngineError, match=r"(?i)no pgvector"):
         opened(postgres, table="without")
 
 

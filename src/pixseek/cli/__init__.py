@@ -19,6 +19,7 @@ from pixseek.cli.exchange import export, import_
 from pixseek.cli.index import index
 from pixseek.cli.options import CommandGroup
 from pixseek.cli.search import search, similar
+from pixseek.cli.show import show
 from pixseek.cli.upkeep import failures, remove, status
 
 __all__ = ["main"]
@@ -53,6 +54,7 @@ for _command in (
     index,
     search,
     similar,
+    show,
     status,
     failures,
     remove,

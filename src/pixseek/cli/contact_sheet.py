@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek.cli import wording
-from pixseek.cli.thumbnails import read_thumbnails
+from pixseek.cli.thumbnails import read_thumbnail, read_thumbnails
 from pixseek.errors import StorageError
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def title_of(results: Results) -> str:
 
 
 def _section(results: Results, heading: str) -> str:
-    small = read_thumbnails([hit.path for hit in results], _SIDE)
+    small = read_thumbnails(results, _SIDE)
     cards = "\n".join(_card(hit, image) for hit, image in zip(results, small, strict=True))
     stages = ", ".join(
         f"{_escaped(stage)} {ms:.0f} ms"
@@ -151,7 +151,7 @@ def _example(results: Results) -> str:
     term = results.query.terms[0]
     if term.kind != "image" or not isinstance(term.value, str | Path):
         return ""
-    [image] = read_thumbnails([Path(term.value).expanduser()], _SIDE)
+    image = read_thumbnail(Path(term.value).expanduser(), _SIDE)
     return f'<img src="{_data_uri(image)}" alt="the example">' if image else ""
 
 

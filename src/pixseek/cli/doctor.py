@@ -104,7 +104,7 @@ def _checks(fetch: bool) -> Iterator[Check]:
     yield _settings(config)
     yield from _library(config)
     yield from _model(config, fetch)
-    yield _decoders()
+    yield from _decoders()
     yield from _extras()
     yield _terminal()
 
@@ -294,16 +294,25 @@ def _try(encoder: Encoder) -> str:
     )
 
 
-def _decoders() -> Check:
-    from pixseek.images import decodable_formats
+def _decoders() -> Iterator[Check]:
+    from pixseek.images import FORMATS
 
-    formats = decodable_formats()
-    usual = ("JPEG", "PNG", "WEBP", "GIF", "TIFF")
-    missing = [name for name in usual if name not in formats]
-    if missing:
-        return Check("decoders", "warn", f"{', '.join(formats)}; missing: {', '.join(missing)}",
-                     f"{_pip()} --force-reinstall pillow")  # fmt: skip
-    return Check("decoders", "ok", ", ".join(formats))
+    there = [each for each in FORMATS if each.available()]
+    yield Check("decoders", "ok", ", ".join(each.name for each in there))
+    # One line for each package that is not there, with all it would decode.
+    missing: dict[tuple[str, str], list[str]] = {}
+    for each in FORMATS:
+        if each not in there:
+            missing.setdefault((each.decoder, each.extra), []).append(each.name)
+    for (decoder, extra), names in missing.items():
+        mend = f"{_pip()} 'pixseek[{extra}]'" if extra else f"{_pip()} --force-reinstall pixseek"
+        level: Literal["ok", "warn"] = "ok" if extra else "warn"
+        yield Check(
+            "optional" if extra else "decoders",
+            level,
+            f"not {', '.join(names)}: {decoder} is not installed",
+            mend,
+        )
 
 
 def _extras() -> Iterator[Check]:

@@ -44,6 +44,16 @@ if TYPE_CHECKING:
 )
 @click.option("--retry", is_flag=True, help="Try files again that could not be read before.")
 @click.option(
+    "--strict",
+    is_flag=True,
+    help="Refuse images that break off, instead of taking what there is of them.",
+)
+@click.option(
+    "--previews/--no-previews",
+    default=None,
+    help="Keep a small picture of each image in the library, or none; remembered. [default: keep]",
+)
+@click.option(
     "--portable",
     is_flag=True,
     help="Keep the library beside the photos, in PATH/.pixseek, with relative paths.",
@@ -56,6 +66,8 @@ def index(
     paths: tuple[str, ...],
     exclude: tuple[str, ...],
     retry: bool,
+    strict: bool,
+    previews: bool | None,
     portable: bool,
     quiet: bool,
     as_json: bool,
@@ -83,7 +95,15 @@ def index(
                 "portable": True}  # fmt: skip
     with open_library(create=True, **more) as library:
         run_and_report(
-            ctx, library, paths, exclude=exclude, retry=retry, quiet=quiet, as_json=as_json
+            ctx,
+            library,
+            paths,
+            quiet=quiet,
+            as_json=as_json,
+            exclude=exclude,
+            retry=retry,
+            strict=strict,
+            previews=previews,
         )
 
 
@@ -92,13 +112,21 @@ def run_and_report(
     library: Library,
     paths: Sequence[str] = (),
     *,
-    exclude: Sequence[str] = (),
-    retry: bool = False,
     quiet: bool = False,
     as_json: bool = False,
+    **how: Any,
 ) -> None:
-    """Index with progress, write the report, and end the program where the run was stopped."""
-    report, stopped_by = run(library, paths, exclude=exclude, retry=retry, quiet=quiet)
+    """Index with progress, write the report, and end the program where the run was stopped.
+
+    Args:
+        ctx: to end the program with.
+        library: to index into.
+        paths: see `Library.index`.
+        quiet: write nothing.
+        as_json: write the report as one object.
+        **how: other arguments of `Library.index`.
+    """
+    report, stopped_by = run(library, paths, quiet=quiet, **how)
     if as_json:
         from pixseek.wire import report_to_plain
 
@@ -130,16 +158,16 @@ def run(
     library: Library,
     paths: Sequence[str] = (),
     *,
-    exclude: Sequence[str] = (),
-    retry: bool = False,
     quiet: bool = False,
+    **how: Any,
 ) -> tuple[Report, int]:
-    """Index with progress; return the report, and the signal that stopped it, or 0."""
+    """Index with progress; return the report, and the signal that stopped it, or 0.
+
+    `how` are arguments of `Library.index`.
+    """
     with progress.display(quiet=quiet) as shown, _stoppable(shown) as (stop, signals):
         library.on_download = _interruptible(shown, stop)
-        report = library.index(
-            *paths, exclude=exclude, retry=retry, stop=stop, on_progress=shown.show
-        )
+        report = library.index(*paths, stop=stop, on_progress=shown.show, **how)
     return report, signals[0] if signals and report.stopped else 0
 
 

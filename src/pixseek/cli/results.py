@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,7 +65,7 @@ def place(hit: Hit) -> str:
     return str(hit.path) if hit.path else hit.uri
 
 
-def write_thumbnails(results: Sequence[Hit], choice: str, *, blocks_too: bool = False) -> None:
+def write_thumbnails(results: Results, choice: str, *, blocks_too: bool = False) -> None:
     """Draw the hits above their table, where the terminal can."""
     from pixseek.cli.terminal_images import graphics
 
@@ -75,13 +74,23 @@ def write_thumbnails(results: Sequence[Hit], choice: str, *, blocks_too: bool = 
         from pixseek.cli.thumbnails import write_strip
 
         write_strip(
-            [hit.rank for hit in results],
-            [hit.path for hit in results],
+            results,
             how,
             columns=terminal_size().columns,
             # The table should be seen with them.
             lines=terminal_size().lines - len(results) - 4,
         )
+
+
+def write_picture(preview: bytes | None, path: Path | None, choice: str) -> None:
+    """Draw one picture, where the terminal can."""
+    from pixseek.cli.terminal_images import graphics
+
+    how = graphics(choice)
+    if how is not None:
+        from pixseek.cli.thumbnails import write_one
+
+        write_one(preview, path, how, columns=terminal_size().columns)
 
 
 def write_table(results: Results) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from pixseek.types import Hit, Results
+
 # Lines of text that a row of thumbnails is high, at least and at most. Half blocks have 2 pixels
 # a line, so they get more of them.
 _LINES = (6, 10)
@@ -21,25 +23,38 @@ _LINES_OF_BLOCKS = (10, 14)
 _ROWS = 3
 
 
-def read_thumbnails(paths: Sequence[Path | None], side: int) -> list[Image.Image | None]:
-    """Return each image shrunk to `side` pixels at most, upright; None for what can't be shown."""
+def read_thumbnails(results: Results, side: int) -> list[Image.Image | None]:
+    """Return each hit shrunk to `side` pixels at most, upright; None for what can't be shown."""
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(min(8, len(paths) or 1)) as pool:
-        return list(pool.map(lambda path: read_thumbnail(path, side), paths))
+    def read(hit: Hit) -> Image.Image | None:
+        preview = results.preview(hit)
+        if preview is not None:
+            return _shrunk(preview, side)
+        return read_thumbnail(hit.path, side)
+
+    with ThreadPoolExecutor(min(8, len(results) or 1)) as pool:
+        return list(pool.map(read, results))
 
 
 def read_thumbnail(path: Path | None, side: int) -> Image.Image | None:
-    """Return an image shrunk to `side` pixels at most, upright; None if it can't be shown."""
-    from pixseek.errors import ImageError
-    from pixseek.images import decode, thumbnail
-
+    """Return an image file shrunk to `side` pixels at most, upright; None if it can't be shown."""
     if path is None:
         return None
     try:
-        return thumbnail(decode(path.read_bytes(), at_least=side), side)
-    except (OSError, ImageError):
+        return _shrunk(path.read_bytes(), side)
+    except OSError:
         return None  # it went away since it was indexed; its hit is still listed
+
+
+def _shrunk(data: bytes, side: int) -> Image.Image | None:
+    from pixseek.errors import ImageError
+    from pixseek.images import decode, thumbnail
+
+    try:
+        return thumbnail(decode(data, at_least=side), side)
+    except ImageError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +70,19 @@ class Row:
     places: tuple[tuple[int, int], ...]
 
 
-def write_strip(
-    ranks: Sequence[int],
-    paths: Sequence[Path | None],
-    how: Graphics,
-    *,
-    columns: int,
-    lines: int,
-) -> None:
-    """Write thumbnails with their ranks to standard output.
+def write_strip(results: Results, how: Graphics, *, columns: int, lines: int) -> None:
+    """Write thumbnails of hits, with their ranks, to standard output.
 
     Args:
-        ranks: the number of each.
-        paths: None where one can't be shown.
+        results: what to show.
         how: what the terminal takes.
         columns: how many the terminal has.
         lines: how many the thumbnails should take in all.
     """
     blocks = how.protocol == "blocks"
     least, most = _LINES_OF_BLOCKS if blocks else _LINES
-    small = read_thumbnails(paths, 2 * most * how.cell[1])
+    ranks = [hit.rank for hit in results]
+    small = read_thumbnails(results, 2 * most * how.cell[1])
     width = (columns - 1) * how.cell[0]
 
     def rows_of(height: int) -> list[Row]:
@@ -94,6 +102,25 @@ def write_strip(
             out.write(_rank_line(row.places) + "\n")
         write_image(out, row.image, how)
     out.flush()
+
+
+def write_one(preview: bytes | None, path: Path | None, how: Graphics, *, columns: int) -> None:
+    """Write one picture to standard output, from its stored preview or its file.
+
+    Args:
+        preview: None where none is stored.
+        path: of the file; None where there is none.
+        how: what the terminal takes.
+        columns: how many the terminal has.
+    """
+    lines = 2 * _LINES_OF_BLOCKS[1]
+    small = _shrunk(preview, lines * how.cell[1]) if preview else None
+    small = small or read_thumbnail(path, lines * how.cell[1])
+    if small is not None:
+        width, height = (columns - 1) * how.cell[0], lines // 2 * how.cell[1]
+        [row] = lay_out((1,), (small,), width=width, height=height, badges=False)
+        write_image(sys.stdout, row.image, how)
+        sys.stdout.flush()
 
 
 def lay_out(

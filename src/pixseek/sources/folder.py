@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pixseek.errors import ConfigError, ImageError, SourceVanishedError
 from pixseek.images import EXTENSIONS, MAX_BYTES
+from pixseek.metadata import sidecar_names
 from pixseek.types import Candidate, Failure, Scan, Stamp
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ _JUNK = frozenset(
         "desktop.ini",
     }
 )
+
+_SIDECAR_ENDINGS = (".xmp", ".txt", ".json")
+
+# More than any sidecar that is worth reading; XMP with edits of a long history takes a megabyte.
+_MAX_SIDECAR_BYTES = 4 << 20
 
 # The device is gone, or it no longer answers.
 _DEVICE_ERRORS = frozenset({errno.ENODEV, errno.ENXIO, errno.EIO, errno.ESTALE, errno.EHOSTDOWN})
@@ -98,7 +104,8 @@ class FolderSource:
         for scope in reversed(self._scopes):
             if f"{self.name}/{scope}" in self._files:
                 # A file that was named is taken whatever its name.
-                self._offer(scope, os.stat(self.path / scope), scan)
+                beside = self._sidecars_in(os.listdir((self.path / scope).parent))
+                self._offer(scope, os.stat(self.path / scope), scan, beside)
                 looked_at += 1
             else:
                 stack.append((scope, self._ignore_files_above(scope)))
@@ -118,6 +125,7 @@ class FolderSource:
             if any(entry.name == IGNORE_FILE for entry in listing):
                 specs = [*specs, *self._ignore_file(folder)]
             below: list[str] = []
+            beside = self._sidecars_in(entry.name for entry in listing)
             for entry in listing:
                 name = entry.name
                 if name[0] == "." or name.lower() in _JUNK:
@@ -136,7 +144,7 @@ class FolderSource:
                         continue
                     if not entry.is_file():
                         continue  # a socket, a pipe, a link to nothing
-                    self._offer(relative, entry.stat(), scan)
+                    self._offer(relative, entry.stat(), scan, beside)
                 except OSError as error:
                     scan.failures.append(self._failure(relative, error))
             stack.extend((path, specs) for path in reversed(below))
@@ -160,6 +168,18 @@ class FolderSource:
             self.check_there(error)
             failure = self._failure(relative, error)
             raise ImageError(failure.reason, failure.message, advice=failure.advice) from error
+
+    def read_sidecars(self, candidate: Candidate) -> list[tuple[str, bytes]]:
+        """Return the sidecars of a file of this source; see `Source.read_sidecars`."""
+        folder = (self.path / candidate.uri[len(self.name) + 1 :]).parent
+        found = []
+        for name in candidate.sidecars:
+            try:
+                with open(folder / name, "rb") as file:
+                    found.append((name, file.read(_MAX_SIDECAR_BYTES)))
+            except OSError:
+                continue  # it went away, or may not be read: the image is indexed without
+        return found
 
     def check_there(self, cause: OSError | None = None) -> None:
         """Raise if the root is gone.
@@ -196,9 +216,22 @@ class FolderSource:
             f"moved, index its new place; to forget it: pixseek remove --root {self.name}",
         )
 
-    def _offer(self, relative: str, status: os.stat_result, scan: Scan) -> None:
+    @staticmethod
+    def _sidecars_in(names: Iterable[str]) -> frozenset[str]:
+        """Return which files of a folder may be sidecars, so that most folders cost nothing."""
+        return frozenset(name for name in names if name.lower().endswith(_SIDECAR_ENDINGS))
+
+    def _offer(
+        self, relative: str, status: os.stat_result, scan: Scan, beside: frozenset[str]
+    ) -> None:
         uri = f"{self.name}/{relative}"
-        stamp = Stamp(status.st_size, status.st_mtime_ns)
+        folder, _, name = relative.rpartition("/")
+        sidecars = tuple(sidecar_names(name, beside)) if beside else ()
+        newest = status.st_mtime_ns
+        for sidecar in sidecars:
+            newest = max(newest, os.stat(self.path / folder / sidecar).st_mtime_ns)
+        # A nanosecond for each, so that one that is older than the image is noticed too.
+        stamp = Stamp(status.st_size, newest + len(sidecars))
         if not uri.isascii():
             try:
                 uri.encode()
@@ -214,7 +247,7 @@ class FolderSource:
                     )
                 )
                 return
-        scan.candidates.append(Candidate(uri, stamp))
+        scan.candidates.append(Candidate(uri, stamp, status.st_mtime_ns, sidecars))
 
     def _passed_over(
         self, relative: str, is_folder: bool, specs: list[tuple[str, GitIgnoreSpec]]

@@ -1,0 +1,97 @@
+"""Decode images to upright sRGB, within limits.
+
+What an image is, is read from its content, never from its name; `formats` lists what is known.
+Where the caller needs fewer pixels than there are, fewer are decoded: a JPEG at 1/2, 1/4 or 1/8 of
+its size, a camera raw file or a HEIC file by the preview inside it. Decoders that can crash or
+hang on a hostile file run in processes of their own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pixseek.errors import ImageError
+from pixseek.images.formats import EXTENSIONS, FORMATS, Format, decodable_formats, identify
+from pixseek.images.limits import MAX_BYTES, MAX_PIXELS, MEMORY_MIB, TIMEOUT_S, Limits, Request
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from pixseek.images.derived import Derived
+    from pixseek.types import Picture
+
+__all__ = [
+    "EXTENSIONS",
+    "FORMATS",
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "Format",
+    "decodable_formats",
+    "decode",
+    "derive",
+    "thumbnail",
+]
+
+
+def decode(
+    data: bytes,
+    *,
+    at_least: int | None = None,
+    exact: bool = False,
+    strict: bool = False,
+    demosaic: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    max_bytes: int = MAX_BYTES,
+    timeout_s: float = TIMEOUT_S,
+) -> Picture:
+    """Decode one image. May be called from several threads at once.
+
+    Args:
+        data: the file's content.
+        at_least: both sides of the decoded pixels may shrink to this many, where the format can
+            be decoded at a fraction of its size; None for all pixels.
+        exact: decode all pixels even so: the same that Pillow gives for the whole file.
+        strict: refuse a file that breaks off after more than half of its rows, instead of
+            keeping it with a note that begins with "damaged".
+        demosaic: develop camera raw files instead of taking the preview inside them; needs rawpy.
+        max_pixels: most pixels to decode.
+        max_bytes: most bytes of a file.
+        timeout_s: seconds it may take.
+
+    Returns:
+        A picture in mode "RGB": upright, in sRGB, transparency over white, the first frame.
+
+    Raises:
+        ImageError: it can't be decoded; `reason` is one of "empty", "not-an-image", "no-decoder",
+            "damaged", "too-large", "timeout" and "crashed".
+    """
+    from pixseek.images.decoders import decode_here
+    from pixseek.images.isolation import decode_apart
+
+    if len(data) > max_bytes:
+        raise ImageError(
+            "too-large",
+            f"The file is too large ({len(data):,} bytes)",
+            advice=f"Make it smaller than {max_bytes >> 20} MiB.",
+        )
+    each = identify(data)
+    limits = Limits(max_pixels, max_bytes, timeout_s, MEMORY_MIB)
+    request = Request(at_least, exact, strict, demosaic, limits)
+    apart = each.isolated or (demosaic and each.family == "raw")
+    return (decode_apart if apart else decode_here)(each, data, request)
+
+
+def thumbnail(picture: Picture, side: int) -> Image.Image:
+    """Return the picture shrunk, keeping its shape, to fit a square of `side` pixels."""
+    from PIL import Image
+
+    small = picture.pixels.copy()
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return small
+
+
+def derive(picture: Picture, preview_side: int = 384) -> Derived:
+    """Return the preview, the main colours and the placeholder of a picture; see `Derived`."""
+    from pixseek.images import derived
+
+    return derived.derive(picture, preview_side)

@@ -1,0 +1,242 @@
+"""Every format that can be read, as one table: how it is known, what decodes it, what it needs.
+
+A format is told from the content, never from the name. To add one, add a row.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from pixseek.errors import ImageError
+from pixseek.images import boxes, tiffheader
+
+Family = Literal["pillow", "heif", "jxl", "svg", "raw"]
+
+#: The one extra that holds every decoder the base install does without.
+EXTRA = "formats"
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format.
+
+    Attributes:
+        name: to show.
+        media: media type of its files.
+        endings: of file names, for choosing candidates; the content decides.
+        family: which of the decoders here reads it.
+        signature: whether content begins like this format.
+        plugin: module and class of Pillow's reader, for the family "pillow".
+        package: distribution that decodes it, besides Pillow; "" for none.
+        module: what that distribution is imported as.
+        extra: the extra that installs the package; "" where the base install does.
+        scaled: how less than all pixels are decoded where that is enough; "" for not at all.
+        isolated: whether it is decoded in a process of its own.
+    """
+
+    name: str
+    media: str
+    endings: tuple[str, ...]
+    family: Family
+    signature: Callable[[bytes], bool]
+    plugin: str = ""
+    package: str = ""
+    module: str = ""
+    extra: str = ""
+    scaled: str = ""
+    isolated: bool = False
+
+    @property
+    def decoder(self) -> str:
+        """What decodes it, to show."""
+        if self.family == "raw":
+            return "Pillow (the embedded preview), rawpy (demosaicing)"
+        return self.package or "Pillow"
+
+    def available(self) -> bool:
+        """Return whether its decoder is installed."""
+        from importlib.util import find_spec
+
+        if self.plugin:
+            feature = {"WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}.get(self.name)
+            if feature is None:
+                return True
+            from PIL import features
+
+            return bool(features.check(feature))
+        return not self.module or find_spec(self.module) is not None
+
+
+def _starts(*signatures: bytes, at: int = 0) -> Callable[[bytes], bool]:
+    return lambda data: data[at : at + 32].startswith(signatures)
+
+
+def _branded(*brands: bytes, never: tuple[bytes, ...] = ()) -> Callable[[bytes], bool]:
+    def matches(data: bytes) -> bool:
+        found = boxes.brands(data)
+        return any(b in brands for b in found) and not any(b in never for b in found)
+
+    return matches
+
+
+def _is_webp(data: bytes) -> bool:
+    return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+
+
+def _is_tiff(data: bytes) -> bool:
+    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def _is_svg(data: bytes) -> bool:
+    if data[:2] == b"\x1f\x8b":
+        import zlib
+
+        try:
+            data = zlib.decompressobj(31).decompress(data, 4096)
+        except zlib.error:
+            return False
+    head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
+    return head.startswith(b"<") and b"<svg" in head and b"<html" not in head.lower()
+
+
+#: Compressions that only camera raw files use: Nikon, Sony, Samsung, Pentax.
+_RAW_COMPRESSIONS = frozenset((34713, 32767, 32769, 32770, 65535))
+#: Photometric interpretations of mosaiced and of linear raw data.
+_RAW_PHOTOMETRIC = frozenset((32803, 34892))
+
+
+def _is_raw_tiff(*makers: bytes) -> Callable[[bytes], bool]:
+    def matches(data: bytes) -> bool:
+        if not _is_tiff(data):
+            return False
+        make, raw = b"", False
+        for directory in tiffheader.directories(data):
+            make = make or directory.content(tiffheader.MAKE).upper()
+            raw = raw or (
+                directory.number(tiffheader.PHOTOMETRIC) in _RAW_PHOTOMETRIC
+                or directory.number(tiffheader.COMPRESSION) in _RAW_COMPRESSIONS
+            )
+        return raw and (not makers or make.startswith(makers))
+
+    return matches
+
+
+def _is_dng(data: bytes) -> bool:
+    first = next(tiffheader.directories(data), None) if _is_tiff(data) else None
+    return first is not None and tiffheader.DNG_VERSION in first.entries
+
+
+def _raw(name: str, media: str, endings: str, signature: Callable[[bytes], bool]) -> Format:
+    return Format(name, media, tuple(endings.split()), "raw", signature, scaled="embedded preview")
+
+
+#: In the order in which content is compared with them: what is more special comes first.
+FORMATS: tuple[Format, ...] = (
+    Format("JPEG", "image/jpeg", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), "pillow",
+           _starts(b"\xff\xd8\xff"), "JpegImagePlugin.JpegImageFile", scaled="1/2, 1/4, 1/8"),
+    Format("PNG", "image/png", (".png", ".apng"), "pillow",
+           _starts(b"\x89PNG\r\n\x1a\n"), "PngImagePlugin.PngImageFile"),
+    Format("WEBP", "image/webp", (".webp",), "pillow", _is_webp, "WebPImagePlugin.WebPImageFile"),
+    Format("GIF", "image/gif", (".gif",), "pillow",
+           _starts(b"GIF87a", b"GIF89a"), "GifImagePlugin.GifImageFile"),
+    _raw("CR2", "image/x-canon-cr2", ".cr2",
+         lambda data: data[:2] in (b"II", b"MM") and data[8:10] == b"CR"),
+    _raw("DNG", "image/x-adobe-dng", ".dng", _is_dng),
+    _raw("NEF", "image/x-nikon-nef", ".nef .nrw", _is_raw_tiff(b"NIKON")),
+    _raw("ARW", "image/x-sony-arw", ".arw .sr2", _is_raw_tiff(b"SONY")),
+    _raw("PEF", "image/x-pentax-pef", ".pef", _is_raw_tiff(b"PENTAX", b"RICOH")),
+    _raw("SRW", "image/x-samsung-srw", ".srw", _is_raw_tiff(b"SAMSUNG")),
+    _raw("raw TIFF", "image/x-raw", ".3fr .iiq .erf .mos .fff .dcr .kdc", _is_raw_tiff()),
+    _raw("ORF", "image/x-olympus-orf", ".orf", _starts(b"IIRO", b"IIRS", b"MMOR")),
+    _raw("RW2", "image/x-panasonic-rw2", ".rw2", _starts(b"IIU\0")),
+    _raw("RAF", "image/x-fuji-raf", ".raf", _starts(b"FUJIFILMCCD-RAW")),
+    _raw("CR3", "image/x-canon-cr3", ".cr3", _branded(b"crx ")),
+    _raw("CRW", "image/x-canon-crw", ".crw", _starts(b"HEAPCCDR", at=6)),
+    _raw("MRW", "image/x-minolta-mrw", ".mrw", _starts(b"\0MRM")),
+    _raw("X3F", "image/x-sigma-x3f", ".x3f", _starts(b"FOVb")),
+    Format("TIFF", "image/tiff", (".tif", ".tiff"), "pillow", _is_tiff,
+           "TiffImagePlugin.TiffImageFile", isolated=True),
+    Format("AVIF", "image/avif", (".avif", ".avifs"), "pillow", _branded(b"avif", b"avis"),
+           "AvifImagePlugin.AvifImageFile", isolated=True),
+    Format("HEIC", "image/heic", (".heic", ".heif", ".hif", ".heics", ".heifs"), "heif",
+           _branded(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1",
+                    never=(b"avif", b"avis")),
+           package="pillow-heif", module="pillow_heif", scaled="embedded thumbnail",
+           isolated=True),
+    Format("JXL", "image/jxl", (".jxl",), "jxl",
+           _starts(b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"), package="pylibjxl",
+           module="pylibjxl", extra=EXTRA, isolated=True),
+    Format("JPEG2000", "image/jp2", (".jp2", ".j2k", ".jpf", ".jpx", ".jpc", ".j2c"), "pillow",
+           _starts(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+           "Jpeg2KImagePlugin.Jpeg2KImageFile", isolated=True),
+    Format("BMP", "image/bmp", (".bmp",), "pillow", _starts(b"BM"),
+           "BmpImagePlugin.BmpImageFile"),
+    Format("DIB", "image/bmp", (".dib",), "pillow",
+           _starts(*(bytes((n, 0, 0, 0)) for n in (12, 40, 52, 56, 64, 108, 124))),
+           "BmpImagePlugin.DibImageFile"),
+    Format("ICO", "image/x-icon", (".ico",), "pillow", _starts(b"\0\0\1\0"),
+           "IcoImagePlugin.IcoImageFile"),
+    Format("PSD", "image/vnd.adobe.photoshop", (".psd",), "pillow", _starts(b"8BPS"),
+           "PsdImagePlugin.PsdImageFile"),
+    Format("DDS", "image/vnd-ms.dds", (".dds",), "pillow", _starts(b"DDS "),
+           "DdsImagePlugin.DdsImageFile"),
+    Format("PNM", "image/x-portable-anymap", (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"), "pillow",
+           lambda data: data[:1] == b"P" and data[1:2] in b"0123456yFf" and data[2:3].isspace(),
+           "PpmImagePlugin.PpmImageFile"),
+    Format("SVG", "image/svg+xml", (".svg", ".svgz"), "svg", _is_svg, package="resvg-py",
+           module="resvg_py", extra=EXTRA, scaled="drawn at the size needed", isolated=True),
+)  # fmt: skip
+
+#: File name endings that make a file a candidate for indexing; its content then decides.
+EXTENSIONS = frozenset(ending for each in FORMATS for ending in each.endings)
+
+
+def by_name(name: str) -> Format:
+    """Return the format of this name."""
+    return _BY_NAME[name]
+
+
+_BY_NAME = {each.name: each for each in FORMATS}
+
+
+def identify(data: bytes) -> Format:
+    """Return the format of a file's content.
+
+    Raises:
+        ImageError: "empty"; "not-an-image"; or "no-decoder", with the command that installs it.
+    """
+    if not data:
+        raise ImageError("empty", "The file is empty", advice="Restore it from a backup.")
+    for each in FORMATS:
+        if each.signature(data):
+            if not _available(each):
+                raise no_decoder(each)
+            return each
+    raise ImageError(
+        "not-an-image",
+        "The content is no image",
+        advice="If it should be one, open it in an image viewer to see what it is.",
+    )
+
+
+@functools.cache
+def _available(each: Format) -> bool:
+    return each.available()
+
+
+def no_decoder(each: Format) -> ImageError:
+    """Return the error for a file whose decoder is not installed."""
+    what = f"'pixseek[{each.extra}]'" if each.extra else (each.package or "pillow")
+    return ImageError(
+        "no-decoder",
+        f"Decoding {each.name} needs {each.decoder}, which is not installed",
+        advice=f"Install it with: pip install {what}\nThen: pixseek index --retry",
+    )
+
+
+def decodable_formats() -> tuple[str, ...]:
+    """Return the names of the formats that can be decoded here, in a fixed order."""
+    return tuple(each.name for each in FORMATS if each.available())

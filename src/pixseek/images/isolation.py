@@ -1,0 +1,282 @@
+"""Decoders that may crash or hang run in processes of their own, which are replaced.
+
+A worker is this Python running `pixseek.images.worker`: one file at a time comes through its
+standard input, pixels go back through its standard output. Nothing of the host program is
+imported there, so it needs no `__main__` guard, and nothing that comes back is unpickled, so a
+decoder that was taken over by a hostile file can't run code here.
+
+An answer costs 0.5 ms more than a call, and 1.5 to 2 ms for every MB of file and pixels that go
+through the pipes. Workers start when the first such file comes (0.1 s), as many as files are
+decoded at the same time but no more than cores, and end with this process.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from pixseek.errors import ImageError
+from pixseek.images.limits import Limits, Request, took_too_long
+from pixseek.types import Picture
+
+if TYPE_CHECKING:
+    from pixseek.images.formats import Format
+
+#: Files after which a worker is replaced, so that what a decoder leaks is given back.
+_JOBS = 500
+
+#: Seconds that starting Python and importing Pillow may take, on a slow and busy machine.
+_START_S = 60.0
+
+_START = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
+    "from pixseek.images.worker import main; main()"
+)
+
+
+# The flags of Windows, by their numbers, since Python has their names only there.
+_NO_WINDOW, _NEW_PROCESS_GROUP = 0x08000000, 0x00000200
+
+_Answer = tuple[dict[str, Any], list[bytes]]
+
+
+class _GoneError(Exception):
+    """The worker ended without an answer."""
+
+
+class _Worker:
+    """One process, and how many files it has decoded."""
+
+    def __init__(self, memory_mib: int) -> None:
+        self.jobs = 0
+        self.memory_mib = memory_mib
+        paths = json.dumps([path for path in sys.path if path])
+        # A Ctrl-C in the terminal is for this process; it decides what becomes of the files.
+        options: dict[str, Any] = {"start_new_session": True}
+        if os.name == "nt":
+            options = {"creationflags": _NO_WINDOW | _NEW_PROCESS_GROUP}
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-c", _START, paths, str(memory_mib)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # Each of glibc's arenas and OpenBLAS's threads takes tens of MiB of address space.
+            env={**os.environ, "MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1",
+                 "OPENBLAS_NUM_THREADS": "1"},
+            **options,
+        )  # fmt: skip
+        for pipe in (self.process.stdin, self.process.stdout):
+            _widen(pipe)
+
+    def ask(self, question: dict[str, Any], data: bytes, timeout_s: float) -> _Answer:
+        """Return the answer to one question.
+
+        Raises:
+            TimeoutError: it took too long; the worker was killed.
+            _GoneError: it ended without an answer.
+        """
+        assert self.process.stdin is not None and self.process.stdout is not None
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            self.process.kill()
+
+        timer = threading.Timer(timeout_s + (0 if self.jobs else _START_S), stop)
+        timer.daemon = True
+        timer.start()
+        self.jobs += 1
+        try:
+            send(self.process.stdin, question, [data])
+            return receive(self.process.stdout)
+        except (OSError, EOFError, ValueError) as error:
+            if late.is_set():
+                raise TimeoutError from error
+            raise _GoneError from error
+        finally:
+            timer.cancel()
+
+    def end(self) -> int:
+        """End the process; return its exit status."""
+        self.process.kill()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        return self.process.wait()
+
+
+def _widen(pipe: Any) -> None:
+    """Have a pipe hold 1 MiB instead of 64 KiB: fewer changes between the two processes."""
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, 1 << 20)
+
+
+class _Pool:
+    """Workers that wait, and how many may run."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.lock = threading.Lock()
+        self.idle: list[_Worker] = []
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        self.places = threading.BoundedSemaphore(max(cores or 1, 1))
+
+    def decode(self, question: dict[str, Any], data: bytes, limits: Limits) -> _Answer:
+        with self.places:
+            while True:
+                worker = self.take(limits.memory_mib)
+                fresh = worker.jobs == 0
+                try:
+                    answer = worker.ask(question, data, limits.timeout_s)
+                except TimeoutError:
+                    worker.end()
+                    raise took_too_long(limits.timeout_s) from None
+                except _GoneError as error:
+                    status = worker.end()
+                    if fresh:
+                        raise _crashed(question["format"], status) from error
+                    continue  # an earlier file may have spoilt it: try in a new one
+                except BaseException:  # a Ctrl-C between question and answer
+                    worker.end()
+                    raise
+                if worker.jobs < _JOBS:
+                    with self.lock:
+                        self.idle.append(worker)
+                else:
+                    worker.end()
+                return answer
+
+    def take(self, memory_mib: int) -> _Worker:
+        with self.lock:
+            while self.idle:
+                worker = self.idle.pop()
+                if worker.memory_mib == memory_mib and worker.process.poll() is None:
+                    return worker
+                worker.end()
+        try:
+            return _Worker(memory_mib)
+        except OSError as error:
+            raise ImageError(
+                "crashed",
+                f"No process for its decoder could be started ({error})",
+                advice="Close other programs, and try again: pixseek index --retry",
+            ) from error
+
+    def end(self) -> None:
+        with self.lock:
+            waiting, self.idle = self.idle, []
+        for worker in waiting:
+            worker.end()
+
+
+_pool: _Pool | None = None
+_pool_lock = threading.Lock()
+
+
+def _the_pool() -> _Pool:
+    """Return this process's pool. A forked child may not talk through its parent's pipes."""
+    global _pool  # noqa: PLW0603
+    with _pool_lock:
+        if _pool is None or _pool.pid != os.getpid():
+            if _pool is None:
+                atexit.register(shut_down)
+            _pool = _Pool()
+        return _pool
+
+
+def shut_down() -> None:
+    """End the workers that wait; new ones start when they are needed."""
+    if _pool is not None and _pool.pid == os.getpid():
+        _pool.end()
+
+
+def _after_fork() -> None:
+    global _pool_lock  # noqa: PLW0603
+    _pool_lock = threading.Lock()  # it may have been held by a thread that is not in the child
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def decode_apart(each: Format, data: bytes, request: Request) -> Picture:
+    """Decode `data`, which is of the format `each`, in another process.
+
+    Raises:
+        ImageError: as its decoder says; or "timeout"; or "crashed".
+    """
+    from PIL import Image
+
+    question = {"format": each.name, "request": asdict(request)}
+    answer, blobs = _the_pool().decode(question, data, request.limits)
+    if "error" in answer:
+        reason, problem, advice = answer["error"]
+        raise ImageError(reason, problem, advice=advice)
+    pixels, exif, xmp, iptc = blobs
+    size = tuple(answer["size"])
+    return Picture(
+        Image.frombytes("RGB", size, pixels),
+        answer["width"],
+        answer["height"],
+        each.media,
+        tuple(answer["notes"]),
+        data if answer["exif_is_file"] else exif,
+        xmp,
+        iptc,
+    )
+
+
+def _crashed(name: str, status: int) -> ImageError:
+    how = f"status {status}"
+    if status < 0:
+        with contextlib.suppress(ValueError):
+            how = signal.Signals(-status).name
+    return ImageError(
+        "crashed",
+        f"The decoder of {name} files crashed on it ({how})",
+        advice="Open and save it again in an image editor; it is damaged or made to do harm.",
+    )
+
+
+# ------------------------------------------------------------------ messages, both ways
+
+
+def send(pipe: Any, head: dict[str, Any], blobs: list[bytes]) -> None:
+    """Write a message: a JSON head and any number of blobs, each with its length before it."""
+    text = json.dumps({**head, "blobs": [len(blob) for blob in blobs]}).encode()
+    pipe.write(struct.pack("<I", len(text)))
+    pipe.write(text)
+    for blob in blobs:
+        pipe.write(blob)
+    pipe.flush()
+
+
+def receive(pipe: Any) -> tuple[dict[str, Any], list[bytes]]:
+    """Read a message.
+
+    Raises:
+        EOFError: the other side is gone.
+        ValueError: it is no message.
+    """
+    (size,) = struct.unpack("<I", _exactly(pipe, 4))
+    head = json.loads(_exactly(pipe, size))
+    return head, [_exactly(pipe, length) for length in head["blobs"]]
+
+
+def _exactly(pipe: Any, size: int) -> bytes:
+    content: bytes = pipe.read(size)
+    if len(content) != size:
+        raise EOFError
+    return content

@@ -1,0 +1,68 @@
+"""What a JPEG says of itself before its pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_NO_LENGTH = frozenset((0x01, *range(0xD0, 0xD9)))
+_FRAMES = frozenset(
+    (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The frame of a JPEG.
+
+    Attributes:
+        kind: low half of its marker: 0 and 1 are sequential, 2 progressive, 3 lossless.
+        width: in pixels.
+        height: in pixels.
+        components: 1, 3 or 4.
+        scans: how many scans there are at most; 1 means that pixels come out as they are read,
+            more that the decoder holds all coefficients in memory first.
+    """
+
+    kind: int
+    width: int
+    height: int
+    components: int
+    scans: int
+
+    @property
+    def coefficients(self) -> int:
+        """Bytes a decoder holds at most for the coefficients of all scans."""
+        return 0 if self.scans == 1 else 2 * self.width * self.height * self.components
+
+
+def frame(data: bytes, start: int = 0) -> Frame | None:
+    """Return the frame of the JPEG that begins at `start`; None if there is no whole header."""
+    position = start + 2
+    found: tuple[int, int, int, int] | None = None
+    while position + 4 <= len(data):
+        if data[position] != 0xFF:
+            return None
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill bytes
+            position += 1
+            continue
+        if marker in _NO_LENGTH:
+            position += 2
+            continue
+        size = int.from_bytes(data[position + 2 : position + 4], "big")
+        if size < 2 or marker == 0xD9:
+            return None
+        if marker in _FRAMES and size >= 8 and position + 10 <= len(data):
+            height = int.from_bytes(data[position + 5 : position + 7], "big")
+            width = int.from_bytes(data[position + 7 : position + 9], "big")
+            found = marker & 15, width, height, data[position + 9]
+        if marker == 0xDA:
+            if found is None or position + 5 > len(data):
+                return None
+            kind, width, height, components = found
+            several = kind in (2, 6, 10) or data[position + 4] < components
+            # Counting also sees the scans of embedded previews: an upper bound is what is needed.
+            scans = max(data.count(b"\xff\xda", position), 2) if several else 1
+            return Frame(kind, width, height, components, scans)
+        position += 2 + size
+    return None

@@ -1,0 +1,48 @@
+"""Turning an image as its metadata say, once."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pixseek.images import tiffheader
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_IN_XMP = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])\s*[\"'<]")
+
+
+def stored_orientation(exif: bytes, xmp: bytes) -> int:
+    """Return the orientation, 1 to 8, that EXIF gives, or XMP where EXIF has none."""
+    value = tiffheader.orientation(exif)
+    if value is None:
+        found = _IN_XMP.search(xmp)
+        value = int(found[1]) if found else 1
+    return value
+
+
+def on_its_side(value: int) -> bool:
+    """Return whether width and height change places."""
+    return value in (5, 6, 7, 8)
+
+
+def reverses(value: int) -> tuple[bool, bool]:
+    """Return whether the stored rows are read from right to left, the columns from the bottom."""
+    return value in (2, 3, 7, 8), value in (3, 4, 6, 7)
+
+
+def upright(image: Image.Image, value: int) -> Image.Image:
+    """Return the image as an orientation of 1 to 8 says it is to be seen."""
+    from PIL.Image import Transpose
+
+    turn = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }.get(value)
+    return image if turn is None else image.transpose(turn)

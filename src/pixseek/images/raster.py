@@ -1,0 +1,347 @@
+"""Formats that Pillow decodes.
+
+Pillow's readers are called by their classes: nothing is registered with Pillow, what the host
+program has registered there plays no part, and its own pixel limit neither.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import io
+import re
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from pixseek.errors import ImageError
+from pixseek.images import boxes, jpegheader, orientation, scaling, tiffheader
+from pixseek.images.colour import to_srgb
+from pixseek.images.limits import Request, damaged, too_large, took_too_long
+from pixseek.types import Picture
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from pixseek.images.formats import Format
+
+#: A sequential JPEG needs no memory for what is not kept, so it may have this many times more
+#: pixels than are decoded: a photo of 1 gigapixel takes about 3 s at 1/8 on one Zen 4 core.
+_SEQUENTIAL_JPEG = 8
+
+#: Scans times pixels of a progressive JPEG. Encoders write about 10 scans; a file of 100 kB can
+#: ask for thousands over many megapixels, at 0.5 ns a pixel and scan and more.
+_MOST_SCAN_WORK = 4_000_000_000
+
+#: Least part of a damaged picture that makes it worth keeping.
+_WORTH_KEEPING = 0.5
+
+_RAW_PROFILE = re.compile(r"\s*\w*\s+(\d+)\s+([0-9a-fA-F\s]+)")
+
+
+class _LateError(Exception):
+    """The time for one file is used up."""
+
+
+class _TimedBytes(io.BytesIO):
+    """A file's content that can't be read any more after its time."""
+
+    def __init__(self, data: bytes, deadline: float) -> None:
+        super().__init__(data)
+        self._deadline = deadline
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.monotonic() > self._deadline:
+            raise _LateError
+        return super().read(size)
+
+
+def decode(each: Format, data: bytes, request: Request) -> Picture:
+    """Decode one file with Pillow; see `pixseek.images.decode`."""
+    deadline = time.monotonic() + request.limits.timeout_s
+    if each.name == "ICO":
+        _check_icon(data, request)
+    try:
+        image = _open(each, data, deadline)
+    except _LateError:
+        raise took_too_long(request.limits.timeout_s) from None
+    except ImageError:
+        raise
+    except Exception as error:  # a hostile header can raise anything
+        raise _refused(each, error) from error
+    with image:
+        notes: list[str] = []
+        try:
+            return _decode(each, image, data, request, deadline, notes)
+        except ImageError:
+            raise
+        except _LateError:
+            raise took_too_long(request.limits.timeout_s) from None
+        except MemoryError as error:
+            raise too_large(f"{image.width} x {image.height} pixels") from error
+        except Exception as error:  # Pillow raises OSError, ValueError, SyntaxError and more
+            raise _too_large_or_damaged(error) from error
+
+
+def _decode(
+    each: Format,
+    image: Image.Image,
+    data: bytes,
+    request: Request,
+    deadline: float,
+    notes: list[str],
+) -> Picture:
+    width, height = image.size
+    exif, xmp = _exif(image, data), _xmp(image, data)
+    turn = orientation.stored_orientation(exif, xmp)
+    enough = request.enough
+    if each.name == "JPEG":
+        _check_jpeg(data, request)
+        _draft(image, enough, turn)
+    request.limits.check_pixels(*image.size)
+    try:
+        image.load()
+    except (_LateError, MemoryError):
+        raise
+    except Exception as error:
+        if type(error).__name__ == "DecompressionBombError" or request.strict:
+            raise
+        if each.name == "JPEG":
+            image = _mended_jpeg(each, data, deadline, enough, turn)
+        _keep_what_is_there(image, error, notes)
+    request.limits.check_pixels(*image.size)  # an icon knows its size only now
+    if each.name in ("TIFF", "ICO"):  # Pillow turns a TIFF upright; an icon has several sizes
+        width, height = image.size
+    if each.name == "PNG" and not exif:  # it may come after the pixels
+        exif, xmp = _exif(image, data), xmp or _xmp(image, data)
+        turn = orientation.stored_orientation(exif, xmp)
+    elif each.name == "TIFF" and tiffheader.orientation(exif):
+        turn = 1
+    _note_frames(each, image, notes)
+    iptc = _iptc(image, data)
+    bits = _sample_bits(image)
+    if each.name != "JPEG":
+        image = scaling.reduced(image, enough, turn)
+    pixels = orientation.upright(to_srgb(image, notes, bits=bits), turn)
+    if orientation.on_its_side(turn):
+        width, height = height, width
+    return Picture(pixels, width, height, each.media, tuple(notes), exif, xmp, iptc)
+
+
+def _open(each: Format, data: bytes, deadline: float) -> Any:
+    _quiet_pillow()
+    module, _, name = each.plugin.partition(".")
+    reader = getattr(importlib.import_module(f"PIL.{module}"), name)
+    return reader(_TimedBytes(data, deadline))
+
+
+@functools.cache
+def _quiet_pillow() -> None:
+    """Silence what Pillow says of odd tags, which names no file and is said for every other one.
+
+    Once and for the process, not around each call: filters are no thread's own.
+    """
+    for module in ("TiffImagePlugin", "PngImagePlugin", "GifImagePlugin", "JpegImagePlugin"):
+        warnings.filterwarnings("ignore", category=UserWarning, module=rf"PIL\.{module}")
+
+
+def _refused(each: Format, error: Exception) -> ImageError:
+    """Return the error for a file whose header Pillow doesn't accept."""
+    text = str(error)
+    if each.name == "TIFF" and "unknown pixel mode" in text:
+        return ImageError(
+            "no-decoder",
+            "This kind of TIFF is not supported (its samples are laid out in an unusual way)",
+            advice="Save it with 8 or 16 bits a sample, or convert it to PNG.",
+        )
+    return _too_large_or_damaged(error, "its header is broken: ")
+
+
+def _too_large_or_damaged(error: Exception, where: str = "") -> ImageError:
+    if type(error).__name__ == "DecompressionBombError":  # Pillow's own limit, inside a reader
+        pixels = re.search(r"\d+", str(error))
+        return too_large(f"{int(pixels[0]):,} pixels" if pixels else "too many pixels")
+    return damaged(f"{where}{str(error) or type(error).__name__}")
+
+
+# ------------------------------------------------------------------ limits
+
+
+def _check_jpeg(data: bytes, request: Request) -> None:
+    """Refuse a JPEG that would take too much memory or time, before it does."""
+    limits = request.limits
+    frame = jpegheader.frame(data)
+    if frame is None:
+        return
+    pixels = frame.width * frame.height
+    if frame.scans == 1:
+        if pixels > _SEQUENTIAL_JPEG * limits.max_pixels:
+            raise too_large(f"{frame.width} x {frame.height} pixels", limits.max_pixels)
+        return
+    limits.check_pixels(frame.width, frame.height)
+    if frame.scans * pixels > _MOST_SCAN_WORK and frame.scans > 64:
+        raise too_large(f"{frame.width} x {frame.height} pixels in {frame.scans} scans")
+
+
+def _check_icon(data: bytes, request: Request) -> None:
+    """Refuse an icon that holds a picture over the limit, whatever its directory says."""
+    for entry in range(6, min(6 + 16 * int.from_bytes(data[4:6], "little"), len(data) - 15), 16):
+        at = int.from_bytes(data[entry + 12 : entry + 16], "little")
+        if data[at : at + 8] == b"\x89PNG\r\n\x1a\n":
+            width, height = data[at + 16 : at + 20], data[at + 20 : at + 24]
+            request.limits.check_pixels(int.from_bytes(width, "big"), int.from_bytes(height, "big"))
+        elif len(data) >= at + 12:
+            width, height = data[at + 4 : at + 8], data[at + 8 : at + 12]
+            request.limits.check_pixels(
+                abs(int.from_bytes(width, "little", signed=True)),
+                abs(int.from_bytes(height, "little", signed=True)),
+            )
+
+
+def _draft(image: Image.Image, enough: int | None, turn: int) -> None:
+    """Have a JPEG decoded at 1/2, 1/4 or 1/8 where that leaves `enough` pixels a side."""
+    scale = scaling.scale_for(image.size, enough, turn)
+    if scale > 1:
+        image.draft(None, (image.width // scale, image.height // scale))
+
+
+# ------------------------------------------------------------------ damaged files
+
+
+def _mended_jpeg(
+    each: Format, data: bytes, deadline: float, enough: int | None, turn: int
+) -> Image.Image:
+    """Return a JPEG that breaks off with its missing part in grey.
+
+    An end marker after the last byte makes the decoder fill the rest, for this file only;
+    Pillow's own switch for that is one for the whole process.
+    """
+    image: Image.Image = _open(each, data + b"\xff\xd9", deadline)
+    _draft(image, enough, turn)
+    image.load()
+    return image
+
+
+def _keep_what_is_there(image: Image.Image, error: Exception, notes: list[str]) -> None:
+    """Make an image usable that broke off while it was loaded.
+
+    Raises:
+        ImageError: less than half of its rows are there.
+    """
+    import numpy as np
+
+    image.tile = []  # type: ignore[attr-defined]  # the rows that were decoded are in the image
+    if image._im is None or image.format == "PSD":  # whose channels come one after the other
+        raise damaged(error) from error
+    rows = np.asarray(image)
+    if image.format in ("BMP", "DIB"):  # their last rows come first
+        rows = rows[::-1]
+    # What was not decoded is of one colour: black, transparent, or a JPEG's grey.
+    there = (rows != rows[-1, -1]).reshape(len(rows), -1).any(axis=1)
+    share = (int(there.nonzero()[0][-1]) + 1) / len(rows) if there.any() else 0.0
+    if share < _WORTH_KEEPING:
+        raise damaged(f"{error}; {share:.0%} of the picture is there") from error
+    missing = f"{1 - share:.0%} of the picture is missing"
+    notes.append(f"damaged: {missing if share < 0.995 else 'it breaks off before its end'}")
+
+
+# ------------------------------------------------------------------ what a file says of itself
+
+
+def _note_frames(each: Format, image: Image.Image, notes: list[str]) -> None:
+    if each.name not in ("GIF", "WEBP", "PNG", "AVIF", "TIFF"):
+        return
+    try:
+        several = bool(getattr(image, "is_animated", False))
+    except Exception:  # a GIF looks for its second frame only now
+        return
+    if several:
+        notes.append(
+            "several pages: first page" if each.name == "TIFF" else "animated: first frame"
+        )
+
+
+def _sample_bits(image: Image.Image) -> int:
+    """Return how many bits of a 16-bit grey sample are used: scanners write 10, 12 and 14."""
+    tags = getattr(image, "tag_v2", None)
+    if tags is None:
+        return 16
+    try:
+        return int(tags.get(258, (16,))[0])
+    except (TypeError, ValueError, IndexError):
+        return 16
+
+
+def _exif(image: Image.Image, data: bytes) -> bytes:
+    """Return the EXIF block, from its TIFF header on; of a TIFF the file itself."""
+    if hasattr(image, "tag_v2"):
+        return data
+    block: object = image.info.get("exif")
+    if not block and "Raw profile type exif" in image.info:  # how ImageMagick writes PNG
+        block = _hexadecimal(image.info["Raw profile type exif"])
+    if not block and image.format == "JPEG2000":
+        block = boxes.embedded_metadata(data)[0]
+    if not block and image.format == "PSD":
+        block = _photoshop_resource(image, 1058)
+    if not isinstance(block, bytes):
+        return b""
+    return block.removeprefix(b"Exif\0\0")
+
+
+def _xmp(image: Image.Image, data: bytes) -> bytes:
+    packet: object = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    if isinstance(packet, str):
+        packet = packet.encode("utf-8", "replace")
+    if not packet and image.format == "JPEG2000":
+        packet = boxes.embedded_metadata(data)[1]
+    if not packet and image.format == "PSD":
+        packet = _photoshop_resource(image, 1060)
+    if not packet and image.format == "GIF":
+        start = data.find(b"<x:xmpmeta")
+        end = data.find(b"</x:xmpmeta>", start)
+        packet = data[start : end + 12] if 0 <= start < end else b""
+    return packet if isinstance(packet, bytes) else b""
+
+
+def _iptc(image: Image.Image, data: bytes) -> bytes:
+    tags = getattr(image, "tag_v2", None)
+    if tags is not None:
+        first = next(tiffheader.directories(data), None)
+        return first.content(tiffheader.IPTC) if first else b""
+    if "Raw profile type iptc" in image.info:
+        block = _hexadecimal(image.info["Raw profile type iptc"])
+        return _resource(block, 0x0404) if block.startswith(b"8BIM") else block
+    if image.format == "PSD":
+        return _photoshop_resource(image, 0x0404)
+    resources = image.info.get("photoshop")
+    found = resources.get(0x0404) if isinstance(resources, dict) else b""
+    return found if isinstance(found, bytes) else b""
+
+
+def _hexadecimal(text: object) -> bytes:
+    found = _RAW_PROFILE.match(str(text))
+    try:
+        return bytes.fromhex(found[2])[: int(found[1])] if found else b""
+    except ValueError:
+        return b""
+
+
+def _photoshop_resource(image: Image.Image, number: int) -> bytes:
+    for kind, _, content in getattr(image, "resources", ()):
+        if kind == number and isinstance(content, bytes):
+            return content
+    return b""
+
+
+def _resource(block: bytes, number: int) -> bytes:
+    """Return one of Photoshop's image resources out of a block of them."""
+    at = 0
+    while block[at : at + 4] == b"8BIM" and at + 12 <= len(block):
+        kind = int.from_bytes(block[at + 4 : at + 6], "big")
+        name = block[at + 6] + 1
+        start = at + 6 + name + name % 2
+        size = int.from_bytes(block[start : start + 4], "big")
+        if kind == number:
+            return block[start + 4 : start + 4 + size]
+        at = start + 4 + size + size % 2
+    return b""

@@ -1,0 +1,113 @@
+"""SVG, drawn by resvg: no scripts, no network, and, as it is called here, no other files."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import re
+import zlib
+from typing import TYPE_CHECKING
+
+from pixseek.errors import ImageError
+from pixseek.images.colour import to_srgb
+from pixseek.images.limits import Request, damaged, too_large
+from pixseek.types import Picture
+
+if TYPE_CHECKING:
+    from pixseek.images.formats import Format
+
+#: Bytes of SVG text at most, unpacked; resvg takes 30 bytes of memory for each and more.
+_MOST_TEXT = 32 << 20
+
+#: The longer side a small drawing is enlarged to when nobody says how many pixels are enough.
+_USUAL_SIDE = 1024
+
+#: Past this ratio of its sides a drawing may come out narrower than was asked for.
+_LONG_STRIP = 16
+
+#: References to anything but a part of the drawing itself or data inside it.
+_FOREIGN = re.compile(r"""(href\s*=\s*)(["'])(?!\#|data:)[^"']*\2""", re.IGNORECASE)
+
+_ROOT = re.compile(r"<(?:\w+:)?svg\b[^>]*>", re.DOTALL)
+_LENGTH = r"""\b{}\s*=\s*["']\s*([0-9]*\.?[0-9]+(?:[eE][-+]?\d+)?)\s*(px|pt|pc|mm|cm|in|)\s*["']"""
+_VIEW_BOX = re.compile(r"""\bviewBox\s*=\s*["']([^"']+)["']""")
+_INCH = 96.0
+_PIXELS = {"": 1.0, "px": 1.0, "pt": _INCH / 72, "pc": _INCH / 6, "mm": _INCH / 25.4,
+           "cm": _INCH / 2.54, "in": _INCH}  # fmt: skip
+
+
+def decode(each: Format, data: bytes, request: Request) -> Picture:
+    """Draw an SVG file: at its own size, or larger where that is less than is needed.
+
+    The picture's width and height are those of the drawing in CSS pixels.
+    """
+    from PIL import PngImagePlugin
+
+    text = _FOREIGN.sub(r"\1\2\2", _text(data))
+    width, height = _size(text)
+    longest = max(width, height)
+    if request.at_least:
+        # A strip is not drawn hundreds of times longer than is needed just to be as wide.
+        scale = request.at_least / max(min(width, height), longest / _LONG_STRIP)
+    else:
+        scale = max(longest, _USUAL_SIDE) / longest
+    across, down = max(1, round(width * scale)), max(1, round(height * scale))
+    request.limits.check_pixels(across, down)
+    resvg = importlib.import_module("resvg_py")
+    try:
+        png = resvg.svg_to_bytes(svg_string=text, width=across, height=down)
+        with PngImagePlugin.PngImageFile(io.BytesIO(bytes(png))) as image:
+            image.load()
+            notes: list[str] = []
+            pixels = to_srgb(image, notes)
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise too_large("an SVG file") from error
+    except Exception as error:
+        raise damaged(error) from error
+    return Picture(pixels, max(1, round(width)), max(1, round(height)), each.media, tuple(notes))
+
+
+def _text(data: bytes) -> str:
+    if data[:2] == b"\x1f\x8b":
+        unpacker = zlib.decompressobj(31)
+        try:
+            data = unpacker.decompress(data, _MOST_TEXT)
+        except zlib.error as error:
+            raise damaged(error) from error
+        if unpacker.unconsumed_tail:
+            raise too_large("more than 32 MB of SVG text")
+    if len(data) > _MOST_TEXT:
+        raise too_large("more than 32 MB of SVG text")
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    return data.decode(encoding, "replace")
+
+
+def _size(text: str) -> tuple[float, float]:
+    """Return width and height in CSS pixels; 300 x 150, as browsers, if it doesn't say."""
+    root = _ROOT.search(text)
+    if root is None:
+        raise damaged("it has no <svg> element")
+    sides = []
+    for name in ("width", "height"):
+        found = re.search(_LENGTH.format(name), root[0])
+        sides.append(float(found[1]) * _PIXELS[found[2]] if found else 0.0)
+    box = _VIEW_BOX.search(root[0])
+    numbers = re.findall(r"[-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?\d+)?", box[1]) if box else []
+    across, down = (float(numbers[2]), float(numbers[3])) if len(numbers) == 4 else (0.0, 0.0)
+    across, down = (across, down) if across > 0 and down > 0 else (300.0, 150.0)
+    width, height = sides
+    if width > 0 and height > 0:
+        return _sane(width, height)
+    if width > 0:
+        return _sane(width, width * down / across)
+    if height > 0:
+        return _sane(height * across / down, height)
+    return _sane(across, down)
+
+
+def _sane(width: float, height: float) -> tuple[float, float]:
+    if not (1e-3 < width < 1e7 and 1e-3 < height < 1e7):
+        raise too_large(f"{width:g} x {height:g} pixels")
+    return width, height

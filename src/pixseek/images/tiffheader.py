@@ -1,0 +1,97 @@
+"""The directories of a TIFF file, which EXIF blocks and most camera raw files are.
+
+Read here, and not by Pillow, because this never warns, never loops, and reads only the few
+numbers that decoding needs.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+IMAGE_WIDTH, IMAGE_LENGTH, COMPRESSION, PHOTOMETRIC = 0x100, 0x101, 0x103, 0x106
+MAKE, STRIP_OFFSETS, ORIENTATION, SUB_IFDS = 0x10F, 0x111, 0x112, 0x14A
+XMP, IPTC, PHOTOSHOP, DNG_VERSION = 0x2BC, 0x83BB, 0x8649, 0xC612
+
+#: Values of more than this many elements are read as none: nothing needed here is longer.
+_LONGEST = 1 << 24
+
+#: Directories that are visited at most; real files have fewer than ten.
+_MOST_DIRECTORIES = 64
+
+#: Struct codes of the numeric types, by their number in the file.
+_CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 7: "B", 2: "B"}
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """One directory: its tags with where their values lie.
+
+    Attributes:
+        entries: (type, count, offset of the values) by tag.
+    """
+
+    data: bytes = field(repr=False)
+    order: str
+    entries: dict[int, tuple[int, int, int]]
+
+    def numbers(self, tag: int) -> tuple[int, ...]:
+        """Return the integers of a tag; () when it is missing, broken or of another type."""
+        kind, count, offset = self.entries.get(tag, (0, 0, 0))
+        code = _CODES.get(kind)
+        if code is None or not 0 < count <= _LONGEST:
+            return ()
+        try:
+            return struct.unpack_from(f"{self.order}{count}{code}", self.data, offset)
+        except struct.error:
+            return ()
+
+    def number(self, tag: int) -> int | None:
+        """Return the first integer of a tag, or None."""
+        return next(iter(self.numbers(tag)), None)
+
+    def content(self, tag: int) -> bytes:
+        """Return the bytes of a tag; b"" when it is missing or broken."""
+        kind, count, offset = self.entries.get(tag, (0, 0, 0))
+        size = count * struct.calcsize(_CODES.get(kind, "0s"))
+        return self.data[offset : offset + size] if 0 < count <= _LONGEST else b""
+
+
+def directories(data: bytes) -> Iterator[Directory]:
+    """Yield the directories of a TIFF: the first, those it is followed by, and their children.
+
+    A broken file yields what can be read of it.
+    """
+    order = {b"II": "<", b"MM": ">"}.get(data[:2])
+    if order is None or len(data) < 8:
+        return
+    waiting = [struct.unpack_from(f"{order}I", data, 4)[0]]
+    seen: set[int] = set()
+    while waiting and len(seen) < _MOST_DIRECTORIES:
+        offset = waiting.pop(0)
+        if offset in seen or not 0 < offset <= len(data) - 6:
+            continue
+        seen.add(offset)
+        (count,) = struct.unpack_from(f"{order}H", data, offset)
+        entries: dict[int, tuple[int, int, int]] = {}
+        for position in range(offset + 2, min(offset + 2 + 12 * count, len(data) - 11), 12):
+            tag, kind, length = struct.unpack_from(f"{order}HHI", data, position)
+            size = length * struct.calcsize(_CODES.get(kind, "8s"))
+            where = position + 8
+            if size > 4:
+                (where,) = struct.unpack_from(f"{order}I", data, where)
+            entries.setdefault(tag, (kind, length, where))
+        directory = Directory(data, order, entries)
+        yield directory
+        after = offset + 2 + 12 * count
+        if after + 4 <= len(data):
+            waiting.append(struct.unpack_from(f"{order}I", data, after)[0])
+        waiting += directory.numbers(SUB_IFDS)[:_MOST_DIRECTORIES]
+
+
+def orientation(exif: bytes) -> int | None:
+    """Return the orientation (1 to 8) of an EXIF block, from its TIFF header on; None if none."""
+    first = next(directories(exif), None)
+    value = first.number(ORIENTATION) if first else None
+    return value if value is not None and 1 <= value <= 8 else None

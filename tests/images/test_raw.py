@@ -1,0 +1,81 @@
+"""Camera raw files: the preview inside, upright, with the size of the whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixseek.errors import ImageError
+from pixseek.images import decode
+
+from image_files import exif, halves, raw_files, saved, small_dng, tiff, turned
+
+NAMES = sorted(raw_files(b""))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_preview_is_found_and_upright(name: str, orientation: int) -> None:
+    stored = turned(halves(size=(1200, 800)), orientation)
+    # Fujifilm's files have no header of their own: there the preview's says it.
+    own = exif(orientation) if name == "RAF" else exif(None)
+    data = raw_files(saved(stored, "JPEG", exif=own), orientation, stored.size)[name]
+    picture = decode(data, at_least=200)
+    assert (picture.width, picture.height) == (1200, 800)
+    assert picture.pixels.size == (300, 200)
+    pixels = np.asarray(picture.pixels)
+    assert pixels[100, 60].tolist() == pytest.approx([220, 20, 20], abs=30)
+    assert pixels[100, 240].tolist() == pytest.approx([20, 20, 220], abs=30)
+    assert picture.media.startswith("image/x-")
+    assert "camera raw: embedded preview" in picture.notes
+    assert picture.exif[:4] in (b"II*\0", b"MM\0*")
+
+
+@pytest.mark.parametrize("own", [1, 6])
+def test_an_orientation_told_twice_is_applied_once(own: int) -> None:
+    stored = turned(halves(size=(1200, 800)), 6)
+    data = raw_files(saved(stored, "JPEG", exif=exif(own)), 6, stored.size)["NEF"]
+    pixels = np.asarray(decode(data).pixels)
+    assert pixels.shape == (800, 1200, 3)
+    assert pixels[400, 200, 0] > 180 > 60 > pixels[400, 1000, 0]
+
+
+def test_the_smallest_preview_that_is_enough_is_taken() -> None:
+    small, large = (saved(halves(size=size), "JPEG") for size in ((480, 320), (1200, 800)))
+    barred = saved(Image.new("RGB", (640, 480)), "JPEG")  # another shape: black bars
+    for order in ((small, barred, large), (large, barred, small)):
+        data = raw_files(b"".join(order))["NEF"]
+        assert decode(data, at_least=300).pixels.size == (480, 320)
+        assert decode(data, at_least=400).pixels.size == (600, 400)
+        assert decode(data, at_least=300, exact=True).pixels.size == (1200, 800)
+
+
+def test_a_preview_that_is_too_small_is_used_and_noted() -> None:
+    data = raw_files(saved(halves(size=(160, 107)), "JPEG"))["ARW"]
+    picture = decode(data, at_least=448)
+    assert (picture.width, picture.height) == (1200, 800)
+    assert "small preview: 160 x 107 pixels" in picture.notes
+
+
+def test_no_preview_says_what_to_do() -> None:
+    with pytest.raises(ImageError) as caught:
+        decode(small_dng())
+    assert caught.value.reason == "no-decoder"
+    assert "demosaic" in caught.value.advice
+
+
+def test_raw_data_are_developed_if_asked() -> None:
+    pytest.importorskip("rawpy")
+    picture = decode(small_dng((64, 48)), demosaic=True)
+    assert (picture.width, picture.height) == (64, 48)
+    assert picture.pixels.size == (32, 24)
+    assert decode(small_dng((64, 48)), demosaic=True, exact=True).pixels.size == (64, 48)
+    assert picture.notes == ("camera raw: developed",)
+
+
+def test_a_tiff_that_points_to_itself_ends() -> None:
+    loop = bytearray(tiff({0x10F: b"NIKON\0", 0x14A: (8,), 0x112: (6,)}))
+    loop[8 + 2 + 36 : 8 + 2 + 40] = (8).to_bytes(4, "little")
+    with pytest.raises(ImageError):
+        decode(bytes(loop))

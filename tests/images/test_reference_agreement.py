@@ -1,0 +1,134 @@
+"""Decoded small or in full: how near the model's input and its vectors are to the reference."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixseek.encoders.preprocessing import Preprocessing
+from pixseek.images import decode
+from pixseek.types import Picture
+
+from image_files import exif, saved, textured, turned
+
+CLIP = Preprocessing(height=224, width=224, edge=224, crop="floor")
+SIGLIP = Preprocessing(
+    height=224, width=224, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3
+)
+#: Levels of 255 that a pixel may be off where a picture was decoded at a fraction of its size.
+TOLERANCE = 16
+
+
+def reference(data: bytes, preprocessing: Preprocessing) -> np.ndarray:
+    """The model's input made from all pixels, with Pillow alone."""
+    with Image.open(io.BytesIO(data)) as image:
+        rgb = image.convert("RGB")
+    if preprocessing.edge:
+        width, height = rgb.size
+        short = min(width, height)
+        size = (
+            (224, int(224 * height / width)) if short == width else (int(224 * width / height), 224)
+        )
+        small = rgb.resize(size, Image.Resampling.BICUBIC)
+        left, top = (size[0] - 224) // 2, (size[1] - 224) // 2
+        small = small.crop((left, top, left + 224, top + 224))
+    else:
+        small = rgb.resize((224, 224), Image.Resampling.BILINEAR)
+    return np.asarray(small).transpose(2, 0, 1).astype(np.int16)
+
+
+def levels(preprocessing: Preprocessing, picture: Picture) -> np.ndarray:
+    tensor = preprocessing.apply(picture)
+    std = np.array(preprocessing.std)[:, None, None]
+    mean = np.array(preprocessing.mean)[:, None, None]
+    return ((tensor * std + mean) * 255).round().astype(np.int16)
+
+
+@pytest.mark.parametrize("preprocessing", [CLIP, SIGLIP], ids=["CLIP", "SigLIP"])
+@pytest.mark.parametrize("size", [(1600, 1200), (1201, 1999), (640, 427), (3000, 2001)])
+def test_exact_is_the_reference_and_fast_is_near_it(
+    preprocessing: Preprocessing, size: tuple[int, int]
+) -> None:
+    data = saved(textured(*size), "JPEG", quality=92)
+    expected = reference(data, preprocessing)
+    exact = levels(preprocessing, decode(data, at_least=448, exact=True))
+    assert np.array_equal(exact, expected)
+    fast = levels(preprocessing, decode(data, at_least=448))
+    assert abs(fast - expected).max() <= TOLERANCE
+    assert abs(fast - expected).mean() < 1
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_fast_is_near_the_reference_whatever_the_orientation(orientation: int) -> None:
+    image = textured(1202, 1602)
+    upright = saved(image, "JPEG", quality=98, subsampling=0)
+    expected = reference(upright, CLIP)
+    data = saved(
+        turned(image, orientation), "JPEG", quality=98, subsampling=0, exif=exif(orientation)
+    )
+    fast = levels(CLIP, decode(data, at_least=448))
+    assert abs(fast - expected).max() <= TOLERANCE
+
+
+def test_the_eight_landscapes_have_one_vector(shared: Path, photo_mini: Path) -> None:
+    from pixseek import encoders
+
+    encoder = encoders.load(str(photo_mini), models_dir=photo_mini.parent)
+    odd = shared / "images" / "odd"
+    pictures = [
+        decode((odd / f"Landscape_{n}.jpg").read_bytes(), at_least=2 * encoder.input_side)
+        for n in range(1, 9)
+    ]
+    tensors = np.stack([encoder.prepare(picture) for picture in pictures])
+    # In the middle of each its number is drawn, which a small model sees (0.90 at the least).
+    middle = slice(tensors.shape[2] // 3, tensors.shape[2] * 2 // 3)
+    tensors[:, :, middle, middle] = tensors[0, :, middle, middle]
+    rows = encoder.encode_images(tensors)
+    assert (rows @ rows.T).min() >= 0.99
+
+
+def test_a_photo_has_one_vector_in_every_orientation(shared: Path, photo_mini: Path) -> None:
+    from pixseek import encoders
+
+    encoder = encoders.load(str(photo_mini), models_dir=photo_mini.parent)
+    with Image.open(shared / "images" / "odd" / "Landscape_1.jpg") as image:
+        photo = image.convert("RGB")
+    pictures = [
+        decode(saved(turned(photo, n), "JPEG", quality=90, exif=exif(n)), at_least=448)
+        for n in range(1, 9)
+    ]
+    rows = encoder.encode_images(np.stack([encoder.prepare(picture) for picture in pictures]))
+    assert (rows @ rows.T).min() >= 0.99
+
+
+_INDEX = """
+import resource, sys
+from concurrent.futures import ThreadPoolExecutor
+from pixseek.images import decode, derive
+def one(data):
+    picture = decode(data, at_least=448)
+    derive(picture)
+    return picture.pixels.size
+data = sys.stdin.buffer.read()
+with ThreadPoolExecutor(4) as pool:
+    sizes = set(pool.map(one, (bytes(bytearray(data)) for _ in range(60))))
+print(sizes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="units of ru_maxrss")
+def test_memory_stays_small_with_12_megapixel_photos() -> None:
+    data = saved(textured(4000, 3000), "JPEG", quality=90)
+    done = subprocess.run(
+        [sys.executable, "-c", _INDEX], input=data, capture_output=True, timeout=200, check=True
+    )
+    kibibytes = int(done.stdout.split()[-1])
+    # The encoder and the store have the rest of the 800 MB.
+    assert kibibytes < 400_000, f"{kibibytes // 1024} MiB"
