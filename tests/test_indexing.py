@@ -671,3 +671,42 @@ def test_after_any_changes_a_library_is_as_if_made_anew(
             anew.index(folder)
             assert content(lived) == content(anew)
             assert [f.uri for f in lived.failures()] == [f.uri for f in anew.failures()]
+
+
+_MEASURED = """
+import sys
+from pathlib import Path
+import pixseek
+
+def peak_mib():
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024
+
+with pixseek.open(sys.argv[1], model="demo") as library:
+    for part in sys.argv[2:]:
+        assert not library.index(part).failures
+        print(peak_mib(), flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_is_small_and_flat_with_12_megapixel_photos(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    small = Image.fromarray(rng.integers(0, 255, (300, 400, 3), np.uint8))
+    buffer = io.BytesIO()
+    small.resize((4000, 3000), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=85)
+    for number in range(200):
+        path = tmp_path / ("a" if number < 40 else "b") / f"{number}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(buffer.getvalue() + number.to_bytes(4, "big"))  # its own digest
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURED, tmp_path / "l.lib", tmp_path / "a", tmp_path / "b"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    early, late = map(int, done.stdout.split())
+    print(f"peak after 40 images {early} MiB, after 200 {late} MiB")
+    assert late < 700  # a larger model's weights have the rest of 800 MB
+    assert late - early < 50

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -105,30 +103,3 @@ def test_a_photo_has_one_vector_in_every_orientation(shared: Path, photo_mini: P
     ]
     rows = encoder.encode_images(np.stack([encoder.prepare(picture) for picture in pictures]))
     assert (rows @ rows.T).min() >= 0.99
-
-
-_INDEX = """
-import resource, sys
-from concurrent.futures import ThreadPoolExecutor
-from pixseek.images import decode, derive
-def one(data):
-    picture = decode(data, at_least=448)
-    derive(picture)
-    return picture.pixels.size
-data = sys.stdin.buffer.read()
-with ThreadPoolExecutor(4) as pool:
-    sizes = set(pool.map(one, (bytes(bytearray(data)) for _ in range(60))))
-print(sizes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="units of ru_maxrss")
-def test_memory_stays_small_with_12_megapixel_photos() -> None:
-    data = saved(textured(4000, 3000), "JPEG", quality=90)
-    done = subprocess.run(
-        [sys.executable, "-c", _INDEX], input=data, capture_output=True, timeout=200, check=True
-    )
-    kibibytes = int(done.stdout.split()[-1])
-    # The encoder and the store have the rest of the 800 MB.
-    assert kibibytes < 400_000, f"{kibibytes // 1024} MiB"
