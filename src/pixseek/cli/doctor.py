@@ -298,7 +298,9 @@ def _decoders() -> Iterator[Check]:
     from pixseek.images import FORMATS
 
     there = [each for each in FORMATS if each.available()]
-    yield Check("decoders", "ok", ", ".join(each.name for each in there))
+    base = ", ".join(each.name for each in there if not each.extra)
+    more = ", ".join(each.name for each in there if each.extra)
+    yield Check("decoders", "ok", f"{base}; with pixseek[formats]: {more}" if more else base)
     # One line for each package that is not there, with all it would decode.
     missing: dict[tuple[str, str], list[str]] = {}
     for each in FORMATS:
