@@ -329,6 +329,23 @@ def test_a_good_file_that_breaks_leaves_the_library(
     assert counts(library.index(pictures)) == {"known_failures": 1, "unchanged": 5}
 
 
+def test_a_mistake_of_ours_on_one_image_does_not_end_the_run(
+    library: pixseek.Library, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = indexing.read_metadata
+
+    def slip(picture: Any, *, name: str, **more: Any) -> Any:
+        if name == "green.png":
+            raise ZeroDivisionError("nobody thought of this")
+        return original(picture, name=name, **more)
+
+    monkeypatch.setattr(indexing, "read_metadata", slip)
+    report = library.index(pictures)
+    assert counts(report) == {"added": 4, "failures": 2}
+    assert {f.reason for f in report.failures} == {"unexpected"}
+    assert "nobody thought of this" in report.failures[0].message
+
+
 def test_an_image_that_the_model_refuses_fails_alone(
     library: pixseek.Library, pictures: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,6 +75,7 @@ class ImageError(PixseekError):
         "missing": "the file went away while it was being read",
         "unreadable": "the disk or the system refused to read the file",
         "bad-name": "the file's name is not valid text",
+        "unexpected": "pixseek made a mistake on it",
         "not-encodable": "the model could not embed the image",
     }
 

@@ -25,7 +25,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from pixseek.errors import ImageError, ModelError, SourceVanishedError
+from pixseek.errors import ImageError, ModelError, PixseekError, SourceVanishedError
 from pixseek.images import decode, derive
 from pixseek.images.derived import PREVIEW_SIDE
 from pixseek.ledger import Ledger
@@ -228,6 +228,8 @@ class _Run:
                 self.failed_before.add(candidate.uri)
             if before is not None and before.stamp == candidate.stamp:
                 self.counts["unchanged"] += 1
+                if earlier is not None:
+                    self.settled.append(candidate.uri)
             elif (
                 earlier is not None
                 and earlier.stamp == candidate.stamp
@@ -398,6 +400,17 @@ class _Run:
         except ImageError as error:
             return Failure(
                 candidate.uri, stage, error.reason, error.problem, error.advice, candidate.stamp
+            )
+        except PixseekError:
+            raise  # the source, the engine or the model: no fault of this image
+        except Exception as error:  # a mistake of ours: one image never ends a run
+            return Failure(
+                candidate.uri,
+                "decode",
+                "unexpected",
+                f"pixseek made a mistake on it ({type(error).__name__}: {error})",
+                "Please report this, if you can with the image.",
+                candidate.stamp,
             )
         finally:
             with self.clock:
