@@ -42,7 +42,7 @@ def main() -> None:
             records.append(Record(record_id(uri), uri, stamp, digest=f"{number:064x}"))
         with pixseek.open(Path(base) / "benchmark.lib") as library:
             library._engine.ensure(Space("made up", DIM, "made up"))
-            library._new_root(root)
+            library._roots.add(root, whole=True)
             rng = np.random.default_rng(0)
             for start in range(0, len(records), 10_000):
                 chunk = records[start : start + 10_000]

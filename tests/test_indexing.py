@@ -445,6 +445,41 @@ def test_a_folder_above_an_indexed_one_takes_it_in(
     assert len(library) == 6
 
 
+def test_what_was_passed_over_stays_so_when_a_folder_above_is_indexed(
+    library: pixseek.Library, pictures: Path
+) -> None:
+    draw(pictures / "sub" / "deep" / "x.gif", "red", 30)
+    draw(pictures / "sub" / "deep" / "y.png", "red", 31)
+    library.index(pictures / "sub", exclude=["*.gif", "/deep/y.png"])
+    library.remove(pictures / "sub" / "red.png")
+    assert counts(library.index(pictures)) == {"added": 3, "unchanged": 2}
+    draw(pictures / "other.gif", "blue", 32)  # outside of the folder that the pattern was for
+    assert counts(library.index()) == {"added": 1, "unchanged": 5}
+
+
+def test_a_kill_while_folders_are_joined_leaves_no_doubles(
+    library: pixseek.Library, pictures: Path, monkeypatch: pytest.MonkeyPatch, tiny: TinyEncoder
+) -> None:
+    library.index(pictures / "sub")
+    monkeypatch.setattr("pixseek.roots._CHUNK", 1)
+    original, calls = library._engine.delete, []
+
+    def die(ids: Any) -> int:
+        calls.append(ids)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(ids)
+
+    monkeypatch.setattr(library._engine, "delete", die)
+    with pytest.raises(KeyboardInterrupt):
+        library.index(pictures)
+    monkeypatch.setattr(library._engine, "delete", original)
+    library.index(pictures)
+    assert [root.name for root in library.roots()] == ["pictures"]
+    assert len(library) == 6
+    assert tiny.embedded == 6
+
+
 def test_folders_and_files_of_one_name_do_not_mix(library: pixseek.Library, tmp_path: Path) -> None:
     one = draw(tmp_path / "a" / "photos" / "1.png", "red", 1)
     two = draw(tmp_path / "b" / "photos" / "1.png", "blue", 2)
@@ -478,8 +513,10 @@ def test_removed_images_stay_away_until_they_are_asked_for(
     assert counts(library.index()) == {"unchanged": 2}
     assert counts(library.index(pictures / "sub")) == {"added": 3}
     assert counts(library.index()) == {"unchanged": 5}
+    assert len(library._previews) == 5
     assert library.remove(root="pictures") == 5
     assert library.roots() == []
+    assert len(library._previews) == 0
 
 
 def test_a_stop_keeps_what_was_done_and_the_next_run_goes_on(

@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,6 @@ from pixseek.config import PORTABLE_NAME, Config, load_config
 from pixseek.engines import open_engine
 from pixseek.errors import (
     LibraryError,
-    LibraryLockedError,
     LibraryNotFoundError,
     ModelError,
     QueryError,
@@ -36,14 +35,15 @@ from pixseek.errors import (
     StorageError,
 )
 from pixseek.images import decode
+from pixseek.indexing_lock import IndexingLock
 from pixseek.ledger import Ledger, Root
 from pixseek.previews import Previews
-from pixseek.sources.folder import FolderSource
+from pixseek.roots import Roots
 from pixseek.types import (
-    Compare,
     Engine,
     Failure,
     Filter,
+    Known,
     Picture,
     Progress,
     Query,
@@ -113,7 +113,7 @@ class Library:
         self._encoder: Encoder | None = None
         self._model: str | None = None
         self._lock = threading.RLock()
-        self._roots: dict[str, Root] | None = None
+        self._roots = Roots(ledger, engine)
         self._previews = Previews(folder / "previews.sqlite", read_only=not _may_write(folder))
         #: Told of a download, should the model need one: what, bytes done, bytes in all.
         self.on_download: Callable[[str, int, int | None], None] | None = None
@@ -290,16 +290,16 @@ class Library:
         with self._indexing_lock():
             gone: list[Failure] = []
             if paths:
-                sources = self._sources(paths, tuple(exclude))
+                sources = self._roots.sources(paths, tuple(exclude))
             else:
-                sources, gone = self._all_sources(tuple(exclude))
+                sources, gone = self._roots.all_sources(tuple(exclude))
             run = indexing.index(
                 sources,
                 engine=self._engine,
                 encoder=self._encoder_for_writing,
                 ledger=self._ledger,
                 previews=self._previews if self._keeps_previews(previews) else None,
-                is_there=self._is_there,
+                is_there=self._roots.is_there,
                 threads=self.config.thread_count,
                 retry=retry,
                 strict=strict,
@@ -350,192 +350,25 @@ class Library:
             },
         )
 
-    def _indexing_lock(self) -> _IndexingLock:
-        return _IndexingLock(self.path, self._ledger)
+    def _indexing_lock(self) -> IndexingLock:
+        return IndexingLock(self.path, self._ledger)
 
     # ---------------------------------------------------------------- roots and paths
 
     def roots(self) -> list[Root]:
         """Return the folders that images were indexed from, by name."""
-        with self._lock:
-            if self._roots is None:
-                self._roots = {root.name: root for root in self._ledger.roots()}
-            return list(self._roots.values())
+        return self._roots.all()
 
     def locate(self, record: Record) -> Path | None:
         """Return where a record's file is (or was, when it is gone) on this machine.
 
         None for a URL and for a record of no root.
         """
-        return self._path_of(record.uri)
+        return self._roots.path_of(record.uri)
 
     def uri_of(self, path: str | os.PathLike[str]) -> str | None:
         """Return the URI that a path has in this library; None when it lies under no root."""
-        absolute = Path(os.path.abspath(Path(path).expanduser()))
-        for root in self.roots():
-            if absolute.is_relative_to(root.path):
-                relative = absolute.relative_to(root.path).as_posix()
-                return f"{root.name}/" if relative == "." else f"{root.name}/{relative}"
-        return None
-
-    def _path_of(self, uri: str) -> Path | None:
-        if "://" in uri:
-            return None
-        name, _, relative = uri.partition("/")
-        if self._roots is None:
-            self.roots()
-        root = (self._roots or {}).get(name)
-        if root is not None:
-            return root.path / relative
-        path = Path(uri)  # a record that was brought in may name its file outright
-        return path if path.is_absolute() else None
-
-    def _is_there(self, uri: str) -> bool:
-        """Return whether a record's file exists, as far as can be told."""
-        path = self._path_of(uri)
-        if path is None:
-            return True
-        root = (self._roots or {}).get(uri.partition("/")[0])
-        if root is not None and not root.path.is_dir():
-            return True  # its drive is not here: nothing can be said
-        return path.exists()
-
-    def _sources(
-        self, paths: Sequence[str | os.PathLike[str]], exclude: tuple[str, ...]
-    ) -> list[FolderSource]:
-        """Return one source for each root that `paths` lie in, making roots where none is."""
-        scopes: dict[str, list[str]] = {}
-        for given in paths:
-            path = Path(os.path.abspath(Path(given).expanduser()))
-            if not path.exists():
-                raise SourceError("No such file or folder", given, "Check the path.")
-            try:
-                str(path).encode()
-            except UnicodeEncodeError as error:
-                raise SourceError(
-                    "The path's name is not valid text", given, "Rename it, then index it."
-                ) from error
-            uri = self.uri_of(path) or self._new_root(path)
-            name, _, relative = uri.partition("/")
-            scopes.setdefault(name, []).append(relative)
-        sources = []
-        for name, relatives in scopes.items():
-            root = next(root for root in self.roots() if root.name == name)
-            # What is asked for by name is not passed over any longer.
-            wanted = {_pattern(relative) for relative in relatives}
-            kept = tuple(p for p in (*root.exclude, *exclude) if p not in wanted)
-            covered = (*root.scopes, *relatives)
-            root = replace(
-                root,
-                exclude=tuple(dict.fromkeys(kept)),
-                scopes=("",) if "" in covered else tuple(dict.fromkeys(covered)),
-            )
-            self._set_root(root)
-            sources.append(FolderSource(name, root.path, relatives, root.exclude))
-        return sources
-
-    def _all_sources(self, exclude: tuple[str, ...]) -> tuple[list[FolderSource], list[Failure]]:
-        roots = self.roots()
-        if not roots:
-            raise SourceError(
-                "The library has no folders yet", self.path, "Name one: pixseek index ~/Pictures"
-            )
-        sources, gone = [], []
-        for root in roots:
-            if not root.path.is_dir():
-                gone.append(
-                    Failure(
-                        f"{root.name}/",
-                        "scan",
-                        "missing",
-                        f"The folder {root.path} is gone (is its drive plugged in?)",
-                        "Bring it back, index its new place, or forget it: "
-                        f"pixseek remove --root {root.name}",
-                    )
-                )
-                continue
-            patterns = tuple(dict.fromkeys((*root.exclude, *exclude)))
-            if patterns != root.exclude:
-                self._set_root(replace(root, exclude=patterns))
-            scopes = [s for s in root.scopes if not s or (root.path / s).exists()]
-            sources.append(FolderSource(root.name, root.path, scopes, patterns))
-        if not sources:
-            raise SourceError(gone[0].message, gone[0].uri, gone[0].advice)
-        return sources, gone
-
-    def _new_root(self, path: Path) -> str:
-        """Make a root for a path that lies under none, and return the path's URI."""
-        folder = path if path.is_dir() else path.parent
-        moved = self._relocated(folder)
-        if moved is not None:
-            return f"{moved.name}/" if path.is_dir() else f"{moved.name}/{path.name}"
-        inside = [root for root in self.roots() if root.path.is_relative_to(folder)]
-        name = self._root_name(folder)
-        self._set_root(Root(name, folder, scopes=()))
-        for root in inside:
-            self._absorb(root, name, folder)
-        return f"{name}/" if path.is_dir() else f"{name}/{path.name}"
-
-    def _root_name(self, folder: Path) -> str:
-        base = folder.name or folder.drive.rstrip(":") or "root"
-        base = base.replace(":", "_")
-        taken = {root.name for root in self.roots()}
-        for number in itertools.count(1):
-            name = base if number == 1 else f"{base}-{number}"
-            if name not in taken:
-                return name
-        raise AssertionError("unreachable")
-
-    def _relocated(self, folder: Path) -> Root | None:
-        """Return the root whose place is gone and whose files are all found in `folder`."""
-        for root in self.roots():
-            if root.path.exists():
-                continue
-            sample = list(itertools.islice(self._engine.known(f"{root.name}/"), 64))
-            if sample and all(
-                known.stamp is not None
-                and _size(folder / known.uri.partition("/")[2]) == known.stamp.size
-                for known in sample
-            ):
-                moved = replace(root, path=folder)
-                self._set_root(moved)
-                return moved
-        return None
-
-    def _absorb(self, root: Root, name: str, folder: Path) -> None:
-        """Let a root become part of the new root above it; nothing is embedded again."""
-        below = root.path.relative_to(folder).as_posix()
-        ids = [(known.id, known.uri) for known in self._engine.known(f"{root.name}/")]
-        for chunk in _chunks(ids, indexing.CHECKPOINT_RECORDS):
-            olds = self._engine.get([record_id for record_id, _ in chunk])
-            rows = self._engine.vectors([record_id for record_id, _ in chunk])
-            self._rename(olds, rows, lambda old: f"{name}/{below}/{old.relative_path}")
-        self._ledger.remove_root(root.name)
-        self._roots = None
-
-    def _rename(
-        self,
-        olds: Sequence[Record | None],
-        rows: Sequence[Vectors | None],
-        uri: Callable[[Record], str],
-    ) -> None:
-        import numpy as np
-
-        news, vectors, ids = [], [], []
-        for old, vector in zip(olds, rows, strict=True):
-            if old is not None and vector is not None:
-                new = uri(old)
-                news.append(replace(old, id=record_id(new), uri=new))
-                vectors.append(vector)
-                ids.append(old.id)
-        if news:
-            self._engine.put(news, np.concatenate(vectors))
-            self._engine.delete(ids)
-
-    def _set_root(self, root: Root) -> None:
-        self._ledger.set_root(root, relative=bool(self._ledger.setting("portable")))
-        with self._lock:
-            self._roots = None
+        return self._roots.uri_of(path)
 
     # ---------------------------------------------------------------- searching
 
@@ -708,7 +541,7 @@ class Library:
         """Return what the library holds, and how far a run that is under way has come."""
         space = self._engine.space
         running = self._ledger.setting("running")
-        if running and not _IndexingLock.held(self.path):
+        if running and not self._indexing_lock().is_held():
             running = None  # it was killed
         return Status(
             path=self.path,
@@ -720,7 +553,7 @@ class Library:
                     root.name,
                     root.path,
                     root.path.is_dir(),
-                    self._engine.count(Compare("root", "eq", root.name)),
+                    self._roots.count(root),
                 )
                 for root in self.roots()
             ),
@@ -750,16 +583,9 @@ class Library:
             for target in targets:
                 removed += self._remove(os.fspath(target))
             if root is not None:
-                if root not in {each.name for each in self.roots()}:
-                    from pixseek.errors import unknown
-
-                    names = [each.name for each in self.roots()]
-                    raise QueryError("Unknown root", root, unknown("root", root, names))
-                removed += self._engine.delete(
-                    [known.id for known in self._engine.known(f"{root}/")]
-                )
-                self._ledger.remove_root(root)
-                self._roots = None
+                self._roots.check(root)
+                removed += self._delete(list(self._engine.known(f"{root}/")))
+                self._roots.forget(root)
             return removed
 
     def remove_everything(self) -> int:
@@ -768,12 +594,18 @@ class Library:
         Files are not touched. Returns how many records were removed.
         """
         with self._indexing_lock():
-            removed = self._engine.delete([known.id for known in self._engine.known()])
+            removed = self._delete(list(self._engine.known()))
             for root in self.roots():
-                self._ledger.remove_root(root.name)
+                self._roots.forget(root.name)
             self._ledger.clear_failures([failure.uri for failure in self.failures()])
-            self._roots = None
             return removed
+
+    def _delete(self, gone: Sequence[Known]) -> int:
+        """Delete records, and the previews that nothing else has."""
+        removed = self._engine.delete([known.id for known in gone])
+        digests = {known.digest for known in gone if known.digest}
+        self._previews.delete(d for d in digests if not self._engine.with_digest(d))
+        return removed
 
     def _remove(self, target: str) -> int:
         record = self._engine.get([target])[0]
@@ -782,24 +614,18 @@ class Library:
             raise QueryError(
                 "Not in the library", target, "Name an id, or a file or folder of the library."
             )
-        ids = [known.id for known in self._engine.known(uri.rstrip("/") + "/")]
-        exact = self._engine.get([record_id(uri)])[0]
-        if exact is not None:
-            ids.append(exact.id)
-        failed = [f.uri for f in self.failures() if (f.uri + "/").startswith(uri.rstrip("/") + "/")]
-        if not ids and not failed:
+        below = uri.rstrip("/") + "/"
+        gone = [k for k in self._engine.known(uri.rstrip("/")) if (k.uri + "/").startswith(below)]
+        failed = [f.uri for f in self.failures() if (f.uri + "/").startswith(below)]
+        if not gone and not failed:
             raise QueryError(
                 "Not in the library", target, "Name an id, or a file or folder of the library."
             )
-        path = self._path_of(uri)
+        path = self._roots.path_of(uri)
         if path is not None and path.exists():
-            name, _, relative = uri.partition("/")
-            for root in self.roots():
-                if root.name == name and relative:
-                    patterns = dict.fromkeys((*root.exclude, _pattern(relative)))
-                    self._set_root(replace(root, exclude=tuple(patterns)))
+            self._roots.exclude(uri)
         self._ledger.clear_failures(failed)
-        return self._engine.delete(ids)
+        return self._delete(gone)
 
     def export(self, path: str | os.PathLike[str]) -> int:
         """Write ids, vectors and metadata to a .parquet or .npz file; return the number of rows.
@@ -872,11 +698,7 @@ class Library:
             folder = Path(os.path.abspath(Path(base).expanduser()))
             if not folder.is_dir():
                 raise SourceError("No such folder", base, "Check the path.")
-            prefix = (self.uri_of(folder) or self._new_root(folder)).rstrip("/")
-            name = prefix.partition("/")[0]
-            for root in self.roots():
-                if root.name == name and not root.scopes:
-                    self._set_root(replace(root, scopes=("",)))
+            prefix = self._roots.add(folder, whole=True).rstrip("/")
 
         def place(record: Record) -> Record:
             uri = record.uri
@@ -887,7 +709,7 @@ class Library:
                     uri = f"{prefix}/{Path(uri).as_posix()}"
             if uri != record.uri:
                 record = replace(record, id=record_id(uri), uri=uri)
-            path = self._path_of(uri)
+            path = self._roots.path_of(uri)
             if record.stamp is None and path is not None and path.is_file():
                 # As it is now: the next run takes it as unchanged, and embeds nothing again.
                 status = path.stat()
@@ -898,59 +720,6 @@ class Library:
 
 
 # ------------------------------------------------------------------ small parts
-
-
-class _IndexingLock:
-    """Keeps a second indexer out. The system lets go of it when the process ends, however."""
-
-    def __init__(self, folder: Path, ledger: Ledger) -> None:
-        from filelock import FileLock
-
-        self._folder, self._ledger = folder, ledger
-        self._lock = FileLock(folder / "indexing.lock")
-
-    def __enter__(self) -> Self:
-        from filelock import Timeout
-
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            running = self._ledger.setting("running") or {}
-            who = f" (process {running['pid']} on {running['host']})" if running else ""
-            raise LibraryLockedError(
-                f"Another process is indexing into the library{who}",
-                self._folder,
-                "Wait for it to finish (pixseek status shows how far it is), or stop it.",
-            ) from error
-        except OSError as error:
-            raise StorageError(
-                f"The library can't be written ({error.strerror})",
-                self._folder,
-                "Choose a place that may be written with --library.",
-            ) from error
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._lock.release()
-
-    @staticmethod
-    def held(folder: Path) -> bool:
-        """Return whether some process is indexing now."""
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(folder / "indexing.lock")
-        try:
-            with lock.acquire(timeout=0):
-                return False
-        except Timeout:
-            return True
-        except OSError:
-            return False
 
 
 def _check_new(folder: Path, create: bool) -> None:
@@ -1007,12 +776,6 @@ def _check(query: Query) -> None:
         )
 
 
-def _pattern(relative: str) -> str:
-    """Return the pattern that matches just this path of a root."""
-    escaped = "".join(f"\\{c}" if c in "*?[]!#\\ " else c for c in relative)
-    return f"/{escaped}"
-
-
 def _size(path: Path) -> int | None:
     try:
         return path.stat().st_size
@@ -1040,8 +803,3 @@ def _unit_rows(vectors: Any, dim: int, path: object) -> Vectors:
         )
     unit: Vectors = rows / lengths
     return unit
-
-
-def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -106,7 +106,7 @@ def not_writable(folder: object) -> StorageError:
     return StorageError(
         "the library can't be written to",
         folder,
-        "It is read-only here. Change its permissions, or copy it to where you may write.",
+        "It is read-only here. Change its permissions, or choose another place with --library.",
     )
 
 
