@@ -32,6 +32,21 @@ def test_the_preview_is_found_and_upright(name: str, orientation: int) -> None:
     assert picture.exif[:4] in (b"II*\0", b"MM\0*")
 
 
+def test_what_people_wrote_into_a_raw_file_comes_with_it() -> None:
+    preview = saved(halves(size=(1200, 800)), "JPEG")
+    sensor = {0x100: (1200,), 0x101: (800,), 0x106: (32803,)}
+    main = {
+        0x10F: b"NIKON\0",
+        0x14A: (-2,),
+        0x2BC: b"<x:xmpmeta/>",
+        0x83BB: b"\x1c\x02\x05\0\x05Title",
+        0xFFFF: preview,
+    }
+    picture = decode(tiff(main, sensor))
+    assert picture.media == "image/x-nikon-nef"
+    assert (picture.xmp, picture.iptc) == (b"<x:xmpmeta/>", b"\x1c\x02\x05\0\x05Title")
+
+
 @pytest.mark.parametrize("own", [1, 6])
 def test_an_orientation_told_twice_is_applied_once(own: int) -> None:
     stored = turned(halves(size=(1200, 800)), 6)

@@ -66,7 +66,15 @@ def decode(each: Format, data: bytes, request: Request) -> Picture:
         media=each.media,
         notes=tuple(notes),
         exif=container or jpeg.exif,
+        xmp=_first(container, tiffheader.XMP) or jpeg.xmp,
+        iptc=_first(container, tiffheader.IPTC) or jpeg.iptc,
     )
+
+
+def _first(container: bytes, tag: int) -> bytes:
+    """Return the content of a tag of the first directory; b"" where it has none."""
+    directory = next(tiffheader.directories(container), None)
+    return directory.content(tag) if directory else b""
 
 
 def develop(each: Format, data: bytes, request: Request) -> Picture:
