@@ -636,7 +636,7 @@ import pixseek
 from pixseek import encoders, indexing
 from tiny_encoder import TinyEncoder, draw
 indexing.CHECKPOINT_S = 0.03
-encoders.load = lambda *a, **k: TinyEncoder(seconds_a_batch=0.03)
+encoders.load = lambda *a, **k: TinyEncoder(seconds_a_batch=0.1)
 with pixseek.open(sys.argv[1]) as library:
     print("began", flush=True)
     library.index(sys.argv[2])
@@ -688,7 +688,7 @@ def test_killed_at_random_points_a_library_ends_as_if_it_never_was(
             with run("killed.lib") as process:
                 assert process.stdout is not None
                 process.stdout.readline()
-                time.sleep(rng.uniform(0, 0.35))
+                time.sleep(rng.uniform(0, 0.25))
                 process.kill()
             kills += process.returncode == -signal.SIGKILL
         with run("killed.lib") as process:
@@ -701,7 +701,7 @@ def test_killed_at_random_points_a_library_ends_as_if_it_never_was(
         assert content(killed) == content(w)
         assert killed.failures() == w.failures()
         assert len(w) > 40
-    assert kills >= 2 * rounds
+    assert kills >= rounds
 
 
 @given(seed=st.integers(0, 10**9))
