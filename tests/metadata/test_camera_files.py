@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -140,17 +139,3 @@ def test_odd_files(shared: Path) -> None:
     assert read_file(odd / "hopper_bad_exif.jpg").taken_from == "file"
     # An IPTC block of empty datasets.
     assert read_file(odd / "nikon.nef").notes == ()
-
-
-def test_a_photo_takes_about_a_millisecond(shared: Path) -> None:
-    paths = sorted((shared / "images" / "camera").glob("*.jpg"))
-    pictures = [(picture_of(path), path.name) for path in paths]
-
-    def pass_ms() -> float:
-        began = time.perf_counter()
-        for picture, name in pictures:
-            read_metadata(picture, name=name, mtime_ns=MTIME_NS)
-        return (time.perf_counter() - began) * 1000 / len(pictures)
-
-    # 0.5 ms on a core of a busy machine; the bound is for worse ones.
-    assert min(pass_ms() for _ in range(3)) < 5
