@@ -149,8 +149,7 @@ class _Run:
         self.clock = threading.Lock()
         self.failures: list[Failure] = []
         self.missing: dict[str, Known] = {}  # by id: records whose file is gone
-        self.changed: set[str] = set()  # ids of records whose file is not as it was
-        self.digest_before: dict[str, str] = {}  # by URI, of those
+        self.changed: dict[str, str] = {}  # of records whose file is not as it was: id, digest
         self.departed: set[str] = set()  # ids of records whose content was found elsewhere
         self.displaced: OrderedDict[str, tuple[Record, Vectors]] = OrderedDict()  # by digest
         self.failed_before: set[str] = set()
@@ -242,8 +241,7 @@ class _Run:
             else:
                 jobs.append(_Job(candidate, source, before))
                 if before is not None:
-                    self.changed.add(before.id)
-                    self.digest_before[candidate.uri] = before.digest
+                    self.changed[before.id] = before.digest
         unknown = tuple(f.uri for f in scan.failures)
         for each in known.values():
             if unknown and each.uri.startswith(unknown):
@@ -554,9 +552,10 @@ class _Run:
         self.failures.append(failure)
         self.new_failures.append(failure)
         if failure.stage in ("decode", "encode"):
-            self.to_delete.append(record_id(failure.uri))
-            if failure.uri in self.digest_before:
-                self.dropped.add(self.digest_before[failure.uri])
+            gone = record_id(failure.uri)
+            self.to_delete.append(gone)
+            if gone in self.changed:
+                self.dropped.add(self.changed[gone])
 
     # ---------------------------------------------------------------- writes
 
@@ -589,7 +588,7 @@ class _Run:
         self.missing = {}
         if self.previews is not None and self.dropped:
             self.store()
-            self.previews.delete(d for d in self.dropped if not self.engine.with_digest(d))
+            self.previews.prune(self.dropped, self.engine)
 
     # ---------------------------------------------------------------- telling
 

@@ -603,8 +603,7 @@ class Library:
     def _delete(self, gone: Sequence[Known]) -> int:
         """Delete records, and the previews that nothing else has."""
         removed = self._engine.delete([known.id for known in gone])
-        digests = {known.digest for known in gone if known.digest}
-        self._previews.delete(d for d in digests if not self._engine.with_digest(d))
+        self._previews.prune({known.digest for known in gone}, self._engine)
         return removed
 
     def _remove(self, target: str) -> int:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pixseek.storage_errors import translated
+from pixseek.types import Engine
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS previews (digest TEXT PRIMARY KEY, picture BLOB NOT NULL) WITHOUT ROWID
@@ -74,6 +75,10 @@ class Previews:
                 db.execute("BEGIN IMMEDIATE")
                 db.executemany("DELETE FROM previews WHERE digest = ?", rows)
                 db.execute("COMMIT")
+
+    def prune(self, digests: Iterable[str], engine: Engine) -> None:
+        """Forget the previews of those of these contents that no record has any more."""
+        self.delete(digest for digest in digests if not engine.with_digest(digest))
 
     def __len__(self) -> int:
         with self._opened(write=False) as db:

@@ -226,19 +226,19 @@ class Roots:
 
         Each chunk of records is whole after a kill: the rest follows at the next run.
         """
-        for inner in self.all():
-            outer = next(
-                (o for o in self.all() if o != inner and inner.path.is_relative_to(o.path)), None
-            )
-            if outer is not None:
-                self._absorb(inner, outer)
+        # Looked up anew each time: a root that took one in has its patterns to hand on.
+        while (pair := self._nested()) is not None:
+            self._absorb(*pair)
+
+    def _nested(self) -> tuple[Root, Root] | None:
+        """Return a root that lies below another, and that other; None if none does."""
+        pairs = itertools.permutations(self.all(), 2)
+        return next((pair for pair in pairs if pair[1].path in pair[0].path.parents), None)
 
     def _absorb(self, inner: Root, outer: Root) -> None:
         import numpy as np
 
         below = inner.path.relative_to(outer.path).as_posix()
-        if below == ".":
-            return  # two names for one folder: nothing lies below the other
         ids = [known.id for known in self._engine.known(f"{inner.name}/")]
         for start in range(0, len(ids), _CHUNK):
             chunk = ids[start : start + _CHUNK]

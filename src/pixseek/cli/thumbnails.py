@@ -28,10 +28,7 @@ def read_thumbnails(results: Results, side: int) -> list[Image.Image | None]:
     from concurrent.futures import ThreadPoolExecutor
 
     def read(hit: Hit) -> Image.Image | None:
-        preview = results.preview(hit)
-        if preview is not None:
-            return _shrunk(preview, side)
-        return read_thumbnail(hit.path, side)
+        return _preview_or_file(results.preview(hit), hit.path, side)
 
     with ThreadPoolExecutor(min(8, len(results) or 1)) as pool:
         return list(pool.map(read, results))
@@ -45,6 +42,10 @@ def read_thumbnail(path: Path | None, side: int) -> Image.Image | None:
         return _shrunk(path.read_bytes(), side)
     except OSError:
         return None  # it went away since it was indexed; its hit is still listed
+
+
+def _preview_or_file(preview: bytes | None, path: Path | None, side: int) -> Image.Image | None:
+    return (_shrunk(preview, side) if preview else None) or read_thumbnail(path, side)
 
 
 def _shrunk(data: bytes, side: int) -> Image.Image | None:
@@ -114,8 +115,7 @@ def write_one(preview: bytes | None, path: Path | None, how: Graphics, *, column
         columns: how many the terminal has.
     """
     lines = 2 * _LINES_OF_BLOCKS[1]
-    small = _shrunk(preview, lines * how.cell[1]) if preview else None
-    small = small or read_thumbnail(path, lines * how.cell[1])
+    small = _preview_or_file(preview, path, lines * how.cell[1])
     if small is not None:
         width, height = (columns - 1) * how.cell[0], lines // 2 * how.cell[1]
         [row] = lay_out((1,), (small,), width=width, height=height, badges=False)
