@@ -3,7 +3,8 @@
     python benchmarks/decoding.py --photo large.heic --heic photo.heic
     python benchmarks/decoding.py --photo large.heic --embeddings MODEL_FOLDER PHOTO_FOLDER
 
-JPEGs of 0.3, 2 and 12 megapixels, and a raw file with a preview of 12, are made from `--photo`.
+JPEGs of 0.3, 2 and 12 megapixels, a JPEG 2000 of 12, and raw files with a preview of 12, are made
+from `--photo`; a real raw file is timed too if `--raw` names one.
 Every way ends with the (3, 224, 224) float32 that CLIP reads. The ways take turns in every round,
 and the best round of each counts. With `--embeddings`, what decoding small does to the vectors of
 large JPEGs is measured instead, and how much it matters for search.
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import struct
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -99,16 +101,29 @@ def heif_full(data: bytes) -> object:
     return tensor_of(image.to_pillow())
 
 
-def raw_file(preview: bytes) -> bytes:
-    """A file in Fujifilm's layout: a header, the preview, and 24 MB that are no picture."""
+def raw_file(preview: bytes, *, named: bool = True) -> bytes:
+    """A file in Fujifilm's layout: a header, the preview, and 24 MB that are no picture.
+
+    Args:
+        preview: a JPEG.
+        named: whether the header says where it is; otherwise all of the file is searched.
+    """
     noise = np.random.default_rng(1).integers(0, 256, 24_000_000, np.uint8).tobytes()
-    return b"FUJIFILMCCD-RAW 0201".ljust(160, b"\0") + preview + noise
+    place = struct.pack(">II", 160, len(preview)) if named else b""
+    return (b"FUJIFILMCCD-RAW 0201".ljust(84, b"\0") + place).ljust(160, b"\0") + preview + noise
 
 
 def jpeg(image: Image.Image, size: tuple[int, int]) -> bytes:
     fitted = image if image.width >= image.height else image.transpose(Image.Transpose.ROTATE_90)
     buffer = io.BytesIO()
     fitted.resize(size, Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def jpeg2000(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    fitted = image.resize(SIZES["12 MP"], Image.Resampling.BICUBIC)
+    fitted.save(buffer, "JPEG2000", quality_mode="rates", quality_layers=[15], irreversible=True)
     return buffer.getvalue()
 
 
@@ -135,7 +150,9 @@ def rate(way: Way, data: bytes, threads: int, seconds: float) -> float:
     return count / (time.perf_counter() - began)
 
 
-def speeds(photo: Image.Image, heic: bytes | None, rounds: int, seconds: float) -> None:
+def speeds(
+    photo: Image.Image, heic: bytes | None, raw: Path | None, rounds: int, seconds: float
+) -> None:
     plans: dict[str, tuple[bytes, dict[str, Way]]] = {}
     own: dict[str, Way] = {"pixseek, fast (at least 448)": ours(448), "pixseek, exact": ours(None)}
     for name, size in SIZES.items():
@@ -150,9 +167,12 @@ def speeds(photo: Image.Image, heic: bytes | None, rounds: int, seconds: float) 
         except ImportError:
             plans["HEIC"] = heic, ways
     preview = plans["JPEG 12 MP"][0]
-    whole = raw_file(preview)
     full: Way = lambda _: pillow_full(preview)  # noqa: E731
-    plans["RAW, 12 MP preview"] = whole, {**own, "Pillow, all pixels": full}
+    plans["RAW, 12 MP preview"] = raw_file(preview), {**own, "Pillow, all pixels": full}
+    plans["RAW, to be searched"] = raw_file(preview, named=False), own
+    if raw:
+        plans[f"RAW {raw.suffix}"] = raw.read_bytes(), own
+    plans["JPEG 2000, 12 MP"] = jpeg2000(photo), {**own, "Pillow, all pixels": pillow_full}
     names = list(dict.fromkeys(name for _, ways in plans.values() for name in ways))
     best: dict[tuple[str, str, int], float] = {}
     for _ in range(rounds):
@@ -223,6 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--photo", type=Path, required=True, help="a photo of 12 megapixels or more"
     )
     parser.add_argument("--heic", type=Path, help="a HEIC file")
+    parser.add_argument("--raw", type=Path, help="a camera raw file")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.7, help="for each way in each round")
     parser.add_argument("--embeddings", nargs=2, type=Path, metavar=("MODEL", "PHOTOS"))
@@ -233,7 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     photo = decode(given.photo.read_bytes()).pixels
     heic = given.heic.read_bytes() if given.heic else None
-    speeds(photo, heic, given.rounds, given.seconds)
+    speeds(photo, heic, given.raw, given.rounds, given.seconds)
 
 
 if __name__ == "__main__":

@@ -132,7 +132,6 @@ def raw_files(
         0x202: (len(preview),),
         0xFFFF: preview,
     }
-    canon_id = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
     cr2 = tiff({0x10F: b"Canon\0", 0x112: (orientation,), 0xFFFF: preview, 0x111: (-1,)})
     main = tiff({0x10F: b"Canon\0", 0x112: (orientation,), 0x100: (width,), 0x101: (height,)})
     return {
@@ -145,11 +144,31 @@ def raw_files(
         "CR2": cr2[:4] + struct.pack("<I", 16) + b"CR\2\0\0\0\0\0" + _shifted(cr2, 8),
         "ORF": b"IIRO" + tiff({0x10F: b"OLYMPUS\0", **tail}, sensor)[4:],
         "RW2": b"IIU\0" + tiff({0x10F: b"Panasonic\0", **tail}, sensor)[4:],
-        "RAF": b"FUJIFILMCCD-RAW 0201FF129502".ljust(160, b"\0") + preview,
-        "CR3": box(b"ftyp", b"crx \0\0\0\1crx isom")
-        + box(b"moov", box(b"uuid", canon_id + box(b"CMT1", main)))
-        + box(b"mdat", preview),
+        "RAF": b"FUJIFILMCCD-RAW 0201FF129502".ljust(84, b"\0")
+        + struct.pack(">II", 160, len(preview)).ljust(76, b"\0")
+        + preview,
+        "CR3": cr3(preview, main),
+        "MRW": b"\0MRM" + struct.pack(">I", 8) + bytes(8) + preview,
     }
+
+
+def cr3(preview: bytes, directory: bytes) -> bytes:
+    """A Canon CR3: its thumbnail, its preview and its picture are this JPEG, in this order."""
+    canon, prvw = "85c0b687820f11e08111f4ce462b6a48", "eaf42b5e1c984b88b9fbb7dc406e4d16"
+    small = struct.pack(">IHHIHH", 0, 160, 120, len(preview), 1, 0) + preview
+    size = struct.pack(">IHHHHI", 0, 1, 1620, 1080, 1, len(preview)) + preview
+
+    def movie(offset: int) -> bytes:
+        tables = box(b"stsz", struct.pack(">III", 0, len(preview), 1))
+        tables += box(b"co64", struct.pack(">IIQ", 0, 1, offset))
+        track = box(b"mdia", box(b"minf", box(b"stbl", tables)))
+        own = bytes.fromhex(canon) + box(b"CMT1", directory) + box(b"THMB", small)
+        return box(b"moov", box(b"uuid", own) + box(b"trak", track))
+
+    head = box(b"ftyp", b"crx \0\0\0\1crx isom")
+    after = box(b"uuid", bytes.fromhex(prvw) + bytes(8) + box(b"PRVW", size))
+    offset = len(head) + len(movie(0)) + len(after) + 8
+    return head + movie(offset) + after + box(b"mdat", preview)
 
 
 def _shifted(data: bytes, by: int) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,9 @@ from PIL import Image, ImageCms
 
 from pixseek.errors import ImageError
 from pixseek.images import decode, thumbnail
+from pixseek.images.decoders import decode_here
+from pixseek.images.formats import by_name
+from pixseek.images.limits import Request
 
 from image_files import BLUE, RED, SVG, exif, halves, psd, saved, textured, turned, xmp
 
@@ -231,6 +235,59 @@ def test_floats_keep_their_brightness() -> None:
     ramp = np.linspace(0, 1, 256, dtype=np.float32).reshape(1, -1).repeat(8, 0)
     picture = decode(saved(Image.fromarray(ramp), "TIFF"))
     assert abs(np.asarray(picture.pixels)[0, :, 0].astype(int) - np.arange(256)).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64", "uint32", "int32"])
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"compression": "zlib"}, {"tile": (16, 16)}, {"planarconfig": "separate"}],
+    ids=["plain", "zlib", "tiles", "planes"],
+)
+def test_tiffs_of_deep_colour_keep_their_brightness(kind: str, how: dict[str, object]) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    full = 1.0 if kind.startswith("float") else np.iinfo(kind).max
+    ramp = np.linspace(0, 1, 256).reshape(1, -1, 1).repeat(8, 0)
+    rgb = np.concatenate([ramp, ramp[:, ::-1], ramp * 0], axis=2) * full
+    if how.get("planarconfig"):
+        rgb = rgb.transpose(2, 0, 1)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, rgb.astype(kind), photometric="rgb", metadata=None, **how)
+    picture = decode(buffer.getvalue())
+    assert (picture.width, picture.height, picture.media) == (256, 8, "image/tiff")
+    found = np.asarray(picture.pixels)[0].astype(int)
+    assert abs(found[:, 0] - np.arange(256)).max() <= 1
+    assert abs(found[:, 1] - np.arange(256)[::-1]).max() <= 1
+    assert not found[:, 2].any()
+    assert picture.exif == buffer.getvalue()
+
+
+def test_a_tiff_of_deep_colour_is_upright_and_over_white() -> None:
+    tifffile = pytest.importorskip("tifffile")
+    rgba = np.zeros((40, 60, 4), np.float32)
+    rgba[:, :30] = (1, 0, 0, 1)
+    buffer = io.BytesIO()
+    tag = (0x112, "H", 1, 6, True)
+    tifffile.imwrite(
+        buffer, rgba, photometric="rgb", extrasamples=["unassalpha"], extratags=[tag], metadata=None
+    )
+    picture = decode(buffer.getvalue())
+    assert picture.pixels.size == (picture.width, picture.height) == (40, 60)
+    assert colour(picture.pixels, 0.5, 0.2) == (255, 0, 0)
+    assert colour(picture.pixels, 0.5, 0.8) == (255, 255, 255)
+
+
+def test_deep_colour_without_its_decoder_names_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.zeros((8, 8, 3), np.float32), photometric="rgb")
+    data = buffer.getvalue()
+    monkeypatch.setitem(sys.modules, "tifffile", None)  # as where it is not installed
+    with pytest.raises(ImageError) as caught:
+        decode_here(by_name("TIFF"), data, Request())
+    assert caught.value.reason == "no-decoder"
+    assert "pip install 'pixseek[formats]'" in caught.value.advice
 
 
 def test_one_bit_and_grey_become_rgb() -> None:

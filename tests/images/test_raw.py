@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pixseek.errors import ImageError
-from pixseek.images import decode
+from pixseek.images import decode, raw, rawlayout
 
 from image_files import exif, halves, raw_files, saved, small_dng, tiff, turned
 
@@ -18,8 +18,8 @@ NAMES = sorted(raw_files(b""))
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 def test_the_preview_is_found_and_upright(name: str, orientation: int) -> None:
     stored = turned(halves(size=(1200, 800)), orientation)
-    # Fujifilm's files have no header of their own: there the preview's says it.
-    own = exif(orientation) if name == "RAF" else exif(None)
+    # Of these no header of their own is read: there the preview's says it.
+    own = exif(orientation) if name in ("RAF", "MRW") else exif(None)
     data = raw_files(saved(stored, "JPEG", exif=own), orientation, stored.size)[name]
     picture = decode(data, at_least=200)
     assert (picture.width, picture.height) == (1200, 800)
@@ -60,10 +60,46 @@ def test_the_smallest_preview_that_is_enough_is_taken() -> None:
     small, large = (saved(halves(size=size), "JPEG") for size in ((480, 320), (1200, 800)))
     barred = saved(Image.new("RGB", (640, 480)), "JPEG")  # another shape: black bars
     for order in ((small, barred, large), (large, barred, small)):
-        data = raw_files(b"".join(order))["NEF"]
-        assert decode(data, at_least=300).pixels.size == (480, 320)
-        assert decode(data, at_least=400).pixels.size == (600, 400)
-        assert decode(data, at_least=300, exact=True).pixels.size == (1200, 800)
+        named = [{0x201: (-1,), 0x202: (len(each),), 0xFFFF: each} for each in order]
+        chain = [{**each, 0x14A: (-2,)} for each in named[:-1]] + named[-1:]
+        chain[0] |= {0x10F: b"NIKON\0", 0x106: (32803,)}
+        # As directories of their own, and somewhere in the file without a word.
+        for data in (tiff(*chain), raw_files(b"".join(order))["MRW"]):
+            assert decode(data, at_least=300).pixels.size == (480, 320)
+            assert decode(data, at_least=400).pixels.size == (600, 400)
+            assert decode(data, at_least=300, exact=True).pixels.size == (1200, 800)
+
+
+def test_a_preview_that_is_named_is_not_searched_for() -> None:
+    preview = saved(halves(size=(1200, 800)), "JPEG")
+    for name, data in raw_files(preview).items():
+        spans = list(rawlayout.spans(data))
+        found = raw.previews(data, 400)
+        whole = raw.previews(data)
+        assert {each.start for each in found} == {each.start for each in whole}, name
+        assert (name == "MRW") == (not spans)
+        # What lies behind it is not handed to the decoder.
+        padded = raw.previews(data + bytes(1000), 400)
+        assert name in ("CR2", "MRW") or padded[0].end == found[0].end, name
+
+
+@pytest.mark.parametrize("where", [0, 1, 9, 200_000, 0xFFFFFFFF])
+@pytest.mark.parametrize("length", [0, 1, 100, 0xFFFFFFFF])
+def test_a_wrong_place_or_length_does_not_matter(where: int, length: int) -> None:
+    preview = saved(halves(size=(1200, 800)), "JPEG")
+    named = {0x10F: b"NIKON\0", 0x106: (32803,), 0x201: (where,), 0x202: (length,)}
+    for directory in (named, {**named, 0x201: (-1,)}):
+        picture = decode(tiff({**directory, 0xFFFF: preview}), at_least=400)
+        assert picture.pixels.size == (600, 400)
+        assert not any("damaged" in note for note in picture.notes)
+
+
+def test_made_up_headers_cost_little() -> None:
+    start = b"FUJIFILMCCD-RAW 0201".ljust(160, b"\0")
+    segments = b"\xff\xd8\xff\xe0\0\2" * 256 + b"\xff\xe0\0\2" * 200_000
+    with pytest.raises(ImageError) as caught:  # it would take half a minute, one step at a time
+        decode(start + segments)
+    assert caught.value.reason == "no-decoder"
 
 
 def test_a_preview_that_is_too_small_is_used_and_noted() -> None:
@@ -87,6 +123,21 @@ def test_raw_data_are_developed_if_asked() -> None:
     assert picture.pixels.size == (32, 24)
     assert decode(small_dng((64, 48)), demosaic=True, exact=True).pixels.size == (64, 48)
     assert picture.notes == ("camera raw: developed",)
+
+
+def test_a_raw_file_that_breaks_off_is_not_developed_to_black() -> None:
+    pytest.importorskip("rawpy")
+    whole = small_dng((64, 48))
+    sensor = 2 * 64 * 48
+    for share, note in ((0.75, "damaged: 25% of the picture is missing"), (0.25, "")):
+        lost = round(sensor * (1 - share))  # filled with zeros, as by a download that broke off
+        data = whole[:-lost] + bytes(lost)
+        if note:
+            assert note in decode(data, demosaic=True).notes
+        for strict in (True,) if note else (True, False):
+            with pytest.raises(ImageError) as caught:
+                decode(data, demosaic=True, strict=strict)
+            assert caught.value.reason == "damaged"
 
 
 def test_a_tiff_that_points_to_itself_ends() -> None:

@@ -62,6 +62,48 @@ def test_exact_is_the_reference_and_fast_is_near_it(
     assert abs(fast - expected).mean() < 1
 
 
+@pytest.mark.parametrize("preprocessing", [CLIP, SIGLIP], ids=["CLIP", "SigLIP"])
+@pytest.mark.parametrize("size", [(1800, 1801), (1203, 2001), (640, 427)])
+@pytest.mark.parametrize("levels_", [0, 3, 6])  # 0: as many as the encoder likes
+def test_a_jpeg_2000_decoded_small_is_near_the_reference(
+    preprocessing: Preprocessing, size: tuple[int, int], levels_: int
+) -> None:
+    data = saved(textured(*size), "JPEG2000", num_resolutions=levels_)
+    expected = reference(data, preprocessing)
+    exact = decode(data, at_least=448, exact=True)
+    assert np.array_equal(levels(preprocessing, exact), expected)
+    fast = decode(data, at_least=448)
+    scale = min(size) // 448 or 1
+    scale = 1 << (scale.bit_length() - 1)
+    assert fast.pixels.size == tuple(-(-side // scale) for side in size)
+    found = levels(preprocessing, fast)
+    assert abs(found - expected).max() <= TOLERANCE
+    assert abs(found - expected).mean() < 1
+
+
+def test_a_photo_as_jpeg_2000_is_near_the_reference(shared: Path) -> None:
+    photo = decode((shared / "images" / "odd" / "IMG_1034.heic").read_bytes()).pixels
+    data = saved(photo, "JPEG2000", quality_mode="rates", quality_layers=[20], irreversible=True)
+    expected = reference(data, CLIP)
+    fast = decode(data, at_least=448)
+    assert fast.pixels.size == (1008, 756)
+    assert abs(levels(CLIP, fast) - expected).max() <= TOLERANCE
+    assert abs(levels(CLIP, fast) - expected).mean() < 1
+
+
+@pytest.mark.parametrize("size", [(1800, 1801), (1203, 2001)])
+def test_a_heic_averaged_in_strips_is_near_the_reference(size: tuple[int, int]) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    buffer = io.BytesIO()
+    heif.from_pillow(textured(*size)).save(buffer, quality=90)
+    data = buffer.getvalue()
+    whole = decode(data, at_least=448, exact=True)
+    fast = decode(data, at_least=448)
+    scale = {1800: 4, 1203: 2}[size[0]]
+    assert fast.pixels.tobytes() == whole.pixels.reduce(scale).tobytes()
+    assert abs(levels(CLIP, fast) - levels(CLIP, whole)).max() <= TOLERANCE
+
+
 @pytest.mark.parametrize("orientation", range(2, 9))
 def test_fast_is_near_the_reference_whatever_the_orientation(orientation: int) -> None:
     image = textured(1202, 1602)

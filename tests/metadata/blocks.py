@@ -104,12 +104,15 @@ def read(
     exif: bytes = b"",
     xmp: bytes = b"",
     iptc: bytes = b"",
+    texts: dict[str, bytes] | None = None,
+    profile: str = "",
     name: str = "beach.jpg",
     mtime_ns: int = MTIME_NS,
     sidecars: dict[str, bytes] | None = None,
 ) -> Metadata:
     """What is read from such blocks; checked to be of the documented names and types."""
-    picture = Picture(Image.new("RGB", (1, 1)), 1, 1, "image/jpeg", (), exif, xmp, iptc)
+    picture = Picture(Image.new("RGB", (1, 1)), 1, 1, "image/jpeg", (), exif, xmp, iptc,
+                      texts or {}, profile)  # fmt: skip
     beside = [Sidecar(*each) for each in (sidecars or {}).items()]
     metadata = read_metadata(picture, name=name, mtime_ns=mtime_ns, sidecars=beside)
     assert_documented(metadata)

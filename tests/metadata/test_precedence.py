@@ -41,8 +41,9 @@ JSON = (
     b'{"description": "json", "tags": ["json"], "rating": 5, "author": "json",'
     b'"geoData": {"latitude": 40, "longitude": 40, "altitude": 400}}'
 )
+TEXTS = {"Comment": b"texts", "Author": b"texts", "Software": b"texts"}
 EVERYWHERE: dict[str, Any] = {
-    "exif": EXIF, "xmp": XMP, "iptc": IPTC,
+    "exif": EXIF, "xmp": XMP, "iptc": IPTC, "texts": TEXTS, "profile": "Display P3",
     "sidecars": {"a.txt": b"text", "a.json": JSON, "a.xmp": BESIDE},
 }  # fmt: skip
 
@@ -57,7 +58,7 @@ def test_captions() -> None:
     gone: list[str] = []
     for name, caption in (
         ("a.xmp", "beside"), ("a.txt", "text"), ("a.json", "json"), ("xmp", "embedded"),
-        ("iptc", "iptc"), ("exif", "exif"),
+        ("iptc", "iptc"), ("exif", "exif"), ("texts", "texts"),
     ):  # fmt: skip
         assert read(**without(*gone)).caption == caption
         gone.append(name)
@@ -83,10 +84,10 @@ def test_what_people_write() -> None:
     gone: list[str] = []
     for name, artist, rating in (
         ("a.xmp", "beside", 3), ("xmp", "embedded", 2), ("iptc", "iptc", 1), ("exif", "exif", 1),
-        ("a.json", "json", 5),
+        ("a.json", "json", 5), ("texts", "texts", None),
     ):  # fmt: skip
         fields = read(**without(*gone)).fields
-        assert (fields["artist"], fields["rating"]) == (artist, rating)
+        assert (fields["artist"], fields.get("rating")) == (artist, rating)
         gone.append(name)
 
 
@@ -98,6 +99,20 @@ def test_what_the_camera_measured() -> None:
     for gone, lens in (((), "exif"), (("exif",), "embedded"), (("exif", "xmp"), "beside")):
         fields = read(**without(*gone)).fields
         assert (fields["lens"], fields["camera_make"]) == (lens, lens)
+
+
+def test_software_is_the_metadatas_before_the_texts() -> None:
+    written = exif_block({Base.Software: "Ver.1.0"})
+    assert read(exif=written, texts=TEXTS).fields["software"] == "Ver.1.0"
+    assert read(texts=TEXTS).fields["software"] == "texts"
+
+
+def test_the_colour_space_is_that_of_the_profile() -> None:
+    camera = exif_block(photo={Base.ColorSpace: 1})
+    beside = {"a.xmp": xmp_packet(attributes='photoshop:ICCProfile="ProPhoto RGB"')}
+    blocks: dict[str, Any] = {"exif": camera, "sidecars": beside}
+    assert read(**blocks, profile="Display P3").fields["colour_space"] == "Display P3"
+    assert read(**blocks).fields["colour_space"] == "sRGB"
 
 
 def test_coordinates_come_from_one_source() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -16,10 +17,19 @@ from pixseek.cli.terminal_images import CHOICES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pixseek.types import Record
+    from pixseek.types import Record, Scalar
 
 # What is for programs: it is in the JSON, and tells people nothing.
 _NOT_SHOWN = frozenset({"placeholder", "taken_from"})
+
+# Names of fields without their units.
+_NAMES = {
+    "focal_length_mm": "focal length", "focal_length_35mm": "on 35 mm film",
+    "exposure_s": "exposure", "exposure_bias_ev": "exposure bias", "altitude_m": "altitude",
+    "direction_deg": "direction", "iso": "ISO",
+}  # fmt: skip
+_SHARE = re.compile(r":(\d*\.?\d+)\s*")
+_ABBREVIATIONS = frozenset({"exif", "xmp", "iptc", "png"})
 
 
 @click.command(
@@ -54,18 +64,17 @@ def show(what: str, as_json: bool, thumbnails: str) -> None:
             return
         if sys.stdout.isatty():
             write_picture(library.preview(record), path, thumbnails)
-    rows = list(_rows(record, path))
-    wide = max(len(name) for name, _ in rows)
-    for name, text in rows:
+    known = list(rows(record, path))
+    wide = max(len(name) for name, _ in known)
+    for name, text in known:
         first, *more = text.splitlines() or [""]
         click.echo(f"{click.style(f'{name:<{wide}}', bold=True)}  {first}")
         for line in more:
             click.echo(f"{'':<{wide}}  {line}")
 
 
-def _rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:
-    from pixseek.metadata import FIELDS
-
+def rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:
+    """Yield what is known of an image as names and values for people, which may have lines."""
     if path is not None:
         away = "" if path.exists() else click.style("  not there now", fg="red")
         yield "path", hyperlink(wording.visible(str(path)), path) + away
@@ -73,34 +82,56 @@ def _rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:
     yield "uri", wording.visible(record.uri)
     if record.width:
         megapixels = record.width * record.height / 1e6
-        yield "size", f"{record.width} × {record.height} ({megapixels:.1f} MP)"
+        in_all = f" ({megapixels:.1f} MP)" if megapixels >= 0.05 else ""
+        yield "size", f"{record.width} × {record.height}{in_all}"
     if record.media:
         yield "format", record.media
     if record.stamp:
         yield "file", wording.size(record.stamp.size)
     if record.taken_at:
-        origin = record.fields.get("taken_from", "")
-        yield "taken", f"{record.taken_at.isoformat(' ')}{f' (by {origin})' if origin else ''}"
+        origin = str(record.fields.get("taken_from", ""))
+        origin = origin.upper() if origin in _ABBREVIATIONS else origin
+        # As long as it needs to be: with a fraction of a second where there is one.
+        written = record.taken_at.isoformat(
+            " ", "milliseconds" if record.taken_at.microsecond else "seconds"
+        )
+        yield "taken", f"{written}{f' (by {origin})' if origin else ''}"
     if record.caption:
         yield "caption", "\n".join(wording.visible(line) for line in record.caption.splitlines())
     if record.tags:
         yield "tags", wording.visible(", ".join(record.tags))
     for name, value in record.fields.items():
-        if name in _NOT_SHOWN:
-            continue
-        unit = FIELDS[name].unit if name in FIELDS else ""
-        if name == "aperture":
-            text, unit = f"f/{value:g}", ""
-        elif name == "iso":
-            text, unit = str(value), ""
-        elif name == "exposure_s" and isinstance(value, float) and value < 0.4:
-            text = f"1/{1 / value:.0f}"
-        elif isinstance(value, float):
-            text = f"{value:.6g}"
-        elif isinstance(value, bool):
-            text = "yes" if value else "no"
-        else:
-            text = wording.visible(str(value))
-        yield name.replace("_", " ").removesuffix(f" {unit}"), f"{text} {unit}".rstrip()
+        if name not in _NOT_SHOWN:
+            yield _NAMES.get(name) or wording.visible(name).replace("_", " "), _value(name, value)
     if record.digest:
         yield "sha256", record.digest
+
+
+def _value(name: str, value: Scalar) -> str:
+    """Return the value of a field as people write it."""
+    from pixseek.metadata import FIELDS
+
+    unit = FIELDS[name].unit if name in FIELDS else ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        if name == "rating" and isinstance(value, int):
+            return "rejected" if value < 0 else wording.counted(value, "star")
+        if name == "aperture":
+            return f"f/{value:g}"
+        if name == "iso":
+            return str(value)
+        if name == "exposure_s" and 0 < value < 0.4:
+            return f"1/{1 / value:.0f} s"
+        if name == "exposure_bias_ev":
+            return f"{value:+.2g} EV" if value else "0 EV"
+        if name in ("latitude", "longitude"):
+            return f"{value:.7f}°"  # seven decimals are a centimetre
+        if name == "direction_deg":
+            return f"{value:.0f}°"
+        number = f"{value:.1f}" if name == "altitude_m" else f"{value:.6g}"
+        return f"{number} {unit}".rstrip()
+    text = wording.visible(str(value))
+    if name == "colours":
+        return _SHARE.sub(lambda share: f" {float(share[1]):.0%}, ", text).rstrip(", ")
+    return text.replace("; ", "\n") if name == "notes" else text

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pixseek.errors import ImageError
+from pixseek.images.derived import COLOUR_NAMES
 from pixseek.images.formats import EXTENSIONS, FORMATS, Format, decodable_formats, identify
 from pixseek.images.limits import MAX_BYTES, MAX_PIXELS, MEMORY_MIB, TIMEOUT_S, Limits, Request
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pixseek.types import Picture
 
 __all__ = [
+    "COLOUR_NAMES",
     "EXTENSIONS",
     "FORMATS",
     "MAX_BYTES",

@@ -32,6 +32,18 @@ def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple
         start += size
 
 
+def inside(
+    data: bytes, path: tuple[bytes, ...], start: int = 0, end: int | None = None
+) -> tuple[int, int] | None:
+    """Return start and end of what is in the first box of each type along a path; None if none."""
+    for wanted in path:
+        found = next((box for box in boxes(data, start, end) if box[0] == wanted), None)
+        if found is None:
+            return None
+        _, start, end = found
+    return start, end or start
+
+
 def brands(data: bytes) -> tuple[bytes, ...]:
     """Return the brands of an ISO media file, the major one first; () if it is none."""
     if data[4:8] != b"ftyp":

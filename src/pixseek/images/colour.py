@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import functools
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL import Image, ImageCms
 
+_BROKEN = "broken colour profile ignored"
 _SIXTEEN_BITS = frozenset(("I;16", "I;16L", "I;16B", "I;16N"))
 
 
@@ -54,10 +58,33 @@ def _through_profile(image: Image.Image, notes: list[str]) -> Image.Image:
                     converted.putalpha(alpha)
                 return converted
         except Exception:  # a broken profile is ignored, as browsers do
-            notes.append("broken colour profile ignored")
+            notes.append(_BROKEN)
     if image.mode in ("RGBA", "LA"):
         return image if image.mode == "RGBA" else image.convert("RGBA")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def profile_name(profile: object, notes: Sequence[str]) -> str:
+    """Return the name of the profile that `to_srgb` converted an image from; "" for none.
+
+    Args:
+        profile: the image's "icc_profile".
+        notes: those of `to_srgb`, which say whether the profile was used.
+    """
+    if not isinstance(profile, bytes) or _BROKEN in notes:
+        return ""
+    try:
+        return _description(profile)
+    except Exception:  # one that no conversion needed, such as that of a bilevel image
+        return ""
+
+
+@functools.lru_cache(maxsize=64)
+def _description(profile: bytes) -> str:
+    from PIL import ImageCms
+
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    return ImageCms.getProfileDescription(source).strip("\0 \r\n")
 
 
 @functools.lru_cache(maxsize=64)
@@ -81,22 +108,37 @@ def _eight_bits(image: Image.Image, bits: int) -> Image.Image:
     import numpy as np
     from PIL import Image
 
-    values = np.asarray(image).astype(np.float32)
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    least, most = float(values.min(initial=0.0)), float(values.max(initial=0.0))
-    if image.mode == "F":
-        # Floats are 0 to 1 by custom; what goes beyond is stretched between its extremes.
-        low, high = (0.0, 1.0) if least >= 0 and most <= 1 else (least, most)
-    else:
-        full = float((1 << bits) - 1)
-        low, high = 0.0, 255.0 if image.mode == "I" and most <= 255 else max(full, 1.0)
-        if most > high:  # 32 bits, or a header that is wrong
-            high = 65535.0 if most <= 65535 else most
-    scaled = (values - low) * (255.0 / ((high - low) or 1.0))
-    grey = Image.fromarray(scaled.clip(0, 255).round().astype(np.uint8))
+    values = np.asarray(image)
+    if image.mode == "I" and values.max(initial=0) <= 255:
+        bits = 8
+    grey = Image.fromarray(eight_bits(values, bits))
     if "icc_profile" in image.info:
         grey.info["icc_profile"] = image.info["icc_profile"]
     return grey
+
+
+def eight_bits(samples: NDArray[Any], bits: int) -> NDArray[np.uint8]:
+    """Return samples of 16 or 32 bits or of floats as 8 bits.
+
+    Args:
+        samples: of any shape; of an image with several channels all at once.
+        bits: how many bits of an integer sample the file uses.
+    """
+    import numpy as np
+
+    values = samples.astype(np.float32)
+    np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    least, most = float(values.min(initial=0.0)), float(values.max(initial=0.0))
+    if samples.dtype.kind == "f":
+        # Floats are 0 to 1 by custom; what goes beyond is stretched between its extremes.
+        low, high = (0.0, 1.0) if least >= 0 and most <= 1 else (least, most)
+    else:
+        low, high = 0.0, max(float((1 << bits) - 1), 1.0)
+        if most > high:  # 32 bits, or a header that is wrong
+            high = 65535.0 if most <= 65535 else most
+    values -= low
+    values *= 255.0 / ((high - low) or 1.0)
+    return values.clip(0, 255, out=values).round(out=values).astype(np.uint8)
 
 
 def _over_white(image: Image.Image) -> Image.Image:

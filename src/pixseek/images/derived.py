@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import functools
 import io
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,35 @@ _SAME_COLOUR = 40
 _PLACEHOLDER_SIDE = 32
 
 
+#: Names of colours, each with the shades it is told by: the eleven basic terms of Berlin and Kay
+#: (1969). A colour has the name of the shade that is nearest to it in CIELAB.
+COLOUR_NAMES: Mapping[str, tuple[str, ...]] = {
+    "black": ("#000000", "#1a1a1a", "#101820"),
+    "white": ("#ffffff", "#f2f2f2", "#faf6ee"),
+    "grey": ("#808080", "#b3b3b3", "#595959", "#7a838c", "#8f877f"),
+    "red": ("#ff0000", "#b01010", "#d83a3a", "#7a0c14"),
+    "orange": ("#ff8c00", "#e8722a", "#f2a24a"),
+    "yellow": ("#ffee00", "#e0c020", "#f7e98c"),
+    "green": ("#00a000", "#2e5a2e", "#7ab648", "#4f6b35", "#a8d08d", "#00e060"),
+    "blue": (
+        "#0000ff",
+        "#1f4e9e",
+        "#4a90d9",
+        "#9cc4e8",
+        "#12264f",
+        "#00c8e8",
+        "#2f7f93",
+        "#000080",
+    ),
+    "purple": ("#800080", "#6a3fa0", "#b58fd6", "#3a1f4f"),
+    "pink": ("#ffc0cb", "#ff69b4", "#e0609a", "#f4a0a8"),
+    "brown": ("#7b4a21", "#5a3418", "#a0703f", "#c49a6c", "#3e2615"),
+}
+
+#: Share of a picture from which a colour gives it a name.
+_NAMED_SHARE = 0.08
+
+
 @dataclass(frozen=True, slots=True)
 class Derived:
     """What is stored of a picture besides its vectors.
@@ -33,12 +64,14 @@ class Derived:
     Attributes:
         preview: a small JPEG, in sRGB.
         colours: up to five main colours as ("#rrggbb", share of the picture), largest first.
+        colour_names: which of `COLOUR_NAMES` they make up a good part of, largest first.
         placeholder: a ThumbHash in base64, at most 34 characters: what to show while the preview
             loads (https://evanw.github.io/thumbhash).
     """
 
     preview: bytes
     colours: tuple[tuple[str, float], ...]
+    colour_names: tuple[str, ...]
     placeholder: str
 
 
@@ -50,7 +83,8 @@ def derive(picture: Picture, preview_side: int = PREVIEW_SIDE) -> Derived:
         preview_side: longer side of the preview, in pixels; a smaller picture keeps its size.
     """
     small = shrunk(picture.pixels, preview_side)
-    return Derived(preview_of(small), main_colours(small), placeholder_of(small))
+    colours = main_colours(small)
+    return Derived(preview_of(small), colours, names_of(colours), placeholder_of(small))
 
 
 def shrunk(image: Image.Image, side: int) -> Image.Image:
@@ -101,6 +135,44 @@ def main_colours(image: Image.Image) -> tuple[tuple[str, float], ...]:
         ("#{:02x}{:02x}{:02x}".format(*colour), round(count / total, 3))
         for count, colour in groups[:5]
     )
+
+
+def names_of(colours: Sequence[tuple[str, float]]) -> tuple[str, ...]:
+    """Return the names of main colours that together cover enough of the picture, largest first.
+
+    Args:
+        colours: ("#rrggbb", share) each.
+    """
+    shares: dict[str, float] = {}
+    for colour, share in colours:
+        name = colour_name(colour)
+        shares[name] = shares.get(name, 0.0) + share
+    return tuple(sorted((n for n in shares if shares[n] >= _NAMED_SHARE), key=lambda n: -shares[n]))
+
+
+@functools.lru_cache(maxsize=4096)
+def colour_name(colour: str) -> str:
+    """Return which of `COLOUR_NAMES` a colour "#rrggbb" is."""
+    lab = _lab(colour)
+    return min(
+        (
+            (math.dist(lab, _lab(shade)), name)
+            for name, all_ in COLOUR_NAMES.items()
+            for shade in all_
+        )
+    )[1]
+
+
+@functools.lru_cache(maxsize=256)
+def _lab(colour: str) -> tuple[float, float, float]:
+    """Return an sRGB colour in CIELAB (D65), as IEC 61966-2-1 and CIE 15 define them."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    x = (0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.9505
+    y = 0.2126 * r + 0.7152 * g + 0.0722 * b
+    z = (0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.089
+    fx, fy, fz = (t ** (1 / 3) if t > 0.008856 else 7.787 * t + 16 / 116 for t in (x, y, z))
+    return (116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz))
 
 
 def _distance(one: tuple[int, ...], other: tuple[int, ...]) -> float:

@@ -171,7 +171,7 @@ FORMATS: tuple[Format, ...] = (
            module="pylibjxl", extra=EXTRA, isolated=True),
     Format("JPEG2000", "image/jp2", (".jp2", ".j2k", ".jpf", ".jpx", ".jpc", ".j2c"), "pillow",
            _starts(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
-           "Jpeg2KImagePlugin.Jpeg2KImageFile", isolated=True),
+           "Jpeg2KImagePlugin.Jpeg2KImageFile", scaled="1/2, 1/4, 1/8", isolated=True),
     Format("BMP", "image/bmp", (".bmp",), "pillow", _starts(b"BM"),
            "BmpImagePlugin.BmpImageFile"),
     Format("DIB", "image/bmp", (".dib",), "pillow",

@@ -21,6 +21,7 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -131,10 +132,13 @@ class _Pool:
         self.lock = threading.Lock()
         self.idle: list[_Worker] = []
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        self.places = threading.BoundedSemaphore(max(cores or 1, 1))
+        self.cores = max(cores or 1, 1)
+        self.places = threading.BoundedSemaphore(self.cores)
+        self.busy = 0
 
     def decode(self, question: dict[str, Any], data: bytes, limits: Limits) -> _Answer:
-        with self.places:
+        with self.places, self.counted():
+            question["request"]["threads"] = max(1, self.cores // self.busy)
             while True:
                 worker = self.take(limits.memory_mib)
                 fresh = worker.jobs == 0
@@ -157,6 +161,16 @@ class _Pool:
                 else:
                     worker.end()
                 return answer
+
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[None]:
+        with self.lock:
+            self.busy += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.busy -= 1
 
     def take(self, memory_mib: int) -> _Worker:
         with self.lock:
@@ -224,7 +238,7 @@ def decode_apart(each: Format, data: bytes, request: Request) -> Picture:
     if "error" in answer:
         reason, problem, advice = answer["error"]
         raise ImageError(reason, problem, advice=advice)
-    pixels, exif, xmp, iptc = blobs
+    pixels, exif, xmp, iptc, *texts = blobs
     size = tuple(answer["size"])
     return Picture(
         Image.frombytes("RGB", size, pixels),
@@ -235,6 +249,8 @@ def decode_apart(each: Format, data: bytes, request: Request) -> Picture:
         data if answer["exif_is_file"] else exif,
         xmp,
         iptc,
+        dict(zip(answer["texts"], texts, strict=True)),
+        answer["profile"],
     )
 
 

@@ -9,6 +9,10 @@ _FRAMES = frozenset(
     (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
 )
 
+#: Segments and fill bytes before the pixels; a photo with 16 MB of metadata has 256. Without a
+#: bound, 256 made-up headers in 200 kB took 9 s.
+_MOST_SEGMENTS = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -19,27 +23,29 @@ class Frame:
         width: in pixels.
         height: in pixels.
         components: 1, 3 or 4.
-        scans: how many scans there are at most; 1 means that pixels come out as they are read,
-            more that the decoder holds all coefficients in memory first.
+        one_scan: whether pixels come out as they are read; otherwise the decoder holds all
+            coefficients in memory first.
     """
 
     kind: int
     width: int
     height: int
     components: int
-    scans: int
+    one_scan: bool
 
-    @property
-    def coefficients(self) -> int:
-        """Bytes a decoder holds at most for the coefficients of all scans."""
-        return 0 if self.scans == 1 else 2 * self.width * self.height * self.components
+
+def scans(data: bytes) -> int:
+    """Return how many scans a JPEG has at most; those of embedded previews count too."""
+    return data.count(b"\xff\xda")
 
 
 def frame(data: bytes, start: int = 0) -> Frame | None:
     """Return the frame of the JPEG that begins at `start`; None if there is no whole header."""
     position = start + 2
     found: tuple[int, int, int, int] | None = None
-    while position + 4 <= len(data):
+    for _ in range(_MOST_SEGMENTS):
+        if position + 4 > len(data):
+            return None
         if data[position] != 0xFF:
             return None
         marker = data[position + 1]
@@ -61,8 +67,6 @@ def frame(data: bytes, start: int = 0) -> Frame | None:
                 return None
             kind, width, height, components = found
             several = kind in (2, 6, 10) or data[position + 4] < components
-            # Counting also sees the scans of embedded previews: an upper bound is what is needed.
-            scans = max(data.count(b"\xff\xda", position), 2) if several else 1
-            return Frame(kind, width, height, components, scans)
+            return Frame(kind, width, height, components, not several)
         position += 2 + size
     return None

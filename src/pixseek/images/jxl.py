@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pixseek.errors import ImageError
 from pixseek.images import boxes, scaling
-from pixseek.images.colour import to_srgb
+from pixseek.images.colour import profile_name, to_srgb
 from pixseek.images.limits import Request, damaged, too_large
 from pixseek.types import Picture
 
@@ -51,6 +51,7 @@ def decode(each: Format, data: bytes, request: Request) -> Picture:
         tuple(notes),
         _from_tiff_header(metadata.get("exif") or exif),
         metadata.get("xmp") or xmp,
+        profile=profile_name(metadata.get("icc"), notes),
     )
 
 

@@ -52,6 +52,7 @@ class Request:
         strict: whether a damaged file that still shows most of itself is refused.
         demosaic: whether camera raw data are developed instead of showing the preview in the file.
         limits: what it may cost.
+        threads: how many a decoder may use that has a process of its own.
     """
 
     at_least: int | None = None
@@ -59,6 +60,7 @@ class Request:
     strict: bool = False
     demosaic: bool = False
     limits: Limits = Limits()
+    threads: int = 1
 
     @property
     def enough(self) -> int | None:

@@ -15,8 +15,16 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import ImageError
-from pixseek.images import boxes, jpegheader, orientation, scaling, tiffheader
-from pixseek.images.colour import to_srgb
+from pixseek.images import (
+    boxes,
+    jpeg2000header,
+    jpegheader,
+    orientation,
+    pngtext,
+    scaling,
+    tiffheader,
+)
+from pixseek.images.colour import profile_name, to_srgb
 from pixseek.images.limits import Request, damaged, too_large, took_too_long
 from pixseek.types import Picture
 
@@ -34,7 +42,16 @@ _SEQUENTIAL_JPEG = 8
 _MOST_SCAN_WORK = 4_000_000_000
 
 #: Least part of a damaged picture that makes it worth keeping.
-_WORTH_KEEPING = 0.5
+WORTH_KEEPING = 0.5
+
+#: The texts of a PNG that are handed on: those of the standard, and what generators write.
+_KEYWORDS = (
+    "Title", "Description", "Comment", "Author", "Copyright", "Creation Time", "Software",
+    "ImageDescription", "parameters", "prompt", "invokeai_metadata", "sd-metadata", "Dream",
+)  # fmt: skip
+
+#: Most bytes of one text. The graph of nodes that some generators write takes some 10 kB.
+_MOST_TEXT = 256 << 10
 
 _RAW_PROFILE = re.compile(r"\s*\w*\s+(\d+)\s+([0-9a-fA-F\s]+)")
 
@@ -59,8 +76,11 @@ class _TimedBytes(io.BytesIO):
 def decode(each: Format, data: bytes, request: Request) -> Picture:
     """Decode one file with Pillow; see `pixseek.images.decode`."""
     deadline = time.monotonic() + request.limits.timeout_s
+    notes: list[str] = []
     if each.name == "ICO":
         _check_icon(data, request)
+    elif each.name == "PNG":
+        data = pngtext.without_excess(data, notes)
     try:
         image = _open(each, data, deadline)
     except _LateError:
@@ -68,9 +88,12 @@ def decode(each: Format, data: bytes, request: Request) -> Picture:
     except ImageError:
         raise
     except Exception as error:  # a hostile header can raise anything
-        raise _refused(each, error) from error
+        if each.name == "TIFF" and "unknown pixel mode" in str(error):
+            from pixseek.images import deeptiff
+
+            return deeptiff.decode(each, data, request)
+        raise _too_large_or_damaged(error, "its header is broken: ") from error
     with image:
-        notes: list[str] = []
         try:
             return _decode(each, image, data, request, deadline, notes)
         except ImageError:
@@ -96,14 +119,20 @@ def _decode(
     turn = orientation.stored_orientation(exif, xmp)
     enough = request.enough
     if each.name == "JPEG":
-        _check_jpeg(data, request)
+        _check_jpeg(data, image.size, request)
         _draft(image, enough, turn)
     request.limits.check_pixels(*image.size)
+    if each.name == "JPEG2000":
+        image = _halved_jpeg2000(
+            each, image, data, deadline, scaling.scale_for(image.size, enough, turn)
+        )
     try:
         image.load()
     except (_LateError, MemoryError):
         raise
     except Exception as error:
+        if time.monotonic() > deadline:  # a decoder in C may call it by another name
+            raise _LateError from error
         if type(error).__name__ == "DecompressionBombError" or request.strict:
             raise
         if each.name == "JPEG":
@@ -117,15 +146,18 @@ def _decode(
         turn = orientation.stored_orientation(exif, xmp)
     elif each.name == "TIFF" and tiffheader.orientation(exif):
         turn = 1
+    texts = _texts(image)  # a GIF forgets them when it looks for its second frame
     _note_frames(each, image, notes)
     iptc = _iptc(image, data)
     bits = _sample_bits(image)
+    profile = image.info.get("icc_profile")
     if each.name != "JPEG":
         image = scaling.reduced(image, enough, turn)
     pixels = orientation.upright(to_srgb(image, notes, bits=bits), turn)
     if orientation.on_its_side(turn):
         width, height = height, width
-    return Picture(pixels, width, height, each.media, tuple(notes), exif, xmp, iptc)
+    named = profile_name(profile, notes)
+    return Picture(pixels, width, height, each.media, tuple(notes), exif, xmp, iptc, texts, named)
 
 
 def _open(each: Format, data: bytes, deadline: float) -> Any:
@@ -145,18 +177,6 @@ def _quiet_pillow() -> None:
         warnings.filterwarnings("ignore", category=UserWarning, module=rf"PIL\.{module}")
 
 
-def _refused(each: Format, error: Exception) -> ImageError:
-    """Return the error for a file whose header Pillow doesn't accept."""
-    text = str(error)
-    if each.name == "TIFF" and "unknown pixel mode" in text:
-        return ImageError(
-            "no-decoder",
-            "This kind of TIFF is not supported (its samples are laid out in an unusual way)",
-            advice="Save it with 8 or 16 bits a sample, or convert it to PNG.",
-        )
-    return _too_large_or_damaged(error, "its header is broken: ")
-
-
 def _too_large_or_damaged(error: Exception, where: str = "") -> ImageError:
     if type(error).__name__ == "DecompressionBombError":  # Pillow's own limit, inside a reader
         pixels = re.search(r"\d+", str(error))
@@ -167,20 +187,20 @@ def _too_large_or_damaged(error: Exception, where: str = "") -> ImageError:
 # ------------------------------------------------------------------ limits
 
 
-def _check_jpeg(data: bytes, request: Request) -> None:
+def _check_jpeg(data: bytes, size: tuple[int, int], request: Request) -> None:
     """Refuse a JPEG that would take too much memory or time, before it does."""
     limits = request.limits
+    width, height = size
     frame = jpegheader.frame(data)
-    if frame is None:
+    # A header that is read here in another way than by the decoder counts as the costlier kind.
+    if frame and frame.one_scan and (frame.width, frame.height) == size:
+        if width * height > _SEQUENTIAL_JPEG * limits.max_pixels:
+            raise too_large(f"{width} x {height} pixels", limits.max_pixels)
         return
-    pixels = frame.width * frame.height
-    if frame.scans == 1:
-        if pixels > _SEQUENTIAL_JPEG * limits.max_pixels:
-            raise too_large(f"{frame.width} x {frame.height} pixels", limits.max_pixels)
-        return
-    limits.check_pixels(frame.width, frame.height)
-    if frame.scans * pixels > _MOST_SCAN_WORK and frame.scans > 64:
-        raise too_large(f"{frame.width} x {frame.height} pixels in {frame.scans} scans")
+    limits.check_pixels(width, height)
+    scans = jpegheader.scans(data)
+    if scans * width * height > _MOST_SCAN_WORK and scans > 64:
+        raise too_large(f"{width} x {height} pixels in {scans} scans")
 
 
 def _check_icon(data: bytes, request: Request) -> None:
@@ -203,6 +223,37 @@ def _draft(image: Image.Image, enough: int | None, turn: int) -> None:
     scale = scaling.scale_for(image.size, enough, turn)
     if scale > 1:
         image.draft(None, (image.width // scale, image.height // scale))
+
+
+def _halved_jpeg2000(
+    each: Format, image: Any, data: bytes, deadline: float, scale: int
+) -> Image.Image:
+    """Return a JPEG 2000 decoded at 1/2, 1/4 or 1/8, or as it is where it can't be."""
+    from PIL.Image import Resampling, Transform
+
+    halvings = min(scale.bit_length() - 1, jpeg2000header.levels(data))
+    if not halvings or image.mode not in ("RGB", "L", "CMYK"):
+        whole: Image.Image = image
+        return whole
+    scale = 1 << halvings
+    small = _open(each, data, deadline)
+    # The decoder rounds the reduced sides up and Pillow rounds them to the nearest, so that it
+    # refuses every other size: told sides that the scale divides, it comes to the same.
+    small._size = tuple(-(-side // scale) * scale for side in image.size)
+    small.reduce = halvings
+    try:
+        small.load()
+    except (_LateError, MemoryError):
+        raise
+    except Exception:  # damaged, or a part of it has fewer levels than the whole: see what is there
+        return _open(each, data, deadline)  # type: ignore[no-any-return]
+    # What is left are the pixels at the corners of the blocks, not in their middle: on a photo that
+    # made up to 38 levels of 255 in the model's input at 1/4, and 10 when moved back.
+    back = (scale - 1) / 2 / scale
+    moved: Image.Image = small.transform(
+        small.size, Transform.AFFINE, (1, 0, back, 0, 1, back), Resampling.BICUBIC
+    )
+    return moved
 
 
 # ------------------------------------------------------------------ damaged files
@@ -239,7 +290,7 @@ def _keep_what_is_there(image: Image.Image, error: Exception, notes: list[str]) 
     # What was not decoded is of one colour: black, transparent, or a JPEG's grey.
     there = (rows != rows[-1, -1]).reshape(len(rows), -1).any(axis=1)
     share = (int(there.nonzero()[0][-1]) + 1) / len(rows) if there.any() else 0.0
-    if share < _WORTH_KEEPING:
+    if share < WORTH_KEEPING:
         raise damaged(f"{error}; {share:.0%} of the picture is there") from error
     missing = f"{1 - share:.0%} of the picture is missing"
     notes.append(f"damaged: {missing if share < 0.995 else 'it breaks off before its end'}")
@@ -316,6 +367,22 @@ def _iptc(image: Image.Image, data: bytes) -> bytes:
     resources = image.info.get("photoshop")
     found = resources.get(0x0404) if isinstance(resources, dict) else b""
     return found if isinstance(found, bytes) else b""
+
+
+def _texts(image: Image.Image) -> dict[str, bytes]:
+    """Return the comment of a file and the texts of a PNG, cut to what anybody would write."""
+    from PIL.PngImagePlugin import iTXt
+
+    found: dict[str, bytes] = {}
+    for keyword in _KEYWORDS:
+        text = image.info.get("comment" if keyword == "Comment" else keyword)
+        text = image.info.get(keyword) if text is None else text
+        if isinstance(text, str):
+            # Pillow reads what is no "international" text as Latin-1, which keeps the bytes.
+            text = text.encode("utf-8" if isinstance(text, iTXt) else "latin-1", "replace")
+        if isinstance(text, bytes) and text:
+            found[keyword] = text[:_MOST_TEXT]
+    return found
 
 
 def _hexadecimal(text: object) -> bytes:

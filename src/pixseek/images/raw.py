@@ -1,19 +1,20 @@
 """Camera raw files: the preview that the camera put into them, or, if asked, the sensor's data.
 
-The preview is a plain JPEG inside the file, mostly of full size. Every maker stores it in another
-place, but all store it as it is, so it is found by its header, without a decoder in C: no maker's
-format has to be known, and a hostile file is no worse than a hostile JPEG.
+The preview is a plain JPEG inside the file, mostly of full size. It is looked for where the file
+says it is; where that gives none that is large enough, all of the file is searched for the header
+of a JPEG, for every maker stores it as it is. No decoder in C is needed for either, and a hostile
+file is no worse than a hostile JPEG.
 """
 
 from __future__ import annotations
 
 import importlib
 import io
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import ImageError
-from pixseek.images import boxes, jpegheader, orientation, raster, tiffheader
+from pixseek.images import boxes, jpegheader, orientation, raster, rawlayout, tiffheader
 from pixseek.images.limits import Request, damaged, too_large
 from pixseek.types import Picture
 
@@ -23,31 +24,59 @@ if TYPE_CHECKING:
 #: Previews of other proportions than the largest one have black bars.
 _SAME_SHAPE = 0.02
 
-#: Starts of JPEGs that are looked at in one file; real files have two to five.
+_JPEG, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+
+#: Places that look like the header of a JPEG and are looked at; real files have two to ten.
 _MOST_PREVIEWS = 256
 
-_CANON = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
+#: Bytes before the end that a file gives for a JPEG, in which the JPEG's own end must be: what
+#: cameras fill up with zeros.
+_PADDING = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A JPEG in a raw file.
+
+    Attributes:
+        start: where it begins.
+        end: where it ends, or a place after that.
+        frame: what its header says.
+    """
+
+    start: int
+    end: int
+    frame: jpegheader.Frame
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, in pixels."""
+        return self.frame.width, self.frame.height
+
+    @property
+    def shape(self) -> float:
+        """Width divided by height."""
+        return self.frame.width / self.frame.height
 
 
 def decode(each: Format, data: bytes, request: Request) -> Picture:
     """Return the preview in a raw file; see `pixseek.images.decode`."""
     from pixseek.images.formats import by_name
 
-    found = previews(data)
+    found = previews(data, request.enough)
     if not found:
         raise ImageError(
             "no-decoder",
             f"This {each.name} file holds no preview",
-            advice="Develop it to a JPEG, or have raw files developed: decode(..., demosaic=True)",
+            advice="Have raw files developed: pixseek index --demosaic --retry",
         )
-    largest = max(found, key=lambda each: each[1].width * each[1].height)
-    start, frame = _smallest_enough(found, largest, request.enough)
-    # A slice to the end, since the header doesn't say where the JPEG ends; the view costs nothing.
-    jpeg = raster.decode(by_name("JPEG"), data[start:], request)
+    largest = max(found, key=lambda each: each.size[0] * each.size[1])
+    chosen = _smallest_enough(found, largest, request.enough)
+    jpeg = raster.decode(by_name("JPEG"), data[chosen.start : chosen.end], request)
     container = _tiff(data)
     turn = orientation.stored_orientation(container, b"") if container else 1
     own = orientation.stored_orientation(jpeg.exif, jpeg.xmp)
-    width, height = _full_size(data, largest[1])
+    width, height = _full_size(data, largest)
     pixels = jpeg.pixels
     if container and turn != own:
         # The preview has no orientation of its own, or its own is wrong: the file's counts.
@@ -56,8 +85,8 @@ def decode(each: Format, data: bytes, request: Request) -> Picture:
     if orientation.on_its_side(turn if container else own):
         width, height = height, width
     notes = [*jpeg.notes, "camera raw: embedded preview"]
-    if min(frame.width, frame.height) < min(request.at_least or 0, width, height):
-        notes.append(f"small preview: {frame.width} x {frame.height} pixels")
+    if min(chosen.size) < min(request.at_least or 0, width, height):
+        notes.append("small preview: {} x {} pixels".format(*chosen.size))
     return replace(
         jpeg,
         pixels=pixels,
@@ -93,13 +122,14 @@ def develop(each: Format, data: bytes, request: Request) -> Picture:
         raise ImageError(
             "no-decoder",
             f"Developing {each.name} files needs rawpy, which is not installed",
-            advice=f"Install it with: pip install 'pixseek[{EXTRA}]'",
+            advice=f"Install it with: pip install 'pixseek[{EXTRA}]'\nThen: pixseek index --retry",
         ) from error
     try:
         with rawpy.imread(io.BytesIO(data)) as raw:
             width, height = raw.sizes.width, raw.sizes.height
             request.limits.check_pixels(width, height)
             turned = raw.sizes.flip in (5, 6)
+            notes = ["camera raw: developed", *_missing(raw.raw_image_visible, request)]
             rgb = raw.postprocess(
                 use_camera_wb=True, half_size=not request.exact, output_bps=8, no_auto_bright=False
             )
@@ -111,38 +141,93 @@ def develop(each: Format, data: bytes, request: Request) -> Picture:
         raise damaged(error) from error
     if turned:
         width, height = height, width
-    notes = ("camera raw: developed",)
-    return Picture(Image.fromarray(rgb), width, height, each.media, notes, exif=_tiff(data))
+    container = _tiff(data)
+    return Picture(
+        Image.fromarray(rgb),
+        width,
+        height,
+        each.media,
+        tuple(notes),
+        exif=container,
+        xmp=_first(container, tiffheader.XMP),
+        iptc=_first(container, tiffheader.IPTC),
+    )
 
 
-def previews(data: bytes) -> list[tuple[int, jpegheader.Frame]]:
-    """Return where JPEGs that Pillow can decode begin in `data`, with their frames."""
-    found: list[tuple[int, jpegheader.Frame]] = []
-    at = data.find(b"\xff\xd8\xff")
-    while at >= 0 and len(found) < _MOST_PREVIEWS:
-        frame = jpegheader.frame(data, at)
-        # Lossless JPEG (3) is how makers store the sensor's data, of one or two components.
-        if frame and frame.kind in (0, 1, 2) and frame.components == 3 and frame.width > 64:
-            found.append((at, frame))
-        at = data.find(b"\xff\xd8\xff", at + 3)
+def _missing(sensor: Any, request: Request) -> list[str]:
+    """Return a note on the rows that a file lacks which breaks off; [] for a whole one.
+
+    LibRaw develops them all the same: to black, or to a colour.
+
+    Raises:
+        ImageError: less than half of the rows are there, or what is damaged is to be refused.
+    """
+    # What was not read is zero, and a sensor never gives that for all of a row.
+    share = float(sensor.reshape(len(sensor), -1).any(axis=1).mean())
+    if share == 1:
+        return []
+    if request.strict or share < raster.WORTH_KEEPING:
+        raise damaged(f"{share:.0%} of the sensor's data is there")
+    missing = f"{1 - share:.0%} of the picture is missing"
+    return [f"damaged: {missing if share < 0.995 else 'it breaks off before its end'}"]
+
+
+def previews(data: bytes, enough: int | None = None) -> list[Preview]:
+    """Return the JPEGs in `data` that Pillow can decode.
+
+    Args:
+        data: a raw file.
+        enough: pixels a side; if one of those that the file names has so many, the others are not
+            searched for, which takes 1 ms a megabyte. None for all.
+    """
+    named = [_preview(data, *span) for span in rawlayout.spans(data)] if enough else []
+    found = [each for each in named if each is not None]
+    if any(min(each.size) >= (enough or 0) for each in found):
+        return found
+    return _searched(data)
+
+
+def _preview(data: bytes, start: int, length: int) -> Preview | None:
+    """Return the preview at a place that the file names, if there is one."""
+    if data[start : start + 3] != _JPEG:
+        return None
+    end = start + length
+    # Where the length is wrong, or is not told, too much is better than a picture cut off.
+    if not length or data.rfind(_JPEG_END, max(start, end - _PADDING), end) < 0:
+        end = len(data)
+    frame = jpegheader.frame(data, start)
+    return Preview(start, end, frame) if frame and _is_picture(frame) else None
+
+
+def _searched(data: bytes) -> list[Preview]:
+    found: list[Preview] = []
+    start = -1
+    for _ in range(_MOST_PREVIEWS):
+        start = data.find(_JPEG, start + 1)
+        if start < 0:
+            break
+        frame = jpegheader.frame(data, start)
+        if frame and _is_picture(frame):
+            found.append(Preview(start, len(data), frame))
     return found
 
 
-def _smallest_enough(
-    found: list[tuple[int, jpegheader.Frame]],
-    largest: tuple[int, jpegheader.Frame],
-    enough: int | None,
-) -> tuple[int, jpegheader.Frame]:
+def _is_picture(frame: jpegheader.Frame) -> bool:
+    # Lossless JPEG (3) is how makers store the sensor's data, of one or two components.
+    return (
+        frame.kind in (0, 1, 2) and frame.components == 3 and frame.width > 64 and frame.height > 0
+    )
+
+
+def _smallest_enough(found: list[Preview], largest: Preview, enough: int | None) -> Preview:
     if enough is None:
         return largest
-    shape = largest[1].width / largest[1].height
     good = [
         each
         for each in found
-        if min(each[1].width, each[1].height) >= enough
-        and abs(each[1].width / each[1].height / shape - 1) < _SAME_SHAPE
+        if min(each.size) >= enough and abs(each.shape / largest.shape - 1) < _SAME_SHAPE
     ]
-    return min(good, key=lambda each: each[1].width, default=largest)
+    return min(good, key=lambda each: each.size, default=largest)
 
 
 def _tiff(data: bytes) -> bytes:
@@ -154,25 +239,16 @@ def _tiff(data: bytes) -> bytes:
         return data[:2] + b"*\0" + data[4:]
     if head == b"MMOR":
         return b"MM\0*" + data[4:]
-    if boxes.brands(data)[:1] == (b"crx ",):
-        for kind, start, end in boxes.boxes(data):
-            if kind == b"moov":
-                for inner, first, last in boxes.boxes(data, start, end):
-                    if inner == b"uuid" and data[first : first + 16] == _CANON:
-                        for name, begin, stop in boxes.boxes(data, first + 16, last):
-                            if name == b"CMT1":
-                                return data[begin:stop]
-    return b""
+    return rawlayout.canon_directory(data) if boxes.brands(data)[:1] == (b"crx ",) else b""
 
 
-def _full_size(data: bytes, largest: jpegheader.Frame) -> tuple[int, int]:
+def _full_size(data: bytes, largest: Preview) -> tuple[int, int]:
     """Return width and height of the sensor's image, where its proportions fit the preview."""
-    sizes = [(largest.width, largest.height)]
-    shape = largest.width / largest.height
+    sizes = [largest.size]
     for directory in tiffheader.directories(data):
         width = directory.number(tiffheader.IMAGE_WIDTH)
         height = directory.number(tiffheader.IMAGE_LENGTH)
-        if width and height and abs(width / height / shape - 1) < _SAME_SHAPE:
+        if width and height and abs(width / height / largest.shape - 1) < _SAME_SHAPE:
             sizes.append((width, height))
     return max(sizes)
 

@@ -12,13 +12,22 @@ from dataclasses import dataclass, field
 
 IMAGE_WIDTH, IMAGE_LENGTH, COMPRESSION, PHOTOMETRIC = 0x100, 0x101, 0x103, 0x106
 MAKE, STRIP_OFFSETS, ORIENTATION, SUB_IFDS = 0x10F, 0x111, 0x112, 0x14A
+STRIP_BYTE_COUNTS, JPEG_OFFSET, JPEG_LENGTH = 0x117, 0x201, 0x202
 XMP, IPTC, PHOTOSHOP, DNG_VERSION = 0x2BC, 0x83BB, 0x8649, 0xC612
+PANASONIC_JPEG = 0x2E
 
-#: Values of more than this many elements are read as none: nothing needed here is longer.
+#: Bytes of a value that is longer are read as none: an XMP packet is the longest that is needed.
 _LONGEST = 1 << 24
+
+#: Numbers that are read of one tag at most; what is needed here are one or a few.
+_MOST_NUMBERS = 64
 
 #: Directories that are visited at most; real files have fewer than ten.
 _MOST_DIRECTORIES = 64
+
+#: Entries that are read of one directory; real ones have fewer than 200. A file of 6 MB that
+#: claims 65,535 in each took 2.4 s to look at without this.
+_MOST_ENTRIES = 1024
 
 #: Struct codes of the numeric types, by their number in the file.
 _CODES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 7: "B", 2: "B"}
@@ -37,11 +46,12 @@ class Directory:
     entries: dict[int, tuple[int, int, int]]
 
     def numbers(self, tag: int) -> tuple[int, ...]:
-        """Return the integers of a tag; () when it is missing, broken or of another type."""
+        """Return the first 64 integers of a tag; () when it is missing, broken or no integer."""
         kind, count, offset = self.entries.get(tag, (0, 0, 0))
         code = _CODES.get(kind)
-        if code is None or not 0 < count <= _LONGEST:
+        if code is None:
             return ()
+        count = min(count, _MOST_NUMBERS)
         try:
             return struct.unpack_from(f"{self.order}{count}{code}", self.data, offset)
         except struct.error:
@@ -75,7 +85,8 @@ def directories(data: bytes) -> Iterator[Directory]:
         seen.add(offset)
         (count,) = struct.unpack_from(f"{order}H", data, offset)
         entries: dict[int, tuple[int, int, int]] = {}
-        for position in range(offset + 2, min(offset + 2 + 12 * count, len(data) - 11), 12):
+        read = min(count, _MOST_ENTRIES)
+        for position in range(offset + 2, min(offset + 2 + 12 * read, len(data) - 11), 12):
             tag, kind, length = struct.unpack_from(f"{order}HHI", data, position)
             size = length * struct.calcsize(_CODES.get(kind, "8s"))
             where = position + 8
@@ -87,7 +98,7 @@ def directories(data: bytes) -> Iterator[Directory]:
         after = offset + 2 + 12 * count
         if after + 4 <= len(data):
             waiting.append(struct.unpack_from(f"{order}I", data, after)[0])
-        waiting += directory.numbers(SUB_IFDS)[:_MOST_DIRECTORIES]
+        waiting += directory.numbers(SUB_IFDS)
 
 
 def orientation(exif: bytes) -> int | None:

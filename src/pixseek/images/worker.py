@@ -57,9 +57,11 @@ def _answer(name: str, data: bytes, request: Request) -> tuple[dict[str, Any], l
             "notes": picture.notes,
             "size": picture.pixels.size,
             "exif_is_file": same,
+            "profile": picture.profile,
+            "texts": list(picture.texts),
         }
         blobs = [picture.pixels.tobytes(), b"" if same else picture.exif, picture.xmp, picture.iptc]
-        return head, blobs
+        return head, [*blobs, *picture.texts.values()]
     except ImageError as error:
         refusal = error
     except MemoryError:

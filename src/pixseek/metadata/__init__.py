@@ -5,14 +5,15 @@ is kept has the names and types in `FIELDS`.
 
 The rules of precedence, all of them:
 
-- **Caption**: XMP sidecar, text sidecar, JSON sidecar, embedded XMP, IPTC, EXIF. The first that
-  has one.
+- **Caption**: XMP sidecar, text sidecar, JSON sidecar, embedded XMP, IPTC, EXIF, the texts of a
+  PNG or the comment of a JPEG or GIF. The first that has one.
 - **Tags**: those of the first among XMP sidecar, embedded XMP, IPTC and EXIF that has any, since
   they are copies of one list, and a tag missing in the newest was removed; those of a JSON
   sidecar are added.
 - **What people write** (title, rating, place names, people, ...): XMP sidecar, embedded XMP,
-  IPTC, EXIF, JSON sidecar; Lightroom, digiKam and their like write the newest edit to XMP.
-- **What the camera measured**: EXIF, embedded XMP, XMP sidecar.
+  IPTC, EXIF, JSON sidecar, texts; Lightroom, digiKam and their like write the newest edit to XMP.
+- **What the camera measured**: EXIF, embedded XMP, XMP sidecar, texts. The colour space is that of
+  the embedded profile, since colours were converted from it.
 - **Coordinates**: all from the first of XMP sidecar, embedded XMP, EXIF and JSON sidecar that
   has latitude and longitude.
 - **Date**: in the order of `DateSource`, the first that is plausible; where that is only a day,
@@ -27,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from pixseek.metadata.dates import date_in_name, is_plausible, zone_by_gps
 from pixseek.metadata.exif import read_exif
@@ -41,10 +43,13 @@ from pixseek.metadata.fields import (
 )
 from pixseek.metadata.iptc import read_iptc
 from pixseek.metadata.sidecars import read_json, read_text, sidecar_names
+from pixseek.metadata.texts import read_texts
 from pixseek.metadata.xmp import read_xmp
 from pixseek.types import Picture, Scalar
 
 __all__ = ["FIELDS", "DateSource", "Field", "Metadata", "Sidecar", "read_metadata", "sidecar_names"]
+
+_Block = TypeVar("_Block", bytes, Mapping[str, bytes])
 
 #: Most notes of one image.
 _MAX_NOTES = 20
@@ -83,7 +88,7 @@ class Metadata:
 
     @property
     def taken_from(self) -> str:
-        """Where `taken_at` comes from: exif, xmp, iptc, sidecar, name or file; "" when unknown."""
+        """Where `taken_at` comes from; one of the labels of `DateSource`, "" when unknown."""
         return str(self.fields.get("taken_from", ""))
 
 
@@ -93,7 +98,7 @@ def read_metadata(
     """Return what is known of an image; never raises.
 
     Args:
-        picture: of which `exif`, `xmp` and `iptc` are read.
+        picture: of which `exif`, `xmp`, `iptc`, `texts` and `profile` are read.
         name: of its file.
         mtime_ns: the file's modification time in nanoseconds since 1970; 0 when unknown.
         sidecars: files beside it, the most particular first.
@@ -101,6 +106,9 @@ def read_metadata(
     exif = _read("EXIF", read_exif, picture.exif)
     xmp = _read("XMP", read_xmp, picture.xmp)
     iptc = _read("IPTC", read_iptc, picture.iptc)
+    texts = _read("text", read_texts, picture.texts)
+    converted = Findings()
+    converted.put("colour_space", picture.profile)
     # Of each kind the most particular: photo.jpg.xmp before photo.xmp.
     beside = {kind: Findings() for kind in _SIDECAR_READERS}
     for sidecar in reversed(sidecars):
@@ -112,18 +120,18 @@ def read_metadata(
     xmp_beside, text, data = beside["xmp"], beside["txt"], beside["json"]
 
     fields: dict[str, Scalar] = {}
-    for source in (exif, xmp, xmp_beside):
+    for source in (converted, exif, xmp, xmp_beside, texts):
         _fill(fields, source, "camera")
-    for source in (xmp_beside, xmp, iptc, exif, data):
+    for source in (xmp_beside, xmp, iptc, exif, data, texts):
         _fill(fields, source, "described")
     placed = (each for each in (xmp_beside, xmp, exif, data) if "latitude" in each.fields)
     _fill(fields, next(placed, Findings()), "place")
     if fields.get("rating") == 0:
         del fields["rating"]  # unrated; until here it outdoes an older rating
 
-    captions = (each.caption for each in (xmp_beside, text, data, xmp, iptc, exif))
+    captions = (each.caption for each in (xmp_beside, text, data, xmp, iptc, exif, texts))
     tags = next((each.tags for each in (xmp_beside, xmp, iptc, exif) if each.tags), ())
-    sources = (exif, xmp, iptc, xmp_beside, text, data)
+    sources = (exif, xmp, iptc, texts, xmp_beside, text, data)
     notes = [note for each in sources for note in each.notes]
     dates = {at: moment for each in sources for at, moment in each.dates.items()}
     # An XMP sidecar may have a date that the packet in the file has as well.
@@ -145,7 +153,7 @@ _SIDECAR_READERS: Mapping[str, Callable[[bytes], Findings]] = {
 }
 
 
-def _read(what: str, reader: Callable[[bytes], Findings], block: bytes) -> Findings:
+def _read(what: str, reader: Callable[[_Block], Findings], block: _Block) -> Findings:
     """Return what a reader finds in a block; with a note where it fails.
 
     This is the one seam at which everything is caught. The blocks come from anybody, and are

@@ -10,6 +10,7 @@ from typing import Any
 
 from pixseek.metadata.dates import parse_date, parse_offset
 from pixseek.metadata.fields import DateSource, Findings, decode_text, number, split_tags
+from pixseek.metadata.generators import put_generation
 
 # What one block may make Pillow read: an ordinary one takes 100 reads and a few kilobytes, with
 # its maker's notes up to 100 KB. A hostile one names the whole block as the value of each of
@@ -110,7 +111,9 @@ def _read_camera(
 ) -> None:
     from PIL.ExifTags import IFD, Base
 
-    make, model = tidy_camera(_text(image.get(Base.Make)), _text(image.get(Base.Model)))
+    # ComfyUI keeps its settings there.
+    names = [_text(image.get(tag)) for tag in (Base.Make, Base.Model)]
+    make, model = tidy_camera(*("" if put_generation(n, found) else n for n in names))
     found.put("camera_make", make)
     found.put("camera_model", model)
     found.put("lens", _text(photo.get(Base.LensModel)))
@@ -166,13 +169,12 @@ def _read_descriptions(
     caption = _text(image.get(Base.ImageDescription))
     make = _text(image.get(Base.Make)).upper()
     is_code = make.startswith(("HUAWEI", "HONOR")) and _HUAWEI_CODE.fullmatch(caption)
-    if not is_code:
+    if not is_code and not put_generation(caption, found):
         found.put_caption(caption)
     found.put_caption(_windows_text(image.get(Base.XPComment)))
     found.put_caption(_windows_text(image.get(Base.XPSubject)))
     comment = _comment(photo.get(Base.UserComment), endian)
-    # Some phones and drones keep their settings there, as JSON.
-    if not comment.startswith("{"):
+    if not put_generation(comment, found):
         found.put_caption(comment)
     found.put("title", _windows_text(image.get(Base.XPTitle)))
     found.tags = split_tags([_windows_text(image.get(Base.XPKeywords)).replace(",", ";")])

@@ -53,11 +53,11 @@ _SOME = 1e-9
 #: Every field that metadata can fill, by name.
 FIELDS: Mapping[str, Field] = {
     "taken_from": Field(
-        str, "", "where `taken_at` comes from: exif, xmp, iptc, sidecar, name or file", "",
+        str, "", "where `taken_at` comes from: exif, xmp, iptc, png, sidecar, name or file", "",
     ),
     "title": Field(
         str, "", "short title",
-        "XMP dc:title, photoshop:Headline; IPTC 2:05, 2:105; EXIF XPTitle; JSON title",
+        "XMP dc:title, photoshop:Headline; IPTC 2:05, 2:105; EXIF XPTitle; JSON title; PNG Title",
     ),
     "rating": Field(
         int, "stars", "1 to 5, or -1 for rejected; missing when unrated",
@@ -70,10 +70,12 @@ FIELDS: Mapping[str, Field] = {
         "XMP mwg-rs:Regions (faces), MP:RegionInfo, Iptc4xmpExt:PersonInImage; JSON people",
     ),
     "artist": Field(
-        str, "", "who made it", "XMP dc:creator; IPTC 2:80; EXIF Artist, XPAuthor; JSON author",
+        str, "", "who made it",
+        "XMP dc:creator; IPTC 2:80; EXIF Artist, XPAuthor; JSON author; PNG Author",
     ),
     "copyright": Field(
-        str, "", "copyright notice", "XMP dc:rights; IPTC 2:116; EXIF Copyright; JSON copyright",
+        str, "", "copyright notice",
+        "XMP dc:rights; IPTC 2:116; EXIF Copyright; JSON copyright; PNG Copyright",
     ),
     "event": Field(str, "", "what it was taken at", "XMP Iptc4xmpExt:Event"),
     "sublocation": Field(
@@ -155,16 +157,28 @@ FIELDS: Mapping[str, Field] = {
         bool, "", "whether the flash fired", "EXIF Flash; XMP exif:Flash", "camera",
     ),
     "colour_space": Field(
-        str, "", "sRGB, Adobe RGB or the name of another profile",
-        "EXIF ColorSpace, InteroperabilityIndex; XMP exif:ColorSpace, photoshop:ICCProfile",
-        "camera",
+        str, "", "what its colours were converted from, such as sRGB, Adobe RGB (1998) or "
+        "Display P3: the name of its profile, or else what the camera says",
+        "ICC profile; EXIF ColorSpace, InteroperabilityIndex; "
+        "XMP exif:ColorSpace, photoshop:ICCProfile", "camera",
     ),
     "software": Field(
-        str, "", "what wrote the file", "EXIF Software; XMP xmp:CreatorTool", "camera",
+        str, "", "what wrote the file", "EXIF Software; XMP xmp:CreatorTool; PNG Software",
+        "camera",
     ),
     "digital_source": Field(
         str, "", "how it came to be, by the IPTC's terms, such as digitalCapture or "
         "trainedAlgorithmicMedia (made by a model)", "XMP Iptc4xmpExt:DigitalSourceType",
+    ),
+    "prompt": Field(
+        str, "", "what a generator of images was told to draw",
+        "PNG parameters (Stable Diffusion web UI, Fooocus, SwarmUI), prompt (ComfyUI), "
+        "invokeai_metadata, sd-metadata, Dream (InvokeAI), Comment (NovelAI); the same in JPEG "
+        "comments, EXIF UserComment, Make, Model and ImageDescription, XMP exif:UserComment",
+    ),
+    "generation": Field(
+        str, "", "how the generator drew it: negative prompt, model, steps, seed, ...",
+        "as prompt",
     ),
     "source_url": Field(str, "", "where it was downloaded from", "JSON url"),
 }  # fmt: skip
@@ -184,11 +198,12 @@ class DateSource(IntEnum):
     XMP_ORIGINAL = 4  # exif:DateTimeOriginal, photoshop:DateCreated
     XMP_CREATED = 5  # exif:DateTimeDigitized, xmp:CreateDate
     IPTC_CREATED = 6  # 2:55 and 2:60, then 2:62 and 2:63
-    GPS = 7  # GPSDateStamp and GPSTimeStamp, in UTC
-    SIDECAR_JSON = 8  # photoTakenTime of Google Takeout, in UTC, and the like
-    NAME = 9  # a pattern in the file's name
-    EXIF_CHANGED = 10  # DateTime
-    FILE = 11  # the file's modification time, in UTC
+    PNG_CREATED = 7  # Creation Time
+    GPS = 8  # GPSDateStamp and GPSTimeStamp, in UTC
+    SIDECAR_JSON = 9  # photoTakenTime of Google Takeout, in UTC, and the like
+    NAME = 10  # a pattern in the file's name
+    EXIF_CHANGED = 11  # DateTime
+    FILE = 12  # the file's modification time, in UTC
 
     @property
     def label(self) -> str:
@@ -210,6 +225,7 @@ _LABELS: Mapping[DateSource, str] = {
     DateSource.XMP_ORIGINAL: "xmp",
     DateSource.XMP_CREATED: "xmp",
     DateSource.IPTC_CREATED: "iptc",
+    DateSource.PNG_CREATED: "png",
     DateSource.GPS: "exif",
     DateSource.SIDECAR_JSON: "sidecar",
     DateSource.NAME: "name",
@@ -287,11 +303,18 @@ class Findings:
         self.put("people", "; ".join(once(clean_text(name, MAX_TAG) for name in names)))
 
 
-# What cameras write into captions by themselves: no caption.
+# What cameras write into captions by themselves, settings as JSON or XML, and programs that name
+# themselves ("File written by Adobe Photoshop"): no caption.
 _NOT_BY_PEOPLE = re.compile(
     r"[\w .&+-]*DIGITAL (?:STILL ?)?CAMERA|SONY DSC|DCIM[\\/].*|default|untitled|"
-    r"<?(?:Digimax|KENOX|SAMSUNG)[^>]*>?|charset=.*",
-    re.IGNORECASE,
+    r"<?(?:Digimax|KENOX|SAMSUNG)[^>]*>?|charset=.*|xr:d:.*|LEAD Technologies.*|AppleMark|"
+    r"\{\s*[\"'}].*|<\?xml.*|ImageJ=.*|"
+    r"(?:[\w:]{1,15} ){0,4}(?:https?://)?(?:www\.)?(?:gd-jpeg|Lavc\d|GIMP|Inkscape|ImageMagick|"
+    r"GraphicsMagick|Adobe (?:Photoshop|ImageReady|Fireworks|Illustrator)|Paint\.NET|"
+    r"Paint ?Shop Pro|Pixelmator|Canva\b|ezgif|ScreenToGif|gifmaker|GifBuilder|Gifsicle|"
+    r"U-?Lead|GIF (?:Animator|Movie Gear)|OpenJPEG|Kakadu-v\d|JPEGmini|Intel\(R\)|JPEG Encoder|"
+    r"jpeg-recompress|ACD Systems|Handmade Software|IrfanView|XnView|Matplotlib|Picasa).*",
+    re.IGNORECASE | re.DOTALL,
 )
 # What no text needs: control characters but for line ends and tabs, lone surrogates, and the
 # two code points at the end of the plane that XML and databases refuse.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pixseek.metadata.dates import parse_date
 from pixseek.metadata.exif import tidy_camera
 from pixseek.metadata.fields import DateSource, Findings, number, split_tags
+from pixseek.metadata.generators import put_generation
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -213,7 +214,9 @@ def _structures(element: Element | None) -> Iterator[Element]:
 
 def _read_descriptions(properties: _Properties, found: Findings) -> None:
     found.put_caption(properties.text(_DC + "description"))
-    found.put_caption(properties.text(_EXIF + "UserComment"))
+    comment = properties.text(_EXIF + "UserComment")
+    if not put_generation(comment, found):
+        found.put_caption(comment)
     # digiKam's paths have slashes, which in other tags are no separators.
     paths = [text.replace("/", "|") for text in properties.texts(_DIGIKAM + "TagsList")]
     found.tags = split_tags(

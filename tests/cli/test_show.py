@@ -1,0 +1,68 @@
+"""How `pixseek show` words what is known of an image."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from pixseek.cli.show import rows
+from pixseek.metadata import FIELDS
+from pixseek.types import Record, Scalar
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "row"),
+    [
+        ("latitude", 43.4674483, ("latitude", "43.4674483°")),
+        ("longitude", -11.5, ("longitude", "-11.5000000°")),
+        ("altitude_m", 42.81033687, ("altitude", "42.8 m")),
+        ("direction_deg", 25.27185, ("direction", "25°")),
+        ("focal_length_mm", 3.99, ("focal length", "3.99 mm")),
+        ("focal_length_35mm", 28.0, ("on 35 mm film", "28 mm")),
+        ("aperture", 1.8, ("aperture", "f/1.8")),
+        ("exposure_s", 1 / 180, ("exposure", "1/180 s")),
+        ("exposure_s", 2.5, ("exposure", "2.5 s")),
+        ("exposure_bias_ev", -1 / 3, ("exposure bias", "-0.33 EV")),
+        ("exposure_bias_ev", 0.0, ("exposure bias", "0 EV")),
+        ("iso", 200, ("ISO", "200")),
+        ("flash", False, ("flash", "no")),
+        ("rating", 1, ("rating", "1 star")),
+        ("rating", -1, ("rating", "rejected")),
+        ("prompt", "a red\x1b[31m boat", ("prompt", "a red\\x1b[31m boat")),
+        ("colours", "#0a64c8:0.75 #ffffff:0.2", ("colours", "#0a64c8 75%, #ffffff 20%")),
+        ("notes", "animated: first frame; broken XMP ignored",
+         ("notes", "animated: first frame\nbroken XMP ignored")),
+        ("user.album", 3, ("user.album", "3")),
+    ],
+)  # fmt: skip
+def test_fields_as_people_write_them(name: str, value: Scalar, row: tuple[str, str]) -> None:
+    assert row in list(rows(Record("i", "photos/a.jpg", fields={name: value}), None))
+
+
+def test_every_field_is_shown() -> None:
+    given: dict[type, Scalar] = {str: "x", int: 3, float: 1.0, bool: True}
+    fields = {name: given[about.kind] for name, about in FIELDS.items()}
+    shown = list(rows(Record("i", "photos/a.jpg", fields=fields), None))
+    assert len(shown) == 2 + len(FIELDS) - 1  # id and uri; `taken_from` stands beside the date
+
+
+@pytest.mark.parametrize(
+    ("taken_at", "origin", "shown"),
+    [
+        (datetime(2021, 5, 3, 14, 22, 33), "exif", "2021-05-03 14:22:33 (by EXIF)"),
+        (datetime(2021, 5, 3, 14, 22, 33, 277_000, UTC), "file",
+         "2021-05-03 14:22:33.277+00:00 (by file)"),
+        (datetime(2021, 5, 3), "", "2021-05-03 00:00:00"),
+    ],
+)  # fmt: skip
+def test_dates(taken_at: datetime, origin: str, shown: str) -> None:
+    fields = {"taken_from": origin} if origin else {}
+    record = Record("i", "photos/a.jpg", taken_at=taken_at, fields=fields)
+    assert ("taken", shown) in list(rows(record, None))
+
+
+def test_sizes() -> None:
+    small, large = Record("i", "a", width=100, height=72), Record("i", "a", width=4032, height=3024)
+    assert ("size", "100 × 72") in list(rows(small, None))
+    assert ("size", "4032 × 3024 (12.2 MP)") in list(rows(large, None))
