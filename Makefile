@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WHEEL_STAMP := $(VENV)/.wheel
 SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
 
-.PHONY: demo test test-slow torch lint types layers docs check clean
+.PHONY: demo test test-slow benchmark torch lint types layers docs check clean
 
 # The wheel is built once, and that wheel is what the demo and the tests run.
 $(WHEEL_STAMP): $(SOURCES)
@@ -32,8 +32,12 @@ demo: $(WHEEL_STAMP)
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -m 'not slow and not torch' -n 2
 
+$(VENV)/.slow: $(VENV)/.test pyproject.toml
+	$(BIN)/python -m pip install -q --group slow
+	touch $@
+
 # The wider tier: what is too slow for every change.
-test-slow: $(VENV)/.test
+test-slow: $(VENV)/.slow
 	$(BIN)/python -m pytest -m 'slow and not torch' -n 2
 
 # Against the reference implementations, in an environment of their own: pixseek needs no torch.
@@ -51,6 +55,12 @@ $(TORCH)/.ready: $(WHEEL_STAMP) pyproject.toml
 
 torch: $(TORCH)/.ready
 	$(TORCH)/bin/python -m pytest -m torch
+
+# Against its peers, each in an environment of its own (12 GB); about half an hour when quiet.
+benchmark: $(VENV)/.slow
+	$(BIN)/python -m pip install -q --group benchmarks
+	$(BIN)/python benchmarks/run.py --out benchmark-results
+	$(BIN)/python benchmarks/render.py benchmark-results/results.json
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

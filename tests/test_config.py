@@ -48,6 +48,7 @@ def test_a_library_beside_its_photos_is_found_from_below(
         ("modle = 'x'", ["modle", "Did you mean 'model'?"]),
         ("threads = 'many'", ["threads", "whole number"]),
         ("threads = -1", ["threads", "whole number"]),
+        ("precision = 'bf8'", ["precision", "bf8", "Known precisions: auto, bf16"]),
         ("offline = 'perhaps'", ["offline", "true or false"]),
         ("not toml at all", ["config.toml", "Mend it"]),
     ],

@@ -377,6 +377,48 @@ def test_a_model_that_refuses_everything_ends_the_run(
     assert library.failures() == []
 
 
+def test_so_does_one_that_takes_one_image_at_a_time(
+    library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        draw(tmp_path / "many" / f"{number:02}.png", "red", number)
+    tiny.batch_size = 1
+
+    def refuse(batch: Any) -> Any:
+        raise ModelError("The graph is broken", "tiny")
+
+    monkeypatch.setattr(tiny, "encode_images", refuse)
+    with pytest.raises(ModelError, match=r"(?i)graph is broken"):
+        library.index(tmp_path / "many")
+    assert library.failures() == []
+
+
+def test_calls_of_the_model_are_no_more_at_a_time_than_it_says(
+    library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        draw(tmp_path / "many" / f"{number:02}.png", "red", number)
+    original, lock = tiny.encode_images, threading.Lock()
+    running, most = 0, 0
+
+    def count(batch: Any) -> Any:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        try:
+            return original(batch)
+        finally:
+            with lock:
+                running -= 1
+
+    monkeypatch.setattr(tiny, "encode_images", count)
+    tiny.seconds_a_batch = 0.02
+    library.index(tmp_path / "many")
+    assert most == 1
+    assert tiny.embedded == len(library) == 40
+
+
 def test_a_vanished_root_removes_nothing(library: pixseek.Library, pictures: Path) -> None:
     library.index(pictures)
     away = pictures.rename(pictures.with_name("unplugged"))
@@ -552,8 +594,8 @@ def test_an_interrupt_keeps_what_was_embedded(library: pixseek.Library, tmp_path
 
     with pytest.raises(KeyboardInterrupt):
         library.index(folder, on_progress=interrupt)
-    assert len(library) == 16
-    assert counts(library.index(folder)) == {"unchanged": 16, "added": 24}
+    assert len(library) == 17
+    assert counts(library.index(folder)) == {"unchanged": 17, "added": 23}
 
 
 def test_a_second_indexer_is_told_to_wait(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from pixseek.errors import (
     SpaceMismatchError,
     StorageError,
 )
-from pixseek.types import Compare, Query, Term, record_id
+from pixseek.types import Acceleration, Compare, Query, Term, record_id
 
 from tiny_encoder import TinyEncoder, draw
 
@@ -351,3 +352,64 @@ def test_importing_pixseek_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_many_queries_get_the_answers_that_each_gets_alone(
+    library: pixseek.Library, tmp_path: Path
+) -> None:
+    path = tmp_path / "pictures" / "blue.png"
+    wide, one = Compare("width", "ge", 1), Compare("name", "eq", "red.png")
+    queries: list[str | Query] = [
+        "green",
+        Query((Term("image", path),), k=2),
+        Query((Term("id", record_id("pictures/blue.png")),), k=3, offset=1),
+        "red",
+        Query((Term("text", "red"),), where=one, k=10),
+        Query((Term("vector", np.ones(48)),), where=wide, k=5),
+    ]
+    together = library.search_many(queries, k=4)
+    alone = [library.search(query, k=4) for query in queries]
+    assert [[h.uri for h in r] for r in together] == [[h.uri for h in r] for r in alone]
+    assert [r.query for r in together][1:5] == [r.query for r in alone][1:5]
+    assert {hit.record.name for hit in together[4]} == {"red.png"}
+    assert library.search_many([]) == []
+    with pytest.raises(QueryError, match="nothing to look for"):
+        library.search_many(["red", " "])
+
+
+def test_filters_that_only_python_takes_as_equal_are_kept_apart(
+    library: pixseek.Library,
+) -> None:
+    queries = [Query((Term("text", "red"),), where=Compare("fields.x", "ne", v)) for v in (1, True)]
+    assert len({repr(r.query.where) for r in library.search_many(queries)}) == 2
+
+
+class Accelerable(TinyEncoder):
+    """A tiny encoder that notes how it was asked to get ready."""
+
+    asked: tuple[str, int, tuple[int, ...]]
+
+    def accelerate(self, precision: str, images: int, sample: Any) -> Acceleration:
+        self.asked = (precision, images, sample(3).shape)
+        return Acceleration("runtime", "int8", "Because.", 3, 0.999, 0.99, 0.98)
+
+
+def test_a_model_gets_ready_for_many_images_and_status_says_how(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = Accelerable()
+    monkeypatch.setattr("pixseek.encoders.load", lambda *_, **__: encoder)
+    for number in range(8):
+        draw(tmp_path / "p" / f"{number}.png", "red", number)
+    (tmp_path / "p" / "broken.png").write_bytes(b"\x89PNG")
+    with pixseek.open(tmp_path / "photos.lib", precision="int8") as library:
+        assert library.status().acceleration is None
+        stages: list[str] = []
+        library.index(tmp_path / "p", on_progress=lambda p: stages.append(p.stage))
+        assert encoder.asked == ("int8", 9, (3, 3, 4, 4))
+        assert stages.index("prepare") < stages.index("index")
+        how = library.status().acceleration
+        assert how == Acceleration("runtime", "int8", "Because.", 3, 0.999, 0.99, 0.98)
+        del encoder.asked
+        library.index()  # nothing to embed: nothing to get ready
+        assert not hasattr(encoder, "asked")

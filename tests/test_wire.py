@@ -8,6 +8,7 @@ from PIL import Image
 from pixseek.library import RootStatus, Status
 from pixseek.types import (
     WHOLE,
+    Acceleration,
     Failure,
     Hit,
     Query,
@@ -106,7 +107,8 @@ def test_status() -> None:
     root = RootStatus("Photos", Path("/photos"), True, 3)
     running = {"pid": 7, "host": "here", "stage": "index", "done": 1, "total": 3, "left_s": 2.5}
     space = Space("f" * 8, 512, "clip")
-    full = Status(Path("/lib"), "clip", space, 3, (root,), {"damaged": 1}, 99, running)
+    how = Acceleration("openvino", "bf16", "because")
+    full = Status(Path("/lib"), "clip", space, 3, (root,), {"damaged": 1}, 99, running, how)
     assert json.loads(json.dumps(status_to_plain(full))) == {
         "path": str(Path("/lib")),
         "model": "clip",
@@ -116,6 +118,16 @@ def test_status() -> None:
         "failures": {"damaged": 1},
         "bytes_on_disk": 99,
         "running": running,
+        "acceleration": {
+            "runtime": "openvino",
+            "precision": "bf16",
+            "why": "because",
+            "images": 0,
+            "cosine_median": 1.0,
+            "cosine_least": 1.0,
+            "rank_agreement": 1.0,
+        },
     }
     empty = status_to_plain(Status(Path("/lib"), "", None, 0, (), {}, 0, None))
     assert (empty["space"], empty["running"], empty["roots"]) == (None, None, [])
+    assert empty["acceleration"] is None

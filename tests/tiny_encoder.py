@@ -33,6 +33,7 @@ class TinyEncoder:
         self.dim = 48
         self.input_side = 16
         self.batch_size = 4
+        self.streams = 1
         self.note = ""
         self.seconds_a_batch = seconds_a_batch
         self.embedded = 0  # images, so that tests can tell what was embedded again

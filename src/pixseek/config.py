@@ -7,6 +7,7 @@ model, --model        PIXSEEK_MODEL        model          clip-b32-datacomp
 models_dir            PIXSEEK_MODELS_DIR   models_dir     the user's data folder
 offline, --offline    PIXSEEK_OFFLINE      offline        false
 threads               PIXSEEK_THREADS      threads        one for each processor
+precision             PIXSEEK_PRECISION    precision      auto
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pixseek.errors import ConfigError, unknown
+from pixseek.types import Precision
 
 #: Name of a library that lies beside its photos.
 PORTABLE_NAME = ".pixseek"
@@ -34,6 +36,7 @@ class Config:
         models_dir: folder that downloaded models are kept in.
         offline: never touch the network.
         threads: how many threads decode and embed; 0 for one each processor.
+        precision: what images are embedded in: "auto", "fp32", "bf16" or "int8".
     """
 
     library: Path
@@ -41,6 +44,7 @@ class Config:
     models_dir: Path
     offline: bool
     threads: int
+    precision: Precision
 
     @property
     def thread_count(self) -> int:
@@ -90,6 +94,7 @@ def load_config(environment: Mapping[str, str] | None = None, **arguments: Any) 
         models_dir=values.get("models_dir", data / "models"),
         offline=values.get("offline", False),
         threads=values.get("threads", 0),
+        precision=values.get("precision", "auto"),
     )
 
 
@@ -145,4 +150,10 @@ def _typed(name: str, value: Any, where: str) -> Any:
                 f"{where} must be a whole number", repr(value), "Write 0 for one each processor."
             )
         return threads
+    if name == "precision" and value not in get_args(Precision):
+        raise ConfigError(
+            f"{where} is no precision",
+            repr(value),
+            unknown("precision", value, get_args(Precision)),
+        )
     return str(value)

@@ -1,13 +1,14 @@
 """The indexing pipeline: scan, decode, prepare, encode, store.
 
     sources ─ scan ─┬─ unchanged
-                    ├─ moved by stamp ───────────────────────────────┐
-                    └─ new, changed ─ threads: read, digest ─┬─ known content ─┤
-                                                             └─ decode, prepare ─ encode ─┴─ put
+                    ├─ moved by stamp ──────────────────────────────────────────┐
+                    └─ new, changed ─ threads: read, digest ─┬─ known content ──┼─ put
+                                                             └─ decode, encode ─┘
 
-Files are read and decoded in threads, a bounded number ahead of the one consumer that embeds them
-in batches and stores them every few seconds. What a thread holds is a prepared tensor (0.6 MB at
-224 pixels), so memory does not grow with the number or the size of the images.
+Each thread takes a batch of files, decodes them one after the other, and embeds them in one call;
+the one consumer stores what they give, in order, every few seconds. So decoding and embedding
+overlap without a queue of pictures between them: what a thread holds is a batch of prepared tensors
+(0.6 MB each at 224 pixels), and memory does not grow with the number or the size of the images.
 
 A run that is killed leaves what it has stored; the next one finds those files unchanged, and
 does the rest. Nothing depends on how often that happened: what a record holds follows from its
@@ -17,12 +18,13 @@ file alone, and a record that has gone elsewhere is deleted after its new place 
 from __future__ import annotations
 
 import hashlib
+import random
 import threading
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from pixseek.errors import ImageError, ModelError, PixseekError, SourceVanishedError
@@ -33,12 +35,14 @@ from pixseek.metadata import Sidecar, read_metadata
 from pixseek.metadata.dates import date_in_name
 from pixseek.previews import Previews
 from pixseek.types import (
+    Accelerable,
     Candidate,
     Encoder,
     Engine,
     Failure,
     Known,
     Picture,
+    Precision,
     Progress,
     Record,
     Report,
@@ -58,6 +62,9 @@ CHECKPOINT_S = 2.0
 #: Records in one write at most, which bounds memory where embedding is very fast.
 CHECKPOINT_RECORDS = 1024
 
+#: The ledger's setting that says how the last run embedded; see `types.Acceleration`.
+ACCELERATION = "acceleration"
+
 #: Fields of these names are what the user said of an image: they go where it goes.
 USER_PREFIX = "user."
 
@@ -66,6 +73,9 @@ USER_PREFIX = "user."
 _DISPLACED = 16_384
 
 _RATE_WINDOW_S = 10.0
+
+# Images that a model refuses one after the other, before the model is blamed and not they.
+_REFUSED_IN_A_ROW = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,19 @@ class _Prepared:
     preview: bytes
     tensor: Vectors | None
     twins: tuple[Known, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Embedded:
+    """A file that was embedded, with its (1, dim) row."""
+
+    job: _Job
+    record: Record
+    preview: bytes
+    rows: Vectors
+
+
+_Outcome = _Prepared | _Embedded | Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +122,8 @@ def index(
     threads: int,
     retry: bool = False,
     strict: bool = False,
+    demosaic: bool = False,
+    precision: Precision = "auto",
     stop: threading.Event | None = None,
 ) -> Generator[Progress, None, Report]:
     """Bring an engine up to date with what the sources hold; yield progress, return a report.
@@ -113,6 +138,8 @@ def index(
         threads: how many threads read and decode.
         retry: try files again that failed before and have not changed.
         strict: refuse images that break off, instead of taking what there is of them.
+        demosaic: develop camera raw files, instead of taking the preview inside them.
+        precision: what the image tower computes in; see `types.Accelerable`.
         stop: when set, the run stores what it has and ends early.
 
     Raises:
@@ -121,7 +148,16 @@ def index(
         ModelError, LibraryError, EngineError: from the encoder, the ledger and the engine.
     """
     run = _Run(
-        engine, encoder, ledger, previews, is_there, threads, strict, stop or threading.Event()
+        engine,
+        encoder,
+        ledger,
+        previews,
+        is_there,
+        threads,
+        strict,
+        demosaic,
+        precision,
+        stop or threading.Event(),
     )
     return (yield from run.run(sources, retry))
 
@@ -138,11 +174,14 @@ class _Run:
         is_there: Callable[[str], bool],
         threads: int,
         strict: bool,
+        demosaic: bool,
+        precision: Precision,
         stop: threading.Event,
     ) -> None:
         self.engine, self.load_encoder, self.ledger = engine, encoder, ledger
         self.previews, self.is_there = previews, is_there
-        self.threads, self.strict, self.stop = threads, strict, stop
+        self.threads, self.precision, self.stop = threads, precision, stop
+        self.strict, self.demosaic = strict, demosaic
         self.began = time.perf_counter()
         self.counts: Counter[str] = Counter()
         self.seconds = {"scan": 0.0, "decode": 0.0, "encode": 0.0, "store": 0.0}
@@ -161,6 +200,7 @@ class _Run:
         self.new_failures: list[Failure] = []
         self.settled: list[str] = []  # URIs whose earlier failure is over
         self.to_delete: list[str] = []
+        self.refused = 0  # images that the model could not embed, in a row
         self.stored_at = self.began
         self.total = 0
         self.recent: deque[tuple[float, int]] = deque()
@@ -306,48 +346,106 @@ class _Run:
         """Read, decode and embed in order; yield progress after each step."""
         encoder = self.load_encoder()
         self.engine.ensure(Space(encoder.fingerprint, encoder.dim, encoder.name))
-        ahead = 2 * encoder.batch_size + self.threads
-        pending: deque[Future[_Prepared | Failure]] = deque()
-        waiting = iter(jobs)
-        batch: list[_Prepared] = []
+        if isinstance(encoder, Accelerable):
+            yield Progress("prepare", 0, len(jobs))
+            chosen = encoder.accelerate(
+                self.precision, len(jobs), lambda n: self.sample(jobs, encoder, n)
+            )
+            self.ledger.set(ACCELERATION, asdict(chosen))
+        turns = threading.BoundedSemaphore(max(1, encoder.streams))
+        size = max(1, encoder.batch_size)
+        batches = (jobs[at : at + size] for at in range(0, len(jobs), size))
+        pending: deque[Future[list[_Outcome]]] = deque()
         done = 0
         yield self.progress(0, "")
-        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="pixseek-decode")
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="pixseek-embed")
         try:
             while True:
-                while len(pending) < ahead and not self.stop.is_set():
-                    job = next(waiting, None)
-                    if job is None:
+                # Twice as many as run, so that one slow file does not leave the others waiting.
+                while len(pending) < 2 * self.threads and not self.stop.is_set():
+                    batch = next(batches, None)
+                    if batch is None:
                         break
-                    pending.append(pool.submit(self.prepare, job, encoder))
-                if self.stop.is_set():
-                    break
+                    pending.append(pool.submit(self.work, batch, encoder, turns))
                 if not pending:
-                    self.encode(batch, encoder)
                     break
-                outcome = pending.popleft().result()
-                done += 1
-                if isinstance(outcome, Failure):
-                    self.fail(outcome)
-                    uri = outcome.uri
-                else:
-                    uri = outcome.job.candidate.uri
-                    if outcome.tensor is None:
-                        self.reuse(outcome)
-                    else:
-                        batch.append(outcome)
-                if len(batch) == encoder.batch_size:
-                    self.encode(batch, encoder)
-                    batch = []
+                future = pending.popleft()
+                # Stopped: what runs is kept, what has not begun is another run's.
+                if self.stop.is_set() and future.cancel():
+                    continue
+                for outcome in future.result():
+                    done += 1
+                    self.settle(outcome)
+                    uri = outcome.uri if isinstance(outcome, Failure) else outcome.record.uri
+                    yield self.progress(done, uri)
                 if (
                     time.perf_counter() - self.stored_at > CHECKPOINT_S
                     or len(self.records) >= CHECKPOINT_RECORDS
                 ):
                     self.store()
-                yield self.progress(done, uri)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
         yield self.progress(done, "")
+
+    def sample(self, jobs: list[_Job], encoder: Encoder, count: int) -> Vectors:
+        """Return up to `count` prepared images of those to embed, drawn at random."""
+        import numpy as np
+
+        # Some more than asked for: a few files of a folder can't be decoded.
+        chosen = random.Random(0).sample(jobs, min(len(jobs), count + count // 8 + 1))
+        with ThreadPoolExecutor(self.threads, thread_name_prefix="pixseek-sample") as pool:
+            outcomes = pool.map(lambda job: self.prepare(job, encoder, look_up=False), chosen)
+            tensors = [each.tensor for each in outcomes if isinstance(each, _Prepared)]
+        found = [tensor for tensor in tensors if tensor is not None][:count]
+        side = encoder.input_side
+        return np.stack(found) if found else np.empty((0, 3, side, side), np.float32)
+
+    def settle(self, outcome: _Outcome) -> None:
+        """Take what a thread made of one file.
+
+        Raises:
+            ModelError: the model refused so many in a row that it is the model that is broken.
+        """
+        if isinstance(outcome, Failure):
+            self.fail(outcome)
+            if outcome.stage == "encode":
+                self.refused += 1
+                if self.refused >= _REFUSED_IN_A_ROW:
+                    self.new_failures = [f for f in self.new_failures if f.stage != "encode"]
+                    raise ModelError("the model can embed no image", outcome.uri, outcome.message)
+        elif isinstance(outcome, _Embedded):
+            self.refused = 0
+            self.add(outcome)
+        else:
+            self.reuse(outcome)
+
+    def work(
+        self, batch: list[_Job], encoder: Encoder, turns: threading.BoundedSemaphore
+    ) -> list[_Outcome]:
+        """Read, decode and embed a batch of files; runs in a thread.
+
+        Returns what became of each, in order; of fewer when the run is stopped.
+
+        Raises:
+            ModelError: the model could embed none of several, so it is the model that is broken.
+        """
+        outcomes: list[_Prepared | Failure] = []
+        for job in batch:
+            if self.stop.is_set():
+                break
+            outcomes.append(self.prepare(job, encoder))
+        items = [each for each in outcomes if isinstance(each, _Prepared)]
+        began = time.perf_counter()
+        with turns:
+            # A wait for one's turn is a wait for the model.
+            waited = time.perf_counter() - began
+            embedded = iter(
+                self.encode([i for i in items if i.tensor is not None], encoder, waited)
+            )
+        return [
+            next(embedded) if isinstance(each, _Prepared) and each.tensor is not None else each
+            for each in outcomes
+        ]
 
     # ---------------------------------------------------------------- one file
 
@@ -363,7 +461,7 @@ class _Run:
             is_known = bool(twins) or (look_up and digest in self.displaced)
             stage = "decode"
             at_least = max(2 * encoder.input_side, PREVIEW_SIDE)
-            picture = decode(data, at_least=at_least, strict=self.strict)
+            picture = decode(data, at_least=at_least, strict=self.strict, demosaic=self.demosaic)
             metadata = read_metadata(
                 picture,
                 name=_name(candidate.uri),
@@ -379,6 +477,7 @@ class _Run:
                 derived = derive(picture)
                 preview = derived.preview
                 fields["placeholder"] = derived.placeholder
+                fields["colour_names"] = ", ".join(derived.colour_names)
                 fields["colours"] = " ".join(f"{c}:{share:g}" for c, share in derived.colours)
             record = Record(
                 id=record_id(candidate.uri),
@@ -414,60 +513,42 @@ class _Run:
             with self.clock:
                 self.seconds["decode"] += time.perf_counter() - began
 
-    def encode(self, batch: list[_Prepared], encoder: Encoder) -> None:
-        """Embed a batch and keep its records for the next write."""
+    def encode(
+        self, batch: list[_Prepared], encoder: Encoder, waited: float = 0.0
+    ) -> list[_Embedded | Failure]:
+        """Embed a batch; what the model can't embed is a failure in its place.
+
+        Raises:
+            ModelError: it can embed none of several, so it is the model that is broken.
+        """
         import numpy as np
 
         if not batch:
-            return
+            return []
         began = time.perf_counter()
         tensors = np.stack([item.tensor for item in batch if item.tensor is not None])
+        rows: list[Vectors | ModelError] = []
         try:
-            rows = encoder.encode_images(tensors)
+            rows += [row[None] for row in encoder.encode_images(tensors)]
         except ModelError:
-            self.encode_one_by_one(batch, encoder)
-        else:
-            for item, row in zip(batch, rows, strict=True):
-                self.add(item, row[None])
-        self.seconds["encode"] += time.perf_counter() - began
+            for tensor in tensors:
+                try:
+                    rows.append(encoder.encode_images(tensor[None]))
+                except ModelError as error:
+                    rows.append(error)
+            errors = [row for row in rows if isinstance(row, ModelError)]
+            if len(errors) == len(rows) > 1:
+                raise errors[0] from None
+        finally:
+            with self.clock:
+                self.seconds["encode"] += time.perf_counter() - began + waited
+        return [_embedded(item, row) for item, row in zip(batch, rows, strict=True)]
 
-    def encode_one_by_one(self, batch: list[_Prepared], encoder: Encoder) -> None:
-        """Find out which image of a batch the model can't embed.
-
-        Raises:
-            ModelError: it can embed none of them, so it is the model that is broken.
-        """
-        outcomes: list[Vectors | ModelError] = []
-        for item in batch:
-            assert item.tensor is not None
-            try:
-                outcomes.append(encoder.encode_images(item.tensor[None]))
-            except ModelError as error:
-                outcomes.append(error)
-        errors = [outcome for outcome in outcomes if isinstance(outcome, ModelError)]
-        if len(errors) == len(batch):
-            raise errors[0]
-        for item, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, ModelError):
-                candidate = item.job.candidate
-                self.fail(
-                    Failure(
-                        candidate.uri,
-                        "encode",
-                        "not-encodable",
-                        f"The model could not embed it ({outcome.problem})",
-                        "Look at the image; if it is fine, report this with the model's name.",
-                        candidate.stamp,
-                    )
-                )
-            else:
-                self.add(item, outcome)
-
-    def add(self, item: _Prepared, rows: Vectors) -> None:
+    def add(self, item: _Embedded) -> None:
         """Keep a freshly embedded image for the next write."""
         before = item.job.before
         record = self.displace(before, item.record) if before is not None else item.record
-        self.keep(record, rows, "updated" if before else "added", item.preview)
+        self.keep(record, item.rows, "updated" if before else "added", item.preview)
 
     def reuse(self, item: _Prepared) -> None:
         """Give a file the vectors of a record with the same content."""
@@ -536,7 +617,7 @@ class _Run:
         if isinstance(outcome, Failure):
             self.fail(outcome)
         else:
-            self.encode([outcome], encoder)
+            self.settle(self.encode([outcome], encoder)[0])
 
     def keep(self, record: Record, rows: Vectors, outcome: str, preview: bytes = b"") -> None:
         self.counts[outcome] += 1
@@ -616,6 +697,19 @@ class _Run:
             seconds=seconds,
             stopped=stopped,
         )
+
+
+def _embedded(item: _Prepared, row: Vectors | ModelError) -> _Embedded | Failure:
+    if not isinstance(row, ModelError):
+        return _Embedded(item.job, item.record, item.preview, row)
+    return Failure(
+        item.record.uri,
+        "encode",
+        "not-encodable",
+        f"The model could not embed it ({row.problem})",
+        "Look at the image; if it is fine, report this with the model's name.",
+        item.job.candidate.stamp,
+    )
 
 
 def _name(uri: str) -> str:

@@ -17,12 +17,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from pixseek import encoders, indexing, ranking, transfer
+from pixseek import encoders, indexing, searching, transfer
 from pixseek.config import PORTABLE_NAME, Config, load_config
 from pixseek.engines import open_engine
 from pixseek.errors import (
@@ -34,17 +34,16 @@ from pixseek.errors import (
     SpaceMismatchError,
     StorageError,
 )
-from pixseek.images import decode
 from pixseek.indexing_lock import IndexingLock
 from pixseek.ledger import Ledger, Root
 from pixseek.previews import Previews
 from pixseek.roots import Roots
 from pixseek.types import (
+    Acceleration,
     Engine,
     Failure,
     Filter,
     Known,
-    Picture,
     Progress,
     Query,
     Record,
@@ -89,6 +88,7 @@ class Status:
         bytes_on_disk: size of the library's folder.
         running: how far an indexing run that is under way has come, with "pid", "host", "done",
             "total", "left_s"; None when none is.
+        acceleration: how the last run that embedded images did so; None before one did.
     """
 
     path: Path
@@ -99,6 +99,7 @@ class Status:
     failures: Mapping[str, int]
     bytes_on_disk: int
     running: Mapping[str, Any] | None
+    acceleration: Acceleration | None = None
 
 
 class Library:
@@ -239,6 +240,7 @@ class Library:
         exclude: Iterable[str] = (),
         retry: bool = False,
         strict: bool = False,
+        demosaic: bool = False,
         previews: bool | None = None,
         stop: threading.Event | None = None,
         on_progress: Callable[[Progress], None] | None = None,
@@ -255,6 +257,8 @@ class Library:
                 remembered for the root.
             retry: try files again that could not be read before and have not changed.
             strict: refuse images that break off, instead of taking what there is of them.
+            demosaic: develop camera raw files, instead of taking the preview inside them; needs
+                rawpy. Files that are in the library already stay as they are.
             previews: keep a small picture of each image in the library; None for what was said
                 last, at first to keep them.
             stop: set it from another thread or a signal handler to stop.
@@ -266,7 +270,13 @@ class Library:
             ModelError, SpaceMismatchError, StorageError: see their descriptions.
         """
         run = self.indexing(
-            *paths, exclude=exclude, retry=retry, strict=strict, previews=previews, stop=stop
+            *paths,
+            exclude=exclude,
+            retry=retry,
+            strict=strict,
+            demosaic=demosaic,
+            previews=previews,
+            stop=stop,
         )
         while True:
             try:
@@ -283,6 +293,7 @@ class Library:
         exclude: Iterable[str] = (),
         retry: bool = False,
         strict: bool = False,
+        demosaic: bool = False,
         previews: bool | None = None,
         stop: threading.Event | None = None,
     ) -> Generator[Progress, None, Report]:
@@ -303,6 +314,8 @@ class Library:
                 threads=self.config.thread_count,
                 retry=retry,
                 strict=strict,
+                demosaic=demosaic,
+                precision=self.config.precision,
                 stop=stop,
             )
             noted_at = 0.0
@@ -403,7 +416,7 @@ class Library:
             if image is not None:
                 terms.append(Term("image", image))
             query = Query(tuple(terms), where=where, k=k, offset=offset)
-        return self._answer(query)
+        return self._answer([query])[0]
 
     def similar(
         self,
@@ -434,7 +447,7 @@ class Library:
                 os.fspath(to),
                 "Ids are shown by: pixseek search --json",
             )
-        return self._answer(Query((term,), where=where, k=k, offset=offset))
+        return self._answer([Query((term,), where=where, k=k, offset=offset)])[0]
 
     def find(self, what: str | os.PathLike[str]) -> Record | None:
         """Return the record with this id, or of this file if it is as it was when indexed."""
@@ -449,75 +462,47 @@ class Library:
             return None
         return record if _size(path) in (None, record.stamp.size) else None
 
-    def _answer(self, query: Query) -> Results:
-        began = time.perf_counter()
-        _check(query)
-        vector, without, note = self._vector(query.terms[0])
-        encoded = time.perf_counter()
-        wanted = query.offset + query.k + len(without)
-        matches = self._engine.search(vector, wanted, query.where)[0]
-        searched = time.perf_counter()
-        hits = ranking.rank(
-            matches, offset=query.offset, k=query.k, without=without, locate=self.locate
-        )
-        space = self._engine.space
-        warnings = []
-        if not hits and not self._engine.count():
-            warnings.append("The library is empty. Index something first: pixseek index ~/Pictures")
-        if note and not self._ledger.setting("drawn"):
-            warnings.append(note)
-        ended = time.perf_counter()
-        return Results(
-            hits,
-            query,
-            {
-                "encode": (encoded - began) * 1000,
-                "search": (searched - encoded) * 1000,
-                "total": (ended - began) * 1000,
-            },
-            space.model if space else self.model,
-            tuple(warnings),
-            self.preview,
+    def search_many(
+        self,
+        queries: Iterable[str | Query],
+        *,
+        k: int = 10,
+        offset: int = 0,
+        where: Filter | None = None,
+    ) -> list[Results]:
+        """Answer many queries together, many times faster than one by one.
+
+        Args:
+            queries: words, or whole queries, which then say everything.
+            k, offset, where: as for `search`.
+
+        Returns:
+            The answers in order; `took_ms` of each is its share of the time of all.
+
+        Raises:
+            QueryError, ImageError, ModelError, SpaceMismatchError: as `search`.
+        """
+        return self._answer(
+            [
+                each
+                if isinstance(each, Query)
+                else Query((Term("text", each),), where=where, k=k, offset=offset)
+                for each in queries
+            ]
         )
 
-    def _vector(self, term: Term) -> tuple[Vectors, frozenset[str], str]:
-        """Return the (1, dim) vector of a term, the ids that are no answer, and a note."""
-        import numpy as np
-
-        if term.kind == "id":
-            rows = self._engine.vectors([term.value])[0]
-            if rows is None:
-                raise QueryError("No image with this id", term.value, "Search for it first.")
-            return rows[:1], frozenset({term.value}), ""
-        if term.kind == "vector":
-            vector = np.asarray(term.value, dtype=np.float32).reshape(1, -1)
-            space = self._engine.space
-            length = float(np.linalg.norm(vector))
-            if not np.isfinite(length) or length == 0 or (space and vector.shape[1] != space.dim):
-                raise QueryError(
-                    "The vector can't be searched with",
-                    f"length {vector.shape[1]}, norm {length:g}",
-                    f"Give {space.dim if space else 'as many'} finite numbers, not all zero.",
-                )
-            return vector / length, frozenset(), ""
-        encoder = self.encoder()
-        if term.kind == "text":
-            return encoder.encode_texts([term.value]), frozenset(), encoder.note
-        prepared = encoder.prepare(self._picture(term.value, encoder))
-        return encoder.encode_images(prepared[None]), frozenset(), encoder.note
-
-    def _picture(self, image: Any, encoder: Encoder) -> Picture:
-        if not isinstance(image, str | os.PathLike):
-            pixels = image.convert("RGB")
-            return Picture(pixels, pixels.width, pixels.height, "")
-        path = Path(image).expanduser()
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise QueryError(
-                "The example image can't be read", path, f"{error.strerror}. Check the path."
-            ) from error
-        return decode(data, at_least=2 * encoder.input_side)
+    def _answer(self, queries: Sequence[Query]) -> list[Results]:
+        found = searching.search(
+            queries,
+            engine=self._engine,
+            encoder=self.encoder,
+            model=self.model,
+            locate=self.locate,
+            preview=self.preview,
+        )
+        if not self.note:
+            return found
+        return [replace(each, warnings=(*each.warnings, self.note)) for each in found]
 
     # ---------------------------------------------------------------- looking after it
 
@@ -561,6 +546,7 @@ class Library:
             bytes_on_disk=sum(
                 entry.stat().st_size for entry in self.path.rglob("*") if entry.is_file()
             ),
+            acceleration=_acceleration(self._ledger.setting(indexing.ACCELERATION)),
             running=running,
         )
 
@@ -757,22 +743,9 @@ def _mismatch(space: Space, name: str, fingerprint: str, folder: Path) -> ModelE
     )
 
 
-def _check(query: Query) -> None:
-    if not query.terms:
-        raise QueryError("There is nothing to look for", "", "Give words or an example image.")
-    if len(query.terms) > 1:
-        raise QueryError(
-            "One thing at a time", f"{len(query.terms)} terms", "Give words or one image, not both."
-        )
-    term = query.terms[0]
-    if term.kind == "text" and not str(term.value).strip():
-        raise QueryError("There is nothing to look for", "empty text", "Say what is in the images.")
-    if query.k < 1 or query.offset < 0:
-        raise QueryError(
-            "There is no such page of hits",
-            f"k={query.k}, offset={query.offset}",
-            "k must be at least 1, and offset at least 0.",
-        )
+def _acceleration(noted: dict[str, Any] | None) -> Acceleration | None:
+    known = {each.name for each in fields(Acceleration)}
+    return Acceleration(**{n: v for n, v in noted.items() if n in known}) if noted else None
 
 
 def _size(path: Path) -> int | None:

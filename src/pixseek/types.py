@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -159,6 +160,9 @@ class Picture:
         exif: the EXIF block of the file, from its TIFF header on; b"" for none.
         xmp: the XMP packet of the file; b"" for none.
         iptc: the IPTC-IIM block of the file; b"" for none.
+        texts: what else is written in it, by keyword, in UTF-8 or an unknown encoding: the texts
+            of a PNG, and as "Comment" the comment of a JPEG or GIF.
+        profile: the name of the colour profile that its colours were converted from; "" for none.
     """
 
     pixels: Image.Image
@@ -169,6 +173,8 @@ class Picture:
     exif: bytes = field(default=b"", repr=False)
     xmp: bytes = field(default=b"", repr=False)
     iptc: bytes = field(default=b"", repr=False)
+    texts: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    profile: str = ""
 
 
 # ------------------------------------------------------------------ filters (evaluated in filters)
@@ -212,18 +218,59 @@ Filter = Compare | And | Or | Not
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """A rectangle of an image: fractions of its sides where all are at most 1, else pixels.
+
+    Raises:
+        QueryError: it is empty or lies outside, as far as can be told without the image.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        """Check that there is something in it."""
+        inside = self.x >= 0 and self.y >= 0 and self.width > 0 and self.height > 0
+        if inside and self.in_fractions:
+            inside = self.x < 1 and self.y < 1
+        if not inside or not all(map(math.isfinite, self.box)):
+            from pixseek.errors import QueryError
+
+            raise QueryError(
+                "this is no rectangle of an image",
+                ",".join(f"{each:g}" for each in self.box),
+                "Write x,y,width,height: as fractions of the image such as 0.5,0,0.5,1, or in "
+                "pixels.",
+            )
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, width and height."""
+        return (self.x, self.y, self.width, self.height)
+
+    @property
+    def in_fractions(self) -> bool:
+        """Whether it is given in fractions of the image, and not in pixels."""
+        return max(self.box) <= 1
+
+
+@dataclass(frozen=True, slots=True)
 class Term:
     """One thing to look for.
 
     Attributes:
         kind: how `value` is meant: words; an image's path or URL; a record's id; a raw vector.
         value: str for "text" and "id"; str or Path for "image"; (dim,) float32 for "vector".
-        weight: how much it counts among the terms of a query.
+        weight: how much it counts among the terms of a query; below 0 to look away from it.
+        region: the part of an image or a record that is meant; None for all of it.
     """
 
     kind: Literal["text", "image", "id", "vector"]
     value: Any
     weight: float = 1.0
+    region: Region | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,13 +278,15 @@ class Query:
     """What is looked for; the same from Python, the command line and every other surface.
 
     Attributes:
-        terms: what hits should resemble.
+        terms: what hits should resemble; none for all that `where` lets through.
+        exclude: what hits must not show: those that match such a term confidently are left out.
         where: what hits must fulfil; None for no condition.
         k: how many hits to return at most.
         offset: how many of the best hits to pass over first.
     """
 
     terms: tuple[Term, ...]
+    exclude: tuple[Term, ...] = ()
     where: Filter | None = None
     k: int = 10
     offset: int = 0
@@ -416,7 +465,7 @@ class Progress:
     """How far an indexing run has come.
 
     Attributes:
-        stage: "scan" (total unknown), "index", or "finish".
+        stage: "scan" (total unknown), "prepare" (the model), "index", or "finish".
         done: files looked at (scan) or settled (index), failures included.
         total: files to settle; None while scanning.
         failed: failures so far in this run.
@@ -425,7 +474,7 @@ class Progress:
         latest: URI last settled.
     """
 
-    stage: Literal["scan", "index", "finish"]
+    stage: Literal["scan", "prepare", "index", "finish"]
     done: int
     total: int | None = None
     failed: int = 0
@@ -447,6 +496,7 @@ class Encoder(Protocol):
         dim: length of its vectors.
         input_side: of the images it reads, in pixels (the longer side where they differ).
         batch_size: how many images a call should hold to be fast here.
+        streams: calls of `encode_images` worth making at the same time, each from its own thread.
         note: what users must know before they trust its answers; "" for nothing.
     """
 
@@ -455,6 +505,7 @@ class Encoder(Protocol):
     dim: int
     input_side: int
     batch_size: int
+    streams: int
     note: str
 
     def prepare(self, picture: Picture) -> Vectors:
@@ -477,6 +528,55 @@ class Encoder(Protocol):
 
         Raises:
             ModelError: the model failed; never returns fewer rows.
+        """
+        ...
+
+
+#: What an image tower computes in: "fp32" is the reference, "bf16" the same with numbers of 16
+#: bits, "int8" whole numbers of 8 bits, and "auto" the fastest that keeps the vectors.
+Precision = Literal["auto", "fp32", "bf16", "int8"]
+
+
+@dataclass(frozen=True, slots=True)
+class Acceleration:
+    """How an image tower embeds many images, and why so.
+
+    Attributes:
+        runtime: what runs it, such as "openvino" or "onnxruntime".
+        precision: what it computes in: "fp32", "bf16" or "int8".
+        why: one sentence for people, also about what could not be had.
+        images: how many of the user's images the check against fp32 used; 0 for no check.
+        cosine_median: of the checked images' vectors to their fp32 vectors.
+        cosine_least: the same, of the worst.
+        rank_agreement: mean overlap of each checked image's ten nearest with those in fp32.
+    """
+
+    runtime: str
+    precision: str
+    why: str
+    images: int = 0
+    cosine_median: float = 1.0
+    cosine_least: float = 1.0
+    rank_agreement: float = 1.0
+
+
+@runtime_checkable
+class Accelerable(Protocol):
+    """An encoder that can get ready for embedding many images."""
+
+    def accelerate(
+        self, precision: Precision, images: int, sample: Callable[[int], Vectors]
+    ) -> Acceleration:
+        """Choose what runs the image tower from now on; `streams` and `batch_size` follow.
+
+        Args:
+            precision: what is wanted.
+            images: how many are to be embedded, since a conversion must pay.
+            sample: gives up to n prepared images of the user's own, (n, 3, height, width)
+                float32, for calibration and check; called only when needed.
+
+        Raises:
+            ModelError: the precision was named, and can't be had or fails the check.
         """
         ...
 

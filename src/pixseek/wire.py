@@ -6,6 +6,7 @@ another. Names, once published, stay; new ones may come.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,7 @@ def status_to_plain(status: Status) -> dict[str, Any]:
         ],
         "failures": dict(status.failures),
         "bytes_on_disk": status.bytes_on_disk,
+        "acceleration": asdict(status.acceleration) if status.acceleration else None,
         "running": dict(status.running) if status.running else None,
     }
 

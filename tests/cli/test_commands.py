@@ -22,6 +22,7 @@ from pixseek.errors import (
 )
 
 from .conftest import Run
+from image_files import small_dng
 from tiny_encoder import TinyEncoder, draw
 
 # ------------------------------------------------------------------ index
@@ -123,6 +124,19 @@ def test_index_strict_refuses_what_breaks_off(run: Run, photos_folder: Path) -> 
     shown = json.loads(run("show", photos_folder / "broken.jpg", "--json").stdout)
     assert shown["damaged"] is True
     assert "damaged" in shown["notes"]
+
+
+def test_index_develops_raw_files_if_asked(run: Run, photos_folder: Path) -> None:
+    pytest.importorskip("rawpy")
+    (photos_folder / "raw.dng").write_bytes(small_dng((64, 48)))
+    report = json.loads(run("index", photos_folder, "--json").stdout)
+    assert [failure["reason"] for failure in report["failures"]] == ["no-decoder"]
+    assert "--demosaic --retry" in report["failures"][0]["advice"]
+    report = json.loads(run("index", "--demosaic", "--retry", "--json").stdout)
+    assert (report["added"], report["failures"]) == (1, [])
+    shown = json.loads(run("show", photos_folder / "raw.dng", "--json").stdout)
+    assert (shown["width"], shown["height"]) == (64, 48)
+    assert "developed" in shown["notes"]
 
 
 # ------------------------------------------------------------------ show
@@ -275,6 +289,26 @@ def test_odd_names_break_no_line_and_command_no_terminal(run: Run, tmp_path: Pat
     assert "\x1b" not in done.stdout
     assert r"two\nlines\x1b[31m.png" in done.stdout
     assert run("search", "red", "-0").stdout == f"{folder}/two\nlines\x1b[31m.png\0"
+
+
+def test_many_queries_from_a_file(indexed: Run, tmp_path: Path) -> None:
+    file = tmp_path / "words.txt"
+    file.write_text("red\n\n  green \n")
+    done = indexed("search", "--queries", file, "-k", "2")
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [(row[0], row[1]) for row in rows] == [
+        ("red", "1"), ("red", "2"), ("green", "1"), ("green", "2")
+    ]  # fmt: skip
+    assert all(row[0] in row[3] for row in rows)
+    lines = indexed("search", "--queries", "-", "--json", input="red\nblue\n").stdout.splitlines()
+    assert [json.loads(line)["query"] for line in lines] == ["red", "blue"]
+    page = tmp_path / "page.html"
+    assert indexed("search", "--queries", file, "--html", page).exit_code == 0
+    assert "green" in page.read_text("utf-8")
+    for wrong in (["red"], ["--paths"]):
+        assert indexed("search", "--queries", file, *wrong).exit_code == 2
+    file.write_text("\n")
+    assert indexed("search", "--queries", file).exit_code == 2
 
 
 # ------------------------------------------------------------------ looking after it

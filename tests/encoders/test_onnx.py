@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pixseek import encoders
-from pixseek.encoders.onnx import QUICK_ROWS
+from pixseek.encoders.towers import QUICK_ROWS
 from pixseek.errors import ModelError
 from pixseek.types import Encoder, Picture
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pixseek import filters
-from pixseek.engines import codes, embedded, open_engine
+from pixseek.engines import candidates, codes, embedded, open_engine
 from pixseek.errors import EngineError, PixseekError, QueryError, SpaceMismatchError
 from pixseek.types import (
     And,
@@ -60,7 +60,9 @@ def opener(
             if not codes.available(DIM):
                 pytest.skip("turbovec is not installed here")
             monkeypatch.setattr(embedded, "EXACT_ROWS", 4)
-            monkeypatch.setattr(embedded, "GATHER_ROWS", 3)
+            monkeypatch.setattr(embedded, "UNCODED_ROWS", 2)
+            monkeypatch.setattr(embedded, "PATIENT_QUERIES", 0)
+            monkeypatch.setattr(candidates, "GATHER_ROWS", 3)
         elif request.param == "without turbovec":
             monkeypatch.setattr(codes, "available", lambda dim: False)
             monkeypatch.setattr(embedded, "EXACT_ROWS", 4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import random
 import resource
@@ -21,8 +22,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixseek.engines import catalog, codes, embedded, open_engine
+from pixseek import filters
+from pixseek.engines import (
+    candidates,
+    catalog,
+    codes,
+    embedded,
+    open_engine,
+    reading,
+    vectorfile,
+)
 from pixseek.engines.embedded import EmbeddedEngine, open_embedded
+from pixseek.engines.vectorfile import VectorFile
 from pixseek.errors import (
     ConfigError,
     LibraryFormatError,
@@ -437,6 +448,38 @@ def test_migration(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         open_embedded(folder)
 
 
+def test_digests_of_the_first_format_are_packed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = ["ab" * 32, "0" * 64, "AB" * 32, "ab", ""]
+    with monkeypatch.context() as first:  # as the first format was written
+        first.setattr(catalog, "MIGRATIONS", catalog.MIGRATIONS[:1])
+        first.setattr(reading, "packed", lambda digest: digest)
+        with open_embedded(folder) as engine:
+            engine.ensure(SPACE)
+            records = [Record(f"id{i}", f"r/{i}", digest=each) for i, each in enumerate(digests)]
+            engine.put(records, batch(0, len(records))[1])
+    query = "SELECT typeof(digest), length(digest) FROM record ORDER BY number"
+    with contextlib.closing(sqlite3.connect(folder / "records.sqlite")) as db:
+        assert db.execute(query).fetchall()[:2] == [("text", 64)] * 2
+    for _ in range(2):
+        with open_embedded(folder) as engine:
+            assert engine.get([record.id for record in records]) == records
+            for record in records[:4]:
+                assert [known.id for known in engine.with_digest(record.digest)] == [record.id]
+            for op in ("eq", "ne", "lt", "ge", "in", "glob", "exists"):
+                value = None if op == "exists" else (digests[0],) if op == "in" else digests[0]
+                where = Compare("digest", op, value)  # type: ignore[arg-type]
+                assert engine.count(where) == sum(filters.matches(where, r) for r in records)
+    with contextlib.closing(sqlite3.connect(folder / "records.sqlite")) as db:
+        assert db.execute(query).fetchall()[:4] == [
+            ("blob", 32),
+            ("blob", 32),
+            ("text", 64),
+            ("text", 2),
+        ]
+
+
 # ------------------------------------------------------------------ compaction
 
 
@@ -519,7 +562,7 @@ def test_recall_of_the_codes(
         assert recall(engine, vectors, queries, 10, where=half) == 1.0
         assert not list(folder.glob("codes-*"))
     monkeypatch.setattr(embedded, "EXACT_ROWS", 1000)
-    monkeypatch.setattr(embedded, "GATHER_ROWS", 1000)
+    monkeypatch.setattr(candidates, "GATHER_ROWS", 1000)
     with open_embedded(folder) as engine:
         assert recall(engine, vectors, queries, 10) >= 0.995
         assert recall(engine, vectors, queries, 100) >= 0.985
@@ -529,6 +572,7 @@ def test_recall_of_the_codes(
 
 
 @needs_turbovec
+@pytest.mark.usefixtures("coded")
 @pytest.mark.parametrize(
     "damage",
     [
@@ -537,15 +581,12 @@ def test_recall_of_the_codes(
         lambda path: path.write_bytes(path.read_bytes()[:-1000]),
         lambda path: path.unlink(),
         lambda path: path.rename(path.with_name(path.name.replace("300.", "200."))),
-        lambda path: path.rename(path.with_name("codes-0123456789ab-300-300.tvim")),
+        lambda path: path.rename(path.with_name("codes-0123456789ab-0-300.tv")),
         lambda path: (path.unlink(), path.mkdir()),
     ],
     ids=["empty", "noise", "cut", "gone", "other rows", "other generation", "folder"],
 )
-def test_a_damaged_cache_is_made_again(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], Any]
-) -> None:
-    monkeypatch.setattr(embedded, "EXACT_ROWS", 50)
+def test_a_damaged_cache_is_made_again(folder: Path, damage: Callable[[Path], Any]) -> None:
     with open_embedded(folder) as engine:
         engine.ensure(SPACE)
         engine.put(*batch(0, 300))
@@ -556,33 +597,174 @@ def test_a_damaged_cache_is_made_again(
             assert engine.search(vector_of(number)[None], 1)[0][0].record.id == f"id{number}"
 
 
-@needs_turbovec
-def test_the_cache_is_topped_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def coded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small stores are coded, and searches wait for it."""
     monkeypatch.setattr(embedded, "EXACT_ROWS", 50)
+    monkeypatch.setattr(embedded, "UNCODED_ROWS", 0)
+    monkeypatch.setattr(embedded, "PATIENT_QUERIES", 0)
+
+
+def covered(folder: Path) -> list[tuple[int, int]]:
+    """The rows of each file of codes."""
+    found = (path.stem.split("-") for path in folder.glob("codes-*.tv"))
+    return sorted((int(start), int(stop)) for *_, start, stop in found)
+
+
+@needs_turbovec
+@pytest.mark.usefixtures("coded")
+def test_the_cache_is_topped_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_embedded(folder) as engine:
         engine.ensure(SPACE)
         engine.put(*batch(0, 300))
-    loaded = []
-    load = codes.Codes._load.__func__  # type: ignore[attr-defined]
-
-    def spy(*args: Any) -> Any:
-        loaded.append(load(codes.Codes, *args))
-        return loaded[-1]
-
-    monkeypatch.setattr(codes.Codes, "_load", spy)
+    made = []
+    code = codes._code
+    monkeypatch.setattr(
+        codes, "_code", lambda *args: (made.append((args[1], args[0].rows)), code(*args))[1]
+    )
     with open_embedded(folder) as engine:
         engine.put(*batch(300, 20))
         engine.delete(["id5"])
         assert engine.search(vector_of(310)[None], 1)[0][0].record.id == "id310"
         assert engine.search(vector_of(5)[None], 1)[0][0].record.id != "id5"
-        assert loaded[0].covered == 320
+    assert made == [(300, 320)]
+    assert covered(folder) == [(0, 300)]
     monkeypatch.setattr(codes, "_WORTH_WRITING", 5)
     with open_embedded(folder) as engine:
         engine.put(*batch(320, 20))
-    (path,) = folder.glob("codes-*")
-    assert path.name.endswith("-340.tvim")
+    assert covered(folder) == [(0, 300), (300, 340)]
     with open_embedded(folder) as engine:
         assert engine.search(vector_of(5)[None], 1)[0][0].record.id != "id5"
+        for number in (7, 299, 300, 310, 339):
+            assert engine.search(vector_of(number)[None], 1)[0][0].record.id == f"id{number}"
+    assert made == [(300, 320), (300, 340)]
+    with open_embedded(folder) as engine:
+        engine.put(*batch(340, 200))
+    assert covered(folder) == [(0, 540)]
+
+
+@needs_turbovec
+def test_codes_of_many_writes_are_few(folder: Path) -> None:
+    path = folder / "vectors"
+    folder.mkdir()
+    vectors = np.array([vector_of(i) for i in range(400)])
+    codes_ = codes.Codes("0" * 12)
+    for rows in (*range(100, 200, 7), 201, 390, 400):
+        vectorfile.append(path, 0, vectors[:rows])
+        codes_.update(VectorFile(path, rows, DIM))
+        assert codes_.covered == rows
+        segments = codes_._segments
+        assert [one.stop for one in segments[:-1]] == [one.start for one in segments[1:]]
+        assert all(a.rows >= 2 * b.rows for a, b in itertools.pairwise(segments))
+        (found,) = codes_.search(vectors[:1], 400)
+        np.testing.assert_array_equal(found, np.arange(rows))
+        few = np.zeros(rows + 5, np.bool_)
+        few[::3] = True
+        (found,) = codes_.search(vectors[:1], 400, few[: rows - 5])
+        np.testing.assert_array_equal(found, np.arange(0, rows - 5, 3))
+    codes_.update(VectorFile(path, 300, DIM))  # of an older snapshot
+    assert codes_.covered == 400
+    stopped = codes.Codes("0" * 12)
+    stopped.update(VectorFile(path, 400, DIM), lambda: False)
+    assert stopped.covered == 0
+
+
+@needs_turbovec
+@pytest.mark.usefixtures("coded")
+def test_dead_rows_that_crowd_round_a_query(
+    folder: Path, opened: Callable[..., EmbeddedEngine]
+) -> None:
+    engine = opened(folder)
+    rng = np.random.default_rng(0)
+    near = vector_of(0) + 0.01 * rng.standard_normal((3000, DIM)).astype(np.float32)
+    near /= np.linalg.norm(near, axis=1, keepdims=True)
+    records, _ = batch(100_000, 3000)
+    engine.put(*batch(0, 1000))
+    engine.put(records, near)
+    assert all(m.record.width > 100_000 for m in engine.search(vector_of(0)[None], 20)[0][1:])
+    engine.delete(record.id for record in records)
+    scores = np.array([vector_of(i) for i in range(1000)]) @ vector_of(0)
+    best = [f"id{i}" for i in np.argsort(-scores)[:20]]
+    assert [match.record.id for match in engine.search(vector_of(0)[None], 20)[0]] == best
+
+
+@needs_turbovec
+def test_what_is_not_coded_yet_is_found(
+    folder: Path, opened: Callable[..., EmbeddedEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "EXACT_ROWS", 50)
+    monkeypatch.setattr(embedded, "UNCODED_ROWS", 10)
+    may_code = threading.Event()
+    code = codes._code
+    monkeypatch.setattr(codes, "_code", lambda *args: (may_code.wait(30), code(*args))[1])
+    engine = opened(folder)
+    wide = Compare("width", "gt", 100)
+
+    def check(rows: int) -> None:
+        for number in (0, 150, rows - 1):
+            for where in (None, wide):
+                (found,) = engine.search(vector_of(number)[None], 3, where)
+                if number >= 100 or where is None:
+                    assert found[0].record.id == f"id{number}"
+
+    engine.put(*batch(0, 300))
+    check(300)  # the first search scores all rows, the next ones while they are coded
+    may_code.set()
+    assert engine._coder is not None
+    engine._coder.join()
+    may_code.clear()
+    engine.put(*batch(300, 5))
+    check(305)
+    engine.put(*batch(305, 100))
+    check(405)
+    assert engine._codes is not None
+    assert engine._codes.covered == 300
+    may_code.set()
+    engine._coder.join()
+    assert engine._codes.covered == 405
+    check(405)
+
+
+@needs_turbovec
+def test_searching_while_another_process_writes(
+    folder: Path, opened: Callable[..., EmbeddedEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "EXACT_ROWS", 50)
+    monkeypatch.setattr(embedded, "UNCODED_ROWS", 50)
+    reader = opened(folder)
+    reader.put(*batch(0, 200))
+    code = """
+    engine = open_embedded(folder)
+    for i in range(200, 1200, 20):
+        engine.put(*batch(i, 20))
+        engine.put(*batch(i - 200, 10))
+        engine.delete([f"id{i + 15}"])
+        print(i, flush=True)
+    """
+    process = python(code, folder)
+    assert process.stdout is not None
+    for line in process.stdout:
+        number = int(line)
+        for each in (number, number - 200, number // 2 // 20 * 20):
+            assert reader.search(vector_of(each)[None], 1)[0][0].record.id == f"id{each}"
+        gone = reader.search(vector_of(number + 15)[None], 1, Compare("width", "gt", 100))
+        assert gone[0][0].record.id != f"id{number + 15}"
+    assert process.wait(60) == 0
+    process.stdout.close()
+
+
+@needs_turbovec
+def test_many_queries_are_answered_as_one_by_one(
+    clustered: tuple[Path, Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _, queries = clustered
+    where = Compare("width", "lt", 501)
+    for exact_rows in (32_768, 1000):
+        monkeypatch.setattr(embedded, "EXACT_ROWS", exact_rows)
+        with open_embedded(folder) as engine:
+            for filter_ in (None, where):
+                together = engine.search(queries, 10, filter_)
+                assert together == [engine.search(q[None], 10, filter_)[0] for q in queries]
 
 
 @needs_turbovec

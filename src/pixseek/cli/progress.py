@@ -109,6 +109,8 @@ def describe(progress: Progress) -> str:
     """Return how far a run has come, in one line."""
     if progress.stage == "scan":
         return f"Looking for images: {wording.counted(progress.done, 'file')} so far"
+    if progress.stage == "prepare":
+        return "Getting the model ready"
     if progress.stage == "finish":
         return "Finishing"
     parts = [f"{wording.number(progress.done)} of {wording.counted(progress.total or 0, 'image')}"]

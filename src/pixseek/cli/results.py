@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -44,6 +45,27 @@ def write_results(
             click.echo(f"{hit.rank}\t{hit.score:.4f}\t{wording.visible(place(hit))}")
         if not results:
             click.echo("No hits.", err=True)
+
+
+def write_many(answers: Sequence[Results], *, as_json: bool) -> None:
+    """Write the hits of many queries, a line each: query, rank, score, path, between tabs.
+
+    Args:
+        answers: to queries by words.
+        as_json: write a line for each query instead, with its answer as a JSON object.
+    """
+    if as_json:
+        import json
+
+        from pixseek.wire import results_to_plain
+
+        for results in answers:
+            click.echo(json.dumps(results_to_plain(results)))
+        return
+    for results in answers:
+        words = wording.visible(str(results.query.terms[0].value))
+        for hit in results:
+            click.echo(f"{words}\t{hit.rank}\t{hit.score:.4f}\t{wording.visible(place(hit))}")
 
 
 def write_json(value: Any) -> None:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from pixseek.cli.exit_codes import FOUND_NOTHING
 from pixseek.cli.options import Command, open_library, warn
-from pixseek.cli.results import Form, write_results
+from pixseek.cli.results import Form, write_many, write_results
 from pixseek.cli.terminal_images import CHOICES
 
 if TYPE_CHECKING:
+    from pixseek.library import Library
     from pixseek.types import Results
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+
+#: Lines of --queries that are answered before their hits are written.
+_QUERIES_AT_A_TIME = 256
 
 #: Windows that `--open` opens at most.
 _MOST_OPENED = 10
@@ -77,6 +81,7 @@ def _result_options(function: _Decorated) -> _Decorated:
         ('pixseek search "a dog catching a frisbee"', "the ten best"),
         ("pixseek search a red car at night -k 50", "quotes are not needed"),
         ("pixseek search --image sketch.png", "what looks like this file"),
+        ("pixseek search --queries words.txt --json", "many searches, answered together"),
         ('pixseek search "a receipt" --paths | head -3', "for scripts: paths only"),
         ('pixseek search "a boat" -0 | xargs -0 cp -t DIR', "safe with any file name"),
         ('pixseek search "our cat" --html --open', "as a page in the browser"),
@@ -89,15 +94,36 @@ def _result_options(function: _Decorated) -> _Decorated:
     metavar="FILE",
     help="Search by an example image in place of words.",
 )
+@click.option(
+    "--queries",
+    type=click.File(encoding="utf-8"),
+    metavar="FILE",
+    help="Answer many searches together, one on each line of a file; - for standard input.",
+)
 @_result_options
 @click.pass_context
-def search(ctx: click.Context, /, words: tuple[str, ...], image: str | None, **shown: Any) -> None:
+def search(
+    ctx: click.Context,
+    /,
+    words: tuple[str, ...],
+    image: str | None,
+    queries: TextIO | None,
+    **shown: Any,
+) -> None:
     """Find images by words, or by an example with --image.
 
     On a terminal, shows a table, with the pictures above it where the terminal can draw them. In
     a pipe, prints rank, score and path, separated by tabs. The score is the cosine between the
     query and the image: it ranks the hits of one query, and says little across queries.
+
+    With --queries, each hit's line begins with its query, and --json prints one object a line.
     """
+    if queries is not None:
+        if words or image is not None:
+            raise click.UsageError("Give --queries, or words, or --image.", ctx)
+        with open_library() as library:
+            _show_many(ctx, library, [line.strip() for line in queries if line.strip()], **shown)
+        return
     if not words and image is None:
         raise click.UsageError(
             'Say what to look for: pixseek search "a dog", or: pixseek search --image FILE', ctx
@@ -150,7 +176,7 @@ def _show(
         write_results(results, form, thumbnails=thumbnails)
     page = None
     if html is not None:
-        page = _write_page(results, html, heading)
+        page = _write_page([results], html, [heading] if heading else None)
         # Beside an answer that a program reads, the note must not stand in it.
         click.echo(f"Contact sheet: {page}", err=form != "auto")
     if opened and page is not None:
@@ -164,12 +190,48 @@ def _show(
         ctx.exit(FOUND_NOTHING)
 
 
+def _show_many(
+    ctx: click.Context,
+    library: Library,
+    queries: list[str],
+    *,
+    k: int,
+    offset: int,
+    paths: bool,
+    null: bool,
+    as_json: bool,
+    html: str | None,
+    **other: Any,
+) -> None:
+    """Answer and show many queries, some hundreds at a time, so that the first come soon."""
+    if paths or null or other["opened"]:
+        raise click.UsageError("--queries is shown as lines, --json or --html.", ctx)
+    if not queries:
+        raise click.UsageError("The file of --queries has no lines with words.", ctx)
+    found = False
+    pages: list[Results] = []
+    for at in range(0, len(queries), _QUERIES_AT_A_TIME):
+        answers = library.search_many(queries[at : at + _QUERIES_AT_A_TIME], k=k, offset=offset)
+        found = found or any(answers)
+        if at == 0:
+            for warning in answers[0].warnings:
+                warn(warning)
+        if html is not None:
+            pages += answers
+        else:
+            write_many(answers, as_json=as_json)
+    if html is not None:
+        click.echo(f"Contact sheet: {_write_page(pages, html)}")
+    if not found:
+        ctx.exit(FOUND_NOTHING)
+
+
 def _open(path: Path) -> None:
     if click.launch(os.fspath(path)):
         warn(f"Nothing could be found here to open {path} with.")
 
 
-def _write_page(results: Results, name: str, heading: str) -> Path:
+def _write_page(pages: list[Results], name: str, headings: list[str] | None = None) -> Path:
     from pixseek.cli.contact_sheet import write_contact_sheet
 
     if name:
@@ -180,5 +242,5 @@ def _write_page(results: Results, name: str, heading: str) -> Path:
         handle, made = tempfile.mkstemp(".html", "pixseek-")
         os.close(handle)
         page = Path(made)
-    write_contact_sheet(page, [results], headings=[heading] if heading else None)
+    write_contact_sheet(page, pages, headings=headings)
     return page

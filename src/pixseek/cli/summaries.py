@@ -27,7 +27,7 @@ def write_report(report: Report, *, images: int, threads: int, library: str = ""
     Args:
         report: what it did.
         images: how many the library holds now.
-        threads: how many decoded.
+        threads: how many decoded and embedded.
         library: the option that names the library in a command to type, with a space before it;
             "" where the default is meant.
     """
@@ -83,9 +83,11 @@ def _write_times(report: Report, threads: int) -> None:
     )
     total = report.seconds.get("total", 0.0)
     rate = (worked_on + len(report.failures)) / total if total else 0.0
-    # Decoding is summed over its threads, which work at the same time.
-    waits = {**seconds, "decode": seconds["decode"] / max(1, threads)}
-    slowest = max(waits, key=lambda stage: waits[stage])
+    # Decoding and embedding are summed over their threads, which work at the same time.
+    together = {"decode", "encode"}
+    slowest = max(
+        seconds, key=lambda stage: seconds[stage] / (max(1, threads) if stage in together else 1)
+    )
     click.echo(f"  time      {shares}")
     click.echo(f"            {rate:.1f} images/s; most of it waits for {_STAGES[slowest]}")
 

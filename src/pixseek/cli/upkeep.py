@@ -15,7 +15,7 @@ from pixseek.cli.summaries import write_failures
 
 if TYPE_CHECKING:
     from pixseek.library import Library, Status
-    from pixseek.types import Failure
+    from pixseek.types import Acceleration, Failure
 
 _SECTION = "Look after the library"
 
@@ -51,6 +51,8 @@ def _write_status(found: Status) -> None:
     ]
     for name, value in rows:
         _write_row(name, wording.visible(value))
+    if found.acceleration:
+        _write_row("computed", _computed(found.acceleration))
     for n, root in enumerate(found.roots):
         gone = "" if root.is_there else click.style("  not there now", fg="red")
         _write_row(
@@ -67,6 +69,10 @@ def _write_status(found: Status) -> None:
         _write_row("failed", f"{click.style(reasons, fg='red')} (see: pixseek failures)")
     if found.running:
         _write_row("now", _running(found))
+
+
+def _computed(how: Acceleration) -> str:
+    return f"in {how.precision} by {how.runtime}: {how.why}"
 
 
 def _write_row(title: str, text: str) -> None:

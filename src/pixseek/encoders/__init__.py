@@ -27,6 +27,10 @@ __all__ = ["CATALOGUE", "DEFAULT", "Description", "describe", "load", "locate", 
 ENTRY_POINTS = "pixseek.encoders"
 
 
+#: Folder below `models_dir` of what was made from models; it can be deleted at any time.
+CONVERTED = "converted"
+
+
 @dataclass(frozen=True, slots=True)
 class Description:
     """What is known of a model without loading it.
@@ -83,7 +87,7 @@ def load(
     from pixseek.encoders.digests import Digests
     from pixseek.encoders.onnx import OnnxEncoder
 
-    digests = Digests(models_dir)
+    digests, cache = Digests(models_dir), models_dir / CONVERTED
     model = catalogue.find(str(name))
     if model:
         folder = hub.fetch(model, models_dir, digests, offline=offline, on_progress=on_progress)
@@ -94,6 +98,7 @@ def load(
             note=model.note,
             dim=model.dim,
             threads=threads,
+            cache=cache,
         )
     if entry := _entry(name):
         return _load_entry(
@@ -104,7 +109,9 @@ def load(
             on_progress=on_progress,
         )
     folder = _folder(name)
-    return OnnxEncoder(layouts.read(folder), name=folder.name, digest=digests.of, threads=threads)
+    return OnnxEncoder(
+        layouts.read(folder), name=folder.name, digest=digests.of, threads=threads, cache=cache
+    )
 
 
 def names() -> list[str]:

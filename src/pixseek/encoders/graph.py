@@ -93,6 +93,11 @@ class Graph:
         return next((found[0] for found in (projected, rows) if len(found) == 1), None)
 
     @property
+    def quantised(self) -> bool:
+        """Whether it computes in whole numbers already."""
+        return any("Linear" in op or "Integer" in op for op in self.ops)
+
+    @property
     def quantised_on_the_fly(self) -> bool:
         """Whether activations are quantised with one scale for a batch.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,25 +12,17 @@ from typing import TYPE_CHECKING, Any
 from pixseek.encoders.graph import Graph, Port
 from pixseek.encoders.layouts import ModelFiles
 from pixseek.encoders.tokens import Tokens
+from pixseek.encoders.towers import OnnxTower, TextTower, Tower
 from pixseek.errors import ModelError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pixseek.types import Picture, Vectors
+    from pixseek.types import Acceleration, Picture, Precision, Vectors
 
-#: Images a call should hold: past 8, nothing was gained (ViT-B/32, two cores: 20.4 images/s one
-#: at a time, 22.4 by eight, 21.5 by thirty-two).
-IMAGES_A_CALL = 8
 #: Texts a call holds at most; bounds memory where somebody encodes a whole table of captions.
 TEXTS_A_CALL = 32
-
-#: Texts for which the text tower is opened as fast as can be; then once more, for running fast.
-#: ViT-B/32 on two cores, from the file to the first vector: 0.60 s without optimising and
-#: prepacking, 0.71 s with; each further text: 32 ms and 13 ms. A search from the command line
-#: needs one text; who needs this many will need more, and by now has lost what opening costs.
-QUICK_ROWS = 32
 
 #: Below this length a vector has no direction.
 _NOTHING = 1e-12
@@ -50,6 +43,7 @@ class OnnxEncoder:
         note: str = "",
         dim: int = 0,
         threads: int = 0,
+        cache: Path | None = None,
     ) -> None:
         """Take a model apart without loading it.
 
@@ -60,6 +54,7 @@ class OnnxEncoder:
             note: what users must know of it.
             dim: length of the vectors, where it is known beforehand.
             threads: for each tower; 0 for one a core.
+            cache: folder of what `accelerate` makes once and keeps; None to keep nothing.
 
         Raises:
             ModelError: a graph is not the tower it should be.
@@ -71,12 +66,19 @@ class OnnxEncoder:
         self._image = _port(files.visual, files.visual.image, "takes images")
         self._ids = _port(files.textual, files.textual.tokens, "takes token ids")
         self._check_size()
-        self._visual = _Tower(files.visual, threads, quick_start=False)
-        self._textual = _Tower(files.textual, threads, quick_start=True)
+        self._files = files
+        self._outputs = [
+            _port(graph, graph.embedding, "gives one vector an item")
+            for graph in (files.visual, files.textual)
+        ]
+        self._threads, self._cache = threads, cache
+        self._visual: Tower = OnnxTower(files.visual, self._outputs[0], threads=threads)
+        self._textual = TextTower(files.textual, self._outputs[1], threads=threads, cache=cache)
         self._rules = files.text
         self._tokens: Tokens | None = None
         self._lock = threading.Lock()
-        self.batch_size = 1 if self._one_by_one(self._visual, self._image) else IMAGES_A_CALL
+        self.streams = self._visual.streams
+        self.batch_size = self._calls_of(self._visual)
         self.fingerprint = _fingerprint(files, digest)
         self.dim = self._known_dim(dim or files.dim) or self.encode_texts(["a"]).shape[1]
 
@@ -90,8 +92,6 @@ class OnnxEncoder:
         Raises:
             ModelError: the batch has another shape, or the model failed on it.
         """
-        import numpy as np
-
         shape = (3, self._preprocessing.height, self._preprocessing.width)
         if batch.ndim != 4 or batch.shape[1:] != shape:
             raise ModelError(
@@ -99,13 +99,19 @@ class OnnxEncoder:
                 f"{self.name}, a batch of shape {batch.shape}",
                 f"It reads (n, {', '.join(map(str, shape))}), as its prepare() gives them.",
             )
-        size = self._image.shape[0] or self.batch_size
+        return self._encode(self._visual, batch)
+
+    def _encode(self, tower: Tower, batch: Vectors) -> Vectors:
+        """Return the unit rows of prepared images, by one tower or another."""
+        import numpy as np
+
+        size = self._image.shape[0] or self._calls_of(tower)
         fixed = self._image.shape[0] is not None
         found = [np.empty((0, self.dim), np.float32)]
         for at in range(0, len(batch), size):
             part = batch[at : at + size]
             full = _filled(part, size) if fixed else part
-            rows = self._visual.run({self._image.name: full.astype(self._image.dtype, copy=False)})
+            rows = tower.run({self._image.name: full.astype(self._image.dtype, copy=False)})
             found.append(_unit(rows, [f"image {at + i} of the batch" for i in range(len(part))]))
         return np.concatenate(found)
 
@@ -121,7 +127,7 @@ class OnnxEncoder:
             return np.empty((0, self.dim), np.float32)
         tokens = self._tokenizer()
         fixed = self._ids.shape[0]
-        size = fixed or (1 if self._one_by_one(self._textual, self._ids) else TEXTS_A_CALL)
+        size = fixed or (1 if self._files.textual.quantised_on_the_fly else TEXTS_A_CALL)
         length = self._length(tokens)
         found = []
         for at in range(0, len(texts), size):
@@ -133,10 +139,49 @@ class OnnxEncoder:
             found.append(_unit(rows, [repr(text[:80]) for text in part]))
         return np.concatenate(found)
 
+    def accelerate(
+        self, precision: Precision, images: int, sample: Callable[[int], Vectors]
+    ) -> Acceleration:
+        """Choose what runs the image tower from now on; see `types.Accelerable`.
+
+        Also writes the copy of the text tower that later searches open faster.
+
+        Raises:
+            ModelError: the precision is unknown; or it was named, and can't be had or fails its
+                check.
+            MissingExtraError: it was named, and needs a package that is not installed.
+        """
+        from pixseek.encoders import acceleration, int8
+
+        job = acceleration.Job(
+            graph=self._files.visual,
+            image=self._image,
+            output=self._outputs[0],
+            streams=self._threads or cores(),
+            images=images,
+            sample=sample,
+            encode=self._encode,
+            conversion=int8.Conversion(self._cache / f"int8-{self.fingerprint[:16]}")
+            if self._cache
+            else None,
+        )
+        tower, chosen = acceleration.accelerate(job, precision)
+        self._textual.write_mapped()
+        self._visual, self.streams = tower, tower.streams
+        self.batch_size = self._calls_of(tower)
+        return chosen
+
     def _tokenizer(self) -> Tokens:
         with self._lock:
             if self._tokens is None:
-                self._tokens = Tokens(self._rules)
+                # onnxruntime opens a tower without holding Python up: both at once save the
+                # 80 ms that CLIP's vocabulary takes, a quarter of a search from nothing.
+                opening = threading.Thread(target=self._textual.open)
+                opening.start()
+                try:
+                    self._tokens = Tokens(self._rules)
+                finally:
+                    opening.join()
             return self._tokens
 
     def _length(self, tokens: Tokens) -> int | None:
@@ -147,7 +192,7 @@ class OnnxEncoder:
         """
         if self._ids.shape[1]:
             return self._ids.shape[1]
-        masked = self._textual.graph.mask is not None
+        masked = self._files.textual.mask is not None
         if not self._rules.full and (masked or tokens.causal or tokens.batch_padded):
             return None
         return tokens.context
@@ -156,7 +201,7 @@ class OnnxEncoder:
         import numpy as np
 
         feeds = {}
-        for port in self._textual.graph.inputs:
+        for port in self._files.textual.inputs:
             if port.name == self._ids.name:
                 value = ids
             elif "mask" in port.name:
@@ -168,21 +213,24 @@ class OnnxEncoder:
             else:
                 raise ModelError(
                     "a text tower wants an input that is not known",
-                    f"{port.name} in {self._textual.graph.path}",
+                    f"{port.name} in {self._files.textual.path}",
                 )
             feeds[port.name] = np.ascontiguousarray(value, port.dtype or "int64")
         return feeds
 
-    def _one_by_one(self, tower: _Tower, port: Port) -> bool:
-        return port.shape[0] == 1 or tower.graph.quantised_on_the_fly
+    def _calls_of(self, tower: Tower) -> int:
+        """Return how many images a call of a tower should hold."""
+        alone = self._image.shape[0] == 1 or self._files.visual.quantised_on_the_fly
+        return 1 if alone else tower.batch_size
 
     def _known_dim(self, expected: int) -> int:
         """Return the length of the vectors, which graphs need not say; 0 when nothing says it."""
-        said = {t.output.shape[1] for t in (self._visual, self._textual)} - {None}
+        lengths = [output.shape[1] for output in self._outputs]
+        said = set(lengths) - {None}
         if len(said) > 1:
             raise ModelError(
                 "a model's two towers give vectors of different lengths",
-                f"{self.name}: {self._visual.output.shape[1]} and {self._textual.output.shape[1]}",
+                f"{self.name}: {lengths[0]} and {lengths[1]}",
             )
         return said.pop() or 0 if said else expected
 
@@ -197,68 +245,11 @@ class OnnxEncoder:
             )
 
 
-class _Tower:
-    """A graph, and the session it is run in, opened when first needed."""
-
-    def __init__(self, graph: Graph, threads: int, *, quick_start: bool) -> None:
-        self.graph = graph
-        self.output = _port(graph, graph.embedding, "gives one vector an item")
-        self._threads = threads
-        self._quick_start = quick_start
-        self._session: Any = None
-        self._left = QUICK_ROWS
-        self._lock = threading.Lock()
-
-    def run(self, feeds: dict[str, Any]) -> Vectors:
-        """Return the embeddings, (n, dim) float32, as the graph gives them."""
-        import numpy as np
-
-        n = len(next(iter(feeds.values())))
-        session = self._open(n)
-        try:
-            (rows,) = session.run([self.output.name], feeds)
-        except Exception as error:  # onnxruntime raises a dozen kinds, of no common base
-            raise ModelError(
-                "a model failed to run", self.graph.path, _first_line(error)
-            ) from error
-        if rows.ndim != 2 or len(rows) != n:
-            raise ModelError(
-                "a model did not give one vector an item",
-                self.graph.path,
-                f"{n} went in, and an array of shape {rows.shape} came out.",
-            )
-        return np.asarray(rows, np.float32)
-
-    def _open(self, rows: int) -> Any:
-        """Return the session to run so many rows in."""
-        with self._lock:
-            if self._quick_start:
-                self._left -= rows
-                if self._left < 0:
-                    self._quick_start, self._session = False, None
-            if self._session is None:
-                self._session = self._opened()
-            return self._session
-
-    def _opened(self) -> Any:
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = self._threads
-        # Waiting threads would spin on the cores that decode the next images.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if self._quick_start:
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-            options.add_session_config_entry("session.disable_prepacking", "1")
-        try:
-            return ort.InferenceSession(
-                str(self.graph.path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            raise ModelError(
-                "a model can't be opened", self.graph.path, _first_line(error)
-            ) from error
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _fingerprint(files: ModelFiles, digest: Callable[[Path], str]) -> str:
@@ -308,7 +299,3 @@ def _unit(rows: Vectors, what: Sequence[str]) -> Vectors:
         )
     unit: Vectors = rows / lengths
     return unit
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]

@@ -1,45 +1,59 @@
 """Short codes of the vectors, by which the embedded engine finds candidates in a large store.
 
-A disposable cache: 4 bits a dimension in memory, made from the vectors, and kept in a file
-beside them so that opening is quick. The codec is `turbovec`; nothing else knows of it. Where it
-can't be imported, or can't take the dimension, the engine scans the vectors.
+A disposable cache: 4 bits a dimension in memory, made from the vectors, and kept in files beside
+them so that opening is quick. The codec is `turbovec`; nothing else knows of it. Where it can't
+be imported, or can't take the dimension, the engine scans the vectors.
 
-A file is called `codes-GENERATION-CALIBRATED-ROWS.tvim`: the generation of the vectors that it
-was made from (a random name, so that files of another library never fit), how many rows there
-were when the codec was calibrated, and how many rows it covers.
+Rows are coded in segments of neighbouring rows, which never change once made: adding to an index
+of the codec makes its next search take 0.8 us for every row that it held before. New rows make a
+new segment, and swallow those before it that are less than twice as large, so that there are few.
+
+A file holds one segment and is called `codes-GENERATION-START-STOP.tv`: the generation of the
+vectors that it was made from (a random name, so that files of another library never fit), and
+which rows it covers.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import re
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pixseek.engines.vectorfile import Rows, VectorFile
+from pixseek.engines.vectorfile import Mask, Rows, VectorFile
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
 
 #: Rows from which the codec learns the spread of each dimension.
 CALIBRATION_ROWS = 4096
-#: The codec learns anew when the store has grown by this factor.
-_OUTGROWN = 4
-#: Rows not in the file beyond which it is written anew: encoding them takes 7 us each.
+#: Rows coded at a time, 6 ms: searches in other threads wait for the codec's threads so long.
+_BLOCK = 1024
+#: Rows not in files beyond which they are written: coding them takes 6 us each.
 _WORTH_WRITING = 4096
-_NAME = re.compile(r"codes-([0-9a-f]+)-(\d+)-(\d+)\.tvim")
+_NAME = re.compile(r"codes-([0-9a-f]+)-(\d+)-(\d+)\.tv")
 #: A file in the making that is older than this was left by a process that was killed.
 _ABANDONED_S = 3600
+_NOTHING: Rows = np.empty(0, np.int64)
 
 
 def available(dim: int) -> bool:
     """Return whether vectors of this dimension can be coded here."""
-    return dim % 8 == 0 and 8 <= dim <= 16_384 and importlib.util.find_spec("turbovec") is not None
+    return dim % 8 == 0 and 8 <= dim <= 16_384 and _installed()
+
+
+@functools.cache  # looking takes longer than the rest of a small search
+def _installed() -> bool:
+    return importlib.util.find_spec("turbovec") is not None
 
 
 def candidates(k: int) -> int:
@@ -50,148 +64,136 @@ def candidates(k: int) -> int:
     return max(4 * k, round(float(np.interp(k, (10, 100), (400, 1000)))))
 
 
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """The codes of the rows from `start` to before `stop`."""
+
+    start: int
+    stop: int
+    index: Any
+
+    @property
+    def rows(self) -> int:
+        return self.stop - self.start
+
+
 class Codes:
-    """The codes of the rows of one vector file that count. Safe to use from several threads.
+    """The codes of the first rows of one vector file. Safe to use from several threads.
+
+    All rows are coded, dead or not, so the codes fit every snapshot of the database; whoever
+    searches passes over the rows that don't count.
 
     Attributes:
         generation: of the vector file.
-        covered: rows of the vector file up to here are coded, but for the dead ones.
-        version: changes with every change; odd while one is under way.
     """
 
-    def __init__(self, index: Any, generation: str, calibrated: int, covered: int) -> None:
-        self._index = index
-        self._calibrated = calibrated
-        self._written = covered
-        self._removed = 0
-        self._dead: Rows = np.empty(0, np.int64)
-        self._lock = threading.Lock()
+    def __init__(self, generation: str, segments: tuple[_Segment, ...] = ()) -> None:
         self.generation = generation
-        self.covered = covered
-        self.version = 0
+        self._segments = segments  # replaced as a whole, so that a search sees one state
+        self._updating = threading.Lock()
 
     @classmethod
-    def open(cls, folder: Path, generation: str, vectors: VectorFile, dead: Rows) -> Codes:
-        """Return the codes of `vectors`, from the file in `folder` as far as it goes.
+    def open(cls, folder: Path, generation: str, vectors: VectorFile) -> Codes:
+        """Return the codes of `vectors` that lie in the files of `folder`.
 
         Raises:
             ImportError: the codec can't be loaded.
         """
-        codes = cls._load(folder, generation, vectors, dead)
-        if codes is None or codes.outgrown(vectors.rows):
-            codes = cls._calibrate(generation, vectors, dead)
-        codes.update(vectors, dead)
-        return codes
+        segments: list[_Segment] = []
+        start = 0
+        files = _files(folder, generation)
+        # From each row on the largest file that can be read.
+        while following := [each for each in files if each[1] == start and each[2] > start]:
+            path, start, stop = max(following, key=lambda each: each[2])
+            files.remove((path, start, stop))
+            index = _load(path, stop - start, vectors.dim) if stop <= vectors.rows else None
+            if index is not None:
+                segments.append(_Segment(start, stop, index))
+                start = stop
+        return cls(generation, tuple(segments))
 
-    @classmethod
-    def _load(cls, folder: Path, generation: str, vectors: VectorFile, dead: Rows) -> Codes | None:
-        from turbovec import IdMapIndex
+    @property
+    def covered(self) -> int:
+        """The rows before this one are coded."""
+        return self._segments[-1].stop if self._segments else 0
 
-        for path, calibrated, covered in _files(folder, generation):
-            if covered > vectors.rows:
-                continue
-            try:
-                index = IdMapIndex.load(str(path))
-                if index.dim != vectors.dim or index.bit_width != 4:
-                    continue
-                alive = covered - int(np.searchsorted(dead, covered))
-                # Rows may have died since it was written, but none came to life.
-                if not alive <= len(index) <= covered:
-                    continue
-            except (KeyboardInterrupt, SystemExit):
-                raise
-            # Whatever is wrong with the file, it can be made again. A panic in the codec comes
-            # as a BaseException.
-            except BaseException:
-                continue
-            return cls(index, generation, calibrated, covered)
-        return None
-
-    @classmethod
-    def _calibrate(cls, generation: str, vectors: VectorFile, dead: Rows) -> Codes:
-        from turbovec import IdMapIndex
-
-        index = IdMapIndex(vectors.dim, 4)
-        sample = vectors.sample(CALIBRATION_ROWS, dead)
-        # Vectors that are all the same can't be calibrated for, and need not be.
-        with contextlib.suppress(ValueError):
-            index.calibrate(sample)
-        return cls(index, generation, vectors.rows, 0)
-
-    def outgrown(self, rows: int) -> bool:
-        """Return whether a store of so many rows should be coded anew."""
-        return rows > _OUTGROWN * self._calibrated
-
-    def update(self, vectors: VectorFile, dead: Rows) -> None:
-        """Add the rows not covered yet, and remove those that died.
+    def update(self, vectors: VectorFile, going: Callable[[], bool] = lambda: True) -> None:
+        """Code the rows that are not coded yet. Searches go on meanwhile.
 
         Args:
             vectors: all of them.
-            dead: rows that don't count, ascending.
+            going: asked now and then; once it says no, nothing is changed.
         """
-        if vectors.rows == self.covered and len(dead) == len(self._dead):
-            return
-        with self._lock:
-            self.version += 1
-            before = self.covered
-            # The file may have been written when some of the dead were gone already.
-            if len(self._index) > before - int(np.searchsorted(dead, before)):
-                died = np.setdiff1d(dead, self._dead, assume_unique=True)
-                for row in died[died < before].tolist():
-                    self._removed += self._index.remove(row)
-            for rows, block in vectors.blocks(before, dead):
-                # Reading blocks, and Ctrl-C between them, is ours already.
-                self._index.add_with_ids(block, rows.astype(np.uint64), chunk_size=0)
-            self.covered = vectors.rows
-            self._dead = dead
-            self.version += 1
+        with self._updating:
+            segments = list(self._segments)
+            start, stop = self.covered, vectors.rows
+            if start >= stop:
+                return
+            while segments and 2 * (stop - start) > segments[-1].rows:
+                start = segments.pop().start
+            index = _code(vectors, start, going)
+            if index is not None:
+                self._segments = (*segments, _Segment(start, stop, index))
 
-    def search(self, queries: Vectors, count: int, among: Rows | None = None) -> list[Rows] | None:
-        """Return, for each query, the `count` rows that seem nearest, ascending by row.
+    def search(self, queries: Vectors, count: int, among: Mask | None = None) -> list[Rows]:
+        """Return, for each query, the `count` coded rows that seem nearest, ascending by row.
 
         Args:
             queries: (q, dim) float32.
             count: at least 1.
-            among: only these rows count; not empty; None for all.
-
-        Returns:
-            None when `among` holds rows that are not coded (any more).
+            among: only rows that are true in it count; rows beyond its end don't; None for all.
         """
-        if not len(self._index):
-            return [np.empty(0, np.int64)] * len(queries)
-        allowed = None if among is None else among.astype(np.uint64)
-        try:
-            _, rows = self._index.search(
-                np.ascontiguousarray(queries, np.float32), count, allowlist=allowed
-            )
-        except KeyError:
-            return None
-        return [np.sort(each).astype(np.int64) for each in rows]
+        queries = np.ascontiguousarray(queries, np.float32)
+        scores: list[NDArray[np.float32]] = [np.empty((len(queries), 0), np.float32)]
+        rows: list[Rows] = [np.empty((len(queries), 0), np.int64)]
+        for segment in self._segments:
+            if among is None:
+                mask = None
+            else:
+                mask = np.zeros(segment.rows, np.bool_)
+                inside = among[segment.start : segment.stop]
+                mask[: len(inside)] = inside
+                if not mask.any():
+                    continue
+            found, slots = segment.index.search(queries, min(count, segment.rows), mask=mask)
+            scores.append(found)
+            rows.append(slots.astype(np.int64) + segment.start)
+        if len(rows) > 2:  # of several segments the best
+            all_scores, all_rows = np.concatenate(scores, axis=1), np.concatenate(rows, axis=1)
+            if count < all_rows.shape[1]:
+                best = np.argpartition(-all_scores, count - 1, axis=1)[:, :count]
+                all_rows = np.take_along_axis(all_rows, best, axis=1)
+            rows = [all_rows]
+        return list(np.sort(rows[-1], axis=1))
 
     def save(self, folder: Path) -> None:
-        """Write the file when that is worth it, and delete older ones.
+        """Write the files when that is worth it, and delete those that they replace.
 
         Raises:
-            OSError: it can't be written; nothing is lost.
+            OSError: they can't be written; nothing is lost.
         """
-        with self._lock:
-            path = folder / f"codes-{self.generation}-{self._calibrated}-{self.covered}.tvim"
-            existing = [file for file, *_ in _files(folder, self.generation)]
-            changed = self.covered - self._written + self._removed
-            if existing and not _worth_writing(changed, self.covered):
+        with self._updating:
+            existing = {
+                (start, stop): path for path, start, stop in _files(folder, self.generation)
+            }
+            ours = {(segment.start, segment.stop): segment for segment in self._segments}
+            unwritten = [segment for key, segment in ours.items() if key not in existing]
+            rows = sum(segment.rows for segment in unwritten)
+            if existing and not _worth_writing(rows, self.covered):
                 return
-            # Whole or not at all, by a rename; a torn cache after a power cut is made again.
-            self._index.write(str(path), durable=False)
-            self._written, self._removed = self.covered, 0
-        for file in existing:
-            if file != path:
+            for segment in unwritten:
+                name = f"codes-{self.generation}-{segment.start}-{segment.stop}.tv"
+                # Whole or not at all, by a rename; a torn cache after a power cut is made again.
+                segment.index.write(str(folder / name), durable=False)
+        for (start, stop), path in existing.items():
+            if (start, stop) not in ours and stop <= self.covered:
                 with contextlib.suppress(OSError):  # in use on Windows; swept another time
-                    file.unlink()
+                    path.unlink()
 
 
 def behind(folder: Path, generation: str, rows: int) -> bool:
-    """Return whether the file in `folder` lacks so many of the rows that it should be written."""
-    covered = max((covered for *_, covered in _files(folder, generation)), default=0)
+    """Return whether the files in `folder` lack so many of the rows that more should be written."""
+    covered = max((stop for *_, stop in _files(folder, generation)), default=0)
     return not covered or _worth_writing(rows - covered, rows)
 
 
@@ -208,15 +210,54 @@ def sweep(folder: Path, generations: set[str]) -> None:
                 path.unlink()
 
 
+def _load(path: Path, rows: int, dim: int) -> Any:
+    """Return the index in a file; None when it is not that of so many rows."""
+    from turbovec import TurboQuantIndex
+
+    try:
+        index = TurboQuantIndex.load(str(path))
+        if (index.dim, index.bit_width, len(index)) != (dim, 4, rows):
+            return None
+        _warm(index, dim)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    # Whatever is wrong with the file, it can be made again. A panic in the codec comes as a
+    # BaseException.
+    except BaseException:
+        return None
+    return index
+
+
+def _code(vectors: VectorFile, start: int, going: Callable[[], bool]) -> Any:
+    """Return an index of the rows from `start` on; None when `going` said no."""
+    from turbovec import TurboQuantIndex
+
+    index = TurboQuantIndex(vectors.dim, 4)
+    # Vectors that are all the same can't be calibrated for, and need not be.
+    with contextlib.suppress(ValueError):
+        index.calibrate(vectors.sample(CALIBRATION_ROWS, _NOTHING, start))
+    for _, block in vectors.blocks(start, _NOTHING, _BLOCK):
+        if not going():
+            return None
+        # Cutting into blocks, and Ctrl-C between them, is ours already.
+        index.add(block, chunk_size=0)
+    _warm(index, vectors.dim)
+    return index
+
+
+def _warm(index: Any, dim: int) -> None:
+    """Make the tables that the first search would wait for; the codec's `prepare` makes fewer."""
+    index.search(np.zeros((1, dim), np.float32), 1)
+
+
 def _worth_writing(changed: int, rows: int) -> bool:
     return changed > max(_WORTH_WRITING, rows // 32)
 
 
 def _files(folder: Path, generation: str) -> list[tuple[Path, int, int]]:
-    """Return the files of a generation with their two numbers, that with most rows first."""
-    found = [
+    """Return the files of a generation with the first row of each and that after its last."""
+    return [
         (path, int(match[2]), int(match[3]))
-        for path in folder.glob(f"codes-{generation}-*.tvim")
+        for path in folder.glob(f"codes-{generation}-*.tv")
         if (match := _NAME.fullmatch(path.name))
     ]
-    return sorted(found, key=lambda each: each[2], reverse=True)

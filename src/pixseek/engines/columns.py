@@ -110,14 +110,16 @@ def fields_from_json(text: str | None) -> dict[str, Scalar]:
     """Return the user fields of a column."""
     if text is None:
         return {}
-    fields: dict[str, Scalar] = {}
-    for name, value in json.loads(text).items():
-        if isinstance(value, dict):
-            moment = value.get("time")
-            fields[name] = float(value["float"]) if moment is None else _time(moment)
-        else:
-            fields[name] = value
-    return fields
+    return {name: scalar_from_json(value) for name, value in json.loads(text).items()}
+
+
+def scalar_from_json(value: Any) -> Scalar:
+    """Return the value of a user field from what its JSON holds."""
+    if isinstance(value, dict):
+        moment = value.get("time")
+        return float(value["float"]) if moment is None else datetime.fromisoformat(moment)
+    plain: Scalar = value
+    return plain
 
 
 def part_to_json(part: Part) -> str | None:
@@ -218,10 +220,6 @@ def space_mismatch(held: Space, asked: Space) -> SpaceMismatchError:
 def _repeated(records: Sequence[Record]) -> str:
     seen: set[str] = set()
     return next(r.id for r in records if r.id in seen or seen.add(r.id))  # type: ignore[func-returns-value]
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 def _json(value: object) -> str:

@@ -2,7 +2,10 @@
 
     records.sqlite              records, parts, and how many rows of the vectors count (catalog)
     vectors-GENERATION.f16      the vectors, appended only (vectorfile)
-    codes-GENERATION-....tvim   a cache by which large stores are searched (codes)
+    codes-GENERATION-....tv     a cache by which large stores are searched (codes)
+
+A search goes from the rows that a filter leaves (rowfilters) to those that can be the nearest
+(candidates) to the records that they belong to (answers).
 
 A write appends vectors, waits for the disk, and then commits records and row count together; so
 after a crash a record is there with all its vectors, or not at all. A replaced or deleted
@@ -13,12 +16,11 @@ writing a new generation of the file. Readers are never blocked: each search see
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,12 +29,16 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pixseek import filters
+from pixseek.engines import catalog, columns, vectorfile
 from pixseek.engines import codes as codes_
-from pixseek.engines import columns, vectorfile
+from pixseek.engines.answers import answers
+from pixseek.engines.candidates import Candidates
 from pixseek.engines.catalog import Catalog
 from pixseek.engines.codes import Codes
+from pixseek.engines.reading import LISTED, chunks, numbers_of, records_of, stored
+from pixseek.engines.rowfilters import RowFilters
 from pixseek.engines.sqlite_filters import where_sql
-from pixseek.engines.vectorfile import Rows, VectorFile
+from pixseek.engines.vectorfile import Mask, Rows, VectorFile
 from pixseek.errors import EngineError, PixseekError
 from pixseek.storage_errors import translated
 from pixseek.types import Capabilities, Engine, Filter, Known, Match, Record, Space
@@ -42,15 +48,14 @@ if TYPE_CHECKING:
 
 #: Up to so many rows every vector is scored: 6 ms of 512 dimensions, and exact.
 EXACT_ROWS = 32_768
-#: Up to so many rows that a filter leaves are scored one by one.
-GATHER_ROWS = 10_000
+#: Up to so many rows that are not coded yet are scored, too: 1 ms of 512 dimensions.
+UNCODED_ROWS = 8_192
+#: A call of so many queries waits until all rows are coded: a scan would take longer.
+PATIENT_QUERIES = 16
 #: Dead rows are dropped when a writer closes and they are more than these, and a quarter of all.
 COMPACT_ROWS = 4_096
-#: Records handed to SQLite at a time, as JSON.
-_CHUNK = 10_000
 
 _NAME = "records.sqlite"
-_LISTED = "SELECT value FROM json_each(?)"
 
 
 def open_embedded(
@@ -84,8 +89,7 @@ class _View:
     Attributes:
         number: of the space in the database.
         dead: rows that don't count, ascending.
-        codes: None for a store that is scanned, or where they were not asked for.
-        codes_version: that they had when they fitted this snapshot.
+        deaths: number of the last one.
     """
 
     space: Space
@@ -93,22 +97,11 @@ class _View:
     generation: str
     vectors: VectorFile
     dead: Rows
-    codes: Codes | None = None
-    codes_version: int = 0
+    deaths: int
 
     @property
     def alive(self) -> int:
         return self.vectors.rows - len(self.dead)
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A row that answers a query."""
-
-    row: int
-    score: float
-    record: int
-    id: str
 
 
 class EmbeddedEngine:
@@ -118,12 +111,17 @@ class EmbeddedEngine:
     leaves everything as it was, and the engine usable.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        self._folder = catalog.path.parent
+    def __init__(self, catalog_: Catalog) -> None:
+        self._catalog = catalog_
+        self._folder = catalog_.path.parent
         self._view: _View | None = None
+        self._row_filters: RowFilters | None = None
         self._codes: Codes | None = None
         self._codes_broken = False
+        self._coder: threading.Thread | None = None
+        self._coder_lock = threading.Lock()
+        self._scanned = 0  # scores computed of rows that are not coded
+        self._closing = False
         self._view_lock = threading.RLock()
         self._wrote = False
         self.capabilities = Capabilities(
@@ -207,9 +205,9 @@ class EmbeddedEngine:
         rows: Sequence[columns.Columns],
     ) -> None:
         numbers: dict[str, int] = {}
-        for ids in _chunks([record.id for record in records]):
+        for ids in chunks([record.id for record in records]):
             numbers.update(
-                db.execute(f"SELECT id, number FROM record WHERE id IN ({_LISTED})", (ids,))
+                db.execute(f"SELECT id, number FROM record WHERE id IN ({LISTED})", (ids,))
             )
         _drop_parts(db, list(numbers.values()))
         (last,) = db.execute("SELECT ifnull(max(number), 0) FROM record").fetchone()
@@ -226,7 +224,7 @@ class EmbeddedEngine:
         db.executemany(
             f"REPLACE INTO record (number, {columns.COLUMNS}) "
             f"VALUES (?{', ?' * len(columns.Columns._fields)})",
-            ((numbers[each.id], *each) for each in rows),
+            ((numbers[each.id], *stored(each)) for each in rows),
         )
         db.executemany("INSERT INTO part VALUES (?, ?, ?, ?, ?)", parts)
         db.execute("UPDATE space SET rows = ? WHERE number = ?", (row, active.number))
@@ -243,12 +241,12 @@ class EmbeddedEngine:
             return 0
         deleted = 0
         with self._catalog.writing() as db:
-            for some in _chunks(wanted):
-                found = db.execute(f"SELECT number FROM record WHERE id IN ({_LISTED})", (some,))
+            for some in chunks(wanted):
+                found = db.execute(f"SELECT number FROM record WHERE id IN ({LISTED})", (some,))
                 numbers = [number for (number,) in found]
                 _drop_parts(db, numbers)
-                for chunk in _chunks(numbers):
-                    db.execute(f"DELETE FROM record WHERE number IN ({_LISTED})", (chunk,))
+                for chunk in chunks(numbers):
+                    db.execute(f"DELETE FROM record WHERE number IN ({LISTED})", (chunk,))
                 deleted += len(numbers)
             self._wrote = True
         return deleted
@@ -314,8 +312,8 @@ class EmbeddedEngine:
         with self._snapshot() as (db, view):
             if view is None:
                 return [None] * len(ids)
-            numbers = _numbers(db, ids)
-            records = _records(db, view.number, list(numbers.values()))
+            numbers = numbers_of(db, ids)
+            records = records_of(db, view.number, list(numbers.values()))
         return [records[numbers[each]][0] if each in numbers else None for each in ids]
 
     def vectors(self, ids: Sequence[str]) -> list[Vectors | None]:
@@ -323,8 +321,8 @@ class EmbeddedEngine:
         with self._snapshot() as (db, view):
             if view is None:
                 return [None] * len(ids)
-            numbers = _numbers(db, ids)
-            records = _records(db, view.number, list(numbers.values()))
+            numbers = numbers_of(db, ids)
+            records = records_of(db, view.number, list(numbers.values()))
         return [
             view.vectors.read(np.array(records[numbers[each]][1], np.int64))
             if each in numbers
@@ -356,7 +354,12 @@ class EmbeddedEngine:
             if view is None:
                 return []
             return list(
-                _known(db.execute(f"{_SELECT_KNOWN} WHERE digest = ? ORDER BY uri, id", (digest,)))
+                _known(
+                    db.execute(
+                        f"{_SELECT_KNOWN} WHERE digest = ? ORDER BY uri, id",
+                        (catalog.packed(digest),),
+                    )
+                )
             )
 
     def count(self, where: Filter | None = None) -> int:
@@ -384,7 +387,7 @@ class EmbeddedEngine:
                 return
             cursor = db.execute("SELECT number FROM record ORDER BY uri, id")
             while numbers := [number for (number,) in cursor.fetchmany(batch)]:
-                found = _records(db, view.number, numbers)
+                found = records_of(db, view.number, numbers)
                 rows = [row for number in numbers for row in found[number][1]]
                 yield (
                     [found[number][0] for number in numbers],
@@ -397,8 +400,8 @@ class EmbeddedEngine:
         """Return, for each of (q, dim) unit rows, the k nearest records, best first.
 
         Scores are computed from the float16 vectors. Which records are the nearest is exact up
-        to `EXACT_ROWS` vectors, and where a filter leaves up to `GATHER_ROWS`; above, 997 of
-        1,000 are found.
+        to `EXACT_ROWS` vectors, and where a filter leaves up to `candidates.GATHER_ROWS`; above,
+        997 of 1,000 are found.
 
         Raises:
             QueryError: see `filters.check`.
@@ -407,100 +410,92 @@ class EmbeddedEngine:
         if where is not None:
             filters.check(where)
         vectors = np.ascontiguousarray(vectors, np.float32)
-        for _ in range(3):
-            with self._snapshot(coded=True) as (db, view):
-                matches = self._search(db, view, vectors, k, where)
-            if matches is not None:
-                return matches
-        # Others write faster than searches finish: make the codes wait for this one.
-        with self._view_lock, self._snapshot(coded=True) as (db, view):
-            matches = self._search(db, view, vectors, k, where)
-        assert matches is not None  # the codes change only under the lock
-        return matches
+        with self._snapshot() as (db, view):
+            if view is not None:
+                columns.check_query(vectors, view.space.dim)
+            if view is None or k < 1 or not len(vectors):
+                return [[] for _ in vectors]
+            mask = None if where is None else self._matching(db, view, where)
+            candidates = Candidates(
+                view.vectors, view.dead, self._codes_of(view, len(vectors)), mask
+            )
+            return answers(db, view.number, candidates, vectors, k)
 
-    def _search(
-        self,
-        db: sqlite3.Connection,
-        view: _View | None,
-        vectors: Vectors,
-        k: int,
-        where: Filter | None,
-    ) -> list[list[Match]] | None:
-        """Search one snapshot; None when the codes moved on from it meanwhile."""
-        if view is not None:
-            columns.check_query(vectors, view.space.dim)
-        if view is None or k < 1:
-            return [[] for _ in vectors]
-        among = None if where is None else self._rows_matching(db, view, where)
-        candidates = self._candidates(view, vectors, k, among)
-        if candidates is None:
+    def _matching(self, db: sqlite3.Connection, view: _View, where: Filter) -> Mask:
+        """Return the rows whose records fulfil a filter."""
+        row_filters = self._row_filters
+        if row_filters is None or row_filters.generation != view.generation:
+            row_filters = self._row_filters = RowFilters(view.generation, view.number)
+        return row_filters.matching(db, view.vectors.rows, view.dead, where)
+
+    # -------------------------------------------------------------- codes
+
+    def _codes_of(self, view: _View, queries: int) -> Codes | None:
+        """Return the codes to search by; None where every row is to be scored.
+
+        They are read and made in a thread of their own, so that no search waits for those that a
+        writer added. A process that searches once needs none: scoring a million vectors takes
+        0.2 s, and reading their codes 1 s.
+        """
+        if not self._is_coded(view):
             return None
-        best: list[list[_Found]] = []
-        for query, rows in zip(vectors, candidates, strict=True):
-            found = self._best_records(db, view, query, rows, k, among)
-            if found is None:
-                return None
-            best.append(found)
-        records = _records(db, view.number, list({f.record for found in best for f in found}))
-        return [[_match(f, *records[f.record]) for f in found] for found in best]
+        codes = self._fitting_codes(view)
+        uncoded = view.vectors.rows - (codes.covered if codes else 0)
+        if uncoded > UNCODED_ROWS:
+            with self._coder_lock:
+                self._scanned += queries * uncoded
+                if codes or queries >= PATIENT_QUERIES or self._scanned > uncoded:
+                    self._start_coder(view)
+            if queries >= PATIENT_QUERIES and self._coder is not None:
+                self._coder.join()
+                codes = self._fitting_codes(view)
+        return codes
 
-    def _candidates(
-        self, view: _View, queries: Vectors, count: int, among: Rows | None
-    ) -> list[Rows] | None:
-        """Return, for each query, rows that hold the `count` nearest (nearly so with codes)."""
-        alive = view.alive if among is None else len(among)
-        if not alive:
-            return [np.empty(0, np.int64)] * len(queries)
-        if view.codes is None or (among is not None and alive <= GATHER_ROWS):
-            return view.vectors.nearest(queries, count, view.dead, among)
-        wanted = min(codes_.candidates(count), alive)
-        found = view.codes.search(queries, wanted, among)
-        if found is None or view.codes.version != view.codes_version:
-            return None
-        # A damaged cache file may hold any number.
-        return [rows[rows < view.vectors.rows] for rows in found]
-
-    def _best_records(
-        self,
-        db: sqlite3.Connection,
-        view: _View,
-        query: Vectors,
-        rows: Rows,
-        k: int,
-        among: Rows | None,
-    ) -> list[_Found] | None:
-        """Return the k best records of one query, taking more rows until there are k."""
-        alive = view.alive if among is None else len(among)
-        count = k
-        while True:
-            found = _group(db, view, rows, view.vectors.score(rows, query), k)
-            if len(found) >= k or len(rows) >= alive:
-                return found
-            count *= 4  # records with many parts took the places of others
-            wider = self._candidates(view, query[None], count, among)
-            if wider is None:
-                return None
-            if view.codes is not None and len(wider[0]) <= len(rows) and count >= alive:
-                return found
-            rows = wider[0]
-
-    def _rows_matching(self, db: sqlite3.Connection, view: _View, where: Filter) -> Rows:
-        """Return the rows whose records fulfil a filter, ascending."""
-        condition, parameters = where_sql(db, where)
-        # CROSS, and "+", so that SQLite looks at the records first.
-        found = db.execute(
-            "SELECT part.row FROM record CROSS JOIN part ON part.record = record.number "
-            f"WHERE +part.space = ? AND {condition}",
-            [view.number, *parameters],
+    def _is_coded(self, view: _View) -> bool:
+        return (
+            view.alive > EXACT_ROWS and not self._codes_broken and codes_.available(view.space.dim)
         )
-        return np.sort(np.fromiter((row for (row,) in found), np.int64))
+
+    def _fitting_codes(self, view: _View) -> Codes | None:
+        codes = self._codes
+        return codes if codes is not None and codes.generation == view.generation else None
+
+    def _start_coder(self, view: _View) -> None:
+        """Code the rows of a view in a thread, unless it is still at those of one before."""
+
+        def going() -> bool:
+            return not self._closing and threading.main_thread().is_alive()
+
+        if self._coder is None or not self._coder.is_alive():
+            self._coder = threading.Thread(
+                target=self._code, args=(view, going), name="pixseek-codes"
+            )
+            self._coder.start()
+
+    def _code(self, view: _View, going: Callable[[], bool]) -> None:
+        """Read the codes of a view, make those that are missing, and keep them for others.
+
+        Once `going` says no, what is not made is left.
+        """
+        try:
+            codes = self._fitting_codes(view)
+            if codes is None:
+                codes = Codes.open(self._folder, view.generation, view.vectors)
+            if codes.covered:
+                self._codes = codes
+            codes.update(view.vectors, going)
+            self._codes = codes
+            if not self._catalog.read_only and going():
+                with contextlib.suppress(OSError):  # only a cache
+                    codes.save(self._folder)
+        except (ImportError, OSError, RuntimeError, ValueError):
+            # Installed, but not for this machine; or the codec failed. Scanning always works.
+            self._codes_broken = True
 
     # -------------------------------------------------------------- snapshots
 
     @contextlib.contextmanager
-    def _snapshot(
-        self, *, coded: bool = False
-    ) -> Iterator[tuple[sqlite3.Connection, _View | None]]:
+    def _snapshot(self) -> Iterator[tuple[sqlite3.Connection, _View | None]]:
         """Lend a connection in a read transaction, and what it says of the vectors.
 
         The view is None when nothing was ever stored; nothing may then be asked of the
@@ -511,28 +506,26 @@ class EmbeddedEngine:
                 yield nothing, None
             return
         with self._catalog.reading() as db:
-            # Under the lock, so that views are made in the order of their snapshots, and the
-            # codes never go back.
+            # Under the lock, so that views are made in the order of their snapshots.
             with self._view_lock:
-                view = self._refresh(db, coded)
+                view = self._refresh(db)
             yield db, view
 
-    def _refresh(self, db: sqlite3.Connection, coded: bool) -> _View | None:
+    def _refresh(self, db: sqlite3.Connection) -> _View | None:
         for attempt in range(5):
             db.execute("BEGIN")
             active = _active(db)
             if active is None:
                 return None
             try:
-                view = self._look(db, active)
+                self._view = self._look(db, active)
             except FileNotFoundError:
                 # Another process dropped this generation just now.
                 if attempt == 4:
                     raise
                 db.execute("ROLLBACK")
                 continue
-            self._view = view
-            return self._with_codes(view) if coded else view
+            return self._view
         raise AssertionError("the last attempt returned or raised")
 
     def _look(self, db: sqlite3.Connection, active: _Active) -> _View:
@@ -540,64 +533,39 @@ class EmbeddedEngine:
         old = self._view
         if old is not None and old.generation != active.generation:
             old = None
-        vectors = None if old is None else old.vectors
-        if vectors is None or vectors.rows != active.rows:
+        if old and (old.vectors.rows, old.deaths) == (active.rows, active.deaths):
+            return old
+        if old and old.vectors.rows == active.rows:
+            vectors = old.vectors
+        else:
             path = self._vector_path(active.generation)
             if active.rows or path.exists():
                 vectors = VectorFile(path, active.rows, active.space.dim)
             else:
                 vectors = VectorFile(Path(os.devnull), 0, active.space.dim)
-        known = 0 if old is None else len(old.dead)
         found = db.execute(
-            "SELECT row FROM dead WHERE space = ? ORDER BY number LIMIT -1 OFFSET ?",
-            (active.number, known),
+            "SELECT row FROM dead WHERE space = ? AND number > ?",
+            (active.number, old.deaths if old else 0),
         )
         died = np.fromiter((row for (row,) in found), np.int64)
-        if old is not None and not len(died) and vectors is old.vectors:
-            return old
-        dead = died if old is None else np.concatenate([old.dead, died])
-        return _View(active.space, active.number, active.generation, vectors, np.sort(dead))
-
-    def _with_codes(self, view: _View) -> _View:
-        if view.alive <= EXACT_ROWS or self._codes_broken or not codes_.available(view.space.dim):
-            return view
-        codes = self._codes
-        try:
-            fits = codes is not None and codes.generation == view.generation
-            if codes is None or not fits or codes.outgrown(view.vectors.rows):
-                codes = Codes.open(self._folder, view.generation, view.vectors, view.dead)
-                if not self._catalog.read_only:
-                    with contextlib.suppress(OSError):  # only a cache
-                        codes.save(self._folder)
-            else:
-                codes.update(view.vectors, view.dead)
-        except (ImportError, OSError, RuntimeError, ValueError):
-            # Installed, but not for this machine; or the codec failed. Scanning always works.
-            self._codes_broken = True
-            return view
-        self._codes = codes
-        return _View(
-            view.space,
-            view.number,
-            view.generation,
-            view.vectors,
-            view.dead,
-            codes,
-            codes.version,
-        )
+        dead = np.sort(np.concatenate([old.dead, died]) if old else died)
+        return _View(active.space, active.number, active.generation, vectors, dead, active.deaths)
 
     # -------------------------------------------------------------- the end
 
     def close(self) -> None:
         """Tidy up after writing, and let go of everything; further calls are an error."""
+        self._closing = True
         try:
+            if self._coder is not None:
+                self._coder.join()
             if self._wrote:
                 self._wrote = False
                 # Everything is stored already. What can't be tidied now is another time.
                 with contextlib.suppress(PixseekError, OSError):
                     self._tidy()
         finally:
-            self._view = self._codes = None
+            self._view = self._codes = self._row_filters = None
             self._catalog.close()
 
     def _tidy(self) -> None:
@@ -611,13 +579,10 @@ class EmbeddedEngine:
                 pass
         if (
             view is not None
-            and view.alive > EXACT_ROWS
+            and self._is_coded(view)
             and codes_.behind(self._folder, view.generation, view.vectors.rows)
         ):
-            with self._snapshot(coded=True):
-                pass
-            if self._codes is not None:
-                self._codes.save(self._folder)
+            self._code(view, lambda: True)
 
     def __enter__(self) -> Self:
         return self
@@ -642,6 +607,7 @@ class _Active:
     space: Space
     generation: str
     rows: int
+    deaths: int
 
 
 _SELECT_KNOWN = "SELECT id, uri, size, mtime_ns, digest FROM record"
@@ -649,101 +615,28 @@ _SELECT_KNOWN = "SELECT id, uri, size, mtime_ns, digest FROM record"
 
 def _active(db: sqlite3.Connection) -> _Active | None:
     row = db.execute(
-        "SELECT number, fingerprint, dim, model, generation, rows FROM space WHERE active"
+        "SELECT number, fingerprint, dim, model, generation, rows, "
+        "(SELECT max(number) FROM dead) FROM space WHERE active"
     ).fetchone()
     if row is None:
         return None
-    number, fingerprint, dim, model, generation, rows = row
-    return _Active(number, Space(fingerprint, dim, model), generation, rows)
+    number, fingerprint, dim, model, generation, rows, deaths = row
+    return _Active(number, Space(fingerprint, dim, model), generation, rows, deaths or 0)
 
 
 def _drop_parts(db: sqlite3.Connection, numbers: list[int]) -> None:
     """Mark the rows of these records dead, in all spaces, and forget their parts."""
-    for some in _chunks(numbers):
+    for some in chunks(numbers):
         db.execute(
-            "INSERT INTO dead (space, row) "
-            f"SELECT space, row FROM part WHERE record IN ({_LISTED})",
+            f"INSERT INTO dead (space, row) SELECT space, row FROM part WHERE record IN ({LISTED})",
             (some,),
         )
-        db.execute(f"DELETE FROM part WHERE record IN ({_LISTED})", (some,))
-
-
-def _numbers(db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:
-    """Return the numbers of the records among these ids, by id."""
-    numbers: dict[str, int] = {}
-    for some in _chunks(ids):
-        numbers.update(
-            db.execute(f"SELECT id, number FROM record WHERE id IN ({_LISTED})", (some,))
-        )
-    return numbers
-
-
-def _records(
-    db: sqlite3.Connection, space: int, numbers: Sequence[int]
-) -> dict[int, tuple[Record, list[int]]]:
-    """Return records with the rows of their parts, by number."""
-    parts: dict[int, list[tuple[int, str | None]]] = {number: [] for number in numbers}
-    records: dict[int, tuple[Record, list[int]]] = {}
-    for some in _chunks(numbers):
-        # "+space" lest SQLite walks the whole space by the primary key.
-        for number, row, part in db.execute(
-            "SELECT record, row, part FROM part "
-            f"WHERE +space = ? AND record IN ({_LISTED}) ORDER BY record, ordinal",
-            (space, some),
-        ):
-            parts[number].append((row, part))
-        for number, *values in db.execute(
-            f"SELECT number, {columns.COLUMNS} FROM record WHERE number IN ({_LISTED})", (some,)
-        ):
-            found = parts[number]
-            record = columns.from_columns(
-                values, tuple(columns.part_from_json(part) for _, part in found)
-            )
-            records[number] = (record, [row for row, _ in found])
-    return records
-
-
-def _group(db: sqlite3.Connection, view: _View, rows: Rows, scores: Any, k: int) -> list[_Found]:
-    """Return the k best records of some scored rows, each by its best row, ties by id."""
-    count = k
-    while True:
-        count = min(count, len(rows))
-        if not count:
-            return []
-        # All that tie with the last one are looked at, since the id decides.
-        threshold = np.partition(scores, len(rows) - count)[len(rows) - count]
-        chosen = np.flatnonzero(scores >= threshold)
-        best: dict[int, _Found] = {}
-        score_of = dict(zip(rows[chosen].tolist(), scores[chosen].tolist(), strict=True))
-        for some in _chunks(list(score_of)):
-            for row, record, id_ in db.execute(
-                "SELECT part.row, part.record, record.id FROM part "
-                "JOIN record ON record.number = part.record "
-                f"WHERE part.space = ? AND part.row IN ({_LISTED})",
-                (view.number, some),
-            ):
-                score, old = score_of[row], best.get(record)
-                if old is None or (score, -row) > (old.score, -old.row):
-                    best[record] = _Found(row, score, record, id_)
-        if len(best) >= k or len(chosen) == len(rows):
-            return sorted(best.values(), key=lambda found: (-found.score, found.id))[:k]
-        count = 4 * len(chosen)
-
-
-def _match(found: _Found, record: Record, rows: list[int]) -> Match:
-    return Match(record, record.parts[rows.index(found.row)], found.score)
+        db.execute(f"DELETE FROM part WHERE record IN ({LISTED})", (some,))
 
 
 def _known(rows: Iterable[tuple[Any, ...]]) -> Iterator[Known]:
     for id_, uri, size, mtime_ns, digest in rows:
-        yield Known(id_, uri, columns.stamp_of(size, mtime_ns), digest or "")
-
-
-def _chunks(values: Sequence[str] | Sequence[int]) -> Iterator[str]:
-    """Yield the values as JSON lists that SQLite can take; text it can't hold is left out."""
-    for start in range(0, len(values), _CHUNK):
-        some = values[start : start + _CHUNK]
-        yield json.dumps([v for v in some if isinstance(v, int) or columns.is_storable(v)])
+        yield Known(id_, uri, columns.stamp_of(size, mtime_ns), catalog.unpacked(digest) or "")
 
 
 def _new_generation() -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pixseek import filters
 from pixseek.engines import columns
+from pixseek.engines.catalog import packed, unpacked
 from pixseek.types import And, Compare, Filter, Not, Or, Record
 
 
@@ -42,13 +43,15 @@ def where_sql(db: sqlite3.Connection, where: Filter) -> tuple[str, list[Any]]:
                 return f"CASE WHEN {column} IS NULL THEN 0 ELSE {call} END"
 
     sql = compile_(where)
+    if "packed(" in sql:
+        db.create_function("packed", 1, packed, deterministic=True)
     if predicates:
         db.create_function("fits", 2, lambda number, value: predicates[number](value))
     return sql, parameters
 
 
 _SYMBOLS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
-_TEXT_COLUMNS = {"id", "uri", "media", "digest", "caption"}
+_TEXT_COLUMNS = {"id", "uri", "media", "caption"}
 _NUMBER_COLUMNS = {"width", "height", "size"}
 
 
@@ -57,7 +60,7 @@ def _native(compare: Compare, parameters: list[Any]) -> str | None:
     name, op, value = compare.field, compare.op, compare.value
     column = "mtime_ns" if name == "mtime" else name
     if op == "exists":
-        known = _TEXT_COLUMNS | _NUMBER_COLUMNS | {"mtime", "taken_at", "tags"}
+        known = _TEXT_COLUMNS | _NUMBER_COLUMNS | {"digest", "mtime", "taken_at", "tags"}
         return f"{column} IS NOT NULL" if name in known else None
     if op in {"glob", "contains"}:
         return None
@@ -67,6 +70,12 @@ def _native(compare: Compare, parameters: list[Any]) -> str | None:
     if name == "taken_at" and isinstance(value, datetime) and value.tzinfo is None:
         parameters.append(columns.time_to_text(value))
         return f"substr(taken_at, 1, 26) {_SYMBOLS[op]} ?"
+    if name == "digest" and op in {"eq", "ne"}:  # their order is not that of their bytes
+        parameters.append(packed(str(value)))
+        return f"digest {_SYMBOLS[op]} ?"
+    if name == "digest" and isinstance(value, tuple):
+        parameters.append(json.dumps(value))
+        return "digest IN (SELECT packed(value) FROM json_each(?))"
     if name not in _TEXT_COLUMNS | _NUMBER_COLUMNS | {"mtime"}:
         return None
     values = value if isinstance(value, tuple) else (value,)
@@ -109,9 +118,9 @@ def _predicate(compare: Compare) -> tuple[str, Callable[[Any], bool]]:
         return "uri", lambda text: filters.matches(compare, Record("", text))
     if name == "id":
         return "id", lambda text: filters.matches(compare, Record(text, ""))
-    as_record: dict[str, Callable[[str], Record]] = {
+    as_record: dict[str, Callable[[Any], Record]] = {
         "media": lambda text: Record("", "", media=text),
-        "digest": lambda text: Record("", "", digest=text),
+        "digest": lambda digest: Record("", "", digest=unpacked(digest) or ""),
         "caption": lambda text: Record("", "", caption=text),
     }
     return name, lambda text: filters.matches(compare, as_record[name](text))

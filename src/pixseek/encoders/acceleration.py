@@ -1,0 +1,342 @@
+"""What runs an image tower that many images are to go through, and in which precision."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, get_args
+
+from pixseek.encoders import int8, openvino
+from pixseek.encoders.graph import Graph, Port
+from pixseek.encoders.towers import IMAGES_A_CALL, OnnxTower, Tower
+from pixseek.errors import MissingExtraError, ModelError, unknown
+from pixseek.types import Acceleration, Precision
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pixseek.types import Vectors
+
+#: What onnxruntime can compute on besides the CPU, best first, and how people call it.
+GPUS = {"CUDAExecutionProvider": "CUDA", "CoreMLExecutionProvider": "CoreML"}
+
+#: From how many images on OpenVINO pays. To open ViT-B/32 in it takes 2 s of processor time, 1 s
+#: more than in onnxruntime; an image then takes 50 ms less. (Its own cache of compiled models would
+#: save .9 s of a run for 336 MB of disk, and is not used.)
+OPENVINO_FROM = 24
+#: From how many images on int8 pays. To convert ViT-B/32 takes 34 s of processor time, to check
+#: it 22 s; an image then takes 22 ms less than in bf16, and 72 ms less than in fp32.
+CONVERT_FROM = {"bf16": 2500, "fp32": 1000}
+#: From how many images on the check of an int8 tower pays that was converted before.
+CHECK_FROM = 1000
+#: From how many images on a GPU is worth its start and its check; not measured.
+GPU_FROM = 200
+
+#: A call to a GPU holds twice as many images as long as it gains this much by it.
+_GAIN = 1.1
+_LARGEST_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An image tower to accelerate, and what for.
+
+    Attributes:
+        graph: the tower.
+        image: its input.
+        output: its embedding.
+        streams: cores to use.
+        images: how many are to be embedded.
+        sample: gives up to n of the user's images, prepared.
+        encode: gives the unit rows of some images, by a tower.
+        conversion: where int8 is kept; None where there is no place.
+    """
+
+    graph: Graph
+    image: Port
+    output: Port
+    streams: int
+    images: int
+    sample: Callable[[int], Vectors]
+    encode: Callable[[Tower, Vectors], Vectors]
+    conversion: int8.Conversion | None
+
+
+def accelerate(job: Job, precision: Precision) -> tuple[Tower, Acceleration]:
+    """Return the fastest tower that may be had, and what is to be said of it.
+
+    Raises:
+        ModelError: the precision is unknown; or it was named, and can't be had or fails its check.
+        MissingExtraError: it was named, and needs a package that is not installed.
+    """
+    known = get_args(Precision)
+    if precision not in known:
+        raise ModelError("unknown precision", precision, unknown("precision", precision, known))
+    choice = _Choice(job, precision)
+    if precision not in ("auto", "fp32"):
+        return choice.named()
+    for way in (choice.on_gpu, choice.on_openvino):
+        try:
+            return way()
+        except _DeclinedError as why:
+            choice.notes.extend(why.args)
+    return choice.on_onnxruntime()
+
+
+class _DeclinedError(Exception):
+    """A way that is not taken, and why; nothing to say where nobody would expect it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """One choice as it is made; `notes` are why nothing better was taken."""
+
+    job: Job
+    precision: Precision
+    notes: list[str] = field(default_factory=list)
+
+    # -------------------------------------------------------------- runtimes
+
+    def on_gpu(self) -> tuple[Tower, Acceleration]:
+        """Return the tower on a GPU, if there is one and it is worth its start.
+
+        Never run by its authors: they have no such machine. So the check against the CPU decides.
+        """
+        import onnxruntime as ort
+
+        provider = next((p for p in GPUS if p in ort.get_available_providers()), None)
+        if provider is None or self.job.graph.quantised:
+            raise _DeclinedError
+        name = GPUS[provider]
+        if self.job.images < GPU_FROM:
+            raise _DeclinedError(f"{name} is used from {GPU_FROM} images on")
+        job = self.job
+        tower = OnnxTower(job.graph, job.output, provider=provider)
+        try:
+            if tower.provider() != provider:
+                raise _DeclinedError(f"onnxruntime could not start {name}")
+            images = job.sample(int8.CHECKED)
+            if job.image.shape[0] is None:
+                tower.batch_size = best_batch(lambda n: job.encode(tower, _tiled(images, n)))
+            found = self.compare(tower, images, self.exact(images))
+        except ModelError as error:
+            raise _DeclinedError(f"{name} failed ({error.advice or error.problem})") from error
+        if not found.good:
+            raise _DeclinedError(f"{name} gave other vectors: {found}")
+        return tower, self.said(f"onnxruntime {name}", "fp32", f"{name} is there", found)
+
+    def on_openvino(self) -> tuple[Tower, Acceleration]:
+        """Return the tower in OpenVINO, in int8 where that pays."""
+        if self.job.graph.quantised:
+            raise _DeclinedError("the model comes in whole numbers already")
+        if platform.machine().lower() not in ("x86_64", "amd64"):
+            raise _DeclinedError("OpenVINO is the faster one on x86-64 only")
+        if self.job.images < OPENVINO_FROM:
+            raise _DeclinedError(f"OpenVINO pays from {OPENVINO_FROM} images on")
+        if not openvino.installed():
+            raise _DeclinedError("OpenVINO is not installed (pip install 'pixseek[openvino]')")
+        try:
+            base = "bf16" if self.precision == "auto" and openvino.has_bf16() else "fp32"
+            if self.precision == "auto":
+                try:
+                    return self.if_worth_it(base)
+                except _DeclinedError as why:
+                    self.notes.extend(why.args)
+            return self.plain(base)
+        except (ModelError, ImportError, OSError) as error:
+            said = error.advice if isinstance(error, ModelError) else str(error)
+            raise _DeclinedError(f"OpenVINO could not run it ({said})") from error
+
+    def on_onnxruntime(self) -> tuple[Tower, Acceleration]:
+        """Return the tower in onnxruntime on the CPU, with one core a call."""
+        graph = self.job.graph
+        computes = "int8" if graph.quantised else "fp32"
+        return _on_cpu(self.job), self.said("onnxruntime", computes, "it runs everywhere")
+
+    def named(self) -> tuple[Tower, Acceleration]:
+        """Return the tower in the precision that was named, by OpenVINO, or raise."""
+        if not openvino.installed():
+            raise MissingExtraError(f"precision {self.precision}", "openvino", "openvino")
+        has_bf16 = openvino.has_bf16()
+        if self.precision == "int8":
+            return self.converted("bf16" if has_bf16 else "fp32")
+        if not has_bf16:
+            raise ModelError(
+                "this processor does not compute in bf16",
+                platform.processor() or platform.machine(),
+                "Use the precision auto or fp32.",
+            )
+        return self.plain("bf16")
+
+    # -------------------------------------------------------------- precisions
+
+    def plain(self, precision: str) -> tuple[Tower, Acceleration]:
+        """Return the tower as its file has it, in OpenVINO.
+
+        bf16 is not checked: it changed ViT-B/32's vectors by 4e-5, and those of a MobileNetV2 by
+        .003, which left recall@10 over 5,000 captions as it was (.6786 for .6788).
+        """
+        tower = self.opened(precision)
+        if self.precision == precision:
+            return tower, self.said("openvino", precision, "as was asked for")
+        computes = "computes in bf16" if precision == "bf16" else "has no bf16"
+        return tower, self.said("openvino", precision, f"this processor {computes}")
+
+    def if_worth_it(self, base: str) -> tuple[Tower, Acceleration]:
+        """Return the tower in int8 if that pays for so many images, and passes the check."""
+        conversion = self.job.conversion
+        if conversion is None:
+            raise _DeclinedError("int8 needs a folder to keep the converted model in")
+        there = conversion.there()
+        least = CHECK_FROM if there else CONVERT_FROM[base]
+        if self.job.images < least:
+            raise _DeclinedError(f"int8 pays from {least:,} images on")
+        if not there and not int8.installed():
+            raise _DeclinedError("int8 would be faster (pip install 'pixseek[int8]')")
+        if said := conversion.rejected():
+            raise _DeclinedError(f"int8 was tried before: {said}")
+        try:
+            return self.converted(base)
+        except (ModelError, MissingExtraError) as error:
+            raise _DeclinedError(f"int8 was not taken: {error.problem} ({error.advice})") from error
+
+    def converted(self, base: str) -> tuple[Tower, Acceleration]:
+        """Return the tower in int8 after its check; converts it unless that was done before.
+
+        Raises:
+            ModelError: it can't be converted, or fails the check.
+            MissingExtraError: NNCF is not installed.
+        """
+        job, conversion = self.job, self.job.conversion
+        if job.graph.quantised:
+            raise ModelError("this model comes in whole numbers already", job.graph.path)
+        if conversion is None:
+            raise ModelError("there is no folder to keep a converted model in", job.graph.path)
+        # The exact tower is gone before the other is opened: they need not fit side by side.
+        if conversion.there():
+            images = job.sample(int8.CHECKED)
+            exact = self.exact(images)
+            try:
+                tower = self.opened(base, conversion.model)
+            except ModelError:
+                conversion.discard()  # broken: it is made anew
+            else:
+                found = self.compare(tower, images, exact)
+                # It was made from other images; with these it may turn out better.
+                if found.good or self.precision == "auto":
+                    return self.passed(tower, found)
+        if not int8.installed():
+            raise MissingExtraError("converting a model to int8", "nncf", "int8")
+        images = job.sample(int8.CALIBRATION + int8.CHECKED)
+        # Turn about, so that both have some of all that the sample has.
+        watched, images = images[::3], images[[i for i in range(len(images)) if i % 3]]
+        exact = self.exact(images)
+        conversion.make(job.graph, job.image, watched)
+        tower = self.opened(base, conversion.model)
+        found = self.compare(tower, images, exact)
+        if not found.good:
+            conversion.reject(str(found))
+        return self.passed(tower, found)
+
+    def passed(self, tower: Tower, found: int8.Agreement) -> tuple[Tower, Acceleration]:
+        """Return a tower in int8 that passed its check.
+
+        Raises:
+            ModelError: it did not.
+        """
+        if not found.good:
+            raise ModelError(
+                "in int8 this model gives other vectors",
+                self.job.graph.path,
+                f"{str(found).capitalize()}. Use the precision auto, bf16 or fp32.",
+            )
+        return tower, self.said("openvino", "int8", f"it keeps the vectors: {found}", found)
+
+    def opened(self, base: str, converted: Path | None = None) -> Tower:
+        """Return the tower in OpenVINO."""
+        return openvino.OpenVinoTower(
+            self.job.graph,
+            self.job.output,
+            streams=self.job.streams,
+            precision="bf16" if base == "bf16" else "f32",
+            converted=converted,
+        )
+
+    # -------------------------------------------------------------- the check
+
+    def exact(self, images: Vectors) -> Vectors:
+        """Return unit rows as onnxruntime computes them on the CPU, in fp32.
+
+        Raises:
+            ModelError: the images are too few for a check.
+        """
+        if len(images) < int8.CHECKED_AT_LEAST:
+            raise ModelError(
+                "there are too few images to check the model on",
+                len(images),
+                "Use the precision auto, bf16 or fp32.",
+            )
+        return self.rows(_on_cpu(self.job, lean=True), images)
+
+    def compare(self, tower: Tower, images: Vectors, exact: Vectors) -> int8.Agreement:
+        """Return how near a tower's vectors of the images are to the exact ones."""
+        return int8.agreement(exact, self.rows(tower, images))
+
+    def rows(self, tower: Tower, images: Vectors) -> Vectors:
+        import numpy as np
+
+        size = tower.batch_size
+        parts = [images[at : at + size] for at in range(0, len(images), size)]
+        with ThreadPoolExecutor(tower.streams) as pool:
+            return np.concatenate(list(pool.map(partial(self.job.encode, tower), parts)))
+
+    # -------------------------------------------------------------- what is said
+
+    def said(
+        self, runtime: str, precision: str, why: str, found: int8.Agreement | None = None
+    ) -> Acceleration:
+        """Return what was chosen, with all notes."""
+        whole = "; ".join((why, *self.notes))
+        if found is None:
+            return Acceleration(runtime, precision, whole)
+        return Acceleration(
+            runtime, precision, whole, found.images, found.median, found.least, found.ranks
+        )
+
+
+def best_batch(run: Callable[[int], object]) -> int:
+    """Return how many images a call should hold, found by trying.
+
+    Args:
+        run: makes a call with so many images; raises ModelError where they are too many.
+    """
+    best, rate = IMAGES_A_CALL, 0.0
+    size = best
+    while size <= _LARGEST_BATCH:
+        try:
+            run(size)  # what is set up for a new size is not counted
+            began = time.perf_counter()
+            run(size)
+        except ModelError:
+            break
+        found = size / (time.perf_counter() - began)
+        if found < _GAIN * rate:
+            break
+        best, rate, size = size, found, 2 * size
+    return best
+
+
+def _on_cpu(job: Job, *, lean: bool = False) -> OnnxTower:
+    """Return the tower in onnxruntime on the CPU, with a core for each call."""
+    return OnnxTower(job.graph, job.output, threads=1, streams=job.streams, lean=lean)
+
+
+def _tiled(images: Vectors, n: int) -> Vectors:
+    """Return n images, again and again the same ones."""
+    import numpy as np
+
+    return images[np.arange(n) % len(images)]

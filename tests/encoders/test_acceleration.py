@@ -1,0 +1,676 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from pixseek import encoders
+from pixseek.encoders import acceleration, int8, mapped, openvino, towers
+from pixseek.encoders.onnx import OnnxEncoder
+from pixseek.errors import MissingExtraError, ModelError
+from pixseek.types import Accelerable, Encoder
+
+import tiny_models
+from tiny_models import DIM, SIDE
+
+needs_openvino = pytest.mark.skipif(not openvino.installed(), reason="OpenVINO is not installed")
+needs_nncf = pytest.mark.skipif(
+    not (openvino.installed() and int8.installed()), reason="NNCF is not installed"
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    tiny_models.xenova(tmp_path / "m")
+    # A table that is large enough to be put into a file of its own.
+    text = tmp_path / "m/onnx/text_model.onnx"
+    tiny_models.text_graph(text, more_outputs=True, vocabulary=600)
+    return tmp_path / "m"
+
+
+def load(folder: Path, **options: int) -> OnnxEncoder:
+    encoder = encoders.load(folder, models_dir=folder.parent / "models", **options)
+    assert isinstance(encoder, OnnxEncoder)
+    return encoder
+
+
+def images(n: int, seed: int = 0) -> np.ndarray:
+    """Images whose four quarters differ, so that the tiny tower tells them apart."""
+    random = np.random.default_rng(seed)
+    quarters = random.standard_normal((n, 3, 2, 2)).repeat(SIDE // 2, 2).repeat(SIDE // 2, 3)
+    return (quarters + 0.1 * random.standard_normal((n, 3, SIDE, SIDE))).astype(np.float32)
+
+
+def sample(n: int) -> np.ndarray:
+    return images(n, seed=7)
+
+
+def none(n: int) -> np.ndarray:
+    raise AssertionError("no sample is needed")
+
+
+def no_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino, "installed", lambda: False)
+
+
+def with_bf16(monkeypatch: pytest.MonkeyPatch, has: bool) -> None:
+    monkeypatch.setattr(openvino, "has_bf16", lambda: has)
+
+
+def by_many_threads(encoder: Encoder, batches: list[np.ndarray], threads: int) -> list[np.ndarray]:
+    """Encode each batch in one of several threads that start at once."""
+    found: list[np.ndarray] = [np.empty(0)] * len(batches)
+    start = threading.Barrier(threads)
+
+    def work(mine: int) -> None:
+        start.wait()
+        for at in range(mine, len(batches), threads):
+            found[at] = encoder.encode_images(batches[at])
+
+    workers = [threading.Thread(target=work, args=(mine,)) for mine in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return found
+
+
+# ------------------------------------------------------------------ what is chosen
+
+
+def test_every_encoder_of_ours_can_be_accelerated(folder: Path) -> None:
+    encoder = load(folder)
+    assert isinstance(encoder, Encoder) and isinstance(encoder, Accelerable)
+    assert encoder.streams == 1
+
+
+@pytest.mark.parametrize("precision", ["int4", "", "FP32"])
+def test_an_unknown_precision_is_an_error_that_names_the_known(
+    folder: Path, precision: str
+) -> None:
+    with pytest.raises(ModelError, match="auto, bf16, fp32, int8"):
+        load(folder).accelerate(precision, 100, none)  # type: ignore[arg-type]
+
+
+def test_without_openvino_onnxruntime_takes_a_core_a_call(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_openvino(monkeypatch)
+    encoder = load(folder, threads=3)
+    batch = images(30)
+    before = encoder.encode_images(batch)
+    chosen = encoder.accelerate("auto", 100_000, none)
+    assert (chosen.runtime, chosen.precision, chosen.images) == ("onnxruntime", "fp32", 0)
+    assert "pixseek[openvino]" in chosen.why
+    assert encoder.streams == 3 and encoder.batch_size == 8
+    np.testing.assert_allclose(encoder.encode_images(batch), before, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_a_named_precision_without_its_package_is_an_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    no_openvino(monkeypatch)
+    with pytest.raises(MissingExtraError, match=r"pixseek\[openvino\]"):
+        load(folder).accelerate(precision, 100, none)  # type: ignore[arg-type]
+
+
+def test_on_other_processors_onnxruntime_is_chosen_and_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    monkeypatch.setattr(openvino, "installed", lambda: True)
+    chosen = load(folder).accelerate("auto", 100_000, none)
+    assert chosen.runtime == "onnxruntime" and "x86-64" in chosen.why
+
+
+def test_a_model_in_whole_numbers_stays_in_onnxruntime(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    tiny_models.xenova(tmp_path / "m")
+    path = tmp_path / "m/onnx/vision_model.onnx"
+    model = onnx.load(path)
+    quantise = helper.make_node("DynamicQuantizeLinear", ["image_embeds"], ["q", "s", "z"])
+    back = helper.make_node("DequantizeLinear", ["q", "s", "z"], ["out_embeds"])
+    model.graph.node.extend([quantise, back])
+    model.graph.output[0].CopyFrom(
+        helper.make_tensor_value_info("out_embeds", TensorProto.FLOAT, ["n", DIM])
+    )
+    onnx.save(model, path)
+    encoder = load(tmp_path / "m")
+    chosen = encoder.accelerate("auto", 100_000, none)
+    assert (chosen.runtime, chosen.precision) == ("onnxruntime", "int8")
+    assert encoder.batch_size == 1, "a vector must not depend on its batch"
+
+
+@needs_openvino
+def test_a_graph_that_openvino_cannot_run_falls_back_and_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ModelError("OpenVINO can't open a model", "m", "No such operation.")
+
+    monkeypatch.setattr(openvino, "OpenVinoTower", refuse)
+    encoder = load(folder)
+    chosen = encoder.accelerate("auto", 100, none)
+    assert chosen.runtime == "onnxruntime" and "No such operation." in chosen.why
+    assert encoder.encode_images(images(2)).shape == (2, DIM)
+
+
+def test_nothing_heavy_is_imported_before_it_is_needed(folder: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; import numpy as np; from pixseek import encoders\n"
+        f"encoder = encoders.load(Path({str(folder)!r}), models_dir=Path({str(folder.parent)!r}))\n"
+        f"encoder.encode_images(np.ones((1, 3, {SIDE}, {SIDE}), np.float32))\n"
+        "encoder.encode_texts(['a dog'])\n"
+        "print(sorted({'openvino', 'nncf', 'scipy', 'huggingface_hub'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+# ------------------------------------------------------------------ threads
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", pytest.param("openvino", marks=needs_openvino)])
+def test_many_threads_get_the_rows_that_one_gets(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, runtime: str
+) -> None:
+    if runtime == "onnxruntime":
+        no_openvino(monkeypatch)
+    encoder = load(folder, threads=2)
+    assert encoder.accelerate("fp32", 100, none).runtime == runtime
+    batches = [images(1 + i % 19, seed=i) for i in range(200)]
+    one_by_one = [encoder.encode_images(batch) for batch in batches]
+    for found, wanted in zip(by_many_threads(encoder, batches, 6), one_by_one, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+@needs_openvino
+def test_more_threads_than_streams_wait_for_each_other(folder: Path) -> None:
+    """No request is ever used by two, and each comes back after an error too."""
+    encoder = load(folder, threads=1)
+    encoder.accelerate("fp32", 100, none)
+    bad = np.full((1, 3, SIDE, SIDE), np.nan, np.float32)
+    for _ in range(3):
+        with pytest.raises(ModelError):
+            encoder.encode_images(bad)
+    assert len(by_many_threads(encoder, [images(4)] * 40, 8)) == 40
+
+
+# ------------------------------------------------------------------ OpenVINO
+
+
+@needs_openvino
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "auto"])
+def test_openvino_gives_the_vectors_of_onnxruntime(folder: Path, precision: str) -> None:
+    encoder = load(folder)
+    batch = images(30)
+    wanted = encoder.encode_images(batch)
+    if precision == "bf16" and not openvino.has_bf16():
+        with pytest.raises(ModelError, match="auto or fp32"):
+            encoder.accelerate("bf16", 100, none)
+        return
+    chosen = encoder.accelerate(precision, 100, none)  # type: ignore[arg-type]
+    expected = {"auto": "bf16" if openvino.has_bf16() else "fp32"}.get(precision, precision)
+    assert (chosen.runtime, chosen.precision) == ("openvino", expected)
+    assert encoder.streams == len(by_many_threads(encoder, [batch] * encoder.streams, 1))
+    found = encoder.encode_images(batch)
+    tolerance = 1e-5 if expected == "fp32" else 0.02
+    np.testing.assert_allclose(found, wanted, atol=tolerance)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+
+
+@needs_openvino
+def test_openvino_in_every_layout(model_folder: Path) -> None:
+    encoder = load(model_folder)
+    side = encoder.input_side
+    batch = np.random.default_rng(0).standard_normal((11, 3, side, side)).astype(np.float32)
+    wanted = encoder.encode_images(batch)
+    assert encoder.accelerate("fp32", 100, none).runtime == "openvino"
+    np.testing.assert_allclose(encoder.encode_images(batch), wanted, atol=1e-5)
+
+
+@needs_openvino
+def test_for_a_few_images_openvino_is_not_opened(folder: Path) -> None:
+    chosen = load(folder).accelerate("auto", acceleration.OPENVINO_FROM - 1, none)
+    assert (chosen.runtime, chosen.precision) == ("onnxruntime", "fp32")
+    assert "from 24 images on" in chosen.why
+
+
+@needs_openvino
+def test_the_fingerprint_stays(folder: Path) -> None:
+    encoder = load(folder)
+    before = encoder.fingerprint
+    encoder.accelerate("auto", 100, none)
+    assert encoder.fingerprint == before == load(folder).fingerprint
+
+
+@needs_openvino
+def test_a_model_that_gives_no_direction_is_still_an_error(tmp_path: Path) -> None:
+    tiny_models.xenova(tmp_path / "m", constant=0.0)
+    encoder = load(tmp_path / "m")
+    encoder.accelerate("fp32", 100, none)
+    with pytest.raises(ModelError, match=r"(?i)image 0 of the batch"):
+        encoder.encode_images(images(2))
+
+
+# ------------------------------------------------------------------ int8
+
+
+def test_agreement_of_a_set_with_itself_is_whole() -> None:
+    rows = unit(np.random.default_rng(0).standard_normal((40, 8)))
+    found = int8.agreement(rows, rows)
+    assert found.good and found.images == 40
+    assert (found.median, found.least, found.ranks) == pytest.approx((1, 1, 1))
+
+
+def test_what_all_vectors_share_does_not_hide_what_was_lost() -> None:
+    """Plain cosines stay above .99 here; of what tells the images apart, much is gone."""
+    random = np.random.default_rng(0)
+    shared = 10 * random.standard_normal(64)
+    own, noise = random.standard_normal((2, 100, 64))
+    exact, fast = unit(shared + own), unit(shared + own + 0.5 * noise)
+    assert (exact * fast).sum(1).min() > 0.99
+    found = int8.agreement(exact, fast)
+    assert not found.good and found.median < 0.93
+
+
+def test_one_bad_image_is_enough_to_fail() -> None:
+    rows = unit(np.random.default_rng(0).standard_normal((128, 64)))
+    fast = rows.copy()
+    fast[5] = rows[6]
+    assert int8.agreement(rows, rows).good
+    assert not int8.agreement(rows, fast).good
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@needs_openvino
+@pytest.mark.parametrize(
+    ("has_bf16", "count", "expected"),
+    [(True, 2499, "bf16"), (True, 2500, "int8"), (False, 999, "fp32"), (False, 1000, "int8")],
+)
+def test_auto_converts_only_where_it_pays(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, has_bf16: bool, count: int, expected: str
+) -> None:
+    with_bf16(monkeypatch, has_bf16)
+    pretend_to_convert(monkeypatch)
+    chosen = load(folder).accelerate("auto", count, sample)
+    assert chosen.precision == expected
+    assert (chosen.images > 0) == (expected == "int8")
+
+
+@needs_openvino
+def test_a_conversion_is_made_once_and_checked_each_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = pretend_to_convert(monkeypatch)
+    asked: list[int] = []
+
+    def asking(n: int) -> np.ndarray:
+        asked.append(n)
+        return sample(n)
+
+    for _ in range(2):
+        chosen = load(folder).accelerate("auto", 10_000, asking)
+        assert (chosen.precision, chosen.images) == ("int8", int8.CHECKED)
+        assert chosen.cosine_least > 0.99 and "128 of your images" in chosen.why
+    assert len(made) == 1
+    assert asked == [int8.CALIBRATION + int8.CHECKED, int8.CHECKED]
+    # Once it is there, the check alone must pay.
+    assert load(folder).accelerate("auto", 1000, asking).precision == "int8"
+    assert load(folder).accelerate("auto", 999, none).precision != "int8"
+
+
+@needs_openvino
+def test_images_that_were_watched_are_not_those_checked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched: list[np.ndarray] = []
+    checked: list[np.ndarray] = []
+    pretend_to_convert(monkeypatch, watched.append)
+    encoder = load(folder)
+    encode = encoder._encode
+
+    def encoding(tower: towers.Tower, batch: np.ndarray) -> np.ndarray:
+        checked.append(batch)
+        return encode(tower, batch)
+
+    monkeypatch.setattr(encoder, "_encode", encoding)
+    encoder.accelerate("int8", 10, sample)
+    seen = {row.tobytes() for row in watched[0]}
+    assert len(seen) == int8.CALIBRATION
+    assert not seen & {row.tobytes() for batch in checked for row in batch}
+
+
+@needs_openvino
+def test_a_failed_check_falls_back_and_is_remembered(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = pretend_to_convert(monkeypatch, model=other_model)
+    encoder = load(folder)
+    wanted = encoder.encode_images(images(5))
+    for _ in range(2):
+        chosen = encoder.accelerate("auto", 10_000, sample)
+        assert chosen.precision in ("bf16", "fp32") and chosen.images == 0
+        assert "centred cosine" in chosen.why
+        np.testing.assert_allclose(encoder.encode_images(images(5)), wanted, atol=0.02)
+    assert len(made) == 1, "the minutes are not spent again"
+    (kept,) = (folder.parent / "models/converted").glob("int8-*")
+    assert [path.name for path in kept.iterdir()] == ["rejected.json"]
+
+
+@needs_openvino
+def test_a_failed_check_of_a_named_precision_is_an_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_to_convert(monkeypatch, model=other_model)
+    encoder = load(folder)
+    before = encoder.encode_images(images(5))
+    with pytest.raises(ModelError, match=r"(?s)other vectors.*Use the precision auto"):
+        encoder.accelerate("int8", 10, sample)
+    np.testing.assert_array_equal(encoder.encode_images(images(5)), before)
+
+
+@needs_openvino
+def test_too_few_images_to_check(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = pretend_to_convert(monkeypatch)
+    for few in (0, 10):
+        with pytest.raises(ModelError, match="too few images"):
+            load(folder).accelerate("int8", 10, lambda n, few=few: images(few))
+        assert (
+            "too few" in load(folder).accelerate("auto", 10_000, lambda n, few=few: images(few)).why
+        )
+    assert not made
+
+
+@needs_openvino
+@pytest.mark.parametrize("damage", [b"", b"<net", b"not xml"])
+def test_a_broken_conversion_is_made_anew(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes
+) -> None:
+    made = pretend_to_convert(monkeypatch)
+    load(folder).accelerate("int8", 10, sample)
+    (path,) = (folder.parent / "models/converted").glob("int8-*/model.xml")
+    path.write_bytes(damage)
+    assert load(folder).accelerate("int8", 10, sample).precision == "int8"
+    assert len(made) == 2
+
+
+@needs_openvino
+def test_a_folder_that_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(int8, "installed", lambda: True)
+    (folder.parent / "models").write_text("a file where the folder should be")
+    encoder = load(folder)
+    chosen = encoder.accelerate("auto", 10_000, sample)
+    assert chosen.precision in ("bf16", "fp32") and "read-only" in chosen.why
+    with pytest.raises(ModelError, match="read-only"):
+        encoder.accelerate("int8", 10_000, sample)
+
+
+@needs_openvino
+def test_a_converter_that_fails_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(int8, "installed", lambda: True)
+    monkeypatch.setattr(sys, "executable", "false")
+    encoder = load(folder)
+    with pytest.raises(ModelError, match="could not be converted"):
+        encoder.accelerate("int8", 10, sample)
+    assert "could not be converted" in encoder.accelerate("auto", 10_000, sample).why
+    assert not list((folder.parent / "models/converted").glob("int8-*"))
+
+
+@needs_openvino
+def test_int8_without_nncf_is_an_error_that_says_what_to_install(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(int8, "installed", lambda: False)
+    with pytest.raises(MissingExtraError, match=r"pixseek\[int8\]"):
+        load(folder).accelerate("int8", 100, none)
+    assert "pixseek[int8]" in load(folder).accelerate("auto", 10_000, none).why
+
+
+@needs_nncf
+def test_nncf_converts_the_tiny_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Eight numbers a vector, from one layer, leave little room for rounding.
+    monkeypatch.setattr(int8, "LEAST", 0.7)
+    monkeypatch.setattr(int8, "RANKS", 0.7)
+    encoder = load(folder)
+    batch = images(30, seed=3)
+    wanted = encoder.encode_images(batch)
+    chosen = encoder.accelerate("int8", 10, sample)
+    assert (chosen.runtime, chosen.precision, chosen.images) == ("openvino", "int8", 128)
+    assert 0.98 < chosen.cosine_median < 1 and chosen.rank_agreement < 1
+    assert ((encoder.encode_images(batch) * wanted).sum(1) > 0.8).all()
+    assert "nncf" not in sys.modules
+    (kept,) = (folder.parent / "models/converted").glob("int8-*")
+    assert {path.name for path in kept.iterdir()} == {"model.xml", "model.bin"}
+
+
+@needs_nncf
+def test_the_converter_never_loads_the_telemetry(folder: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", images(2))
+    code = (
+        "import sys; from pixseek.encoders import quantise\n"
+        "quantise.main(*sys.argv[1:])\n"
+        "import nncf.telemetry.wrapper as wrapper\n"
+        "print(sys.modules['openvino_telemetry'], hasattr(wrapper, 'Telemetry'))"
+    )
+    graph = folder / "onnx/vision_model.onnx"
+    arguments = [str(graph), "pixel_values", str(tmp_path / "images.npy"), str(tmp_path / "o.xml")]
+    run = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip().endswith("None False")
+
+
+def pretend_to_convert(
+    monkeypatch: pytest.MonkeyPatch,
+    watch: Callable[[np.ndarray], None] = lambda images: None,
+    model: Callable[[Path], Path] = lambda path: path,
+) -> list[Path]:
+    """Have the converter write a model in fp32, at once; return what it was asked to convert."""
+    import openvino as ov
+
+    made: list[Path] = []
+
+    def run(_: str, path: Path, name: str, given: Path, out: Path) -> None:
+        made.append(path)
+        watch(np.load(given))
+        ov.save_model(ov.Core().read_model(model(path)), out, compress_to_fp16=False)
+
+    monkeypatch.setattr(int8, "_run", run)
+    monkeypatch.setattr(int8, "installed", lambda: True)
+    return made
+
+
+def other_model(path: Path) -> Path:
+    """A tower of the same interface that gives other vectors."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(path)
+    weights = np.random.default_rng(9).standard_normal((12, DIM)).astype(np.float32)
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights, "w"))
+    onnx.save(model, path.with_name("other.onnx"))
+    return path.with_name("other.onnx")
+
+
+# ------------------------------------------------------------------ graphics cards
+
+
+def pretend_a_gpu(monkeypatch: pytest.MonkeyPatch, name: str, *, starts: bool = True) -> None:
+    """Have onnxruntime offer a provider, which the CPU then plays."""
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [name, towers.CPU])
+    monkeypatch.setattr(
+        towers.OnnxTower, "provider", lambda self: self._provider if starts else towers.CPU
+    )
+    session = onnxruntime.InferenceSession
+    monkeypatch.setattr(
+        onnxruntime,
+        "InferenceSession",
+        lambda path, options, providers: session(path, options, providers=[towers.CPU]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("provider", "runtime"),
+    [
+        ("CUDAExecutionProvider", "onnxruntime CUDA"),
+        ("CoreMLExecutionProvider", "onnxruntime CoreML"),
+    ],
+)
+def test_a_gpu_is_chosen_for_many_images_after_a_check(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, provider: str, runtime: str
+) -> None:
+    pretend_a_gpu(monkeypatch, provider)
+    encoder = load(folder)
+    chosen = encoder.accelerate("auto", 1000, sample)
+    assert (chosen.runtime, chosen.precision) == (runtime, "fp32")
+    assert chosen.images == int8.CHECKED and chosen.cosine_least > 0.999
+    assert encoder.streams == 1 and encoder.batch_size >= 8
+    assert encoder.encode_images(images(20)).shape == (20, DIM)
+
+
+def test_a_gpu_is_not_started_for_a_few_images(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_a_gpu(monkeypatch, "CUDAExecutionProvider")
+    chosen = load(folder).accelerate("auto", 20, none)
+    assert "CUDA" not in chosen.runtime and "CUDA" in chosen.why
+
+
+def test_a_gpu_that_does_not_start_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_a_gpu(monkeypatch, "CUDAExecutionProvider", starts=False)
+    chosen = load(folder).accelerate("fp32", 1000, sample)
+    assert "CUDA" not in chosen.runtime and "could not start CUDA" in chosen.why
+
+
+def test_a_gpu_with_other_vectors_is_not_taken(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_a_gpu(monkeypatch, "CoreMLExecutionProvider")
+    run = towers.OnnxTower.run
+
+    def other(self: towers.OnnxTower, feeds: towers.Feeds) -> np.ndarray:
+        rows = run(self, feeds)
+        return rows if self._provider == towers.CPU else rows[:, ::-1]
+
+    monkeypatch.setattr(towers.OnnxTower, "run", other)
+    chosen = load(folder).accelerate("fp32", 1000, sample)
+    assert "CoreML" not in chosen.runtime and "CoreML gave other vectors" in chosen.why
+
+
+def test_the_batch_grows_until_nothing_is_gained() -> None:
+    def run(n: int) -> None:
+        time.sleep(0.002 * max(n, 32) / 32)  # past 32, twice the images take twice as long
+
+    assert acceleration.best_batch(run) == 32
+
+
+def test_the_batch_stays_below_what_does_not_fit() -> None:
+    def run(n: int) -> None:
+        if n > 16:
+            raise ModelError("a model failed to run", "m", "out of memory")
+        time.sleep(0.002)
+
+    assert acceleration.best_batch(run) == 16
+
+
+# ------------------------------------------------------------------ the copy of the text tower
+
+
+@pytest.fixture
+def small_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mapped, "WORTH_IT", 0)
+
+
+def opened_text(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    opened: list[Path] = []
+    session = onnxruntime.InferenceSession
+
+    def open_session(path: str, *rest: object, **more: object) -> object:
+        opened.append(Path(path))
+        return session(path, *rest, **more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", open_session)
+    return opened
+
+
+def test_small_text_towers_are_not_copied(folder: Path) -> None:
+    load(folder).accelerate("fp32", 100, none)
+    assert not list((folder.parent / "models").glob("converted/text-*"))
+
+
+def test_a_search_after_indexing_opens_the_copy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, small_is_worth_it: None
+) -> None:
+    wanted = load(folder).encode_texts(["a red dog", "the beach"])
+    load(folder).accelerate("fp32", 100, none)
+    (copy,) = (folder.parent / "models/converted").glob("text-*")
+    assert {path.name for path in copy.iterdir()} == {"model.onnx", "weights.bin", "sizes.json"}
+    opened = opened_text(monkeypatch)
+    np.testing.assert_array_equal(load(folder).encode_texts(["a red dog", "the beach"]), wanted)
+    assert opened == [copy / "model.onnx"]
+
+
+def test_no_copy_is_made_by_a_search(folder: Path, small_is_worth_it: None) -> None:
+    load(folder).encode_texts(["a dog"])
+    assert not (folder.parent / "models/converted").exists()
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "weights.bin", "sizes.json"])
+@pytest.mark.parametrize("damage", ["missing", "short", "other"])
+def test_a_broken_copy_is_ignored_and_made_anew(
+    folder: Path, small_is_worth_it: None, name: str, damage: str
+) -> None:
+    wanted = load(folder).encode_texts(["a red dog"])
+    load(folder).accelerate("fp32", 100, none)
+    (copy,) = (folder.parent / "models/converted").glob("text-*")
+    path = copy / name
+    whole = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif name == "weights.bin":  # what is in it can't be told; its length can
+        path.write_bytes(whole[:-1])
+    else:
+        path.write_bytes(whole[: len(whole) // 2] if damage == "short" else b"x" * len(whole))
+    np.testing.assert_array_equal(load(folder).encode_texts(["a red dog"]), wanted)
+    load(folder).accelerate("fp32", 100, none)
+    assert load(folder).encode_texts(["a red dog"]).tobytes() == wanted.tobytes()
+
+
+def test_a_changed_text_tower_has_another_copy(folder: Path, small_is_worth_it: None) -> None:
+    load(folder).accelerate("fp32", 100, none)
+    tiny_models.text_graph(folder / "onnx/text_model.onnx", mask=False, vocabulary=600)
+    wanted = load(folder).encode_texts(["a red dog"])
+    load(folder).accelerate("fp32", 100, none)
+    assert len(list((folder.parent / "models/converted").glob("text-*"))) == 2
+    np.testing.assert_array_equal(load(folder).encode_texts(["a red dog"]), wanted)
+
+
+def test_where_no_copy_can_be_written_none_is(folder: Path, small_is_worth_it: None) -> None:
+    (folder.parent / "models").mkdir()
+    (folder.parent / "models/converted").write_text("a file where the folder should be")
+    encoder = load(folder)
+    encoder.accelerate("fp32", 100, none)
+    assert encoder.encode_texts(["a dog"]).shape == (1, DIM)
+
+
+def test_the_sizes_are_those_of_the_files(folder: Path, small_is_worth_it: None) -> None:
+    load(folder).accelerate("fp32", 100, none)
+    (copy,) = (folder.parent / "models/converted").glob("text-*")
+    sizes = json.loads((copy / "sizes.json").read_text())
+    assert sizes == {name: (copy / name).stat().st_size for name in ("model.onnx", "weights.bin")}
+    assert sizes["weights.bin"] > 0
