@@ -1,6 +1,6 @@
 """How long an unchanged library takes to re-check, against a bare walk of the same files.
 
-    python benchmarks/recheck.py --files 100000
+    python benchmarks/recheck.py --files 100000 --json FILE
 
 The files are empty shells and the vectors are made up: neither is read by a re-check. The
 baseline is `os.walk` with one `stat` for each file, which no indexer can do without.
@@ -9,6 +9,7 @@ baseline is `os.walk` with one `stat` for each file, which no indexer can do wit
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import tempfile
 import time
@@ -26,6 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as base:
         root = Path(base) / "photos"
@@ -50,6 +52,7 @@ def main() -> None:
                 library._engine.put(chunk, rows / np.linalg.norm(rows, axis=1, keepdims=True))
         print(f"{arguments.files} files, {os.cpu_count()} processors")
         print("run   walk and stat s   re-check s   ratio   records/s")
+        figures = []
         for run in range(arguments.runs):
             began = time.perf_counter()
             for folder_path, _, names in os.walk(root):
@@ -63,6 +66,9 @@ def main() -> None:
             assert report.unchanged == arguments.files, report
             rate = arguments.files / took
             print(f"{run + 1:3} {walk:15.2f} {took:12.2f} {took / walk:8.2f} {rate:10.0f}")
+            figures.append({"walk_s": walk, "recheck_s": took})
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"files": arguments.files, "runs": figures}))
 
 
 if __name__ == "__main__":
