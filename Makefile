@@ -15,7 +15,7 @@ $(WHEEL_STAMP): $(SOURCES)
 	rm -rf dist build
 	$(BIN)/python -m build -q --wheel --outdir dist .
 	$(BIN)/python -m pip install -q --force-reinstall --no-deps dist/*.whl
-	$(BIN)/python -m pip install -q "$$(ls dist/*.whl)[formats,parquet,postgres]"
+	$(BIN)/python -m pip install -q "$$(ls dist/*.whl)[formats,parquet,places,postgres]"
 	touch $@
 
 $(VENV)/.test: $(WHEEL_STAMP) pyproject.toml
@@ -48,7 +48,7 @@ $(TORCH)/.ready: $(WHEEL_STAMP) pyproject.toml
 	$(TORCH)/bin/python -m pip install -q --upgrade 'pip>=25.1'
 	$(TORCH)/bin/python -m pip install -q torch==$(TORCH_VERSION)
 	$(TORCH)/bin/python -m pip install -q --force-reinstall --no-deps dist/*.whl
-	$(TORCH)/bin/python -m pip install -q "$$(ls dist/*.whl)[formats,parquet]" --group test --group torch
+	$(TORCH)/bin/python -m pip install -q "$$(ls dist/*.whl)[formats,parquet,places]" --group test --group torch
 	# For its tokenizer alone: the rest of it needs torchvision, which has no CPU build everywhere.
 	$(TORCH)/bin/python -m pip install -q --no-deps open_clip_torch
 	touch $@

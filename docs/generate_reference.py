@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pixseek
+from pixseek import filters, query_fields, querylang
 from pixseek.encoders import CATALOGUE
 from pixseek.errors import ImageError
 from pixseek.images import FORMATS, MAX_BYTES, MAX_PIXELS
@@ -183,11 +184,58 @@ def metadata() -> str:
     return "\n".join(rows) + "\n"
 
 
+def query_language() -> str:
+    """Return the page on the language of the search box."""
+    grammar = inspect.getdoc(querylang) or ""
+    title, _, rest = grammar.partition("\n\n")
+    table, _, prose = rest.partition("\n\n")
+    own = "\n".join(
+        f"| `{name}` | {field.meaning} | `{field.example}` |"
+        for name, field in sorted(query_fields.FIELDS.items())
+    )
+    operators = ", ".join(f"`{each}`" for each in query_fields.OPERATORS)
+    stored = "\n".join(
+        f"| `{name}` | {field.kind} | {field.meaning} |" for name, field in filters.FIELDS.items()
+    )
+    return f"""# The query language
+{MADE}
+{title.replace("The language", "This is the language")}
+The same in Python (`library.search`), on the command line (`pixseek search`) and in a file of
+`--queries`.
+
+```text
+{inspect.cleandoc(table)}
+```
+
+{prose}
+
+## Fields
+
+| field | what must hold | for instance |
+|---|---|---|
+{own}
+
+A value alone is a part of a text (`*` and `?` are wildcards for all of it), a number or a range
+`1..5`, a year, a month, a day or a range of them. Before a value may stand {operators}: `=` for
+exactly this, `~` for wildcards over the whole text, `*=` for a part, `in(a,b)` for one of several.
+A field that is missing fulfils nothing but the absence of `has:`.
+
+| stored field | kind | meaning |
+|---|---|---|
+{stored}
+
+All [metadata](metadata.md) are fields too, by their own names:
+{", ".join(f"`{name}`" for name in FIELDS)}.
+What users set is `user.NAME`, columns of imported tables are `fields.NAME`.
+"""
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "python.md": python,
     "models.md": models,
     "files.md": files,
     "metadata.md": metadata,
+    "query-language.md": query_language,
 }
 
 

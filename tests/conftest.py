@@ -56,4 +56,6 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> TinyEncoder:
     """The encoder that every library opened in this test gets, whatever model it names."""
     encoder = TinyEncoder()
     monkeypatch.setattr("pixseek.encoders.load", lambda *_, **__: encoder)
+    # Tests count what was embedded; that is for the images of the library alone.
+    monkeypatch.setattr("pixseek.library._LEARN_FROM", 0)
     return encoder

@@ -160,5 +160,5 @@ def test_nesting_has_an_end() -> None:
 def test_every_field_is_one_of_a_record() -> None:
     for name in FIELDS:
         assert field_kind(name) == FIELDS[name].kind
-        assert hasattr(EMPTY, name) or name in {"size", "mtime"}
+        assert hasattr(EMPTY, name) or name in {"size", "mtime", "aspect", "megapixels", "location"}
     assert field_kind("fields.anything at all") == "any"

@@ -111,7 +111,12 @@ def test_a_vector_is_a_query(library: pixseek.Library, tiny: TinyEncoder) -> Non
         ("  \n", "nothing to look for"),
         (None, "nothing to look for"),
         (Query(()), "nothing to look for"),
-        (Query((Term("text", "red"), Term("text", "blue"))), "One thing at a time"),
+        (Query((), exclude=(Term("text", "red"),)), "nothing to look for"),
+        (Query((Term("text", "red", -1),)), "nothing to look for"),
+        (Query((Term("text", "red"),), variety=2), "Variety lies between"),
+        (Query((Term("text", "red"),), sort="colour"), "Unknown order"),  # type: ignore[arg-type]
+        (Query((Term("text", "red"), Term("text", "red", -1))), "cancel each other out"),
+        ("width:wide", "no number"),
         (Query((Term("text", "red"),), k=0), "k must be at least 1"),
         (Query((Term("text", "red"),), offset=-1), "k must be at least 1"),
         (Query((Term("id", "unknown"),)), "No image with this id"),
@@ -273,10 +278,10 @@ def test_plain_vectors_with_uris_are_enough(
     np.savez(tmp_path / "some.npz", uri=uris, vectors=rows)
     (tmp_path / "elsewhere" / "sub").mkdir(parents=True)
     assert library.import_vectors(tmp_path / "some.npz", base=tmp_path / "elsewhere") == 2
-    best = library.search("blue", k=1)[0]
+    best = library.search("blue", k=1, text_weight=0)[0]
     assert best.score == pytest.approx(1, abs=1e-3)
     assert best.path == tmp_path / "elsewhere" / "sub" / "2.jpg"
-    assert library.search("red", k=1)[0].uri == "https://example.org/1.jpg"
+    assert library.search("red", k=1, text_weight=0)[0].uri == "https://example.org/1.jpg"
 
 
 def test_folders_of_clip_retrieval_come_in(

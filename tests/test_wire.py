@@ -12,6 +12,7 @@ from pixseek.types import (
     Failure,
     Hit,
     Query,
+    Reason,
     Record,
     Report,
     Results,
@@ -23,10 +24,13 @@ from pixseek.wire import query_to_plain, report_to_plain, results_to_plain, stat
 
 def test_results() -> None:
     record = Record("abc", "Photos/a.jpg", width=4, height=3, media="image/jpeg")
-    hit = Hit(1, record, WHOLE, 0.123456789, Path("/photos/a.jpg"))
+    why = (Reason("text", "a dog", 0.123456789, 2.5),)
+    hit = Hit(1, record, WHOLE, 0.123456789, Path("/photos/a.jpg"), 0.75, why, ("ghi",))
     url = Hit(2, Record("def", "https://example.org/b.jpg"), WHOLE, 0.1, None)
     query = Query((Term("text", "a dog"),), k=2)
-    results = Results((hit, url), query, {"encode": 1.23456, "total": 2.0}, "tiny", ("careful",))
+    results = Results(
+        (hit, url), query, {"encode": 1.23456, "total": 2.0}, "tiny", ("careful",), 1, 2, 3, 4
+    )
     assert json.loads(json.dumps(results_to_plain(results))) == {
         "query": "a dog",
         "query_kind": "text",
@@ -35,12 +39,27 @@ def test_results() -> None:
         "took_ms": {"encode": 1.235, "total": 2.0},
         "model": "tiny",
         "warnings": ["careful"],
+        "confident": 1,
+        "possible": 2,
+        "looked_at": 3,
+        "total": 4,
         "hits": [
             {
                 "rank": 1,
                 "id": "abc",
                 "path": str(Path("/photos/a.jpg")),
                 "score": 0.123457,
+                "confidence": 0.75,
+                "why": [
+                    {
+                        "kind": "text",
+                        "what": "a dog",
+                        "score": 0.123457,
+                        "deviations": 2.5,
+                        "weight": 1.0,
+                    }
+                ],
+                "duplicates": ["ghi"],
                 "uri": "Photos/a.jpg",
                 "width": 4,
                 "height": 3,
@@ -51,6 +70,9 @@ def test_results() -> None:
                 "id": "def",
                 "path": None,
                 "score": 0.1,
+                "confidence": 1.0,
+                "why": [],
+                "duplicates": [],
                 "uri": "https://example.org/b.jpg",
                 "width": 0,
                 "height": 0,
@@ -73,6 +95,13 @@ def test_results() -> None:
 )
 def test_queries(term: Term, plain: tuple[str, str]) -> None:
     assert query_to_plain(Query((term,))) == plain
+
+
+def test_a_query_of_several_things_is_its_text() -> None:
+    several = Query((Term("text", "a dog"), Term("id", "abc")), exclude=(Term("text", "snow"),))
+    assert query_to_plain(several) == ("query", '"a dog" id:"abc" -"snow"')
+    assert query_to_plain(Query((Term("text", "x"), Term("vector", [1.0])))) == ("query", "")
+    assert query_to_plain(Query(())) == ("query", "")
 
 
 def test_report() -> None:

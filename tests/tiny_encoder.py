@@ -5,6 +5,7 @@ It follows the protocol with nothing to load, so the pipeline is tested apart fr
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,8 +49,14 @@ class TinyEncoder:
         return self._unit(batch.reshape(len(batch), -1))
 
     def encode_texts(self, texts: Sequence[str]) -> Any:
-        rows = [np.repeat(np.array(COLOURS[text], np.float32) / 127.5 - 1, 16) for text in texts]
-        return self._unit(np.stack(rows))
+        """Return for the name of a colour that colour, and for any other text its own noise."""
+        return self._unit(np.stack([self._row(text) for text in texts]))
+
+    def _row(self, text: str) -> Any:
+        if text in COLOURS:
+            return np.repeat(np.array(COLOURS[text], np.float32) / 127.5 - 1, 16)
+        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+        return np.random.default_rng(seed).normal(size=48).astype(np.float32)
 
     def _unit(self, rows: Any) -> Any:
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)

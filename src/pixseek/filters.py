@@ -14,6 +14,10 @@ This is the one definition. Engines compile filters to their own language and ar
 - **Times.** `taken_at` is the wall clock where the photo was taken, with a zone only where the
   file says one. Two times with zone are compared as instants; otherwise the wall clocks are
   compared. `mtime` is always an instant; a value without zone is in this machine's local time.
+- **aspect** and **megapixels** are float64, and what they are compared with is rounded to it.
+- **location** is where `fields.latitude` and `fields.longitude` are numbers of degrees, up to 90
+  and 180. `near` takes latitude, longitude and kilometres, and is true up to that distance on a
+  sphere.
 - **User fields** (`fields.NAME`) hold numbers, truth values, texts or times. Values of
   different kinds are never equal (1 is not true), and neither is less than the other.
 """
@@ -32,7 +36,7 @@ from typing import Any, Literal
 from pixseek.errors import QueryError, unknown
 from pixseek.types import And, Compare, Filter, Not, Operator, Or, Record, Scalar
 
-Kind = Literal["text", "number", "time", "tags", "any"]
+Kind = Literal["text", "number", "time", "tags", "place", "any"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +62,15 @@ FIELDS: Mapping[str, Field] = {
     "media": Field("text", "media type, such as image/jpeg"),
     "width": Field("number", "in pixels, upright"),
     "height": Field("number", "in pixels, upright"),
+    "aspect": Field("number", "width divided by height"),
+    "megapixels": Field("number", "width times height, in millions"),
     "size": Field("number", "of the file, in bytes"),
     "mtime": Field("time", "when the file was last changed"),
     "digest": Field("text", "SHA-256 of the content, in hexadecimal"),
     "taken_at": Field("time", "when the photo was taken"),
     "caption": Field("text", "what somebody wrote about it"),
     "tags": Field("tags", "its keywords"),
+    "location": Field("place", "where it was taken"),
 }
 
 #: How the names of user fields begin.
@@ -75,8 +82,15 @@ OPERATORS: Mapping[Kind, tuple[Operator, ...]] = {
     "number": ("eq", "ne", "lt", "le", "gt", "ge", "in", "exists"),
     "time": ("eq", "ne", "lt", "le", "gt", "ge", "in", "exists"),
     "tags": ("contains", "glob", "exists"),
+    "place": ("near", "exists"),
     "any": ("eq", "ne", "lt", "le", "gt", "ge", "in", "glob", "contains", "exists"),
 }
+
+#: The fields that are computed from width and height.
+DERIVED = frozenset({"aspect", "megapixels"})
+
+#: Mean radius of the earth, in kilometres.
+EARTH_KM = 6371.0088
 
 #: Deepest nesting of a filter, and most comparisons in one. SQLite reads 16 levels of Not, each
 #: of four symbols, with the 100 places of its parser's stack, and nests expressions 1,000 deep.
@@ -157,6 +171,60 @@ def mtime_value_ns(value: Scalar) -> int:
     return instant_us(value) * 1000
 
 
+def as_float(value: Scalar) -> float:
+    """Return the float64 that a derived number is compared with."""
+    assert isinstance(value, int | float)  # `check` has seen to it
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def derived(name: str, width: int, height: int) -> float | None:
+    """Return the field `name` of `DERIVED`; None where a side is unknown.
+
+    Engines compute it in the same order, so that it is the same to the last bit.
+    """
+    if not width or not height:
+        return None
+    if name == "aspect":
+        return float(width) / float(height)
+    return float(width) * float(height) / 1e6
+
+
+def location(fields: Mapping[str, Scalar]) -> tuple[float, float] | None:
+    """Return latitude and longitude in degrees; None where they are not known."""
+    latitude, longitude = fields.get("latitude"), fields.get("longitude")
+    if value_kind(latitude) != "number" or value_kind(longitude) != "number":
+        return None
+    place = as_float(latitude), as_float(longitude)
+    return place if abs(place[0]) <= 90 and abs(place[1]) <= 180 else None
+
+
+def distance_km(place: tuple[float, float], other: tuple[float, float]) -> float:
+    """Return the great-circle distance between two places, each latitude and longitude."""
+    across = math.sin(math.radians(place[0] - other[0]) / 2)
+    along = math.sin(math.radians(place[1] - other[1]) / 2)
+    cosines = math.cos(math.radians(place[0])) * math.cos(math.radians(other[0]))
+    half_chord = across * across + cosines * (along * along)
+    return 2 * EARTH_KM * math.asin(min(1.0, math.sqrt(half_chord)))
+
+
+def circle(value: object) -> tuple[tuple[float, float], float]:
+    """Return the place and the kilometres that `near` takes."""
+    assert isinstance(value, tuple)  # `check` has seen to it
+    latitude, longitude, kilometres = map(as_float, value)
+    return (latitude, longitude), kilometres
+
+
+def located(place: tuple[float, float] | None, op: Operator, value: object) -> bool:
+    """Return whether a location fulfils a comparison of the field `location`."""
+    if place is None or op == "exists":
+        return place is not None
+    centre, kilometres = circle(value)
+    return distance_km(place, centre) <= kilometres
+
+
 def matches(where: Filter, record: Record) -> bool:
     """Return whether a record fulfils a filter that `check` accepts."""
     match where:
@@ -175,6 +243,14 @@ def matches(where: Filter, record: Record) -> bool:
             elif value is not None:
                 value = mtime_value_ns(value)
             return _compare(stored, op, value)
+        case Compare("location", op, value):
+            return located(location(record.fields), op, value)
+        case Compare(("aspect" | "megapixels") as name, op, value):
+            if isinstance(value, tuple):
+                value = tuple(as_float(each) for each in value)
+            elif value is not None:
+                value = as_float(value)
+            return _compare(derived(name, record.width, record.height), op, value)
         case Compare(name, op, value):
             return _compare(_stored(record, name), op, value)
 
@@ -190,7 +266,7 @@ def glob_expression(pattern: str) -> re.Pattern[str]:
 
 
 def _stored(record: Record, name: str) -> Scalar:
-    """Return what a record holds in a field other than `tags` and `mtime`; None when missing."""
+    """Return what a record holds in a field that `matches` does not name; None when missing."""
     if name.startswith(USER_PREFIX):
         return record.fields.get(name.removeprefix(USER_PREFIX))
     if name == "size":
@@ -219,7 +295,7 @@ def _check_compare(compare: Compare) -> None:
     name, op, value = compare.field, compare.op, compare.value
     kind = field_kind(name)
     if op not in OPERATORS[kind]:
-        known = OPERATORS["any"]
+        known = (*OPERATORS["any"], "near")
         advice = (
             f"Operators for {name}: {', '.join(OPERATORS[kind])}."
             if op in known
@@ -238,9 +314,25 @@ def _check_compare(compare: Compare) -> None:
         for each in value:
             _check_value(name, kind, each)
         return
+    if op == "near":
+        _check_near(name, value)
+        return
     if op in {"glob", "contains"}:
         kind = "text"
     _check_value(name, kind, value)
+
+
+def _check_near(name: str, value: object) -> None:
+    numbers = value if isinstance(value, tuple) else ()
+    if len(numbers) == 3 and all(value_kind(each) == "number" for each in numbers):
+        latitude, longitude, kilometres = map(as_float, numbers)
+        if abs(latitude) <= 90 and abs(longitude) <= 180 and 0 < kilometres < math.inf:
+            return
+    raise QueryError(
+        "'near' takes latitude, longitude and kilometres",
+        f"{name} near {value!r}",
+        "Latitudes are from -90 to 90, longitudes from -180 to 180, kilometres above 0.",
+    )
 
 
 def _check_value(name: str, kind: Kind, value: object) -> None:

@@ -27,6 +27,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from pixseek.annotations import annotate, annotation_of
 from pixseek.errors import ImageError, ModelError, PixseekError, SourceVanishedError
 from pixseek.images import decode, derive
 from pixseek.images.derived import PREVIEW_SIDE
@@ -64,9 +65,6 @@ CHECKPOINT_RECORDS = 1024
 
 #: The ledger's setting that says how the last run embedded; see `types.Acceleration`.
 ACCELERATION = "acceleration"
-
-#: Fields of these names are what the user said of an image: they go where it goes.
-USER_PREFIX = "user."
 
 # Contents that were overwritten in this run, kept for files that turn up with them later: where
 # files are renumbered, each takes the place of the next. 16,384 rows of 512 floats are 33 MB.
@@ -725,8 +723,7 @@ def _date_changes(record: Record, uri: str) -> bool:
 
 def _with_user_fields(record: Record, old: Record) -> Record:
     """Return `record` with what the user of the library said of `old`."""
-    said = {name: value for name, value in old.fields.items() if name.startswith(USER_PREFIX)}
-    return replace(record, fields={**record.fields, **said}) if said else record
+    return annotate(record, annotation_of(old))
 
 
 def _seen(picture: Picture) -> dict[str, Scalar]:

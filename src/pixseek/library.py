@@ -10,6 +10,8 @@ Every surface (the command line and what comes after it) uses this and nothing b
 
 from __future__ import annotations
 
+import contextlib
+import io
 import itertools
 import os
 import socket
@@ -22,8 +24,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from pixseek import encoders, indexing, searching, transfer
+from pixseek import background, encoders, indexing, searching, tagging, transfer
+from pixseek import duplicates as duplicates_
+from pixseek import facets as facets_
+from pixseek.annotations import change
+from pixseek.backgrounds import BackgroundStore
 from pixseek.config import PORTABLE_NAME, Config, load_config
+from pixseek.duplicates import DuplicateGroup
 from pixseek.engines import open_engine
 from pixseek.errors import (
     LibraryError,
@@ -39,7 +46,9 @@ from pixseek.ledger import Ledger, Root
 from pixseek.previews import Previews
 from pixseek.roots import Roots
 from pixseek.types import (
+    POSSIBLE,
     Acceleration,
+    And,
     Engine,
     Failure,
     Filter,
@@ -47,8 +56,10 @@ from pixseek.types import (
     Progress,
     Query,
     Record,
+    Region,
     Report,
     Results,
+    Scalar,
     Space,
     Stamp,
     Term,
@@ -60,8 +71,20 @@ if TYPE_CHECKING:
 
     from pixseek.types import Encoder, Vectors
 
+#: Hits that facets count at most.
+_COUNTED = 1000
+
+#: Images from which is learned how near near-duplicates are.
+_LEARN_FROM = 48
+
+#: Characters that mean something in the language of the search box.
+_LANGUAGE = frozenset('"():*-\\')
+
 #: Seconds between notes of how far a run has come, for `Library.status` in other processes.
 _NOTE_S = 2.0
+
+#: Images that are looked up at once.
+_TARGETS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +138,7 @@ class Library:
         self._model: str | None = None
         self._lock = threading.RLock()
         self._roots = Roots(ledger, engine)
+        self._background_store = BackgroundStore(folder, read_only=not _may_write(folder))
         self._previews = Previews(folder / "previews.sqlite", read_only=not _may_write(folder))
         #: Told of a download, should the model need one: what, bytes done, bytes in all.
         self.on_download: Callable[[str, int, int | None], None] | None = None
@@ -325,6 +349,8 @@ class Library:
                         progress = next(run)
                     except StopIteration as end:
                         report: Report = end.value
+                        if not report.stopped:
+                            self._prepare_searching()
                         return replace(report, failures=(*gone, *report.failures))
                     if time.monotonic() - noted_at > _NOTE_S:
                         noted_at = time.monotonic()
@@ -333,6 +359,17 @@ class Library:
             finally:
                 run.close()
                 self._ledger.set("running", None)
+
+    def _prepare_searching(self) -> None:
+        """Make what searches need, while the model is loaded; a search would have to do it."""
+        if self._encoder is None or self._engine.space is None or not self._engine.count():
+            return
+        self._backgrounds()
+        records = self._engine.select(None, order="uri", descending=False, k=_LEARN_FROM, offset=0)
+        pictures = (self.preview(record) for record in records)
+        self._background_store.learn_duplicates(
+            self._engine, self._encoder, [_opened(each) for each in pictures if each]
+        )
 
     def _keeps_previews(self, said: bool | None) -> bool:
         if said is not None:
@@ -390,19 +427,22 @@ class Library:
         query: str | Query | None = None,
         *,
         image: str | os.PathLike[str] | Image.Image | None = None,
-        k: int = 10,
-        offset: int = 0,
+        region: Region | None = None,
+        exclude: Sequence[str] = (),
         where: Filter | None = None,
+        **options: Any,
     ) -> Results:
-        """Find images by words or by an example.
+        """Find images by words, by an example, by both, with filters.
 
         Args:
-            query: what is in the images, in plain words; or a whole `Query`, which then says
-                everything.
-            image: an example image instead of words: a file, or a Pillow image.
-            k: how many hits to return at most.
-            offset: how many of the best hits to pass over first.
-            where: what hits must fulfil.
+            query: in the language of the search box (see `pixseek.querylang`), of which plain words
+                are the simplest case; or a whole `Query`, which then says everything.
+            image: an example image: a file, a URL or a Pillow image; besides words, or alone.
+            region: the part of the example that is meant.
+            exclude: what hits must not show, in plain words.
+            where: what hits must fulfil, besides the filters in `query`.
+            **options: other fields of `Query`: k, offset, sort, min_confidence, group, variety,
+                text_weight.
 
         Raises:
             QueryError: there is nothing to look for, or the query can't be understood.
@@ -410,27 +450,93 @@ class Library:
             ModelError, SpaceMismatchError: the model can't be had, or does not fit.
         """
         if not isinstance(query, Query):
-            terms: list[Term] = []
-            if query is not None:
-                terms.append(Term("text", query))
-            if image is not None:
-                terms.append(Term("image", image))
-            query = Query(tuple(terms), where=where, k=k, offset=offset)
+            query = self.query(
+                query, image=image, region=region, exclude=exclude, where=where, **options
+            )
         return self._answer([query])[0]
 
-    def similar(
+    def query(
         self,
-        to: str | os.PathLike[str],
+        text: str | None = None,
         *,
-        k: int = 10,
-        offset: int = 0,
+        image: str | os.PathLike[str] | Image.Image | None = None,
+        region: Region | None = None,
+        exclude: Sequence[str] = (),
         where: Filter | None = None,
-    ) -> Results:
+        **options: Any,
+    ) -> Query:
+        """Return the query that these arguments of `search` stand for.
+
+        Raises:
+            QueryError: it can't be understood.
+        """
+        query = _parsed(text or "", **options)
+        terms = list(query.terms)
+        if image is not None:
+            terms.append(Term("image", image, region=region))
+        left_out = (*query.exclude, *(Term("text", words) for words in exclude))
+        return replace(query, terms=tuple(terms), exclude=left_out, where=_both(query.where, where))
+
+    def facets(self, query: Query, most: int = 10) -> facets_.Facets:
+        """Return how many images that a query possibly matches have each value of some fields.
+
+        Args:
+            query: any; its k and offset don't matter. Of what it finds a thousand are counted at
+                most, of what a filter alone lets through ten thousand.
+            most: values of each field at most.
+
+        Returns:
+            By the name of the field ("folder", "year", "camera", "tag", "colour", "format"), the
+            counts by value, largest first.
+        """
+        at_least = max(query.min_confidence, POSSIBLE)
+        wide = replace(query, k=_COUNTED, offset=0, group=False, min_confidence=at_least)
+        if not query.terms:
+            wide = replace(wide, k=10 * _COUNTED)
+        return facets_.count((hit.record for hit in self._answer([wide])[0]), most)
+
+    def duplicates(self, threshold: float | None = None) -> list[DuplicateGroup]:
+        """Return the groups of images that are nearly the same, by the URI of the one to keep.
+
+        Args:
+            threshold: cosine from which two are; None for what was learned from the library's
+                own images and model (see `pixseek.backgrounds`).
+        """
+        if self._engine.space is None:
+            return []
+        least = self._backgrounds().duplicate if threshold is None else threshold
+        return list(duplicates_.find(self._engine, least))
+
+    def search_many(
+        self, queries: Iterable[str | Query], *, where: Filter | None = None, **options: Any
+    ) -> list[Results]:
+        """Answer many queries together, many times faster than one by one.
+
+        Args:
+            queries: each as for `search`.
+            where, **options: as for `search`; for queries that are given as text.
+
+        Returns:
+            The answers in order; `took_ms` of each is its share of the time of all.
+
+        Raises:
+            QueryError, ImageError, ModelError, SpaceMismatchError: as `search`.
+        """
+
+        def whole(query: str | Query) -> Query:
+            if isinstance(query, Query):
+                return query
+            parsed = _parsed(query, **options)
+            return replace(parsed, where=_both(parsed.where, where))
+
+        return self._answer([whole(each) for each in queries])
+
+    def similar(self, to: str | os.PathLike[str], **options: Any) -> Results:
         """Find images that look like one, which is left out of the answer.
 
         Args:
             to: id of an indexed image, or an image file (indexed or not).
-            k, offset, where: as for `search`.
+            **options: as for `search`, and `where`.
 
         Raises:
             QueryError: there is no such image.
@@ -447,7 +553,7 @@ class Library:
                 os.fspath(to),
                 "Ids are shown by: pixseek search --json",
             )
-        return self._answer([Query((term,), where=where, k=k, offset=offset)])[0]
+        return self._answer([_with_options(Query((term,)), options)])[0]
 
     def find(self, what: str | os.PathLike[str]) -> Record | None:
         """Return the record with this id, or of this file if it is as it was when indexed."""
@@ -462,47 +568,39 @@ class Library:
             return None
         return record if _size(path) in (None, record.stamp.size) else None
 
-    def search_many(
-        self,
-        queries: Iterable[str | Query],
-        *,
-        k: int = 10,
-        offset: int = 0,
-        where: Filter | None = None,
-    ) -> list[Results]:
-        """Answer many queries together, many times faster than one by one.
-
-        Args:
-            queries: words, or whole queries, which then say everything.
-            k, offset, where: as for `search`.
-
-        Returns:
-            The answers in order; `took_ms` of each is its share of the time of all.
-
-        Raises:
-            QueryError, ImageError, ModelError, SpaceMismatchError: as `search`.
-        """
-        return self._answer(
-            [
-                each
-                if isinstance(each, Query)
-                else Query((Term("text", each),), where=where, k=k, offset=offset)
-                for each in queries
-            ]
-        )
-
     def _answer(self, queries: Sequence[Query]) -> list[Results]:
-        found = searching.search(
-            queries,
+        searcher = searching.Searcher(
             engine=self._engine,
             encoder=self.encoder,
+            backgrounds=self._backgrounds,
             model=self.model,
             locate=self.locate,
             preview=self.preview,
+            picture=self._content,
+            offline=self.config.offline,
         )
+        found = searcher.search(queries)
         if not self.note:
             return found
         return [replace(each, warnings=(*each.warnings, self.note)) for each in found]
+
+    def _backgrounds(self) -> searching.Backgrounds:
+        """Return what scores mean nothing here; see `pixseek.background`."""
+        return self._background_store.get(self._engine, self.encoder, self._bank())
+
+    def _bank(self) -> list[str]:
+        """Return the bank of the model, or the one for photographs."""
+        folder = encoders.locate(self.model, self.config.models_dir)
+        own = None if folder is None else folder / "background.txt"
+        return background.bank(own if own is not None and own.is_file() else None)
+
+    def _content(self, record: Record) -> bytes | None:
+        """Return the file of a record, or its preview."""
+        path = self.locate(record)
+        if path is not None:
+            with contextlib.suppress(OSError):
+                return path.read_bytes()
+        return self.preview(record)
 
     # ---------------------------------------------------------------- looking after it
 
@@ -703,6 +801,78 @@ class Library:
 
         return place
 
+    def tag(
+        self,
+        images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        *,
+        add: str | Iterable[str] = (),
+        remove: str | Iterable[str] = (),
+        caption: str | None = None,
+        rating: int | None = None,
+        fields: Mapping[str, Scalar] | None = None,
+        clear: str | Iterable[str] = (),
+        write_xmp: bool = False,
+    ) -> int:
+        """Say something of indexed images, which stays when their files change or move.
+
+        It is kept apart from what the files say, and goes before it: tags are those of the file
+        without those removed and with those added, caption and rating are yours where you gave
+        one. What you take back shows the file's again. Nothing is embedded, and files are
+        touched only by `write_xmp`.
+
+        Args:
+            images: ids and files of the library.
+            add: tags; a comma separates two, and "Places|Italy" is its leaf and its path.
+            remove: tags, yours or the file's.
+            caption: "" to take yours back.
+            rating: 1 to 5, or -1 for rejected; 0 to take yours back.
+            fields: values of your own by name, which filters know as `user.NAME`; None as a
+                value takes one back.
+            clear: what to take back before the rest counts: "tags", "caption", "rating",
+                "fields" or "all".
+            write_xmp: write what you said of the images into XMP sidecars beside their files as
+                well, and leave all else in them as it is.
+
+        Returns:
+            How many images changed.
+
+        Raises:
+            QueryError: an image is not in the library, or something said can't be used; nothing
+                was changed.
+            LibraryLockedError: another process is indexing into the library.
+            StorageError: a sidecar can't be written; the library is changed nonetheless.
+        """
+        what = change(
+            add=add, remove=remove, caption=caption, rating=rating, fields=fields, clear=clear
+        )
+        wanted = [images] if isinstance(images, str | os.PathLike) else list(images)
+        with self._indexing_lock():
+            return tagging.tag(
+                self._ids([os.fspath(each) for each in wanted]),
+                what,
+                engine=self._engine,
+                sidecars_of=self.locate if write_xmp else None,
+            )
+
+    def _ids(self, targets: Sequence[str]) -> list[str]:
+        """Return the ids of records by their ids, files or URIs, each once."""
+        found: dict[str, None] = {}
+        for start in range(0, len(targets), _TARGETS):
+            some = targets[start : start + _TARGETS]
+            uris = [self.uri_of(each) or each for each in some]
+            by_id = self._engine.get(some)
+            by_uri = self._engine.get([record_id(uri) for uri in uris])
+            for target, one, other in zip(some, by_id, by_uri, strict=True):
+                record = one or other
+                if record is None:
+                    raise QueryError(
+                        "Not in the library",
+                        target,
+                        "Name an id, or a file of the library. New files: pixseek index",
+                    )
+                found[record.id] = None
+        return list(found)
+
 
 # ------------------------------------------------------------------ small parts
 
@@ -741,6 +911,37 @@ def _mismatch(space: Space, name: str, fingerprint: str, folder: Path) -> ModelE
         f"asked for {name} ({fingerprint[:12]})",
         f"Search it with --model {space.model}, or index into a new --library with {name}.",
     )
+
+
+def _opened(preview: bytes) -> Image.Image:
+    from PIL import Image
+
+    return Image.open(io.BytesIO(preview)).convert("RGB")
+
+
+def _parsed(text: str, **options: Any) -> Query:
+    """Return the query that a text stands for, with other fields of `Query`."""
+    # Plain words need no parser, which takes 10 ms to import.
+    if text and not set(text) & _LANGUAGE and not {"OR", "AND", "NOT"} & set(text.split()):
+        return _with_options(Query((Term("text", " ".join(text.split())),)), options)
+    from pixseek.querylang import parse
+
+    return _with_options(parse(text), options)
+
+
+def _with_options(query: Query, options: Mapping[str, Any]) -> Query:
+    given = {name: value for name, value in options.items() if value is not None}
+    known = {each.name for each in fields(Query)} - {"terms", "exclude"}
+    for name in given:
+        if name not in known:
+            raise TypeError(f"there is no option {name!r} of a query; there are {sorted(known)}")
+    return replace(query, **given)
+
+
+def _both(one: Filter | None, other: Filter | None) -> Filter | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return And((one, other))
 
 
 def _acceleration(noted: dict[str, Any] | None) -> Acceleration | None:

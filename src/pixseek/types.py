@@ -9,7 +9,7 @@ import base64
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, overload, runtime_checkable
@@ -179,12 +179,15 @@ class Picture:
 
 # ------------------------------------------------------------------ filters (evaluated in filters)
 
-Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "in", "glob", "contains", "exists"]
+Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "in", "glob", "contains", "near", "exists"]
 
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """A field compared with a value: `Compare("width", "ge", 1920)`."""
+    """A field compared with a value: `Compare("width", "ge", 1920)`.
+
+    The value is one scalar; of "in" a tuple of them; of "near" latitude, longitude and kilometres.
+    """
 
     field: str
     op: Operator
@@ -273,6 +276,13 @@ class Term:
     region: Region | None = None
 
 
+#: From this confidence on a hit is possible, or confident.
+POSSIBLE, CONFIDENT = 0.5, 0.95
+
+#: How hits can be sorted.
+Sort = Literal["relevance", "newest", "oldest", "name", "largest", "smallest"]
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """What is looked for; the same from Python, the command line and every other surface.
@@ -283,6 +293,12 @@ class Query:
         where: what hits must fulfil; None for no condition.
         k: how many hits to return at most.
         offset: how many of the best hits to pass over first.
+        sort: in which order; anything but "relevance" is for hits that are possible at least.
+        min_confidence: leave out hits that are less sure, in [0, 1].
+        group: show near-duplicates once.
+        variety: from 0, by score alone, to 1, by difference from the hits before alone.
+        text_weight: how much captions, tags and names that hold the words count beside the
+            images, whose weight is 1; 0 not to look at them.
     """
 
     terms: tuple[Term, ...]
@@ -290,6 +306,21 @@ class Query:
     where: Filter | None = None
     k: int = 10
     offset: int = 0
+    sort: Sort = "relevance"
+    min_confidence: float = 0.0
+    group: bool = False
+    variety: float = 0.0
+    text_weight: float = 0.3
+
+    def refined(self, liked: Sequence[str] = (), disliked: Sequence[str] = ()) -> Query:
+        """Return the query moved towards some images and away from others, by their ids.
+
+        With the weights of Rocchio's method (0.75 and 0.15; Manning, Raghavan and Schütze,
+        Introduction to Information Retrieval, section 9.1.1).
+        """
+        terms = [Term("id", each, 0.75 / len(liked)) for each in liked]
+        terms += [Term("id", each, -0.15 / len(disliked)) for each in disliked]
+        return replace(self, terms=(*self.terms, *terms))
 
 
 # ------------------------------------------------------------------ what comes back
@@ -305,6 +336,48 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """What one thing that was looked for has to say for a hit.
+
+    Attributes:
+        kind: the kind of its term, or "words" for captions, tags and names that hold its words.
+        what: the term; of "words" what was found where, as in "caption: dog".
+        score: the cosine, in [-1, 1]; of "words" how much of them was found, in (0, 1].
+        deviations: by how many standard deviations the cosine lies above what unrelated queries
+            score on the same image; 0 for "words".
+        weight: of the term.
+    """
+
+    kind: str
+    what: str
+    score: float
+    deviations: float = 0.0
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neighbours:
+    """The records nearest to one query, without what is known of them; best first, ties by id.
+
+    Attributes:
+        ids: of n records.
+        scores: (n,) float32: the cosine of each record's best part, in [-1, 1].
+        vectors: (n, dim) float32: of that part, unit rows.
+        parts: index of that part among the parts of its record.
+        total: how many records were searched: all, or those that the filter let through.
+    """
+
+    ids: tuple[str, ...]
+    scores: Vectors
+    vectors: Vectors
+    parts: tuple[int, ...]
+    total: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One answer to a query.
 
@@ -312,8 +385,15 @@ class Hit:
         rank: 1 for the best.
         record: what was found.
         part: the part of it that matched best.
-        score: cosine between query and part, in [-1, 1]. Comparable within one model only.
+        score: what the hits are ranked by, comparable within one query only. Of one thing to look
+            for the cosine between it and the part, in [-1, 1]; of several the standard deviations
+            by which they lie, together, above unrelated queries.
         path: where its file is on this machine; None when it is no file or its root is unknown.
+        confidence: how sure it is that this is a match, in [0, 1]: of the images that match as
+            well or better, the share that chance does not explain. It means the same for every
+            model and query. 1 without anything to look for.
+        why: what brought it here.
+        duplicates: ids of near-duplicates that it stands for, where they are shown once.
     """
 
     rank: int
@@ -321,6 +401,9 @@ class Hit:
     part: Part
     score: float
     path: Path | None
+    confidence: float = 1.0
+    why: tuple[Reason, ...] = ()
+    duplicates: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -343,6 +426,10 @@ class Results(Sequence[Hit]):
         took_ms: milliseconds by stage: "encode" (the query), "search", "total".
         model: name of the model whose space was searched.
         warnings: what the user should know about these results.
+        confident: how many images match confidently (0.95 and up), as far as was looked.
+        possible: how many match at least possibly (0.5 and up), those included.
+        looked_at: how many of the best candidates these were counted among.
+        total: how many images were searched: all, or those that the filter lets through.
         stored_preview: gives the preview that the library keeps of a record.
     """
 
@@ -351,6 +438,10 @@ class Results(Sequence[Hit]):
     took_ms: Mapping[str, float]
     model: str
     warnings: tuple[str, ...] = ()
+    confident: int = 0
+    possible: int = 0
+    looked_at: int = 0
+    total: int = 0
     stored_preview: Callable[[Record], bytes | None] | None = field(
         default=None, repr=False, compare=False
     )
@@ -591,12 +682,20 @@ class Capabilities:
         exact: whether the answers are those of an exhaustive scan at every size.
         visibility: what an acknowledged write is: already "searchable", or only "stored".
         max_k: largest k of a search; None for no limit.
+        text_search: by what texts are ranked: "bm25", where rare words count more than common
+            ones; "ts_rank" of PostgreSQL, where all count alike; "none" where there is no search
+            of texts.
     """
 
     filtering: Literal["during", "exhaustive"]
     exact: bool
     visibility: Literal["searchable", "stored"]
     max_k: int | None = None
+    text_search: Literal["bm25", "ts_rank", "none"] = "none"
+
+
+#: What records can be ordered by where there is no query.
+Order = Literal["uri", "name", "taken_at", "mtime", "size"]
 
 
 @runtime_checkable
@@ -658,6 +757,40 @@ class Engine(Protocol):
 
         Each record comes once, with its best part. Ties are broken by id. Fewer than k come back
         only where fewer records fulfil `where`.
+        """
+        ...
+
+    def nearest(self, vectors: Vectors, k: int, where: Filter | None = None) -> list[Neighbours]:
+        """Return, for each of (q, dim) unit rows, the k nearest records, as `search` finds them.
+
+        For many of them: what is known of the records is left where it is.
+        """
+        ...
+
+    def text_search(
+        self, text: str, k: int, where: Filter | None = None
+    ) -> list[tuple[str, float]]:
+        """Return the ids of the k records whose texts fit best, with their relevance.
+
+        Relevance is in (0, 1]; 1 means that all words of `text` are found. Ties go by id. What
+        texts are is said by `engines.columns.texts`.
+        """
+        ...
+
+    def select(
+        self, where: Filter | None, *, order: Order, descending: bool, k: int, offset: int
+    ) -> list[Record]:
+        """Return `k` of the records that fulfil `where`, after the first `offset`, in an order.
+
+        Ties go by id. Records that have no value come last, whether ascending or descending.
+        """
+        ...
+
+    def sample(self, n: int) -> Vectors:
+        """Return at most n of the stored vectors, (m, dim) float32 unit rows, drawn evenly.
+
+        The draw follows from the content: the vectors of those records whose ids come first, and
+        an id is a hash.
         """
         ...
 

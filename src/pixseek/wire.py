@@ -10,6 +10,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from pixseek.errors import QueryError
+
 if TYPE_CHECKING:
     from pixseek.library import Status
     from pixseek.types import Failure, Hit, Query, Record, Report, Results
@@ -26,6 +28,10 @@ def results_to_plain(results: Results) -> dict[str, Any]:
         "took_ms": {stage: round(ms, 3) for stage, ms in results.took_ms.items()},
         "model": results.model,
         "warnings": list(results.warnings),
+        "confident": results.confident,
+        "possible": results.possible,
+        "looked_at": results.looked_at,
+        "total": results.total,
         "hits": [hit_to_plain(hit) for hit in results],
     }
 
@@ -38,6 +44,18 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
         "id": hit.id,
         "path": str(hit.path) if hit.path else None,
         "score": round(hit.score, 6),
+        "confidence": round(hit.confidence, 4),
+        "why": [
+            {
+                "kind": reason.kind,
+                "what": reason.what,
+                "score": round(reason.score, 6),
+                "deviations": round(reason.deviations, 3),
+                "weight": reason.weight,
+            }
+            for reason in hit.why
+        ],
+        "duplicates": list(hit.duplicates),
         "uri": hit.uri,
         "width": record.width,
         "height": record.height,
@@ -120,7 +138,18 @@ def status_to_plain(status: Status) -> dict[str, Any]:
 
 
 def query_to_plain(query: Query) -> tuple[str, str]:
-    """Return the kind of a query's term, and the term as text ("" for what has no text)."""
+    """Return what kind of query it is, and the query as text.
+
+    A single term has its own kind ("text", "image", "id", "vector") and value; anything else is a
+    "query", in the language of the search box. The text is "" for what has none.
+    """
+    if len(query.terms) != 1 or query.exclude or query.where is not None:
+        from pixseek.querylang import to_text
+
+        try:
+            return "query", to_text(query)
+        except QueryError:  # a picture in memory, a vector
+            return "query", ""
     term = query.terms[0]
     if term.kind == "vector":
         return "vector", ""

@@ -195,7 +195,11 @@ def test_search_json_has_the_published_shape(indexed: Run) -> None:
     assert set(answer["took_ms"]) == {"encode", "search", "total"}
     assert [hit["rank"] for hit in answer["hits"]] == [2, 3]
     for hit in answer["hits"]:
-        assert set(hit) == {"rank", "id", "path", "score", "uri", "width", "height", "media"}
+        assert set(hit) == {
+            "rank", "id", "path", "score", "uri", "width", "height", "media",
+            "confidence", "why", "duplicates",
+        }  # fmt: skip
+        assert 0 <= hit["confidence"] <= 1
         assert Path(hit["path"]).is_file()
     assert (answer["hits"][0]["width"], answer["hits"][0]["height"]) == (40, 30)
     assert answer["hits"][0]["media"] == "image/png"

@@ -6,6 +6,7 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,28 @@ def assert_matches(found: list[Match], expected: list[tuple[float, str, int]]) -
     assert all(-1 <= match.score <= 1 for match in found)
 
 
+def assert_neighbours(engine: Engine, query: Any, k: int, where: Filter | None = None) -> None:
+    """Check that `nearest` finds what `search` finds, and how many were searched."""
+    (found,), (matches,) = engine.nearest(query, k, where), engine.search(query, k, where)
+    assert list(found.ids) == [match.record.id for match in matches]
+    assert len(found) == len(found.ids) == len(found.parts) == len(found.scores)
+    assert found.scores.dtype == found.vectors.dtype == np.float32
+    assert found.scores.tolist() == pytest.approx([match.score for match in matches], abs=1e-6)
+    assert [m.record.parts[n] for m, n in zip(matches, found.parts, strict=True)] == [
+        match.part for match in matches
+    ]
+    stored = engine.vectors(found.ids)
+    assert found.vectors.shape == (len(found), query.shape[1])
+    for vector, own, part in zip(found.vectors, stored, found.parts, strict=True):
+        np.testing.assert_array_equal(vector, own[part])
+    assert found.total == engine.count(where)
+
+
+def select(engine: Engine, where: Filter | None = None, **options: Any) -> list[Record]:
+    defaults: dict[str, Any] = {"order": "uri", "descending": False, "k": 1000, "offset": 0}
+    return engine.select(where, **{**defaults, **options})
+
+
 class TestStore:
     def test_a_record_comes_back_as_it_was(self, engine: Engine, opener: Opener) -> None:
         vectors = random_unit(3)
@@ -176,6 +199,13 @@ class TestStore:
             assert engine.with_digest("ab") == []
             assert engine.search(random_unit(2), 5) == [[], []]
             assert engine.count(Compare("width", "gt", 1)) == 0
+            for neighbours in engine.nearest(random_unit(2), 5, Compare("width", "gt", 1)):
+                assert neighbours.ids == neighbours.parts == ()
+                assert neighbours.vectors.shape[0] == len(neighbours.scores) == 0
+                assert neighbours.total == 0
+            assert engine.text_search("dog", 5) == []
+            assert select(engine) == []
+            assert engine.sample(5).shape[0] == 0
             assert list(engine.export()) == []
             assert engine.delete(["a"]) == 0
             engine.ensure(SPACE)
@@ -193,6 +223,14 @@ class TestStore:
         assert engine.delete([]) == 0
         assert engine.search(np.empty((0, DIM), np.float32), 5) == []
         assert engine.search(random_unit(2), 0) == [[], []]
+        assert engine.nearest(np.empty((0, DIM), np.float32), 5) == []
+        assert [(each.ids, each.total) for each in engine.nearest(random_unit(2), 0)] == [
+            ((), 3),
+            ((), 3),
+        ]
+        assert select(engine, k=0) == []
+        assert engine.text_search("img", 0) == engine.text_search("", 5) == []
+        assert engine.sample(0).shape == (0, DIM)
         assert engine.count() == 3
 
     def test_replacing_leaves_one(self, engine: Engine) -> None:
@@ -406,7 +444,7 @@ class TestSearch:
         held: dict[str, tuple[Record, Any]] = {}
         for step in range(12):
             numbers = rng.choice(80, 15, replace=False)
-            records = [Record(f"id{n}", f"r/{n}", width=step + 1) for n in numbers]
+            records = [Record(f"id{n}", f"r/dogs/{n}", width=step + 1) for n in numbers]
             vectors = random_unit(15, step)
             engine.put(records, vectors)
             held.update({r.id: (r, v) for r, v in zip(records, vectors, strict=True)})
@@ -417,6 +455,11 @@ class TestSearch:
                 [r for r, _ in held.values()], np.array([v for _, v in held.values()]), query[0]
             )
             assert_matches(engine.search(query, 10)[0], expected[:10])
+            assert_neighbours(engine, query, 10, Compare("width", "gt", step))
+            assert_neighbours(engine, query, 100)
+            found = engine.text_search("dog", 100)
+            assert [id_ for id_, _ in found] == sorted(held)
+            assert {r.id: r for r in select(engine)} == {i: r for i, (r, _) in held.items()}
         again = opener()
         assert {r.id: r for batch, _ in again.export() for r in batch} == {
             id_: record for id_, (record, _) in held.items()
@@ -432,10 +475,185 @@ class TestSearch:
         ):
             with pytest.raises(EngineError):
                 engine.search(bad, 3)
+            with pytest.raises(EngineError):
+                engine.nearest(bad, 3)
         with pytest.raises(QueryError, match=r"(?i)widht"):
             engine.search(random_unit(1), 3, Compare("widht", "gt", 3))
         with pytest.raises(QueryError, match=r"(?i)width"):
             engine.count(Compare("width", "glob", "3"))
+        for call in (
+            lambda where: engine.nearest(random_unit(1), 3, where),
+            lambda where: engine.text_search("dog", 3, where),
+            lambda where: select(engine, where),
+        ):
+            with pytest.raises(QueryError, match=r"(?i)widht"):
+                call(Compare("widht", "gt", 3))
+
+    def test_neighbours(self, engine: Engine, opener: Opener) -> None:
+        parts = tuple(Part("tile", (i / 20, 0.0, 0.05, 1.0)) for i in range(20))
+        records = [
+            Record("x", "r/x", width=5, parts=parts),
+            *(replace(record, width=1 + i % 10) for i, record in enumerate(plain(40))),
+        ]
+        engine.put(records, random_unit(60))
+        for each in (engine, opener()):
+            for k in (1, 3, 41, 1000):
+                assert_neighbours(each, random_unit(1, k), k)
+                assert_neighbours(each, random_unit(1, k), k, Compare("width", "le", 5))
+                assert_neighbours(each, random_unit(1, k), k, Compare("width", "gt", 50))
+            many = each.nearest(random_unit(7, 3), 5)
+            for query, found in zip(random_unit(7, 3), many, strict=True):
+                assert found.ids == each.nearest(query[None], 5)[0].ids
+        engine.delete(["x", "id00000"])
+        assert_neighbours(engine, random_unit(1, 4), 10, Compare("width", "le", 5))
+        assert_neighbours(engine, random_unit(1, 4), 100)
+
+
+def test_a_sample_follows_from_the_content(engine: Engine, opener: Opener) -> None:
+    records = [
+        replace(record, parts=(Part(), Part("tile"))[: 1 + i % 2])
+        for i, record in enumerate(plain(30))
+    ]
+    vectors = random_unit(45)
+    engine.put(records[20:], vectors[30:])
+    engine.put(records[:20], vectors[:30])
+    engine.put(records[5:6], vectors[7:9])
+    held = vectors.astype(np.float16).astype(np.float32)
+    for n in (1, 7, 45, 100):
+        sample = engine.sample(n)
+        assert sample.dtype == np.float32
+        np.testing.assert_array_equal(sample, held[:n])  # the ids are in this order
+        np.testing.assert_array_equal(opener().sample(n), sample)
+
+
+_BROWSED = [
+    FULL,
+    Record("b", "r/b/Z.jpg", Stamp(7, 30), taken_at=datetime(2024, 7, 14, 12, 30)),
+    Record("a", "r/a/a.jpg", Stamp(7, 20), taken_at=datetime(2024, 7, 14, 12, 30, tzinfo=UTC)),
+    Record("d", "r/z/a.jpg", taken_at=datetime(1, 1, 1), caption="x"),
+    Record("c", "https://example.org/é.jpg?x=1/2", Stamp(0, -5)),
+    Record("e", "top.jpg", caption="x"),
+    Record("f", "r/", Stamp(2**62, 2**62)),
+]
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("order", ["uri", "name", "taken_at", "mtime", "size"])
+def test_browsing(engine: Engine, order: Any, descending: bool) -> None:
+    engine.put(_BROWSED, random_unit(len(_BROWSED) + 2))
+    value: dict[str, Callable[[Record], Any]] = {
+        "uri": lambda record: record.uri,
+        "name": lambda record: record.name,
+        "taken_at": lambda record: record.taken_at and record.taken_at.replace(tzinfo=None),
+        "mtime": lambda record: record.stamp and record.stamp.mtime_ns,
+        "size": lambda record: None if record.stamp is None else record.stamp.size,
+    }
+    by_id = sorted(_BROWSED, key=lambda record: record.id)
+    valued = [record for record in by_id if value[order](record) is not None]
+    valued.sort(key=value[order], reverse=descending)  # stable: ties stay in the order of ids
+    expected = valued + [record for record in by_id if record not in valued]
+    options = {"order": order, "descending": descending}
+    assert select(engine, **options) == expected
+    for page in (1, 2, 3):
+        pages = [select(engine, k=page, offset=at, **options) for at in range(0, 9, page)]
+        assert [record for some in pages for record in some] == expected
+    where = Not(Compare("caption", "contains", "x"))
+    kept = [record for record in expected if filters.matches(where, record)]
+    assert select(engine, where, k=3, offset=1, **options) == kept[1:4]
+
+
+# ------------------------------------------------------------------ words
+
+_TOLD = [
+    Record("caption", "r/1.jpg", caption="Two dogs are running on a Beach"),
+    Record("tag", "r/2.jpg", tags=("beach", "naïve café")),
+    Record("folder", "r/Holiday2021/BeachParty/IMG_2345-DSCWalk.jpg"),
+    Record("place", "r/4.jpg", fields={"city": "Lisboa", "country": "Portugal", "rating": 5}),
+    Record("people", "r/5.jpg", fields={"people": "Ann; Bob", "event": "Wedding", "title": "Us"}),
+    Record("drawn", "r/6.jpg", fields={"prompt": "a castle, 8k", "title": "Straßenfest"}),
+    Record("japanese", "r/7.jpg", caption="東京の写真", fields={"city": 7}),
+    Record("silent", "r/8.jpg"),
+]  # fmt: skip
+
+
+class TestWords:
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [
+            ("dog", ["caption"]), ("RUN", ["caption"]), ("beach", ["caption", "tag", "folder"]),
+            ("dogs at the beach", ["caption", "tag", "folder"]), ("NAIVE", ["tag"]),
+            ("café", ["tag"]), ("cafe\u0301", ["tag"]), ("2345", ["folder"]), ("party", ["folder"]),
+            ("beachparty", ["folder"]), ("img_2345", ["folder"]), ("walk", ["folder"]),
+            ("jpg", []), ("lisboa", ["place"]), ("portugal", ["place"]), ("5", ["people"]),
+            ("bob", ["people"]), ("wedding", ["people"]), ("castle", ["drawn"]),
+            ("strassenfest", ["drawn"]), ("写真", ["japanese"]), ("真写", []), ("elephant", []),
+            ("the of and", []), ("", []), ('"', []), ("caption:dog", ["caption"]),
+            ("dog NOT beach", ["caption", "tag", "folder"]), ("dog*", ["caption"]),
+        ],
+    )  # fmt: skip
+    def test_what_is_found(self, engine: Engine, text: str, found: list[str]) -> None:
+        engine.put(_TOLD, random_unit(len(_TOLD)))
+        hits = engine.text_search(text, 10)
+        assert {id_ for id_, _ in hits} == set(found)
+        assert all(0 < relevance <= 1 for _, relevance in hits)
+        relevances = [relevance for _, relevance in hits]
+        assert relevances == sorted(relevances, reverse=True)
+        assert engine.capabilities.text_search in ("bm25", "ts_rank")
+
+    def test_all_words_are_fully_relevant(self, engine: Engine) -> None:
+        words = ["apple", "pear", "plum", "quince"]
+        records = [
+            Record(f"id{n}", f"r/{n}", caption=" ".join(words[:n])) for n in range(len(words) + 1)
+        ] + [Record(f"id{n}", f"r/{n}", caption="rock and stone") for n in range(5, 40)]
+        engine.put(records, random_unit(len(records)))
+        found = engine.text_search("quince plum pear apple", 100)
+        assert [id_ for id_, _ in found] == ["id4", "id3", "id2", "id1"]
+        assert found[0][1] > 0.95
+        assert found[-1][1] < 0.5
+
+    def test_ties_go_by_id(self, engine: Engine) -> None:
+        records = [Record(f"id{n}", f"r/{n}", caption="dog") for n in (5, 3, 1, 4, 2, 0)]
+        engine.put([*records, *plain(20)], random_unit(26))
+        for k in (1, 3, 10):
+            found = engine.text_search("dog", k)
+            assert [id_ for id_, _ in found] == [f"id{n}" for n in range(6)][:k]
+        where = Compare("id", "ge", "id2")
+        assert [id_ for id_, _ in engine.text_search("dog", 2, where)] == ["id2", "id3"]
+
+    def test_after_changes(self, engine: Engine, opener: Opener) -> None:
+        engine.put(_TOLD, random_unit(len(_TOLD)))
+        engine.put([Record("caption", "r/1.jpg", caption="A cat")], random_unit(1))
+        engine.delete(["tag"])
+        for each in (engine, opener()):
+            assert each.text_search("dogs", 9) == []
+            assert [id_ for id_, _ in each.text_search("cat", 9)] == ["caption"]
+            assert [id_ for id_, _ in each.text_search("beach", 9)] == ["folder"]
+        engine.delete(record.id for record in _TOLD)
+        assert engine.text_search("cat", 9) == []
+        engine.put(_TOLD, random_unit(len(_TOLD)))
+        assert [id_ for id_, _ in engine.text_search("dogs", 9)] == ["caption"]
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    text=st.text(max_size=30)
+    | st.text(st.sampled_from("ab \"'*^+-:(){}[]\\%_NEARANDOR写真é\0\ud800"), max_size=20),
+    query=st.none() | st.text(max_size=10),
+)
+def test_any_text_can_be_searched_for(engine: Engine, text: str, query: str | None) -> None:
+    stored = text.encode("utf-8", "replace").decode().replace("\0", " ")
+    engine.delete(["any"])
+    engine.put([Record("any", "r/x", caption=stored)], random_unit(1))
+    for each in (text, text if query is None else query):
+        found = engine.text_search(each, 3)
+        assert all(0 < relevance <= 1 for _, relevance in found)
+    engine.put([Record("any", "r/x", caption="other")], random_unit(1))
+    engine.delete(["any"])
+    assert engine.text_search(text, 3) == []
 
 
 # ------------------------------------------------------------------ filters against the oracle
@@ -455,25 +673,50 @@ _MOMENTS = st.one_of(
     st.sampled_from([datetime(2000, 1, 1), datetime(2000, 1, 1, tzinfo=UTC)]),
 )
 _NUMBERS = st.one_of(st.integers(-2, 5), st.sampled_from([0.5, 1.0, -1.5, math.inf]))
+_RATIOS = st.one_of(
+    _NUMBERS,
+    st.sampled_from([1 / 3, 4 / 7, math.nextafter(1 / 3, 1), 3e-6, 1.2e-5, 10**400, -(10**400)]),
+)
 _VALUES = st.one_of(_WORDS, _NUMBERS, st.booleans(), _MOMENTS)
 _BASE_NS = 946_684_800_000_000_000
 
 
+#: Places, some of them at the other end of the world, at a pole, or none.
+_DEGREES = st.sampled_from([0, 0.0, 1e-7, 48.8584, -48.8584, 90, -90.0, 2.2945, -177.7055, 180])
+_ODD_DEGREES = st.sampled_from([None, True, "48.8584", math.inf, math.nan, 2**60, 181.0, -90.0001])
+_PLACES = st.dictionaries(
+    st.sampled_from(["latitude", "longitude"]), st.one_of(_DEGREES, _DEGREES, _ODD_DEGREES)
+)
+
+
+@st.composite
+def _near(draw: st.DrawFn) -> tuple[float, float, float]:
+    latitude = draw(_DEGREES.filter(lambda degrees: abs(degrees) <= 90))
+    longitude = draw(_DEGREES)
+    # Some of the places lie on the very rim.
+    other = draw(st.tuples(_DEGREES.filter(lambda degrees: abs(degrees) <= 90), _DEGREES))
+    rim = filters.distance_km((latitude, longitude), other)
+    kilometres = draw(st.sampled_from([0.001, 1, 5000.0, 30_000, rim, math.nextafter(rim, 0)]))
+    return latitude, longitude, kilometres if kilometres > 0 else 1.0
+
+
 def _records() -> st.SearchStrategy[list[Record]]:
     def build(i: int, drawn: tuple[Any, ...]) -> Record:
-        folder, name, media, width, stamp, digest, taken_at, caption, tags, fields = drawn
+        folder, name, media, width, height, stamp, digest, taken_at, caption, tags = drawn[:10]
+        fields = {**drawn[10], **drawn[11]}
         uri = f"https://{folder}/{name}{i}" if width == 3 else f"{folder}/{name}/{i}{name}"
         return Record(
-            f"id{i}", uri, stamp, digest, media, width, width * 2, taken_at, caption, tags, fields
+            f"id{i}", uri, stamp, digest, media, width, height, taken_at, caption, tags, fields
         )
 
     one = st.tuples(
         _WORDS, _WORDS, st.sampled_from(["", "image/jpeg", "image/png"]), st.integers(0, 4),
+        st.sampled_from([0, 1, 3, 7, 2**53 + 1]),
         st.none() | st.builds(Stamp, st.integers(0, 3), st.integers(0, 2).map(
             lambda day: _BASE_NS + day * 86_400_000_000_000)),
         st.sampled_from(["", "aa", "AA"]), st.none() | _MOMENTS, _WORDS,
         st.lists(_WORDS, max_size=2).map(tuple),
-        st.dictionaries(st.sampled_from(["x", 'y "z"']), st.none() | _VALUES, max_size=2),
+        st.dictionaries(st.sampled_from(["x", 'y "z"']), st.none() | _VALUES, max_size=2), _PLACES,
     )  # fmt: skip
     return st.lists(one, min_size=12, max_size=12).map(
         lambda many: [build(i, drawn) for i, drawn in enumerate(many)]
@@ -512,6 +755,9 @@ def _compare() -> st.SearchStrategy[Compare]:
     return st.one_of(
         of("text", st.one_of(_WORDS, uris), texts),
         of("number", st.one_of(_NUMBERS, st.just(10**30)), ["width", "height", "size"]),
+        of("number", _RATIOS, ["aspect", "megapixels"]),
+        st.builds(Compare, st.just("location"), st.just("near"), _near()),
+        st.just(Compare("location", "exists")),
         of("time", _MOMENTS, ["taken_at", "mtime"]),
         of("tags", _WORDS, ["tags"]),
         of("any", _VALUES, ["fields.x", 'fields.y "z"']),
@@ -551,6 +797,8 @@ def test_filters_mean_what_the_oracle_says(
         assert_matches(found, expected[:4])
         (found,) = engine.search(query, 50, where)
         assert {match.record.id for match in found} == {each[1] for each in expected}, where
+        assert {record.id for record in select(engine, where)} == {each[1] for each in expected}
+        assert engine.nearest(query, 4, where)[0].total == len(expected), where
 
 
 def test_a_selective_filter_still_gives_k(engine: Engine) -> None:

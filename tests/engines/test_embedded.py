@@ -43,7 +43,7 @@ from pixseek.errors import (
     PixseekError,
     StorageError,
 )
-from pixseek.types import Compare, Record, Space
+from pixseek.types import Compare, Part, Record, Space
 
 from vectors import Clustered
 
@@ -448,17 +448,75 @@ def test_migration(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         open_embedded(folder)
 
 
+def downgrade(folder: Path, version: int) -> None:
+    """Turn a library into what an older pixseek wrote, but for the digests."""
+    with contextlib.closing(sqlite3.connect(folder / "records.sqlite")) as db:
+        db.execute("DROP TABLE words")
+        db.execute("ALTER TABLE space DROP COLUMN records")
+        db.execute("ALTER TABLE part DROP COLUMN record_id")
+        db.execute("DROP INDEX record_taken")
+        db.execute(f"PRAGMA user_version = {version}")
+
+
+def test_words_of_an_older_format_are_indexed(folder: Path) -> None:
+    records = [
+        Record("a", "r/Beach.jpg", caption="dogs", parts=(Part(), Part("tile"))),
+        Record("b", "r/2.jpg", tags=("dog", "naïve"), fields={"city": "Lisboa"}),
+        *batch(0, 20)[0],
+    ]
+    vectors = np.concatenate([batch(100, 3)[1], batch(0, 20)[1]])
+    with open_embedded(folder) as engine:
+        engine.ensure(SPACE)
+        engine.put(records, vectors)
+        before = [engine.text_search(text, 9) for text in ("dog", "naive beach", "lisboa")]
+    downgrade(folder, 2)
+    with pytest.raises(LibraryFormatError, match=r"(?i)older format"):
+        open_embedded(folder, read_only=True)
+    for read_only in (False, True):
+        with open_embedded(folder, read_only=read_only) as engine:
+            for text, found in zip(("dog", "naive beach", "lisboa"), before, strict=True):
+                assert engine.text_search(text, 9) == found
+            assert engine.count() == 22
+            (found_,) = engine.nearest(vectors[1:2], 30)
+            assert found_.ids[0] == "a"
+            assert found_.parts[0] == 1
+            assert (len(found_), found_.total) == (22, 22)
+            assert len(engine.select(None, order="uri", descending=True, k=9, offset=0)) == 9
+            assert engine.sample(3).shape == (3, DIM)
+    with open_embedded(folder) as engine:
+        engine.put([Record("a", "r/Beach.jpg")], vectors[:1])
+        assert [id_ for id_, _ in engine.text_search("dogs", 9)] == ["b"]
+        engine.delete(record.id for record in records)
+        assert engine.text_search("dogs beach lisboa photos", 9) == []
+
+
+def test_neighbours_after_compaction(folder: Path) -> None:
+    vectors = batch(0, 30)[1]
+    with open_embedded(folder) as engine:
+        engine.ensure(SPACE)
+        engine.put([Record("a", "r/a", parts=(Part(),) * 10)], vectors[:10])
+        engine.put(*batch(10, 20))
+        engine.delete(["id10", "id11"])
+        assert engine.nearest(vectors[7:8], 100)[0].total == 19
+        for _ in range(2):
+            (found,) = engine.nearest(vectors[7:8], 100, Compare("width", "exists"))
+            assert found.total == len(found) == 18
+            (found,) = engine.nearest(vectors[7:8], 1, Compare("id", "in", ("a", "id12")))
+            assert (found.ids, found.parts, found.total) == (("a",), (7,), 2)
+            engine.compact()
+
+
 def test_digests_of_the_first_format_are_packed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digests = ["ab" * 32, "0" * 64, "AB" * 32, "ab", ""]
+    records = [Record(f"id{i}", f"r/{i}", digest=each) for i, each in enumerate(digests)]
     with monkeypatch.context() as first:  # as the first format was written
-        first.setattr(catalog, "MIGRATIONS", catalog.MIGRATIONS[:1])
         first.setattr(reading, "packed", lambda digest: digest)
         with open_embedded(folder) as engine:
             engine.ensure(SPACE)
-            records = [Record(f"id{i}", f"r/{i}", digest=each) for i, each in enumerate(digests)]
             engine.put(records, batch(0, len(records))[1])
+    downgrade(folder, 1)
     query = "SELECT typeof(digest), length(digest) FROM record ORDER BY number"
     with contextlib.closing(sqlite3.connect(folder / "records.sqlite")) as db:
         assert db.execute(query).fetchall()[:2] == [("text", 64)] * 2
@@ -832,3 +890,37 @@ def test_importing_is_light() -> None:
     code = "import sys, pixseek.engines; print('numpy' in sys.modules, 'psycopg' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout == "False False\n"
+
+
+# ------------------------------------------------------------------ the inverted file
+
+
+def test_a_very_large_store_is_searched_by_an_inverted_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(embedded, "IVF_ROWS", 3000)
+    monkeypatch.setattr(embedded, "EXACT_ROWS", 1000)
+    spread = Clustered(64)
+    vectors, queries = spread.images(6000), spread.texts(20)
+    records = [Record(f"{n:016}", f"a/{n}.jpg", width=1 + n % 10) for n in range(6000)]
+    with open_embedded(tmp_path) as engine:
+        engine.ensure(Space("f" * 64, 64, "test"))
+        engine.put(records[:5000], vectors[:5000])
+    assert list(tmp_path.glob("ivf-*.faiss"))  # made when the writer closed
+    with open_embedded(tmp_path) as engine:
+        found = [{m.record.id for m in each} for each in engine.search(queries, 10)]
+        assert engine._ivf is not None
+        exact = [{f"{n:016}" for n in np.argsort(-(vectors[:5000] @ q))[:10]} for q in queries]
+        assert np.mean([len(a & b) for a, b in zip(found, exact, strict=True)]) >= 9
+        engine.put(records[5000:], vectors[5000:])  # not in it yet, and found all the same
+        engine.delete([records[0].id])
+        best = engine.search(vectors[5500:5501], 1)[0][0]
+        assert best.record.id == records[5500].id
+        assert engine.search(vectors[:1], 1)[0][0].record.id != records[0].id
+        few = engine.search(queries, 10, Compare("width", "eq", 3))
+        assert all(m.record.width == 3 for each in few for m in each)
+    for path in tmp_path.glob("ivf-*.faiss"):
+        path.write_bytes(b"damaged")
+    with open_embedded(tmp_path) as engine:
+        assert engine.search(vectors[5500:5501], 1)[0][0].record.id == records[5500].id

@@ -83,6 +83,24 @@ def test_index(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
             assert hits / wanted >= 0.9
 
 
+def test_words_of_an_older_format_are_indexed(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MIGRATED_ROWS", 3)
+    records = [Record(f"{i}", f"r/{i}", caption="dogs" if i % 2 else "cats") for i in range(10)]
+    with opened(postgres, table="older") as engine:
+        engine.put(records, np.eye(DIM, dtype=np.float32)[:10])
+        expected = engine.text_search("dog", 9)
+        with engine._transaction() as db:
+            db.execute("ALTER TABLE older_record DROP COLUMN words")
+            db.execute("UPDATE older_space SET format = 1")
+    for _ in range(2):
+        with opened(postgres, table="older") as engine:
+            assert engine.text_search("dog", 9) == expected
+            assert len(expected) == 5
+            engine.put(records[:2], np.eye(DIM, dtype=np.float32)[:2])
+
+
 def test_the_scan_of_the_index_may_end_early(
     postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

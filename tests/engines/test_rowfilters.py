@@ -76,7 +76,7 @@ def _varied(draw: st.DrawFn) -> list[Record]:
     """Records with all there is to compare, some with several parts."""
     records = []
     for record in draw(_records()):
-        fields = draw(st.dictionaries(_FIELDS, _STORED, max_size=3))
+        fields = {**record.fields, **draw(st.dictionaries(_FIELDS, _STORED, max_size=3))}
         stamp = draw(st.none() | st.builds(Stamp, _INTEGERS, _INTEGERS))
         parts = (Part(),) * draw(st.integers(1, 2))
         records.append(

@@ -15,11 +15,13 @@ from pixseek import __version__
 from pixseek.cli.completion import completion
 from pixseek.cli.demo import demo
 from pixseek.cli.doctor import doctor
+from pixseek.cli.duplicates import duplicates
 from pixseek.cli.exchange import export, import_
 from pixseek.cli.index import index
 from pixseek.cli.options import CommandGroup
 from pixseek.cli.search import search, similar
 from pixseek.cli.show import show
+from pixseek.cli.tag import tag
 from pixseek.cli.upkeep import failures, remove, status
 
 __all__ = ["main"]
@@ -55,9 +57,11 @@ for _command in (
     search,
     similar,
     show,
+    tag,
     status,
     failures,
     remove,
+    duplicates,
     doctor,
     export,
     import_,

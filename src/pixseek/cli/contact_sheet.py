@@ -100,8 +100,9 @@ def write_contact_sheet(
 <main>
 {sections}
 </main>
-<footer>Made by pixseek with the model {_escaped(models)}. The score is the cosine between the
-query and the image. A click opens the original, if it is still in its place.</footer>
+<footer>Made by pixseek with the model {_escaped(models)}. How sure a hit is: of the images that
+match as well, the share that chance does not explain. A click opens the original, if it is still
+in its place.</footer>
 </body>
 </html>
 """
@@ -119,8 +120,8 @@ def title_of(results: Results) -> str:
     from pixseek.wire import query_to_plain
 
     kind, text = query_to_plain(results.query)
-    if kind == "text":
-        return text
+    if kind in ("text", "query"):
+        return text or "Several things"
     if kind == "image" and text:
         return f"Like {Path(text).name}"
     return f"Like {text}" if text else "Like an example"
@@ -136,7 +137,7 @@ def _section(results: Results, heading: str) -> str:
     )
     about = (
         f"{wording.counted(len(results), 'hit')} in {results.took_ms.get('total', 0):.0f} ms"
-        f" ({stages})"
+        f" ({stages}){_sure(results)}"
     )
     warnings = "".join(f'<p class="warning">{_escaped(text)}</p>\n' for text in results.warnings)
     head = f'<h1>{_escaped(heading)}</h1>\n<p class="about">{about}</p>'
@@ -146,10 +147,23 @@ def _section(results: Results, heading: str) -> str:
     return f"<section>\n{head}\n{warnings}<ol>\n{cards}\n</ol>\n</section>"
 
 
+def _sure(results: Results) -> str:
+    """Return how many images match; "" for a query that only filters."""
+    if not results.query.terms or not results.total:
+        return ""
+    return (
+        f", {wording.number(results.confident)} confident and "
+        f"{wording.number(results.possible)} possible of {wording.number(results.total)}"
+    )
+
+
 def _example(results: Results) -> str:
     """Return the picture that was searched by, where the query names a file."""
-    term = results.query.terms[0]
-    if term.kind != "image" or not isinstance(term.value, str | Path):
+    named = (
+        t for t in results.query.terms if t.kind == "image" and isinstance(t.value, str | Path)
+    )
+    term = next(named, None)
+    if term is None or str(term.value).startswith(("http://", "https://")):
         return ""
     image = read_thumbnail(Path(term.value).expanduser(), _SIDE)
     return f'<img src="{_data_uri(image)}" alt="the example">' if image else ""
@@ -173,7 +187,8 @@ def _card(hit: Hit, image: Image.Image | None) -> str:
     return (
         f"<li>{opening}{picture}{closing}"
         f'<div class="facts"><span class="rank">{hit.rank}</span><span>{size}</span>'
-        f'<span class="score">{hit.score:.3f}</span></div>'
+        f'<span class="score" title="cosine or fused score {hit.score:.3f}">'
+        f"{hit.confidence:.0%} sure</span></div>"
         f'<div class="path">{where}</div></li>'
     )
 

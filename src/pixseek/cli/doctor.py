@@ -30,6 +30,7 @@ _ROOM = 2_000_000_000
 _EXTRAS = (
     ("pyarrow", "parquet", "export to and import from .parquet"),
     ("psycopg", "postgres", "libraries in PostgreSQL"),
+    ("reverse_geocode", "places", "names of places by the coordinates in photos"),
 )
 
 

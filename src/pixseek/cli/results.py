@@ -12,8 +12,10 @@ import click
 
 from pixseek.cli import wording
 from pixseek.cli.options import warn
+from pixseek.types import CONFIDENT, POSSIBLE
 
 if TYPE_CHECKING:
+    from pixseek.facets import Facets
     from pixseek.types import Hit, Results
 
 #: "table" on a terminal and "lines" elsewhere are chosen by `write_results` itself.
@@ -21,13 +23,29 @@ Form = Literal["auto", "paths", "paths0", "json"]
 
 
 def write_results(
-    results: Results, form: Form, *, thumbnails: str = "auto", blocks_too: bool = False
+    results: Results,
+    form: Form,
+    *,
+    thumbnails: str = "auto",
+    blocks_too: bool = False,
+    why: bool = False,
+    facets: Facets | None = None,
 ) -> None:
-    """Write results to standard output, and their warnings to standard error."""
+    """Write results to standard output, and their warnings to standard error.
+
+    Args:
+        results: the answer.
+        form: how to write it.
+        thumbnails: how to draw pictures.
+        blocks_too: draw them by characters where the terminal can't draw.
+        why: say what brought each hit.
+        facets: counts to write after the hits.
+    """
     if form == "json":
         from pixseek.wire import results_to_plain
 
-        write_json(results_to_plain(results))
+        plain = results_to_plain(results)
+        write_json(plain if facets is None else {**plain, "facets": facets})
         return
     for warning in results.warnings:
         warn(warning)
@@ -39,12 +57,16 @@ def write_results(
         sys.stdout.buffer.flush()
     elif sys.stdout.isatty():
         write_thumbnails(results, thumbnails, blocks_too=blocks_too)
-        write_table(results)
+        write_table(results, why=why)
     else:
         for hit in results:
             click.echo(f"{hit.rank}\t{hit.score:.4f}\t{wording.visible(place(hit))}")
+            if why:
+                _write_reasons(hit)
         if not results:
             click.echo("No hits.", err=True)
+    if facets and form == "auto":
+        write_facets(facets)
 
 
 def write_many(answers: Sequence[Results], *, as_json: bool) -> None:
@@ -62,8 +84,10 @@ def write_many(answers: Sequence[Results], *, as_json: bool) -> None:
         for results in answers:
             click.echo(json.dumps(results_to_plain(results)))
         return
+    from pixseek.wire import query_to_plain
+
     for results in answers:
-        words = wording.visible(str(results.query.terms[0].value))
+        words = wording.visible(query_to_plain(results.query)[1])
         for hit in results:
             click.echo(f"{words}\t{hit.rank}\t{hit.score:.4f}\t{wording.visible(place(hit))}")
 
@@ -115,8 +139,11 @@ def write_picture(preview: bytes | None, path: Path | None, choice: str) -> None
         write_one(preview, path, how, columns=terminal_size().columns)
 
 
-def write_table(results: Results) -> None:
-    """Write rank, score, size and path of each hit, and what the search took."""
+def write_table(results: Results, *, why: bool = False) -> None:
+    """Write rank, confidence, size and path of each hit, and what the search took."""
+    if results and results.query.terms and not results.confident:
+        said = "Nothing here matches for sure" if results.possible else "Nothing here matches"
+        click.echo(click.style(f"{said}; the nearest are:", fg="yellow"))
     if not results:
         click.echo("No hits.", err=True)
         return
@@ -126,23 +153,70 @@ def write_table(results: Results) -> None:
     ]
     wide = max(len("size"), *(len(size) for size in sizes))
     ranks = max(len("rank"), *(len(str(hit.rank)) for hit in results))
-    head = f"{'rank':>{ranks}}  {'score':>6}  {'size':>{wide}}  path"
+    head = f"{'rank':>{ranks}}  {'sure':>4}  {'score':>6}  {'size':>{wide}}  path"
     click.echo(click.style(head, bold=True))
-    room = max(20, terminal_size().columns - ranks - wide - 12 - 1)
+    room = max(20, terminal_size().columns - ranks - wide - 18 - 1)
     for hit, size in zip(results, sizes, strict=True):
         shown = wording.shortened(wording.visible(from_here(hit)), room)
         link = hyperlink(shown, hit.path)
         soft = click.style(f"{size:>{wide}}", dim=True)
-        click.echo(f"{hit.rank:>{ranks}}  {hit.score:>6.3f}  {soft}  {link}")
+        more = f"  +{len(hit.duplicates)} like it" if hit.duplicates else ""
+        sure = f"{hit.confidence:>4.0%}"
+        click.echo(
+            f"{hit.rank:>{ranks}}  {click.style(sure, **_sureness(hit.confidence))}  "
+            f"{hit.score:>6.3f}  {soft}  {link}{click.style(more, dim=True)}"
+        )
+        if why:
+            _write_reasons(hit)
     took = results.took_ms
     stages = ", ".join(f"{stage} {ms:.0f} ms" for stage, ms in took.items() if stage != "total")
     click.echo(
         click.style(
-            f"{wording.counted(len(results), 'hit')} in {took.get('total', 0):.0f} ms ({stages}), "
-            f"model {results.model}",
+            f"{_found(results)} in {took.get('total', 0):.0f} ms ({stages}), model {results.model}",
             dim=True,
         )
     )
+
+
+def _found(results: Results) -> str:
+    """Return how many images match, such as "12 confident, 40 possible of 1,000 images"."""
+    if not results.query.terms:
+        return wording.counted(results.total, "image")
+    # Where all that was looked at matches, there may be more.
+    more = "+" if results.possible == results.looked_at < results.total else ""
+    return (
+        f"{wording.number(results.confident)}{more} confident, "
+        f"{wording.number(results.possible)}{more} possible of "
+        f"{wording.counted(results.total, 'image')}"
+    )
+
+
+def _sureness(confidence: float) -> dict[str, Any]:
+    if confidence >= CONFIDENT:
+        return {"fg": "green"}
+    return {} if confidence >= POSSIBLE else {"dim": True}
+
+
+def _write_reasons(hit: Hit) -> None:
+    for reason in hit.why:
+        weight = "" if reason.weight == 1 or reason.kind == "words" else f"{reason.weight:g}*"
+        if reason.kind == "words":
+            text = f"written: {reason.what} ({reason.score:.0%} of the words)"
+        else:
+            what = f" {reason.what!r}" if reason.what else ""
+            text = (
+                f"{weight}{reason.kind}{what}: cosine {reason.score:.3f}, "
+                f"{reason.deviations:+.1f} standard deviations"
+            )
+        click.echo(click.style(f"      {wording.visible(text)}", dim=True))
+
+
+def write_facets(facets: Facets) -> None:
+    """Write the counts of each field, the largest first."""
+    for name, counts in facets.items():
+        if counts:
+            said = ", ".join(f"{wording.visible(v)} {wording.number(n)}" for v, n in counts.items())
+            click.echo(f"{click.style(f'{name:<8}', bold=True)} {said}")
 
 
 def from_here(hit: Hit) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, get_args
 
 import click
 from click.core import ParameterSource
@@ -14,10 +15,11 @@ from pixseek.cli.exit_codes import FOUND_NOTHING
 from pixseek.cli.options import Command, open_library, warn
 from pixseek.cli.results import Form, write_many, write_results
 from pixseek.cli.terminal_images import CHOICES
+from pixseek.types import Sort
 
 if TYPE_CHECKING:
     from pixseek.library import Library
-    from pixseek.types import Results
+    from pixseek.types import Region, Results
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -43,14 +45,34 @@ class _SearchCommand(Command):
         return super().parse_args(ctx, args)
 
 
+#: Options that are fields of `Query`.
+_OF_QUERY = ("k", "offset", "sort", "min_confidence", "group", "variety", "text_weight")
+
+
 def _result_options(function: _Decorated) -> _Decorated:
-    """Add the options that say how many hits are wanted, and how they are shown."""
+    """Add the options that say which hits are wanted, and how they are shown."""
     for option in reversed(
         (
             click.option("-k", type=click.IntRange(min=1), default=10, show_default=True,
                          metavar="N", help="How many hits to show at most."),
             click.option("--offset", type=click.IntRange(min=0), default=0, metavar="N",
                          help="Pass over so many of the best hits first."),
+            click.option("--sort", type=click.Choice(get_args(Sort)), default=None,
+                         help="Order of the hits; by anything but relevance, only those are "
+                         "shown that are possible at least."),
+            click.option("--min-confidence", type=click.FloatRange(0, 1), default=None,
+                         metavar="0..1", help="Leave out hits that are less sure."),
+            click.option("--group/--no-group", default=None,
+                         help="Show near-duplicates once. [default: on a terminal and in --html]"),
+            click.option("--variety", type=click.FloatRange(0, 1), default=None, metavar="0..1",
+                         help="Prefer hits that differ from those before; 0.3 is a good start."),
+            click.option("--text-weight", type=click.FloatRange(min=0), default=None, metavar="N",
+                         help="How much captions, tags and names with the words count; 0 for the "
+                         "images alone. [default: 0.3]"),
+            click.option("--why", is_flag=True, help="Say what brought each hit."),
+            click.option("--facets", is_flag=True,
+                         help="Count what matches by folder, year, camera, tag, colour and "
+                         "format."),
             click.option("--paths", is_flag=True, help="Print paths only, one on each line."),
             click.option("-0", "null", is_flag=True,
                          help="Print paths only, each ended by NUL, for xargs -0."),
@@ -81,6 +103,8 @@ def _result_options(function: _Decorated) -> _Decorated:
         ('pixseek search "a dog catching a frisbee"', "the ten best"),
         ("pixseek search a red car at night -k 50", "quotes are not needed"),
         ("pixseek search --image sketch.png", "what looks like this file"),
+        ('pixseek search "in the snow" --image dog.jpg --not people', "words, example, exclusion"),
+        ("pixseek search 'dog year:2021 -(folder:old OR tag:draft)'", "with filters"),
         ("pixseek search --queries words.txt --json", "many searches, answered together"),
         ('pixseek search "a receipt" --paths | head -3', "for scripts: paths only"),
         ('pixseek search "a boat" -0 | xargs -0 cp -t DIR', "safe with any file name"),
@@ -89,11 +113,22 @@ def _result_options(function: _Decorated) -> _Decorated:
 )
 @click.argument("words", nargs=-1, metavar="[WORDS]...")
 @click.option(
-    "--image",
-    type=click.Path(exists=True, dir_okay=False),
-    metavar="FILE",
-    help="Search by an example image in place of words.",
+    "--image", metavar="FILE|URL", help="Search by an example image, besides words or alone."
 )
+@click.option(
+    "--region",
+    metavar="X,Y,W,H",
+    help="The part of the example that is meant: in pixels, or as fractions of its sides.",
+)
+@click.option(
+    "--not",
+    "excluded",
+    multiple=True,
+    metavar="WORDS",
+    help="Leave out what shows this; may be repeated. The same as -WORD within the query.",
+)
+@click.option("--like", "liked", multiple=True, metavar="ID", help="More like this hit.")
+@click.option("--unlike", "disliked", multiple=True, metavar="ID", help="Less like this hit.")
 @click.option(
     "--queries",
     type=click.File(encoding="utf-8"),
@@ -107,32 +142,68 @@ def search(
     /,
     words: tuple[str, ...],
     image: str | None,
+    region: str | None,
+    excluded: tuple[str, ...],
+    liked: tuple[str, ...],
+    disliked: tuple[str, ...],
     queries: TextIO | None,
-    **shown: Any,
+    **options: Any,
 ) -> None:
-    """Find images by words, or by an example with --image.
+    """Find images by words, by an example, by both, with filters.
+
+    WORDS say what is in the image. The same line takes "phrases in quotes", -words to leave out,
+    2*weights, and filters such as year:2021, camera:nikon, tag:holiday, width:>=1920, folder:2021,
+    near:48.86,2.35,5 with OR, NOT and parentheses; put the whole in single quotes for the shell.
 
     On a terminal, shows a table, with the pictures above it where the terminal can draw them. In
-    a pipe, prints rank, score and path, separated by tabs. The score is the cosine between the
-    query and the image: it ranks the hits of one query, and says little across queries.
+    a pipe, prints rank, score and path, separated by tabs. Below stands how many images match
+    confidently and how many possibly, which means the same for every model.
 
     With --queries, each hit's line begins with its query, and --json prints one object a line.
     """
+    asked = _asked(options)
     if queries is not None:
-        if words or image is not None:
+        if words or image is not None or excluded:
             raise click.UsageError("Give --queries, or words, or --image.", ctx)
         with open_library() as library:
-            _show_many(ctx, library, [line.strip() for line in queries if line.strip()], **shown)
+            lines = [line.strip() for line in queries if line.strip()]
+            _show_many(ctx, library, lines, asked, **options)
         return
-    if not words and image is None:
+    if not words and image is None and not liked:
         raise click.UsageError(
             'Say what to look for: pixseek search "a dog", or: pixseek search --image FILE', ctx
         )
+    if region is not None and image is None:
+        raise click.UsageError("--region is a part of an --image.", ctx)
     with open_library() as library:
-        results = library.search(
-            " ".join(words) if words else None, image=image, k=shown["k"], offset=shown["offset"]
-        )
-        _show(ctx, results, **shown)
+        query = library.query(
+            " ".join(words), image=image, region=_region(region), exclude=excluded, **asked
+        ).refined(liked, disliked)
+        _show(ctx, library, library.search(query), **options)
+
+
+def _asked(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the fields of the query out of the options of a command."""
+    asked = {name: options.pop(name) for name in _OF_QUERY}
+    if asked["group"] is None:
+        # Who reads a pipe wants every image; people don't want to see one ten times.
+        for_programs = options["paths"] or options["null"] or options["as_json"]
+        asked["group"] = not for_programs and (options["html"] is not None or sys.stdout.isatty())
+    return asked
+
+
+def _region(text: str | None) -> Region | None:
+    if text is None:
+        return None
+    from pixseek.types import Region
+
+    try:
+        x, y, width, height = (float(each) for each in text.split(","))
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is no rectangle; write x,y,width,height.", param_hint="--region"
+        ) from None
+    return Region(x, y, width, height)
 
 
 @click.command(
@@ -147,33 +218,35 @@ def search(
 @click.argument("to", metavar="ID_OR_FILE")
 @_result_options
 @click.pass_context
-def similar(ctx: click.Context, /, to: str, **shown: Any) -> None:
+def similar(ctx: click.Context, /, to: str, **options: Any) -> None:
     """Find images that look like one: an id, or a file, indexed or not.
 
     An indexed image is not embedded again, and is left out of its own hits.
     """
     with open_library() as library:
-        results = library.similar(to, k=shown["k"], offset=shown["offset"])
-        _show(ctx, results, heading=f"Like {Path(to).name}", **shown)
+        results = library.similar(to, **_asked(options))
+        _show(ctx, library, results, heading=f"Like {Path(to).name}", **options)
 
 
 def _show(
     ctx: click.Context,
+    library: Library,
     results: Results,
     *,
     heading: str = "",
-    k: int,
     paths: bool,
     null: bool,
     as_json: bool,
     html: str | None,
     opened: bool,
     thumbnails: str,
-    offset: int,
+    why: bool,
+    facets: bool,
 ) -> None:
     form: Form = "json" if as_json else "paths0" if null else "paths" if paths else "auto"
+    counted = library.facets(results.query) if facets else None
     if html is None or form != "auto":
-        write_results(results, form, thumbnails=thumbnails)
+        write_results(results, form, thumbnails=thumbnails, why=why, facets=counted)
     page = None
     if html is not None:
         page = _write_page([results], html, [heading] if heading else None)
@@ -184,7 +257,7 @@ def _show(
     elif opened:
         asked = ctx.get_parameter_source("k") is not ParameterSource.DEFAULT
         there = [hit.path for hit in results if hit.path is not None]
-        for path in there[: min(k, _MOST_OPENED) if asked else 1]:
+        for path in there[: min(results.query.k, _MOST_OPENED) if asked else 1]:
             _open(path)
     if not results:
         ctx.exit(FOUND_NOTHING)
@@ -194,9 +267,8 @@ def _show_many(
     ctx: click.Context,
     library: Library,
     queries: list[str],
+    asked: dict[str, Any],
     *,
-    k: int,
-    offset: int,
     paths: bool,
     null: bool,
     as_json: bool,
@@ -211,7 +283,7 @@ def _show_many(
     found = False
     pages: list[Results] = []
     for at in range(0, len(queries), _QUERIES_AT_A_TIME):
-        answers = library.search_many(queries[at : at + _QUERIES_AT_A_TIME], k=k, offset=offset)
+        answers = library.search_many(queries[at : at + _QUERIES_AT_A_TIME], **asked)
         found = found or any(answers)
         if at == 0:
             for warning in answers[0].warnings:

@@ -75,6 +75,8 @@ def show(what: str, as_json: bool, thumbnails: str) -> None:
 
 def rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:
     """Yield what is known of an image as names and values for people, which may have lines."""
+    from pixseek.annotations import KEPT
+
     if path is not None:
         away = "" if path.exists() else click.style("  not there now", fg="red")
         yield "path", hyperlink(wording.visible(str(path)), path) + away
@@ -96,15 +98,48 @@ def rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:
             " ", "milliseconds" if record.taken_at.microsecond else "seconds"
         )
         yield "taken", f"{written}{f' (by {origin})' if origin else ''}"
-    if record.caption:
-        yield "caption", "\n".join(wording.visible(line) for line in record.caption.splitlines())
-    if record.tags:
-        yield "tags", wording.visible(", ".join(record.tags))
+    yield from _described(record)
     for name, value in record.fields.items():
-        if name not in _NOT_SHOWN:
+        if name not in _NOT_SHOWN and name not in KEPT and name != "rating":
             yield _NAMES.get(name) or wording.visible(name).replace("_", " "), _value(name, value)
     if record.digest:
         yield "sha256", record.digest
+
+
+def _described(record: Record) -> Iterator[tuple[str, str]]:
+    """Yield caption, tags and rating: what counts, and what its user and its file say of it."""
+    from pixseek.annotations import annotation_of, file_part
+
+    said, file = annotation_of(record), file_part(record)
+    if record.caption:
+        lines = record.caption.splitlines()
+        if said.caption:
+            lines[-1] += "  (yours)"
+        if file.caption not in ("", record.caption):
+            lines += ["the file's:", *file.caption.splitlines()]
+        yield "caption", "\n".join(map(wording.visible, lines))
+    tags = _tags(record, file)
+    if tags:
+        yield "tags", wording.visible(tags)
+    rating = record.fields.get("rating")
+    if rating is not None:
+        text = _value("rating", rating)
+        if said.rating:
+            other = file.fields.get("rating", rating)
+            text += "  (yours)" if other == rating else f"  (yours; the file's: {other})"
+        yield "rating", text
+
+
+def _tags(record: Record, file: Record) -> str:
+    """Return the tags; those that are not the file's are "added", those that only it has "removed".
+
+    A tag that was added and written into a sidecar since is the file's.
+    """
+    here = {tag.casefold() for tag in record.tags}
+    of_file = {tag.casefold() for tag in file.tags}
+    shown = [tag if tag.casefold() in of_file else f"{tag} (added)" for tag in record.tags]
+    gone = [tag for tag in file.tags if tag.casefold() not in here]
+    return ", ".join([*shown, *(f"{tag} (removed)" for tag in gone)])
 
 
 def _value(name: str, value: Scalar) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from queue import LifoQueue
@@ -26,6 +29,31 @@ def has_bf16() -> bool:
     import openvino
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+class _FirstCall:
+    """Lets the first inference of this process end before any other begins.
+
+    Two at once can block each other for ever: the binding's first call imports modules while it
+    holds a C++ guard, for which the other waits with Python's lock held (seen with OpenVINO
+    2026.4, in stacks of two processes).
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._over = False
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        if self._over:
+            yield
+            return
+        with self._lock:
+            yield
+            self._over = True
+
+
+_first_call = _FirstCall()
 
 
 class OpenVinoTower:
@@ -94,8 +122,9 @@ class OpenVinoTower:
         """
         request = self._idle.get()
         try:
-            request.infer(dict(feeds), share_inputs=True)
-            rows = request.get_tensor(self._output).data.copy()
+            with _first_call.turn():
+                request.infer(dict(feeds), share_inputs=True)
+                rows = request.get_tensor(self._output).data.copy()
         except Exception as error:
             raise failed(self._graph, error) from error
         finally:

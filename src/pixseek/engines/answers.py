@@ -4,37 +4,45 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pixseek.engines import columns
 from pixseek.engines.candidates import Candidates
-from pixseek.engines.reading import LISTED, chunks, parts_of, record_of
+from pixseek.engines.reading import LISTED, chunks, records_of
 from pixseek.engines.vectorfile import Rows
 from pixseek.types import Match
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
 
-#: A row's record: its number, its id, and all its columns.
-_Owner = tuple[int, str, tuple[Any, ...]]
 
+class Answer(NamedTuple):
+    """A record that answers a query.
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A row that answers a query."""
+    Attributes:
+        score: of its best part.
+        row: of that part's vector.
+        number: of the record in the database.
+        id: of the record.
+        part: index of that part among the record's.
+    """
 
-    row: int
     score: float
-    owner: _Owner
+    row: int
+    number: int
+    id: str
+    part: int
 
 
-def answers(
+#: What the database says of a row: the number and the id of its record, and the part's index.
+_Owner = tuple[int, str, int]
+
+
+def nearest(
     db: sqlite3.Connection, space: int, candidates: Candidates, queries: Vectors, k: int
-) -> list[list[Match]]:
+) -> list[list[Answer]]:
     """Return, for each query, the k best records, best first, ties by id.
 
     Args:
@@ -44,7 +52,7 @@ def answers(
         queries: (q, dim) float32.
         k: at least 1.
     """
-    best: list[list[_Found]] = [[] for _ in queries]
+    best: list[list[Answer]] = [[] for _ in queries]
     among = candidates.count
     waiting, count = list(range(len(queries))), k
     while waiting:
@@ -58,17 +66,29 @@ def answers(
         # Records with many parts may have taken the places of others.
         waiting = [i for i in waiting if len(best[i]) < min(k, among)] if count < among else []
         count *= 4
-    owners = {one.owner[0]: one.owner[2] for each in best for one in each}
-    parts = parts_of(db, space, list(owners))
-    records = {number: record_of(owners[number], parts[number]) for number in owners}
-    matches: list[list[Match]] = []
-    for each in best:
-        matches.append([])
-        for one in each:
-            record = records[one.owner[0]]
-            at = [row for row, _ in parts[one.owner[0]]].index(one.row)
-            matches[-1].append(Match(record, record.parts[at], one.score))
-    return matches
+    return best
+
+
+def matches(
+    db: sqlite3.Connection, space: int, answers: Sequence[Sequence[Answer]]
+) -> list[list[Match]]:
+    """Return answers with all that is known of their records.
+
+    Args:
+        db: in the transaction of the same snapshot.
+        space: number of the space.
+        answers: of each query.
+    """
+    numbers = {answer.number for each in answers for answer in each}
+    records = records_of(db, space, list(numbers))
+    return [
+        [
+            Match(record, record.parts[answer.part], answer.score)
+            for answer in each
+            for record in (records[answer.number][0],)
+        ]
+        for each in answers
+    ]
 
 
 def _group(
@@ -76,9 +96,9 @@ def _group(
     space: int,
     scored: Sequence[tuple[Rows, NDArray[np.float64]]],
     k: int,
-) -> list[list[_Found]]:
+) -> list[list[Answer]]:
     """Return the k best records of the scored rows of each query, each by its best row."""
-    groups: list[list[_Found]] = [[] for _ in scored]
+    groups: list[list[Answer]] = [[] for _ in scored]
     owners: dict[int, _Owner] = {}
     waiting, count = [i for i, (rows, _) in enumerate(scored) if len(rows)], k
     while waiting:
@@ -88,13 +108,13 @@ def _group(
         owners.update(_owners(db, space, wanted - owners.keys()))
         for i in waiting:
             rows, scores = (each[chosen[i]].tolist() for each in scored[i])
-            best: dict[int, _Found] = {}
+            best: dict[int, Answer] = {}
             for row, score in zip(rows, scores, strict=True):
-                owner = owners[row]
-                old = best.get(owner[0])
+                number, id_, part = owners[row]
+                old = best.get(number)
                 if old is None or (score, -row) > (old.score, -old.row):
-                    best[owner[0]] = _Found(row, score, owner)
-            groups[i] = sorted(best.values(), key=lambda found: (-found.score, found.owner[1]))[:k]
+                    best[number] = Answer(score, row, number, id_, part)
+            groups[i] = sorted(best.values(), key=lambda answer: (-answer.score, answer.id))[:k]
         waiting = [i for i in waiting if len(groups[i]) < k and len(chosen[i]) < len(scored[i][0])]
         count *= 4
     return groups
@@ -111,12 +131,11 @@ def _highest(scores: NDArray[np.float64], count: int) -> Rows:
 def _owners(db: sqlite3.Connection, space: int, rows: Iterable[int]) -> dict[int, _Owner]:
     """Return the record of each row."""
     return {
-        row: (number, values[0], tuple(values))
-        for some in chunks(list(rows))
-        for row, number, *values in db.execute(
-            f"SELECT part.row, number, {columns.COLUMNS} FROM part "
-            "JOIN record ON record.number = part.record "
-            f"WHERE part.space = ? AND part.row IN ({LISTED})",
+        row: (number, id_, part)
+        for some in chunks(sorted(rows))  # neighbours lie on the same page
+        for row, number, id_, part in db.execute(
+            "SELECT row, record, record_id, ordinal FROM part "
+            f"WHERE space = ? AND row IN ({LISTED})",
             (space, some),
         )
     }

@@ -78,6 +78,8 @@ class Candidates:
             # Of the candidates the best by their vectors, and more of them, since they are at
             # hand: records with several parts need them.
             self.vectors.nearest(query[None], 4 * count, self.dead, among=rows)[0]
+            if len(rows) > 4 * count
+            else rows
             for query, rows in zip(
                 queries,
                 self._indexed(queries, codes_.candidates(count), covered, self.index),

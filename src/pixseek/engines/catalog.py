@@ -14,6 +14,7 @@ import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
+from pixseek.engines import columns
 from pixseek.errors import LibraryFormatError, LibraryNotFoundError
 from pixseek.storage_errors import closed, not_writable, translated
 
@@ -70,9 +71,26 @@ UPDATE record SET digest = packed(digest) WHERE digest IS NOT NULL;
 CREATE INDEX record_digest ON record (digest) WHERE digest IS NOT NULL
 """
 
+#: The words of all records, made from their columns; how many records there are; the ids of
+#: records beside their rows, 17 bytes each: to look up the records of 400 rows among a million
+#: takes 1 ms and not 11 ms; and for browsing an index of when photos were taken.
+_VERSION_3 = """
+CREATE VIRTUAL TABLE words USING fts5(
+    strong, weak, content='', tokenize="porter unicode61 categories 'L* N* M*'"
+);
+INSERT INTO words (rowid, strong, weak)
+SELECT number, strong_words(uri, caption, tags, fields), weak_words(uri, caption, tags, fields)
+FROM record;
+ALTER TABLE space ADD COLUMN records INTEGER NOT NULL DEFAULT 0;
+UPDATE space SET records = (SELECT count(*) FROM record);
+ALTER TABLE part ADD COLUMN record_id TEXT NOT NULL DEFAULT '';
+UPDATE part SET record_id = (SELECT id FROM record WHERE number = part.record);
+CREATE INDEX record_taken ON record (substr(taken_at, 1, 26))
+"""
+
 #: The steps from an empty file to the format of today; a file's version is how many were taken.
 #: A step is never changed once released: the next change of the format is another step.
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -263,6 +281,8 @@ class Catalog:
 def migrate(db: sqlite3.Connection) -> None:
     """Take the steps of `MIGRATIONS` that the file has not seen, in one transaction."""
     db.create_function("packed", 1, packed, deterministic=True)
+    db.create_function("strong_words", 4, lambda *values: columns.texts_of(*values).strong)
+    db.create_function("weak_words", 4, lambda *values: columns.texts_of(*values).weak)
     db.execute("BEGIN IMMEDIATE")
     try:
         version, _ = _format(db)  # another process may have been first

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pixseek import filters
 from pixseek.errors import EngineError, SpaceMismatchError
-from pixseek.types import WHOLE, Part, Record, Scalar, Space, Stamp
+from pixseek.types import WHOLE, Neighbours, Part, Record, Scalar, Space, Stamp
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -40,6 +43,93 @@ class Columns(NamedTuple):
 
 #: The columns, as SQL lists them.
 COLUMNS = ", ".join(Columns._fields)
+
+
+class Texts(NamedTuple):
+    """What a search for words looks through, in words that spaces part.
+
+    Attributes:
+        strong: what somebody said of the image: caption, tags and title.
+        weak: whatever else may name it.
+    """
+
+    strong: str
+    weak: str
+
+
+#: The fields that are searched for words besides the title.
+_TEXT_FIELDS = (
+    "people", "event", "sublocation", "city", "state", "country", "place", "prompt",
+)  # fmt: skip
+#: Characters of a text that are searched: PostgreSQL indexes up to a megabyte of a record.
+_MOST_CHARACTERS = 50_000
+#: Words of a query that are looked for.
+_MOST_WORDS = 32
+#: English words that say nothing of an image. They are left out of queries.
+_STOP_WORDS = frozenset(
+    "a about an and any are as at be but by can for from had has have he her him his how i if in "
+    "into is it its me my no not of on or our s she show so some such t that the their them there "
+    "these they this to us was we were what when where which who will with you your".split()
+)
+#: Where a word ends within a name: IMGDay, imgDay.
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+#: Letters of Chinese and Japanese, which don't part words.
+_IDEOGRAPH = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])")
+
+
+def texts(record: Record) -> Texts:
+    """Return the words of a record.
+
+    A database that has indexed them needs the same words to forget them: whatever changes what
+    is returned here must index all records anew.
+    """
+    fields = record.fields
+    strong = (record.caption, *record.tags, fields.get("title"))
+    path = record.relative_path
+    path = path.rpartition(".")[0] if "." in record.name else path
+    split = _CAMEL.sub(" ", path)
+    weak = (*map(fields.get, _TEXT_FIELDS), path, split if split != path else None)
+    return Texts(
+        *(
+            " ".join(words(" ".join(text for text in some if isinstance(text, str))))
+            for some in (strong, weak)
+        )
+    )
+
+
+def texts_of(uri: str, caption: str | None, tags: str | None, fields: str | None) -> Texts:
+    """Return the words of the record that has these columns."""
+    return texts(
+        Record(
+            "",
+            uri,
+            caption=caption or "",
+            tags=tags_from_json(tags),
+            fields=fields_from_json(fields),
+        )
+    )
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text, without case and accents, the same for every database.
+
+    Chinese and Japanese words can't be told apart without a dictionary: such a "word" is a phrase
+    of its characters, with spaces between.
+    """
+    text = text[:_MOST_CHARACTERS]
+    if text.isascii():
+        return re.findall("[a-z0-9]+", text.lower())
+    text = unicodedata.normalize("NFKD", text).casefold()
+    text = unicodedata.normalize("NFC", re.sub("[\u0300-\u036f]", "", text))
+    letters = "".join(each if unicodedata.category(each)[0] in "LMN" else " " for each in text)
+    return [" ".join(_IDEOGRAPH.sub(r" \1 ", word).split()) for word in letters.split()]
+
+
+def words_to_find(text: str) -> list[str]:
+    """Return the words of a query, each once, without those that say nothing unless all do."""
+    distinct = list(dict.fromkeys(words(text)))
+    telling = [word for word in distinct if word not in _STOP_WORDS]
+    return (telling or distinct)[:_MOST_WORDS]
 
 
 def to_columns(record: Record) -> Columns:
@@ -122,6 +212,18 @@ def scalar_from_json(value: Any) -> Scalar:
     return plain
 
 
+def location_from_json(text: str) -> tuple[float, float] | None:
+    """Return the location from a JSON list of latitude and longitude, without reading it as JSON.
+
+    That would take six times as long; and what is no number in it is no number to Python, either.
+    """
+    latitude, _, longitude = text[1:-1].partition(",")
+    try:
+        return filters.location({"latitude": float(latitude), "longitude": float(longitude)})
+    except ValueError:
+        return None
+
+
 def part_to_json(part: Part) -> str | None:
     """Return a part as a column; None for the whole image, which nearly all parts are."""
     if part == WHOLE:
@@ -201,6 +303,11 @@ def check_finite(vectors: Vectors) -> None:
     """
     if not np.isfinite(vectors).all():
         raise EngineError("a vector holds what is no number", "", "The model that made it failed.")
+
+
+def no_neighbours(dim: int, total: int) -> Neighbours:
+    """Return the answer where nothing is near."""
+    return Neighbours((), np.empty(0, np.float32), np.empty((0, dim), np.float32), (), total)
 
 
 def space_mismatch(held: Space, asked: Space) -> SpaceMismatchError:

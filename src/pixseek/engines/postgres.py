@@ -5,18 +5,22 @@
 `schema` and `table` (default "pixseek") are ours, the rest is the server's; several libraries may
 share a database. Vectors are stored as float16 (`halfvec`). Above `INDEX_PARTS` they get an HNSW
 index, whose answers are approximate; below, every vector is scored.
+
+PostgreSQL has no BM25: texts are ranked by `ts_rank`, for which rare words count no more than
+common ones.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -37,8 +41,10 @@ from pixseek.types import (
     Filter,
     Known,
     Match,
+    Neighbours,
     Not,
     Or,
+    Order,
     Record,
     Space,
 )
@@ -50,7 +56,10 @@ if TYPE_CHECKING:
 INDEX_PARTS = 10_000
 #: pgvector can't index longer half vectors.
 _MAX_INDEXED_DIM = 4_000
-_FORMAT = 1
+#: 2: the words of each record.
+_FORMAT = 2
+#: Rows that a migration reads at a time.
+_MIGRATED_ROWS = 1_000
 
 _TABLES = """
 CREATE EXTENSION IF NOT EXISTS vector;
@@ -69,8 +78,10 @@ CREATE TABLE IF NOT EXISTS {record} (
     taken_at text COLLATE "C", caption text COLLATE "C",
     tags json, fields json,
     root text COLLATE "C", folder text COLLATE "C", name text COLLATE "C",
-    folded jsonb NOT NULL
+    folded jsonb NOT NULL,
+    words tsvector NOT NULL
 );
+CREATE INDEX IF NOT EXISTS {record_words} ON {record} USING gin (words);
 CREATE INDEX IF NOT EXISTS {record_uri} ON {record} (uri, id);
 CREATE INDEX IF NOT EXISTS {record_digest} ON {record} (digest) WHERE digest IS NOT NULL;
 CREATE TABLE IF NOT EXISTS {part} (
@@ -112,17 +123,28 @@ def open_postgres(url: str) -> PostgresEngine:
     query = urllib.parse.urlencode(rest, quote_via=urllib.parse.quote)
     engine = PostgresEngine(parsed._replace(query=query).geturl(), **names)
     try:
-        _ = engine.space
+        engine._migrate()
     except BaseException:
         engine.close()
         raise
     return engine
 
 
+class _Answer(NamedTuple):
+    """A record that answers a query, its best score and the index of the part that has it."""
+
+    score: float
+    number: int
+    id: str
+    part: int
+
+
 class PostgresEngine:
     """The engine in one database. See `types.Engine`; open it by `open_postgres`."""
 
-    capabilities = Capabilities(filtering="during", exact=False, visibility="searchable")
+    capabilities = Capabilities(
+        filtering="during", exact=False, visibility="searchable", text_search="ts_rank"
+    )
 
     def __init__(self, conninfo: str, schema: str, table: str) -> None:
         self._conninfo = conninfo
@@ -157,6 +179,36 @@ class PostgresEngine:
                 "Upgrade with: pip install --upgrade pixseek",
             )
         return Space(*row[1:])
+
+    def _migrate(self) -> None:
+        """Bring the tables of an older pixseek up to date."""
+        with self._transaction() as db:
+            if self._space(db) is None or self._format(db) == _FORMAT:
+                return
+            db.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [self._quoted("space")])
+            if self._format(db) == _FORMAT:  # another process was first
+                return
+            db.execute(self._sql("ALTER TABLE {record} ADD COLUMN IF NOT EXISTS words tsvector"))
+            with db.cursor("migration") as cursor:
+                cursor.execute(
+                    self._sql(
+                        "SELECT number, uri, caption, tags::text, fields::text FROM {record} "
+                        "ORDER BY number"
+                    )
+                )
+                update = self._sql(f"UPDATE {{record}} SET words = {_WORDS} WHERE number = %s")
+                while rows := cursor.fetchmany(_MIGRATED_ROWS):
+                    db.cursor().executemany(
+                        update, [(*columns.texts_of(*row[1:]), row[0]) for row in rows]
+                    )
+            db.execute(self._sql("ALTER TABLE {record} ALTER COLUMN words SET NOT NULL"))
+            db.execute(
+                self._sql("CREATE INDEX IF NOT EXISTS {record_words} ON {record} USING gin (words)")
+            )
+            db.execute(self._sql("UPDATE {space} SET format = %s"), [_FORMAT])
+
+    def _format(self, db: Any) -> int:
+        return int(db.execute(self._sql("SELECT format FROM {space}")).fetchone()[0])
 
     def ensure(self, space: Space) -> None:
         """Create the extension, schema and tables that `space` needs.
@@ -196,7 +248,7 @@ class PostgresEngine:
                 server refused; nothing was stored.
         """
         vectors = np.asarray(vectors, np.float32)
-        rows = [(*columns.to_columns(r), *_derived(r)) for r in records]
+        rows = [(*columns.to_columns(r), *_derived(r), *columns.texts(r)) for r in records]
         with self._transaction() as db:
             space = self._space(db)
             if space is None:
@@ -206,11 +258,11 @@ class PostgresEngine:
             columns.check_batch(records, vectors, space.dim)
             if not records:
                 return
-            names = [*columns.Columns._fields, "root", "folder", "name", "folded"]
+            names = [*columns.Columns._fields, "root", "folder", "name", "folded", "words"]
             updates = ", ".join(f"{name} = EXCLUDED.{name}" for name in names[1:])
             statement = self._sql(
                 f"INSERT INTO {{record}} ({', '.join(names)}) "
-                f"VALUES ({', '.join(['%s'] * len(names))}) "
+                f"VALUES ({', '.join(['%s'] * (len(names) - 1))}, {_WORDS}) "
                 f"ON CONFLICT (id) DO UPDATE SET {updates}"
             )
             # In the order of ids, so that two writers never wait for each other.
@@ -323,10 +375,13 @@ class PostgresEngine:
         with self._transaction() as db:
             if self._space(db) is None:
                 return 0
-            parameters: dict[str, Any] = {}
-            condition = "true" if where is None else where_sql(where, parameters)
-            statement = f"SELECT count(*) FROM {{record}} r WHERE {condition}"
-            return int(db.execute(self._sql(statement), parameters).fetchone()[0])
+            return self._count(db, where)
+
+    def _count(self, db: Any, where: Filter | None) -> int:
+        parameters: dict[str, Any] = {}
+        condition = "true" if where is None else where_sql(where, parameters)
+        statement = f"SELECT count(*) FROM {{record}} r WHERE {condition}"
+        return int(db.execute(self._sql(statement), parameters).fetchone()[0])
 
     def export(self, batch: int = 4096) -> Iterator[tuple[list[Record], Vectors]]:
         """Yield all records by URI, in batches, each with its vectors as `put` takes them.
@@ -362,19 +417,66 @@ class PostgresEngine:
         vectors = np.asarray(vectors, np.float32)
         with self._transaction(snapshot=True) as db:
             space = self._space(db)
-            if space is not None:
-                columns.check_query(vectors, space.dim)
-            if space is None or k < 1:
+            if space is None:
                 return [[] for _ in vectors]
-            # Without it a filter on few rows finds none: the index hands out its nearest, and
-            # the filter drops them.
-            db.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-            db.execute(
-                "SELECT set_config('hnsw.ef_search', %s, true)", [str(min(max(2 * k, 100), 1000))]
-            )
-            return [self._search(db, query, k, where) for query in vectors]
+            found = self._nearest(db, space, vectors, k, where)
+            numbers = {answer.number for each in found for answer in each}
+            records = self._records(db, list(numbers))
+        return [
+            [
+                Match(record, record.parts[answer.part], answer.score)
+                for answer in each
+                for record in (records[answer.number],)
+            ]
+            for each in found
+        ]
 
-    def _search(self, db: Any, query: Vectors, k: int, where: Filter | None) -> list[Match]:
+    def nearest(self, vectors: Vectors, k: int, where: Filter | None = None) -> list[Neighbours]:
+        """Return, for each of (q, dim) unit rows, the k nearest records, as `search` finds them.
+
+        Raises:
+            QueryError: see `filters.check`.
+            EngineError: the vectors are of another dimension, or not finite; the server refused.
+        """
+        if where is not None:
+            filters.check(where)
+        vectors = np.asarray(vectors, np.float32)
+        with self._transaction(snapshot=True) as db:
+            space = self._space(db)
+            if space is None:
+                return [columns.no_neighbours(vectors.shape[-1], 0) for _ in vectors]
+            found = self._nearest(db, space, vectors, k, where)
+            total = self._count(db, where)
+            numbers = {answer.number for each in found for answer in each}
+            stored = self._vectors(db, list(numbers))
+        return [
+            Neighbours(
+                ids=tuple(answer.id for answer in each),
+                scores=np.array([answer.score for answer in each], np.float32),
+                vectors=np.array([stored[answer.number][answer.part] for answer in each])
+                .reshape(-1, space.dim)
+                .astype(np.float32),
+                parts=tuple(answer.part for answer in each),
+                total=total,
+            )
+            for each in found
+        ]
+
+    def _nearest(
+        self, db: Any, space: Space, vectors: Vectors, k: int, where: Filter | None
+    ) -> list[list[_Answer]]:
+        columns.check_query(vectors, space.dim)
+        if k < 1:
+            return [[] for _ in vectors]
+        # Without it a filter on few rows finds none: the index hands out its nearest, and
+        # the filter drops them.
+        db.execute("SET LOCAL hnsw.iterative_scan = strict_order")
+        db.execute(
+            "SELECT set_config('hnsw.ef_search', %s, true)", [str(min(max(2 * k, 100), 1000))]
+        )
+        return [self._search(db, query, k, where) for query in vectors]
+
+    def _search(self, db: Any, query: Vectors, k: int, where: Filter | None) -> list[_Answer]:
         parameters: dict[str, Any] = {}
         condition = "true" if where is None else where_sql(where, parameters)
         # The id is not asked for in the order: the index could not give it.
@@ -401,12 +503,9 @@ class PostgresEngine:
             # An index scan gives up after `hnsw.max_scan_tuples`; then all are scored.
             exact = exact or len(rows) < limit
             limit = limit if exact and len(rows) < limit else limit * 4
-        records = self._records(db, [number for number, _ in ranked])
         return [
-            Match(
-                records[number], records[number].parts[ordinal], float(min(max(score, -1.0), 1.0))
-            )
-            for number, (score, _, ordinal) in ranked
+            _Answer(float(min(max(score, -1.0), 1.0)), number, id_, ordinal)
+            for number, (score, id_, ordinal) in ranked
         ]
 
     def _has_index(self, db: Any) -> bool:
@@ -416,6 +515,90 @@ class PostgresEngine:
             ).fetchone()
             self._indexed = bool(found)
         return self._indexed
+
+    def text_search(
+        self, text: str, k: int, where: Filter | None = None
+    ) -> list[tuple[str, float]]:
+        """Return the ids of the k records whose texts fit best, with their relevance.
+
+        By `ts_rank`, scaled so that a record whose strong part holds every word once has 1.
+        PostgreSQL does not index the words that it takes for stop words of English: they are
+        never found.
+
+        Raises:
+            QueryError: see `filters.check`.
+            EngineError: the server refused.
+        """
+        if where is not None:
+            filters.check(where)
+        words = columns.words_to_find(text)
+        with self._transaction() as db:
+            if not words or k < 1 or self._space(db) is None:
+                return []
+            parameters: dict[str, Any] = {}
+            condition = "true" if where is None else where_sql(where, parameters)
+            query = " || ".join(
+                f"phraseto_tsquery('english', %(word{n})s)" for n in range(len(words))
+            )
+            parameters.update({f"word{n}": word for n, word in enumerate(words)})
+            found = db.execute(
+                self._sql(
+                    "SELECT id, least(1, ts_rank(%(weights)s::float4[], words, query) * %(all)s) "
+                    f"AS relevance FROM {{record}} r, (SELECT {query} AS query) AS asked "
+                    f"WHERE words @@ query AND {condition} "
+                    "ORDER BY relevance DESC, id LIMIT %(k)s"
+                ),
+                {**parameters, "weights": _WEIGHTS, "all": math.pi**2 / 6, "k": k},
+            )
+            return [(id_, float(relevance)) for id_, relevance in found]
+
+    def select(
+        self, where: Filter | None, *, order: Order, descending: bool, k: int, offset: int
+    ) -> list[Record]:
+        """Return `k` of the records that fulfil `where`, after the first `offset`, in an order.
+
+        Raises:
+            QueryError: see `filters.check`.
+            EngineError: the server refused.
+        """
+        if where is not None:
+            filters.check(where)
+        with self._transaction(snapshot=True) as db:
+            if k < 1 or self._space(db) is None:
+                return []
+            parameters: dict[str, Any] = {}
+            condition = "true" if where is None else where_sql(where, parameters)
+            direction = "DESC" if descending else "ASC"
+            found = db.execute(
+                self._sql(
+                    f"SELECT number FROM {{record}} r WHERE {condition} "
+                    f"ORDER BY {_ORDERS[order]} {direction} NULLS LAST, id "
+                    "LIMIT %(k)s OFFSET %(offset)s"
+                ),
+                {**parameters, "k": k, "offset": offset},
+            )
+            numbers = [number for (number,) in found]
+            records = self._records(db, numbers)
+        return [records[number] for number in numbers]
+
+    def sample(self, n: int) -> Vectors:
+        """Return at most n of the stored vectors, (m, dim) float32 unit rows, drawn evenly.
+
+        Those of the records whose ids come first: an id is a hash, and has an index.
+        """
+        with self._transaction() as db:
+            space = self._space(db)
+            if space is None:
+                return np.empty((0, 0), np.float32)
+            found = db.execute(
+                self._sql(
+                    "SELECT vector::text FROM {record} r JOIN {part} p ON p.record = r.number "
+                    "ORDER BY id, ordinal LIMIT %s"
+                ),
+                [max(0, n)],
+            )
+            rows = [json.loads(text) for (text,) in found]
+        return np.array(rows, np.float32).reshape(-1, space.dim)
 
     # -------------------------------------------------------------- rows
 
@@ -521,7 +704,7 @@ class PostgresEngine:
             # An index lies in the schema of its table, and is named without it.
             **{
                 name: sql.Identifier(f"{self._table}_{name}")
-                for name in ("record_uri", "record_digest", "part_vector")
+                for name in ("record_uri", "record_digest", "record_words", "part_vector")
             },
             **{name: sql.Literal(number) for name, number in numbers.items()},
         )
@@ -529,6 +712,21 @@ class PostgresEngine:
     def _quoted(self, suffix: str) -> str:
         return f'"{self._schema}"."{self._table}_{suffix}"'
 
+
+#: The words of a record, of its strong part (weight A) and its weak part (D), see `columns.Texts`.
+_WORDS = (
+    "setweight(to_tsvector('english', %s::text), 'A') || "
+    "setweight(to_tsvector('english', %s::text), 'D')"
+)
+#: What a word counts in the parts D, C, B and A. `ts_rank` divides that by pi**2 / 6.
+_WEIGHTS = [0.5, 0.5, 0.5, 1.0]
+_ORDERS: dict[Order, str] = {
+    "uri": "uri",
+    "name": "name",
+    "taken_at": "substr(taken_at, 1, 26)",  # the wall clock, as an album goes
+    "mtime": "mtime_ns",
+    "size": "size",
+}
 
 # ------------------------------------------------------------------ filters
 
@@ -565,7 +763,11 @@ def _compare_sql(compare: Compare, bind: _Bind) -> str:
         return _text_sql(name, op, str(value), bind)
     if name.startswith(filters.USER_PREFIX):
         return _user_sql(bind(name.removeprefix(filters.USER_PREFIX)) + "::text", op, value, bind)
+    if name == "location":
+        return _location_sql(op, value, bind)
     column = "r.mtime_ns" if name == "mtime" else f"r.{name}"
+    if name in filters.DERIVED:
+        return _derived_sql(name, op, value, bind)
     if op == "exists":
         return f"{column} IS NOT NULL"
     values: Sequence[Any] = value if isinstance(value, tuple) else (value,)
@@ -588,6 +790,37 @@ def _compare_sql(compare: Compare, bind: _Bind) -> str:
         if op == "in"
         else f"{column} {_SYMBOLS[op]} {bind(texts[0])}::text::numeric"
     )
+
+
+def _derived_sql(name: str, op: str, value: Any, bind: _Bind) -> str:
+    """Compare what follows from width and height, computed as in `filters.derived`."""
+    if op == "exists":
+        return "r.width IS NOT NULL AND r.height IS NOT NULL"
+    width, height = "r.width::float8", "r.height::float8"
+    stored = f"({width} / {height})" if name == "aspect" else f"({width} * {height} / 1e6::float8)"
+    if op == "in":
+        return f"{stored} = ANY({bind([filters.as_float(each) for each in value])}::float8[])"
+    return f"{stored} {_SYMBOLS[op]} {bind(filters.as_float(value))}::float8"
+
+
+def _location_sql(op: str, value: Any, bind: _Bind) -> str:
+    """Compare the distance, computed as in `filters.distance_km`."""
+    latitude, longitude = (
+        f"CASE json_typeof(r.fields->'{name}') WHEN 'number' THEN (r.fields->>'{name}')::float8 END"
+        for name in ("latitude", "longitude")
+    )
+    known = f"({latitude}) BETWEEN -90 AND 90 AND ({longitude}) BETWEEN -180 AND 180"
+    if op == "exists":
+        return known
+    place, distance = filters.circle(value)
+    centre = [f"{bind(degrees)}::float8" for degrees in place]
+    across = f"sin(radians(({latitude}) - {centre[0]}) / 2)"
+    along = f"sin(radians(({longitude}) - {centre[1]}) / 2)"
+    cosines = f"cos(radians({latitude})) * cos(radians({centre[0]}))"
+    half_chord = f"{across} * {across} + {cosines} * ({along} * {along})"
+    computed = f"2 * {filters.EARTH_KM}::float8 * asin(least(1, sqrt({half_chord})))"
+    # CASE, since AND may evaluate both its sides.
+    return f"CASE WHEN {known} THEN {computed} <= {bind(distance)}::float8 END"
 
 
 def _text_sql(name: str, op: str, value: str, bind: _Bind) -> str:

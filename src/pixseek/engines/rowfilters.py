@@ -61,6 +61,7 @@ class RowFilters:
         self._asked: set[str] = set()
         self._in_sql: set[str] = set()
         self._columns: dict[str, _Column] = {}  # the least recently used first
+        self._ordinals = _IntegerColumn("ordinal", is_time=False)
 
     def matching(self, db: sqlite3.Connection, rows: int, dead: Rows, where: Filter) -> Mask:
         """Return which rows count and belong to records that fulfil a filter, (rows,) bool.
@@ -93,6 +94,24 @@ class RowFilters:
                 del self._columns[next(iter(self._columns))]
         mask = _Evaluation(db, self._space, rows, masks).of(where)
         mask[dead] = False
+        return mask
+
+    def first_parts(self, db: sqlite3.Connection, rows: int, dead: Rows) -> Mask:
+        """Return which rows hold the first part of their record, (rows,) bool.
+
+        Args:
+            db: in the transaction that `rows` and `dead` were read in.
+            rows: how many there are.
+            dead: those that don't count, ascending; what is told of them is of no matter.
+        """
+        first = Compare("ordinal", "eq", 0)
+        mask = self._ordinals.matching(db, self._space, rows, len(dead), first)
+        if mask is None:  # an older snapshot
+            found = db.execute(
+                "SELECT row FROM part WHERE space = ? AND ordinal = 0", (self._space,)
+            )
+            mask = np.zeros(rows, np.bool_)
+            mask[np.fromiter((row for (row,) in found), np.int64)] = True
         return mask
 
     def _column(self, field: str) -> _Column | None:
@@ -183,6 +202,10 @@ def _new_column(field: str) -> _Column | None:
         return _TextColumn("uri", _place, lambda place: Record("", place))
     if field == "taken_at":
         return _TimeColumn()
+    if field in filters.DERIVED:
+        return _DerivedColumn(field)
+    if field == "location":
+        return _PlaceColumn()
     if field == "tags":
         return _TagColumn()
     if field.startswith(filters.USER_PREFIX):
@@ -291,6 +314,79 @@ class _IntegerColumn(_Column):
         values = _values(compare)
         numbers = [filters.mtime_value_ns(v) for v in values] if self._is_time else values
         return self._known & _numbers_fit(self._values, compare.op, numbers)
+
+
+class _DerivedColumn(_Column):
+    """What is computed from width and height: 8 bytes a row."""
+
+    def __init__(self, field: str) -> None:
+        # Of several values SQLite makes a JSON list.
+        super().__init__("json_array(width, height)", "width")
+        self._field = field
+        self._values = np.empty(0, np.float64)  # NaN where missing
+
+    @property
+    def size(self) -> int:
+        return self._values.nbytes
+
+    def _extend(self, count: int, found: Iterable[tuple[int, Any]]) -> bool:
+        values = np.full(count, np.nan)
+        for row, text in found:
+            width, height = json.loads(text)
+            value = filters.derived(self._field, width, height or 0)
+            values[row] = np.nan if value is None else value
+        self._values = np.concatenate([self._values, values])
+        return True
+
+    def _matching(self, compare: Compare) -> Mask:
+        known = ~np.isnan(self._values)
+        if compare.op == "exists":
+            return known
+        values = [filters.as_float(each) for each in _values(compare)]
+        return known & _numbers_fit(self._values, compare.op, values)
+
+
+class _PlaceColumn(_Column):
+    """Latitudes and longitudes: 16 bytes a row."""
+
+    def __init__(self) -> None:
+        paths = ("$.latitude", "$.longitude")
+        super().__init__("json_extract(fields, ?, ?)", "fields", *paths)
+        self._places = np.empty((0, 2), np.float64)  # NaN where missing
+
+    @property
+    def size(self) -> int:
+        return self._places.nbytes
+
+    def _extend(self, count: int, found: Iterable[tuple[int, Any]]) -> bool:
+        places = np.full((count, 2), np.nan)
+        for row, text in found:
+            place = columns.location_from_json(text)
+            if place is not None:
+                places[row] = place
+        self._places = np.concatenate([self._places, places])
+        return True
+
+    def _matching(self, compare: Compare) -> Mask:
+        if compare.op == "exists":
+            return ~np.isnan(self._places[:, 0])
+        centre, kilometres = filters.circle(compare.value)
+        # As in `filters.distance_km`, but for the arc sine, which is as monotonic as it is slow.
+        across = np.sin(np.radians(self._places[:, 0] - centre[0]) / 2)
+        along = np.sin(np.radians(self._places[:, 1] - centre[1]) / 2)
+        cosines = np.cos(np.radians(self._places[:, 0])) * math.cos(math.radians(centre[0]))
+        half_chord = across * across + cosines * (along * along)
+        limit = math.sin(min(kilometres / filters.EARTH_KM, math.pi) / 2) ** 2
+        mask: Mask = half_chord <= limit
+        # numpy's sines differ from those of the definition in the last bits: it decides the rim.
+        for row in np.flatnonzero(np.abs(half_chord - limit) <= _RIM * limit):
+            place = float(self._places[row, 0]), float(self._places[row, 1])
+            mask[row] = filters.distance_km(place, centre) <= kilometres
+        return mask
+
+
+#: Relative width of what lies on the rim of a circle.
+_RIM = 1e-9
 
 
 class _TimeColumn(_Column):

@@ -16,6 +16,7 @@ The rules of precedence, all of them:
   the embedded profile, since colours were converted from it.
 - **Coordinates**: all from the first of XMP sidecar, embedded XMP, EXIF and JSON sidecar that
   has latitude and longitude.
+- **Place names** that no source has are those of the place at the coordinates; `place` always is.
 - **Date**: in the order of `DateSource`, the first that is plausible; where that is only a day,
   or has no fraction of a second, the first of the others that says the same in more detail. It
   has a zone only where the file says one: with the date, with the same wall clock elsewhere in
@@ -42,6 +43,7 @@ from pixseek.metadata.fields import (
     once,
 )
 from pixseek.metadata.iptc import read_iptc
+from pixseek.metadata.places import find_place
 from pixseek.metadata.sidecars import read_json, read_text, sidecar_names
 from pixseek.metadata.texts import read_texts
 from pixseek.metadata.xmp import read_xmp
@@ -126,13 +128,14 @@ def read_metadata(
         _fill(fields, source, "described")
     placed = (each for each in (xmp_beside, xmp, exif, data) if "latitude" in each.fields)
     _fill(fields, next(placed, Findings()), "place")
+    unnamed = _fill_place_names(fields)
     if fields.get("rating") == 0:
         del fields["rating"]  # unrated; until here it outdoes an older rating
 
     captions = (each.caption for each in (xmp_beside, text, data, xmp, iptc, exif, texts))
     tags = next((each.tags for each in (xmp_beside, xmp, iptc, exif) if each.tags), ())
     sources = (exif, xmp, iptc, texts, xmp_beside, text, data)
-    notes = [note for each in sources for note in each.notes]
+    notes = [*(note for each in sources for note in each.notes), *unnamed]
     dates = {at: moment for each in sources for at, moment in each.dates.items()}
     # An XMP sidecar may have a date that the packet in the file has as well.
     dates |= xmp_beside.dates
@@ -172,6 +175,23 @@ def _fill(fields: dict[str, Scalar], source: Findings, group: str) -> None:
     for name, value in source.fields.items():
         if FIELDS[name].group == group:
             fields.setdefault(name, value)
+
+
+def _fill_place_names(fields: dict[str, Scalar]) -> list[str]:
+    """Name the place at the coordinates, where there are any; return what to note."""
+    latitude, longitude = fields.get("latitude"), fields.get("longitude")
+    if not isinstance(latitude, float) or not isinstance(longitude, float):
+        return []
+    try:
+        place = find_place(latitude, longitude)
+    except Exception as error:  # the data are those of another package
+        return [f"place not named ({type(error).__name__})"]
+    if place is not None:
+        fields["place"] = str(place)
+        for name in ("city", "state", "country", "country_code"):
+            if getattr(place, name):
+                fields.setdefault(name, getattr(place, name))
+    return []
 
 
 def _date(

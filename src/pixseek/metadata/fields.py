@@ -83,20 +83,24 @@ FIELDS: Mapping[str, Field] = {
         "XMP Iptc4xmpExt:LocationShown, Iptc4xmpCore:Location; IPTC 2:92",
     ),
     "city": Field(
-        str, "", "city, as written in the file",
+        str, "", "city, as written in the file, or else by the coordinates",
         "XMP Iptc4xmpExt:LocationShown, photoshop:City; IPTC 2:90",
     ),
     "state": Field(
-        str, "", "state or province, as written in the file",
+        str, "", "state or province, as written in the file, or else by the coordinates",
         "XMP Iptc4xmpExt:LocationShown, photoshop:State; IPTC 2:95",
     ),
     "country": Field(
-        str, "", "country, as written in the file",
+        str, "", "country, as written in the file, or else by the coordinates",
         "XMP Iptc4xmpExt:LocationShown, photoshop:Country; IPTC 2:101",
     ),
     "country_code": Field(
-        str, "", "ISO 3166 code of the country",
+        str, "", "ISO 3166 code of the country, as written in the file, or else by the coordinates",
         "XMP Iptc4xmpExt:LocationShown, Iptc4xmpCore:CountryCode; IPTC 2:100",
+    ),
+    "place": Field(
+        str, "", "where its coordinates are, in English: part of the city, city, region, country; "
+        "needs `pixseek[places]`", "",
     ),
     "latitude": Field(
         float, "degrees", "north of the equator (WGS 84)",

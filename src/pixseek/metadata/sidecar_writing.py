@@ -1,0 +1,384 @@
+"""Write captions, tags and ratings into XMP sidecars, and leave all else in them as it was.
+
+The document is parsed as a tree that keeps prefixes, comments and processing instructions, which
+`ElementTree` does not, and of which only the properties concerned are changed: `dc:description`
+in its default language, `dc:subject`, `xmp:Rating`, and where a tag is taken out, the copies of
+it that Lightroom, digiKam and Windows keep.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape, quoteattr
+
+from pixseek.metadata.fields import split_tags
+from pixseek.metadata.xmp import MAX_PACKET, read_xmp
+
+if TYPE_CHECKING:
+    from xml.dom.minidom import Document, Element, Node
+
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_XML = "http://www.w3.org/XML/1998/namespace"
+_XMLNS = "http://www.w3.org/2000/xmlns/"
+_DC = "http://purl.org/dc/elements/1.1/"
+_XMP = "http://ns.adobe.com/xap/1.0/"
+_LIGHTROOM = "http://ns.adobe.com/lightroom/1.0/"
+_DIGIKAM = "http://www.digikam.org/ns/1.0/"
+_MICROSOFT = "http://ns.microsoft.com/photo/1.0/"
+
+_PREFIXES = {_DC: "dc", _XMP: "xmp"}
+
+# Where tags are kept.
+_TAG_LISTS = (
+    (_DC, "subject"),
+    (_LIGHTROOM, "hierarchicalSubject"),
+    (_DIGIKAM, "TagsList"),
+    (_MICROSOFT, "LastKeywordXMP"),
+)
+
+_NEW = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="pixseek">\n'
+    f' <rdf:RDF xmlns:rdf="{_RDF}">\n'
+    f'  <rdf:Description rdf:about="" xmlns:dc="{_DC}" xmlns:xmp="{_XMP}">\n'
+    "  </rdf:Description>\n"
+    " </rdf:RDF>\n"
+    "</x:xmpmeta>\n"
+    '<?xpacket end="w"?>\n'
+).encode()
+
+
+def xmp_sidecar(image: Path) -> Path:
+    """Return the XMP sidecar of an image: the one that is there, else `photo.jpg.xmp`."""
+    names = [whole + ending for whole in (image.name, image.stem) for ending in (".xmp", ".XMP")]
+    there = (image.with_name(name) for name in names)
+    return next((path for path in there if path.exists()), image.with_name(names[0]))
+
+
+def write_xmp(
+    sidecar: Path,
+    *,
+    caption: str | None = None,
+    rating: int | None = None,
+    add: Sequence[str] = (),
+    remove: Collection[str] = (),
+    otherwise: Sequence[str] = (),
+) -> bytes:
+    """Change an XMP sidecar, or make it; see `edited`. A reader finds the old file or the new one.
+
+    Returns:
+        What the sidecar holds now. A file that would not change is not written.
+
+    Raises:
+        ValueError: the sidecar is no XMP; it is left as it is.
+        OSError: it can't be read or written.
+    """
+    sidecar = Path(os.path.realpath(sidecar))  # where it is a link, its target is replaced
+    try:
+        before = sidecar.read_bytes()
+    except FileNotFoundError:
+        before = b""
+    after = edited(
+        before, caption=caption, rating=rating, add=add, remove=remove, otherwise=otherwise
+    )
+    if after == before:
+        return after
+    unfinished = sidecar.with_name(f".{sidecar.name}.unfinished")
+    try:
+        with open(unfinished, "wb") as file:
+            file.write(after)
+            file.flush()
+            os.fsync(file.fileno())
+        if before:
+            shutil.copymode(sidecar, unfinished)
+        unfinished.replace(sidecar)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return after
+
+
+def edited(
+    packet: bytes,
+    *,
+    caption: str | None = None,
+    rating: int | None = None,
+    add: Sequence[str] = (),
+    remove: Collection[str] = (),
+    otherwise: Sequence[str] = (),
+) -> bytes:
+    """Return an XMP packet with some values changed.
+
+    Args:
+        packet: what there is; b"" for none, which stays so where nothing is to be written.
+        caption: the text for `dc:description`; "" takes it out; None leaves it.
+        rating: for `xmp:Rating`; 0 takes it out; None leaves it.
+        add: tags.
+        remove: tags, whatever their case. An entry for "Places|Italy" goes with its leaf.
+        otherwise: the tags to start from where the packet has none: readers take the tags of a
+            sidecar that has any for all the tags there are.
+
+    Raises:
+        ValueError: the packet is no XMP, or too large to be read again.
+    """
+    if len(packet) > MAX_PACKET:
+        raise ValueError(f"XMP of {len(packet) / 1e6:.1f} MB is too large")
+    document = _parsed(packet or _NEW)
+    tree = _Properties(document)
+    if caption is not None:
+        tree.set_default_text(_DC, "description", caption)
+    if rating == 0:
+        tree.take_out(_XMP, "Rating")
+        tree.take_out(_MICROSOFT, "Rating")
+    elif rating is not None and tree.texts(_XMP, "Rating") != [str(rating)]:
+        tree.take_out(_XMP, "Rating")
+        tree.add(_XMP, "Rating", str(rating))
+    if add or remove:
+        kept = read_xmp(packet).tags if packet else ()
+        start = [tag for tag in kept or otherwise if not _gives(tag, remove)]
+        tree.separate_list(_DC, "subject")
+        for space, name in _TAG_LISTS:
+            slash = "/" if space == _DIGIKAM else "|"
+            tree.drop_from_list(space, name, partial(_gives, removed=remove, slash=slash))
+        there = {tag.casefold() for tag in start}
+        new = [tag for tag in add if tag.casefold() not in there]
+        tree.extend_list(_DC, "subject", new if kept else [*start, *new])
+    if not packet and tree.is_empty():
+        return packet
+    # Only a declaration says something that the tree does not hold; what is written is UTF-8.
+    declaration = '<?xml version="1.0" encoding="UTF-8"?>\n' if document.version else ""
+    return (declaration + "".join(_written(document))).encode()
+
+
+def _gives(text: str, removed: Collection[str], slash: str = "|") -> bool:
+    """Return whether a tag, or a path with such slashes, is read as a tag that is to go."""
+    gone = {tag.casefold() for tag in removed}
+    text = text.replace(slash, "|")
+    # Two texts, since of one alone the parts between commas would be tags.
+    return any(tag.casefold() in gone for tag in split_tags([text, text]))
+
+
+def _parsed(packet: bytes) -> Document:
+    from defusedxml.common import DefusedXmlException  # type: ignore[import-untyped]
+    from defusedxml.minidom import parseString  # type: ignore[import-untyped]
+
+    encoding = "utf-16" if packet.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        text = packet.decode(encoding).strip("\0 \t\r\n")
+        document: Document = parseString(text, forbid_dtd=True)
+    except DefusedXmlException as error:
+        raise ValueError("it has a document type, which XMP has not") from error
+    except Exception as error:  # expat's errors, LookupError for an unknown encoding
+        raise ValueError(str(error)) from error
+    return document
+
+
+class _Properties:
+    """The properties of all descriptions in a document, to change them."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        found = document.getElementsByTagNameNS(_RDF, "RDF")
+        if not found:
+            raise ValueError("there is no rdf:RDF in it")
+        self._rdf: Element = found[0]
+        self._descriptions = [
+            each
+            for each in _elements(self._rdf)
+            if each.namespaceURI == _RDF and each.localName == "Description"
+        ]
+        if not self._descriptions:
+            description = self._element(self._rdf, _RDF, "Description")
+            description.setAttributeNS(_RDF, f"{self._rdf.prefix or 'rdf'}:about", "")
+            self._descriptions = [description]
+
+    def is_empty(self) -> bool:
+        """Return whether there is no property that is an element."""
+        return not any(True for each in self._descriptions for _ in _elements(each))
+
+    def _found(self, space: str, name: str) -> list[Element]:
+        return [
+            each
+            for description in self._descriptions
+            for each in _elements(description)
+            if each.namespaceURI == space and each.localName == name
+        ]
+
+    def _attributes(self, space: str, name: str) -> list[str]:
+        return [
+            each.getAttributeNS(space, name)
+            for each in self._descriptions
+            if each.hasAttributeNS(space, name)
+        ]
+
+    def texts(self, space: str, name: str) -> list[str]:
+        """Return the values of a property, however it is written."""
+        items = [item for element in self._found(space, name) for item in _items(element)]
+        return [*map(_text, items), *self._attributes(space, name)]
+
+    def take_out(self, space: str, name: str) -> None:
+        """Take a property out, however it is written."""
+        for description in self._descriptions:
+            if description.hasAttributeNS(space, name):
+                description.removeAttributeNS(space, name)
+        for element in self._found(space, name):
+            _drop(element)
+
+    def add(self, space: str, name: str, text: str = "") -> Element:
+        """Add a property to the first description, as an element."""
+        element = self._element(self._descriptions[0], space, name)
+        if text:
+            element.appendChild(self._document.createTextNode(text))
+        return element
+
+    def set_default_text(self, space: str, name: str, text: str) -> None:
+        """Set a text in its default language, or take that out; other languages are kept."""
+        arrays = [
+            each for element in self._found(space, name) for each in _elements(element)
+            if each.localName == "Alt"
+        ]  # fmt: skip
+        if not arrays:
+            self.take_out(space, name)
+            if not text:
+                return
+            arrays = [self._element(self.add(space, name), _RDF, "Alt")]
+        for array in arrays:
+            for item in _elements(array):
+                if item.getAttributeNS(_XML, "lang") in ("", "x-default"):
+                    _drop(item)
+        if text:
+            item = self._element(arrays[0], _RDF, "li", first=True)
+            item.setAttributeNS(_XML, "xml:lang", "x-default")
+            item.appendChild(self._document.createTextNode(text))
+        elif not any(True for array in arrays for _ in _elements(array)):
+            self.take_out(space, name)
+
+    def separate_list(self, space: str, name: str) -> None:
+        """Give tags between commas, as some programs write them into one text, items each."""
+        texts = self.texts(space, name)
+        tags = split_tags(texts)
+        if len(texts) == 1 and "," in texts[0] and len(tags) > 1:
+            self.take_out(space, name)
+            self.extend_list(space, name, tags)
+
+    def drop_from_list(self, space: str, name: str, goes: Callable[[str], bool]) -> None:
+        """Drop items of a list; one that loses its last item is taken out."""
+        if any(map(goes, self._attributes(space, name))):
+            self.take_out(space, name)
+        for element in self._found(space, name):
+            items = _items(element)
+            gone = [item for item in items if goes(_text(item))]
+            for item in [element] if len(gone) == len(items) > 0 else gone:
+                _drop(item)
+
+    def extend_list(self, space: str, name: str, texts: Sequence[str]) -> None:
+        """Append items to a list, which is made where there is none."""
+        if not texts:
+            return
+        found = self._found(space, name)
+        arrays = [each for element in found for each in _elements(element)]
+        if not arrays:
+            # A list of one item may be written as a plain text, or as an attribute.
+            plain = [*map(_text, found), *self._attributes(space, name)]
+            self.take_out(space, name)
+            arrays = [self._element(self.add(space, name), _RDF, "Bag")]
+            texts = [*(text for text in plain if text.strip()), *texts]
+        for text in texts:
+            item = self._element(arrays[0], _RDF, "li")
+            item.appendChild(self._document.createTextNode(text))
+
+    def _element(self, parent: Element, space: str, name: str, *, first: bool = False) -> Element:
+        """Add a new element on a line of its own; declare its prefix where that is needed."""
+        prefix = (self._rdf.prefix or "rdf") if space == _RDF else _PREFIXES[space]
+        element = self._document.createElementNS(space, f"{prefix}:{name}")
+        if _declared(parent, prefix) != space:
+            element.setAttributeNS(_XMLNS, f"xmlns:{prefix}", space)
+        depth = _depth(parent)
+        last = parent.lastChild
+        if last is not None and _is_blank(last):
+            parent.removeChild(last)
+        before = parent.firstChild if first else None
+        parent.insertBefore(self._document.createTextNode("\n" + " " * (depth + 1)), before)
+        parent.insertBefore(element, before)
+        parent.appendChild(self._document.createTextNode("\n" + " " * depth))
+        return element
+
+
+def _elements(parent: Node) -> Iterator[Element]:
+    for child in list(parent.childNodes):
+        if child.nodeType == child.ELEMENT_NODE:
+            yield child
+
+
+def _items(element: Element) -> list[Element]:
+    """Return the items of an array; of a plain text its element."""
+    arrays = list(_elements(element))
+    return [item for array in arrays for item in _elements(array)] if arrays else [element]
+
+
+def _text(element: Element) -> str:
+    return "".join(
+        child.data
+        for child in element.childNodes
+        if child.nodeType in (child.TEXT_NODE, child.CDATA_SECTION_NODE)
+    )
+
+
+def _drop(element: Element) -> None:
+    """Remove an element with the space before it."""
+    parent: Any = element.parentNode
+    space = element.previousSibling
+    if space is not None and _is_blank(space):
+        parent.removeChild(space)
+    parent.removeChild(element)
+
+
+def _is_blank(node: Any) -> bool:
+    return node.nodeType == node.TEXT_NODE and not node.data.strip()
+
+
+def _depth(node: Node) -> int:
+    depth, parent = 0, node.parentNode
+    while parent is not None and parent.nodeType == parent.ELEMENT_NODE:
+        depth, parent = depth + 1, parent.parentNode
+    return depth
+
+
+def _declared(element: Element, prefix: str) -> str:
+    """Return the namespace that a prefix stands for at an element; "" for none."""
+    at: Any = element
+    while at is not None and at.nodeType == at.ELEMENT_NODE:
+        if at.hasAttribute(f"xmlns:{prefix}"):
+            return str(at.getAttribute(f"xmlns:{prefix}"))
+        at = at.parentNode
+    return ""
+
+
+def _written(node: Node) -> Iterator[str]:
+    """Yield the text of a document.
+
+    `minidom` writes line breaks in attributes as they are, and parsers read those as spaces.
+    """
+    for child in node.childNodes:
+        if child.nodeType == child.ELEMENT_NODE:
+            attributes = "".join(
+                f" {name}={quoteattr(value)}" for name, value in child.attributes.items()
+            )
+            if child.childNodes:
+                yield f"<{child.tagName}{attributes}>"
+                yield from _written(child)
+                yield f"</{child.tagName}>"
+            else:
+                yield f"<{child.tagName}{attributes}/>"
+        elif child.nodeType in (child.TEXT_NODE, child.CDATA_SECTION_NODE):
+            yield escape(child.data, {"\r": "&#13;"})
+        elif child.nodeType == child.COMMENT_NODE:
+            yield f"<!--{child.data}-->"
+        elif child.nodeType == child.PROCESSING_INSTRUCTION_NODE:
+            yield f"<?{child.target} {child.data}?>"
+        if node.nodeType == node.DOCUMENT_NODE:
+            yield "\n"

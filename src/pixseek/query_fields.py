@@ -1,0 +1,484 @@
+"""The fields of the query language: their names, what they mean, and the filters they stand for.
+
+A field of a record (`pixseek.filters`) or of the metadata (`pixseek.metadata`) is a field of the
+language under its own name. Some have a shorter name, or mean more than one comparison: those are
+in `FIELDS`.
+"""
+
+from __future__ import annotations
+
+import calendar
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pixseek import filters
+from pixseek.errors import QueryError, unknown
+from pixseek.types import And, Compare, Filter, Not, Operator, Or, Scalar
+
+if TYPE_CHECKING:
+    from pixseek.metadata import fields as metadata_fields
+
+#: What stands between a field's colon and its value, and the comparison it means.
+OPERATORS: Mapping[str, Operator] = {
+    "=": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge", "~": "glob",
+    "*=": "contains", "in": "in",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value as it was written."""
+
+    text: str
+    quoted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QueryField:
+    """A name that means more than the comparison of one field with a value.
+
+    Attributes:
+        meaning: for people.
+        example: a filter, as it is typed.
+        compile: gives the filter for a value that no operator stands before.
+        field: what the value is compared with where an operator stands before it; "" for none.
+    """
+
+    meaning: str
+    example: str
+    compile: Callable[[str], Filter]
+    field: str = ""
+
+
+def compiled(name: str, operator: str, values: Sequence[Value]) -> Filter:
+    """Return the filter of `name:OPERATOR VALUE`.
+
+    Args:
+        name: of a field; case does not matter for those in `FIELDS`.
+        operator: one of `OPERATORS`, or "" for what the field itself means by a value.
+        values: one, but for the operator "in".
+
+    Raises:
+        QueryError: there is no such field, or the value or the operator does not suit it.
+    """
+    special = FIELDS.get(name.lower())
+    if special is not None and not operator:
+        return special.compile(values[0].text)
+    field = special.field if special is not None else _stored_name(name)
+    if not field:
+        raise QueryError(f"{name} takes no operator", operator, f"Write {special_example(name)}.")
+    kind = _kind(field)
+    if not operator:
+        return _plain(field, kind, values[0])
+    if operator == "in":
+        return _checked(Compare(field, "in", tuple(_typed(field, kind, v) for v in values)))
+    op = OPERATORS[operator]
+    if op in ("glob", "contains"):
+        return _checked(Compare(field, op, values[0].text))
+    if kind == "time" and not values[0].quoted:
+        return _period(field, op, values[0].text)
+    return _checked(Compare(field, op, _typed(field, kind, values[0])))
+
+
+def special_example(name: str) -> str:
+    """Return how a name of `FIELDS` is used."""
+    return FIELDS[name.lower()].example
+
+
+def names() -> list[str]:
+    """Return every name that the language knows, sorted."""
+    return sorted({*FIELDS, *filters.FIELDS, *_metadata()})
+
+
+# ------------------------------------------------------------------ one field, one value
+
+
+def _stored_name(name: str) -> str:
+    """Return how filters call a field."""
+    if name in filters.FIELDS:
+        return name
+    if name in _metadata():
+        return filters.USER_PREFIX + name
+    if name.startswith((filters.USER_PREFIX, "user.")):
+        return name if name.startswith(filters.USER_PREFIX) else filters.USER_PREFIX + name
+    raise QueryError(
+        "unknown field",
+        name,
+        unknown("field", name, names()) + " Columns of your own are fields.NAME.",
+    )
+
+
+def _metadata() -> Mapping[str, metadata_fields.Field]:
+    """Return the fields of the metadata; imported late: a search in words needs none."""
+    from pixseek.metadata.fields import FIELDS
+
+    return FIELDS
+
+
+def _kind(field: str) -> str:
+    """Return "text", "number", "truth", "time", "tags", "place" or "any"."""
+    metadata = _metadata().get(field.removeprefix(filters.USER_PREFIX))
+    if metadata is not None and field.startswith(filters.USER_PREFIX):
+        return {str: "text", int: "number", float: "number", bool: "truth"}[metadata.kind]
+    return filters.field_kind(field)
+
+
+def _plain(field: str, kind: str, value: Value) -> Filter:
+    """Return what a value alone means: a part of a text, a number or a range, a day or a year."""
+    if kind in ("text", "tags"):
+        return _worded(field, value.text)
+    if kind == "time":
+        return _when(field, value.text)
+    if kind == "number" and not value.quoted:
+        return _ranged(field, value.text, lambda text: _number(field, text))
+    typed = _typed(field, kind, value)
+    if kind == "any" and isinstance(typed, str):
+        return _worded(field, typed)
+    return _checked(Compare(field, "eq", typed))
+
+
+def _worded(field: str, text: str) -> Filter:
+    """Return a comparison with a part of a text, or with all of it where it has wildcards."""
+    op: Operator = "glob" if "*" in text or "?" in text else "contains"
+    return _checked(Compare(field, op, text))
+
+
+def _ranged(field: str, text: str, number: Callable[[str], int | float]) -> Filter:
+    low, dots, high = text.partition("..")
+    if not dots:
+        return _checked(Compare(field, "eq", number(text)))
+    bounds: list[Filter] = []
+    if low:
+        bounds.append(Compare(field, "ge", number(low)))
+    if high:
+        bounds.append(Compare(field, "le", number(high)))
+    return _joined(bounds, field, text)
+
+
+def _joined(bounds: list[Filter], field: str, text: str) -> Filter:
+    if not bounds:
+        raise QueryError("a range without an end", f"{field}:{text}", "Write 1..5, 1.. or ..5.")
+    return bounds[0] if len(bounds) == 1 else And(tuple(bounds))
+
+
+def _typed(field: str, kind: str, value: Value) -> Scalar:
+    """Return a value as its field holds it."""
+    text = value.text
+    if kind in ("text", "tags") or (kind == "any" and value.quoted):
+        return text
+    if kind == "number":
+        return _number(field, text)
+    if kind == "truth":
+        return _truth(field, text)
+    if kind == "time":
+        found = _moment(text)
+        if found is None:
+            raise QueryError("this is no time", f"{field}:{text}", _TIMES)
+        return found
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        return _literal(text)
+    except ValueError:
+        moment = _moment(text) if "-" in text[1:] else None
+        return text if moment is None else moment
+
+
+_UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3,
+          "kib": 1024, "mib": 1024**2, "gib": 1024**3}  # fmt: skip
+_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)([A-Za-z]*)")
+_FRACTION = re.compile(r"(\d+)/(\d+)")
+
+
+def _number(field: str, text: str) -> int | float:
+    """Return a number: with a unit for sizes of files, as 1/125 for exposure times."""
+    try:
+        return _literal(text)
+    except ValueError:
+        pass
+    found = _QUANTITY.fullmatch(text)
+    if found and field == "size" and found[2].lower() in _UNITS:
+        return round(float(found[1]) * _UNITS[found[2].lower()])
+    fraction = _FRACTION.fullmatch(text)
+    if fraction and int(fraction[2]):
+        return int(fraction[1]) / int(fraction[2])
+    raise QueryError(
+        "this is no number",
+        f"{field}:{text}",
+        "Write 5, >=5 or 1..5" + ("; 2MB, 500kB." if field == "size" else "."),
+    )
+
+
+def _literal(text: str) -> int | float:
+    """Return a number as Python writes it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if re.fullmatch(r"[+-]?\d{1,400}", text):
+        return int(text)
+    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf", text):
+        raise ValueError(text)
+    return float(text)
+
+
+def _truth(field: str, text: str) -> bool:
+    word = text.lower()
+    if word in ("true", "yes", "1"):
+        return True
+    if word in ("false", "no", "0"):
+        return False
+    raise QueryError("this is neither true nor false", f"{field}:{text}", "Write yes or no.")
+
+
+def _checked(compare: Compare) -> Compare:
+    filters.check(compare)
+    return compare
+
+
+# ------------------------------------------------------------------ times
+
+_TIMES = "Write 2021, 2021-05, 2021-05-03, 2021-05-03T14:30, or a range such as 2021..2022-06."
+_DAY = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?")
+
+
+def _span(field: str, text: str) -> tuple[datetime, datetime | None]:
+    """Return where a year, month or day begins, and where the next one does.
+
+    The second is None for a moment.
+    """
+    found = _DAY.fullmatch(text)
+    try:
+        if found is None:
+            moment = _moment(text)
+            if moment is None:
+                raise ValueError(text)
+            return moment, None
+        year, month, day = (int(part) if part else 0 for part in found.groups())
+        start = datetime(year, month or 1, day or 1)
+        days = (
+            1 if day
+            else calendar.monthrange(year, month)[1] if month
+            else 366 if calendar.isleap(year)
+            else 365
+        )  # fmt: skip
+    except ValueError as error:
+        raise QueryError("this is no date", f"{field}:{text}", _TIMES) from error
+    try:
+        return start, start + timedelta(days=days)
+    except OverflowError:
+        return start, datetime.max  # of the year 9999 a microsecond is missing
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _when(field: str, text: str) -> Filter:
+    """Return the filter for a date, or for a range of dates, both ends included."""
+    low, dots, high = text.partition("..")
+    if not dots:
+        return _period(field, "eq", text)
+    bounds: list[Filter] = []
+    if low:
+        bounds.append(_period(field, "ge", low))
+    if high:
+        bounds.append(_period(field, "le", high))
+    return _joined(bounds, field, text)
+
+
+def _period(field: str, op: Operator, text: str) -> Filter:
+    """Return a comparison with all of a year, a month or a day; or with a moment, exactly."""
+    start, end = _span(field, text)
+    if end is None:
+        return _checked(Compare(field, op, start))
+    inside = And((Compare(field, "ge", start), Compare(field, "lt", end)))
+    periods: dict[Operator, Filter] = {
+        "eq": inside,
+        "ne": Not(inside),
+        "lt": Compare(field, "lt", start),
+        "ge": Compare(field, "ge", start),
+        "gt": Compare(field, "ge", end),
+        "le": Compare(field, "lt", end),
+    }
+    return periods[op]
+
+
+# ------------------------------------------------------------------ names that mean more
+
+
+def _folder(text: str) -> Filter:
+    text = text.strip("/")
+    if "*" in text or "?" in text:
+        return _checked(Compare("folder", "glob", text))
+    below = Compare("folder", "glob", f"{text}/*")
+    return Or((_checked(Compare("folder", "eq", text)), _checked(below)))
+
+
+def _camera(text: str) -> Filter:
+    names = (f"{filters.USER_PREFIX}camera_make", f"{filters.USER_PREFIX}camera_model")
+    return Or(tuple(_worded(name, text) for name in names))
+
+
+def _place(text: str) -> Filter:
+    parts = ("place", "sublocation", "city", "state", "country")
+    return Or(tuple(_worded(f"{filters.USER_PREFIX}{part}", text) for part in parts))
+
+
+_ORIENTATIONS = {
+    "landscape": Compare("aspect", "gt", 1),
+    "portrait": Compare("aspect", "lt", 1),
+    "square": Compare("aspect", "eq", 1),
+}
+
+
+def _orientation(text: str) -> Filter:
+    found = _ORIENTATIONS.get(text.lower())
+    if found is None:
+        raise QueryError("unknown orientation", text, unknown("orientation", text, _ORIENTATIONS))
+    return found
+
+
+def _format(text: str) -> Filter:
+    from pixseek.images import FORMATS
+
+    word = text.lower().lstrip(".")
+    found = {
+        each.media
+        for each in FORMATS
+        if each.name.lower() == word or f".{word}" in each.endings or each.media == word
+        or (word == "raw" and each.family == "raw")
+    }  # fmt: skip
+    if not found:
+        known = {each.name.lower() for each in FORMATS} | {"raw"}
+        raise QueryError("unknown format", text, unknown("format", text, known))
+    if len(found) == 1:
+        return Compare("media", "eq", found.pop())
+    return Compare("media", "in", tuple(sorted(found)))
+
+
+def _type(text: str) -> Filter:
+    word = text.lower()
+    if word not in ("image", "video"):
+        raise QueryError("unknown type", text, unknown("type", text, ("image", "video")))
+    return Compare("media", "glob", f"{word}/*")
+
+
+def _near(text: str) -> Filter:
+    parts = text.split(",")
+    try:
+        latitude, longitude = float(parts[0]), float(parts[1])
+        kilometres = float(parts[2].lower().removesuffix("km")) if len(parts) > 2 else 1.0
+        good = (
+            len(parts) in (2, 3)
+            and abs(latitude) <= 90
+            and abs(longitude) <= 180
+            and 0 < kilometres < math.inf
+        )
+    except (ValueError, IndexError):
+        good = False
+    if not good:
+        raise QueryError(
+            "this is no place", f"near:{text}", "Write near:LATITUDE,LONGITUDE,KILOMETRES."
+        )
+    return Compare("location", "near", (latitude, longitude, kilometres))
+
+
+def _colour(text: str) -> Filter:
+    from pixseek.images import COLOUR_NAMES
+
+    word = {"gray": "grey"}.get(text.lower(), text.lower())
+    if word not in COLOUR_NAMES:
+        raise QueryError("unknown colour", text, unknown("colour", text, COLOUR_NAMES))
+    return Compare(f"{filters.USER_PREFIX}colour_names", "contains", word)
+
+
+def _has(text: str) -> Filter:
+    word = text.lower()
+    if word in ("gps", "location"):
+        return Compare(f"{filters.USER_PREFIX}latitude", "exists")
+    if word in FIELDS and FIELDS[word].field:
+        return Compare(FIELDS[word].field, "exists")
+    return _checked(Compare(_stored_name(text), "exists"))
+
+
+def _rating(text: str) -> Filter:
+    return _ranged(f"{filters.USER_PREFIX}rating", text, lambda part: _number("rating", part))
+
+
+#: Short names, and names that mean more than one comparison.
+FIELDS: Mapping[str, QueryField] = {
+    "folder": QueryField("in this folder or below it", "folder:2021/summer", _folder, "folder"),
+    "path": QueryField("part of root, folders and name", "path:*/beach/*",
+                       lambda text: _worded("uri", text), "uri"),
+    "tag": QueryField("one of its keywords", "tag:holiday",
+                      lambda text: _worded("tags", text), "tags"),
+    "date": QueryField("when the photo was taken", "date:2021-05..2021-08",
+                       lambda text: _when("taken_at", text), "taken_at"),
+    "year": QueryField("the year it was taken in", "year:2021",
+                       lambda text: _when("taken_at", text)),
+    "after": QueryField("taken after this day, month or year", "after:2023-05",
+                        lambda text: _period("taken_at", "gt", text)),
+    "before": QueryField("taken before this day, month or year", "before:2020",
+                         lambda text: _period("taken_at", "lt", text)),
+    "camera": QueryField("maker or model of the camera", "camera:nikon", _camera),
+    "orientation": QueryField("landscape, portrait or square", "orientation:portrait",
+                              _orientation),
+    "format": QueryField("format of the file's content", "format:heic", _format),
+    "type": QueryField("image or video", "type:image", _type),
+    "colour": QueryField("one of its main colours", "colour:red", _colour),
+    "color": QueryField("the same as colour", "color:red", _colour),
+    "near": QueryField("taken within so many kilometres of a place", "near:48.86,2.35,5", _near),
+    "place": QueryField("name of the place, city, region or country", "place:lisbon", _place),
+    "has": QueryField("something is known of this field", "has:gps", _has),
+    "rating": QueryField("stars", "rating:4..5", _rating, f"{filters.USER_PREFIX}rating"),
+}  # fmt: skip
+
+
+# ------------------------------------------------------------------ filters as text
+
+
+def to_text(where: Filter) -> str:
+    """Return a filter as the language writes it; `compiled` and its parser give it back."""
+    match where:
+        case And(parts):
+            return f"({' '.join(to_text(part) for part in parts)})"
+        case Or(parts):
+            return f"({' OR '.join(to_text(part) for part in parts)})"
+        case Not(Not() as inner):
+            return f"-({to_text(inner)})"
+        case Not(inner):
+            return f"-{to_text(inner)}"
+        case Compare(name, "exists"):
+            return f"has:{name}"
+        case Compare("location", "near", (latitude, longitude, kilometres)):
+            return f"near:{latitude!r},{longitude!r},{kilometres!r}"
+        case Compare(name, "in", values) if isinstance(values, tuple):
+            return f"{name}:in({','.join(value_text(value) for value in values)})"
+        case Compare(name, op, value):
+            symbol = next(symbol for symbol, each in OPERATORS.items() if each == op)
+            return f"{name}:{symbol}{value_text(value)}"
+
+
+def value_text(value: Any) -> str:
+    """Return a value as the language writes it: texts in quotes, others bare."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, str):
+        return quoted(value)
+    return repr(value)
+
+
+def quoted(text: str) -> str:
+    """Return a text in quotation marks."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,144 @@
+"""Say something of indexed images: records are rewritten, vectors are kept, nothing is embedded.
+
+With sidecars, what the user changed is written beside each file as well, as the difference to what
+they said before: so an edit that a photo manager has made in the meantime is kept. What was said
+stays in the library too, and goes with a photo that leaves its sidecar behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pixseek.annotations import (
+    Annotation,
+    Change,
+    annotate,
+    annotation_of,
+    changed,
+    file_part,
+    without,
+)
+from pixseek.errors import StorageError
+from pixseek.metadata.fields import Findings
+from pixseek.metadata.sidecar_writing import write_xmp, xmp_sidecar
+from pixseek.metadata.xmp import read_xmp
+from pixseek.types import Engine, Record
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+#: Records in one write, which bounds memory: 1,024 rows of 512 floats are 2 MB.
+_CHUNK = 1024
+
+
+def tag(
+    ids: Sequence[str],
+    what: Change,
+    *,
+    engine: Engine,
+    sidecars_of: Callable[[Record], Path | None] | None = None,
+) -> int:
+    """Change what the user says of records.
+
+    Args:
+        ids: of records; those that are not there are passed over.
+        what: is said of each.
+        engine: where they are.
+        sidecars_of: gives the file beside which an XMP sidecar is written; None to write none.
+
+    Returns:
+        How many records changed.
+
+    Raises:
+        StorageError: some sidecars could not be written; all records are changed nonetheless.
+    """
+    count = 0
+    unwritten: list[tuple[str, str]] = []
+    for start in range(0, len(ids), _CHUNK):
+        records: list[Record] = []
+        for record in engine.get(ids[start : start + _CHUNK]):
+            if record is None:
+                continue
+            before, part = annotation_of(record), file_part(record)
+            after = changed(before, what, part.tags)
+            if sidecars_of is not None:
+                path = sidecars_of(record)
+                try:
+                    part = _write_beside(path, part, before, after)
+                except (OSError, ValueError) as error:
+                    reason = error.strerror if isinstance(error, OSError) else str(error)
+                    unwritten.append((str(path or record.uri), reason or str(error)))
+            new = annotate(part, after)
+            if new != record:
+                records.append(new)
+        if records:
+            engine.put(records, _vectors(engine, records))
+            count += len(records)
+    if unwritten:
+        path_text, reason = unwritten[0]
+        more = f" and {len(unwritten) - 1} more" if len(unwritten) > 1 else ""
+        raise StorageError(
+            f"An XMP sidecar can't be written ({reason})",
+            path_text + more,
+            "What you said is kept in the library. When this is mended, run the same again.",
+        )
+    return count
+
+
+def _vectors(engine: Engine, records: Sequence[Record]) -> Vectors:
+    import numpy as np
+
+    found = engine.vectors([record.id for record in records])
+    return np.concatenate([rows for rows in found if rows is not None])
+
+
+def _write_beside(path: Path | None, part: Record, before: Annotation, after: Annotation) -> Record:
+    """Write what was said into a file's sidecar; return the record that the file makes with it.
+
+    What the sidecar outdoes in the file is not read again: the next indexing run does that.
+    """
+    if path is None:
+        raise ValueError("it is no file of this machine")
+    if not path.is_file():
+        raise ValueError("the file is not there")
+    sidecar = xmp_sidecar(path)
+    there, no_more = _read(sidecar), without(before.tags_added, after.tags_added)
+    # Where the user takes back what they said, only that is taken out, and no edit made since.
+    caption, rating = after.caption or None, after.rating or None
+    if before.caption and not caption and there.caption == before.caption:
+        caption = ""
+    if before.rating and not rating and there.fields.get("rating") == before.rating:
+        rating = 0
+    try:
+        write_xmp(
+            sidecar,
+            caption=caption,
+            rating=rating,
+            add=after.tags_added,
+            remove=[*after.tags_removed, *no_more],
+            otherwise=part.tags,
+        )
+    except ValueError as error:
+        raise ValueError(f"{sidecar.name} is no XMP: {error}") from error
+    found, fields = _read(sidecar), dict(part.fields)
+    if found.fields.get("rating"):
+        fields["rating"] = found.fields["rating"]
+    elif rating == 0:
+        fields.pop("rating", None)
+    return replace(
+        part,
+        caption=found.caption or ("" if caption == "" else part.caption),
+        tags=found.tags or without(part.tags, no_more),
+        fields=fields,
+    )
+
+
+def _read(sidecar: Path) -> Findings:
+    """Return what an XMP sidecar says; nothing where it is not there or no XMP."""
+    try:
+        return read_xmp(sidecar.read_bytes(), sidecar=True)
+    except Exception:  # whatever the parser raises: the writer says what is wrong with it
+        return Findings()

@@ -1,0 +1,173 @@
+"""The vectors of what is looked for: words, images, rectangles of images, indexed images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixseek.errors import ImageError, QueryError
+from pixseek.images import MAX_BYTES, decode
+from pixseek.types import Encoder, Engine, Picture, Record, Region, Term
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+_FETCH_S = 20.0
+
+
+def embed(
+    terms: Sequence[Term],
+    *,
+    engine: Engine,
+    encoder: Callable[[], Encoder],
+    picture_of: Callable[[Record], bytes | None],
+    offline: bool,
+) -> list[Vectors]:
+    """Return the (dim,) unit vector of each term; all texts go through the model in one call.
+
+    Args:
+        terms: what is looked for.
+        engine: holds the indexed images.
+        encoder: gives the encoder; called only when a term needs it.
+        picture_of: gives the file or the preview of an indexed image, for a rectangle of it.
+        offline: never to fetch an image from a URL.
+
+    Raises:
+        QueryError: an image or an id is not there, or a term can't be searched with.
+        ImageError: an example can't be read.
+        ModelError: the model can't be had, or failed.
+    """
+    vectors: dict[int, Vectors] = {}
+    texts = [n for n, term in enumerate(terms) if term.kind == "text"]
+    if texts:
+        for n in texts:
+            if not str(terms[n].value).strip():
+                raise QueryError(
+                    "There is nothing to look for", "empty text", "Say what is in the images."
+                )
+        rows = encoder().encode_texts([terms[n].value for n in texts])
+        vectors.update(zip(texts, rows, strict=True))
+    for n, term in enumerate(terms):
+        if term.kind == "vector":
+            vectors[n] = _given(term, engine)
+        elif term.kind == "id" and term.region is None:
+            vectors[n] = _stored(term, engine)
+        elif term.kind == "id":
+            vectors[n] = _embedded(_indexed(term, engine, picture_of), term.region, encoder())
+        elif term.kind == "image":
+            tower = encoder()
+            vectors[n] = _embedded(_content(term.value, offline), term.region, tower)
+    return [vectors[n] for n in range(len(terms))]
+
+
+def _stored(term: Term, engine: Engine) -> Vectors:
+    rows = engine.vectors([term.value])[0]
+    if rows is None:
+        raise QueryError("No image with this id", term.value, "Search for it first.")
+    vector: Vectors = rows[0]
+    return vector
+
+
+def _given(term: Term, engine: Engine) -> Vectors:
+    import numpy as np
+
+    vector: Vectors = np.asarray(term.value, dtype=np.float32).reshape(-1)
+    space = engine.space
+    length = float(np.linalg.norm(vector))
+    if not np.isfinite(length) or length == 0 or (space and len(vector) != space.dim):
+        raise QueryError(
+            "The vector can't be searched with",
+            f"length {len(vector)}, norm {length:g}",
+            f"Give {space.dim if space else 'as many'} finite numbers, not all zero.",
+        )
+    unit: Vectors = vector / length
+    return unit
+
+
+def _indexed(term: Term, engine: Engine, picture_of: Callable[[Record], bytes | None]) -> bytes:
+    record = engine.get([term.value])[0]
+    if record is None:
+        raise QueryError("No image with this id", term.value, "Search for it first.")
+    content = picture_of(record)
+    if content is None:
+        raise QueryError(
+            "A rectangle of this image can't be looked for", record.uri,
+            "Its file is not there now, and no preview is kept of it.",
+        )  # fmt: skip
+    return content
+
+
+def _content(image: Any, offline: bool) -> Any:
+    """Return the bytes of an image file or URL; a Pillow image as it is."""
+    if not isinstance(image, str | os.PathLike):
+        return image
+    text = os.fspath(image)
+    if text.startswith(("http://", "https://")):
+        return _fetched(text, offline)
+    path = Path(text).expanduser()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise QueryError(
+            "The example image can't be read", path, f"{error.strerror}. Check the path."
+        ) from error
+
+
+def _fetched(url: str, offline: bool) -> bytes:
+    if offline:
+        raise QueryError(
+            "The example image can't be fetched offline", url, "Save it and name the file."
+        )
+    import http.client
+    import urllib.request
+
+    request = urllib.request.Request(url, headers={"User-Agent": "pixseek"})
+    try:
+        with urllib.request.urlopen(request, timeout=_FETCH_S) as answer:
+            content: bytes = answer.read(MAX_BYTES + 1)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise QueryError(
+            "The example image can't be fetched", url, f"{error}. Save it and name the file."
+        ) from error
+    if len(content) > MAX_BYTES:
+        raise ImageError(
+            "too-large", "The example image is too large", url,
+            f"It has more than {MAX_BYTES >> 20} MiB.",
+        )  # fmt: skip
+    return content
+
+
+def _embedded(content: Any, region: Region | None, encoder: Encoder) -> Vectors:
+    """Return the vector of an image, or of a rectangle of it."""
+    if isinstance(content, bytes):
+        # All pixels where only some of them are meant.
+        picture = decode(content, at_least=None if region else 2 * encoder.input_side)
+    else:
+        pixels = content.convert("RGB")
+        picture = Picture(pixels, pixels.width, pixels.height, "")
+    if region is not None:
+        picture = _cut(picture, region)
+    vector: Vectors = encoder.encode_images(encoder.prepare(picture)[None])[0]
+    return vector
+
+
+def _cut(picture: Picture, region: Region) -> Picture:
+    across, down = picture.pixels.size
+    if region.in_fractions:
+        scale = (across, down)
+    else:
+        scale = (across / picture.width, down / picture.height)  # type: ignore[assignment]
+    left, top = round(region.x * scale[0]), round(region.y * scale[1])
+    right = min(across, round((region.x + region.width) * scale[0]))
+    bottom = min(down, round((region.y + region.height) * scale[1]))
+    if right <= left or bottom <= top:
+        raise QueryError(
+            "The rectangle lies outside of the image",
+            f"{region.x:g},{region.y:g},{region.width:g},{region.height:g} of "
+            f"{picture.width} x {picture.height} pixels",
+            "Give x,y,width,height in pixels of the upright image, or as fractions.",
+        )
+    pixels = picture.pixels.crop((left, top, right, bottom))
+    return Picture(pixels, pixels.width, pixels.height, picture.media)

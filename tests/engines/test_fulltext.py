@@ -1,0 +1,149 @@
+"""Search by words in the embedded engine: the oracle is BM25, written down as in the books."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pixseek.engines import columns, fulltext
+from pixseek.engines.embedded import EmbeddedEngine, open_embedded
+from pixseek.types import Compare, Record, Space
+
+DIM = 8
+#: No two of them have the same stem.
+WORDS = ["apple", "pear", "plum", "quince", "stone", "river", "tower", "cloud"]
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Any:
+    with open_embedded(tmp_path / "library") as engine:
+        engine.ensure(Space("c" * 64, DIM, "tiny-model"))
+        yield engine
+
+
+def put(engine: EmbeddedEngine, records: Sequence[Record]) -> None:
+    engine.put(records, np.tile(np.eye(1, DIM, dtype=np.float32), (len(records), 1)))
+
+
+def told(texts: Sequence[tuple[str, str]]) -> list[Record]:
+    """Records with these strong and weak texts."""
+    return [
+        Record(f"id{i:03}", "", caption=strong, fields={"city": weak})
+        for i, (strong, weak) in enumerate(texts)
+    ]
+
+
+def oracle(texts: Sequence[tuple[str, str]], query: Sequence[str]) -> dict[str, float]:
+    """Return the relevance of every record that holds a word of the query."""
+    lengths = [len(f"{strong} {weak}".split()) for strong, weak in texts]
+    average = sum(lengths) / len(texts) or 1
+    held = {w: sum(w in f"{strong} {weak}".split() for strong, weak in texts) for w in query}
+    weight = {w: max(math.log((len(texts) - n + 0.5) / (n + 0.5)), 1e-6) for w, n in held.items()}
+    best = sum(weight.values()) * 2 * 2.2 / (2 + 1.2)
+    whole = [0.0]
+    relevance = {}
+    for i, (strong, weak) in enumerate(texts):
+        score = 0.0
+        for word in held:
+            often = 2 * strong.split().count(word) + weak.split().count(word)
+            length = 1 - 0.75 + 0.75 * lengths[i] / average
+            score += weight[word] * often * 2.2 / (often + 1.2 * length)
+        if score:
+            relevance[f"id{i:03}"] = score
+        if all(word in f"{strong} {weak}".split() for word in query):
+            whole.append(score)
+    best = min(best, max(whole) or best)
+    return {id_: min(1.0, score / best) for id_, score in relevance.items()}
+
+
+_TEXTS = st.lists(st.sampled_from(WORDS), max_size=5).map(" ".join)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    texts=st.lists(st.tuples(_TEXTS, _TEXTS), min_size=1, max_size=12),
+    query=st.lists(st.sampled_from([*WORDS, "nowhere"]), min_size=1, max_size=4, unique=True),
+    k=st.integers(1, 15),
+)
+def test_relevance_is_that_of_the_books(
+    tmp_path_factory: pytest.TempPathFactory,
+    texts: list[tuple[str, str]],
+    query: list[str],
+    k: int,
+) -> None:
+    with open_embedded(tmp_path_factory.mktemp("words") / "library") as engine:
+        engine.ensure(Space("c" * 64, DIM, "tiny-model"))
+        put(engine, told([("river", "tower"), *texts]))
+        put(engine, told(texts))  # replaced: nothing of the old texts counts
+        engine.delete([f"id{len(texts):03}"])
+        expected = oracle(texts, query)
+        found = engine.text_search(" ".join(query), k)
+    assert [relevance for _, relevance in found] == pytest.approx(
+        sorted(expected.values(), reverse=True)[:k], rel=1e-9
+    )
+    for id_, relevance in found:
+        assert relevance == pytest.approx(expected[id_], rel=1e-9)
+    assert found == sorted(found, key=lambda each: (-each[1], each[0]))
+
+
+def test_common_words_are_bounded(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    captions = ["photo"] * 120 + ["photo dog"] * 25 + ["photo dog river"] * 3 + ["river"] * 2
+    put(engine, told([(caption, "") for caption in captions]))
+    monkeypatch.setattr(fulltext, "MOST_SCORED", 10)
+
+    relevance = oracle([(caption, "") for caption in captions], ["dog", "river"])
+
+    # All that hold the rare word, by both words; then some of those with the common one.
+    found = engine.text_search("dog river", 100)
+    rare = sorted((hit for hit in relevance.items() if int(hit[0][2:]) >= 145), key=lambda h: h[0])
+    assert sorted(hit for hit in found if int(hit[0][2:]) >= 145) == [
+        (id_, pytest.approx(value)) for id_, value in rare
+    ]
+    assert len(found) == 5 + 10
+    assert {id_ for id_, _ in engine.text_search("dog river", 5)} == {id_ for id_, _ in rare}
+    assert len(engine.text_search("photo", 100)) == 10
+    # Which most records hold is left out.
+    assert engine.text_search("photo river", 9) == engine.text_search("river", 9)
+    ids = [f"id{i:03}" for i in (144, 145)]
+    hits = engine.text_search("dog", 100, Compare("id", "in", tuple(ids)))
+    assert sorted(id_ for id_, _ in hits) == ids
+
+
+def test_words_that_say_nothing_are_left_out() -> None:
+    assert columns.words_to_find("a photo of the dogs, the DOGS!") == ["photo", "dogs"]
+    assert columns.words_to_find("The Who") == ["the", "who"]
+    assert len(columns.words_to_find(" ".join(f"w{i}" for i in range(999)))) == 32
+
+
+@settings(deadline=None)
+@given(text=st.text(max_size=40))
+def test_words_are_plain(text: str) -> None:
+    """What is a word stays one, holds nothing that a database could take for its syntax, and
+    storing it never fails."""
+    words = columns.words(text)
+    for word in words:
+        assert columns.words(word.replace(" ", "")) == [word]
+        assert all(each.isalnum() or not each.isascii() for each in word.replace(" ", ""))
+        assert columns.is_storable(word)
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("r/a/IMG_1234.JPG", "a img 1234"),
+        ("r/BeachParty.jpg", "beachparty beach party"),
+        ("r/v1.2/x.tar.gz", "v1 2 x tar"),
+        ("r/HTMLFile", "htmlfile html file"),
+        ("r/été/Ünder_way.png", "ete under way"),
+        ("https://example.org/a-b.jpg", "https example org a b"),
+    ],
+)
+def test_words_of_names(uri: str, words: str) -> None:
+    assert columns.texts(Record("id", uri)).weak == words
