@@ -349,7 +349,7 @@ def test_images_that_were_watched_are_not_those_checked(
         return encode(tower, batch)
 
     monkeypatch.setattr(encoder, "_encode", encoding)
-    encoder.accelerate("int8", 10, sample)
+    encoder.accelerate("int8", 100, sample)
     seen = {row.tobytes() for row in watched[0]}
     assert len(seen) == int8.CALIBRATION
     assert not seen & {row.tobytes() for batch in checked for row in batch}
@@ -380,7 +380,7 @@ def test_a_failed_check_of_a_named_precision_is_an_error(
     encoder = load(folder)
     before = encoder.encode_images(images(5))
     with pytest.raises(ModelError, match=r"(?s)other vectors.*Use the precision auto"):
-        encoder.accelerate("int8", 10, sample)
+        encoder.accelerate("int8", 100, sample)
     np.testing.assert_array_equal(encoder.encode_images(images(5)), before)
 
 
@@ -389,7 +389,7 @@ def test_too_few_images_to_check(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     made = pretend_to_convert(monkeypatch)
     for few in (0, 10):
         with pytest.raises(ModelError, match="too few images"):
-            load(folder).accelerate("int8", 10, lambda n, few=few: images(few))
+            load(folder).accelerate("int8", 100, lambda n, few=few: images(few))
         assert (
             "too few" in load(folder).accelerate("auto", 10_000, lambda n, few=few: images(few)).why
         )
@@ -402,10 +402,10 @@ def test_a_broken_conversion_is_made_anew(
     folder: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes
 ) -> None:
     made = pretend_to_convert(monkeypatch)
-    load(folder).accelerate("int8", 10, sample)
+    load(folder).accelerate("int8", 100, sample)
     (path,) = (folder.parent / "models/converted").glob("int8-*/model.xml")
     path.write_bytes(damage)
-    assert load(folder).accelerate("int8", 10, sample).precision == "int8"
+    assert load(folder).accelerate("int8", 100, sample).precision == "int8"
     assert len(made) == 2
 
 
@@ -426,7 +426,7 @@ def test_a_converter_that_fails_is_named(folder: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "executable", "false")
     encoder = load(folder)
     with pytest.raises(ModelError, match="could not be converted"):
-        encoder.accelerate("int8", 10, sample)
+        encoder.accelerate("int8", 100, sample)
     assert "could not be converted" in encoder.accelerate("auto", 10_000, sample).why
     assert not list((folder.parent / "models/converted").glob("int8-*"))
 
@@ -449,7 +449,7 @@ def test_nncf_converts_the_tiny_model(folder: Path, monkeypatch: pytest.MonkeyPa
     encoder = load(folder)
     batch = images(30, seed=3)
     wanted = encoder.encode_images(batch)
-    chosen = encoder.accelerate("int8", 10, sample)
+    chosen = encoder.accelerate("int8", 100, sample)
     assert (chosen.runtime, chosen.precision, chosen.images) == ("openvino", "int8", 128)
     assert 0.98 < chosen.cosine_median < 1 and chosen.rank_agreement < 1
     assert ((encoder.encode_images(batch) * wanted).sum(1) > 0.8).all()
@@ -674,3 +674,22 @@ def test_the_sizes_are_those_of_the_files(folder: Path, small_is_worth_it: None)
     sizes = json.loads((copy / "sizes.json").read_text())
     assert sizes == {name: (copy / name).stat().st_size for name in ("model.onnx", "weights.bin")}
     assert sizes["weights.bin"] > 0
+
+
+@needs_openvino
+def test_a_run_for_a_few_new_images_does_without_int8_and_says_so(folder: Path) -> None:
+    chosen = load(folder).accelerate("int8", 3, none)
+    assert (chosen.runtime, chosen.images) == ("openvino", 0)
+    assert chosen.precision in ("bf16", "fp32")
+    assert "too few images" in chosen.why
+
+
+@needs_openvino
+def test_a_second_run_keeps_the_tower_of_the_first(folder: Path) -> None:
+    encoder = load(folder)
+    first = encoder.accelerate("auto", 100, none)
+    tower = encoder._visual
+    assert encoder.accelerate("auto", 200, none) == first
+    assert encoder._visual is tower
+    encoder.accelerate("fp32", 100, none)
+    assert encoder._visual is not tower

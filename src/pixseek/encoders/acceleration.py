@@ -70,7 +70,8 @@ def accelerate(job: Job, precision: Precision) -> tuple[Tower, Acceleration]:
     """Return the fastest tower that may be had, and what is to be said of it.
 
     Raises:
-        ModelError: the precision is unknown; or it was named, and can't be had or fails its check.
+        ModelError: the precision is unknown; or it was named, and can't be had or fails its check
+            (int8 is not used, and that is no error, for fewer images than the check needs).
         MissingExtraError: it was named, and needs a package that is not installed.
     """
     known = get_args(Precision)
@@ -163,7 +164,12 @@ class _Choice:
             raise MissingExtraError(f"precision {self.precision}", "openvino", "openvino")
         has_bf16 = openvino.has_bf16()
         if self.precision == "int8":
-            return self.converted("bf16" if has_bf16 else "fp32")
+            base = "bf16" if has_bf16 else "fp32"
+            if self.job.images < int8.CHECKED_AT_LEAST:
+                # The setting stays for all runs, and a run may be for one new photo.
+                self.notes.append("too few images to check int8 on")
+                return self.plain(base)
+            return self.converted(base)
         if not has_bf16:
             raise ModelError(
                 "this processor does not compute in bf16",

@@ -77,6 +77,7 @@ class OnnxEncoder:
         self._rules = files.text
         self._tokens: Tokens | None = None
         self._lock = threading.Lock()
+        self._accelerated: tuple[str, Acceleration] | None = None
         self.streams = self._visual.streams
         self.batch_size = self._calls_of(self._visual)
         self.fingerprint = _fingerprint(files, digest)
@@ -153,6 +154,12 @@ class OnnxEncoder:
         """
         from pixseek.encoders import acceleration, int8
 
+        asked, before = self._accelerated or ("", None)
+        if before is not None and asked == precision and before.runtime != "onnxruntime":
+            # A second tower beside the first would cost its memory, and a second check its time.
+            could_be_int8 = precision == "auto" and images >= acceleration.CHECK_FROM
+            if before.precision == "int8" or not could_be_int8:
+                return before
         job = acceleration.Job(
             graph=self._files.visual,
             image=self._image,
@@ -169,6 +176,7 @@ class OnnxEncoder:
         self._textual.write_mapped()
         self._visual, self.streams = tower, tower.streams
         self.batch_size = self._calls_of(tower)
+        self._accelerated = (precision, chosen)
         return chosen
 
     def _tokenizer(self) -> Tokens:
