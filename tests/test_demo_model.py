@@ -74,6 +74,7 @@ def test_short_queries_bring_what_they_name(figures) -> None:
 def test_it_is_small_and_labelled_honestly() -> None:
     files = [path for path in MODEL.rglob("*") if path.is_file()]
     assert {path.relative_to(MODEL).as_posix() for path in files} == {
+        "background.txt",
         "config.json",
         "visual/model.onnx",
         "visual/preprocess_cfg.json",
