@@ -138,8 +138,9 @@ class Library:
         self._model: str | None = None
         self._lock = threading.RLock()
         self._roots = Roots(ledger, engine)
-        self._background_store = BackgroundStore(folder, read_only=not _may_write(folder))
-        self._previews = Previews(folder / "previews.sqlite", read_only=not _may_write(folder))
+        read_only = not _may_write(folder)
+        self._background_store = BackgroundStore(folder, read_only=read_only)
+        self._previews = Previews(folder / "previews.sqlite", read_only=read_only)
         #: Told of a download, should the model need one: what, bytes done, bytes in all.
         self.on_download: Callable[[str, int, int | None], None] | None = None
 

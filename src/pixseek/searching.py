@@ -198,8 +198,13 @@ class Searcher:
     def _answer(self, asked: _Asked, nearest: Neighbours, backgrounds: Backgrounds) -> Results:
         """Rank the candidates of one query, taking more of them until its page is full."""
         query, depth = asked.query, asked.depth
+        written = self._written(query)
+        left_out = [
+            self._left_out(term, vector, query, backgrounds)
+            for term, vector in zip(query.exclude, asked.vectors[len(query.terms) :], strict=True)
+        ]
         while True:
-            ranked = self._ranked(asked, nearest, backgrounds)
+            ranked = self._ranked(asked, nearest, backgrounds, written, left_out)
             enough = len(ranked.order) >= query.offset + query.k
             if enough or len(nearest.ids) < depth:
                 break
@@ -232,13 +237,19 @@ class Searcher:
             total=nearest.total,
         )  # fmt: skip
 
-    def _ranked(self, asked: _Asked, nearest: Neighbours, backgrounds: Backgrounds) -> _Ranked:
+    def _ranked(
+        self,
+        asked: _Asked,
+        nearest: Neighbours,
+        backgrounds: Backgrounds,
+        written: dict[str, float],
+        left_out: Sequence[_LeftOut],
+    ) -> _Ranked:
         """Return the candidates with their order, after exclusion, grouping and sorting."""
         import numpy as np
 
         query = asked.query
-        written = self._written(query)
-        ids, vectors, parts = self._with_written(nearest, written, query)
+        ids, vectors, parts = self._with_written(nearest, written)
         looks = [
             _look(term, vector, vectors, backgrounds)
             for term, vector in zip(query.terms, asked.vectors, strict=False)
@@ -255,8 +266,9 @@ class Searcher:
         confidence = np.maximum(confidences(together, nearest.total), np.where(share > 0.99, 1, 0))
         keep = ~np.isin(np.arange(len(ids)), [i for i, each in enumerate(ids) if each in asked.own])
         keep &= confidence >= query.min_confidence
-        for term, vector in zip(query.exclude, asked.vectors[len(query.terms) :], strict=True):
-            keep &= ~self._excluded(term, vector, ids, vectors, query, backgrounds)
+        for each in left_out:
+            shown = _look(each.term, each.vector, vectors, backgrounds).deviations >= each.least
+            keep &= ~(shown | np.array([one in each.ids for one in ids], np.bool_))
         if query.sort != "relevance":
             keep &= confidence >= POSSIBLE
         order = [at for at in self._ordered(scores, share, ids, query).tolist() if keep[at]]
@@ -330,7 +342,7 @@ class Searcher:
         return {each: share for each, share in found if share >= WRITTEN}
 
     def _with_written(
-        self, nearest: Neighbours, written: dict[str, float], query: Query
+        self, nearest: Neighbours, written: dict[str, float]
     ) -> tuple[list[str], Vectors, list[int]]:
         """Return the candidates with those that are known by their words alone, in one list.
 
@@ -351,34 +363,22 @@ class Searcher:
             [0] * len(there) + parts,
         )
 
-    def _excluded(
-        self,
-        term: Term,
-        vector: Vectors,
-        ids: Sequence[str],
-        vectors: Vectors,
-        query: Query,
-        backgrounds: Backgrounds,
-    ) -> NDArray[np.bool_]:
-        """Return which candidates match an excluded term confidently, or say so in words."""
+    def _left_out(
+        self, term: Term, vector: Vectors, query: Query, backgrounds: Backgrounds
+    ) -> _LeftOut:
+        """Return what an excluded term leaves out: what it matches confidently, or names."""
         import numpy as np
 
         # What chance explains is seen in the term's own best matches, wherever they are.
         own = self.engine.nearest(vector[None], _MANY, query.where)[0]
         best = _look(term, vector, own.vectors, backgrounds).deviations
         sure = confidences(best, own.total) >= EXCLUDED
-        least = best[sure].min() if sure.any() else np.inf
-        out: NDArray[np.bool_] = _look(term, vector, vectors, backgrounds).deviations >= least
+        least = float(best[sure].min()) if sure.any() else float(np.inf)
+        ids = {term.value} if term.kind == "id" else set()
         if term.kind == "text" and self.engine.capabilities.text_search != "none":
-            said = {
-                each
-                for each, share in self.engine.text_search(str(term.value), _MANY, query.where)
-                if share > 0.99
-            }
-            out |= np.array([each in said for each in ids], np.bool_)
-        if term.kind == "id":
-            out |= np.array([each == term.value for each in ids], np.bool_)
-        return out
+            found = self.engine.text_search(str(term.value), _MANY, query.where)
+            ids |= {each for each, share in found if share > 0.99}
+        return _LeftOut(term, vector, least, frozenset(ids))
 
     # -------------------------------------------------------------- without a query
 
@@ -450,6 +450,16 @@ class _Asked:
             )
         direction: Vectors = (total / length).astype(np.float32)
         return direction
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _LeftOut:
+    """What an excluded term leaves out: all it matches by so many deviations, and some ids."""
+
+    term: Term
+    vector: Vectors
+    least: float
+    ids: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
