@@ -20,7 +20,6 @@ import functools
 import importlib.util
 import re
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pixseek.engines import cache_files
 from pixseek.engines.vectorfile import Mask, Rows, VectorFile
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ _BLOCK = 1024
 #: Rows not in files beyond which they are written: coding them takes 6 us each.
 _WORTH_WRITING = 4096
 _NAME = re.compile(r"codes-([0-9a-f]+)-(\d+)-(\d+)\.tv")
-#: A file in the making that is older than this was left by a process that was killed.
-_ABANDONED_S = 3600
 _NOTHING: Rows = np.empty(0, np.int64)
 
 
@@ -200,15 +198,7 @@ def behind(folder: Path, generation: str, rows: int) -> bool:
 
 def sweep(folder: Path, generations: set[str]) -> None:
     """Delete the files of other generations, and what killed processes left half made."""
-    for path in folder.glob("codes-*"):
-        found = _NAME.fullmatch(path.name)
-        with contextlib.suppress(OSError):
-            if found:
-                stale = found[1] not in generations
-            else:
-                stale = time.time() - path.stat().st_mtime > _ABANDONED_S
-            if stale:
-                path.unlink()
+    cache_files.sweep(folder, "codes-*", _NAME, generations)
 
 
 def _load(path: Path, rows: int, dim: int) -> Any:

@@ -28,7 +28,6 @@ import math
 import os
 import re
 import secrets
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,6 +35,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pixseek.engines import cache_files
 from pixseek.engines.vectorfile import Mask, Rows, VectorFile
 
 if TYPE_CHECKING:
@@ -63,8 +63,6 @@ _FACTORS = 16
 #: Bytes that hold all that follows the lists.
 _END = 4096
 _NAME = re.compile(r"ivf-([0-9a-f]+)-(\d+)-(\d+)-([0-9a-f]{8})\.faiss")
-#: A file in the making that is older than this was left by a process that was killed.
-_ABANDONED_S = 3600
 _NONE: Rows = np.empty(0, np.int64)
 
 
@@ -199,15 +197,7 @@ def behind(folder: Path, generation: str, rows: int) -> bool:
 
 def sweep(folder: Path, generations: set[str]) -> None:
     """Delete the files of other generations, and what killed processes left half made."""
-    for path in folder.glob("ivf-*"):
-        found = _NAME.fullmatch(path.name)
-        with contextlib.suppress(OSError):
-            if found:
-                stale = found[1] not in generations
-            else:
-                stale = time.time() - path.stat().st_mtime > _ABANDONED_S
-            if stale:
-                path.unlink()
+    cache_files.sweep(folder, "ivf-*", _NAME, generations)
 
 
 def _train(vectors: VectorFile, going: Callable[[], bool]) -> Any:
