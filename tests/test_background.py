@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pixseek.background import Background, bank, confidences
+from pixseek.background import Background, Calibration, bank, calibration, confidences
+from pixseek.errors import ModelError
 
 
 def unit(rows: object) -> np.ndarray:
@@ -75,3 +78,40 @@ def test_the_bank_has_no_caption_twice() -> None:
     captions = bank()
     assert len(captions) > 500
     assert len({caption.casefold() for caption in captions}) == len(captions)
+
+
+@given(
+    hnp.arrays(np.float32, st.integers(1, 50), elements=st.floats(-1000, 1000, width=32)),
+    st.floats(0.01, 100),
+    st.floats(-10, 10),
+)
+def test_a_calibration_rises_with_the_score(
+    scores: np.ndarray, slope: float, centre: float
+) -> None:
+    sure = Calibration(slope, centre).confidences(scores)
+    assert ((sure >= 0) & (sure <= 1)).all()
+    assert (np.diff(sure[np.argsort(scores, kind="stable")]) >= 0).all()
+
+
+def test_a_calibration_is_even_at_its_centre() -> None:
+    sure = Calibration(5.0, 2.0).confidences(np.array([1.0, 2.0, 3.0], np.float32))
+    assert sure == pytest.approx([1 / (1 + np.exp(5)), 0.5, 1 / (1 + np.exp(-5))])
+
+
+def test_a_calibration_is_read_from_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "calibration.json"
+    file.write_text('{"slope": 5, "centre": 1.5, "of": "drawings"}', "utf-8")
+    assert calibration(file) == Calibration(5.0, 1.5)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["", "[]", "{}", '{"slope": "steep", "centre": 1}', '{"slope": 1, "centre": null}', "\x00"]
+    + [f'{{"slope": {slope}, "centre": {centre}}}' for slope, centre in ((0, 1), (-1, 1))]
+    + ['{"slope": 1, "centre": NaN}', '{"slope": Infinity, "centre": 1}'],
+)
+def test_a_broken_calibration_is_an_error_that_names_the_file(tmp_path: Path, said: str) -> None:
+    file = tmp_path / "calibration.json"
+    file.write_text(said, "utf-8")
+    with pytest.raises(ModelError, match=r"calibration\.json"):
+        calibration(file)

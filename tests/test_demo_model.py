@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pixseek import background, encoders
 from pixseek.demo.drawing import render
 from pixseek.demo.scenes import Scene, Thing, swap_colours, swap_sides
 
@@ -75,6 +76,7 @@ def test_it_is_small_and_labelled_honestly() -> None:
     files = [path for path in MODEL.rglob("*") if path.is_file()]
     assert {path.relative_to(MODEL).as_posix() for path in files} == {
         "background.txt",
+        "calibration.json",
         "config.json",
         "visual/model.onnx",
         "visual/preprocess_cfg.json",
@@ -134,3 +136,32 @@ def test_size_and_compression_of_a_picture_matter_little(towers) -> None:
     pictures = [render(CAR_AND_HOUSE, size) for size in (256, 320, 384)]
     rows = unit(images([*pictures, Image.open(held)]))
     assert (rows @ rows[0] > 0.97).all()
+
+
+@pytest.fixture(scope="module")
+def calibrated() -> Iterator[ModuleType]:
+    sys.path.insert(0, str(ROOT / "training"))
+    try:
+        import calibrate_demo_model
+
+        yield calibrate_demo_model
+    finally:
+        sys.path.remove(str(ROOT / "training"))
+
+
+def test_its_bank_is_what_the_script_makes(calibrated: ModuleType) -> None:
+    assert background.bank(MODEL / background.BANK_FILE) == calibrated.bank()
+
+
+@pytest.mark.timeout(120)
+def test_its_confidence_is_what_share_is_right(calibrated: ModuleType, tmp_path: Path) -> None:
+    encoder = encoders.load("demo", models_dir=tmp_path)
+    scores, true = calibrated.measured(encoder, seed=3)  # neither fitted nor reported with it
+    calibration = background.calibration(MODEL / background.CALIBRATION_FILE)
+    found = calibrated.figures(scores, true, calibration)
+    assert found["from 0.95 on"]["precision"] > 0.95
+    assert found["from 0.5 on"]["recall"] > 0.8
+    assert found["from 0.95 on"]["something found where there is nothing"] < 0.05
+    for said, share in found["right, of what is said to be sure by"].items():
+        low, high = (float(edge) for edge in said.split(" to "))
+        assert low - 0.05 < share < high + 0.05

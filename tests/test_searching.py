@@ -15,6 +15,7 @@ from PIL import Image
 
 import pixseek
 from pixseek.background import Background
+from pixseek.demo.picture_library import write_picture_library
 from pixseek.errors import ImageError, QueryError
 from pixseek.types import CONFIDENT, POSSIBLE, Compare, Query, Region, Term
 
@@ -334,3 +335,19 @@ def test_a_background_is_of_the_library_it_is_for(library: pixseek.Library) -> N
     rows = library._engine.sample(100)
     again = Background.of(rows)
     assert kept.images.mean == pytest.approx(again.mean, abs=1e-6)
+
+
+def test_words_that_the_model_does_not_know_match_nothing(tmp_path: Path) -> None:
+    write_picture_library(tmp_path / "pictures", 40)
+    with pixseek.open(tmp_path / "library", model="demo") as library:
+        library.index(tmp_path / "pictures")
+        unknown = library.search("a bicycle")
+        assert (unknown.confident, unknown.possible) == (0, 0)
+        assert unknown.hits, "the nearest are shown all the same"
+        assert "The model does not know: bicycle" in unknown.warnings
+        partly = library.search("a big red bicycle")
+        assert "The model does not know: bicycle" in partly.warnings
+        known = library.search("a boat")
+        assert known.confident and not any("know:" in each for each in known.warnings)
+        # What can't be read can't be left out either, but in what is written.
+        assert len(library.search("a boat -bicycle", k=40)) == len(library.search("a boat", k=40))

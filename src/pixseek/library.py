@@ -386,7 +386,10 @@ class Library:
     def _portable_model(self) -> str:
         """Return the model's name as to be remembered: a folder by its full path."""
         name = self.model
-        return os.path.abspath(name) if Path(name).expanduser().is_dir() else name
+        if name in encoders.names():  # also where a folder happens to have its name
+            return name
+        folder = Path(name).expanduser()
+        return os.path.abspath(folder) if folder.is_dir() else name
 
     def _note_running(self, progress: Progress) -> None:
         self._ledger.set(
@@ -587,13 +590,19 @@ class Library:
 
     def _backgrounds(self) -> searching.Backgrounds:
         """Return what scores mean nothing here; see `pixseek.background`."""
-        return self._background_store.get(self._engine, self.encoder, self._bank())
+        found = self._background_store.get(self._engine, self.encoder, self._bank())
+        file = self._model_file(background.CALIBRATION_FILE)
+        return found if file is None else replace(found, calibration=background.calibration(file))
 
     def _bank(self) -> list[str]:
         """Return the bank of the model, or the one for photographs."""
+        return background.bank(self._model_file(background.BANK_FILE))
+
+    def _model_file(self, name: str) -> Path | None:
+        """Return a file that the model's folder may hold; None where it does not."""
         folder = encoders.locate(self.model, self.config.models_dir)
-        own = None if folder is None else folder / "background.txt"
-        return background.bank(own if own is not None and own.is_file() else None)
+        file = None if folder is None else folder / name
+        return file if file is not None and file.is_file() else None
 
     def _content(self, record: Record) -> bytes | None:
         """Return the file of a record, or its preview."""

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pixseek import ranking, term_vectors
 from pixseek.annotations import KEPT
-from pixseek.background import Background, confidences
+from pixseek.background import Background, Calibration, confidences
 from pixseek.errors import QueryError
 from pixseek.types import (
     CONFIDENT,
@@ -34,6 +34,7 @@ from pixseek.types import (
     Encoder,
     Engine,
     Hit,
+    Literate,
     Neighbours,
     Query,
     Reason,
@@ -63,6 +64,10 @@ WRITTEN = 0.3
 #: example would else find itself first, whatever else was asked.
 _PLENTY = 4.0
 
+#: Where so much of a text is unknown to the model, nothing can be said of its matches ("a bicycle",
+#: of which it knows the article).
+_TOO_MANY_UNKNOWN = 0.5
+
 #: Candidates of a query that asks for nothing but the nearest, and of others.
 _FEW, _MANY = 400, 1000
 #: Queries in one call of the engine, which bounds memory: 400 vectors of 512 floats are 0.8 MB.
@@ -81,11 +86,27 @@ class Backgrounds:
         texts: for words.
         images: for images and vectors.
         duplicate: cosine from which two images are near-duplicates.
+        calibration: how sure a match of words is, where that was measured for the model.
     """
 
     texts: Background
     images: Background
     duplicate: float
+    calibration: Calibration | None = None
+
+    def confidences(
+        self, terms: Sequence[Term], deviations: Vectors, total: int
+    ) -> NDArray[np.float64]:
+        """Return how sure it is that each of (n,) candidates among `total` images is a match.
+
+        Args:
+            terms: what was looked for.
+            deviations: by how much the candidates stand out, (n,).
+            total: how many images were searched.
+        """
+        if self.calibration is not None and all(term.kind == "text" for term in terms):
+            return self.calibration.confidences(deviations)
+        return confidences(deviations, total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +168,8 @@ class Searcher:
             )
         )
         asked = [
-            _Asked(q, [next(vectors) for _ in own]) for q, own in zip(queries, terms, strict=True)
+            _Asked(q, [next(vectors) for _ in own], *self._unread(own))
+            for q, own in zip(queries, terms, strict=True)
         ]
         encoded = time.perf_counter()
         looking = [each for each in asked if each.query.terms]
@@ -170,11 +192,30 @@ class Searcher:
                 answer,
                 took_ms={stage: seconds * 1000 / len(queries) for stage, seconds in took.items()},
                 model=space.model if space else self.model,
-                warnings=warnings,
+                warnings=warnings + each.warnings,
                 stored_preview=self.preview,
             )
-            for answer in answers
+            for each, answer in zip(asked, answers, strict=True)
         ]
+
+    def _unread(self, terms: Sequence[Term]) -> tuple[frozenset[str], tuple[str, ...]]:
+        """Return the texts that the model can't read, and what is to be said of them.
+
+        All words that a model does not know are the same to it, and so near to whatever images
+        such words happened to stand for at its training.
+        """
+        texts = [str(term.value) for term in terms if term.kind == "text"]
+        unread, warnings = set(), []
+        for text in texts:
+            encoder = self.encoder()
+            words = encoder.words(text) if isinstance(encoder, Literate) else {}
+            unknown = [word for word, known in words.items() if not known]
+            if not unknown:
+                continue
+            if len(unknown) >= len(words) * _TOO_MANY_UNKNOWN:
+                unread.add(text)
+            warnings.append(f"The model does not know: {', '.join(unknown)}")
+        return frozenset(unread), tuple(warnings)
 
     # -------------------------------------------------------------- candidates
 
@@ -200,7 +241,7 @@ class Searcher:
         query, depth = asked.query, asked.depth
         written = self._written(query)
         left_out = [
-            self._left_out(term, vector, query, backgrounds)
+            self._left_out(term, vector, asked, backgrounds)
             for term, vector in zip(query.exclude, asked.vectors[len(query.terms) :], strict=True)
         ]
         while True:
@@ -251,7 +292,7 @@ class Searcher:
         query = asked.query
         ids, vectors, parts = self._with_written(nearest, written)
         looks = [
-            _look(term, vector, vectors, backgrounds)
+            _look(term, vector, vectors, backgrounds, unread=asked.unread)
             for term, vector in zip(query.terms, asked.vectors, strict=False)
         ]
         weights = np.array([term.weight for term in query.terms], np.float32)
@@ -263,11 +304,13 @@ class Searcher:
         scores = looks[0].cosines if asked.is_one else together
         share = np.array([written.get(each, 0.0) for each in ids])
         # What is written all over an image is as good as being seen.
-        confidence = np.maximum(confidences(together, nearest.total), np.where(share > 0.99, 1, 0))
+        sure = backgrounds.confidences(query.terms, together, nearest.total)
+        confidence = np.maximum(sure, np.where(share > 0.99, 1, 0))
         keep = ~np.isin(np.arange(len(ids)), [i for i, each in enumerate(ids) if each in asked.own])
         keep &= confidence >= query.min_confidence
         for each in left_out:
-            shown = _look(each.term, each.vector, vectors, backgrounds).deviations >= each.least
+            look = _look(each.term, each.vector, vectors, backgrounds, unread=asked.unread)
+            shown = look.deviations >= each.least
             keep &= ~(shown | np.array([one in each.ids for one in ids], np.bool_))
         if query.sort != "relevance":
             keep &= confidence >= POSSIBLE
@@ -364,19 +407,20 @@ class Searcher:
         )
 
     def _left_out(
-        self, term: Term, vector: Vectors, query: Query, backgrounds: Backgrounds
+        self, term: Term, vector: Vectors, asked: _Asked, backgrounds: Backgrounds
     ) -> _LeftOut:
         """Return what an excluded term leaves out: what it matches confidently, or names."""
         import numpy as np
 
+        where = asked.query.where
         # What chance explains is seen in the term's own best matches, wherever they are.
-        own = self.engine.nearest(vector[None], _MANY, query.where)[0]
-        best = _look(term, vector, own.vectors, backgrounds).deviations
-        sure = confidences(best, own.total) >= EXCLUDED
+        own = self.engine.nearest(vector[None], _MANY, where)[0]
+        best = _look(term, vector, own.vectors, backgrounds, unread=asked.unread).deviations
+        sure = backgrounds.confidences([term], best, own.total) >= EXCLUDED
         least = float(best[sure].min()) if sure.any() else float(np.inf)
         ids = {term.value} if term.kind == "id" else set()
         if term.kind == "text" and self.engine.capabilities.text_search != "none":
-            found = self.engine.text_search(str(term.value), _MANY, query.where)
+            found = self.engine.text_search(str(term.value), _MANY, where)
             ids |= {each for each, share in found if share > 0.99}
         return _LeftOut(term, vector, least, frozenset(ids))
 
@@ -406,10 +450,19 @@ class Searcher:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
-    """A query with the vectors of its terms, then of what it excludes."""
+    """A query with the vectors of its terms, then of what it excludes.
+
+    Attributes:
+        query: what was asked.
+        vectors: of each term, (dim,).
+        unread: texts of which the model knows too few words to say anything.
+        warnings: of words that it does not know.
+    """
 
     query: Query
     vectors: list[Vectors]
+    unread: frozenset[str]
+    warnings: tuple[str, ...]
 
     @property
     def is_one(self) -> bool:
@@ -470,8 +523,20 @@ class _Look:
     deviations: Vectors
 
 
-def _look(term: Term, vector: Vectors, vectors: Vectors, backgrounds: Backgrounds) -> _Look:
+def _look(
+    term: Term,
+    vector: Vectors,
+    vectors: Vectors,
+    backgrounds: Backgrounds,
+    *,
+    unread: frozenset[str],
+) -> _Look:
+    """Return a term's scores on (n, dim) unit rows; words that the model can't read say nothing."""
+    import numpy as np
+
     cosines: Vectors = vectors @ vector
+    if term.kind == "text" and term.value in unread:
+        return _Look(cosines, np.zeros_like(cosines))
     return _Look(cosines, _background(term, backgrounds).standardised(cosines, vectors))
 
 

@@ -672,6 +672,15 @@ class Accelerable(Protocol):
         ...
 
 
+@runtime_checkable
+class Literate(Protocol):
+    """An encoder that can tell which words it knows: of all others it sees the same."""
+
+    def words(self, text: str) -> Mapping[str, bool]:
+        """Return the words of a text, and of each whether the model knows it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What an engine can do; what it can't is said aloud.

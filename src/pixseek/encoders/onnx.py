@@ -140,6 +140,10 @@ class OnnxEncoder:
             found.append(_unit(rows, [repr(text[:80]) for text in part]))
         return np.concatenate(found)
 
+    def words(self, text: str) -> dict[str, bool]:
+        """Return the words of a text, and of each whether the model knows it."""
+        return self._tokenizer().words(text)
+
     def accelerate(
         self, precision: Precision, images: int, sample: Callable[[int], Vectors]
     ) -> Acceleration:

@@ -110,6 +110,25 @@ class Tokens:
         ]
         return [list(e.ids) for e in self._tokenizer.encode_batch(cleaned)]
 
+    def words(self, text: str) -> dict[str, bool]:
+        """Return the words of a text, and of each whether the vocabulary has it.
+
+        A vocabulary of bytes has all of them, and they come in pieces then.
+        """
+        unknown = self._tokenizer.token_to_id("[UNK]")
+        if unknown is None:
+            unknown = self._tokenizer.token_to_id("<unk>")
+        cleaned = _clean(text.encode("utf-8", "replace").decode(), self._cleaning)
+        read = self._tokenizer.encode(cleaned)
+        return {
+            cleaned[start:end]: each != unknown
+            for each, (start, end), special in zip(
+                read.ids, read.offsets, read.special_tokens_mask, strict=True
+            )
+            # An unknown word may itself be marked as a special token.
+            if end > start and (each == unknown or not special)
+        }
+
     def padded(self, texts: Sequence[str], length: int | None = None) -> tuple[Ids, Ids]:
         """Return ids and mask, each (n, length) int64, filled up on the right.
 

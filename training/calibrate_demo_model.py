@@ -1,0 +1,118 @@
+"""Write what the demo model's confidence rests on, and print how right it is.
+
+    python training/calibrate_demo_model.py
+
+Two files in the model's folder. `background.txt`: captions of random scenes, so that a query is
+compared with what else could be said of drawings. `calibration.json`: since each of those captions
+is true of some drawings, what a score means is measured, by logistic regression over random queries
+on random scenes, whose truth is known. What is printed is measured on other queries.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixseek import background, encoders
+from pixseek.background import Background, Calibration
+from pixseek.demo import captions
+from pixseek.demo.drawing import render
+from pixseek.demo.scenes import Scene, facts, random_scene
+from pixseek.types import Encoder, Picture
+
+MODEL = Path(captions.__file__).parent / "model"
+CAPTIONS = 300
+SCENES, QUERIES = 1000, 600
+SIDE = 320
+
+
+def description(rng: random.Random) -> captions.Description:
+    """Return what somebody might say of a random scene, in few words."""
+    scene = random_scene(rng)
+    pair = len(scene.things) > 1 and rng.random() < 0.3
+    return (captions.pair_description if pair else captions.short_description)(scene, rng)
+
+
+def bank(count: int = CAPTIONS) -> list[str]:
+    rng = random.Random(0)
+    found: dict[str, None] = {}
+    while len(found) < count:
+        found[description(rng).text] = None
+    return list(found)
+
+
+def embedded(encoder: Encoder, scenes: list[Scene]) -> Any:
+    rows = []
+    for at in range(0, len(scenes), encoder.batch_size):
+        drawn = [render(scene, SIDE) for scene in scenes[at : at + encoder.batch_size]]
+        batch = [encoder.prepare(Picture(each, SIDE, SIDE, "")) for each in drawn]
+        rows.append(encoder.encode_images(np.stack(batch)))
+    return np.concatenate(rows)
+
+
+def measured(encoder: Encoder, seed: int) -> tuple[Any, Any]:
+    """Return scores in standard deviations, and whether the words are true, (queries, scenes)."""
+    rng = random.Random(seed)
+    scenes = [random_scene(rng) for _ in range(SCENES)]
+    queries = [description(rng) for _ in range(QUERIES)]
+    images, texts = embedded(encoder, scenes), encoder.encode_texts([q.text for q in queries])
+    unrelated = Background.of(encoder.encode_texts(bank()))
+    scores = np.stack([unrelated.standardised(images @ text, images) for text in texts])
+    known = [facts(scene) for scene in scenes]
+    return scores, np.array([[query.facts <= each for each in known] for query in queries])
+
+
+def fitted(scores: Any, true: Any) -> Calibration:
+    """Return the logistic function of the scores that fits best, by Newton's method."""
+    x, y = scores.ravel().astype(np.float64), true.ravel().astype(np.float64)
+    slope, offset = 3.0, -5.0
+    for _ in range(50):
+        guess = 1 / (1 + np.exp(-(slope * x + offset)))
+        weight = guess * (1 - guess)
+        gradient = [((y - guess) * x).sum(), (y - guess).sum()]
+        mixed = (weight * x).sum()
+        step = np.linalg.solve([[(weight * x * x).sum(), mixed], [mixed, weight.sum()]], gradient)
+        slope, offset = slope + step[0], offset + step[1]
+    return Calibration(round(float(slope), 2), round(float(-offset / slope), 2))
+
+
+def figures(scores: Any, true: Any, calibration: Calibration) -> dict[str, Any]:
+    """Return how right the calibration is on these scores."""
+    sure = calibration.confidences(scores)
+    there = true.any(1)
+    found: dict[str, Any] = {}
+    for least in (0.5, 0.95):
+        kept = sure >= least
+        found[f"from {least} on"] = {
+            "precision": float(true[kept].mean()),
+            "recall": float(kept[true].mean()),
+            "something found where there is something": float((kept & true).any(1)[there].mean()),
+            "something found where there is nothing": float(kept.any(1)[~there].mean()),
+        }
+    edges = np.array([0.1, 0.3, 0.5, 0.7, 0.9, 1.01])
+    found["right, of what is said to be sure by"] = {
+        f"{low:g} to {min(high, 1):g}": float(true[(sure >= low) & (sure < high)].mean())
+        for low, high in itertools.pairwise(edges)
+    }
+    return found
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        encoder = encoders.load("demo", models_dir=Path(folder))
+    head = "# Made by training/calibrate_demo_model.py: captions of random scenes."
+    (MODEL / background.BANK_FILE).write_text("\n".join([head, *bank()]) + "\n", "utf-8")
+    calibration = fitted(*measured(encoder, seed=1))
+    said = {"slope": calibration.slope, "centre": calibration.centre}
+    (MODEL / background.CALIBRATION_FILE).write_text(json.dumps(said) + "\n", "utf-8")
+    print(json.dumps(said), json.dumps(figures(*measured(encoder, seed=2), calibration), indent=1))
+
+
+if __name__ == "__main__":
+    main()
