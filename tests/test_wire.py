@@ -1,4 +1,5 @@
 import json
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,51 @@ from pixseek.types import (
     Space,
     Term,
 )
-from pixseek.wire import query_to_plain, report_to_plain, results_to_plain, status_to_plain
+from pixseek.wire import (
+    query_to_plain,
+    record_to_plain,
+    report_to_plain,
+    results_to_plain,
+    status_to_plain,
+)
+
+
+def test_a_record_keeps_what_is_nought_or_false() -> None:
+    record = Record(
+        "abc",
+        "Photos/a.jpg",
+        tags=("lake",),
+        fields={
+            "flash": False,
+            "altitude_m": 0.0,
+            "exposure_bias_ev": 0,
+            "title": "",
+            "user.tags_added": '["lake"]',
+            "file.tags": "no list",
+        },
+    )
+    assert record_to_plain(record) == {
+        "id": "abc",
+        "uri": "Photos/a.jpg",
+        "tags": ["lake"],
+        "flash": False,
+        "altitude_m": 0.0,
+        "exposure_bias_ev": 0,
+        "user.tags_added": ["lake"],
+    }
 
 
 def test_results() -> None:
-    record = Record("abc", "Photos/a.jpg", width=4, height=3, media="image/jpeg")
+    record = Record(
+        "abc",
+        "Photos/a.jpg",
+        width=4,
+        height=3,
+        media="image/jpeg",
+        taken_at=datetime(2020, 2, 29, 12, 30),
+        caption="a lake",
+        tags=("lake", "dawn"),
+    )
     why = (Reason("text", "a dog", 0.123456789, 2.5),)
     hit = Hit(1, record, WHOLE, 0.123456789, Path("/photos/a.jpg"), 0.75, why, ("ghi",))
     url = Hit(2, Record("def", "https://example.org/b.jpg"), WHOLE, 0.1, None)
@@ -64,6 +105,9 @@ def test_results() -> None:
                 "width": 4,
                 "height": 3,
                 "media": "image/jpeg",
+                "taken_at": "2020-02-29T12:30:00",
+                "caption": "a lake",
+                "tags": ["lake", "dawn"],
             },
             {
                 "rank": 2,
@@ -77,6 +121,9 @@ def test_results() -> None:
                 "width": 0,
                 "height": 0,
                 "media": "",
+                "taken_at": None,
+                "caption": "",
+                "tags": [],
             },
         ],
     }

@@ -36,6 +36,9 @@ FILE_CAPTION, FILE_RATING, FILE_TAGS = "file.caption", "file.rating", "file.tags
 #: The fields of a record in which its two parts are kept; all others stand for themselves.
 KEPT = frozenset({CAPTION, RATING, TAGS_ADDED, TAGS_REMOVED, FILE_CAPTION, FILE_RATING, FILE_TAGS})
 
+#: Those of them that hold a list, as JSON.
+LISTS = frozenset({TAGS_ADDED, TAGS_REMOVED, FILE_TAGS})
+
 #: What can be taken back, each with all the user said of it.
 Clearable = Literal["tags", "caption", "rating", "fields", "all"]
 CLEARABLE: tuple[Clearable, ...] = ("tags", "caption", "rating", "fields", "all")
@@ -138,8 +141,8 @@ def annotation_of(record: Record) -> Annotation:
     return Annotation(
         caption=caption if isinstance(caption, str) else "",
         rating=rating if isinstance(rating, int) else 0,
-        tags_added=_listed(said.get(TAGS_ADDED)),
-        tags_removed=_listed(said.get(TAGS_REMOVED)),
+        tags_added=listed(said.get(TAGS_ADDED)),
+        tags_removed=listed(said.get(TAGS_REMOVED)),
         fields={n.removeprefix(USER_PREFIX): v for n, v in said.items() if n not in KEPT},
     )
 
@@ -158,7 +161,7 @@ def file_part(record: Record) -> Record:
         if FILE_RATING in said:
             fields["rating"] = record.fields[FILE_RATING]
     if TAGS_ADDED in said or TAGS_REMOVED in said:
-        tags = _listed(record.fields.get(FILE_TAGS))
+        tags = listed(record.fields.get(FILE_TAGS))
     return replace(record, caption=caption, tags=tags, fields=fields)
 
 
@@ -294,7 +297,7 @@ def _list(tags: tuple[str, ...]) -> str:
     return json.dumps(tags, ensure_ascii=False)
 
 
-def _listed(text: Scalar) -> tuple[str, ...]:
+def listed(text: Scalar) -> tuple[str, ...]:
     """Return the tags of a field that `_list` wrote; none where it holds anything else."""
     try:
         tags = json.loads(text) if isinstance(text, str) else ()

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from pixseek.annotations import LISTS, listed
 from pixseek.errors import QueryError
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
         "width": record.width,
         "height": record.height,
         "media": record.media,
+        "taken_at": record.taken_at.isoformat() if record.taken_at else None,
+        "caption": record.caption,
+        "tags": list(record.tags),
     }
 
 
@@ -69,19 +73,23 @@ def record_to_plain(record: Record) -> dict[str, Any]:
         "id": record.id,
         "uri": record.uri,
         "media": record.media,
-        "width": record.width,
-        "height": record.height,
+        "width": record.width or None,
+        "height": record.height or None,
         "size": record.stamp.size if record.stamp else None,
         "digest": record.digest,
         "taken_at": record.taken_at,
         "caption": record.caption,
         "tags": list(record.tags),
-        **record.fields,
+        # As they are kept, lists are text.
+        **{
+            name: list(listed(value)) if name in LISTS else value
+            for name, value in record.fields.items()
+        },
     }
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in plain.items()
-        if value not in (None, "", [], 0)
+        if value is not None and value not in ("", [])
     }
 
 

@@ -197,7 +197,7 @@ def test_search_json_has_the_published_shape(indexed: Run) -> None:
     for hit in answer["hits"]:
         assert set(hit) == {
             "rank", "id", "path", "score", "uri", "width", "height", "media",
-            "confidence", "why", "duplicates",
+            "confidence", "why", "duplicates", "taken_at", "caption", "tags",
         }  # fmt: skip
         assert 0 <= hit["confidence"] <= 1
         assert Path(hit["path"]).is_file()

@@ -233,6 +233,15 @@ def test_no_color_is_obeyed(slow, small) -> None:
     assert "\x1b" not in text
 
 
+def test_a_filter_alone_shows_dates_and_no_scores(slow, small) -> None:
+    arguments = ("-L", "lib", "--thumbnails", "never")
+    text = drawn(slow("search", "width:>0", *arguments, NO_COLOR="1"))
+    assert text.split("\n")[0].split() == ["rank", "taken", "size", "path"]
+    assert "sure" not in text
+    text = drawn(slow("search", "width:>9999", *arguments, NO_COLOR="1"))
+    assert "No image passes this filter." in text
+
+
 def test_a_reader_that_has_seen_enough(small, tmp_path, environment) -> None:
     code = "import sys; sys.stdout.reconfigure(line_buffering=True)\n" + SLOW_PIXSEEK
     script = f"{sys.executable} -c '{code}' search red -L lib --paths -k 2 | head -c 1 >/dev/null"

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: "table" on a terminal and "lines" elsewhere are chosen by `write_results` itself.
 Form = Literal["auto", "paths", "paths0", "json"]
 
+#: What is said of an answer without hits, by whether something was looked for.
+_NOTHING = {True: "No hits.", False: "No image passes this filter."}
+
 
 def write_results(
     results: Results,
@@ -64,7 +67,7 @@ def write_results(
             if why:
                 _write_reasons(hit)
         if not results:
-            click.echo("No hits.", err=True)
+            click.echo(_NOTHING[bool(results.query.terms)], err=True)
     if facets and form == "auto":
         write_facets(facets)
 
@@ -140,32 +143,44 @@ def write_picture(preview: bytes | None, path: Path | None, choice: str) -> None
 
 
 def write_table(results: Results, *, why: bool = False) -> None:
-    """Write rank, confidence, size and path of each hit, and what the search took."""
-    if results and results.query.terms and not results.confident:
+    """Write confidence, size and path of each hit, or its date where nothing was looked for."""
+    searched = bool(results.query.terms)
+    if results and searched and not results.confident:
         said = "Nothing here matches for sure" if results.possible else "Nothing here matches"
         click.echo(click.style(f"{said}; the nearest are:", fg="yellow"))
     if not results:
-        click.echo("No hits.", err=True)
+        click.echo(_NOTHING[searched], err=True)
         return
-    # By hand, for a table of rich takes 80 ms to import, and cuts paths at the wrong end.
-    sizes = [
-        f"{hit.record.width} × {hit.record.height}" if hit.record.width else "" for hit in results
+    plain: dict[str, Any] = {}
+    soft = {"dim": True}
+    columns: dict[str, list[tuple[str, dict[str, Any]]]] = {
+        "rank": [(str(hit.rank), plain) for hit in results]
+    }
+    if searched:
+        columns["sure"] = [(f"{hit.confidence:.0%}", _sureness(hit.confidence)) for hit in results]
+        columns["score"] = [(f"{hit.score:.3f}", plain) for hit in results]
+    else:
+        columns["taken"] = [(_day(hit), plain) for hit in results]
+    columns["size"] = [
+        (f"{hit.record.width} × {hit.record.height}" if hit.record.width else "", soft)
+        for hit in results
     ]
-    wide = max(len("size"), *(len(size) for size in sizes))
-    ranks = max(len("rank"), *(len(str(hit.rank)) for hit in results))
-    head = f"{'rank':>{ranks}}  {'sure':>4}  {'score':>6}  {'size':>{wide}}  path"
-    click.echo(click.style(head, bold=True))
-    room = max(20, terminal_size().columns - ranks - wide - 18 - 1)
-    for hit, size in zip(results, sizes, strict=True):
-        shown = wording.shortened(wording.visible(from_here(hit)), room)
-        link = hyperlink(shown, hit.path)
-        soft = click.style(f"{size:>{wide}}", dim=True)
+    # By hand, for a table of rich takes 80 ms to import, and cuts paths at the wrong end.
+    widths = {
+        name: max(len(name), *(len(text) for text, _ in cells)) for name, cells in columns.items()
+    }
+    head = "  ".join(f"{name:>{width}}" for name, width in widths.items())
+    click.echo(click.style(f"{head}  path", bold=True))
+    room = max(20, terminal_size().columns - len(head) - 2 - 1)
+    for row, hit in enumerate(results):
+        cells = [
+            click.style(f"{columns[name][row][0]:>{width}}", **columns[name][row][1])
+            for name, width in widths.items()
+        ]
         more = f"  +{len(hit.duplicates)} like it" if hit.duplicates else ""
-        sure = f"{hit.confidence:>4.0%}"
-        click.echo(
-            f"{hit.rank:>{ranks}}  {click.style(sure, **_sureness(hit.confidence))}  "
-            f"{hit.score:>6.3f}  {soft}  {link}{click.style(more, dim=True)}"
-        )
+        shown = wording.shortened(wording.visible(from_here(hit)), room - len(more))
+        link = hyperlink(shown, hit.path)
+        click.echo(f"{'  '.join(cells)}  {link}{click.style(more, dim=True)}")
         if why:
             _write_reasons(hit)
     took = results.took_ms
@@ -176,6 +191,11 @@ def write_table(results: Results, *, why: bool = False) -> None:
             dim=True,
         )
     )
+
+
+def _day(hit: Hit) -> str:
+    taken = hit.record.taken_at
+    return taken.date().isoformat() if taken else ""
 
 
 def _found(results: Results) -> str:
