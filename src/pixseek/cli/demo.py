@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from pixseek.types import Results
 
 _QUERIES = (
+    "a hot air balloon over the mountains",
     "a red car in the snow",
     "a black dog next to a cat",
-    "a hot air balloon over the mountains",
     "a red boat at sunset",
     "a city at night in the rain",
 )
