@@ -24,11 +24,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from pixseek import background, encoders, indexing, searching, tagging, transfer
+from pixseek import (
+    background,
+    classification,
+    encoders,
+    indexing,
+    searching,
+    tagging,
+    term_vectors,
+    transfer,
+)
 from pixseek import duplicates as duplicates_
 from pixseek import facets as facets_
 from pixseek.annotations import change
 from pixseek.backgrounds import BackgroundStore
+from pixseek.classification import Guess
 from pixseek.config import PORTABLE_NAME, Config, load_config
 from pixseek.duplicates import DuplicateGroup
 from pixseek.engines import open_engine
@@ -49,6 +59,7 @@ from pixseek.types import (
     POSSIBLE,
     Acceleration,
     And,
+    Contrastive,
     Engine,
     Failure,
     Filter,
@@ -535,29 +546,69 @@ class Library:
 
         return self._answer([whole(each) for each in queries])
 
+    def classify(
+        self,
+        *images: str | os.PathLike[str],
+        labels: Sequence[str],
+        templates: Sequence[str] = classification.TEMPLATES,
+        k: int = 5,
+    ) -> list[tuple[Guess, ...]]:
+        """Return for each image which of some labels it shows, most likely first.
+
+        Args:
+            *images: files, URLs, or ids of indexed images.
+            labels: to choose from.
+            templates: texts with one `{}` each, where a label goes; of several the mean is taken.
+            k: labels to return, at least 1.
+
+        Raises:
+            QueryError: an image is not there; there is no label; a template has no place for one.
+            ImageError: an image can't be read.
+            ModelError, SpaceMismatchError: the model can't be had, or does not fit.
+        """
+        encoder = self.encoder()
+        texts = classification.label_vectors(encoder, labels, templates)
+        known = encoder.likelihood() if isinstance(encoder, Contrastive) else None
+        rows = term_vectors.embed(
+            [self._image_term(each) for each in images],
+            engine=self._engine,
+            encoder=self.encoder,
+            picture_of=self._content,
+            offline=self.config.offline,
+        )
+        import numpy as np
+
+        vectors = np.stack(rows) if rows else np.empty((0, texts.shape[1]), np.float32)
+        return classification.classify(
+            vectors, labels, texts, known or classification.CLIP, k=max(1, k)
+        )
+
     def similar(self, to: str | os.PathLike[str], **options: Any) -> Results:
         """Find images that look like one, which is left out of the answer.
 
         Args:
-            to: id of an indexed image, or an image file (indexed or not).
+            to: id of an indexed image, an image file (indexed or not), or the URL of one.
             **options: as for `search`, and `where`.
 
         Raises:
             QueryError: there is no such image.
             ImageError: the file can't be read.
         """
-        record = self.find(to)
+        return self._answer([_with_options(Query((self._image_term(to),)), options)])[0]
+
+    def _image_term(self, image: str | os.PathLike[str]) -> Term:
+        """Return what stands for an image that is given by its id, or as a file or URL."""
+        record = self.find(image)
         if record is not None:
-            term = Term("id", record.id)
-        elif Path(to).expanduser().is_file():
-            term = Term("image", to)
-        else:
-            raise QueryError(
-                "No image with this id, and no such file",
-                os.fspath(to),
-                "Ids are shown by: pixseek search --json",
-            )
-        return self._answer([_with_options(Query((term,)), options)])[0]
+            return Term("id", record.id)
+        text = os.fspath(image)
+        if text.startswith(("http://", "https://")) or Path(text).expanduser().is_file():
+            return Term("image", text)
+        raise QueryError(
+            "No image with this id, and no such file",
+            text,
+            "Ids are shown by: pixseek search --json",
+        )
 
     def find(self, what: str | os.PathLike[str]) -> Record | None:
         """Return the record with this id, or of this file if it is as it was when indexed."""

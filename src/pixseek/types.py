@@ -672,6 +672,29 @@ class Accelerable(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """How a model was trained to turn the cosine of an image and a text into a probability.
+
+    Attributes:
+        scale: the cosine is multiplied by it.
+        bias: what is added then, for models trained with a sigmoid (SigLIP); None for those trained
+            with a softmax (CLIP), which compare texts with one another.
+    """
+
+    scale: float
+    bias: float | None = None
+
+
+@runtime_checkable
+class Contrastive(Protocol):
+    """An encoder that knows what its cosines mean."""
+
+    def likelihood(self) -> Likelihood | None:
+        """Return how cosines become probabilities; None where its files don't say."""
+        ...
+
+
 @runtime_checkable
 class Literate(Protocol):
     """An encoder that can tell which words it knows: of all others it sees the same."""

@@ -12,6 +12,7 @@ import sys
 import click
 
 from pixseek import __version__
+from pixseek.cli.classify import classify
 from pixseek.cli.completion import completion
 from pixseek.cli.demo import demo
 from pixseek.cli.doctor import doctor
@@ -57,6 +58,7 @@ for _command in (
     search,
     similar,
     show,
+    classify,
     tag,
     status,
     failures,

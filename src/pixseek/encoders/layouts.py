@@ -25,6 +25,7 @@ from pixseek.encoders.graph import Graph
 from pixseek.encoders.preprocessing import Preprocessing
 from pixseek.encoders.tokens import TextRules
 from pixseek.errors import ModelError
+from pixseek.types import Likelihood
 
 _VOCABULARY = "bpe_simple_vocab_16e6.txt.gz"
 
@@ -51,6 +52,7 @@ class ModelFiles:
         preprocessing: what the image tower wants.
         text: what the text tower wants.
         dim: length of the vectors where the configuration says it; 0 where it does not.
+        likelihood: how cosines become probabilities where the configuration says it.
     """
 
     layout: str
@@ -59,6 +61,7 @@ class ModelFiles:
     preprocessing: Preprocessing
     text: TextRules
     dim: int
+    likelihood: Likelihood | None = None
 
 
 def layout_of(folder: Path) -> str | None:
@@ -212,6 +215,7 @@ def _immich(folder: Path, visual: Graph, textual: Graph) -> ModelFiles:
             full=bool(text.get("no_causal_mask")) or text.get("pool_type") == "last",
         ),
         _number(config.get("embed_dim")),
+        _likelihood(config),
     )
 
 
@@ -273,6 +277,17 @@ def _context(textual: Graph) -> int | None:
 def _limit(tokenizer_config: dict[str, Any]) -> int | None:
     limit = tokenizer_config.get("model_max_length")
     return int(limit) if isinstance(limit, int | float) and limit < tokens.UNLIMITED else None
+
+
+def _likelihood(config: dict[str, Any]) -> Likelihood | None:
+    """Return what a configuration says of the scale and the bias that training ended with.
+
+    No hub's does; where a model was exported from its weights, they can be written there.
+    """
+    scale, bias = config.get("logit_scale"), config.get("logit_bias")
+    if not isinstance(scale, int | float):
+        return None
+    return Likelihood(float(scale), float(bias) if isinstance(bias, int | float) else None)
 
 
 def _number(value: object) -> int:

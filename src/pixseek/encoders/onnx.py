@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pixseek.types import Acceleration, Picture, Precision, Vectors
+    from pixseek.types import Acceleration, Likelihood, Picture, Precision, Vectors
 
 #: Texts a call holds at most; bounds memory where somebody encodes a whole table of captions.
 TEXTS_A_CALL = 32
@@ -143,6 +143,10 @@ class OnnxEncoder:
     def words(self, text: str) -> dict[str, bool]:
         """Return the words of a text, and of each whether the model knows it."""
         return self._tokenizer().words(text)
+
+    def likelihood(self) -> Likelihood | None:
+        """Return how cosines become probabilities; None where the model's files don't say."""
+        return self._files.likelihood
 
     def accelerate(
         self, precision: Precision, images: int, sample: Callable[[int], Vectors]

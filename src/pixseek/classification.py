@@ -1,0 +1,146 @@
+"""Zero-shot classification: which of some labels an image shows, by a model that matches texts.
+
+Each family has its own rule for what a cosine means, given by its training (`types.Likelihood`):
+CLIP compares the labels with one another, so that their probabilities add up to 1, and one of them
+is right even if none is (Radford et al. 2021, https://arxiv.org/abs/2103.00020, section 3.1);
+SigLIP judges each label by itself, so that all or none may be (Zhai et al. 2023,
+https://arxiv.org/abs/2303.15343).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pixseek.errors import QueryError
+from pixseek.types import Encoder, Likelihood
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pixseek.types import Vectors
+
+#: What labels are put into: the template of Hugging Face's zero-shot pipeline, and of SigLIP's
+#: model card.
+TEMPLATES = ("This is a photo of {}.",)
+
+#: An ensemble for photographs of single things: the seven of OpenAI's eighty templates that do
+#: nearly as well as all of them
+#: (https://github.com/openai/CLIP/blob/main/notebooks/Prompt_Engineering_for_ImageNet.ipynb).
+ENSEMBLE = (
+    "itap of a {}.",
+    "a bad photo of the {}.",
+    "a origami {}.",
+    "a photo of the large {}.",
+    "a {} in a video game.",
+    "art of the {}.",
+    "a photo of the small {}.",
+)
+
+#: The scale that CLIP was trained to and clipped at (Radford et al. 2021, section 2.5).
+CLIP = Likelihood(100.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One label of one image.
+
+    Attributes:
+        label: as it was given.
+        probability: in [0, 1], by the model's own rule.
+        score: cosine of the image and the label in its templates.
+    """
+
+    label: str
+    probability: float
+    score: float
+
+
+def label_vectors(
+    encoder: Encoder, labels: Sequence[str], templates: Sequence[str] = TEMPLATES
+) -> Vectors:
+    """Return (n, dim) unit rows, float32: of each label the mean over its templates.
+
+    Args:
+        encoder: of the space.
+        labels: at least one.
+        templates: texts with one `{}` each, where the label goes.
+
+    Raises:
+        QueryError: there is no label, or a template has no place for one.
+        ModelError: the model failed.
+    """
+    import numpy as np
+
+    if not labels:
+        raise QueryError("There is no label to choose from", "", "Give some, as in 'a lake,a cat'.")
+    for template in templates:
+        if template.count("{}") != 1:
+            raise QueryError(
+                "This is no template for a label",
+                template,
+                "It needs {} once, where the label goes: 'This is a photo of {}.'",
+            )
+    texts = [template.replace("{}", label) for label in labels for template in templates]
+    rows = encoder.encode_texts(texts).reshape(len(labels), len(templates), -1).mean(1)
+    found: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return found
+
+
+def probabilities(cosines: Vectors, rule: Likelihood) -> NDArray[np.float64]:
+    """Return how likely each label is, (n, labels) float64, for cosines of the same shape.
+
+    By softmax over the labels of an image, or by a sigmoid for each where the rule has a bias.
+    """
+    import numpy as np
+
+    logits = np.asarray(cosines, np.float64) * rule.scale
+    if rule.bias is not None:
+        found: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(logits + rule.bias, -500, 500)))
+        return found
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    found = raised / raised.sum(axis=1, keepdims=True)
+    return found
+
+
+def classify(
+    images: Vectors,
+    labels: Sequence[str],
+    texts: Vectors,
+    rule: Likelihood,
+    *,
+    k: int,
+) -> list[tuple[Guess, ...]]:
+    """Return the k most likely labels of each image, most likely first.
+
+    Args:
+        images: (n, dim) unit rows.
+        labels: what the rows of `texts` stand for.
+        texts: (labels, dim) unit rows, see `label_vectors`.
+        rule: of the model.
+        k: at least 1.
+    """
+    import numpy as np
+
+    cosines = images @ texts.T
+    likely = probabilities(cosines, rule)
+    best = np.argsort(-likely, axis=1, kind="stable")[:, :k]
+    return [
+        tuple(
+            Guess(labels[at], float(likely[row, at]), float(cosines[row, at]))
+            for at in order.tolist()
+        )
+        for row, order in enumerate(best)
+    ]
+
+
+def split_labels(text: str) -> tuple[str, ...]:
+    """Return the labels of a text: separated by commas or lines, once each, in order.
+
+    A line that begins with `#` is a comment.
+    """
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    found = (label.strip() for line in lines for label in line.split(","))
+    return tuple(dict.fromkeys(label for label in found if label))

@@ -1,0 +1,139 @@
+"""`pixseek classify`: which of some labels an image shows."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from pixseek.cli import wording
+from pixseek.cli.options import Command, open_library, warn
+from pixseek.cli.results import write_json
+
+if TYPE_CHECKING:
+    from pixseek.classification import Guess
+    from pixseek.library import Library
+
+#: Columns of the bar that stands for a probability of 1.
+_BAR = 20
+
+
+@click.command(
+    cls=Command,
+    section="Index and search",
+    short_help="Say which of some labels an image shows.",
+    examples=(
+        ("pixseek classify lake.jpg --labels 'a lake,a river,two cats'", "choose among labels"),
+        ("pixseek classify *.jpg --labels-file labels.txt -k 1", "one label a line"),
+        (
+            "pixseek classify lake.jpg --labels lake,river --template 'a painting of a {}'",
+            "the text that is compared",
+        ),
+        (
+            "pixseek classify lake.jpg --labels lake,river --template ensemble",
+            "seven texts a label",
+        ),
+    ),
+)
+@click.argument("images", nargs=-1, required=True, metavar="ID_OR_FILE...")
+@click.option("--labels", multiple=True, metavar="A,B,...", help="What to choose from.")
+@click.option("--labels-file", type=click.File("r", encoding="utf-8"), metavar="FILE",
+              help="A file of labels, by lines or commas; - for standard input.")  # fmt: skip
+@click.option("--template", "templates", multiple=True, metavar="TEXT",
+              help="Text with {} for the label; may be repeated, then the mean is taken. "
+              "`ensemble` stands for seven that suit photographs of single things. "
+              "[default: This is a photo of {}.]")  # fmt: skip
+@click.option("-k", type=click.IntRange(1), default=5, show_default=True,
+              help="Labels to show of each image.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def classify(
+    ctx: click.Context,
+    images: tuple[str, ...],
+    labels: tuple[str, ...],
+    labels_file: TextIO | None,
+    templates: tuple[str, ...],
+    k: int,
+    as_json: bool,
+) -> None:
+    """Say which of some labels an image shows, with the model's own probabilities.
+
+    A model that was trained as CLIP compares the labels with one another: their probabilities add
+    up to 1, also where none fits. One trained as SigLIP judges each label by itself.
+
+    No library is needed: without one, the default model or that of --model is used.
+    """
+    from pixseek.classification import ENSEMBLE, TEMPLATES, split_labels
+
+    given = "\n".join((*labels, labels_file.read() if labels_file else ""))
+    choices = split_labels(given)
+    if not choices:
+        raise click.UsageError("Give the labels to choose from: --labels or --labels-file.", ctx)
+    texts = [
+        text for each in templates for text in (ENSEMBLE if each == "ensemble" else (each,))
+    ] or TEMPLATES
+    with _library() as library:
+        found = library.classify(*images, labels=choices, templates=texts, k=k)
+        note = library.note
+    if as_json:
+        write_json(_plain(images, found))
+        return
+    if note:
+        warn(note)
+    _write(images, found)
+
+
+@contextmanager
+def _library() -> Iterator[Library]:
+    """Open the library, or an empty one for this once where there is none."""
+    from pixseek.errors import LibraryNotFoundError
+
+    try:
+        library = open_library()
+    except LibraryNotFoundError:
+        with (
+            tempfile.TemporaryDirectory(prefix="pixseek-") as folder,
+            open_library(create=True, library=str(Path(folder) / "library")) as library,
+        ):
+            yield library
+        return
+    with library:
+        yield library
+
+
+def _write(images: Sequence[str], found: Sequence[tuple[Guess, ...]]) -> None:
+    for image, guesses in zip(images, found, strict=True):
+        name = wording.visible(image)
+        if not sys.stdout.isatty():
+            for guess in guesses:
+                click.echo(f"{name}\t{guess.probability:.4f}\t{wording.visible(guess.label)}")
+            continue
+        click.echo(click.style(name, bold=True))
+        for guess in guesses:
+            bar = "█" * round(guess.probability * _BAR)
+            click.echo(
+                f"  {guess.probability:>6.1%}  {click.style(f'{bar:<{_BAR}}', fg='green')}  "
+                f"{wording.visible(guess.label)}"
+            )
+
+
+def _plain(images: Sequence[str], found: Sequence[tuple[Guess, ...]]) -> list[object]:
+    return [
+        {
+            "image": image,
+            "labels": [
+                {
+                    "label": guess.label,
+                    "probability": round(guess.probability, 6),
+                    "score": round(guess.score, 6),
+                }
+                for guess in guesses
+            ],
+        }
+        for image, guesses in zip(images, found, strict=True)
+    ]
