@@ -26,19 +26,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pixseek import (
     background,
-    classification,
     encoders,
     indexing,
     searching,
     tagging,
-    term_vectors,
     transfer,
 )
 from pixseek import duplicates as duplicates_
 from pixseek import facets as facets_
 from pixseek.annotations import change
 from pixseek.backgrounds import BackgroundStore
-from pixseek.classification import Guess
 from pixseek.config import PORTABLE_NAME, Config, load_config
 from pixseek.duplicates import DuplicateGroup
 from pixseek.engines import open_engine
@@ -80,6 +77,7 @@ from pixseek.types import (
 if TYPE_CHECKING:
     from PIL import Image
 
+    from pixseek.classification import Guess
     from pixseek.types import Encoder, Vectors
 
 #: Hits that facets count at most.
@@ -550,7 +548,7 @@ class Library:
         self,
         *images: str | os.PathLike[str],
         labels: Sequence[str],
-        templates: Sequence[str] = classification.TEMPLATES,
+        templates: Sequence[str] = (),
         k: int = 5,
     ) -> list[tuple[Guess, ...]]:
         """Return for each image which of some labels it shows, most likely first.
@@ -559,6 +557,7 @@ class Library:
             *images: files, URLs, or ids of indexed images.
             labels: to choose from.
             templates: texts with one `{}` each, where a label goes; of several the mean is taken.
+                Without any, "This is a photo of {}."
             k: labels to return, at least 1.
 
         Raises:
@@ -566,8 +565,12 @@ class Library:
             ImageError: an image can't be read.
             ModelError, SpaceMismatchError: the model can't be had, or does not fit.
         """
+        import numpy as np
+
+        from pixseek import classification, term_vectors
+
         encoder = self.encoder()
-        texts = classification.label_vectors(encoder, labels, templates)
+        texts = classification.label_vectors(encoder, labels, templates or classification.TEMPLATES)
         known = encoder.likelihood() if isinstance(encoder, Contrastive) else None
         rows = term_vectors.embed(
             [self._image_term(each) for each in images],
@@ -576,8 +579,6 @@ class Library:
             picture_of=self._content,
             offline=self.config.offline,
         )
-        import numpy as np
-
         vectors = np.stack(rows) if rows else np.empty((0, texts.shape[1]), np.float32)
         return classification.classify(
             vectors, labels, texts, known or classification.CLIP, k=max(1, k)
