@@ -19,6 +19,7 @@ import pixseek
 from pixseek import tagging
 from pixseek.annotations import (
     KEPT,
+    LABELLED,
     Annotation,
     annotate,
     annotation_of,
@@ -117,7 +118,10 @@ def test_what_is_kept() -> None:
         "user.tags_added": '["sea"]', "user.tags_removed": '["LAKE"]',
         "file.tags": '["boat", "lake"]', "user.price": 9.5,
     }  # fmt: skip
-    assert {*record.fields} - {"rating", "user.price"} == KEPT
+    assert {*record.fields} - {"rating", "user.price"} == KEPT - {LABELLED}
+    looked_at = annotate(record, replace(annotation_of(record), labelled="abc"))
+    assert looked_at.fields == {**record.fields, LABELLED: "abc"}
+    assert annotate(looked_at, annotation_of(looked_at)) == looked_at
 
 
 def test_what_is_taken_back_shows_the_files_again() -> None:

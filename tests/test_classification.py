@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import pixseek
-from pixseek import encoders
+from pixseek import encoders, searching
 from pixseek.classification import (
     CLIP,
     ENSEMBLE,
@@ -22,6 +23,7 @@ from pixseek.classification import (
     split_labels,
 )
 from pixseek.demo.drawing import render
+from pixseek.demo.picture_library import write_picture_library
 from pixseek.demo.scenes import Scene, Thing
 from pixseek.errors import QueryError
 from pixseek.types import Contrastive, Likelihood
@@ -132,3 +134,83 @@ def test_a_model_says_its_scale(tmp_path: Path) -> None:
     assert found is not None
     assert found.scale == pytest.approx(69.667, abs=1e-3)
     assert found.bias is None
+
+
+# ------------------------------------------------------------------ over a whole library
+
+
+@pytest.fixture
+def drawings(tmp_path: Path) -> Iterator[pixseek.Library]:
+    write_picture_library(tmp_path / "pictures", 60)
+    with pixseek.open(tmp_path / "library", model="demo") as library:
+        library.index(tmp_path / "pictures")
+        yield library
+
+
+def tagged(library: pixseek.Library, tag: str) -> set[str]:
+    return {hit.id for hit in library.search(f'tag:"{tag}"', k=100)}
+
+
+def test_a_library_is_tagged_as_a_search_would_be_sure(drawings: pixseek.Library) -> None:
+    counts = drawings.tag_zero_shot(["a lake", "a boat", "a bicycle"])
+    assert counts.pop("") == 60
+    assert counts["a bicycle"] == 0, "the demo model does not know the word"
+    for label in ("a lake", "a boat"):
+        sure = drawings.search(label, k=100, min_confidence=0.95, text_weight=0)
+        assert counts[label] == len(sure) > 0
+        assert tagged(drawings, label) == {hit.id for hit in sure}
+    lakes = [hit.uri for hit in drawings.search('tag:"a lake"', k=100)]
+    assert all("/lake/" in uri for uri in lakes)
+
+
+def test_only_what_is_new_is_looked_at(drawings: pixseek.Library, tmp_path: Path) -> None:
+    assert drawings.tag_zero_shot(["a lake"])[""] == 60
+    one = sorted(tagged(drawings, "a lake"))[0]
+    drawings.tag(one, remove="a lake")
+    assert drawings.tag_zero_shot(["a lake"])[""] == 0
+    assert one not in tagged(drawings, "a lake"), "what was taken away stays away"
+    picture = render(Scene((Thing("boat", "red"),), setting="lake"), 256)
+    picture.save(tmp_path / "pictures" / "new.png")
+    drawings.index()
+    again = drawings.tag_zero_shot(["a lake"])
+    assert again[""] == 1
+    # Other labels, or another confidence, are another question.
+    assert drawings.tag_zero_shot(["a lake"], min_confidence=0.5)[""] == 61
+    assert drawings.tag_zero_shot(["a lake", "a city"])[""] == 61
+    assert drawings.tag_zero_shot(["a city", "a lake"])[""] == 0, "in whatever order"
+    assert drawings.tag_zero_shot(["a lake", "a city"], again=True)[""] == 61
+    assert one in tagged(drawings, "a lake")
+
+
+def test_other_content_is_looked_at_again(drawings: pixseek.Library, tmp_path: Path) -> None:
+    drawings.tag_zero_shot(["a lake"])
+    picture = next((tmp_path / "pictures" / "lake").iterdir())
+    render(Scene((Thing("car", "red"),), setting="city"), 300).save(picture)
+    drawings.index()
+    assert drawings.tag_zero_shot(["a lake"])[""] == 1
+
+
+def test_a_filter_says_which_images(drawings: pixseek.Library) -> None:
+    where = pixseek.Compare("media", "eq", "image/png")
+    pngs = len(drawings.search("format:png", k=100))
+    assert 0 < pngs < 60
+    assert drawings.tag_zero_shot(["a lake"], where=where)[""] == pngs
+
+
+def test_more_matches_than_one_call_gives(
+    drawings: pixseek.Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = drawings.tag_zero_shot(["a drawing at night"], min_confidence=0.01, again=True)
+    monkeypatch.setattr(searching, "_MANY", 4)
+    parts = drawings.tag_zero_shot(["a drawing at night"], min_confidence=0.01, again=True)
+    assert whole == parts
+    assert whole["a drawing at night"] > 4
+
+
+def test_nothing_to_look_for(drawings: pixseek.Library, tmp_path: Path) -> None:
+    with pytest.raises(QueryError, match="no label"):
+        drawings.tag_zero_shot([" ", ""])
+    with pytest.raises(QueryError, match=r"[Mm]in_confidence"):
+        drawings.tag_zero_shot(["a lake"], min_confidence=0)
+    with pixseek.open(tmp_path / "empty", model="demo") as library:
+        assert library.tag_zero_shot(["a lake"]) == {"": 0, "a lake": 0}

@@ -10,7 +10,8 @@ A record holds the outcome, so that filters, search and sorting need not know of
 fields it keeps both parts: the user's as `user.caption`, `user.rating`, `user.tags_added` and
 `user.tags_removed`, and the file's own value of what the user changed as `file.caption`,
 `file.rating` and `file.tags` (lists as JSON). So the file can be read again without losing what
-was said, and what was said can be taken back without reading the file.
+was said, and what was said can be taken back without reading the file. Beside them `user.labelled`
+says which labels a model was asked to find in the image.
 """
 
 from __future__ import annotations
@@ -31,10 +32,14 @@ USER_PREFIX = "user."
 
 CAPTION, RATING = "user.caption", "user.rating"
 TAGS_ADDED, TAGS_REMOVED = "user.tags_added", "user.tags_removed"
+#: Of which set of labels a model was asked whether the image shows them; see `Annotation`.
+LABELLED = "user.labelled"
 FILE_CAPTION, FILE_RATING, FILE_TAGS = "file.caption", "file.rating", "file.tags"
 
 #: The fields of a record in which its two parts are kept; all others stand for themselves.
-KEPT = frozenset({CAPTION, RATING, TAGS_ADDED, TAGS_REMOVED, FILE_CAPTION, FILE_RATING, FILE_TAGS})
+KEPT = frozenset(
+    {CAPTION, RATING, TAGS_ADDED, TAGS_REMOVED, LABELLED, FILE_CAPTION, FILE_RATING, FILE_TAGS}
+)
 
 #: Those of them that hold a list, as JSON.
 LISTS = frozenset({TAGS_ADDED, TAGS_REMOVED, FILE_TAGS})
@@ -43,7 +48,7 @@ LISTS = frozenset({TAGS_ADDED, TAGS_REMOVED, FILE_TAGS})
 Clearable = Literal["tags", "caption", "rating", "fields", "all"]
 CLEARABLE: tuple[Clearable, ...] = ("tags", "caption", "rating", "fields", "all")
 
-_RESERVED = frozenset({"caption", "rating", "tags", "tags_added", "tags_removed"})
+_RESERVED = frozenset({"caption", "rating", "tags", "tags_added", "tags_removed", "labelled"})
 # As the query language reads a name before a colon, so that every own field can be asked for.
 _NAME = re.compile(r"[^\W\d][\w.\-]*")
 
@@ -58,6 +63,8 @@ class Annotation:
         tags_added: in the order in which they were added.
         tags_removed: of the file's tags.
         fields: the user's own, by name without the prefix.
+        labelled: name of the set of labels that the user had a model look for in its content; ""
+            for none.
     """
 
     caption: str = ""
@@ -65,11 +72,17 @@ class Annotation:
     tags_added: tuple[str, ...] = ()
     tags_removed: tuple[str, ...] = ()
     fields: Mapping[str, Scalar] = field(default_factory=dict)
+    labelled: str = ""
 
     def __bool__(self) -> bool:
         """Whether anything was said."""
         return bool(
-            self.caption or self.rating or self.tags_added or self.tags_removed or self.fields
+            self.caption
+            or self.rating
+            or self.tags_added
+            or self.tags_removed
+            or self.fields
+            or self.labelled
         )
 
 
@@ -84,6 +97,7 @@ class Change:
         rating: 1 to 5, or -1 for rejected; 0 takes the user's back; None leaves it.
         fields: the user's own; None as a value takes one back.
         clear: what is taken back before the rest counts.
+        labelled: the set of labels that was looked for; None leaves it.
     """
 
     add: tuple[str, ...] = ()
@@ -92,6 +106,7 @@ class Change:
     rating: int | None = None
     fields: Mapping[str, Scalar] = field(default_factory=dict)
     clear: frozenset[str] = frozenset()
+    labelled: str | None = None
 
 
 def change(
@@ -137,13 +152,14 @@ def annotation_of(record: Record) -> Annotation:
     said = {n: v for n, v in record.fields.items() if n.startswith(USER_PREFIX)}
     if not said:
         return Annotation()
-    caption, rating = said.get(CAPTION), said.get(RATING)
+    caption, rating, labelled = said.get(CAPTION), said.get(RATING), said.get(LABELLED)
     return Annotation(
         caption=caption if isinstance(caption, str) else "",
         rating=rating if isinstance(rating, int) else 0,
         tags_added=listed(said.get(TAGS_ADDED)),
         tags_removed=listed(said.get(TAGS_REMOVED)),
         fields={n.removeprefix(USER_PREFIX): v for n, v in said.items() if n not in KEPT},
+        labelled=labelled if isinstance(labelled, str) else "",
     )
 
 
@@ -194,6 +210,8 @@ def annotate(record: Record, annotation: Annotation) -> Record:
             fields[FILE_TAGS] = _list(tags)
         tags = once((*without(tags, annotation.tags_removed), *annotation.tags_added))
     fields |= {USER_PREFIX + name: value for name, value in annotation.fields.items()}
+    if annotation.labelled:
+        fields[LABELLED] = annotation.labelled
     return replace(record, caption=caption, tags=tags, fields=fields)
 
 
@@ -226,6 +244,7 @@ def changed(annotation: Annotation, what: Change, file_tags: Collection[str]) ->
         tags_added=added,
         tags_removed=without(once((*annotation.tags_removed, *removed)), what.add),
         fields={name: value for name, value in own.items() if value is not None},
+        labelled=annotation.labelled if what.labelled is None else what.labelled,
     )
 
 

@@ -723,7 +723,10 @@ def _date_changes(record: Record, uri: str) -> bool:
 
 def _with_user_fields(record: Record, old: Record) -> Record:
     """Return `record` with what the user of the library said of `old`."""
-    return annotate(record, annotation_of(old))
+    said = annotation_of(old)
+    if said.labelled and record.digest != old.digest:
+        said = replace(said, labelled="")  # in what it shows now nobody has looked for labels
+    return annotate(record, said)
 
 
 def _seen(picture: Picture) -> dict[str, Scalar]:

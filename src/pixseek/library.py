@@ -34,7 +34,7 @@ from pixseek import (
 )
 from pixseek import duplicates as duplicates_
 from pixseek import facets as facets_
-from pixseek.annotations import change
+from pixseek.annotations import LABELLED, change
 from pixseek.backgrounds import BackgroundStore
 from pixseek.config import PORTABLE_NAME, Config, load_config
 from pixseek.duplicates import DuplicateGroup
@@ -53,14 +53,17 @@ from pixseek.ledger import Ledger, Root
 from pixseek.previews import Previews
 from pixseek.roots import Roots
 from pixseek.types import (
+    CONFIDENT,
     POSSIBLE,
     Acceleration,
     And,
+    Compare,
     Contrastive,
     Engine,
     Failure,
     Filter,
     Known,
+    Not,
     Progress,
     Query,
     Record,
@@ -80,6 +83,8 @@ if TYPE_CHECKING:
     from pixseek.classification import Guess
     from pixseek.types import Encoder, Vectors
 
+#: Records that are read at once where only their ids are wanted.
+_LISTED = 10_000
 #: Hits that facets count at most.
 _COUNTED = 1000
 
@@ -624,8 +629,8 @@ class Library:
             return None
         return record if _size(path) in (None, record.stamp.size) else None
 
-    def _answer(self, queries: Sequence[Query]) -> list[Results]:
-        searcher = searching.Searcher(
+    def _searcher(self) -> searching.Searcher:
+        return searching.Searcher(
             engine=self._engine,
             encoder=self.encoder,
             backgrounds=self._backgrounds,
@@ -635,7 +640,9 @@ class Library:
             picture=self._content,
             offline=self.config.offline,
         )
-        found = searcher.search(queries)
+
+    def _answer(self, queries: Sequence[Query]) -> list[Results]:
+        found = self._searcher().search(queries)
         if not self.note:
             return found
         return [replace(each, warnings=(*each.warnings, self.note)) for each in found]
@@ -915,6 +922,66 @@ class Library:
                 engine=self._engine,
                 sidecars_of=self.locate if write_xmp else None,
             )
+
+    def tag_zero_shot(
+        self,
+        labels: Sequence[str],
+        *,
+        min_confidence: float = CONFIDENT,
+        where: Filter | None = None,
+        again: bool = False,
+    ) -> dict[str, int]:
+        """Tag all images that show a label, as sure as a search would be of it.
+
+        The tags are yours as those of `tag` are. Images that were looked at before, for the same
+        labels by the same model, are passed over; so what you took away stays away, and only what
+        is new is looked at.
+
+        Args:
+            labels: what to look for; each that is found becomes a tag.
+            min_confidence: how sure to be, above 0.
+            where: among which images; None for all.
+            again: look at all of them once more.
+
+        Returns:
+            How many images were tagged with each label, and under "" how many were looked at.
+
+        Raises:
+            QueryError: there is no label, or the confidence is none.
+            LibraryLockedError: another process is indexing into the library.
+            ModelError, SpaceMismatchError: the model can't be had, or does not fit.
+        """
+        from pixseek import tagging
+
+        labels = tuple(dict.fromkeys(label.strip() for label in labels if label.strip()))
+        if not labels:
+            raise QueryError("There is no label to look for", "", "Give some: 'a lake', 'a cat'.")
+        if not 0 < min_confidence <= 1:
+            raise QueryError("min_confidence lies above 0, up to 1", min_confidence)
+        with self._indexing_lock():
+            if self._engine.space is None:
+                return {"": 0, **dict.fromkeys(labels, 0)}
+            mark = tagging.name_of(self._engine.space.fingerprint, labels, min_confidence)
+            if not again:
+                where = _both(where, Not(Compare(f"fields.{LABELLED}", "eq", mark)))
+            found: dict[str, list[str]] = {each: [] for each in self._matching_ids(where)}
+            matches = self._searcher().matching(labels, where, min_confidence)
+            for label, ids in zip(labels, matches, strict=True):
+                for each in ids:
+                    found.setdefault(each, []).append(label)
+            tagging.label(found, mark, engine=self._engine)
+        return {
+            "": len(found),
+            **{label: len(ids) for label, ids in zip(labels, matches, strict=True)},
+        }
+
+    def _matching_ids(self, where: Filter | None) -> list[str]:
+        ids: list[str] = []
+        while page := self._engine.select(
+            where, order="uri", descending=False, k=_LISTED, offset=len(ids)
+        ):
+            ids += [record.id for record in page]
+        return ids
 
     def _ids(self, targets: Sequence[str]) -> list[str]:
         """Return the ids of records by their ids, files or URIs, each once."""

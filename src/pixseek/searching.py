@@ -33,6 +33,7 @@ from pixseek.types import (
     POSSIBLE,
     Encoder,
     Engine,
+    Filter,
     Hit,
     Literate,
     Neighbours,
@@ -153,6 +154,37 @@ class Searcher:
         found: list[Results] = []
         for at in range(0, len(queries), _QUERIES_A_CALL):
             found += self._together(queries[at : at + _QUERIES_A_CALL])
+        return found
+
+    def matching(self, texts: Sequence[str], where: Filter | None, least: float) -> list[list[str]]:
+        """Return for each text the ids of all images that show it with at least this confidence.
+
+        Args:
+            texts: words, each looked for by itself.
+            where: among which images; None for all.
+            least: confidence, above 0.
+
+        Raises:
+            ModelError, SpaceMismatchError: the model can't be had, or does not fit.
+        """
+        if self.engine.space is None:
+            return [[] for _ in texts]
+        terms = [Term("text", text) for text in texts]
+        backgrounds = self.backgrounds()
+        vectors = self.encoder().encode_texts(texts)
+        unread, _ = self._unread(terms)
+        found = []
+        for term, vector in zip(terms, vectors, strict=True):
+            depth = _MANY
+            while True:
+                nearest = self.engine.nearest(vector[None], depth, where)[0]
+                look = _look(term, vector, nearest.vectors, backgrounds, unread=unread)
+                sure = backgrounds.confidences([term], look.deviations, nearest.total) >= least
+                # Where half of them are sure, there may be more below.
+                if len(nearest.ids) < depth or 2 * int(sure.sum()) < depth:
+                    break
+                depth *= 4
+            found.append([each for each, is_sure in zip(nearest.ids, sure, strict=True) if is_sure])
         return found
 
     def _together(self, queries: Sequence[Query]) -> list[Results]:

@@ -7,7 +7,9 @@ stays in the library too, and goes with a photo that leaves its sidecar behind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +19,7 @@ from pixseek.annotations import (
     Change,
     annotate,
     annotation_of,
+    change,
     changed,
     file_part,
     without,
@@ -86,6 +89,27 @@ def tag(
             "What you said is kept in the library. When this is mended, run the same again.",
         )
     return count
+
+
+def name_of(model: str, labels: Sequence[str], least: float) -> str:
+    """Return a name for looking for some labels by a model, this sure, in whatever order."""
+    said = json.dumps([model, sorted(labels), least])
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def label(found: Mapping[str, Sequence[str]], labelled: str, *, engine: Engine) -> None:
+    """Add to records, as tags of the user, the labels that a model found.
+
+    Args:
+        found: labels by the id of a record, also those of which there are none.
+        labelled: name of the set of labels that was looked for.
+        engine: where the records are.
+    """
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for each, labels in found.items():
+        alike.setdefault(tuple(labels), []).append(each)
+    for labels, ids in alike.items():
+        tag(ids, replace(change(add=labels), labelled=labelled), engine=engine)
 
 
 def _vectors(engine: Engine, records: Sequence[Record]) -> Vectors:

@@ -1,4 +1,4 @@
-"""`pixseek classify`: labels from options and files, with and without a library."""
+"""`pixseek classify` and `pixseek tag --zero-shot`: labels, with and without a library."""
 
 from __future__ import annotations
 
@@ -63,3 +63,34 @@ def test_an_image_that_is_not_there(run: Run, tmp_path: Path) -> None:
     done = run("classify", tmp_path / "none.png", "--labels", "red")
     assert done.exit_code != 0
     assert "none.png" in done.stderr
+
+
+def test_tagging_a_library(run: Run, photos_folder: Path, tmp_path: Path) -> None:
+    run("index", photos_folder)
+    file = tmp_path / "labels.txt"
+    file.write_text("red\npurple\n", "utf-8")
+    done = run("tag", "--zero-shot", file, "--min-confidence", 0.5)
+    assert done.exit_code == 0
+    first, *lines = done.stdout.splitlines()
+    assert first == "Looked at 6 images."
+    for count, label in map(str.split, lines):
+        assert len(run("search", f"tag:{label}", "--paths").stdout.splitlines()) == int(count)
+    assert sorted(line.split()[1] for line in lines) == ["purple", "red"]
+    again = json.loads(run("tag", "--zero-shot", file, "--min-confidence", 0.5, "--json").stdout)
+    assert again == {"looked_at": 0, "tagged": {"red": 0, "purple": 0}}
+    some = run("tag", "--zero-shot", file, "--where", "folder:a", "--again", "--json")
+    assert json.loads(some.stdout)["looked_at"] == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--zero-shot", "-", "one.png"), ("--zero-shot", "-", "--add", "x"), ("--add", "x")],
+)
+def test_zero_shot_goes_alone(run: Run, arguments: tuple[str, ...]) -> None:
+    assert run("tag", *arguments, input="red").exit_code == 2
+
+
+def test_where_takes_filters_only(indexed: Run) -> None:
+    done = indexed("tag", "--zero-shot", "-", "--where", "a dog", input="red")
+    assert done.exit_code == 2
+    assert "filters only" in done.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
         ("pixseek search dog --paths | pixseek tag - --add dog", "all that were found"),
         ("pixseek tag lake.jpg --clear all", "back to what the file says"),
         ("pixseek tag lake.jpg --add lake --write-xmp", "also for other programs"),
+        ("pixseek tag --zero-shot labels.txt", "let the model tag all images"),
     ),
 )
-@click.argument("images", nargs=-1, required=True, metavar="ID_OR_FILE...")
+@click.argument("images", nargs=-1, metavar="[ID_OR_FILE]...")
 @click.option("--add", multiple=True, metavar="TAG", help="Add a tag; a comma separates two.")
 @click.option("--remove", multiple=True, metavar="TAG", help="Remove a tag, yours or the file's.")
 @click.option("--caption", metavar="TEXT", help="Set the caption; '' takes yours back.")
@@ -47,6 +48,14 @@ if TYPE_CHECKING:
 @click.option("--write-xmp", is_flag=True,
               help="Also write what you said into XMP sidecars beside the files, for other "
               "programs. Images are never written.")  # fmt: skip
+@click.option("--zero-shot", type=click.File("r", encoding="utf-8"), metavar="FILE",
+              help="Tag all images that show one of the labels in FILE, by lines or commas (- for "
+              "standard input). Those that were looked at before are passed over.")  # fmt: skip
+@click.option("--min-confidence", type=click.FloatRange(0, 1, min_open=True), default=0.95,
+              show_default=True, metavar="0..1", help="How sure --zero-shot must be.")  # fmt: skip
+@click.option("--where", metavar="FILTER", help="Let --zero-shot look at these only, as in "
+              "'year:2024 -tag:done'.")  # fmt: skip
+@click.option("--again", is_flag=True, help="Let --zero-shot look at all images once more.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def tag(
@@ -60,6 +69,10 @@ def tag(
     unset: tuple[str, ...],
     clear: tuple[str, ...],
     write_xmp: bool,
+    zero_shot: TextIO | None,
+    min_confidence: float,
+    where: str | None,
+    again: bool,
     as_json: bool,
 ) -> None:
     """Give indexed images tags, a caption, a rating, and fields of your own.
@@ -67,7 +80,17 @@ def tag(
     They stay when the files change, move or are indexed again, and are kept apart from what the
     files say: what you take back shows the file's again. `-` reads ids or files from standard
     input, one on each line or ended by NUL.
+
+    With --zero-shot the model says it, of all images: each gets the labels as tags that a search
+    for them would be sure of.
     """
+    if zero_shot is not None:
+        if images or any((add, remove, caption, rating, own, unset, clear, write_xmp)):
+            raise click.UsageError("--zero-shot goes alone, or with --where and --again.", ctx)
+        _zero_shot(zero_shot.read(), min_confidence, where, again=again, as_json=as_json)
+        return
+    if not images:
+        raise click.UsageError("Name the images, by ids or files, or give --zero-shot.", ctx)
     says = (add, remove, caption is not None, rating is not None, own, unset, clear, write_xmp)
     if not any(says):
         raise click.UsageError("Nothing is said of them: --add, --rating, --caption, ...", ctx)
@@ -98,6 +121,31 @@ def tag(
         )
     if not named:
         ctx.exit(FOUND_NOTHING)
+
+
+def _zero_shot(text: str, least: float, where: str | None, *, again: bool, as_json: bool) -> None:
+    from pixseek.classification import split_labels
+    from pixseek.querylang import parse
+
+    labels = split_labels(text)
+    if not labels:
+        raise click.UsageError("The file of --zero-shot holds no label.")
+    only = parse(where) if where else None
+    if only is not None and (only.terms or only.exclude):
+        raise click.UsageError("--where takes filters only, as in 'year:2024 -tag:done'.")
+    with open_library() as library:
+        counts = library.tag_zero_shot(
+            labels, min_confidence=least, where=only.where if only else None, again=again
+        )
+    looked_at = counts.pop("")
+    if as_json:
+        write_json({"looked_at": looked_at, "tagged": counts})
+        return
+    click.echo(f"Looked at {wording.counted(looked_at, 'image')}.")
+    wide = max(len(wording.number(count)) for count in counts.values())
+    for label, count in sorted(counts.items(), key=lambda each: -each[1]):
+        line = f"  {wording.number(count):>{wide}}  {wording.visible(label)}"
+        click.echo(line if count else click.style(line, dim=True))
 
 
 def _named(images: tuple[str, ...]) -> Iterator[str]:
