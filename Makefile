@@ -43,14 +43,16 @@ test-slow: $(VENV)/.slow
 # Against the reference implementations, in an environment of their own: pixseek needs no torch.
 TORCH := .venv-torch
 TORCH_VERSION ?= 2.13.0
+TORCHVISION_VERSION ?= 0.28.0
 $(TORCH)/.ready: $(WHEEL_STAMP) pyproject.toml
 	test -x $(TORCH)/bin/python || $(PYTHON) -m venv $(TORCH)
 	$(TORCH)/bin/python -m pip install -q --upgrade 'pip>=25.1'
 	$(TORCH)/bin/python -m pip install -q torch==$(TORCH_VERSION)
 	$(TORCH)/bin/python -m pip install -q --force-reinstall --no-deps dist/*.whl
 	$(TORCH)/bin/python -m pip install -q "$$(ls dist/*.whl)[formats,parquet,places]" --group test --group torch
-	# For its tokenizer alone: the rest of it needs torchvision, which has no CPU build everywhere.
-	$(TORCH)/bin/python -m pip install -q --no-deps open_clip_torch
+	# Without what they ask for: torchvision has no CPU build everywhere, and would bring a torch
+	# for GPUs. What of it open_clip uses runs without its compiled part (tests/torch_tier/reference.py).
+	$(TORCH)/bin/python -m pip install -q --no-deps open_clip_torch timm torchvision==$(TORCHVISION_VERSION)
 	touch $@
 
 torch: $(TORCH)/.ready

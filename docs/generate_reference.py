@@ -105,28 +105,54 @@ def models() -> str:
     rows = [
         "# Models\n",
         MADE,
-        "| alias | for | vectors | image side | text | download | licence |",
-        "|---|---|---|---|---|---|---|",
+        "`pixseek models` shows this table with what is on your machine. Quality is recall@1 from "
+        "text to image in\nper cent, **as published, not measured here**: of 100 captions, for "
+        "how many the right image of the test\nset comes first. All models start in the "
+        "precision `auto`.\n",
+        "| alias | for | languages | quality | vectors | image side | text | download | run by | "
+        "licence |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for model in CATALOGUE:
-        size = f"{model.size / 1e6:.0f} MB" if model.size else "comes with pixseek"
+        size = f"{model.size / 1e6:,.0f} MB" if model.size else "comes with pixseek"
+        quality = ", ".join(f"{name} {of:.1f}" for name, of in model.quality)
+        runtimes = list(dict.fromkeys(source.runtime for source in model.sources)) or ["onnx"]
+        licence = f"{model.licence} (asks for a yes)" if model.restricted else model.licence
         rows.append(
-            f"| `{model.alias}` | {model.description} {model.note} | {model.dim} | "
-            f"{model.input_side} px | {model.context} tokens | {size} | {model.licence} |"
+            f"| `{model.alias}` | {f'{model.description} {model.note}'.strip()} | "
+            f"{model.languages} | {quality} | {model.dim} | {model.input_side} px | "
+            f"{model.context} tokens | {size} | {', '.join(runtimes)} | {licence} |"
         )
+    sources = sorted({model.quality_source for model in CATALOGUE if model.quality_source})
     rows.append(
-        "\nDownloads come from the Hugging Face hub, at these revisions, and are checked:\n"
+        f"\nPublished by: {'; '.join(sources)}. open_clip's table was read in its repository; "
+        "figures of papers\nand cards were not checked against them.\n"
+    )
+    rows.append(
+        "A model that two runtimes can run is run by ONNX Runtime; with `:torch` behind its name "
+        "(`clip-b32-openai:torch`)\nby torch, which needs `pip install 'pixseek[torch]'`.\n"
+    )
+    rows.append(
+        "## Where they come from\n\nDownloads come from the Hugging Face hub. Where a revision "
+        "is given, it is that one; where none is, it is the\nnewest at the time of the download, "
+        "and from then on that one: the commit, the files and their SHA-256 are\nwritten down in "
+        "`pixseek-download.json` beside them. Every large file is checked against the SHA-256 "
+        "given here\nor by the hub.\n"
     )
     for model in CATALOGUE:
-        if model.repo:
-            rows.append(f"- `{model.alias}`: `{model.repo}` at `{model.revision}`")
-            rows += [f"  - `{f.path}` sha256 `{f.sha256}`" for f in model.files if f.sha256]
+        for source in model.sources:
+            at = f" at `{source.revision}`" if source.revision else ", revision not pinned"
+            rows.append(f"- `{model.alias}`, {source.runtime}: `{source.repo}`{at}")
+            rows += [f"  - `{f.path}` sha256 `{f.sha256}`" for f in source.files if f.sha256]
     rows.append(
-        "\n**Not run here:** no hub can be reached from the machines that test this project. The "
-        "revisions and hashes\nwere found in public repositories that download the same files; "
-        "the loading code is tested with randomly\ninitialised models of the real architectures, "
-        "with small graphs in every layout, and against a local server\nthat imitates the hub. A "
-        "wrong hash would be an error at download, never a wrong model."
+        "\n**Not run here:** no hub can be reached from the machines that test this project, so "
+        "none of these weights but\nthose of `demo` was ever run by its authors. The revisions "
+        "and hashes were found in public repositories that\ndownload the same files; a wrong one "
+        "would be an error at download, never a wrong model. The loading code is\ntested against "
+        "each family's own library with randomly initialised models of the real architectures, "
+        "with small\ngraphs in every layout, and against a local server that imitates the hub. "
+        "GPUs were not run either: what a GPU\ncomputes is compared with the CPU on your own "
+        "images before it is used."
     )
     return "\n".join(rows) + "\n"
 

@@ -18,8 +18,10 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 
-# What takes minutes, needs a network, or is a shell's own file: shown, not run.
-SHOWN_ONLY = re.compile(r"^(make |pip |git |docker |source |pixseek doctor --fetch)")
+# What takes minutes, needs a network or a model, or is a shell's own file: shown, not run.
+SHOWN_ONLY = re.compile(
+    r"^(make |pip |git |docker |source |pixseek doctor --fetch|pixseek models (download|trust) )"
+)
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:

@@ -365,6 +365,25 @@ def test_an_image_that_the_model_refuses_fails_alone(
     assert paths(library) == {f"pictures/{n}.png" for n in ("red", "blue", "sub/red", "sub/blue")}
 
 
+def test_batches_are_smaller_towards_the_end(
+    library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(26):
+        draw(tmp_path / "many" / f"{number:02}.png", "red", number)
+    sizes: list[int] = []
+    encode = tiny.encode_images
+
+    def counting(batch: Any) -> Any:
+        sizes.append(len(batch))
+        return encode(batch)
+
+    monkeypatch.setattr(tiny, "encode_images", counting)
+    with pixseek.open(library.path, threads=2) as opened:
+        assert opened.index(tmp_path / "many").added == 26
+    assert sum(sizes) == 26
+    assert sorted(sizes, reverse=True) == [4, 4, 4, 3, 2, 2, 2, 2, 2, 1]
+
+
 def test_a_model_that_refuses_everything_ends_the_run(
     library: pixseek.Library, pictures: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -649,7 +668,7 @@ def test_progress_tells_how_far_and_how_fast(
     tiny.seconds_a_batch = 0.05
     seen = list(library.indexing(folder))
     stages = [progress.stage for progress in seen]
-    assert stages == sorted(stages, key=["scan", "index", "finish"].index)
+    assert stages == sorted(stages, key=["scan", "prepare", "index", "finish"].index)
     last = [progress for progress in seen if progress.stage == "index"][-1]
     assert (last.done, last.total, last.failed) == (25, 25, 1)
     assert last.rate > 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -418,3 +418,52 @@ def test_a_model_gets_ready_for_many_images_and_status_says_how(
         del encoder.asked
         library.index()  # nothing to embed: nothing to get ready
         assert not hasattr(encoder, "asked")
+
+
+# ------------------------------------------------------------------ the background of a model
+
+
+def test_the_bank_of_captions_is_embedded_once_a_model(
+    library: pixseek.Library, tiny: TinyEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    encode = tiny.encode_texts
+
+    def counting(texts: Sequence[str]) -> Any:
+        calls.append(len(texts))
+        return encode(texts)
+
+    monkeypatch.setattr(tiny, "encode_texts", counting)
+    with pixseek.open(tmp_path / "other.lib") as other:
+        other.index(tmp_path / "pictures")
+        again = other.search("red", k=10)
+    assert calls == [1], "the first library's is used"
+    found = library.search("red", k=10)
+    assert [hit.confidence for hit in again] == [hit.confidence for hit in found]
+
+
+def test_a_library_that_came_without_the_background_of_its_model_is_searched(
+    library: pixseek.Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = [(hit.id, hit.confidence) for hit in library.search("red", k=10)]
+    # As on another machine, whose folder of models can't be written either.
+    elsewhere = tmp_path / "a-file"
+    elsewhere.write_text("where the folder should be")
+    monkeypatch.setattr("pixseek.library._may_write", lambda _: False)
+    with pixseek.open(library.path, create=False, models_dir=elsewhere) as moved:
+        assert [(hit.id, hit.confidence) for hit in moved.search("red", k=10)] == wanted
+
+
+def test_another_text_tower_has_another_background(tmp_path: Path, tiny: TinyEncoder) -> None:
+    from pixseek.backgrounds import BackgroundStore
+
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "text.onnx").write_bytes(b"one")
+    store = BackgroundStore(tmp_path, tmp_path / "converted", read_only=False)
+    for _ in range(2):
+        store.texts(tiny.fingerprint, lambda: tiny, ["a", "b", "c"], model)
+    assert len(list((tmp_path / "converted").glob("background-*"))) == 1
+    (model / "text.onnx").write_bytes(b"another")
+    store.texts(tiny.fingerprint, lambda: tiny, ["a", "b", "c"], model)
+    assert len(list((tmp_path / "converted").glob("background-*"))) == 2

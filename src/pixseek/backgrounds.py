@@ -1,10 +1,11 @@
-"""The backgrounds of one library: made once for its model and its images, and kept beside it."""
+"""The backgrounds of a library: that of its model, kept with the model, and that of its images."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import io
+import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -34,16 +35,32 @@ _DUPLICATE_RANGE = (0.9, 0.995)
 
 
 class BackgroundStore:
-    """Keeps the backgrounds of a library in its folder. May be used from several threads."""
+    """Keeps the backgrounds of a library. May be used from several threads.
 
-    def __init__(self, folder: Path, *, read_only: bool) -> None:
-        """Use the library in `folder`; nothing is read yet."""
+    That of its images lies in its folder. That of unrelated texts is the same for all libraries of
+    a model, and to embed six hundred captions takes seconds; so it lies with what else was made
+    from models. Both can be deleted at any time, and are made anew.
+    """
+
+    def __init__(self, folder: Path, models: Path, *, read_only: bool) -> None:
+        """Use the library in `folder`; nothing is read yet.
+
+        Args:
+            folder: of the library.
+            models: folder of what is made from models.
+            read_only: never write into `folder`.
+        """
         self._folder = folder
+        self._models = models
         self._read_only = read_only
         self._loaded: tuple[tuple[str, int], Backgrounds] | None = None
 
     def get(
-        self, engine: Engine, encoder: Callable[[], Encoder], captions: Sequence[str]
+        self,
+        engine: Engine,
+        encoder: Callable[[], Encoder],
+        captions: Sequence[str],
+        model: Path | None,
     ) -> Backgrounds:
         """Return the backgrounds, made where they are missing or out of date.
 
@@ -51,6 +68,7 @@ class BackgroundStore:
             engine: holds the images; it has a space.
             encoder: gives the encoder; called only if the captions must be embedded.
             captions: the bank of unrelated texts.
+            model: folder of the model's files; None where it has none.
         """
         space = engine.space
         assert space is not None
@@ -59,13 +77,9 @@ class BackgroundStore:
             (fingerprint, counted), loaded = self._loaded
             if fingerprint == space.fingerprint and not _changed(counted, count):
                 return loaded
-        bank = hashlib.sha256("\n".join(captions).encode()).hexdigest()[:12]
-        texts = self._kept(f"background-texts-{space.fingerprint[:12]}-{bank}.npz")
-        if texts is None:
-            texts = _arrays(Background.of(encoder().encode_texts(list(captions))))
-            self._keep(f"background-texts-{space.fingerprint[:12]}-{bank}.npz", texts)
-        name = f"background-images-{space.fingerprint[:12]}.npz"
-        images = self._kept(name)
+        texts = self.texts(space.fingerprint, encoder, captions, model)
+        kept = self._of_images(space.fingerprint)
+        images = _kept(kept)
         if images is None or _changed(int(images["count"][0]), count):
             import numpy as np
 
@@ -74,14 +88,39 @@ class BackgroundStore:
             images = _arrays(Background.of(sample)) if len(sample) else _flat(space.dim)
             images["count"] = np.array([count])
             images["duplicate"] = np.array([0.0]) if before is None else before["duplicate"]
-            self._keep(name, images)
+            if not self._read_only:
+                _keep(kept, images)
         found = Backgrounds(
-            Background(texts["mean"], texts["covariance"]),
+            texts,
             Background(images["mean"], images["covariance"]),
             float(images["duplicate"][0]) or DUPLICATE,
         )
         self._loaded = ((space.fingerprint, int(images["count"][0])), found)
         return found
+
+    def texts(
+        self,
+        fingerprint: str,
+        encoder: Callable[[], Encoder],
+        captions: Sequence[str],
+        model: Path | None,
+    ) -> Background:
+        """Return the background of unrelated texts, made where it is missing.
+
+        Args:
+            fingerprint: of the model's space.
+            encoder, captions, model: as for `get`.
+        """
+        whole = hashlib.sha256("\n".join(captions).encode())
+        # The fingerprint is that of the image tower. The other is told by size and time of its
+        # file, since a digest takes too long.
+        whole.update(json.dumps(_stamps(model)).encode())
+        kept = self._models / f"background-{fingerprint[:16]}-{whole.hexdigest()[:16]}.npz"
+        arrays = _kept(kept)
+        if arrays is None:
+            arrays = _arrays(Background.of(encoder().encode_texts(list(captions))))
+            _keep(kept, arrays)
+        return Background(arrays["mean"], arrays["covariance"])
 
     def learn_duplicates(
         self, engine: Engine, encoder: Encoder, pictures: Sequence[Image.Image]
@@ -97,35 +136,16 @@ class BackgroundStore:
 
         space = engine.space
         assert space is not None
-        name = f"background-images-{space.fingerprint[:12]}.npz"
-        kept = self._kept(name)
-        if kept is None or float(kept["duplicate"][0]) or not pictures:
+        kept = self._of_images(space.fingerprint)
+        arrays = _kept(kept)
+        if self._read_only or arrays is None or float(arrays["duplicate"][0]) or not pictures:
             return
-        kept["duplicate"] = np.array([duplicate_cosine(encoder, pictures[:_ALTERED])])
-        self._keep(name, kept)
+        arrays["duplicate"] = np.array([duplicate_cosine(encoder, pictures[:_ALTERED])])
+        _keep(kept, arrays)
         self._loaded = None
 
-    def _kept(self, name: str) -> dict[str, Vectors] | None:
-        import numpy as np
-
-        try:
-            with np.load(self._folder / name, allow_pickle=False) as file:
-                return {key: file[key] for key in file.files}
-        except (OSError, ValueError, KeyError):
-            return None  # missing, or damaged: it is made anew
-
-    def _keep(self, name: str, arrays: dict[str, Vectors]) -> None:
-        import numpy as np
-
-        if self._read_only:
-            return
-        content = io.BytesIO()
-        np.savez(content, **arrays)  # type: ignore[arg-type]
-        with contextlib.suppress(OSError):  # a cache: without it, it is made anew
-            handle, made = tempfile.mkstemp(".tmp", "background-", self._folder)
-            with os.fdopen(handle, "wb") as file:
-                file.write(content.getvalue())
-            os.replace(made, self._folder / name)
+    def _of_images(self, fingerprint: str) -> Path:
+        return self._folder / f"background-images-{fingerprint[:12]}.npz"
 
 
 def duplicate_cosine(encoder: Encoder, pictures: Sequence[Image.Image]) -> float:
@@ -142,10 +162,12 @@ def duplicate_cosine(encoder: Encoder, pictures: Sequence[Image.Image]) -> float
     from pixseek.types import Picture
 
     def vectors(images: Sequence[Image.Image]) -> Vectors:
-        prepared = [encoder.prepare(Picture(i, i.width, i.height, "")) for i in images]
         size = max(1, encoder.batch_size)
-        batches = [np.stack(prepared[at : at + size]) for at in range(0, len(prepared), size)]
-        return np.concatenate([encoder.encode_images(batch) for batch in batches])
+        rows = []
+        for at in range(0, len(images), size):
+            pictures = [Picture(i, i.width, i.height, "") for i in images[at : at + size]]
+            rows.append(encoder.encode_images(np.stack([encoder.prepare(p) for p in pictures])))
+        return np.concatenate(rows)
 
     altered = []
     for picture in pictures:
@@ -160,6 +182,40 @@ def duplicate_cosine(encoder: Encoder, pictures: Sequence[Image.Image]) -> float
     cosines = (vectors(list(pictures)) * vectors(altered)).sum(1)
     low, high = _DUPLICATE_RANGE
     return float(np.clip(np.quantile(cosines, _FOUND), low, high))
+
+
+def _kept(path: Path) -> dict[str, Vectors] | None:
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except (OSError, ValueError, KeyError):
+        return None  # missing, or damaged: it is made anew
+
+
+def _keep(path: Path, arrays: dict[str, Vectors]) -> None:
+    import numpy as np
+
+    content = io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[arg-type]
+    with contextlib.suppress(OSError):  # a cache: without it, it is made anew
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, made = tempfile.mkstemp(".tmp", "background-", path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.getvalue())
+        os.replace(made, path)
+
+
+def _stamps(folder: Path | None) -> list[tuple[str, int, int]]:
+    """Return name, size and time of each file of a model."""
+    found = []
+    for path in sorted(folder.rglob("*") if folder is not None else ()):
+        with contextlib.suppress(OSError):
+            if path.is_file():
+                stat = path.stat()
+                found.append((path.name, stat.st_size, stat.st_mtime_ns))
+    return found
 
 
 def _arrays(background: Background) -> dict[str, Vectors]:

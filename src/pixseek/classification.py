@@ -50,7 +50,8 @@ class Guess:
     Attributes:
         label: as it was given.
         probability: in [0, 1], by the model's own rule.
-        score: cosine of the image and the label in its templates.
+        score: cosine of the image and the label in its templates; of a classifier, which has no
+            cosines, the probability.
     """
 
     label: str
@@ -122,17 +123,32 @@ def classify(
         rule: of the model.
         k: at least 1.
     """
+    cosines = images @ texts.T
+    return best(probabilities(cosines, rule), labels, k=k, scores=cosines)
+
+
+def best(
+    likely: NDArray[np.float64],
+    labels: Sequence[str],
+    *,
+    k: int,
+    scores: Vectors | None = None,
+) -> list[tuple[Guess, ...]]:
+    """Return the k most likely labels of each image, most likely first.
+
+    Args:
+        likely: (n, labels) probabilities.
+        labels: what the columns stand for.
+        k: at least 1.
+        scores: what they come from, of the same shape; None for themselves.
+    """
     import numpy as np
 
-    cosines = images @ texts.T
-    likely = probabilities(cosines, rule)
-    best = np.argsort(-likely, axis=1, kind="stable")[:, :k]
+    scored = likely if scores is None else scores
+    order = np.argsort(-likely, axis=1, kind="stable")[:, :k]
     return [
-        tuple(
-            Guess(labels[at], float(likely[row, at]), float(cosines[row, at]))
-            for at in order.tolist()
-        )
-        for row, order in enumerate(best)
+        tuple(Guess(labels[at], float(likely[row, at]), float(scored[row, at])) for at in each)
+        for row, each in enumerate(order.tolist())
     ]
 
 

@@ -22,7 +22,7 @@ import random
 import threading
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -342,17 +342,16 @@ class _Run:
 
     def embed(self, jobs: list[_Job]) -> Generator[Progress, None, None]:
         """Read, decode and embed in order; yield progress after each step."""
+        yield Progress("prepare", 0, len(jobs))
         encoder = self.load_encoder()
         self.engine.ensure(Space(encoder.fingerprint, encoder.dim, encoder.name))
         if isinstance(encoder, Accelerable):
-            yield Progress("prepare", 0, len(jobs))
             chosen = encoder.accelerate(
                 self.precision, len(jobs), lambda n: self.sample(jobs, encoder, n)
             )
             self.ledger.set(ACCELERATION, asdict(chosen))
         turns = threading.BoundedSemaphore(max(1, encoder.streams))
-        size = max(1, encoder.batch_size)
-        batches = (jobs[at : at + size] for at in range(0, len(jobs), size))
+        batches = self.batches(jobs, max(1, encoder.batch_size))
         pending: deque[Future[list[_Outcome]]] = deque()
         done = 0
         yield self.progress(0, "")
@@ -384,6 +383,19 @@ class _Run:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
         yield self.progress(done, "")
+
+    def batches(self, jobs: list[_Job], size: int) -> Iterator[list[_Job]]:
+        """Give the jobs in batches of `size`, and smaller ones towards the end.
+
+        So the threads end together: with batches of 8, one of two threads has nothing to do for
+        half a second at the end of 72 photos of 12 megapixels, of 3 s in all. Two at least, since
+        a model that refuses several together is broken (see `encode`).
+        """
+        at = 0
+        while at < len(jobs):
+            count = min(size, max(2, (len(jobs) - at) // (2 * self.threads)))
+            yield jobs[at : at + count]
+            at += count
 
     def sample(self, jobs: list[_Job], encoder: Encoder, count: int) -> Vectors:
         """Return up to `count` prepared images of those to embed, drawn at random."""

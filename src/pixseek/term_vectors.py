@@ -62,6 +62,25 @@ def embed(
     return [vectors[n] for n in range(len(terms))]
 
 
+def content_of(
+    term: Term,
+    *,
+    engine: Engine,
+    picture_of: Callable[[Record], bytes | None],
+    offline: bool,
+) -> bytes:
+    """Return the file, or the preview, of the image that a term names by id, path or URL.
+
+    Raises:
+        QueryError: it is not there.
+        ImageError: it can't be read.
+    """
+    found: bytes = (
+        _indexed(term, engine, picture_of) if term.kind == "id" else _content(term.value, offline)
+    )
+    return found
+
+
 def _stored(term: Term, engine: Engine) -> Vectors:
     rows = engine.vectors([term.value])[0]
     if rows is None:
@@ -93,7 +112,7 @@ def _indexed(term: Term, engine: Engine, picture_of: Callable[[Record], bytes | 
     content = picture_of(record)
     if content is None:
         raise QueryError(
-            "A rectangle of this image can't be looked for", record.uri,
+            "This image can't be looked at", record.uri,
             "Its file is not there now, and no preview is kept of it.",
         )  # fmt: skip
     return content

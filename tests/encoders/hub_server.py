@@ -1,12 +1,14 @@
 """A server on this machine that answers as the Hugging Face hub does, and fails on demand.
 
 It knows what huggingface_hub asks to fetch one file: HEAD and GET of
-/REPO/resolve/REVISION/PATH, with ETag, X-Repo-Commit, Content-Length and ranges.
+/REPO/resolve/REVISION/PATH, with ETag, X-Repo-Commit, Content-Length and ranges; and to list
+them: GET of /api/models/REPO and /api/models/REPO/revision/REVISION.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -48,6 +50,8 @@ class Hub:
                 asked = self.headers.get("Range", "")
                 hub.requests.append((self.command, path, asked))
                 content = hub.files.get(path)
+                if path.startswith(f"/api/models/{repo}"):
+                    content = hub.listing(files)
                 if content is None:
                     self.send_response(404)
                     self.send_header("X-Error-Code", "EntryNotFound")
@@ -86,6 +90,17 @@ class Hub:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def listing(self, files: dict[str, bytes]) -> bytes:
+        """Return what the repository holds, as the hub says it; large files have digests."""
+        siblings: list[dict[str, Any]] = []
+        for path, content in files.items():
+            siblings.append({"rfilename": path, "size": len(content)})
+            if path.endswith(".onnx"):
+                digest = hashlib.sha256(content).hexdigest()
+                siblings[-1]["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 1}
+        whole = {"id": "a/b", "sha": self.revision, "siblings": siblings}
+        return json.dumps(whole).encode()
 
     def got(self, name: str) -> list[str]:
         """Return the ranges under which a file's content was asked for."""

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,15 +12,18 @@ import onnxruntime
 import pytest
 
 from pixseek import encoders
-from pixseek.encoders import acceleration, int8, mapped, openvino, towers
+from pixseek.encoders import acceleration, conversion, int8, layouts, mapped, openvino, towers
 from pixseek.encoders.onnx import OnnxEncoder
 from pixseek.errors import MissingExtraError, ModelError
-from pixseek.types import Accelerable, Encoder
+from pixseek.types import Accelerable, Encoder, Precision
 
 import tiny_models
 from tiny_models import DIM, SIDE
 
 needs_openvino = pytest.mark.skipif(not openvino.installed(), reason="OpenVINO is not installed")
+needs_bf16 = pytest.mark.skipif(
+    not (openvino.installed() and openvino.has_bf16()), reason="no OpenVINO, or no bf16"
+)
 needs_nncf = pytest.mark.skipif(
     not (openvino.installed() and int8.installed()), reason="NNCF is not installed"
 )
@@ -34,6 +36,11 @@ def folder(tmp_path: Path) -> Path:
     text = tmp_path / "m/onnx/text_model.onnx"
     tiny_models.text_graph(text, more_outputs=True, vocabulary=600)
     return tmp_path / "m"
+
+
+@pytest.fixture
+def small_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mapped, "WORTH_IT", 0)
 
 
 def load(folder: Path, **options: int) -> OnnxEncoder:
@@ -181,25 +188,26 @@ def test_nothing_heavy_is_imported_before_it_is_needed(folder: Path) -> None:
 # ------------------------------------------------------------------ threads
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime", pytest.param("openvino", marks=needs_openvino)])
+@pytest.mark.parametrize(
+    ("precision", "runtime"),
+    [("fp32", "onnxruntime"), pytest.param("bf16", "openvino", marks=needs_bf16)],
+)
 def test_many_threads_get_the_rows_that_one_gets(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, runtime: str
+    folder: Path, precision: Precision, runtime: str
 ) -> None:
-    if runtime == "onnxruntime":
-        no_openvino(monkeypatch)
     encoder = load(folder, threads=2)
-    assert encoder.accelerate("fp32", 100, none).runtime == runtime
+    assert encoder.accelerate(precision, 100, none).runtime == runtime
     batches = [images(1 + i % 19, seed=i) for i in range(200)]
     one_by_one = [encoder.encode_images(batch) for batch in batches]
     for found, wanted in zip(by_many_threads(encoder, batches, 6), one_by_one, strict=True):
         np.testing.assert_array_equal(found, wanted)
 
 
-@needs_openvino
+@needs_bf16
 def test_more_threads_than_streams_wait_for_each_other(folder: Path) -> None:
     """No request is ever used by two, and each comes back after an error too."""
     encoder = load(folder, threads=1)
-    encoder.accelerate("fp32", 100, none)
+    encoder.accelerate("bf16", 100, none)
     bad = np.full((1, 3, SIDE, SIDE), np.nan, np.float32)
     for _ in range(3):
         with pytest.raises(ModelError):
@@ -211,22 +219,23 @@ def test_more_threads_than_streams_wait_for_each_other(folder: Path) -> None:
 
 
 @needs_openvino
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "auto"])
+@pytest.mark.parametrize("precision", ["bf16", "auto"])
 def test_openvino_gives_the_vectors_of_onnxruntime(folder: Path, precision: str) -> None:
     encoder = load(folder)
     batch = images(30)
     wanted = encoder.encode_images(batch)
-    if precision == "bf16" and not openvino.has_bf16():
-        with pytest.raises(ModelError, match="auto or fp32"):
-            encoder.accelerate("bf16", 100, none)
+    if not openvino.has_bf16():
+        if precision == "bf16":
+            with pytest.raises(ModelError, match="auto or fp32"):
+                encoder.accelerate("bf16", 100, none)
+        else:
+            assert encoder.accelerate("auto", 100, none).runtime == "onnxruntime"
         return
     chosen = encoder.accelerate(precision, 100, none)  # type: ignore[arg-type]
-    expected = {"auto": "bf16" if openvino.has_bf16() else "fp32"}.get(precision, precision)
-    assert (chosen.runtime, chosen.precision) == ("openvino", expected)
+    assert (chosen.runtime, chosen.precision) == ("openvino", "bf16")
     assert encoder.streams == len(by_many_threads(encoder, [batch] * encoder.streams, 1))
     found = encoder.encode_images(batch)
-    tolerance = 1e-5 if expected == "fp32" else 0.02
-    np.testing.assert_allclose(found, wanted, atol=tolerance)
+    np.testing.assert_allclose(found, wanted, atol=0.02)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
 
 
@@ -236,8 +245,56 @@ def test_openvino_in_every_layout(model_folder: Path) -> None:
     side = encoder.input_side
     batch = np.random.default_rng(0).standard_normal((11, 3, side, side)).astype(np.float32)
     wanted = encoder.encode_images(batch)
-    assert encoder.accelerate("fp32", 100, none).runtime == "openvino"
-    np.testing.assert_allclose(encoder.encode_images(batch), wanted, atol=1e-5)
+    graph = layouts.read(model_folder).visual
+    assert graph.embedding
+    tower = openvino.OpenVinoTower(graph, graph.embedding, streams=2, precision="f32")
+    np.testing.assert_allclose(encoder._encode(tower, batch), wanted, atol=1e-5)
+
+
+@needs_openvino
+def test_in_fp32_openvino_is_not_opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_bf16(monkeypatch, False)
+    chosen = load(folder).accelerate("auto", 100, none)
+    assert chosen.runtime == "onnxruntime" and "no bf16" in chosen.why
+    assert load(folder).accelerate("fp32", 100, none).runtime == "onnxruntime"
+    assert load(folder).accelerate("int8", 3, none).runtime == "onnxruntime"
+
+
+@needs_bf16
+def test_a_large_tower_for_bf16_is_converted_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, small_is_worth_it: None
+) -> None:
+    opened: list[Path | None] = []
+    tower = openvino.OpenVinoTower
+
+    def open_tower(*rest: object, **more: object) -> object:
+        opened.append(more["converted"])  # type: ignore[arg-type]
+        return tower(*rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(openvino, "OpenVinoTower", open_tower)
+    encoder = load(folder)
+    wanted = encoder.encode_images(images(20))
+    encoder.accelerate("bf16", 100, none)
+    np.testing.assert_allclose(encoder.encode_images(images(20)), wanted, atol=0.02)
+    (kept,) = (folder.parent / "models/converted").glob("half-*")
+    assert {path.name for path in kept.iterdir()} == {"model.xml", "model.bin"}
+    written = (kept / "model.bin").stat().st_mtime_ns
+    load(folder).accelerate("auto", 100, none)
+    assert (kept / "model.bin").stat().st_mtime_ns == written
+    assert opened == [kept / "model.xml"] * 2
+    (kept / "model.xml").write_bytes(b"broken")
+    load(folder).accelerate("bf16", 100, none)
+    assert opened[2:] == [kept / "model.xml", None] and not kept.exists()
+
+
+@needs_bf16
+def test_where_nothing_can_be_kept_the_model_is_used_as_it_is(
+    folder: Path, small_is_worth_it: None
+) -> None:
+    (folder.parent / "models").write_text("a file where the folder should be")
+    encoder = load(folder)
+    assert encoder.accelerate("bf16", 100, none).precision == "bf16"
+    assert encoder.encode_images(images(2)).shape == (2, DIM)
 
 
 @needs_openvino
@@ -255,11 +312,11 @@ def test_the_fingerprint_stays(folder: Path) -> None:
     assert encoder.fingerprint == before == load(folder).fingerprint
 
 
-@needs_openvino
+@needs_bf16
 def test_a_model_that_gives_no_direction_is_still_an_error(tmp_path: Path) -> None:
     tiny_models.xenova(tmp_path / "m", constant=0.0)
     encoder = load(tmp_path / "m")
-    encoder.accelerate("fp32", 100, none)
+    encoder.accelerate("bf16", 100, none)
     with pytest.raises(ModelError, match=r"(?i)image 0 of the batch"):
         encoder.encode_images(images(2))
 
@@ -468,7 +525,7 @@ def test_the_converter_never_loads_the_telemetry(folder: Path, tmp_path: Path) -
         "print(sys.modules['openvino_telemetry'], hasattr(wrapper, 'Telemetry'))"
     )
     graph = folder / "onnx/vision_model.onnx"
-    arguments = [str(graph), "pixel_values", str(tmp_path / "images.npy"), str(tmp_path / "o.xml")]
+    arguments = [str(graph), str(tmp_path / "o.xml"), "pixel_values", str(tmp_path / "images.npy")]
     run = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
     )
@@ -485,12 +542,13 @@ def pretend_to_convert(
 
     made: list[Path] = []
 
-    def run(_: str, path: Path, name: str, given: Path, out: Path) -> None:
-        made.append(path)
+    def run(converter: str, path: str, out: str, name: str, given: str) -> None:
+        assert converter == "quantise"
+        made.append(Path(path))
         watch(np.load(given))
-        ov.save_model(ov.Core().read_model(model(path)), out, compress_to_fp16=False)
+        ov.save_model(ov.Core().read_model(model(Path(path))), out, compress_to_fp16=False)
 
-    monkeypatch.setattr(int8, "_run", run)
+    monkeypatch.setattr(conversion, "run", run)
     monkeypatch.setattr(int8, "installed", lambda: True)
     return made
 
@@ -572,28 +630,37 @@ def test_a_gpu_with_other_vectors_is_not_taken(
     assert "CoreML" not in chosen.runtime and "CoreML gave other vectors" in chosen.why
 
 
-def test_the_batch_grows_until_nothing_is_gained() -> None:
-    def run(n: int) -> None:
-        time.sleep(0.002 * max(n, 32) / 32)  # past 32, twice the images take twice as long
+class Clock:
+    """A clock that only work moves on."""
 
-    assert acceleration.best_batch(run) == 32
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_batch_grows_until_nothing_is_gained() -> None:
+    clock = Clock()
+
+    def run(n: int) -> None:
+        clock.now += max(n, 32)  # past 32, twice the images take twice as long
+
+    assert acceleration.best_batch(run, clock) == 32
 
 
 def test_the_batch_stays_below_what_does_not_fit() -> None:
+    clock = Clock()
+
     def run(n: int) -> None:
         if n > 16:
             raise ModelError("a model failed to run", "m", "out of memory")
-        time.sleep(0.002)
+        clock.now += 1
 
-    assert acceleration.best_batch(run) == 16
+    assert acceleration.best_batch(run, clock) == 16
 
 
 # ------------------------------------------------------------------ the copy of the text tower
-
-
-@pytest.fixture
-def small_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mapped, "WORTH_IT", 0)
 
 
 def opened_text(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
@@ -682,6 +749,17 @@ def test_a_run_for_a_few_new_images_does_without_int8_and_says_so(folder: Path) 
     assert (chosen.runtime, chosen.images) == ("openvino", 0)
     assert chosen.precision in ("bf16", "fp32")
     assert "too few images" in chosen.why
+
+
+@needs_openvino
+def test_a_run_for_a_few_images_does_not_keep_the_next_from_int8(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_to_convert(monkeypatch)
+    encoder = load(folder)
+    assert encoder.accelerate("int8", 3, none).precision != "int8"
+    assert encoder.accelerate("int8", 100, sample).precision == "int8"
+    assert encoder.accelerate("int8", 3, none).precision == "int8"
 
 
 @needs_openvino

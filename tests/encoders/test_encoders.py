@@ -9,7 +9,9 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from importlib.metadata import EntryPoint
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,12 @@ import pytest
 from PIL import Image
 
 from pixseek import encoders
-from pixseek.encoders import catalogue, layouts
+from pixseek.encoders import catalogue, hub, layouts, torch
+from pixseek.encoders.catalogue import Model
+from pixseek.encoders.consent import Consents
 from pixseek.encoders.digests import Digests
-from pixseek.errors import ModelError
+from pixseek.encoders.paired import PairedEncoder
+from pixseek.errors import MissingExtraError, ModelError
 from pixseek.types import Encoder, Picture
 
 import tiny_models
@@ -65,20 +70,94 @@ def test_a_folder_is_described_without_being_loaded(layout: str, model_folder: P
     assert found.folder == model_folder == encoders.locate(model_folder, model_folder.parent)
 
 
-def test_every_row_of_the_catalogue_has_the_layout_it_says(tmp_path: Path) -> None:
-    for model in catalogue.CATALOGUE:
-        if model.folder:
-            continue
-        assert encoders.locate(model.alias, tmp_path) is None
-        for file in model.files:
-            path = tmp_path / model.alias / file.path
+NAMES = [
+    f"{model.alias}{suffix}"
+    for model in catalogue.CATALOGUE
+    for suffix in ("", ":torch")
+    if not suffix or model.sources[1:]
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_row_of_the_catalogue_is_whole(tmp_path: Path, name: str) -> None:
+    model = catalogue.find(name)
+    assert model and model.alias == name and model.description.endswith(".") and model.licence
+    found = encoders.describe(name, tmp_path)
+    assert (found.dim, found.layout) == (
+        model.dim, model.source.layout if model.sources else model.layout,
+    )  # fmt: skip
+    if model.folder:
+        return
+    assert found.layout in layouts.EXPECTED | torch.EXPECTED
+    assert found.folder is None and found.download_bytes == model.size + (
+        catalogue.find(model.images).size if model.images else 0
+    )
+    assert bool(model.quality) == bool(model.quality_source)
+    assert ("NC" in model.licence or "only" in model.licence) <= model.restricted
+    for source in model.sources:
+        assert source.runtime == model.source.runtime or ":" not in name
+        assert len(source.revision) in (0, 40) and (not source.files or source.revision)
+        assert all(len(file.sha256) in (0, 64) for file in source.files)
+    if model.source.files:
+        for file in model.source.files:
+            path = tmp_path / model.folder_name / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as sparse:
                 sparse.truncate(file.size)
-        assert layouts.layout_of(tmp_path / model.alias) == model.layout
-        assert encoders.locate(model.alias, tmp_path) == tmp_path / model.alias
-        found = encoders.describe(model.alias, tmp_path)
-        assert (found.dim, found.download_bytes) == (model.dim, 0)
+        assert layouts.layout_of(tmp_path / model.folder_name) == model.source.layout
+        assert encoders.locate(name, tmp_path) == tmp_path / model.folder_name
+        assert encoders.describe(name, tmp_path).download_bytes == 0
+
+
+def test_a_model_of_two_runtimes_is_chosen_by_its_name(tmp_path: Path) -> None:
+    assert catalogue.find("clip-b32-openai:onnx") is catalogue.find("clip-b32-openai")
+    other = catalogue.find("clip-b32-openai:torch")
+    assert other and other.source.repo == "openai/clip-vit-base-patch32"
+    assert other.folder_name == "clip-b32-openai-torch"
+    assert catalogue.find("pe-core-b:onnx") is None and catalogue.find("demo:torch") is None
+    found = encoders.describe("clip-b32-openai:torch", tmp_path)
+    assert (found.name, found.layout) == ("clip-b32-openai:torch", "transformers")
+
+
+def test_a_text_tower_brings_the_model_of_its_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_models.xenova(tmp_path / "images")
+    tiny_models.immich(tmp_path / "texts")
+    images = Model("images", "Images.", (), "MIT", 8, 16, 10, folder=tmp_path / "images")
+    texts = replace(images, alias="both", folder=tmp_path / "texts", images="images")
+    monkeypatch.setattr(catalogue, "CATALOGUE", (images, texts))
+    both = encoders.load("both", models_dir=tmp_path)
+    assert isinstance(both, PairedEncoder) and isinstance(both, Encoder)
+    alone = encoders.load("images", models_dir=tmp_path)
+    assert both.name == "both" and both.fingerprint == alone.fingerprint
+    wanted = encoders.load(tmp_path / "texts", models_dir=tmp_path).encode_texts(["a red dog"])
+    np.testing.assert_array_equal(both.encode_texts(["a red dog"]), wanted)
+    picture = Picture(Image.new("RGB", (40, 30), "red"), 40, 30, "")
+    batch = both.prepare(picture)[None]
+    np.testing.assert_array_equal(both.encode_images(batch), alone.encode_images(batch))
+    chosen = both.accelerate("fp32", 1, lambda n: batch[:n])
+    assert chosen.precision == "fp32" and both.streams >= 1
+    monkeypatch.setattr(catalogue, "CATALOGUE", (replace(images, folder=tmp_path / "no"), texts))
+    assert encoders.locate("both", tmp_path) is None
+
+
+def test_without_torch_nothing_is_downloaded_for_it(tmp_path: Path) -> None:
+    if find_spec("torch") is None:
+        with pytest.raises(MissingExtraError, match=r"pixseek\[torch\]"):
+            encoders.load("pe-core-b", models_dir=tmp_path)
+
+
+def test_a_licence_is_agreed_to_once(tmp_path: Path) -> None:
+    assert encoders.accept_licence("mobileclip2-s0", tmp_path).startswith("research only")
+    assert Consents(tmp_path).given("licence", hub.licence_of(catalogue.find("mobileclip2-s0")))
+    assert encoders.accept_licence("clip-b32-openai", tmp_path) == "MIT"
+    for ask in (encoders.accept_licence, encoders.fetch, encoders.remove):
+        with pytest.raises(ModelError, match="mobileclip2-s0"):
+            ask("mobileclip2-s1", tmp_path)
+    with pytest.raises(ModelError, match="comes with pixseek"):
+        encoders.remove("demo", tmp_path)
+    assert encoders.remove("mobileclip2-s0", tmp_path) == 0
 
 
 def test_what_is_not_here_is_described_with_its_size(tmp_path: Path) -> None:

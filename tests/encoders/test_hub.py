@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from pixseek.encoders import catalogue, hub
-from pixseek.encoders.catalogue import Model, RemoteFile
+from pixseek.encoders.catalogue import Model, RemoteFile, Source
+from pixseek.encoders.consent import Consents
 from pixseek.encoders.digests import Digests
 from pixseek.errors import ModelError
 
@@ -33,12 +34,13 @@ import json, sys
 from pathlib import Path
 from pixseek import encoders
 from pixseek.encoders import catalogue
-from pixseek.encoders.catalogue import Model, RemoteFile
+from pixseek.encoders.catalogue import Model, RemoteFile, Source
 from pixseek.errors import ModelError
 
-models_dir, repo, revision, files, offline = json.loads(sys.argv[1])
-files = tuple(RemoteFile(*file) for file in files)
-catalogue.CATALOGUE = (Model("tiny", "", repo, revision, files, "xenova", "MIT", 8, 16, 10),)
+models_dir, repo, revision, files, offline, licence = json.loads(sys.argv[1])
+source = Source(repo, "xenova", revision, tuple(RemoteFile(*file) for file in files))
+tiny = Model("tiny", "", (source,), licence, 8, 16, 10, restricted=licence != "MIT")
+catalogue.CATALOGUE = (tiny,)
 seen = []
 try:
     encoder = encoders.load(
@@ -59,7 +61,7 @@ class Download:
 
     def __init__(
         self, models_dir: Path, files: list[RemoteFile], endpoint: str, *, offline: bool = False,
-        **environment: str,
+        revision: str = REVISION, licence: str = "MIT", **environment: str,
     ) -> None:  # fmt: skip
         specs = [[file.path, file.sha256, file.size] for file in files]
         kept = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
@@ -68,7 +70,7 @@ class Download:
                 sys.executable,
                 "-c",
                 PROGRAM,
-                json.dumps([str(models_dir), REPO, REVISION, specs, offline]),
+                json.dumps([str(models_dir), REPO, revision, specs, offline, licence]),
             ],
             env=kept
             | {"HF_ENDPOINT": endpoint, "HF_HOME": str(models_dir / "home-of-hf")}
@@ -241,6 +243,96 @@ def test_two_processes_at_once_fetch_every_file_once(
     assert [] in [answer["seen"] for answer in answers], "one waited for the other"
 
 
+# ------------------------------------------------------------------ files that only the hub knows
+
+
+@pytest.mark.parametrize("revision", ["", REVISION])
+def test_what_the_hub_holds_is_fetched_and_written_down(
+    contents: dict[str, bytes], revision: str, tmp_path: Path
+) -> None:
+    held = contents | {"onnx/vision_model_fp16.onnx": b"not wanted", "README.md": b"nor this"}
+    del held["onnx/big.bin"]
+    with served(held) as server:
+        answer = Download(tmp_path, [], server.url, revision=revision).end()
+        assert sum("/api/models/" in path for _, path, _ in server.requests) == 1
+        assert not server.got("README.md") and not server.got("vision_model_fp16.onnx")
+    assert np.linalg.norm(answer["rows"]) == pytest.approx(1)
+    record = json.loads((tmp_path / "tiny" / hub.RECORD).read_text())
+    assert (record["repo"], record["revision"]) == (REPO, REVISION)
+    for file in record["files"]:
+        assert file["sha256"] == hashlib.sha256(held[file["path"]]).hexdigest()
+    # From now on that is the pin, and nothing is asked.
+    assert "rows" in Download(tmp_path, [], NO_PORT, revision=revision).end()
+    vision = tmp_path / "tiny/onnx/vision_model.onnx"
+    vision.write_bytes(vision.read_bytes()[:-1] + b"!")
+    assert "not the one that was pinned" in Download(tmp_path, [], NO_PORT).end()["error"]
+
+
+def test_a_download_of_unlisted_files_goes_on_with_the_commit_it_began_with(
+    contents: dict[str, bytes], tmp_path: Path
+) -> None:
+    held = {path: content for path, content in contents.items() if path != "onnx/big.bin"}
+    with served(held) as server:
+        server.stall_after = {"vision_model.onnx": 100}
+        first = Download(tmp_path, [], server.url, revision="")
+        assert server.stalled.wait(30)
+        first.kill()
+        server.revision = "f" * 40  # somebody pushed
+        assert "rows" in Download(tmp_path, [], server.url, revision="").end()
+    assert json.loads((tmp_path / "tiny" / hub.RECORD).read_text())["revision"] == REVISION
+
+
+def test_a_repository_without_such_a_model_is_an_error(tmp_path: Path) -> None:
+    with served({"config.json": b"{}"}) as server:
+        said = Download(tmp_path, [], server.url, revision="").end()["error"]
+    assert "onnx/vision_model.onnx" in said and REPO in said
+    said = Download(tmp_path, [], NO_PORT, revision="").end()["error"]
+    assert "HF_ENDPOINT" in said and "vision_model.onnx" in said and f"{REPO}/tree/main" in said
+
+
+def test_weights_are_fetched_once_in_the_safer_format() -> None:
+    paths = [
+        "config.json", "merges.txt", "modeling.py", "model.safetensors", "pytorch_model.bin",
+        "flax_model.msgpack", "open_clip_model.safetensors", "open_clip_pytorch_model.bin",
+        "1_Pooling/config.json", "2_Dense/pytorch_model.bin", "onnx/model.onnx", "README.md",
+    ]  # fmt: skip
+    assert hub.wanted("transformers", paths) == [
+        "config.json", "merges.txt", "model.safetensors", "modeling.py",
+    ]  # fmt: skip
+    assert hub.wanted("open_clip", paths) == [
+        "config.json", "merges.txt", "open_clip_model.safetensors",
+    ]  # fmt: skip
+    assert hub.wanted("sentence-transformers", paths) == [
+        "1_Pooling/config.json", "2_Dense/pytorch_model.bin", "config.json", "merges.txt",
+        "model.safetensors",
+    ]  # fmt: skip
+    shards = ["pytorch_model-1-of-2.bin", "pytorch_model.bin.index.json", "config.json"]
+    assert hub.wanted("transformers", shards) == sorted(shards)
+    assert hub.wanted("immich", ["visual/model.onnx", "visual/fp16/model.armnn", "a.json"]) == [
+        "visual/model.onnx"
+    ]
+
+
+def test_a_restrictive_licence_is_shown_and_waits_for_a_yes(
+    contents: dict[str, bytes], files: list[RemoteFile], tmp_path: Path
+) -> None:
+    contents, files = small(contents, files)
+    with served(contents) as server:
+        said = Download(tmp_path, files, server.url, licence="CC-BY-NC-4.0").end()["error"]
+        assert "CC-BY-NC-4.0" in said and "--accept-licence" in said and not server.requests
+        Consents(tmp_path).give("licence", "tiny: CC-BY-NC-4.0")
+        assert "rows" in Download(tmp_path, files, server.url, licence="CC-BY-NC-4.0").end()
+
+
+def test_a_model_is_removed(
+    contents: dict[str, bytes], files: list[RemoteFile], model: Model, tmp_path: Path
+) -> None:
+    contents, files = small(contents, files)
+    put(tmp_path / "tiny", contents)
+    assert hub.remove(model, tmp_path) == sum(map(len, contents.values()))
+    assert hub.local(model, tmp_path) is None and hub.remove(model, tmp_path) == 0
+
+
 # ------------------------------------------------------------------ without a network
 
 
@@ -253,7 +345,8 @@ def put(folder: Path, contents: dict[str, bytes]) -> None:
 @pytest.fixture
 def model(contents: dict[str, bytes], files: list[RemoteFile]) -> Model:
     _, rest = small(contents, files)
-    return Model("tiny", "", REPO, REVISION, tuple(rest), "xenova", "MIT", 8, 16, 10)
+    source = Source(REPO, "xenova", REVISION, tuple(rest))
+    return Model("tiny", "", (source,), "MIT", 8, 16, 10)
 
 
 def test_a_folder_filled_by_hand_is_checked_and_taken(
@@ -295,13 +388,10 @@ def test_where_nothing_can_be_stored_it_is_said(model: Model, tmp_path: Path) ->
 def test_pins_are_whole() -> None:
     aliases = [model.alias for model in catalogue.CATALOGUE]
     assert len(set(aliases)) == len(aliases) and catalogue.DEFAULT in aliases
-    for model in catalogue.CATALOGUE:
-        assert model.description and model.licence and model.dim and model.context
-        if model.folder:
-            continue
-        assert len(model.revision) == 40 and int(model.revision, 16)
-        for file in model.files:
+    for source in (source for model in catalogue.CATALOGUE for source in model.sources):
+        assert not source.revision or (len(source.revision) == 40 and int(source.revision, 16))
+        for file in source.files:
             large = file.path.endswith((".onnx", ".gz"))
             assert file.sha256 or not large, f"{file.path} has no digest"
             assert not file.sha256 or (len(file.sha256) == 64 and int(file.sha256, 16))
-            assert bool(file.sha256) == bool(file.size)
+            assert file.sha256 or not file.size

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pixseek.encoders import preprocessing
-from pixseek.encoders.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
+from pixseek.encoders.preprocessing import CLIP_MEAN, CLIP_STD, Patches, Preprocessing
 from pixseek.errors import ModelError
 from pixseek.types import Picture
 
@@ -249,3 +249,90 @@ def test_every_field_counts_in_the_description() -> None:
     for one, other in itertools.combinations(rules, 2):
         assert one.describe() != other.describe()
     assert Preprocessing(16, 16, 16).describe() == rules[0].describe()
+
+
+# ------------------------------------------------------------------ patches
+
+
+def unpacked(rows: np.ndarray, patch: int) -> np.ndarray:
+    """Return the picture, (3, height, width), that rows of patches with their places make."""
+    rows = rows[rows[:, -1] > 0]
+    down, across = rows[:, -2:].max(0).astype(int)
+    image = np.zeros((3, down * patch, across * patch), np.float32)
+    for row in rows:
+        y, x = ((row[-2:] - 1) * patch).astype(int)
+        image[:, y : y + patch, x : x + patch] = (
+            row[:-2].reshape(patch, patch, 3).transpose(2, 0, 1)
+        )
+    return image
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 300))
+def test_patches_keep_the_shape_within_the_budget(width: int, height: int, budget: int) -> None:
+    rule = Patches(16, (budget,))
+    down, across = rule.grid(width, height)
+    assert 1 <= down * across <= max(budget, 1)
+    # As large as may be: one patch more on both sides would be too many. Tiny pictures are made
+    # larger a hundred times at most.
+    if min(width, height) >= 16:
+        assert (down + 1) * (across + 1) > budget
+
+
+def test_patches_hold_the_resized_picture() -> None:
+    rule = Patches(8, (20,))
+    image = photo_like(300, 190)
+    down, across = rule.grid(*image.size)
+    rows = rule.apply(whole(image))
+    assert rows.shape == rule.shape == (20, 3 * 64 + 2) and rows.dtype == np.float32
+    assert (rows[down * across :] == 0).all() and (rows[: down * across, -2:] >= 1).all()
+    levels = (unpacked(rows, 8) * 0.5 + 0.5) * 255
+    wanted = image.resize((across * 8, down * 8), Image.Resampling.BILINEAR)
+    np.testing.assert_allclose(levels, np.asarray(wanted).transpose(2, 0, 1), atol=1e-3)
+
+
+def test_patches_of_a_picture_decoded_smaller_lie_where_they_would() -> None:
+    image = photo_like(1203, 797)
+    rule = Patches(16, (256,))
+    half = image.reduce(2)
+    assert half.size == (602, 399)
+    full = rule.apply(whole(image))
+    small = rule.apply(Picture(half, 1203, 797, "image/jpeg"))
+    np.testing.assert_array_equal(full[:, -2:], small[:, -2:])
+    assert abs(full - small)[:, :-2].mean() * 127.5 < 3
+
+
+def test_the_first_budget_that_holds_the_picture_is_taken() -> None:
+    rule = Patches(16, (128, 256, 1024))
+    for side, budget in ((160, 128), (250, 256), (400, 1024), (5000, 1024)):
+        down, across = rule.grid(side, side)
+        assert budget * 0.8 <= down * across <= budget
+    assert rule.shape[0] == 1024
+
+
+def test_siglip2s_configuration() -> None:
+    config = {"image_processor_type": "Siglip2ImageProcessorFast", "size": None, "resample": None}
+    assert preprocessing.naflex_from_transformers(config) == Patches(16, (256,))
+    config |= {"patch_size": 14, "max_num_patches": 100, "image_mean": [0, 0, 0]}
+    rule = preprocessing.naflex_from_transformers(config)
+    assert rule == Patches(14, (100,), mean=(0.0, 0.0, 0.0))
+    assert preprocessing.naflex_from_transformers({}) is None
+    with pytest.raises(ModelError, match="not supported"):
+        preprocessing.from_transformers(config)
+    for wrong in ({"patch": 0}, {"budgets": ()}, {"std": (0.0, 1.0, 1.0)}):
+        with pytest.raises(ModelError, match="no sense"):
+            Patches(**{"patch": 16, "budgets": (4,)} | wrong)
+
+
+def test_tipsv2s_pixels_stay_between_0_and_1() -> None:
+    rule = preprocessing.from_transformers({"image_processor_type": "Tipsv2ImageProcessor"})
+    assert rule == Preprocessing(448, 448, 0, "bilinear", (0, 0, 0), (1, 1, 1), "floor")
+
+
+def test_chinese_clips_size_is_a_square_where_nothing_is_cropped() -> None:
+    config = {"feature_extractor_type": "ChineseCLIPFeatureExtractor", "size": 224}
+    assert preprocessing.from_transformers(config).edge == 224
+    rule = preprocessing.from_transformers(config | {"do_center_crop": False})
+    assert (rule.height, rule.width, rule.edge) == (224, 224, 0)
+    with pytest.raises(ModelError, match="without a crop"):
+        preprocessing.from_transformers({"size": 224, "do_center_crop": False})

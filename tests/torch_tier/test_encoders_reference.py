@@ -12,77 +12,27 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from pixseek import encoders
 from pixseek.encoders.onnx import OnnxEncoder
 from pixseek.encoders.tokens import TextRules, Tokens
-from pixseek.types import Picture
+
+import reference as ref
+from reference import SIDE, STRAIGHTENED, TEXTS, torch, transformers
 
 pytestmark = pytest.mark.torch
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
 pytest.importorskip("onnx")
-
-SIDE = 64
-TEXTS = [
-    "a photo of a dog",
-    "",
-    " ",
-    "A DOG   and a\tCat\n",
-    "don't we've I'll it's they're I'd I'm",
-    "3 dogs, 12 cats & 1,000.50 mice!?",
-    "hello...world!!! (really) [no] {yes} <b>bold</b> #tag @you a_b",
-    "naïve café déjà vu Ångström",
-    "cafe\u0301 A\u030angstro\u0308m",
-    "ein großer Hund läuft über die Straße",
-    "собака бежит по пляжу",
-    "ένας σκύλος τρέχει ΣΑΣ",
-    "一只狗在沙滩上奔跑",
-    "海辺を走る犬 カタカナ",
-    "해변을 달리는 개",
-    "كلب يجري على الشاطئ",
-    "כלב רץ על החוף",
-    "คนขี่จักรยาน",
-    "समुद्र तट पर कुत्ता",
-    "İstanbul'da ıssız",
-    "🐕🏖️ 👩‍👩‍👧‍👦 🇩🇪 ❤️",
-    "\u202ea dog\u202c \u200b\u200dzero\u2060width",
-    "tom &amp; jerry &lt;3 &amp;amp; &eacute;",
-    "a" * 500,
-    "dog " * 2500,
-    "x" * 10_000,
-    "²³½ ⅓ Ⅳ ١٢٣ 四",
-    "¡Olé! «quoted» — dash – … · • § ©",
-    "a\u00a0b\u2003c\u3000d",
-    "'s's'S 'RE n't",
-    "a-b_c.d/e\\f|g~h`i^j$k%l",
-]
-#: What only `ftfy` straightens, of which people's queries hold some; see tokens._plain_forms.
-STRAIGHTENED = [
-    "it’s a “dog” ‘here’",
-    "ﬁne ﬂower ﬃ",
-    "ＡＢＣ　１２３ ｶﾀｶﾅ",
-    "a\x00b\x07c\x7fd",
-    "\ufeffa dog",
-    "\x1b[31mred\x1b[0m dog",
-]
 
 
 @pytest.fixture(scope="module")
 def vocabulary() -> Path:
-    spec = importlib.util.find_spec("open_clip")
-    found = spec and spec.origin and Path(spec.origin).with_name("bpe_simple_vocab_16e6.txt.gz")
-    if not found or not found.is_file():
-        pytest.skip("open_clip_torch, which carries the vocabulary, is not installed")
-    return found
+    return ref.openai_vocabulary()
 
 
 @pytest.fixture(scope="module")
@@ -127,27 +77,15 @@ def test_ids_are_open_clips_for_every_letter(
 @pytest.fixture(scope="module")
 def clip(vocabulary: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Path]:
     """A small CLIPModel with its CLIPProcessor, and the folder both are saved in."""
-    import gzip
-
     folder = tmp_path_factory.mktemp("clip")
-    lines = gzip.decompress(vocabulary.read_bytes()).decode().split("\n")[1:48895]
-    merges = [tuple(line.split()) for line in lines]
-    letters = [chr(b) for b in [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]]
-    letters += [chr(256 + n) for n in range(256 - len(letters))]
-    words = [*letters, *(c + "</w>" for c in letters), *(a + b for a, b in merges)]
-    words += ["<|startoftext|>", "<|endoftext|>"]
-    tokenizer = transformers.CLIPTokenizer(
-        vocab={word: i for i, word in enumerate(words)},
-        merges=merges,
-        model_max_length=77,
-    )
-    images = _image_processor("CLIPImageProcessor")(
+    tokenizer = ref.clip_tokenizer()
+    images = ref.image_processor("CLIPImageProcessor")(
         size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
     )
     torch.manual_seed(0)
     tower = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4}
     config = transformers.CLIPConfig(
-        text_config=tower | {"intermediate_size": 128, "vocab_size": len(words)},
+        text_config=tower | {"intermediate_size": 128, "vocab_size": len(tokenizer)},
         vision_config=tower | {"intermediate_size": 128, "image_size": SIDE, "patch_size": 16},
         projection_dim=32,
         attn_implementation="eager",
@@ -159,18 +97,13 @@ def clip(vocabulary: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[An
     return model, (images, tokenizer), folder
 
 
-def _image_processor(name: str) -> Any:
-    """Return the processor that works on Pillow images; the other one needs torchvision."""
-    return getattr(transformers, f"{name}Pil", None) or getattr(transformers, name)
-
-
 class Visual(torch.nn.Module):
     def __init__(self, model: Any, unit: bool) -> None:
         super().__init__()
         self.model, self.unit = model, unit
 
     def forward(self, pixel_values: Any) -> Any:
-        rows = vector(self.model.get_image_features(pixel_values=pixel_values))
+        rows = ref.vector(self.model.get_image_features(pixel_values=pixel_values))
         return torch.nn.functional.normalize(rows) if self.unit else rows
 
 
@@ -180,15 +113,10 @@ class Textual(torch.nn.Module):
         self.model, self.unit = model, unit
 
     def forward(self, input_ids: Any, attention_mask: Any = None) -> Any:
-        rows = vector(
+        rows = ref.vector(
             self.model.get_text_features(input_ids=input_ids.long(), attention_mask=attention_mask)
         )
         return torch.nn.functional.normalize(rows) if self.unit else rows
-
-
-def vector(output: Any) -> Any:
-    """Return the projected vectors, which transformers 5 wraps in an object."""
-    return getattr(output, "pooler_output", output)
 
 
 def export(
@@ -305,38 +233,10 @@ def loaded(folder: Path) -> OnnxEncoder:
     return encoder
 
 
-def images() -> list[Image.Image]:
-    random = np.random.default_rng(0)
-    sizes = [(64, 64), (100, 75), (75, 100), (333, 90), (65, 64), (67, 64), (40, 51), (640, 427)]
-    return [
-        Image.fromarray(random.integers(0, 256, (h // 4 + 1, w // 4 + 1, 3), np.uint8)).resize(
-            (w, h), Image.Resampling.BICUBIC
-        )
-        for w, h in sizes
-    ]
-
-
-def prepared(encoder: OnnxEncoder, pictures: Sequence[Image.Image]) -> np.ndarray:
-    return np.stack([encoder.prepare(Picture(p, *p.size, "image/png")) for p in pictures])
-
-
-def agree(rows: np.ndarray, reference: Any) -> bool:
-    """Return whether rows are the reference's, by cosine and number by number."""
-    wanted = torch.nn.functional.normalize(vector(reference)).numpy()
-    assert rows.shape == wanted.shape
-    # Of an untrained model all vectors are much alike: a cosine alone would see little.
-    assert (wanted @ wanted.T).min() < 0.998
-    print(
-        f"cosine {(rows * wanted).sum(1).min():.7f}, off by {abs(rows - wanted).max():.1e}, "
-        f"least alike {(wanted @ wanted.T).min():.3f}"
-    )
-    return bool((rows * wanted).sum(1).min() >= 0.9999 and abs(rows - wanted).max() <= 1e-5)
-
-
 def test_pixels_are_transformers(clip: tuple[Any, Any, Path], xenova: OnnxEncoder) -> None:
     _, (processor, _), _ = clip
-    wanted = processor(images=images(), return_tensors="np")["pixel_values"]
-    found = prepared(xenova, images())
+    wanted = processor(images=ref.images(), return_tensors="np")["pixel_values"]
+    found = ref.prepared(xenova, ref.images())
     std = np.array([0.26862954, 0.26130258, 0.27577711])[:, None, None]
     assert abs((found - wanted) * std).max() <= 1e-5, "in levels of [0, 1]: not a bit differs"
 
@@ -346,14 +246,14 @@ def test_image_vectors_are_transformers(
 ) -> None:
     model, (processor, _), _ = clip
     with torch.no_grad():
-        wanted = model.get_image_features(**processor(images=images(), return_tensors="pt"))
-    found = xenova.encode_images(prepared(xenova, images()))
-    assert agree(found, wanted)
+        wanted = model.get_image_features(**processor(images=ref.images(), return_tensors="pt"))
+    found = xenova.encode_images(ref.prepared(xenova, ref.images()))
+    assert ref.agree(found, wanted)
     for encoder in (immich, rclip):  # these crop as open_clip does: feed the model their pixels
-        batch = prepared(encoder, images())
+        batch = ref.prepared(encoder, ref.images())
         with torch.no_grad():
             wanted = model.get_image_features(pixel_values=torch.from_numpy(batch))
-        assert agree(encoder.encode_images(batch), wanted)
+        assert ref.agree(encoder.encode_images(batch), wanted)
 
 
 def test_ids_are_transformers(clip: tuple[Any, Any, Path], xenova: OnnxEncoder) -> None:
@@ -372,10 +272,10 @@ def test_text_vectors_are_transformers_padded_to_77(
     )
     with torch.no_grad():
         wanted = model.get_text_features(**inputs)
-    unit = torch.nn.functional.normalize(vector(wanted)).numpy()
+    unit = torch.nn.functional.normalize(ref.vector(wanted)).numpy()
     for encoder in (xenova, immich):
         found = encoder.encode_texts(TEXTS)
-        assert agree(found, wanted)
+        assert ref.agree(found, wanted)
     # Each at its own length, without padding: the same vectors.
     alone = np.concatenate([xenova.encode_texts([text]) for text in TEXTS])
     assert abs(alone - unit).max() <= 1e-5
@@ -388,7 +288,7 @@ def test_text_vectors_with_openais_vocabulary(
     ids = open_clip_tokenizer.SimpleTokenizer()(TEXTS)
     with torch.no_grad():
         wanted = model.get_text_features(input_ids=ids)
-    assert agree(rclip.encode_texts(TEXTS), wanted)
+    assert ref.agree(rclip.encode_texts(TEXTS), wanted)
 
 
 # ------------------------------------------------------------------ SigLIP
@@ -413,7 +313,7 @@ def siglip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, OnnxEnco
     )
     model = transformers.SiglipModel(config).eval()
     config.save_pretrained(folder)
-    processor = _image_processor("SiglipImageProcessor")(size={"height": SIDE, "width": SIDE})
+    processor = ref.image_processor("SiglipImageProcessor")(size={"height": SIDE, "width": SIDE})
     processor.save_pretrained(folder)
     words = ["a", "<pad>", "<unk>", *"abcdefghijklmnopqrstuvwxyz"[1:]]
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, "<unk>"))
@@ -442,12 +342,12 @@ def test_siglips_pixels_and_vectors_are_transformers(
     siglip: tuple[Any, Any, OnnxEncoder],
 ) -> None:
     model, processor, encoder = siglip
-    inputs = processor(images=images(), return_tensors="pt")
-    batch = prepared(encoder, images())
+    inputs = processor(images=ref.images(), return_tensors="pt")
+    batch = ref.prepared(encoder, ref.images())
     assert abs(batch - inputs["pixel_values"].numpy()).max() / 2 <= 1e-5
     with torch.no_grad():
         wanted = model.get_image_features(**inputs)
-    assert agree(encoder.encode_images(batch), wanted)
+    assert ref.agree(encoder.encode_images(batch), wanted)
 
 
 def test_siglips_texts_are_padded_to_all_64(siglip: tuple[Any, Any, OnnxEncoder]) -> None:
@@ -456,7 +356,9 @@ def test_siglips_texts_are_padded_to_all_64(siglip: tuple[Any, Any, OnnxEncoder]
     ids[0, :3] = torch.tensor([3, 4, 5])
     with torch.no_grad():
         wanted = model.get_text_features(input_ids=ids)
-        short = torch.nn.functional.normalize(vector(model.get_text_features(ids[:1, :3]))).numpy()
+        short = torch.nn.functional.normalize(
+            ref.vector(model.get_text_features(ids[:1, :3]))
+        ).numpy()
     found = encoder.encode_texts(["B c D", ""])
-    assert agree(found, wanted)
+    assert ref.agree(found, wanted)
     assert (found[0] * short[0]).sum() < 0.999, "the test would not see a missing padding"

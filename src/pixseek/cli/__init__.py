@@ -19,6 +19,7 @@ from pixseek.cli.doctor import doctor
 from pixseek.cli.duplicates import duplicates
 from pixseek.cli.exchange import export, import_
 from pixseek.cli.index import index
+from pixseek.cli.models import models
 from pixseek.cli.options import CommandGroup
 from pixseek.cli.search import search, similar
 from pixseek.cli.show import show
@@ -64,6 +65,7 @@ for _command in (
     failures,
     remove,
     duplicates,
+    models,
     doctor,
     export,
     import_,

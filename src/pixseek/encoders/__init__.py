@@ -6,21 +6,40 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek.encoders import catalogue, hub
-from pixseek.encoders.catalogue import CATALOGUE, DEFAULT
+from pixseek.encoders.catalogue import CATALOGUE, DEFAULT, Model
+from pixseek.encoders.consent import Consents, code_digest
 from pixseek.encoders.hub import OnProgress
-from pixseek.errors import ModelError, PixseekError, unknown
+from pixseek.encoders.paired import PairedEncoder
+from pixseek.errors import MissingExtraError, ModelError, PixseekError, unknown
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    from pixseek.encoders.digests import Digests
     from pixseek.types import Encoder
 
-__all__ = ["CATALOGUE", "DEFAULT", "Description", "describe", "load", "locate", "names"]
+__all__ = [
+    "CATALOGUE",
+    "DEFAULT",
+    "Description",
+    "accept_licence",
+    "describe",
+    "fetch",
+    "load",
+    "locate",
+    "names",
+    "own_code",
+    "remove",
+    "trust",
+]
 
 #: Other packages offer encoders under this entry point: a callable that takes the keyword
 #: arguments of `load` and returns an `Encoder`.
@@ -39,13 +58,16 @@ class Description:
         name: by which `load` finds it.
         description: one sentence; "" for a local folder.
         folder: where its files are; None when they are not all on this machine.
-        layout: one of `layouts.EXPECTED`; "" for a model of another package.
+        layout: one of `layouts.EXPECTED` or `torch.EXPECTED`; "" for a model of another package.
         licence: of the weights; "" when unknown.
         dim: length of its vectors; 0 when unknown.
         input_side: of the images it reads, in pixels; 0 when unknown.
         context: the most tokens of text it reads; 0 when unknown.
-        download_bytes: what fetching it takes; 0 when nothing is to be fetched.
+        download_bytes: what fetching it takes, about; 0 when nothing is to be fetched.
         note: what users must know before they trust its answers; "" for nothing.
+        languages: of texts, for people; "" when unknown.
+        quality: recall@1 from text to image in per cent, by benchmark, as published.
+        restricted: whether its licence asks for a yes before it is fetched.
     """
 
     name: str
@@ -58,6 +80,9 @@ class Description:
     context: int
     download_bytes: int
     note: str
+    languages: str = ""
+    quality: tuple[tuple[str, float], ...] = ()
+    restricted: bool = False
 
 
 def load(
@@ -67,6 +92,8 @@ def load(
     offline: bool = False,
     threads: int = 0,
     on_progress: OnProgress | None = None,
+    trust_code: bool = False,
+    compiled: bool = False,
 ) -> Encoder:
     """Return an encoder, downloading its files where they are missing.
 
@@ -74,33 +101,26 @@ def load(
 
     Args:
         name: a name of the catalogue, one that another package registered, or a local folder in
-            one of the layouts of `layouts`.
+            one of the layouts of `layouts` (ONNX, preferred where a folder has both) or of
+            `torch.folders`.
         models_dir: where downloaded models are kept.
         offline: never to ask the network.
         threads: for each tower; 0 for one a core.
         on_progress: told of each file's name, bytes done, and bytes in all or None.
+        trust_code: whether program code that comes with a model may be run, if it must. What was
+            agreed to by `trust` may be run without it.
+        compiled: whether to compile the image tower of a model for torch; slow at first.
 
     Raises:
-        ModelError: there is no such model, or it can't be fetched, checked or read.
+        ModelError: there is no such model, or it can't be fetched, checked or read; or it wants to
+            run code of its own that is not trusted.
+        MissingExtraError: what runs it is not installed.
     """
-    from pixseek.encoders import layouts
     from pixseek.encoders.digests import Digests
-    from pixseek.encoders.onnx import OnnxEncoder
 
-    digests, cache = Digests(models_dir), models_dir / CONVERTED
+    digests = Digests(models_dir)
     model = catalogue.find(str(name))
-    if model:
-        folder = hub.fetch(model, models_dir, digests, offline=offline, on_progress=on_progress)
-        return OnnxEncoder(
-            layouts.read(folder),
-            name=model.alias,
-            digest=digests.of,
-            note=model.note,
-            dim=model.dim,
-            threads=threads,
-            cache=cache,
-        )
-    if entry := _entry(name):
+    if entry := None if model else _entry(name):
         return _load_entry(
             entry,
             models_dir=models_dir,
@@ -108,14 +128,168 @@ def load(
             threads=threads,
             on_progress=on_progress,
         )
-    folder = _folder(name)
+    opening = partial(
+        _open,
+        digests=digests,
+        models_dir=models_dir,
+        threads=threads,
+        trust_code=trust_code,
+        compiled=compiled,
+    )
+    if not model:
+        folder = _folder(name)
+        return opening(folder, name=folder.name)
+    if model.sources and model.source.runtime == "torch" and find_spec("torch") is None:
+        raise MissingExtraError(f"the model {model.alias}", "torch", "torch")
+    folder = hub.fetch(model, models_dir, digests, offline=offline, on_progress=on_progress)
+    encoder = opening(folder, name=model.alias, note=model.note, dim=model.dim)
+    if not model.images:
+        return encoder
+    images = load(
+        model.images,
+        models_dir=models_dir,
+        offline=offline,
+        threads=threads,
+        on_progress=on_progress,
+        compiled=compiled,
+    )
+    return PairedEncoder(images, encoder, name=model.alias, note=model.note)
+
+
+def _open(
+    folder: Path,
+    *,
+    name: str,
+    digests: Digests,
+    models_dir: Path,
+    threads: int,
+    trust_code: bool,
+    compiled: bool,
+    note: str = "",
+    dim: int = 0,
+) -> Encoder:
+    """Return the encoder of a folder, by its layout."""
+    from pixseek.encoders import layouts
+
+    if layouts.layout_of(folder) is None:
+        # Its imports take 20 ms, which a search would feel.
+        from pixseek.encoders import torch
+
+        if torch.layout_of(folder):
+            files = torch.read(folder)
+            if files.code and not trust_code:
+                _check_trust(files.code, folder, models_dir)
+            return torch.TorchEncoder(
+                files,
+                name=name,
+                digest=digests.of,
+                note=note,
+                dim=dim,
+                threads=threads,
+                compiled=compiled,
+            )
+    from pixseek.encoders.onnx import OnnxEncoder
+
     return OnnxEncoder(
-        layouts.read(folder), name=folder.name, digest=digests.of, threads=threads, cache=cache
+        layouts.read(folder),
+        name=name,
+        digest=digests.of,
+        note=note,
+        dim=dim,
+        threads=threads,
+        cache=models_dir / CONVERTED,
     )
 
 
+def _check_trust(code: Sequence[Path], folder: Path, models_dir: Path) -> None:
+    if not Consents(models_dir).given("code", code_digest(code)):
+        raise ModelError(
+            "a model wants to run program code of its own",
+            f"{', '.join(each.name for each in code)} in {folder}",
+            "Such code can do on this machine whatever you can. If you trust who wrote it:\n"
+            f"pixseek models trust {folder}",
+        )
+
+
+def accept_licence(name: str, models_dir: Path) -> str:
+    """Note a yes to the licence of a model of the catalogue; return that licence.
+
+    Raises:
+        ModelError: there is no such model, or the yes can't be kept.
+    """
+    model = catalogue.find(name)
+    if model is None:
+        raise ModelError("unknown model", name, unknown("model", name, names()))
+    if model.restricted:
+        Consents(models_dir).give("licence", hub.licence_of(model))
+    return model.licence
+
+
+def fetch(
+    name: str, models_dir: Path, *, offline: bool = False, on_progress: OnProgress | None = None
+) -> Path:
+    """Download what is missing of a model of the catalogue; return its folder.
+
+    Raises:
+        ModelError: there is no such model; or it can't be fetched, or not before its licence is
+            agreed to.
+    """
+    from pixseek.encoders.digests import Digests
+
+    model = catalogue.find(name)
+    if model is None:
+        raise ModelError("unknown model", name, unknown("model", name, names()))
+    if model.images:
+        fetch(model.images, models_dir, offline=offline, on_progress=on_progress)
+    return hub.fetch(
+        model, models_dir, Digests(models_dir), offline=offline, on_progress=on_progress
+    )
+
+
+def remove(name: str, models_dir: Path) -> int:
+    """Delete a downloaded model of the catalogue; return how many bytes that freed.
+
+    Raises:
+        ModelError: there is no such model, it comes with pixseek, or it can't be deleted.
+    """
+    model = catalogue.find(name)
+    if model is None:
+        raise ModelError("unknown model", name, unknown("model", name, names()))
+    if model.folder:
+        raise ModelError("this model comes with pixseek and can't be removed", model.alias)
+    return hub.remove(model, models_dir)
+
+
+def own_code(folder: Path) -> tuple[Path, ...]:
+    """Return the program files that the model in a folder would run; none for most models.
+
+    Raises:
+        ModelError: the folder's model can't be read.
+    """
+    from pixseek.encoders import layouts, torch
+
+    if layouts.layout_of(folder) or torch.layout_of(folder) != "transformers":
+        return ()
+    return torch.read(folder).code
+
+
+def trust(folder: Path, models_dir: Path) -> tuple[Path, ...]:
+    """Let the model in a folder run its own code from now on, as it is; return its files.
+
+    Raises:
+        ModelError: the folder's model can't be read, or the yes can't be kept.
+    """
+    code = own_code(folder)
+    if code:
+        Consents(models_dir).give("code", code_digest(code))
+    return code
+
+
 def names() -> list[str]:
-    """Return the names that `load` knows: the catalogue's, then other packages'."""
+    """Return the names that `load` knows: the catalogue's, then other packages'.
+
+    With ":torch" behind its name, a model of the catalogue that torch can run too is run by it.
+    """
     known = [model.alias for model in CATALOGUE]
     return known + sorted(set(_entry_points()) - set(known))
 
@@ -130,8 +304,22 @@ def locate(name: str | Path, models_dir: Path) -> Path | None:
     """
     model = catalogue.find(str(name))
     if model:
-        return hub.local(model, models_dir)
+        return _local(model, models_dir)
     return None if _entry(name) else _folder(name)
+
+
+def _local(model: Model, models_dir: Path) -> Path | None:
+    """Return the folder of a model, or None when not all that it needs is there."""
+    images = catalogue.find(model.images) if model.images else None
+    if images and not hub.local(images, models_dir):
+        return None
+    return hub.local(model, models_dir)
+
+
+def _missing_bytes(model: Model, models_dir: Path) -> int:
+    images = catalogue.find(model.images) if model.images else None
+    parts = [part for part in (model, images) if part and not hub.local(part, models_dir)]
+    return sum(part.size for part in parts)
 
 
 def describe(name: str | Path, models_dir: Path) -> Description:
@@ -142,39 +330,40 @@ def describe(name: str | Path, models_dir: Path) -> Description:
     """
     model = catalogue.find(str(name))
     if model:
-        folder = hub.local(model, models_dir)
         return Description(
             model.alias,
             model.description,
-            folder,
-            model.layout,
+            _local(model, models_dir),
+            model.source.layout if model.sources else model.layout,
             model.licence,
             model.dim,
             model.input_side,
             model.context,
-            0 if folder else model.size,
+            _missing_bytes(model, models_dir),
             model.note,
+            model.languages,
+            model.quality,
+            model.restricted,
         )
     if entry := _entry(name):
         of = f"From the package {entry.dist.name}." if entry.dist else ""
         return Description(entry.name, of, None, "", "", 0, 0, 0, 0, "")
-    from pixseek.encoders import layouts
+    return _described(_folder(name))
 
-    folder = _folder(name)
-    files = layouts.read(folder)
-    rows = files.visual.embedding
-    return Description(
-        folder.name,
-        "",
-        folder,
-        files.layout,
-        "",
-        (rows.shape[-1] if rows else 0) or files.dim,
-        max(files.preprocessing.height, files.preprocessing.width),
-        files.text.context or 0,
-        0,
-        "",
-    )
+
+def _described(folder: Path) -> Description:
+    from pixseek.encoders import layouts, torch
+
+    if layouts.layout_of(folder) is None and (layout := torch.layout_of(folder)):
+        found = torch.read(folder)
+        side = found.preprocessing.side if found.preprocessing else 0
+        dim, context = found.dim, found.text.context or 0
+    else:
+        files = layouts.read(folder)
+        layout, rows = files.layout, files.visual.embedding
+        side = files.preprocessing.side
+        dim, context = (rows.shape[-1] if rows else 0) or files.dim, files.text.context or 0
+    return Description(folder.name, "", folder, layout, "", dim, side, context, 0, "")
 
 
 def _folder(name: str | Path) -> Path:

@@ -3,6 +3,8 @@
 A model's files lie in `models_dir/ALIAS/` under the paths they have on the hub. Each arrives
 beside its place and is moved there when it is whole, and a model is used only when all its files
 are there and have the pinned digests: what a broken download leaves is never taken for a model.
+Of a model whose files the catalogue does not list, the hub is asked once which there are; the
+commit, the files and their digests are written down in `RECORD` and are its pins from then on.
 A cut connection is taken up where it was; after a killed process, the files that were whole are
 kept, and the one that was not is fetched anew (huggingface_hub does so since it shares no partial
 files between processes).
@@ -14,13 +16,17 @@ import contextlib
 import errno
 import inspect
 import io
+import json
 import logging
+import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pixseek.encoders.catalogue import Model, RemoteFile
+from pixseek.encoders.catalogue import Model, RemoteFile, Source
+from pixseek.encoders.consent import Consents
 from pixseek.encoders.digests import Digests
 from pixseek.errors import ModelError
 
@@ -28,12 +34,40 @@ from pixseek.errors import ModelError
 OnProgress = Callable[[str, int, int | None], None]
 
 
+#: What was fetched of a model whose files the catalogue does not list, kept beside them.
+RECORD = "pixseek-download.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Exactly what a model is: files of one commit.
+
+    Attributes:
+        repo: of the hub.
+        revision: the commit.
+        files: all that belong to the model.
+    """
+
+    repo: str
+    revision: str
+    files: tuple[RemoteFile, ...]
+
+
+def pin(model: Model, models_dir: Path) -> Pin | None:
+    """Return what a model is; None where only the hub knows. Asks no network."""
+    if not model.sources or model.source.files:
+        source = model.source if model.sources else Source("", "")
+        return Pin(source.repo, source.revision, source.files)
+    return _recorded(models_dir / model.folder_name)
+
+
 def local(model: Model, models_dir: Path) -> Path | None:
     """Return the folder of a model whose files are all there; None otherwise. Asks no network."""
-    folder = model.folder or models_dir / model.alias
     if model.folder:
-        return folder if folder.is_dir() else None
-    return folder if all(_there(folder, file) for file in model.files) else None
+        return model.folder if model.folder.is_dir() else None
+    folder = models_dir / model.folder_name
+    known = pin(model, models_dir)
+    return folder if known and all(_there(folder, file) for file in known.files) else None
 
 
 def fetch(
@@ -47,7 +81,8 @@ def fetch(
     """Return the folder of a model, downloading what is missing and checking what is new.
 
     Raises:
-        ModelError: it is not there and can't be fetched, or what came is not what was pinned.
+        ModelError: it is not there and can't be fetched, or may not be before its licence is
+            agreed to; or what came is not what was pinned.
     """
     if not local(model, models_dir):
         if model.folder:
@@ -60,9 +95,11 @@ def fetch(
             raise _unavailable(
                 model, models_dir, "it is not on this machine, and may not be fetched"
             )
+        _check_licence(model, models_dir)
         _download(model, models_dir, digests, on_progress)
-    folder = model.folder or models_dir / model.alias
-    for file in model.files:
+    folder = model.folder or models_dir / model.folder_name
+    known = pin(model, models_dir)
+    for file in known.files if known else ():
         if file.sha256 and digests.of(folder / file.path) != file.sha256:
             raise ModelError(
                 "a model file is not the one that was pinned",
@@ -70,6 +107,42 @@ def fetch(
                 "It may be damaged. Delete it, and it will be fetched again.",
             )
     return folder
+
+
+def remove(model: Model, models_dir: Path) -> int:
+    """Delete the folder of a model; return how many bytes that freed.
+
+    Raises:
+        ModelError: it can't be deleted.
+    """
+    from filelock import FileLock
+
+    folder = models_dir / model.folder_name
+    if not folder.is_dir():
+        return 0
+    try:
+        with FileLock(models_dir / f"{model.folder_name}.lock"):
+            freed = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise ModelError("a model can't be deleted", folder, str(error)) from error
+    return freed
+
+
+def _check_licence(model: Model, models_dir: Path) -> None:
+    if model.restricted and not Consents(models_dir).given("licence", licence_of(model)):
+        alias = model.alias.partition(":")[0]
+        raise ModelError(
+            "this model has a licence that must be agreed to first",
+            f"{model.alias}: {model.licence}",
+            f"It is at https://huggingface.co/{model.source.repo}. If you agree to it:\n"
+            f"pixseek models download {alias} --accept-licence",
+        )
+
+
+def licence_of(model: Model) -> str:
+    """Return what a yes to a model's licence is a yes to."""
+    return f"{model.alias.partition(':')[0]}: {model.licence}"
 
 
 def _there(folder: Path, file: RemoteFile) -> bool:
@@ -85,17 +158,21 @@ def _download(
 ) -> None:
     from filelock import FileLock
 
-    folder = models_dir / model.alias
+    folder = models_dir / model.folder_name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # A second process waits here, and then finds the files.
-        with FileLock(models_dir / f"{model.alias}.lock"):
-            missing = [file for file in model.files if not _there(folder, file)]
+        with FileLock(models_dir / f"{model.folder_name}.lock"):
+            known = pin(model, models_dir) or _asked_for(model, models_dir)
+            missing = [file for file in known.files if not _there(folder, file)]
             for file in missing[:1]:
-                _ask_for(model, file, models_dir)
+                _ask_for(model, known, file, models_dir)
             for file in missing:
-                _download_file(model, file, models_dir, on_progress)
+                _download_file(model, known, file, models_dir, on_progress)
                 _check(model, file, models_dir, digests)
+            if not model.source.files:
+                whole = tuple(replace(f, sha256=digests.of(folder / f.path)) for f in known.files)
+                _record(folder, replace(known, files=whole))
             # The client's notes, and the partial files of downloads that were killed.
             shutil.rmtree(folder / ".cache", ignore_errors=True)
     except OSError as error:
@@ -104,23 +181,115 @@ def _download(
         ) from error
 
 
+# ------------------------------------------------------------------ what a repository holds
+
+_TEXTS = r"[^/]+\.(json|txt|model)"
+_SHARDS = r"(model[^/]*\.safetensors|pytorch_model[^/]*\.bin)"
+
+#: What is fetched for each layout: patterns of paths.
+_WANTED = {
+    "xenova": rf"{_TEXTS}|onnx/(vision|text)_model\.onnx[^/]*",
+    "immich": r"config\.json|(visual|textual)/[^/]+",
+    "transformers": rf"{_TEXTS}|[^/]+\.py|{_SHARDS}",
+    "open_clip": rf"{_TEXTS}|open_clip_(model\.safetensors|pytorch_model\.bin)",
+    "sentence-transformers": rf"([0-9]_[^/]+/)?({_TEXTS}|{_SHARDS})",
+    "onnx-classifier": rf"{_TEXTS}|onnx/model\.onnx[^/]*",
+    "torch-classifier": rf"{_TEXTS}|{_SHARDS}",
+}
+
+#: Without which a repository holds no such model.
+_NEEDED = {
+    "xenova": "onnx/vision_model.onnx",
+    "immich": "visual/model.onnx",
+    "transformers": "config.json",
+    "open_clip": "open_clip_config.json",
+    "sentence-transformers": "modules.json",
+    "onnx-classifier": "onnx/model.onnx",
+    "torch-classifier": "config.json",
+}
+
+
+def wanted(layout: str, paths: Iterable[str]) -> list[str]:
+    """Return which files of a repository make up a model of this layout.
+
+    Weights that are there in two formats are fetched in the safer one, which runs no code.
+    """
+    found = [path for path in paths if re.fullmatch(_WANTED[layout], path)]
+    safe = {path.rpartition("/")[0] for path in found if path.endswith(".safetensors")}
+    return sorted(
+        path
+        for path in found
+        if path.rpartition("/")[0] not in safe or not re.search(r"\.bin(\.index\.json)?$", path)
+    )
+
+
+def _asked_for(model: Model, models_dir: Path) -> Pin:
+    """Return what the hub has of a model, and write it down.
+
+    Raises:
+        ModelError: the hub is out of reach, or has no such model.
+    """
+    from huggingface_hub import HfApi
+
+    source = model.source
+    try:
+        with _quiet():
+            info = HfApi().model_info(
+                source.repo, revision=source.revision or None, files_metadata=True, timeout=10
+            )
+    except Exception as error:  # its own kinds and its HTTP library's
+        raise _unavailable(model, models_dir, _reason(error)) from error
+    held = {each.rfilename: each for each in info.siblings or ()}
+    if _NEEDED[source.layout] not in held:
+        raise ModelError(
+            "a repository of the hub holds no such model any more",
+            f"{_NEEDED[source.layout]} in {source.repo} at {info.sha}",
+            "Choose another model: pixseek models",
+        )
+    files = tuple(
+        RemoteFile(path, lfs.sha256 if (lfs := held[path].lfs) else "", held[path].size or 0)
+        for path in wanted(source.layout, held)
+    )
+    known = Pin(source.repo, str(info.sha or source.revision), files)
+    _record(models_dir / model.folder_name, known)
+    return known
+
+
+def _record(folder: Path, known: Pin) -> None:
+    temporary = folder / f"{RECORD}.new"
+    temporary.write_text(json.dumps(asdict(known), indent=1), "utf-8")
+    temporary.replace(folder / RECORD)
+
+
+def _recorded(folder: Path) -> Pin | None:
+    try:
+        kept = json.loads((folder / RECORD).read_text("utf-8"))
+        files = tuple(RemoteFile(**file) for file in kept["files"])
+        return Pin(str(kept["repo"]), str(kept["revision"]), files)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+# ------------------------------------------------------------------ files
+
+
 def _check(model: Model, file: RemoteFile, models_dir: Path, digests: Digests) -> None:
-    path = models_dir / model.alias / file.path
+    path = models_dir / model.folder_name / file.path
     found = digests.of(path)
-    if found == (file.sha256 or found) and _there(models_dir / model.alias, file):
+    if found == (file.sha256 or found) and _there(models_dir / model.folder_name, file):
         return
     size = path.stat().st_size
     path.unlink()
     raise ModelError(
         "what was downloaded is not the file that was pinned",
-        f"{file.path} of {model.repo}",
+        f"{file.path} of {model.source.repo}",
         f"Expected SHA-256 {file.sha256}, {file.size} bytes; got {found}, {size} bytes. It was "
         "deleted. Try again; if it happens again, the mirror or the repository is not to be "
         "trusted.",
     )
 
 
-def _ask_for(model: Model, file: RemoteFile, models_dir: Path) -> None:
+def _ask_for(model: Model, known: Pin, file: RemoteFile, models_dir: Path) -> None:
     """Ask the hub whether it has a file.
 
     Its client does so too, but tries an unreachable hub again and again, for 20 seconds; who has
@@ -128,7 +297,7 @@ def _ask_for(model: Model, file: RemoteFile, models_dir: Path) -> None:
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
-    url = hf_hub_url(model.repo, file.path, revision=model.revision)
+    url = hf_hub_url(known.repo, file.path, revision=known.revision)
     try:
         get_hf_file_metadata(url, timeout=10)
     except Exception as error:  # its own kinds and its HTTP library's
@@ -136,11 +305,15 @@ def _ask_for(model: Model, file: RemoteFile, models_dir: Path) -> None:
 
 
 def _download_file(
-    model: Model, file: RemoteFile, models_dir: Path, on_progress: OnProgress | None
+    model: Model,
+    known: Pin,
+    file: RemoteFile,
+    models_dir: Path,
+    on_progress: OnProgress | None,
 ) -> None:
     from huggingface_hub import hf_hub_download
 
-    folder = models_dir / model.alias
+    folder = models_dir / model.folder_name
     # What is there has not the pinned size; left there, the hub's client might keep it.
     (folder / file.path).unlink(missing_ok=True)
     # Before 1.1 huggingface_hub had no such argument, and drew its own bar.
@@ -149,9 +322,9 @@ def _download_file(
     try:
         with _quiet():
             hf_hub_download(
-                model.repo,
+                known.repo,
                 file.path,
-                revision=model.revision,
+                revision=known.revision,
                 local_dir=folder,
                 **bar,
             )
@@ -169,16 +342,31 @@ _DISK = frozenset({errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.
 
 
 def _unavailable(model: Model, models_dir: Path, reason: str) -> ModelError:
-    files = "\n".join(
-        f"  {file.path}" + (f"  ({file.size:,} bytes)" if file.size else "") for file in model.files
+    known = pin(model, models_dir)
+    if known:
+        files = ":\n" + "\n".join(
+            f"  {file.path}" + (f"  ({file.size:,} bytes)" if file.size else "")
+            for file in known.files
+        )
+    else:
+        from pixseek.encoders import layouts, torch
+
+        expected = layouts.EXPECTED | torch.EXPECTED
+        layout = model.source.layout
+        files = f": {expected.get(layout) or f'{_NEEDED[layout]}, and all *.json beside it'}"
+    revision = (known.revision if known else model.source.revision) or "main"
+    folder = models_dir / model.folder_name
+    by_hand = (
+        f"and put them into {folder}. "
+        if model.source.files
+        else f"put them into a folder of their own, and name that folder: --model {folder}. "
     )
     return ModelError(
         "a model is not on this machine and could not be fetched",
         f"{model.alias} ({reason})",
         "Connect to the network and try again; or name a mirror of huggingface.co in the "
         "environment variable HF_ENDPOINT; or fetch these files elsewhere, from "
-        f"https://huggingface.co/{model.repo}/tree/{model.revision},\n{files}\n"
-        f"and put them into {models_dir / model.alias}. "
+        f"https://huggingface.co/{model.source.repo}/tree/{revision}{files}\n{by_hand}"
         "`--model demo` works without a network.",
     )
 

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pixseek.encoders import conversion
 from pixseek.encoders.graph import Graph, Port
-from pixseek.errors import ModelError
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -40,7 +37,7 @@ MEDIAN, LEAST, RANKS = 0.97, 0.90, 0.80
 
 NEAREST = 10
 
-_MODEL, _REJECTED = "model.xml", "rejected.json"
+_REJECTED = "rejected.json"
 
 
 def installed() -> bool:
@@ -118,20 +115,8 @@ def _nearest(rows: Vectors) -> list[list[int]]:
 # ------------------------------------------------------------------ the conversion
 
 
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """Where the converted tower of one model is kept."""
-
-    folder: Path
-
-    @property
-    def model(self) -> Path:
-        """The converted tower, in OpenVINO's form."""
-        return self.folder / _MODEL
-
-    def there(self) -> bool:
-        """Return whether it was made."""
-        return self.model.is_file() and self.model.with_suffix(".bin").is_file()
+class Conversion(conversion.Conversion):
+    """Where the tower in whole numbers of one model is kept."""
 
     def rejected(self) -> str:
         """Return what the check said when a fresh conversion failed it; "" if none did."""
@@ -148,49 +133,18 @@ class Conversion:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / _REJECTED).write_text(json.dumps({"why": why}), "utf-8")
 
-    def discard(self) -> None:
-        """Delete it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def make(self, graph: Graph, image: Port, images: Vectors) -> None:
-        """Convert a tower; its folder is moved into its place when it is whole.
+        """Convert a tower, watching some images.
 
         Raises:
             ModelError: NNCF failed, or the folder can't be written.
         """
         import numpy as np
 
-        try:
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(
-                dir=self.folder.parent, ignore_cleanup_errors=True
-            ) as temporary:
-                sample, place = Path(temporary) / "images.npy", Path(temporary) / "model"
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+            sample = Path(temporary) / "images.npy"
+            try:
                 np.save(sample, images.astype(image.dtype, copy=False))
-                place.mkdir()
-                _run("quantise", graph.path, image.name, sample, place / _MODEL)
-                self.discard()
-                place.rename(self.folder)
-        except OSError as error:
-            raise ModelError(
-                "a converted model can't be stored",
-                self.folder,
-                f"{error}. Is the disk full or read-only?",
-            ) from error
-        except subprocess.CalledProcessError as error:
-            said = error.stderr.decode(errors="replace").strip().splitlines()
-            raise ModelError(
-                "a model could not be converted to int8",
-                graph.path,
-                said[-1] if said else f"The converter ended with {error.returncode}.",
-            ) from error
-
-
-def _run(module: str, *arguments: Any) -> None:
-    subprocess.run(
-        [sys.executable, "-m", f"pixseek.encoders.{module}", *map(str, arguments)],
-        check=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+            except OSError as error:
+                raise conversion.not_stored(sample, error) from error
+            self.make_by("quantise", graph, image.name, str(sample))

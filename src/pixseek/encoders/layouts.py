@@ -14,13 +14,13 @@ Names, types and lengths of inputs and outputs are read from the graphs.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pixseek.encoders import graph, preprocessing, tokens
+from pixseek.encoders.configuration import read_json, text_limit, there, token
 from pixseek.encoders.graph import Graph
 from pixseek.encoders.preprocessing import Preprocessing
 from pixseek.encoders.tokens import TextRules
@@ -79,8 +79,15 @@ def read(folder: Path) -> ModelFiles:
         towers = find(folder)
         if towers:
             return build(folder, *map(graph.read, towers))
-    wanted = "\n".join(f"  {name}: {files}" for name, files in EXPECTED.items())
-    raise ModelError(
+    raise no_model(folder)
+
+
+def no_model(folder: Path) -> ModelError:
+    """Return what to raise where a folder holds no model in a known layout, of any runtime."""
+    from pixseek.encoders import torch
+
+    wanted = "\n".join(f"  {name}: {files}" for name, files in (EXPECTED | torch.EXPECTED).items())
+    return ModelError(
         "no model in a known layout",
         folder,
         f"Expected one of:\n{wanted}\nFound: {_listing(folder)}.",
@@ -145,12 +152,12 @@ def _find_qdrant(folder: Path) -> Towers:
 
 
 def _xenova(folder: Path, visual: Graph, textual: Graph) -> ModelFiles:
-    config = _json(folder / "config.json")
+    config = read_json(folder / "config.json")
     return ModelFiles(
         "xenova",
         visual,
         textual,
-        preprocessing.from_transformers(_json(folder / "preprocessor_config.json")),
+        preprocessing.from_transformers(read_json(folder / "preprocessor_config.json")),
         _transformers_text(folder, config, textual),
         _number(config.get("projection_dim")),
     )
@@ -158,12 +165,12 @@ def _xenova(folder: Path, visual: Graph, textual: Graph) -> ModelFiles:
 
 def _qdrant(folder: Path, visual: Graph, textual: Graph) -> ModelFiles:
     vision, text = visual.path.parent, textual.path.parent
-    config = _json(text / "config.json", optional=True)
+    config = read_json(text / "config.json", optional=True)
     return ModelFiles(
         "qdrant",
         visual,
         textual,
-        preprocessing.from_transformers(_json(vision / "preprocessor_config.json")),
+        preprocessing.from_transformers(read_json(vision / "preprocessor_config.json")),
         _transformers_text(text, config, textual),
         _number(config.get("projection_dim")),
     )
@@ -178,40 +185,40 @@ def _transformers_text(folder: Path, config: dict[str, Any], textual: Graph) -> 
     """
     siglip = "siglip" in str(config.get("model_type", ""))
     inner = config.get("text_config") or {}
-    extra = _json(folder / "tokenizer_config.json", optional=True)
+    extra = read_json(folder / "tokenizer_config.json", optional=True)
     context = (
         _context(textual)
         or _number(inner.get("max_position_embeddings", config.get("max_position_embeddings")))
-        or _limit(extra)
+        or text_limit(extra)
         or (64 if siglip else None)
     )
     return TextRules(
-        _there(folder / "tokenizer.json"),
+        there(folder / "tokenizer.json"),
         context,
         "lower" if siglip else "none",
-        _token(extra.get("pad_token")),
+        token(extra.get("pad_token")),
         full=siglip,
     )
 
 
 def _immich(folder: Path, visual: Graph, textual: Graph) -> ModelFiles:
-    config = _json(folder / "config.json", optional=True)
+    config = read_json(folder / "config.json", optional=True)
     text = config.get("text_cfg") or {}
-    extra = _json(textual.path.with_name("tokenizer_config.json"), optional=True)
+    extra = read_json(textual.path.with_name("tokenizer_config.json"), optional=True)
     canonical = (text.get("tokenizer_kwargs") or {}).get("clean") == "canonicalize"
     pad = config.get("pad_id")
     return ModelFiles(
         "immich",
         visual,
         textual,
-        preprocessing.from_open_clip(_json(visual.path.with_name("preprocess_cfg.json"))),
+        preprocessing.from_open_clip(read_json(visual.path.with_name("preprocess_cfg.json"))),
         TextRules(
-            _there(textual.path.with_name("tokenizer.json")),
+            there(textual.path.with_name("tokenizer.json")),
             _context(textual)
             or _number(text.get("context_length", config.get("context_length")))
-            or _limit(extra),
+            or text_limit(extra),
             "canonical" if canonical else "lower" if config.get("lowercase") else "none",
-            pad if isinstance(pad, int) else _token(extra.get("pad_token")),
+            pad if isinstance(pad, int) else token(extra.get("pad_token")),
             full=bool(text.get("no_causal_mask")) or text.get("pool_type") == "last",
         ),
         _number(config.get("embed_dim")),
@@ -250,33 +257,10 @@ def _rclip(folder: Path, visual: Graph, textual: Graph) -> ModelFiles:
     )
 
 
-def _json(path: Path, *, optional: bool = False) -> dict[str, Any]:
-    if optional and not path.is_file():
-        return {}
-    try:
-        found = json.loads(_there(path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError("a model's configuration can't be read", path, str(error)) from error
-    if not isinstance(found, dict):
-        raise ModelError("a model's configuration is no JSON object", path)
-    return found
-
-
-def _there(path: Path) -> Path:
-    if not path.is_file():
-        raise ModelError("a file of the model is missing", path)
-    return path
-
-
 def _context(textual: Graph) -> int | None:
     """Return the number of tokens that the graph is fixed to; None where it is free."""
     port = textual.tokens
     return port.shape[1] if port and len(port.shape) == 2 else None
-
-
-def _limit(tokenizer_config: dict[str, Any]) -> int | None:
-    limit = tokenizer_config.get("model_max_length")
-    return int(limit) if isinstance(limit, int | float) and limit < tokens.UNLIMITED else None
 
 
 def _likelihood(config: dict[str, Any]) -> Likelihood | None:
@@ -292,12 +276,6 @@ def _likelihood(config: dict[str, Any]) -> Likelihood | None:
 
 def _number(value: object) -> int:
     return value if isinstance(value, int) else 0
-
-
-def _token(value: object) -> str | None:
-    """Return a special token, which tokenizer_config.json gives as text or as an object."""
-    content = value.get("content") if isinstance(value, dict) else value
-    return content if isinstance(content, str) else None
 
 
 _Find = Callable[[Path], Towers]

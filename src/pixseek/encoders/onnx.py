@@ -126,6 +126,9 @@ class OnnxEncoder:
 
         if not texts:
             return np.empty((0, self.dim), np.float32)
+        if len(texts) > TEXTS_A_CALL:
+            # Such as a bank of captions: worth the second that it takes, and it halves the memory.
+            self._textual.write_mapped()
         tokens = self._tokenizer()
         fixed = self._ids.shape[0]
         size = fixed or (1 if self._files.textual.quantised_on_the_fly else TEXTS_A_CALL)
@@ -161,13 +164,19 @@ class OnnxEncoder:
             MissingExtraError: it was named, and needs a package that is not installed.
         """
         from pixseek.encoders import acceleration, int8
+        from pixseek.encoders.conversion import Halved
 
         asked, before = self._accelerated or ("", None)
         if before is not None and asked == precision and before.runtime != "onnxruntime":
             # A second tower beside the first would cost its memory, and a second check its time.
-            could_be_int8 = precision == "auto" and images >= acceleration.CHECK_FROM
+            int8_from = {"auto": acceleration.CHECK_FROM, "int8": int8.CHECKED_AT_LEAST}
+            could_be_int8 = precision in int8_from and images >= int8_from[precision]
             if before.precision == "int8" or not could_be_int8:
                 return before
+        # It was needed for a moment at most, and the memory is needed here.
+        self._textual.close()
+        self._textual.write_mapped()
+        key = self.fingerprint[:16]
         job = acceleration.Job(
             graph=self._files.visual,
             image=self._image,
@@ -176,12 +185,10 @@ class OnnxEncoder:
             images=images,
             sample=sample,
             encode=self._encode,
-            conversion=int8.Conversion(self._cache / f"int8-{self.fingerprint[:16]}")
-            if self._cache
-            else None,
+            conversion=int8.Conversion(self._cache / f"int8-{key}") if self._cache else None,
+            halved=Halved(self._cache / f"half-{key}") if self._cache else None,
         )
         tower, chosen = acceleration.accelerate(job, precision)
-        self._textual.write_mapped()
         self._visual, self.streams = tower, tower.streams
         self.batch_size = self._calls_of(tower)
         self._accelerated = (precision, chosen)

@@ -8,6 +8,7 @@ differently, the one the model comes from decides.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -74,6 +75,16 @@ class Preprocessing:
                 f"{self.height}x{self.width} out of a shortest side of {self.edge}",
             )
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what `apply` returns."""
+        return (3, self.height, self.width)
+
+    @property
+    def side(self) -> int:
+        """The longer side of the result, in pixels."""
+        return max(self.height, self.width)
+
     def apply(self, picture: Picture) -> Vectors:
         """Return (3, height, width) float32, normalised.
 
@@ -84,17 +95,7 @@ class Preprocessing:
 
         May be called from several threads at once.
         """
-        import numpy as np
-
-        pixels = np.asarray(self._pixels(picture))
-        scale = np.array([1 / (255 * s) for s in self.std], np.float32)[:, None, None]
-        shift = np.array([m / s for m, s in zip(self.mean, self.std, strict=True)], np.float32)[
-            :, None, None
-        ]
-        tensor = np.empty((3, self.height, self.width), np.float32)
-        np.multiply(pixels.transpose(2, 0, 1), scale, out=tensor)
-        tensor -= shift
-        return tensor
+        return _normalised(self._pixels(picture), self.mean, self.std)
 
     def describe(self) -> str:
         """Return all of it as one line, for a fingerprint; equal text means equal tensors."""
@@ -136,6 +137,112 @@ class Preprocessing:
         return surplus // 2 if self.crop == "floor" else round(surplus / 2)
 
 
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """How a picture becomes patches, in its own shape (NaFlex, of SigLIP 2).
+
+    It is made as large as the budget allows, with sides that are whole patches. What belongs
+    together stays together: each row of the result is a patch followed by its place, so a batch
+    is one array like any other.
+
+    Attributes:
+        patch: side of a patch, in pixels.
+        budgets: the most patches a picture may become, ascending. Of several it is the first that
+            holds the picture in full size, or the last.
+        interpolation: Pillow's filter of that name, with antialiasing.
+        mean: subtracted from red, green and blue, on a scale of [0, 1].
+        std: what they are then divided by.
+    """
+
+    patch: int
+    budgets: tuple[int, ...]
+    interpolation: Interpolation = "bilinear"
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+    def __post_init__(self) -> None:
+        if self.patch < 1 or not self.budgets or self.budgets[0] < 1 or not all(self.std):
+            raise ModelError("a model's preprocessing makes no sense", self)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what `apply` returns."""
+        return (self.budgets[-1], 3 * self.patch**2 + 2)
+
+    @property
+    def side(self) -> int:
+        """The longer side of a picture three times as long as wide, in pixels.
+
+        One that is longer still is read from pixels decoded smaller than it could be, by a little.
+        """
+        return math.ceil(math.sqrt(3 * self.budgets[-1])) * self.patch
+
+    def apply(self, picture: Picture) -> Vectors:
+        """Return (largest budget, 3 patch^2 + 2) float32.
+
+        A row is a patch (its pixels row by row, red, green and blue of each) and then its row and
+        its column in the picture, counted from 1; rows of zeros fill it up.
+
+        May be called from several threads at once.
+        """
+        import numpy as np
+        from PIL.Image import Resampling
+
+        image, full = picture.pixels, (picture.width, picture.height)
+        rows, columns = self.grid(*full)
+        size = (columns * self.patch, rows * self.patch)
+        x, y = (1.0, 1.0) if image.size == full else _decoded_at(full, image.size)
+        box = (0.0, 0.0, min(full[0] * x, image.width), min(full[1] * y, image.height))
+        pixels = image.resize(size, Resampling[self.interpolation.upper()], box=box)
+        tensor = _normalised(pixels, self.mean, self.std)
+        cut = tensor.reshape(3, rows, self.patch, columns, self.patch).transpose(1, 3, 2, 4, 0)
+        packed = np.zeros(self.shape, np.float32)
+        filled = packed[: rows * columns]
+        filled[:, :-2] = cut.reshape(rows * columns, -1)
+        filled[:, -2] = np.repeat(np.arange(1, rows + 1), columns)
+        filled[:, -1] = np.tile(np.arange(1, columns + 1), rows)
+        return packed
+
+    def grid(self, width: int, height: int) -> tuple[int, int]:
+        """Return how many rows and columns of patches a picture of this size becomes.
+
+        The scale is found by the same bisection as in transformers'
+        `get_image_size_for_max_num_patches`, with its bounds: another would now and then give
+        another grid.
+        """
+        full = (width // self.patch) * (height // self.patch)
+        budget = next((each for each in self.budgets if full <= each), self.budgets[-1])
+
+        def patches(side: int, scale: float) -> int:
+            return max(1, math.ceil(side * scale / self.patch))
+
+        low, high = 1e-6, 100.0
+        while high - low >= 1e-5:
+            scale = (low + high) / 2
+            if patches(height, scale) * patches(width, scale) <= budget:
+                low = scale
+            else:
+                high = scale
+        return patches(height, low), patches(width, low)
+
+    def describe(self) -> str:
+        """Return all of it as one line, for a fingerprint; equal text means equal tensors."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+def _normalised(image: Image.Image, mean: Sequence[float], std: Sequence[float]) -> Vectors:
+    """Return the pixels, (3, height, width) float32, on the scale that the model wants."""
+    import numpy as np
+
+    pixels = np.asarray(image)
+    scale = np.array([1 / (255 * s) for s in std], np.float32)[:, None, None]
+    shift = np.array([m / s for m, s in zip(mean, std, strict=True)], np.float32)[:, None, None]
+    tensor = np.empty((3, image.height, image.width), np.float32)
+    np.multiply(pixels.transpose(2, 0, 1), scale, out=tensor)
+    tensor -= shift
+    return tensor
+
+
 def _decoded_at(full: tuple[int, int], reduced: tuple[int, int]) -> tuple[float, float]:
     """Return by what a picture was made smaller, in x and y.
 
@@ -149,37 +256,70 @@ def _decoded_at(full: tuple[int, int], reduced: tuple[int, int]) -> tuple[float,
     return reduced[0] / full[0], reduced[1] / full[1]
 
 
-def from_transformers(config: Mapping[str, Any]) -> Preprocessing:
-    """Return what a `preprocessor_config.json` of CLIP or SigLIP says.
+#: What transformers' image processors do where the file leaves it out, by how their names begin;
+#: "" is CLIP's, which most families use (`image_processing_*.py` of each).
+_GREY = (0.5, 0.5, 0.5)
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "Siglip": {
+        "size": {"height": 224, "width": 224},
+        "do_center_crop": False,
+        "image_mean": _GREY,
+        "image_std": _GREY,
+    },
+    "Tipsv2": {
+        "size": {"height": 448, "width": 448},
+        "do_center_crop": False,
+        "do_normalize": False,
+        "resample": 2,
+    },
+    # Also of its older name, ViTFeatureExtractor.
+    "ViT": {
+        "size": {"height": 224, "width": 224},
+        "do_center_crop": False,
+        "image_mean": _GREY,
+        "image_std": _GREY,
+        "resample": 2,
+    },
+    "": {
+        "size": 224,
+        "crop_size": 224,
+        "do_center_crop": True,
+        "do_normalize": True,
+        "image_mean": CLIP_MEAN,
+        "image_std": CLIP_STD,
+        "resample": 3,
+        "rescale_factor": 1 / 255,
+    },
+}
+#: The kind that cuts patches.
+_NAFLEX = "Siglip2"
 
-    Keys that are left out have the defaults of transformers' CLIPImageProcessor, or of its
-    SiglipImageProcessor where the file names that.
+
+def from_transformers(config: Mapping[str, Any]) -> Preprocessing:
+    """Return what a `preprocessor_config.json` of a fixed-size model says.
+
+    Keys that are left out, or null, have the defaults of the image processor that the file names,
+    and of CLIPImageProcessor where it names none.
 
     Raises:
         ModelError: it asks for something that is not supported.
     """
-    kind = str(config.get("image_processor_type", config.get("feature_extractor_type", "CLIP")))
-    siglip = "siglip" in kind.lower()
-    if "naflex" in kind.lower() or kind.startswith("Siglip2"):
+    kind = _kind(config)
+    if kind.startswith(_NAFLEX) or "naflex" in kind.lower():
         raise ModelError("this kind of preprocessing is not supported", kind)
-    size = config.get("size", {"height": 224, "width": 224} if siglip else 224)
-    crop = config.get("crop_size", 224)
-    cropped = config.get("do_center_crop", not siglip)
+    own = next((d for name, d in _DEFAULTS.items() if name and kind.startswith(name)), {})
+    given = {key: value for key, value in config.items() if value is not None}
+    config = _DEFAULTS[""] | own | given
+    size, crop, cropped = config["size"], config["crop_size"], config["do_center_crop"]
     if isinstance(size, int):
-        size = {"height": size, "width": size} if siglip else {"shortest_edge": size}
+        # Chinese-CLIP's authors squash; a shortest edge without a crop would fit no tower.
+        square = own or (kind.startswith("ChineseCLIP") and not cropped)
+        size = {"height": size, "width": size} if square else {"shortest_edge": size}
     if isinstance(crop, int):
         crop = {"height": crop, "width": crop}
     if config.get("do_resize", True) is False or "longest_edge" in size:
         raise ModelError("this kind of preprocessing is not supported", f"size {size}")
-    resample = config.get("resample", 3)
-    grey = (0.5, 0.5, 0.5)
-    mean = config.get("image_mean", grey if siglip else CLIP_MEAN)
-    std = config.get("image_std", grey if siglip else CLIP_STD)
-    if config.get("do_normalize", True) is False:
-        mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    factor = float(config.get("rescale_factor", 1 / 255))
-    if config.get("do_rescale", True) is False or abs(factor * 255 - 1) > 1e-6:
-        raise ModelError("this kind of preprocessing is not supported", f"rescaling by {factor}")
+    mean, std = _scale(config)
     if "shortest_edge" in size and not cropped:
         raise ModelError("this kind of preprocessing is not supported", "resizing without a crop")
     if (
@@ -193,11 +333,54 @@ def from_transformers(config: Mapping[str, Any]) -> Preprocessing:
         height=int(shape["height"]),
         width=int(shape["width"]),
         edge=int(size.get("shortest_edge", 0)),
-        interpolation=_interpolation(resample),
-        mean=_channels(mean),
-        std=_channels(std),
+        interpolation=_interpolation(config["resample"]),
+        mean=mean,
+        std=std,
         crop="floor",
     )
+
+
+def naflex_from_transformers(
+    config: Mapping[str, Any], budgets: tuple[int, ...] = ()
+) -> Patches | None:
+    """Return what a `preprocessor_config.json` says that cuts patches; None for any other.
+
+    Args:
+        config: the file's content; what is left out has the defaults of Siglip2ImageProcessor.
+        budgets: the model's own, where it chooses among several.
+
+    Raises:
+        ModelError: it asks for something that is not supported.
+    """
+    if not _kind(config).startswith(_NAFLEX):
+        return None
+    grey = {"image_mean": _GREY, "image_std": _GREY, "resample": 2}
+    given = {key: value for key, value in config.items() if value is not None}
+    config = _DEFAULTS[""] | grey | given
+    if config.get("do_resize", True) is False:
+        raise ModelError("this kind of preprocessing is not supported", "patches without resizing")
+    mean, std = _scale(config)
+    return Patches(
+        patch=int(config.get("patch_size", 16)),
+        budgets=budgets or (int(config.get("max_num_patches", 256)),),
+        interpolation=_interpolation(config["resample"]),
+        mean=mean,
+        std=std,
+    )
+
+
+def _kind(config: Mapping[str, Any]) -> str:
+    return str(config.get("image_processor_type") or config.get("feature_extractor_type") or "CLIP")
+
+
+def _scale(config: Mapping[str, Any]) -> tuple[tuple[float, float, float], ...]:
+    """Return mean and standard deviation; those that change nothing where nothing is normalised."""
+    factor = float(config["rescale_factor"])
+    if config.get("do_rescale", True) is False or abs(factor * 255 - 1) > 1e-6:
+        raise ModelError("this kind of preprocessing is not supported", f"rescaling by {factor}")
+    if not config["do_normalize"]:
+        return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    return _channels(config["image_mean"]), _channels(config["image_std"])
 
 
 def from_open_clip(config: Mapping[str, Any]) -> Preprocessing:

@@ -1,6 +1,6 @@
 """Convert an image tower to whole numbers of 8 bits, with NNCF; run as a process of its own.
 
-    python -m pixseek.encoders.quantise MODEL.onnx INPUT IMAGES.npy OUT.xml
+    python -m pixseek.encoders.quantise MODEL.onnx OUT.xml INPUT IMAGES.npy
 
 A process of its own, since NNCF takes 1.5 GB for ViT-B/32 and brings scipy and scikit-learn along:
 the memory is given back, and the indexer never holds it.
@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 
-def main(model: str, name: str, images: str, out: str) -> None:
+def main(model: str, out: str, name: str, images: str) -> None:
     """Calibrate the model at `model` on the images at `images` and write it to `out`."""
     # NNCF reports each use to its makers over the network unless this package is missing. What
     # people do with their photos is nobody's business, so for this process it is missing.

@@ -27,12 +27,11 @@ if TYPE_CHECKING:
 
     Ids = NDArray[np.int64]
 
-#: How a text is cleaned before it is split: not at all; lower case; lower case without
-#: punctuation (SigLIP's training text); as open_clip does before OpenAI's vocabulary.
-Cleaning = Literal["none", "lower", "canonical", "open_clip"]
-
-#: Lengths that mean "not limited" in tokenizer_config.json (transformers writes 1e30).
-UNLIMITED = 100_000
+#: How a text is cleaned before it is split: not at all; lower case, as the tokenizers library has
+#: it (SigLIP in transformers); and as open_clip does: "whitespace" before Hugging Face's
+#: tokenizers, "canonical" with lower case and no punctuation before SigLIP's, "open_clip" with
+#: lower case before OpenAI's vocabulary.
+Cleaning = Literal["none", "lower", "whitespace", "canonical", "open_clip"]
 
 CLIP_CONTEXT = 77
 
@@ -47,6 +46,7 @@ class TextRules:
         cleaning: see `Cleaning`.
         pad: id, or token, to fill shorter texts with; None to take what the tokenizer says.
         full: whether it must see all its context, since it pools by position.
+        left: whether shorter texts are filled on the left.
     """
 
     file: Path
@@ -54,6 +54,7 @@ class TextRules:
     cleaning: Cleaning = "none"
     pad: int | str | None = None
     full: bool = False
+    left: bool = False
 
 
 class Tokens:
@@ -73,7 +74,7 @@ class Tokens:
         Raises:
             ModelError: it can't be read, or does not say what is needed.
         """
-        from tokenizers import Tokenizer
+        from tokenizers import Tokenizer, normalizers
 
         vocabulary = rules.file.suffix == ".gz"
         try:
@@ -99,8 +100,13 @@ class Tokens:
         self.pad_id = _pad_id(tokenizer, rules.pad, padding)
         tokenizer.no_padding()
         tokenizer.enable_truncation(context)
+        if rules.cleaning == "lower":
+            # Not Python's: that one looks around a Greek sigma, and the reference does not.
+            own = [tokenizer.normalizer] if tokenizer.normalizer else []
+            tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
         self._tokenizer = tokenizer
         self._cleaning = rules.cleaning
+        self._left = rules.left
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, special tokens included, `context` of them at most."""
@@ -121,16 +127,16 @@ class Tokens:
         cleaned = _clean(text.encode("utf-8", "replace").decode(), self._cleaning)
         read = self._tokenizer.encode(cleaned)
         return {
-            cleaned[start:end]: each != unknown
+            cleaned[start:end].strip(): each != unknown
             for each, (start, end), special in zip(
                 read.ids, read.offsets, read.special_tokens_mask, strict=True
             )
             # An unknown word may itself be marked as a special token.
-            if end > start and (each == unknown or not special)
+            if cleaned[start:end].strip() and (each == unknown or not special)
         }
 
     def padded(self, texts: Sequence[str], length: int | None = None) -> tuple[Ids, Ids]:
-        """Return ids and mask, each (n, length) int64, filled up on the right.
+        """Return ids and mask, each (n, length) int64, filled up.
 
         Args:
             texts: at least one.
@@ -144,8 +150,9 @@ class Tokens:
         ids = np.full((len(rows), width), self.pad_id, np.int64)
         mask = np.zeros((len(rows), width), np.int64)
         for i, row in enumerate(rows):
-            ids[i, : len(row)] = row
-            mask[i, : len(row)] = 1
+            start = width - len(row) if self._left else 0
+            ids[i, start : start + len(row)] = row
+            mask[i, start : start + len(row)] = 1
         return ids, mask
 
 
@@ -173,21 +180,22 @@ _CONTROL = re.compile(
 
 
 def _clean(text: str, how: Cleaning) -> str:
-    if how == "none":
+    if how in ("none", "lower"):
         return text
-    if how == "open_clip":
-        text = html.unescape(html.unescape(_CONTROL.sub("", text).translate(_plain_forms())))
+    text = unicodedata.normalize("NFC", _CONTROL.sub("", text).translate(_plain_forms()))
+    text = html.unescape(html.unescape(text))
     if how == "canonical":
         text = text.replace("_", " ").translate(_PUNCTUATION)
-    return " ".join(text.split()).lower()
+    text = " ".join(text.split())
+    return text if how == "whitespace" else text.lower()
 
 
 @lru_cache(1)
 def _plain_forms() -> dict[int, str]:
     """Return curly quotes, Latin ligatures and half and full widths with their plain forms.
 
-    That is the part of `ftfy.fix_text` (which open_clip runs first) that people's queries meet;
-    its guessing of wrongly decoded text is left out.
+    With the composed letters of NFC it is the part of `ftfy.fix_text` (which open_clip runs first)
+    that people's queries meet; its guessing of wrongly decoded text is left out.
     """
     plain = dict.fromkeys(map(ord, "‘’‚‛ʼ"), "'") | dict.fromkeys(map(ord, "“”„‟"), '"')
     forms = [0x3000, *range(0xFF01, 0xFFEF), *range(0xFB00, 0xFB07), 0x132, 0x133]

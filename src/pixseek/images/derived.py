@@ -95,8 +95,9 @@ def shrunk(image: Image.Image, side: int) -> Image.Image:
     if longest <= side:
         return image
     size = tuple(max(1, round(length * side / longest)) for length in image.size)
-    # Half the time of bicubic, and as sharp to the eye at this size.
-    return image.resize((size[0], size[1]), Resampling.HAMMING, reducing_gap=2.0)
+    # Half the time of bicubic, and as sharp to the eye at this size. From twice the size on, blocks
+    # of pixels are averaged before: 2.2 instead of 3.9 ms for 1008 x 756.
+    return image.resize((size[0], size[1]), Resampling.HAMMING, reducing_gap=1.0)
 
 
 def preview_of(image: Image.Image) -> bytes:
@@ -125,7 +126,7 @@ def main_colours(image: Image.Image) -> tuple[tuple[str, float], ...]:
     groups: list[list[Any]] = []
     for count, index in counted:
         colour = tuple(palette[3 * index : 3 * index + 3])
-        near = next((g for g in groups if _distance(g[1], colour) < _SAME_COLOUR), None)
+        near = next((group for group in groups if _are_one(group[1], colour)), None)
         if near is None:
             groups.append([count, colour])
         else:
@@ -175,10 +176,10 @@ def _lab(colour: str) -> tuple[float, float, float]:
     return (116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz))
 
 
-def _distance(one: tuple[int, ...], other: tuple[int, ...]) -> float:
-    """Return how far two colours are apart, weighted as the eye does, roughly."""
-    red, green, blue = (a - b for a, b in zip(one, other, strict=True))
-    return float((2 * red * red + 4 * green * green + 3 * blue * blue) ** 0.5) / 3**0.5
+def _are_one(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Return whether two colours are one, their channels weighted as the eye does, roughly."""
+    red, green, blue = one[0] - other[0], one[1] - other[1], one[2] - other[2]
+    return 2 * red * red + 4 * green * green + 3 * blue * blue < 3 * _SAME_COLOUR**2
 
 
 def placeholder_of(image: Image.Image) -> str:

@@ -1,0 +1,254 @@
+"""Classifiers: models that say what an image shows, by a fixed list of labels.
+
+Image towers with a last layer for the thousand labels of ImageNet, mostly (Vision Transformers,
+Dosovitskiy et al. 2020, https://arxiv.org/abs/2010.11929). In the two layouts of the hub:
+
+    onnx/model.onnx, config.json, preprocessor_config.json                     (Xenova)
+    model.safetensors or pytorch_model.bin, and both files, run by torch       (transformers)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixseek.encoders import graph, hub, preprocessing
+from pixseek.encoders.catalogue import Model, Source
+from pixseek.encoders.configuration import read_json
+from pixseek.encoders.preprocessing import Preprocessing
+from pixseek.encoders.towers import IMAGES_A_CALL, OnnxTower, first_line
+from pixseek.errors import MissingExtraError, ModelError, unknown
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pixseek.encoders.hub import OnProgress
+    from pixseek.types import Picture, Vectors
+
+DEFAULT = "vit-b16-imagenet"
+
+
+def _vit(name: str, onnx: str, torch: str, megabytes: int) -> Model:
+    sources = [Source(torch, "torch-classifier")]
+    if onnx:
+        sources.insert(0, Source(onnx, "onnx-classifier"))
+    return Model(
+        alias=f"vit-{name}16-imagenet",
+        description=f"Vision Transformer {name.upper()}/16: which of 1,000 labels of ImageNet.",
+        sources=tuple(sources),
+        licence="Apache-2.0",
+        dim=0,
+        input_side=224,
+        context=0,
+        languages="",
+        megabytes=megabytes,
+    )
+
+
+#: The classifiers that have a name here. Their revisions are not pinned: see `catalogue`.
+CATALOGUE = (
+    _vit("b", "Xenova/vit-base-patch16-224", "google/vit-base-patch16-224", 347),
+    _vit("l", "", "google/vit-large-patch16-224", 1218),
+)
+
+#: What is needed in a folder, for people.
+EXPECTED = (
+    "onnx/model.onnx, config.json, preprocessor_config.json; or for torch model.safetensors, "
+    "config.json, preprocessor_config.json"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """A classifier's parts: a graph, or for torch weights only."""
+
+    folder: Path
+    graph: graph.Graph | None
+    weights: tuple[Path, ...]
+    labels: tuple[str, ...]
+    alone: bool
+    preprocessing: Preprocessing
+
+
+class Classifier:
+    """A model that names what images show. May be used from several threads at once.
+
+    Attributes:
+        name: to show.
+        labels: all it knows, in the order of its output.
+        fingerprint: hash of its weights and its preprocessing.
+        input_side: of the images it reads, in pixels.
+        batch_size: how many images a call should hold.
+    """
+
+    def __init__(
+        self, files: _Files, *, name: str, digest: Callable[[Path], str], threads: int = 0
+    ) -> None:
+        """Take a model apart without loading it; see `load`."""
+        self.name = name
+        self.labels = files.labels
+        self.input_side = files.preprocessing.side
+        self.batch_size = IMAGES_A_CALL
+        self._files = files
+        whole = hashlib.sha256(b"pixseek classifier 1\n")
+        for path in files.weights:
+            whole.update(f"{digest(path)}\n".encode())
+        whole.update(files.preprocessing.describe().encode())
+        self.fingerprint = whole.hexdigest()
+        self._tower: OnnxTower | _TorchTower = (
+            _TorchTower(files.folder, threads)
+            if files.graph is None
+            else OnnxTower(files.graph, files.graph.outputs[0], threads=threads)
+        )
+
+    def prepare(self, picture: Picture) -> Vectors:
+        """Return what the model reads for one picture, (3, height, width) float32."""
+        return self._files.preprocessing.apply(picture)
+
+    def probabilities(self, batch: Vectors) -> NDArray[np.float64]:
+        """Return how likely each label is, (n, labels), for n prepared images.
+
+        By softmax, so that they add up to 1; by a sigmoid each for a model that was trained for
+        several labels an image.
+
+        Raises:
+            ModelError: the batch has another shape, or the model failed.
+        """
+        import numpy as np
+
+        if batch.shape[1:] != self._files.preprocessing.shape:
+            raise ModelError(
+                "these are no images prepared for this model",
+                f"{self.name}, a batch of shape {batch.shape}",
+                "Prepare them by its prepare().",
+            )
+        graph = self._files.graph
+        port = graph.image if graph else None
+        given = port.name if port else "pixel_values"
+        logits = self._tower.run({given: batch}).astype(np.float64)
+        if logits.shape[1] != len(self.labels):
+            raise ModelError(
+                "a model gives another number of labels than it names",
+                self._files.folder,
+                f"{logits.shape[1]} and {len(self.labels)}.",
+            )
+        if self._files.alone:
+            found: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(logits, -500, 500)))
+            return found
+        raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+        found = raised / raised.sum(axis=1, keepdims=True)
+        return found
+
+
+class _TorchTower:
+    """A classifier of transformers, run by torch in float32 on the CPU."""
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        for package in ("torch", "transformers"):
+            if find_spec(package) is None:
+                raise MissingExtraError(f"the classifier in {folder}", package, "torch")
+        self._folder, self._threads = folder, threads
+        self._model: Any = None
+        self._lock = threading.Lock()
+
+    def run(self, feeds: dict[str, Vectors]) -> Vectors:
+        """Return logits, (n, labels) float32."""
+        import torch
+
+        try:
+            with self._lock, torch.inference_mode():
+                if self._model is None:
+                    self._model = self._opened()
+                logits = self._model(torch.from_numpy(feeds["pixel_values"])).logits
+                rows: Vectors = logits.float().numpy()
+        except ModelError:
+            raise
+        except Exception as error:  # torch raises all kinds, and transformers too
+            raise ModelError("a model failed to run", self._folder, first_line(error)) from error
+        return rows
+
+    def _opened(self) -> Any:
+        import torch
+        import transformers
+
+        if self._threads:
+            torch.set_num_threads(self._threads)
+        model, told = transformers.AutoModelForImageClassification.from_pretrained(
+            self._folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+        )
+        # They would be drawn at random, and nobody would know.
+        if lacking := sorted(map(str, told["missing_keys"])):
+            raise ModelError("a model lacks weights", self._folder, f"Such as {lacking[0]}.")
+        return model.eval()
+
+
+def load(
+    name: str | Path,
+    *,
+    models_dir: Path,
+    offline: bool = False,
+    threads: int = 0,
+    on_progress: OnProgress | None = None,
+) -> Classifier:
+    """Return a classifier, downloading its files where they are missing.
+
+    Args:
+        name: a name of `CATALOGUE`, or a local folder.
+        models_dir: where downloaded models are kept.
+        offline: never to ask the network.
+        threads: that a call uses; 0 for all.
+        on_progress: told of each file's name, bytes done, and bytes in all or None.
+
+    Raises:
+        ModelError: there is no such classifier, or it can't be fetched, checked or read.
+        MissingExtraError: what runs it is not installed.
+    """
+    from pixseek.encoders.digests import Digests
+
+    digests = Digests(models_dir)
+    model = next((each for each in CATALOGUE if each.alias == str(name)), None)
+    if model is not None:
+        if model.source.runtime == "torch" and find_spec("torch") is None:
+            raise MissingExtraError(f"the classifier {model.alias}", "torch", "torch")
+        folder = hub.fetch(model, models_dir, digests, offline=offline, on_progress=on_progress)
+        return Classifier(_read(folder), name=model.alias, digest=digests.of, threads=threads)
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        known = [each.alias for each in CATALOGUE]
+        raise ModelError("unknown classifier", name, unknown("classifier", str(name), known))
+    return Classifier(_read(folder), name=folder.resolve().name, digest=digests.of, threads=threads)
+
+
+def _read(folder: Path) -> _Files:
+    config = read_json(folder / "config.json", optional=True)
+    found = config.get("id2label")
+    labels = found if isinstance(found, dict) else {}
+    if sorted(labels) != sorted(map(str, range(len(labels)))) or not labels:
+        raise ModelError("no classifier in a known layout", folder, f"Expected {EXPECTED}.")
+    places = (folder / "onnx" / "model.onnx", folder / "model.onnx")
+    onnx = next((path for path in places if path.is_file()), None)
+    read = graph.read(onnx) if onnx else None
+    if read is not None:
+        if read.image is None or len(read.outputs) != 1:
+            raise ModelError("this graph is no classifier", read.path, f"Expected {EXPECTED}.")
+        weights: tuple[Path, ...] = (read.path, *read.external)
+    else:
+        weights = tuple(sorted(folder.glob("model*.safetensors"))) or tuple(
+            sorted(folder.glob("pytorch_model*.bin"))
+        )
+        if not weights:
+            raise ModelError("no classifier in a known layout", folder, f"Expected {EXPECTED}.")
+    return _Files(
+        folder,
+        read,
+        weights,
+        tuple(str(labels[str(at)]) for at in range(len(labels))),
+        config.get("problem_type") == "multi_label_classification",
+        preprocessing.from_transformers(read_json(folder / "preprocessor_config.json")),
+    )

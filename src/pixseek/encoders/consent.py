@@ -1,0 +1,66 @@
+"""What users said yes to, remembered: a model's own program code, or its licence.
+
+What was agreed to is named exactly, code by its content and a licence by its text, so that
+another version must be asked for again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pixseek.errors import ModelError
+
+Kind = Literal["code", "licence"]
+
+
+class Consents:
+    """What was agreed to, kept in `consents.json` in the folder of models."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "consents.json"
+
+    def given(self, kind: Kind, what: str) -> bool:
+        """Return whether this was agreed to."""
+        return what in self._read().get(kind, [])
+
+    def give(self, kind: Kind, what: str) -> None:
+        """Note that this is agreed to.
+
+        Raises:
+            ModelError: it can't be written.
+        """
+        all_ = self._read()
+        all_[kind] = sorted({*all_.get(kind, []), what})
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._file.write_text(json.dumps(all_, indent=1), "utf-8")
+        except OSError as error:
+            raise ModelError("a yes can't be kept", self._file, str(error)) from error
+
+    def _read(self) -> dict[str, list[str]]:
+        with contextlib.suppress(OSError, ValueError):
+            kept = json.loads(self._file.read_text("utf-8"))
+            if isinstance(kept, dict):
+                return {k: v for k, v in kept.items() if isinstance(v, list)}
+        return {}
+
+
+def code_digest(files: Sequence[Path]) -> str:
+    """Return one SHA-256, in hexadecimal, of the names and contents of program files.
+
+    Raises:
+        ModelError: one can't be read.
+    """
+    whole = hashlib.sha256()
+    for path in sorted(files):
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ModelError("a model's program code can't be read", path, str(error)) from error
+        whole.update(f"{path.name} {hashlib.sha256(content).hexdigest()}\n".encode())
+    return whole.hexdigest()

@@ -1,0 +1,12 @@
+"""Encoders that run with torch (extra `torch`), from folders as the families' own libraries
+write them.
+
+Nothing here imports torch before a tower is used.
+"""
+
+from __future__ import annotations
+
+from pixseek.encoders.torch.encoder import TorchEncoder
+from pixseek.encoders.torch.folders import EXPECTED, TorchFiles, layout_of, read
+
+__all__ = ["EXPECTED", "TorchEncoder", "TorchFiles", "layout_of", "read"]

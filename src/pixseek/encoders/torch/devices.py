@@ -1,0 +1,174 @@
+"""Where a model runs in torch, and in which precision, for many images."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+from pixseek.encoders import int8
+from pixseek.encoders.acceleration import CHECK_FROM, GPU_FROM, best_batch
+from pixseek.encoders.towers import IMAGES_A_CALL
+from pixseek.errors import ModelError, unknown
+from pixseek.types import Acceleration, Precision
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where and in what a model computes.
+
+    Attributes:
+        device: as torch calls it.
+        dtype: of 16 bits, as torch calls it, for what keeps its result in it (torch's autocast);
+            "" for float32 throughout.
+    """
+
+    device: str
+    dtype: str = ""
+
+    def precision(self) -> AbstractContextManager[Any]:
+        """Return what to compute inside of."""
+        import torch
+
+        if not self.dtype:
+            return contextlib.nullcontext()
+        autocast: AbstractContextManager[Any] = torch.autocast(
+            self.device, getattr(torch, self.dtype)
+        )
+        return autocast
+
+    @property
+    def said(self) -> str:
+        """The precision, for people."""
+        return {"bfloat16": "bf16", "float16": "fp16", "": "fp32"}[self.dtype]
+
+
+#: What every other way is compared with.
+REFERENCE = Place("cpu")
+
+#: Gives the unit rows of images, in a place, so many at a time.
+Encode = Callable[["Vectors", Place, int], "Vectors"]
+
+
+def accelerate(
+    precision: Precision, images: int, sample: Callable[[int], Vectors], encode: Encode
+) -> tuple[Place, int, Acceleration]:
+    """Return the fastest place that keeps the vectors, its images a call, and what to say of it.
+
+    Whatever is not the reference is compared with it on the user's own images first. GPUs were
+    never used by the authors: they have none. So the check decides.
+
+    Raises:
+        ModelError: the precision is unknown; or it was named, and can't be had or fails its check.
+    """
+    known = get_args(Precision)
+    if precision not in known:
+        raise ModelError("unknown precision", precision, unknown("precision", precision, known))
+    if precision == "int8":
+        raise ModelError(
+            "models for torch are not computed in int8",
+            precision,
+            "Use the precision auto, bf16 or fp32; or the model in an ONNX layout.",
+        )
+    named = precision == "bf16"
+    places, notes = _candidates(precision)
+    least = min((GPU_FROM if p.device != "cpu" else CHECK_FROM for p in places), default=0)
+    if places and images < least and not named:
+        places, notes = [], [f"{_name(places[0])} is used from {least:,} images on"]
+    watched = sample(int8.CHECKED) if places else None
+    if watched is not None and len(watched) < int8.CHECKED_AT_LEAST:
+        # The setting stays for all runs, and a run may be for one new photo.
+        watched, notes = None, [*notes, f"too few images to check {_name(places[0])} on"]
+    if watched is not None:
+        exact = encode(watched, REFERENCE, IMAGES_A_CALL)
+        for place in places:
+            try:
+                size = _batch(place, watched, encode)
+                found = int8.agreement(exact, encode(watched, place, size))
+            except ModelError as error:
+                notes.append(f"{_name(place)} failed ({error.advice or error.problem})")
+                continue
+            if not found.good:
+                notes.append(f"{_name(place)} gave other vectors: {found}")
+                continue
+            why = "; ".join((f"it keeps the vectors: {found}", *notes))
+            return place, size, Acceleration(
+                _runtime(place), place.said, why,
+                found.images, found.median, found.least, found.ranks,
+            )  # fmt: skip
+        if named:
+            raise ModelError(
+                "in bf16 this model can't be used here",
+                platform.processor() or platform.machine(),
+                f"{'; '.join(notes)}. Use the precision auto or fp32.",
+            )
+    why = "; ".join(("it runs everywhere", *notes))
+    return REFERENCE, IMAGES_A_CALL, Acceleration(_runtime(REFERENCE), "fp32", why)
+
+
+def _candidates(precision: Precision) -> tuple[list[Place], list[str]]:
+    """Return what may be tried here, best first, and what is to be said of what may not.
+
+    Raises:
+        ModelError: bf16 was named, and nothing here computes in it.
+    """
+    import torch
+
+    device = "cpu"
+    if torch.cuda.is_available():
+        device = "cuda"
+    elif torch.backends.mps.is_available():
+        device = "mps"
+    half = {
+        # Before Ampere bf16 is emulated, and fp16 is not.
+        "cuda": ["bfloat16"] if device == "cuda" and torch.cuda.is_bf16_supported(False) else [],
+        "mps": [],
+        "cpu": ["bfloat16"] if _cpu_has_bf16() else [],
+    }[device]
+    if precision == "bf16" and not half:
+        raise ModelError(
+            "this processor does not compute in bf16",
+            platform.processor() or platform.machine(),
+            "Use the precision auto or fp32.",
+        )
+    if precision == "auto" and device != "cpu" and not half:
+        half = ["float16"]
+    places = [] if precision == "fp32" else [Place(device, dtype) for dtype in half]
+    if device != "cpu" and precision != "bf16":
+        places.append(Place(device))
+    notes = [] if places or precision == "fp32" else ["this processor has no bf16"]
+    return places, notes
+
+
+def _cpu_has_bf16() -> bool:
+    """Return whether the CPU multiplies in bfloat16; without it, autocast only costs time."""
+    import torch
+
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return False
+    asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported",
+                                                         "_is_amx_tile_supported"))  # fmt: skip
+    return any(ask is not None and ask() for ask in asked)
+
+
+def _batch(place: Place, images: Vectors, encode: Encode) -> int:
+    """Return how many images a call in a place should hold."""
+    import numpy as np
+
+    if place.device == "cpu":
+        return IMAGES_A_CALL
+    return best_batch(lambda n: encode(images[np.arange(n) % len(images)], place, n))
+
+
+def _runtime(place: Place) -> str:
+    return "torch" if place.device == "cpu" else f"torch {place.device.upper()}"
+
+
+def _name(place: Place) -> str:
+    return place.said if place.device == "cpu" else f"{place.device.upper()} in {place.said}"

@@ -1,0 +1,279 @@
+"""Encoders that run a model with torch."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixseek.encoders.tokens import Tokens
+from pixseek.encoders.torch import devices
+from pixseek.encoders.torch.folders import TorchFiles
+from pixseek.encoders.torch.own_tokens import OwnTokens
+from pixseek.encoders.towers import IMAGES_A_CALL, first_line
+from pixseek.errors import MissingExtraError, ModelError
+from pixseek.types import Likelihood
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pixseek.encoders.preprocessing import Patches, Preprocessing
+    from pixseek.encoders.torch.towers import Towers
+    from pixseek.types import Acceleration, Picture, Precision, Vectors
+
+#: Texts a call holds at most; bounds memory where somebody encodes a whole table of captions.
+TEXTS_A_CALL = 32
+
+#: Below this length a vector has no direction.
+_NOTHING = 1e-12
+
+#: What to install for each library.
+_PACKAGES = {"torch": "torch", "transformers": "transformers", "open_clip": "open_clip_torch"}
+
+
+class TorchEncoder:
+    """Both towers of one model, opened together when one is first needed.
+
+    They run in float32 on the CPU, which is the reference, until `accelerate` finds something
+    faster. May be used from several threads at once; calls of the model follow one another, since
+    each uses all cores, or the one GPU. Attributes as in `types.Encoder`.
+    """
+
+    def __init__(
+        self,
+        files: TorchFiles,
+        *,
+        name: str,
+        digest: Callable[[Path], str],
+        note: str = "",
+        dim: int = 0,
+        threads: int = 0,
+        compiled: bool = False,
+    ) -> None:
+        """Take a model apart without loading it.
+
+        Args:
+            files: where its parts are.
+            name: to show.
+            digest: gives the SHA-256 of a file of the model.
+            note: what users must know of it.
+            dim: length of the vectors, where it is known beforehand.
+            threads: cores that a call may use; 0 for all. Torch has one number for a process.
+            compiled: whether to compile the image tower with `torch.compile`: minutes at the
+                first call, for faster ones after it.
+
+        Raises:
+            ModelError: the model can't be read.
+            MissingExtraError: a library that runs it is not installed.
+        """
+        for package in ("torch", files.package):
+            if find_spec(package) is None:
+                raise MissingExtraError(f"the model {name}", _PACKAGES[package], "torch")
+        self.name = name
+        self.note = note
+        self.batch_size = IMAGES_A_CALL
+        self.streams = 1
+        self.input_side = files.preprocessing.side if files.preprocessing else 0
+        self.fingerprint = _fingerprint(files, digest)
+        self._files = files
+        self._threads, self._compiled = threads, compiled
+        self._lock = threading.RLock()
+        self._towers: Towers | None = None
+        self._tokens: Tokens | None = None
+        self._place = devices.REFERENCE
+        self._device = ""
+        self._accelerated: tuple[str, Acceleration] | None = None
+        self.dim = dim or files.dim or self.encode_texts(["a"]).shape[1]
+
+    def prepare(self, picture: Picture) -> Vectors:
+        """Return what the image tower reads for one picture, float32.
+
+        Of a model that reads pictures in their own shape it is (patches, numbers of a patch and
+        its place), see `preprocessing.Patches`; of others (3, height, width).
+        """
+        return self._images().apply(picture)
+
+    def encode_images(self, batch: Vectors) -> Vectors:
+        """Return unit rows, (n, dim) float32, for n prepared images.
+
+        Raises:
+            ModelError: the batch has another shape, or the model failed on it.
+        """
+        shape = self._images().shape
+        if batch.shape[1:] != shape:
+            raise ModelError(
+                "these are no images prepared for this model",
+                f"{self.name}, a batch of shape {batch.shape}",
+                f"It reads (n, {', '.join(map(str, shape))}), as its prepare() gives them.",
+            )
+        return self._encode(batch, self._place, self.batch_size)
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Return unit rows, (n, dim) float32, for n texts; over-long ones are cut.
+
+        Raises:
+            ModelError: the model failed.
+        """
+        import numpy as np
+
+        if not texts:
+            return np.empty((0, self.dim), np.float32)
+        tokens = self._tokenizer()
+        length = tokens.context if self._files.text.full else None
+        found = []
+        for at in range(0, len(texts), TEXTS_A_CALL):
+            part = texts[at : at + TEXTS_A_CALL]
+            ids, mask = tokens.padded(part, length)
+            with self._lock:
+                place = devices.Place(self._place.device)
+                rows = self._run(self._opened_at(place).texts, place, ids, mask)
+            found.append(_unit(rows, [repr(text[:80]) for text in part]))
+        return np.concatenate(found)
+
+    def words(self, text: str) -> dict[str, bool]:
+        """Return the words of a text, and of each whether the model knows it."""
+        return self._tokenizer().words(text)
+
+    def likelihood(self) -> Likelihood | None:
+        """Return how cosines become probabilities, as training left it; None for a text tower.
+
+        Raises:
+            ModelError: the model can't be opened.
+        """
+        with self._lock:
+            module: Any = self._opened_at(devices.Place(self._place.device)).module
+        temperature = getattr(module, "temperature", None)
+        if temperature is not None:  # TIPSv2
+            return Likelihood(1 / float(temperature))
+        scale, bias = (getattr(module, name, None) for name in ("logit_scale", "logit_bias"))
+        if scale is None:
+            return None
+        return Likelihood(float(scale.exp()), None if bias is None else float(bias))
+
+    def accelerate(
+        self, precision: Precision, images: int, sample: Callable[[int], Vectors]
+    ) -> Acceleration:
+        """Choose where the model runs from now on, and in what; see `types.Accelerable`.
+
+        Raises:
+            ModelError: the precision is unknown; or it was named, and can't be had or fails its
+                check.
+        """
+        self._images()
+        with self._lock:
+            asked, before = self._accelerated or ("", None)
+            if before is not None and asked == precision and self._place != devices.REFERENCE:
+                return before
+            place, size, chosen = devices.accelerate(precision, images, sample, self._encode)
+            self._opened_at(place)
+            self._place, self.batch_size = place, size
+            self._accelerated = (precision, chosen)
+            return chosen
+
+    def _images(self) -> Preprocessing | Patches:
+        if self._files.preprocessing is None:
+            raise ModelError(
+                "this model reads texts only",
+                self.name,
+                "Use it together with the model whose images its texts are for.",
+            )
+        return self._files.preprocessing
+
+    def _tokenizer(self) -> Tokens:
+        with self._lock:
+            if self._tokens is None:
+                own = self._files.text.file.is_dir()
+                self._tokens = (OwnTokens if own else Tokens)(self._files.text)
+            return self._tokens
+
+    def _encode(self, batch: Vectors, place: devices.Place, size: int) -> Vectors:
+        """Return the unit rows of prepared images, computed in one way or another."""
+        import numpy as np
+
+        found = [np.empty((0, self.dim), np.float32)]
+        for at in range(0, len(batch), size):
+            part = batch[at : at + size]
+            with self._lock:
+                rows = self._run(self._opened_at(place).images, place, part)
+            found.append(_unit(rows, [f"image {at + i} of the batch" for i in range(len(part))]))
+        return np.concatenate(found)
+
+    def _run(
+        self, tower: Callable[..., Any], place: devices.Place, *arrays: NDArray[Any]
+    ) -> Vectors:
+        """Return what a tower gives for some arrays, float32."""
+        import numpy as np
+        import torch
+
+        try:
+            with torch.inference_mode(), place.precision():
+                given = [torch.from_numpy(np.ascontiguousarray(a)) for a in arrays]
+                rows = tower(*(tensor.to(place.device) for tensor in given))
+                found: Vectors = rows.float().cpu().numpy()
+        except ModelError:
+            raise
+        except Exception as error:  # torch raises all kinds, and its libraries too
+            raise ModelError(
+                "a model failed to run", self._files.folder, first_line(error)
+            ) from error
+        if found.ndim != 2 or len(found) != len(arrays[0]):
+            raise ModelError(
+                "a model did not give one vector an item",
+                self._files.folder,
+                f"{len(arrays[0])} went in, and an array of shape {found.shape} came out.",
+            )
+        return found
+
+    def _opened_at(self, place: devices.Place) -> Towers:
+        """Return the towers, opened if need be, and brought to where they are to run."""
+        import torch
+
+        from pixseek.encoders.torch.towers import open_towers
+
+        if self._towers is None:
+            if self._threads:
+                torch.set_num_threads(self._threads)
+            self._towers = open_towers(self._files)
+            if self._compiled:
+                self._towers.images = torch.compile(  # type: ignore[method-assign]
+                    self._towers.images, dynamic=True
+                )
+            self._device = devices.REFERENCE.device
+        if self._device != place.device:
+            self._towers.module.to(place.device)
+            self._device = place.device
+        return self._towers
+
+
+def _fingerprint(files: TorchFiles, digest: Callable[[Path], str]) -> str:
+    """Return the hash of what defines the space: image tower, its weights, its preprocessing.
+
+    The files hold the text tower's weights too, so another text tower makes another space here;
+    which of a file's weights are whose is known only by loading it.
+    """
+    whole = hashlib.sha256(b"pixseek space 1\n")
+    for path in files.weights:
+        whole.update(f"{digest(path)}\n".encode())
+    whole.update(f"{files.architecture}\n".encode())
+    if files.preprocessing:
+        whole.update(files.preprocessing.describe().encode())
+    return whole.hexdigest()
+
+
+def _unit(rows: Vectors, what: Sequence[str]) -> Vectors:
+    """Return the rows of `what`, each of length 1."""
+    import numpy as np
+
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    bad = ~np.isfinite(lengths[:, 0]) | (lengths[:, 0] < _NOTHING)
+    if bad.any():
+        raise ModelError(
+            "a model gave no usable vector (not a number, or of no length)",
+            what[int(bad.argmax())],
+            "The model's files may be damaged: fetch it again.",
+        )
+    unit: Vectors = rows / lengths
+    return unit

@@ -1,0 +1,282 @@
+"""The towers as each family's own library opens and runs them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pixseek.encoders.configuration import read_json
+from pixseek.encoders.torch.folders import TorchFiles
+from pixseek.encoders.towers import first_line
+from pixseek.errors import ModelError, unknown
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Towers(Protocol):
+    """A model that was opened, in float32 on the CPU.
+
+    Attributes:
+        module: all of it.
+    """
+
+    module: nn.Module
+
+    def images(self, batch: Tensor) -> Tensor:
+        """Return (n, dim) vectors, of any length, of what `prepare` gave."""
+        ...
+
+    def texts(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Return (n, dim) vectors, of any length, for (n, length) token ids with their mask."""
+        ...
+
+
+def open_towers(files: TorchFiles) -> Towers:
+    """Return the towers, as their own library opens them.
+
+    Raises:
+        ModelError: it can't, or weights are missing.
+    """
+    opening: Callable[[TorchFiles], Towers] = {
+        "open_clip": OpenClip,
+        "transformers": Transformers,
+        "sentence-transformers": SentenceTransformers if files.modules else Transformers,
+    }[files.layout]
+    try:
+        with _quiet():
+            towers = opening(files)
+    except ModelError:
+        raise
+    except Exception as error:  # these libraries raise all kinds
+        raise ModelError("a model can't be opened", files.folder, _bottom(error)) from error
+    towers.module.eval().requires_grad_(False)
+    return towers
+
+
+def _bottom(error: Exception) -> str:
+    """Return what went wrong first: transformers hides a failed import behind others."""
+    while isinstance(under := error.__cause__, Exception):
+        error = under
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+class Transformers:
+    """Any model of transformers with `get_image_features` and `get_text_features`."""
+
+    def __init__(self, files: TorchFiles) -> None:
+        """Open the model."""
+        import transformers
+
+        kind = transformers.AutoModel
+        if files.code:
+            named = read_json(files.folder / "config.json")["auto_map"]
+            kind = next(
+                (getattr(transformers, name) for name in ("AutoModel", "AutoModelForCausalLM")
+                 if name in named), kind,
+            )  # fmt: skip
+        self.module = _opened(kind, files.folder, code=bool(files.code))
+        self._masked = files.masked
+        self._patches = files.preprocessing is not None and len(files.preprocessing.shape) == 2
+
+    def images(self, batch: Tensor) -> Tensor:
+        """Return vectors; see `Towers`."""
+        features = self.module.get_image_features
+        if not self._patches:
+            return _vectors(features(pixel_values=batch))
+        places = batch[..., -2:].long()
+        there = places[..., 0] > 0
+        # Rows that fill up what is the fullest of this batch cost time, and change nothing.
+        used = int(there.sum(1).max())
+        return _vectors(
+            features(
+                pixel_values=batch[:, :used, :-2],
+                pixel_attention_mask=there[:, :used].long(),
+                spatial_shapes=places.amax(1),
+            )
+        )
+
+    def texts(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Return vectors; see `Towers`."""
+        given = {"attention_mask": mask} if self._masked else {}
+        return _vectors(self.module.get_text_features(input_ids=ids, **given))
+
+
+class OpenClip:
+    """Any model of open_clip whose text tower is its own."""
+
+    def __init__(self, files: TorchFiles) -> None:
+        """Open the model, with its text tower in the form that takes short texts."""
+        import open_clip
+
+        self.module = open_clip.create_model(
+            f"local-dir:{files.folder}", force_custom_text=True, require_pretrained=True
+        )
+
+    def images(self, batch: Tensor) -> Tensor:
+        """Return vectors; see `Towers`."""
+        found: Tensor = self.module.encode_image(batch)
+        return found
+
+    def texts(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Return vectors; see `Towers`."""
+        text: Any = self.module.text
+        whole = text.attn_mask
+        if whole is not None:
+            # Made for texts of full length; it is not cut where nothing else is added to it.
+            text.attn_mask = whole[: ids.shape[1], : ids.shape[1]]
+        try:
+            found: Tensor = text(ids)
+        finally:
+            text.attn_mask = whole
+        return found
+
+
+class SentenceTransformers:
+    """A text tower of sentence-transformers: a transformer, a pooling, and dense layers."""
+
+    def __init__(self, files: TorchFiles) -> None:
+        """Open the model."""
+        import transformers
+        from torch import nn
+
+        self._folder = files.folder
+        self._after = [kind for kind, _ in files.modules]
+        self._pooling = next(_pooling(place) for kind, place in files.modules if kind == "Pooling")
+        dense = [_dense(place) for kind, place in files.modules if kind == "Dense"]
+        # A BERT's own pooler is not used, and often left out.
+        model = _opened(transformers.AutoModel, files.folder, unused="pooler.")
+        self.module = nn.ModuleList([model, *dense])
+
+    def images(self, batch: Tensor) -> Tensor:
+        """Raise: there is no image tower."""
+        raise ModelError("this model reads texts only", self._folder)
+
+    def texts(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Return vectors; see `Towers`."""
+        import torch
+
+        model, *dense = self.module
+        states = model(input_ids=ids, attention_mask=mask).last_hidden_state
+        seen = mask[..., None].to(states.dtype)
+        if self._pooling == "cls":
+            # The first that is no filler, which may stand on either side.
+            rows = states[torch.arange(len(ids), device=ids.device), mask.argmax(1)]
+        elif self._pooling == "max":
+            rows = states.masked_fill(seen == 0, -1e9).amax(1)
+        else:
+            rows = (states * seen).sum(1) / seen.sum(1).clamp(min=1e-9)
+        for layer in dense:
+            rows = layer(rows)
+        found: Tensor = rows
+        return found
+
+
+_POOLINGS = ("mean", "cls", "max")
+_LEGACY = {
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+}
+
+
+def _pooling(folder: Path) -> str:
+    """Return how a Pooling module makes one vector, which newer versions write in another way."""
+    config = read_json(folder / "config.json")
+    modes = config.get("pooling_mode") or [
+        _LEGACY.get(key, key) for key, on in config.items() if key.startswith("pooling_") and on
+    ]
+    modes = [modes] if isinstance(modes, str) else list(modes)
+    if len(modes) != 1 or modes[0] not in _POOLINGS:
+        raise ModelError(
+            "a model pools in a way that can't be used",
+            f"{', '.join(map(str, modes)) or 'none'} in {folder / 'config.json'}",
+            unknown("pooling", modes[0] if modes else "", _POOLINGS),
+        )
+    return str(modes[0])
+
+
+_ACTIVATIONS = ("Identity", "Tanh", "ReLU", "GELU", "SiLU")
+
+
+def _dense(folder: Path) -> nn.Module:
+    """Return a Dense module: a linear layer with what follows it."""
+    import torch
+    from torch import nn
+
+    config = read_json(folder / "config.json")
+    # Without a word it is Tanh, as in sentence-transformers' Dense.
+    name = str(config.get("activation_function") or "Tanh").rpartition(".")[2]
+    if name not in _ACTIVATIONS or config.get("use_residual"):
+        raise ModelError(
+            "a dense layer of this kind can't be used",
+            folder / "config.json",
+            unknown("activation", name, _ACTIVATIONS),
+        )
+    linear = nn.Linear(
+        config["in_features"], config["out_features"], bias=bool(config.get("bias", True))
+    )
+    safe = folder / "model.safetensors"
+    if safe.is_file():
+        from safetensors.torch import load_file
+
+        weights = load_file(safe)
+    else:
+        weights = torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True)
+    linear.load_state_dict(
+        {key.removeprefix("linear."): value.float() for key, value in weights.items()}
+    )
+    return nn.Sequential(linear, getattr(nn, name)())
+
+
+def _opened(kind: Any, folder: Path, *, code: bool = False, unused: str = "\0") -> nn.Module:
+    """Return a model of transformers in float32; one with weights missing is none."""
+    import torch
+
+    model, told = kind.from_pretrained(
+        folder,
+        local_files_only=True,
+        trust_remote_code=code,
+        dtype=torch.float32,
+        output_loading_info=True,
+    )
+    # They would be drawn at random, and nobody would know.
+    lacking = sorted(key for key in map(str, told["missing_keys"]) if not key.startswith(unused))
+    if lacking:
+        raise ModelError(
+            "a model lacks weights", folder, f"{len(lacking)} of them, such as {lacking[0]}."
+        )
+    opened: nn.Module = model
+    return opened
+
+
+def _vectors(output: Any) -> Tensor:
+    """Return the projected vectors, which transformers 5 wraps in an object."""
+    found: Tensor = getattr(output, "pooler_output", output)
+    return found
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep these libraries from writing to the terminal; what matters is raised."""
+    import transformers.utils.logging as theirs
+
+    loggers = [logging.getLogger(name) for name in ("transformers", "open_clip", "timm")]
+    levels = [logger.level for logger in loggers]
+    bars = theirs.is_progress_bar_enabled()
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    theirs.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if bars:
+            theirs.enable_progress_bar()

@@ -1,0 +1,86 @@
+"""`pixseek models`, without a network."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pixseek.encoders import catalogue
+from pixseek.encoders.catalogue import RemoteFile, Source
+
+from .conftest import Run
+
+
+@pytest.fixture(autouse=True)
+def models_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PIXSEEK_MODELS_DIR", str(tmp_path / "models"))
+    monkeypatch.setenv("PIXSEEK_OFFLINE", "1")
+    return tmp_path / "models"
+
+
+def test_the_table_has_every_model_and_marks_what_is_here(run: Run) -> None:
+    lines = run("models").stdout.splitlines()
+    assert len(lines) == len(catalogue.CATALOGUE) + 1
+    for line, model in zip(lines[1:], catalogue.CATALOGUE, strict=True):
+        assert model.alias in line and model.licence in line and model.languages in line
+        assert line.startswith("✓") == (model.alias == "demo")
+    assert "64.9" in lines[1] and "39.9" in lines[1] and "608 MB" in lines[1]
+
+
+def test_json_is_for_scripts(run: Run) -> None:
+    (found,) = json.loads(run("models", "list", "siglip2-b16-224", "--json").stdout)["models"]
+    assert found["languages"] == "109 languages" and found["quality"] == {"COCO": 52.1}
+    assert [source["runtime"] for source in found["sources"]] == ["onnx", "torch"]
+    assert found["folder"] is None and not found["asks_for_a_yes"]
+
+
+def test_an_unknown_name_lists_the_known(run: Run) -> None:
+    for action in ("list", "download", "remove", "trust"):
+        done = run("models", action, "siglip2-b16-225")
+        assert done.exit_code == 4 and "Did you mean 'siglip2-b16-224'" in done.stderr
+    done = run("models", "download")
+    assert done.exit_code == 2 and "Which model?" in done.stderr
+
+
+def test_a_licence_is_shown_before_anything_is_fetched(run: Run, models_dir: Path) -> None:
+    done = run("models", "download", "nllb-clip-base")
+    assert done.exit_code == 4 and "CC-BY-NC-4.0" in done.stderr
+    assert "may not be fetched" in done.stderr, "offline: that is said first"
+    done = run("models", "download", "nllb-clip-base", "--accept-licence")
+    assert done.exit_code == 4 and (models_dir / "consents.json").is_file()
+
+
+def test_what_is_here_needs_no_download_and_can_be_removed(
+    run: Run, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = catalogue.find("clip-b32-openai")
+    assert model
+    (models_dir / "small").mkdir(parents=True)
+    (models_dir / "small/onnx.bin").write_bytes(b"12345")
+    source = Source("a/b", "xenova", "0" * 40, (RemoteFile("onnx.bin", "", 5),))
+    small = replace(model, alias="small", sources=(source,))
+    monkeypatch.setattr(catalogue, "CATALOGUE", (*catalogue.CATALOGUE, small))
+    assert "small is in" in run("models", "download", "small").stdout
+    assert "freed 5 bytes" in run("models", "remove", "small").stdout
+    assert "not here" in run("models", "remove", "small").stdout
+    assert run("models", "remove", "demo").exit_code == 4
+
+
+def test_trust_lists_the_code_and_asks(run: Run, tmp_path: Path, models_dir: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    config = {"model_type": "fgclip2", "auto_map": {"AutoModel": "modeling.Model"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    processor = {"image_processor_type": "Siglip2ImageProcessor"}
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    (folder / "model.safetensors").write_bytes(b"")
+    (folder / "modeling.py").write_text("print('hello')")
+    asked = run("models", "trust", folder, input="n\n")
+    assert "modeling.py" in asked.stdout and not (models_dir / "consents.json").exists()
+    done = run("models", "trust", folder, input="y\n")
+    assert "may run it" in done.stdout and (models_dir / "consents.json").is_file()
+    assert "no program code" in run("models", "trust", "demo").stdout
+    assert "not on this machine" in run("models", "trust", "fg-clip2-base").stderr

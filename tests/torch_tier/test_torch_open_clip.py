@@ -1,0 +1,164 @@
+"""Models of open_clip, run by pixseek with torch, against open_clip itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pixseek.encoders.torch import TorchEncoder
+
+import reference as ref
+from reference import ALL_TEXTS, torch
+
+pytestmark = pytest.mark.torch
+pytest.importorskip("torchvision")
+pytest.importorskip("timm")
+open_clip = pytest.importorskip("open_clip")
+
+SMALL_TEXT = {"vocab_size": 49408, "width": 64, "heads": 4, "layers": 3}
+CLIP = {
+    "mean": [0.48145466, 0.4578275, 0.40821073],
+    "std": [0.26862954, 0.26130258, 0.27577711],
+    "interpolation": "bicubic",
+    "resize_mode": "shortest",
+}
+PLAIN = {"interpolation": "bilinear", "resize_mode": "shortest", "mean": [0] * 3, "std": [1] * 3}
+SQUASHED = {
+    "interpolation": "bilinear",
+    "resize_mode": "squash",
+    "mean": [0.5] * 3,
+    "std": [0.5] * 3,
+}
+
+#: Configurations of open_clip, with small text towers, and small image towers where the real ones
+#: are large. The settings of their pixels are those of open_clip's `pretrained.py`.
+MODELS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "RN50": (
+        {
+            "embed_dim": 64,
+            "quick_gelu": True,
+            "vision_cfg": {"image_size": 64, "layers": [3, 4, 6, 3], "width": 16},
+            "text_cfg": SMALL_TEXT | {"context_length": 77},
+        },
+        CLIP,
+    ),
+    "ViT-B-32-256": (
+        {
+            "embed_dim": 64,
+            "vision_cfg": {"image_size": 256, "layers": 3, "width": 64, "patch_size": 32},
+            "text_cfg": SMALL_TEXT | {"context_length": 77},
+        },
+        CLIP,
+    ),
+    "ViT-H-14-378-quickgelu": (
+        {
+            "embed_dim": 64,
+            "quick_gelu": True,
+            "vision_cfg": {"image_size": 84, "layers": 3, "width": 80, "head_width": 20,
+                           "patch_size": 14},
+            "text_cfg": SMALL_TEXT | {"context_length": 77},
+        },
+        CLIP,
+    ),
+    "PE-Core": (
+        {
+            "embed_dim": 512,
+            "custom_text": True,
+            "vision_cfg": {"image_size": 384, "timm_model_name": "vit_pe_core_tiny_patch16_384",
+                           "timm_model_pretrained": False, "timm_pool": "map", "timm_proj": None},
+            "text_cfg": SMALL_TEXT | {"context_length": 32},
+        },
+        SQUASHED,
+    ),
+    "MobileCLIP2-S0": (
+        {
+            "embed_dim": 512,
+            "custom_text": True,
+            "vision_cfg": {"timm_model_name": "fastvit_mci0", "timm_model_pretrained": False,
+                           "timm_pool": "avg", "timm_proj": None, "timm_drop": 0.0,
+                           "timm_drop_path": 0.0, "image_size": 256},
+            "text_cfg": SMALL_TEXT | {"context_length": 77, "no_causal_mask": True},
+        },
+        PLAIN,
+    ),
+    "MobileCLIP2-B": (
+        {
+            "embed_dim": 512,
+            "custom_text": True,
+            "vision_cfg": {"timm_model_name": "vit_base_mci_224", "timm_model_pretrained": False,
+                           "timm_pool": "token", "timm_proj": None, "image_size": 224},
+            "text_cfg": SMALL_TEXT | {"context_length": 77, "no_causal_mask": False},
+        },
+        PLAIN,
+    ),
+    "SigLIP2": (
+        {
+            "embed_dim": 64,
+            "init_logit_bias": -10,
+            "custom_text": True,
+            "vision_cfg": {"image_size": 64, "layers": 3, "width": 64, "patch_size": 16},
+            "text_cfg": SMALL_TEXT
+            | {"context_length": 64, "vocab_size": 1000, "no_causal_mask": True,
+               "proj_bias": True, "pool_type": "last", "hf_tokenizer_name": "it lies in the folder",
+               "tokenizer_kwargs": {"clean": "canonicalize"}},
+        },
+        SQUASHED,
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def family(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, Any, Any, TorchEncoder]:
+    """A model, its own preprocessing and tokenizer, and the encoder of the folder."""
+    config, pixels = json.loads(json.dumps(MODELS[request.param]))
+    folder = tmp_path_factory.mktemp(request.param)
+    if "hf_tokenizer_name" in config["text_cfg"]:
+        ref.gemma(padding_side="right").save_pretrained(folder)
+    side = config["vision_cfg"]["image_size"]
+    whole = {"model_cfg": config, "preprocess_cfg": {"size": [side, side], "mode": "RGB"} | pixels}
+    (folder / "open_clip_config.json").write_text(json.dumps(whole))
+    fresh = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
+    from safetensors.torch import save_file
+
+    state = {k: v.clone().contiguous() for k, v in ref.wide(fresh).state_dict().items()}
+    save_file(state, folder / "open_clip_model.safetensors")
+    model, _, transform = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    encoder = ref.loaded(folder)
+    assert isinstance(encoder, TorchEncoder) and encoder.dim == config["embed_dim"]
+    return model.eval(), transform, open_clip.get_tokenizer(f"local-dir:{folder}"), encoder
+
+
+def test_images(family: tuple[Any, Any, Any, TorchEncoder]) -> None:
+    model, transform, _, encoder = family
+    inputs = torch.stack([transform(image) for image in ref.images()])
+    batch = ref.prepared(encoder, ref.images())
+    ref.same_pixels(batch, inputs.numpy(), transform.transforms[-1].std)
+    with torch.no_grad():
+        wanted = model.encode_image(inputs)
+    assert ref.agree(encoder.encode_images(batch), wanted)
+
+
+def test_tokens_and_texts(family: tuple[Any, Any, Any, TorchEncoder]) -> None:
+    model, _, tokenizer, encoder = family
+    given = tokenizer(ALL_TEXTS)
+    tokens = encoder._tokenizer()
+    ids, _ = tokens.padded(ALL_TEXTS, tokens.context)
+    np.testing.assert_array_equal(ids, given.numpy())
+    with torch.no_grad():
+        wanted = model.encode_text(given)
+    assert ref.agree(encoder.encode_texts(ALL_TEXTS), wanted)
+    alone = np.concatenate([encoder.encode_texts([text]) for text in ALL_TEXTS])
+    assert ref.agree(alone, wanted), "each at its own length"
+
+
+def test_likelihood(family: tuple[Any, Any, Any, TorchEncoder]) -> None:
+    model, _, _, encoder = family
+    rule = encoder.likelihood()
+    assert rule and rule.scale == pytest.approx(float(model.logit_scale.exp()))
+    bias = getattr(model, "logit_bias", None)
+    assert rule.bias == (None if bias is None else pytest.approx(float(bias)))
