@@ -20,7 +20,8 @@ LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 
 # What takes minutes, needs a network or a model, or is a shell's own file: shown, not run.
 SHOWN_ONLY = re.compile(
-    r"^(make |pip |git |docker |source |pixseek doctor --fetch|pixseek models (download|trust) )"
+    r"^(make |pip |git |docker |source |"
+    r"pixseek (doctor --fetch|models (download|trust) |.*--labels-from ))"
 )
 
 

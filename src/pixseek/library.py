@@ -603,7 +603,7 @@ class Library:
         from pixseek import classification, term_vectors
         from pixseek.images import decode
 
-        classifier = self._classifier(name)
+        classifier = self.classifier(name)
         found = []
         for image in images:
             term = self._image_term(image)
@@ -615,7 +615,16 @@ class Library:
             found += classification.best(likely, classifier.labels, k=max(1, k))
         return found
 
-    def _classifier(self, name: str | os.PathLike[str]) -> Classifier:
+    def classifier(self, name: str | os.PathLike[str] = "") -> Classifier:
+        """Return a classifier, downloading it if need be.
+
+        Args:
+            name: of it, or a folder; "" for `classifiers.DEFAULT`.
+
+        Raises:
+            ModelError: there is no such classifier, or it can't be fetched or read.
+            MissingExtraError: what runs it is not installed.
+        """
         from pixseek.encoders import classifiers
 
         return classifiers.load(
@@ -1026,6 +1035,65 @@ class Library:
             "": len(found),
             **{label: len(ids) for label, ids in zip(labels, matches, strict=True)},
         }
+
+    def tag_from(
+        self,
+        labels_from: str | os.PathLike[str] = "",
+        *,
+        min_score: float = 0.1,
+        where: Filter | None = None,
+        again: bool = False,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> dict[str, int]:
+        """Tag all images with what a classifier is this sure to see in them.
+
+        It looks at the previews, or at the files of images without one. A label that names one
+        thing in several ways, as ImageNet's "lakeside, lakeshore", gives several tags; the field
+        `user.label_scores` holds the probabilities. The tags are yours as those of `tag` are, and
+        images that this classifier has looked at before are passed over.
+
+        Args:
+            labels_from: name or folder of the classifier; "" for `classifiers.DEFAULT`.
+            min_score: probability from which on a label counts, above 0.
+            where: among which images; None for all.
+            again: look at all of them once more.
+            on_progress: told how far it is.
+
+        Returns:
+            How many images were given each label that was found, most first, and under "" how
+            many were looked at.
+
+        Raises:
+            QueryError: the score is none.
+            LibraryLockedError: another process is indexing into the library.
+            ModelError: the classifier can't be had, or failed.
+            MissingExtraError: what runs it is not installed.
+        """
+        from pixseek import tagging
+
+        if not 0 < min_score <= 1:
+            raise QueryError("min_score lies above 0, up to 1", min_score)
+        with self._indexing_lock():
+            if self._engine.space is None:
+                return {"": 0}
+            classifier = self.classifier(labels_from)
+            mark = tagging.name_of(classifier.fingerprint, (), min_score)
+            if not again:
+                where = _both(where, Not(Compare(f"fields.{LABELLED}", "eq", mark)))
+            ids = self._matching_ids(where)
+            counts: Counter[str] = Counter()
+            looking = tagging.classified(
+                ids, classifier, min_score, mark, engine=self._engine, picture_of=self._seen
+            )
+            for done, found in enumerate(looking, 1):
+                counts.update(found)
+                if on_progress is not None:
+                    on_progress(Progress("index", done, len(ids)))
+        return {"": len(ids), **dict(counts.most_common())}
+
+    def _seen(self, record: Record) -> bytes | None:
+        """Return the preview of a record, which is quick to decode, or its file."""
+        return self.preview(record) or self._content(record)
 
     def _matching_ids(self, where: Filter | None) -> list[str]:
         ids: list[str] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,13 +24,15 @@ from pixseek.annotations import (
     file_part,
     without,
 )
-from pixseek.errors import StorageError
+from pixseek.errors import ImageError, StorageError
+from pixseek.images import decode
 from pixseek.metadata.fields import Findings
 from pixseek.metadata.sidecar_writing import write_xmp, xmp_sidecar
 from pixseek.metadata.xmp import read_xmp
 from pixseek.types import Engine, Record
 
 if TYPE_CHECKING:
+    from pixseek.encoders.classifiers import Classifier
     from pixseek.types import Vectors
 
 #: Records in one write, which bounds memory: 1,024 rows of 512 floats are 2 MB.
@@ -110,6 +112,66 @@ def label(found: Mapping[str, Sequence[str]], labelled: str, *, engine: Engine) 
         alike.setdefault(tuple(labels), []).append(each)
     for labels, ids in alike.items():
         tag(ids, replace(change(add=labels), labelled=labelled), engine=engine)
+
+
+def classified(
+    ids: Sequence[str],
+    classifier: Classifier,
+    least: float,
+    labelled: str,
+    *,
+    engine: Engine,
+    picture_of: Callable[[Record], bytes | None],
+) -> Iterator[tuple[str, ...]]:
+    """Add to records, as tags of the user, what a classifier sees; yield that for each of `ids`.
+
+    What can't be looked at gets nothing, and is not marked: it may be there the next time.
+
+    Args:
+        ids: of records.
+        classifier: what looks.
+        least: probability from which on a label counts.
+        labelled: name of looking at images in this way.
+        engine: where the records are.
+        picture_of: gives the file or the preview of a record.
+
+    Raises:
+        ModelError: the classifier failed.
+    """
+    import numpy as np
+
+    size = classifier.batch_size
+    for start in range(0, len(ids), size):
+        some = ids[start : start + size]
+        records = [record for record in engine.get(some) if record is not None]
+        looked_at = [(record, picture_of(record)) for record in records]
+        prepared = [
+            (record, tensor)
+            for record, content in looked_at
+            if content is not None and (tensor := _prepared(content, classifier)) is not None
+        ]
+        likely = (
+            classifier.probabilities(np.stack([tensor for _, tensor in prepared]))
+            if prepared
+            else np.empty((0, len(classifier.labels)))
+        )
+        for (record, _), row in zip(prepared, likely, strict=True):
+            best = [at for at in np.argsort(-row, kind="stable").tolist() if row[at] >= least]
+            labels = tuple(classifier.labels[at] for at in best)
+            scores = ", ".join(
+                f"{classifier.labels[at].split(',')[0]} {row[at]:.2f}" for at in best
+            )
+            what = change(add=labels, fields={"label_scores": scores or None})
+            tag([record.id], replace(what, labelled=labelled), engine=engine)
+            yield labels
+        yield from [()] * (len(some) - len(prepared))
+
+
+def _prepared(content: bytes, classifier: Classifier) -> Vectors | None:
+    try:
+        return classifier.prepare(decode(content, at_least=2 * classifier.input_side))
+    except ImageError:
+        return None  # `pixseek failures` has said it, or will
 
 
 def _vectors(engine: Engine, records: Sequence[Record]) -> Vectors:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from classifier_files import LABELS, classifier_folder
 
 from .conftest import Run
 from tiny_encoder import draw
@@ -94,3 +95,52 @@ def test_where_takes_filters_only(indexed: Run) -> None:
     done = indexed("tag", "--zero-shot", "-", "--where", "a dog", input="red")
     assert done.exit_code == 2
     assert "filters only" in done.stderr
+
+
+# ------------------------------------------------------------------ classifiers
+
+
+@pytest.fixture
+def vit(tmp_path: Path) -> Path:
+    return classifier_folder(tmp_path / "vit")
+
+
+def test_without_labels_a_classifier_has_its_own(run: Run, picture: Path, vit: Path) -> None:
+    done = run("classify", picture, "--labels-from", vit, "-k", 2)
+    assert done.exit_code == 0
+    assert {line.split("\t")[2] for line in done.stdout.splitlines()} <= set(LABELS)
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_indexing_can_tag_by_a_classifier(run: Run, photos_folder: Path, vit: Path) -> None:
+    done = run("index", photos_folder, "--labels-from", vit, "--min-score", 0.05)
+    assert done.exit_code == 0
+    assert "Looked at 6 images." in done.stdout
+    again = run("tag", "--labels-from", vit, "--min-score", 0.05)
+    assert again.stdout == "Looked at 0 images.\n"
+    tagged = json.loads(run("tag", "--labels-from", vit, "--again", "--json").stdout)
+    assert tagged["looked_at"] == 6
+    label = max(tagged["tagged"], key=tagged["tagged"].get)
+    found = run("search", f'tag:"{label.split(",")[0]}"', "--paths")
+    assert len(found.stdout.splitlines()) >= tagged["tagged"][label]
+
+
+def test_a_classifier_that_is_none_is_said_before_indexing(run: Run, photos_folder: Path) -> None:
+    done = run("index", photos_folder, "--labels-from", "resnet")
+    assert done.exit_code != 0
+    assert "vit-b16-imagenet" in done.stderr
+    assert "added" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("classify", "x.png", "--labels", "red", "--labels-from", "vit-b16-imagenet"),
+        ("classify", "x.png", "--template", "a {}"),
+        ("tag", "--labels-from", "vit-b16-imagenet", "--zero-shot", "-"),
+        ("tag", "x.png", "--labels-from", "vit-b16-imagenet"),
+        ("index", "--labels-from", "vit-b16-imagenet", "--json"),
+    ],
+)
+def test_what_does_not_go_together(run: Run, arguments: tuple[str, ...]) -> None:
+    assert run(*arguments, input="red").exit_code == 2

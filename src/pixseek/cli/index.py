@@ -71,6 +71,12 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Keep the library beside the photos, in PATH/.pixseek, with relative paths.",
 )
+@click.option("--labels-from", metavar="MODEL",
+              help="Then tag what is new with what a classifier sees in it: vit-b16-imagenet, "
+              "vit-l16-imagenet, or a folder.")  # fmt: skip
+@click.option("--min-score", type=click.FloatRange(0, 1, min_open=True), default=0.1,
+              show_default=True, metavar="0..1",
+              help="Probability from which on a label of --labels-from counts.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @click.pass_context
@@ -84,6 +90,8 @@ def index(
     precision: str | None,
     previews: bool | None,
     portable: bool,
+    labels_from: str | None,
+    min_score: float,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -108,7 +116,11 @@ def index(
 
         more = {"library": (first if first.is_dir() else first.parent) / PORTABLE_NAME,
                 "portable": True}  # fmt: skip
+    if labels_from is not None and as_json:
+        raise click.UsageError("--json is for indexing alone: then pixseek tag --labels-from.", ctx)
     with open_library(create=True, precision=precision, **more) as library:
+        if labels_from is not None:
+            library.classifier(labels_from)  # what is wrong with it is said before a long run
         run_and_report(
             ctx,
             library,
@@ -121,6 +133,10 @@ def index(
             demosaic=demosaic,
             previews=previews,
         )
+        if labels_from is not None:
+            from pixseek.cli.tag import tag_by_classifier
+
+            tag_by_classifier(library, labels_from, min_score, quiet=quiet)
 
 
 def run_and_report(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -15,7 +15,8 @@ from pixseek.cli.options import Command, open_library
 from pixseek.cli.results import write_json
 
 if TYPE_CHECKING:
-    from pixseek.types import Scalar
+    from pixseek.library import Library
+    from pixseek.types import Filter, Scalar
 
 
 @click.command(
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         ("pixseek tag lake.jpg --clear all", "back to what the file says"),
         ("pixseek tag lake.jpg --add lake --write-xmp", "also for other programs"),
         ("pixseek tag --zero-shot labels.txt", "let the model tag all images"),
+        ("pixseek tag --labels-from vit-b16-imagenet", "let a classifier do so"),
     ),
 )
 @click.argument("images", nargs=-1, metavar="[ID_OR_FILE]...")
@@ -51,11 +53,17 @@ if TYPE_CHECKING:
 @click.option("--zero-shot", type=click.File("r", encoding="utf-8"), metavar="FILE",
               help="Tag all images that show one of the labels in FILE, by lines or commas (- for "
               "standard input). Those that were looked at before are passed over.")  # fmt: skip
+@click.option("--labels-from", metavar="MODEL",
+              help="Tag all images with what a classifier sees in them: vit-b16-imagenet, "
+              "vit-l16-imagenet, or a folder.")  # fmt: skip
+@click.option("--min-score", type=click.FloatRange(0, 1, min_open=True), default=0.1,
+              show_default=True, metavar="0..1",
+              help="Probability from which on a label of --labels-from counts.")  # fmt: skip
 @click.option("--min-confidence", type=click.FloatRange(0, 1, min_open=True), default=0.95,
               show_default=True, metavar="0..1", help="How sure --zero-shot must be.")  # fmt: skip
-@click.option("--where", metavar="FILTER", help="Let --zero-shot look at these only, as in "
+@click.option("--where", metavar="FILTER", help="Let the model look at these only, as in "
               "'year:2024 -tag:done'.")  # fmt: skip
-@click.option("--again", is_flag=True, help="Let --zero-shot look at all images once more.")
+@click.option("--again", is_flag=True, help="Let the model look at all images once more.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def tag(
@@ -70,6 +78,8 @@ def tag(
     clear: tuple[str, ...],
     write_xmp: bool,
     zero_shot: TextIO | None,
+    labels_from: str | None,
+    min_score: float,
     min_confidence: float,
     where: str | None,
     again: bool,
@@ -82,15 +92,22 @@ def tag(
     input, one on each line or ended by NUL.
 
     With --zero-shot the model says it, of all images: each gets the labels as tags that a search
-    for them would be sure of.
+    for them would be sure of. With --labels-from a classifier says it, which has labels of its own.
     """
-    if zero_shot is not None:
+    if zero_shot is not None or labels_from is not None:
         if images or any((add, remove, caption, rating, own, unset, clear, write_xmp)):
-            raise click.UsageError("--zero-shot goes alone, or with --where and --again.", ctx)
-        _zero_shot(zero_shot.read(), min_confidence, where, again=again, as_json=as_json)
+            raise click.UsageError("A model tags alone, with --where and --again only.", ctx)
+        if zero_shot is not None and labels_from is not None:
+            raise click.UsageError("--zero-shot and --labels-from: one after the other.", ctx)
+        if zero_shot is not None:
+            _zero_shot(zero_shot.read(), min_confidence, where, again=again, as_json=as_json)
+        else:
+            _labels_from(labels_from or "", min_score, where, again=again, as_json=as_json)
         return
     if not images:
-        raise click.UsageError("Name the images, by ids or files, or give --zero-shot.", ctx)
+        raise click.UsageError(
+            "Name the images by ids or files; or --zero-shot, --labels-from.", ctx
+        )
     says = (add, remove, caption is not None, rating is not None, own, unset, clear, write_xmp)
     if not any(says):
         raise click.UsageError("Nothing is said of them: --add, --rating, --caption, ...", ctx)
@@ -125,24 +142,63 @@ def tag(
 
 def _zero_shot(text: str, least: float, where: str | None, *, again: bool, as_json: bool) -> None:
     from pixseek.classification import split_labels
-    from pixseek.querylang import parse
 
     labels = split_labels(text)
     if not labels:
         raise click.UsageError("The file of --zero-shot holds no label.")
-    only = parse(where) if where else None
+    only = _filter(where)
+    with open_library() as library:
+        counts = library.tag_zero_shot(labels, min_confidence=least, where=only, again=again)
+    _write_counts(counts, as_json=as_json)
+
+
+def _labels_from(name: str, least: float, where: str | None, *, again: bool, as_json: bool) -> None:
+    only = _filter(where)
+    with open_library() as library:
+        if as_json:
+            counts = library.tag_from(name, min_score=least, where=only, again=again)
+            _write_counts(counts, as_json=True)
+        else:
+            tag_by_classifier(library, name, least, where=only, again=again)
+
+
+def tag_by_classifier(
+    library: Library, name: str, least: float, *, quiet: bool = False, **which: Any
+) -> None:
+    """Tag images with what a classifier sees, with progress, and write how many got which label.
+
+    Args:
+        library: holds the images.
+        name: of the classifier, or its folder.
+        least: probability from which on a label counts.
+        quiet: write nothing.
+        **which: other arguments of `Library.tag_from`.
+    """
+    from pixseek.cli.progress import display
+
+    with display(quiet=quiet) as shown:
+        library.on_download = shown.download
+        counts = library.tag_from(name, min_score=least, on_progress=shown.show, **which)
+    if not quiet:
+        _write_counts(counts, as_json=False)
+
+
+def _filter(text: str | None) -> Filter | None:
+    from pixseek.querylang import parse
+
+    only = parse(text) if text else None
     if only is not None and (only.terms or only.exclude):
         raise click.UsageError("--where takes filters only, as in 'year:2024 -tag:done'.")
-    with open_library() as library:
-        counts = library.tag_zero_shot(
-            labels, min_confidence=least, where=only.where if only else None, again=again
-        )
+    return only.where if only else None
+
+
+def _write_counts(counts: dict[str, int], *, as_json: bool) -> None:
     looked_at = counts.pop("")
     if as_json:
         write_json({"looked_at": looked_at, "tagged": counts})
         return
     click.echo(f"Looked at {wording.counted(looked_at, 'image')}.")
-    wide = max(len(wording.number(count)) for count in counts.values())
+    wide = max((len(wording.number(count)) for count in counts.values()), default=0)
     for label, count in sorted(counts.items(), key=lambda each: -each[1]):
         line = f"  {wording.number(count):>{wide}}  {wording.visible(label)}"
         click.echo(line if count else click.style(line, dim=True))

@@ -250,5 +250,9 @@ def _read(folder: Path) -> _Files:
         weights,
         tuple(str(labels[str(at)]) for at in range(len(labels))),
         config.get("problem_type") == "multi_label_classification",
-        preprocessing.from_transformers(read_json(folder / "preprocessor_config.json")),
+        # Google's own files name no kind: transformers takes it from the model's.
+        preprocessing.from_transformers(
+            {"image_processor_type": "ViTImageProcessor"}
+            | read_json(folder / "preprocessor_config.json")
+        ),
     )
