@@ -600,14 +600,17 @@ class Encoder(Protocol):
     note: str
 
     def prepare(self, picture: Picture) -> Vectors:
-        """Return what the image tower reads for one picture, (3, height, width) float32.
+        """Return what the image tower reads for one picture, float32.
+
+        It has the same shape for all pictures: (3, height, width) for most models, (patches,
+        numbers of a patch and its place) for those that read pictures in their own shape.
 
         May be called from several threads at once.
         """
         ...
 
     def encode_images(self, batch: Vectors) -> Vectors:
-        """Return unit rows, (n, dim) float32, for (n, 3, height, width) prepared images.
+        """Return unit rows, (n, dim) float32, for n prepared images, stacked.
 
         Raises:
             ModelError: the model failed; never returns fewer rows.
@@ -663,8 +666,8 @@ class Accelerable(Protocol):
         Args:
             precision: what is wanted.
             images: how many are to be embedded, since a conversion must pay.
-            sample: gives up to n prepared images of the user's own, (n, 3, height, width)
-                float32, for calibration and check; called only when needed.
+            sample: gives up to n prepared images of the user's own, stacked, for calibration and
+                check; called only when needed.
 
         Raises:
             ModelError: the precision was named, and can't be had or fails the check.
