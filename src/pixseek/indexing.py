@@ -403,12 +403,24 @@ class _Run:
 
         # Some more than asked for: a few files of a folder can't be decoded.
         chosen = random.Random(0).sample(jobs, min(len(jobs), count + count // 8 + 1))
-        with ThreadPoolExecutor(self.threads, thread_name_prefix="pixseek-sample") as pool:
-            outcomes = pool.map(lambda job: self.prepare(job, encoder, look_up=False), chosen)
-            tensors = [each.tensor for each in outcomes if isinstance(each, _Prepared)]
-        found = [tensor for tensor in tensors if tensor is not None][:count]
         side = encoder.input_side
-        return np.stack(found) if found else np.empty((0, 3, side, side), np.float32)
+        found, filled = np.empty((0, 3, side, side), np.float32), 0
+
+        def tensor_of(job: _Job) -> Vectors | None:
+            outcome = self.prepare(job, encoder, look_up=False)
+            return outcome.tensor if isinstance(outcome, _Prepared) else None
+
+        with ThreadPoolExecutor(self.threads, thread_name_prefix="pixseek-sample") as pool:
+            # Into their place one by one: 192 of 224 pixels are 116 MB, and a list of them beside
+            # the stack as much again.
+            for tensor in pool.map(tensor_of, chosen):
+                if tensor is None or filled == count:
+                    continue
+                if not filled:
+                    found = np.empty((min(count, len(chosen)), *tensor.shape), np.float32)
+                found[filled] = tensor
+                filled += 1
+        return found[:filled]
 
     def settle(self, outcome: _Outcome) -> None:
         """Take what a thread made of one file.

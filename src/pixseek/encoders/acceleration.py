@@ -262,8 +262,9 @@ class _Choice:
         if not int8.installed():
             raise MissingExtraError("converting a model to int8", "nncf", "int8")
         images = job.sample(int8.CALIBRATION + int8.CHECKED)
-        # Turn about, so that both have some of all that the sample has.
-        watched, images = images[::3], images[[i for i in range(len(images)) if i % 3]]
+        # Drawn at random, so that both parts have some of all there is; and no copy is made.
+        part = len(images) * int8.CALIBRATION // (int8.CALIBRATION + int8.CHECKED)
+        watched, images = images[:part], images[part:]
         exact = self.exact(images)
         conversion.make(job.graph, job.image, watched)
         tower = self.opened(base, conversion.model)
