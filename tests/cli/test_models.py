@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from pixseek.cli import main
 from pixseek.encoders import catalogue
 from pixseek.encoders.catalogue import RemoteFile, Source
 
+import tiny_models
 from .conftest import Run
 
 
@@ -19,6 +22,12 @@ def models_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIXSEEK_MODELS_DIR", str(tmp_path / "models"))
     monkeypatch.setenv("PIXSEEK_OFFLINE", "1")
     return tmp_path / "models"
+
+
+@pytest.fixture
+def real() -> Run:
+    """Run a command line with the encoders that there are: `run` has a tiny one for all names."""
+    return lambda *arguments: CliRunner().invoke(main, [str(each) for each in arguments])
 
 
 def test_the_table_has_every_model_and_marks_what_is_here(run: Run) -> None:
@@ -84,3 +93,42 @@ def test_trust_lists_the_code_and_asks(run: Run, tmp_path: Path, models_dir: Pat
     assert "may run it" in done.stdout and (models_dir / "consents.json").is_file()
     assert "no program code" in run("models", "trust", "demo").stdout
     assert "not on this machine" in run("models", "trust", "fg-clip2-base").stderr
+
+
+def test_verify_prints_what_it_found_and_ends_with_it(real: Run, tmp_path: Path) -> None:
+    done = real("models", "verify", "demo")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count("✓") == 3 and "the same alone and in a batch" in done.stdout
+    tiny_models.xenova(tmp_path / "own", constant=float("nan"))
+    done = real("models", "verify", "demo", tmp_path / "own")
+    assert done.exit_code == 4 and done.stdout.count("✗") == 1
+    assert "✗ images" in done.stdout and "no usable vector" in done.stdout
+    done = real("models", "verify", "siglip2-b16-224")
+    assert done.exit_code == 4 and "models download siglip2-b16-224" in done.stderr
+
+
+def test_verify_on_photos_against_another(real: Run, photos_folder: Path, tmp_path: Path) -> None:
+    tiny_models.xenova(tmp_path / "own")
+    more = ("--photos", photos_folder, "--against", tmp_path / "own")
+    done = real("models", "verify", tmp_path / "own", *more)
+    assert done.exit_code == 0 and "cosine of 6 images" in done.stdout
+    assert real("models", "verify", "demo", "--photos", "nowhere").exit_code == 5
+
+
+def test_benchmark_fills_two_columns_of_the_table(real: Run) -> None:
+    assert "images/s" not in real("models").stdout
+    done = real("models", "benchmark")
+    assert done.exit_code == 0 and "a second" in done.stdout and "MiB" in done.stdout
+    head, demo, other = real("models", "list", "demo", "clip-b32-openai").stdout.splitlines()
+    assert head.endswith("images/s  text ms")
+    assert len(demo) == len(head) and other.endswith("MIT")
+    (found,) = json.loads(real("models", "list", "demo", "--json").stdout)["models"]
+    assert found["measured"]["images_per_s"] > 0
+
+
+def test_export_wants_one_model_a_folder_and_torch(real: Run, tmp_path: Path) -> None:
+    done = real("models", "export", "demo")
+    assert done.exit_code == 2 and "--to DIR" in done.stderr
+    done = real("models", "export", "demo", "--to", tmp_path / "out")
+    assert done.exit_code == 4 and "not run by torch" in done.stderr
+    assert not (tmp_path / "out").exists()

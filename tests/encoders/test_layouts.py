@@ -139,3 +139,22 @@ def test_open_clips_configuration_sets_the_text_rules(tmp_path: Path) -> None:
     rules = layouts.read(tmp_path).text
     # The graph is fixed to 12 tokens, whatever is written beside it.
     assert (rules.context, rules.cleaning, rules.full) == (12, "canonical", True)
+
+
+def test_what_an_export_adds_to_the_immich_layout(tmp_path: Path) -> None:
+    tiny_models.immich(tmp_path)
+    before = layouts.read(tmp_path)
+    assert not before.text.full and not before.text.left and before.text.cleaning == "none"
+    config = json.loads((tmp_path / "config.json").read_text())
+    more = {"cleaning": "open_clip", "full_context": True, "padding_side": "left", "pad_id": 3}
+    tiny_models.write(
+        tmp_path / "config.json", config | more | {"logit_scale": 9, "logit_bias": -1}
+    )
+    pixels = json.loads((tmp_path / "visual/preprocess_cfg.json").read_text())
+    crop = {"resize_edge": 20, "crop_rounding": "floor"}
+    tiny_models.write(tmp_path / "visual/preprocess_cfg.json", pixels | crop)
+    files = layouts.read(tmp_path)
+    assert files.text.full and files.text.left and files.text.pad == 3
+    assert files.text.cleaning == "open_clip"
+    assert files.preprocessing.edge == 20 and files.preprocessing.crop == "floor"
+    assert files.likelihood and (files.likelihood.scale, files.likelihood.bias) == (9, -1)

@@ -15,15 +15,15 @@ Names, types and lengths of inputs and outputs are read from the graphs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pixseek.encoders import graph, preprocessing, tokens
 from pixseek.encoders.configuration import read_json, text_limit, there, token
 from pixseek.encoders.graph import Graph
 from pixseek.encoders.preprocessing import Preprocessing
-from pixseek.encoders.tokens import TextRules
+from pixseek.encoders.tokens import Cleaning, TextRules
 from pixseek.errors import ModelError
 from pixseek.types import Likelihood
 
@@ -206,23 +206,38 @@ def _immich(folder: Path, visual: Graph, textual: Graph) -> ModelFiles:
     text = config.get("text_cfg") or {}
     extra = read_json(textual.path.with_name("tokenizer_config.json"), optional=True)
     canonical = (text.get("tokenizer_kwargs") or {}).get("clean") == "canonicalize"
+    cleaning: Cleaning = (
+        "canonical" if canonical else "lower" if config.get("lowercase") else "none"
+    )
     pad = config.get("pad_id")
     return ModelFiles(
         "immich",
         visual,
         textual,
-        preprocessing.from_open_clip(read_json(visual.path.with_name("preprocess_cfg.json"))),
+        _immich_pixels(read_json(visual.path.with_name("preprocess_cfg.json"))),
         TextRules(
             there(textual.path.with_name("tokenizer.json")),
             _context(textual)
             or _number(text.get("context_length", config.get("context_length")))
             or text_limit(extra),
-            "canonical" if canonical else "lower" if config.get("lowercase") else "none",
+            config["cleaning"] if config.get("cleaning") in get_args(Cleaning) else cleaning,
             pad if isinstance(pad, int) else token(extra.get("pad_token")),
-            full=bool(text.get("no_causal_mask")) or text.get("pool_type") == "last",
+            full=bool(text.get("no_causal_mask") or config.get("full_context"))
+            or text.get("pool_type") == "last",
+            left=config.get("padding_side") == "left",
         ),
         _number(config.get("embed_dim")),
         _likelihood(config),
+    )
+
+
+def _immich_pixels(config: dict[str, Any]) -> Preprocessing:
+    """Return open_clip's preprocessing, with what its file can't say and `export` adds."""
+    found = preprocessing.from_open_clip(config)
+    return replace(
+        found,
+        edge=_number(config.get("resize_edge", found.edge)),
+        crop="floor" if config.get("crop_rounding") == "floor" else found.crop,
     )
 
 

@@ -116,6 +116,10 @@ class Tokens:
         ]
         return [list(e.ids) for e in self._tokenizer.encode_batch(cleaned)]
 
+    def to_json(self) -> str:
+        """Return what a `tokenizer.json` would hold: lower case included, other cleaning not."""
+        return str(self._tokenizer.to_str())
+
     def words(self, text: str) -> dict[str, bool]:
         """Return the words of a text, and of each whether the vocabulary has it.
 

@@ -9,10 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixseek.encoders.tokens import Tokens
 from pixseek.encoders.torch import devices
 from pixseek.encoders.torch.folders import TorchFiles
-from pixseek.encoders.torch.own_tokens import OwnTokens
+from pixseek.encoders.torch.own_tokens import tokens_of
 from pixseek.encoders.towers import IMAGES_A_CALL, first_line
 from pixseek.errors import MissingExtraError, ModelError
 from pixseek.types import Likelihood
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pixseek.encoders.preprocessing import Patches, Preprocessing
+    from pixseek.encoders.tokens import Tokens
     from pixseek.encoders.torch.towers import Towers
     from pixseek.types import Acceleration, Picture, Precision, Vectors
 
@@ -39,7 +39,8 @@ class TorchEncoder:
 
     They run in float32 on the CPU, which is the reference, until `accelerate` finds something
     faster. May be used from several threads at once; calls of the model follow one another, since
-    each uses all cores, or the one GPU. Attributes as in `types.Encoder`.
+    each uses all cores, or the one GPU. Attributes as in `types.Encoder`; `files` says where its
+    parts lie.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class TorchEncoder:
         self.streams = 1
         self.input_side = files.preprocessing.side if files.preprocessing else 0
         self.fingerprint = _fingerprint(files, digest)
-        self._files = files
+        self.files = files
         self._threads, self._compiled = threads, compiled
         self._lock = threading.RLock()
         self._towers: Towers | None = None
@@ -122,7 +123,7 @@ class TorchEncoder:
         if not texts:
             return np.empty((0, self.dim), np.float32)
         tokens = self._tokenizer()
-        length = tokens.context if self._files.text.full else None
+        length = tokens.context if self.files.text.full else None
         found = []
         for at in range(0, len(texts), TEXTS_A_CALL):
             part = texts[at : at + TEXTS_A_CALL]
@@ -173,20 +174,28 @@ class TorchEncoder:
             self._accelerated = (precision, chosen)
             return chosen
 
+    def opened(self) -> Towers:
+        """Return both towers as the reference has them: in float32 on the CPU.
+
+        Raises:
+            ModelError: they can't be opened.
+        """
+        with self._lock:
+            return self._opened_at(devices.REFERENCE)
+
     def _images(self) -> Preprocessing | Patches:
-        if self._files.preprocessing is None:
+        if self.files.preprocessing is None:
             raise ModelError(
                 "this model reads texts only",
                 self.name,
                 "Use it together with the model whose images its texts are for.",
             )
-        return self._files.preprocessing
+        return self.files.preprocessing
 
     def _tokenizer(self) -> Tokens:
         with self._lock:
             if self._tokens is None:
-                own = self._files.text.file.is_dir()
-                self._tokens = (OwnTokens if own else Tokens)(self._files.text)
+                self._tokens = tokens_of(self.files.text)
             return self._tokens
 
     def _encode(self, batch: Vectors, place: devices.Place, size: int) -> Vectors:
@@ -217,12 +226,12 @@ class TorchEncoder:
             raise
         except Exception as error:  # torch raises all kinds, and its libraries too
             raise ModelError(
-                "a model failed to run", self._files.folder, first_line(error)
+                "a model failed to run", self.files.folder, first_line(error)
             ) from error
         if found.ndim != 2 or len(found) != len(arrays[0]):
             raise ModelError(
                 "a model did not give one vector an item",
-                self._files.folder,
+                self.files.folder,
                 f"{len(arrays[0])} went in, and an array of shape {found.shape} came out.",
             )
         return found
@@ -236,7 +245,7 @@ class TorchEncoder:
         if self._towers is None:
             if self._threads:
                 torch.set_num_threads(self._threads)
-            self._towers = open_towers(self._files)
+            self._towers = open_towers(self.files)
             if self._compiled:
                 self._towers.images = torch.compile(  # type: ignore[method-assign]
                     self._towers.images, dynamic=True

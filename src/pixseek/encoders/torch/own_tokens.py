@@ -12,6 +12,15 @@ from pixseek.encoders.tokens import TextRules, Tokens
 from pixseek.errors import ModelError
 
 
+def tokens_of(rules: TextRules) -> Tokens:
+    """Return the tokenizer of a model, by its `tokenizer.json` or by transformers.
+
+    Raises:
+        ModelError: it can't be read, or does not say what is needed.
+    """
+    return (OwnTokens if rules.file.is_dir() else Tokens)(rules)
+
+
 class OwnTokens(Tokens):
     """A tokenizer of transformers, behind the interface of `Tokens`."""
 
@@ -54,3 +63,18 @@ class OwnTokens(Tokens):
         words = list(dict.fromkeys(text.split()))
         rows = self.ids(words) if words else []
         return {word: unknown not in row for word, row in zip(words, rows, strict=True)}
+
+    def to_json(self) -> str:
+        """Return what a `tokenizer.json` would hold.
+
+        Raises:
+            ModelError: transformers runs it by a library whose files are of another kind.
+        """
+        backend = getattr(self._own, "backend_tokenizer", None)
+        if backend is None:
+            raise ModelError(
+                "a tokenizer can't be written as tokenizer.json",
+                type(self._own).__name__,
+                "Use the model with torch, or one that is published in an ONNX layout.",
+            )
+        return str(backend.to_str())

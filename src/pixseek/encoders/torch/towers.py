@@ -48,7 +48,7 @@ def open_towers(files: TorchFiles) -> Towers:
         "sentence-transformers": SentenceTransformers if files.modules else Transformers,
     }[files.layout]
     try:
-        with _quiet():
+        with quiet():
             towers = opening(files)
     except ModelError:
         raise
@@ -260,12 +260,16 @@ def _vectors(output: Any) -> Tensor:
     return found
 
 
+#: Loggers of libraries that open and trace models.
+_TALKATIVE = ("transformers", "open_clip", "timm", "torch.onnx", "onnxscript", "onnx_ir")
+
+
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep these libraries from writing to the terminal; what matters is raised."""
     import transformers.utils.logging as theirs
 
-    loggers = [logging.getLogger(name) for name in ("transformers", "open_clip", "timm")]
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
     levels = [logger.level for logger in loggers]
     bars = theirs.is_progress_bar_enabled()
     for logger in loggers:
