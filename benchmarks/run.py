@@ -168,7 +168,7 @@ def main() -> None:
             "queries",
             lambda: queries.measure(
                 (1000, 5000 if quick else 100_000), environment,
-                first.get("rclip", first["xenova"]), work, run.rounds + 2, log,
+                first.get("rclip", first["xenova"]), first["xenova"], work, run.rounds + 2, log,
             ),
         )  # fmt: skip
         run.part("recheck", lambda: run.script("recheck", "--files", 5000 if quick else 100_000))

@@ -27,6 +27,7 @@ def measure(
     sizes: tuple[int, ...],
     environments: Mapping[str, Environment],
     model: Path,
+    free: Path,
     work: Path,
     repetitions: int,
     log: Callable[[str], None],
@@ -35,26 +36,42 @@ def measure(
 
     The files are shells of one byte and the vectors are made up: neither is read by a search by
     words. Both programs get the same files, vectors and text tower.
+
+    Args:
+        sizes: numbers of images.
+        environments: what runs the contenders.
+        model: for both programs. The text tower of rclip's layout is fixed to 77 tokens.
+        free: the same architecture with a text tower that reads a text at its own length.
+        work: an empty folder.
+        repetitions: rounds.
+        log: told what is going on.
     """
-    return [_case(size, environments, model, work, repetitions, log) for size in sizes]
+    return [_case(size, environments, model, free, work, repetitions, log) for size in sizes]
 
 
 def _case(
     size: int,
     environments: Mapping[str, Environment],
     model: Path,
+    free: Path,
     work: Path,
     repetitions: int,
     log: Callable[[str], None],
 ) -> dict[str, Any]:
     log(f"queries: {size:,} images")
     photos, library, data = (work / f"{what}-{size}" for what in ("photos", "library", "rclip"))
+    other = work / f"free-{size}"
     make_shells(photos, size)
     vectors = Clustered(512).images(size)
     make_ours(library, photos, vectors, model)
-    ours = [str(Path(sys.executable).with_name("pixseek")), "-L", str(library), "--offline"]
+    make_ours(other, photos, vectors, free)
+    program = str(Path(sys.executable).with_name("pixseek"))
+    ours = [program, "-L", str(library), "--offline"]
     contenders = {
         "pixseek search": lambda: _timed([*ours, "search", QUERY], photos),
+        "pixseek search, text at its length": lambda: _timed(
+            [program, "-L", str(other), "--offline", "search", QUERY], photos
+        ),
         "pixseek --help": lambda: _timed([ours[0], "--help"], photos),
     }
     rclip = environments["rclip"].python
@@ -79,7 +96,8 @@ def _case(
         }
     python = environments["pixseek"].python
     assert python
-    table["warm"] = drive(python, "query_pixseek", {"library": str(library), "queries": 200})
+    for name, place in (("warm", other), ("warm, 77 tokens", library)):
+        table[name] = drive(python, "query_pixseek", {"library": str(place), "queries": 200})
     table["disk_mb"] = {
         name: sum(file.stat().st_size for file in files if file.is_file()) / 1e6
         for name, files in (("pixseek", library.rglob("*")), ("rclip", data.glob("db.sqlite3*")))

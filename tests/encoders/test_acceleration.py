@@ -12,7 +12,16 @@ import onnxruntime
 import pytest
 
 from pixseek import encoders
-from pixseek.encoders import acceleration, conversion, int8, layouts, mapped, openvino, towers
+from pixseek.encoders import (
+    acceleration,
+    conversion,
+    int8,
+    layouts,
+    mapped,
+    openvino,
+    reference,
+    towers,
+)
 from pixseek.encoders.onnx import OnnxEncoder
 from pixseek.errors import MissingExtraError, ModelError
 from pixseek.types import Accelerable, Encoder, Precision
@@ -658,6 +667,28 @@ def test_the_batch_stays_below_what_does_not_fit() -> None:
         clock.now += 1
 
     assert acceleration.best_batch(run, clock) == 16
+
+
+# ------------------------------------------------------------------ what others are compared with
+
+
+def test_the_reference_in_its_own_process_gives_the_same_rows(folder: Path) -> None:
+    files = layouts.read(folder)
+    output = files.visual.embedding
+    assert output is not None and files.visual.image is not None
+    batch = {files.visual.image.name: images(19)}
+    apart = reference.ReferenceTower(files.visual, output, 19)
+    assert apart.batch_size == 19
+    here = towers.OnnxTower(files.visual, output)
+    np.testing.assert_allclose(apart.run(batch), here.run(batch), rtol=1e-6, atol=1e-6)
+
+
+def test_a_reference_that_fails_says_why(folder: Path) -> None:
+    files = layouts.read(folder)
+    output = files.visual.embedding
+    assert output is not None
+    with pytest.raises(ModelError, match="nonsense"):
+        reference.ReferenceTower(files.visual, output, 1).run({"nonsense": images(1)})
 
 
 # ------------------------------------------------------------------ the copy of the text tower

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, get_args
 
-from pixseek.encoders import int8, mapped, openvino
+from pixseek.encoders import int8, mapped, openvino, reference
 from pixseek.encoders.conversion import Halved
 from pixseek.encoders.graph import Graph, Port
 from pixseek.encoders.towers import IMAGES_A_CALL, OnnxTower, Tower
@@ -265,8 +265,9 @@ class _Choice:
         # Drawn at random, so that both parts have some of all there is; and no copy is made.
         part = len(images) * int8.CALIBRATION // (int8.CALIBRATION + int8.CHECKED)
         watched, images = images[:part], images[part:]
-        exact = self.exact(images)
+        _enough(images)
         conversion.make(job.graph, job.image, watched)
+        exact = self.exact(images)
         tower = self.opened(base, conversion.model)
         found = self.compare(tower, images, exact)
         if not found.good:
@@ -305,15 +306,15 @@ class _Choice:
         Raises:
             ModelError: the images are too few for a check.
         """
-        if len(images) < int8.CHECKED_AT_LEAST:
-            raise ModelError(
-                "there are too few images to check the model on",
-                len(images),
-                "Use the precision auto, bf16 or fp32.",
-            )
-        tower = _on_cpu(self.job, lean=True)
-        rows = self.rows(tower, images)
-        tower.close()
+        _enough(images)
+        # Graphs that take one image a call would be opened for each.
+        alone = self.job.image.shape[0] is not None or self.job.graph.quantised_on_the_fly
+        if not alone:
+            tower = reference.ReferenceTower(self.job.graph, self.job.output, len(images))
+            return self.rows(tower, images)
+        lean = _on_cpu(self.job, lean=True)
+        rows = self.rows(lean, images)
+        lean.close()
         return rows
 
     def compare(self, tower: Tower, images: Vectors, exact: Vectors) -> int8.Agreement:
@@ -339,6 +340,16 @@ class _Choice:
             return Acceleration(runtime, precision, whole)
         return Acceleration(
             runtime, precision, whole, found.images, found.median, found.least, found.ranks
+        )
+
+
+def _enough(images: Vectors) -> None:
+    """Raise ModelError where the images are too few for a check."""
+    if len(images) < int8.CHECKED_AT_LEAST:
+        raise ModelError(
+            "there are too few images to check the model on",
+            len(images),
+            "Use the precision auto, bf16 or fp32.",
         )
 
 
