@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pixseek.encoders.graph import Graph, Port
 from pixseek.encoders.layouts import ModelFiles
 from pixseek.encoders.tokens import Tokens
-from pixseek.encoders.towers import OnnxTower, TextTower, Tower
+from pixseek.encoders.towers import TEXTS_A_CALL, OnnxTower, TextTower, Tower, unit_rows
 from pixseek.errors import ModelError
 
 if TYPE_CHECKING:
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pixseek.types import Acceleration, Likelihood, Picture, Precision, Vectors
-
-#: Texts a call holds at most; bounds memory where somebody encodes a whole table of captions.
-TEXTS_A_CALL = 32
-
-#: Below this length a vector has no direction.
-_NOTHING = 1e-12
 
 
 class OnnxEncoder:
@@ -113,7 +107,9 @@ class OnnxEncoder:
             part = batch[at : at + size]
             full = _filled(part, size) if fixed else part
             rows = tower.run({self._image.name: full.astype(self._image.dtype, copy=False)})
-            found.append(_unit(rows, [f"image {at + i} of the batch" for i in range(len(part))]))
+            found.append(
+                unit_rows(rows, [f"image {at + i} of the batch" for i in range(len(part))])
+            )
         return np.concatenate(found)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
@@ -140,7 +136,7 @@ class OnnxEncoder:
             if fixed:
                 ids, mask = _filled(ids, size), _filled(mask, size)
             rows = self._textual.run(self._text_inputs(ids, mask))
-            found.append(_unit(rows, [repr(text[:80]) for text in part]))
+            found.append(unit_rows(rows, [repr(text[:80]) for text in part]))
         return np.concatenate(found)
 
     def words(self, text: str) -> dict[str, bool]:
@@ -305,20 +301,3 @@ def _filled(rows: NDArray[Any], size: int) -> NDArray[Any]:
         if len(rows) == size
         else np.repeat(rows, [1] * (len(rows) - 1) + [size - len(rows) + 1], 0)
     )
-
-
-def _unit(rows: Vectors, what: Sequence[str]) -> Vectors:
-    """Return the rows of `what`, each of length 1; what fills a fixed batch comes after them."""
-    import numpy as np
-
-    rows = rows[: len(what)]
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    bad = ~np.isfinite(lengths[:, 0]) | (lengths[:, 0] < _NOTHING)
-    if bad.any():
-        raise ModelError(
-            "a model gave no usable vector (not a number, or of no length)",
-            what[int(bad.argmax())],
-            "The model's files may be damaged: fetch it again.",
-        )
-    unit: Vectors = rows / lengths
-    return unit

@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,6 +34,14 @@ IMAGES_A_CALL = 8
 SPIN_US = 30
 #: The first onnxruntime that can be told.
 _SPIN_SINCE = (1, 26)
+
+
+#: Texts a call holds at most; bounds memory where somebody encodes a whole table of captions.
+TEXTS_A_CALL = 32
+
+
+#: Below this length a vector has no direction.
+_NOTHING = 1e-12
 
 
 class Tower(Protocol):
@@ -268,3 +276,24 @@ def failed(graph: Graph, error: Exception) -> ModelError:
 def first_line(error: Exception) -> str:
     """Return what an error of a runtime says, without its traces."""
     return str(error).strip().split("\n", 1)[0] or type(error).__name__
+
+
+def unit_rows(rows: Vectors, what: Sequence[str]) -> Vectors:
+    """Return the rows of `what`, each of length 1; what fills a fixed batch comes after them.
+
+    Raises:
+        ModelError: a row is not finite, or has no length.
+    """
+    import numpy as np
+
+    rows = rows[: len(what)]
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    bad = ~np.isfinite(lengths[:, 0]) | (lengths[:, 0] < _NOTHING)
+    if bad.any():
+        raise ModelError(
+            "a model gave no usable vector (not a number, or of no length)",
+            what[int(bad.argmax())],
+            "The model's files may be damaged: fetch it again.",
+        )
+    unit: Vectors = rows / lengths
+    return unit

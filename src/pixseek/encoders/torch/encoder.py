@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pixseek.encoders.torch import devices
 from pixseek.encoders.torch.folders import TorchFiles
 from pixseek.encoders.torch.own_tokens import tokens_of
-from pixseek.encoders.towers import IMAGES_A_CALL, first_line
+from pixseek.encoders.towers import IMAGES_A_CALL, TEXTS_A_CALL, first_line, unit_rows
 from pixseek.errors import MissingExtraError, ModelError
 from pixseek.types import Likelihood
 
@@ -23,12 +23,6 @@ if TYPE_CHECKING:
     from pixseek.encoders.tokens import Tokens
     from pixseek.encoders.torch.towers import Towers
     from pixseek.types import Acceleration, Picture, Precision, Vectors
-
-#: Texts a call holds at most; bounds memory where somebody encodes a whole table of captions.
-TEXTS_A_CALL = 32
-
-#: Below this length a vector has no direction.
-_NOTHING = 1e-12
 
 #: What to install for each library.
 _PACKAGES = {"torch": "torch", "transformers": "transformers", "open_clip": "open_clip_torch"}
@@ -131,7 +125,7 @@ class TorchEncoder:
             with self._lock:
                 place = devices.Place(self._place.device)
                 rows = self._run(self._opened_at(place).texts, place, ids, mask)
-            found.append(_unit(rows, [repr(text[:80]) for text in part]))
+            found.append(unit_rows(rows, [repr(text[:80]) for text in part]))
         return np.concatenate(found)
 
     def words(self, text: str) -> dict[str, bool]:
@@ -207,7 +201,9 @@ class TorchEncoder:
             part = batch[at : at + size]
             with self._lock:
                 rows = self._run(self._opened_at(place).images, place, part)
-            found.append(_unit(rows, [f"image {at + i} of the batch" for i in range(len(part))]))
+            found.append(
+                unit_rows(rows, [f"image {at + i} of the batch" for i in range(len(part))])
+            )
         return np.concatenate(found)
 
     def _run(
@@ -270,19 +266,3 @@ def _fingerprint(files: TorchFiles, digest: Callable[[Path], str]) -> str:
     if files.preprocessing:
         whole.update(files.preprocessing.describe().encode())
     return whole.hexdigest()
-
-
-def _unit(rows: Vectors, what: Sequence[str]) -> Vectors:
-    """Return the rows of `what`, each of length 1."""
-    import numpy as np
-
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    bad = ~np.isfinite(lengths[:, 0]) | (lengths[:, 0] < _NOTHING)
-    if bad.any():
-        raise ModelError(
-            "a model gave no usable vector (not a number, or of no length)",
-            what[int(bad.argmax())],
-            "The model's files may be damaged: fetch it again.",
-        )
-    unit: Vectors = rows / lengths
-    return unit
