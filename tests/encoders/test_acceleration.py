@@ -176,6 +176,7 @@ def test_a_graph_that_openvino_cannot_run_falls_back_and_says_so(
         raise ModelError("OpenVINO can't open a model", "m", "No such operation.")
 
     monkeypatch.setattr(openvino, "OpenVinoTower", refuse)
+    with_bf16(monkeypatch, True)  # else it is not tried at all
     encoder = load(folder)
     chosen = encoder.accelerate("auto", 100, none)
     assert chosen.runtime == "onnxruntime" and "No such operation." in chosen.why
@@ -775,10 +776,19 @@ def test_the_sizes_are_those_of_the_files(folder: Path, small_is_worth_it: None)
 
 
 @needs_openvino
-def test_a_run_for_a_few_new_images_does_without_int8_and_says_so(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("has_bf16", "expected"),
+    [
+        pytest.param(True, ("openvino", "bf16", 0), marks=needs_bf16),
+        (False, ("onnxruntime", "fp32", 0)),
+    ],
+)
+def test_a_run_for_a_few_new_images_does_without_int8_and_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, has_bf16: bool, expected: tuple[str, str, int]
+) -> None:
+    with_bf16(monkeypatch, has_bf16)
     chosen = load(folder).accelerate("int8", 3, none)
-    assert (chosen.runtime, chosen.images) == ("openvino", 0)
-    assert chosen.precision in ("bf16", "fp32")
+    assert (chosen.runtime, chosen.precision, chosen.images) == expected
     assert "too few images" in chosen.why
 
 
@@ -793,7 +803,7 @@ def test_a_run_for_a_few_images_does_not_keep_the_next_from_int8(
     assert encoder.accelerate("int8", 3, none).precision == "int8"
 
 
-@needs_openvino
+@needs_bf16
 def test_a_second_run_keeps_the_tower_of_the_first(folder: Path) -> None:
     encoder = load(folder)
     first = encoder.accelerate("auto", 100, none)
