@@ -14,7 +14,7 @@ import click
 
 from pixseek.cli import main as program
 from pixseek.cli.exit_codes import EXIT_CODES
-from pixseek.cli.options import Command, common_options
+from pixseek.cli.options import Command, CommandGroup, common_options
 
 PAGE = Path(__file__).parent / "reference" / "cli.md"
 MADE = "<!-- Made by docs/generate_cli.py from the code; edit the code. -->\n"
@@ -22,7 +22,9 @@ MADE = "<!-- Made by docs/generate_cli.py from the code; edit the code. -->\n"
 
 def page() -> str:
     """The whole page."""
-    commands = [command for command in program.commands.values() if isinstance(command, Command)]
+    assert isinstance(program, CommandGroup)
+    every = program.all_commands(click.Context(program)).values()
+    commands = [command for command in every if isinstance(command, Command)]
     parts = ["# Command line reference\n", MADE, "`pixseek [OPTIONS] COMMAND [ARGUMENTS]`\n"]
     sections: dict[str, list[Command]] = {}
     for command in commands:

@@ -13,7 +13,6 @@ precision             PIXSEEK_PRECISION    precision      auto
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -111,10 +110,12 @@ def _library_folder(given: Path | None, data: Path) -> Path:
 
 
 def _read_file(path: Path, names: list[str]) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    import tomllib
+
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(
             "The settings file can't be read", path, f"{error}. Mend it or remove it."

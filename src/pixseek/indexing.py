@@ -32,8 +32,8 @@ from pixseek.errors import ImageError, ModelError, PixseekError, SourceVanishedE
 from pixseek.images import decode, derive
 from pixseek.images.derived import PREVIEW_SIDE
 from pixseek.ledger import Ledger
-from pixseek.metadata import Sidecar, read_metadata
 from pixseek.metadata.dates import date_in_name
+from pixseek.metadata.merging import Sidecar, read_metadata
 from pixseek.previews import Previews
 from pixseek.types import (
     Accelerable,

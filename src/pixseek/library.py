@@ -15,7 +15,6 @@ import contextlib
 import io
 import itertools
 import os
-import socket
 import threading
 import time
 from collections import Counter
@@ -26,12 +25,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from pixseek import background, blas, encoders, searching
-from pixseek import duplicates as duplicates_
-from pixseek import facets as facets_
 from pixseek.annotations import LABELLED, change
 from pixseek.backgrounds import BackgroundStore
 from pixseek.config import PORTABLE_NAME, Config, load_config
-from pixseek.duplicates import DuplicateGroup
 from pixseek.engines import open_engine
 from pixseek.errors import (
     LibraryError,
@@ -75,7 +71,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from pixseek.classification import Guess
+    from pixseek.duplicates import DuplicateGroup
     from pixseek.encoders.classifiers import Classifier
+    from pixseek.facets import Facets
     from pixseek.types import Encoder, Vectors
 
 #: Records that are read at once where only their ids are wanted.
@@ -409,6 +407,8 @@ class Library:
         return os.path.abspath(folder) if folder.is_dir() else name
 
     def _note_running(self, progress: Progress) -> None:
+        import socket
+
         self._ledger.set(
             "running",
             {
@@ -498,7 +498,7 @@ class Library:
         left_out = (*query.exclude, *(Term("text", words) for words in exclude))
         return replace(query, terms=tuple(terms), exclude=left_out, where=_both(query.where, where))
 
-    def facets(self, query: Query, most: int = 10) -> facets_.Facets:
+    def facets(self, query: Query, most: int = 10) -> Facets:
         """Return how many images that a query possibly matches have each value of some fields.
 
         Args:
@@ -510,11 +510,13 @@ class Library:
             By the name of the field ("folder", "year", "camera", "tag", "colour", "format"), the
             counts by value, largest first.
         """
+        from pixseek import facets
+
         at_least = max(query.min_confidence, POSSIBLE)
         wide = replace(query, k=_COUNTED, offset=0, group=False, min_confidence=at_least)
         if not query.terms:
             wide = replace(wide, k=10 * _COUNTED)
-        return facets_.count((hit.record for hit in self._answer([wide])[0]), most)
+        return facets.count((hit.record for hit in self._answer([wide])[0]), most)
 
     def duplicates(self, threshold: float | None = None) -> list[DuplicateGroup]:
         """Return the groups of images that are nearly the same, by the URI of the one to keep.
@@ -523,10 +525,12 @@ class Library:
             threshold: cosine from which two are; None for what was learned from the library's
                 own images and model (see `pixseek.backgrounds`).
         """
+        from pixseek import duplicates
+
         if self._engine.space is None:
             return []
         least = self._backgrounds().duplicate if threshold is None else threshold
-        return list(duplicates_.find(self._engine, least))
+        return list(duplicates.find(self._engine, least))
 
     def search_many(
         self, queries: Iterable[str | Query], *, where: Filter | None = None, **options: Any

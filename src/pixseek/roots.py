@@ -12,11 +12,14 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pixseek.errors import QueryError, SourceError, unknown
 from pixseek.ledger import Ledger, Root
-from pixseek.sources.folder import FolderSource
 from pixseek.types import Compare, Engine, Failure, Known, record_id
+
+if TYPE_CHECKING:
+    from pixseek.sources.folder import FolderSource
 
 #: Records that are given a new root in one write.
 _CHUNK = 1024
@@ -80,6 +83,8 @@ class Roots:
         Raises:
             SourceError: a path is not there, or its name is no text.
         """
+        from pixseek.sources.folder import FolderSource
+
         scopes: dict[str, list[str]] = {}
         for given in paths:
             path = _absolute(given)
@@ -115,6 +120,8 @@ class Roots:
         Raises:
             SourceError: there is no root, or none is there.
         """
+        from pixseek.sources.folder import FolderSource
+
         if not self.all():
             raise SourceError(
                 "The library has no folders yet", "", "Name one: pixseek index ~/Pictures"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import ImageError, QueryError
-from pixseek.images import MAX_BYTES, decode
 from pixseek.types import Encoder, Engine, Picture, Record, Region, Term
 
 if TYPE_CHECKING:
@@ -142,6 +141,8 @@ def _fetched(url: str, offline: bool) -> bytes:
     import http.client
     import urllib.request
 
+    from pixseek.images import MAX_BYTES
+
     request = urllib.request.Request(url, headers={"User-Agent": "pixseek"})
     try:
         with urllib.request.urlopen(request, timeout=_FETCH_S) as answer:
@@ -161,6 +162,8 @@ def _fetched(url: str, offline: bool) -> bytes:
 def _embedded(content: Any, region: Region | None, encoder: Encoder) -> Vectors:
     """Return the vector of an image, or of a rectangle of it."""
     if isinstance(content, bytes):
+        from pixseek.images import decode
+
         # All pixels where only some of them are meant.
         picture = decode(content, at_least=None if region else 2 * encoder.input_side)
     else:

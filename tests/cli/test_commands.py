@@ -5,9 +5,10 @@ import os
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
-from pixseek.cli import main
+from pixseek.cli import COMMANDS, main
 from pixseek.cli.exit_codes import EXIT_CODES
 from pixseek.errors import (
     CapabilityError,
@@ -436,19 +437,19 @@ def test_alone_it_shows_help(run: Run) -> None:
 
 def test_help_lists_commands_by_use_and_exit_codes(run: Run) -> None:
     text = run("--help").stdout
-    order = [text.index(f"\n  {name} ") for name in main.commands]
+    order = [text.index(f"\n  {name} ") for name in COMMANDS]
     assert order == sorted(order)
     for row in EXIT_CODES:
         assert row.meaning.split(";")[0][:30] in text
 
 
-@pytest.mark.parametrize("name", list(main.commands))
+@pytest.mark.parametrize("name", list(COMMANDS))
 def test_every_command_has_examples_and_a_short_help(run: Run, name: str) -> None:
     done = run(name, "--help")
     assert done.exit_code == 0
     assert "Examples:\n  pixseek" in done.stdout
     assert "--library" in done.stdout
-    assert main.commands[name].short_help
+    assert main.all_commands(click.Context(main))[name].short_help
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pixseek.cli.show import rows
-from pixseek.metadata import FIELDS
+from pixseek.metadata.fields import FIELDS
 from pixseek.types import Record, Scalar
 
 

@@ -11,7 +11,8 @@ from PIL import Image
 from PIL.ExifTags import IFD
 from PIL.TiffImagePlugin import IFDRational
 
-from pixseek.metadata import FIELDS, Metadata, Sidecar, read_metadata
+from pixseek.metadata.fields import FIELDS
+from pixseek.metadata.merging import Metadata, Sidecar, read_metadata
 from pixseek.types import Picture
 
 #: A file time that no test's other dates have, and the date it is.

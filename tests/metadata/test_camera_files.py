@@ -9,7 +9,7 @@ import pytest
 from PIL import features
 
 from metadata.blocks import MTIME_NS, assert_documented, picture_of
-from pixseek.metadata import Metadata, read_metadata
+from pixseek.metadata.merging import Metadata, read_metadata
 
 # name: taken, maker, model, focal length in mm, f-number, exposure as 1/s, ISO, flash
 CAMERAS: dict[str, tuple[object, ...]] = {

@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from metadata.blocks import MTIME_NS, assert_documented
 from pixseek.images import decode
 from pixseek.images.pngtext import without_excess
-from pixseek.metadata import Metadata, read_metadata
+from pixseek.metadata.merging import Metadata, read_metadata
 
 RED = Image.new("RGB", (64, 48), (200, 20, 20))
 

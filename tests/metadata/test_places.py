@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metadata.blocks import MTIME_NS, picture_of, read, xmp_packet
-from pixseek.metadata import places, read_metadata
+from pixseek.metadata import places
+from pixseek.metadata.merging import read_metadata
 from pixseek.metadata.places import MAX_KM, Gazetteer, Place, find_place
 
 

@@ -128,7 +128,7 @@ def test_coordinates_come_from_one_source() -> None:
 
 
 def test_fields_come_in_the_order_of_the_table() -> None:
-    from pixseek.metadata import FIELDS
+    from pixseek.metadata.fields import FIELDS
 
     names = list(read(**EVERYWHERE).fields)
     assert names == [name for name in FIELDS if name in names]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metadata.blocks import read, xmp_packet
-from pixseek.metadata import sidecar_names
+from pixseek.metadata.sidecars import sidecar_names
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -137,20 +138,41 @@ class Command(click.Command):
 class CommandGroup(click.Group):
     """All commands. The one place where errors become messages and exit codes."""
 
-    def __init__(self, *arguments: Any, examples: Examples = (), **named: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        modules: Mapping[str, str],
+        examples: Examples = (),
+        **named: Any,
+    ) -> None:
         super().__init__(*arguments, **named)
+        self.modules = modules
         self.examples = examples
         self.params = [*self.params, *common_options()]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order in which they are needed."""
-        return list(self.commands)
+        return list(self.modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, importing its module; None where there is none of that name."""
+        if cmd_name not in self.modules:
+            return None
+        module = importlib.import_module(f"pixseek.cli.{self.modules[cmd_name]}")
+        # A name that is a word of Python has an underscore there: `import_`.
+        found: click.Command = getattr(module, cmd_name, None) or getattr(module, f"{cmd_name}_")
+        return found
+
+    def all_commands(self, ctx: click.Context) -> dict[str, click.Command]:
+        """Return all commands by name, in their order."""
+        found = {name: self.get_command(ctx, name) for name in self.modules}
+        return {name: command for name, command in found.items() if command is not None}
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples, commands by section, options and exit codes."""
         write_examples(self.examples, formatter)
         sections: dict[str, list[tuple[str, str]]] = {}
-        for name, command in self.commands.items():
+        for name, command in self.all_commands(ctx).items():
             rows = sections.setdefault(getattr(command, "section", ""), [])
             rows.append((name, command.get_short_help_str(100)))
         for title, rows in sections.items():
@@ -165,10 +187,10 @@ class CommandGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; say how to search to those who left `search` out."""
         name = args[0]
-        if name not in self.commands and not ctx.resilient_parsing and not name.startswith("-"):
+        if name not in self.modules and not ctx.resilient_parsing and not name.startswith("-"):
             import difflib
 
-            near = difflib.get_close_matches(name, self.commands, n=1)
+            near = difflib.get_close_matches(name, self.modules, n=1)
             hint = f"Did you mean: pixseek {near[0]}\n" if near else ""
             words = " ".join(args)
             raise click.UsageError(

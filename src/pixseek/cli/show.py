@@ -144,7 +144,7 @@ def _tags(record: Record, file: Record) -> str:
 
 def _value(name: str, value: Scalar) -> str:
     """Return the value of a field as people write it."""
-    from pixseek.metadata import FIELDS
+    from pixseek.metadata.fields import FIELDS
 
     unit = FIELDS[name].unit if name in FIELDS else ""
     if isinstance(value, bool):

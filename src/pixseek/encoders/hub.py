@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import inspect
 import io
 import json
-import logging
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -311,6 +309,8 @@ def _download_file(
     models_dir: Path,
     on_progress: OnProgress | None,
 ) -> None:
+    import inspect
+
     from huggingface_hub import hf_hub_download
 
     folder = models_dir / model.folder_name
@@ -394,6 +394,8 @@ def _endpoint() -> str:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the hub's client from writing to the terminal; what matters is raised."""
+    import logging
+
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
     logger.setLevel(logging.ERROR)

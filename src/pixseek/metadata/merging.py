@@ -1,7 +1,4 @@
-"""What a file says of its image: EXIF, XMP, IPTC, sidecars, its name and its time.
-
-Whatever metadata hold, they never fail an image: what is wrong is ignored and noted. All that
-is kept has the names and types in `FIELDS`.
+"""All that a file says of its image, from all of its sources, merged into one.
 
 The rules of precedence, all of them:
 
@@ -33,23 +30,13 @@ from typing import TypeVar
 
 from pixseek.metadata.dates import date_in_name, is_plausible, zone_by_gps
 from pixseek.metadata.exif import read_exif
-from pixseek.metadata.fields import (
-    FIELDS,
-    MAX_TAGS,
-    DateSource,
-    Field,
-    Findings,
-    clean_text,
-    once,
-)
+from pixseek.metadata.fields import FIELDS, MAX_TAGS, DateSource, Findings, clean_text, once
 from pixseek.metadata.iptc import read_iptc
 from pixseek.metadata.places import find_place
-from pixseek.metadata.sidecars import read_json, read_text, sidecar_names
+from pixseek.metadata.sidecars import read_json, read_text
 from pixseek.metadata.texts import read_texts
 from pixseek.metadata.xmp import read_xmp
 from pixseek.types import Picture, Scalar
-
-__all__ = ["FIELDS", "DateSource", "Field", "Metadata", "Sidecar", "read_metadata", "sidecar_names"]
 
 _Block = TypeVar("_Block", bytes, Mapping[str, bytes])
 
@@ -59,7 +46,7 @@ _MAX_NOTES = 20
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """A file beside an image that says something of it; see `sidecar_names`.
+    """A file beside an image that says something of it; see `sidecars.sidecar_names`.
 
     Attributes:
         name: of the file; its ending says what it is (.xmp, .txt, .json).

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pixseek.errors import ConfigError, ImageError, SourceVanishedError
 from pixseek.images import EXTENSIONS, MAX_BYTES
-from pixseek.metadata import sidecar_names
+from pixseek.metadata.sidecars import sidecar_names
 from pixseek.types import Candidate, Failure, Scan, Stamp
 
 if TYPE_CHECKING:
