@@ -10,6 +10,8 @@ beside it with the digests of all files (`hub.RECORD`).
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -43,6 +45,7 @@ class Source:
     Attributes:
         repo: of the hub.
         layout: one of `layouts.EXPECTED` or of `torch.EXPECTED`; it also says what runs the model.
+            "" where only what the hub holds says it.
         revision: the pinned commit; "" to take the newest, once.
         files: all that is fetched; none to take what the layout needs of what the revision holds.
     """
@@ -63,7 +66,7 @@ class Model:
     """A model that has a name here.
 
     Attributes:
-        alias: its name.
+        alias: its name; of a model that the catalogue does not list, its id on the hub.
         description: one sentence: what it is good for.
         sources: where it lies, the one to use first; none for a model that comes with pixseek.
         layout: of a model that comes with pixseek; "" for the others.
@@ -107,7 +110,7 @@ class Model:
     @property
     def folder_name(self) -> str:
         """Of its folder among the downloaded models."""
-        return self.alias.replace(":", "-")
+        return self.alias.replace("/", "--").replace(":", "-")
 
     @property
     def size(self) -> int:
@@ -712,15 +715,50 @@ CATALOGUE = (
 )
 
 
-def find(name: str) -> Model | None:
+def find(name: str, models: Iterable[Model] | None = None) -> Model | None:
     """Return the model of a name; None where there is none.
 
     Args:
         name: an alias, or one with a runtime, as in "clip-b32-openai:torch".
+        models: to look among; None for `CATALOGUE`.
     """
     alias, _, runtime = name.partition(":")
-    model = next((model for model in CATALOGUE if model.alias == alias), None)
+    listed = CATALOGUE if models is None else models
+    model = next((model for model in listed if model.alias == alias), None)
     if model is None or not runtime or (model.sources and model.source.runtime == runtime):
         return model
     sources = tuple(source for source in model.sources if source.runtime == runtime)
     return replace(model, alias=name, sources=sources) if sources else None
+
+
+#: A repository of the hub, and the revision that is meant: "google/siglip2-base-patch16-256@main".
+_HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w.-]+))?")
+
+
+def on_hub(name: str) -> Model | None:
+    """Return the model of a repository of the hub; None where a name can't be that of one.
+
+    A repository that the catalogue lists is the catalogue's model, with its pins and its licence.
+    Of any other nothing is known before the hub is asked.
+
+    Args:
+        name: OWNER/NAME, or OWNER/NAME@REVISION.
+    """
+    found = _HUB_ID.fullmatch(name)
+    if found is None:
+        return None
+    repo, revision = found[1], found[2] or ""
+    for model in CATALOGUE:
+        for source in model.sources:
+            if source.repo == repo and revision in ("", source.revision):
+                return model if source is model.source else find(f"{model.alias}:{source.runtime}")
+    return Model(
+        alias=name,
+        description=f"https://huggingface.co/{repo}",
+        sources=(Source(repo, "", revision),),
+        licence="",
+        dim=0,
+        input_side=0,
+        context=0,
+        languages="",
+    )
