@@ -113,7 +113,7 @@ def load(
         on_progress: told of each file's name, bytes done, and bytes in all or None.
         trust_code: whether program code that comes with a model may be run, if it must. What was
             agreed to by `trust` may be run without it.
-        compiled: whether to compile the image tower of a model for torch; slow at first.
+        compiled: whether `accelerate` is to compile the image tower of a model for torch.
 
     Raises:
         ModelError: there is no such model, or it can't be fetched, checked or read; or it wants to

@@ -49,6 +49,9 @@ class Place:
         return {"bfloat16": "bf16", "float16": "fp16", "": "fp32"}[self.dtype]
 
 
+#: From how many images on compiling is worth its minute; not measured on a GPU.
+COMPILE_FROM = 2000
+
 #: What every other way is compared with.
 REFERENCE = Place("cpu")
 
