@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
     from pixseek.encoders.digests import Digests
-    from pixseek.types import Encoder
+    from pixseek.types import Encoder, Likelihood
 
 __all__ = [
     "CATALOGUE",
@@ -146,7 +146,9 @@ def load(
     if model.sources and model.source.runtime == "torch" and find_spec("torch") is None:
         raise MissingExtraError(f"the model {model.alias}", "torch", "torch")
     folder = hub.fetch(model, models_dir, digests, offline=offline, on_progress=on_progress)
-    encoder = opening(folder, name=model.alias, note=model.note, dim=model.dim)
+    encoder = opening(
+        folder, name=model.alias, note=model.note, dim=model.dim, likelihood=model.likelihood
+    )
     if not model.images:
         return encoder
     images = load(
@@ -171,6 +173,7 @@ def _open(
     compiled: bool,
     note: str = "",
     dim: int = 0,
+    likelihood: Likelihood | None = None,
 ) -> Encoder:
     """Return the encoder of a folder, by its layout."""
     from pixseek.encoders import layouts
@@ -194,8 +197,9 @@ def _open(
             )
     from pixseek.encoders.onnx import OnnxEncoder
 
+    parts = layouts.read(folder)
     return OnnxEncoder(
-        layouts.read(folder),
+        replace(parts, likelihood=parts.likelihood or likelihood),
         name=name,
         digest=digests.of,
         note=note,

@@ -5,16 +5,20 @@ taken from the hub itself: https://github.com/embeddings-benchmark/mteb (`mteb/m
 revisions, and for the others projects that name the same one independently. They are checked after
 every download, so a wrong one is an error and never a wrong model. Where none was found the
 revision is left empty: it is what the hub has when the model is first fetched, and is written down
-beside it with the digests of all files (`hub.RECORD`).
+beside it with the digests of all files (`hub.RECORD`). Scale and bias of SigLIP's models are those
+that several public projects, which read them from Google's weights, name alike to the last digit.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+
+from pixseek.types import Likelihood
 
 Runtime = Literal["onnx", "torch"]
 
@@ -82,6 +86,8 @@ class Model:
         restricted: whether the licence forbids some uses, so that a yes is asked for.
         images: alias of the model whose image tower it needs, for a text tower alone.
         note: what users must know before they trust its answers; "" for nothing.
+        likelihood: how cosines become probabilities, for ONNX files, which don't say it; None where
+            it is not known for certain, and for models for torch, whose weights have it.
         folder: where a model that comes with pixseek lies; None for the others.
     """
 
@@ -99,6 +105,7 @@ class Model:
     restricted: bool = False
     images: str = ""
     note: str = ""
+    likelihood: Likelihood | None = None
     layout: str = ""
     folder: Path | None = None
 
@@ -192,6 +199,7 @@ def _siglip(
     sources: tuple[Source, ...],
     coco: float = 0.0,
     flickr: float = 0.0,
+    likelihood: Likelihood | None = None,
 ) -> Model:
     quality = tuple((name, of) for name, of in (("Flickr30k", flickr), ("COCO", coco)) if of)
     return Model(
@@ -206,6 +214,7 @@ def _siglip(
         megabytes=megabytes,
         quality=quality,
         quality_source=_RETRIEVAL if flickr else _SIGLIP_2 if coco else "",
+        likelihood=likelihood,
     )
 
 
@@ -530,6 +539,7 @@ CATALOGUE = (
         ),
         coco=47.8,
         flickr=74.7,
+        likelihood=Likelihood(117.33076477050781, -12.9324369430542),
     ),
     _siglip(
         "siglip-so400m-384",
@@ -583,6 +593,7 @@ CATALOGUE = (
             ),
         ),
         coco=52.1,
+        likelihood=Likelihood(math.exp(4.724453449249268), -16.771724700927734),
     ),
     _siglip(
         "siglip2-l16-512",
