@@ -25,9 +25,11 @@ from pixseek.classification import (
 from pixseek.demo.drawing import render
 from pixseek.demo.picture_library import write_picture_library
 from pixseek.demo.scenes import Scene, Thing
+from pixseek.encoders import catalogue
 from pixseek.errors import QueryError
 from pixseek.types import Contrastive, Likelihood
 
+import tiny_models
 from tiny_encoder import TinyEncoder
 
 cosines = hnp.arrays(
@@ -134,6 +136,24 @@ def test_a_model_says_its_scale(tmp_path: Path) -> None:
     assert found is not None
     assert found.scale == pytest.approx(69.667, abs=1e-3)
     assert found.bias is None
+
+
+def test_the_catalogue_says_it_where_onnx_files_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for alias in ("siglip-b16-224", "siglip2-b16-224"):
+        model = catalogue.find(alias)
+        assert model and model.source.runtime == "onnx"
+        assert model.likelihood and model.likelihood.bias and model.likelihood.bias < -10
+    tiny_models.xenova(tmp_path / "tiny", kind="siglip")
+    rule = Likelihood(117.0, -12.9)
+    tiny = catalogue.Model("tiny", "", (), "MIT", 8, 16, 10, likelihood=rule, layout="xenova",
+                           folder=tmp_path / "tiny")  # fmt: skip
+    monkeypatch.setattr(catalogue, "CATALOGUE", (tiny,))
+    named = encoders.load("tiny", models_dir=tmp_path)
+    bare = encoders.load(tmp_path / "tiny", models_dir=tmp_path)
+    assert isinstance(named, Contrastive) and named.likelihood() == rule
+    assert isinstance(bare, Contrastive) and bare.likelihood() is None
 
 
 # ------------------------------------------------------------------ over a whole library

@@ -27,6 +27,8 @@ def test_an_argument_beats_the_environment_beats_the_file_beats_the_default(
     config = load_config(environment)
     assert (config.model, config.threads, config.offline) == ("from-environment", 3, False)
     assert load_config(environment, model="argument").model == "argument"
+    assert not config.compile and load_config({"PIXSEEK_COMPILE": "1"}).compile
+    assert not load_config({"PIXSEEK_COMPILE": "1"}, compile=False).compile
 
 
 def test_a_library_beside_its_photos_is_found_from_below(
@@ -50,6 +52,7 @@ def test_a_library_beside_its_photos_is_found_from_below(
         ("threads = -1", ["threads", "whole number"]),
         ("precision = 'bf8'", ["precision", "bf8", "Known precisions: auto, bf16"]),
         ("offline = 'perhaps'", ["offline", "true or false"]),
+        ("compile = 3", ["compile", "true or false"]),
         ("not toml at all", ["config.toml", "Mend it"]),
     ],
 )

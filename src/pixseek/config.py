@@ -8,6 +8,7 @@ models_dir            PIXSEEK_MODELS_DIR   models_dir     the user's data folder
 offline, --offline    PIXSEEK_OFFLINE      offline        false
 threads               PIXSEEK_THREADS      threads        one for each processor
 precision             PIXSEEK_PRECISION    precision      auto
+compile               PIXSEEK_COMPILE      compile        false
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Config:
         offline: never touch the network.
         threads: how many threads decode and embed; 0 for one each processor.
         precision: what images are embedded in: "auto", "fp32", "bf16" or "int8".
+        compile: compile the image tower of a model for torch before many images.
     """
 
     library: Path
@@ -44,6 +46,7 @@ class Config:
     offline: bool
     threads: int
     precision: Precision
+    compile: bool
 
     @property
     def thread_count(self) -> int:
@@ -94,6 +97,7 @@ def load_config(environment: Mapping[str, str] | None = None, **arguments: Any) 
         offline=values.get("offline", False),
         threads=values.get("threads", 0),
         precision=values.get("precision", "auto"),
+        compile=values.get("compile", False),
     )
 
 
@@ -132,7 +136,7 @@ def _typed(name: str, value: Any, where: str) -> Any:
     """Return `value` as the type of the setting `name`."""
     if name in ("library", "models_dir"):
         return Path(value).expanduser()
-    if name == "offline":
+    if name in ("offline", "compile"):
         if isinstance(value, bool):
             return value
         word = str(value).strip().lower()

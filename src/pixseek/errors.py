@@ -5,6 +5,7 @@
     ├── QueryError              a query can't be understood
     ├── ImageError              one image can't be read; `reason` says why in one word
     ├── ModelError              a model can't be found, downloaded, checked or run
+    │   ├── LicenceError        its licence must be agreed to first; `licence` says which
     │   └── SpaceMismatchError  vectors of two models would be mixed
     ├── LibraryError            the library can't be opened or read
     │   ├── LibraryNotFoundError
@@ -86,6 +87,18 @@ class ImageError(PixseekError):
 
 class ModelError(PixseekError):
     """A model can't be found, downloaded, checked or run."""
+
+
+class LicenceError(ModelError):
+    """A model is not fetched before its licence is agreed to.
+
+    Attributes:
+        licence: its name.
+    """
+
+    def __init__(self, licence: str, problem: str, subject: object = "", advice: str = "") -> None:
+        super().__init__(problem, subject, advice)
+        self.licence = licence
 
 
 class SpaceMismatchError(ModelError):

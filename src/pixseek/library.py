@@ -251,6 +251,7 @@ class Library:
                     offline=self.config.offline,
                     threads=self.config.threads,
                     on_progress=on_download or self.on_download,
+                    compiled=self.config.compile,
                 )
                 space = self._engine.space
                 if space is not None and space.fingerprint != encoder.fingerprint:

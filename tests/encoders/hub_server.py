@@ -23,6 +23,7 @@ class Hub:
         stall_after: bytes after which no more come, once for each file named.
         stalled: set once that has happened.
         slow_s: seconds to wait before each file's content.
+        page: what else the hub says of the repository: `cardData` with its licence, `config`.
     """
 
     def __init__(self, repo: str, revision: str, files: dict[str, bytes]) -> None:
@@ -34,6 +35,7 @@ class Hub:
         self.stalled = threading.Event()
         self._ended = threading.Event()
         self.slow_s = 0.0
+        self.page: dict[str, Any] = {}
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -99,7 +101,7 @@ class Hub:
             if path.endswith(".onnx"):
                 digest = hashlib.sha256(content).hexdigest()
                 siblings[-1]["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 1}
-        whole = {"id": "a/b", "sha": self.revision, "siblings": siblings}
+        whole = {"id": "a/b", "sha": self.revision, "siblings": siblings} | self.page
         return json.dumps(whole).encode()
 
     def got(self, name: str) -> list[str]:

@@ -4,8 +4,9 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -578,18 +579,26 @@ def other_model(path: Path) -> Path:
 # ------------------------------------------------------------------ graphics cards
 
 
-def pretend_a_gpu(monkeypatch: pytest.MonkeyPatch, name: str, *, starts: bool = True) -> None:
-    """Have onnxruntime offer a provider, which the CPU then plays."""
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [name, towers.CPU])
-    monkeypatch.setattr(
-        towers.OnnxTower, "provider", lambda self: self._provider if starts else towers.CPU
-    )
-    session = onnxruntime.InferenceSession
-    monkeypatch.setattr(
-        onnxruntime,
-        "InferenceSession",
-        lambda path, options, providers: session(path, options, providers=[towers.CPU]),
-    )
+def pretend_gpus(
+    monkeypatch: pytest.MonkeyPatch, *names: str, starts: Sequence[str] | None = None
+) -> list[Any]:
+    """Have onnxruntime offer providers, which the CPU then plays; return what it is asked for."""
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*names, towers.CPU])
+    session, asked = onnxruntime.InferenceSession, []
+
+    class Played:
+        def __init__(self, path: str, options: Any, providers: list[Any]) -> None:
+            asked.append(providers)
+            self._first = providers[0] if providers[0] == towers.CPU else providers[0][0]
+            self._session = session(path, options, providers=[towers.CPU])
+            self.run = self._session.run
+
+        def get_providers(self) -> list[str]:
+            started = self._first in (names if starts is None else starts)
+            return [self._first, towers.CPU] if started else [towers.CPU]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Played)
+    return asked
 
 
 @pytest.mark.parametrize(
@@ -597,16 +606,20 @@ def pretend_a_gpu(monkeypatch: pytest.MonkeyPatch, name: str, *, starts: bool = 
     [
         ("CUDAExecutionProvider", "onnxruntime CUDA"),
         ("CoreMLExecutionProvider", "onnxruntime CoreML"),
+        ("DmlExecutionProvider", "onnxruntime DirectML"),
+        ("OpenVINOExecutionProvider", "onnxruntime OpenVINO's GPU"),
     ],
 )
 def test_a_gpu_is_chosen_for_many_images_after_a_check(
     folder: Path, monkeypatch: pytest.MonkeyPatch, provider: str, runtime: str
 ) -> None:
-    pretend_a_gpu(monkeypatch, provider)
+    asked = pretend_gpus(monkeypatch, provider)
     encoder = load(folder)
     chosen = encoder.accelerate("auto", 1000, sample)
     assert (chosen.runtime, chosen.precision) == (runtime, "fp32")
     assert chosen.images == int8.CHECKED and chosen.cosine_least > 0.999
+    (options,) = [each[0][1] for each in asked if each[0] != towers.CPU]
+    assert options.get("device_type") == ("GPU" if "OpenVINO" in provider else None)
     assert encoder.streams == 1 and encoder.batch_size >= 8
     assert encoder.encode_images(images(20)).shape == (20, DIM)
 
@@ -614,21 +627,27 @@ def test_a_gpu_is_chosen_for_many_images_after_a_check(
 def test_a_gpu_is_not_started_for_a_few_images(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pretend_a_gpu(monkeypatch, "CUDAExecutionProvider")
+    pretend_gpus(monkeypatch, "CUDAExecutionProvider")
     chosen = load(folder).accelerate("auto", 20, none)
     assert "CUDA" not in chosen.runtime and "CUDA" in chosen.why
 
 
 def test_a_gpu_that_does_not_start_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend_a_gpu(monkeypatch, "CUDAExecutionProvider", starts=False)
+    both = ("CUDAExecutionProvider", "OpenVINOExecutionProvider")
+    pretend_gpus(monkeypatch, *both, starts=())
     chosen = load(folder).accelerate("fp32", 1000, sample)
-    assert "CUDA" not in chosen.runtime and "could not start CUDA" in chosen.why
+    assert chosen.runtime == "onnxruntime" and "could not start CUDA" in chosen.why
+    assert "could not start OpenVINO's GPU" in chosen.why
+    pretend_gpus(monkeypatch, *both, starts=both[1:])
+    chosen = load(folder).accelerate("fp32", 1000, sample)
+    assert "OpenVINO's GPU" in chosen.runtime, "where the first does not start, the second may"
+    assert "could not start CUDA" in chosen.why
 
 
 def test_a_gpu_with_other_vectors_is_not_taken(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pretend_a_gpu(monkeypatch, "CoreMLExecutionProvider")
+    pretend_gpus(monkeypatch, "CoreMLExecutionProvider")
     run = towers.OnnxTower.run
 
     def other(self: towers.OnnxTower, feeds: towers.Feeds) -> np.ndarray:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pixseek import encoders
 from pixseek.encoders import catalogue, hub
 from pixseek.encoders.catalogue import Model, RemoteFile, Source
 from pixseek.encoders.consent import Consents
@@ -30,38 +31,42 @@ REPO, REVISION = "somebody/models", "0123456789" * 4
 NO_PORT = "http://127.0.0.1:9"  # "discard": nothing listens there
 
 PROGRAM = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 from pixseek import encoders
 from pixseek.encoders import catalogue
 from pixseek.encoders.catalogue import Model, RemoteFile, Source
-from pixseek.errors import ModelError
+from pixseek.errors import PixseekError
 
-models_dir, repo, revision, files, offline, licence = json.loads(sys.argv[1])
+models_dir, repo, revision, files, offline, licence, name = json.loads(sys.argv[1])
+if without := os.environ.get("WITHOUT"):
+    from pixseek.encoders import hub
+
+    hub.find_spec = lambda package: None if package == without else True
 source = Source(repo, "xenova", revision, tuple(RemoteFile(*file) for file in files))
 tiny = Model("tiny", "", (source,), licence, 8, 16, 10, restricted=licence != "MIT")
-catalogue.CATALOGUE = (tiny,)
+catalogue.CATALOGUE = (tiny,) if name == "tiny" else ()
 seen = []
 try:
     encoder = encoders.load(
-        "tiny",
+        name,
         models_dir=Path(models_dir),
         offline=offline,
         on_progress=lambda *told: seen.append(told),
     )
     answer = {"rows": encoder.encode_texts(["a red dog"]).tolist()}
-except ModelError as error:
+except PixseekError as error:
     answer = {"error": str(error)}
 print(json.dumps(answer | {"seen": seen}))
 """
 
 
 class Download:
-    """A process that loads the model `tiny`."""
+    """A process that loads the model `tiny`, or another."""
 
     def __init__(
         self, models_dir: Path, files: list[RemoteFile], endpoint: str, *, offline: bool = False,
-        revision: str = REVISION, licence: str = "MIT", **environment: str,
+        revision: str = REVISION, licence: str = "MIT", name: str = "tiny", **environment: str,
     ) -> None:  # fmt: skip
         specs = [[file.path, file.sha256, file.size] for file in files]
         kept = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
@@ -70,7 +75,7 @@ class Download:
                 sys.executable,
                 "-c",
                 PROGRAM,
-                json.dumps([str(models_dir), REPO, revision, specs, offline, licence]),
+                json.dumps([str(models_dir), REPO, revision, specs, offline, licence, name]),
             ],
             env=kept
             | {"HF_ENDPOINT": endpoint, "HF_HOME": str(models_dir / "home-of-hf")}
@@ -322,6 +327,104 @@ def test_a_restrictive_licence_is_shown_and_waits_for_a_yes(
         assert "CC-BY-NC-4.0" in said and "--accept-licence" in said and not server.requests
         Consents(tmp_path).give("licence", "tiny: CC-BY-NC-4.0")
         assert "rows" in Download(tmp_path, files, server.url, licence="CC-BY-NC-4.0").end()
+
+
+# ------------------------------------------------------------------ repositories by their ids
+
+
+def by_id(tmp_path: Path, endpoint: str, name: str = REPO) -> dict[str, Any]:
+    return Download(tmp_path, [], endpoint, name=name).end()
+
+
+@pytest.fixture
+def held(contents: dict[str, bytes]) -> dict[str, bytes]:
+    return {path: content for path, content in contents.items() if path != "onnx/big.bin"}
+
+
+def test_any_repository_is_loaded_by_its_id_and_pinned(
+    held: dict[str, bytes], tmp_path: Path
+) -> None:
+    with served(held) as server:
+        server.page = {"cardData": {"license": "apache-2.0"}, "config": {"model_type": "clip"}}
+        first = by_id(tmp_path, server.url)
+        named = by_id(tmp_path, server.url, f"{REPO}@{REVISION}")
+    assert first["rows"] == named["rows"] and len(first["seen"]) > 0
+    record = json.loads((tmp_path / "somebody--models" / hub.RECORD).read_text())
+    assert (record["repo"], record["revision"]) == (REPO, REVISION)
+    assert record["licence"] == "apache-2.0"
+    assert by_id(tmp_path, NO_PORT)["rows"] == first["rows"], "from now on nothing is asked"
+    assert hub.downloaded(tmp_path) == [REPO, f"{REPO}@{REVISION}"]
+    (here, _) = encoders.downloaded(tmp_path)
+    assert (here.licence, here.dim, here.source.revision) == ("apache-2.0", 8, REVISION)
+    known = encoders.describe(REPO, tmp_path)
+    assert known.folder == tmp_path / "somebody--models" and known.layout == "xenova"
+    assert encoders.remove(REPO, tmp_path) > 0 and encoders.locate(REPO, tmp_path) is None
+
+
+@pytest.mark.parametrize("layout", ["immich", "xenova"])
+def test_the_layout_is_told_by_what_the_hub_holds(layout: str, tmp_path: Path) -> None:
+    getattr(tiny_models, layout)(tmp_path / "origin")
+    origin = tmp_path / "origin"
+    files = {
+        p.relative_to(origin).as_posix(): p.read_bytes() for p in origin.rglob("*") if p.is_file()
+    }
+    with served(files) as server:
+        server.page = {"cardData": {"license": "mit"}}
+        assert "rows" in by_id(tmp_path, server.url)
+    assert encoders.describe(REPO, tmp_path).layout == layout
+
+
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [
+        ({"license": "cc-by-nc-4.0"}, "cc-by-nc-4.0"),
+        ({"license": "other", "license_name": "apple-amlr"}, "apple-amlr"),
+        ({}, "no licence named"),
+    ],
+)
+def test_a_licence_that_only_the_hub_knows_waits_for_a_yes(
+    held: dict[str, bytes], card: dict[str, str], licence: str, tmp_path: Path
+) -> None:
+    with served(held) as server:
+        server.page = {"cardData": card}
+        said = by_id(tmp_path, server.url)["error"]
+        assert f"{REPO}: {licence}" in said and f"download {REPO} --accept-licence" in said
+        assert not any("resolve" in path for _, path, _ in server.requests)
+        encoders.accept_licence(REPO, tmp_path, licence)
+        assert "rows" in by_id(tmp_path, server.url)
+
+
+def test_what_could_not_be_used_is_not_fetched(tmp_path: Path) -> None:
+    transformers = {"config.json": b"{}", "model.safetensors": b"..."}
+    for files, page, reason in (
+        ({"README.md": b""}, {}, "no model that could be used"),
+        (transformers, {"config": {"model_type": "llava"}}, "llava"),
+        (transformers, {"config": {"model_type": "siglip2"}}, "pixseek[torch]"),
+    ):
+        with served(files) as server:
+            server.page = page | {"cardData": {"license": "mit"}}
+            said = Download(tmp_path, [], server.url, name=REPO, WITHOUT="torch").end()["error"]
+            assert reason in said
+            assert not any("resolve" in path for _, path, _ in server.requests)
+    said = by_id(tmp_path, NO_PORT)["error"]
+    assert "no such folder here" in said and "HF_ENDPOINT" in said
+
+
+def test_a_repository_of_the_catalogue_is_the_catalogues_model() -> None:
+    first = catalogue.on_hub("onnx-community/siglip2-base-patch16-224-ONNX")
+    assert first is catalogue.find("siglip2-b16-224")
+    other = catalogue.on_hub("openai/clip-vit-base-patch32")
+    assert other == catalogue.find("clip-b32-openai:torch")
+    newer = catalogue.on_hub("openai/clip-vit-base-patch32@main")
+    assert newer and newer.alias.endswith("@main") and newer.source.revision == "main"
+    assert catalogue.on_hub("a/b/c") is None and catalogue.on_hub("./b") is None
+
+
+def test_a_folder_comes_before_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_models.immich(tmp_path / "openai/clip-vit-base-patch32")
+    monkeypatch.chdir(tmp_path)
+    encoder = encoders.load("openai/clip-vit-base-patch32", models_dir=tmp_path / "models")
+    assert encoder.name == "clip-vit-base-patch32"
 
 
 def test_a_model_is_removed(

@@ -228,6 +228,31 @@ def test_what_can_not_be_had_is_said(
 def test_compiled_it_gives_the_same(folder: Path, sample: np.ndarray) -> None:
     if shutil.which("g++") is None and shutil.which("clang++") is None:
         pytest.skip("torch.compile needs a C++ compiler")
+    plain, compiled = ref.loaded(folder), ref.loaded(folder, compiled=True)
+    few = compiled.accelerate("fp32", 10, lambda n: pytest.fail("no need to look"))
+    assert "compiling pays from" in few.why
+    chosen = compiled.accelerate("fp32", 100_000, lambda n: sample[:n])
+    assert chosen.why.endswith("; compiled") and chosen.precision == "fp32"
+    for some in (sample[:9], sample[:1], sample[:4]):
+        assert abs(compiled.encode_images(some) - plain.encode_images(some)).max() <= 1e-4
+
+
+def test_a_tower_that_can_not_be_compiled_is_run_as_it_is(
+    folder: Path, sample: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(tower: Any, dynamic: bool) -> Any:
+        def run(batch: Any) -> Any:
+            raise RuntimeError("No working C++ compiler found")
+
+        return run
+
+    def spoiling(tower: Any, dynamic: bool) -> Any:
+        return lambda batch: tower(batch).flip(1)
+
     wanted = ref.loaded(folder).encode_images(sample[:9])
-    found = ref.loaded(folder, compiled=True).encode_images(sample[:9])
-    assert abs(found - wanted).max() <= 1e-4
+    for compiling, said in ((failing, "C++ compiler"), (spoiling, "gave other vectors")):
+        monkeypatch.setattr(torch, "compile", compiling)
+        encoder = ref.loaded(folder, compiled=True)
+        chosen = encoder.accelerate("fp32", 100_000, lambda n: sample[:n])
+        assert said in chosen.why
+        np.testing.assert_allclose(encoder.encode_images(sample[:9]), wanted, atol=1e-6)

@@ -209,7 +209,7 @@ def _model(config: Config, fetch: bool) -> Iterator[Check]:
     except PixseekError as error:
         yield _failed("model", error)
         return
-    if known.folder is None and known.download_bytes and not fetch:
+    if known.folder is None and known.layout and not fetch:
         yield Check(
             "model", "warn", f"{known.name} is not on this machine", _how_to_get(known, config)
         )
@@ -254,8 +254,9 @@ def _how_to_get(known: Description, config: Config) -> str:
             f"Working offline. Fill {config.models_dir / known.name} by hand, or leave --offline "
             f"(PIXSEEK_OFFLINE) out once and run:\npixseek doctor --fetch --model {known.name}"
         )
+    size = f" ({wording.size(known.download_bytes)})" if known.download_bytes else ""
     return (
-        f"It is downloaded when it is first needed ({wording.size(known.download_bytes)}); now: "
+        f"It is downloaded when it is first needed{size}; now: "
         f"pixseek doctor --fetch --model {known.name}\n"
         "Through a mirror of the hub: set HF_ENDPOINT. To try pixseek without it: pixseek demo"
     )

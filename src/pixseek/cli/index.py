@@ -62,6 +62,13 @@ if TYPE_CHECKING:
     "the same hits, else bf16 where the processor has it, else fp32. [env: PIXSEEK_PRECISION]",
 )
 @click.option(
+    "--compile/--no-compile",
+    "compile_",
+    default=None,
+    help="Compile the image tower of a model for torch first, which pays for many images only. "
+    "[env: PIXSEEK_COMPILE]",
+)
+@click.option(
     "--previews/--no-previews",
     default=None,
     help="Keep a small picture of each image in the library, or none; remembered. [default: keep]",
@@ -88,6 +95,7 @@ def index(
     strict: bool,
     demosaic: bool,
     precision: str | None,
+    compile_: bool | None,
     previews: bool | None,
     portable: bool,
     labels_from: str | None,
@@ -118,7 +126,7 @@ def index(
                 "portable": True}  # fmt: skip
     if labels_from is not None and as_json:
         raise click.UsageError("--json is for indexing alone: then pixseek tag --labels-from.", ctx)
-    with open_library(create=True, precision=precision, **more) as library:
+    with open_library(create=True, precision=precision, compile=compile_, **more) as library:
         if labels_from is not None:
             library.classifier(labels_from)  # what is wrong with it is said before a long run
         run_and_report(

@@ -14,7 +14,7 @@ from pixseek.cli import wording
 from pixseek.cli.exit_codes import code_of
 from pixseek.cli.options import Command, settings, show_error
 from pixseek.cli.results import write_json
-from pixseek.errors import ModelError, PixseekError
+from pixseek.errors import LicenceError, ModelError, PixseekError
 
 if TYPE_CHECKING:
     from pixseek.config import Config
@@ -40,6 +40,7 @@ _DRAWN = 192
         ("pixseek models", "what there is, and what is on this machine"),
         ("pixseek models download siglip2-b16-224", "before going offline"),
         ("pixseek models download metaclip2-h14 --accept-licence", "after reading its licence"),
+        ("pixseek models download google/siglip2-base-patch16-256", "any of the hub, by its id"),
         ("pixseek models remove siglip2-b16-224", "frees its disk space"),
         ("pixseek models trust ~/models/fg-clip2-base", "let it run the program code it brings"),
         (
@@ -85,6 +86,7 @@ def models(
     ACTION is list (the default), download, remove, trust, export, verify or benchmark. Quality is
     recall@1 from text to image in per cent, as published. A model that two runtimes can run is run
     by ONNX Runtime; with `:torch` behind its name, as in clip-b32-openai:torch, it is run by torch.
+    Models that are not listed are named by their repository on the hub, as OWNER/NAME.
 
     export writes a model that torch runs as a folder for ONNX Runtime, and keeps it only if it
     gives the same vectors. verify compares the files with their recorded SHA-256, opens both
@@ -126,11 +128,16 @@ def models(
 
 
 def _list(config: Config, names: tuple[str, ...], as_json: bool) -> None:
-    from pixseek.encoders import benchmark, catalogue, describe
+    from pixseek.encoders import benchmark, catalogue, describe, downloaded
 
     for name in names:
         describe(name, config.models_dir)  # an unknown one is an error, which lists the known
-    known = [catalogue.find(name) for name in names] if names else list(catalogue.CATALOGUE)
+    of_the_hub = {model.alias: model for model in downloaded(config.models_dir)}
+    known = (
+        [catalogue.find(name) or of_the_hub.get(name) for name in names]
+        if names
+        else [*catalogue.CATALOGUE, *of_the_hub.values()]
+    )
     rows = [model for model in known if model]
     measured = benchmark.measurements(config.models_dir)
     if as_json:
@@ -217,17 +224,30 @@ def _download(name: str, config: Config, accept_licence: bool) -> None:
     from pixseek import encoders
     from pixseek.cli.progress import display
 
+    def agree(licence: str) -> bool:
+        click.echo(f"{known.name}: {wording.visible(licence)}", err=True)
+        agreed = accept_licence or (
+            sys.stdin.isatty() and click.confirm("Do you agree to this licence?", err=True)
+        )
+        if agreed:
+            encoders.accept_licence(name, config.models_dir, licence)
+        return agreed
+
+    def fetched() -> Path:
+        with display() as shown:
+            return encoders.fetch(
+                name, config.models_dir, offline=config.offline, on_progress=shown.download
+            )
+
     known = encoders.describe(name, config.models_dir)
     if known.restricted and known.folder is None:
-        click.echo(f"{known.name}: {known.licence}", err=True)
-        if accept_licence or (
-            sys.stdin.isatty() and click.confirm("Do you agree to this licence?", err=True)
-        ):
-            encoders.accept_licence(name, config.models_dir)
-    with display() as shown:
-        folder = encoders.fetch(
-            name, config.models_dir, offline=config.offline, on_progress=shown.download
-        )
+        agree(known.licence)
+    try:
+        folder = fetched()
+    except LicenceError as error:  # which only the hub knew
+        if known.restricted or not agree(error.licence):
+            raise
+        folder = fetched()
     click.echo(f"{known.name} is in {wording.visible(str(folder))}.")
 
 
@@ -300,10 +320,11 @@ def _verify(name: str, config: Config, photos: Path | None, against: Path | None
 
 
 def _benchmark(config: Config, names: tuple[str, ...], photos: Path | None) -> None:
-    from pixseek.encoders import catalogue, describe, locate
+    from pixseek.encoders import catalogue, describe, downloaded, locate
     from pixseek.encoders.benchmark import measure
 
-    here = [m.alias for m in catalogue.CATALOGUE if locate(m.alias, config.models_dir)]
+    known = (*catalogue.CATALOGUE, *downloaded(config.models_dir))
+    here = [m.alias for m in known if locate(m.alias, config.models_dir)]
     for name in names or here:
         try:
             pictures = _pictures(photos, describe(name, config.models_dir).input_side)

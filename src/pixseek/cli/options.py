@@ -59,7 +59,8 @@ def common_options() -> list[click.Parameter]:
         click.Option(
             ["-m", "--model"],
             metavar="NAME|DIR",
-            help="The model: a name or a folder. Default: the library's. [env: PIXSEEK_MODEL]",
+            help="The model: a name, a folder, or a repository of the hub. Default: the library's. "
+            "[env: PIXSEEK_MODEL]",
             expose_value=False,
             callback=_remember,
             shell_complete=_complete_model,

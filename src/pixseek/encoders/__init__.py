@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
     from pixseek.encoders.digests import Digests
-    from pixseek.types import Encoder
+    from pixseek.types import Encoder, Likelihood
 
 __all__ = [
     "CATALOGUE",
@@ -32,6 +33,7 @@ __all__ = [
     "Description",
     "accept_licence",
     "describe",
+    "downloaded",
     "fetch",
     "load",
     "locate",
@@ -58,7 +60,8 @@ class Description:
         name: by which `load` finds it.
         description: one sentence; "" for a local folder.
         folder: where its files are; None when they are not all on this machine.
-        layout: one of `layouts.EXPECTED` or `torch.EXPECTED`; "" for a model of another package.
+        layout: one of `layouts.EXPECTED` or `torch.EXPECTED`; "hub" for a repository of the hub
+            that was not asked yet, "" for a model of another package.
         licence: of the weights; "" when unknown.
         dim: length of its vectors; 0 when unknown.
         input_side: of the images it reads, in pixels; 0 when unknown.
@@ -100,16 +103,17 @@ def load(
     Neither tower is opened before it is used.
 
     Args:
-        name: a name of the catalogue, one that another package registered, or a local folder in
+        name: a name of the catalogue, one that another package registered, a local folder in
             one of the layouts of `layouts` (ONNX, preferred where a folder has both) or of
-            `torch.folders`.
+            `torch.folders`, or the id of a repository of the hub (OWNER/NAME, OWNER/NAME@REVISION)
+            that holds such a folder.
         models_dir: where downloaded models are kept.
         offline: never to ask the network.
         threads: for each tower; 0 for one a core.
         on_progress: told of each file's name, bytes done, and bytes in all or None.
         trust_code: whether program code that comes with a model may be run, if it must. What was
             agreed to by `trust` may be run without it.
-        compiled: whether to compile the image tower of a model for torch; slow at first.
+        compiled: whether `accelerate` is to compile the image tower of a model for torch.
 
     Raises:
         ModelError: there is no such model, or it can't be fetched, checked or read; or it wants to
@@ -119,7 +123,7 @@ def load(
     from pixseek.encoders.digests import Digests
 
     digests = Digests(models_dir)
-    model = catalogue.find(str(name))
+    model = _known(name)
     if entry := None if model else _entry(name):
         return _load_entry(
             entry,
@@ -142,7 +146,9 @@ def load(
     if model.sources and model.source.runtime == "torch" and find_spec("torch") is None:
         raise MissingExtraError(f"the model {model.alias}", "torch", "torch")
     folder = hub.fetch(model, models_dir, digests, offline=offline, on_progress=on_progress)
-    encoder = opening(folder, name=model.alias, note=model.note, dim=model.dim)
+    encoder = opening(
+        folder, name=model.alias, note=model.note, dim=model.dim, likelihood=model.likelihood
+    )
     if not model.images:
         return encoder
     images = load(
@@ -167,6 +173,7 @@ def _open(
     compiled: bool,
     note: str = "",
     dim: int = 0,
+    likelihood: Likelihood | None = None,
 ) -> Encoder:
     """Return the encoder of a folder, by its layout."""
     from pixseek.encoders import layouts
@@ -190,8 +197,9 @@ def _open(
             )
     from pixseek.encoders.onnx import OnnxEncoder
 
+    parts = layouts.read(folder)
     return OnnxEncoder(
-        layouts.read(folder),
+        replace(parts, likelihood=parts.likelihood or likelihood),
         name=name,
         digest=digests.of,
         note=note,
@@ -211,16 +219,20 @@ def _check_trust(code: Sequence[Path], folder: Path, models_dir: Path) -> None:
         )
 
 
-def accept_licence(name: str, models_dir: Path) -> str:
-    """Note a yes to the licence of a model of the catalogue; return that licence.
+def accept_licence(name: str, models_dir: Path, licence: str = "") -> str:
+    """Note a yes to the licence of a model; return that licence.
+
+    Args:
+        name: of the catalogue, or an id of the hub.
+        models_dir: where downloaded models, and what was agreed to, are kept.
+        licence: what is agreed to, as `LicenceError` says it; "" for what the catalogue says.
 
     Raises:
         ModelError: there is no such model, or the yes can't be kept.
     """
-    model = catalogue.find(name)
-    if model is None:
-        raise ModelError("unknown model", name, unknown("model", name, names()))
-    if model.restricted:
+    model = _of_name(name)
+    if licence or model.restricted:
+        model = replace(model, licence=licence or model.licence)
         Consents(models_dir).give("licence", hub.licence_of(model))
     return model.licence
 
@@ -228,17 +240,15 @@ def accept_licence(name: str, models_dir: Path) -> str:
 def fetch(
     name: str, models_dir: Path, *, offline: bool = False, on_progress: OnProgress | None = None
 ) -> Path:
-    """Download what is missing of a model of the catalogue; return its folder.
+    """Download what is missing of a model of the catalogue, or of the hub; return its folder.
 
     Raises:
-        ModelError: there is no such model; or it can't be fetched, or not before its licence is
-            agreed to.
+        ModelError: there is no such model, or it can't be fetched.
+        LicenceError: not before its licence is agreed to.
     """
     from pixseek.encoders.digests import Digests
 
-    model = catalogue.find(name)
-    if model is None:
-        raise ModelError("unknown model", name, unknown("model", name, names()))
+    model = _of_name(name)
     if model.images:
         fetch(model.images, models_dir, offline=offline, on_progress=on_progress)
     return hub.fetch(
@@ -247,14 +257,12 @@ def fetch(
 
 
 def remove(name: str, models_dir: Path) -> int:
-    """Delete a downloaded model of the catalogue; return how many bytes that freed.
+    """Delete a downloaded model; return how many bytes that freed.
 
     Raises:
         ModelError: there is no such model, it comes with pixseek, or it can't be deleted.
     """
-    model = catalogue.find(name)
-    if model is None:
-        raise ModelError("unknown model", name, unknown("model", name, names()))
+    model = _of_name(name)
     if model.folder:
         raise ModelError("this model comes with pixseek and can't be removed", model.alias)
     return hub.remove(model, models_dir)
@@ -294,6 +302,29 @@ def names() -> list[str]:
     return known + sorted(set(_entry_points()) - set(known))
 
 
+def downloaded(models_dir: Path) -> list[Model]:
+    """Return the models that were fetched by their ids on the hub, with what is known of them."""
+    found = []
+    for name in hub.downloaded(models_dir):
+        model, known = _of_name(name), None
+        with contextlib.suppress(ModelError):  # half of it, or of a kind that can't be used
+            known = describe(name, models_dir)
+        if known and known.folder:
+            pin = hub.pin(model, models_dir)
+            revision = pin.revision if pin else ""
+            source = replace(model.source, layout=known.layout, revision=revision)
+            model = replace(
+                model,
+                licence=known.licence,
+                dim=known.dim,
+                input_side=known.input_side,
+                context=known.context,
+                sources=(source,),
+            )
+        found.append(model)
+    return found
+
+
 def locate(name: str | Path, models_dir: Path) -> Path | None:
     """Return the folder of a model, or None when its files are not all there.
 
@@ -302,10 +333,24 @@ def locate(name: str | Path, models_dir: Path) -> Path | None:
     Raises:
         ModelError: there is no such model.
     """
-    model = catalogue.find(str(name))
+    model = _known(name)
     if model:
         return _local(model, models_dir)
     return None if _entry(name) else _folder(name)
+
+
+def _known(name: str | Path) -> Model | None:
+    """Return the model of a name of the catalogue, or of the hub where no folder has that name."""
+    if found := catalogue.find(str(name)):
+        return found
+    return None if isinstance(name, Path) or Path(name).is_dir() else catalogue.on_hub(name)
+
+
+def _of_name(name: str) -> Model:
+    model = _known(name)
+    if model is None:
+        raise ModelError("unknown model", name, unknown("model", name, names()))
+    return model
 
 
 def _local(model: Model, models_dir: Path) -> Path | None:
@@ -328,13 +373,16 @@ def describe(name: str | Path, models_dir: Path) -> Description:
     Raises:
         ModelError: there is no such model, or its folder can't be read.
     """
-    model = catalogue.find(str(name))
+    model = _known(name)
+    if model and not model.dim and (folder := hub.local(model, models_dir)):
+        pin = hub.pin(model, models_dir)
+        return replace(_described(folder), name=model.alias, licence=pin.licence if pin else "")
     if model:
         return Description(
             model.alias,
             model.description,
             _local(model, models_dir),
-            model.source.layout if model.sources else model.layout,
+            (model.source.layout or "hub") if model.sources else model.layout,
             model.licence,
             model.dim,
             model.input_side,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,8 +23,32 @@ if TYPE_CHECKING:
 
     from pixseek.types import Vectors
 
-#: What onnxruntime can compute on besides the CPU, best first, and how people call it.
-GPUS = {"CUDAExecutionProvider": "CUDA", "CoreMLExecutionProvider": "CoreML"}
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """What onnxruntime can compute on besides the CPU.
+
+    Attributes:
+        provider: its name in onnxruntime.
+        name: for people.
+        options: that the provider is given.
+    """
+
+    provider: str
+    name: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+#: Best first. OpenVINO's is asked for a GPU alone: on the CPU it would compute in fp32, in which
+#: OpenVINO gains nothing (`on_openvino`; ViT-B/32 by onnxruntime-openvino 1.24: 12 to 16 images a
+#: second, by onnxruntime 15 to 17), and the package `openvino` computes in less. Not here
+#: are TensorRT and MIGraphX, which compile a graph for minutes, anew for each size of a batch.
+GPUS = (
+    Gpu("CUDAExecutionProvider", "CUDA"),
+    Gpu("DmlExecutionProvider", "DirectML"),
+    Gpu("CoreMLExecutionProvider", "CoreML"),
+    Gpu("OpenVINOExecutionProvider", "OpenVINO's GPU", {"device_type": "GPU", "precision": "FP32"}),
+)
 
 #: From how many images on OpenVINO pays. To open ViT-B/32 in it takes 2 s of processor time, 1 s
 #: more than in onnxruntime; an image then takes 50 ms less. (Its own cache of compiled models would
@@ -113,16 +137,28 @@ class _Choice:
         """
         import onnxruntime as ort
 
-        provider = next((p for p in GPUS if p in ort.get_available_providers()), None)
-        if provider is None or self.job.graph.quantised:
+        there = ort.get_available_providers()
+        gpus = [gpu for gpu in GPUS if gpu.provider in there]
+        if not gpus or self.job.graph.quantised:
             raise _DeclinedError
-        name = GPUS[provider]
+        names = " and ".join(gpu.name for gpu in gpus)
         if self.job.images < GPU_FROM:
-            raise _DeclinedError(f"{name} is used from {GPU_FROM} images on")
-        job = self.job
-        tower = OnnxTower(job.graph, job.output, provider=provider)
+            raise _DeclinedError(f"{names} is used from {GPU_FROM} images on")
+        for gpu in gpus:
+            try:
+                return self.on(gpu)
+            except _DeclinedError as why:
+                self.notes.extend(why.args)
+        raise _DeclinedError
+
+    def on(self, gpu: Gpu) -> tuple[Tower, Acceleration]:
+        """Return the tower on one kind of GPU, after its check."""
+        job, name = self.job, gpu.name
+        tower = OnnxTower(
+            job.graph, job.output, provider=gpu.provider, provider_options=gpu.options
+        )
         try:
-            if tower.provider() != provider:
+            if tower.provider() != gpu.provider:
                 raise _DeclinedError(f"onnxruntime could not start {name}")
             images = job.sample(int8.CHECKED)
             if job.image.shape[0] is None:

@@ -5,14 +5,20 @@ taken from the hub itself: https://github.com/embeddings-benchmark/mteb (`mteb/m
 revisions, and for the others projects that name the same one independently. They are checked after
 every download, so a wrong one is an error and never a wrong model. Where none was found the
 revision is left empty: it is what the hub has when the model is first fetched, and is written down
-beside it with the digests of all files (`hub.RECORD`).
+beside it with the digests of all files (`hub.RECORD`). Scale and bias of SigLIP's models are those
+that several public projects, which read them from Google's weights, name alike to the last digit.
 """
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+
+from pixseek.types import Likelihood
 
 Runtime = Literal["onnx", "torch"]
 
@@ -43,6 +49,7 @@ class Source:
     Attributes:
         repo: of the hub.
         layout: one of `layouts.EXPECTED` or of `torch.EXPECTED`; it also says what runs the model.
+            "" where only what the hub holds says it.
         revision: the pinned commit; "" to take the newest, once.
         files: all that is fetched; none to take what the layout needs of what the revision holds.
     """
@@ -63,7 +70,7 @@ class Model:
     """A model that has a name here.
 
     Attributes:
-        alias: its name.
+        alias: its name; of a model that the catalogue does not list, its id on the hub.
         description: one sentence: what it is good for.
         sources: where it lies, the one to use first; none for a model that comes with pixseek.
         layout: of a model that comes with pixseek; "" for the others.
@@ -79,6 +86,8 @@ class Model:
         restricted: whether the licence forbids some uses, so that a yes is asked for.
         images: alias of the model whose image tower it needs, for a text tower alone.
         note: what users must know before they trust its answers; "" for nothing.
+        likelihood: how cosines become probabilities, for ONNX files, which don't say it; None where
+            it is not known for certain, and for models for torch, whose weights have it.
         folder: where a model that comes with pixseek lies; None for the others.
     """
 
@@ -96,6 +105,7 @@ class Model:
     restricted: bool = False
     images: str = ""
     note: str = ""
+    likelihood: Likelihood | None = None
     layout: str = ""
     folder: Path | None = None
 
@@ -107,7 +117,7 @@ class Model:
     @property
     def folder_name(self) -> str:
         """Of its folder among the downloaded models."""
-        return self.alias.replace(":", "-")
+        return self.alias.replace("/", "--").replace(":", "-")
 
     @property
     def size(self) -> int:
@@ -189,6 +199,7 @@ def _siglip(
     sources: tuple[Source, ...],
     coco: float = 0.0,
     flickr: float = 0.0,
+    likelihood: Likelihood | None = None,
 ) -> Model:
     quality = tuple((name, of) for name, of in (("Flickr30k", flickr), ("COCO", coco)) if of)
     return Model(
@@ -203,6 +214,7 @@ def _siglip(
         megabytes=megabytes,
         quality=quality,
         quality_source=_RETRIEVAL if flickr else _SIGLIP_2 if coco else "",
+        likelihood=likelihood,
     )
 
 
@@ -527,6 +539,7 @@ CATALOGUE = (
         ),
         coco=47.8,
         flickr=74.7,
+        likelihood=Likelihood(117.33076477050781, -12.9324369430542),
     ),
     _siglip(
         "siglip-so400m-384",
@@ -580,6 +593,7 @@ CATALOGUE = (
             ),
         ),
         coco=52.1,
+        likelihood=Likelihood(math.exp(4.724453449249268), -16.771724700927734),
     ),
     _siglip(
         "siglip2-l16-512",
@@ -712,15 +726,50 @@ CATALOGUE = (
 )
 
 
-def find(name: str) -> Model | None:
+def find(name: str, models: Iterable[Model] | None = None) -> Model | None:
     """Return the model of a name; None where there is none.
 
     Args:
         name: an alias, or one with a runtime, as in "clip-b32-openai:torch".
+        models: to look among; None for `CATALOGUE`.
     """
     alias, _, runtime = name.partition(":")
-    model = next((model for model in CATALOGUE if model.alias == alias), None)
+    listed = CATALOGUE if models is None else models
+    model = next((model for model in listed if model.alias == alias), None)
     if model is None or not runtime or (model.sources and model.source.runtime == runtime):
         return model
     sources = tuple(source for source in model.sources if source.runtime == runtime)
     return replace(model, alias=name, sources=sources) if sources else None
+
+
+#: A repository of the hub, and the revision that is meant: "google/siglip2-base-patch16-256@main".
+_HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w.-]+))?")
+
+
+def on_hub(name: str) -> Model | None:
+    """Return the model of a repository of the hub; None where a name can't be that of one.
+
+    A repository that the catalogue lists is the catalogue's model, with its pins and its licence.
+    Of any other nothing is known before the hub is asked.
+
+    Args:
+        name: OWNER/NAME, or OWNER/NAME@REVISION.
+    """
+    found = _HUB_ID.fullmatch(name)
+    if found is None:
+        return None
+    repo, revision = found[1], found[2] or ""
+    for model in CATALOGUE:
+        for source in model.sources:
+            if source.repo == repo and revision in ("", source.revision):
+                return model if source is model.source else find(f"{model.alias}:{source.runtime}")
+    return Model(
+        alias=name,
+        description=f"https://huggingface.co/{repo}",
+        sources=(Source(repo, "", revision),),
+        licence="",
+        dim=0,
+        input_side=0,
+        context=0,
+        languages="",
+    )

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixseek.encoders import graph, hub, preprocessing
+from pixseek.encoders import catalogue, graph, hub, preprocessing
 from pixseek.encoders.catalogue import Model, Source
 from pixseek.encoders.configuration import read_json
 from pixseek.encoders.preprocessing import Preprocessing
@@ -199,7 +199,8 @@ def load(
     """Return a classifier, downloading its files where they are missing.
 
     Args:
-        name: a name of `CATALOGUE`, or a local folder.
+        name: a name of `CATALOGUE`, with ":torch" behind it for the other runtime, or a local
+            folder.
         models_dir: where downloaded models are kept.
         offline: never to ask the network.
         threads: that a call uses; 0 for all.
@@ -212,7 +213,7 @@ def load(
     from pixseek.encoders.digests import Digests
 
     digests = Digests(models_dir)
-    model = next((each for each in CATALOGUE if each.alias == str(name)), None)
+    model = catalogue.find(str(name), CATALOGUE)
     if model is not None:
         if model.source.runtime == "torch" and find_spec("torch") is None:
             raise MissingExtraError(f"the classifier {model.alias}", "torch", "torch")

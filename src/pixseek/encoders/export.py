@@ -206,7 +206,7 @@ def _record(
     found: Parity,
     models_dir: Path | None,
 ) -> None:
-    model = catalogue.find(original.name)
+    model = catalogue.find(original.name) or catalogue.on_hub(original.name)
     pin = hub.pin(model, models_dir) if model and models_dir else None
     _write_json(
         folder / RECORD,

@@ -1,10 +1,12 @@
-"""Fetch the catalogue's models from the Hugging Face hub, or a mirror of it, and check them.
+"""Fetch models from the Hugging Face hub, or a mirror of it, and check them.
 
 A model's files lie in `models_dir/ALIAS/` under the paths they have on the hub. Each arrives
 beside its place and is moved there when it is whole, and a model is used only when all its files
 are there and have the pinned digests: what a broken download leaves is never taken for a model.
 Of a model whose files the catalogue does not list, the hub is asked once which there are; the
 commit, the files and their digests are written down in `RECORD` and are its pins from then on.
+So it is with a repository that the catalogue does not list at all; what it holds then also says
+which layout it has, and its page which licence.
 A cut connection is taken up where it was; after a killed process, the files that were whole are
 kept, and the one that was not is fetched anew (huggingface_hub does so since it shares no partial
 files between processes).
@@ -20,13 +22,14 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pixseek.encoders.catalogue import Model, RemoteFile, Source
 from pixseek.encoders.consent import Consents
 from pixseek.encoders.digests import Digests
-from pixseek.errors import ModelError
+from pixseek.errors import LicenceError, MissingExtraError, ModelError
 
 #: Told of the file, the bytes that are there, and the bytes there will be (None when unknown).
 OnProgress = Callable[[str, int, int | None], None]
@@ -44,11 +47,13 @@ class Pin:
         repo: of the hub.
         revision: the commit.
         files: all that belong to the model.
+        licence: as its page names it; "" where the catalogue has it.
     """
 
     repo: str
     revision: str
     files: tuple[RemoteFile, ...]
+    licence: str = ""
 
 
 def pin(model: Model, models_dir: Path) -> Pin | None:
@@ -66,6 +71,12 @@ def local(model: Model, models_dir: Path) -> Path | None:
     folder = models_dir / model.folder_name
     known = pin(model, models_dir)
     return folder if known and all(_there(folder, file) for file in known.files) else None
+
+
+def downloaded(models_dir: Path) -> list[str]:
+    """Return the ids of the models that were fetched by their ids, sorted. Asks no network."""
+    records = sorted(models_dir.glob(f"*--*/{RECORD}"))
+    return [record.parent.name.replace("--", "/", 1) for record in records]
 
 
 def fetch(
@@ -130,7 +141,8 @@ def remove(model: Model, models_dir: Path) -> int:
 def _check_licence(model: Model, models_dir: Path) -> None:
     if model.restricted and not Consents(models_dir).given("licence", licence_of(model)):
         alias = model.alias.partition(":")[0]
-        raise ModelError(
+        raise LicenceError(
+            model.licence,
             "this model has a licence that must be agreed to first",
             f"{model.alias}: {model.licence}",
             f"It is at https://huggingface.co/{model.source.repo}. If you agree to it:\n"
@@ -195,13 +207,14 @@ _WANTED = {
     "torch-classifier": rf"{_TEXTS}|{_SHARDS}",
 }
 
-#: Without which a repository holds no such model.
+#: Without which a repository holds no such model; of one that the catalogue does not list, the
+#: first that it holds counts, as for a folder (`layouts.layout_of`, then `torch.layout_of`).
 _NEEDED = {
     "xenova": "onnx/vision_model.onnx",
     "immich": "visual/model.onnx",
-    "transformers": "config.json",
     "open_clip": "open_clip_config.json",
     "sentence-transformers": "modules.json",
+    "transformers": "config.json",
     "onnx-classifier": "onnx/model.onnx",
     "torch-classifier": "config.json",
 }
@@ -225,7 +238,9 @@ def _asked_for(model: Model, models_dir: Path) -> Pin:
     """Return what the hub has of a model, and write it down.
 
     Raises:
-        ModelError: the hub is out of reach, or has no such model.
+        ModelError: the hub is out of reach, or has no such model; or its licence, which only the
+            hub knows, is not agreed to.
+        MissingExtraError: what would run a model of this layout is not installed.
     """
     from huggingface_hub import HfApi
 
@@ -238,6 +253,11 @@ def _asked_for(model: Model, models_dir: Path) -> Pin:
     except Exception as error:  # its own kinds and its HTTP library's
         raise _unavailable(model, models_dir, _reason(error)) from error
     held = {each.rfilename: each for each in info.siblings or ()}
+    licence = ""
+    if not source.layout:
+        source, licence = replace(source, layout=_layout(source, held, info)), _licence_on_hub(info)
+        restricted = licence.lower() not in _FREE
+        _check_licence(replace(model, licence=licence, restricted=restricted), models_dir)
     if _NEEDED[source.layout] not in held:
         raise ModelError(
             "a repository of the hub holds no such model any more",
@@ -248,9 +268,53 @@ def _asked_for(model: Model, models_dir: Path) -> Pin:
         RemoteFile(path, lfs.sha256 if (lfs := held[path].lfs) else "", held[path].size or 0)
         for path in wanted(source.layout, held)
     )
-    known = Pin(source.repo, str(info.sha or source.revision), files)
+    known = Pin(source.repo, str(info.sha or source.revision), files, licence)
     _record(models_dir / model.folder_name, known)
     return known
+
+
+#: Licences that forbid no use, as the hub calls them. Any other is asked for, and so is none.
+_FREE = frozenset(
+    {"mit", "apache-2.0", "bsd", "bsd-2-clause", "bsd-3-clause", "isc", "unlicense", "cc0-1.0",
+     "cc-by-3.0", "cc-by-4.0"}
+)  # fmt: skip
+
+
+def _licence_on_hub(info: Any) -> str:
+    """Return the licence that the page of a repository names, or that it names none."""
+    card = info.card_data or {}
+    said = card.get("license") or "no licence named"
+    name = card.get("license_name") if said == "other" else said
+    return str(name[0] if isinstance(name, list) else name or said)
+
+
+def _layout(source: Source, held: Iterable[str], info: Any) -> str:
+    """Return the layout of a repository that the catalogue does not list.
+
+    Raises:
+        ModelError: it holds no model that could be used.
+        MissingExtraError: what runs it is not installed.
+    """
+    from pixseek.encoders import torch
+
+    there = set(held)
+    layout = next(
+        (name for name, file in _NEEDED.items() if file in there and "classifier" not in name), ""
+    )
+    kind = str((info.config or {}).get("model_type") or "")
+    unknown_kind = layout == "transformers" and kind not in torch.FAMILIES
+    brings_code = any(path.endswith(".py") for path in there)
+    if not layout or (unknown_kind and not brings_code):
+        needed = [_NEEDED[name] for name in _NEEDED if "classifier" not in name]
+        raise ModelError(
+            "a repository of the hub holds no model that could be used",
+            f"{source.repo} ({kind or 'of no kind'})",
+            f"It needs one of {', '.join(needed)}; and of transformers' models "
+            f"{', '.join(torch.FAMILIES)}.",
+        )
+    if layout in torch.EXPECTED and find_spec("torch") is None:
+        raise MissingExtraError(f"the model {source.repo}", "torch", "torch")
+    return layout
 
 
 def _record(folder: Path, known: Pin) -> None:
@@ -263,7 +327,7 @@ def _recorded(folder: Path) -> Pin | None:
     try:
         kept = json.loads((folder / RECORD).read_text("utf-8"))
         files = tuple(RemoteFile(**file) for file in kept["files"])
-        return Pin(str(kept["repo"]), str(kept["revision"]), files)
+        return Pin(str(kept["repo"]), str(kept["revision"]), files, str(kept.get("licence", "")))
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -343,6 +407,8 @@ _DISK = frozenset({errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.
 
 def _unavailable(model: Model, models_dir: Path, reason: str) -> ModelError:
     known = pin(model, models_dir)
+    if not model.source.layout:  # it may have been meant as a path
+        reason = f"no such folder here; of the hub: {reason}"
     if known:
         files = ":\n" + "\n".join(
             f"  {file.path}" + (f"  ({file.size:,} bytes)" if file.size else "")
@@ -353,7 +419,11 @@ def _unavailable(model: Model, models_dir: Path, reason: str) -> ModelError:
 
         expected = layouts.EXPECTED | torch.EXPECTED
         layout = model.source.layout
-        files = f": {expected.get(layout) or f'{_NEEDED[layout]}, and all *.json beside it'}"
+        files = (
+            f": {expected.get(layout) or f'{_NEEDED[layout]}, and all *.json beside it'}"
+            if layout
+            else ""
+        )
     revision = (known.revision if known else model.source.revision) or "main"
     folder = models_dir / model.folder_name
     by_hand = (

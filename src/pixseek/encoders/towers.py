@@ -78,6 +78,7 @@ class OnnxTower:
         streams: int = 1,
         batch_size: int = IMAGES_A_CALL,
         provider: str = CPU,
+        provider_options: Mapping[str, str] | None = None,
         lean: bool = False,
     ) -> None:
         """Note how the graph is to be run.
@@ -89,6 +90,7 @@ class OnnxTower:
             streams: calls worth making at the same time.
             batch_size: rows that a call should hold.
             provider: what computes, by onnxruntime's name; what it can't do, the CPU does.
+            provider_options: that it is given.
             lean: keep the weights once, as they are, and not also as the processor likes them:
                 slower, in half the memory.
         """
@@ -97,7 +99,7 @@ class OnnxTower:
         self._graph = graph
         self._output = output
         self._threads = threads
-        self._provider = provider
+        self._provider, self._provider_options = provider, provider_options
         self._lean = lean
         self._session: Any = None
         self._lock = threading.Lock()
@@ -106,8 +108,11 @@ class OnnxTower:
         """Return the embeddings, (n, dim) float32; see `Tower`."""
         n = rows_in(feeds)
         session = self._open()
+        # There is one GPU, and DirectML can't be called twice at a time.
+        turn = self._lock if self._provider != CPU else contextlib.nullcontext()
         try:
-            (rows,) = session.run([self._output.name], feeds)
+            with turn:
+                (rows,) = session.run([self._output.name], feeds)
         except Exception as error:  # onnxruntime raises a dozen kinds, of no common base
             raise failed(self._graph, error) from error
         return checked(self._graph, rows, n)
@@ -129,7 +134,9 @@ class OnnxTower:
             return self._session
 
     def _opened(self) -> Any:
-        return open_session(self._graph.path, self._options(), self._provider)
+        return open_session(
+            self._graph.path, self._options(), self._provider, self._provider_options
+        )
 
     def _options(self, spin_us: int = 0) -> Any:
         import onnxruntime as ort
@@ -231,19 +238,31 @@ def give_back_memory() -> None:
             ctypes.CDLL(None).malloc_trim(0)
 
 
-def open_session(path: Path, options: Any, provider: str = CPU) -> Any:
-    """Return an onnxruntime.InferenceSession.
+def open_session(
+    path: Path,
+    options: Any,
+    provider: str = CPU,
+    provider_options: Mapping[str, str] | None = None,
+) -> Any:
+    """Return an onnxruntime.InferenceSession, on the CPU where the provider does not start.
 
     Raises:
         ModelError: onnxruntime can't open the file.
     """
     import onnxruntime as ort
 
-    providers = list(dict.fromkeys((provider, CPU)))
+    providers: list[Any] = [CPU]
+    if provider != CPU:
+        providers.insert(0, (provider, dict(provider_options or {})))
+        # One that does not start writes to the terminal; what runs instead is said by `accelerate`.
+        ort.set_default_logger_severity(4)
     try:
         return ort.InferenceSession(str(path), options, providers=providers)
     except Exception as error:
         raise ModelError("a model can't be opened", path, first_line(error)) from error
+    finally:
+        if provider != CPU:
+            ort.set_default_logger_severity(2)
 
 
 def rows_in(feeds: Feeds) -> int:

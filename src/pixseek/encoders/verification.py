@@ -108,7 +108,7 @@ def _tried(what: str, look: Callable[[], str]) -> Check:
 
 
 def _files(name: str | Path, folder: Path | None, models_dir: Path) -> Iterator[Check]:
-    model = catalogue.find(str(name))
+    model = catalogue.find(str(name)) or catalogue.on_hub(str(name))
     if model and model.images:
         yield from _files(model.images, encoders.locate(model.images, models_dir), models_dir)
     if folder is None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pixseek.encoders import int8
 from pixseek.encoders.torch import devices
 from pixseek.encoders.torch.folders import TorchFiles
 from pixseek.encoders.torch.own_tokens import tokens_of
@@ -57,8 +59,8 @@ class TorchEncoder:
             note: what users must know of it.
             dim: length of the vectors, where it is known beforehand.
             threads: cores that a call may use; 0 for all. Torch has one number for a process.
-            compiled: whether to compile the image tower with `torch.compile`: minutes at the
-                first call, for faster ones after it.
+            compiled: whether `accelerate` is to compile the image tower (`torch.compile`) where
+                many images follow: a minute or more, for faster calls after it.
 
         Raises:
             ModelError: the model can't be read.
@@ -77,6 +79,7 @@ class TorchEncoder:
         self._threads, self._compiled = threads, compiled
         self._lock = threading.RLock()
         self._towers: Towers | None = None
+        self._compiled_images: Callable[..., Any] | None = None
         self._tokens: Tokens | None = None
         self._place = devices.REFERENCE
         self._device = ""
@@ -162,11 +165,35 @@ class TorchEncoder:
             asked, before = self._accelerated or ("", None)
             if before is not None and asked == precision and self._place != devices.REFERENCE:
                 return before
+            self._compiled_images = None
             place, size, chosen = devices.accelerate(precision, images, sample, self._encode)
             self._opened_at(place)
             self._place, self.batch_size = place, size
+            if self._compiled:
+                chosen = replace(chosen, why=f"{chosen.why}; {self._compile(images, sample)}")
             self._accelerated = (precision, chosen)
             return chosen
+
+    def _compile(self, images: int, sample: Callable[[int], Vectors]) -> str:
+        """Compile the image tower, if that pays and keeps the vectors; return what to say of it."""
+        import torch
+
+        if images < devices.COMPILE_FROM:
+            return f"compiling pays from {devices.COMPILE_FROM:,} images on"
+        watched = sample(int8.CHECKED)
+        if len(watched) < int8.CHECKED_AT_LEAST:
+            return "too few images to check a compiled tower on"
+        exact = self._encode(watched, self._place, self.batch_size)
+        self._compiled_images = torch.compile(self._opened_at(self._place).images, dynamic=True)
+        try:
+            found = int8.agreement(exact, self._encode(watched, self._place, self.batch_size))
+        except ModelError as error:  # no C++ compiler, for example
+            self._compiled_images = None
+            return f"compiling failed ({error.advice or error.problem})"
+        if not found.good:
+            self._compiled_images = None
+            return f"compiled it gave other vectors: {found}"
+        return "compiled"
 
     def opened(self) -> Towers:
         """Return both towers as the reference has them: in float32 on the CPU.
@@ -200,7 +227,8 @@ class TorchEncoder:
         for at in range(0, len(batch), size):
             part = batch[at : at + size]
             with self._lock:
-                rows = self._run(self._opened_at(place).images, place, part)
+                towers = self._opened_at(place)
+                rows = self._run(self._compiled_images or towers.images, place, part)
             found.append(
                 unit_rows(rows, [f"image {at + i} of the batch" for i in range(len(part))])
             )
@@ -242,10 +270,6 @@ class TorchEncoder:
             if self._threads:
                 torch.set_num_threads(self._threads)
             self._towers = open_towers(self.files)
-            if self._compiled:
-                self._towers.images = torch.compile(  # type: ignore[method-assign]
-                    self._towers.images, dynamic=True
-                )
             self._device = devices.REFERENCE.device
         if self._device != place.device:
             self._towers.module.to(place.device)
