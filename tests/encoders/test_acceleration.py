@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ needs_bf16 = pytest.mark.skipif(
     not (openvino.installed() and openvino.has_bf16()), reason="no OpenVINO, or no bf16"
 )
 needs_nncf = pytest.mark.skipif(
-    not (openvino.installed() and int8.installed()), reason="NNCF is not installed"
+    not (openvino.installed() and find_spec("nncf")), reason="NNCF is not installed"
 )
 
 
@@ -121,6 +122,7 @@ def test_without_openvino_onnxruntime_takes_a_core_a_call(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     no_openvino(monkeypatch)
+    has_converters(monkeypatch, False)
     encoder = load(folder, threads=3)
     batch = images(30)
     before = encoder.encode_images(batch)
@@ -131,12 +133,13 @@ def test_without_openvino_onnxruntime_takes_a_core_a_call(
     np.testing.assert_allclose(encoder.encode_images(batch), before, atol=1e-6)
 
 
-@pytest.mark.parametrize("precision", ["bf16", "int8"])
+@pytest.mark.parametrize(("precision", "extra"), [("bf16", "openvino"), ("int8", "int8")])
 def test_a_named_precision_without_its_package_is_an_error(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, precision: str, extra: str
 ) -> None:
     no_openvino(monkeypatch)
-    with pytest.raises(MissingExtraError, match=r"pixseek\[openvino\]"):
+    has_converters(monkeypatch, False)
+    with pytest.raises(MissingExtraError, match=rf"pixseek\[{extra}\]"):
         load(folder).accelerate(precision, 100, none)  # type: ignore[arg-type]
 
 
@@ -145,6 +148,7 @@ def test_on_other_processors_onnxruntime_is_chosen_and_said(
 ) -> None:
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
     monkeypatch.setattr(openvino, "installed", lambda: True)
+    has_converters(monkeypatch, False)
     chosen = load(folder).accelerate("auto", 100_000, none)
     assert chosen.runtime == "onnxruntime" and "x86-64" in chosen.why
 
@@ -435,9 +439,10 @@ def test_a_failed_check_falls_back_and_is_remembered(
         assert chosen.precision in ("bf16", "fp32") and chosen.images == 0
         assert "centred cosine" in chosen.why
         np.testing.assert_allclose(encoder.encode_images(images(5)), wanted, atol=0.02)
-    assert len(made) == 1, "the minutes are not spent again"
-    (kept,) = (folder.parent / "models/converted").glob("int8-*")
-    assert [path.name for path in kept.iterdir()] == ["rejected.json"]
+    # Without bf16 onnxruntime's int8 is tried as well.
+    kept = [*(folder.parent / "models/converted").glob("*-*/rejected.json")]
+    assert len(made) == len(kept) == (1 if openvino.has_bf16() else 2)
+    assert all(len(list(each.parent.iterdir())) == 1 for each in kept)
 
 
 @needs_openvino
@@ -479,7 +484,7 @@ def test_a_broken_conversion_is_made_anew(
 
 @needs_openvino
 def test_a_folder_that_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(int8, "installed", lambda: True)
+    has_converters(monkeypatch, True)
     (folder.parent / "models").write_text("a file where the folder should be")
     encoder = load(folder)
     chosen = encoder.accelerate("auto", 10_000, sample)
@@ -490,7 +495,7 @@ def test_a_folder_that_cannot_be_written(folder: Path, monkeypatch: pytest.Monke
 
 @needs_openvino
 def test_a_converter_that_fails_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(int8, "installed", lambda: True)
+    has_converters(monkeypatch, True)
     monkeypatch.setattr(sys, "executable", "false")
     encoder = load(folder)
     with pytest.raises(ModelError, match="could not be converted"):
@@ -503,14 +508,101 @@ def test_a_converter_that_fails_is_named(folder: Path, monkeypatch: pytest.Monke
 def test_int8_without_nncf_is_an_error_that_says_what_to_install(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(int8, "installed", lambda: False)
+    has_converters(monkeypatch, False)
     with pytest.raises(MissingExtraError, match=r"pixseek\[int8\]"):
         load(folder).accelerate("int8", 100, none)
     assert "pixseek[int8]" in load(folder).accelerate("auto", 10_000, none).why
 
 
+# ------------------------------------------------------------------ int8 without VNNI
+
+
+def test_without_vnni_onnxruntime_computes_in_int8(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx")
+    with_vnni(monkeypatch, False)
+    with_bf16(monkeypatch, False)
+    monkeypatch.setattr(int8, "FASTER", 0)  # so small a model is never faster
+    encoder = load(folder, threads=2)
+    batch = images(30, seed=3)
+    wanted = encoder.encode_images(batch)
+    for count in (acceleration.DYNAMIC_FROM, acceleration.DYNAMIC_CHECK_FROM):
+        encoder = load(folder, threads=2)
+        chosen = encoder.accelerate("auto", count, sample)
+        assert (chosen.runtime, chosen.precision, chosen.images) == ("onnxruntime", "int8", 128)
+        assert "times as fast" in chosen.why
+        assert (encoder.streams, encoder.batch_size) == (2, 1)
+    found = encoder.encode_images(batch)
+    assert int8.agreement(wanted, found).median > 0.99
+    alone = np.concatenate([encoder.encode_images(each[None]) for each in batch])
+    np.testing.assert_array_equal(found, alone)
+    (kept,) = (folder.parent / "models/converted").glob("dynamic-*")
+    assert [path.name for path in kept.iterdir()] == ["model.onnx"]
+
+
+def test_without_openvino_a_named_int8_is_that_of_onnxruntime(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx")
+    no_openvino(monkeypatch)
+    encoder = load(folder)
+    assert encoder.accelerate("int8", 3, none).precision == "fp32"
+    chosen = encoder.accelerate("int8", 100, sample)
+    assert (chosen.runtime, chosen.precision) == ("onnxruntime", "int8")
+
+
+def test_int8_that_is_no_faster_is_not_taken_and_not_tried_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx")
+    with_vnni(monkeypatch, False)
+    with_bf16(monkeypatch, False)
+    monkeypatch.setattr(int8, "FASTER", 1e9)
+    encoder = load(folder)
+    before = encoder.encode_images(images(5))
+    chosen = encoder.accelerate("auto", 10_000, sample)
+    assert (chosen.runtime, chosen.precision) == ("onnxruntime", "fp32")
+    assert "no faster here" in chosen.why and "times as long" in chosen.why
+    np.testing.assert_allclose(encoder.encode_images(images(5)), before, atol=1e-6)
+    assert "tried before" in load(folder).accelerate("auto", 10_000, none).why
+
+
+def test_a_broken_conversion_for_onnxruntime_is_made_anew(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx")
+    no_openvino(monkeypatch)
+    load(folder).accelerate("int8", 100, sample)
+    (path,) = (folder.parent / "models/converted").glob("dynamic-*/model.onnx")
+    for damage in (b"", path.read_bytes()[:-40]):
+        path.write_bytes(damage)
+        assert load(folder).accelerate("int8", 100, sample).precision == "int8"
+        assert path.stat().st_size > len(damage)
+
+
+@pytest.mark.parametrize(
+    ("text", "has"),
+    [
+        ("processor : 0\nflags : fpu avx2 avx512f avx512_vnni\n", True),
+        ("processor : 0\nflags : fpu avx2 avx_vnni\n", True),
+        ("processor : 0\nflags : fpu avx2 avx512f\n", False),
+        ("processor : 0\nFeatures : asimd\n", True),
+        (None, True),
+    ],
+)
+def test_vnni_is_read_from_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, has: bool
+) -> None:
+    monkeypatch.setattr(int8, "_CPUINFO", tmp_path / "cpuinfo")
+    if text is not None:
+        (tmp_path / "cpuinfo").write_text(text)
+    assert int8.has_vnni() is has
+
+
 @needs_nncf
 def test_nncf_converts_the_tiny_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_vnni(monkeypatch, True)
     # Eight numbers a vector, from one layer, leave little room for rounding.
     monkeypatch.setattr(int8, "LEAST", 0.7)
     monkeypatch.setattr(int8, "RANKS", 0.7)
@@ -553,15 +645,28 @@ def pretend_to_convert(
 
     made: list[Path] = []
 
-    def run(converter: str, path: str, out: str, name: str, given: str) -> None:
-        assert converter == "quantise"
+    def run(converter: str, path: str, out: str, name: str = "", given: str = "") -> None:
         made.append(Path(path))
+        if converter == "quantise_dynamic":
+            Path(out).write_bytes(model(Path(path)).read_bytes())
+            return
+        assert converter == "quantise"
         watch(np.load(given))
         ov.save_model(ov.Core().read_model(model(Path(path))), out, compress_to_fp16=False)
 
     monkeypatch.setattr(conversion, "run", run)
-    monkeypatch.setattr(int8, "installed", lambda: True)
+    has_converters(monkeypatch, True)
+    with_vnni(monkeypatch, True)
+    monkeypatch.setattr(int8, "FASTER", 0)  # nothing is converted really
     return made
+
+
+def has_converters(monkeypatch: pytest.MonkeyPatch, has: bool) -> None:
+    monkeypatch.setattr(int8.Conversion, "installed", lambda _: has)
+
+
+def with_vnni(monkeypatch: pytest.MonkeyPatch, has: bool) -> None:
+    monkeypatch.setattr(int8, "has_vnni", lambda: has)
 
 
 def other_model(path: Path) -> Path:
@@ -697,7 +802,7 @@ def test_the_reference_in_its_own_process_gives_the_same_rows(folder: Path) -> N
     output = files.visual.embedding
     assert output is not None and files.visual.image is not None
     batch = {files.visual.image.name: images(19)}
-    apart = reference.ReferenceTower(files.visual, output, 19)
+    apart = reference.ReferenceTower(files.visual, output, 19, 2)
     assert apart.batch_size == 19
     here = towers.OnnxTower(files.visual, output)
     np.testing.assert_allclose(apart.run(batch), here.run(batch), rtol=1e-6, atol=1e-6)
@@ -708,7 +813,7 @@ def test_a_reference_that_fails_says_why(folder: Path) -> None:
     output = files.visual.embedding
     assert output is not None
     with pytest.raises(ModelError, match="nonsense"):
-        reference.ReferenceTower(files.visual, output, 1).run({"nonsense": images(1)})
+        reference.ReferenceTower(files.visual, output, 1, 1).run({"nonsense": images(1)})
 
 
 # ------------------------------------------------------------------ the copy of the text tower

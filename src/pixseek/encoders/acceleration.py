@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, get_args
 
-from pixseek.encoders import int8, mapped, openvino, reference
+from pixseek.encoders import graph, int8, mapped, openvino, reference
 from pixseek.encoders.conversion import Halved
 from pixseek.encoders.graph import Graph, Port
 from pixseek.encoders.towers import IMAGES_A_CALL, OnnxTower, Tower
@@ -54,11 +54,14 @@ GPUS = (
 #: more than in onnxruntime; an image then takes 50 ms less. (Its own cache of compiled models would
 #: save .9 s of a run for 336 MB of disk, and is not used.)
 OPENVINO_FROM = 24
-#: From how many images on int8 pays. To convert ViT-B/32 takes 34 s of processor time, to check
-#: it 22 s; an image then takes 22 ms less than in bf16, and 72 ms less than in fp32.
+#: From how many images on int8 pays. To convert ViT-B/32 for OpenVINO takes 34 s of processor time,
+#: to check it 22 s; an image then takes 22 ms less than in bf16, and 72 ms less than in fp32.
 CONVERT_FROM = {"bf16": 2500, "fp32": 1000}
 #: From how many images on the check of an int8 tower pays that was converted before.
 CHECK_FROM = 1000
+#: The same for onnxruntime's: to convert takes 13 s, to check 26 s (without VNNI, where an image
+#: then takes 45 ms less than in fp32).
+DYNAMIC_FROM, DYNAMIC_CHECK_FROM = 1000, 600
 #: From how many images on a GPU is worth its start and its check; not measured.
 GPU_FROM = 200
 
@@ -79,7 +82,8 @@ class Job:
         images: how many are to be embedded.
         sample: gives up to n of the user's images, prepared.
         encode: gives the unit rows of some images, by a tower.
-        conversion: where int8 is kept; None where there is no place.
+        calibrated: where int8 for OpenVINO is kept; None where there is no place.
+        dynamic: where int8 for onnxruntime is kept; None where there is no place.
         halved: where the weights in 16 bits are kept; None where there is no place.
     """
 
@@ -90,7 +94,8 @@ class Job:
     images: int
     sample: Callable[[int], Vectors]
     encode: Callable[[Tower, Vectors], Vectors]
-    conversion: int8.Conversion | None
+    calibrated: int8.Calibrated | None
+    dynamic: int8.Dynamic | None
     halved: Halved | None
 
 
@@ -108,7 +113,8 @@ def accelerate(job: Job, precision: Precision) -> tuple[Tower, Acceleration]:
     choice = _Choice(job, precision)
     if precision not in ("auto", "fp32"):
         return choice.named()
-    for way in (choice.on_gpu, choice.on_openvino)[: 2 if precision == "auto" else 1]:
+    ways = (choice.on_gpu, choice.on_openvino, choice.in_int8)
+    for way in ways if precision == "auto" else ways[:1]:
         try:
             return way()
         except _DeclinedError as why:
@@ -118,6 +124,25 @@ def accelerate(job: Job, precision: Precision) -> tuple[Tower, Acceleration]:
 
 class _DeclinedError(Exception):
     """A way that is not taken, and why; nothing to say where nobody would expect it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Int8:
+    """A way to compute in int8.
+
+    Attributes:
+        runtime: what runs it.
+        conversion: where it is kept.
+        open: opens what is kept there.
+        convert_from: from how many images on it pays to make one.
+        check_from: from how many images on it pays to check one that was made before.
+    """
+
+    runtime: str
+    conversion: int8.Conversion
+    open: Callable[[], Tower]
+    convert_from: int
+    check_from: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +188,7 @@ class _Choice:
             images = job.sample(int8.CHECKED)
             if job.image.shape[0] is None:
                 tower.batch_size = best_batch(lambda n: job.encode(tower, _tiled(images, n)))
-            found = self.compare(tower, images, self.exact(images))
+            found = self.compare(tower, images, self.exact(images)[0])
         except ModelError as error:
             raise _DeclinedError(f"{name} failed ({error.advice or error.problem})") from error
         if not found.good:
@@ -178,19 +203,19 @@ class _Choice:
         """
         if self.job.graph.quantised:
             raise _DeclinedError("the model comes in whole numbers already")
-        if platform.machine().lower() not in ("x86_64", "amd64"):
+        if not _is_x86():
             raise _DeclinedError("OpenVINO is the faster one on x86-64 only")
         if self.job.images < OPENVINO_FROM:
             raise _DeclinedError(f"OpenVINO pays from {OPENVINO_FROM} images on")
         if not openvino.installed():
             raise _DeclinedError("OpenVINO is not installed (pip install 'pixseek[openvino]')")
         try:
-            base = "bf16" if openvino.has_bf16() else "fp32"
+            has_bf16 = openvino.has_bf16()
             try:
-                return self.if_worth_it(base)
+                return self.if_worth_it(self.by_openvino())
             except _DeclinedError as why:
                 self.notes.extend(why.args)
-            if base == "fp32":
+            if not has_bf16:
                 raise _DeclinedError("no bf16 here, and in fp32 OpenVINO gains little")
             return self.in_bf16()
         except (ModelError, ImportError, OSError) as error:
@@ -204,17 +229,17 @@ class _Choice:
         return _on_cpu(self.job), self.said("onnxruntime", computes, "it runs everywhere")
 
     def named(self) -> tuple[Tower, Acceleration]:
-        """Return the tower in the precision that was named, by OpenVINO, or raise."""
-        if not openvino.installed():
-            raise MissingExtraError(f"precision {self.precision}", "openvino", "openvino")
-        has_bf16 = openvino.has_bf16()
+        """Return the tower in the precision that was named, or raise."""
+        has_bf16 = openvino.installed() and openvino.has_bf16()
         if self.precision == "int8":
-            base = "bf16" if has_bf16 else "fp32"
             if self.job.images < int8.CHECKED_AT_LEAST:
                 # The setting stays for all runs, and a run may be for one new photo.
                 self.notes.append("too few images to check int8 on")
                 return self.in_bf16() if has_bf16 else self.on_onnxruntime()
-            return self.converted(base)
+            by_openvino = openvino.installed() and _is_x86() and int8.has_vnni()
+            return self.converted(self.by_openvino() if by_openvino else self.by_onnxruntime())
+        if not openvino.installed():
+            raise MissingExtraError(f"precision {self.precision}", "openvino", "openvino")
         if not has_bf16:
             raise ModelError(
                 "this processor does not compute in bf16",
@@ -252,69 +277,104 @@ class _Choice:
                 halved.make(graph)
         return halved.model if halved.there() else None
 
-    def if_worth_it(self, base: str) -> tuple[Tower, Acceleration]:
-        """Return the tower in int8 if that pays for so many images, and passes the check."""
-        conversion = self.job.conversion
-        if conversion is None:
+    def in_int8(self) -> tuple[Tower, Acceleration]:
+        """Return the tower in int8 in onnxruntime, if that pays for so many images."""
+        if self.job.graph.quantised:
+            raise _DeclinedError
+        return self.if_worth_it(self.by_onnxruntime())
+
+    def by_openvino(self) -> _Int8:
+        """Return how OpenVINO computes in int8; what is not in whole numbers, in bf16 or fp32."""
+        base = "bf16" if openvino.has_bf16() else "fp32"
+        if self.precision == "auto" and not int8.has_vnni():
+            raise _DeclinedError("without VNNI, as here, OpenVINO gains nothing by int8")
+        kept = self.kept(self.job.calibrated)
+        return _Int8(
+            "openvino", kept, lambda: self.opened(base, kept.model), CONVERT_FROM[base], CHECK_FROM
+        )
+
+    def by_onnxruntime(self) -> _Int8:
+        """Return how onnxruntime computes in int8: a batch would share one range of its values."""
+        kept, job = self.kept(self.job.dynamic), self.job
+
+        def opened() -> Tower:
+            tower = graph.read(kept.model)
+            output = next((each for each in tower.outputs if each.name == job.output.name), None)
+            if output is None:
+                raise ModelError("a converted model is broken", kept.model)
+            return OnnxTower(tower, output, threads=1, streams=job.streams, batch_size=1)
+
+        return _Int8("onnxruntime", kept, opened, DYNAMIC_FROM, DYNAMIC_CHECK_FROM)
+
+    def kept(self, conversion: int8.Conversion | None) -> int8.Conversion:
+        """Return where a tower in int8 is kept, or raise where nothing can be."""
+        if conversion is not None:
+            return conversion
+        if self.precision == "auto":
             raise _DeclinedError("int8 needs a folder to keep the converted model in")
+        raise ModelError("there is no folder to keep a converted model in", self.job.graph.path)
+
+    def if_worth_it(self, way: _Int8) -> tuple[Tower, Acceleration]:
+        """Return the tower in int8 if that pays for so many images, and passes the check."""
+        conversion = way.conversion
         there = conversion.there()
-        least = CHECK_FROM if there else CONVERT_FROM[base]
+        least = way.check_from if there else way.convert_from
         if self.job.images < least:
             raise _DeclinedError(f"int8 pays from {least:,} images on")
-        if not there and not int8.installed():
+        if not there and not conversion.installed():
             raise _DeclinedError("int8 would be faster (pip install 'pixseek[int8]')")
         if said := conversion.rejected():
             raise _DeclinedError(f"int8 was tried before: {said}")
         try:
-            return self.converted(base)
+            return self.converted(way)
         except (ModelError, MissingExtraError) as error:
             raise _DeclinedError(f"int8 was not taken: {error.problem} ({error.advice})") from error
 
-    def converted(self, base: str) -> tuple[Tower, Acceleration]:
+    def converted(self, way: _Int8) -> tuple[Tower, Acceleration]:
         """Return the tower in int8 after its check; converts it unless that was done before.
 
         Raises:
             ModelError: it can't be converted, or fails the check.
-            MissingExtraError: NNCF is not installed.
+            MissingExtraError: what converts is not installed.
         """
-        job, conversion = self.job, self.job.conversion
+        job, conversion = self.job, way.conversion
         if job.graph.quantised:
             raise ModelError("this model comes in whole numbers already", job.graph.path)
-        if conversion is None:
-            raise ModelError("there is no folder to keep a converted model in", job.graph.path)
         # The exact tower is gone before the other is opened: they need not fit side by side.
         if conversion.there():
             images = job.sample(int8.CHECKED)
             exact = self.exact(images)
             try:
-                tower = self.opened(base, conversion.model)
+                tower = way.open()
             except ModelError:
                 conversion.discard()  # broken: it is made anew
             else:
-                found = self.compare(tower, images, exact)
+                found, faster = self.compared(tower, images, exact)
                 # It was made from other images; with these it may turn out better.
-                if found.good or self.precision == "auto":
-                    return self.passed(tower, found)
-        if not int8.installed():
-            raise MissingExtraError("converting a model to int8", "nncf", "int8")
-        images = job.sample(int8.CALIBRATION + int8.CHECKED)
+                if found.good or self.precision == "auto" or not conversion.watches:
+                    return self.passed(way, tower, found, faster)
+        if not conversion.installed():
+            raise MissingExtraError("converting a model to int8", conversion.package, "int8")
+        images = job.sample(conversion.watches + int8.CHECKED)
         # Drawn at random, so that both parts have some of all there is; and no copy is made.
-        part = len(images) * int8.CALIBRATION // (int8.CALIBRATION + int8.CHECKED)
+        part = len(images) * conversion.watches // (conversion.watches + int8.CHECKED)
         watched, images = images[:part], images[part:]
         _enough(images)
         conversion.make(job.graph, job.image, watched)
         exact = self.exact(images)
-        tower = self.opened(base, conversion.model)
-        found = self.compare(tower, images, exact)
+        tower = way.open()
+        found, faster = self.compared(tower, images, exact)
         if not found.good:
             conversion.reject(str(found))
-        return self.passed(tower, found)
+        return self.passed(way, tower, found, faster)
 
-    def passed(self, tower: Tower, found: int8.Agreement) -> tuple[Tower, Acceleration]:
+    def passed(
+        self, way: _Int8, tower: Tower, found: int8.Agreement, faster: float
+    ) -> tuple[Tower, Acceleration]:
         """Return a tower in int8 that passed its check.
 
         Raises:
-            ModelError: it did not.
+            ModelError: it did not, or nobody asked for it and it is no faster.
         """
         if not found.good:
             raise ModelError(
@@ -322,7 +382,12 @@ class _Choice:
                 self.job.graph.path,
                 f"{str(found).capitalize()}. Use the precision auto, bf16 or fp32.",
             )
-        return tower, self.said("openvino", "int8", f"it keeps the vectors: {found}", found)
+        if self.precision == "auto" and faster < int8.FASTER:
+            why = f"an image takes {1 / faster:.2f} times as long as in fp32"
+            way.conversion.reject(why)
+            raise ModelError("in int8 this model is no faster here", self.job.graph.path, why)
+        why = f"it keeps the vectors: {found}; and is {faster:.1f} times as fast as fp32"
+        return tower, self.said(way.runtime, "int8", why, found)
 
     def opened(self, base: str, converted: Path | None = None) -> Tower:
         """Return the tower in OpenVINO."""
@@ -336,8 +401,8 @@ class _Choice:
 
     # -------------------------------------------------------------- the check
 
-    def exact(self, images: Vectors) -> Vectors:
-        """Return unit rows as onnxruntime computes them on the CPU, in fp32.
+    def exact(self, images: Vectors) -> tuple[Vectors, float]:
+        """Return unit rows as onnxruntime computes them on the CPU, in fp32, and the CPU seconds.
 
         Raises:
             ModelError: the images are too few for a check.
@@ -346,12 +411,29 @@ class _Choice:
         # Graphs that take one image a call would be opened for each.
         alone = self.job.image.shape[0] is not None or self.job.graph.quantised_on_the_fly
         if not alone:
-            tower = reference.ReferenceTower(self.job.graph, self.job.output, len(images))
-            return self.rows(tower, images)
+            tower = reference.ReferenceTower(
+                self.job.graph, self.job.output, len(images), self.job.streams
+            )
+            rows = self.rows(tower, images)
+            return rows, tower.cpu_seconds
         lean = _on_cpu(self.job, lean=True)
+        lean.provider()  # opens it
+        began = time.process_time()
         rows = self.rows(lean, images)
+        seconds = time.process_time() - began
         lean.close()
-        return rows
+        return rows, seconds
+
+    def compared(
+        self, tower: Tower, images: Vectors, exact: tuple[Vectors, float]
+    ) -> tuple[int8.Agreement, float]:
+        """Return how near a tower's vectors are to the exact ones, and how many times as fast."""
+        rows, seconds = exact
+        tower.run({self.job.image.name: images[:1].astype(self.job.image.dtype)})  # opens it
+        # By processor time, which other programs that keep the cores busy hardly change.
+        began = time.process_time()
+        found = self.compare(tower, images, rows)
+        return found, seconds / max(time.process_time() - began, 1e-9)
 
     def compare(self, tower: Tower, images: Vectors, exact: Vectors) -> int8.Agreement:
         """Return how near a tower's vectors of the images are to the exact ones."""
@@ -377,6 +459,10 @@ class _Choice:
         return Acceleration(
             runtime, precision, whole, found.images, found.median, found.least, found.ranks
         )
+
+
+def _is_x86() -> bool:
+    return platform.machine().lower() in ("x86_64", "amd64")
 
 
 def _enough(images: Vectors) -> None:

@@ -1,4 +1,4 @@
-"""An image tower in OpenVINO's own form: made once a model, by a process of its own, and kept.
+"""An image tower in another form: made once a model, by a process of its own, and kept.
 
 A process of its own gives back all memory that it takes, and the indexer never holds it.
 """
@@ -11,27 +11,29 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from pixseek.encoders.graph import Graph
 from pixseek.errors import ModelError
-
-_MODEL = "model.xml"
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
     """Where a converted tower is kept."""
 
+    #: The files of one, that which is opened first. Those of OpenVINO, unless said otherwise.
+    FILES: ClassVar[tuple[str, ...]] = ("model.xml", "model.bin")
+
     folder: Path
 
     @property
     def model(self) -> Path:
         """The converted tower."""
-        return self.folder / _MODEL
+        return self.folder / self.FILES[0]
 
     def there(self) -> bool:
         """Return whether it was made."""
-        return self.model.is_file() and self.model.with_suffix(".bin").is_file()
+        return all((self.folder / name).is_file() for name in self.FILES)
 
     def discard(self) -> None:
         """Delete it."""
@@ -55,7 +57,7 @@ class Conversion:
             ) as temporary:
                 place = Path(temporary) / "model"
                 place.mkdir()
-                run(converter, str(graph.path), str(place / _MODEL), *arguments)
+                run(converter, str(graph.path), str(place / self.FILES[0]), *arguments)
                 self.discard()
                 place.rename(self.folder)
         except OSError as error:

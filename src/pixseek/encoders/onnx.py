@@ -181,7 +181,8 @@ class OnnxEncoder:
             images=images,
             sample=sample,
             encode=self._encode,
-            conversion=int8.Conversion(self._cache / f"int8-{key}") if self._cache else None,
+            calibrated=int8.Calibrated(self._cache / f"int8-{key}") if self._cache else None,
+            dynamic=int8.Dynamic(self._cache / f"dynamic-{key}") if self._cache else None,
             halved=Halved(self._cache / f"half-{key}") if self._cache else None,
         )
         tower, chosen = acceleration.accelerate(job, precision)

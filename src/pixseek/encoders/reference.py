@@ -1,6 +1,6 @@
 """Run an image tower in fp32 over some images, in a process of its own.
 
-    python -m pixseek.encoders.reference MODEL.onnx INPUT OUTPUT IMAGES.npy ROWS.npy
+    python -m pixseek.encoders.reference MODEL.onnx INPUT OUTPUT CORES IMAGES.npy ROWS.npz
 
 What a faster tower is compared with. ViT-B/32 takes 600 MB for it, beside the images: in the
 process that indexes, this would be the most memory of a whole run.
@@ -30,10 +30,12 @@ class ReferenceTower:
 
     streams = 1
 
-    def __init__(self, tower: Graph, output: Port, batch_size: int) -> None:
-        """Note what is to be run, and how many images there will be."""
+    def __init__(self, tower: Graph, output: Port, batch_size: int, cores: int) -> None:
+        """Note what is to be run, how many images there will be, and the cores to use."""
         self.batch_size = batch_size
-        self._graph, self._output = tower, output
+        #: Of processor time that the last call took, without its start.
+        self.cpu_seconds = 0.0
+        self._graph, self._output, self._cores = tower, output, cores
 
     def run(self, feeds: Feeds) -> Vectors:
         """Return the embeddings, (n, dim) float32; see `towers.Tower`."""
@@ -41,14 +43,16 @@ class ReferenceTower:
 
         ((name, images),) = feeds.items()
         with tempfile.TemporaryDirectory(prefix="pixseek-", ignore_cleanup_errors=True) as folder:
-            given, found = Path(folder) / "images.npy", Path(folder) / "rows.npy"
+            given, found = Path(folder) / "images.npy", Path(folder) / "rows.npz"
             try:
                 np.save(given, images)
                 run(
                     "reference",
-                    *(str(self._graph.path), name, self._output.name, str(given), str(found)),
+                    *(str(self._graph.path), name, self._output.name, str(self._cores)),
+                    *(str(given), str(found)),
                 )
-                rows = np.load(found)
+                with np.load(found) as arrays:
+                    rows, self.cpu_seconds = arrays["rows"], float(arrays["cpu_seconds"])
             except OSError as error:
                 raise not_stored(given, error) from error
             except subprocess.CalledProcessError as error:
@@ -59,19 +63,27 @@ class ReferenceTower:
         return checked(self._graph, rows, rows_in(feeds))
 
 
-def main(model: str, given: str, output: str, images: str, rows: str) -> None:
-    """Write the rows of the images at `images`."""
+def main(model: str, given: str, output: str, cores: str, images: str, rows: str) -> None:
+    """Write the rows of the images at `images`, and the processor time that they took."""
+    import time
+    from concurrent.futures import ThreadPoolExecutor
+
     import numpy as np
 
     read = graph.read(Path(model))
     port = next(each for each in read.outputs if each.name == output)
-    tower = OnnxTower(read, port, lean=True)
+    tower = OnnxTower(read, port, threads=1, lean=True)
     items = np.load(images, mmap_mode="r")
-    parts = [
-        tower.run({given: np.ascontiguousarray(items[at : at + IMAGES_A_CALL])})
-        for at in range(0, len(items), IMAGES_A_CALL)
-    ]
-    np.save(rows, np.concatenate(parts))
+    tower.provider()  # opens it
+    began = time.process_time()
+    with ThreadPoolExecutor(int(cores)) as pool:
+        parts = list(
+            pool.map(
+                lambda at: tower.run({given: np.ascontiguousarray(items[at : at + IMAGES_A_CALL])}),
+                range(0, len(items), IMAGES_A_CALL),
+            )
+        )
+    np.savez(rows, rows=np.concatenate(parts), cpu_seconds=time.process_time() - began)
 
 
 if __name__ == "__main__":
