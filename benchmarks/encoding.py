@@ -8,9 +8,10 @@ every round. Besides images a second by the clock, images a second of processor 
 (times the cores), which other work on the machine disturbs less. The ceiling is a large matrix
 product, measured in the same rounds, in each precision.
 
-int8 is converted here and not checked: how far it is from fp32 is what this measures. It needs
-NNCF; bf16 and int8 need OpenVINO; what is missing is left out. Load time and memory are those of a
-fresh process that opens the tower and embeds eight images.
+int8 is converted here and not checked: how far it is from fp32 is what this measures. For OpenVINO
+that needs NNCF, for onnxruntime `onnx`; bf16 needs OpenVINO; what is missing is left out. In
+onnxruntime's int8 a call holds one image, since a batch would share one range of its values. Load
+time and memory are those of a fresh process that opens the tower and embeds a batch.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from typing import Any
 
 import numpy as np
 
+from pixseek.encoders import graph as graphs
 from pixseek.encoders import int8, layouts, openvino
 from pixseek.encoders.layouts import ModelFiles
 from pixseek.encoders.onnx import cores
@@ -48,8 +50,11 @@ class Choice:
     precision: str
     streams: int
 
-    def open(self, files: ModelFiles, converted: Path | None) -> Tower:
+    def open(self, files: ModelFiles, folder: Path) -> Tower:
         graph = files.visual
+        converted = conversions(folder)[self.runtime].model if self.precision == "int8" else None
+        if self.runtime == "onnxruntime" and converted:
+            graph = graphs.read(converted)
         assert graph.embedding
         if self.runtime == "onnxruntime":
             threads = 1 if self.streams > 1 else 0
@@ -60,7 +65,7 @@ class Choice:
             streams=self.streams,
             threads=cores(),
             precision="f32" if self.precision == "fp32" else "bf16",
-            converted=converted if self.precision == "int8" else None,
+            converted=converted,
         )
 
 
@@ -72,9 +77,9 @@ def main() -> None:
     files = layouts.read(options.model)
     images = photos(files, options.photos, 192)
     with tempfile.TemporaryDirectory() as temporary:
-        conversion = int8.Conversion(options.int8.parent if options.int8 else Path(temporary) / "m")
-        seconds = convert(files, conversion, images[: int8.CALIBRATION])
-        results = compare(options, files, conversion, images[int8.CALIBRATION :])
+        folder = Path(temporary)
+        seconds = convert(files, folder, images[: int8.CALIBRATION])
+        results = compare(options, files, folder, images[int8.CALIBRATION :])
         results["convert_s"] = seconds
     draw(results)
     if options.json:
@@ -85,11 +90,10 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("--photos", type=Path, help="folder of photos; else smooth noise")
-    parser.add_argument("--int8", type=Path, help="model.xml that was converted before")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="8 images a call only, one round")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--opened", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--opened", nargs=4, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -108,33 +112,45 @@ def photos(files: ModelFiles, folder: Path | None, n: int) -> np.ndarray:
     return np.stack([rules.apply(decode(p.read_bytes(), at_least=at_least)) for p in paths])
 
 
-def convert(files: ModelFiles, conversion: int8.Conversion, images: np.ndarray) -> float | None:
-    """Return how long a conversion took; None where it was there, or can't be made."""
-    if conversion.there() or not (openvino.installed() and int8.installed()):
-        return None
+def conversions(folder: Path) -> dict[str, int8.Conversion]:
+    """Return where each runtime's tower in int8 is."""
+    return {
+        "openvino": int8.Calibrated(folder / "calibrated"),
+        "onnxruntime": int8.Dynamic(folder / "dynamic"),
+    }
+
+
+def convert(files: ModelFiles, folder: Path, images: np.ndarray) -> dict[str, float]:
+    """Return how long each conversion took that could be made."""
     assert files.visual.image
-    began = time.perf_counter()
-    conversion.make(files.visual, files.visual.image, images)
-    return time.perf_counter() - began
+    took = {}
+    for runtime, conversion in conversions(folder).items():
+        if conversion.installed() and (runtime != "openvino" or openvino.installed()):
+            began = time.perf_counter()
+            conversion.make(files.visual, files.visual.image, images)
+            took[runtime] = time.perf_counter() - began
+    return took
 
 
 def compare(
-    options: argparse.Namespace, files: ModelFiles, conversion: int8.Conversion, images: np.ndarray
+    options: argparse.Namespace, files: ModelFiles, folder: Path, images: np.ndarray
 ) -> dict[str, Any]:
     sizes = [8] if options.quick else [1, 8, 32]
-    converted = conversion.model if conversion.there() else None
-    choices = [Choice("onnxruntime", "fp32", n) for n in streams()]
+    made = {runtime: each.there() for runtime, each in conversions(folder).items()}
+    precisions = ["fp32", *["int8"] * made["onnxruntime"]]
+    choices = [Choice("onnxruntime", p, n) for p in precisions for n in streams()]
     if openvino.installed():
-        precisions = ["fp32", *["bf16"] * openvino.has_bf16(), *["int8"] * bool(converted)]
+        precisions = ["fp32", *["bf16"] * openvino.has_bf16(), *["int8"] * made["openvino"]]
         choices += [Choice("openvino", p, n) for p in precisions for n in streams()]
     name = files.visual.image.name if files.visual.image else ""
-    towers = {choice: choice.open(files, converted) for choice in choices}
+    towers = {choice: choice.open(files, folder) for choice in choices}
     exact = unit(embed(towers[choices[0]], name, images, 8))
     rows: list[dict[str, Any]] = []
     ways: list[tuple[dict[str, Any], int, Way]] = []
     for choice, tower in towers.items():
-        found = int8.agreement(exact, unit(embed(tower, name, images, 8)))
-        for size in sizes:
+        alone = (choice.runtime, choice.precision) == ("onnxruntime", "int8")
+        found = int8.agreement(exact, unit(embed(tower, name, images, 1 if alone else 8)))
+        for size in [1] if alone else sizes:
             row = {
                 **{k: getattr(choice, k) for k in ("runtime", "precision", "streams")},
                 "batch": size,
@@ -160,7 +176,7 @@ def compare(
             row["by_clock"].append(count / (time.perf_counter() - clock))
             row["by_cpu"].append(count / (time.process_time() - processor) * cores())
     for choice in choices:
-        fresh = in_fresh_process(options.model, choice, converted)
+        fresh = in_fresh_process(options.model, choice, folder)
         for row in rows:
             if all(row[key] == getattr(choice, key) for key in ("runtime", "precision", "streams")):
                 row.update(fresh)
@@ -222,10 +238,9 @@ def ceilings() -> dict[str, Way]:
     return {precision: product(precision) for precision in precisions}
 
 
-def in_fresh_process(model: Path, choice: Choice, converted: Path | None) -> dict[str, float]:
+def in_fresh_process(model: Path, choice: Choice, folder: Path) -> dict[str, float]:
     command = [sys.executable, __file__, str(model)]
-    command += ["--opened", choice.runtime, choice.precision, str(choice.streams)]
-    command += ["--int8", str(converted)] if converted else []
+    command += ["--opened", choice.runtime, choice.precision, str(choice.streams), str(folder)]
     run = subprocess.run(command, check=True, capture_output=True, text=True)
     found: dict[str, float] = json.loads(run.stdout)
     return found
@@ -233,12 +248,12 @@ def in_fresh_process(model: Path, choice: Choice, converted: Path | None) -> dic
 
 def opened(options: argparse.Namespace) -> dict[str, float]:
     """Open a tower, embed eight images, and return what that took."""
-    runtime, precision, count = options.opened
+    runtime, precision, count, folder = options.opened
     began = time.perf_counter(), time.process_time()
     files = layouts.read(options.model)
-    tower = Choice(runtime, precision, int(count)).open(files, options.int8)
+    tower = Choice(runtime, precision, int(count)).open(files, Path(folder))
     assert files.visual.image
-    tower.run({files.visual.image.name: photos(files, None, 8)})
+    tower.run({files.visual.image.name: photos(files, None, tower.batch_size)})
     took = time.perf_counter() - began[0], time.process_time() - began[1]
     return {"load_s": took[0], "load_cpu_s": took[1], **memory()}
 
@@ -272,8 +287,8 @@ def draw(results: dict[str, Any]) -> None:
             f"matrix product in {precision}: {clock:.0f} billion operations a second by the clock,"
         )
         print(f"    {processor:.0f} by processor time")
-    if results["convert_s"]:
-        print(f"conversion to int8: {results['convert_s']:.0f} s")
+    for runtime, seconds in results["convert_s"].items():
+        print(f"conversion to int8 for {runtime}: {seconds:.0f} s")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,10 @@ from harness import environments, indexing, machine, material, queries, stages, 
 from harness.recall import real_vectors
 
 HERE = Path(__file__).parent
-PARTS = ("indexing", "stages", "queries", "recheck", "memory", "store", "appending", "recall")
+PARTS = (
+    "indexing", "stages", "encoding", "queries", "recheck", "memory", "store", "appending",
+    "recall",
+)  # fmt: skip
 
 
 def arguments() -> argparse.Namespace:
@@ -148,7 +151,7 @@ def main() -> None:
         return {
             name: indexing.measure(
                 indexing.contenders(precisions, own_model="rclip" in folders),
-                environment, folders, photos, counts, run.rounds, log,
+                environment, folders, photos, indexing.counts_for(name, counts), run.rounds, log,
             )
             for name, folders in models.items()
         }  # fmt: skip
@@ -161,6 +164,16 @@ def main() -> None:
             for name, folders in models.items()
         },
     )
+    run.part(
+        "encoding",
+        lambda: {
+            name: run.script(
+                "encoding", folders["xenova"], "--photos", photos["0.3 MP"],
+                *(["--quick"] if quick or name != "ViT-B/32" else []),
+            )
+            for name, folders in models.items()
+        },
+    )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="pixseek-bench-", dir=options.envs) as temporary:
         work = Path(temporary)
         first = models[architectures[0]]

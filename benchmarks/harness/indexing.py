@@ -19,6 +19,13 @@ from harness.process import DriverError, drive
 #: round takes each about as long.
 COUNTS = {"0.3 MP": 192, "2 MP": 144, "12 MP": 72}
 PRECISIONS = ("fp32", "bf16", "int8")
+#: A larger model takes that many times as long, and so gets as many photos fewer.
+SLOWER = {"ViT-B/32": 1, "ViT-B/16": 3, "ViT-L/14": 6}
+
+
+def counts_for(architecture: str, counts: Mapping[str, int]) -> dict[str, int]:
+    """Return how many photos of each size to index with an architecture."""
+    return {size: max(16, n // SLOWER[architecture]) for size, n in counts.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,6 +145,46 @@ def stages(part: Mapping[str, Any], indexed: Mapping[str, Any]) -> str:
     return table(head, rows)
 
 
+#: What is computed for one image, in 1e9 operations (twice the multiplications): the layers with
+#: their attention, and the cutting into patches; from the architectures' numbers of layers, width
+#: and patches (12, 768, 49 and 196; 24, 1,024, 256).
+OPERATIONS = {"ViT-B/32": 8.8, "ViT-B/16": 35.1, "ViT-L/14": 162.0}
+
+
+def encoding(part: Any) -> str:
+    """Each way to run an image tower, and how much it takes of what the processor can do."""
+    if said := not_run(part):
+        return said
+    text = ""
+    for architecture, found in part.items():
+        peaks = {name.split()[0]: max(rates["by_cpu"]) for name, rates in
+                 found["peak_flops"].items()}  # fmt: skip
+        best: dict[tuple[str, str], dict[str, Any]] = {}
+        for row in found["rows"]:
+            way = (row["runtime"], row["precision"])
+            if way not in best or max(row["by_cpu"]) > max(best[way]["by_cpu"]):
+                best[way] = row
+        rows = []
+        for (runtime, precision), row in best.items():
+            rate, peak = max(row["by_cpu"]), peaks.get(precision)
+            ceiling = peak / OPERATIONS[architecture] / 1e9 if peak else None
+            rows.append(
+                (
+                    f"{architecture}: {runtime} {precision}",
+                    f"{row['batch']} x {row['streams']}", number(max(row["by_clock"])),
+                    number(rate), number(ceiling) if ceiling else "-",
+                    f"{100 * rate / ceiling:.0f} %" if ceiling else "-",
+                    f"{row['centred_cosine'][0]:.4f} / {row['centred_cosine'][1]:.4f}",
+                    number(row["load_s"]), f"{row.get('peak_mb', 0):.0f}",
+                )
+            )  # fmt: skip
+        head = ("", "images a call x streams", "images/s by the clock", "by processor time",
+                "ceiling: a matrix product of that precision", "reached",
+                "centred cosine to fp32, median / least", "opens in s", "peak MB")  # fmt: skip
+        text += table(head, rows) + "\n"
+    return text
+
+
 def stage_seconds(indexed: Mapping[str, Any]) -> str:
     """Where the time of indexing went, by pixseek's own report."""
     if said := not_run(indexed):
