@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from harness.tables import number, table
 
 #: Why a target was missed and what was tried, by its key; written by hand.
 REASONS = Path(__file__).parents[1] / "reasons.toml"
+#: What a run on another processor found.
+EARLIER = Path(__file__).parents[1] / "earlier.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +141,32 @@ def rows(results: Mapping[str, Any]) -> list[tuple[Target, float | None]]:
 
 def render(results: Mapping[str, Any]) -> str:
     reasons = tomllib.loads(REASONS.read_text("utf-8")) if REASONS.exists() else {}
+    earlier = tomllib.loads(EARLIER.read_text("utf-8")) if EARLIER.exists() else {}
     lines = []
     for target, figure in rows(results):
-        sign, holds = ("≤", operator.le) if target.at_most else ("≥", operator.ge)
+        sign = "≤" if target.at_most else "≥"
         why = ""
-        if figure is None:
-            said, why = "not run", reasons.get(target.key, "")
-        elif holds(figure, target.wanted):
-            said = f"{number(figure)}{target.unit}"
-        else:
-            said = f"**{number(figure)}{target.unit}**"
-            why = reasons.get(target.key, "not looked into yet")
-        lines.append((target.what, f"{sign} {target.wanted:,}{target.unit}", said, why))
-    return table(("what", "target", "measured", "why it was missed, and what was tried"), lines)
+        if figure is None or not _is_met(target, figure):
+            why = reasons.get(target.key, "not looked into yet" if figure is not None else "")
+        before = earlier.get("figures", {}).get(target.key)
+        lines.append(
+            (
+                target.what, f"{sign} {target.wanted:,}{target.unit}", _said(target, figure),
+                *([_said(target, before)] if earlier else []), why,
+            )
+        )  # fmt: skip
+    head = ["what", "target", "here", "why it was missed, and what was tried"]
+    if earlier:
+        head.insert(3, f"[{earlier['processor']}]({earlier['page']})")
+    return table(head, lines)
+
+
+def _is_met(target: Target, figure: float) -> bool:
+    return figure <= target.wanted if target.at_most else figure >= target.wanted
+
+
+def _said(target: Target, figure: float | None) -> str:
+    if figure is None:
+        return "not run"
+    said = f"{number(figure)}{target.unit}"
+    return said if _is_met(target, figure) else f"**{said}**"
