@@ -311,11 +311,10 @@ class TestStore:
             (plain(1), random_unit(1, dim=8)),
             (plain(1) * 2, random_unit(2)),
             (plain(1), np.full((1, DIM), np.nan, np.float32)),
-            ([Record("a", "r/a", parts=())], np.empty((0, DIM), np.float32)),
             ([Record("a", "r/a", width=2**63)], random_unit(1)),
             ([Record("a", "r/a", fields={"x": b"bytes"})], random_unit(1)),  # type: ignore[dict-item]
         ],
-        ids=["too few", "dim", "same id", "nan", "no parts", "integer", "type"],
+        ids=["too few", "dim", "same id", "nan", "integer", "type"],
     )
     def test_what_does_not_fit_is_refused_whole(
         self, engine: Engine, records: list[Record], vectors: Any
