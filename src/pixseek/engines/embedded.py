@@ -272,8 +272,7 @@ class EmbeddedEngine:
             raise columns.not_held(space)
         with self._catalog.writing() as db:
             held = self._found(db, space)
-            if not held.active:
-                spaces.activate(db, held.number)
+            spaces.activate(db, held.number, space.model)
             self._wrote = True
         self._ensured = space
 

@@ -405,6 +405,10 @@ class PostgresEngine:
             self._lock_spaces(db)
             found = self._found(db, space)
             db.execute(self._sql("UPDATE {space} SET active = (number = %s)"), [found.number])
+            db.execute(
+                self._sql("UPDATE {space} SET model = %s WHERE number = %s"),
+                [space.model, found.number],
+            )
         self._ensured = space
 
     def drop_space(self, space: Space) -> None:

@@ -83,13 +83,14 @@ def add(db: sqlite3.Connection, space: Space, *, active: bool) -> None:
     )
 
 
-def activate(db: sqlite3.Connection, number: int) -> None:
-    """Let this space serve, and no other."""
+def activate(db: sqlite3.Connection, number: int, model: str) -> None:
+    """Let this space serve, by this name of its model, and no other."""
     db.execute(
         "UPDATE space SET active = "
         "CASE WHEN number = ? THEN (SELECT max(active) + 1 FROM space) ELSE 0 END",
         (number,),
     )
+    db.execute("UPDATE space SET model = ? WHERE number = ?", (model, number))
 
 
 def drop(db: sqlite3.Connection, number: int) -> None:
