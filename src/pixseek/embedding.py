@@ -47,10 +47,14 @@ class Prepared(Protocol):
     """
 
     @property
-    def record(self) -> Record: ...
+    def record(self) -> Record:
+        """See above."""
+        ...
 
     @property
-    def tensor(self) -> Vectors | None: ...
+    def tensor(self) -> Vectors | None:
+        """See above."""
+        ...
 
 
 Job = TypeVar("Job")
@@ -202,9 +206,7 @@ class Embedding(Generic[Job, Item]):
         a model that refuses several together is broken (see `encode`).
         """
         given = 0
-        while batch := list(
-            islice(jobs, min(size, max(2, (total - given) // (2 * self.threads))))
-        ):
+        while batch := list(islice(jobs, min(size, max(2, (total - given) // (2 * self.threads))))):
             yield batch
             given += len(batch)
 

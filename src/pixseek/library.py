@@ -378,6 +378,7 @@ class Library:
         *,
         text_model: str | os.PathLike[str] | None = None,
         keep: bool = False,
+        files: bool = False,
         stop: threading.Event | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Report:
@@ -400,6 +401,8 @@ class Library:
                 the one that is set.
             keep: keep the vectors of other models beside those of the new one, so that changing
                 back embeds only what is new. Without it they are dropped, where a `model` is named.
+            files: read the files of images, where they are there, and not their previews. It takes
+                as long as `index` would, and gives its vectors.
             stop: set it from another thread or a signal handler to stop.
             on_progress: told how far the run has come, many times a second.
 
@@ -415,7 +418,8 @@ class Library:
             StorageError: the disk said no.
         """
         return _driven(
-            self.reindexing(model, text_model=text_model, keep=keep, stop=stop), on_progress
+            self.reindexing(model, text_model=text_model, keep=keep, files=files, stop=stop),
+            on_progress,
         )
 
     def reindexing(
@@ -424,6 +428,7 @@ class Library:
         *,
         text_model: str | os.PathLike[str] | None = None,
         keep: bool = False,
+        files: bool = False,
         stop: threading.Event | None = None,
     ) -> Generator[Progress, None, Report]:
         """Do what `reindex` does, yielding progress; the generator's return value is the report."""
@@ -449,7 +454,9 @@ class Library:
                 engine=self._engine,
                 encoder=encoder,
                 ledger=self._ledger,
-                pictures=reindexing.Pictures(self.preview, self._same_file, self._roots.away),
+                pictures=reindexing.Pictures(
+                    self.preview, self._same_file, self._roots.away, files_first=files
+                ),
                 threads=self.config.thread_count,
                 precision=self.config.precision,
                 stop=stop,
@@ -492,7 +499,7 @@ class Library:
         self._ledger.set(model_choice.MODEL, choice.model)
 
     def _clear_mended_failures(self) -> None:
-        """Forget failures of images that have vectors now, and whose files are as they were then."""
+        """Forget failures of images that have vectors now and whose files are as they were."""
         failures = self._ledger.failures()
         records = self._engine.get([record_id(failure.uri) for failure in failures])
         self._ledger.clear_failures(
@@ -573,8 +580,8 @@ class Library:
     def _learn_texts(self, encoder: Encoder, choice: ModelChoice) -> None:
         """Make the background of unrelated texts, which searches will need.
 
-        Now the image tower is not open yet, and the text tower, which is opened for it, is let go of
-        again: they need not fit side by side.
+        Now the image tower is not open yet, and the text tower, which is opened for it, is let go
+        of again: they need not fit side by side.
         """
         models_dir = self.config.models_dir
         self._background_store.texts(

@@ -1,7 +1,7 @@
 """Embedding what a library holds by another model, while the one it has still serves.
 
-    records without vectors in the new space ─ threads: preview or file, decode, encode ─ put_vectors
-                                       └─ again, until none is left
+    records that lack vectors ─ threads: preview or file, decode, encode ─ put_vectors
+                └─ again, until none is left
 
 What is in the new space is stored every few seconds; so a run that is stopped or killed goes on
 where it was, also when images were added, changed or deleted in between. Nothing is read of the
@@ -49,11 +49,13 @@ class Pictures:
         file: gives the content of a record's file; None where it is not there, or is another now.
         away: gives the folder that a record lies in where that can't be reached now (an unplugged
             drive), else None.
+        files_first: whether to take the file wherever it is there.
     """
 
     preview: Callable[[Record], bytes | None]
     file: Callable[[Record], bytes | None]
     away: Callable[[Record], str | None]
+    files_first: bool = False
 
     def of(self, record: Record, side: int) -> Picture | None:
         """Return a picture of a record: the preview, or the file where that shows too little.
@@ -77,10 +79,10 @@ class Pictures:
         if preview is not None:
             with contextlib.suppress(ImageError):  # then there is the file
                 small = decode(preview)
-        if small is not None and (
-            min(small.pixels.size) >= side or small.pixels.size == (record.width, record.height)
-        ):
-            return small
+        if small is not None and not self.files_first:
+            whole = small.pixels.size == (record.width, record.height)
+            if whole or min(small.pixels.size) >= side:
+                return small
         content = self.file(record)
         if content is None:
             return small
@@ -168,12 +170,11 @@ class _Run:
         before = self.engine.held(self.space)
         total = self.engine.count() - before
         yield Progress("prepare", 0, total)
+        chosen = None
         if total:
             chosen = self.embedding.accelerate(
                 self.precision, total, lambda n: self.engine.lacking(self.space, n)
             )
-            if chosen is not None:
-                self.ledger.set(ACCELERATION, asdict(chosen))
         pace, done = Pace(total), 0
         try:
             # Once more after the last, for what was added or changed while it ran.
@@ -206,6 +207,8 @@ class _Run:
         stopped = self.stop.is_set()
         if self.away and not stopped:
             raise self.vanished()
+        if chosen is not None and not stopped:
+            self.ledger.set(ACCELERATION, asdict(chosen))
         seconds = {
             **self.embedding.seconds,
             "store": self.store_s,

@@ -810,7 +810,8 @@ class Engine(Protocol):
     def activate(self, space: Space) -> None:
         """Make a space that is held the active one, for all processes, from their next call on.
 
-        Its model is called as in `space` from now on: several may be of one space. Records that have no vectors in it are without parts from now on.
+        Its model is called as in `space` from now on: several may be of one space. Records that
+        have no vectors in it are without parts.
         """
         ...
 

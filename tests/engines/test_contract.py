@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pixseek import filters
-from pixseek.engines import candidates, codes, embedded, open_engine
 from pixseek.errors import EngineError, PixseekError, QueryError, SpaceMismatchError
 from pixseek.types import (
     And,
@@ -34,63 +30,10 @@ from pixseek.types import (
     Stamp,
 )
 
-DIM = 16
-SPACE = Space("f" * 64, DIM, "tiny-model")
+from vectors import DIM, SPACE, Opener, random_unit, unit
+
 #: Scores come from float16 vectors of few dimensions.
 NEAR = 2e-3
-
-Opener = Callable[[], Engine]
-
-
-_TABLES = itertools.count()
-
-
-@pytest.fixture(params=["exact", "codes", "without turbovec", "postgres"])
-def opener(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Opener]:
-    """A function that opens the same, at first empty, store again and again."""
-    engines: list[Engine] = []
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres")
-        table = f"contract_{os.getpid()}_{next(_TABLES)}"
-        where: str | Path = f"{url}{'&' if '?' in url else '?'}table={table}"
-    else:
-        where = tmp_path / "library"
-        if request.param == "codes":
-            if not codes.available(DIM):
-                pytest.skip("turbovec is not installed here")
-            monkeypatch.setattr(embedded, "EXACT_ROWS", 4)
-            monkeypatch.setattr(embedded, "UNCODED_ROWS", 2)
-            monkeypatch.setattr(embedded, "PATIENT_QUERIES", 0)
-            monkeypatch.setattr(candidates, "GATHER_ROWS", 3)
-        elif request.param == "without turbovec":
-            monkeypatch.setattr(codes, "available", lambda dim: False)
-            monkeypatch.setattr(embedded, "EXACT_ROWS", 4)
-
-    def open_it() -> Engine:
-        engines.append(open_engine(where))
-        return engines[-1]
-
-    yield open_it
-    for engine in engines:
-        engine.close()
-
-
-@pytest.fixture
-def engine(opener: Opener) -> Engine:
-    engine = opener()
-    engine.ensure(SPACE)
-    return engine
-
-
-def unit(rows: Any) -> Any:
-    array = np.asarray(rows, np.float32)
-    return array / np.linalg.norm(array, axis=-1, keepdims=True)
-
-
-def random_unit(n: int, seed: int = 0, dim: int = DIM) -> Any:
-    return unit(np.random.default_rng(seed).standard_normal((n, dim)))
 
 
 def plain(n: int, start: int = 0) -> list[Record]:

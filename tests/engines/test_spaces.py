@@ -16,14 +16,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_contract import assert_neighbours, select
 
 from pixseek.engines import embedded, open_engine
 from pixseek.errors import EngineError, SpaceMismatchError
 from pixseek.types import WHOLE, Compare, Engine, Part, Record, Space, Stamp
 
-from test_contract import SPACE, Opener, assert_neighbours, random_unit, select, unit
-from test_contract import engine as engine
-from test_contract import opener as opener
+from vectors import SPACE, Opener, random_unit, unit
 
 NEW_DIM = 24
 NEW = Space("a" * 64, NEW_DIM, "new-model")
@@ -37,7 +36,7 @@ def photos(n: int, start: int = 0, **more: Any) -> list[Record]:
 
 
 def vector_of(record: Record, dim: int, part: int = 0) -> Any:
-    """The vector that a model of so many dimensions gives this content: its own, the same always."""
+    """The vector that a model of so many dimensions always gives this content."""
     seed = int(record.digest[-6:] or "0", 16) * 100 + part
     return unit(np.random.default_rng([dim, seed]).standard_normal(dim))
 
@@ -282,9 +281,7 @@ class TestWithoutVectors:
             assert {record.id for record in select(each)} >= {"id00029"}
             assert each.count(Compare("size", "ge", 28)) == 2
             for _ in range(3):
-                (found,) = each.nearest(
-                    random_unit(1, dim=NEW_DIM), 50, Compare("size", "ge", 28)
-                )
+                (found,) = each.nearest(random_unit(1, dim=NEW_DIM), 50, Compare("size", "ge", 28))
                 assert found.ids == ("id00028",)
             exported = [record for records, _ in each.export() for record in records]
             assert len(exported) == 30
@@ -365,9 +362,7 @@ _ACTIONS = st.lists(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(actions=_ACTIONS)
-def test_no_order_of_changes_mixes_vectors(
-    opener: Opener, actions: list[tuple[str, int]]
-) -> None:
+def test_no_order_of_changes_mixes_vectors(opener: Opener, actions: list[tuple[str, int]]) -> None:
     """The model of it: which record has which content, and which of them have vectors where."""
     engine = opener()
     spaces = [SPACE, NEW, Space("e" * 64, SPACE.dim, "third-model")]

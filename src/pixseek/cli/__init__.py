@@ -21,6 +21,7 @@ from pixseek.cli.exchange import export, import_
 from pixseek.cli.index import index
 from pixseek.cli.models import models
 from pixseek.cli.options import CommandGroup
+from pixseek.cli.reindex import reindex
 from pixseek.cli.search import search, similar
 from pixseek.cli.show import show
 from pixseek.cli.tag import tag
@@ -64,6 +65,7 @@ for _command in (
     status,
     failures,
     remove,
+    reindex,
     duplicates,
     models,
     doctor,

@@ -43,6 +43,7 @@ from pixseek.engines.codes import Codes
 from pixseek.engines.ivf import Ivf
 from pixseek.engines.reading import LISTED, chunks, numbers_of, records_of, stored
 from pixseek.engines.rowfilters import RowFilters
+from pixseek.engines.spaces import Held
 from pixseek.engines.sqlite_filters import order_sql, where_sql
 from pixseek.engines.vectorfile import Mask, Rows, VectorFile
 from pixseek.errors import EngineError, PixseekError
@@ -294,7 +295,7 @@ class EmbeddedEngine:
             spaces.drop(db, held.number)
         self._sweep()
 
-    def _found(self, db: sqlite3.Connection, space: Space) -> spaces.Held:
+    def _found(self, db: sqlite3.Connection, space: Space) -> Held:
         found = spaces.find(db, space)
         if found is None:
             raise columns.not_held(space)
@@ -332,7 +333,7 @@ class EmbeddedEngine:
             self._wrote = True
 
     @contextlib.contextmanager
-    def _appended(self, held: spaces.Held, vectors: Vectors) -> Iterator[None]:
+    def _appended(self, held: Held, vectors: Vectors) -> Iterator[None]:
         """Have the vectors in the file of a space while the database is told of them."""
         path = self._vector_path(held.generation)
         vectorfile.append(path, held.rows, vectors)
@@ -347,7 +348,7 @@ class EmbeddedEngine:
     def _put_records(
         self,
         db: sqlite3.Connection,
-        active: spaces.Held,
+        active: Held,
         records: Sequence[Record],
         rows: Sequence[columns.Columns],
     ) -> None:
@@ -377,7 +378,7 @@ class EmbeddedEngine:
     def _put_parts(
         self,
         db: sqlite3.Connection,
-        held: spaces.Held,
+        held: Held,
         numbered: Sequence[tuple[int, Record]],
     ) -> None:
         """Note whose the rows are that were appended to the file of a space."""
@@ -852,7 +853,7 @@ class EmbeddedEngine:
             return self._view
         raise AssertionError("the last attempt returned or raised")
 
-    def _look(self, db: sqlite3.Connection, held: spaces.Held) -> _View:
+    def _look(self, db: sqlite3.Connection, held: Held) -> _View:
         """Return the view of a space in a snapshot, keeping what is still true of the last one."""
         old = self._view
         if old is not None and old.generation != held.generation:
@@ -876,9 +877,7 @@ class EmbeddedEngine:
         )
         died = np.fromiter((row for (row,) in found), np.int64)
         dead = np.sort(np.concatenate([old.dead, died]) if old else died)
-        return _View(
-            held.space, held.number, held.generation, vectors, dead, held.deaths, *counts
-        )
+        return _View(held.space, held.number, held.generation, vectors, dead, held.deaths, *counts)
 
     # -------------------------------------------------------------- the end
 

@@ -107,8 +107,7 @@ def forget_dead(db: sqlite3.Connection, number: int) -> None:
     saw, so numbers must not come again.
     """
     db.execute(
-        "UPDATE dead SET space = 0 "
-        "WHERE space = ? AND number = (SELECT max(number) FROM dead)",
+        "UPDATE dead SET space = 0 WHERE space = ? AND number = (SELECT max(number) FROM dead)",
         (number,),
     )
     db.execute("DELETE FROM dead WHERE space = ?", (number,))
@@ -172,9 +171,7 @@ def forget_changed(db: sqlite3.Connection, numbers: dict[str, int], new: Sequenc
         forget_parts(db, gone, [space])
 
 
-def lacking(
-    db: sqlite3.Connection, serving: int, number: int, k: int, after: str
-) -> list[Record]:
+def lacking(db: sqlite3.Connection, serving: int, number: int, k: int, after: str) -> list[Record]:
     """Return records without vectors in a space; see `types.Engine.lacking`."""
     found = db.execute(
         "SELECT number FROM record WHERE id > ? AND NOT EXISTS "
