@@ -30,25 +30,7 @@ from pixseek.images import decode
 from pixseek.reindexing import Pictures
 from pixseek.types import Progress, Record, record_id
 
-from tiny_encoder import COLOURS, TinyEncoder, draw
-
-
-class WideEncoder(TinyEncoder):
-    """Another space: each square of a finer grid, and so vectors of another length."""
-
-    def __init__(self, name: str = "wide") -> None:
-        super().__init__(name)
-        self.fingerprint = "wide" * 16
-        self.dim = 192
-
-    def prepare(self, picture: Any) -> Any:
-        small = picture.pixels.resize((8, 8))
-        return (np.asarray(small, dtype=np.float32) / 127.5 - 1).transpose(2, 0, 1)
-
-    def _row(self, text: str) -> Any:
-        if text in COLOURS:
-            return np.repeat(np.array(COLOURS[text], np.float32) / 127.5 - 1, 64)
-        return np.tile(super()._row(text), 4)
+from tiny_encoder import TinyEncoder, WideEncoder, draw
 
 
 class TwinTexts(TinyEncoder):
@@ -277,7 +259,7 @@ def test_a_killed_run_goes_on_where_it_was(library: pixseek.Library) -> None:
         import sys, time
         import pixseek, pixseek.encoders, pixseek.library
         from pixseek import reindexing
-        from test_reindexing import WideEncoder
+        from tiny_encoder import WideEncoder
         reindexing.CHECKPOINT_S = 0.0
         encoder = WideEncoder()
         encoder.batch_size, encoder.seconds_a_batch = 1, 0.05

@@ -484,10 +484,9 @@ class Library:
     ) -> ModelChoice:
         now = model_choice.chosen(self._ledger, self._engine.space) or self._choice()
         texts = now.texts if model is None and text_model is None else os.fspath(text_model or "")
-        return ModelChoice(
-            now.model if model is None else _portable(os.fspath(model)),
-            _portable(texts) if texts else "",
-        )
+        named = now.model if model is None else _portable(os.fspath(model))
+        texts = _portable(texts) if texts else ""
+        return ModelChoice(named, "" if texts == named else texts)
 
     def _switch(self, space: Space, choice: ModelChoice, encoder: Encoder) -> None:
         """Let a space serve with its model. What is remembered first is not looked at before."""

@@ -54,7 +54,7 @@ def _write_status(found: Status) -> None:
         _write_row(name, wording.visible(value))
     for n, (space, held) in enumerate(found.other_spaces):
         _write_row(
-            "" if n else "kept",
+            "" if n else "besides",
             f"vectors of {wording.visible(space.model)}, of {wording.number(held)} of "
             f"{wording.counted(found.records, 'image')}",
         )
