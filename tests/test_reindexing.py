@@ -189,6 +189,36 @@ def test_searches_from_threads_while_the_model_changes(
     assert problems == []
 
 
+@pytest.mark.parametrize("name", ["wide", "other"])
+def test_a_search_that_is_overtaken_by_a_switch_is_made_again(
+    library: pixseek.Library,
+    models: dict[str, TinyEncoder],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    """Its text was embedded by the old model; of "other" the vectors are even as long."""
+    with pixseek.open(library.path) as other:
+        library.search("red")
+        original, asked = models["tiny"].encode_texts, []
+
+        def overtaken(texts: Any) -> Any:
+            if not asked:
+                asked.append(texts)
+                other.reindex(name)
+            return original(texts)
+
+        monkeypatch.setattr(models["tiny"], "encode_texts", overtaken)
+        again: list[Any] = []
+        encode = models[name].encode_texts
+        monkeypatch.setattr(
+            models[name], "encode_texts", lambda texts: again.append(texts) or encode(texts)
+        )
+        results = library.search("red", k=4)
+    assert results.model == name
+    assert {hit.record.name[:3] for hit in results} == {"red"}
+    assert ["red"] in again
+
+
 def test_kept_vectors_are_used_again(
     library: pixseek.Library, folder: Path, models: dict[str, TinyEncoder]
 ) -> None:

@@ -283,6 +283,8 @@ class TestWithoutVectors:
             for _ in range(3):
                 (found,) = each.nearest(random_unit(1, dim=NEW_DIM), 50, Compare("size", "ge", 28))
                 assert found.ids == ("id00028",)
+            few = Compare("size", "lt", 3)
+            assert each.nearest(random_unit(1, dim=NEW_DIM), 50, few)[0].total == 3
             exported = [record for records, _ in each.export() for record in records]
             assert len(exported) == 30
             assert sum(len(rows) for _, rows in each.export()) == 30
@@ -516,7 +518,15 @@ def test_a_read_only_library_tells_its_spaces(folder: Path) -> None:
         put(engine, photos(5))
         engine.add_space(NEW)
         fill(engine, NEW, at_most=3, batch=3)
-    with embedded.open_embedded(folder, read_only=True) as engine:
-        assert engine.spaces() == [SPACE, NEW]
-        assert [record.id for record in engine.lacking(NEW, 9)] == ["id00003", "id00004"]
-        assert_whole(engine, photos(5))
+    with embedded.open_embedded(folder, read_only=True) as reader:
+        assert reader.spaces() == [SPACE, NEW]
+        assert [record.id for record in reader.lacking(NEW, 9)] == ["id00003", "id00004"]
+        assert_whole(reader, photos(5))
+        # It sees a switch at its next search, and the old files may be gone by then.
+        with open_engine(folder) as engine:
+            fill(engine, NEW)
+            engine.activate(NEW)
+            engine.drop_space(SPACE)
+            assert_whole(reader, photos(5))
+        assert reader.spaces() == [NEW]
+        assert_whole(reader, photos(5))
