@@ -184,11 +184,16 @@ def test_status() -> None:
     running = {"pid": 7, "host": "here", "stage": "index", "done": 1, "total": 3, "left_s": 2.5}
     space = Space("f" * 8, 512, "clip")
     how = Acceleration("openvino", "bf16", "because")
-    full = Status(Path("/lib"), "clip", space, 3, (root,), {"damaged": 1}, 99, running, how)
+    others = ((Space("a" * 8, 768, "siglip"), 2),)
+    full = Status(
+        Path("/lib"), "clip", space, 3, (root,), {"damaged": 1}, 99, running, how, "german", others
+    )
     assert json.loads(json.dumps(status_to_plain(full))) == {
         "path": str(Path("/lib")),
         "model": "clip",
         "space": {"fingerprint": "ffffffff", "dim": 512},
+        "texts": "german",
+        "other_spaces": [{"model": "siglip", "fingerprint": "aaaaaaaa", "dim": 768, "records": 2}],
         "records": 3,
         "roots": [{"name": "Photos", "path": str(Path("/photos")), "is_there": True, "records": 3}],
         "failures": {"damaged": 1},
@@ -207,3 +212,4 @@ def test_status() -> None:
     empty = status_to_plain(Status(Path("/lib"), "", None, 0, (), {}, 0, None))
     assert (empty["space"], empty["running"], empty["roots"]) == (None, None, [])
     assert empty["acceleration"] is None
+    assert (empty["texts"], empty["other_spaces"]) == ("", [])

@@ -65,6 +65,24 @@ class TinyEncoder:
         return (rows / lengths).astype(np.float32)
 
 
+class WideEncoder(TinyEncoder):
+    """Another space: each square of a finer grid, and so vectors of another length."""
+
+    def __init__(self, name: str = "wide") -> None:
+        super().__init__(name)
+        self.fingerprint = "wide" * 16
+        self.dim = 192
+
+    def prepare(self, picture: Any) -> Any:
+        small = picture.pixels.resize((8, 8))
+        return (np.asarray(small, dtype=np.float32) / 127.5 - 1).transpose(2, 0, 1)
+
+    def _row(self, text: str) -> Any:
+        if text in COLOURS:
+            return np.repeat(np.array(COLOURS[text], np.float32) / 127.5 - 1, 64)
+        return np.tile(super()._row(text), 4)
+
+
 def draw(path: Path, colour: str = "red", seed: int = 0, size: tuple[int, int] = (40, 30)) -> Path:
     """Write an image of one colour with a few specks that make every seed's content its own."""
     from PIL import Image  # here, so that tests can tell what a search imports

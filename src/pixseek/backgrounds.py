@@ -53,7 +53,7 @@ class BackgroundStore:
         self._folder = folder
         self._models = models
         self._read_only = read_only
-        self._loaded: tuple[tuple[str, int], Backgrounds] | None = None
+        self._loaded: tuple[tuple[object, ...], int, Backgrounds] | None = None
 
     def get(
         self,
@@ -61,6 +61,7 @@ class BackgroundStore:
         encoder: Callable[[], Encoder],
         captions: Sequence[str],
         model: Path | None,
+        name: str = "",
     ) -> Backgrounds:
         """Return the backgrounds, made where they are missing or out of date.
 
@@ -68,16 +69,18 @@ class BackgroundStore:
             engine: holds the images; it has a space.
             encoder: gives the encoder; called only if the captions must be embedded.
             captions: the bank of unrelated texts.
-            model: folder of the model's files; None where it has none.
+            model: folder of the files of the model that embeds texts; None where it has none.
+            name: of that model, where it is another than that of the images.
         """
         space = engine.space
         assert space is not None
         count = engine.count()
+        of = (space.fingerprint, model, name)
         if self._loaded is not None:
-            (fingerprint, counted), loaded = self._loaded
-            if fingerprint == space.fingerprint and not _changed(counted, count):
+            loaded_of, counted, loaded = self._loaded
+            if loaded_of == of and not _changed(counted, count):
                 return loaded
-        texts = self.texts(space.fingerprint, encoder, captions, model)
+        texts = self.texts(space.fingerprint, encoder, captions, model, name)
         kept = self._of_images(space.fingerprint)
         images = _kept(kept)
         if images is None or _changed(int(images["count"][0]), count):
@@ -95,7 +98,7 @@ class BackgroundStore:
             Background(images["mean"], images["covariance"]),
             float(images["duplicate"][0]) or DUPLICATE,
         )
-        self._loaded = ((space.fingerprint, int(images["count"][0])), found)
+        self._loaded = (of, int(images["count"][0]), found)
         return found
 
     def texts(
@@ -104,17 +107,18 @@ class BackgroundStore:
         encoder: Callable[[], Encoder],
         captions: Sequence[str],
         model: Path | None,
+        name: str = "",
     ) -> Background:
         """Return the background of unrelated texts, made where it is missing.
 
         Args:
             fingerprint: of the model's space.
-            encoder, captions, model: as for `get`.
+            encoder, captions, model, name: as for `get`.
         """
         whole = hashlib.sha256("\n".join(captions).encode())
         # The fingerprint is that of the image tower. The other is told by size and time of its
         # file, since a digest takes too long.
-        whole.update(json.dumps(_stamps(model)).encode())
+        whole.update(json.dumps(_stamps(model)).encode() + name.encode())
         kept = self._models / f"background-{fingerprint[:16]}-{whole.hexdigest()[:16]}.npz"
         arrays = _kept(kept)
         if arrays is None:
@@ -143,6 +147,11 @@ class BackgroundStore:
         arrays["duplicate"] = np.array([duplicate_cosine(encoder, pictures[:_ALTERED])])
         _keep(kept, arrays)
         self._loaded = None
+
+    def forget_images(self, fingerprint: str) -> None:
+        """Delete what was learned of the library's images in a space that is dropped."""
+        with contextlib.suppress(OSError):
+            self._of_images(fingerprint).unlink()
 
     def _of_images(self, fingerprint: str) -> Path:
         return self._folder / f"background-images-{fingerprint[:12]}.npz"

@@ -53,7 +53,8 @@ def find(engine: Engine, least_cosine: float) -> Iterator[DuplicateGroup]:
     """
     leader: dict[str, str] = {}
     by_digest: dict[str, str] = {}
-    for records, vectors in engine.export(_BATCH):
+    for exported, vectors in engine.export(_BATCH):
+        records = [record for record in exported if record.parts]
         rows = _whole(records, vectors)
         for record, near in zip(records, engine.nearest(rows, _NEIGHBOURS), strict=True):
             if record.digest:

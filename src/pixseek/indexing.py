@@ -5,10 +5,8 @@
                     └─ new, changed ─ threads: read, digest ─┬─ known content ──┼─ put
                                                              └─ decode, encode ─┘
 
-Each thread takes a batch of files, decodes them one after the other, and embeds them in one call;
-the one consumer stores what they give, in order, every few seconds. So decoding and embedding
-overlap without a queue of pictures between them: what a thread holds is a batch of prepared tensors
-(0.6 MB each at 224 pixels), and memory does not grow with the number or the size of the images.
+Threads decode and embed (see `embedding`); the one consumer stores what they give, in order, every
+few seconds.
 
 A run that is killed leaves what it has stored; the next one finds those files unchanged, and
 does the rest. Nothing depends on how often that happened: what a record holds follows from its
@@ -17,17 +15,17 @@ file alone, and a record that has gone elsewhere is deleted after its new place 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import random
 import threading
 import time
-from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from pixseek.annotations import annotate, annotation_of
+from pixseek.embedding import Embedded, Embedding, Pace, drawn
 from pixseek.errors import ImageError, ModelError, PixseekError, SourceVanishedError
 from pixseek.images import decode, derive
 from pixseek.images.derived import PREVIEW_SIDE
@@ -36,7 +34,6 @@ from pixseek.metadata.dates import date_in_name
 from pixseek.metadata.merging import Sidecar, read_metadata
 from pixseek.previews import Previews
 from pixseek.types import (
-    Accelerable,
     Candidate,
     Encoder,
     Engine,
@@ -70,11 +67,6 @@ ACCELERATION = "acceleration"
 # files are renumbered, each takes the place of the next. 16,384 rows of 512 floats are 33 MB.
 _DISPLACED = 16_384
 
-_RATE_WINDOW_S = 10.0
-
-# Images that a model refuses one after the other, before the model is blamed and not they.
-_REFUSED_IN_A_ROW = 8
-
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
@@ -85,19 +77,6 @@ class _Prepared:
     preview: bytes
     tensor: Vectors | None
     twins: tuple[Known, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Embedded:
-    """A file that was embedded, with its (1, dim) row."""
-
-    job: _Job
-    record: Record
-    preview: bytes
-    rows: Vectors
-
-
-_Outcome = _Prepared | _Embedded | Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +162,13 @@ class _Run:
         self.began = time.perf_counter()
         self.counts: Counter[str] = Counter()
         self.seconds = {"scan": 0.0, "decode": 0.0, "encode": 0.0, "store": 0.0}
-        self.clock = threading.Lock()
         self.failures: list[Failure] = []
         self.missing: dict[str, Known] = {}  # by id: records whose file is gone
         self.changed: dict[str, str] = {}  # of records whose file is not as it was: id, digest
         self.departed: set[str] = set()  # ids of records whose content was found elsewhere
         self.displaced: OrderedDict[str, tuple[Record, Vectors]] = OrderedDict()  # by digest
         self.failed_before: set[str] = set()
+        self.bare: set[str] = set()  # ids of records that have no vectors
         # Encoded or carried over, and not stored yet.
         self.records: list[Record] = []
         self.vectors: list[Vectors] = []
@@ -198,16 +177,15 @@ class _Run:
         self.new_failures: list[Failure] = []
         self.settled: list[str] = []  # URIs whose earlier failure is over
         self.to_delete: list[str] = []
-        self.refused = 0  # images that the model could not embed, in a row
         self.stored_at = self.began
-        self.total = 0
-        self.recent: deque[tuple[float, int]] = deque()
+        self.pace = Pace(0)
 
     # ---------------------------------------------------------------- the run
 
     def run(self, sources: Sequence[Source], retry: bool) -> Generator[Progress, None, Report]:
         jobs: list[_Job] = []
         looked_at = 0
+        self.bare = self.without_vectors()
         for source in sources:
             scan: Scan | None = None
             for event in source.scan():
@@ -223,16 +201,25 @@ class _Run:
         self.seconds["scan"] = time.perf_counter() - self.began
         try:
             jobs = self.move_by_stamp(jobs)
-            self.total = len(jobs)
+            self.pace.total = len(jobs)
             if jobs:
                 yield from self.embed(jobs)
             if not self.stop.is_set():
-                yield Progress("finish", self.total, self.total, len(self.failures))
+                yield Progress("finish", len(jobs), len(jobs), len(self.failures))
                 self.delete_missing()
         finally:
             # Also on the way out of an error or of a Ctrl-C: what was embedded is kept.
             self.store()
         return self.report(stopped=self.stop.is_set())
+
+    def without_vectors(self) -> set[str]:
+        """Return the ids of records that have no vectors; a change of the model left them so."""
+        space, found = self.engine.space, set[str]()
+        if space is None or self.engine.held(space) == self.engine.count():
+            return found
+        while some := self.engine.lacking(space, CHECKPOINT_RECORDS, max(found, default="")):
+            found.update(record.id for record in some)
+        return found
 
     def compare(self, source: Source, scan: Scan, retry: bool) -> list[_Job]:
         """Sort what a scan found into unchanged, gone, failed before, and jobs to do."""
@@ -263,7 +250,8 @@ class _Run:
             earlier = failed.pop(candidate.uri, None)
             if earlier is not None:
                 self.failed_before.add(candidate.uri)
-            if before is not None and before.stamp == candidate.stamp:
+            same = before is not None and before.stamp == candidate.stamp
+            if before is not None and same and before.id not in self.bare:
                 self.counts["unchanged"] += 1
                 if earlier is not None:
                     self.settled.append(candidate.uri)
@@ -274,11 +262,11 @@ class _Run:
                 and not retry
             ):
                 self.counts["known_failures"] += 1
-                if before is not None:  # killed between the failure and the deletion
+                if before is not None and not same:  # killed between failure and deletion
                     self.missing[before.id] = before
             else:
                 jobs.append(_Job(candidate, source, before))
-                if before is not None:
+                if before is not None and not same:
                     self.changed[before.id] = before.digest
         unknown = tuple(f.uri for f in scan.failures)
         for each in known.values():
@@ -345,135 +333,57 @@ class _Run:
         yield Progress("prepare", 0, len(jobs))
         encoder = self.load_encoder()
         self.engine.ensure(Space(encoder.fingerprint, encoder.dim, encoder.name))
-        if isinstance(encoder, Accelerable):
-            chosen = encoder.accelerate(
-                self.precision, len(jobs), lambda n: self.sample(jobs, encoder, n)
-            )
+        chosen = self.embedding(encoder, look_up=False).accelerate(
+            self.precision, len(jobs), lambda n: drawn(jobs, n)
+        )
+        embedding = self.embedding(encoder, look_up=True)
+        if chosen is not None:
             self.ledger.set(ACCELERATION, asdict(chosen))
-        turns = threading.BoundedSemaphore(max(1, encoder.streams))
-        batches = self.batches(jobs, max(1, encoder.batch_size))
-        pending: deque[Future[list[_Outcome]]] = deque()
+        yield self.pace.progress(0, 0)
         done = 0
-        yield self.progress(0, "")
-        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="pixseek-embed")
+        run = embedding.run(jobs, len(jobs))
         try:
-            while True:
-                # Twice as many as run, so that one slow file does not leave the others waiting.
-                while len(pending) < 2 * self.threads and not self.stop.is_set():
-                    batch = next(batches, None)
-                    if batch is None:
-                        break
-                    pending.append(pool.submit(self.work, batch, encoder, turns))
-                if not pending:
-                    break
-                future = pending.popleft()
-                # Stopped: what runs is kept, what has not begun is another run's.
-                if self.stop.is_set() and future.cancel():
-                    continue
-                for outcome in future.result():
+            with contextlib.closing(run):
+                for outcome in run:
                     done += 1
                     self.settle(outcome)
-                    uri = outcome.uri if isinstance(outcome, Failure) else outcome.record.uri
-                    yield self.progress(done, uri)
-                if (
-                    time.perf_counter() - self.stored_at > CHECKPOINT_S
-                    or len(self.records) >= CHECKPOINT_RECORDS
-                ):
-                    self.store()
+                    uri = outcome.uri if isinstance(outcome, Failure) else outcome.item.record.uri
+                    yield self.pace.progress(done, len(self.failures), uri)
+                    if (
+                        time.perf_counter() - self.stored_at > CHECKPOINT_S
+                        or len(self.records) >= CHECKPOINT_RECORDS
+                    ):
+                        self.store()
+        except ModelError:
+            # It is the model that is broken, and not the images.
+            self.new_failures = [f for f in self.new_failures if f.stage != "encode"]
+            raise
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-        yield self.progress(done, "")
+            self.seconds |= embedding.seconds
+        yield self.pace.progress(done, len(self.failures))
 
-    def batches(self, jobs: list[_Job], size: int) -> Iterator[list[_Job]]:
-        """Give the jobs in batches of `size`, and smaller ones towards the end.
+    def embedding(self, encoder: Encoder, *, look_up: bool) -> Embedding[_Job, _Prepared]:
+        """Return what embeds files; those of known content too, unless it is to `look_up` those."""
+        return Embedding(
+            encoder,
+            lambda job: self.prepare(job, encoder, look_up=look_up),
+            threads=self.threads,
+            stop=self.stop,
+        )
 
-        So the threads end together: with batches of 8, one of two threads has nothing to do for
-        half a second at the end of 72 photos of 12 megapixels, of 3 s in all. Two at least, since
-        a model that refuses several together is broken (see `encode`).
-        """
-        at = 0
-        while at < len(jobs):
-            count = min(size, max(2, (len(jobs) - at) // (2 * self.threads)))
-            yield jobs[at : at + count]
-            at += count
-
-    def sample(self, jobs: list[_Job], encoder: Encoder, count: int) -> Vectors:
-        """Return up to `count` prepared images of those to embed, drawn at random."""
-        import numpy as np
-
-        # Some more than asked for: a few files of a folder can't be decoded.
-        chosen = random.Random(0).sample(jobs, min(len(jobs), count + count // 8 + 1))
-        side = encoder.input_side
-        found, filled = np.empty((0, 3, side, side), np.float32), 0
-
-        def tensor_of(job: _Job) -> Vectors | None:
-            outcome = self.prepare(job, encoder, look_up=False)
-            return outcome.tensor if isinstance(outcome, _Prepared) else None
-
-        with ThreadPoolExecutor(self.threads, thread_name_prefix="pixseek-sample") as pool:
-            # Into their place one by one: 192 of 224 pixels are 116 MB, and a list of them beside
-            # the stack as much again.
-            for tensor in pool.map(tensor_of, chosen):
-                if tensor is None or filled == count:
-                    continue
-                if not filled:
-                    found = np.empty((min(count, len(chosen)), *tensor.shape), np.float32)
-                found[filled] = tensor
-                filled += 1
-        return found[:filled]
-
-    def settle(self, outcome: _Outcome) -> None:
-        """Take what a thread made of one file.
-
-        Raises:
-            ModelError: the model refused so many in a row that it is the model that is broken.
-        """
+    def settle(self, outcome: Embedded[_Prepared] | Failure) -> None:
+        """Take what a thread made of one file."""
         if isinstance(outcome, Failure):
             self.fail(outcome)
-            if outcome.stage == "encode":
-                self.refused += 1
-                if self.refused >= _REFUSED_IN_A_ROW:
-                    self.new_failures = [f for f in self.new_failures if f.stage != "encode"]
-                    raise ModelError("the model can embed no image", outcome.uri, outcome.message)
-        elif isinstance(outcome, _Embedded):
-            self.refused = 0
-            self.add(outcome)
+        elif outcome.row is None:
+            self.reuse(outcome.item)
         else:
-            self.reuse(outcome)
-
-    def work(
-        self, batch: list[_Job], encoder: Encoder, turns: threading.BoundedSemaphore
-    ) -> list[_Outcome]:
-        """Read, decode and embed a batch of files; runs in a thread.
-
-        Returns what became of each, in order; of fewer when the run is stopped.
-
-        Raises:
-            ModelError: the model could embed none of several, so it is the model that is broken.
-        """
-        outcomes: list[_Prepared | Failure] = []
-        for job in batch:
-            if self.stop.is_set():
-                break
-            outcomes.append(self.prepare(job, encoder))
-        items = [each for each in outcomes if isinstance(each, _Prepared)]
-        began = time.perf_counter()
-        with turns:
-            # A wait for one's turn is a wait for the model.
-            waited = time.perf_counter() - began
-            embedded = iter(
-                self.encode([i for i in items if i.tensor is not None], encoder, waited)
-            )
-        return [
-            next(embedded) if isinstance(each, _Prepared) and each.tensor is not None else each
-            for each in outcomes
-        ]
+            self.add(outcome.item, outcome.row)
 
     # ---------------------------------------------------------------- one file
 
     def prepare(self, job: _Job, encoder: Encoder, *, look_up: bool = True) -> _Prepared | Failure:
         """Read and decode one file; runs in a thread."""
-        began = time.perf_counter()
         candidate = job.candidate
         stage: Literal["read", "decode"] = "read"
         try:
@@ -531,61 +441,31 @@ class _Run:
                 "Please report this, if you can with the image.",
                 candidate.stamp,
             )
-        finally:
-            with self.clock:
-                self.seconds["decode"] += time.perf_counter() - began
 
-    def encode(
-        self, batch: list[_Prepared], encoder: Encoder, waited: float = 0.0
-    ) -> list[_Embedded | Failure]:
-        """Embed a batch; what the model can't embed is a failure in its place.
-
-        Raises:
-            ModelError: it can embed none of several, so it is the model that is broken.
-        """
-        import numpy as np
-
-        if not batch:
-            return []
-        began = time.perf_counter()
-        tensors = np.stack([item.tensor for item in batch if item.tensor is not None])
-        rows: list[Vectors | ModelError] = []
-        try:
-            rows += [row[None] for row in encoder.encode_images(tensors)]
-        except ModelError:
-            for tensor in tensors:
-                try:
-                    rows.append(encoder.encode_images(tensor[None]))
-                except ModelError as error:
-                    rows.append(error)
-            errors = [row for row in rows if isinstance(row, ModelError)]
-            if len(errors) == len(rows) > 1:
-                raise errors[0] from None
-        finally:
-            with self.clock:
-                self.seconds["encode"] += time.perf_counter() - began + waited
-        return [_embedded(item, row) for item, row in zip(batch, rows, strict=True)]
-
-    def add(self, item: _Embedded) -> None:
+    def add(self, item: _Prepared, row: Vectors) -> None:
         """Keep a freshly embedded image for the next write."""
         before = item.job.before
         record = self.displace(before, item.record) if before is not None else item.record
-        self.keep(record, item.rows, "updated" if before else "added", item.preview)
+        self.keep(record, row, "updated" if before else "added", item.preview)
 
     def reuse(self, item: _Prepared) -> None:
         """Give a file the vectors of a record with the same content."""
         before = item.job.before
         twin, moved = self.choose_twin(item)
+        own = twin is not None and before is not None and twin.id == before.id
         found = self.displaced.get(item.record.digest)
+        old: Record | None = None
         if found is None and twin is not None:
             old, rows = self.engine.get([twin.id])[0], self.engine.vectors([twin.id])[0]
-            found = (old, rows) if old is not None and rows is not None else None
+            found = (old, rows) if old is not None and rows is not None and len(rows) else None
         if found is None:
-            # Its record was replaced since the thread looked, and too long ago to be kept.
-            self.embed_now(item)
+            # Its record was replaced since the thread looked, and too long ago to be kept; or it
+            # has no vectors.
+            self.embed_now(item, old if moved or own else None)
+            if moved and twin is not None:
+                self.depart(twin)
             return
         old, rows = found
-        own = twin is not None and before is not None and twin.id == before.id
         # What its user said of a photo goes with its content; a copy starts with nothing said.
         record = _with_user_fields(item.record, old) if moved or own else item.record
         if before is not None and not own:
@@ -617,7 +497,7 @@ class _Run:
         old, rows = self.engine.get([before.id])[0], self.engine.vectors([before.id])[0]
         if old is None or rows is None:
             return record
-        if old.digest:  # unknown for what was brought in
+        if old.digest and len(rows):  # unknown for what was brought in
             self.dropped.add(old.digest)
             self.displaced[old.digest] = (old, rows)
         if len(self.displaced) > _DISPLACED:
@@ -632,14 +512,16 @@ class _Run:
             self.to_delete.append(origin.id)
             self.settled.append(origin.uri)
 
-    def embed_now(self, item: _Prepared) -> None:
-        """Decode and embed one file after all."""
-        encoder = self.load_encoder()
-        outcome = self.prepare(item.job, encoder, look_up=False)
-        if isinstance(outcome, Failure):
-            self.fail(outcome)
-        else:
-            self.settle(self.encode([outcome], encoder)[0])
+    def embed_now(self, item: _Prepared, old: Record | None) -> None:
+        """Decode and embed one file after all; its user's words are those of `old`, if any."""
+        embedding = self.embedding(self.load_encoder(), look_up=False)
+        found = embedding.prepare(item.job)
+        if isinstance(found, Failure):
+            self.fail(found)
+            return
+        if old is not None:
+            found = replace(found, record=_with_user_fields(found.record, old))
+        self.settle(embedding.encode([found])[0])
 
     def keep(self, record: Record, rows: Vectors, outcome: str, preview: bytes = b"") -> None:
         self.counts[outcome] += 1
@@ -654,8 +536,10 @@ class _Run:
         """Note a failure; the record that its URI had is gone with the old content."""
         self.failures.append(failure)
         self.new_failures.append(failure)
-        if failure.stage in ("decode", "encode"):
-            gone = record_id(failure.uri)
+        gone = record_id(failure.uri)
+        # What has no vectors, and whose file is as it was, stays: there is no old content to go.
+        is_as_it_was = gone in self.bare and gone not in self.changed
+        if failure.stage in ("decode", "encode") and not is_as_it_was:
             self.to_delete.append(gone)
             if gone in self.changed:
                 self.dropped.add(self.changed[gone])
@@ -695,16 +579,6 @@ class _Run:
 
     # ---------------------------------------------------------------- telling
 
-    def progress(self, done: int, uri: str) -> Progress:
-        now = time.perf_counter()
-        self.recent.append((now, done))
-        while self.recent[-1][0] - self.recent[0][0] > _RATE_WINDOW_S and len(self.recent) > 2:
-            self.recent.popleft()
-        spent = now - self.recent[0][0]
-        rate = (done - self.recent[0][1]) / spent if spent > 0.2 else 0.0
-        left = (self.total - done) / rate if rate else None
-        return Progress("index", done, self.total, len(self.failures), rate, left, uri)
-
     def report(self, *, stopped: bool) -> Report:
         seconds = {**self.seconds, "total": time.perf_counter() - self.began}
         return Report(
@@ -719,19 +593,6 @@ class _Run:
             seconds=seconds,
             stopped=stopped,
         )
-
-
-def _embedded(item: _Prepared, row: Vectors | ModelError) -> _Embedded | Failure:
-    if not isinstance(row, ModelError):
-        return _Embedded(item.job, item.record, item.preview, row)
-    return Failure(
-        item.record.uri,
-        "encode",
-        "not-encodable",
-        f"The model could not embed it ({row.problem})",
-        "Look at the image; if it is fine, report this with the model's name.",
-        item.job.candidate.stamp,
-    )
 
 
 def _name(uri: str) -> str:

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from pixseek import background, blas, encoders, searching
+from pixseek import blas, encoders, model_choice, searching
 from pixseek.annotations import LABELLED, change
 from pixseek.backgrounds import BackgroundStore
 from pixseek.config import PORTABLE_NAME, Config, load_config
@@ -33,6 +33,7 @@ from pixseek.errors import (
     LibraryError,
     LibraryNotFoundError,
     ModelError,
+    PixseekError,
     QueryError,
     SourceError,
     SpaceMismatchError,
@@ -40,6 +41,7 @@ from pixseek.errors import (
 )
 from pixseek.indexing_lock import IndexingLock
 from pixseek.ledger import Ledger, Root
+from pixseek.model_choice import ModelChoice
 from pixseek.previews import Previews
 from pixseek.roots import Roots
 from pixseek.types import (
@@ -119,6 +121,8 @@ class Status:
         running: how far an indexing run that is under way has come, with "pid", "host", "done",
             "total", "left_s"; None when none is.
         acceleration: how the last run that embedded images did so; None before one did.
+        texts: name of another model whose text tower is used; "" for the model's own.
+        other_spaces: the other spaces that are held, each with how many images have vectors in it.
     """
 
     path: Path
@@ -130,6 +134,8 @@ class Status:
     bytes_on_disk: int
     running: Mapping[str, Any] | None
     acceleration: Acceleration | None = None
+    texts: str = ""
+    other_spaces: tuple[tuple[Space, int], ...] = ()
 
 
 class Library:
@@ -142,6 +148,7 @@ class Library:
         self._ledger = ledger
         self._engine = engine
         self._encoder: Encoder | None = None
+        self._encoder_choice: ModelChoice | None = None
         self._model: str | None = None
         self._lock = threading.RLock()
         self._roots = Roots(ledger, engine)
@@ -230,10 +237,27 @@ class Library:
     @property
     def model(self) -> str:
         """Name or folder of the library's model."""
-        return self._model or self._ledger.setting("model") or self.config.model or encoders.DEFAULT
+        return self._choice().model
+
+    @property
+    def text_model(self) -> str:
+        """Name or folder of another model whose text tower is used; "" for the model's own.
+
+        It is set by `reindex`.
+        """
+        return self._choice().texts
+
+    def _choice(self) -> ModelChoice:
+        if self._model:
+            return ModelChoice(self._model)
+        chosen = model_choice.chosen(self._ledger, self._engine.space)
+        return chosen or ModelChoice(self.config.model or encoders.DEFAULT)
 
     def encoder(self, on_download: Callable[[str, int, int | None], None] | None = None) -> Encoder:
         """Return the library's encoder, loading it at the first call.
+
+        It is loaded anew when the library has changed its model since, by `reindex` in this process
+        or in another.
 
         Args:
             on_download: told of a download: what, bytes done, bytes in all; None for the
@@ -244,20 +268,14 @@ class Library:
             SpaceMismatchError: the library's vectors were made by another model.
         """
         with self._lock:
-            if self._encoder is None:
-                encoder = encoders.load(
-                    self.model,
-                    models_dir=self.config.models_dir,
-                    offline=self.config.offline,
-                    threads=self.config.threads,
-                    on_progress=on_download or self.on_download,
-                    compiled=self.config.compile,
-                )
-                space = self._engine.space
-                if space is not None and space.fingerprint != encoder.fingerprint:
-                    raise _mismatch(space, encoder.name, encoder.fingerprint, self.path)
-                self._encoder = encoder
-            return self._encoder
+            choice, space = self._choice(), self._engine.space
+            encoder = self._encoder if choice == self._encoder_choice else None
+            if encoder is None:
+                encoder = choice.load(self.config, on_download or self.on_download)
+            if space is not None and space.fingerprint != encoder.fingerprint:
+                raise _mismatch(space, encoder.name, encoder.fingerprint, self.path)
+            self._encoder, self._encoder_choice = encoder, choice
+            return encoder
 
     @property
     def note(self) -> str:
@@ -312,14 +330,7 @@ class Library:
             previews=previews,
             stop=stop,
         )
-        while True:
-            try:
-                progress = next(run)
-            except StopIteration as end:
-                report: Report = end.value
-                return report
-            if on_progress is not None:
-                on_progress(progress)
+        return _driven(run, on_progress)
 
     def indexing(
         self,
@@ -354,23 +365,183 @@ class Library:
                 precision=self.config.precision,
                 stop=stop,
             )
-            noted_at = 0.0
-            try:
-                while True:
-                    try:
-                        progress = next(run)
-                    except StopIteration as end:
-                        report: Report = end.value
-                        if not report.stopped:
-                            self._prepare_searching()
-                        return replace(report, failures=(*gone, *report.failures))
-                    if time.monotonic() - noted_at > _NOTE_S:
-                        noted_at = time.monotonic()
-                        self._note_running(progress)
-                    yield progress
-            finally:
-                run.close()
-                self._ledger.set("running", None)
+            report = yield from self._noted(run)
+            if not report.stopped:
+                self._prepare_searching()
+            return replace(report, failures=(*gone, *report.failures))
+
+    def reindex(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        *,
+        text_model: str | os.PathLike[str] | None = None,
+        keep: bool = False,
+        files: bool = False,
+        stop: threading.Event | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Report:
+        """Change the library's model; images are embedded from their previews.
+
+        Until all are embedded the library is searched by the model that it had, in this process and
+        in others; then all of them take the new one, at their next search. A run that is stopped or
+        killed goes on where it was when it is run again. Where the images of both models are of one
+        space, nothing is embedded, and only texts are embedded otherwise.
+
+        Images whose preview is too small for the model are read from their files, where those are
+        there. What can't be embedded is a failure in the report; it stays in the library, and is
+        found by words and filters until `index` has embedded its file.
+
+        Args:
+            model: name or folder of the new model; None to keep the one it has.
+            text_model: name or folder of another model whose text tower is to be used. It must have
+                been made for the images of `model`, as `clip-b32-multilingual` was for those of
+                `clip-b32-openai`. "" for the model's own; None for that too, or with no `model` for
+                the one that is set.
+            keep: keep the vectors of other models beside those of the new one, so that changing
+                back embeds only what is new. Without it they are dropped, where a `model` is named.
+            files: read the files of images, where they are there, and not their previews. It takes
+                as long as `index` would, and gives its vectors.
+            stop: set it from another thread or a signal handler to stop.
+            on_progress: told how far the run has come, many times a second.
+
+        Returns:
+            As "updated" how many images were embedded, as "unchanged" how many were before.
+
+        Raises:
+            LibraryError: nothing was indexed yet.
+            SourceVanishedError: images without a preview lie in a folder that is not there now.
+            LibraryLockedError: another process is indexing into the library.
+            ModelError: a model can't be had; the text tower is not of the space of the images; or
+                no image could be embedded. The library is as it was.
+            StorageError: the disk said no.
+        """
+        return _driven(
+            self.reindexing(model, text_model=text_model, keep=keep, files=files, stop=stop),
+            on_progress,
+        )
+
+    def reindexing(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        *,
+        text_model: str | os.PathLike[str] | None = None,
+        keep: bool = False,
+        files: bool = False,
+        stop: threading.Event | None = None,
+    ) -> Generator[Progress, None, Report]:
+        """Do what `reindex` does, yielding progress; the generator's return value is the report."""
+        from pixseek import reindexing
+
+        with self._indexing_lock():
+            before = self._engine.space
+            if before is None:
+                raise LibraryError(
+                    "The library has no images whose model could be changed", self.path,
+                    "Index some with it: pixseek index ~/Pictures --model NAME",
+                )  # fmt: skip
+            choice = self._new_choice(model, text_model)
+            if text_model:
+                choice.check_texts(self.config, self.on_download)
+            encoder = choice.load(self.config, self.on_download)
+            space = Space(encoder.fingerprint, encoder.dim, encoder.name)
+            self._remember_model(before.fingerprint)
+            self._learn_texts(encoder, choice)
+            self._engine.add_space(space)
+            run = reindexing.reindex(
+                space,
+                engine=self._engine,
+                encoder=encoder,
+                ledger=self._ledger,
+                pictures=reindexing.Pictures(
+                    self.preview, self._same_file, self._roots.away, files_first=files
+                ),
+                threads=self.config.thread_count,
+                precision=self.config.precision,
+                stop=stop,
+            )
+            report = yield from self._noted(run)
+            if report.stopped:
+                return report
+            if report.failures and not self._engine.held(space):
+                first = report.failures[0]
+                raise ModelError(
+                    f"No image could be embedded, so the library stays with {before.model}",
+                    first.uri,
+                    f"{first.message}. {first.advice}",
+                )
+            self._switch(space, choice, encoder)
+            self._clear_mended_failures()
+            self._ledger.add_failures(report.failures)
+            if model is not None and not keep:
+                self._drop_others()
+            self._prepare_searching()
+            return report
+
+    def _new_choice(
+        self, model: str | os.PathLike[str] | None, text_model: str | os.PathLike[str] | None
+    ) -> ModelChoice:
+        now = model_choice.chosen(self._ledger, self._engine.space) or self._choice()
+        texts = now.texts if model is None and text_model is None else os.fspath(text_model or "")
+        named = now.model if model is None else _portable(os.fspath(model))
+        texts = _portable(texts) if texts else ""
+        return ModelChoice(named, "" if texts == named else texts)
+
+    def _switch(self, space: Space, choice: ModelChoice, encoder: Encoder) -> None:
+        """Let a space serve with its model. What is remembered first is not looked at before."""
+        model_choice.remember(self._ledger, space.fingerprint, choice)
+        with self._lock:
+            self._engine.activate(space)
+            self._model = None
+            self._encoder, self._encoder_choice = encoder, choice
+        self._ledger.set(model_choice.MODEL, choice.model)
+
+    def _clear_mended_failures(self) -> None:
+        """Forget failures of images that have vectors now and whose files are as they were."""
+        failures = self._ledger.failures()
+        records = self._engine.get([record_id(failure.uri) for failure in failures])
+        self._ledger.clear_failures(
+            failure.uri
+            for failure, record in zip(failures, records, strict=True)
+            if record is not None and record.parts and record.stamp == failure.stamp
+        )
+
+    def _drop_others(self) -> None:
+        for other in self._engine.spaces()[1:]:
+            self._engine.drop_space(other)
+            self._background_store.forget_images(other.fingerprint)
+            model_choice.forget(self._ledger, other.fingerprint)
+
+    def _same_file(self, record: Record) -> bytes | None:
+        """Return the content of a record's file, if it is what was indexed."""
+        import hashlib
+
+        path = self.locate(record)
+        try:
+            content = path.read_bytes() if path is not None else None
+        except OSError:
+            return None
+        if content is None or not record.digest:
+            size = record.stamp.size if record.stamp else None
+            return content if content is not None and size in (None, len(content)) else None
+        return content if hashlib.sha256(content).hexdigest() == record.digest else None
+
+    def _noted(self, run: Generator[Progress, None, Report]) -> Generator[Progress, None, Report]:
+        """Yield a run's progress, noting it now and then for `status` in other processes."""
+        noted_at = 0.0
+        try:
+            while True:
+                try:
+                    progress = next(run)
+                except StopIteration as end:
+                    report: Report = end.value
+                    return report
+                if time.monotonic() - noted_at > _NOTE_S:
+                    noted_at = time.monotonic()
+                    self._note_running(progress)
+                yield progress
+        finally:
+            run.close()
+            self._ledger.set("running", None)
 
     def _prepare_searching(self) -> None:
         """Make what searches need, while the model is loaded; a search would have to do it."""
@@ -390,22 +561,33 @@ class Library:
 
     def _encoder_for_writing(self) -> Encoder:
         encoder = self.encoder()
-        if self._ledger.setting("model") is None or self._engine.space is None:
-            self._ledger.set("model", self._portable_model())
-        # Searches will need it. Now the image tower is not open yet, and the text tower, which is
-        # opened for it, is let go of again: they need not fit side by side.
-        self._background_store.texts(
-            encoder.fingerprint, lambda: encoder, self._bank(), self._model_folder()
-        )
+        if self._ledger.setting(model_choice.MODEL) is None or self._engine.space is None:
+            self._ledger.set(model_choice.MODEL, _portable(self.model))
+            self._remember_model(encoder.fingerprint)
+        self._learn_texts(encoder, self._choice())
         return encoder
 
-    def _portable_model(self) -> str:
-        """Return the model's name as to be remembered: a folder by its full path."""
-        name = self.model
-        if name in encoders.names():  # also where a folder happens to have its name
-            return name
-        folder = Path(name).expanduser()
-        return os.path.abspath(folder) if folder.is_dir() else name
+    def _remember_model(self, fingerprint: str) -> None:
+        """Remember the model of a space, unless it is known."""
+        choices = self._ledger.setting(model_choice.CHOICES) or {}
+        if fingerprint not in choices:
+            named = self._ledger.setting(model_choice.MODEL) or _portable(self.model)
+            model_choice.remember(self._ledger, fingerprint, ModelChoice(named))
+
+    def _learn_texts(self, encoder: Encoder, choice: ModelChoice) -> None:
+        """Make the background of unrelated texts, which searches will need.
+
+        Now the image tower is not open yet, and the text tower, which is opened for it, is let go
+        of again: they need not fit side by side.
+        """
+        models_dir = self.config.models_dir
+        self._background_store.texts(
+            encoder.fingerprint,
+            lambda: encoder,
+            choice.bank(models_dir),
+            choice.text_folder(models_dir),
+            choice.texts,
+        )
 
     def _note_running(self, progress: Progress) -> None:
         import socket
@@ -695,31 +877,32 @@ class Library:
     def _answer(self, queries: Sequence[Query]) -> list[Results]:
         # The matrix products of one query are small; those of many together are worth all cores.
         with blas.one_thread() if len(queries) == 1 else contextlib.nullcontext():
-            found = self._searcher().search(queries)
+            while True:
+                space = self._engine.space
+                try:
+                    found = self._searcher().search(queries)
+                except PixseekError:
+                    if self._engine.space == space:
+                        raise
+                    continue
+                # Else the model was changed in between, and vectors of both may have been mixed.
+                if self._engine.space == space:
+                    break
         if not self.note:
             return found
         return [replace(each, warnings=(*each.warnings, self.note)) for each in found]
 
     def _backgrounds(self) -> searching.Backgrounds:
         """Return what scores mean nothing here; see `pixseek.background`."""
+        choice, models_dir = self._choice(), self.config.models_dir
         found = self._background_store.get(
-            self._engine, self.encoder, self._bank(), self._model_folder()
+            self._engine,
+            self.encoder,
+            choice.bank(models_dir),
+            choice.text_folder(models_dir),
+            choice.texts,
         )
-        file = self._model_file(background.CALIBRATION_FILE)
-        return found if file is None else replace(found, calibration=background.calibration(file))
-
-    def _bank(self) -> list[str]:
-        """Return the bank of the model, or the one for photographs."""
-        return background.bank(self._model_file(background.BANK_FILE))
-
-    def _model_file(self, name: str) -> Path | None:
-        """Return a file that the model's folder may hold; None where it does not."""
-        folder = self._model_folder()
-        file = None if folder is None else folder / name
-        return file if file is not None and file.is_file() else None
-
-    def _model_folder(self) -> Path | None:
-        return encoders.locate(self.model, self.config.models_dir)
+        return replace(found, calibration=choice.calibration(models_dir))
 
     def _content(self, record: Record) -> bytes | None:
         """Return the file of a record, or its preview."""
@@ -751,7 +934,9 @@ class Library:
         """Return what the library holds, and how far a run that is under way has come."""
         from pixseek import indexing
 
-        space = self._engine.space
+        spaces = self._engine.spaces()
+        space = spaces[0] if spaces else None
+        chosen = model_choice.chosen(self._ledger, space)
         running = self._ledger.setting("running")
         if running and not self._indexing_lock().is_held():
             running = None  # it was killed
@@ -775,6 +960,8 @@ class Library:
             ),
             acceleration=_acceleration(self._ledger.setting(indexing.ACCELERATION)),
             running=running,
+            texts=model_choice.shown(chosen.texts) if chosen else "",
+            other_spaces=tuple((each, self._engine.held(each)) for each in spaces[1:]),
         )
 
     def remove(self, *targets: str | os.PathLike[str], root: str | None = None) -> int:
@@ -1163,8 +1350,31 @@ def _mismatch(space: Space, name: str, fingerprint: str, folder: Path) -> ModelE
         "The library's vectors were made by another model",
         f"{folder} holds {space.model} ({space.fingerprint[:12]}), "
         f"asked for {name} ({fingerprint[:12]})",
-        f"Search it with --model {space.model}, or index into a new --library with {name}.",
+        f"Search it with --model {space.model}, index into a new --library with {name}, or let "
+        f"{name} embed what this one holds: pixseek reindex --model {name}",
     )
+
+
+def _portable(model: str) -> str:
+    """Return a model's name as to be remembered: a folder by its full path."""
+    if model in encoders.names():  # also where a folder happens to have its name
+        return model
+    folder = Path(model).expanduser()
+    return os.path.abspath(folder) if folder.is_dir() else model
+
+
+def _driven(
+    run: Generator[Progress, None, Report], on_progress: Callable[[Progress], None] | None
+) -> Report:
+    """Run to the end, telling of progress."""
+    while True:
+        try:
+            progress = next(run)
+        except StopIteration as end:
+            report: Report = end.value
+            return report
+        if on_progress is not None:
+            on_progress(progress)
 
 
 def _opened(preview: bytes) -> Image.Image:

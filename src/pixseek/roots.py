@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pixseek.errors import QueryError, SourceError, unknown
 from pixseek.ledger import Ledger, Root
-from pixseek.types import Compare, Engine, Failure, Known, record_id
+from pixseek.types import Compare, Engine, Failure, Known, Record, record_id
 
 if TYPE_CHECKING:
     from pixseek.sources.folder import FolderSource
@@ -70,6 +70,11 @@ class Roots:
         if root is not None and not root.path.is_dir():
             return True  # its drive is not here: nothing can be said
         return path.exists()
+
+    def away(self, record: Record) -> str | None:
+        """Return the folder of a record's root where that is not there now, else None."""
+        root = self._known().get(record.root)
+        return str(root.path) if root is not None and not root.path.is_dir() else None
 
     def sources(
         self, paths: Sequence[str | os.PathLike[str]], exclude: tuple[str, ...]

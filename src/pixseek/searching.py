@@ -31,6 +31,7 @@ from pixseek.errors import QueryError
 from pixseek.types import (
     CONFIDENT,
     POSSIBLE,
+    WHOLE,
     Encoder,
     Engine,
     Filter,
@@ -294,7 +295,7 @@ class Searcher:
                 Hit(
                     rank,
                     record,
-                    record.parts[ranked.parts[at]],
+                    record.parts[ranked.parts[at]] if record.parts else WHOLE,
                     float(ranked.scores[at]),
                     self.locate(record),
                     float(ranked.confidence[at]),
@@ -429,7 +430,12 @@ class Searcher:
         known = set(ids)
         more = [each for each in written if each not in known]
         rows = self.engine.vectors(more) if more else []
-        there = [(each, row[:1]) for each, row in zip(more, rows, strict=True) if row is not None]
+        there = [
+            # An image without vectors resembles nothing, and is found by its words alone.
+            (each, row[:1] if len(row) else np.zeros((1, vectors.shape[1]), np.float32))
+            for each, row in zip(more, rows, strict=True)
+            if row is not None
+        ]
         if not there:
             return ids, vectors, parts
         return (
@@ -472,7 +478,7 @@ class Searcher:
         )
         total = self.engine.count(query.where)
         hits = tuple(
-            Hit(rank, record, record.parts[0], 0.0, self.locate(record))
+            Hit(rank, record, (*record.parts, WHOLE)[0], 0.0, self.locate(record))
             for rank, record in enumerate(records, query.offset + 1)
         )
         return Results(

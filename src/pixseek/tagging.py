@@ -80,6 +80,10 @@ def tag(
             if new != record:
                 records.append(new)
         if records:
+            # By itself this changes nothing; but should another model be taken into use in between,
+            # vectors that were read of the old one are refused.
+            if (space := engine.space) is not None:
+                engine.ensure(space)
             engine.put(records, _vectors(engine, records))
             count += len(records)
     if unwritten:

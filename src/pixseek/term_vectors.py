@@ -84,6 +84,11 @@ def _stored(term: Term, engine: Engine) -> Vectors:
     rows = engine.vectors([term.value])[0]
     if rows is None:
         raise QueryError("No image with this id", term.value, "Search for it first.")
+    if not len(rows):
+        raise QueryError(
+            "This image has no vectors of the library's model", term.value,
+            "Bring its file back, then: pixseek index",
+        )  # fmt: skip
     vector: Vectors = rows[0]
     return vector
 

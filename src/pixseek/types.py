@@ -85,7 +85,8 @@ class Record:
         caption: what somebody wrote about the image.
         tags: keywords.
         fields: anything else, by name.
-        parts: what the record's vectors stand for, one each, in order.
+        parts: what the record's vectors stand for, one each, in order; none for an image that has
+            no vectors in the library's space, which is found by words and filters alone.
     """
 
     id: str
@@ -740,30 +741,102 @@ class Engine(Protocol):
     One instance may be called from several threads. Scores are cosines, whatever the engine
     counts in itself. Every write is whole: after a crash a record is there with all its vectors,
     or not at all.
+
+    It can hold vectors of several spaces beside each other. One is active: everything is of that
+    one (what is searched, read, written, exported), except where another is named.
     """
 
     capabilities: Capabilities
 
     @property
     def space(self) -> Space | None:
-        """The space whose vectors it holds; None before the first `ensure`."""
+        """The active space; None before the first `ensure`."""
         ...
 
     def ensure(self, space: Space) -> None:
-        """Create what `space` needs.
+        """Create what `space` needs; from now on `put` takes vectors of this space alone.
 
         Raises:
             SpaceMismatchError: the engine holds vectors of another space.
         """
         ...
 
+    def spaces(self) -> list[Space]:
+        """Return all spaces that are held, the active one first."""
+        ...
+
+    def add_space(self, space: Space) -> None:
+        """Hold another space, with no vectors yet, unless it is held; the active one stays so.
+
+        Raises:
+            EngineError: nothing is held yet, or this space with another dimension.
+        """
+        ...
+
+    def held(self, space: Space) -> int:
+        """Return how many records have vectors in a space; 0 for one that is not held."""
+        ...
+
+    def lacking(self, space: Space, k: int, after: str = "") -> list[Record]:
+        """Return the first k records, by id, that have no vectors in a space that is held.
+
+        Args:
+            space: any that is held.
+            k: how many at most.
+            after: only records whose id is greater.
+
+        Returns:
+            Each with the parts that its vectors are to stand for: those of the active space, or
+            the whole image where it has none there either.
+        """
+        ...
+
+    def put_vectors(self, space: Space, records: Sequence[Record], vectors: Vectors) -> int:
+        """Give records their vectors in a space that is held; durable when it returns.
+
+        Passed over are those that have some by now, and those that are not as `lacking` gave them
+        (deleted, another content, other parts), so that no vector is ever given to another image.
+
+        Args:
+            space: any that is held.
+            records: as `lacking` gave them; ids are distinct.
+            vectors: as for `put`.
+
+        Returns:
+            How many got theirs.
+        """
+        ...
+
+    def activate(self, space: Space) -> None:
+        """Make a space that is held the active one, for all processes, from their next call on.
+
+        Its model is called as in `space` from now on: several may be of one space. Records that
+        have no vectors in it are without parts.
+        """
+        ...
+
+    def drop_space(self, space: Space) -> None:
+        """Forget a space and its vectors, if it is held. Searches that are under way still end.
+
+        Raises:
+            EngineError: it is the active one.
+        """
+        ...
+
     def put(self, records: Sequence[Record], vectors: Vectors) -> None:
         """Store records, replacing those of the same id; durable when it returns.
 
+        In the other spaces a record keeps its vectors where its content is the same (an equal
+        digest that is not "") and its parts are; else it loses them.
+
         Args:
-            records: any number, each with at least one part; ids are distinct.
+            records: any number; ids are distinct. One without parts is stored without vectors.
             vectors: (total number of parts, dim) float32 unit rows, in the order of the records
                 and of their parts.
+
+        Raises:
+            SpaceMismatchError: since this engine was asked to `ensure` a space, another process
+                has made another one active.
         """
         ...
 

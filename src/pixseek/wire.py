@@ -128,6 +128,16 @@ def status_to_plain(status: Status) -> dict[str, Any]:
         "path": str(status.path),
         "model": status.model,
         "space": {"fingerprint": space.fingerprint, "dim": space.dim} if space else None,
+        "texts": status.texts,
+        "other_spaces": [
+            {
+                "model": other.model,
+                "fingerprint": other.fingerprint,
+                "dim": other.dim,
+                "records": held,
+            }
+            for other, held in status.other_spaces
+        ],
         "records": status.records,
         "roots": [
             {

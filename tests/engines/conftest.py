@@ -1,13 +1,21 @@
-"""A PostgreSQL server for the tests of engines."""
+"""The stores that the tests of engines run against."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from pixseek.engines import candidates, codes, embedded, open_engine
+from pixseek.types import Engine
+
+from vectors import DIM, SPACE, Opener
+
+_TABLES = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +35,42 @@ def postgres() -> Iterator[str]:
             pytest.skip(f"PostgreSQL does not start here: {error!r}")
         yield server.get_uri()
         server.cleanup()
+
+
+@pytest.fixture(params=["exact", "codes", "without turbovec", "postgres"])
+def opener(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Opener]:
+    """A function that opens the same, at first empty, store again and again."""
+    engines: list[Engine] = []
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres")
+        table = f"contract_{os.getpid()}_{next(_TABLES)}"
+        where: str | Path = f"{url}{'&' if '?' in url else '?'}table={table}"
+    else:
+        where = tmp_path / "library"
+        if request.param == "codes":
+            if not codes.available(DIM):
+                pytest.skip("turbovec is not installed here")
+            monkeypatch.setattr(embedded, "EXACT_ROWS", 4)
+            monkeypatch.setattr(embedded, "UNCODED_ROWS", 2)
+            monkeypatch.setattr(embedded, "PATIENT_QUERIES", 0)
+            monkeypatch.setattr(candidates, "GATHER_ROWS", 3)
+        elif request.param == "without turbovec":
+            monkeypatch.setattr(codes, "available", lambda dim: False)
+            monkeypatch.setattr(embedded, "EXACT_ROWS", 4)
+
+    def open_it() -> Engine:
+        engines.append(open_engine(where))
+        return engines[-1]
+
+    yield open_it
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture
+def engine(opener: Opener) -> Engine:
+    engine = opener()
+    engine.ensure(SPACE)
+    return engine

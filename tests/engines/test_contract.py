@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pixseek import filters
-from pixseek.engines import candidates, codes, embedded, open_engine
 from pixseek.errors import EngineError, PixseekError, QueryError, SpaceMismatchError
 from pixseek.types import (
     And,
@@ -34,63 +30,10 @@ from pixseek.types import (
     Stamp,
 )
 
-DIM = 16
-SPACE = Space("f" * 64, DIM, "tiny-model")
+from vectors import DIM, SPACE, Opener, random_unit, unit
+
 #: Scores come from float16 vectors of few dimensions.
 NEAR = 2e-3
-
-Opener = Callable[[], Engine]
-
-
-_TABLES = itertools.count()
-
-
-@pytest.fixture(params=["exact", "codes", "without turbovec", "postgres"])
-def opener(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Opener]:
-    """A function that opens the same, at first empty, store again and again."""
-    engines: list[Engine] = []
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres")
-        table = f"contract_{os.getpid()}_{next(_TABLES)}"
-        where: str | Path = f"{url}{'&' if '?' in url else '?'}table={table}"
-    else:
-        where = tmp_path / "library"
-        if request.param == "codes":
-            if not codes.available(DIM):
-                pytest.skip("turbovec is not installed here")
-            monkeypatch.setattr(embedded, "EXACT_ROWS", 4)
-            monkeypatch.setattr(embedded, "UNCODED_ROWS", 2)
-            monkeypatch.setattr(embedded, "PATIENT_QUERIES", 0)
-            monkeypatch.setattr(candidates, "GATHER_ROWS", 3)
-        elif request.param == "without turbovec":
-            monkeypatch.setattr(codes, "available", lambda dim: False)
-            monkeypatch.setattr(embedded, "EXACT_ROWS", 4)
-
-    def open_it() -> Engine:
-        engines.append(open_engine(where))
-        return engines[-1]
-
-    yield open_it
-    for engine in engines:
-        engine.close()
-
-
-@pytest.fixture
-def engine(opener: Opener) -> Engine:
-    engine = opener()
-    engine.ensure(SPACE)
-    return engine
-
-
-def unit(rows: Any) -> Any:
-    array = np.asarray(rows, np.float32)
-    return array / np.linalg.norm(array, axis=-1, keepdims=True)
-
-
-def random_unit(n: int, seed: int = 0, dim: int = DIM) -> Any:
-    return unit(np.random.default_rng(seed).standard_normal((n, dim)))
 
 
 def plain(n: int, start: int = 0) -> list[Record]:
@@ -311,11 +254,10 @@ class TestStore:
             (plain(1), random_unit(1, dim=8)),
             (plain(1) * 2, random_unit(2)),
             (plain(1), np.full((1, DIM), np.nan, np.float32)),
-            ([Record("a", "r/a", parts=())], np.empty((0, DIM), np.float32)),
             ([Record("a", "r/a", width=2**63)], random_unit(1)),
             ([Record("a", "r/a", fields={"x": b"bytes"})], random_unit(1)),  # type: ignore[dict-item]
         ],
-        ids=["too few", "dim", "same id", "nan", "no parts", "integer", "type"],
+        ids=["too few", "dim", "same id", "nan", "integer", "type"],
     )
     def test_what_does_not_fit_is_refused_whole(
         self, engine: Engine, records: list[Record], vectors: Any

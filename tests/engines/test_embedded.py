@@ -453,6 +453,7 @@ def downgrade(folder: Path, version: int) -> None:
     with contextlib.closing(sqlite3.connect(folder / "records.sqlite")) as db:
         db.execute("DROP TABLE words")
         db.execute("ALTER TABLE space DROP COLUMN records")
+        db.execute("ALTER TABLE space DROP COLUMN held")
         db.execute("ALTER TABLE part DROP COLUMN record_id")
         db.execute("DROP INDEX record_taken")
         db.execute(f"PRAGMA user_version = {version}")

@@ -67,7 +67,7 @@ def test_index(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
         engine.put(records[:1500], vectors[:1500])
         assert not _indexes(engine)
         engine.put(records[1500:], vectors[1500:])
-        assert _indexes(engine) == ["indexed_part_vector"]
+        assert _indexes(engine) == ["indexed_part_vector_1"]
         engine.put(records[:10], vectors[:10])
         for where, numbers in (
             (None, np.arange(3000)),
@@ -83,22 +83,41 @@ def test_index(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
             assert hits / wanted >= 0.9
 
 
-def test_words_of_an_older_format_are_indexed(
+def test_an_older_format_gets_words_and_spaces(
     postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_MIGRATED_ROWS", 3)
+    monkeypatch.setattr(module, "INDEX_PARTS", 10)
     records = [Record(f"{i}", f"r/{i}", caption="dogs" if i % 2 else "cats") for i in range(10)]
     with opened(postgres, table="older") as engine:
         engine.put(records, np.eye(DIM, dtype=np.float32)[:10])
         expected = engine.text_search("dog", 9)
         with engine._transaction() as db:
-            db.execute("ALTER TABLE older_record DROP COLUMN words")
-            db.execute("UPDATE older_space SET format = 1")
+            for statement in (
+                "ALTER TABLE older_record DROP COLUMN words",
+                "ALTER TABLE older_space DROP COLUMN number, DROP COLUMN active",
+                "ALTER TABLE older_space ADD COLUMN one boolean PRIMARY KEY DEFAULT true",
+                "DROP INDEX older_part_vector_1",
+                "ALTER TABLE older_part DROP CONSTRAINT older_part_pkey",
+                "ALTER TABLE older_part DROP COLUMN space",
+                f"ALTER TABLE older_part ALTER COLUMN vector TYPE halfvec({DIM})",
+                "ALTER TABLE older_part ADD PRIMARY KEY (record, ordinal)",
+                "CREATE INDEX older_part_vector ON older_part USING hnsw "
+                "(vector halfvec_cosine_ops)",
+                "UPDATE older_space SET format = 1",
+            ):
+                db.execute(statement)
+    other = Space("d" * 64, 8, "other")
     for _ in range(2):
         with opened(postgres, table="older") as engine:
             assert engine.text_search("dog", 9) == expected
             assert len(expected) == 5
+            assert _indexes(engine) == ["older_part_vector_1"]
             engine.put(records[:2], np.eye(DIM, dtype=np.float32)[:2])
+            engine.add_space(other)
+            assert engine.spaces() == [SPACE, other]
+            (found,) = engine.search(np.eye(DIM, dtype=np.float32)[3:4], 1)
+            assert found[0].record.id == "3"
 
 
 def test_the_scan_of_the_index_may_end_early(

@@ -173,7 +173,7 @@ def test_a_snapshot_in_which_the_dead_still_live(tmp_path: Path) -> None:
             engine.delete(["id7"])
             with engine._snapshot() as (new, after):
                 assert after is not None
-                row_filters = RowFilters(after.generation, after.number)
+                row_filters = RowFilters((after.generation, after.active), after.number)
                 for _ in range(2):
                     mask = row_filters.matching(new, 10, after.dead, wide)
                     assert np.flatnonzero(mask).tolist() == [5, 6, 8, 9]

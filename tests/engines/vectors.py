@@ -1,14 +1,36 @@
-"""Vectors that are spread as those of real images and texts, for tests and benchmarks.
+"""Vectors for the tests of engines and for benchmarks.
 
-Plain Gaussian noise is no test: in it every vector is as far from a query as every other.
+Where it matters how they are spread they are `Clustered`, as those of real images and texts: in
+plain Gaussian noise every vector is as far from a query as every other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from pixseek.types import Engine, Space
+
 Vectors = NDArray[np.float32]
+
+#: The space of the stores that the suites of all engines are run against.
+DIM = 16
+SPACE = Space("f" * 64, DIM, "tiny-model")
+
+#: A function that opens the same, at first empty, store again and again.
+Opener = Callable[[], Engine]
+
+
+def unit(rows: Any) -> Any:
+    array = np.asarray(rows, np.float32)
+    return array / np.linalg.norm(array, axis=-1, keepdims=True)
+
+
+def random_unit(n: int, seed: int = 0, dim: int = DIM) -> Any:
+    return unit(np.random.default_rng(seed).standard_normal((n, dim)))
 
 
 class Clustered:

@@ -28,6 +28,7 @@ COMMANDS = {
     "status": "upkeep",
     "failures": "upkeep",
     "remove": "upkeep",
+    "reindex": "reindex",
     "duplicates": "duplicates",
     "models": "models",
     "doctor": "doctor",

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -21,7 +21,7 @@ from pixseek.types import Precision
 
 if TYPE_CHECKING:
     from pixseek.library import Library
-    from pixseek.types import Report
+    from pixseek.types import Progress, Report
 
 
 @click.command(
@@ -172,7 +172,7 @@ def run_and_report(
 
         write_json(report_to_plain(report))
     elif not quiet:
-        named = _named(library)
+        named = named_library(library)
         write_report(
             report, images=len(library), threads=library.config.thread_count, library=named
         )
@@ -183,7 +183,7 @@ def run_and_report(
         ctx.exit(128 + stopped_by)
 
 
-def _named(library: Library) -> str:
+def named_library(library: Library) -> str:
     """Return what a command to type needs to find this library; "" where it is the default."""
     from pixseek.config import PORTABLE_NAME
 
@@ -205,9 +205,29 @@ def run(
 
     `how` are arguments of `Library.index`.
     """
+    return drive(
+        library,
+        lambda stop, show: library.index(*paths, stop=stop, on_progress=show, **how),
+        quiet=quiet,
+    )
+
+
+def drive(
+    library: Library,
+    work: Callable[[threading.Event, Callable[[Progress], None]], Report],
+    *,
+    quiet: bool,
+) -> tuple[Report, int]:
+    """Do something long with progress; return its report, and the signal that stopped it, or 0.
+
+    Args:
+        library: that works.
+        work: takes what is set to stop it, and what is told how far it is.
+        quiet: draw nothing.
+    """
     with progress.display(quiet=quiet) as shown, _stoppable(shown) as (stop, signals):
         library.on_download = _interruptible(shown, stop)
-        report = library.index(*paths, stop=stop, on_progress=shown.show, **how)
+        report = work(stop, shown.show)
     return report, signals[0] if signals and report.stopped else 0
 
 

@@ -11,6 +11,7 @@ from pixseek.cli import wording
 from pixseek.errors import ImageError
 
 if TYPE_CHECKING:
+    from pixseek.library import Status
     from pixseek.types import Failure, Report
 
 _STAGES = {
@@ -70,6 +71,47 @@ def write_next_step(report: Report, *, images: int, library: str) -> None:
         click.echo(f'Next: pixseek search "a dog catching a frisbee"{library}')
     else:
         click.echo("No images were found: name a folder that has some.")
+
+
+def write_reindex_report(
+    report: Report, *, status: Status, threads: int, library: str, again: str
+) -> None:
+    """Write the end of a change of the model to standard output.
+
+    Args:
+        report: what it did.
+        status: of the library, after it.
+        threads: how many decoded and embedded.
+        library: the option that names the library in a command to type; see `write_report`.
+        again: the command that goes on where it stopped.
+    """
+    total = wording.duration(report.seconds.get("total", 0.0))
+    by = f"{status.model}, texts by {status.texts}" if status.texts else status.model
+    head = f"Stopped after {total}" if report.stopped else f"Done in {total}"
+    still = "are still searched" if report.stopped else "are searched"
+    click.echo(
+        f"{click.style(head, bold=True)}: {wording.counted(status.records, 'image')} {still} by "
+        f"{wording.visible(by)}."
+    )
+    rows = (
+        ("embedded", report.updated),
+        ("had vectors", report.unchanged),
+        ("failed", len(report.failures)),
+    )
+    wide = max(len(wording.number(value)) for _, value in rows)
+    for name, value in rows:
+        style = {"fg": "red"} if name == "failed" and value else {} if value else {"dim": True}
+        click.echo(click.style(f"  {name:<12}{wording.number(value):>{wide}}", **style))
+    _write_times(report, threads)
+    if report.failures:
+        click.echo()
+        write_failures(report.failures, examples=1)
+        click.echo(
+            "They are found by words and filters alone, until their files are indexed again.\n"
+            f"All of them: pixseek failures{library}"
+        )
+    if report.stopped:
+        click.echo(f"\nGo on with: {again}")
 
 
 def _write_times(report: Report, threads: int) -> None:

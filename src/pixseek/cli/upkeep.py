@@ -46,11 +46,18 @@ def _write_status(found: Status) -> None:
     rows = [
         ("library", str(found.path)),
         ("model", found.model or "none yet"),
+        *([("texts", f"by the text tower of {found.texts}")] if found.texts else ()),
         ("images", wording.number(found.records)),
         ("size", wording.size(found.bytes_on_disk)),
     ]
     for name, value in rows:
         _write_row(name, wording.visible(value))
+    for n, (space, held) in enumerate(found.other_spaces):
+        _write_row(
+            "" if n else "besides",
+            f"vectors of {wording.visible(space.model)}, of {wording.number(held)} of "
+            f"{wording.counted(found.records, 'image')}",
+        )
     if found.acceleration:
         _write_row("computed", _computed(found.acceleration))
     for n, root in enumerate(found.roots):

@@ -88,9 +88,15 @@ UPDATE part SET record_id = (SELECT id FROM record WHERE number = part.record);
 CREATE INDEX record_taken ON record (substr(taken_at, 1, 26))
 """
 
+#: In each space, how many records have vectors in it.
+_VERSION_4 = """
+ALTER TABLE space ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+UPDATE space SET held = records
+"""
+
 #: The steps from an empty file to the format of today; a file's version is how many were taken.
 #: A step is never changed once released: the next change of the format is another step.
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 
 
 _DIGEST = re.compile("[0-9a-f]{64}")

@@ -11,6 +11,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -270,9 +271,6 @@ def check_batch(records: Sequence[Record], vectors: Vectors, dim: int) -> None:
     """
     if len({record.id for record in records}) != len(records):
         raise EngineError("records to store have the same id", _repeated(records))
-    empty = next((record for record in records if not record.parts), None)
-    if empty is not None:
-        raise EngineError("a record to store has no parts", empty.uri)
     parts = sum(len(record.parts) for record in records)
     if vectors.shape != (parts, dim):
         raise EngineError(
@@ -280,6 +278,35 @@ def check_batch(records: Sequence[Record], vectors: Vectors, dim: int) -> None:
             f"shape {vectors.shape}, but {parts} parts in a space of {dim} dimensions",
         )
     check_finite(vectors)
+
+
+def with_parts(record: Record) -> Record:
+    """Return a record with what its vectors in another space are to stand for."""
+    return record if record.parts else replace(record, parts=(WHOLE,))
+
+
+def is_same(now: Record, record: Record) -> bool:
+    """Return whether vectors that were made of `record` fit what it is now.
+
+    Of what has no digest, the stamp must do.
+    """
+    return (
+        now.digest == record.digest
+        and (bool(now.digest) or now.stamp == record.stamp)
+        and with_parts(now).parts == record.parts
+    )
+
+
+def keeps_vectors(record: Record, digest: str | None, parts: Sequence[str | None]) -> bool:
+    """Return whether a record that is put again keeps its vectors in a space that is not active.
+
+    Args:
+        record: as it is put.
+        digest: what it had before.
+        parts: what those vectors stand for, as they are stored.
+    """
+    now = [part_to_json(part) for part in record.parts]
+    return bool(record.digest) and record.digest == digest and now in ([], list(parts))
 
 
 def check_query(vectors: Vectors, dim: int) -> None:
@@ -319,8 +346,35 @@ def space_mismatch(held: Space, asked: Space) -> SpaceMismatchError:
     return SpaceMismatchError(
         "the library was indexed with another model",
         f"{naming(held)}, not {naming(asked)}",
-        f"Use the model {held.model} again, or another library (--library), or empty this one "
-        "first (pixseek remove --all) and index again.",
+        f"Use the model {held.model} again, or another library (--library), or let the other model "
+        f"embed what is in this one: pixseek reindex --model {asked.model}",
+    )
+
+
+def other_dimension(held: Space, asked: Space) -> EngineError:
+    """Return the error for a space that is held with another dimension than asked for."""
+    return EngineError(
+        "this space has vectors of another length",
+        f"{held.model} ({held.fingerprint[:8]}): {held.dim}, not {asked.dim}",
+        "The model's files were changed: fetch it again.",
+    )
+
+
+def not_held(space: Space) -> EngineError:
+    """Return the error for a space that was never added, or is dropped."""
+    return EngineError(
+        "the library holds no vectors of this space",
+        f"{space.model} ({space.fingerprint[:8]})",
+        "Call add_space() first.",
+    )
+
+
+def in_use(space: Space) -> EngineError:
+    """Return the error for dropping the space that serves."""
+    return EngineError(
+        "the space that is searched can't be dropped",
+        f"{space.model} ({space.fingerprint[:8]})",
+        "Activate another one first.",
     )
 
 

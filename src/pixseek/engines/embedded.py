@@ -10,6 +10,8 @@ A search goes from the rows that a filter leaves (rowfilters) to those that can 
 (candidates) to the records that they belong to (answers). A search for words asks SQLite
 (fulltext).
 
+Of several spaces each has files of its own; records are the same for all (spaces).
+
 A write appends vectors, waits for the disk, and then commits records and row count together; so
 after a crash a record is there with all its vectors, or not at all. A replaced or deleted
 record's rows are marked dead, and dropped when a writer closes and they have become many, by
@@ -20,11 +22,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -32,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pixseek import filters
-from pixseek.engines import answers, catalog, columns, fulltext, vectorfile
+from pixseek.engines import answers, catalog, columns, fulltext, spaces, vectorfile
 from pixseek.engines import codes as codes_
 from pixseek.engines import ivf as ivf_
 from pixseek.engines.answers import Answer
@@ -42,6 +43,7 @@ from pixseek.engines.codes import Codes
 from pixseek.engines.ivf import Ivf
 from pixseek.engines.reading import LISTED, chunks, numbers_of, records_of, stored
 from pixseek.engines.rowfilters import RowFilters
+from pixseek.engines.spaces import Held
 from pixseek.engines.sqlite_filters import order_sql, where_sql
 from pixseek.engines.vectorfile import Mask, Rows, VectorFile
 from pixseek.errors import EngineError, PixseekError
@@ -111,6 +113,8 @@ class _View:
         dead: rows that don't count, ascending.
         deaths: number of the last one.
         records: how many there are.
+        held: how many of them have vectors.
+        active: changes whenever another space was active meanwhile; see `spaces.Held`.
     """
 
     space: Space
@@ -120,6 +124,8 @@ class _View:
     dead: Rows
     deaths: int
     records: int
+    held: int
+    active: int
 
     @property
     def alive(self) -> int:
@@ -138,6 +144,7 @@ class EmbeddedEngine:
         self._folder = catalog_.path.parent
         self._view: _View | None = None
         self._row_filters: RowFilters | None = None
+        self._ensured: Space | None = None  # whose vectors `put` is given
         self._codes: Codes | None = None
         self._codes_broken = False
         self._coder: threading.Thread | None = None
@@ -161,12 +168,16 @@ class EmbeddedEngine:
 
     @property
     def space(self) -> Space | None:
-        """The space whose vectors it holds; None before the first `ensure`."""
-        if self._view is None and not self._catalog.path.exists():
+        """The active space; None before the first `ensure`."""
+        if not self._is_there:
             return None
         with self._catalog.reading() as db:
-            row = _active(db)
+            row = spaces.active(db)
         return None if row is None else row.space
+
+    @property
+    def _is_there(self) -> bool:
+        return self._view is not None or self._catalog.path.exists()
 
     def ensure(self, space: Space) -> None:
         """Make the folder and its files for `space` where they are not there.
@@ -175,24 +186,125 @@ class EmbeddedEngine:
             SpaceMismatchError: the library holds vectors of another space.
             StorageError: it can't be written.
         """
-        found = self.space
-        if found is not None and (found.fingerprint, found.dim) == (space.fingerprint, space.dim):
+        if not _is_one(self.space, space):
+            with self._catalog.writing() as db:
+                row = spaces.active(db)
+                if row is None or not _is_one(row.space, space):
+                    if row is not None:
+                        if db.execute("SELECT 1 FROM record LIMIT 1").fetchone():
+                            raise columns.space_mismatch(row.space, space)
+                        db.execute("DELETE FROM space")
+                        db.execute("DELETE FROM dead")
+                    spaces.add(db, space, active=True)
+        self._ensured = space
+
+    def spaces(self) -> list[Space]:
+        """Return all spaces that are held, the active one first."""
+        if not self._is_there:
+            return []
+        with self._catalog.reading() as db:
+            return [each.space for each in spaces.every(db)]
+
+    def add_space(self, space: Space) -> None:
+        """Hold another space, with no vectors yet, unless it is held; the active one stays so.
+
+        Raises:
+            EngineError: nothing is held yet, or this space with another dimension.
+            StorageError: it can't be written.
+        """
+        if self.space is None:
+            raise self._no_space()
+        with self._catalog.writing() as db:
+            if spaces.find(db, space) is None:
+                spaces.add(db, space, active=False)
+
+    def held(self, space: Space) -> int:
+        """Return how many records have vectors in a space; 0 for one that is not held."""
+        if not self._is_there:
+            return 0
+        with self._catalog.reading() as db:
+            found = spaces.find(db, space)
+        return 0 if found is None else found.held
+
+    def lacking(self, space: Space, k: int, after: str = "") -> list[Record]:
+        """Return the first k records, by id, that have no vectors in a space that is held.
+
+        Raises:
+            EngineError: the space is not held.
+        """
+        with self._snapshot() as (db, view):
+            if view is None:
+                raise columns.not_held(space)
+            return spaces.lacking(db, view.number, self._found(db, space).number, k, after)
+
+    def put_vectors(self, space: Space, records: Sequence[Record], vectors: Vectors) -> int:
+        """Give records their vectors in a space that is held; on the disk when it returns.
+
+        Raises:
+            EngineError: records and vectors don't belong together, or the space is not held.
+            StorageError: the disk is full or can't be written; nothing was stored.
+            LibraryLockedError: another process wrote all the time.
+        """
+        vectors = np.asarray(vectors, np.float32)
+        if self.space is None:
+            raise columns.not_held(space)
+        with self._catalog.writing() as db:
+            held, active = self._found(db, space), spaces.active(db)
+            assert active is not None  # `space` was there, and is only ever replaced
+            columns.check_batch(records, vectors, held.space.dim)
+            numbers = spaces.fitting(db, active.number, held.number, records)
+            if not numbers:
+                return 0
+            starts = np.cumsum([0, *(len(record.parts) for record in records)])
+            rows = np.concatenate([np.arange(starts[at], starts[at + 1]) for at in numbers])
+            with self._appended(held, vectors[rows]):
+                self._put_parts(db, held, [(numbers[at], records[at]) for at in numbers])
+            self._wrote = True
+        return len(numbers)
+
+    def activate(self, space: Space) -> None:
+        """Make a space that is held the active one, for all processes, from their next call on.
+
+        Raises:
+            EngineError: the space is not held.
+            StorageError: it can't be written.
+        """
+        if self.space is None:
+            raise columns.not_held(space)
+        with self._catalog.writing() as db:
+            held = self._found(db, space)
+            spaces.activate(db, held.number, space.model)
+            self._wrote = True
+        self._ensured = space
+
+    def drop_space(self, space: Space) -> None:
+        """Forget a space and its vectors, if it is held. Searches that are under way still end.
+
+        Raises:
+            EngineError: it is the active one.
+            StorageError: it can't be written.
+        """
+        if self.space is None:
             return
         with self._catalog.writing() as db:
-            row = _active(db)
-            if row is not None:
-                found = row.space
-                if (found.fingerprint, found.dim) == (space.fingerprint, space.dim):
-                    return
-                if db.execute("SELECT 1 FROM record LIMIT 1").fetchone():
-                    raise columns.space_mismatch(found, space)
-                db.execute("DELETE FROM space")
-                db.execute("DELETE FROM dead")
-            db.execute(
-                "INSERT INTO space (fingerprint, dim, model, active, generation, rows) "
-                "VALUES (?, ?, ?, 1, ?, 0)",
-                (space.fingerprint, space.dim, space.model, _new_generation()),
-            )
+            held = spaces.find(db, space)
+            if held is None:
+                return
+            if held.active:
+                raise columns.in_use(held.space)
+            spaces.drop(db, held.number)
+        self._sweep()
+
+    def _found(self, db: sqlite3.Connection, space: Space) -> Held:
+        found = spaces.find(db, space)
+        if found is None:
+            raise columns.not_held(space)
+        return found
+
+    def _no_space(self) -> EngineError:
+        return EngineError(
+            "the library has no space yet", self._folder, "Call ensure() before that."
+        )
 
     # -------------------------------------------------------------- writing
 
@@ -203,33 +315,40 @@ class EmbeddedEngine:
             EngineError: records and vectors don't belong together, or can't be stored.
             StorageError: the disk is full or can't be written; nothing was stored.
             LibraryLockedError: another process wrote all the time.
+            SpaceMismatchError: another process has made another space the active one.
         """
         vectors = np.asarray(vectors, np.float32)
         rows = [columns.to_columns(record) for record in records]
         with self._catalog.writing() as db:
-            active = _active(db)
+            active = spaces.active(db)
             if active is None:
-                raise EngineError(
-                    "the library has no space yet", self._folder, "Call ensure() before put()."
-                )
+                raise self._no_space()
+            if self._ensured is not None and not _is_one(active.space, self._ensured):
+                raise columns.space_mismatch(active.space, self._ensured)
             columns.check_batch(records, vectors, active.space.dim)
             if not records:
                 return
-            path = self._vector_path(active.generation)
-            vectorfile.append(path, active.rows, vectors)
-            try:
+            with self._appended(active, vectors):
                 self._put_records(db, active, records, rows)
-            except BaseException:
-                # Give the disk its room back; see `vectorfile.append`.
-                with contextlib.suppress(OSError):
-                    os.truncate(path, active.rows * active.space.dim * 2)
-                raise
             self._wrote = True
+
+    @contextlib.contextmanager
+    def _appended(self, held: Held, vectors: Vectors) -> Iterator[None]:
+        """Have the vectors in the file of a space while the database is told of them."""
+        path = self._vector_path(held.generation)
+        vectorfile.append(path, held.rows, vectors)
+        try:
+            yield
+        except BaseException:
+            # Give the disk its room back; see `vectorfile.append`.
+            with contextlib.suppress(OSError):
+                os.truncate(path, held.rows * held.space.dim * 2)
+            raise
 
     def _put_records(
         self,
         db: sqlite3.Connection,
-        active: _Active,
+        active: Held,
         records: Sequence[Record],
         rows: Sequence[columns.Columns],
     ) -> None:
@@ -239,30 +358,41 @@ class EmbeddedEngine:
                 db.execute(f"SELECT id, number FROM record WHERE id IN ({LISTED})", (ids,))
             )
         known = list(numbers.values())
-        _drop_parts(db, known)
+        spaces.forget_changed(db, numbers, records)
+        spaces.forget_parts(db, known, [active.number])
         fulltext.remove(db, known)
         (last,) = db.execute("SELECT ifnull(max(number), 0) FROM record").fetchone()
-        parts: list[tuple[int, int, int, int, str | None, str]] = []
-        row = active.rows
         for record in records:
-            number = numbers.get(record.id)
-            if number is None:
+            if record.id not in numbers:
                 last += 1
-                number = numbers[record.id] = last
-            for ordinal, part in enumerate(record.parts):
-                json = columns.part_to_json(part)
-                parts.append((active.number, row, number, ordinal, json, record.id))
-                row += 1
+                numbers[record.id] = last
         db.executemany(
             f"REPLACE INTO record (number, {columns.COLUMNS}) "
             f"VALUES (?{', ?' * len(columns.Columns._fields)})",
             ((numbers[each.id], *stored(each)) for each in rows),
         )
         fulltext.add(db, ((numbers[record.id], record) for record in records))
+        self._put_parts(db, active, [(numbers[record.id], record) for record in records])
+        db.execute("UPDATE space SET records = records + ?", (len(records) - len(known),))
+
+    def _put_parts(
+        self,
+        db: sqlite3.Connection,
+        held: Held,
+        numbered: Sequence[tuple[int, Record]],
+    ) -> None:
+        """Note whose the rows are that were appended to the file of a space."""
+        parts: list[tuple[int, int, int, int, str | None, str]] = []
+        row = held.rows
+        for number, record in numbered:
+            for ordinal, part in enumerate(record.parts):
+                json = columns.part_to_json(part)
+                parts.append((held.number, row, number, ordinal, json, record.id))
+                row += 1
         db.executemany("INSERT INTO part VALUES (?, ?, ?, ?, ?, ?)", parts)
         db.execute(
-            "UPDATE space SET rows = ?, records = records + ? WHERE number = ?",
-            (row, len(records) - len(known), active.number),
+            "UPDATE space SET rows = ?, held = held + ? WHERE number = ?",
+            (row, sum(bool(record.parts) for _, record in numbered), held.number),
         )
 
     def delete(self, ids: Iterable[str]) -> int:
@@ -277,10 +407,11 @@ class EmbeddedEngine:
             return 0
         deleted = 0
         with self._catalog.writing() as db:
+            all_spaces = [each.number for each in spaces.every(db)]
             for some in chunks(wanted):
                 found = db.execute(f"SELECT number FROM record WHERE id IN ({LISTED})", (some,))
                 numbers = [number for (number,) in found]
-                _drop_parts(db, numbers)
+                spaces.forget_parts(db, numbers, all_spaces)
                 fulltext.remove(db, numbers)
                 for chunk in chunks(numbers):
                     db.execute(f"DELETE FROM record WHERE number IN ({LISTED})", (chunk,))
@@ -300,13 +431,18 @@ class EmbeddedEngine:
         if self.space is None:
             return
         with self._catalog.writing() as db:
-            active = _active(db)
-            assert active is not None  # `space` was there, and is only ever replaced
-            view = self._look(db, active)
-            if len(view.dead):
-                self._rewrite(db, view)
-        # Only after that commit, but with the lock held again: what another process is writing
-        # just now is not seen as unused.
+            for held in spaces.every(db):
+                view = self._look(db, held)
+                if len(view.dead):
+                    self._rewrite(db, view)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Delete the files of generations that are used no more.
+
+        Only after a commit, but with the lock held again: what another process is writing just
+        now is not seen as unused.
+        """
         with self._catalog.writing() as db:
             kept = {generation for (generation,) in db.execute("SELECT generation FROM space")}
             codes_.sweep(self._folder, kept)
@@ -317,7 +453,7 @@ class EmbeddedEngine:
                         path.unlink()
 
     def _rewrite(self, db: sqlite3.Connection, view: _View) -> None:
-        generation = _new_generation()
+        generation = spaces.new_generation()
         path = self._vector_path(generation)
         rows = 0
         try:
@@ -339,7 +475,7 @@ class EmbeddedEngine:
             (view.number,),
         )
         db.execute("DROP TABLE moved")
-        db.execute("DELETE FROM dead WHERE space = ?", (view.number,))
+        spaces.forget_dead(db, view.number)
         db.execute(
             "UPDATE space SET generation = ?, rows = ? WHERE number = ?",
             (generation, rows, view.number),
@@ -473,7 +609,7 @@ class EmbeddedEngine:
                 return [columns.no_neighbours(vectors.shape[-1], 0) for _ in vectors]
             mask = None if where is None else self._matching(db, view, where)
             found = self._nearest(db, view, vectors, k, mask)
-            total = view.records if mask is None else self._records_of(db, view, mask)
+            total = view.held if mask is None else self._records_of(db, view, mask)
         return [
             Neighbours(
                 ids=tuple(answer.id for answer in each),
@@ -502,15 +638,16 @@ class EmbeddedEngine:
 
     def _records_of(self, db: sqlite3.Connection, view: _View, mask: Mask) -> int:
         """Return how many records these rows, and all others of their records, belong to."""
-        if view.records != view.alive:
+        if view.held != view.alive:
             row_filters = self._row_filters_of(view)
             mask = mask & row_filters.first_parts(db, view.vectors.rows, view.dead)
         return int(np.count_nonzero(mask))
 
     def _row_filters_of(self, view: _View) -> RowFilters:
         row_filters = self._row_filters
-        if row_filters is None or row_filters.generation != view.generation:
-            row_filters = self._row_filters = RowFilters(view.generation, view.number)
+        of = (view.generation, view.active)
+        if row_filters is None or row_filters.of != of:
+            row_filters = self._row_filters = RowFilters(of, view.number)
         return row_filters
 
     def text_search(
@@ -702,7 +839,7 @@ class EmbeddedEngine:
     def _refresh(self, db: sqlite3.Connection) -> _View | None:
         for attempt in range(5):
             db.execute("BEGIN")
-            active = _active(db)
+            active = spaces.active(db)
             if active is None:
                 return None
             try:
@@ -716,36 +853,31 @@ class EmbeddedEngine:
             return self._view
         raise AssertionError("the last attempt returned or raised")
 
-    def _look(self, db: sqlite3.Connection, active: _Active) -> _View:
-        """Return the view of a snapshot, keeping what is still true of the last one."""
+    def _look(self, db: sqlite3.Connection, held: Held) -> _View:
+        """Return the view of a space in a snapshot, keeping what is still true of the last one."""
         old = self._view
-        if old is not None and old.generation != active.generation:
+        if old is not None and old.generation != held.generation:
             old = None
-        if old and (old.vectors.rows, old.deaths) == (active.rows, active.deaths):
-            return old
-        if old and old.vectors.rows == active.rows:
+        counts = (held.records, held.held, held.active)
+        if old and (old.vectors.rows, old.deaths) == (held.rows, held.deaths):
+            if (old.records, old.held, old.active) == counts:
+                return old
+            return replace(old, records=held.records, held=held.held, active=held.active)
+        if old and old.vectors.rows == held.rows:
             vectors = old.vectors
         else:
-            path = self._vector_path(active.generation)
-            if active.rows or path.exists():
-                vectors = VectorFile(path, active.rows, active.space.dim)
+            path = self._vector_path(held.generation)
+            if held.rows or path.exists():
+                vectors = VectorFile(path, held.rows, held.space.dim)
             else:
-                vectors = VectorFile(Path(os.devnull), 0, active.space.dim)
+                vectors = VectorFile(Path(os.devnull), 0, held.space.dim)
         found = db.execute(
             "SELECT row FROM dead WHERE space = ? AND number > ?",
-            (active.number, old.deaths if old else 0),
+            (held.number, old.deaths if old else 0),
         )
         died = np.fromiter((row for (row,) in found), np.int64)
         dead = np.sort(np.concatenate([old.dead, died]) if old else died)
-        return _View(
-            active.space,
-            active.number,
-            active.generation,
-            vectors,
-            dead,
-            active.deaths,
-            active.records,
-        )
+        return _View(held.space, held.number, held.generation, vectors, dead, held.deaths, *counts)
 
     # -------------------------------------------------------------- the end
 
@@ -766,11 +898,15 @@ class EmbeddedEngine:
             self._catalog.close()
 
     def _tidy(self) -> None:
-        with self._snapshot() as (_, view):
-            pass
-        if view is None:
-            return
-        if len(view.dead) > max(COMPACT_ROWS, view.vectors.rows // 4):
+        with self._snapshot() as (db, view):
+            if view is None:
+                return
+            many = db.execute(
+                "SELECT 1 FROM space WHERE max(?, rows / 4) < "
+                "(SELECT count(*) FROM dead WHERE space = space.number)",
+                (COMPACT_ROWS,),
+            ).fetchone()
+        if many:
             self.compact()
             with self._snapshot() as (_, view):
                 pass
@@ -803,50 +939,17 @@ class EmbeddedEngine:
         return self._folder / f"vectors-{generation}.f16"
 
 
-@dataclass(frozen=True, slots=True)
-class _Active:
-    """The active space, as the database has it."""
-
-    number: int
-    space: Space
-    generation: str
-    rows: int
-    deaths: int
-    records: int
-
-
 _SELECT_KNOWN = "SELECT id, uri, size, mtime_ns, digest FROM record"
 
 
-def _active(db: sqlite3.Connection) -> _Active | None:
-    row = db.execute(
-        "SELECT number, fingerprint, dim, model, generation, rows, "
-        "(SELECT max(number) FROM dead), records FROM space WHERE active"
-    ).fetchone()
-    if row is None:
-        return None
-    number, fingerprint, dim, model, generation, rows, deaths, records = row
-    return _Active(number, Space(fingerprint, dim, model), generation, rows, deaths or 0, records)
-
-
-def _drop_parts(db: sqlite3.Connection, numbers: list[int]) -> None:
-    """Mark the rows of these records dead, in all spaces, and forget their parts."""
-    for some in chunks(numbers):
-        db.execute(
-            f"INSERT INTO dead (space, row) SELECT space, row FROM part WHERE record IN ({LISTED})",
-            (some,),
-        )
-        db.execute(f"DELETE FROM part WHERE record IN ({LISTED})", (some,))
+def _is_one(one: Space | None, other: Space) -> bool:
+    """Return whether these are one space, whatever its model is called."""
+    return one is not None and (one.fingerprint, one.dim) == (other.fingerprint, other.dim)
 
 
 def _known(rows: Iterable[tuple[Any, ...]]) -> Iterator[Known]:
     for id_, uri, size, mtime_ns, digest in rows:
         yield Known(id_, uri, columns.stamp_of(size, mtime_ns), catalog.unpacked(digest) or "")
-
-
-def _new_generation() -> str:
-    """Return a name for a vector file that no other library's file has."""
-    return secrets.token_hex(6)
 
 
 def _conforms(engine: EmbeddedEngine) -> Engine:

@@ -45,17 +45,18 @@ class RowFilters:
     """Filters over the rows of one vector file. Safe to use from several threads.
 
     Attributes:
-        generation: of the vector file.
+        of: the generation of the vector file, and since when its space is active.
     """
 
-    def __init__(self, generation: str, space: int) -> None:
+    def __init__(self, of: tuple[str, int], space: int) -> None:
         """Start without columns.
 
         Args:
-            generation: of the vector file.
+            of: the generation of the vector file, and since when its space is active: what a row's
+                record is may have changed while it was not.
             space: its number in the database.
         """
-        self.generation = generation
+        self.of = of
         self._space = space
         self._lock = threading.Lock()
         self._asked: set[str] = set()

@@ -1,0 +1,310 @@
+"""Embedding many images, in threads.
+
+Each thread takes a batch of jobs, prepares their images one after the other, and embeds them in one
+call. So decoding and embedding overlap without a queue of pictures between them: what a thread
+holds is a batch of prepared tensors (0.6 MB each at 224 pixels), and memory does not grow with the
+number or the size of the images.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from pixseek.errors import ModelError
+from pixseek.types import (
+    Accelerable,
+    Acceleration,
+    Encoder,
+    Failure,
+    Precision,
+    Progress,
+    Record,
+)
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+# Images that a model refuses one after the other, before the model is blamed and not they.
+_REFUSED_IN_A_ROW = 8
+
+_RATE_WINDOW_S = 10.0
+
+
+class Prepared(Protocol):
+    """An image that is ready for the model.
+
+    Attributes:
+        record: of the image.
+        tensor: what the image tower reads; None for one that needs no embedding.
+    """
+
+    @property
+    def record(self) -> Record:
+        """See above."""
+        ...
+
+    @property
+    def tensor(self) -> Vectors | None:
+        """See above."""
+        ...
+
+
+Job = TypeVar("Job")
+Item = TypeVar("Item", bound=Prepared)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded(Generic[Item]):
+    """An image with its (1, dim) float32 row; None where it needs no embedding."""
+
+    item: Item
+    row: Vectors | None
+
+
+class Embedding(Generic[Job, Item]):
+    """Embeds jobs with one encoder.
+
+    Attributes:
+        seconds: spent in "decode" and in "encode", summed over the threads.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        prepare: Callable[[Job], Item | Failure],
+        *,
+        threads: int,
+        stop: threading.Event,
+    ) -> None:
+        """Say how; nothing is done yet.
+
+        Args:
+            encoder: its image tower is used.
+            prepare: makes of a job what the encoder reads; called from several threads.
+            threads: how many prepare and embed.
+            stop: when set, what runs is ended and nothing more is begun.
+        """
+        self.encoder, self.prepare, self.threads, self.stop = encoder, prepare, threads, stop
+        self.seconds = {"decode": 0.0, "encode": 0.0}
+        self._clock = threading.Lock()
+
+    def accelerate(
+        self, precision: Precision, images: int, sample: Callable[[int], Sequence[Job]]
+    ) -> Acceleration | None:
+        """Let the encoder choose what runs it; return the choice, None where it has none.
+
+        Args:
+            precision: what is wanted.
+            images: how many are to be embedded.
+            sample: gives up to so many jobs, drawn evenly.
+
+        Raises:
+            ModelError: the precision was named, and can't be had or fails its check.
+        """
+        if not isinstance(self.encoder, Accelerable):
+            return None
+
+        def prepared(count: int) -> Vectors:
+            # Some more than asked for: a few images can't be decoded.
+            return self._tensors(sample(count + count // 8 + 1), count)
+
+        return self.encoder.accelerate(precision, images, prepared)
+
+    def run(
+        self, jobs: Iterable[Job], total: int
+    ) -> Generator[Embedded[Item] | Failure, None, None]:
+        """Yield what became of each job, in order; of fewer when stopped.
+
+        Args:
+            jobs: to do; asked for as they are needed.
+            total: how many there are, about: so batches can be smaller towards the end.
+
+        Raises:
+            ModelError: the model could embed none of several images, so that it is the model that
+                is broken.
+        """
+        turns = threading.BoundedSemaphore(max(1, self.encoder.streams))
+        batches = self._batches(iter(jobs), total, max(1, self.encoder.batch_size))
+        pending: deque[Future[list[Embedded[Item] | Failure]]] = deque()
+        refused = 0  # in a row
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="pixseek-embed")
+        try:
+            while True:
+                # Twice as many as run, so that one slow file does not leave the others waiting.
+                while len(pending) < 2 * self.threads and not self.stop.is_set():
+                    batch = next(batches, None)
+                    if batch is None:
+                        break
+                    pending.append(pool.submit(self._work, batch, turns))
+                if not pending:
+                    break
+                future = pending.popleft()
+                # Stopped: what runs is kept, what has not begun is another run's.
+                if self.stop.is_set() and future.cancel():
+                    continue
+                for outcome in future.result():
+                    if isinstance(outcome, Failure):
+                        refused += outcome.stage == "encode"
+                        if refused >= _REFUSED_IN_A_ROW:
+                            raise ModelError(
+                                "the model can embed no image", outcome.uri, outcome.message
+                            )
+                    elif outcome.row is not None:
+                        refused = 0
+                    yield outcome
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def encode(self, items: Sequence[Item], waited: float = 0.0) -> list[Embedded[Item] | Failure]:
+        """Embed images in one call; what the model can't embed is a failure in its place.
+
+        Args:
+            items: all with a tensor.
+            waited: seconds that count as spent on it.
+
+        Raises:
+            ModelError: it can embed none of several, so it is the model that is broken.
+        """
+        import numpy as np
+
+        if not items:
+            return []
+        began = time.perf_counter()
+        tensors = np.stack([item.tensor for item in items if item.tensor is not None])
+        rows: list[Vectors | ModelError] = []
+        try:
+            rows += [row[None] for row in self.encoder.encode_images(tensors)]
+        except ModelError:
+            for tensor in tensors:
+                try:
+                    rows.append(self.encoder.encode_images(tensor[None]))
+                except ModelError as error:
+                    rows.append(error)
+            errors = [row for row in rows if isinstance(row, ModelError)]
+            if len(errors) == len(rows) > 1:
+                raise errors[0] from None
+        finally:
+            self._spent("encode", time.perf_counter() - began + waited)
+        return [
+            _refused(item, row) if isinstance(row, ModelError) else Embedded(item, row)
+            for item, row in zip(items, rows, strict=True)
+        ]
+
+    def _batches(self, jobs: Iterator[Job], total: int, size: int) -> Iterator[list[Job]]:
+        """Give the jobs in batches of `size`, and smaller ones towards the end.
+
+        So the threads end together: with batches of 8, one of two threads has nothing to do for
+        half a second at the end of 72 photos of 12 megapixels, of 3 s in all. Two at least, since
+        a model that refuses several together is broken (see `encode`).
+        """
+        given = 0
+        while batch := list(islice(jobs, min(size, max(2, (total - given) // (2 * self.threads))))):
+            yield batch
+            given += len(batch)
+
+    def _work(
+        self, batch: list[Job], turns: threading.BoundedSemaphore
+    ) -> list[Embedded[Item] | Failure]:
+        """Prepare and embed a batch; runs in a thread."""
+        outcomes: list[Item | Failure] = []
+        for job in batch:
+            if self.stop.is_set():
+                break
+            outcomes.append(self._prepared(job))
+        items = [each for each in outcomes if not isinstance(each, Failure)]
+        began = time.perf_counter()
+        with turns:
+            # A wait for one's turn is a wait for the model.
+            waited = time.perf_counter() - began
+            embedded = iter(self.encode([i for i in items if i.tensor is not None], waited))
+        return [
+            each
+            if isinstance(each, Failure)
+            else Embedded(each, None)
+            if each.tensor is None
+            else next(embedded)
+            for each in outcomes
+        ]
+
+    def _prepared(self, job: Job) -> Item | Failure:
+        began = time.perf_counter()
+        try:
+            return self.prepare(job)
+        finally:
+            self._spent("decode", time.perf_counter() - began)
+
+    def _spent(self, stage: str, seconds: float) -> None:
+        with self._clock:
+            self.seconds[stage] += seconds
+
+    def _tensors(self, jobs: Sequence[Job], count: int) -> Vectors:
+        """Return up to `count` prepared images of these jobs."""
+        import numpy as np
+
+        side = self.encoder.input_side
+        found, filled = np.empty((0, 3, side, side), np.float32), 0
+        with ThreadPoolExecutor(self.threads, thread_name_prefix="pixseek-sample") as pool:
+            # Into their place one by one: 192 of 224 pixels are 116 MB, and a list of them beside
+            # the stack as much again.
+            for item in pool.map(self._prepared, jobs):
+                if isinstance(item, Failure) or item.tensor is None or filled == count:
+                    continue
+                if not filled:
+                    found = np.empty((min(count, len(jobs)), *item.tensor.shape), np.float32)
+                found[filled] = item.tensor
+                filled += 1
+        return found[:filled]
+
+
+class Pace:
+    """Tells how far a run has come, and how fast it is."""
+
+    def __init__(self, total: int) -> None:
+        """Begin now.
+
+        Args:
+            total: how many images there are to settle.
+        """
+        self.total = total
+        self._recent: deque[tuple[float, int]] = deque()
+
+    def progress(self, done: int, failed: int, uri: str = "") -> Progress:
+        """Return how far it is.
+
+        Args:
+            done: images settled.
+            failed: failures so far.
+            uri: the last one settled.
+        """
+        now = time.perf_counter()
+        self._recent.append((now, done))
+        while self._recent[-1][0] - self._recent[0][0] > _RATE_WINDOW_S and len(self._recent) > 2:
+            self._recent.popleft()
+        spent = now - self._recent[0][0]
+        rate = (done - self._recent[0][1]) / spent if spent > 0.2 else 0.0
+        left = (self.total - done) / rate if rate else None
+        return Progress("index", done, self.total, failed, rate, left, uri)
+
+
+def drawn(jobs: Sequence[Job], count: int) -> list[Job]:
+    """Return up to `count` of the jobs, drawn at random, the same every time."""
+    return random.Random(0).sample(jobs, min(len(jobs), count))
+
+
+def _refused(item: Prepared, error: ModelError) -> Failure:
+    return Failure(
+        item.record.uri,
+        "encode",
+        "not-encodable",
+        f"The model could not embed it ({error.problem})",
+        "Look at the image; if it is fine, report this with the model's name.",
+        item.record.stamp,
+    )
