@@ -271,7 +271,10 @@ def _nllb(size: str, dim: int, megabytes: int, xm3600: float) -> Model:
     return Model(
         alias=f"nllb-clip-{size}",
         description=f"NLLB-CLIP {size} with SigLIP's images: for languages that others lack.",
-        sources=(Source(f"immich-app/nllb-clip-{size}-siglip__mrl", "immich"),),
+        sources=(
+            Source(f"immich-app/nllb-clip-{size}-siglip__mrl", "immich"),
+            Source(f"visheratin/nllb-siglip-mrl-{size}", "open_clip"),
+        ),
         licence="CC-BY-NC-4.0",
         dim=dim,
         input_side=384,
