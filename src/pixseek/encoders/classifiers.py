@@ -177,11 +177,14 @@ class _TorchTower:
         import torch
         import transformers
 
+        from pixseek.encoders.torch.towers import quiet
+
         if self._threads:
             torch.set_num_threads(self._threads)
-        model, told = transformers.AutoModelForImageClassification.from_pretrained(
-            self._folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
-        )
+        with quiet():
+            model, told = transformers.AutoModelForImageClassification.from_pretrained(
+                self._folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+            )
         # They would be drawn at random, and nobody would know.
         if lacking := sorted(map(str, told["missing_keys"])):
             raise ModelError("a model lacks weights", self._folder, f"Such as {lacking[0]}.")

@@ -426,18 +426,24 @@ def _unavailable(model: Model, models_dir: Path, reason: str) -> ModelError:
         )
     revision = (known.revision if known else model.source.revision) or "main"
     folder = models_dir / model.folder_name
+    classifies = model.source.layout.endswith("classifier")
+    option = "--labels-from" if classifies else "--model"
     by_hand = (
         f"and put them into {folder}. "
         if model.source.files
-        else f"put them into a folder of their own, and name that folder: --model {folder}. "
+        else f"put them into a folder of their own, and name that folder: {option} {folder}. "
+    )
+    without = (
+        "Without it, give the labels yourself: --labels 'a lake,a cat'."
+        if classifies
+        else "`--model demo` works without a network."
     )
     return ModelError(
         "a model is not on this machine and could not be fetched",
         f"{model.alias} ({reason})",
         "Connect to the network and try again; or name a mirror of huggingface.co in the "
         "environment variable HF_ENDPOINT; or fetch these files elsewhere, from "
-        f"https://huggingface.co/{model.source.repo}/tree/{revision}{files}\n{by_hand}"
-        "`--model demo` works without a network.",
+        f"https://huggingface.co/{model.source.repo}/tree/{revision}{files}\n{by_hand}{without}",
     )
 
 
