@@ -115,6 +115,16 @@ def test_verify_on_photos_against_another(real: Run, photos_folder: Path, tmp_pa
     assert real("models", "verify", "demo", "--photos", "nowhere").exit_code == 5
 
 
+def test_a_librarys_own_images_are_taken(real: Run, photos_folder: Path, tmp_path: Path) -> None:
+    tiny_models.xenova(tmp_path / "own")
+    library = ("--library", tmp_path / "library")
+    done = real("index", photos_folder, *library, "--model", tmp_path / "own")
+    assert done.exit_code == 0, done.output
+    done = real("models", "verify", tmp_path / "own", *library, "--against", tmp_path / "own")
+    assert done.exit_code == 0 and "cosine of 6 images" in done.stdout
+    assert "drawn" not in done.stderr
+
+
 def test_benchmark_fills_two_columns_of_the_table(real: Run) -> None:
     assert "images/s" not in real("models").stdout
     done = real("models", "benchmark")
