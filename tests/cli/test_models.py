@@ -36,6 +36,8 @@ def test_the_table_has_every_model_and_marks_what_is_here(run: Run) -> None:
     for line, model in zip(lines[1:], catalogue.CATALOGUE, strict=True):
         assert model.alias in line and model.licence in line and model.languages in line
         assert line.startswith("✓") == (model.alias == "demo")
+    (nllb,) = (line for line in lines if "nllb-clip-base" in line)
+    assert "XM3600 55.0" in nllb
     assert "64.9" in lines[1] and "39.9" in lines[1] and "608 MB" in lines[1]
 
 

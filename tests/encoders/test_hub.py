@@ -235,6 +235,21 @@ def test_without_a_network_it_is_said_what_to_do(
         assert file.path in said
 
 
+@pytest.mark.parametrize("name", ["tiny", REPO])
+def test_offline_the_hub_is_asked_nothing(
+    contents: dict[str, bytes], files: list[RemoteFile], name: str, tmp_path: Path
+) -> None:
+    contents, files = small(contents, files)
+    with served(contents) as server:
+        server.page = {"cardData": {"license": "mit"}}
+        said = Download(tmp_path, files, server.url, name=name, offline=True).end()["error"]
+        assert "may not be fetched" in said and not server.requests
+        there = Download(tmp_path, files, server.url, name=name).end()
+        asked = len(server.requests)
+        again = Download(tmp_path, files, server.url, name=name, offline=True).end()
+        assert again["rows"] == there["rows"] and len(server.requests) == asked > 0
+
+
 def test_two_processes_at_once_fetch_every_file_once(
     contents: dict[str, bytes], files: list[RemoteFile], tmp_path: Path
 ) -> None:

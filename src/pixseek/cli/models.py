@@ -150,9 +150,11 @@ def _list(config: Config, names: tuple[str, ...], as_json: bool) -> None:
         click.echo(line)
 
 
-_HEAD = ("", "model", "download", "languages", "Flickr30k", "COCO", "run by", "licence")
+#: Benchmarks of English that most models were measured on; what else was published stands behind.
+_COMMON = ("Flickr30k", "COCO")
+_HEAD = ("", "model", "download", "languages", *_COMMON, "other", "run by", "licence")
 _MEASURED = ("images/s", "text ms")
-_RIGHT = frozenset({"download", "Flickr30k", "COCO", *_MEASURED})
+_RIGHT = frozenset({"download", *_COMMON, *_MEASURED})
 
 
 def _cells_of(model: Model, config: Config, measured: Measurement | None) -> tuple[str, ...]:
@@ -164,7 +166,8 @@ def _cells_of(model: Model, config: Config, measured: Measurement | None) -> tup
         model.alias,
         wording.size(model.size) if model.size else "",
         model.languages,
-        *(f"{quality[name]:.1f}" if name in quality else "" for name in ("Flickr30k", "COCO")),
+        *(f"{quality[name]:.1f}" if name in quality else "" for name in _COMMON),
+        ", ".join(f"{name} {of:.1f}" for name, of in model.quality if name not in _COMMON),
         ", ".join(_runtimes(model)),
         model.licence,
         *((f"{measured.images_per_s:.1f}", f"{measured.text_ms:.1f}") if measured else ("", "")),
@@ -204,6 +207,7 @@ def _plain(model: Model, config: Config, measured: Mapping[str, Measurement]) ->
         "languages": model.languages,
         "quality": dict(model.quality),
         "quality_source": model.quality_source,
+        "precision": "auto",  # of all: what keeps the vectors is found on the user's own images
         "note": model.note,
         "measured": asdict(measured[model.alias]) if model.alias in measured else None,
         "sources": [
