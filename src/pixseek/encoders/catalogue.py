@@ -26,6 +26,10 @@ Runtime = Literal["onnx", "torch"]
 _TORCH = frozenset({"transformers", "open_clip", "sentence-transformers", "torch-classifier"})
 
 
+#: Layouts of repositories that the hub has to be asked about: of encoders, and of classifiers.
+ANY, ANY_CLASSIFIER = "", "classifier"
+
+
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
     """A file of a model on the hub.
@@ -49,7 +53,7 @@ class Source:
     Attributes:
         repo: of the hub.
         layout: one of `layouts.EXPECTED` or of `torch.EXPECTED`; it also says what runs the model.
-            "" where only what the hub holds says it.
+            `ANY` or `ANY_CLASSIFIER` where only what the hub holds says it.
         revision: the pinned commit; "" to take the newest, once.
         files: all that is fetched; none to take what the layout needs of what the revision holds.
     """
@@ -749,7 +753,7 @@ def find(name: str, models: Iterable[Model] | None = None) -> Model | None:
 _HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w.-]+))?")
 
 
-def on_hub(name: str) -> Model | None:
+def on_hub(name: str, models: Iterable[Model] | None = None, layout: str = ANY) -> Model | None:
     """Return the model of a repository of the hub; None where a name can't be that of one.
 
     A repository that the catalogue lists is the catalogue's model, with its pins and its licence.
@@ -757,19 +761,23 @@ def on_hub(name: str) -> Model | None:
 
     Args:
         name: OWNER/NAME, or OWNER/NAME@REVISION.
+        models: those that are known; None for `CATALOGUE`.
+        layout: of any other: `ANY` or `ANY_CLASSIFIER`.
     """
     found = _HUB_ID.fullmatch(name)
     if found is None:
         return None
     repo, revision = found[1], found[2] or ""
-    for model in CATALOGUE:
+    listed = CATALOGUE if models is None else models
+    for model in listed:
         for source in model.sources:
             if source.repo == repo and revision in ("", source.revision):
-                return model if source is model.source else find(f"{model.alias}:{source.runtime}")
+                first = source is model.source
+                return model if first else find(f"{model.alias}:{source.runtime}", listed)
     return Model(
         alias=name,
         description=f"https://huggingface.co/{repo}",
-        sources=(Source(repo, "", revision),),
+        sources=(Source(repo, layout, revision),),
         licence="",
         dim=0,
         input_side=0,
