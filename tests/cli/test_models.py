@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from pixseek.cli import main
 from pixseek.encoders import catalogue
 from pixseek.encoders.catalogue import RemoteFile, Source
+from pixseek.encoders.hub import RECORD
 
 import tiny_models
 from .conftest import Run
@@ -46,6 +47,19 @@ def test_json_is_for_scripts(run: Run) -> None:
     assert found["languages"] == "109 languages" and found["quality"] == {"COCO": 52.1}
     assert [source["runtime"] for source in found["sources"]] == ["onnx", "torch"]
     assert found["folder"] is None and not found["asks_for_a_yes"]
+
+
+def test_a_repository_of_the_hub_has_a_row(run: Run, models_dir: Path) -> None:
+    lines = run("models", "list", "somebody/models").stdout.splitlines()
+    assert len(lines) == 2 and "somebody/models" in lines[1] and "✓" not in lines[1]
+    tiny_models.xenova(models_dir / "somebody--models")
+    pin = {"repo": "somebody/models", "revision": "0" * 40, "licence": "mit", "files": []}
+    (models_dir / "somebody--models" / RECORD).write_text(json.dumps(pin))
+    (line,) = (each for each in run("models").stdout.splitlines() if "somebody/models" in each)
+    assert line.startswith("✓") and line.endswith("mit")
+    (found,) = json.loads(run("models", "list", "somebody/models", "--json").stdout)["models"]
+    assert (found["dim"], found["sources"][0]["revision"]) == (8, "0" * 40)
+    assert found["precision"] == "auto"
 
 
 def test_an_unknown_name_lists_the_known(run: Run) -> None:

@@ -135,7 +135,12 @@ def _list(config: Config, names: tuple[str, ...], as_json: bool) -> None:
         describe(name, config.models_dir)  # an unknown one is an error, which lists the known
     of_the_hub = {model.alias: model for model in downloaded(config.models_dir)}
     known = (
-        [catalogue.find(name) or of_the_hub.get(name) for name in names]
+        [
+            catalogue.find(name)
+            or of_the_hub.get(name)
+            or (None if Path(name).is_dir() else catalogue.on_hub(name))
+            for name in names
+        ]
         if names
         else [*catalogue.CATALOGUE, *of_the_hub.values()]
     )

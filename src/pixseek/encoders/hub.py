@@ -430,7 +430,7 @@ def _unavailable(model: Model, models_dir: Path, reason: str) -> ModelError:
     by_hand = (
         f"and put them into {folder}. "
         if model.source.files
-        else f"put them into a folder of their own, and name that folder: {option} {folder}. "
+        else f"and put them into a folder of their own, and name that folder: {option} {folder}. "
     )
     without = (
         "Without it, give the labels yourself: --labels 'a lake,a cat'."
