@@ -296,7 +296,11 @@ CATALOGUE = (
                     ),
                 ),
             ),
-            Source("laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K", "open_clip"),
+            Source(
+                "laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K",
+                "open_clip",
+                "4afec35ffe57a943d569ff7ee888061830164da8",
+            ),
         ),
         licence="MIT",
         dim=512,
