@@ -179,6 +179,9 @@ def test_a_library_is_tagged_as_a_search_would_be_sure(drawings: pixseek.Library
         sure = drawings.search(label, k=100, min_confidence=0.95, text_weight=0)
         assert counts[label] == len(sure) > 0
         assert tagged(drawings, label) == {hit.id for hit in sure}
+    for hit in drawings.search('tag:"a lake"', k=100):
+        (said,) = (hit.record.fields["user.label_confidences"],)
+        assert "a lake 0.9" in str(said) or "a lake 1.00" in str(said)
     lakes = [hit.uri for hit in drawings.search('tag:"a lake"', k=100)]
     assert all("/lake/" in uri for uri in lakes)
 

@@ -1170,8 +1170,7 @@ class Library:
         wanted = [images] if isinstance(images, str | os.PathLike) else list(images)
         with self._indexing_lock():
             return tagging.tag(
-                self._ids([os.fspath(each) for each in wanted]),
-                what,
+                dict.fromkeys(self._ids([os.fspath(each) for each in wanted]), what),
                 engine=self._engine,
                 sidecars_of=self.locate if write_xmp else None,
             )
@@ -1188,7 +1187,7 @@ class Library:
 
         The tags are yours as those of `tag` are. Images that were looked at before, for the same
         labels by the same model, are passed over; so what you took away stays away, and only what
-        is new is looked at.
+        is new is looked at. The field `user.label_confidences` holds the confidences.
 
         Args:
             labels: what to look for; each that is found becomes a tag.
@@ -1217,15 +1216,15 @@ class Library:
             mark = tagging.name_of(self._engine.space.fingerprint, labels, min_confidence)
             if not again:
                 where = _both(where, Not(Compare(f"fields.{LABELLED}", "eq", mark)))
-            found: dict[str, list[str]] = {each: [] for each in self._matching_ids(where)}
+            found: dict[str, dict[str, float]] = {each: {} for each in self._matching_ids(where)}
             matches = self._searcher().matching(labels, where, min_confidence)
-            for label, ids in zip(labels, matches, strict=True):
-                for each in ids:
-                    found.setdefault(each, []).append(label)
-            tagging.label(found, mark, engine=self._engine)
+            for label, rated in zip(labels, matches, strict=True):
+                for each, confidence in rated.items():
+                    found.setdefault(each, {})[label] = confidence
+            tagging.label(found, mark, field=tagging.LABEL_CONFIDENCES, engine=self._engine)
         return {
             "": len(found),
-            **{label: len(ids) for label, ids in zip(labels, matches, strict=True)},
+            **{label: len(rated) for label, rated in zip(labels, matches, strict=True)},
         }
 
     def tag_from(
@@ -1277,10 +1276,11 @@ class Library:
             looking = tagging.classified(
                 ids, classifier, min_score, mark, engine=self._engine, picture_of=self._seen
             )
-            for done, found in enumerate(looking, 1):
-                counts.update(found)
-                if on_progress is not None:
-                    on_progress(Progress("index", done, len(ids)))
+            with contextlib.closing(looking):  # what was seen is written, also when it breaks off
+                for done, found in enumerate(looking, 1):
+                    counts.update(found)
+                    if on_progress is not None:
+                        on_progress(Progress("index", done, len(ids)))
         return {"": len(ids), **dict(counts.most_common())}
 
     def _seen(self, record: Record) -> bytes | None:

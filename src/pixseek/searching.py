@@ -157,8 +157,12 @@ class Searcher:
             found += self._together(queries[at : at + _QUERIES_A_CALL])
         return found
 
-    def matching(self, texts: Sequence[str], where: Filter | None, least: float) -> list[list[str]]:
-        """Return for each text the ids of all images that show it with at least this confidence.
+    def matching(
+        self, texts: Sequence[str], where: Filter | None, least: float
+    ) -> list[dict[str, float]]:
+        """Return for each text all images that show it with at least this confidence.
+
+        They are ids with their confidences, best first.
 
         Args:
             texts: words, each looked for by itself.
@@ -169,7 +173,7 @@ class Searcher:
             ModelError, SpaceMismatchError: the model can't be had, or does not fit.
         """
         if self.engine.space is None:
-            return [[] for _ in texts]
+            return [{} for _ in texts]
         terms = [Term("text", text) for text in texts]
         backgrounds = self.backgrounds()
         vectors = self.encoder().encode_texts(texts)
@@ -180,12 +184,14 @@ class Searcher:
             while True:
                 nearest = self.engine.nearest(vector[None], depth, where)[0]
                 look = _look(term, vector, nearest.vectors, backgrounds, unread=unread)
-                sure = backgrounds.confidences([term], look.deviations, nearest.total) >= least
+                confidences = backgrounds.confidences([term], look.deviations, nearest.total)
+                sure = confidences >= least
                 # Where half of them are sure, there may be more below.
                 if len(nearest.ids) < depth or 2 * int(sure.sum()) < depth:
                     break
                 depth *= 4
-            found.append([each for each, is_sure in zip(nearest.ids, sure, strict=True) if is_sure])
+            rated = zip(nearest.ids, confidences.tolist(), strict=True)
+            found.append({each: rate for each, rate in rated if rate >= least})
         return found
 
     def _together(self, queries: Sequence[Query]) -> list[Results]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,10 +38,17 @@ if TYPE_CHECKING:
 #: Records in one write, which bounds memory: 1,024 rows of 512 floats are 2 MB.
 _CHUNK = 1024
 
+#: Images whose labels by a classifier are written together: what a killed process has to look at
+#: again.
+_SEEN = 256
+
+#: Fields of the user that say how sure a model was of its labels: a classifier's probabilities,
+#: and the confidences of zero-shot labels.
+LABEL_SCORES, LABEL_CONFIDENCES = "label_scores", "label_confidences"
+
 
 def tag(
-    ids: Sequence[str],
-    what: Change,
+    changes: Mapping[str, Change],
     *,
     engine: Engine,
     sidecars_of: Callable[[Record], Path | None] | None = None,
@@ -49,8 +56,7 @@ def tag(
     """Change what the user says of records.
 
     Args:
-        ids: of records; those that are not there are passed over.
-        what: is said of each.
+        changes: what is said, by the id of a record; those that are not there are passed over.
         engine: where they are.
         sidecars_of: gives the file beside which an XMP sidecar is written; None to write none.
 
@@ -62,13 +68,14 @@ def tag(
     """
     count = 0
     unwritten: list[tuple[str, str]] = []
+    ids = list(changes)
     for start in range(0, len(ids), _CHUNK):
         records: list[Record] = []
         for record in engine.get(ids[start : start + _CHUNK]):
             if record is None:
                 continue
             before, part = annotation_of(record), file_part(record)
-            after = changed(before, what, part.tags)
+            after = changed(before, changes[record.id], part.tags)
             if sidecars_of is not None:
                 path = sidecars_of(record)
                 try:
@@ -103,19 +110,26 @@ def name_of(model: str, labels: Sequence[str], least: float) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
-def label(found: Mapping[str, Sequence[str]], labelled: str, *, engine: Engine) -> None:
+def label(
+    found: Mapping[str, Mapping[str, float]], labelled: str, *, field: str, engine: Engine
+) -> None:
     """Add to records, as tags of the user, the labels that a model found.
 
     Args:
-        found: labels by the id of a record, also those of which there are none.
+        found: labels with how sure the model is of each, by the id of a record, also of those of
+            which there are none.
         labelled: name of the set of labels that was looked for.
+        field: of the user, that is to say how sure the model was.
         engine: where the records are.
     """
-    alike: dict[tuple[str, ...], list[str]] = {}
-    for each, labels in found.items():
-        alike.setdefault(tuple(labels), []).append(each)
-    for labels, ids in alike.items():
-        tag(ids, replace(change(add=labels), labelled=labelled), engine=engine)
+    tag({each: _said(labels, labelled, field) for each, labels in found.items()}, engine=engine)
+
+
+def _said(labels: Mapping[str, float], labelled: str, field: str) -> Change:
+    rated = sorted(labels.items(), key=lambda each: -each[1])
+    scores = ", ".join(f"{each.split(',')[0]} {score:.2f}" for each, score in rated)
+    added = tuple(each for each, _ in rated)
+    return replace(change(add=added, fields={field: scores or None}), labelled=labelled)
 
 
 def classified(
@@ -126,10 +140,11 @@ def classified(
     *,
     engine: Engine,
     picture_of: Callable[[Record], bytes | None],
-) -> Iterator[tuple[str, ...]]:
+) -> Generator[tuple[str, ...]]:
     """Add to records, as tags of the user, what a classifier sees; yield that for each of `ids`.
 
-    What can't be looked at gets nothing, and is not marked: it may be there the next time.
+    What can't be looked at gets nothing, and is not marked: it may be there the next time. What was
+    seen is written many records at a time, and at the end however that comes.
 
     Args:
         ids: of records.
@@ -142,33 +157,50 @@ def classified(
     Raises:
         ModelError: the classifier failed.
     """
+    seen: dict[str, Mapping[str, float]] = {}
+
+    def write() -> None:
+        label(seen, labelled, field=LABEL_SCORES, engine=engine)
+        seen.clear()
+
+    try:
+        for start in range(0, len(ids), classifier.batch_size):
+            some = ids[start : start + classifier.batch_size]
+            for each, labels in _seen(some, classifier, least, engine, picture_of):
+                if labels is not None:
+                    seen[each] = labels
+                yield tuple(labels or ())
+            if len(seen) >= _SEEN:
+                write()
+    finally:
+        write()
+
+
+def _seen(
+    ids: Sequence[str],
+    classifier: Classifier,
+    least: float,
+    engine: Engine,
+    picture_of: Callable[[Record], bytes | None],
+) -> Iterator[tuple[str, Mapping[str, float] | None]]:
+    """Yield for each id its labels with their probabilities; None where nothing can be seen."""
     import numpy as np
 
-    size = classifier.batch_size
-    for start in range(0, len(ids), size):
-        some = ids[start : start + size]
-        records = [record for record in engine.get(some) if record is not None]
-        looked_at = [(record, picture_of(record)) for record in records]
-        prepared = [
-            (record, tensor)
-            for record, content in looked_at
-            if content is not None and (tensor := _prepared(content, classifier)) is not None
-        ]
-        likely = (
-            classifier.probabilities(np.stack([tensor for _, tensor in prepared]))
-            if prepared
-            else np.empty((0, len(classifier.labels)))
-        )
-        for (record, _), row in zip(prepared, likely, strict=True):
-            best = [at for at in np.argsort(-row, kind="stable").tolist() if row[at] >= least]
-            labels = tuple(classifier.labels[at] for at in best)
-            scores = ", ".join(
-                f"{classifier.labels[at].split(',')[0]} {row[at]:.2f}" for at in best
-            )
-            what = change(add=labels, fields={"label_scores": scores or None})
-            tag([record.id], replace(what, labelled=labelled), engine=engine)
-            yield labels
-        yield from [()] * (len(some) - len(prepared))
+    prepared: dict[str, Vectors] = {}
+    for each, record in zip(ids, engine.get(ids), strict=True):
+        content = None if record is None else picture_of(record)
+        tensor = None if content is None else _prepared(content, classifier)
+        if tensor is not None:
+            prepared[each] = tensor
+    likely = classifier.probabilities(np.stack(list(prepared.values()))) if prepared else ()
+    rows = dict(zip(prepared, likely, strict=True))
+    for each in ids:
+        row = rows.get(each)
+        if row is None:
+            yield each, None
+            continue
+        best = [at for at in np.argsort(-row, kind="stable").tolist() if row[at] >= least]
+        yield each, {classifier.labels[at]: float(row[at]) for at in best}
 
 
 def _prepared(content: bytes, classifier: Classifier) -> Vectors | None:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from pixseek.cli import main
 from pixseek.encoders import catalogue
 from pixseek.encoders.catalogue import RemoteFile, Source
+from pixseek.encoders.hub import RECORD
 
 import tiny_models
 from .conftest import Run
@@ -36,6 +37,8 @@ def test_the_table_has_every_model_and_marks_what_is_here(run: Run) -> None:
     for line, model in zip(lines[1:], catalogue.CATALOGUE, strict=True):
         assert model.alias in line and model.licence in line and model.languages in line
         assert line.startswith("✓") == (model.alias == "demo")
+    (nllb,) = (line for line in lines if "nllb-clip-base" in line)
+    assert "XM3600 55.0" in nllb
     assert "64.9" in lines[1] and "39.9" in lines[1] and "608 MB" in lines[1]
 
 
@@ -44,6 +47,19 @@ def test_json_is_for_scripts(run: Run) -> None:
     assert found["languages"] == "109 languages" and found["quality"] == {"COCO": 52.1}
     assert [source["runtime"] for source in found["sources"]] == ["onnx", "torch"]
     assert found["folder"] is None and not found["asks_for_a_yes"]
+
+
+def test_a_repository_of_the_hub_has_a_row(run: Run, models_dir: Path) -> None:
+    lines = run("models", "list", "somebody/models").stdout.splitlines()
+    assert len(lines) == 2 and "somebody/models" in lines[1] and "✓" not in lines[1]
+    tiny_models.xenova(models_dir / "somebody--models")
+    pin = {"repo": "somebody/models", "revision": "0" * 40, "licence": "mit", "files": []}
+    (models_dir / "somebody--models" / RECORD).write_text(json.dumps(pin))
+    (line,) = (each for each in run("models").stdout.splitlines() if "somebody/models" in each)
+    assert line.startswith("✓") and line.endswith("mit")
+    (found,) = json.loads(run("models", "list", "somebody/models", "--json").stdout)["models"]
+    assert (found["dim"], found["sources"][0]["revision"]) == (8, "0" * 40)
+    assert found["precision"] == "auto"
 
 
 def test_an_unknown_name_lists_the_known(run: Run) -> None:
@@ -113,6 +129,16 @@ def test_verify_on_photos_against_another(real: Run, photos_folder: Path, tmp_pa
     done = real("models", "verify", tmp_path / "own", *more)
     assert done.exit_code == 0 and "cosine of 6 images" in done.stdout
     assert real("models", "verify", "demo", "--photos", "nowhere").exit_code == 5
+
+
+def test_a_librarys_own_images_are_taken(real: Run, photos_folder: Path, tmp_path: Path) -> None:
+    tiny_models.xenova(tmp_path / "own")
+    library = ("--library", tmp_path / "library")
+    done = real("index", photos_folder, *library, "--model", tmp_path / "own")
+    assert done.exit_code == 0, done.output
+    done = real("models", "verify", tmp_path / "own", *library, "--against", tmp_path / "own")
+    assert done.exit_code == 0 and "cosine of 6 images" in done.stdout
+    assert "drawn" not in done.stderr
 
 
 def test_benchmark_fills_two_columns_of_the_table(real: Run) -> None:

@@ -104,6 +104,7 @@ def test_offline_says_what_to_fetch_by_hand(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="Xenova/vit-base-patch16-224") as raised:
         classifiers.load(classifiers.DEFAULT, models_dir=tmp_path, offline=True)
     assert "may not be fetched" in str(raised.value)
+    assert "--labels-from" in str(raised.value) and "--labels 'a lake" in str(raised.value)
 
 
 def test_what_is_fetched_of_a_repository() -> None:
@@ -167,6 +168,28 @@ def test_labels_become_tags_with_their_scores(library: pixseek.Library, folder: 
         assert {tag for guess in sure for tag in guess.label.split(", ")} <= set(tags)
         scores = str(hit.record.fields["user.label_scores"])
         assert all(guess.label.split(",")[0] in scores for guess in sure)
+
+
+def test_labels_are_written_many_at_a_time_and_kept_when_it_breaks_off(
+    library: pixseek.Library, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes: list[int] = []
+    put = type(library._engine).put
+    monkeypatch.setattr(
+        type(library._engine),
+        "put",
+        lambda self, records, vectors: (writes.append(len(records)), put(self, records, vectors)),
+    )
+
+    def stopped(progress: pixseek.Progress) -> None:
+        if progress.done == 11:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        library.tag_from(folder, on_progress=stopped)
+    assert writes == [11]
+    assert library.tag_from(folder)[""] == 9, "the others were looked at"
+    assert writes == [11, 9]
 
 
 def test_what_was_looked_at_is_passed_over(

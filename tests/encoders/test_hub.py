@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import classifier_files
 import numpy as np
 import pytest
 
@@ -235,6 +236,21 @@ def test_without_a_network_it_is_said_what_to_do(
         assert file.path in said
 
 
+@pytest.mark.parametrize("name", ["tiny", REPO])
+def test_offline_the_hub_is_asked_nothing(
+    contents: dict[str, bytes], files: list[RemoteFile], name: str, tmp_path: Path
+) -> None:
+    contents, files = small(contents, files)
+    with served(contents) as server:
+        server.page = {"cardData": {"license": "mit"}}
+        said = Download(tmp_path, files, server.url, name=name, offline=True).end()["error"]
+        assert "may not be fetched" in said and not server.requests
+        there = Download(tmp_path, files, server.url, name=name).end()
+        asked = len(server.requests)
+        again = Download(tmp_path, files, server.url, name=name, offline=True).end()
+        assert again["rows"] == there["rows"] and len(server.requests) == asked > 0
+
+
 def test_two_processes_at_once_fetch_every_file_once(
     contents: dict[str, bytes], files: list[RemoteFile], tmp_path: Path
 ) -> None:
@@ -408,6 +424,33 @@ def test_what_could_not_be_used_is_not_fetched(tmp_path: Path) -> None:
             assert not any("resolve" in path for _, path, _ in server.requests)
     said = by_id(tmp_path, NO_PORT)["error"]
     assert "no such folder here" in said and "HF_ENDPOINT" in said
+
+
+def test_a_classifier_is_fetched_by_its_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pixseek.encoders import classifiers
+
+    known = catalogue.on_hub("google/vit-base-patch16-224", classifiers.CATALOGUE)
+    assert known and (known.alias, known.source.runtime) == ("vit-b16-imagenet:torch", "torch")
+    classifier_files.classifier_folder(tmp_path / "origin")
+    files = {
+        p.relative_to(tmp_path / "origin").as_posix(): p.read_bytes()
+        for p in (tmp_path / "origin").rglob("*.*")
+        if p.is_file()
+    }
+    program = (
+        "import sys; from pathlib import Path; from pixseek.encoders import classifiers\n"
+        f"print(len(classifiers.load({REPO!r}, models_dir=Path(sys.argv[1])).labels))"
+    )
+    with served(files) as server:
+        server.page = {"cardData": {"license": "mit"}, "config": {"model_type": "vit"}}
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path)],
+            env={**os.environ, "HF_ENDPOINT": server.url, "HF_HUB_OFFLINE": "0"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.stdout.strip().isdigit(), done.stderr
+    with pytest.raises(ModelError, match="no such folder here"):
+        classifiers.load("somebody/else", models_dir=tmp_path, offline=True)
 
 
 def test_a_repository_of_the_catalogue_is_the_catalogues_model() -> None:

@@ -130,10 +130,29 @@ def test_open_clip(tmp_path: Path) -> None:
     assert (rules.file.name, rules.cleaning, rules.full) == ("tokenizer.json", "canonical", True)
 
 
+def test_text_towers_that_open_clip_only_names(tmp_path: Path) -> None:
+    def read(name: str, **files: Any) -> torch.TorchFiles:
+        text = {"hf_model_name": name, "hf_tokenizer_name": name}
+        whole = {"model_cfg": OPEN_CLIP | {"text_cfg": text}}
+        write(tmp_path, open_clip_config=whole, **files)
+        return torch.read(tmp_path)
+
+    write(tmp_path, open_clip_model=None, tokenizer={})
+    files = read("facebook/nllb-200-distilled-1.3B")
+    assert files.inner and files.inner["encoder_layers"] == 24
+    # transformers itself puts the language before a text, whatever tokenizer.json says.
+    assert (files.text.file, files.text.context, files.text.pad) == (tmp_path, 77, 1)
+    files = read("xlm-roberta-base")
+    assert files.inner and files.inner["vocab_size"] == 250002 and not files.text.full
+    assert files.text.file == tmp_path / "tokenizer.json"
+    files = read("somebody/else", config={"model_type": "roberta", "pad_token_id": 7})
+    assert files.inner and files.text.pad == 7
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        {"hf_model_name": "facebook/nllb-200-distilled-600M"},
+        {"hf_model_name": "google/mt5-base"},
         {"tokenizer_kwargs": {"reduction_mask": "simple"}},
         {"hf_tokenizer_name": "x", "tokenizer_mode": "clips"},
     ],

@@ -87,12 +87,12 @@ def test_pictures_of_a_folder(tmp_path: Path) -> None:
         picture.pixels.save(tmp_path / f"{n}/a.png")
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
     (tmp_path / "notes.txt").write_text("no image")
-    assert [p.width for p in parity.pictures_in(tmp_path, 16)] == [20, 20, 20]
+    assert [p.width for p in parity.pictures_in(tmp_path, side=16)] == [20, 20, 20]
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match="no images"):
-        parity.pictures_in(tmp_path / "empty", 16)
+        parity.pictures_in(tmp_path / "empty", side=16)
     with pytest.raises(SourceError, match="no such folder"):
-        parity.pictures_in(tmp_path / "elsewhere", 16)
+        parity.pictures_in(tmp_path / "elsewhere", side=16)
 
 
 def test_only_what_torch_runs_is_exported(tmp_path: Path) -> None:

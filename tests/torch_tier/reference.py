@@ -96,6 +96,23 @@ def _mended_torchvision() -> Any:
 
 _KEPT = _mended_torchvision()
 
+#: The same for a process of its own, as its `sitecustomize`.
+_MENDING = """
+import torch
+
+kept = torch.library.Library("torchvision", "FRAGMENT")
+for name in ("nms", "qnms"):
+    kept.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+"""
+
+
+def mend_processes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let torchvision be imported in processes that are started from now on."""
+    if _KEPT is not None:
+        (folder / "sitecustomize.py").write_text(_MENDING)
+        monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
 import transformers  # noqa: E402
 
 # ------------------------------------------------------------------ pictures

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from pixseek import encoders
+from pixseek.encoders import benchmark
 from pixseek.encoders.paired import PairedEncoder
 from pixseek.encoders.torch import TorchEncoder, devices
 from pixseek.errors import MissingExtraError, ModelError
-from pixseek.types import Accelerable, Encoder
+from pixseek.types import Accelerable, Encoder, Picture
 
 import reference as ref
 from reference import SIDE, torch, transformers
@@ -223,6 +224,20 @@ def test_what_can_not_be_had_is_said(
         encoder.accelerate("bf16", 100_000, lambda n: sample[:n])
     chosen = encoder.accelerate("auto", 100_000, lambda n: sample[:n])
     assert chosen.precision == "fp32" and "no bf16" in chosen.why
+
+
+def test_it_is_measured_in_a_process_of_its_own(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref.mend_processes(tmp_path, monkeypatch)
+    pictures = [Picture(each, *each.size, "image/png") for each in ref.images()]
+    found = benchmark.measure(str(folder), pictures, tmp_path)
+    assert (found.runtime, found.precision) == ("torch", "fp32"), (
+        "too few pictures to check bf16 on"
+    )
+    assert found.images_per_s > 0 and found.text_ms > 0 and found.first_vector_s > 0
+    assert found.peak_mib == 0 or found.peak_mib > 100
+    assert benchmark.measurements(tmp_path)[str(folder)] == found
 
 
 def test_compiled_it_gives_the_same(folder: Path, sample: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from pixseek.encoders.torch import TorchEncoder
 
 import reference as ref
-from reference import ALL_TEXTS, torch
+from reference import ALL_TEXTS, torch, transformers
 
 pytestmark = pytest.mark.torch
 pytest.importorskip("torchvision")
@@ -32,6 +33,44 @@ SQUASHED = {
     "mean": [0.5] * 3,
     "std": [0.5] * 3,
 }
+
+
+def nllb(folder: Path) -> dict[str, Any]:
+    """The text tower of nllb-clip: the encoder of a translator, which begins a text with the code
+    of its language; its tokenizer is trained here."""
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    vocabulary, merges = ref.sentencepiece_bpe(special)
+    tokenizer = transformers.NllbTokenizer(vocab=vocabulary, merges=merges)
+    tokenizer.save_pretrained(folder)
+    config = transformers.M2M100Config(
+        vocab_size=len(tokenizer), d_model=64, encoder_layers=3, decoder_layers=1,
+        encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=128,
+        decoder_ffn_dim=64, max_position_embeddings=128,
+    )  # fmt: skip
+    config.save_pretrained(folder)
+    return {"hf_proj_type": "linear", "hf_pooler_type": "cls_pooler"}
+
+
+def xlm_roberta(folder: Path) -> dict[str, Any]:
+    """The text tower of OpenCLIP's models for a hundred languages."""
+    pieces = ref.unigram(["<s>", "<pad>", "</s>", "<unk>"])
+    tokenizer = transformers.XLMRobertaTokenizer(vocab=pieces, model_max_length=512)
+    tokenizer.save_pretrained(folder)
+    config = transformers.XLMRobertaConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=130, type_vocab_size=1, **TOWER
+    )
+    config.save_pretrained(folder)
+    return {"hf_proj_type": "mlp", "hf_pooler_type": "mean_pooler"}
+
+
+TOWER = {
+    "hidden_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 128,
+}
+#: Text towers of transformers inside open_clip, by the name that stands in `MODELS`.
+INNER = {"nllb": nllb, "xlm-roberta": xlm_roberta}
 
 #: Configurations of open_clip, with small text towers, and small image towers where the real ones
 #: are large. The settings of their pixels are those of open_clip's `pretrained.py`.
@@ -107,6 +146,25 @@ MODELS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
         SQUASHED,
     ),
+    "nllb-clip": (
+        {
+            "embed_dim": 64,
+            "init_logit_bias": -10,
+            "custom_text": True,
+            "vision_cfg": {"image_size": 64, "layers": 3, "width": 64, "patch_size": 16},
+            "text_cfg": {"hf_model_name": "nllb"},
+        },
+        SQUASHED,
+    ),
+    "xlm-roberta": (
+        {
+            "embed_dim": 64,
+            "custom_text": True,
+            "vision_cfg": {"image_size": 64, "layers": 3, "width": 64, "patch_size": 16},
+            "text_cfg": {"hf_model_name": "xlm-roberta"},
+        },
+        CLIP,
+    ),
 }  # fmt: skip
 
 
@@ -117,12 +175,16 @@ def family(
     """A model, its own preprocessing and tokenizer, and the encoder of the folder."""
     config, pixels = json.loads(json.dumps(MODELS[request.param]))
     folder = tmp_path_factory.mktemp(request.param)
-    if "hf_tokenizer_name" in config["text_cfg"]:
+    if build := INNER.get(config["text_cfg"].get("hf_model_name")):
+        # For the reference the names are of folders, which have what it would ask the hub for.
+        names = dict.fromkeys(("hf_model_name", "hf_tokenizer_name"), str(folder))
+        config["text_cfg"] = build(folder) | names
+    elif "hf_tokenizer_name" in config["text_cfg"]:
         ref.gemma(padding_side="right").save_pretrained(folder)
     side = config["vision_cfg"]["image_size"]
     whole = {"model_cfg": config, "preprocess_cfg": {"size": [side, side], "mode": "RGB"} | pixels}
     (folder / "open_clip_config.json").write_text(json.dumps(whole))
-    fresh = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
+    fresh = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False)
     from safetensors.torch import save_file
 
     state = {k: v.clone().contiguous() for k, v in ref.wide(fresh).state_dict().items()}

@@ -107,6 +107,8 @@ def test_it_runs_only_when_trusted_and_then_like_the_reference(folder: Path) -> 
     inputs = tokenizer(
         TEXTS, padding="max_length", max_length=64, truncation=True, return_tensors="pt"
     )
+    given = {"max_length": 64, "truncation": True}
+    ref.same_tokens(encoder, lambda text: tokenizer(text, **given)["input_ids"])
     with torch.no_grad():
         texts = model.get_text_features(**inputs)
     assert ref.agree(encoder.encode_texts(TEXTS), texts)

@@ -232,6 +232,29 @@ def test_texts(family: tuple[Case, TorchEncoder]) -> None:
     assert ref.agree(alone, wanted), "each at its own length"
 
 
+def test_a_short_text_has_its_own_length_where_the_tower_allows_it(
+    family: tuple[Case, TorchEncoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That the vectors are the reference's, which fills every text up, is `test_texts`."""
+    case, encoder = family
+    towers, lengths = encoder.opened(), []
+    texts = towers.texts
+
+    def noted(ids: Any, mask: Any) -> Any:
+        lengths.append(ids.shape[1])
+        return texts(ids, mask)
+
+    monkeypatch.setattr(towers, "texts", noted)
+    encoder.encode_texts(["a photo of a dog"])
+    own = len(case.tokenizer("a photo of a dog")["input_ids"])
+    if "iglip" in type(case.model).__name__:
+        assert lengths == [64], "it pools the last of 64 positions"
+    else:
+        assert lengths == [own] and own < case.given["max_length"]
+    if type(case.model).__name__ == "CLIPModel":
+        assert (own, case.given["max_length"]) == (7, 77)
+
+
 def test_likelihood(family: tuple[Case, TorchEncoder]) -> None:
     """What the model itself makes of an image and a text, from our vectors."""
     case, encoder = family

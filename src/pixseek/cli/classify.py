@@ -47,7 +47,8 @@ _BAR = 20
               help="A file of labels, by lines or commas; - for standard input.")  # fmt: skip
 @click.option("--labels-from", default="", metavar="MODEL",
               help="A classifier with labels of its own: vit-b16-imagenet (the default where no "
-              "labels are given), vit-l16-imagenet, or a folder.")  # fmt: skip
+              "labels are given), vit-l16-imagenet, a folder, or a repository of the "
+              "hub.")  # fmt: skip
 @click.option("--template", "templates", multiple=True, metavar="TEXT",
               help="Text with {} for the label; may be repeated, then the mean is taken. "
               "`ensemble` stands for seven that suit photographs of single things. "

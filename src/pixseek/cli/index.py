@@ -80,7 +80,7 @@ if TYPE_CHECKING:
 )
 @click.option("--labels-from", metavar="MODEL",
               help="Then tag what is new with what a classifier sees in it: vit-b16-imagenet, "
-              "vit-l16-imagenet, or a folder.")  # fmt: skip
+              "vit-l16-imagenet, a folder, or a repository of the hub.")  # fmt: skip
 @click.option("--min-score", type=click.FloatRange(0, 1, min_open=True), default=0.1,
               show_default=True, metavar="0..1",
               help="Probability from which on a label of --labels-from counts.")  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import click
 
 from pixseek.cli import wording
 from pixseek.cli.exit_codes import code_of
-from pixseek.cli.options import Command, settings, show_error
+from pixseek.cli.options import Command, open_library, settings, show_error
 from pixseek.cli.results import write_json
 from pixseek.errors import LicenceError, ModelError, PixseekError
 
@@ -64,7 +64,7 @@ _DRAWN = 192
               "matrices. They are computed with in 32 bits.")  # fmt: skip
 @click.option("--photos", type=click.Path(path_type=Path), metavar="DIR",
               help="export, verify, benchmark: your own images to do it on, instead of "
-              "drawn ones.")  # fmt: skip
+              "drawn ones; --library takes those of a library.")  # fmt: skip
 @click.option("--against", type=click.Path(path_type=Path), metavar="DIR",
               help="verify: the folder that the model was exported from, to compare "
               "both.")  # fmt: skip
@@ -96,11 +96,12 @@ def models(
     from pixseek.config import load_config
 
     config = load_config(**settings())
+    own = _folders_of(photos) if action in ("export", "verify", "benchmark") else []
     if action == "list":
         _list(config, names, as_json)
         return
     if action == "benchmark":
-        _benchmark(config, names, photos)
+        _benchmark(config, names, own)
         return
     if not names:
         raise click.UsageError(f"Which model? pixseek models {action} NAME", ctx)
@@ -113,9 +114,9 @@ def models(
         if action == "download":
             _download(name, config, accept_licence)
         elif action == "export" and to:
-            _export(name, config, to, stored, photos)
+            _export(name, config, to, stored, own)
         elif action == "verify":
-            verified &= _verify(name, config, photos, against)
+            verified &= _verify(name, config, own, against)
         elif action == "remove":
             _remove(name, config)
         else:
@@ -134,7 +135,12 @@ def _list(config: Config, names: tuple[str, ...], as_json: bool) -> None:
         describe(name, config.models_dir)  # an unknown one is an error, which lists the known
     of_the_hub = {model.alias: model for model in downloaded(config.models_dir)}
     known = (
-        [catalogue.find(name) or of_the_hub.get(name) for name in names]
+        [
+            catalogue.find(name)
+            or of_the_hub.get(name)
+            or (None if Path(name).is_dir() else catalogue.on_hub(name))
+            for name in names
+        ]
         if names
         else [*catalogue.CATALOGUE, *of_the_hub.values()]
     )
@@ -149,9 +155,11 @@ def _list(config: Config, names: tuple[str, ...], as_json: bool) -> None:
         click.echo(line)
 
 
-_HEAD = ("", "model", "download", "languages", "Flickr30k", "COCO", "run by", "licence")
+#: Benchmarks of English that most models were measured on; what else was published stands behind.
+_COMMON = ("Flickr30k", "COCO")
+_HEAD = ("", "model", "download", "languages", *_COMMON, "other", "run by", "licence")
 _MEASURED = ("images/s", "text ms")
-_RIGHT = frozenset({"download", "Flickr30k", "COCO", *_MEASURED})
+_RIGHT = frozenset({"download", *_COMMON, *_MEASURED})
 
 
 def _cells_of(model: Model, config: Config, measured: Measurement | None) -> tuple[str, ...]:
@@ -163,7 +171,8 @@ def _cells_of(model: Model, config: Config, measured: Measurement | None) -> tup
         model.alias,
         wording.size(model.size) if model.size else "",
         model.languages,
-        *(f"{quality[name]:.1f}" if name in quality else "" for name in ("Flickr30k", "COCO")),
+        *(f"{quality[name]:.1f}" if name in quality else "" for name in _COMMON),
+        ", ".join(f"{name} {of:.1f}" for name, of in model.quality if name not in _COMMON),
         ", ".join(_runtimes(model)),
         model.licence,
         *((f"{measured.images_per_s:.1f}", f"{measured.text_ms:.1f}") if measured else ("", "")),
@@ -203,6 +212,7 @@ def _plain(model: Model, config: Config, measured: Mapping[str, Measurement]) ->
         "languages": model.languages,
         "quality": dict(model.quality),
         "quality_source": model.quality_source,
+        "precision": "auto",  # of all: what keeps the vectors is found on the user's own images
         "note": model.note,
         "measured": asdict(measured[model.alias]) if model.alias in measured else None,
         "sources": [
@@ -281,7 +291,7 @@ def _trust(name: str, config: Config, yes: bool) -> None:
 # ------------------------------------------------------------------ export, verify, benchmark
 
 
-def _export(name: str, config: Config, to: Path, stored: Stored, photos: Path | None) -> None:
+def _export(name: str, config: Config, to: Path, stored: Stored, photos: Sequence[Path]) -> None:
     from pixseek import encoders
     from pixseek.cli.progress import display
     from pixseek.encoders.export import export
@@ -302,7 +312,7 @@ def _export(name: str, config: Config, to: Path, stored: Stored, photos: Path | 
     click.echo(f"{name} is in {wording.visible(str(to))}, for --model.")
 
 
-def _verify(name: str, config: Config, photos: Path | None, against: Path | None) -> bool:
+def _verify(name: str, config: Config, photos: Sequence[Path], against: Path | None) -> bool:
     from pixseek.encoders import describe
     from pixseek.encoders.verification import verify
 
@@ -319,7 +329,7 @@ def _verify(name: str, config: Config, photos: Path | None, against: Path | None
     return good
 
 
-def _benchmark(config: Config, names: tuple[str, ...], photos: Path | None) -> None:
+def _benchmark(config: Config, names: tuple[str, ...], photos: Sequence[Path]) -> None:
     from pixseek.encoders import catalogue, describe, downloaded, locate
     from pixseek.encoders.benchmark import measure
 
@@ -351,12 +361,22 @@ def _rows(rows: Iterable[tuple[str, str]]) -> None:
         click.echo(f"  {what:<22} {value}")
 
 
-def _pictures(photos: Path | None, side: int) -> list[Picture]:
-    """Return the images of a folder, or drawn ones, always the same, where none is named."""
+def _folders_of(photos: Path | None) -> list[Path]:
+    """Return the folders of photos that the command line names: one, or those of a library."""
     if photos is not None:
+        return [photos.expanduser()]
+    if not settings().get("library"):
+        return []
+    with open_library() as library:
+        return [root.path for root in library.roots()]
+
+
+def _pictures(folders: Sequence[Path], side: int) -> list[Picture]:
+    """Return the images of folders, or drawn ones, always the same, where none is named."""
+    if folders:
         from pixseek.encoders.parity import pictures_in
 
-        return pictures_in(photos.expanduser(), side)
+        return pictures_in(*folders, side=side)
     import random
 
     from pixseek.demo.drawing import render
@@ -368,6 +388,6 @@ def _pictures(photos: Path | None, side: int) -> list[Picture]:
     return [Picture(each, each.width, each.height, "image/png") for each in drawn]
 
 
-def _say_of_drawn(photos: Path | None) -> None:
-    if photos is None:
+def _say_of_drawn(photos: Sequence[Path]) -> None:
+    if not photos:
         click.echo("Compared on drawn pictures; --photos DIR compares on your own.", err=True)

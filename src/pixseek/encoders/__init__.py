@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -306,10 +305,12 @@ def downloaded(models_dir: Path) -> list[Model]:
     """Return the models that were fetched by their ids on the hub, with what is known of them."""
     found = []
     for name in hub.downloaded(models_dir):
-        model, known = _of_name(name), None
-        with contextlib.suppress(ModelError):  # half of it, or of a kind that can't be used
+        model = _of_name(name)
+        try:
             known = describe(name, models_dir)
-        if known and known.folder:
+        except ModelError:  # a classifier, for example
+            continue
+        if known.folder:
             pin = hub.pin(model, models_dir)
             revision = pin.revision if pin else ""
             source = replace(model.source, layout=known.layout, revision=revision)

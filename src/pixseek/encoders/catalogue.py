@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,10 @@ Runtime = Literal["onnx", "torch"]
 
 #: Layouts that torch runs; all others are ONNX.
 _TORCH = frozenset({"transformers", "open_clip", "sentence-transformers", "torch-classifier"})
+
+
+#: Layouts of repositories that the hub has to be asked about: of encoders, and of classifiers.
+ANY, ANY_CLASSIFIER = "", "classifier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class Source:
     Attributes:
         repo: of the hub.
         layout: one of `layouts.EXPECTED` or of `torch.EXPECTED`; it also says what runs the model.
-            "" where only what the hub holds says it.
+            `ANY` or `ANY_CLASSIFIER` where only what the hub holds says it.
         revision: the pinned commit; "" to take the newest, once.
         files: all that is fetched; none to take what the layout needs of what the revision holds.
     """
@@ -129,7 +134,6 @@ class Model:
 # ------------------------------------------------------------------ sources of figures
 
 _RETRIEVAL = "open_clip, docs/openclip_retrieval_results.csv"
-_SIGLIP_2 = "SigLIP 2, arXiv 2502.14786"
 _FG_CLIP_2 = "FG-CLIP 2, arXiv 2510.10921"
 _METACLIP_2 = "MetaCLIP 2, arXiv 2507.22062"
 _PE = "Perception Encoder, arXiv 2504.13181"
@@ -143,6 +147,17 @@ def _f30k_coco(flickr: float, coco: float) -> tuple[tuple[str, float], ...]:
 # ------------------------------------------------------------------ rows
 
 DEFAULT = "clip-b32-datacomp"
+
+
+_clip = partial(Model, licence="MIT", context=77, quality_source=_RETRIEVAL)
+_siglip = partial(Model, licence="Apache-2.0", context=64, quality_source=_RETRIEVAL)
+_siglip2 = partial(
+    Model,
+    licence="Apache-2.0",
+    context=64,
+    languages="109 languages",
+    quality_source="SigLIP 2, arXiv 2502.14786",
+)
 
 
 def _clip_resnet(
@@ -162,59 +177,6 @@ def _clip_resnet(
         megabytes=megabytes,
         quality=_f30k_coco(*quality),
         quality_source=_RETRIEVAL,
-    )
-
-
-def _open_clip_vit(
-    alias: str,
-    description: str,
-    dim: int,
-    side: int,
-    megabytes: int,
-    sources: tuple[Source, ...],
-    quality: tuple[float, float],
-    licence: str = "MIT",
-) -> Model:
-    return Model(
-        alias=alias,
-        description=description,
-        sources=sources,
-        licence=licence,
-        dim=dim,
-        input_side=side,
-        context=77,
-        megabytes=megabytes,
-        quality=_f30k_coco(*quality),
-        quality_source=_RETRIEVAL if licence == "MIT" else "DFN, arXiv 2309.17425",
-        restricted=licence != "MIT",
-    )
-
-
-def _siglip(
-    alias: str,
-    description: str,
-    dim: int,
-    side: int,
-    megabytes: int,
-    sources: tuple[Source, ...],
-    coco: float = 0.0,
-    flickr: float = 0.0,
-    likelihood: Likelihood | None = None,
-) -> Model:
-    quality = tuple((name, of) for name, of in (("Flickr30k", flickr), ("COCO", coco)) if of)
-    return Model(
-        alias=alias,
-        description=description,
-        sources=sources,
-        licence="Apache-2.0",
-        dim=dim,
-        input_side=side,
-        context=64,
-        languages="English" if flickr else "109 languages",
-        megabytes=megabytes,
-        quality=quality,
-        quality_source=_RETRIEVAL if flickr else _SIGLIP_2 if coco else "",
-        likelihood=likelihood,
     )
 
 
@@ -271,7 +233,10 @@ def _nllb(size: str, dim: int, megabytes: int, xm3600: float) -> Model:
     return Model(
         alias=f"nllb-clip-{size}",
         description=f"NLLB-CLIP {size} with SigLIP's images: for languages that others lack.",
-        sources=(Source(f"immich-app/nllb-clip-{size}-siglip__mrl", "immich"),),
+        sources=(
+            Source(f"immich-app/nllb-clip-{size}-siglip__mrl", "immich"),
+            Source(f"visheratin/nllb-siglip-mrl-{size}", "open_clip"),
+        ),
         licence="CC-BY-NC-4.0",
         dim=dim,
         input_side=384,
@@ -331,7 +296,11 @@ CATALOGUE = (
                     ),
                 ),
             ),
-            Source("laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K", "open_clip"),
+            Source(
+                "laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K",
+                "open_clip",
+                "4afec35ffe57a943d569ff7ee888061830164da8",
+            ),
         ),
         licence="MIT",
         dim=512,
@@ -386,13 +355,10 @@ CATALOGUE = (
         quality=_f30k_coco(58.8, 30.4),
         quality_source=_RETRIEVAL,
     ),
-    _open_clip_vit(
-        "clip-b16-openai",
-        "The original CLIP ViT-B/16 of OpenAI.",
-        512,
-        224,
-        599,
-        (
+    _clip(
+        alias="clip-b16-openai",
+        description="The original CLIP ViT-B/16 of OpenAI.",
+        sources=(
             Source("Xenova/clip-vit-base-patch16", "xenova"),
             Source(
                 "openai/clip-vit-base-patch16",
@@ -400,15 +366,15 @@ CATALOGUE = (
                 "57c216476eefef5ab752ec549e440a49ae4ae5f3",
             ),
         ),
-        (62.2, 33.1),
+        dim=512,
+        input_side=224,
+        megabytes=599,
+        quality=_f30k_coco(62.2, 33.1),
     ),
-    _open_clip_vit(
-        "clip-l14-openai",
-        "The original CLIP ViT-L/14 of OpenAI.",
-        768,
-        224,
-        1711,
-        (
+    _clip(
+        alias="clip-l14-openai",
+        description="The original CLIP ViT-L/14 of OpenAI.",
+        sources=(
             Source("Xenova/clip-vit-large-patch14", "xenova"),
             Source(
                 "openai/clip-vit-large-patch14",
@@ -416,15 +382,15 @@ CATALOGUE = (
                 "32bd64288804d66eefd0ccbe215aa642df71cc41",
             ),
         ),
-        (65.0, 36.5),
+        dim=768,
+        input_side=224,
+        megabytes=1711,
+        quality=_f30k_coco(65.0, 36.5),
     ),
-    _open_clip_vit(
-        "clip-l14-336-openai",
-        "The original CLIP ViT-L/14 of OpenAI at 336 pixels.",
-        768,
-        336,
-        1712,
-        (
+    _clip(
+        alias="clip-l14-336-openai",
+        description="The original CLIP ViT-L/14 of OpenAI at 336 pixels.",
+        sources=(
             Source("Xenova/clip-vit-large-patch14-336", "xenova"),
             Source(
                 "openai/clip-vit-large-patch14-336",
@@ -432,15 +398,15 @@ CATALOGUE = (
                 "ce19dc912ca5cd21c8a653c79e251e808ccabcd1",
             ),
         ),
-        (66.9, 37.1),
+        dim=768,
+        input_side=336,
+        megabytes=1712,
+        quality=_f30k_coco(66.9, 37.1),
     ),
-    _open_clip_vit(
-        "clip-b32-laion2b",
-        "OpenCLIP ViT-B/32, trained on LAION-2B.",
-        512,
-        224,
-        605,
-        (
+    _clip(
+        alias="clip-b32-laion2b",
+        description="OpenCLIP ViT-B/32, trained on LAION-2B.",
+        sources=(
             Source("immich-app/ViT-B-32__laion2b-s34b-b79k", "immich"),
             Source(
                 "laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
@@ -448,62 +414,68 @@ CATALOGUE = (
                 "08f73555f1b2fb7c82058aebbd492887a94968ef",
             ),
         ),
-        (66.8, 39.3),
+        dim=512,
+        input_side=224,
+        megabytes=605,
+        quality=_f30k_coco(66.8, 39.3),
     ),
-    _open_clip_vit(
-        "clip-l14-laion2b",
-        "OpenCLIP ViT-L/14, trained on LAION-2B.",
-        768,
-        224,
-        1711,
-        (
+    _clip(
+        alias="clip-l14-laion2b",
+        description="OpenCLIP ViT-L/14, trained on LAION-2B.",
+        sources=(
             Source(
                 "laion/CLIP-ViT-L-14-laion2B-s32B-b82K",
                 "open_clip",
                 "1627032197142fbe2a7cfec626f4ced3ae60d07a",
             ),
         ),
-        (75.5, 46.5),
+        dim=768,
+        input_side=224,
+        megabytes=1711,
+        quality=_f30k_coco(75.5, 46.5),
     ),
-    _open_clip_vit(
-        "clip-l14-datacomp",
-        "OpenCLIP ViT-L/14, trained on DataComp-1B.",
-        768,
-        224,
-        1711,
-        (
+    _clip(
+        alias="clip-l14-datacomp",
+        description="OpenCLIP ViT-L/14, trained on DataComp-1B.",
+        sources=(
             Source(
                 "laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K",
                 "open_clip",
                 "84c9828e63dc9a9351d1fe637c346d4c1c4db341",
             ),
         ),
-        (73.4, 45.7),
+        dim=768,
+        input_side=224,
+        megabytes=1711,
+        quality=_f30k_coco(73.4, 45.7),
     ),
-    _open_clip_vit(
-        "clip-h14-laion2b",
-        "OpenCLIP ViT-H/14, trained on LAION-2B.",
-        1024,
-        224,
-        3944,
-        (
+    _clip(
+        alias="clip-h14-laion2b",
+        description="OpenCLIP ViT-H/14, trained on LAION-2B.",
+        sources=(
             Source(
                 "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
                 "open_clip",
                 "de081ac0a0ca8dc9d1533eed1ae884bb8ae1404b",
             ),
         ),
-        (77.6, 49.5),
+        dim=1024,
+        input_side=224,
+        megabytes=3944,
+        quality=_f30k_coco(77.6, 49.5),
     ),
-    _open_clip_vit(
-        "clip-h14-378-dfn5b",
-        "CLIP ViT-H/14 at 378 pixels, trained on DFN-5B, of Apple.",
-        1024,
-        378,
-        3947,
-        (Source("apple/DFN5B-CLIP-ViT-H-14-378", "open_clip"),),
-        (82.0, 55.6),
+    Model(
+        alias="clip-h14-378-dfn5b",
+        description="CLIP ViT-H/14 at 378 pixels, trained on DFN-5B, of Apple.",
+        sources=(Source("apple/DFN5B-CLIP-ViT-H-14-378", "open_clip"),),
+        dim=1024,
+        input_side=378,
+        megabytes=3947,
+        quality=_f30k_coco(82.0, 55.6),
+        context=77,
+        quality_source="DFN, arXiv 2309.17425",
         licence="research only (Apple)",
+        restricted=True,
     ),
     Model(
         alias="clip-b32-multilingual",
@@ -524,12 +496,9 @@ CATALOGUE = (
         images="clip-b32-openai",
     ),
     _siglip(
-        "siglip-b16-224",
-        "SigLIP ViT-B/16.",
-        768,
-        224,
-        813,
-        (
+        alias="siglip-b16-224",
+        description="SigLIP ViT-B/16.",
+        sources=(
             Source("Xenova/siglip-base-patch16-224", "xenova"),
             Source(
                 "google/siglip-base-patch16-224",
@@ -537,33 +506,31 @@ CATALOGUE = (
                 "7fd15f0689c79d79e38b1c2e2e2370a7bf2761ed",
             ),
         ),
-        coco=47.8,
-        flickr=74.7,
+        dim=768,
+        input_side=224,
+        megabytes=813,
+        quality=_f30k_coco(74.7, 47.8),
         likelihood=Likelihood(117.33076477050781, -12.9324369430542),
     ),
     _siglip(
-        "siglip-so400m-384",
-        "SigLIP So400m at 384 pixels: among the best in English.",
-        1152,
-        384,
-        3512,
-        (
+        alias="siglip-so400m-384",
+        description="SigLIP So400m at 384 pixels: among the best in English.",
+        sources=(
             Source(
                 "google/siglip-so400m-patch14-384",
                 "transformers",
                 "9fdffc58afc957d1a03a25b10dba0329ab15c2a3",
             ),
         ),
-        coco=54.2,
-        flickr=83.0,
+        dim=1152,
+        input_side=384,
+        megabytes=3512,
+        quality=_f30k_coco(83.0, 54.2),
     ),
-    _siglip(
-        "siglip2-b16-224",
-        "SigLIP 2 ViT-B/16: many languages at a moderate price.",
-        768,
-        224,
-        1501,
-        (
+    _siglip2(
+        alias="siglip2-b16-224",
+        description="SigLIP 2 ViT-B/16: many languages at a moderate price.",
+        sources=(
             Source(
                 "onnx-community/siglip2-base-patch16-224-ONNX",
                 "xenova",
@@ -592,68 +559,71 @@ CATALOGUE = (
                 "75de2d55ec2d0b4efc50b3e9ad70dba96a7b2fa2",
             ),
         ),
-        coco=52.1,
+        dim=768,
+        input_side=224,
+        megabytes=1501,
+        quality=(("COCO", 52.1),),
         likelihood=Likelihood(math.exp(4.724453449249268), -16.771724700927734),
     ),
-    _siglip(
-        "siglip2-l16-512",
-        "SigLIP 2 ViT-L/16 at 512 pixels.",
-        1024,
-        512,
-        3528,
-        (
+    _siglip2(
+        alias="siglip2-l16-512",
+        description="SigLIP 2 ViT-L/16 at 512 pixels.",
+        sources=(
             Source(
                 "google/siglip2-large-patch16-512",
                 "transformers",
                 "49488218e80259885f3be61d7a9455faf833b7a8",
             ),
         ),
-        coco=55.2,
+        dim=1024,
+        input_side=512,
+        megabytes=3528,
+        quality=(("COCO", 55.2),),
     ),
-    _siglip(
-        "siglip2-so400m-384",
-        "SigLIP 2 So400m at 384 pixels: the best hits in many languages.",
-        1152,
-        384,
-        4544,
-        (
+    _siglip2(
+        alias="siglip2-so400m-384",
+        description="SigLIP 2 So400m at 384 pixels: the best hits in many languages.",
+        sources=(
             Source(
                 "google/siglip2-so400m-patch16-384",
                 "transformers",
                 "dd658faac399427308559e2c3ac1e99cbe43845d",
             ),
         ),
-        coco=56.0,
+        dim=1152,
+        input_side=384,
+        megabytes=4544,
+        quality=(("COCO", 56.0),),
     ),
-    _siglip(
-        "siglip2-b16-naflex",
-        "SigLIP 2 ViT-B/16 NaFlex: reads each picture in its own shape.",
-        768,
-        256,
-        1501,
-        (
+    _siglip2(
+        alias="siglip2-b16-naflex",
+        description="SigLIP 2 ViT-B/16 NaFlex: reads each picture in its own shape.",
+        sources=(
             Source(
                 "google/siglip2-base-patch16-naflex",
                 "transformers",
                 "b53b807d3a2d5e2b3911292f2d69e5341cdc064c",
             ),
         ),
-        coco=51.1,
+        dim=768,
+        input_side=256,
+        megabytes=1501,
+        quality=(("COCO", 51.1),),
     ),
-    _siglip(
-        "siglip2-so400m-naflex",
-        "SigLIP 2 So400m NaFlex: reads each picture in its own shape.",
-        1152,
-        256,
-        4544,
-        (
+    _siglip2(
+        alias="siglip2-so400m-naflex",
+        description="SigLIP 2 So400m NaFlex: reads each picture in its own shape.",
+        sources=(
             Source(
                 "google/siglip2-so400m-patch16-naflex",
                 "transformers",
                 "cc24074f717b612951c2dead130904ab9b65a81e",
             ),
         ),
-        coco=55.1,
+        dim=1152,
+        input_side=256,
+        megabytes=4544,
+        quality=(("COCO", 55.1),),
     ),
     _fg_clip_2("base", 768, 1540, (81.9, 54.5), "430fbc8a912c86fd4de601381b6245a0edab22f0"),
     _fg_clip_2("large", 1024, 3560, (84.8, 58.6)),
@@ -746,7 +716,7 @@ def find(name: str, models: Iterable[Model] | None = None) -> Model | None:
 _HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w.-]+))?")
 
 
-def on_hub(name: str) -> Model | None:
+def on_hub(name: str, models: Iterable[Model] | None = None, layout: str = ANY) -> Model | None:
     """Return the model of a repository of the hub; None where a name can't be that of one.
 
     A repository that the catalogue lists is the catalogue's model, with its pins and its licence.
@@ -754,19 +724,23 @@ def on_hub(name: str) -> Model | None:
 
     Args:
         name: OWNER/NAME, or OWNER/NAME@REVISION.
+        models: those that are known; None for `CATALOGUE`.
+        layout: of any other: `ANY` or `ANY_CLASSIFIER`.
     """
     found = _HUB_ID.fullmatch(name)
     if found is None:
         return None
     repo, revision = found[1], found[2] or ""
-    for model in CATALOGUE:
+    listed = CATALOGUE if models is None else models
+    for model in listed:
         for source in model.sources:
             if source.repo == repo and revision in ("", source.revision):
-                return model if source is model.source else find(f"{model.alias}:{source.runtime}")
+                first = source is model.source
+                return model if first else find(f"{model.alias}:{source.runtime}", listed)
     return Model(
         alias=name,
         description=f"https://huggingface.co/{repo}",
-        sources=(Source(repo, "", revision),),
+        sources=(Source(repo, layout, revision),),
         licence="",
         dim=0,
         input_side=0,

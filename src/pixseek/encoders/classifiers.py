@@ -177,11 +177,14 @@ class _TorchTower:
         import torch
         import transformers
 
+        from pixseek.encoders.torch.towers import quiet
+
         if self._threads:
             torch.set_num_threads(self._threads)
-        model, told = transformers.AutoModelForImageClassification.from_pretrained(
-            self._folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
-        )
+        with quiet():
+            model, told = transformers.AutoModelForImageClassification.from_pretrained(
+                self._folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+            )
         # They would be drawn at random, and nobody would know.
         if lacking := sorted(map(str, told["missing_keys"])):
             raise ModelError("a model lacks weights", self._folder, f"Such as {lacking[0]}.")
@@ -199,8 +202,8 @@ def load(
     """Return a classifier, downloading its files where they are missing.
 
     Args:
-        name: a name of `CATALOGUE`, with ":torch" behind it for the other runtime, or a local
-            folder.
+        name: a name of `CATALOGUE`, with ":torch" behind it for the other runtime, a local folder,
+            or the id of a repository of the hub.
         models_dir: where downloaded models are kept.
         offline: never to ask the network.
         threads: that a call uses; 0 for all.
@@ -214,6 +217,8 @@ def load(
 
     digests = Digests(models_dir)
     model = catalogue.find(str(name), CATALOGUE)
+    if model is None and isinstance(name, str) and not Path(name).expanduser().is_dir():
+        model = catalogue.on_hub(str(name), CATALOGUE, catalogue.ANY_CLASSIFIER)
     if model is not None:
         if model.source.runtime == "torch" and find_spec("torch") is None:
             raise MissingExtraError(f"the classifier {model.alias}", "torch", "torch")

@@ -26,7 +26,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pixseek.encoders.catalogue import Model, RemoteFile, Source
+from pixseek.encoders.catalogue import ANY, ANY_CLASSIFIER, Model, RemoteFile, Source
 from pixseek.encoders.consent import Consents
 from pixseek.encoders.digests import Digests
 from pixseek.errors import LicenceError, MissingExtraError, ModelError
@@ -254,7 +254,7 @@ def _asked_for(model: Model, models_dir: Path) -> Pin:
         raise _unavailable(model, models_dir, _reason(error)) from error
     held = {each.rfilename: each for each in info.siblings or ()}
     licence = ""
-    if not source.layout:
+    if source.layout in (ANY, ANY_CLASSIFIER):
         source, licence = replace(source, layout=_layout(source, held, info)), _licence_on_hub(info)
         restricted = licence.lower() not in _FREE
         _check_licence(replace(model, licence=licence, restricted=restricted), models_dir)
@@ -298,21 +298,20 @@ def _layout(source: Source, held: Iterable[str], info: Any) -> str:
     from pixseek.encoders import torch
 
     there = set(held)
-    layout = next(
-        (name for name, file in _NEEDED.items() if file in there and "classifier" not in name), ""
-    )
+    classifies = source.layout == ANY_CLASSIFIER
+    needed = {n: file for n, file in _NEEDED.items() if n.endswith("classifier") == classifies}
+    layout = next((name for name, file in needed.items() if file in there), "")
     kind = str((info.config or {}).get("model_type") or "")
     unknown_kind = layout == "transformers" and kind not in torch.FAMILIES
     brings_code = any(path.endswith(".py") for path in there)
     if not layout or (unknown_kind and not brings_code):
-        needed = [_NEEDED[name] for name in _NEEDED if "classifier" not in name]
+        kinds = "" if classifies else f"; of transformers' kinds {', '.join(torch.FAMILIES)}"
         raise ModelError(
             "a repository of the hub holds no model that could be used",
             f"{source.repo} ({kind or 'of no kind'})",
-            f"It needs one of {', '.join(needed)}; and of transformers' models "
-            f"{', '.join(torch.FAMILIES)}.",
+            f"It needs one of {', '.join(needed.values())}{kinds}.",
         )
-    if layout in torch.EXPECTED and find_spec("torch") is None:
+    if layout in (*torch.EXPECTED, "torch-classifier") and find_spec("torch") is None:
         raise MissingExtraError(f"the model {source.repo}", "torch", "torch")
     return layout
 
@@ -407,7 +406,7 @@ _DISK = frozenset({errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.
 
 def _unavailable(model: Model, models_dir: Path, reason: str) -> ModelError:
     known = pin(model, models_dir)
-    if not model.source.layout:  # it may have been meant as a path
+    if model.source.layout in (ANY, ANY_CLASSIFIER):  # it may have been meant as a path
         reason = f"no such folder here; of the hub: {reason}"
     if known:
         files = ":\n" + "\n".join(
@@ -421,23 +420,29 @@ def _unavailable(model: Model, models_dir: Path, reason: str) -> ModelError:
         layout = model.source.layout
         files = (
             f": {expected.get(layout) or f'{_NEEDED[layout]}, and all *.json beside it'}"
-            if layout
+            if layout in _NEEDED
             else ""
         )
     revision = (known.revision if known else model.source.revision) or "main"
     folder = models_dir / model.folder_name
+    classifies = model.source.layout.endswith("classifier")
+    option = "--labels-from" if classifies else "--model"
     by_hand = (
         f"and put them into {folder}. "
         if model.source.files
-        else f"put them into a folder of their own, and name that folder: --model {folder}. "
+        else f"and put them into a folder of their own, and name that folder: {option} {folder}. "
+    )
+    without = (
+        "Without it, give the labels yourself: --labels 'a lake,a cat'."
+        if classifies
+        else "`--model demo` works without a network."
     )
     return ModelError(
         "a model is not on this machine and could not be fetched",
         f"{model.alias} ({reason})",
         "Connect to the network and try again; or name a mirror of huggingface.co in the "
         "environment variable HF_ENDPOINT; or fetch these files elsewhere, from "
-        f"https://huggingface.co/{model.source.repo}/tree/{revision}{files}\n{by_hand}"
-        "`--model demo` works without a network.",
+        f"https://huggingface.co/{model.source.repo}/tree/{revision}{files}\n{by_hand}{without}",
     )
 
 

@@ -144,23 +144,29 @@ def _nearest(scores: Vectors) -> list[set[int]]:
     return [set(row) for row in np.argsort(-scores, axis=1, kind="stable")[:, : int8.NEAREST]]
 
 
-def pictures_in(folder: Path, side: int) -> list[Picture]:
-    """Return images below a folder, `IMAGES` at most, spread over all of them.
+def pictures_in(*folders: Path, side: int) -> list[Picture]:
+    """Return images below some folders, `IMAGES` at most, spread over all of them.
 
     Those that can't be read are left out.
 
     Args:
-        folder: to look in.
+        *folders: to look in; at least one.
         side: pixels that both sides may shrink to when they are decoded.
 
     Raises:
-        SourceError: the folder can't be read, or has no images.
+        SourceError: a folder can't be read, or none has images.
     """
     from pixseek.images import EXTENSIONS, decode
 
-    if not folder.is_dir():
-        raise SourceError("there is no such folder", folder)
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+    for folder in folders:
+        if not folder.is_dir():
+            raise SourceError("there is no such folder", folder)
+    found = [
+        path
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in EXTENSIONS and path.is_file()
+    ]
     pictures: list[Picture] = []
     for path in found[:: max(1, len(found) // IMAGES)][:IMAGES]:
         try:
@@ -168,5 +174,9 @@ def pictures_in(folder: Path, side: int) -> list[Picture]:
         except (ImageError, OSError):  # another image does as well
             continue
     if not pictures:
-        raise SourceError("a folder has no images to compare with", folder)
+        raise SourceError(
+            "there are no images to compare on",
+            ", ".join(map(str, folders)),
+            "Name another folder.",
+        )
     return pictures

@@ -112,7 +112,7 @@ class Tokens:
         """Return the ids of each text, special tokens included, `context` of them at most."""
         # Lone surrogates can't be encoded; they come from file names and broken JSON.
         cleaned = [
-            _clean(text.encode("utf-8", "replace").decode(), self._cleaning) for text in texts
+            clean(text.encode("utf-8", "replace").decode(), self._cleaning) for text in texts
         ]
         return [list(e.ids) for e in self._tokenizer.encode_batch(cleaned)]
 
@@ -128,7 +128,7 @@ class Tokens:
         unknown = self._tokenizer.token_to_id("[UNK]")
         if unknown is None:
             unknown = self._tokenizer.token_to_id("<unk>")
-        cleaned = _clean(text.encode("utf-8", "replace").decode(), self._cleaning)
+        cleaned = clean(text.encode("utf-8", "replace").decode(), self._cleaning)
         read = self._tokenizer.encode(cleaned)
         return {
             cleaned[start:end].strip(): each != unknown
@@ -183,7 +183,8 @@ _CONTROL = re.compile(
 )
 
 
-def _clean(text: str, how: Cleaning) -> str:
+def clean(text: str, how: Cleaning) -> str:
+    """Return a text as `Tokens` reads it; lower case alone is left to the tokenizer."""
     if how in ("none", "lower"):
         return text
     text = unicodedata.normalize("NFC", _CONTROL.sub("", text).translate(_plain_forms()))

@@ -83,6 +83,63 @@ FAMILIES: Mapping[str, Family] = {
     ),
 }
 
+_ROBERTA = {
+    "model_type": "roberta",
+    "vocab_size": 50265,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 514,
+    "type_vocab_size": 1,
+    "layer_norm_eps": 1e-5,
+    "pad_token_id": 1,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+}
+_XLM_ROBERTA = _ROBERTA | {"model_type": "xlm-roberta", "vocab_size": 250002}
+_NLLB = {
+    "model_type": "m2m_100",
+    "vocab_size": 256206,
+    "d_model": 1024,
+    "encoder_layers": 12,
+    "decoder_layers": 12,
+    "encoder_attention_heads": 16,
+    "decoder_attention_heads": 16,
+    "encoder_ffn_dim": 4096,
+    "decoder_ffn_dim": 4096,
+    "max_position_embeddings": 1024,
+    "activation_function": "relu",
+    "scale_embedding": True,
+    "is_encoder_decoder": True,
+    "pad_token_id": 1,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+    "decoder_start_token_id": 2,
+}
+
+#: Text towers of transformers inside models of open_clip, which names them only; open_clip would
+#: ask the hub for their configurations. Sizes that are wrong would not fit the weights.
+INNER: Mapping[str, Mapping[str, Any]] = {
+    "roberta-base": _ROBERTA,
+    "xlm-roberta-base": _XLM_ROBERTA,
+    "xlm-roberta-large": _XLM_ROBERTA
+    | {
+        "hidden_size": 1024,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "intermediate_size": 4096,
+    },
+    "nllb-200-distilled-600M": _NLLB,
+    "nllb-200-distilled-1.3B": _NLLB
+    | {
+        "encoder_layers": 24,
+        "decoder_layers": 24,
+        "encoder_ffn_dim": 8192,
+        "decoder_ffn_dim": 8192,
+    },
+}
+
 #: Of a model that brings its own code and is not in the table: nothing is left out.
 _UNKNOWN = Family(0, ("projection_dim", 0), full=True)
 
@@ -104,6 +161,8 @@ class TorchFiles:
         dim: length of the vectors; 0 where no file says it.
         code: program files that come with the model, and run when it is opened.
         modules: what follows a text tower of sentence-transformers, each with its folder.
+        inner: configuration of a text tower of transformers inside a model of open_clip; None for
+            open_clip's own.
     """
 
     layout: str
@@ -117,6 +176,7 @@ class TorchFiles:
     dim: int
     code: tuple[Path, ...] = ()
     modules: tuple[tuple[str, Path], ...] = ()
+    inner: Mapping[str, Any] | None = None
 
 
 def layout_of(folder: Path) -> str | None:
@@ -257,12 +317,7 @@ def _open_clip(folder: Path) -> TorchFiles:
             folder / "open_clip_config.json",
         )
     text = config["text_cfg"]
-    if "hf_model_name" in text:
-        raise ModelError(
-            "a text tower of another library inside open_clip can't be used",
-            f"{text['hf_model_name']} in {folder / 'open_clip_config.json'}",
-            "Use the same model in an ONNX layout (of immich-app, for example).",
-        )
+    inner = _inner_config(folder, str(text["hf_model_name"])) if "hf_model_name" in text else None
     weights = next((folder / n for n in _OPEN_CLIP_WEIGHTS if (folder / n).is_file()), None)
     if weights is None:
         raise ModelError(
@@ -276,17 +331,40 @@ def _open_clip(folder: Path) -> TorchFiles:
         weights=(weights,),
         architecture=_architecture({k: v for k, v in config.items() if k != "text_cfg"}),
         preprocessing=preprocessing.from_open_clip(defaults | whole.get("preprocess_cfg", {})),
-        text=_open_clip_text(folder, text),
+        text=_open_clip_text(folder, text, inner),
         masked=False,
         dim=int(config.get("embed_dim") or 0),
+        inner=inner,
     )
+
+
+def _inner_config(folder: Path, name: str) -> Mapping[str, Any]:
+    """Return the configuration of a text tower of transformers inside a model of open_clip.
+
+    Raises:
+        ModelError: it is not there, and not known.
+    """
+    beside = read_json(folder / "config.json", optional=True)
+    if beside.get("model_type") in {each["model_type"] for each in INNER.values()}:
+        return beside
+    known = INNER.get(name.rpartition("/")[2])
+    if known is None:
+        raise ModelError(
+            "a text tower of another library inside open_clip can't be used",
+            f"{name} in {folder / 'open_clip_config.json'}",
+            f"Known are {', '.join(INNER)}; of another of these kinds, put its config.json beside. "
+            "Or use the same model in an ONNX layout (of immich-app, for example).",
+        )
+    return known
 
 
 def _image_size(config: Mapping[str, Any]) -> Any:
     return (config.get("vision_cfg") or {}).get("image_size", 224)
 
 
-def _open_clip_text(folder: Path, text: Mapping[str, Any]) -> TextRules:
+def _open_clip_text(
+    folder: Path, text: Mapping[str, Any], inner: Mapping[str, Any] | None
+) -> TextRules:
     """Return what `open_clip.get_tokenizer` would do."""
     given = dict(text.get("tokenizer_kwargs") or {})
     other = bool(text.get("hf_tokenizer_name"))
@@ -310,12 +388,14 @@ def _open_clip_text(folder: Path, text: Mapping[str, Any]) -> TextRules:
     if other:
         file = folder / "tokenizer.json"
         extra = read_json(folder / "tokenizer_config.json", optional=True)
+        own = not file.is_file() or (inner or {}).get("model_type") == "m2m_100"
         return TextRules(
-            file if file.is_file() else folder,
+            folder if own else file,
             context,
             cleanings[clean],
-            token(extra.get("pad_token")),
-            full=True,
+            # Such a tower masks what has the id that its configuration names.
+            inner["pad_token_id"] if inner else token(extra.get("pad_token")),
+            full=inner is None,
             left=_padded_left(file, extra),
         )
     return TextRules(_vocabulary(folder), context, cleanings[clean], 0, full=full)

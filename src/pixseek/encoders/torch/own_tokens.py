@@ -1,14 +1,15 @@
 """Token ids from a family's own tokenizer, for models that come without a `tokenizer.json`.
 
-Chinese-CLIP has a bare list of words, the first SigLIP a SentencePiece model: transformers reads
-both, and is needed for their towers anyway.
+Chinese-CLIP has a bare list of words, the first SigLIP a SentencePiece model, and NLLB begins a
+text with the code of its language (English, where nothing else is said), which its `tokenizer.json`
+may leave out: transformers knows all that, and is needed for their towers anyway.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pixseek.encoders.tokens import TextRules, Tokens
+from pixseek.encoders.tokens import TextRules, Tokens, clean
 from pixseek.errors import ModelError
 
 
@@ -49,11 +50,13 @@ class OwnTokens(Tokens):
         self.pad_id = 0 if pad is None else int(pad)
         self.causal = False
         self.batch_padded = True
-        self._left = rules.left
+        self._left, self._cleaning = rules.left, rules.cleaning
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, special tokens included, `context` of them at most."""
-        cleaned = [text.encode("utf-8", "replace").decode() for text in texts]
+        cleaned = [
+            clean(text.encode("utf-8", "replace").decode(), self._cleaning) for text in texts
+        ]
         found = self._own(cleaned, truncation=True, max_length=self.context)["input_ids"]
         return [[int(each) for each in row] for row in found]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -107,15 +109,22 @@ class Transformers:
 
 
 class OpenClip:
-    """Any model of open_clip whose text tower is its own."""
+    """Any model of open_clip."""
 
     def __init__(self, files: TorchFiles) -> None:
         """Open the model, with its text tower in the form that takes short texts."""
         import open_clip
 
-        self.module = open_clip.create_model(
-            f"local-dir:{files.folder}", force_custom_text=True, require_pretrained=True
-        )
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+            more = {}
+            if files.inner is not None:  # by a folder that has it, for the hub is not asked
+                (Path(temporary) / "config.json").write_text(json.dumps(dict(files.inner)), "utf-8")
+                text = read_json(files.folder / "open_clip_config.json")["model_cfg"]["text_cfg"]
+                where = {"hf_model_name": temporary, "hf_model_pretrained": False}
+                more = {"text_cfg": text | where}
+            self.module = open_clip.create_model(
+                f"local-dir:{files.folder}", force_custom_text=True, require_pretrained=True, **more
+            )
 
     def images(self, batch: Tensor) -> Tensor:
         """Return vectors; see `Towers`."""
@@ -125,14 +134,15 @@ class OpenClip:
     def texts(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Return vectors; see `Towers`."""
         text: Any = self.module.text
-        whole = text.attn_mask
+        whole = getattr(text, "attn_mask", None)
         if whole is not None:
             # Made for texts of full length; it is not cut where nothing else is added to it.
             text.attn_mask = whole[: ids.shape[1], : ids.shape[1]]
         try:
             found: Tensor = text(ids)
         finally:
-            text.attn_mask = whole
+            if whole is not None:
+                text.attn_mask = whole
         return found
 
 
