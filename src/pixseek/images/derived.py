@@ -105,9 +105,13 @@ def preview_of(image: Image.Image) -> bytes:
 
     JPEG: WebP of the same quality is a fifth smaller (20 against 25 kB) and takes ten times as
     long to write (6 against 0.6 ms), more than all the rest of what is derived.
+
+    Colours are kept at every pixel, since a library can be embedded anew from its previews: that
+    takes a fifth more (15.7 against 13.2 kB), and recall@10 over 1,000 photos and 5,000 captions
+    is that of the files, .679, where it is .665 with colours at every fourth pixel.
     """
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80, optimize=False, subsampling="4:2:0")
+    image.save(buffer, "JPEG", quality=80, optimize=False, subsampling="4:4:4")
     return buffer.getvalue()
 
 
