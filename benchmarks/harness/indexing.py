@@ -24,8 +24,8 @@ SLOWER = {"ViT-B/32": 1, "ViT-B/16": 3, "ViT-L/14": 6}
 
 
 def counts_for(architecture: str, counts: Mapping[str, int]) -> dict[str, int]:
-    """Return how many photos of each size to index with an architecture."""
-    return {size: max(16, n // SLOWER[architecture]) for size, n in counts.items()}
+    """Return how many photos of each size to index with an architecture; int8 needs 24."""
+    return {size: max(24, n // SLOWER[architecture]) for size, n in counts.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ STORES = (
 )  # fmt: skip
 
 #: Compared at every length of vectors; the others at the first only.
-EVERYWHERE = ("numpy float32", "pixseek", "faiss, exact float16")
+EVERYWHERE = ("numpy float32", "pixseek", "faiss, exact float16", "faiss IVF,SQ8", "LanceDB")
 
 
 def measure(

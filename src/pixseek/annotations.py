@@ -34,6 +34,9 @@ CAPTION, RATING = "user.caption", "user.rating"
 TAGS_ADDED, TAGS_REMOVED = "user.tags_added", "user.tags_removed"
 #: Of which set of labels a model was asked whether the image shows them; see `Annotation`.
 LABELLED = "user.labelled"
+#: Fields of the user that say how sure a model was of its labels: a classifier's probabilities,
+#: and the confidences of zero-shot labels.
+LABEL_SCORES, LABEL_CONFIDENCES = "label_scores", "label_confidences"
 FILE_CAPTION, FILE_RATING, FILE_TAGS = "file.caption", "file.rating", "file.tags"
 
 #: The fields of a record in which its two parts are kept; all others stand for themselves.

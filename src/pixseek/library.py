@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from pixseek import blas, encoders, model_choice, searching
-from pixseek.annotations import LABELLED, change
+from pixseek.annotations import LABEL_CONFIDENCES, LABELLED, change
 from pixseek.backgrounds import BackgroundStore
 from pixseek.config import PORTABLE_NAME, Config, load_config
 from pixseek.engines import open_engine
@@ -1221,7 +1221,7 @@ class Library:
             for label, rated in zip(labels, matches, strict=True):
                 for each, confidence in rated.items():
                     found.setdefault(each, {})[label] = confidence
-            tagging.label(found, mark, field=tagging.LABEL_CONFIDENCES, engine=self._engine)
+            tagging.label(found, mark, field=LABEL_CONFIDENCES, engine=self._engine)
         return {
             "": len(found),
             **{label: len(rated) for label, rated in zip(labels, matches, strict=True)},

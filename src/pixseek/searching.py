@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pixseek import ranking, term_vectors
-from pixseek.annotations import KEPT
+from pixseek.annotations import KEPT, LABEL_CONFIDENCES, LABEL_SCORES, USER_PREFIX
 from pixseek.background import Background, Calibration, confidences
 from pixseek.errors import QueryError
 from pixseek.types import (
@@ -625,7 +625,10 @@ class _Ranked:
 
 
 def _where_written(query: Query, record: Record) -> str:
-    """Return which texts of a record hold words of a query, as in "caption: dog, beach"."""
+    """Return which texts of a record hold words of a query, as in "caption: dog, beach".
+
+    Of tags that a model gave, how sure it was: "tags: a lake 0.97".
+    """
     import re
 
     words = [
@@ -636,6 +639,10 @@ def _where_written(query: Query, record: Record) -> str:
     ]
     texts = {"caption": record.caption, "tags": " ".join(record.tags), "name": record.relative_path}
     texts |= {name: str(value) for name, value in record.fields.items() if isinstance(value, str)}
+    for field in (LABEL_SCORES, LABEL_CONFIDENCES):
+        scored = str(record.fields.get(f"{USER_PREFIX}{field}") or "").split(", ")
+        if said := [each for each in scored if any(w[:4] in each.casefold() for w in words)]:
+            return f"tags: {', '.join(said)}"
     for name, text in texts.items():
         # By their beginnings, since the engine compares stems.
         found = [word for word in words if word[:4] in text.casefold()]

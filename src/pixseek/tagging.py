@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek.annotations import (
+    LABEL_SCORES,
     Annotation,
     Change,
     annotate,
@@ -41,10 +42,6 @@ _CHUNK = 1024
 #: Images whose labels by a classifier are written together: what a killed process has to look at
 #: again.
 _SEEN = 256
-
-#: Fields of the user that say how sure a model was of its labels: a classifier's probabilities,
-#: and the confidences of zero-shot labels.
-LABEL_SCORES, LABEL_CONFIDENCES = "label_scores", "label_confidences"
 
 
 def tag(

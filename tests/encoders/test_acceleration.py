@@ -533,6 +533,7 @@ def test_without_vnni_onnxruntime_computes_in_int8(
         assert (chosen.runtime, chosen.precision, chosen.images) == ("onnxruntime", "int8", 128)
         assert "times as fast" in chosen.why
         assert (encoder.streams, encoder.batch_size) == (2, 1)
+    assert encoder.accelerate("auto", 10_000, none) == chosen  # not checked again
     found = encoder.encode_images(batch)
     assert int8.agreement(wanted, found).median > 0.99
     alone = np.concatenate([encoder.encode_images(each[None]) for each in batch])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -168,6 +169,11 @@ def test_labels_become_tags_with_their_scores(library: pixseek.Library, folder: 
         assert {tag for guess in sure for tag in guess.label.split(", ")} <= set(tags)
         scores = str(hit.record.fields["user.label_scores"])
         assert all(guess.label.split(",")[0] in scores for guess in sure)
+        if sure:
+            word = sure[0].label.split(",")[0]
+            (found,) = (each for each in library.search(word, k=20) if each.id == hit.id)
+            (written,) = (reason for reason in found.why if reason.kind == "words")
+            assert re.search(rf"tags: .*{re.escape(word)} 0\.\d\d", written.what)
 
 
 def test_labels_are_written_many_at_a_time_and_kept_when_it_breaks_off(

@@ -163,7 +163,8 @@ class OnnxEncoder:
         from pixseek.encoders.conversion import Halved
 
         asked, before = self._accelerated or ("", None)
-        if before is not None and asked == precision and before.runtime != "onnxruntime":
+        cheap = before is None or (before.runtime, before.precision) == ("onnxruntime", "fp32")
+        if before is not None and asked == precision and not cheap:
             # A second tower beside the first would cost its memory, and a second check its time.
             int8_from = {"auto": acceleration.CHECK_FROM, "int8": int8.CHECKED_AT_LEAST}
             could_be_int8 = precision in int8_from and images >= int8_from[precision]
