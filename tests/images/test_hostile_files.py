@@ -147,3 +147,13 @@ def test_thousands_of_mutated_raw_files_are_developed_or_fail() -> None:
     for number, (_, data) in enumerate(mutations({"DNG": small_dng()}, 2000, seed)):
         found = outcome(data, demosaic=True)
         assert found[0] != "timeout", f"file {number} of seed {seed}"
+
+
+@pytest.mark.skipif("HEIC" not in FILES, reason="this pillow-heif writes no HEIC")
+def test_a_heic_file_that_says_it_has_no_width_is_damaged() -> None:
+    """Found by the mutated files: it decodes, and the size would have been 0."""
+    data = FILES["HEIC"]
+    at = data.index(b"ispe") + 8  # ISO/IEC 23008-12, 6.5.3: version and flags, width, height
+    with pytest.raises(ImageError) as caught:
+        decode(data[:at] + bytes(4) + data[at + 4 :], at_least=448)
+    assert caught.value.reason == "damaged"

@@ -37,7 +37,12 @@ class Limits:
     memory_mib: int = MEMORY_MIB
 
     def check_pixels(self, width: int, height: int) -> None:
-        """Raise ImageError "too-large" if an image of this size is over the limit."""
+        """Raise ImageError if an image of this size is over the limit, or has no pixels.
+
+        The width is what a file says, and a broken HEIC file may say 0 and decode nonetheless.
+        """
+        if width < 1 or height < 1:
+            raise damaged(f"it says that it has {width} x {height} pixels")
         if width * height > self.max_pixels:
             raise too_large(f"{width} x {height} pixels", self.max_pixels)
 
