@@ -26,6 +26,7 @@ from dual_encoder import DualEncoder, build_tokenizer, export
 from evaluation import HeldOut, evaluate, held_out
 from pixseek.demo.captions import full_description, short_description
 from pixseek.demo.scenes import random_scene
+from pixseek.encoders.torch.devices import cpu_has_bf16
 from scene_batches import SceneStream, shrink
 
 SEED = 1
@@ -101,10 +102,11 @@ def train(
     renewed = max(1, batch_size // 32)
     data = held_out() if check_every else None
     started, mean = time.monotonic(), 0.0
+    in_bf16 = cpu_has_bf16()  # where it is emulated, a step takes many times as long
     for step in range(begin, steps):
         batch = stream.batch(batch_size, renewed)
         pixels = augmented(batch.pixels).to(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16):
             seen = encode_image(pixels)
             full = model.text(*tokens(tokenizer, batch.full))
             short = model.text(*tokens(tokenizer, batch.short))

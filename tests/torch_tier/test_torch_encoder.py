@@ -171,7 +171,7 @@ def test_a_text_tower_of_another_model(folder: Path, encoder: TorchEncoder) -> N
 # ------------------------------------------------------------------ many images
 
 needs_bf16 = pytest.mark.skipif(
-    not devices._cpu_has_bf16() or torch.cuda.is_available(), reason="no bf16 in this CPU"
+    not devices.cpu_has_bf16() or torch.cuda.is_available(), reason="no bf16 in this CPU"
 )
 
 
@@ -218,7 +218,7 @@ def test_what_can_not_be_had_is_said(
         encoder.accelerate("int8", 10, lambda n: sample[:n])
     with pytest.raises(ModelError, match="Known precisions"):
         encoder.accelerate("fp4", 10, lambda n: sample[:n])  # type: ignore[arg-type]
-    monkeypatch.setattr(devices, "_cpu_has_bf16", lambda: False)
+    monkeypatch.setattr(devices, "cpu_has_bf16", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ModelError, match="does not compute in bf16"):
         encoder.accelerate("bf16", 100_000, lambda n: sample[:n])

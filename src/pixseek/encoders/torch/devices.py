@@ -133,7 +133,7 @@ def _candidates(precision: Precision) -> tuple[list[Place], list[str]]:
         # Before Ampere bf16 is emulated, and fp16 is not.
         "cuda": ["bfloat16"] if device == "cuda" and torch.cuda.is_bf16_supported(False) else [],
         "mps": [],
-        "cpu": ["bfloat16"] if _cpu_has_bf16() else [],
+        "cpu": ["bfloat16"] if cpu_has_bf16() else [],
     }[device]
     if precision == "bf16" and not half:
         raise ModelError(
@@ -150,7 +150,7 @@ def _candidates(precision: Precision) -> tuple[list[Place], list[str]]:
     return places, notes
 
 
-def _cpu_has_bf16() -> bool:
+def cpu_has_bf16() -> bool:
     """Return whether the CPU multiplies in bfloat16; without it, autocast only costs time."""
     import torch
 
