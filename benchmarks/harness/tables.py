@@ -111,7 +111,8 @@ def _notes(measured: Mapping[str, Any]) -> str:
 
 
 def _short(reason: str) -> str:
-    return " ".join(reason.split())[-300:].replace("|", "/")
+    """Return a reason in one line; of a traceback only what it ends with."""
+    return " ".join(reason.split()).rpartition("Error: ")[2][-300:].replace("|", "/")
 
 
 def _padded(rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:
