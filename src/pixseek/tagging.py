@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
 
 #: Records in one write, which bounds memory: 1,024 rows of 512 floats are 2 MB.
 _CHUNK = 1024
+
+#: Words for the edge of a place, which is in the picture too. Beginnings of other words in general
+#: are no such thing: "cat" is not in "catamaran".
+_EDGE = re.compile(r"(?!off|out)(\w{3,}?)-?(?:side|shore|coast|bank|front)")
 
 #: Images whose labels by a classifier are written together: what a killed process has to look at
 #: again.
@@ -126,7 +131,16 @@ def _said(labels: Mapping[str, float], labelled: str, field: str) -> Change:
     rated = sorted(labels.items(), key=lambda each: -each[1])
     scores = ", ".join(f"{each.split(',')[0]} {score:.2f}" for each, score in rated)
     added = tuple(each for each, _ in rated)
+    if field == LABEL_SCORES:  # whose words nobody chose who will search for them
+        added += tuple(dict.fromkeys(place for each in added for place in _places(each)))
     return replace(change(add=added, fields={field: scores or None}), labelled=labelled)
+
+
+def _places(label: str) -> Iterator[str]:
+    """Yield what a label is the edge of: "lake" for "lakeside, lakeshore"."""
+    for word in label.split(","):
+        if found := _EDGE.fullmatch(word.strip()):
+            yield found[1]
 
 
 def classified(

@@ -520,7 +520,6 @@ def test_int8_without_nncf_is_an_error_that_says_what_to_install(
 def test_without_vnni_onnxruntime_computes_in_int8(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("onnx")
     with_vnni(monkeypatch, False)
     with_bf16(monkeypatch, False)
     monkeypatch.setattr(int8, "FASTER", 0)  # so small a model is never faster
@@ -545,7 +544,6 @@ def test_without_vnni_onnxruntime_computes_in_int8(
 def test_without_openvino_a_named_int8_is_that_of_onnxruntime(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("onnx")
     no_openvino(monkeypatch)
     encoder = load(folder)
     assert encoder.accelerate("int8", 3, none).precision == "fp32"
@@ -556,7 +554,6 @@ def test_without_openvino_a_named_int8_is_that_of_onnxruntime(
 def test_int8_that_is_no_faster_is_not_taken_and_not_tried_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("onnx")
     with_vnni(monkeypatch, False)
     with_bf16(monkeypatch, False)
     monkeypatch.setattr(int8, "FASTER", 1e9)
@@ -572,7 +569,6 @@ def test_int8_that_is_no_faster_is_not_taken_and_not_tried_again(
 def test_a_broken_conversion_for_onnxruntime_is_made_anew(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("onnx")
     no_openvino(monkeypatch)
     load(folder).accelerate("int8", 100, sample)
     (path,) = (folder.parent / "models/converted").glob("dynamic-*/model.onnx")

@@ -12,6 +12,7 @@ from classifier_files import LABELS, classifier_folder
 from PIL import Image
 
 import pixseek
+from pixseek import tagging
 from pixseek.demo.picture_library import write_picture_library
 from pixseek.encoders import classifiers, hub
 from pixseek.errors import ModelError, QueryError
@@ -174,6 +175,32 @@ def test_labels_become_tags_with_their_scores(library: pixseek.Library, folder: 
             (found,) = (each for each in library.search(word, k=20) if each.id == hit.id)
             (written,) = (reason for reason in found.why if reason.kind == "words")
             assert re.search(rf"tags: .*{re.escape(word)} 0\.\d\d", written.what)
+
+
+def test_a_lake_is_found_by_its_shore(library: pixseek.Library, folder: Path) -> None:
+    library.tag_from(folder, min_score=0.01)
+    labelled = {h.id: h.record for h in library.search("tag:lakeside", k=20)}
+    assert labelled
+    for id_, record in labelled.items():
+        assert {"lakeside", "lakeshore", "lake"} <= set(record.tags)
+        (found,) = (hit for hit in library.search("lake", k=20) if hit.id == id_)
+        (written,) = (reason for reason in found.why if reason.kind == "words")
+        assert re.fullmatch(r"tags: lakeside 0\.\d\d", written.what)
+
+
+@pytest.mark.parametrize(
+    ("label", "places"),
+    [
+        ("lakeside, lakeshore", ["lake", "lake"]),
+        ("seashore, coast, seacoast, sea-coast", ["sea", "sea", "sea"]),
+        ("riverbank", ["river"]),
+        ("piggy bank, penny bank", []),
+        ("outside, offshore, inside, beside", []),
+        ("catamaran", []),
+    ],
+)
+def test_what_a_label_is_the_edge_of(label: str, places: list[str]) -> None:
+    assert list(tagging._places(label)) == places
 
 
 def test_labels_are_written_many_at_a_time_and_kept_when_it_breaks_off(

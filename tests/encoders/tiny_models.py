@@ -106,6 +106,58 @@ def text_graph(
     _save(graph, path)
 
 
+def clip_text_graph(
+    path: Path,
+    *,
+    given: str = "input",
+    gives: str = "output",
+    batch: int | str = "n",
+    length: int = 77,
+    dtype: int = TensorProto.INT64,
+    looks_ahead: bool = False,
+    width: int = DIM,
+) -> None:
+    """Write a text tower as CLIP's is when it was traced: its length is in its constants.
+
+    A table of positions, one causal attention (or one that reads what comes after as well), and
+    the row of the end-of-text token, which has the highest id.
+    """
+    random = np.random.default_rng(3)
+    ahead = np.triu(np.full((length, length), -np.inf, np.float32), 1)
+    constants = {
+        "table": random.standard_normal((600, width)).astype(np.float32),
+        "positions": random.standard_normal((length, width)).astype(np.float32),
+        "shape": np.array([-1, length, width], np.int64),
+        "mask": np.zeros_like(ahead[None]) if looks_ahead else ahead[None],
+        "places": np.arange(length, dtype=np.int64),
+        "one": np.array([1], np.int64),
+    }
+    nodes = [
+        helper.make_node("Gather", ["table", given], ["e"]),
+        helper.make_node("Add", ["e", "positions"], ["placed"]),
+        helper.make_node("Reshape", ["placed", "shape"], ["x"]),
+        helper.make_node("Transpose", ["x"], ["keys"], perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["x", "keys"], ["scores"]),
+        helper.make_node("Add", ["scores", "mask"], ["masked"]),
+        helper.make_node("Softmax", ["masked"], ["attention"], axis=-1),
+        helper.make_node("MatMul", ["attention", "x"], ["hidden"]),
+        helper.make_node("ArgMax", [given], ["end"], axis=1, keepdims=1),
+        helper.make_node("Equal", ["end", "places"], ["is_end"]),
+        helper.make_node("Cast", ["is_end"], ["chosen"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["chosen", "one"], ["row"]),
+        helper.make_node("MatMul", ["row", "hidden"], ["rows"]),
+        helper.make_node("Squeeze", ["rows", "one"], [gives]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "textual",
+        [helper.make_tensor_value_info(given, dtype, [batch, length])],
+        [helper.make_tensor_value_info(gives, TensorProto.FLOAT, [batch, width])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    _save(graph, path)
+
+
 def _save(graph: onnx.GraphProto, path: Path, *, external: bool = False) -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)

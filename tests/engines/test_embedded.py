@@ -909,6 +909,7 @@ def test_a_very_large_store_is_searched_by_an_inverted_file(
         engine.ensure(Space("f" * 64, 64, "test"))
         engine.put(records[:5000], vectors[:5000])
     assert list(tmp_path.glob("ivf-*.faiss"))  # made when the writer closed
+    assert not list(tmp_path.glob("codes-*"))
     with open_embedded(tmp_path) as engine:
         found = [{m.record.id for m in each} for each in engine.search(queries, 10)]
         assert engine._ivf is not None
@@ -925,3 +926,57 @@ def test_a_very_large_store_is_searched_by_an_inverted_file(
         path.write_bytes(b"damaged")
     with open_embedded(tmp_path) as engine:
         assert engine.search(vectors[5500:5501], 1)[0][0].record.id == records[5500].id
+
+
+def test_a_store_that_grows_large_gives_up_its_codes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(embedded, "IVF_ROWS", 3000)
+    monkeypatch.setattr(embedded, "EXACT_ROWS", 1000)
+    vectors = Clustered(64).images(4000)
+    records = [Record(f"{n:016}", f"a/{n}.jpg") for n in range(4000)]
+    for rows in (slice(0, 2000), slice(2000, 4000)):
+        with open_embedded(tmp_path) as engine:
+            engine.ensure(Space("f" * 64, 64, "test"))
+            engine.put(records[rows], vectors[rows])
+        kinds = {path.name.split("-")[0] for path in tmp_path.glob("*-*")} - {"vectors"}
+        assert kinds == ({"codes"} if rows.start == 0 else {"ivf"})
+    # Where faiss can't be used, codes take over.
+    monkeypatch.setattr(embedded.ivf_, "build", _fails)
+    for path in tmp_path.glob("ivf-*"):
+        path.unlink()
+    with open_embedded(tmp_path) as engine:
+        engine.put(records[:1], vectors[:1])
+    assert list(tmp_path.glob("codes-*")) and not list(tmp_path.glob("ivf-*"))
+    with open_embedded(tmp_path) as engine:
+        assert engine.search(vectors[7:8], 1)[0][0].record.id == records[7].id
+
+
+def _fails(*_: object) -> None:
+    raise RuntimeError("no such instruction")
+
+
+def test_the_file_follows_what_is_added_while_it_is_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(embedded, "IVF_ROWS", 3000)
+    monkeypatch.setattr(embedded, "EXACT_ROWS", 1000)
+    monkeypatch.setattr(embedded.ivf_, "WORTH_WRITING", 100)
+    vectors = Clustered(64).images(4000)
+    records = [Record(f"{n:016}", f"a/{n}.jpg") for n in range(4000)]
+    with open_embedded(tmp_path) as engine:
+        engine.ensure(Space("f" * 64, 64, "test"))
+        engine.put(records[:3000], vectors[:3000])
+    with open_embedded(tmp_path) as engine:
+        engine.search(vectors[:1], 1)
+        engine.put(records[3000:3050], vectors[3000:3050])
+        assert engine.search(vectors[3040:3041], 1)[0][0].record.id == records[3040].id
+        assert engine._lister is None, "too few to write it anew"
+        engine.put(records[3050:], vectors[3050:])
+        assert engine.search(vectors[3900:3901], 1)[0][0].record.id == records[3900].id
+        assert engine._lister is not None
+        engine._lister.join()
+        assert engine._ivf is not None and engine._ivf.covered == 4000
+        assert engine.search(vectors[3900:3901], 1)[0][0].record.id == records[3900].id

@@ -171,7 +171,7 @@ def test_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not ivf.behind(tmp_path, GENERATION, 100)
     assert not ivf.behind(tmp_path, GENERATION, 120)
     assert ivf.behind(tmp_path, "ffffffffffff", 100)
-    monkeypatch.setattr(ivf, "_WORTH_WRITING", 10)
+    monkeypatch.setattr(ivf, "WORTH_WRITING", 10)
     assert ivf.behind(tmp_path, GENERATION, 120)
 
 

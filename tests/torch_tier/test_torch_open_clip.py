@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pixseek import encoders
+from pixseek.encoders import mapped
 from pixseek.encoders.torch import TorchEncoder
+from pixseek.encoders.towers import TextTower
 
 import reference as ref
+import tiny_models
 from reference import ALL_TEXTS, torch, transformers
 
 pytestmark = pytest.mark.torch
@@ -224,3 +228,59 @@ def test_likelihood(family: tuple[Any, Any, Any, TorchEncoder]) -> None:
     assert rule and rule.scale == pytest.approx(float(model.logit_scale.exp()))
     bias = getattr(model, "logit_bias", None)
     assert rule.bias == (None if bias is None else pytest.approx(float(bias)))
+
+
+@pytest.mark.parametrize("dynamo", [False, True], ids=["traced", "exported"])
+@pytest.mark.parametrize("batch", ["n", 1], ids=["any batch", "a batch of one"])
+def test_a_text_tower_written_for_77_tokens_takes_short_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dynamo: bool, batch: int | str
+) -> None:
+    """As rclip's models are: open_clip's text tower, exported with a context of 77."""
+    monkeypatch.setattr(mapped, "WORTH_IT", 0)
+    tiny_models.rclip(tmp_path / "m")
+    model = open_clip.CLIP(
+        8,
+        {"image_size": 32, "patch_size": 16, "width": 64, "layers": 1, "head_width": 32},
+        SMALL_TEXT | {"context_length": 77},
+    ).eval()
+    ref.wide(model)
+
+    class Text(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, ids: Any) -> Any:
+            return self.model.encode_text(ids)
+
+    vocabulary = Path(open_clip.__file__).parent / "bpe_simple_vocab_16e6.txt.gz"
+    (tmp_path / "m/tokenizer/bpe_simple_vocab_16e6.txt.gz").write_bytes(vocabulary.read_bytes())
+    ids = open_clip.SimpleTokenizer()(ALL_TEXTS)
+    shape: dict[str, Any] = {}
+    if batch == "n":
+        axis = torch.export.Dim("n", min=1, max=1024)
+        shape = (
+            {"dynamic_shapes": {"ids": {0: axis}}}
+            if dynamo
+            else {"dynamic_axes": {"input": {0: "n"}, "output": {0: "n"}}}
+        )
+    path = tmp_path / "m/Some-Model/textual.onnx"
+    torch.onnx.export(
+        Text().eval(), (ids[:2] if shape else ids[:1],), path, dynamo=dynamo, external_data=False,
+        input_names=["input"], output_names=["output"], **shape,
+    )  # fmt: skip
+    encoders.load(tmp_path / "m", models_dir=tmp_path / "models").accelerate("fp32", 10, None)
+    encoder = encoders.load(tmp_path / "m", models_dir=tmp_path / "models")
+    with torch.no_grad():
+        wanted = torch.nn.functional.normalize(model.encode_text(ids), dim=-1).numpy()
+    lengths: list[int] = []
+    run = TextTower._run
+
+    def watched(self: TextTower, session: Any, feeds: Any) -> Any:
+        lengths.append(feeds["input"].shape[1])
+        return run(self, session, feeds)
+
+    monkeypatch.setattr(TextTower, "_run", watched)
+    for text, row in zip(ALL_TEXTS, wanted, strict=True):
+        assert encoder.encode_texts([text])[0] @ row >= 0.9999, text
+    assert min(lengths) == 2 and max(lengths) == 77 and sum(lengths) < 40 * len(lengths)

@@ -4,6 +4,9 @@ An ONNX file with its weights inside must be parsed and copied as a whole. Weigh
 file are mapped into memory instead, where nothing repacks them, and of the embedding of 49,408
 tokens only the pages of those few are ever read. The copy takes the disk space of the tower once
 more; it is made while indexing, where a second is not felt, and can be deleted at any time.
+
+Where the tower was written for texts of one length only, the copy takes shorter ones too, if it
+gives the same for them.
 """
 
 from __future__ import annotations
@@ -13,15 +16,45 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pixseek.encoders.graph import Graph
+from pixseek.encoders.graph import Graph, Port
 from pixseek.errors import ModelError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: Below this many bytes the weights of a tower are read in no time.
 WORTH_IT = 16 << 20
 
+#: How far a component of a unit row may be from what the tower gave at full length. The kernels of
+#: onnxruntime differ by 2.4e-6 between lengths (ViT-B/32); padding that is read, by over 1e-2.
+SAME = 1e-5
+
 _GRAPH, _WEIGHTS, _SIZES = "model.onnx", "weights.bin", "sizes.json"
+
+#: Part of a copy's name: one of an older form is not found, and made anew.
+_FORM = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Texts as a tower takes them.
+
+    Attributes:
+        feeds: by name of the input, each (n, context).
+        longest: from this position on there is nothing but padding.
+    """
+
+    feeds: Mapping[str, NDArray[Any]]
+    longest: int
+
+    def cut(self) -> Mapping[str, NDArray[Any]]:
+        """Return the feeds without what is padding in all rows, each (n, longest)."""
+        return {name: value[:, : self.longest] for name, value in self.feeds.items()}
 
 
 def find(graph: Graph, cache: Path) -> Path | None:
@@ -36,10 +69,18 @@ def find(graph: Graph, cache: Path) -> Path | None:
     return folder / _GRAPH if whole else None
 
 
-def write(graph: Graph, cache: Path) -> bool:
+def write(
+    graph: Graph, cache: Path, output: Port, samples: Callable[[], Sequence[Sample]] | None = None
+) -> bool:
     """Write the copy, if it would help, is not there, and can be written; return whether.
 
     Its folder is moved into its place when it is whole.
+
+    Args:
+        graph: the tower.
+        cache: where the copies lie.
+        output: of the tower, its embedding.
+        samples: gives texts to compare with, if the copy should take shorter ones than the graph.
     """
     if bytes_of(graph) < WORTH_IT or find(graph, cache):
         return False
@@ -51,6 +92,9 @@ def write(graph: Graph, cache: Path) -> bool:
             place.mkdir()
             with contextlib.suppress(ModelError):  # it will be said when the tower is used
                 _convert(graph, place)
+                texts = samples() if samples else ()
+                if texts and graph.tokens:
+                    _free(place, graph.tokens, output, texts)
                 sizes = {name: (place / name).stat().st_size for name in (_GRAPH, _WEIGHTS)}
                 (place / _SIZES).write_text(json.dumps(sizes), "utf-8")
                 shutil.rmtree(folder, ignore_errors=True)
@@ -82,10 +126,47 @@ def _convert(graph: Graph, place: Path) -> None:
     open_session(graph.path, options)
 
 
+def _free(place: Path, tokens: Port, output: Port, samples: Sequence[Sample]) -> None:
+    """Have the copy take texts of any length, if it gives the same for them."""
+    from pixseek.encoders.free_length import free_length
+
+    fixed, free = place / _GRAPH, place / "free.onnx"
+    context = tokens.shape[1]
+    assert context is not None
+    try:
+        shutil.copyfile(fixed, free)
+        free_length(free, tokens.name, context)
+        same = _same(fixed, free, output.name, samples)
+    except Exception:  # onnx and onnxruntime raise many kinds, of no common base
+        same = False
+    if same:
+        free.replace(fixed)
+    else:
+        free.unlink(missing_ok=True)
+
+
+def _same(fixed: Path, free: Path, output: str, samples: Sequence[Sample]) -> bool:
+    """Return whether short texts have the embeddings that they have when filled up."""
+    import numpy as np
+    import onnxruntime as ort
+
+    from pixseek.encoders.towers import open_session, quick, unit_rows
+
+    before, after = (open_session(path, quick(ort.SessionOptions())) for path in (fixed, free))
+    for sample in samples:
+        pair = []
+        for session, feeds in ((before, sample.feeds), (after, sample.cut())):
+            (rows,) = session.run([output], feeds)
+            pair.append(unit_rows(np.asarray(rows, np.float32), ["a text"] * len(rows)))
+        if pair[0].shape != pair[1].shape or abs(pair[0] - pair[1]).max() > SAME:
+            return False
+    return True
+
+
 def _folder(graph: Graph, cache: Path) -> Path:
     """Return where the copy of a tower lies; by size and time, since a digest takes too long."""
     stats = [path.stat() for path in (graph.path, *graph.external)]
-    key = [str(graph.path.resolve()), *((stat.st_size, stat.st_mtime_ns) for stat in stats)]
+    key = [_FORM, str(graph.path.resolve()), *((stat.st_size, stat.st_mtime_ns) for stat in stats)]
     return cache / f"text-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pixseek.encoders import mapped
 from pixseek.encoders.graph import Graph, Port
 from pixseek.encoders.layouts import ModelFiles
 from pixseek.encoders.tokens import Tokens
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pixseek.types import Acceleration, Likelihood, Picture, Precision, Vectors
+
+
+#: What a text tower is compared by: nothing, a word, a query, a caption, more than CLIP reads.
+_SAMPLES = (
+    "",
+    "dog",
+    "a red bicycle leaning against a white wall",
+    "two children in yellow rain coats jump into a puddle, while an old man with a hat looks on",
+    "the sea and the sky " * 30,
+)
 
 
 class OnnxEncoder:
@@ -124,7 +135,7 @@ class OnnxEncoder:
             return np.empty((0, self.dim), np.float32)
         if len(texts) > TEXTS_A_CALL:
             # Such as a bank of captions: worth the second that it takes, and it halves the memory.
-            self._textual.write_mapped()
+            self._write_mapped()
         tokens = self._tokenizer()
         fixed = self._ids.shape[0]
         size = fixed or (1 if self._files.textual.quantised_on_the_fly else TEXTS_A_CALL)
@@ -135,7 +146,8 @@ class OnnxEncoder:
             ids, mask = tokens.padded(part, length)
             if fixed:
                 ids, mask = _filled(ids, size), _filled(mask, size)
-            rows = self._textual.run(self._text_inputs(ids, mask))
+            longest = _longest(mask) if self._may_be_cut(tokens) else 0
+            rows = self._textual.run(self._text_inputs(ids, mask), longest)
             found.append(unit_rows(rows, [repr(text[:80]) for text in part]))
         return np.concatenate(found)
 
@@ -172,7 +184,7 @@ class OnnxEncoder:
                 return before
         # It was needed for a moment at most, and the memory is needed here.
         self._textual.close()
-        self._textual.write_mapped()
+        self._write_mapped()
         key = self.fingerprint[:16]
         job = acceleration.Job(
             graph=self._files.visual,
@@ -213,10 +225,31 @@ class OnnxEncoder:
         """
         if self._ids.shape[1]:
             return self._ids.shape[1]
+        return None if self._may_be_cut(tokens) else tokens.context
+
+    def _may_be_cut(self, tokens: Tokens) -> bool:
+        """Return whether the tower need not see what only fills a text up."""
         masked = self._files.textual.mask is not None
-        if not self._rules.full and (masked or tokens.causal or tokens.batch_padded):
-            return None
-        return tokens.context
+        return not self._rules.full and (masked or tokens.causal or tokens.batch_padded)
+
+    def _write_mapped(self) -> None:
+        """Have the text tower's copy written that opens faster, and takes short texts as such."""
+        fixed = self._ids.shape[1] is not None and not self._rules.left
+        self._textual.write_mapped(self._samples if fixed else None)
+
+    def _samples(self) -> list[mapped.Sample]:
+        """Return texts of several lengths; none where the tower must see their padding."""
+        tokens = Tokens(self._rules)  # not `_tokenizer`, which opens the tower too
+        if not self._may_be_cut(tokens):
+            return []
+        size = self._ids.shape[0]
+        found = []
+        for texts in (*([text] for text in _SAMPLES), _SAMPLES[: min(size or 3, 3)]):
+            ids, mask = tokens.padded(texts, self._ids.shape[1])
+            if size:
+                ids, mask = _filled(ids, size), _filled(mask, size)
+            found.append(mapped.Sample(self._text_inputs(ids, mask), _longest(mask)))
+        return found
 
     def _text_inputs(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> dict[str, Any]:
         import numpy as np
@@ -292,6 +325,11 @@ def _port(graph: Graph, port: Port | None, what: str) -> Port:
             f"No port that {what}. It takes {ports}; it gives {gives}.",
         )
     return port
+
+
+def _longest(mask: NDArray[np.int64]) -> int:
+    """Return how many positions of the longest text hold tokens; 1 at least."""
+    return max(1, int(mask.sum(1).max()))
 
 
 def _filled(rows: NDArray[Any], size: int) -> NDArray[Any]:

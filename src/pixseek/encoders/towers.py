@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -106,8 +106,10 @@ class OnnxTower:
 
     def run(self, feeds: Feeds) -> Vectors:
         """Return the embeddings, (n, dim) float32; see `Tower`."""
+        return self._run(self._open(), feeds)
+
+    def _run(self, session: Any, feeds: Feeds) -> Vectors:
         n = rows_in(feeds)
-        session = self._open()
         # There is one GPU, and DirectML can't be called twice at a time.
         turn = self._lock if self._provider != CPU else contextlib.nullcontext()
         try:
@@ -177,14 +179,23 @@ class TextTower(OnnxTower):
         self._called = False
         self._opening: threading.Thread | None = None  # opens, or has opened, the second session
 
-    def run(self, feeds: Feeds) -> Vectors:
-        """Return the embeddings, (n, dim) float32; see `Tower`."""
+    def run(self, feeds: Feeds, longest: int = 0) -> Vectors:
+        """Return the embeddings, (n, dim) float32; see `Tower`.
+
+        Args:
+            feeds: what goes in, filled up to the length that the graph was written for, if any.
+            longest: from this position on there is nothing but padding that need not be seen, and
+                a session that takes any length is not given it; 0 where all must be seen.
+        """
         with self._lock:
             if self._called and self._opening is None:
                 self._opening = threading.Thread(target=self._open_for_speed)
                 self._opening.start()
             self._called = True
-        return super().run(feeds)
+        session = self._open()
+        if longest and all(not isinstance(p.shape[-1], int) for p in session.get_inputs()):
+            feeds = mapped.Sample(feeds, longest).cut()
+        return self._run(session, feeds)
 
     def open(self) -> None:
         """Open it before it is needed; what goes wrong is said when it is."""
@@ -199,18 +210,18 @@ class TextTower(OnnxTower):
             opening.join()
         super().close()
 
-    def write_mapped(self) -> None:
-        """Write the copy that opens faster, if it is not there and can be written."""
-        if self._cache is not None and mapped.write(self._graph, self._cache):
+    def write_mapped(self, samples: Callable[[], Sequence[mapped.Sample]] | None) -> None:
+        """Write the copy that opens faster, if it is not there and can be written.
+
+        Args:
+            samples: gives texts to compare with, if the copy should take shorter ones than the
+                graph does.
+        """
+        if self._cache and mapped.write(self._graph, self._cache, self._output, samples):
             give_back_memory()
 
     def _opened(self) -> Any:
-        import onnxruntime as ort
-
-        options = self._options()
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.add_session_config_entry("session.disable_prepacking", "1")
-        return self._opened_copy(options)
+        return self._opened_copy(quick(self._options()))
 
     def _open_for_speed(self) -> None:
         with contextlib.suppress(ModelError):  # the first session goes on
@@ -236,6 +247,15 @@ def give_back_memory() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(AttributeError):  # musl has no such function, and keeps little
             ctypes.CDLL(None).malloc_trim(0)
+
+
+def quick(options: Any) -> Any:
+    """Return options with which a graph is opened as fast as can be, to run slower."""
+    import onnxruntime as ort
+
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    return options
 
 
 def open_session(

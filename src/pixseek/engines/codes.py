@@ -196,6 +196,13 @@ def behind(folder: Path, generation: str, rows: int) -> bool:
     return not covered or _worth_writing(rows - covered, rows)
 
 
+def delete(folder: Path, generation: str) -> None:
+    """Delete the files of a generation that is not searched by codes any more."""
+    for path, *_ in _files(folder, generation):
+        with contextlib.suppress(OSError):  # in use on Windows
+            path.unlink()
+
+
 def sweep(folder: Path, generations: set[str]) -> None:
     """Delete the files of other generations, and what killed processes left half made."""
     cache_files.sweep(folder, "codes-*", _NAME, generations)

@@ -4,6 +4,8 @@ SQL takes about 0.5 us a record to compare a number, and 5 us where it must ask 
 in numpy takes about 1 ns. Rows are appended and never change, and an updated record gets new
 ones, so a column is topped up and never invalidated. It is loaded when its field is asked for the
 second time: loading takes about as long as one filter in SQL, and many processes search once.
+Columns of integers are loaded at once, since that takes half as long (0.6 s a million rows, SQL
+1.4 where half of them are left).
 
 Ids, URIs, names, digests and captions differ from record to record, so a column would gain little:
 they stay in SQL, as do fields that turn out to hold too many different texts.
@@ -35,6 +37,8 @@ from pixseek.types import And, Compare, Filter, Not, Operator, Or, Record
 MEMORY = 128 * 1024 * 1024
 #: Different values, numbers apart, that a column may hold; each is compared in Python, 1 us.
 MOST_VALUES = 65_536
+#: Rows of which integers are read as one text, of 20 MB at most.
+_ROWS_A_TEXT = 1_000_000
 #: Up to so many rows that one half of an And leaves are looked up for its other half.
 _FEW = 10_000
 
@@ -76,7 +80,11 @@ class RowFilters:
         comparisons = list(_comparisons(where))
         fields = {compare.field for compare in comparisons}
         with self._lock:
-            used = {field: self._column(field) for field in sorted(fields & self._asked)}
+            used = {
+                field: self._column(field)
+                for field in sorted(fields)
+                if field in self._asked or field in _INTEGERS
+            }
             self._asked |= fields
         masks: dict[int, Mask] = {}  # by id(): Compare(x, eq, 1) equals Compare(x, eq, True)
         for compare in comparisons:
@@ -264,17 +272,21 @@ class _Column(abc.ABC):
             if self.overfull or dead < self._dead:
                 return None
             if rows > self._rows:
-                found = db.execute(
-                    f"SELECT part.row - ?, {self._expression} FROM part "
-                    "JOIN record ON record.number = part.record "
-                    f"WHERE part.space = ? AND part.row >= ? AND {self._column} IS NOT NULL",
-                    (self._rows, *self._parameters, space, self._rows),
-                )
-                if not self._extend(rows - self._rows, found):
+                if not self._read(db, space, rows):
                     self.overfull = True
                     return None
                 self._rows, self._dead = rows, dead
             return self._matching(compare)[:rows]
+
+    def _read(self, db: sqlite3.Connection, space: int, rows: int) -> bool:
+        """Append the rows up to `rows`; return False when there are too many different values."""
+        found = db.execute(
+            f"SELECT part.row - ?, {self._expression} FROM part "
+            "JOIN record ON record.number = part.record "
+            f"WHERE part.space = ? AND part.row >= ? AND {self._column} IS NOT NULL",
+            (self._rows, *self._parameters, space, self._rows),
+        )
+        return self._extend(rows - self._rows, found)
 
     @abc.abstractmethod
     def _extend(self, count: int, found: Iterable[tuple[int, Any]]) -> bool:
@@ -301,10 +313,26 @@ class _IntegerColumn(_Column):
     def size(self) -> int:
         return self._values.nbytes + self._known.nbytes
 
-    def _extend(self, count: int, found: Iterable[tuple[int, Any]]) -> bool:
-        pairs = np.fromiter(found, np.dtype([("row", np.int64), ("value", np.int64)]))
+    def _read(self, db: sqlite3.Connection, space: int, rows: int) -> bool:
+        # SQLite writes them all into one text, which numpy parses: 0.6 us a row. As rows, of which
+        # Python makes tuples, they take 1.2.
+        found = []
+        for start in range(self._rows, rows, _ROWS_A_TEXT):
+            texts = db.execute(
+                f"SELECT group_concat(part.row - ?), group_concat({self._expression}) FROM part "
+                "JOIN record ON record.number = part.record "
+                "WHERE part.space = ? AND part.row >= ? AND part.row < ? "
+                f"AND {self._column} IS NOT NULL",
+                (self._rows, space, start, min(start + _ROWS_A_TEXT, rows)),
+            ).fetchone()
+            if texts[0]:
+                found.append([np.fromstring(text, np.int64, sep=",") for text in texts])
+        return self._extend(rows - self._rows, found)
+
+    def _extend(self, count: int, found: Iterable[Any]) -> bool:
         values, known = np.zeros(count, np.int64), np.zeros(count, np.bool_)
-        values[pairs["row"]], known[pairs["row"]] = pairs["value"], True
+        for row, value in found:  # many at a time
+            values[row], known[row] = value, True
         self._values = np.concatenate([self._values, values])
         self._known = np.concatenate([self._known, known])
         return True

@@ -1,0 +1,190 @@
+"""Text towers written for texts of one length take short ones as such, and give the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto
+
+from pixseek import encoders
+from pixseek.encoders import free_length, mapped, towers
+from pixseek.encoders.onnx import OnnxEncoder
+from pixseek.encoders.tokens import Tokens
+
+import tiny_models
+
+TEXTS = ["a red dog", "", "the", "dog " * 100, "d\u00e9j\u00e0 vu \N{DOG} \u202eabc", "red dog\x00"]
+
+
+@pytest.fixture(autouse=True)
+def small_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mapped, "WORTH_IT", 0)
+
+
+@pytest.fixture
+def fed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """The shapes that text towers are given."""
+    shapes: list[tuple[int, ...]] = []
+    run = towers.TextTower._run
+
+    def watched(self: towers.TextTower, session: Any, feeds: Any) -> Any:
+        shapes.append(next(iter(feeds.values())).shape)
+        return run(self, session, feeds)
+
+    monkeypatch.setattr(towers.TextTower, "_run", watched)
+    return shapes
+
+
+def rclip(folder: Path, **text: Any) -> Path:
+    tiny_models.rclip(folder)
+    tiny_models.clip_text_graph(folder / "Some-Model/textual.onnx", **text)
+    return folder
+
+
+def load(folder: Path) -> OnnxEncoder:
+    encoder = encoders.load(folder, models_dir=folder.parent / "models")
+    assert isinstance(encoder, OnnxEncoder)
+    return encoder
+
+
+def images(n: int) -> np.ndarray:
+    raise AssertionError("no sample is needed")
+
+
+def copied(folder: Path) -> OnnxEncoder:
+    """Return an encoder that opens the copy which indexing has made."""
+    load(folder).accelerate("fp32", 10, images)
+    (copy,) = (folder.parent / "models/converted").glob("text-*")
+    assert {path.name for path in copy.iterdir()} == {"model.onnx", "weights.bin", "sizes.json"}
+    return load(folder)
+
+
+def test_a_short_text_costs_what_it_is_long(tmp_path: Path, fed: list[tuple[int, ...]]) -> None:
+    folder = rclip(tmp_path / "m")
+    wanted = load(folder).encode_texts(TEXTS)
+    assert fed == [(6, 77)]
+    encoder = copied(folder)
+    fed.clear()
+    for text, row in zip(TEXTS, wanted, strict=True):
+        np.testing.assert_allclose(encoder.encode_texts([text])[0], row, atol=1e-6)
+    tokens = Tokens(encoder._rules)
+    assert fed == [(1, len(tokens.ids([text])[0])) for text in TEXTS]
+    assert fed[0] == (1, 5) and fed[3] == (1, 77)
+    np.testing.assert_allclose(encoder.encode_texts(TEXTS), wanted, atol=1e-6)
+    np.testing.assert_allclose(encoder.encode_texts(TEXTS[:3]), wanted[:3], atol=1e-6)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@given(texts=st.lists(st.text(max_size=120), min_size=1, max_size=4))
+def test_any_text_has_the_same_embedding(
+    texts: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    if not _PAIR:
+        folder = rclip(tmp_path_factory.mktemp("free") / "m")
+        _PAIR.extend([load(folder), copied(folder)])
+    before, after = (encoder.encode_texts(texts) for encoder in _PAIR)
+    np.testing.assert_allclose(after, before, atol=1e-6)
+
+
+_PAIR: list[OnnxEncoder] = []
+
+
+def test_a_tower_for_one_text_at_a_time(tmp_path: Path, fed: list[tuple[int, ...]]) -> None:
+    # As immich's are: its batch stays fixed, and it reads int32.
+    folder = tmp_path / "m"
+    tiny_models.immich(folder)
+    tiny_models.clip_text_graph(
+        folder / "textual/model.onnx",
+        given="text",
+        gives="embedding",
+        batch=1,
+        length=12,
+        dtype=TensorProto.INT32,
+    )
+    tokenizer = folder / "textual/tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text().replace("[SEP]", "<|endoftext|>"))
+    # The end of a text has the highest id in CLIP's vocabulary.
+    tokenizer.write_text(tokenizer.read_text().replace('"<|endoftext|>": 3', '"<|endoftext|>": 99'))
+    wanted = load(folder).encode_texts(["a red dog", "cat"])
+    encoder = copied(folder)
+    fed.clear()
+    np.testing.assert_allclose(encoder.encode_texts(["a red dog", "cat"]), wanted, atol=1e-6)
+    assert [n for n, _ in fed] == [1, 1] and max(length for _, length in fed) < 12
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "it reads what comes after",
+        "its width is that of its context",
+        "it sums over all positions",
+    ],
+)
+def test_a_tower_that_would_give_something_else_stays(
+    tmp_path: Path, fed: list[tuple[int, ...]], why: str
+) -> None:
+    folder = tmp_path / "m"
+    tiny_models.rclip(folder)
+    if "after" in why:
+        rclip(folder, looks_ahead=True)
+    elif "width" in why:
+        tiny_models.visual_graph(folder / "Some-Model/visual.onnx", given="input", gives="output")
+        rclip(folder, width=77)
+        _widen(folder / "Some-Model/visual.onnx")
+    wanted = load(folder).encode_texts(TEXTS)
+    encoder = copied(folder)
+    fed.clear()
+    for text, row in zip(TEXTS, wanted, strict=True):
+        np.testing.assert_allclose(encoder.encode_texts([text])[0], row, atol=1e-6)
+    assert set(fed) == {(1, 77)}
+
+
+def _widen(path: Path) -> None:
+    """Have an image tower give vectors of 77."""
+    model = onnx.load(path)
+    weights = np.random.default_rng(1).standard_normal((12, 77)).astype(np.float32)
+    for tensor in model.graph.initializer:
+        if tensor.name == "w":
+            tensor.CopyFrom(onnx.numpy_helper.from_array(weights, "w"))
+        elif tensor.name == "b":
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.zeros(77, np.float32), "b"))
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 77
+    onnx.save(model, path)
+
+
+def test_where_the_rewriting_fails_the_copy_is_of_one_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fed: list[tuple[int, ...]]
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("an operator that nobody knows")
+
+    monkeypatch.setattr(free_length, "free_length", fails)
+    encoder = copied(rclip(tmp_path / "m"))
+    fed.clear()
+    assert encoder.encode_texts(["a red dog"]).shape == (1, tiny_models.DIM)
+    assert fed == [(1, 77)]
+
+
+def test_a_session_of_the_original_gets_its_full_length(
+    tmp_path: Path, fed: list[tuple[int, ...]]
+) -> None:
+    # The copy is deleted between the first search and the second, which opens for speed.
+    folder = rclip(tmp_path / "m")
+    encoder = copied(folder)
+    fed.clear()
+    wanted = encoder.encode_texts(["a red dog"])
+    (copy,) = (folder.parent / "models/converted").glob("text-*")
+    for path in copy.iterdir():
+        path.unlink()
+    encoder.encode_texts(["a red dog"])
+    opening = encoder._textual._opening
+    assert opening is not None
+    opening.join()
+    np.testing.assert_allclose(encoder.encode_texts(["a red dog"]), wanted, atol=1e-6)
+    assert fed[0] == (1, 5) and fed[-1] == (1, 77)
