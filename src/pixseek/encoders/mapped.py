@@ -36,9 +36,6 @@ SAME = 1e-5
 
 _GRAPH, _WEIGHTS, _SIZES = "model.onnx", "weights.bin", "sizes.json"
 
-#: Part of a copy's name: one of an older form is not found, and made anew.
-_FORM = 2
-
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -166,7 +163,9 @@ def _same(fixed: Path, free: Path, output: str, samples: Sequence[Sample]) -> bo
 def _folder(graph: Graph, cache: Path) -> Path:
     """Return where the copy of a tower lies; by size and time, since a digest takes too long."""
     stats = [path.stat() for path in (graph.path, *graph.external)]
-    key = [_FORM, str(graph.path.resolve()), *((stat.st_size, stat.st_mtime_ns) for stat in stats)]
+    key = [str(graph.path.resolve()), *((stat.st_size, stat.st_mtime_ns) for stat in stats)]
+    if graph.tokens and graph.tokens.shape[1]:
+        key.append("shorter texts too")  # which copies of earlier versions don't take
     return cache / f"text-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}"
 
 
