@@ -80,7 +80,7 @@ def _store(results: Mapping[str, Any]) -> Any:
             if "error" in row:
                 continue
             loop = row["loops"]["k=10"]
-            colour = OURS if name == "pixseek" else THEIRS
+            colour = OURS if name.startswith("pixseek") else THEIRS
             point = loop["p50_ms"]["median"], loop["recall"]
             axis.scatter(*point, color=colour, s=18)
             axis.annotate(name, point, fontsize=7, color=colour, rotation=35,

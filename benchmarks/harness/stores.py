@@ -20,7 +20,7 @@ BUDGET_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A store: its driver, and how many rows it is asked to hold at most, with the reason.
+    """A store: its driver, and how many rows it is asked to hold, with the reason for the most.
 
     What is slow answers in one round only, so that the whole run stays within half an hour.
     """
@@ -30,6 +30,7 @@ class Store:
     driver: str
     extra: dict[str, str] = field(default_factory=dict)
     most: int = 10_000_000
+    least: int = 0
     why: str = ""
     slow: bool = False
 
@@ -37,6 +38,11 @@ class Store:
 STORES = (
     Store("numpy float32", "stores", "store_numpy"),
     Store("pixseek", "pixseek", "store_pixseek"),
+    # Below, the extra changes nothing.
+    Store(
+        "pixseek without pixseek[large]", "pixseek", "store_pixseek", {"without": "faiss"},
+        least=500_000,
+    ),
     Store("faiss, exact float16", "stores", "store_faiss", {"kind": "flat"}),
     Store("faiss IVF,SQ8", "stores", "store_faiss", {"kind": "ivf"}),
     Store(
@@ -76,7 +82,11 @@ def measure(
     tables = []
     for rows, dim in cases:
         log(f"store: {rows:,} vectors of {dim}")
-        chosen = [s for s in STORES if dim == cases[0][1] or s.name in EVERYWHERE]
+        chosen = [
+            store
+            for store in STORES
+            if rows >= store.least and (dim == cases[0][1] or store.name in EVERYWHERE)
+        ]
         folder = material.vectors(cache, rows, dim)
         tables.append(
             _case(rows, dim, chosen, environments, folder, work, repetitions, log, uncapped)

@@ -1,5 +1,6 @@
 """pixseek's embedded engine."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ CHUNK = 10_000
 
 
 class Store:
-    def __init__(self, _: dict[str, Any]) -> None:
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        if "without" in arguments:  # as if that package were not installed
+            sys.modules[arguments["without"]] = None  # type: ignore[assignment]
         from pixseek.engines.embedded import open_embedded
         from pixseek.types import Compare
 
