@@ -40,7 +40,7 @@ def measure(
     Args:
         sizes: numbers of images.
         environments: what runs the contenders.
-        model: for both programs. The text tower of rclip's layout is fixed to 77 tokens.
+        model: for both programs. The text tower of rclip's layout was written for 77 tokens.
         free: the same architecture with a text tower that reads a text at its own length.
         work: an empty folder.
         repetitions: rounds.

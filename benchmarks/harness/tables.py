@@ -220,7 +220,7 @@ def queries(part: Any) -> str:
         warm = case["warm"]
         rows = [
             (f"{stage}{said}", number(ms["p50_ms"]), number(ms["p95_ms"]))
-            for key, said in (("warm", ""), ("warm, 77 tokens", ", text filled up to 77 tokens"))
+            for key, said in (("warm", ""), ("warm, 77 tokens", ", rclip's tower"))
             for stage, ms in case.get(key, {"stages": {}})["stages"].items()
         ]
         text += table(("a query in a live process", "p50 ms", "p95 ms"), rows)

@@ -171,8 +171,23 @@ def test_where_the_rewriting_fails_the_copy_is_of_one_length(
     assert fed == [(1, 77)]
 
 
-def test_a_session_of_the_original_gets_its_full_length(
+def test_a_process_that_goes_on_searching_makes_the_copy(
     tmp_path: Path, fed: list[tuple[int, ...]]
+) -> None:
+    # As a server's, of a library that was indexed elsewhere.
+    encoder = load(rclip(tmp_path / "m"))
+    wanted = encoder.encode_texts(["a red dog"])
+    assert not (tmp_path / "models/converted").exists(), "it may be the only search"
+    encoder.encode_texts(["a red dog"])
+    opening = encoder._textual._opening
+    assert opening is not None
+    opening.join()
+    np.testing.assert_allclose(encoder.encode_texts(["a red dog"]), wanted, atol=1e-6)
+    assert (fed[0], fed[-1]) == ((1, 77), (1, 5))
+
+
+def test_a_session_of_the_original_gets_its_full_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fed: list[tuple[int, ...]]
 ) -> None:
     # The copy is deleted between the first search and the second, which opens for speed.
     folder = rclip(tmp_path / "m")
@@ -182,6 +197,7 @@ def test_a_session_of_the_original_gets_its_full_length(
     (copy,) = (folder.parent / "models/converted").glob("text-*")
     for path in copy.iterdir():
         path.unlink()
+    monkeypatch.setattr(mapped, "write", lambda *_: False)  # its disk is full
     encoder.encode_texts(["a red dog"])
     opening = encoder._textual._opening
     assert opening is not None

@@ -78,8 +78,15 @@ class OnnxEncoder:
         ]
         self._threads, self._cache = threads, cache
         self._visual: Tower = OnnxTower(files.visual, self._outputs[0], threads=threads)
-        self._textual = TextTower(files.textual, self._outputs[1], threads=threads, cache=cache)
         self._rules = files.text
+        fixed = self._ids.shape[1] is not None and not self._rules.left
+        self._textual = TextTower(
+            files.textual,
+            self._outputs[1],
+            threads=threads,
+            cache=cache,
+            samples=self._samples if fixed else None,
+        )
         self._tokens: Tokens | None = None
         self._lock = threading.Lock()
         self._accelerated: tuple[str, Acceleration] | None = None
@@ -135,7 +142,7 @@ class OnnxEncoder:
             return np.empty((0, self.dim), np.float32)
         if len(texts) > TEXTS_A_CALL:
             # Such as a bank of captions: worth the second that it takes, and it halves the memory.
-            self._write_mapped()
+            self._textual.write_mapped()
         tokens = self._tokenizer()
         fixed = self._ids.shape[0]
         size = fixed or (1 if self._files.textual.quantised_on_the_fly else TEXTS_A_CALL)
@@ -184,7 +191,7 @@ class OnnxEncoder:
                 return before
         # It was needed for a moment at most, and the memory is needed here.
         self._textual.close()
-        self._write_mapped()
+        self._textual.write_mapped()
         key = self.fingerprint[:16]
         job = acceleration.Job(
             graph=self._files.visual,
@@ -231,11 +238,6 @@ class OnnxEncoder:
         """Return whether the tower need not see what only fills a text up."""
         masked = self._files.textual.mask is not None
         return not self._rules.full and (masked or tokens.causal or tokens.batch_padded)
-
-    def _write_mapped(self) -> None:
-        """Have the text tower's copy written that opens faster, and takes short texts as such."""
-        fixed = self._ids.shape[1] is not None and not self._rules.left
-        self._textual.write_mapped(self._samples if fixed else None)
 
     def _samples(self) -> list[mapped.Sample]:
         """Return texts of several lengths; none where the tower must see their padding."""
