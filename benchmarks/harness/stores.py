@@ -30,9 +30,9 @@ class Store:
     driver: str
     extra: dict[str, str] = field(default_factory=dict)
     most: int = 10_000_000
-    least: int = 0
     why: str = ""
     slow: bool = False
+    least: int = 0
 
 
 STORES = (

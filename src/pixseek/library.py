@@ -1239,9 +1239,10 @@ class Library:
         """Tag all images with what a classifier is this sure to see in them.
 
         It looks at the previews, or at the files of images without one. A label that names one
-        thing in several ways, as ImageNet's "lakeside, lakeshore", gives several tags; the field
-        `user.label_scores` holds the probabilities. The tags are yours as those of `tag` are, and
-        images that this classifier has looked at before are passed over.
+        thing in several ways, as ImageNet's "lakeside, lakeshore", gives several tags, and so does
+        what it is the edge of: "lake". The field `user.label_scores` holds the probabilities. The
+        tags are yours as those of `tag` are, and images that this classifier has looked at before
+        are passed over.
 
         Args:
             labels_from: name or folder of the classifier; "" for `classifiers.DEFAULT`.
