@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.process import drive
+from harness.process import DriverError, drive
 
 
 def measure(
@@ -36,6 +36,9 @@ def measure(
                 },
                 environment={"PIXSEEK_PRECISION": precision} if precision else None,
             )
+        except DriverError as error:  # such as a precision that this processor does not have
+            log(f"  {precision}: {str(error).strip().splitlines()[-1]}")
+            continue
         finally:
             shutil.rmtree(out, ignore_errors=True)
         log(f"  {precision or 'default'}: {answers[precision or 'default']['encode']}")
