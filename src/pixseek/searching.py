@@ -345,7 +345,8 @@ class Searcher:
         # What is written all over an image is as good as being seen.
         sure = backgrounds.confidences(query.terms, together, nearest.total)
         confidence = np.maximum(sure, np.where(share > 0.99, 1, 0))
-        keep = ~np.isin(np.arange(len(ids)), [i for i, each in enumerate(ids) if each in asked.own])
+        own = asked.own
+        keep = np.array([each not in own for each in ids], np.bool_)
         keep &= confidence >= query.min_confidence
         for each in left_out:
             look = _look(each.term, each.vector, vectors, backgrounds, unread=asked.unread)
