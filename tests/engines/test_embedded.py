@@ -896,12 +896,17 @@ def test_importing_is_light() -> None:
 # ------------------------------------------------------------------ the inverted file
 
 
-def test_a_very_large_store_is_searched_by_an_inverted_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def lists_of_3000(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have so few rows be a very large store."""
     pytest.importorskip("faiss")
     monkeypatch.setattr(embedded, "IVF_ROWS", 3000)
     monkeypatch.setattr(embedded, "EXACT_ROWS", 1000)
+
+
+def test_a_very_large_store_is_searched_by_an_inverted_file(
+    tmp_path: Path, lists_of_3000: None
+) -> None:
     spread = Clustered(64)
     vectors, queries = spread.images(6000), spread.texts(20)
     records = [Record(f"{n:016}", f"a/{n}.jpg", width=1 + n % 10) for n in range(6000)]
@@ -929,11 +934,8 @@ def test_a_very_large_store_is_searched_by_an_inverted_file(
 
 
 def test_a_store_that_grows_large_gives_up_its_codes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lists_of_3000: None
 ) -> None:
-    pytest.importorskip("faiss")
-    monkeypatch.setattr(embedded, "IVF_ROWS", 3000)
-    monkeypatch.setattr(embedded, "EXACT_ROWS", 1000)
     vectors = Clustered(64).images(4000)
     records = [Record(f"{n:016}", f"a/{n}.jpg") for n in range(4000)]
     for rows in (slice(0, 2000), slice(2000, 4000)):
@@ -958,11 +960,8 @@ def _fails(*_: object) -> None:
 
 
 def test_the_file_follows_what_is_added_while_it_is_searched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lists_of_3000: None
 ) -> None:
-    pytest.importorskip("faiss")
-    monkeypatch.setattr(embedded, "IVF_ROWS", 3000)
-    monkeypatch.setattr(embedded, "EXACT_ROWS", 1000)
     monkeypatch.setattr(embedded.ivf_, "WORTH_WRITING", 100)
     vectors = Clustered(64).images(4000)
     records = [Record(f"{n:016}", f"a/{n}.jpg") for n in range(4000)]

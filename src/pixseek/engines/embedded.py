@@ -69,8 +69,8 @@ EXACT_ROWS = 32_768
 UNCODED_ROWS = 8_192
 #: From so many rows on an inverted file is made, and no codes. Of half a million rows it takes
 #: 9 ms where scanning all codes takes 27, of a million 10 and 47 (one core without AVX-512; with
-#: it a scan of a million takes 10), of ten million 20 and 132; and it opens at once, in a tenth of
-#: the memory.
+#: it a scan of a million takes 10), of ten million 20 and 132; and it opens at once, in a fifth of
+#: the memory (63 MB of a process with a million, and 320).
 IVF_ROWS = 500_000
 #: Up to so many rows that are not in the inverted file are scored, too: 30 ms of 512 dimensions. It
 #: is brought up to date long before, unless somebody writes faster than that.

@@ -280,13 +280,26 @@ class _Column(abc.ABC):
 
     def _read(self, db: sqlite3.Connection, space: int, rows: int) -> bool:
         """Append the rows up to `rows`; return False when there are too many different values."""
-        found = db.execute(
-            f"SELECT part.row - ?, {self._expression} FROM part "
-            "JOIN record ON record.number = part.record "
-            f"WHERE part.space = ? AND part.row >= ? AND {self._column} IS NOT NULL",
-            (self._rows, *self._parameters, space, self._rows),
-        )
+        what = f"part.row - ?, {self._expression}"
+        found = self._select(db, what, (self._rows, *self._parameters), space, self._rows, rows)
         return self._extend(rows - self._rows, found)
+
+    def _select(
+        self,
+        db: sqlite3.Connection,
+        what: str,
+        parameters: tuple[int | str, ...],
+        space: int,
+        start: int,
+        stop: int,
+    ) -> sqlite3.Cursor:
+        """Return something, with its parameters, of the rows from one to another with a value."""
+        return db.execute(
+            f"SELECT {what} FROM part JOIN record ON record.number = part.record "
+            "WHERE part.space = ? AND part.row >= ? AND part.row < ? "
+            f"AND {self._column} IS NOT NULL",
+            (*parameters, space, start, stop),
+        )
 
     @abc.abstractmethod
     def _extend(self, count: int, found: Iterable[tuple[int, Any]]) -> bool:
@@ -316,15 +329,11 @@ class _IntegerColumn(_Column):
     def _read(self, db: sqlite3.Connection, space: int, rows: int) -> bool:
         # SQLite writes them all into one text, which numpy parses: 0.6 us a row. As rows, of which
         # Python makes tuples, they take 1.2.
+        what = f"group_concat(part.row - ?), group_concat({self._expression})"
         found = []
         for start in range(self._rows, rows, _ROWS_A_TEXT):
-            texts = db.execute(
-                f"SELECT group_concat(part.row - ?), group_concat({self._expression}) FROM part "
-                "JOIN record ON record.number = part.record "
-                "WHERE part.space = ? AND part.row >= ? AND part.row < ? "
-                f"AND {self._column} IS NOT NULL",
-                (self._rows, space, start, min(start + _ROWS_A_TEXT, rows)),
-            ).fetchone()
+            stop = min(start + _ROWS_A_TEXT, rows)
+            texts = self._select(db, what, (self._rows,), space, start, stop).fetchone()
             if texts[0]:
                 found.append([np.fromstring(text, np.int64, sep=",") for text in texts])
         return self._extend(rows - self._rows, found)
