@@ -213,3 +213,32 @@ def test_a_session_of_the_original_gets_its_full_length(
     opening.join()
     np.testing.assert_allclose(encoder.encode_texts(["a red dog"]), wanted, atol=1e-6)
     assert fed[0] == (1, 5) and fed[-1] == (1, 77)
+
+
+def test_a_whole_copy_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A search's second call makes the copy, and so does indexing; somebody may be opening it.
+    folder = rclip(tmp_path / "m")
+    convert = mapped._convert
+    first: list[int] = []
+
+    def twice(graph: Any, place: Path) -> None:
+        convert(graph, place)
+        if not first:
+            first.append(0)
+            load(folder)._textual.write_mapped()
+            (copy,) = (tmp_path / "models/converted").glob("text-*")
+            first[0] = copy.stat().st_ino
+
+    monkeypatch.setattr(mapped, "_convert", twice)
+    copied(folder)
+    (copy,) = (tmp_path / "models/converted").iterdir()
+    assert copy.stat().st_ino == first[0] != 0
+
+
+def test_a_broken_copy_is_replaced(tmp_path: Path, fed: list[tuple[int, ...]]) -> None:
+    folder = rclip(tmp_path / "m")
+    copied(folder)
+    (copy,) = (tmp_path / "models/converted").glob("text-*")
+    (copy / "weights.bin").write_bytes(b"half")
+    copied(folder).encode_texts(["a red dog"])
+    assert fed == [(1, 5)]

@@ -71,7 +71,8 @@ def write(
 ) -> bool:
     """Write the copy, if it would help, is not there, and can be written; return whether.
 
-    Its folder is moved into its place when it is whole.
+    Its folder is moved into its place when it is whole, and never in place of a whole one: another
+    thread or process may have made that meanwhile, and somebody may be opening it.
 
     Args:
         graph: the tower.
@@ -94,8 +95,13 @@ def write(
                     _free(place, graph.tokens, output, texts)
                 sizes = {name: (place / name).stat().st_size for name in (_GRAPH, _WEIGHTS)}
                 (place / _SIZES).write_text(json.dumps(sizes), "utf-8")
-                shutil.rmtree(folder, ignore_errors=True)
-                place.rename(folder)
+                try:
+                    place.rename(folder)
+                except OSError:  # something lies there
+                    if find(graph, cache):
+                        return False
+                    shutil.rmtree(folder, ignore_errors=True)
+                    place.rename(folder)
                 return True
     return False
 
