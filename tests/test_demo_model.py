@@ -51,20 +51,24 @@ def unit(rows):
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_it_finds_held_out_scenes_by_their_captions(figures) -> None:
     assert figures["recall@1"] >= 0.95
     assert figures["recall@10"] >= 0.998
 
 
+@pytest.mark.slow
 def test_it_tells_a_scene_from_the_same_with_swapped_colours(figures) -> None:
     assert figures["pairs"] >= 0.97
 
 
+@pytest.mark.slow
 def test_it_tells_a_scene_from_the_same_with_swapped_sides(figures) -> None:
     assert figures["pairs by side"] >= 0.9
 
 
+@pytest.mark.slow
 def test_short_queries_bring_what_they_name(figures) -> None:
     assert figures["precision@10 kind"] >= 0.95
     assert figures["precision@10 colour and kind"] >= 0.95
@@ -153,6 +157,7 @@ def test_its_bank_is_what_the_script_makes(calibrated: ModuleType) -> None:
     assert background.bank(MODEL / background.BANK_FILE) == calibrated.bank()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_its_confidence_is_what_share_is_right(calibrated: ModuleType, tmp_path: Path) -> None:
     encoder = encoders.load("demo", models_dir=tmp_path)

@@ -726,7 +726,7 @@ def _change(folder: Path, rng: random.Random) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
-@pytest.mark.parametrize("rounds", [3, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [2, pytest.param(12, marks=pytest.mark.slow)])
 def test_killed_at_random_points_a_library_ends_as_if_it_never_was(
     tmp_path: Path, rounds: int
 ) -> None:

@@ -863,6 +863,7 @@ def test_opening_makes_nothing(folder: Path) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_many_are_known(folder: Path) -> None:
     with open_embedded(folder) as engine:
         engine.ensure(SPACE)

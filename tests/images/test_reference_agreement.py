@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -62,9 +63,23 @@ def test_exact_is_the_reference_and_fast_is_near_it(
     assert abs(fast - expected).mean() < 1
 
 
-@pytest.mark.parametrize("preprocessing", [CLIP, SIGLIP], ids=["CLIP", "SigLIP"])
-@pytest.mark.parametrize("size", [(1800, 1801), (1203, 2001), (640, 427)])
-@pytest.mark.parametrize("levels_", [0, 3, 6])  # 0: as many as the encoder likes
+# Each value with some of the others; all with all of them take 40 s of processor time.
+@pytest.mark.parametrize(
+    ("preprocessing", "size", "levels_"),
+    [
+        (CLIP, (1203, 2001), 0),  # as many as the encoder likes
+        (SIGLIP, (1203, 2001), 3),
+        (SIGLIP, (1800, 1801), 6),
+        (CLIP, (640, 427), 6),
+        (SIGLIP, (640, 427), 0),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in itertools.product(
+                (CLIP, SIGLIP), ((1800, 1801), (1203, 2001), (640, 427)), (0, 3, 6)
+            )
+        ),
+    ],
+)
 def test_a_jpeg_2000_decoded_small_is_near_the_reference(
     preprocessing: Preprocessing, size: tuple[int, int], levels_: int
 ) -> None:
@@ -91,7 +106,7 @@ def test_a_photo_as_jpeg_2000_is_near_the_reference(shared: Path) -> None:
     assert abs(levels(CLIP, fast) - expected).mean() < 1
 
 
-@pytest.mark.parametrize("size", [(1800, 1801), (1203, 2001)])
+@pytest.mark.parametrize("size", [pytest.param((1800, 1801), marks=pytest.mark.slow), (1203, 2001)])
 def test_a_heic_averaged_in_strips_is_near_the_reference(size: tuple[int, int]) -> None:
     heif = pytest.importorskip("pillow_heif")
     buffer = io.BytesIO()
