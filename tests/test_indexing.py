@@ -726,9 +726,11 @@ def _change(folder: Path, rng: random.Random) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
-@pytest.mark.parametrize("rounds", [2, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("rounds", "kills_a_round"), [(2, 2), pytest.param(12, 4, marks=pytest.mark.slow)]
+)
 def test_killed_at_random_points_a_library_ends_as_if_it_never_was(
-    tmp_path: Path, rounds: int
+    tmp_path: Path, rounds: int, kills_a_round: int
 ) -> None:
     rng = random.Random(20261121)
     folder = tmp_path / "pictures"
@@ -745,7 +747,7 @@ def test_killed_at_random_points_a_library_ends_as_if_it_never_was(
 
     kills = 0
     for _ in range(rounds):
-        for _ in range(4):
+        for _ in range(kills_a_round):
             with run("killed.lib") as process:
                 assert process.stdout is not None
                 process.stdout.readline()
