@@ -21,7 +21,7 @@ import pytest
 
 from pixseek import encoders
 from pixseek.encoders.onnx import OnnxEncoder
-from pixseek.encoders.tokens import TextRules, Tokens
+from pixseek.encoders.tokens import TextRules, Tokens, write_index
 
 import reference as ref
 from reference import SIDE, STRAIGHTENED, TEXTS, torch, transformers
@@ -55,6 +55,20 @@ def test_ids_are_open_clips(vocabulary: Path, open_clip_tokenizer: ModuleType) -
     for text in TEXTS + STRAIGHTENED:
         ids, _ = tokens.padded([text], 77)
         np.testing.assert_array_equal(ids, reference([text]).numpy(), repr(text[:60]))
+
+
+def test_the_index_of_the_vocabulary_gives_the_same_ids(vocabulary: Path, tmp_path: Path) -> None:
+    ref.clip_tokenizer().save_pretrained(tmp_path)
+    for rules in (
+        TextRules(vocabulary, 77, "open_clip", pad=0),
+        TextRules(tmp_path / "tokenizer.json", 77),
+    ):
+        whole = Tokens(rules)
+        assert write_index(rules, tmp_path / "cache")
+        for text in TEXTS + STRAIGHTENED:
+            cut = Tokens(rules, tmp_path / "cache")
+            assert cut.ids([text]) == whole.ids([text]), repr(text[:60])
+            assert cut._index is not None, "it has read the whole"
 
 
 def test_ids_are_open_clips_for_every_letter(

@@ -15,6 +15,7 @@ import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from pixseek.errors import ModelError
@@ -141,7 +142,7 @@ def _graph(path: Path, data: mmap.mmap, start: int, end: int) -> Graph:
         if not isinstance(value, tuple):
             continue
         if number == 1:
-            ops.update(_text(data, v) for n, v in _fields(data, *value) if n == 4)
+            ops.update(islice((_text(data, v) for n, v in _fields(data, *value) if n == 4), 1))
         elif number == 5:
             for n, v in _fields(data, *value):
                 if n == 8:
@@ -191,15 +192,24 @@ def _text(data: mmap.mmap, span: int | tuple[int, int]) -> str:
 
 def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int | tuple[int, int]]]:
     """Yield each field's number with its value (varint) or its span (anything of a length)."""
+    # Most numbers take one byte. To ask for that here, and not in `_varint`, halves the time that a
+    # graph of 2,000 nodes takes, of which a search from the command line reads two.
     while at < end:
-        key, at = _varint(data, at)
+        key = data[at]
+        at += 1
+        if key >= 0x80:
+            key, at = _varint(data, at - 1)
         kind = key & 7
         value: int | tuple[int, int]
-        if kind == 0:
+        if kind == 2:
+            length = data[at]
+            at += 1
+            if length >= 0x80:
+                length, at = _varint(data, at - 1)
+            value = (at, at + length)
+            at += length
+        elif kind == 0:
             value, at = _varint(data, at)
-        elif kind == 2:
-            length, at = _varint(data, at)
-            value, at = (at, at + length), at + length
         elif kind in (1, 5):
             size = 8 if kind == 1 else 4
             value, at = (at, at + size), at + size

@@ -7,18 +7,21 @@ to all of them; OpenAI's vocabulary wants the text cleaned the way it was at tra
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import html
 import re
 import string
+import threading
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
+from pixseek.encoders import token_index
 from pixseek.errors import ModelError
 
 if TYPE_CHECKING:
@@ -68,24 +71,24 @@ class Tokens:
         batch_padded: whether the tokenizer's own file pads to the longest of a batch.
     """
 
-    def __init__(self, rules: TextRules) -> None:
+    def __init__(self, rules: TextRules, cache: Path | None = None) -> None:
         """Read the tokenizer.
+
+        Args:
+            rules: of the model.
+            cache: folder of vocabularies on disk (`token_index`): the first call reads of one what
+                its texts need, and with the second the whole is read, behind it; None for none.
 
         Raises:
             ModelError: it can't be read, or does not say what is needed.
         """
-        from tokenizers import Tokenizer, normalizers
-
-        vocabulary = rules.file.suffix == ".gz"
-        try:
-            if vocabulary:
-                tokenizer = _from_vocabulary(rules.file)
-            else:
-                tokenizer = Tokenizer.from_file(str(rules.file))
-        except Exception as error:  # tokenizers raises bare Exceptions
-            raise ModelError(
-                "a tokenizer can't be read", rules.file, f"It may be damaged ({error})."
-            ) from error
+        self._rules, self._cache = rules, cache
+        self._lock = threading.Lock()
+        self._calls = 0
+        self._index = token_index.find(rules.file, cache) if cache else None
+        tokenizer = self._index.tokenizer if self._index else read(rules.file)
+        if self._index and isinstance(rules.pad, str) and tokenizer.token_to_id(rules.pad) is None:
+            self._index, tokenizer = None, read(rules.file)
         padding: dict[str, Any] = tokenizer.padding or {}
         truncation: dict[str, Any] = tokenizer.truncation or {}
         ends = [tokenizer.token_to_id(t) for t in ("<|endoftext|>", "<end_of_text>")]
@@ -98,15 +101,9 @@ class Tokens:
             raise ModelError("a tokenizer does not say how much text it may read", rules.file)
         self.context: int = context
         self.pad_id = _pad_id(tokenizer, rules.pad, padding)
-        tokenizer.no_padding()
-        tokenizer.enable_truncation(context)
-        if rules.cleaning == "lower":
-            # Not Python's: that one looks around a Greek sigma, and the reference does not.
-            own = [tokenizer.normalizer] if tokenizer.normalizer else []
-            tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
-        self._tokenizer = tokenizer
         self._cleaning = rules.cleaning
         self._left = rules.left
+        self._tokenizer = self._ruled(tokenizer)
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, special tokens included, `context` of them at most."""
@@ -114,10 +111,15 @@ class Tokens:
         cleaned = [
             clean(text.encode("utf-8", "replace").decode(), self._cleaning) for text in texts
         ]
-        return [list(e.ids) for e in self._tokenizer.encode_batch(cleaned)]
+        with self._lock:
+            self._calls += 1
+            if self._calls == 2 and self._cache:
+                threading.Thread(target=self._settle, name="pixseek-tokens").start()
+        return [list(each.ids) for each in self._encoded(cleaned)]
 
     def to_json(self) -> str:
         """Return what a `tokenizer.json` would hold: lower case included, other cleaning not."""
+        self._take_all()
         return str(self._tokenizer.to_str())
 
     def words(self, text: str) -> dict[str, bool]:
@@ -129,11 +131,11 @@ class Tokens:
         if unknown is None:
             unknown = self._tokenizer.token_to_id("<unk>")
         cleaned = clean(text.encode("utf-8", "replace").decode(), self._cleaning)
-        read = self._tokenizer.encode(cleaned)
+        (found,) = self._encoded([cleaned])
         return {
             cleaned[start:end].strip(): each != unknown
             for each, (start, end), special in zip(
-                read.ids, read.offsets, read.special_tokens_mask, strict=True
+                found.ids, found.offsets, found.special_tokens_mask, strict=True
             )
             # An unknown word may itself be marked as a special token.
             if cleaned[start:end].strip() and (each == unknown or not special)
@@ -158,6 +160,73 @@ class Tokens:
             ids[i, start : start + len(row)] = row
             mask[i, start : start + len(row)] = 1
         return ids, mask
+
+    def _ruled(self, tokenizer: Any) -> Any:
+        """Return a tokenizer with what the rules say of all texts."""
+        from tokenizers import normalizers
+
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(self.context)
+        if self._cleaning == "lower":
+            # Not Python's: that one looks around a Greek sigma, and the reference does not.
+            own = [tokenizer.normalizer] if tokenizer.normalizer else []
+            tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
+        return tokenizer
+
+    def _encoded(self, cleaned: Sequence[str]) -> Sequence[Any]:
+        """Return a `tokenizers.Encoding` of each text."""
+        with self._lock:
+            if self._index is not None:
+                model = self._index.model(self._tokenizer, cleaned)
+                if model is not None:
+                    self._tokenizer.model = model
+                    return cast("Sequence[Any]", self._tokenizer.encode_batch(cleaned))
+        self._take_all()
+        return cast("Sequence[Any]", self._tokenizer.encode_batch(cleaned))
+
+    def _take_all(self) -> None:
+        """Have the whole vocabulary.
+
+        Raises:
+            ModelError: it can't be read.
+        """
+        if self._index is not None:
+            whole = self._ruled(read(self._rules.file))
+            with self._lock:
+                self._index, self._tokenizer = None, whole
+
+    def _settle(self) -> None:
+        """Get ready for many calls, and for the next process; runs in a thread."""
+        with contextlib.suppress(ModelError):  # it works as it is
+            indexed = self._index is not None
+            self._take_all()
+            if not indexed:
+                write_index(self._rules, self._cache)
+
+
+def read(file: Path) -> Any:
+    """Return what is in a tokenizer's file, a `tokenizers.Tokenizer`.
+
+    Raises:
+        ModelError: it can't be read.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        return _from_vocabulary(file) if file.suffix == ".gz" else Tokenizer.from_file(str(file))
+    except Exception as error:  # tokenizers raises bare Exceptions
+        raise ModelError(
+            "a tokenizer can't be read", file, f"It may be damaged ({error})."
+        ) from error
+
+
+def write_index(rules: TextRules, cache: Path | None) -> bool:
+    """Write the vocabulary for later processes, if there is need and place; return whether."""
+    if cache is None:
+        return False
+    with contextlib.suppress(ModelError):  # it will be said when it is used
+        return token_index.write(rules.file, cache, partial(read, rules.file))
+    return False
 
 
 def _pad_id(tokenizer: Any, pad: int | str | None, padding: dict[str, Any]) -> int:
