@@ -108,7 +108,8 @@ def test_trust_lists_the_code_and_asks(run: Run, tmp_path: Path, models_dir: Pat
     done = run("models", "trust", folder, input="y\n")
     assert "may run it" in done.stdout and (models_dir / "consents.json").is_file()
     assert "no program code" in run("models", "trust", "demo").stdout
-    assert "not on this machine" in run("models", "trust", "fg-clip2-base").stderr
+    missing = run("models", "trust", "fg-clip2-base")
+    assert missing.exit_code == 4 and "not on this machine" in missing.stderr
 
 
 def test_verify_prints_what_it_found_and_ends_with_it(real: Run, tmp_path: Path) -> None:

@@ -275,8 +275,9 @@ def _trust(name: str, config: Config, yes: bool) -> None:
     folder = encoders.locate(name, config.models_dir)
     if folder is None:
         encoders.describe(name, config.models_dir)
-        click.echo(f"{name} is not on this machine yet: pixseek models download {name}", err=True)
-        return
+        raise ModelError(
+            "a model is not on this machine yet", name, f"Run: pixseek models download {name}"
+        )
     code = encoders.own_code(Path(folder))
     if not code:
         click.echo(f"{name} brings no program code of its own.")
