@@ -25,6 +25,7 @@ from pixseek.encoders import (
     towers,
 )
 from pixseek.encoders.onnx import OnnxEncoder
+from pixseek.encoders.towers import OnnxTower
 from pixseek.errors import MissingExtraError, ModelError
 from pixseek.types import Accelerable, Encoder, Precision
 
@@ -933,3 +934,15 @@ def test_a_second_run_keeps_the_tower_of_the_first(folder: Path) -> None:
     assert encoder._visual is tower
     encoder.accelerate("fp32", 100, none)
     assert encoder._visual is not tower
+
+
+def test_a_second_run_in_fp32_finds_the_tower_open(folder: Path) -> None:
+    encoder = load(folder)
+    opened = encoder._visual
+    encoder.accelerate("fp32", 100, none)
+    assert encoder._visual is not opened, "that one took all cores for a call"
+    encoder.encode_images(images(2))
+    tower = encoder._visual
+    assert isinstance(tower, OnnxTower) and tower._session is not None
+    assert encoder.accelerate("fp32", 5, none).precision == "fp32"
+    assert encoder._visual is tower

@@ -231,7 +231,7 @@ def test_a_whole_copy_is_never_replaced(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(mapped, "_convert", twice)
     copied(folder)
-    (copy,) = (tmp_path / "models/converted").iterdir()
+    (copy,) = (tmp_path / "models/converted").glob("text-*")
     assert copy.stat().st_ino == first[0] != 0
 
 

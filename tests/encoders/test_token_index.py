@@ -25,7 +25,7 @@ from tokenizers import (
 
 from pixseek import background, encoders
 from pixseek.encoders import token_index
-from pixseek.encoders.tokens import TextRules, Tokens, read, write_index
+from pixseek.encoders.tokens import TextRules, Tokens, write_index
 
 import tiny_models
 
@@ -157,7 +157,7 @@ def test_the_whole_is_not_read_for_a_caption(
     rules: TextRules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = [Tokens(rules).ids([text]) for text in captions()[:200]]
-    monkeypatch.setattr("pixseek.encoders.tokens.read", None)
+    monkeypatch.setattr("pixseek.encoders.tokens.read", lambda file: pytest.fail(f"read {file}"))
     for text, ids in zip(captions(), wanted, strict=False):
         cut = Tokens(rules, cache(rules))
         assert cut.ids([text]) == ids
@@ -224,6 +224,10 @@ def test_a_broken_index_is_passed_over(tmp_path: Path, how: str, opened: bool) -
     if opened:
         broken(file, how)
     assert tokens.ids(["a red dog"]) == wanted
+    # It is made anew, by who indexes next; an empty file says that there is nothing to gain.
+    again = Tokens(rules, tmp_path / "cache")
+    assert again._index is None
+    assert write_index(rules, tmp_path / "cache") == (opened or how != "empty")
 
 
 def test_what_has_no_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,10 +245,25 @@ def test_what_has_no_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     file.write_text("{")
     assert not write_index(TextRules(file, 77), tmp_path / "cache")
     assert not write_index(TextRules(file, 77), None)
-    (tmp_path / "cache").rmdir() if (tmp_path / "cache").exists() else None
-    (tmp_path / "cache").write_text("a file where the folder should be")
     monkeypatch.setattr(token_index, "WORTH_IT", 0)
-    assert not writes(models.BPE({"a": 0}, []))
+    assert writes(models.BPE({"a": 0}, []))
+
+
+def test_it_is_not_looked_at_twice_in_vain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = TextRules(tmp_path / "tokenizer.json", 77)
+    Tokenizer(models.WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]")).save(str(rules.file))
+    assert not write_index(rules, tmp_path / "cache")
+    monkeypatch.setattr("pixseek.encoders.tokens.read", lambda file: pytest.fail(f"read {file}"))
+    assert not write_index(rules, tmp_path / "cache")
+    assert token_index.find(rules.file, tmp_path / "cache") is None
+
+
+def test_without_a_place_for_it(tmp_path: Path) -> None:
+    rules = TextRules(tmp_path / "tokenizer.json", 77)
+    Tokenizer(models.BPE({"a": 0}, [])).save(str(rules.file))
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    assert not write_index(rules, tmp_path / "cache")
+    assert Tokens(rules, tmp_path / "cache").ids(["a"]) == [[0]]
 
 
 def test_indexing_writes_it_and_a_search_reads_it(
@@ -261,4 +280,3 @@ def test_indexing_writes_it_and_a_search_reads_it(
     monkeypatch.setattr("pixseek.encoders.tokens.read", lambda file: pytest.fail(f"read {file}"))
     again = encoders.load(tmp_path / "m", models_dir=tmp_path / "models")
     assert (again.encode_texts(["a red dog"]) == wanted).all()
-    assert read is not None

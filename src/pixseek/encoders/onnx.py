@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from pixseek.types import Acceleration, Likelihood, Picture, Precision, Vectors
 
 
+#: Runtime and precision that every model runs in.
+_PLAIN = ("onnxruntime", "fp32")
+
 #: What a text tower is compared by: nothing, a word, a query, a caption, more than CLIP reads.
 _SAMPLES = (
     "",
@@ -182,7 +185,7 @@ class OnnxEncoder:
         from pixseek.encoders.conversion import Halved
 
         asked, before = self._accelerated or ("", None)
-        cheap = before is None or (before.runtime, before.precision) == ("onnxruntime", "fp32")
+        cheap = before is None or (before.runtime, before.precision) == _PLAIN
         if before is not None and asked == precision and not cheap:
             # A second tower beside the first would cost its memory, and a second check its time.
             int8_from = {"auto": acceleration.CHECK_FROM, "int8": int8.CHECKED_AT_LEAST}
@@ -207,6 +210,9 @@ class OnnxEncoder:
             halved=Halved(self._cache / f"half-{key}") if self._cache else None,
         )
         tower, chosen = acceleration.accelerate(job, precision)
+        if before is not None and cheap and (chosen.runtime, chosen.precision) == _PLAIN:
+            # The same, and open already: ViT-B/32 takes half a second to open, up to one when cold.
+            tower = self._visual
         self._visual, self.streams = tower, tower.streams
         self.batch_size = self._calls_of(tower)
         self._accelerated = (precision, chosen)

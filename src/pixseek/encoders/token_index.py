@@ -93,6 +93,7 @@ class TokenIndex:
         try:
             return self._model(tokenizer, texts)
         except Exception:  # sqlite3, json and tokenizers raise all kinds
+            _discard(self._file)
             return None
 
     def _model(self, tokenizer: Any, texts: Sequence[str]) -> Any | None:
@@ -160,11 +161,14 @@ class TokenIndex:
 
 def find(vocabulary: Path, cache: Path) -> TokenIndex | None:
     """Return the index of a tokenizer's file; None where there is none that can be read."""
-    try:
+    with contextlib.suppress(OSError):
         file = _file(vocabulary, cache)
-        return TokenIndex(file) if file.is_file() else None
-    except Exception:  # sqlite3, json and tokenizers raise all kinds: it works without
-        return None
+        if file.is_file() and file.stat().st_size:
+            try:
+                return TokenIndex(file)
+            except Exception:  # as above
+                _discard(file)
+    return None
 
 
 def write(vocabulary: Path, cache: Path, read: Callable[[], Any]) -> bool:
@@ -179,20 +183,34 @@ def write(vocabulary: Path, cache: Path, read: Callable[[], Any]) -> bool:
         file = _file(vocabulary, cache)
         if file.exists():
             return False
-        tokenizer = read()
-        if tokenizer.get_vocab_size() < WORTH_IT:
-            return False
-        said = json.loads(tokenizer.to_str())
-        model = said["model"]
-        if model["type"] != "BPE" or model["dropout"] or model["continuing_subword_prefix"]:
-            return False
+        said = _said(read())
         cache.mkdir(parents=True, exist_ok=True)
+        if said is None:
+            file.touch()  # to read one of 250,000 for nothing takes a second
+            return False
         with tempfile.TemporaryDirectory(dir=cache, ignore_cleanup_errors=True) as temporary:
             whole = Path(temporary) / file.name
             _fill(whole, said)
             os.replace(whole, file)
             return True
     return False
+
+
+def _discard(file: Path) -> None:
+    """Delete a broken index: who indexes next makes it anew."""
+    with contextlib.suppress(OSError):
+        file.unlink()
+
+
+def _said(tokenizer: Any) -> dict[str, Any] | None:
+    """Return what a tokenizer's file would hold; None if an index is of no use or no right one."""
+    if tokenizer.get_vocab_size() < WORTH_IT:
+        return None
+    said: dict[str, Any] = json.loads(tokenizer.to_str())
+    model = said["model"]
+    if model["type"] != "BPE" or model["dropout"] or model["continuing_subword_prefix"]:
+        return None
+    return said
 
 
 def _fill(file: Path, said: dict[str, Any]) -> None:
