@@ -166,13 +166,26 @@ def _same(fixed: Path, free: Path, output: str, samples: Sequence[Sample]) -> bo
     return True
 
 
+def key_of(files: Sequence[Path], *more: object) -> str:
+    """Return a name for what is made of some files; by size and time, a digest takes too long.
+
+    Args:
+        files: at least one.
+        more: what else it hangs on.
+
+    Raises:
+        OSError: a file is not there.
+    """
+    stats = [path.stat() for path in files]
+    key = [str(files[0].resolve()), *((stat.st_size, stat.st_mtime_ns) for stat in stats), *more]
+    return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+
+
 def _folder(graph: Graph, cache: Path) -> Path:
-    """Return where the copy of a tower lies; by size and time, since a digest takes too long."""
-    stats = [path.stat() for path in (graph.path, *graph.external)]
-    key = [str(graph.path.resolve()), *((stat.st_size, stat.st_mtime_ns) for stat in stats)]
-    if graph.tokens and graph.tokens.shape[1]:
-        key.append("shorter texts too")  # which copies of earlier versions don't take
-    return cache / f"text-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}"
+    """Return where the copy of a tower lies."""
+    fixed = graph.tokens and graph.tokens.shape[1]
+    more = ["shorter texts too"] if fixed else []  # which copies of earlier versions don't take
+    return cache / f"text-{key_of((graph.path, *graph.external), *more)}"
 
 
 def bytes_of(graph: Graph) -> int:

@@ -85,10 +85,11 @@ class Tokens:
         self._rules, self._cache = rules, cache
         self._lock = threading.Lock()
         self._calls = 0
-        self._index = token_index.find(rules.file, cache) if cache else None
-        tokenizer = self._index.tokenizer if self._index else read(rules.file)
-        if self._index and isinstance(rules.pad, str) and tokenizer.token_to_id(rules.pad) is None:
-            self._index, tokenizer = None, read(rules.file)
+        index = token_index.find(rules.file, cache) if cache else None
+        if index and isinstance(rules.pad, str) and index.tokenizer.token_to_id(rules.pad) is None:
+            index = None  # only the whole vocabulary can tell its id
+        self._index = index
+        tokenizer = index.tokenizer if index else read(rules.file)
         padding: dict[str, Any] = tokenizer.padding or {}
         truncation: dict[str, Any] = tokenizer.truncation or {}
         ends = [tokenizer.token_to_id(t) for t in ("<|endoftext|>", "<end_of_text>")]
