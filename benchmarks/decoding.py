@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pixseek.encoders.preprocessing import Preprocessing
+from pixseek.encoders.inputs.preprocessing import Preprocessing
 from pixseek.images import decode
 from pixseek.types import Picture
 

@@ -31,11 +31,12 @@ from typing import Any
 
 import numpy as np
 
-from pixseek.encoders import graph as graphs
-from pixseek.encoders import int8, layouts, openvino
+from pixseek.encoders import layouts
 from pixseek.encoders.layouts import ModelFiles
 from pixseek.encoders.onnx import cores
-from pixseek.encoders.towers import OnnxTower, Tower
+from pixseek.encoders.runtimes import graph as graphs
+from pixseek.encoders.runtimes import int8, openvino
+from pixseek.encoders.runtimes.towers import OnnxTower, Tower
 
 SIDE = 2048  # of the matrices of the ceiling
 

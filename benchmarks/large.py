@@ -33,8 +33,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "engines"))
 
-from pixseek.engines import codes, ivf, vectorfile
-from pixseek.engines.vectorfile import VectorFile
+from pixseek.engines.embedded import codes, ivf, vectorfile
+from pixseek.engines.embedded.vectorfile import VectorFile
 
 from vectors import Clustered
 

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pixseek
-from pixseek import filters, query_fields, querylang
+from pixseek import filters
 from pixseek.encoders import CATALOGUE
 from pixseek.errors import ImageError
 from pixseek.images import FORMATS, MAX_BYTES, MAX_PIXELS
 from pixseek.metadata.fields import FIELDS, MAX_CAPTION, MAX_FIELD, MAX_TAG, MAX_TAGS
 from pixseek.metadata.sidecars import MAX_JSON, MAX_TEXT
 from pixseek.metadata.xmp import MAX_PACKET
+from pixseek.search import language, language_fields
 
 HERE = Path(__file__).parent / "reference"
 MADE = "<!-- Made by docs/generate_reference.py from the code; edit the code. -->\n"
@@ -212,14 +213,14 @@ def metadata() -> str:
 
 def query_language() -> str:
     """Return the page on the language of the search box."""
-    grammar = inspect.getdoc(querylang) or ""
+    grammar = inspect.getdoc(language) or ""
     title, _, rest = grammar.partition("\n\n")
     table, _, prose = rest.partition("\n\n")
     own = "\n".join(
         f"| `{name}` | {field.meaning} | `{field.example}` |"
-        for name, field in sorted(query_fields.FIELDS.items())
+        for name, field in sorted(language_fields.FIELDS.items())
     )
-    operators = ", ".join(f"`{each}`" for each in query_fields.OPERATORS)
+    operators = ", ".join(f"`{each}`" for each in language_fields.OPERATORS)
     stored = "\n".join(
         f"| `{name}` | {field.kind} | {field.meaning} |" for name, field in filters.FIELDS.items()
     )

@@ -57,5 +57,5 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> TinyEncoder:
     encoder = TinyEncoder()
     monkeypatch.setattr("pixseek.encoders.load", lambda *_, **__: encoder)
     # Tests count what was embedded; that is for the images of the library alone.
-    monkeypatch.setattr("pixseek.library._LEARN_FROM", 0)
+    monkeypatch.setattr("pixseek.library.facade._LEARN_FROM", 0)
     return encoder

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixseek import background, encoders
+from pixseek import encoders
 from pixseek.demo.drawing import render
 from pixseek.demo.scenes import Scene, Thing, swap_colours, swap_sides
+from pixseek.search import background
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("tokenizers")

@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from pixseek import background, encoders
-from pixseek.background import Background, Calibration
+from pixseek import encoders
 from pixseek.demo import captions
 from pixseek.demo.drawing import render
 from pixseek.demo.scenes import Scene, facts, random_scene
+from pixseek.search import background
+from pixseek.search.background import Background, Calibration
 from pixseek.types import Encoder, Picture
 
 MODEL = Path(captions.__file__).parent / "model"

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pixseek.annotations import LISTS, listed
 from pixseek.errors import QueryError
+from pixseek.metadata.annotations import LISTS, listed
 
 if TYPE_CHECKING:
     from pixseek.library import Status
@@ -162,7 +162,7 @@ def query_to_plain(query: Query) -> tuple[str, str]:
     "query", in the language of the search box. The text is "" for what has none.
     """
     if len(query.terms) != 1 or query.exclude or query.where is not None:
-        from pixseek.querylang import to_text
+        from pixseek.search.language import to_text
 
         try:
             return "query", to_text(query)

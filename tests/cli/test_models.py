@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from pixseek.cli import main
-from pixseek.encoders import catalogue
-from pixseek.encoders.catalogue import RemoteFile, Source
-from pixseek.encoders.hub import RECORD
+from pixseek.encoders.hub import catalogue
+from pixseek.encoders.hub.catalogue import RemoteFile, Source
+from pixseek.encoders.hub.download import RECORD
 
 import tiny_models
 from .conftest import Run

@@ -14,18 +14,18 @@ import onnxruntime
 import pytest
 
 from pixseek import encoders
-from pixseek.encoders import (
+from pixseek.encoders import layouts
+from pixseek.encoders.onnx import OnnxEncoder
+from pixseek.encoders.runtimes import (
     acceleration,
     conversion,
     int8,
-    layouts,
     mapped,
     openvino,
     reference,
     towers,
 )
-from pixseek.encoders.onnx import OnnxEncoder
-from pixseek.encoders.towers import OnnxTower
+from pixseek.encoders.runtimes.towers import OnnxTower
 from pixseek.errors import MissingExtraError, ModelError
 from pixseek.types import Accelerable, Encoder, Precision
 

@@ -12,10 +12,11 @@ from classifier_files import LABELS, classifier_folder
 from PIL import Image
 
 import pixseek
-from pixseek import tagging
 from pixseek.demo.picture_library import write_picture_library
-from pixseek.encoders import classifiers, hub
+from pixseek.encoders import classifiers
+from pixseek.encoders.hub import download
 from pixseek.errors import ModelError, QueryError
+from pixseek.indexing import tagging
 from pixseek.types import Picture
 
 from tiny_models import DIM, SIDE
@@ -120,10 +121,10 @@ def test_what_is_fetched_of_a_repository() -> None:
         "pytorch_model.bin",
         "tf_model.h5",
     ]
-    assert hub.wanted("onnx-classifier", held) == [
+    assert download.wanted("onnx-classifier", held) == [
         "config.json", "onnx/model.onnx", "preprocessor_config.json",
     ]  # fmt: skip
-    assert hub.wanted("torch-classifier", held) == [
+    assert download.wanted("torch-classifier", held) == [
         "config.json", "model.safetensors", "preprocessor_config.json",
     ]  # fmt: skip
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pixseek.encoders.consent import Consents, code_digest
+from pixseek.encoders.hub.consent import Consents, code_digest
 from pixseek.errors import ModelError
 
 

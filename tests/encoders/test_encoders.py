@@ -19,10 +19,11 @@ import pytest
 from PIL import Image
 
 from pixseek import encoders
-from pixseek.encoders import catalogue, hub, layouts, torch
-from pixseek.encoders.catalogue import Model
-from pixseek.encoders.consent import Consents
-from pixseek.encoders.digests import Digests
+from pixseek.encoders import layouts, torch
+from pixseek.encoders.hub import catalogue, download
+from pixseek.encoders.hub.catalogue import Model
+from pixseek.encoders.hub.consent import Consents
+from pixseek.encoders.hub.digests import Digests
 from pixseek.encoders.paired import PairedEncoder
 from pixseek.errors import MissingExtraError, ModelError
 from pixseek.types import Encoder, Picture
@@ -150,7 +151,9 @@ def test_without_torch_nothing_is_downloaded_for_it(tmp_path: Path) -> None:
 
 def test_a_licence_is_agreed_to_once(tmp_path: Path) -> None:
     assert encoders.accept_licence("mobileclip2-s0", tmp_path).startswith("research only")
-    assert Consents(tmp_path).given("licence", hub.licence_of(catalogue.find("mobileclip2-s0")))
+    assert Consents(tmp_path).given(
+        "licence", download.licence_of(catalogue.find("mobileclip2-s0"))
+    )
     assert encoders.accept_licence("clip-b32-openai", tmp_path) == "MIT"
     for ask in (encoders.accept_licence, encoders.fetch, encoders.remove):
         with pytest.raises(ModelError, match="mobileclip2-s0"):

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto
 
 from pixseek import encoders
-from pixseek.encoders import free_length, mapped, towers
+from pixseek.encoders.inputs.tokens import Tokens
 from pixseek.encoders.onnx import OnnxEncoder
-from pixseek.encoders.tokens import Tokens
+from pixseek.encoders.runtimes import free_length, mapped
+from pixseek.encoders.runtimes.text_tower import TextTower
 
 import tiny_models
 
@@ -32,13 +33,13 @@ def small_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
 def fed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """The shapes that text towers are given."""
     shapes: list[tuple[int, ...]] = []
-    run = towers.TextTower._run
+    run = TextTower._run
 
-    def watched(self: towers.TextTower, session: Any, feeds: Any) -> Any:
+    def watched(self: TextTower, session: Any, feeds: Any) -> Any:
         shapes.append(next(iter(feeds.values())).shape)
         return run(self, session, feeds)
 
-    monkeypatch.setattr(towers.TextTower, "_run", watched)
+    monkeypatch.setattr(TextTower, "_run", watched)
     return shapes
 
 

@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 
 from pixseek import encoders
-from pixseek.encoders import catalogue, hub
-from pixseek.encoders.catalogue import Model, RemoteFile, Source
-from pixseek.encoders.consent import Consents
-from pixseek.encoders.digests import Digests
+from pixseek.encoders.hub import catalogue, download
+from pixseek.encoders.hub.catalogue import Model, RemoteFile, Source
+from pixseek.encoders.hub.consent import Consents
+from pixseek.encoders.hub.digests import Digests
 from pixseek.errors import ModelError
 
 import tiny_models
@@ -35,15 +35,15 @@ PROGRAM = """
 import json, os, sys
 from pathlib import Path
 from pixseek import encoders
-from pixseek.encoders import catalogue
-from pixseek.encoders.catalogue import Model, RemoteFile, Source
+from pixseek.encoders.hub import catalogue
+from pixseek.encoders.hub.catalogue import Model, RemoteFile, Source
 from pixseek.errors import PixseekError
 
 models_dir, repo, revision, files, offline, licence, name = json.loads(sys.argv[1])
 if without := os.environ.get("WITHOUT"):
-    from pixseek.encoders import hub
+    from pixseek.encoders.hub import download
 
-    hub.find_spec = lambda package: None if package == without else True
+    download.find_spec = lambda package: None if package == without else True
 source = Source(repo, "xenova", revision, tuple(RemoteFile(*file) for file in files))
 tiny = Model("tiny", "", (source,), licence, 8, 16, 10, restricted=licence != "MIT")
 catalogue.CATALOGUE = (tiny,) if name == "tiny" else ()
@@ -278,7 +278,7 @@ def test_what_the_hub_holds_is_fetched_and_written_down(
         assert sum("/api/models/" in path for _, path, _ in server.requests) == 1
         assert not server.got("README.md") and not server.got("vision_model_fp16.onnx")
     assert np.linalg.norm(answer["rows"]) == pytest.approx(1)
-    record = json.loads((tmp_path / "tiny" / hub.RECORD).read_text())
+    record = json.loads((tmp_path / "tiny" / download.RECORD).read_text())
     assert (record["repo"], record["revision"]) == (REPO, REVISION)
     for file in record["files"]:
         assert file["sha256"] == hashlib.sha256(held[file["path"]]).hexdigest()
@@ -300,7 +300,7 @@ def test_a_download_of_unlisted_files_goes_on_with_the_commit_it_began_with(
         first.kill()
         server.revision = "f" * 40  # somebody pushed
         assert "rows" in Download(tmp_path, [], server.url, revision="").end()
-    assert json.loads((tmp_path / "tiny" / hub.RECORD).read_text())["revision"] == REVISION
+    assert json.loads((tmp_path / "tiny" / download.RECORD).read_text())["revision"] == REVISION
 
 
 def test_a_repository_without_such_a_model_is_an_error(tmp_path: Path) -> None:
@@ -317,21 +317,21 @@ def test_weights_are_fetched_once_in_the_safer_format() -> None:
         "flax_model.msgpack", "open_clip_model.safetensors", "open_clip_pytorch_model.bin",
         "1_Pooling/config.json", "2_Dense/pytorch_model.bin", "onnx/model.onnx", "README.md",
     ]  # fmt: skip
-    assert hub.wanted("transformers", paths) == [
+    assert download.wanted("transformers", paths) == [
         "config.json", "merges.txt", "model.safetensors", "modeling.py",
     ]  # fmt: skip
-    assert hub.wanted("open_clip", paths) == [
+    assert download.wanted("open_clip", paths) == [
         "config.json", "merges.txt", "open_clip_model.safetensors",
     ]  # fmt: skip
-    assert hub.wanted("sentence-transformers", paths) == [
+    assert download.wanted("sentence-transformers", paths) == [
         "1_Pooling/config.json", "2_Dense/pytorch_model.bin", "config.json", "merges.txt",
         "model.safetensors",
     ]  # fmt: skip
     shards = ["pytorch_model-1-of-2.bin", "pytorch_model.bin.index.json", "config.json"]
-    assert hub.wanted("transformers", shards) == sorted(shards)
-    assert hub.wanted("immich", ["visual/model.onnx", "visual/fp16/model.armnn", "a.json"]) == [
-        "visual/model.onnx"
-    ]
+    assert download.wanted("transformers", shards) == sorted(shards)
+    assert download.wanted(
+        "immich", ["visual/model.onnx", "visual/fp16/model.armnn", "a.json"]
+    ) == ["visual/model.onnx"]
 
 
 def test_a_restrictive_licence_is_shown_and_waits_for_a_yes(
@@ -365,11 +365,11 @@ def test_any_repository_is_loaded_by_its_id_and_pinned(
         first = by_id(tmp_path, server.url)
         named = by_id(tmp_path, server.url, f"{REPO}@{REVISION}")
     assert first["rows"] == named["rows"] and len(first["seen"]) > 0
-    record = json.loads((tmp_path / "somebody--models" / hub.RECORD).read_text())
+    record = json.loads((tmp_path / "somebody--models" / download.RECORD).read_text())
     assert (record["repo"], record["revision"]) == (REPO, REVISION)
     assert record["licence"] == "apache-2.0"
     assert by_id(tmp_path, NO_PORT)["rows"] == first["rows"], "from now on nothing is asked"
-    assert hub.downloaded(tmp_path) == [REPO, f"{REPO}@{REVISION}"]
+    assert download.downloaded(tmp_path) == [REPO, f"{REPO}@{REVISION}"]
     (here, _) = encoders.downloaded(tmp_path)
     assert (here.licence, here.dim, here.source.revision) == ("apache-2.0", 8, REVISION)
     known = encoders.describe(REPO, tmp_path)
@@ -475,8 +475,8 @@ def test_a_model_is_removed(
 ) -> None:
     contents, files = small(contents, files)
     put(tmp_path / "tiny", contents)
-    assert hub.remove(model, tmp_path) == sum(map(len, contents.values()))
-    assert hub.local(model, tmp_path) is None and hub.remove(model, tmp_path) == 0
+    assert download.remove(model, tmp_path) == sum(map(len, contents.values()))
+    assert download.local(model, tmp_path) is None and download.remove(model, tmp_path) == 0
 
 
 # ------------------------------------------------------------------ without a network
@@ -498,17 +498,17 @@ def model(contents: dict[str, bytes], files: list[RemoteFile]) -> Model:
 def test_a_folder_filled_by_hand_is_checked_and_taken(
     contents: dict[str, bytes], files: list[RemoteFile], model: Model, tmp_path: Path
 ) -> None:
-    assert hub.local(model, tmp_path) is None
+    assert download.local(model, tmp_path) is None
     put(tmp_path / "tiny", small(contents, files)[0])
-    assert hub.local(model, tmp_path) == tmp_path / "tiny"
-    assert hub.fetch(model, tmp_path, Digests(tmp_path), offline=True) == tmp_path / "tiny"
+    assert download.local(model, tmp_path) == tmp_path / "tiny"
+    assert download.fetch(model, tmp_path, Digests(tmp_path), offline=True) == tmp_path / "tiny"
     path = tmp_path / "tiny/onnx/text_model.onnx"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     os.utime(path, ns=(0, 0))
     with pytest.raises(ModelError, match=r"(?i)text_model\.onnx"):
-        hub.fetch(model, tmp_path, Digests(tmp_path), offline=True)
+        download.fetch(model, tmp_path, Digests(tmp_path), offline=True)
     assert path.exists(), "what somebody put there is not deleted"
 
 
@@ -518,17 +518,17 @@ def test_half_a_model_is_none(
     put(tmp_path / "tiny", small(contents, files)[0])
     path = tmp_path / "tiny/onnx/text_model.onnx"
     path.write_bytes(path.read_bytes()[:-1])
-    assert hub.local(model, tmp_path) is None
+    assert download.local(model, tmp_path) is None
     path.unlink()
-    assert hub.local(model, tmp_path) is None
+    assert download.local(model, tmp_path) is None
     with pytest.raises(ModelError, match=r"(?i)may not be fetched"):
-        hub.fetch(model, tmp_path, Digests(tmp_path), offline=True)
+        download.fetch(model, tmp_path, Digests(tmp_path), offline=True)
 
 
 def test_where_nothing_can_be_stored_it_is_said(model: Model, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ModelError, match=r"(?i)can't be stored"):
-        hub.fetch(model, tmp_path / "file", Digests(tmp_path))
+        download.fetch(model, tmp_path / "file", Digests(tmp_path))
 
 
 def test_pins_are_whole() -> None:

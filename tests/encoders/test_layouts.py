@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from onnx import TensorProto
 
-from pixseek.encoders import graph, layouts
+from pixseek.encoders import layouts
+from pixseek.encoders.runtimes import graph
 from pixseek.errors import ModelError
 
 import tiny_models

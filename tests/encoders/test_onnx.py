@@ -10,7 +10,7 @@ from PIL import Image
 
 from pixseek import encoders
 from pixseek.encoders import layouts
-from pixseek.encoders.towers import TextTower
+from pixseek.encoders.runtimes.text_tower import TextTower
 from pixseek.errors import ModelError
 from pixseek.types import Encoder, Picture
 

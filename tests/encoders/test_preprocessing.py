@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pixseek.encoders import preprocessing
-from pixseek.encoders.preprocessing import CLIP_MEAN, CLIP_STD, Patches, Preprocessing
+from pixseek.encoders.inputs import preprocessing
+from pixseek.encoders.inputs.preprocessing import CLIP_MEAN, CLIP_STD, Patches, Preprocessing
 from pixseek.errors import ModelError
 from pixseek.types import Picture
 

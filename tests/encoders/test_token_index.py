@@ -23,9 +23,10 @@ from tokenizers import (
     trainers,
 )
 
-from pixseek import background, encoders
-from pixseek.encoders import token_index
-from pixseek.encoders.tokens import TextRules, Tokens, write_index
+from pixseek import encoders
+from pixseek.encoders.inputs import token_index
+from pixseek.encoders.inputs.tokens import TextRules, Tokens, write_index
+from pixseek.search import background
 
 import tiny_models
 
@@ -157,7 +158,9 @@ def test_the_whole_is_not_read_for_a_caption(
     rules: TextRules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = [Tokens(rules).ids([text]) for text in captions()[:200]]
-    monkeypatch.setattr("pixseek.encoders.tokens.read", lambda file: pytest.fail(f"read {file}"))
+    monkeypatch.setattr(
+        "pixseek.encoders.inputs.tokens.read", lambda file: pytest.fail(f"read {file}")
+    )
     for text, ids in zip(captions(), wanted, strict=False):
         cut = Tokens(rules, cache(rules))
         assert cut.ids([text]) == ids
@@ -253,7 +256,9 @@ def test_it_is_not_looked_at_twice_in_vain(tmp_path: Path, monkeypatch: pytest.M
     rules = TextRules(tmp_path / "tokenizer.json", 77)
     Tokenizer(models.WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]")).save(str(rules.file))
     assert not write_index(rules, tmp_path / "cache")
-    monkeypatch.setattr("pixseek.encoders.tokens.read", lambda file: pytest.fail(f"read {file}"))
+    monkeypatch.setattr(
+        "pixseek.encoders.inputs.tokens.read", lambda file: pytest.fail(f"read {file}")
+    )
     assert not write_index(rules, tmp_path / "cache")
     assert token_index.find(rules.file, tmp_path / "cache") is None
 
@@ -277,6 +282,8 @@ def test_indexing_writes_it_and_a_search_reads_it(
         raise AssertionError("no sample is needed")
 
     encoder.accelerate("fp32", 10, images)  # type: ignore[attr-defined]
-    monkeypatch.setattr("pixseek.encoders.tokens.read", lambda file: pytest.fail(f"read {file}"))
+    monkeypatch.setattr(
+        "pixseek.encoders.inputs.tokens.read", lambda file: pytest.fail(f"read {file}")
+    )
     again = encoders.load(tmp_path / "m", models_dir=tmp_path / "models")
     assert (again.encode_texts(["a red dog"]) == wanted).all()

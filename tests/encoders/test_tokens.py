@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 
-from pixseek.encoders.tokens import TextRules, Tokens
+from pixseek.encoders.inputs.tokens import TextRules, Tokens
 from pixseek.errors import ModelError
 
 import tiny_models

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models
 
 from pixseek import encoders
 from pixseek.encoders import torch
-from pixseek.encoders.preprocessing import Patches, Preprocessing
+from pixseek.encoders.inputs.preprocessing import Patches, Preprocessing
 from pixseek.errors import MissingExtraError, ModelError
 
 import tiny_models

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pixseek.engines import candidates, codes, embedded, open_engine
+from pixseek.engines import open_engine
+from pixseek.engines.embedded import candidates, codes
+from pixseek.engines.embedded import engine as embedded
 from pixseek.types import Engine
 
 from vectors import DIM, SPACE, Opener

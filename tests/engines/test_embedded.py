@@ -23,17 +23,18 @@ import numpy as np
 import pytest
 
 from pixseek import filters
-from pixseek.engines import (
+from pixseek.engines import open_engine
+from pixseek.engines.embedded import (
+    EmbeddedEngine,
     candidates,
     catalog,
     codes,
-    embedded,
-    open_engine,
+    open_embedded,
     reading,
     vectorfile,
 )
-from pixseek.engines.embedded import EmbeddedEngine, open_embedded
-from pixseek.engines.vectorfile import VectorFile
+from pixseek.engines.embedded import engine as embedded
+from pixseek.engines.embedded.vectorfile import VectorFile
 from pixseek.errors import (
     ConfigError,
     LibraryFormatError,

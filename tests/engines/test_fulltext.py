@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixseek.engines import columns, fulltext
-from pixseek.engines.embedded import EmbeddedEngine, open_embedded
+from pixseek.engines import columns
+from pixseek.engines.embedded import EmbeddedEngine, fulltext, open_embedded
 from pixseek.types import Compare, Record, Space
 
 DIM = 8

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixseek.engines import codes, ivf, vectorfile
-from pixseek.engines.ivf import Ivf
-from pixseek.engines.vectorfile import VectorFile
+from pixseek.engines.embedded import codes, ivf, vectorfile
+from pixseek.engines.embedded.ivf import Ivf
+from pixseek.engines.embedded.vectorfile import VectorFile
 
 from vectors import Clustered
 

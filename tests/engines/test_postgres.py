@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixseek.engines import postgres as module
 from pixseek.engines.postgres import PostgresEngine, open_postgres
+from pixseek.engines.postgres import engine as module
 from pixseek.errors import ConfigError, EngineError
 from pixseek.types import Compare, Record, Space
 

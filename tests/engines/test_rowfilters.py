@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from test_contract import _FILTERS, _MOMENTS, _WORDS, _records
 
 from pixseek import filters
-from pixseek.engines import rowfilters
-from pixseek.engines.embedded import EmbeddedEngine, open_embedded
-from pixseek.engines.rowfilters import RowFilters
+from pixseek.engines.embedded import EmbeddedEngine, open_embedded, row_filters
+from pixseek.engines.embedded.row_filters import RowFilters
 from pixseek.types import And, Compare, Filter, Not, Or, Part, Record, Space, Stamp
 
 DIM = 8
@@ -119,9 +118,9 @@ def test_columns_mean_what_the_oracle_says(
     second: list[Record],
     wheres: list[Filter],
 ) -> None:
-    monkeypatch.setattr(rowfilters, "MOST_VALUES", 1 if limits == "few values" else 65_536)
-    monkeypatch.setattr(rowfilters, "MEMORY", 100 if limits == "little memory" else 2**27)
-    monkeypatch.setattr(rowfilters, "_FEW", 5)
+    monkeypatch.setattr(row_filters, "MOST_VALUES", 1 if limits == "few values" else 65_536)
+    monkeypatch.setattr(row_filters, "MEMORY", 100 if limits == "little memory" else 2**27)
+    monkeypatch.setattr(row_filters, "_FEW", 5)
     held: dict[str, Record] = {}
     for where in wheres:
         filters.check(where)
@@ -157,7 +156,7 @@ def test_columns_mean_what_the_oracle_says(
 def test_numbers_compare_as_in_python(numbers: list[Any], value: Any, op: Any) -> None:
     kind = np.float64 if any(isinstance(each, float) for each in numbers) else np.int64
     compare = getattr(operator, op)
-    fit = rowfilters._numbers_fit(np.array(numbers, kind), op, [value])
+    fit = row_filters._numbers_fit(np.array(numbers, kind), op, [value])
     assert fit.tolist() == [compare(each, value) for each in numbers]
 
 
@@ -198,7 +197,7 @@ def test_one_half_of_an_and_is_looked_up_for_the_rows_that_the_other_leaves(
 
 
 def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rowfilters, "MEMORY", 2_000)
+    monkeypatch.setattr(row_filters, "MEMORY", 2_000)
     with open_embedded(tmp_path / "library") as engine:
         engine.ensure(Space("c" * 64, DIM, "tiny-model"))
         records = [

@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_contract import assert_neighbours, select
 
-from pixseek.engines import embedded, open_engine
+from pixseek.engines import open_engine
+from pixseek.engines.embedded import engine as embedded
 from pixseek.errors import EngineError, SpaceMismatchError
 from pixseek.types import WHOLE, Compare, Engine, Part, Record, Space, Stamp
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixseek.encoders.preprocessing import Preprocessing
+from pixseek.encoders.inputs.preprocessing import Preprocessing
 from pixseek.images import decode
 from pixseek.types import Picture
 

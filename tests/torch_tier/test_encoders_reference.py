@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 
 from pixseek import encoders
+from pixseek.encoders.inputs.tokens import TextRules, Tokens, write_index
 from pixseek.encoders.onnx import OnnxEncoder
-from pixseek.encoders.tokens import TextRules, Tokens, write_index
 
 import reference as ref
 from reference import SIDE, STRAIGHTENED, TEXTS, torch, transformers

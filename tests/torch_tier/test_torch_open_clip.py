@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from pixseek import encoders
-from pixseek.encoders import mapped
+from pixseek.encoders.runtimes import mapped
+from pixseek.encoders.runtimes.text_tower import TextTower
 from pixseek.encoders.torch import TorchEncoder
-from pixseek.encoders.towers import TextTower
 
 import reference as ref
 import tiny_models

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixseek.encoders.preprocessing import CLIP_STD
+from pixseek.encoders.inputs.preprocessing import CLIP_STD
 from pixseek.encoders.torch import TorchEncoder
 
 import reference as ref

@@ -16,8 +16,8 @@ from pixseek.cli.options import Command, open_library, warn
 from pixseek.cli.results import write_json
 
 if TYPE_CHECKING:
-    from pixseek.classification import Guess
     from pixseek.library import Library
+    from pixseek.search.classification import Guess
 
 #: Columns of the bar that stands for a probability of 1.
 _BAR = 20
@@ -77,7 +77,7 @@ def classify(
 
     No library is needed: without one, the default model or that of --model is used.
     """
-    from pixseek.classification import ENSEMBLE, TEMPLATES, split_labels
+    from pixseek.search.classification import ENSEMBLE, TEMPLATES, split_labels
 
     given = "\n".join((*labels, labels_file.read() if labels_file else ""))
     choices = split_labels(given)

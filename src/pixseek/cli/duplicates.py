@@ -14,8 +14,8 @@ from pixseek.cli.options import Command, open_library, warn
 from pixseek.cli.results import write_json
 
 if TYPE_CHECKING:
-    from pixseek.duplicates import DuplicateGroup
     from pixseek.library import Library
+    from pixseek.search.duplicates import DuplicateGroup
     from pixseek.types import Record
 
 

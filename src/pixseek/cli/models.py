@@ -19,7 +19,7 @@ from pixseek.errors import LicenceError, ModelError, PixseekError
 if TYPE_CHECKING:
     from pixseek.config import Config
     from pixseek.encoders.benchmark import Measurement
-    from pixseek.encoders.catalogue import Model
+    from pixseek.encoders.hub.catalogue import Model
     from pixseek.encoders.parity import Stored
     from pixseek.types import Picture
 
@@ -129,7 +129,8 @@ def models(
 
 
 def _list(config: Config, names: tuple[str, ...], as_json: bool) -> None:
-    from pixseek.encoders import benchmark, catalogue, describe, downloaded
+    from pixseek.encoders import benchmark, describe, downloaded
+    from pixseek.encoders.hub import catalogue
 
     for name in names:
         describe(name, config.models_dir)  # an unknown one is an error, which lists the known
@@ -331,8 +332,9 @@ def _verify(name: str, config: Config, photos: Sequence[Path], against: Path | N
 
 
 def _benchmark(config: Config, names: tuple[str, ...], photos: Sequence[Path]) -> None:
-    from pixseek.encoders import catalogue, describe, downloaded, locate
+    from pixseek.encoders import describe, downloaded, locate
     from pixseek.encoders.benchmark import measure
+    from pixseek.encoders.hub import catalogue
 
     known = (*catalogue.CATALOGUE, *downloaded(config.models_dir))
     here = [m.alias for m in known if locate(m.alias, config.models_dir)]

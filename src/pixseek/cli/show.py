@@ -75,7 +75,7 @@ def show(what: str, as_json: bool, thumbnails: str) -> None:
 
 def rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:
     """Yield what is known of an image as names and values for people, which may have lines."""
-    from pixseek.annotations import KEPT
+    from pixseek.metadata.annotations import KEPT
 
     if path is not None:
         away = "" if path.exists() else click.style("  not there now", fg="red")
@@ -108,7 +108,7 @@ def rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:
 
 def _described(record: Record) -> Iterator[tuple[str, str]]:
     """Yield caption, tags and rating: what counts, and what its user and its file say of it."""
-    from pixseek.annotations import annotation_of, file_part
+    from pixseek.metadata.annotations import annotation_of, file_part
 
     said, file = annotation_of(record), file_part(record)
     if record.caption:

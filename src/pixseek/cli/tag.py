@@ -141,7 +141,7 @@ def tag(
 
 
 def _zero_shot(text: str, least: float, where: str | None, *, again: bool, as_json: bool) -> None:
-    from pixseek.classification import split_labels
+    from pixseek.search.classification import split_labels
 
     labels = split_labels(text)
     if not labels:
@@ -184,7 +184,7 @@ def tag_by_classifier(
 
 
 def _filter(text: str | None) -> Filter | None:
-    from pixseek.querylang import parse
+    from pixseek.search.language import parse
 
     only = parse(text) if text else None
     if only is not None and (only.terms or only.exclude):
@@ -220,7 +220,7 @@ def _named(images: tuple[str, ...]) -> Iterator[str]:
 def _own_fields(
     own: tuple[str, ...], unset: tuple[str, ...], ctx: click.Context
 ) -> dict[str, Scalar]:
-    from pixseek.annotations import value_of
+    from pixseek.metadata.annotations import value_of
 
     fields: dict[str, Scalar] = dict.fromkeys(unset)
     for each in own:

@@ -17,18 +17,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixseek.encoders import catalogue, graph, hub, preprocessing
-from pixseek.encoders.catalogue import Model, Source
 from pixseek.encoders.configuration import read_json
-from pixseek.encoders.preprocessing import Preprocessing
-from pixseek.encoders.towers import IMAGES_A_CALL, OnnxTower, first_line
+from pixseek.encoders.hub import catalogue, download
+from pixseek.encoders.hub.catalogue import Model, Source
+from pixseek.encoders.inputs import preprocessing
+from pixseek.encoders.inputs.preprocessing import Preprocessing
+from pixseek.encoders.runtimes import graph
+from pixseek.encoders.runtimes.towers import IMAGES_A_CALL, OnnxTower, first_line
 from pixseek.errors import MissingExtraError, ModelError, unknown
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pixseek.encoders.hub import OnProgress
+    from pixseek.encoders.hub.download import OnProgress
     from pixseek.types import Picture, Vectors
 
 DEFAULT = "vit-b16-imagenet"
@@ -213,7 +215,7 @@ def load(
         ModelError: there is no such classifier, or it can't be fetched, checked or read.
         MissingExtraError: what runs it is not installed.
     """
-    from pixseek.encoders.digests import Digests
+    from pixseek.encoders.hub.digests import Digests
 
     digests = Digests(models_dir)
     model = catalogue.find(str(name), CATALOGUE)
@@ -222,7 +224,9 @@ def load(
     if model is not None:
         if model.source.runtime == "torch" and find_spec("torch") is None:
             raise MissingExtraError(f"the classifier {model.alias}", "torch", "torch")
-        folder = hub.fetch(model, models_dir, digests, offline=offline, on_progress=on_progress)
+        folder = download.fetch(
+            model, models_dir, digests, offline=offline, on_progress=on_progress
+        )
         return Classifier(_read(folder), name=model.alias, digest=digests.of, threads=threads)
     folder = Path(name).expanduser()
     if not folder.is_dir():

@@ -10,10 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from pixseek.encoders import catalogue, hub, layouts, parity
+from pixseek.encoders import layouts, parity
+from pixseek.encoders.hub import catalogue, download
+from pixseek.encoders.inputs.preprocessing import Preprocessing
 from pixseek.encoders.onnx import OnnxEncoder
 from pixseek.encoders.parity import Parity, Stored
-from pixseek.encoders.preprocessing import Preprocessing
 from pixseek.encoders.torch import TorchEncoder
 from pixseek.encoders.torch.own_tokens import tokens_of
 from pixseek.errors import ModelError, unknown
@@ -207,7 +208,7 @@ def _record(
     models_dir: Path | None,
 ) -> None:
     model = catalogue.find(original.name) or catalogue.on_hub(original.name)
-    pin = hub.pin(model, models_dir) if model and models_dir else None
+    pin = download.pin(model, models_dir) if model and models_dir else None
     _write_json(
         folder / RECORD,
         {

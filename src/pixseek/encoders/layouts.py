@@ -19,11 +19,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from pixseek.encoders import graph, preprocessing, tokens
 from pixseek.encoders.configuration import read_json, text_limit, there, token
-from pixseek.encoders.graph import Graph
-from pixseek.encoders.preprocessing import Preprocessing
-from pixseek.encoders.tokens import Cleaning, TextRules
+from pixseek.encoders.inputs import preprocessing, tokens
+from pixseek.encoders.inputs.preprocessing import Preprocessing
+from pixseek.encoders.inputs.tokens import Cleaning, TextRules
+from pixseek.encoders.runtimes import graph
+from pixseek.encoders.runtimes.graph import Graph
 from pixseek.errors import ModelError
 from pixseek.types import Likelihood
 

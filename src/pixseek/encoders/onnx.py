@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixseek.encoders import mapped
-from pixseek.encoders.graph import Graph, Port
+from pixseek.encoders.inputs.tokens import Tokens, write_index
 from pixseek.encoders.layouts import ModelFiles
-from pixseek.encoders.tokens import Tokens, write_index
-from pixseek.encoders.towers import TEXTS_A_CALL, OnnxTower, TextTower, Tower, unit_rows
+from pixseek.encoders.runtimes import mapped
+from pixseek.encoders.runtimes.graph import Graph, Port
+from pixseek.encoders.runtimes.text_tower import TextTower
+from pixseek.encoders.runtimes.towers import TEXTS_A_CALL, OnnxTower, Tower, unit_rows
 from pixseek.errors import ModelError
 
 if TYPE_CHECKING:
@@ -181,8 +182,8 @@ class OnnxEncoder:
                 check.
             MissingExtraError: it was named, and needs a package that is not installed.
         """
-        from pixseek.encoders import acceleration, int8
-        from pixseek.encoders.conversion import Halved
+        from pixseek.encoders.runtimes import acceleration, int8
+        from pixseek.encoders.runtimes.conversion import Halved
 
         asked, before = self._accelerated or ("", None)
         cheap = before is None or (before.runtime, before.precision) == _PLAIN

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pixseek.encoders import int8
+from pixseek.encoders.runtimes import int8
 from pixseek.errors import ImageError, SourceError
 
 if TYPE_CHECKING:

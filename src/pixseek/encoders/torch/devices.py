@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from pixseek.encoders import int8
-from pixseek.encoders.acceleration import CHECK_FROM, GPU_FROM, best_batch
-from pixseek.encoders.towers import IMAGES_A_CALL
+from pixseek.encoders.runtimes import int8
+from pixseek.encoders.runtimes.acceleration import CHECK_FROM, GPU_FROM, best_batch
+from pixseek.encoders.runtimes.towers import IMAGES_A_CALL
 from pixseek.errors import ModelError, unknown
 from pixseek.types import Acceleration, Precision
 

@@ -10,19 +10,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixseek.encoders import int8
+from pixseek.encoders.runtimes import int8
+from pixseek.encoders.runtimes.towers import IMAGES_A_CALL, TEXTS_A_CALL, first_line, unit_rows
 from pixseek.encoders.torch import devices
 from pixseek.encoders.torch.folders import TorchFiles
 from pixseek.encoders.torch.own_tokens import tokens_of
-from pixseek.encoders.towers import IMAGES_A_CALL, TEXTS_A_CALL, first_line, unit_rows
 from pixseek.errors import MissingExtraError, ModelError
 from pixseek.types import Likelihood
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pixseek.encoders.preprocessing import Patches, Preprocessing
-    from pixseek.encoders.tokens import Tokens
+    from pixseek.encoders.inputs.preprocessing import Patches, Preprocessing
+    from pixseek.encoders.inputs.tokens import Tokens
     from pixseek.encoders.torch.towers import Towers
     from pixseek.types import Acceleration, Picture, Precision, Vectors
 

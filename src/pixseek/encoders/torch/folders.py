@@ -18,10 +18,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pixseek.encoders import preprocessing, tokens
 from pixseek.encoders.configuration import read_json, text_limit, token
-from pixseek.encoders.preprocessing import Patches, Preprocessing
-from pixseek.encoders.tokens import Cleaning, TextRules
+from pixseek.encoders.inputs import preprocessing, tokens
+from pixseek.encoders.inputs.preprocessing import Patches, Preprocessing
+from pixseek.encoders.inputs.tokens import Cleaning, TextRules
 from pixseek.errors import MissingExtraError, ModelError, unknown
 
 #: What each layout needs, for people.

@@ -7,9 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pixseek.encoders.runtimes.towers import first_line
 from pixseek.encoders.torch.own_tokens import tokens_of
 from pixseek.encoders.torch.towers import Towers, quiet
-from pixseek.encoders.towers import first_line
 from pixseek.errors import MissingExtraError, ModelError
 
 if TYPE_CHECKING:

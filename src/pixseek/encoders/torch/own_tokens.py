@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pixseek.encoders.tokens import TextRules, Tokens, clean
+from pixseek.encoders.inputs.tokens import TextRules, Tokens, clean
 from pixseek.errors import ModelError
 
 

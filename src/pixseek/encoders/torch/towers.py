@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pixseek.encoders.configuration import read_json
+from pixseek.encoders.runtimes.towers import first_line
 from pixseek.encoders.torch.folders import TorchFiles
-from pixseek.encoders.towers import first_line
 from pixseek.errors import ModelError, unknown
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What goes into towers: pixels and tokens."""

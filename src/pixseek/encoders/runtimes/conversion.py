@@ -1,0 +1,110 @@
+"""An image tower in another form: made once a model, by a process of its own, and kept.
+
+A process of its own gives back all memory that it takes, and the indexer never holds it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from pixseek.encoders.runtimes.graph import Graph
+from pixseek.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """Where a converted tower is kept."""
+
+    #: The files of one, that which is opened first. Those of OpenVINO, unless said otherwise.
+    FILES: ClassVar[tuple[str, ...]] = ("model.xml", "model.bin")
+
+    folder: Path
+
+    @property
+    def model(self) -> Path:
+        """The converted tower."""
+        return self.folder / self.FILES[0]
+
+    def there(self) -> bool:
+        """Return whether it was made."""
+        return all((self.folder / name).is_file() for name in self.FILES)
+
+    def discard(self) -> None:
+        """Delete it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def make_by(self, converter: str, graph: Graph, *arguments: str) -> None:
+        """Convert a tower; its folder is moved into its place when it is whole.
+
+        Args:
+            converter: a module beside this one, which is run with the path of the graph, that of
+                the model to write, and the `arguments`.
+            graph: the tower.
+
+        Raises:
+            ModelError: the converter failed, or the folder can't be written.
+        """
+        try:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(
+                dir=self.folder.parent, ignore_cleanup_errors=True
+            ) as temporary:
+                place = Path(temporary) / "model"
+                place.mkdir()
+                run(converter, str(graph.path), str(place / self.FILES[0]), *arguments)
+                self.discard()
+                place.rename(self.folder)
+        except OSError as error:
+            raise not_stored(self.folder, error) from error
+        except subprocess.CalledProcessError as error:
+            said = error.stderr.decode(errors="replace").strip().splitlines()
+            raise ModelError(
+                "a model could not be converted",
+                graph.path,
+                said[-1] if said else f"The converter ended with {error.returncode}.",
+            ) from error
+
+
+class Halved(Conversion):
+    """A tower with its weights in 16 bits, for computing in bf16, which has fewer digits yet.
+
+    ViT-B/32 in bf16: the ONNX file takes 1.1 s of processor time to open and 820 MB, this 0.3 s
+    and 487 MB, since what the file holds is mapped and need not be converted; the least cosine to
+    fp32 is .99995 either way.
+    """
+
+    def make(self, graph: Graph) -> None:
+        """Convert a tower.
+
+        Raises:
+            ModelError: OpenVINO can't read it, or the folder can't be written.
+        """
+        self.make_by("halve", graph)
+
+
+def not_stored(folder: Path, error: OSError) -> ModelError:
+    """Return what to raise when a conversion can't be written."""
+    return ModelError(
+        "a converted model can't be stored", folder, f"{error}. Is the disk full or read-only?"
+    )
+
+
+def run(converter: str, *arguments: str) -> None:
+    """Run a converter in a process of its own.
+
+    Raises:
+        subprocess.CalledProcessError: it failed; `stderr` says how.
+    """
+    subprocess.run(
+        [sys.executable, "-m", f"pixseek.encoders.runtimes.{converter}", *arguments],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )

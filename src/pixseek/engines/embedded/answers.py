@@ -1,0 +1,141 @@
+"""From candidate rows to the records that answer queries."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixseek.engines.embedded.candidates import Candidates
+from pixseek.engines.embedded.reading import LISTED, chunks, records_of
+from pixseek.engines.embedded.vectorfile import Rows
+from pixseek.types import Match
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+
+class Answer(NamedTuple):
+    """A record that answers a query.
+
+    Attributes:
+        score: of its best part.
+        row: of that part's vector.
+        number: of the record in the database.
+        id: of the record.
+        part: index of that part among the record's.
+    """
+
+    score: float
+    row: int
+    number: int
+    id: str
+    part: int
+
+
+#: What the database says of a row: the number and the id of its record, and the part's index.
+_Owner = tuple[int, str, int]
+
+
+def nearest(
+    db: sqlite3.Connection, space: int, candidates: Candidates, queries: Vectors, k: int
+) -> list[list[Answer]]:
+    """Return, for each query, the k best records, best first, ties by id.
+
+    Args:
+        db: in the transaction of a snapshot.
+        space: number of the space.
+        candidates: the rows of that snapshot to choose from.
+        queries: (q, dim) float32.
+        k: at least 1.
+    """
+    best: list[list[Answer]] = [[] for _ in queries]
+    among = candidates.count
+    waiting, count = list(range(len(queries))), k
+    while waiting:
+        rows = candidates.nearest(queries[waiting], count)
+        scored = [
+            (some, candidates.vectors.score(some, queries[i]))
+            for i, some in zip(waiting, rows, strict=True)
+        ]
+        for i, found in zip(waiting, _group(db, space, scored, k), strict=True):
+            best[i] = found
+        # Records with many parts may have taken the places of others.
+        waiting = [i for i in waiting if len(best[i]) < min(k, among)] if count < among else []
+        count *= 4
+    return best
+
+
+def matches(
+    db: sqlite3.Connection, space: int, answers: Sequence[Sequence[Answer]]
+) -> list[list[Match]]:
+    """Return answers with all that is known of their records.
+
+    Args:
+        db: in the transaction of the same snapshot.
+        space: number of the space.
+        answers: of each query.
+    """
+    numbers = {answer.number for each in answers for answer in each}
+    records = records_of(db, space, list(numbers))
+    return [
+        [
+            Match(record, record.parts[answer.part], answer.score)
+            for answer in each
+            for record in (records[answer.number][0],)
+        ]
+        for each in answers
+    ]
+
+
+def _group(
+    db: sqlite3.Connection,
+    space: int,
+    scored: Sequence[tuple[Rows, NDArray[np.float64]]],
+    k: int,
+) -> list[list[Answer]]:
+    """Return the k best records of the scored rows of each query, each by its best row."""
+    groups: list[list[Answer]] = [[] for _ in scored]
+    owners: dict[int, _Owner] = {}
+    waiting, count = [i for i, (rows, _) in enumerate(scored) if len(rows)], k
+    while waiting:
+        # All that tie with the last one are looked at, since the id decides.
+        chosen = {i: _highest(scored[i][1], count) for i in waiting}
+        wanted = {row for i in waiting for row in scored[i][0][chosen[i]].tolist()}
+        owners.update(_owners(db, space, wanted - owners.keys()))
+        for i in waiting:
+            rows, scores = (each[chosen[i]].tolist() for each in scored[i])
+            best: dict[int, Answer] = {}
+            for row, score in zip(rows, scores, strict=True):
+                number, id_, part = owners[row]
+                old = best.get(number)
+                if old is None or (score, -row) > (old.score, -old.row):
+                    best[number] = Answer(score, row, number, id_, part)
+            groups[i] = sorted(best.values(), key=lambda answer: (-answer.score, answer.id))[:k]
+        waiting = [i for i in waiting if len(groups[i]) < k and len(chosen[i]) < len(scored[i][0])]
+        count *= 4
+    return groups
+
+
+def _highest(scores: NDArray[np.float64], count: int) -> Rows:
+    """Return where the `count` highest scores are, and all that equal the lowest of them."""
+    if count >= len(scores):
+        return np.arange(len(scores))
+    threshold = np.partition(scores, len(scores) - count)[len(scores) - count]
+    return np.flatnonzero(scores >= threshold)
+
+
+def _owners(db: sqlite3.Connection, space: int, rows: Iterable[int]) -> dict[int, _Owner]:
+    """Return the record of each row."""
+    return {
+        row: (number, id_, part)
+        for some in chunks(sorted(rows))  # neighbours lie on the same page
+        for row, number, id_, part in db.execute(
+            "SELECT row, record, record_id, ordinal FROM part "
+            f"WHERE space = ? AND row IN ({LISTED})",
+            (space, some),
+        )
+    }

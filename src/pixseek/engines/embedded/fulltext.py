@@ -1,0 +1,153 @@
+"""Search by words in the embedded engine: SQLite's FTS5, ranked by BM25.
+
+The index has no copy of the texts (`content=''`): it takes 60 bytes a record less, and a record's
+texts follow from its columns (`columns.texts`), also when they are to be forgotten. Words are
+stemmed by Porter's rules for English: captions are mostly English, "dogs" has to find "dog", and
+in other languages it only cuts a few endings, in the index and in the query alike.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixseek.engines import columns
+from pixseek.engines.embedded.reading import LISTED, chunks
+from pixseek.types import Record
+
+#: What a word counts in captions, tags and titles; elsewhere it counts 1.
+STRONG = 2.0
+#: Records that are scored: a score takes 1 us, and the common words of a million captions are in
+#: some hundred thousands of them.
+MOST_SCORED = 20_000
+#: Words that more of all records hold are left out of queries that have rarer ones.
+COMMON = 0.2
+
+#: BM25 as FTS5 has it.
+_K1 = 1.2
+_LEAST_WEIGHT = 1e-6
+_SCORED = np.dtype([("number", np.int64), ("score", np.float64)])
+
+
+def add(db: sqlite3.Connection, numbered: Iterable[tuple[int, Record]]) -> None:
+    """Index records, none of which is indexed."""
+    db.executemany(
+        "INSERT INTO words (rowid, strong, weak) VALUES (?, ?, ?)",
+        ((number, *columns.texts(record)) for number, record in numbered),
+    )
+
+
+def remove(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
+    """Forget the words of these records, which must still be there as they were indexed."""
+    for some in chunks(numbers):
+        rows = db.execute(
+            f"SELECT number, uri, caption, tags, fields FROM record WHERE number IN ({LISTED})",
+            (some,),
+        ).fetchall()
+        db.executemany(
+            "INSERT INTO words (words, rowid, strong, weak) VALUES ('delete', ?, ?, ?)",
+            ((number, *columns.texts_of(*values)) for number, *values in rows),
+        )
+
+
+def search(
+    db: sqlite3.Connection, records: int, text: str, k: int, condition: str, parameters: list[Any]
+) -> list[tuple[str, float]]:
+    """Return the ids of the best k records with their relevance, best first, ties by id.
+
+    Relevance is BM25 divided by that of a text of average length that holds every word once, in
+    its strong part, or by that of the best record that holds all words if that is less: where
+    few records have a caption, the average is short, and a caption too long for it.
+
+    Records that hold rare words are scored first, by all that they hold. Where they are fewer
+    than k and the other words are so common that scoring all their records would take long, only
+    some of those are scored.
+
+    Args:
+        db: in the transaction of a snapshot.
+        records: how many there are.
+        text: what a user wrote.
+        k: at least 1.
+        condition: on `record`, with its parameters.
+        parameters: of the condition.
+    """
+    counts = {_phrase(word): 0 for word in columns.words_to_find(text)}
+    for phrase in counts:
+        (counts[phrase],) = db.execute(
+            "SELECT count(*) FROM words WHERE words MATCH ?", (phrase,)
+        ).fetchone()
+    phrases = sorted((phrase for phrase in counts if counts[phrase]), key=counts.__getitem__)
+    if not phrases:
+        return []
+    common = max(COMMON * records, MOST_SCORED)
+    phrases = [phrase for phrase in phrases if counts[phrase] <= common] or phrases
+    wanted = [*phrases, *(phrase for phrase in counts if not counts[phrase])]
+    best = sum(_weight(counts[phrase], records) for phrase in wanted)
+    best *= STRONG * (_K1 + 1) / (STRONG + _K1)
+
+    together = list(itertools.accumulate(counts[phrase] for phrase in phrases))
+    rare = max(1, bisect.bisect_right(together, MOST_SCORED))
+    rest = " OR ".join(phrases[rare:])
+    expressions = [" OR ".join(phrases[:rare])]
+    if rest:
+        expressions += [f"({expressions[0]}) AND ({rest})", rest]
+    found = np.empty(0, _SCORED)
+    for expression in expressions:
+        if expression == rest and len(found) >= k:
+            break
+        found = np.concatenate([found, _scored(db, expression, condition, parameters)])
+    # Of what was found twice the better score.
+    found = found[np.lexsort((-found["score"], found["number"]))]
+    found = found[np.unique(found["number"], return_index=True)[1]]
+    if len(wanted) == len(phrases):  # all of them are held by some record, perhaps by one
+        rows = db.execute(
+            f"SELECT rowid FROM words WHERE words MATCH ? LIMIT {MOST_SCORED}",
+            (" AND ".join(phrases),),
+        )
+        whole = np.fromiter((number for (number,) in rows), np.int64)
+        highest = found["score"][np.isin(found["number"], whole)].max(initial=0.0)
+        best = min(best, highest) if highest else best
+    if len(found) > k:  # all that tie with the last one, since the id decides
+        least = np.partition(found["score"], len(found) - k)[len(found) - k]
+        found = found[found["score"] >= least]
+    score = dict(zip(*(found[name].tolist() for name in ("number", "score")), strict=True))
+    named = [
+        (id_, min(1.0, score[number] / best))
+        for some in chunks(list(score))
+        for number, id_ in db.execute(
+            f"SELECT number, id FROM record WHERE number IN ({LISTED})", (some,)
+        )
+    ]
+    return sorted(named, key=lambda each: (-each[1], each[0]))[:k]
+
+
+def _scored(
+    db: sqlite3.Connection, expression: str, condition: str, parameters: list[Any]
+) -> NDArray[np.void]:
+    """Return records that fit an expression, with their BM25; `MOST_SCORED` at most."""
+    # CROSS, so that SQLite looks at the words first.
+    record = "CROSS JOIN record ON record.number = words.rowid" if condition != "1" else ""
+    rows = db.execute(
+        f"SELECT words.rowid, -bm25(words, {STRONG}, 1) FROM words {record} "
+        f"WHERE words MATCH ? AND {condition} LIMIT {MOST_SCORED}",
+        (expression, *parameters),
+    )
+    return np.fromiter(rows, _SCORED)
+
+
+def _weight(count: int, records: int) -> float:
+    """Return what a word counts that so many of the records hold."""
+    weight = math.log((records - count + 0.5) / (count + 0.5))
+    return weight if weight > 0 else _LEAST_WEIGHT
+
+
+def _phrase(word: str) -> str:
+    """Return a word, or several in a row, as FTS5 reads them: between quotation marks."""
+    return f'"{word}"'

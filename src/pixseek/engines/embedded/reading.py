@@ -1,0 +1,77 @@
+"""Records and their parts, out of the database of the embedded engine and into its columns."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pixseek.engines import columns
+from pixseek.engines.embedded.catalog import packed, unpacked
+from pixseek.types import Record
+
+#: The values of a parameter that `chunks` made.
+LISTED = "SELECT value FROM json_each(?)"
+#: Values handed to SQLite at a time, as JSON.
+_CHUNK = 10_000
+_DIGEST = columns.Columns._fields.index("digest")
+
+#: The parts of a record, each with its row.
+Parts = list[tuple[int, str | None]]
+
+
+def chunks(values: Sequence[str] | Sequence[int]) -> Iterator[str]:
+    """Yield the values as JSON lists that SQLite can take; text it can't hold is left out."""
+    for start in range(0, len(values), _CHUNK):
+        some = values[start : start + _CHUNK]
+        yield json.dumps([v for v in some if isinstance(v, int) or columns.is_storable(v)])
+
+
+def stored(row: columns.Columns) -> tuple[Any, ...]:
+    """Return the columns of a record as the database holds them."""
+    return (*row[:_DIGEST], row.digest and packed(row.digest), *row[_DIGEST + 1 :])
+
+
+def record_of(stored_columns: Sequence[Any], parts: Parts) -> Record:
+    """Return a record from what the database holds of it."""
+    values = list(stored_columns)
+    values[_DIGEST] = unpacked(values[_DIGEST])
+    return columns.from_columns(values, tuple(columns.part_from_json(part) for _, part in parts))
+
+
+def numbers_of(db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:
+    """Return the numbers of the records among these ids, by id."""
+    numbers: dict[str, int] = {}
+    for some in chunks(ids):
+        numbers.update(db.execute(f"SELECT id, number FROM record WHERE id IN ({LISTED})", (some,)))
+    return numbers
+
+
+def parts_of(db: sqlite3.Connection, space: int, numbers: Sequence[int]) -> dict[int, Parts]:
+    """Return the parts of records in their order, by the record's number."""
+    parts: dict[int, Parts] = {number: [] for number in numbers}
+    for some in chunks(numbers):
+        # "+space" lest SQLite walks the whole space by the primary key.
+        for number, row, part in db.execute(
+            "SELECT record, row, part FROM part "
+            f"WHERE +space = ? AND record IN ({LISTED}) ORDER BY record, ordinal",
+            (space, some),
+        ):
+            parts[number].append((row, part))
+    return parts
+
+
+def records_of(
+    db: sqlite3.Connection, space: int, numbers: Sequence[int]
+) -> dict[int, tuple[Record, list[int]]]:
+    """Return records with the rows of their parts, by number."""
+    parts = parts_of(db, space, numbers)
+    records: dict[int, tuple[Record, list[int]]] = {}
+    for some in chunks(numbers):
+        for number, *values in db.execute(
+            f"SELECT number, {columns.COLUMNS} FROM record WHERE number IN ({LISTED})", (some,)
+        ):
+            own = parts[number]
+            records[number] = (record_of(values, own), [row for row, _ in own])
+    return records

@@ -1,0 +1,189 @@
+"""Filters in the SQL of SQLite, for the embedded engine."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from pixseek import filters
+from pixseek.engines import columns
+from pixseek.engines.embedded.catalog import packed, unpacked
+from pixseek.types import And, Compare, Filter, Not, Or, Order, Record
+
+
+def where_sql(db: sqlite3.Connection, where: Filter) -> tuple[str, list[Any]]:
+    """Return a filter as a condition on `record`, with its parameters.
+
+    What SQL can't say with the meaning that `filters` defines is asked of `filters.matches`
+    through a function `fits`, which is registered on `db`.
+    """
+    parameters: list[Any] = []
+    predicates: list[Callable[[Any], bool]] = []
+
+    def compile_(where: Filter) -> str:
+        match where:
+            case And(parts):
+                return _joined([compile_(part) for part in parts], "AND", "1")
+            case Or(parts):
+                return _joined([compile_(part) for part in parts], "OR", "0")
+            case Not(inner):
+                # NULL, from a missing value, counts as false before it is turned round.
+                return f"NOT ifnull({compile_(inner)}, 0)"
+            case Compare():
+                native = _native(where, parameters)
+                if native is not None:
+                    return native
+                column, predicate = _predicate(where)
+                predicates.append(predicate)
+                # CASE, since AND may evaluate both its sides.
+                call = f"fits({len(predicates) - 1}, {column})"
+                return f"CASE WHEN {column} IS NULL THEN 0 ELSE {call} END"
+
+    sql = compile_(where)
+    if "packed(" in sql:
+        db.create_function("packed", 1, packed, deterministic=True)
+    if predicates:
+        db.create_function("fits", 2, lambda number, value: predicates[number](value))
+    return sql, parameters
+
+
+def order_sql(order: Order, descending: bool, *, by_index: bool) -> str:
+    """Return what records are ordered by, those without a value last, ties by id.
+
+    Args:
+        order: of which field.
+        descending: from the largest value on.
+        by_index: whether to walk along an index where there is one. Where a filter passes over
+            most records, sorting what it leaves is quicker.
+    """
+    direction = "DESC" if descending else "ASC"
+    return f"{'' if by_index else '+'}{_ORDERS[order]} {direction} NULLS LAST, id"
+
+
+_ORDERS: dict[Order, str] = {
+    "uri": "uri",
+    # What is behind the last "/": rtrim takes off all characters but that one.
+    "name": "substr(uri, length(rtrim(uri, replace(uri, '/', ''))) + 1)",
+    "taken_at": "substr(taken_at, 1, 26)",  # the wall clock, as an album goes
+    "mtime": "mtime_ns",
+    "size": "size",
+}
+#: Derived numbers, computed as in `filters.derived`.
+_DERIVED = {
+    "aspect": "(CAST(width AS REAL) / CAST(height AS REAL))",
+    "megapixels": "(CAST(width AS REAL) * CAST(height AS REAL) / 1e6)",
+}
+_SYMBOLS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_TEXT_COLUMNS = {"id", "uri", "media", "caption"}
+_NUMBER_COLUMNS = {"width", "height", "size"}
+
+
+def _native(compare: Compare, parameters: list[Any]) -> str | None:
+    """Return a comparison in SQL alone; None where SQL can't say it."""
+    name, op, value = compare.field, compare.op, compare.value
+    column = "mtime_ns" if name == "mtime" else name
+    if name in filters.DERIVED and op == "exists":
+        return "width IS NOT NULL AND height IS NOT NULL"
+    if name in filters.DERIVED and op != "in":
+        parameters.append(filters.as_float(value))  # type: ignore[arg-type]
+        return f"{_DERIVED[name]} {_SYMBOLS[op]} ?"
+    if op == "exists":
+        known = _TEXT_COLUMNS | _NUMBER_COLUMNS | {"digest", "mtime", "taken_at", "tags"}
+        return f"{column} IS NOT NULL" if name in known else None
+    if op in {"glob", "contains"}:
+        return None
+    if name == "root" and op == "eq" and value and "://" not in str(value):
+        parameters += [value, f"{value}/", f"{value}0"]  # "0" follows "/"
+        return "(uri = ? OR (uri >= ? AND uri < ? AND instr(uri, '://') = 0))"
+    if name == "taken_at" and isinstance(value, datetime) and value.tzinfo is None:
+        parameters.append(columns.time_to_text(value))
+        return f"substr(taken_at, 1, 26) {_SYMBOLS[op]} ?"
+    if name == "digest" and op in {"eq", "ne"}:  # their order is not that of their bytes
+        parameters.append(packed(str(value)))
+        return f"digest {_SYMBOLS[op]} ?"
+    if name == "digest" and isinstance(value, tuple):
+        parameters.append(json.dumps(value))
+        return "digest IN (SELECT packed(value) FROM json_each(?))"
+    if name not in _TEXT_COLUMNS | _NUMBER_COLUMNS | {"mtime"}:
+        return None
+    values = value if isinstance(value, tuple) else (value,)
+    bound: list[Any] = [filters.mtime_value_ns(v) if name == "mtime" else v for v in values]
+    if name in _NUMBER_COLUMNS:
+        bound = [_bindable(each) for each in bound]
+    if op == "in":
+        # Infinities equal no integer, and JSON has none.
+        parameters.append(json.dumps([v for v in bound if v not in {float("inf"), -float("inf")}]))
+        return f"{column} IN (SELECT value FROM json_each(?))"
+    parameters.append(bound[0])
+    return f"{column} {_SYMBOLS[op]} ?"
+
+
+def _bindable(value: int | float) -> int | float:
+    """Return a number that compares with every stored one as `value` does, and fits SQLite."""
+    if isinstance(value, float):
+        return value
+    if -(2**63) <= value < 2**63:
+        return value
+    return float("inf") if value > 0 else -float("inf")
+
+
+def _predicate(compare: Compare) -> tuple[str, Callable[[Any], bool]]:
+    """Return a column that decides a comparison, and the decision from what it holds."""
+    name = compare.field
+    if name.startswith(filters.USER_PREFIX):
+        return "fields", lambda text: filters.matches(
+            compare, Record("", "", fields=columns.fields_from_json(text))
+        )
+    if name == "location":
+        return _location(compare), lambda text: filters.located(
+            columns.location_from_json(text), compare.op, compare.value
+        )
+    if name in filters.DERIVED:  # "in": SQLite may read the numbers of a JSON list inexactly
+        assert isinstance(compare.value, tuple)
+        return _DERIVED[name], frozenset(map(filters.as_float, compare.value)).__contains__
+    if name == "tags":
+        return "tags", lambda text: filters.matches(
+            compare, Record("", "", tags=columns.tags_from_json(text))
+        )
+    if name == "taken_at":
+        return "taken_at", lambda text: filters.matches(
+            compare, Record("", "", taken_at=datetime.fromisoformat(text))
+        )
+    if name in {"root", "folder", "name", "uri"}:
+        return "uri", lambda text: filters.matches(compare, Record("", text))
+    if name == "id":
+        return "id", lambda text: filters.matches(compare, Record(text, ""))
+    as_record: dict[str, Callable[[Any], Record]] = {
+        "media": lambda text: Record("", "", media=text),
+        "digest": lambda digest: Record("", "", digest=unpacked(digest) or ""),
+        "caption": lambda text: Record("", "", caption=text),
+    }
+    return name, lambda text: filters.matches(compare, as_record[name](text))
+
+
+def _location(compare: Compare) -> str:
+    """Return an expression for the location as a JSON list, NULL where it can't be near.
+
+    Latitudes are compared here already: asking Python takes 2 us a record.
+    """
+    location = "json_extract(fields, '$.latitude', '$.longitude')"
+    if compare.op == "exists":
+        return location
+    (latitude, _), kilometres = filters.circle(compare.value)
+    degrees = math.degrees(kilometres / filters.EARTH_KM) + 1e-6
+    return (
+        "CASE WHEN json_extract(fields, '$.latitude') "
+        f"BETWEEN {latitude - degrees!r} AND {latitude + degrees!r} THEN {location} END"
+    )
+
+
+def _joined(conditions: list[str], word: str, empty: str) -> str:
+    """Join conditions, many of them in groups: SQLite limits the depth of expressions."""
+    if len(conditions) > 100:
+        groups = [conditions[i : i + 100] for i in range(0, len(conditions), 100)]
+        conditions = [_joined(group, word, empty) for group in groups]
+    return f"({f' {word} '.join(conditions)})" if conditions else empty

@@ -1,0 +1,1 @@
+"""From sources to records: scan, compare, decode, embed, store."""

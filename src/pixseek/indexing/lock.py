@@ -1,0 +1,59 @@
+"""The lock that keeps a second indexer out of a library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pixseek.errors import LibraryLockedError
+from pixseek.storage.errors import not_writable
+from pixseek.storage.ledger import Ledger
+
+
+class IndexingLock:
+    """Held while a process indexes; the system lets go of it when the process ends, however."""
+
+    def __init__(self, folder: Path, ledger: Ledger) -> None:
+        """Name the library: its folder, and the ledger that says who holds the lock."""
+        from filelock import FileLock
+
+        self._folder, self._ledger = folder, ledger
+        self._lock = FileLock(folder / "indexing.lock")
+
+    def __enter__(self) -> Self:
+        from filelock import Timeout
+
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            running = self._ledger.setting("running") or {}
+            who = f" (process {running['pid']} on {running['host']})" if running else ""
+            raise LibraryLockedError(
+                f"Another process is indexing into the library{who}",
+                self._folder,
+                "Wait for it to finish (pixseek status shows how far it is), or stop it.",
+            ) from error
+        except OSError as error:
+            raise not_writable(self._folder) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+
+    def is_held(self) -> bool:
+        """Return whether some process is indexing now."""
+        from filelock import Timeout
+
+        try:
+            with self._lock.acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+        except OSError:
+            return False

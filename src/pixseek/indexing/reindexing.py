@@ -1,0 +1,291 @@
+"""Embedding what a library holds by another model, while the one it has still serves.
+
+    records that lack vectors ─ threads: preview or file, decode, encode ─ put_vectors
+                └─ again, until none is left
+
+What is in the new space is stored every few seconds; so a run that is stopped or killed goes on
+where it was, also when images were added, changed or deleted in between. Nothing is read of the
+new space before its caller activates it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pixseek.errors import ImageError, PixseekError, SourceVanishedError
+from pixseek.images import decode
+from pixseek.images.derived import PREVIEW_SIDE
+from pixseek.indexing.embedding import Embedding, Pace
+from pixseek.indexing.pipeline import ACCELERATION, CHECKPOINT_RECORDS, CHECKPOINT_S
+from pixseek.storage.ledger import Ledger
+from pixseek.types import (
+    WHOLE,
+    Encoder,
+    Engine,
+    Failure,
+    Picture,
+    Precision,
+    Progress,
+    Record,
+    Report,
+    Space,
+)
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Where the pixels of indexed images come from. Its parts are called from several threads.
+
+    Attributes:
+        preview: gives the stored preview of a record; None where there is none.
+        file: gives the content of a record's file; None where it is not there, or is another now.
+        away: gives the folder that a record lies in where that can't be reached now (an unplugged
+            drive), else None.
+        files_first: whether to take the file wherever it is there.
+    """
+
+    preview: Callable[[Record], bytes | None]
+    file: Callable[[Record], bytes | None]
+    away: Callable[[Record], str | None]
+    files_first: bool = False
+
+    def of(self, record: Record, side: int) -> Picture | None:
+        """Return a picture of a record: the preview, or the file where that shows too little.
+
+        A preview is good enough where nothing has to be enlarged: its shorter side is `side` at
+        least, which is what a model that crops and one that squashes read of it; or it is as large
+        as the image itself. (Measured in docs/how-to/own-model.md.)
+
+        Args:
+            record: of an image.
+            side: of what the model reads, in pixels.
+
+        Returns:
+            None where there is neither.
+
+        Raises:
+            ImageError: what there is can't be decoded.
+        """
+        preview = self.preview(record)
+        small: Picture | None = None
+        if preview is not None:
+            with contextlib.suppress(ImageError):  # then there is the file
+                small = decode(preview)
+        if small is not None and not self.files_first:
+            whole = small.pixels.size == (record.width, record.height)
+            if whole or min(small.pixels.size) >= side:
+                return small
+        content = self.file(record)
+        if content is None:
+            return small
+        try:
+            return decode(content, at_least=max(2 * side, PREVIEW_SIDE))
+        except ImageError:
+            if small is None:
+                raise
+            return small
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """An image that is ready for the model."""
+
+    record: Record
+    tensor: Vectors
+
+
+def reindex(
+    space: Space,
+    *,
+    engine: Engine,
+    encoder: Encoder,
+    ledger: Ledger,
+    pictures: Pictures,
+    threads: int,
+    precision: Precision = "auto",
+    stop: threading.Event | None = None,
+) -> Generator[Progress, None, Report]:
+    """Give all records their vectors in a space; yield progress, return a report.
+
+    Args:
+        space: of the encoder; held by the engine.
+        engine: where the records are.
+        encoder: embeds them.
+        ledger: where how they were embedded is noted.
+        pictures: gives their pixels.
+        threads: how many decode and embed.
+        precision: what the image tower computes in; see `types.Accelerable`.
+        stop: when set, the run stores what it has and ends early.
+
+    Returns:
+        As "updated" how many were embedded, as "unchanged" how many were before; failures are
+        those that have no vectors in the space.
+
+    Raises:
+        SourceVanishedError: images without a preview lie in a folder that can't be reached now;
+            all others have their vectors.
+        ModelError, EngineError, StorageError: from the encoder and the engine.
+    """
+    run = _Run(space, engine, encoder, ledger, pictures, threads, precision, stop)
+    return (yield from run.run())
+
+
+class _Run:
+    """One run: what it has counted, what it holds that is not stored yet."""
+
+    def __init__(
+        self,
+        space: Space,
+        engine: Engine,
+        encoder: Encoder,
+        ledger: Ledger,
+        pictures: Pictures,
+        threads: int,
+        precision: Precision,
+        stop: threading.Event | None,
+    ) -> None:
+        self.space, self.engine, self.encoder, self.ledger = space, engine, encoder, ledger
+        self.pictures, self.precision = pictures, precision
+        self.stop = stop or threading.Event()
+        self.embedding: Embedding[Record, _Prepared] = Embedding(
+            encoder, self.prepare, threads=threads, stop=self.stop
+        )
+        self.began = self.stored_at = time.perf_counter()
+        self.store_s = 0.0
+        self.failures: dict[str, Failure] = {}  # by URI
+        self.away: dict[str, str] = {}  # by URI, the folder that can't be reached
+        self.records: list[Record] = []
+        self.vectors: list[Vectors] = []
+        self.stored = 0
+
+    def run(self) -> Generator[Progress, None, Report]:
+        before = self.engine.held(self.space)
+        total = self.engine.count() - before
+        yield Progress("prepare", 0, total)
+        chosen = None
+        if total:
+            chosen = self.embedding.accelerate(
+                self.precision, total, lambda n: self.engine.lacking(self.space, n)
+            )
+        pace, done = Pace(total), 0
+        try:
+            # Once more after the last, for what was added or changed while it ran.
+            while not self.stop.is_set():
+                settled = 0
+                run = self.embedding.run(self.lacking(), total)
+                with contextlib.closing(run):
+                    for outcome in run:
+                        settled += 1
+                        if isinstance(outcome, Failure):
+                            uri = outcome.uri
+                            self.failures[uri] = outcome
+                        else:
+                            uri = outcome.item.record.uri
+                            assert outcome.row is not None  # all have a tensor
+                            self.records.append(outcome.item.record)
+                            self.vectors.append(outcome.row)
+                        yield pace.progress(min(done + settled, total), len(self.failures), uri)
+                        if (
+                            time.perf_counter() - self.stored_at > CHECKPOINT_S
+                            or len(self.records) >= CHECKPOINT_RECORDS
+                        ):
+                            self.store()
+                self.store()
+                done += settled
+                if not settled:
+                    break
+        finally:
+            self.store()  # also on the way out of an error or of a Ctrl-C
+        stopped = self.stop.is_set()
+        if self.away and not stopped:
+            raise self.vanished()
+        if chosen is not None and not stopped:
+            self.ledger.set(ACCELERATION, asdict(chosen))
+        seconds = {
+            **self.embedding.seconds,
+            "store": self.store_s,
+            "total": time.perf_counter() - self.began,
+        }
+        return Report(
+            updated=self.stored,
+            unchanged=before,
+            failures=tuple(self.failures.values()),
+            seconds=seconds,
+            stopped=stopped,
+        )
+
+    def lacking(self) -> Iterator[Record]:
+        """Yield the records that have no vectors, but for those that could not be embedded."""
+        after = ""
+        while page := self.engine.lacking(self.space, CHECKPOINT_RECORDS, after):
+            after = page[-1].id
+            yield from (record for record in page if record.uri not in self.failures)
+
+    def prepare(self, record: Record) -> _Prepared | Failure:
+        """Decode one image; runs in a thread."""
+
+        def failed(
+            reason: str, message: str, advice: str, stage: Literal["read", "decode"] = "decode"
+        ) -> Failure:
+            return Failure(record.uri, stage, reason, message, advice, record.stamp)
+
+        if record.parts != (WHOLE,):
+            return failed(
+                "unexpected",
+                "It has vectors of several parts, and they can't be made again from a picture",
+                "Import its vectors of the new model: pixseek import",
+            )
+        try:
+            picture = self.pictures.of(record, self.encoder.input_side)
+            if picture is None:
+                folder = self.pictures.away(record)
+                if folder is not None:
+                    self.away[record.uri] = folder
+                return failed(
+                    "missing",
+                    "No preview of it is kept, and its file is not there or is another now",
+                    "Bring it up to date: pixseek index",
+                    stage="read",
+                )
+            return _Prepared(record, self.encoder.prepare(picture))
+        except ImageError as error:
+            return failed(error.reason, error.problem, error.advice)
+        except PixseekError:
+            raise  # the engine or the model: no fault of this image
+        except Exception as error:  # a mistake of ours: one image never ends a run
+            return failed(
+                "unexpected",
+                f"pixseek made a mistake on it ({type(error).__name__}: {error})",
+                "Please report this, if you can with the image.",
+            )
+
+    def store(self) -> None:
+        """Write what is embedded."""
+        import numpy as np
+
+        began = time.perf_counter()
+        if self.records:
+            rows = np.concatenate(self.vectors)
+            self.stored += self.engine.put_vectors(self.space, self.records, rows)
+            self.records, self.vectors = [], []
+        self.stored_at = time.perf_counter()
+        self.store_s += self.stored_at - began
+
+    def vanished(self) -> SourceVanishedError:
+        """Return the error for images that can't be seen now."""
+        folder = min(self.away.values())
+        return SourceVanishedError(
+            f"{len(self.away):,} images have no preview, and their folder is not there "
+            "(is its drive plugged in?)",
+            folder,
+            "The library is as it was, and what was embedded is kept. Bring the folder back and "
+            "run this again; or forget it: pixseek remove --root NAME",
+        )

@@ -1,0 +1,298 @@
+"""Roots: named folders that images come from, and where they are now.
+
+A record's URI begins with its root's name, and never with a path of this machine: a drive that is
+mounted elsewhere changes one entry here and no record.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pixseek.errors import QueryError, SourceError, unknown
+from pixseek.storage.ledger import Ledger, Root
+from pixseek.types import Compare, Engine, Failure, Known, Record, record_id
+
+if TYPE_CHECKING:
+    from pixseek.sources.folder import FolderSource
+
+#: Records that are given a new root in one write.
+_CHUNK = 1024
+
+#: Files that must be found in a new place before it is taken for a root's.
+_SAMPLE = 64
+
+
+class Roots:
+    """The roots of one library. May be used from several threads."""
+
+    def __init__(self, ledger: Ledger, engine: Engine) -> None:
+        """Use the roots in `ledger`, whose records are in `engine`."""
+        self._ledger, self._engine = ledger, engine
+        self._by_name: dict[str, Root] | None = None
+        self._lock = threading.Lock()
+
+    def all(self) -> list[Root]:
+        """Return all roots, by name."""
+        return list(self._known().values())
+
+    def uri_of(self, path: str | os.PathLike[str]) -> str | None:
+        """Return the URI that a path has; None when it lies under no root."""
+        absolute = _absolute(path)
+        for root in self.all():
+            if absolute.is_relative_to(root.path):
+                relative = absolute.relative_to(root.path).as_posix()
+                return f"{root.name}/" if relative == "." else f"{root.name}/{relative}"
+        return None
+
+    def path_of(self, uri: str) -> Path | None:
+        """Return where the file of a URI is, or was; None for a URL and for no known root."""
+        if "://" in uri:
+            return None
+        name, _, relative = uri.partition("/")
+        root = self._known().get(name)
+        if root is not None:
+            return root.path / relative
+        path = Path(uri)  # a record that was brought in may name its file outright
+        return path if path.is_absolute() else None
+
+    def is_there(self, uri: str) -> bool:
+        """Return whether the file of a URI exists, as far as can be told."""
+        path = self.path_of(uri)
+        if path is None:
+            return True
+        root = self._known().get(uri.partition("/")[0])
+        if root is not None and not root.path.is_dir():
+            return True  # its drive is not here: nothing can be said
+        return path.exists()
+
+    def away(self, record: Record) -> str | None:
+        """Return the folder of a record's root where that is not there now, else None."""
+        root = self._known().get(record.root)
+        return str(root.path) if root is not None and not root.path.is_dir() else None
+
+    def sources(
+        self, paths: Sequence[str | os.PathLike[str]], exclude: tuple[str, ...]
+    ) -> list[FolderSource]:
+        """Return one source for each root that `paths` lie in, making roots where none is.
+
+        Args:
+            paths: files and folders to scan.
+            exclude: patterns to pass over, besides those that are remembered.
+
+        Raises:
+            SourceError: a path is not there, or its name is no text.
+        """
+        from pixseek.sources.folder import FolderSource
+
+        scopes: dict[str, list[str]] = {}
+        for given in paths:
+            path = _absolute(given)
+            if not path.exists():
+                raise SourceError("No such file or folder", given, "Check the path.")
+            try:
+                str(path).encode()
+            except UnicodeEncodeError as error:
+                raise SourceError(
+                    "The path's name is not valid text", given, "Rename it, then index it."
+                ) from error
+            name, _, relative = self.add(path).partition("/")
+            scopes.setdefault(name, []).append(relative)
+        sources = []
+        for name, relatives in scopes.items():
+            root = self._known()[name]
+            # What is asked for by name is not passed over any longer.
+            wanted = {_pattern(relative) for relative in relatives}
+            kept = tuple(p for p in (*root.exclude, *exclude) if p not in wanted)
+            covered = (*root.scopes, *relatives)
+            root = replace(
+                root,
+                exclude=tuple(dict.fromkeys(kept)),
+                scopes=("",) if "" in covered else tuple(dict.fromkeys(covered)),
+            )
+            self._set(root)
+            sources.append(FolderSource(name, root.path, relatives, root.exclude))
+        return sources
+
+    def all_sources(self, exclude: tuple[str, ...]) -> tuple[list[FolderSource], list[Failure]]:
+        """Return a source for each root that is there, and a failure for each that is not.
+
+        Raises:
+            SourceError: there is no root, or none is there.
+        """
+        from pixseek.sources.folder import FolderSource
+
+        if not self.all():
+            raise SourceError(
+                "The library has no folders yet", "", "Name one: pixseek index ~/Pictures"
+            )
+        self._absorb_nested()
+        sources, gone = [], []
+        for root in self.all():
+            if not root.path.is_dir():
+                gone.append(
+                    Failure(
+                        f"{root.name}/",
+                        "scan",
+                        "missing",
+                        f"The folder {root.path} is gone (is its drive plugged in?)",
+                        "Bring it back, index its new place, or forget it: "
+                        f"pixseek remove --root {root.name}",
+                    )
+                )
+                continue
+            patterns = tuple(dict.fromkeys((*root.exclude, *exclude)))
+            if patterns != root.exclude:
+                self._set(replace(root, exclude=patterns))
+            scopes = [s for s in root.scopes if not s or (root.path / s).exists()]
+            sources.append(FolderSource(root.name, root.path, scopes, patterns))
+        if not sources:
+            raise SourceError(gone[0].message, gone[0].uri, gone[0].advice)
+        return sources, gone
+
+    def add(self, path: Path, *, whole: bool = False) -> str:
+        """Return the URI of a path, making a root for it where it lies under none.
+
+        A root whose place is gone and whose files are all found here has moved here. Roots below
+        a new one become part of it; nothing is embedded again.
+
+        Args:
+            path: absolute; a folder, or a file, whose folder then is the root.
+            whole: a new root is to be scanned as a whole by later runs.
+        """
+        if self.uri_of(path) is None:
+            folder = path if path.is_dir() else path.parent
+            if not self._relocate(folder):
+                self._set(Root(self._new_name(folder), folder, scopes=("",) if whole else ()))
+        self._absorb_nested()
+        uri = self.uri_of(path)
+        assert uri is not None
+        return uri
+
+    def exclude(self, uri: str) -> None:
+        """Let later runs pass over a file or folder."""
+        name, _, relative = uri.rstrip("/").partition("/")
+        root = self._known().get(name)
+        if root is not None and relative:
+            patterns = dict.fromkeys((*root.exclude, _pattern(relative)))
+            self._set(replace(root, exclude=tuple(patterns)))
+
+    def check(self, name: str) -> None:
+        """Raise if there is no root of this name.
+
+        Raises:
+            QueryError: there is none; it lists those there are.
+        """
+        if name not in self._known():
+            raise QueryError("Unknown root", name, unknown("root", name, self._known()))
+
+    def forget(self, name: str) -> None:
+        """Forget a root and its failures; its records are the caller's to delete."""
+        self._ledger.remove_root(name)
+        self._changed()
+
+    def count(self, root: Root) -> int:
+        """Return how many records a root has."""
+        return self._engine.count(Compare("root", "eq", root.name))
+
+    # ---------------------------------------------------------------- inside
+
+    def _known(self) -> dict[str, Root]:
+        with self._lock:
+            if self._by_name is None:
+                self._by_name = {root.name: root for root in self._ledger.roots()}
+            return self._by_name
+
+    def _set(self, root: Root) -> None:
+        self._ledger.set_root(root, relative=bool(self._ledger.setting("portable")))
+        self._changed()
+
+    def _changed(self) -> None:
+        with self._lock:
+            self._by_name = None
+
+    def _new_name(self, folder: Path) -> str:
+        base = folder.name or folder.drive.rstrip(":") or "root"
+        base = base.replace(":", "_")
+        numbered = (f"{base}-{number}" for number in itertools.count(2))
+        return next(name for name in itertools.chain([base], numbered) if name not in self._known())
+
+    def _relocate(self, folder: Path) -> bool:
+        """Move the root whose place is gone and whose files are found in `folder`, if there is."""
+        for root in self.all():
+            if root.path.exists():
+                continue
+            sample = list(itertools.islice(self._engine.known(f"{root.name}/"), _SAMPLE))
+            if sample and all(_is_in(folder, known) for known in sample):
+                self._set(replace(root, path=folder))
+                return True
+        return False
+
+    def _absorb_nested(self) -> None:
+        """Let roots that lie in another become part of it.
+
+        Each chunk of records is whole after a kill: the rest follows at the next run.
+        """
+        # Looked up anew each time: a root that took one in has its patterns to hand on.
+        while (pair := self._nested()) is not None:
+            self._absorb(*pair)
+
+    def _nested(self) -> tuple[Root, Root] | None:
+        """Return a root that lies below another, and that other; None if none does."""
+        pairs = itertools.permutations(self.all(), 2)
+        return next((pair for pair in pairs if pair[1].path in pair[0].path.parents), None)
+
+    def _absorb(self, inner: Root, outer: Root) -> None:
+        import numpy as np
+
+        below = inner.path.relative_to(outer.path).as_posix()
+        ids = [known.id for known in self._engine.known(f"{inner.name}/")]
+        for start in range(0, len(ids), _CHUNK):
+            chunk = ids[start : start + _CHUNK]
+            news, vectors = [], []
+            for old, rows in zip(self._engine.get(chunk), self._engine.vectors(chunk), strict=True):
+                if old is not None and rows is not None:
+                    uri = f"{outer.name}/{below}/{old.relative_path}"
+                    news.append(replace(old, id=record_id(uri), uri=uri))
+                    vectors.append(rows)
+            if news:
+                self._engine.put(news, np.concatenate(vectors))
+            self._engine.delete(chunk)
+        if inner.exclude:
+            moved = (_below(below, pattern) for pattern in inner.exclude)
+            self._set(replace(outer, exclude=tuple(dict.fromkeys((*outer.exclude, *moved)))))
+        self._ledger.remove_root(inner.name)
+        self._changed()
+
+
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    return Path(os.path.abspath(Path(path).expanduser()))
+
+
+def _is_in(folder: Path, known: Known) -> bool:
+    try:
+        size = (folder / known.uri.partition("/")[2]).stat().st_size
+    except OSError:
+        return False
+    return known.stamp is not None and size == known.stamp.size
+
+
+def _pattern(relative: str) -> str:
+    """Return the pattern that matches just this path of a root."""
+    escaped = "".join(f"\\{c}" if c in "*?[]!#\\ " else c for c in relative)
+    return f"/{escaped}"
+
+
+def _below(folder: str, pattern: str) -> str:
+    """Return the pattern that means, from above `folder`, what `pattern` means in it."""
+    negated = pattern.startswith("!")
+    bare = pattern[1:] if negated else pattern
+    # Without a slash but at its end, a pattern matches at any depth.
+    anywhere = "/" not in bare.rstrip("/")
+    path = f"{_pattern(folder)}/{'**/' if anywhere else ''}{bare.lstrip('/')}"
+    return f"!{path}" if negated else path

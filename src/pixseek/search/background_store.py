@@ -1,0 +1,241 @@
+"""The backgrounds of a library: that of its model, kept with the model, and that of its images."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pixseek.search.background import Background
+from pixseek.search.searcher import Backgrounds
+from pixseek.types import Encoder, Engine
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from pixseek.types import Vectors
+
+#: Vectors that stand for all images of a library.
+_SAMPLE = 4096
+#: The images' background is made anew when their number has changed by more than this share.
+_CHANGED = 0.25
+#: Pictures that are altered to learn how near near-duplicates are, and the share of them that
+#: must be found.
+_ALTERED, _FOUND = 48, 0.1
+#: Where nothing could be learned: about right for CLIP ViT-B/32.
+DUPLICATE = 0.98
+#: Two photos are never near-duplicates below this, nor must they be nearer than that.
+_DUPLICATE_RANGE = (0.9, 0.995)
+
+
+class BackgroundStore:
+    """Keeps the backgrounds of a library. May be used from several threads.
+
+    That of its images lies in its folder. That of unrelated texts is the same for all libraries of
+    a model, and to embed six hundred captions takes seconds; so it lies with what else was made
+    from models. Both can be deleted at any time, and are made anew.
+    """
+
+    def __init__(self, folder: Path, models: Path, *, read_only: bool) -> None:
+        """Use the library in `folder`; nothing is read yet.
+
+        Args:
+            folder: of the library.
+            models: folder of what is made from models.
+            read_only: never write into `folder`.
+        """
+        self._folder = folder
+        self._models = models
+        self._read_only = read_only
+        self._loaded: tuple[tuple[object, ...], int, Backgrounds] | None = None
+
+    def get(
+        self,
+        engine: Engine,
+        encoder: Callable[[], Encoder],
+        captions: Sequence[str],
+        model: Path | None,
+        name: str = "",
+    ) -> Backgrounds:
+        """Return the backgrounds, made where they are missing or out of date.
+
+        Args:
+            engine: holds the images; it has a space.
+            encoder: gives the encoder; called only if the captions must be embedded.
+            captions: the bank of unrelated texts.
+            model: folder of the files of the model that embeds texts; None where it has none.
+            name: of that model, where it is another than that of the images.
+        """
+        space = engine.space
+        assert space is not None
+        count = engine.count()
+        of = (space.fingerprint, model, name)
+        if self._loaded is not None:
+            loaded_of, counted, loaded = self._loaded
+            if loaded_of == of and not _changed(counted, count):
+                return loaded
+        texts = self.texts(space.fingerprint, encoder, captions, model, name)
+        kept = self._of_images(space.fingerprint)
+        images = _kept(kept)
+        if images is None or _changed(int(images["count"][0]), count):
+            import numpy as np
+
+            sample = engine.sample(_SAMPLE)
+            before = images
+            images = _arrays(Background.of(sample)) if len(sample) else _flat(space.dim)
+            images["count"] = np.array([count])
+            images["duplicate"] = np.array([0.0]) if before is None else before["duplicate"]
+            if not self._read_only:
+                _keep(kept, images)
+        found = Backgrounds(
+            texts,
+            Background(images["mean"], images["covariance"]),
+            float(images["duplicate"][0]) or DUPLICATE,
+        )
+        self._loaded = (of, int(images["count"][0]), found)
+        return found
+
+    def texts(
+        self,
+        fingerprint: str,
+        encoder: Callable[[], Encoder],
+        captions: Sequence[str],
+        model: Path | None,
+        name: str = "",
+    ) -> Background:
+        """Return the background of unrelated texts, made where it is missing.
+
+        Args:
+            fingerprint: of the model's space.
+            encoder, captions, model, name: as for `get`.
+        """
+        whole = hashlib.sha256("\n".join(captions).encode())
+        # The fingerprint is that of the image tower. The other is told by size and time of its
+        # file, since a digest takes too long.
+        whole.update(json.dumps(_stamps(model)).encode() + name.encode())
+        kept = self._models / f"background-{fingerprint[:16]}-{whole.hexdigest()[:16]}.npz"
+        arrays = _kept(kept)
+        if arrays is None:
+            arrays = _arrays(Background.of(encoder().encode_texts(list(captions))))
+            _keep(kept, arrays)
+        return Background(arrays["mean"], arrays["covariance"])
+
+    def learn_duplicates(
+        self, engine: Engine, encoder: Encoder, pictures: Sequence[Image.Image]
+    ) -> None:
+        """Find out how near near-duplicates are in this model, unless that is known.
+
+        Args:
+            engine: holds the images.
+            encoder: of the library.
+            pictures: some of its images, RGB.
+        """
+        import numpy as np
+
+        space = engine.space
+        assert space is not None
+        kept = self._of_images(space.fingerprint)
+        arrays = _kept(kept)
+        if self._read_only or arrays is None or float(arrays["duplicate"][0]) or not pictures:
+            return
+        arrays["duplicate"] = np.array([duplicate_cosine(encoder, pictures[:_ALTERED])])
+        _keep(kept, arrays)
+        self._loaded = None
+
+    def forget_images(self, fingerprint: str) -> None:
+        """Delete what was learned of the library's images in a space that is dropped."""
+        with contextlib.suppress(OSError):
+            self._of_images(fingerprint).unlink()
+
+    def _of_images(self, fingerprint: str) -> Path:
+        return self._folder / f"background-images-{fingerprint[:12]}.npz"
+
+
+def duplicate_cosine(encoder: Encoder, pictures: Sequence[Image.Image]) -> float:
+    """Return the cosine from which this model takes two images as near-duplicates.
+
+    Each picture is compared with itself as it comes back from a friend: a third smaller, a little
+    cropped, brighter, and saved as a bad JPEG; nine of ten such pairs reach the cosine that is
+    returned.
+    """
+    import numpy as np
+    from PIL import Image, ImageEnhance
+
+    from pixseek.images import decode
+    from pixseek.types import Picture
+
+    def vectors(images: Sequence[Image.Image]) -> Vectors:
+        size = max(1, encoder.batch_size)
+        rows = []
+        for at in range(0, len(images), size):
+            pictures = [Picture(i, i.width, i.height, "") for i in images[at : at + size]]
+            rows.append(encoder.encode_images(np.stack([encoder.prepare(p) for p in pictures])))
+        return np.concatenate(rows)
+
+    altered = []
+    for picture in pictures:
+        width, height = picture.size
+        cut = picture.crop((width // 50, height // 50, width - width // 50, height - height // 50))
+        small = cut.resize(
+            (max(1, width * 2 // 3), max(1, height * 2 // 3)), Image.Resampling.BICUBIC
+        )
+        file = io.BytesIO()
+        ImageEnhance.Brightness(small).enhance(1.06).save(file, "JPEG", quality=60)
+        altered.append(decode(file.getvalue()).pixels)
+    cosines = (vectors(list(pictures)) * vectors(altered)).sum(1)
+    low, high = _DUPLICATE_RANGE
+    return float(np.clip(np.quantile(cosines, _FOUND), low, high))
+
+
+def _kept(path: Path) -> dict[str, Vectors] | None:
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except (OSError, ValueError, KeyError):
+        return None  # missing, or damaged: it is made anew
+
+
+def _keep(path: Path, arrays: dict[str, Vectors]) -> None:
+    import numpy as np
+
+    content = io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[arg-type]
+    with contextlib.suppress(OSError):  # a cache: without it, it is made anew
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, made = tempfile.mkstemp(".tmp", "background-", path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.getvalue())
+        os.replace(made, path)
+
+
+def _stamps(folder: Path | None) -> list[tuple[str, int, int]]:
+    """Return name, size and time of each file of a model."""
+    found = []
+    for path in sorted(folder.rglob("*") if folder is not None else ()):
+        with contextlib.suppress(OSError):
+            if path.is_file():
+                stat = path.stat()
+                found.append((path.name, stat.st_size, stat.st_mtime_ns))
+    return found
+
+
+def _arrays(background: Background) -> dict[str, Vectors]:
+    return {"mean": background.mean, "covariance": background.covariance}
+
+
+def _flat(dim: int) -> dict[str, Vectors]:
+    import numpy as np
+
+    return {"mean": np.zeros(dim, np.float32), "covariance": np.zeros((dim, dim), np.float32)}
+
+
+def _changed(before: int, now: int) -> bool:
+    return abs(now - before) > _CHANGED * max(before, 1)

@@ -1,0 +1,1 @@
+"""What a library keeps beside its engine: the ledger and previews, in SQLite."""

@@ -1,0 +1,206 @@
+"""What a library knows besides its records: its settings, its roots, and what failed.
+
+These are facts of this machine (where a root lives, which file could not be read), so they stay
+beside the user whatever engine holds the records. One small SQLite file, written in short
+transactions, readable while another process writes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixseek.errors import LibraryFormatError
+from pixseek.storage.errors import translated
+from pixseek.types import Failure, Stamp
+
+#: Raised by one whenever the tables change; `_MIGRATIONS` says how.
+FORMAT = 1
+
+# _MIGRATIONS[n] turns format n into format n + 1.
+_MIGRATIONS = (
+    """
+    CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE roots (
+        name TEXT PRIMARY KEY,
+        path TEXT NOT NULL,
+        relative INTEGER NOT NULL,
+        scopes TEXT NOT NULL,
+        exclude TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE failures (
+        uri TEXT PRIMARY KEY,
+        stage TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        message TEXT NOT NULL,
+        advice TEXT NOT NULL,
+        size INTEGER,
+        mtime_ns INTEGER
+    ) WITHOUT ROWID;
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A folder that images were indexed from.
+
+    Attributes:
+        name: the first part of the URIs of its records; never changes.
+        path: where it is now.
+        scopes: relative paths that were indexed; ("",) for everything.
+        exclude: patterns that were passed over.
+    """
+
+    name: str
+    path: Path
+    scopes: tuple[str, ...] = ("",)
+    exclude: tuple[str, ...] = ()
+
+
+class Ledger:
+    """The settings, roots and failures of one library. May be used from several threads."""
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        """Open the ledger of the library at `folder`, making it when it is not there.
+
+        Raises:
+            LibraryFormatError: a newer pixseek wrote it, or it is damaged.
+            StorageError: it can't be made or read.
+        """
+        self._folder = folder
+        self._path = folder / "ledger.sqlite"
+        self._lock = threading.RLock()
+        with translated(self._path):
+            mode = "ro" if read_only else "rwc"
+            self._db = sqlite3.connect(
+                f"{self._path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                timeout=30,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        try:
+            with translated(self._path):
+                self._migrate()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._db.close()
+
+    def setting(self, name: str) -> Any:
+        """Return the value of a setting; None where it was never set."""
+        with self._lock, translated(self._path):
+            row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def set(self, name: str, value: Any) -> None:
+        """Store a setting: anything that JSON can hold."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value)))
+
+    def roots(self) -> list[Root]:
+        """Return the roots by name, each with the place where it is now."""
+        with self._lock, translated(self._path):
+            rows = self._db.execute("SELECT * FROM roots ORDER BY name").fetchall()
+        return [
+            Root(
+                name,
+                Path(os.path.normpath(self._folder / path)) if relative else Path(path),
+                tuple(json.loads(scopes)),
+                tuple(json.loads(exclude)),
+            )
+            for name, path, relative, scopes, exclude in rows
+        ]
+
+    def set_root(self, root: Root, *, relative: bool) -> None:
+        """Store a root, by its path from the library's folder if `relative`."""
+        path = os.path.relpath(root.path, self._folder) if relative else str(root.path)
+        with self._transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO roots VALUES (?, ?, ?, ?, ?)",
+                (
+                    root.name,
+                    Path(path).as_posix(),
+                    int(relative),
+                    json.dumps(root.scopes),
+                    json.dumps(root.exclude),
+                ),
+            )
+
+    def remove_root(self, name: str) -> None:
+        """Forget a root and its failures."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM roots WHERE name = ?", (name,))
+        self.clear_failures(failure.uri for failure in self.failures(f"{name}/"))
+
+    def failures(self, prefix: str = "") -> list[Failure]:
+        """Return what failed and has not been mended, of URIs that begin with `prefix`, by URI."""
+        with self._lock, translated(self._path):
+            rows = self._db.execute(
+                "SELECT * FROM failures WHERE substr(uri, 1, ?) = ? ORDER BY uri",
+                (len(prefix), prefix),
+            ).fetchall()
+        return [
+            Failure(
+                uri, stage, reason, message, advice, None if size is None else Stamp(size, mtime_ns)
+            )
+            for uri, stage, reason, message, advice, size, mtime_ns in rows
+        ]
+
+    def add_failures(self, failures: Iterable[Failure]) -> None:
+        """Store failures, in place of earlier ones of the same URIs."""
+        rows = [
+            (f.uri, f.stage, f.reason, f.message, f.advice)
+            + ((f.stamp.size, f.stamp.mtime_ns) if f.stamp else (None, None))
+            for f in failures
+        ]
+        if rows:
+            with self._transaction() as db:
+                db.executemany("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def clear_failures(self, uris: Iterable[str]) -> None:
+        """Forget the failures of these URIs."""
+        rows = [(uri,) for uri in uris]
+        if rows:
+            with self._transaction() as db:
+                db.executemany("DELETE FROM failures WHERE uri = ?", rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, translated(self._path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _migrate(self) -> None:
+        found = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if found > FORMAT:
+            raise LibraryFormatError(
+                f"The library has format {found}, and this pixseek reads up to {FORMAT}",
+                self._folder,
+                "Upgrade with: pip install -U pixseek",
+            )
+        if found == FORMAT:
+            return
+        for version in range(found, FORMAT):
+            self._db.executescript(
+                f"BEGIN IMMEDIATE; {_MIGRATIONS[version]} PRAGMA user_version = {version + 1};"
+                " COMMIT;"
+            )

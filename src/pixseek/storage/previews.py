@@ -1,0 +1,107 @@
+"""Small pictures of what was indexed, kept so that hits show at once and drives may be away.
+
+One SQLite file, keyed by the digest of the content: a moved file keeps its preview with nothing
+done, and two copies share one. It can be deleted at any time; previews come back as files are
+read again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from pixseek.storage.errors import translated
+from pixseek.types import Engine
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS previews (digest TEXT PRIMARY KEY, picture BLOB NOT NULL) WITHOUT ROWID
+"""
+
+
+class Previews:
+    """The previews of one library. May be used from several threads."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Use the file at `path`; it is made at the first write.
+
+        Args:
+            path: of the file.
+            read_only: never write.
+        """
+        self._path = path
+        self._read_only = read_only
+        self._db: sqlite3.Connection | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._closed = True
+            if self._db is not None:
+                self._db.close()
+                self._db = None
+
+    def get(self, digest: str) -> bytes | None:
+        """Return the preview of a content, an encoded image; None where there is none."""
+        with self._opened(write=False) as db:
+            if db is None:
+                return None
+            row = db.execute("SELECT picture FROM previews WHERE digest = ?", (digest,)).fetchone()
+            return None if row is None else bytes(row[0])
+
+    def put(self, previews: Mapping[str, bytes]) -> None:
+        """Store previews by the digest of their content.
+
+        Raises:
+            StorageError: the disk is full or can't be written; none was stored.
+        """
+        if previews:
+            with self._opened(write=True) as db:
+                assert db is not None
+                db.execute("BEGIN IMMEDIATE")
+                db.executemany("INSERT OR REPLACE INTO previews VALUES (?, ?)", previews.items())
+                db.execute("COMMIT")
+
+    def delete(self, digests: Iterable[str]) -> None:
+        """Forget the previews of these contents."""
+        rows = [(digest,) for digest in digests]
+        if rows and self._path.exists():
+            with self._opened(write=True) as db:
+                assert db is not None
+                db.execute("BEGIN IMMEDIATE")
+                db.executemany("DELETE FROM previews WHERE digest = ?", rows)
+                db.execute("COMMIT")
+
+    def prune(self, digests: Iterable[str], engine: Engine) -> None:
+        """Forget the previews of those of these contents that no record has any more."""
+        self.delete(digest for digest in digests if not engine.with_digest(digest))
+
+    def __len__(self) -> int:
+        with self._opened(write=False) as db:
+            count = db.execute("SELECT count(*) FROM previews").fetchone()[0] if db else 0
+            return int(count)
+
+    @contextmanager
+    def _opened(self, *, write: bool) -> Iterator[sqlite3.Connection | None]:
+        with self._lock, translated(self._path):
+            if self._db is None and not self._closed and (write or self._path.exists()):
+                mode = "ro" if self._read_only else "rwc"
+                self._db = sqlite3.connect(
+                    f"{self._path.absolute().as_uri()}?mode={mode}",
+                    uri=True,
+                    timeout=30,
+                    isolation_level=None,
+                    check_same_thread=False,
+                )
+                if not self._read_only:
+                    self._db.execute(_SCHEMA)
+            try:
+                yield self._db
+            except BaseException:
+                if self._db is not None and self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise

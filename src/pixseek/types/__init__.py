@@ -1,0 +1,123 @@
+"""The core types: what is indexed, what is asked, what comes back, and the protocols between.
+
+All are frozen. Numpy and Pillow are named in annotations only. A name is imported when it is first
+used: a process that searches once needs half of them, and compiling them takes time.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pixseek.types.encoders import Accelerable as Accelerable
+    from pixseek.types.encoders import Acceleration as Acceleration
+    from pixseek.types.encoders import Contrastive as Contrastive
+    from pixseek.types.encoders import Encoder as Encoder
+    from pixseek.types.encoders import Likelihood as Likelihood
+    from pixseek.types.encoders import Literate as Literate
+    from pixseek.types.encoders import Precision as Precision
+    from pixseek.types.engines import Capabilities as Capabilities
+    from pixseek.types.engines import Engine as Engine
+    from pixseek.types.engines import Order as Order
+    from pixseek.types.queries import CONFIDENT as CONFIDENT
+    from pixseek.types.queries import POSSIBLE as POSSIBLE
+    from pixseek.types.queries import And as And
+    from pixseek.types.queries import Compare as Compare
+    from pixseek.types.queries import Filter as Filter
+    from pixseek.types.queries import Not as Not
+    from pixseek.types.queries import Operator as Operator
+    from pixseek.types.queries import Or as Or
+    from pixseek.types.queries import Query as Query
+    from pixseek.types.queries import Region as Region
+    from pixseek.types.queries import Sort as Sort
+    from pixseek.types.queries import Term as Term
+    from pixseek.types.records import WHOLE as WHOLE
+    from pixseek.types.records import Known as Known
+    from pixseek.types.records import Part as Part
+    from pixseek.types.records import Picture as Picture
+    from pixseek.types.records import Record as Record
+    from pixseek.types.records import Scalar as Scalar
+    from pixseek.types.records import Space as Space
+    from pixseek.types.records import Stamp as Stamp
+    from pixseek.types.records import Vectors as Vectors
+    from pixseek.types.records import record_id as record_id
+    from pixseek.types.results import Failure as Failure
+    from pixseek.types.results import Hit as Hit
+    from pixseek.types.results import Match as Match
+    from pixseek.types.results import Neighbours as Neighbours
+    from pixseek.types.results import Progress as Progress
+    from pixseek.types.results import Reason as Reason
+    from pixseek.types.results import Report as Report
+    from pixseek.types.results import Results as Results
+    from pixseek.types.sources import Candidate as Candidate
+    from pixseek.types.sources import Scan as Scan
+    from pixseek.types.sources import Source as Source
+
+_HOME = {
+    "records": "Scalar Stamp Part WHOLE record_id Record Known Space Picture Vectors",
+    "queries": "Operator Compare And Or Not Filter Region Term POSSIBLE CONFIDENT Sort Query",
+    "results": "Match Reason Neighbours Hit Results Failure Report Progress",
+    "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate",
+    "engines": "Capabilities Order Engine",
+    "sources": "Candidate Scan Source",
+}
+_MODULES = {name: module for module, names in _HOME.items() for name in names.split()}
+__all__ = [
+    "CONFIDENT",
+    "POSSIBLE",
+    "WHOLE",
+    "Accelerable",
+    "Acceleration",
+    "And",
+    "Candidate",
+    "Capabilities",
+    "Compare",
+    "Contrastive",
+    "Encoder",
+    "Engine",
+    "Failure",
+    "Filter",
+    "Hit",
+    "Known",
+    "Likelihood",
+    "Literate",
+    "Match",
+    "Neighbours",
+    "Not",
+    "Operator",
+    "Or",
+    "Order",
+    "Part",
+    "Picture",
+    "Precision",
+    "Progress",
+    "Query",
+    "Reason",
+    "Record",
+    "Region",
+    "Report",
+    "Results",
+    "Scalar",
+    "Scan",
+    "Sort",
+    "Source",
+    "Space",
+    "Stamp",
+    "Term",
+    "Vectors",
+    "record_id",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that a name lives in."""
+    from importlib import import_module
+
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return all names, whether they were used or not."""
+    return sorted({*globals(), *_MODULES})

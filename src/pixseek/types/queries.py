@@ -1,0 +1,152 @@
+"""What is asked: filters (evaluated in `pixseek.filters`), terms, queries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pixseek.types.records import Scalar
+
+Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "in", "glob", "contains", "near", "exists"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """A field compared with a value: `Compare("width", "ge", 1920)`.
+
+    The value is one scalar; of "in" a tuple of them; of "near" latitude, longitude and kilometres.
+    """
+
+    field: str
+    op: Operator
+    value: Scalar | tuple[Scalar, ...] = None
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All of these hold; true when there are none."""
+
+    filters: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """At least one of these holds; false when there are none."""
+
+    filters: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """This does not hold."""
+
+    filter: Filter
+
+
+Filter = Compare | And | Or | Not
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A rectangle of an image: fractions of its sides where all are at most 1, else pixels.
+
+    Raises:
+        QueryError: it is empty or lies outside, as far as can be told without the image.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        """Check that there is something in it."""
+        inside = self.x >= 0 and self.y >= 0 and self.width > 0 and self.height > 0
+        if inside and self.in_fractions:
+            inside = self.x < 1 and self.y < 1
+        if not inside or not all(map(math.isfinite, self.box)):
+            from pixseek.errors import QueryError
+
+            raise QueryError(
+                "this is no rectangle of an image",
+                ",".join(f"{each:g}" for each in self.box),
+                "Write x,y,width,height: as fractions of the image such as 0.5,0,0.5,1, or in "
+                "pixels.",
+            )
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, width and height."""
+        return (self.x, self.y, self.width, self.height)
+
+    @property
+    def in_fractions(self) -> bool:
+        """Whether it is given in fractions of the image, and not in pixels."""
+        return max(self.box) <= 1
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One thing to look for.
+
+    Attributes:
+        kind: how `value` is meant: words; an image's path or URL; a record's id; a raw vector.
+        value: str for "text" and "id"; str or Path for "image"; (dim,) float32 for "vector".
+        weight: how much it counts among the terms of a query; below 0 to look away from it.
+        region: the part of an image or a record that is meant; None for all of it.
+    """
+
+    kind: Literal["text", "image", "id", "vector"]
+    value: Any
+    weight: float = 1.0
+    region: Region | None = None
+
+
+#: From this confidence on a hit is possible, or confident.
+POSSIBLE, CONFIDENT = 0.5, 0.95
+
+
+#: How hits can be sorted.
+Sort = Literal["relevance", "newest", "oldest", "name", "largest", "smallest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is looked for; the same from Python, the command line and every other surface.
+
+    Attributes:
+        terms: what hits should resemble; none for all that `where` lets through.
+        exclude: what hits must not show: those that match such a term confidently are left out.
+        where: what hits must fulfil; None for no condition.
+        k: how many hits to return at most.
+        offset: how many of the best hits to pass over first.
+        sort: in which order; anything but "relevance" is for hits that are possible at least.
+        min_confidence: leave out hits that are less sure, in [0, 1].
+        group: show near-duplicates once.
+        variety: from 0, by score alone, to 1, by difference from the hits before alone.
+        text_weight: how much captions, tags and names that hold the words count beside the
+            images, whose weight is 1; 0 not to look at them.
+    """
+
+    terms: tuple[Term, ...]
+    exclude: tuple[Term, ...] = ()
+    where: Filter | None = None
+    k: int = 10
+    offset: int = 0
+    sort: Sort = "relevance"
+    min_confidence: float = 0.0
+    group: bool = False
+    variety: float = 0.0
+    text_weight: float = 0.3
+
+    def refined(self, liked: Sequence[str] = (), disliked: Sequence[str] = ()) -> Query:
+        """Return the query moved towards some images and away from others, by their ids.
+
+        With the weights of Rocchio's method (0.75 and 0.15; Manning, Raghavan and Schütze,
+        Introduction to Information Retrieval, section 9.1.1).
+        """
+        terms = [Term("id", each, 0.75 / len(liked)) for each in liked]
+        terms += [Term("id", each, -0.15 / len(disliked)) for each in disliked]
+        return replace(self, terms=(*self.terms, *terms))

@@ -1,0 +1,265 @@
+"""What comes back: hits, results, and the reports of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, overload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    import pyarrow
+    from numpy.typing import NDArray
+
+    from pixseek.types.queries import Query
+    from pixseek.types.records import Part, Record, Stamp, Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What an engine found: a record, its best part, and the cosine, in [-1, 1]."""
+
+    record: Record
+    part: Part
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What one thing that was looked for has to say for a hit.
+
+    Attributes:
+        kind: the kind of its term, or "words" for captions, tags and names that hold its words.
+        what: the term; of "words" what was found where, as in "caption: dog".
+        score: the cosine, in [-1, 1]; of "words" how much of them was found, in (0, 1].
+        deviations: by how many standard deviations the cosine lies above what unrelated queries
+            score on the same image; 0 for "words".
+        weight: of the term.
+    """
+
+    kind: str
+    what: str
+    score: float
+    deviations: float = 0.0
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neighbours:
+    """The records nearest to one query, without what is known of them; best first, ties by id.
+
+    Attributes:
+        ids: of n records.
+        scores: (n,) float32: the cosine of each record's best part, in [-1, 1].
+        vectors: (n, dim) float32: of that part, unit rows.
+        parts: index of that part among the parts of its record.
+        total: how many records were searched: all, or those that the filter let through.
+    """
+
+    ids: tuple[str, ...]
+    scores: Vectors
+    vectors: Vectors
+    parts: tuple[int, ...]
+    total: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer to a query.
+
+    Attributes:
+        rank: 1 for the best.
+        record: what was found.
+        part: the part of it that matched best.
+        score: what the hits are ranked by, comparable within one query only. Of one thing to look
+            for the cosine between it and the part, in [-1, 1]; of several the standard deviations
+            by which they lie, together, above unrelated queries.
+        path: where its file is on this machine; None when it is no file or its root is unknown.
+        confidence: how sure it is that this is a match, in [0, 1]: of the images that match as
+            well or better, the share that chance does not explain. It means the same for every
+            model and query. 1 without anything to look for.
+        why: what brought it here.
+        duplicates: ids of near-duplicates that it stands for, where they are shown once.
+    """
+
+    rank: int
+    record: Record
+    part: Part
+    score: float
+    path: Path | None
+    confidence: float = 1.0
+    why: tuple[Reason, ...] = ()
+    duplicates: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The record's id."""
+        return self.record.id
+
+    @property
+    def uri(self) -> str:
+        """The record's URI."""
+        return self.record.uri
+
+
+@dataclass(frozen=True, slots=True)
+class Results(Sequence[Hit]):
+    """Hits, best first, with what was asked and what it took. A sequence of `Hit`.
+
+    Attributes:
+        hits: best first.
+        query: what was asked.
+        took_ms: milliseconds by stage: "encode" (the query), "search", "total".
+        model: name of the model whose space was searched.
+        warnings: what the user should know about these results.
+        confident: how many images match confidently (0.95 and up), as far as was looked.
+        possible: how many match at least possibly (0.5 and up), those included.
+        looked_at: how many of the best candidates these were counted among.
+        total: how many images were searched: all, or those that the filter lets through.
+        stored_preview: gives the preview that the library keeps of a record.
+    """
+
+    hits: tuple[Hit, ...]
+    query: Query
+    took_ms: Mapping[str, float]
+    model: str
+    warnings: tuple[str, ...] = ()
+    confident: int = 0
+    possible: int = 0
+    looked_at: int = 0
+    total: int = 0
+    stored_preview: Callable[[Record], bytes | None] | None = field(
+        default=None, repr=False, compare=False
+    )
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Hit]: ...
+    def __getitem__(self, index: int | slice) -> Hit | Sequence[Hit]:
+        """Return the hit at `index` (rank - 1), or the hits of a slice."""
+        return self.hits[index]
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def preview(self, hit: Hit) -> bytes | None:
+        """Return the stored preview of a hit, a small JPEG; None where none is kept.
+
+        Previews are there while the library is open, also when the hit's drive is not.
+        """
+        return self.stored_preview(hit.record) if self.stored_preview else None
+
+    def to_numpy(self) -> tuple[NDArray[np.str_], Vectors]:
+        """Return the ids, (n,) str, and the scores, (n,) float32, best first."""
+        import numpy as np
+
+        return (
+            np.array([hit.id for hit in self.hits], dtype=np.str_),
+            np.array([hit.score for hit in self.hits], dtype=np.float32),
+        )
+
+    def to_arrow(self) -> pyarrow.Table:
+        """Return a table with one row a hit: rank, id, uri, path, score, width, height, media.
+
+        Raises:
+            MissingExtraError: pyarrow is not installed.
+        """
+        from pixseek.errors import MissingExtraError
+
+        try:
+            import pyarrow as pa
+        except ImportError as error:
+            raise MissingExtraError("to_arrow()", "pyarrow", "parquet") from error
+        hits = self.hits
+        return pa.table(
+            {
+                "rank": pa.array([hit.rank for hit in hits], pa.int32()),
+                "id": pa.array([hit.id for hit in hits], pa.string()),
+                "uri": pa.array([hit.uri for hit in hits], pa.string()),
+                "path": pa.array([str(h.path) if h.path else None for h in hits], pa.string()),
+                "score": pa.array([hit.score for hit in hits], pa.float32()),
+                "width": pa.array([hit.record.width for hit in hits], pa.int32()),
+                "height": pa.array([hit.record.height for hit in hits], pa.int32()),
+                "media": pa.array([hit.record.media for hit in hits], pa.string()),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Something that could not be indexed, and why.
+
+    Attributes:
+        uri: what.
+        stage: "scan", "read", "decode" or "encode".
+        reason: one of `errors.ImageError.REASONS`.
+        message: what went wrong, for people.
+        advice: what to do about it; may be empty.
+        stamp: of the file when it failed; None when it could not even be looked at.
+    """
+
+    uri: str
+    stage: Literal["scan", "read", "decode", "encode"]
+    reason: str
+    message: str
+    advice: str = ""
+    stamp: Stamp | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an indexing run did.
+
+    Attributes:
+        added: records that were not there before (copies of known content included).
+        updated: records whose file had changed.
+        moved: records whose file was found elsewhere; their vectors were kept.
+        removed: records whose file is gone.
+        unchanged: files that were as they had been.
+        reused: among added, updated and moved, those that needed no embedding.
+        known_failures: files that failed before, have not changed, and were not tried again.
+        failures: what failed in this run.
+        seconds: where the time went: "scan", "decode" and "encode" and "store" as the sums over
+            their threads, "total" by the clock.
+        stopped: whether the run was stopped before its end; run again to go on.
+    """
+
+    added: int = 0
+    updated: int = 0
+    moved: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    reused: int = 0
+    known_failures: int = 0
+    failures: tuple[Failure, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an indexing run has come.
+
+    Attributes:
+        stage: "scan" (total unknown), "prepare" (the model), "index", or "finish".
+        done: files looked at (scan) or settled (index), failures included.
+        total: files to settle; None while scanning.
+        failed: failures so far in this run.
+        rate: files settled a second, over the last few seconds.
+        left_s: seconds left by that rate; None when unknown.
+        latest: URI last settled.
+    """
+
+    stage: Literal["scan", "prepare", "index", "finish"]
+    done: int
+    total: int | None = None
+    failed: int = 0
+    rate: float = 0.0
+    left_s: float | None = None
+    latest: str = ""

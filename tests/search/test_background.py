@@ -1,0 +1,117 @@
+"""Scores in standard deviations, and what confidence they give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from pixseek.errors import ModelError
+from pixseek.search.background import Background, Calibration, bank, calibration, confidences
+
+
+def unit(rows: object) -> np.ndarray:
+    rows = np.asarray(rows, np.float32)
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+@pytest.fixture
+def unrelated() -> np.ndarray:
+    return unit(np.random.default_rng(0).normal(0.2, 1, (500, 16)))
+
+
+def test_two_arrays_stand_for_the_whole_bank(unrelated: np.ndarray) -> None:
+    images = unit(np.random.default_rng(1).normal(size=(7, 16)))
+    query = unit(np.random.default_rng(2).normal(size=16))
+    scores = images @ query
+    each = images @ unrelated.T
+    expected = (scores - each.mean(1)) / each.std(1)
+    found = Background.of(unrelated).standardised(scores, images)
+    assert found == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_typical_spread_is_that_over_images_like_these(unrelated: np.ndarray) -> None:
+    images = unit(np.random.default_rng(1).normal(0.3, 1, (300, 16)))
+    spreads = (images @ unrelated.T).var(1)
+    found = Background.of(unrelated).typical_spread(Background.of(images))
+    assert found == pytest.approx(float(np.sqrt(spreads.mean())), rel=1e-3)
+
+
+def test_a_background_without_spread_says_nothing() -> None:
+    same = unit(np.ones((3, 4)))
+    found = Background.of(same).standardised(np.ones(2, np.float32), unit(np.ones((2, 4))))
+    assert found.tolist() == [0, 0]
+
+
+def test_what_chance_explains_is_no_match() -> None:
+    # 10,000 images that score as chance has it: the best of them is no match.
+    scores = np.random.default_rng(0).normal(size=10_000)
+    best = np.sort(scores)[::-1][:1000]
+    assert confidences(best, 10_000).max() < 0.6
+    # Twenty that stand out are.
+    sure = confidences(np.concatenate([np.full(20, 5.0), best]), 10_020)
+    assert sure[:20].min() > 0.99
+    assert np.median(sure[20:]) < 0.5
+
+
+def test_more_images_take_more_evidence() -> None:
+    score = np.array([4.0])
+    assert confidences(score, 100)[0] > 0.99 > 0.7 > confidences(score, 10_000)[0]
+
+
+@given(
+    hnp.arrays(np.float64, st.integers(1, 50), elements=st.floats(-10, 10)),
+    st.integers(0, 10**7),
+)
+def test_confidence_never_falls_with_the_score(scores: np.ndarray, more: int) -> None:
+    sure = confidences(scores, len(scores) + more)
+    assert ((sure >= 0) & (sure <= 1)).all()
+    order = np.argsort(scores, kind="stable")
+    assert (np.diff(sure[order]) >= -1e-12).all()
+
+
+def test_the_bank_has_no_caption_twice() -> None:
+    captions = bank()
+    assert len(captions) > 500
+    assert len({caption.casefold() for caption in captions}) == len(captions)
+
+
+@given(
+    hnp.arrays(np.float32, st.integers(1, 50), elements=st.floats(-1000, 1000, width=32)),
+    st.floats(0.01, 100),
+    st.floats(-10, 10),
+)
+def test_a_calibration_rises_with_the_score(
+    scores: np.ndarray, slope: float, centre: float
+) -> None:
+    sure = Calibration(slope, centre).confidences(scores)
+    assert ((sure >= 0) & (sure <= 1)).all()
+    assert (np.diff(sure[np.argsort(scores, kind="stable")]) >= 0).all()
+
+
+def test_a_calibration_is_even_at_its_centre() -> None:
+    sure = Calibration(5.0, 2.0).confidences(np.array([1.0, 2.0, 3.0], np.float32))
+    assert sure == pytest.approx([1 / (1 + np.exp(5)), 0.5, 1 / (1 + np.exp(-5))])
+
+
+def test_a_calibration_is_read_from_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "calibration.json"
+    file.write_text('{"slope": 5, "centre": 1.5, "of": "drawings"}', "utf-8")
+    assert calibration(file) == Calibration(5.0, 1.5)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["", "[]", "{}", '{"slope": "steep", "centre": 1}', '{"slope": 1, "centre": null}', "\x00"]
+    + [f'{{"slope": {slope}, "centre": {centre}}}' for slope, centre in ((0, 1), (-1, 1))]
+    + ['{"slope": 1, "centre": NaN}', '{"slope": Infinity, "centre": 1}'],
+)
+def test_a_broken_calibration_is_an_error_that_names_the_file(tmp_path: Path, said: str) -> None:
+    file = tmp_path / "calibration.json"
+    file.write_text(said, "utf-8")
+    with pytest.raises(ModelError, match=r"calibration\.json"):
+        calibration(file)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from pixseek.search import blas
+
+
+@pytest.fixture
+def threads() -> int:
+    """How many threads a matrix product takes; the test is skipped where that can't be told."""
+    functions = blas._functions()
+    if functions is None or functions[0]() < 2:
+        pytest.skip("numpy computes without OpenBLAS, or with one thread")
+    return functions[0]()
+
+
+def now() -> int:
+    functions = blas._functions()
+    assert functions is not None
+    return functions[0]()
+
+
+def test_products_take_one_thread_inside_the_block_and_as_many_as_before_after_it(
+    threads: int,
+) -> None:
+    with blas.one_thread():
+        assert now() == 1
+        with blas.one_thread():
+            assert now() == 1
+        assert now() == 1
+    assert now() == threads
+    with pytest.raises(ValueError, match="inside"), blas.one_thread():
+        raise ValueError("inside")
+    assert now() == threads
+
+
+def test_the_last_thread_to_leave_restores_what_was_before(threads: int) -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def stay() -> None:
+        with blas.one_thread():
+            inside.set()
+            leave.wait(60)
+
+    other = threading.Thread(target=stay)
+    with blas.one_thread():
+        other.start()
+        assert inside.wait(60)
+    assert now() == 1
+    leave.set()
+    other.join()
+    assert now() == threads
+
+
+def test_without_openblas_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blas, "_functions", lambda: None)
+    with blas.one_thread():
+        pass

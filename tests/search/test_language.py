@@ -1,0 +1,284 @@
+"""The query language: what texts mean, what is refused and where, and that printing is reading's
+inverse."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pixseek import filters
+from pixseek.errors import QueryError
+from pixseek.search import language_fields
+from pixseek.search.language import parse, to_text
+from pixseek.types import And, Compare, Filter, Not, Or, Query, Record, Region, Stamp, Term
+
+# ------------------------------------------------------------------ terms
+
+
+def text(value: str, weight: float = 1.0) -> Term:
+    return Term("text", value, weight)
+
+
+@pytest.mark.parametrize(
+    ("typed", "query"),
+    [
+        ("a dog on a beach", Query((text("a dog on a beach"),))),
+        ('"a dog" "a beach"', Query((text("a dog"), text("a beach")))),
+        ('2*"a dog" .5*beach', Query((text("a dog", 2), text("beach", 0.5)))),
+        ("dog -frisbee", Query((text("dog"),), exclude=(text("frisbee"),))),
+        ('dog -"a red ball"', Query((text("dog"),), exclude=(text("a red ball"),))),
+        ("city -0.5*night", Query((text("city"), text("night", -0.5)))),
+        ("image:ball.jpg", Query((Term("image", "ball.jpg"),))),
+        ('image:"my ball.jpg" x', Query((Term("image", "my ball.jpg"), text("x")))),
+        ("image:https://e.org/a.jpg", Query((Term("image", "https://e.org/a.jpg"),))),
+        ("2*id:k3v5 -image:x", Query((Term("id", "k3v5", 2),), exclude=(Term("image", "x"),))),
+        ("image:a.jpg@0.1,0,.5,1", Query((Term("image", "a.jpg", 1, Region(0.1, 0, 0.5, 1)),))),
+        ('image:"a@b"@10,20,300,400', Query((Term("image", "a@b", 1, Region(10, 20, 300, 400)),))),
+        ("image:me@home.jpg", Query((Term("image", "me@home.jpg"),))),
+        (r'"say \"cheese\" \\ now"', Query((text(r'say "cheese" \ now'),))),
+        ("t-shirt - cat --x 5* *", Query((text("t-shirt - cat --x 5* *"),))),
+        ("a man (left), at 12:30: smiling", Query((text("a man (left) , at 12:30: smiling"),))),
+        ("OR", Query((text("OR"),))),
+        ("not this and that", Query((text("not this and that"),))),
+        ("", Query(())),
+    ],
+)
+def test_what_terms_mean(typed: str, query: Query) -> None:
+    assert parse(typed) == query
+    assert parse(to_text(query)) == query
+
+
+# ------------------------------------------------------------------ filters
+
+
+def day(year: int, month: int = 1, day: int = 1) -> datetime:
+    return datetime(year, month, day)
+
+
+def c(field: str, op: str, value: object = None) -> Compare:
+    return Compare(field, op, value)  # type: ignore[arg-type]
+
+
+YEAR_2021 = And((c("taken_at", "ge", day(2021)), c("taken_at", "lt", day(2022))))
+
+
+@pytest.mark.parametrize(
+    ("typed", "where"),
+    [
+        ("width:>=1920", c("width", "ge", 1920)),
+        ("width:800..1200", And((c("width", "ge", 800), c("width", "le", 1200)))),
+        ("width:800..", c("width", "ge", 800)),
+        ("size:>2MB", c("size", "gt", 2_000_000)),
+        ("size:<1.5KiB", c("size", "lt", 1536)),
+        ("exposure_s:<=1/125", c("fields.exposure_s", "le", 1 / 125)),
+        ("iso:100..400", And((c("fields.iso", "ge", 100), c("fields.iso", "le", 400)))),
+        ("year:2021", YEAR_2021),
+        ("date:2021", YEAR_2021),
+        ("date:2021-02", And((c("taken_at", "ge", day(2021, 2)),
+                              c("taken_at", "lt", day(2021, 3))))),
+        ("date:2020-02-29", And((c("taken_at", "ge", day(2020, 2, 29)),
+                                 c("taken_at", "lt", day(2020, 3, 1))))),
+        ("date:2021..2022-06", And((c("taken_at", "ge", day(2021)),
+                                    c("taken_at", "lt", day(2022, 7))))),
+        ("after:2023-05", c("taken_at", "ge", day(2023, 6))),
+        ("before:2020", c("taken_at", "lt", day(2020))),
+        ("taken_at:>2021", c("taken_at", "ge", day(2022))),
+        ("taken_at:<=2021", c("taken_at", "lt", day(2022))),
+        ("taken_at:!=2021", Not(YEAR_2021)),
+        ("taken_at:>2021-05-03T14:30", c("taken_at", "gt", datetime(2021, 5, 3, 14, 30))),
+        ("taken_at:=2021-05-03T14:30:00+00:00",
+         c("taken_at", "eq", datetime(2021, 5, 3, 14, 30, tzinfo=UTC))),
+        ("after:9998", c("taken_at", "ge", day(9999))),
+        ("name:IMG", c("name", "contains", "IMG")),
+        ("name:IMG_*.jpg", c("name", "glob", "IMG_*.jpg")),
+        ('name:="a b.jpg"', c("name", "eq", "a b.jpg")),
+        ("name:~*.png", c("name", "glob", "*.png")),
+        ("caption:*=dog", c("caption", "contains", "dog")),
+        ("folder:2021/summer/", Or((c("folder", "eq", "2021/summer"),
+                                    c("folder", "glob", "2021/summer/*")))),
+        ("folder:*/raw", c("folder", "glob", "*/raw")),
+        ("path:beach", c("uri", "contains", "beach")),
+        ("tag:holiday", c("tags", "contains", "holiday")),
+        ("tag:hol*", c("tags", "glob", "hol*")),
+        ("camera:nikon", Or((c("fields.camera_make", "contains", "nikon"),
+                             c("fields.camera_model", "contains", "nikon")))),
+        ("lens:50mm", c("fields.lens", "contains", "50mm")),
+        ("flash:yes", c("fields.flash", "eq", True)),
+        ("rating:>=4", c("fields.rating", "ge", 4)),
+        ("rating:4..5", And((c("fields.rating", "ge", 4), c("fields.rating", "le", 5)))),
+        ("format:jpg", c("media", "eq", "image/jpeg")),
+        ("format:HEIC", c("media", "eq", "image/heic")),
+        ("type:video", c("media", "glob", "video/*")),
+        ("has:caption", c("caption", "exists")),
+        ("has:gps", c("fields.latitude", "exists")),
+        ("has:tag", c("tags", "exists")),
+        ("-has:rating", Not(c("fields.rating", "exists"))),
+        ("user.price:>9.5", c("fields.user.price", "gt", 9.5)),
+        ("fields.n:5", c("fields.n", "eq", 5)),
+        ("fields.n:true", c("fields.n", "eq", True)),
+        ('fields.n:="5"', c("fields.n", "eq", "5")),
+        ("fields.shop:anna", c("fields.shop", "contains", "anna")),
+        ("fields.sold:>2021-05-03", c("fields.sold", "gt", day(2021, 5, 3))),
+        ("width:in(1,2,3)", c("width", "in", (1, 2, 3))),
+        ('name:in("a,b.jpg" , c.jpg)', c("name", "in", ("a,b.jpg", "c.jpg"))),
+        ("tag:a OR tag:b year:2021",
+         And((Or((c("tags", "contains", "a"), c("tags", "contains", "b"))), YEAR_2021))),
+        ("(tag:a tag:b) OR -tag:c",
+         Or((And((c("tags", "contains", "a"), c("tags", "contains", "b"))),
+             Not(c("tags", "contains", "c"))))),
+        ("NOT (tag:a OR tag:b)",
+         Not(Or((c("tags", "contains", "a"), c("tags", "contains", "b"))))),
+        ("tag:a AND NOT tag:b",
+         And((c("tags", "contains", "a"), Not(c("tags", "contains", "b"))))),
+        ("tag:a OR NOT tag:b",
+         Or((c("tags", "contains", "a"), Not(c("tags", "contains", "b"))))),
+    ],
+)  # fmt: skip
+def test_what_filters_mean(typed: str, where: Filter) -> None:
+    found = parse(typed)
+    assert found == Query((), where=where)
+    assert parse(to_text(found)) == found
+    assert parse(f"a dog {typed}") == Query((text("a dog"),), where=where)
+    filters.check(where)
+
+
+def test_the_table_of_fields_holds_what_it_promises() -> None:
+    for name, field in language_fields.FIELDS.items():
+        assert field.meaning
+        assert field.example.startswith(f"{name}:")
+        assert parse(field.example).where is not None, name
+
+
+# ------------------------------------------------------------------ what is refused, and where
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ('a "dog', ["quotation mark is not closed", "character 3"]),
+        ("dog OR cat", ["OR joins filters", "character 5", '"a dog" "a cat"']),
+        ("tag:a OR", ["OR is followed by nothing", "character 7"]),
+        ("tag:a OR dog", ["OR joins filters", "character 7"]),
+        ("(tag:a", ["parenthesis is not closed", "character 1"]),
+        ("tag:a)", ["closing parenthesis", "character 6"]),
+        ("(tag:a dog)", ["parentheses join filters", "character 8"]),
+        ("widht:3", ["unknown field", "widht", "Did you mean 'width'"]),
+        ("colr:red", ["unknown field", "Known fields", "fields.NAME"]),
+        ("http://e.org/a.jpg", ["image:http://"]),
+        ("width:wide", ["no number", "width:wide", ">=5"]),
+        ("date:yesterday", ["no date", "2021-05"]),
+        ("date:2021-13", ["no date"]),
+        ("date:..", ["range without an end"]),
+        ("flash:maybe", ["neither true nor false"]),
+        ("format:jpgg", ["unknown format", "Known formats", "jpeg"]),
+        ("orientation:up", ["unknown orientation", "landscape"]),
+        ("type:song", ["unknown type", "video"]),
+        ("near:here", ["no place", "LATITUDE"]),
+        ("near:91,0", ["no place"]),
+        ("2*tag:a", ["filter has no weight", "character 1"]),
+        ("0*dog", ["weight of nothing"]),
+        ('""', ["no words between", "character 1"]),
+        ("image:a@0,0,0,1", ["no rectangle"]),
+        ("width:in(1,2", ["list is not closed"]),
+        ("year:>2021", ["year takes no operator", "year:2021"]),
+        ("tags:>a", ["operator does not suit"]),
+        ("name:=", ["no value", "character 1"]),
+        ("(" * 30, ["nested too deeply"]),
+    ],
+)
+def test_what_can_not_be_understood_says_where_and_what_to_do(typed: str, words: list[str]) -> None:
+    with pytest.raises(QueryError) as caught:
+        parse(typed)
+    said = str(caught.value).lower()
+    for word in words:
+        assert word.lower() in said, said
+
+
+# ------------------------------------------------------------------ for any text, any query
+
+_pieces = st.sampled_from(
+    [*'"()-*@:,.=<>~\\ \t', "OR", "AND", "NOT", "in(", "..", "dog", "2*", "tag:", "width:",
+     "image:", "id:", "date:2021", "year:", "name:=", "é", "日本", "\0", "\ud800", "fields.x:",
+     "has:", "1e400"]
+)  # fmt: skip
+
+
+@settings(max_examples=500)
+@given(st.one_of(st.text(max_size=60), st.lists(_pieces, max_size=12).map("".join)))
+def test_any_text_is_a_query_or_a_clear_error(typed: str) -> None:
+    try:
+        query = parse(typed)
+    except QueryError as error:
+        assert error.problem
+        return
+    assert parse(to_text(query)) == query
+
+
+_texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
+_words = _texts.filter(str.strip)
+_weights = st.floats(1e-6, 1e6).flatmap(lambda w: st.sampled_from([1.0, w, -w]))
+_fractions = st.floats(0.01, 1)
+_regions = st.none() | st.builds(
+    Region, st.floats(0, 0.9), st.floats(0, 0.9), _fractions, _fractions
+)
+_terms = st.one_of(
+    st.builds(Term, st.just("text"), _words, _weights),
+    st.builds(Term, st.just("id"), _texts, _weights),
+    st.builds(Term, st.just("image"), _texts, _weights, _regions),
+)
+_moments = st.datetimes(timezones=st.sampled_from([None, UTC]))
+_numbers = st.integers(-(10**9), 10**9) | st.floats(allow_nan=False)
+_orders = st.sampled_from(["eq", "ne", "lt", "le", "gt", "ge"])
+_compares = st.one_of(
+    st.builds(Compare, st.sampled_from(["name", "uri", "caption", "folder"]),
+              _orders | st.sampled_from(["glob", "contains"]), _texts),
+    st.builds(Compare, st.sampled_from(["width", "size", "fields.iso"]), _orders, _numbers),
+    st.builds(Compare, st.just("taken_at"), _orders, _moments),
+    st.builds(Compare, st.just("fields.x"), _orders, _texts | _numbers | st.booleans()),
+    st.builds(Compare, st.just("tags"), st.sampled_from(["contains", "glob"]), _texts),
+    st.builds(Compare, st.just("name"), st.just("in"), st.lists(_texts, max_size=3).map(tuple)),
+    st.builds(Compare, st.sampled_from(["caption", "tags", "fields.x"]), st.just("exists")),
+)  # fmt: skip
+_several = lambda inner: st.lists(inner, min_size=2, max_size=3).map(tuple)  # noqa: E731
+_filters = st.recursive(
+    _compares,
+    lambda inner: st.one_of(
+        st.builds(And, _several(inner)), st.builds(Or, _several(inner)), st.builds(Not, inner)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(_terms, max_size=3),
+    st.lists(_terms.map(lambda t: Term(t.kind, t.value, 1.0, t.region)), max_size=2),
+    st.none() | _filters,
+)
+def test_printing_and_parsing_again_gives_the_same_query(
+    terms: list[Term], exclude: list[Term], where: Filter | None
+) -> None:
+    query = Query(tuple(terms), exclude=tuple(exclude), where=where)
+    assert parse(to_text(query)) == query
+
+
+def test_what_has_no_text_says_so() -> None:
+    with pytest.raises(QueryError, match="can't be written"):
+        to_text(Query((Term("vector", [1.0, 0.0]),)))
+
+
+def test_a_filter_from_the_language_keeps_what_it_should() -> None:
+    record = Record(
+        "i", "Pictures/2021/summer/IMG_1.JPG", Stamp(3_000_000, 0), media="image/jpeg",
+        width=4000, height=3000, taken_at=datetime(2021, 7, 1, 12), tags=("Beach",),
+        fields={"camera_make": "NIKON", "camera_model": "D90", "rating": 4},
+    )  # fmt: skip
+    for typed in ("folder:2021", "name:img", "camera:nikon", "tag:beach", "date:2021-06..2021-07",
+                  "size:>2MB", "rating:>=4", "format:jpeg", "path:*/summer/*"):  # fmt: skip
+        where = parse(typed).where
+        assert where is not None and filters.matches(where, record), typed
+        negated = parse(f"-{typed}").where
+        assert negated is not None and not filters.matches(negated, record), typed

@@ -1,0 +1,352 @@
+"""Several things at once, exclusion, confidence, grouping, sorting and pages, by the facade."""
+
+from __future__ import annotations
+
+import http.server
+import re
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pixseek
+from pixseek.demo.picture_library import write_picture_library
+from pixseek.errors import ImageError, QueryError
+from pixseek.search.background import Background
+from pixseek.types import CONFIDENT, POSSIBLE, Compare, Query, Region, Term
+
+from tiny_encoder import COLOURS, TinyEncoder, draw
+
+
+def paint(path: Path, *colours: str, seed: int = 0) -> Path:
+    """Write an image of vertical stripes, with a little noise of its own."""
+    rng = np.random.default_rng(seed)
+    pixels = np.empty((40, 40, 3), np.int16)
+    wide = 40 // len(colours)
+    for n, colour in enumerate(colours):
+        pixels[:, n * wide : (n + 1) * wide if n + 1 < len(colours) else 40] = COLOURS[colour]
+    pixels += rng.integers(-12, 12, pixels.shape, dtype=np.int16)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def library(tmp_path: Path, tiny: TinyEncoder) -> Iterator[pixseek.Library]:
+    """Sixty pictures: ten of each of three colours, ten of each two of them side by side."""
+    folder = tmp_path / "pictures"
+    for n in range(10):
+        for one in ("red", "green", "blue"):
+            paint(folder / "plain" / f"p{n}-{one[0]}.png", one, seed=n)
+        for first, second in (("red", "green"), ("green", "blue"), ("blue", "red")):
+            paint(folder / "striped" / f"s{n}-{first[0]}{second[0]}.png", first, second, seed=n)
+    with pixseek.open(tmp_path / "photos.lib") as opened:
+        opened.index(folder)
+        yield opened
+
+
+def names(results: pixseek.Results) -> list[str]:
+    return [hit.record.name for hit in results]
+
+
+# ------------------------------------------------------------------ several things
+
+
+def test_two_things_find_what_has_both(library: pixseek.Library) -> None:
+    found = library.search('"red" "green"', k=10)
+    assert all(re.fullmatch(r"s\d-rg.png", name) for name in names(found))
+    assert [reason.what for reason in found[0].why] == ["red", "green"]
+    assert all(reason.deviations > 0 for reason in found[0].why)
+
+
+def test_words_and_an_example_count_together(library: pixseek.Library, tmp_path: Path) -> None:
+    example = paint(tmp_path / "example.png", "blue", seed=99)
+    # A third of these pictures is alike: the example counts twice to make up for it.
+    found = library.search(f'red 2*image:"{example}"', k=10)
+    assert all(re.fullmatch(r"s\d-br.png", name) for name in names(found))
+    assert {reason.kind for reason in found[0].why} == {"text", "image"}
+    both = names(library.search("red", image=example, k=10))
+    assert names(library.search(f'red image:"{example}"', k=10)) == both
+    with Image.open(example) as image:
+        assert names(library.search("red", image=image, k=10)) == both
+
+
+def test_a_negative_weight_looks_away(library: pixseek.Library) -> None:
+    order = names(library.search("red -0.9*green", k=60))
+    with_green = [n for n, name in enumerate(order) if "rg" in name]
+    without = [n for n, name in enumerate(order) if "br" in name]
+    assert max(without) < min(with_green)
+
+
+def test_a_rectangle_of_an_image_is_what_is_meant(library: pixseek.Library, tmp_path: Path) -> None:
+    example = paint(tmp_path / "two.png", "green", "blue", seed=99)
+    for region in (Region(0, 0, 0.5, 1), Region(0, 0, 20, 40)):
+        found = library.search(image=example, region=region, k=5)
+        assert all(name.endswith("-g.png") for name in names(found)), region
+    assert names(library.search(f'image:"{example}"@0.5,0,0.5,1', k=5)) == names(
+        library.search(image=example, region=Region(20, 0, 20, 40), k=5)
+    )
+    stored = library.search('name:="s0-gb.png"', k=1)[0].id
+    found = library.search(Query((Term("id", stored, region=Region(0, 0, 0.5, 1)),), k=5))
+    assert all(name.endswith("-g.png") for name in names(found))
+    with pytest.raises(QueryError, match="lies outside"):
+        library.search(image=example, region=Region(100, 0, 20, 40))
+
+
+def test_an_example_may_be_a_url(library: pixseek.Library, tmp_path: Path) -> None:
+    paint(tmp_path / "web" / "blue.png", "blue", seed=5)
+    (tmp_path / "web" / "page.png").write_text("<html>")
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: object) -> None:
+            super().__init__(*arguments, directory=str(tmp_path / "web"))  # type: ignore[arg-type]
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        assert names(library.search(image=f"{url}/blue.png", k=1))[0].endswith("-b.png")
+        assert names(library.search(f"image:{url}/blue.png", k=1))[0].endswith("-b.png")
+        with pytest.raises(QueryError, match=r"can't be fetched.*\n.*name the file"):
+            library.search(image=f"{url}/nothing.png")
+        with pytest.raises(ImageError):
+            library.search(image=f"{url}/page.png")
+        server.shutdown()
+    with (
+        pixseek.open(library.path, offline=True) as offline,
+        pytest.raises(QueryError, match="offline"),
+    ):
+        offline.search(image="http://example.org/a.png")
+
+
+def test_more_like_one_hit_and_less_like_another(library: pixseek.Library) -> None:
+    plain = library.query("red", k=60)
+    ids = {hit.record.name: hit.id for hit in library.search(plain)}
+    refined = plain.refined(liked=[ids["s0-br.png"]], disliked=[ids["s0-rg.png"]])
+    order = names(library.search(refined))
+    assert "s0-br.png" not in order  # what one asks with is no answer
+    blue, green = (
+        np.mean([n for n, name in enumerate(order) if kind in name]) for kind in ("-br", "-rg")
+    )
+    assert blue < green
+
+
+# ------------------------------------------------------------------ exclusion
+
+
+def test_what_is_excluded_is_not_there(library: pixseek.Library, tmp_path: Path) -> None:
+    for query in ("red -green", "red -image:" + str(paint(tmp_path / "g.png", "green", seed=50))):
+        found = names(library.search(query, k=60))
+        assert found[:10] == sorted(found[:10], key=lambda name: not name.endswith("-r.png"))
+        assert not [name for name in found if name.endswith("-g.png")], query
+    plain = names(library.search("red", exclude=["green"], k=60))
+    assert plain == names(library.search("red -green", k=60))
+    own = library.search("red", k=1)[0].id
+    assert own not in [hit.id for hit in library.search(f"red -id:{own}", k=60)]
+
+
+def test_a_caption_that_names_it_excludes_too(tmp_path: Path, tiny: TinyEncoder) -> None:
+    for n in range(6):
+        paint(tmp_path / "p" / f"{n}.png", "red", seed=n)
+    (tmp_path / "p" / "3.txt").write_text("a wombat")
+    with pixseek.open(tmp_path / "l") as library:
+        library.index(tmp_path / "p")
+        assert "3.png" in names(library.search("red"))
+        assert "3.png" not in names(library.search("red -wombat"))
+
+
+# ------------------------------------------------------------------ confidence
+
+
+def test_confidence_tells_what_is_there_from_what_is_not(tmp_path: Path, tiny: TinyEncoder) -> None:
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "p"
+    folder.mkdir()
+    for n in range(300):  # noise, and five red ones
+        pixels = (
+            rng.integers(0, 255, (4, 4, 3), np.uint8) if n >= 5 else np.uint8([[[220, 30, 30]]])
+        )
+        image = Image.fromarray(pixels).resize((32, 32), Image.Resampling.NEAREST)
+        image.putpixel((0, 0), (n % 256, n // 256, 0))
+        image.save(folder / f"{n}.png")
+    with pixseek.open(tmp_path / "l") as library:
+        library.index(folder)
+        present = library.search("red", text_weight=0)
+        assert present.confident >= 5
+        assert sorted(names(present)[:5]) == [f"{n}.png" for n in range(5)]
+        assert all(hit.confidence >= CONFIDENT for hit in present[:5])
+        assert present.total == 300 and present.looked_at == 300
+        absent = library.search("a word nobody drew", text_weight=0)
+        assert absent.confident == 0
+        assert all(hit.confidence < CONFIDENT for hit in absent)
+        sure = library.search("red", min_confidence=CONFIDENT, k=100, text_weight=0)
+        assert len(sure) == sure.confident == present.confident
+        confidence = [hit.confidence for hit in library.search("red", k=300, text_weight=0)]
+        assert all(0 <= each <= 1 for each in confidence)
+
+
+def test_sorting_is_for_what_is_possible_at_least(library: pixseek.Library, tmp_path: Path) -> None:
+    found = library.search("red", sort="name", k=60)
+    assert names(found) == sorted(names(found))
+    assert all(hit.confidence >= POSSIBLE for hit in found)
+    everything = library.search("width:>0", sort="largest", k=60)
+    sizes = [hit.record.stamp.size for hit in everything if hit.record.stamp]
+    assert sizes == sorted(sizes, reverse=True)
+    times = [h.record.taken_at for h in library.search("width:>0", sort="oldest", k=60)]
+    assert times == sorted(t for t in times if isinstance(t, datetime))
+
+
+# ------------------------------------------------------------------ what is written
+
+
+def test_captions_find_what_the_model_does_not_know(tmp_path: Path, tiny: TinyEncoder) -> None:
+    for n, colour in enumerate(["red", "green", "blue", "white", "black"] * 4):
+        paint(tmp_path / "p" / f"{n}.png", colour, seed=n)
+    (tmp_path / "p" / "7.txt").write_text("our wombat Bruno in the garden")
+    with pixseek.open(tmp_path / "l") as library:
+        library.index(tmp_path / "p")
+        best = library.search("wombat Bruno", k=3)[0]
+        assert best.record.name == "7.png"
+        written = best.why[-1]
+        assert (written.kind, written.what) == ("words", "caption: wombat, bruno")
+        assert written.score == pytest.approx(1, abs=0.05)
+        assert best.confidence == 1
+        assert library.search("wombat Bruno", k=3, text_weight=0)[0].why[-1].kind == "text"
+
+
+# ------------------------------------------------------------------ grouping, variety, pages
+
+
+def test_near_duplicates_are_shown_once_with_their_number(
+    tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    for n in range(4):
+        draw(tmp_path / "p" / f"same-{n}.png", "red", seed=n)
+    paint(tmp_path / "p" / "other.png", "red", "blue")
+    with pixseek.open(tmp_path / "l") as library:
+        library.index(tmp_path / "p")
+        found = library.search("red", group=True, text_weight=0)
+        assert [len(hit.duplicates) for hit in found] == [3, 0]
+        assert len({hit.id for hit in found} | {i for h in found for i in h.duplicates}) == 5
+        assert len(library.search("red", text_weight=0)) == 5
+
+
+def test_variety_shows_different_ones_early(library: pixseek.Library) -> None:
+    plain = names(library.search("red", k=60, text_weight=0))
+    varied = names(library.search("red", k=60, variety=0.5, text_weight=0))
+    assert varied[0] == plain[0]
+    assert sorted(varied) == sorted(plain)
+    kinds = lambda order: {name.partition("-")[2] for name in order[:5]}  # noqa: E731
+    assert len(kinds(varied)) > len(kinds(plain))
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["red", '"red" "green"', "red -green", "width:>0", "red tag:none OR width:>0"],
+)
+@pytest.mark.parametrize("options", [{}, {"group": True}, {"variety": 0.3}, {"sort": "name"}])
+def test_pages_hold_every_hit_once(
+    library: pixseek.Library, query: str, options: dict[str, object]
+) -> None:
+    whole = [hit.id for hit in library.search(query, k=60, **options)]
+    assert len(set(whole)) == len(whole) > 0
+    pages = [
+        [hit.id for hit in library.search(query, k=7, offset=at, **options)]
+        for at in range(0, len(whole) + 7, 7)
+    ]
+    assert [each for page in pages for each in page] == whole
+    ranks = [hit.rank for hit in library.search(query, k=7, offset=2, **options)]
+    assert ranks == list(range(3, 3 + len(ranks)))
+
+
+def test_pages_reach_beyond_the_first_candidates(tmp_path: Path, tiny: TinyEncoder) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(2500, 48)).astype(np.float32)
+    uris = np.array([f"https://e.org/{n}.jpg" for n in range(2500)])
+    np.savez(tmp_path / "v.npz", uri=uris, vectors=rows)
+    with pixseek.open(tmp_path / "l") as library:
+        library.import_vectors(tmp_path / "v.npz")
+        whole = [hit.id for hit in library.search('"red" "blue"', k=2500)]
+        assert len(set(whole)) == 2500
+        for at in (0, 990, 2490):
+            page = [hit.id for hit in library.search('"red" "blue"', k=10, offset=at)]
+            assert page == whole[at : at + 10]
+
+
+def test_a_selective_filter_loses_nothing(tmp_path: Path, tiny: TinyEncoder) -> None:
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(3000, 48)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    uris = np.array([f"https://e.org/{n:04}.jpg" for n in range(3000)])
+    np.savez(tmp_path / "v.npz", uri=uris, vectors=rows)
+    with pixseek.open(tmp_path / "l") as library:
+        library.import_vectors(tmp_path / "v.npz")
+        where = Compare("uri", "glob", "*7?3.jpg")
+        found = library.search("red", k=3000, where=where, text_weight=0)
+        chosen = [n for n in range(3000) if re.search(r"7.3$", f"{n:04}")]
+        scores = rows[chosen] @ tiny.encode_texts(["red"])[0]
+        expected = [f"https://e.org/{chosen[i]:04}.jpg" for i in np.argsort(-scores)]
+        assert [hit.uri for hit in found] == expected
+        assert found.total == len(chosen)
+
+
+# ------------------------------------------------------------------ facets, backgrounds
+
+
+def test_facets_count_what_matches(library: pixseek.Library) -> None:
+    counts = library.facets(library.query("width:>0"))
+    assert counts["folder"] == {"pictures/plain": 30, "pictures/striped": 30}
+    assert counts["format"] == {"PNG": 60}
+    assert counts["colour"]["red"] == 30
+    some = library.facets(library.query("red"))
+    assert sum(some["folder"].values()) == library.search("red").possible
+
+
+def test_backgrounds_are_made_once_and_kept(library: pixseek.Library, tiny: TinyEncoder) -> None:
+    (of_images,) = library.path.glob("background-*")
+    (of_texts,) = (library.config.models_dir / "converted").glob("background-*")
+    before = library.search("red", k=60)
+    for path in (of_images, of_texts):
+        path.write_bytes(b"damaged")
+    with pixseek.open(library.path) as again:
+        after = again.search("red", k=60)
+    assert [(h.id, h.confidence) for h in after] == [(h.id, h.confidence) for h in before]
+
+
+def test_a_model_learns_how_near_near_duplicates_are(tiny: TinyEncoder, tmp_path: Path) -> None:
+    from pixseek.search.background_store import duplicate_cosine
+
+    pictures = []
+    for n, colour in enumerate(("red", "green", "blue", "white")):
+        with Image.open(paint(tmp_path / f"{n}.png", colour, "black", seed=n)) as image:
+            pictures.append(image.convert("RGB"))
+    assert 0.9 <= duplicate_cosine(tiny, pictures) < 0.996
+
+
+def test_a_background_is_of_the_library_it_is_for(library: pixseek.Library) -> None:
+    kept = library._backgrounds()
+    rows = library._engine.sample(100)
+    again = Background.of(rows)
+    assert kept.images.mean == pytest.approx(again.mean, abs=1e-6)
+
+
+def test_words_that_the_model_does_not_know_match_nothing(tmp_path: Path) -> None:
+    write_picture_library(tmp_path / "pictures", 40)
+    with pixseek.open(tmp_path / "library", model="demo") as library:
+        library.index(tmp_path / "pictures")
+        unknown = library.search("a bicycle")
+        assert (unknown.confident, unknown.possible) == (0, 0)
+        assert unknown.hits, "the nearest are shown all the same"
+        assert "The model does not know: bicycle" in unknown.warnings
+        partly = library.search("a big red bicycle")
+        assert "The model does not know: bicycle" in partly.warnings
+        known = library.search("a boat")
+        assert known.confident and not any("know:" in each for each in known.warnings)
+        # What can't be read can't be left out either, but in what is written.
+        assert len(library.search("a boat -bicycle", k=40)) == len(library.search("a boat", k=40))
