@@ -620,7 +620,7 @@ def test_nncf_converts_the_tiny_model(folder: Path, monkeypatch: pytest.MonkeyPa
 def test_the_converter_never_loads_the_telemetry(folder: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", images(2))
     code = (
-        "import sys; from pixseek.encoders import quantise\n"
+        "import sys; from pixseek.encoders.runtimes import quantise\n"
         "quantise.main(*sys.argv[1:])\n"
         "import nncf.telemetry.wrapper as wrapper\n"
         "print(sys.modules['openvino_telemetry'], hasattr(wrapper, 'Telemetry'))"

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from pixseek.types.sources import Source as Source
 
 _HOME = {
-    "records": "Scalar Stamp Part WHOLE record_id Record Known Space Picture Vectors",
+    "records": "Scalar Stamp Part WHOLE record_id Record Known Space Picture",
     "queries": "Operator Compare And Or Not Filter Region Term POSSIBLE CONFIDENT Sort Query",
     "results": "Match Reason Neighbours Hit Results Failure Report Progress",
     "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate",
@@ -102,7 +102,6 @@ __all__ = [
     "Space",
     "Stamp",
     "Term",
-    "Vectors",
     "record_id",
 ]
 
