@@ -1,4 +1,4 @@
-"""Builders of small files in every format, and of what is done to them."""
+"""Build small files in every format, mutate them, and check colours of what they decode to."""
 
 from __future__ import annotations
 
@@ -14,19 +14,35 @@ RED, BLUE = (220, 20, 20), (20, 20, 220)
 
 
 def halves(mode: str = "RGB", size: tuple[int, int] = (60, 40)) -> Image.Image:
-    """Red on the left, blue on the right."""
+    """An image that is red on the left and blue on the right."""
     image = Image.new("RGB", size, RED)
     image.paste(BLUE, (size[0] // 2, 0, size[0], size[1]))
     return image.convert(mode)
 
 
 def textured(width: int, height: int, seed: int = 0) -> Image.Image:
-    """Smooth blobs with some grain: what a photo is to a decoder."""
+    """Smooth blobs with some grain, which to a decoder resemble a photo."""
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(0, 255, (9, 12, 3), np.uint8))
     smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.int16)
     grain = rng.integers(-9, 10, (height, width, 1), np.int16)
     return Image.fromarray((smooth + grain).clip(0, 255).astype(np.uint8))
+
+
+def colour(image: Image.Image, x: float, y: float) -> tuple[int, ...]:
+    """The pixel at a position given in shares of the width and the height."""
+    pixel = image.getpixel((int(x * image.width), int(y * image.height)))
+    assert isinstance(pixel, tuple)
+    return pixel
+
+
+def near(one: tuple[int, ...], other: tuple[int, ...], by: int = 12) -> bool:
+    return all(abs(a - b) <= by for a, b in zip(one, other, strict=True))
+
+
+def is_halves(image: Image.Image, by: int = 40) -> bool:
+    """Whether an image looks like `halves()`."""
+    return near(colour(image, 0.2, 0.5), RED, by) and near(colour(image, 0.8, 0.5), BLUE, by)
 
 
 def saved(image: Image.Image, format: str, **options: object) -> bytes:
@@ -36,7 +52,7 @@ def saved(image: Image.Image, format: str, **options: object) -> bytes:
 
 
 def turned(image: Image.Image, orientation: int) -> Image.Image:
-    """The image as a camera stores it that writes this orientation."""
+    """The image as stored by a camera that writes this orientation."""
     turn = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
@@ -79,10 +95,10 @@ Directory = dict[int, tuple[int, ...] | bytes]
 
 
 def tiff(*directories: Directory, order: str = "<") -> bytes:
-    """A TIFF of these directories; bytes are stored as ASCII.
+    """A TIFF with these directories; bytes are stored as ASCII.
 
-    What stands under 0xFFFF is appended as data, and -1 as a number is where it begins. The
-    number -2 is where the next directory begins.
+    The value under 0xFFFF is appended as data; the number -1 stands for its position. The number
+    -2 stands for the position of the next directory.
     """
     head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8)
     sizes = [2 + 12 * len([t for t in d if t != 0xFFFF]) + 4 for d in directories]
@@ -122,7 +138,7 @@ def box(kind: bytes, content: bytes) -> bytes:
 def raw_files(
     preview: bytes, orientation: int = 1, size: tuple[int, int] = (1200, 800)
 ) -> dict[str, bytes]:
-    """A file in the layout of each maker, with this JPEG as its preview and no sensor data."""
+    """A file in each maker's layout, with this JPEG as its preview and no sensor data."""
     width, height = size
     sensor: Directory = {0x100: (width,), 0x101: (height,), 0x106: (32803,), 0x103: (34713,)}
     tail: Directory = {
@@ -153,7 +169,7 @@ def raw_files(
 
 
 def cr3(preview: bytes, directory: bytes) -> bytes:
-    """A Canon CR3: its thumbnail, its preview and its picture are this JPEG, in this order."""
+    """A Canon CR3 whose thumbnail, preview and picture, in this order, are all this JPEG."""
     canon, prvw = "85c0b687820f11e08111f4ce462b6a48", "eaf42b5e1c984b88b9fbb7dc406e4d16"
     small = struct.pack(">IHHIHH", 0, 160, 120, len(preview), 1, 0) + preview
     size = struct.pack(">IHHHHI", 0, 1, 1620, 1080, 1, len(preview)) + preview
@@ -172,7 +188,7 @@ def cr3(preview: bytes, directory: bytes) -> bytes:
 
 
 def _shifted(data: bytes, by: int) -> bytes:
-    """The directory and data of a small TIFF, moved back by some bytes."""
+    """The directory and data of a small TIFF, with positions increased by `by`."""
     (count,) = struct.unpack_from("<H", data, 8)
     entries = b""
     for n in range(count):
@@ -218,7 +234,7 @@ def small_dng(size: tuple[int, int] = (64, 48)) -> bytes:
 
 
 def every_format() -> dict[str, bytes]:
-    """A small valid file of each format that can be made here, by the format's name."""
+    """A small valid file of each format that this machine can write, by the format's name."""
     image = textured(96, 64)
     files = {
         "JPEG": saved(image, "JPEG", exif=exif(6)),
@@ -263,7 +279,7 @@ def every_format() -> dict[str, bytes]:
 
 
 def psd(image: Image.Image) -> bytes:
-    """A Photoshop file that holds only its flattened picture."""
+    """A Photoshop file that holds only a flattened picture."""
     width, height = image.size
     head = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, height, width, 8, 3)
     planes = b"".join(channel.tobytes() for channel in image.convert("RGB").split())
@@ -274,12 +290,12 @@ def psd(image: Image.Image) -> bytes:
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
-    """The data with a few things wrong: bits, numbers, pieces cut out, doubled, moved, cut off."""
+    """The data with some damage: bits, numbers, pieces removed, doubled or moved, the end cut."""
     changed = bytearray(data)
     for _ in range(rng.choice((1, 1, 2, 4, 8, 24))):
         if len(changed) < 8:
             break
-        # Headers decide what decoders allocate, so they get half of the blows.
+        # Headers decide what decoders allocate, so they get half of the damage.
         reach = len(changed) if rng.random() < 0.5 else min(len(changed), 256)
         at = rng.randrange(reach)
         kind = rng.randrange(8)
@@ -308,7 +324,7 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
 
 
 def mutations(files: dict[str, bytes], count: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """Yield `count` mutated files with the names of what they were, all names in turn."""
+    """Yield `count` mutated files, each with the name of its original, all names in turn."""
     rng = random.Random(seed)
     names = sorted(files)
     for number in range(count):

@@ -31,10 +31,10 @@ def test_a_preview_fits_its_square_and_shows_the_picture(size: tuple[int, int]) 
         shrunk = np.asarray(image.resize(preview.size, Image.Resampling.BICUBIC), np.int16)
         if min(size) > 16:
             assert abs(np.asarray(preview, np.int16) - shrunk).mean() < 6
-    assert image.size == size, "the picture itself is not changed"
+    assert image.size == size, "the picture itself must not change"
 
 
-def test_main_colours_are_those_of_the_picture() -> None:
+def test_main_colours_have_their_shares_largest_first() -> None:
     image = Image.new("RGB", (128, 128), (250, 250, 250))
     image.paste((200, 30, 30), (0, 0, 128, 38))
     image.paste((30, 30, 200), (0, 38, 128, 52))
@@ -43,7 +43,7 @@ def test_main_colours_are_those_of_the_picture() -> None:
     assert [share for _, share in colours] == pytest.approx([0.6, 0.3, 0.1], abs=0.03)
 
 
-def test_a_picture_of_many_colours_gives_five_at_most() -> None:
+def test_a_picture_of_many_colours_has_at_most_five_main_colours() -> None:
     rng = np.random.default_rng(1)
     noise = Image.fromarray(rng.integers(0, 255, (200, 200, 3), np.uint8))
     colours = derive(picture(noise)).colours
@@ -53,7 +53,7 @@ def test_a_picture_of_many_colours_gives_five_at_most() -> None:
 
 
 def thumbhash_mean(placeholder: str) -> tuple[float, float, float]:
-    """The mean colour of a ThumbHash, as its format says."""
+    """The mean colour of a ThumbHash, decoded by its specification."""
     content = base64.b64decode(placeholder)
     head = int.from_bytes(content[:3], "little")
     light, yellow, reddish = (
@@ -68,7 +68,7 @@ def thumbhash_mean(placeholder: str) -> tuple[float, float, float]:
 
 @pytest.mark.parametrize("colour", [(220, 20, 20), (20, 200, 20), (128, 128, 128), (255, 255, 255)])
 @pytest.mark.parametrize("size", [(400, 300), (300, 400), (500, 10), (7, 7)])
-def test_a_placeholder_is_small_and_has_the_colour(
+def test_a_placeholder_is_short_and_has_the_mean_colour(
     colour: tuple[int, int, int], size: tuple[int, int]
 ) -> None:
     placeholder = derive(picture(Image.new("RGB", size, colour))).placeholder
@@ -77,7 +77,7 @@ def test_a_placeholder_is_small_and_has_the_colour(
     assert bool(base64.b64decode(placeholder)[4] & 0x80) == (size[0] > size[1])
 
 
-def test_placeholders_equal_those_of_the_reference() -> None:
+def test_placeholders_equal_those_of_the_reference_implementation() -> None:
     reference = pytest.importorskip("thash")
     from thash._pure import rgba_to_thumb_hash
 
@@ -89,7 +89,7 @@ def test_placeholders_equal_those_of_the_reference() -> None:
         assert base64.b64decode(derive(picture(image)).placeholder) == expected
 
 
-def test_both_halves_are_seen() -> None:
+def test_two_equal_halves_are_both_main_colours() -> None:
     shares = dict(derive(picture(halves(size=(300, 200)))).colours)
     assert shares["#dc1414"] == pytest.approx(0.5, abs=0.02)
     assert shares["#1414dc"] == pytest.approx(0.5, abs=0.02)

@@ -1,4 +1,4 @@
-"""The table of formats: content decides, the table is whole, and what is missing says so."""
+"""The table of formats: content decides, the table is complete, missing decoders are named."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILES = every_format()
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_every_format_is_told_by_its_content_and_decoded(name: str) -> None:
+def test_every_format_is_identified_by_content_and_decoded(name: str) -> None:
     found = formats.identify(FILES[name])
     assert name.startswith(found.name) or (found.name, name) == ("JPEG", "MPO")
     picture = decode(FILES[name], at_least=32)
@@ -26,7 +26,7 @@ def test_every_format_is_told_by_its_content_and_decoded(name: str) -> None:
     assert min(picture.pixels.size) >= 32
 
 
-def test_every_row_of_the_table_can_be_used() -> None:
+def test_every_row_of_the_table_is_valid() -> None:
     assert len({each.name for each in FORMATS}) == len(FORMATS)
     for each in FORMATS:
         assert each.endings
@@ -39,14 +39,14 @@ def test_every_row_of_the_table_can_be_used() -> None:
     assert {ending for each in FORMATS for ending in each.endings} == EXTENSIONS
 
 
-def test_formats_of_the_base_install_are_there() -> None:
+def test_the_base_install_decodes_its_formats() -> None:
     base = {each.name for each in FORMATS if not each.extra}
     assert {"JPEG", "PNG", "WEBP", "GIF", "TIFF", "HEIC", "AVIF", "NEF", "CR3"} <= base
     assert base <= set(decodable_formats())
 
 
 @pytest.mark.parametrize("name", ["HEIC", "JXL", "SVG"])
-def test_a_missing_decoder_names_the_command_that_installs_it(
+def test_a_missing_decoder_is_reported_with_its_install_command(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     each = formats.by_name(name)
@@ -64,6 +64,6 @@ def test_a_missing_decoder_names_the_command_that_installs_it(
     assert f"pip install {install}" in caught.value.advice
 
 
-def test_names_do_not_matter(shared: Path) -> None:
-    # This one is a JPEG: the "raw" file of a converter.
+def test_a_jpeg_named_nef_is_decoded_as_jpeg(shared: Path) -> None:
+    # Some converter wrote a JPEG under the ending of a raw file.
     assert decode((shared / "images" / "odd" / "nikon.nef").read_bytes()).media == "image/jpeg"

@@ -1,4 +1,4 @@
-"""Whatever comes is a picture or a reason: mutated files of every format, and the odd ones."""
+"""Mutated and odd files of every format give a picture or an ImageError, never anything else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from image_files import every_format, mutated, mutations, small_dng
 
 FILES = every_format()
 
-#: What becomes of every odd file: the media type and the notes, or the reason of the failure.
+#: Expected outcome of every odd file: media type and notes, or the reason of the failure.
 ODD: dict[str, tuple[str, ...]] = {
     "IMG_1034.heic": ("image/heic",),
     "L_8__128x128.heif": ("image/heic",),
@@ -56,13 +56,13 @@ ODD: dict[str, tuple[str, ...]] = {
     "transparent.gif": ("image/gif",),
     "transparent.png": ("image/png",),
     "truncated_image.png": ("image/png", "damaged: 17% of the picture is missing"),
-    "truncated_jpeg.jpg": ("image/jpeg", "damaged: it breaks off before its end"),
+    "truncated_jpeg.jpg": ("image/jpeg", "damaged: the file is cut off before its end"),
     "xmp_tags_orientation.png": ("image/png",),
 }
 
 
 def outcome(data: bytes, **options: bool) -> tuple[str, ...]:
-    """What becomes of a file; anything but a picture or an ImageError is an error here too."""
+    """The outcome of decoding a file; anything but a picture or an ImageError fails the test."""
     try:
         picture = decode(data, at_least=448, **options)  # type: ignore[arg-type]
     except ImageError as error:
@@ -81,12 +81,12 @@ def outcome(data: bytes, **options: bool) -> tuple[str, ...]:
     return (picture.media, *picture.notes)
 
 
-def test_what_becomes_of_every_odd_file(shared: Path) -> None:
+def test_every_odd_file_has_its_expected_outcome(shared: Path) -> None:
     files = sorted((shared / "images" / "odd").iterdir())
     assert {path.name: outcome(path.read_bytes()) for path in files} == ODD
 
 
-def test_strict_refuses_what_is_damaged(shared: Path) -> None:
+def test_strict_refuses_damaged_files_and_no_others(shared: Path) -> None:
     for path in sorted((shared / "images" / "odd").iterdir()):
         kept = ODD[path.name]
         expected = ("damaged",) if any(note.startswith("damaged") for note in kept) else kept
@@ -95,22 +95,22 @@ def test_strict_refuses_what_is_damaged(shared: Path) -> None:
 
 @given(seed=st.integers(0, 10**9), name=st.sampled_from(sorted(FILES)))
 @settings(max_examples=400, deadline=None)
-def test_a_mutated_file_is_a_picture_or_a_failure(seed: int, name: str) -> None:
+def test_a_mutated_file_gives_a_picture_or_a_failure(seed: int, name: str) -> None:
     found = outcome(mutated(FILES[name], random.Random(seed)))
     assert found[0] not in ("crashed", "timeout")
 
 
 @given(data=st.binary(max_size=200), name=st.sampled_from(sorted(FILES)), keep=st.integers(0, 64))
 @settings(max_examples=200, deadline=None)
-def test_bytes_after_a_true_beginning_are_a_picture_or_a_failure(
+def test_random_bytes_after_a_valid_header_give_a_picture_or_a_failure(
     data: bytes, name: str, keep: int
 ) -> None:
     found = outcome(FILES[name][:keep] + data)
     assert found[0] not in ("crashed", "timeout")
 
 
-def test_a_slow_decoder_in_this_process_is_stopped_in_time() -> None:
-    # Pillow reads this kind of bitmap two bytes at a time, in Python.
+def test_a_slow_decoder_in_this_process_stops_at_its_time_limit() -> None:
+    # Pillow reads this kind of bitmap two bytes at a time, in Python code.
     body = b"\x01\x07" * 20_000_000
     palette = b"".join(bytes((n, n, n, 0)) for n in range(256))
     head = struct.pack("<IiiHHIIiiII", 40, 8000, 8000, 1, 8, 1, len(body), 0, 0, 256, 0)
@@ -125,7 +125,7 @@ def test_a_slow_decoder_in_this_process_is_stopped_in_time() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_thousands_of_mutated_files_stop_nothing(shared: Path) -> None:
+def test_thousands_of_mutated_files_give_pictures_or_failures(shared: Path) -> None:
     files = dict(FILES)
     for path in sorted((shared / "images" / "odd").iterdir()):
         if 0 < path.stat().st_size < 500_000:
@@ -134,9 +134,9 @@ def test_thousands_of_mutated_files_stop_nothing(shared: Path) -> None:
     for number, (name, data) in enumerate(mutations(files, 8000, seed)):
         began = time.monotonic()
         found = outcome(data)
-        where = f"file {number} of seed {seed}, made from {name}"
-        assert found[0] not in ("crashed", "timeout"), where
-        assert time.monotonic() - began < 20, where
+        which = f"file {number} of seed {seed}, made from {name}"
+        assert found[0] not in ("crashed", "timeout"), which
+        assert time.monotonic() - began < 20, which
 
 
 @pytest.mark.slow
@@ -149,9 +149,9 @@ def test_thousands_of_mutated_raw_files_are_developed_or_fail() -> None:
         assert found[0] != "timeout", f"file {number} of seed {seed}"
 
 
-@pytest.mark.skipif("HEIC" not in FILES, reason="this pillow-heif writes no HEIC")
-def test_a_heic_file_that_says_it_has_no_width_is_damaged() -> None:
-    """Found by the mutated files: it decodes, and the size would have been 0."""
+@pytest.mark.skipif("HEIC" not in FILES, reason="this pillow-heif can't write HEIC")
+def test_a_heic_file_whose_header_gives_width_0_is_damaged() -> None:
+    """Found by mutation: the file decodes, and the record's width would have been 0."""
     data = FILES["HEIC"]
     at = data.index(b"ispe") + 8  # ISO/IEC 23008-12, 6.5.3: version and flags, width, height
     with pytest.raises(ImageError) as caught:

@@ -1,4 +1,4 @@
-"""Decoders in processes of their own: a crash, a hang or greed costs one file, never the run."""
+"""Decoders in worker processes: a crash, a hang or a full memory costs one file, not the run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from image_files import halves, saved
 
 GOOD = saved(halves(), "TIFF")
 
-# A decoder that does what the file says.
+# A worker whose decoder does what the file's content says.
 _OBEDIENT = """
 import json, os, signal, sys, time
 sys.path[:] = json.loads(sys.argv[1])
@@ -62,30 +62,30 @@ def obedient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def ask(data: bytes, timeout_s: float = 20.0, memory_mib: int = 1024) -> Picture:
     limits = Limits(timeout_s=timeout_s, memory_mib=memory_mib)
-    return isolation.decode_apart(by_name("TIFF"), data, Request(limits=limits))
+    return isolation.decode_isolated(by_name("TIFF"), data, Request(limits=limits))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 @pytest.mark.parametrize(
-    ("data", "reason", "told"),
+    ("data", "reason", "how"),
     [(b"crash", "crashed", "SIGSEGV"), (b"exit", "crashed", "status 3"), (b"panic", "damaged", "")],
 )
 def test_a_crash_is_a_failure_and_the_next_file_works(
-    obedient: None, data: bytes, reason: str, told: str
+    obedient: None, data: bytes, reason: str, how: str
 ) -> None:
     for _ in range(3):
         with pytest.raises(ImageError) as caught:
             ask(data)
         assert caught.value.reason == reason
         assert reason in ImageError.REASONS
-        assert told in caught.value.problem
+        assert how in caught.value.problem
         assert ask(b"good").width == 60
 
 
-def test_a_hang_is_ended_and_the_next_file_works(
+def test_a_hanging_worker_is_killed_and_the_next_file_works(
     obedient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert ask(b"good").width == 60  # so that starting it is not part of the time
+    assert ask(b"good").width == 60  # so that starting the worker isn't part of the time
     began = time.monotonic()
     with pytest.raises(ImageError) as caught:
         ask(b"hang", timeout_s=0.5)
@@ -95,7 +95,7 @@ def test_a_hang_is_ended_and_the_next_file_works(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="enforced on Linux")
-def test_greed_is_refused_and_the_next_file_works(obedient: None) -> None:
+def test_exhausting_memory_is_a_failure_and_the_next_file_works(obedient: None) -> None:
     with pytest.raises(ImageError) as caught:
         ask(b"eat")
     assert caught.value.reason == "too-large"
@@ -103,12 +103,12 @@ def test_greed_is_refused_and_the_next_file_works(obedient: None) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-def test_a_file_does_not_pay_for_the_one_before(obedient: None) -> None:
-    assert ask(b"spoil").width == 60  # what is broken by it is the worker, from the next file on
+def test_a_file_that_breaks_its_worker_does_not_fail_the_next_one(obedient: None) -> None:
+    assert ask(b"spoil").width == 60  # from here on its worker crashes
     assert ask(b"good").width == 60
 
 
-def test_what_a_library_prints_does_no_harm(obedient: None) -> None:
+def test_prints_of_a_decoder_do_not_corrupt_the_answer(obedient: None) -> None:
     assert ask(b"print").pixels.tobytes() == halves().tobytes()
 
 
@@ -121,7 +121,7 @@ def test_threads_share_workers_and_each_gets_its_own_answer() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_forked_child_starts_its_own() -> None:
+def test_a_forked_child_starts_its_own_workers() -> None:
     assert decode(GOOD).width == 60
     child = os.fork()
     if not child:
@@ -137,7 +137,7 @@ def test_a_forked_child_starts_its_own() -> None:
 
 def test_a_program_without_a_main_guard_can_decode(tmp_path: Path) -> None:
     (tmp_path / "image.tif").write_bytes(GOOD)
-    # A module in the current folder that has the name of one of ours must not be run.
+    # A module in the current folder with the name of one that workers import must not run.
     (tmp_path / "json.py").write_text("raise SystemExit('hijacked')")
     script = tmp_path / "scripts" / "script.py"
     script.parent.mkdir()

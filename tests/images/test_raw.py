@@ -1,4 +1,4 @@
-"""Camera raw files: the preview inside, upright, with the size of the whole."""
+"""Camera raw files: the embedded preview, upright, with the size of the full picture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES = sorted(raw_files(b""))
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 def test_the_preview_is_found_and_upright(name: str, orientation: int) -> None:
     stored = turned(halves(size=(1200, 800)), orientation)
-    # Of these no header of their own is read: there the preview's says it.
+    # The headers of these two aren't read, so the preview's own orientation counts.
     own = exif(orientation) if name in ("RAF", "MRW") else exif(None)
     data = raw_files(saved(stored, "JPEG", exif=own), orientation, stored.size)[name]
     picture = decode(data, at_least=200)
@@ -32,7 +32,7 @@ def test_the_preview_is_found_and_upright(name: str, orientation: int) -> None:
     assert picture.exif[:4] in (b"II*\0", b"MM\0*")
 
 
-def test_what_people_wrote_into_a_raw_file_comes_with_it() -> None:
+def test_xmp_and_iptc_of_a_raw_file_are_returned() -> None:
     preview = saved(halves(size=(1200, 800)), "JPEG")
     sensor = {0x100: (1200,), 0x101: (800,), 0x106: (32803,)}
     main = {
@@ -48,7 +48,7 @@ def test_what_people_wrote_into_a_raw_file_comes_with_it() -> None:
 
 
 @pytest.mark.parametrize("own", [1, 6])
-def test_an_orientation_told_twice_is_applied_once(own: int) -> None:
+def test_an_orientation_given_twice_is_applied_once(own: int) -> None:
     stored = turned(halves(size=(1200, 800)), 6)
     data = raw_files(saved(stored, "JPEG", exif=exif(own)), 6, stored.size)["NEF"]
     pixels = np.asarray(decode(data).pixels)
@@ -56,21 +56,21 @@ def test_an_orientation_told_twice_is_applied_once(own: int) -> None:
     assert pixels[400, 200, 0] > 180 > 60 > pixels[400, 1000, 0]
 
 
-def test_the_smallest_preview_that_is_enough_is_taken() -> None:
+def test_the_smallest_preview_that_is_large_enough_is_used() -> None:
     small, large = (saved(halves(size=size), "JPEG") for size in ((480, 320), (1200, 800)))
-    barred = saved(Image.new("RGB", (640, 480)), "JPEG")  # another shape: black bars
+    barred = saved(Image.new("RGB", (640, 480)), "JPEG")  # other proportions: black bars
     for order in ((small, barred, large), (large, barred, small)):
         named = [{0x201: (-1,), 0x202: (len(each),), 0xFFFF: each} for each in order]
         chain = [{**each, 0x14A: (-2,)} for each in named[:-1]] + named[-1:]
         chain[0] |= {0x10F: b"NIKON\0", 0x106: (32803,)}
-        # As directories of their own, and somewhere in the file without a word.
+        # First named by directories, then somewhere in the file, not named.
         for data in (tiff(*chain), raw_files(b"".join(order))["MRW"]):
             assert decode(data, at_least=300).pixels.size == (480, 320)
             assert decode(data, at_least=400).pixels.size == (600, 400)
             assert decode(data, at_least=300, exact=True).pixels.size == (1200, 800)
 
 
-def test_a_preview_that_is_named_is_not_searched_for() -> None:
+def test_a_named_preview_is_found_without_searching_the_file() -> None:
     preview = saved(halves(size=(1200, 800)), "JPEG")
     for name, data in raw_files(preview).items():
         spans = list(rawlayout.spans(data))
@@ -78,26 +78,26 @@ def test_a_preview_that_is_named_is_not_searched_for() -> None:
         whole = raw.previews(data)
         assert {each.start for each in found} == {each.start for each in whole}, name
         assert (name == "MRW") == (not spans)
-        # What lies behind it is not handed to the decoder.
+        # Bytes that follow it are not passed to the decoder.
         padded = raw.previews(data + bytes(1000), 400)
         assert name in ("CR2", "MRW") or padded[0].end == found[0].end, name
 
 
-@pytest.mark.parametrize("where", [0, 1, 9, 200_000, 0xFFFFFFFF])
+@pytest.mark.parametrize("offset", [0, 1, 9, 200_000, 0xFFFFFFFF])
 @pytest.mark.parametrize("length", [0, 1, 100, 0xFFFFFFFF])
-def test_a_wrong_place_or_length_does_not_matter(where: int, length: int) -> None:
+def test_a_preview_is_found_despite_a_wrong_offset_or_length(offset: int, length: int) -> None:
     preview = saved(halves(size=(1200, 800)), "JPEG")
-    named = {0x10F: b"NIKON\0", 0x106: (32803,), 0x201: (where,), 0x202: (length,)}
+    named = {0x10F: b"NIKON\0", 0x106: (32803,), 0x201: (offset,), 0x202: (length,)}
     for directory in (named, {**named, 0x201: (-1,)}):
         picture = decode(tiff({**directory, 0xFFFF: preview}), at_least=400)
         assert picture.pixels.size == (600, 400)
         assert not any("damaged" in note for note in picture.notes)
 
 
-def test_made_up_headers_cost_little() -> None:
+def test_thousands_of_hostile_jpeg_headers_take_little_time() -> None:
     start = b"FUJIFILMCCD-RAW 0201".ljust(160, b"\0")
     segments = b"\xff\xd8\xff\xe0\0\2" * 256 + b"\xff\xe0\0\2" * 200_000
-    with pytest.raises(ImageError) as caught:  # it would take half a minute, one step at a time
+    with pytest.raises(ImageError) as caught:  # without limits it would take half a minute
         decode(start + segments)
     assert caught.value.reason == "no-decoder"
 
@@ -109,14 +109,14 @@ def test_a_preview_that_is_too_small_is_used_and_noted() -> None:
     assert "small preview: 160 x 107 pixels" in picture.notes
 
 
-def test_no_preview_says_what_to_do() -> None:
+def test_a_raw_file_without_a_preview_suggests_demosaic() -> None:
     with pytest.raises(ImageError) as caught:
         decode(small_dng())
     assert caught.value.reason == "no-decoder"
     assert "demosaic" in caught.value.advice
 
 
-def test_raw_data_are_developed_if_asked() -> None:
+def test_demosaic_develops_raw_data() -> None:
     pytest.importorskip("rawpy")
     picture = decode(small_dng((64, 48)), demosaic=True)
     assert (picture.width, picture.height) == (64, 48)
@@ -125,12 +125,12 @@ def test_raw_data_are_developed_if_asked() -> None:
     assert picture.notes == ("camera raw: developed",)
 
 
-def test_a_raw_file_that_breaks_off_is_not_developed_to_black() -> None:
+def test_a_truncated_raw_file_is_noted_or_refused() -> None:
     pytest.importorskip("rawpy")
     whole = small_dng((64, 48))
     sensor = 2 * 64 * 48
     for share, note in ((0.75, "damaged: 25% of the picture is missing"), (0.25, "")):
-        lost = round(sensor * (1 - share))  # filled with zeros, as by a download that broke off
+        lost = round(sensor * (1 - share))  # filled with zeros, as by an interrupted download
         data = whole[:-lost] + bytes(lost)
         if note:
             assert note in decode(data, demosaic=True).notes
@@ -140,7 +140,7 @@ def test_a_raw_file_that_breaks_off_is_not_developed_to_black() -> None:
             assert caught.value.reason == "damaged"
 
 
-def test_a_tiff_that_points_to_itself_ends() -> None:
+def test_a_tiff_directory_that_points_to_itself_does_not_loop() -> None:
     loop = bytearray(tiff({0x10F: b"NIKON\0", 0x14A: (8,), 0x112: (6,)}))
     loop[8 + 2 + 36 : 8 + 2 + 40] = (8).to_bytes(4, "little")
     with pytest.raises(ImageError):

@@ -1,4 +1,4 @@
-"""Decoded small or in full: how near the model's input and its vectors are to the reference."""
+"""A model's input and vectors agree with the reference, decoded in full or at a fraction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLIP = Preprocessing(height=224, width=224, edge=224, crop="floor")
 SIGLIP = Preprocessing(
     height=224, width=224, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3
 )
-#: Levels of 255 that a pixel may be off where a picture was decoded at a fraction of its size.
+#: Levels of 255 by which a pixel may differ if the picture was decoded at a fraction of its size.
 TOLERANCE = 16
 
 
@@ -51,7 +51,7 @@ def levels(preprocessing: Preprocessing, picture: Picture) -> np.ndarray:
 
 @pytest.mark.parametrize("preprocessing", [CLIP, SIGLIP], ids=["CLIP", "SigLIP"])
 @pytest.mark.parametrize("size", [(1600, 1200), (1201, 1999), (640, 427), (3000, 2001)])
-def test_exact_is_the_reference_and_fast_is_near_it(
+def test_exact_decoding_equals_the_reference_and_fast_decoding_is_close(
     preprocessing: Preprocessing, size: tuple[int, int]
 ) -> None:
     data = saved(textured(*size), "JPEG", quality=92)
@@ -63,11 +63,11 @@ def test_exact_is_the_reference_and_fast_is_near_it(
     assert abs(fast - expected).mean() < 1
 
 
-# Each value with some of the others; all with all of them take 40 s of processor time.
+# Each value with some of the others; all combinations take 40 s of processor time.
 @pytest.mark.parametrize(
     ("preprocessing", "size", "levels_"),
     [
-        (CLIP, (1203, 2001), 0),  # as many as the encoder likes
+        (CLIP, (1203, 2001), 0),  # the encoder's default
         (SIGLIP, (1203, 2001), 3),
         (SIGLIP, (1800, 1801), 6),
         (CLIP, (640, 427), 6),
@@ -80,7 +80,7 @@ def test_exact_is_the_reference_and_fast_is_near_it(
         ),
     ],
 )
-def test_a_jpeg_2000_decoded_small_is_near_the_reference(
+def test_a_jpeg_2000_decoded_at_a_fraction_is_close_to_the_reference(
     preprocessing: Preprocessing, size: tuple[int, int], levels_: int
 ) -> None:
     data = saved(textured(*size), "JPEG2000", num_resolutions=levels_)
@@ -96,7 +96,7 @@ def test_a_jpeg_2000_decoded_small_is_near_the_reference(
     assert abs(found - expected).mean() < 1
 
 
-def test_a_photo_as_jpeg_2000_is_near_the_reference(shared: Path) -> None:
+def test_a_photo_as_jpeg_2000_is_close_to_the_reference(shared: Path) -> None:
     photo = decode((shared / "images" / "odd" / "IMG_1034.heic").read_bytes()).pixels
     data = saved(photo, "JPEG2000", quality_mode="rates", quality_layers=[20], irreversible=True)
     expected = reference(data, CLIP)
@@ -107,7 +107,7 @@ def test_a_photo_as_jpeg_2000_is_near_the_reference(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [pytest.param((1800, 1801), marks=pytest.mark.slow), (1203, 2001)])
-def test_a_heic_averaged_in_strips_is_near_the_reference(size: tuple[int, int]) -> None:
+def test_a_heic_averaged_in_strips_is_close_to_the_reference(size: tuple[int, int]) -> None:
     heif = pytest.importorskip("pillow_heif")
     buffer = io.BytesIO()
     heif.from_pillow(textured(*size)).save(buffer, quality=90)
@@ -120,7 +120,7 @@ def test_a_heic_averaged_in_strips_is_near_the_reference(size: tuple[int, int]) 
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
-def test_fast_is_near_the_reference_whatever_the_orientation(orientation: int) -> None:
+def test_fast_decoding_is_close_to_the_reference_in_every_orientation(orientation: int) -> None:
     image = textured(1202, 1602)
     upright = saved(image, "JPEG", quality=98, subsampling=0)
     expected = reference(upright, CLIP)
@@ -131,7 +131,7 @@ def test_fast_is_near_the_reference_whatever_the_orientation(orientation: int) -
     assert abs(fast - expected).max() <= TOLERANCE
 
 
-def test_the_eight_landscapes_have_one_vector(shared: Path, photo_mini: Path) -> None:
+def test_the_eight_landscape_samples_have_nearly_one_vector(shared: Path, photo_mini: Path) -> None:
     from pixseek import encoders
 
     encoder = encoders.load(str(photo_mini), models_dir=photo_mini.parent)
@@ -141,14 +141,14 @@ def test_the_eight_landscapes_have_one_vector(shared: Path, photo_mini: Path) ->
         for n in range(1, 9)
     ]
     tensors = np.stack([encoder.prepare(picture) for picture in pictures])
-    # In the middle of each its number is drawn, which a small model sees (0.90 at the least).
+    # A number is drawn in the middle of each, which a small model notices (cosine 0.90 at least).
     middle = slice(tensors.shape[2] // 3, tensors.shape[2] * 2 // 3)
     tensors[:, :, middle, middle] = tensors[0, :, middle, middle]
     rows = encoder.encode_images(tensors)
     assert (rows @ rows.T).min() >= 0.99
 
 
-def test_a_photo_has_one_vector_in_every_orientation(shared: Path, photo_mini: Path) -> None:
+def test_a_photo_has_nearly_one_vector_in_every_orientation(shared: Path, photo_mini: Path) -> None:
     from pixseek import encoders
 
     encoder = encoders.load(str(photo_mini), models_dir=photo_mini.parent)

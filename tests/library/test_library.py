@@ -133,7 +133,7 @@ def test_an_example_that_can_not_be_read_is_said(library: pixseek.Library, tmp_p
     with pytest.raises(QueryError, match=r"(?i)can't be read"):
         library.search(image=tmp_path / "nothing.jpg")
     (tmp_path / "page.jpg").write_text("<html>")
-    with pytest.raises(ImageError, match=r"(?i)no image"):
+    with pytest.raises(ImageError, match=r"(?i)not an image"):
         library.search(image=tmp_path / "page.jpg")
 
 

@@ -1,9 +1,11 @@
 """Decode images to upright sRGB, within limits.
 
-What an image is, is read from its content, never from its name; `formats` lists what is known.
-Where the caller needs fewer pixels than there are, fewer are decoded: a JPEG at 1/2, 1/4 or 1/8 of
-its size, a camera raw file or a HEIC file by the preview inside it. Decoders that can crash or
-hang on a hostile file run in processes of their own.
+`formats` lists the formats; a file's format is read from its content, never from its name. If
+the caller needs fewer pixels than the file has, fewer are decoded: a JPEG at 1/2, 1/4 or 1/8 of
+its size, a camera raw or HEIC file from its embedded preview. Decoders that can crash or hang on
+a hostile file run in worker processes.
+
+Bytes come in and pixels go out: nothing here opens a file, writes one or knows of a library.
 """
 
 from __future__ import annotations
@@ -50,25 +52,25 @@ def decode(
 
     Args:
         data: the file's content.
-        at_least: both sides of the decoded pixels may shrink to this many, where the format can
-            be decoded at a fraction of its size; None for all pixels.
-        exact: decode all pixels even so: the same that Pillow gives for the whole file.
-        strict: refuse a file that breaks off after more than half of its rows, instead of
+        at_least: pixels that each side must keep, if the format can be decoded at a fraction of
+            its size; None for all pixels.
+        exact: decode all pixels anyway: the same pixels that Pillow gives for the whole file.
+        strict: refuse a truncated file even if at least half of its rows are present, instead of
             keeping it with a note that begins with "damaged".
-        demosaic: develop camera raw files instead of taking the preview inside them; needs rawpy.
-        max_pixels: most pixels to decode.
-        max_bytes: most bytes of a file.
-        timeout_s: seconds it may take.
+        demosaic: develop camera raw files instead of using their embedded preview; needs rawpy.
+        max_pixels: maximum number of pixels to decode.
+        max_bytes: maximum size of the file.
+        timeout_s: time limit, in seconds.
 
     Returns:
         A picture in mode "RGB": upright, in sRGB, transparency over white, the first frame.
 
     Raises:
-        ImageError: it can't be decoded; `reason` is one of "empty", "not-an-image", "no-decoder",
-            "damaged", "too-large", "timeout" and "crashed".
+        ImageError: the file can't be decoded; `reason` is "empty", "not-an-image", "no-decoder",
+            "damaged", "too-large", "timeout" or "crashed".
     """
     from pixseek.images.decoders import decode_here
-    from pixseek.images.isolation import decode_apart
+    from pixseek.images.isolation import decode_isolated
 
     if len(data) > max_bytes:
         raise ImageError(
@@ -79,12 +81,12 @@ def decode(
     each = identify(data)
     limits = Limits(max_pixels, max_bytes, timeout_s, MEMORY_MIB)
     request = Request(at_least, exact, strict, demosaic, limits)
-    apart = each.isolated or (demosaic and each.family == "raw")
-    return (decode_apart if apart else decode_here)(each, data, request)
+    isolated = each.isolated or (demosaic and each.family == "raw")
+    return (decode_isolated if isolated else decode_here)(each, data, request)
 
 
 def thumbnail(picture: Picture, side: int) -> Image.Image:
-    """Return the picture shrunk, keeping its shape, to fit a square of `side` pixels."""
+    """Return the picture shrunk to fit a square of `side` pixels, proportions kept."""
     from PIL import Image
 
     small = picture.pixels.copy()
@@ -93,7 +95,7 @@ def thumbnail(picture: Picture, side: int) -> Image.Image:
 
 
 def derive(picture: Picture, preview_side: int = 384) -> Derived:
-    """Return the preview, the main colours and the placeholder of a picture; see `Derived`."""
+    """Return a picture's preview, main colours and placeholder; see `Derived`."""
     from pixseek.images import derived
 
     return derived.derive(picture, preview_side)

@@ -1,4 +1,4 @@
-"""The boxes of ISO media files: HEIC, AVIF, JPEG 2000, JPEG XL and Canon CR3 are made of them."""
+"""Read the boxes that ISO media files consist of: HEIC, AVIF, JPEG 2000, JPEG XL, Canon CR3."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _EXIF = b"JpgTiffExif->JP2"
 
-#: Boxes that are looked at in one file; real ones have a few dozen at the top.
+#: Maximum number of boxes read at one level; real files have a few dozen.
 _MOST_BOXES = 4096
 
 
 def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (type, start, end) of the contents of the boxes in `data[start:end]`."""
+    """Yield (type, start, end) of each box in `data[start:end]`; start and end are its content."""
     end = len(data) if end is None else end
     for _ in range(_MOST_BOXES):
         if start + 8 > end:
@@ -35,7 +35,11 @@ def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple
 def inside(
     data: bytes, path: tuple[bytes, ...], start: int = 0, end: int | None = None
 ) -> tuple[int, int] | None:
-    """Return start and end of what is in the first box of each type along a path; None if none."""
+    """Follow a path of box types, taking the first box of each type.
+
+    Returns:
+        Start and end of the last box's content; None if a box is missing.
+    """
     for wanted in path:
         found = next((box for box in boxes(data, start, end) if box[0] == wanted), None)
         if found is None:
@@ -45,7 +49,7 @@ def inside(
 
 
 def brands(data: bytes) -> tuple[bytes, ...]:
-    """Return the brands of an ISO media file, the major one first; () if it is none."""
+    """Return the brands of an ISO media file, the major one first; () for any other file."""
     if data[4:8] != b"ftyp":
         return ()
     size = min(int.from_bytes(data[:4], "big"), 512)
@@ -53,9 +57,9 @@ def brands(data: bytes) -> tuple[bytes, ...]:
 
 
 def embedded_metadata(data: bytes) -> tuple[bytes, bytes]:
-    """Return the EXIF block and the XMP packet of a JPEG 2000 or JPEG XL file, b"" for none.
+    """Return the EXIF block and the XMP packet of a JPEG 2000 or JPEG XL file; b"" if absent.
 
-    JPEG XL may compress them with Brotli ("brob"); those are left to its decoder.
+    JPEG XL may compress them with Brotli ("brob"); its decoder reads those.
     """
     exif = xmp = b""
     for kind, start, end in boxes(data):

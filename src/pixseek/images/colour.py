@@ -1,4 +1,4 @@
-"""From whatever a decoder gives to sRGB over white."""
+"""Convert decoded pixels of any mode and colour profile to sRGB over white."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _SIXTEEN_BITS = frozenset(("I;16", "I;16L", "I;16B", "I;16N"))
 
 
 def to_srgb(image: Image.Image, notes: list[str], *, bits: int = 16) -> Image.Image:
-    """Return the image as "RGB": sRGB, what is transparent mixed with white.
+    """Return the image as "RGB": in sRGB, transparency blended with white.
 
     Args:
-        image: in any mode of Pillow; `info` may hold "icc_profile" and "transparency".
-        notes: what went wrong with a colour profile is added here.
-        bits: how many bits of a sample the file uses where Pillow's mode has 16 or more.
+        image: in any Pillow mode; `info` may hold "icc_profile" and "transparency".
+        notes: a note about a broken colour profile is appended here.
+        bits: bits per sample that the file uses, if Pillow's mode has 16 or more.
     """
     if image.mode in _SIXTEEN_BITS or image.mode in ("I", "F"):
         image = _eight_bits(image, bits)
@@ -41,7 +41,7 @@ def to_srgb(image: Image.Image, notes: list[str], *, bits: int = 16) -> Image.Im
 
 
 def _through_profile(image: Image.Image, notes: list[str]) -> Image.Image:
-    """Return the image in sRGB: mode "RGB", or "RGBA" where it has transparency."""
+    """Return the image in sRGB: mode "RGB", or "RGBA" if it has transparency."""
     profile = image.info.get("icc_profile")
     if profile and image.mode in ("RGB", "RGBA", "CMYK", "L", "LA", "LAB"):
         from PIL import ImageCms
@@ -53,7 +53,7 @@ def _through_profile(image: Image.Image, notes: list[str]) -> Image.Image:
             if transform is not None:
                 base = image.convert(mode) if alpha is not None else image
                 converted = ImageCms.applyTransform(base, transform)
-                assert converted is not None, "it is only None when applied in place"
+                assert converted is not None, "Pillow returns None only when converting in place"
                 if alpha is not None:
                     converted.putalpha(alpha)
                 return converted
@@ -65,17 +65,17 @@ def _through_profile(image: Image.Image, notes: list[str]) -> Image.Image:
 
 
 def profile_name(profile: object, notes: Sequence[str]) -> str:
-    """Return the name of the profile that `to_srgb` converted an image from; "" for none.
+    """Return the name of the profile that `to_srgb` converted an image from; "" if none.
 
     Args:
         profile: the image's "icc_profile".
-        notes: those of `to_srgb`, which say whether the profile was used.
+        notes: the notes of `to_srgb`, which say whether the profile was used.
     """
     if not isinstance(profile, bytes) or _BROKEN in notes:
         return ""
     try:
         return _description(profile)
-    except Exception:  # one that no conversion needed, such as that of a bilevel image
+    except Exception:  # broken, but never used: a bilevel image needs no conversion
         return ""
 
 
@@ -89,9 +89,9 @@ def _description(profile: bytes) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _profile_to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return the transform of a profile to sRGB; None for a profile that is sRGB.
+    """Return the transform from a profile to sRGB; None if the profile is sRGB.
 
-    Building one takes 1 to 10 ms, and a camera writes the same profile into every file.
+    Cached: building one takes 1 to 10 ms, and a camera writes the same profile into every file.
     """
     from PIL import ImageCms
 
@@ -104,7 +104,7 @@ def _profile_to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | 
 
 
 def _eight_bits(image: Image.Image, bits: int) -> Image.Image:
-    """Return a grey image of 16 or 32 bits or of floats as "L"."""
+    """Return a grey image with 16-bit, 32-bit or float samples as "L"."""
     import numpy as np
     from PIL import Image
 
@@ -118,11 +118,11 @@ def _eight_bits(image: Image.Image, bits: int) -> Image.Image:
 
 
 def eight_bits(samples: NDArray[Any], bits: int) -> NDArray[np.uint8]:
-    """Return samples of 16 or 32 bits or of floats as 8 bits.
+    """Return 16-bit, 32-bit or float samples as 8 bits.
 
     Args:
-        samples: of any shape; of an image with several channels all at once.
-        bits: how many bits of an integer sample the file uses.
+        samples: of any shape; pass all channels of an image together, since they share a scale.
+        bits: bits per integer sample that the file uses.
     """
     import numpy as np
 
@@ -130,11 +130,11 @@ def eight_bits(samples: NDArray[Any], bits: int) -> NDArray[np.uint8]:
     np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     least, most = float(values.min(initial=0.0)), float(values.max(initial=0.0))
     if samples.dtype.kind == "f":
-        # Floats are 0 to 1 by custom; what goes beyond is stretched between its extremes.
+        # Floats are 0 to 1 by convention; a wider range is stretched between its extremes.
         low, high = (0.0, 1.0) if least >= 0 and most <= 1 else (least, most)
     else:
         low, high = 0.0, max(float((1 << bits) - 1), 1.0)
-        if most > high:  # 32 bits, or a header that is wrong
+        if most > high:  # 32 bits, or a wrong header
             high = 65535.0 if most <= 65535 else most
     values -= low
     values *= 255.0 / ((high - low) or 1.0)
@@ -144,7 +144,7 @@ def eight_bits(samples: NDArray[Any], bits: int) -> NDArray[np.uint8]:
 def _over_white(image: Image.Image) -> Image.Image:
     """Return an "RGB" or "RGBA" image as "RGB" over white.
 
-    White, since what is transparent was mostly made to lie on a page.
+    White, because most transparent images were made to lie on a page.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Which function decodes which family of formats; for this process and for those apart alike."""
+"""Choose the function that decodes a family of formats; used here and in worker processes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def decode_here(each: Format, data: bytes, request: Request) -> Picture:
-    """Decode `data`, which is of the format `each`, in this process.
+    """Decode `data`, whose format is `each`, in this process.
 
     Raises:
-        ImageError: it can't be decoded.
+        ImageError: the data can't be decoded.
     """
     if each.family == "pillow":
         from pixseek.images import raster

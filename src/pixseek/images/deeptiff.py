@@ -1,4 +1,4 @@
-"""TIFF in colour with samples of 32 bits or of floats, which Pillow doesn't read, by tifffile."""
+"""Decode colour TIFFs with 32-bit or float samples, which Pillow can't, through tifffile."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pixseek.types import Picture
 if TYPE_CHECKING:
     from pixseek.images.formats import Format
 
-#: Bytes of samples that are unpacked at most: 128 megapixels of three floats of 32 bits.
+#: Maximum bytes of unpacked samples: 128 megapixels of three 32-bit floats.
 _MOST_BYTES = 3 << 29
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -24,10 +24,10 @@ _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 def decode(each: Format, data: bytes, request: Request) -> Picture:
     """Decode the first page of such a TIFF.
 
-    Floats and integers become 8 bits as those of a grey TIFF do.
+    Samples become 8 bits in the same way as those of a grey TIFF.
 
     Raises:
-        ImageError: it can't be; or tifffile is not installed.
+        ImageError: the page can't be decoded, or tifffile is not installed.
     """
     from PIL import Image
 
@@ -38,7 +38,7 @@ def decode(each: Format, data: bytes, request: Request) -> Picture:
 
         raise ImageError(
             "no-decoder",
-            "Decoding a TIFF in colour of floats or of 32 bits needs tifffile, which is not "
+            "Decoding a colour TIFF with float or 32-bit samples needs tifffile, which is not "
             "installed",
             advice=f"Install it with: pip install 'pixseek[{EXTRA}]'\nThen: pixseek index --retry",
         ) from error
@@ -101,5 +101,5 @@ def _unusual(what: str) -> ImageError:
     return ImageError(
         "no-decoder",
         f"This kind of TIFF is not supported ({what})",
-        advice="Save it with 8 or 16 bits a sample, or convert it to PNG.",
+        advice="Save it with 8 or 16 bits per sample, or convert it to PNG.",
     )

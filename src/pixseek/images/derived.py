@@ -1,4 +1,4 @@
-"""What else is made of a decoded picture: a preview, its main colours, a placeholder."""
+"""Derive a preview, the main colours and a placeholder from a decoded picture."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 #: Longer side of a preview, in pixels.
 PREVIEW_SIDE = 384
 
-#: Side to which a picture is shrunk before its colours are counted.
+#: Maximum side of the picture whose colours are counted.
 _COLOUR_SIDE = 64
 
-#: Colours nearer to each other than this, in steps of 255, are one.
+#: Colours closer to each other than this, in steps of 255, count as one.
 _SAME_COLOUR = 40
 
-#: Sides of what a placeholder is computed from; it keeps at most 7 waves a side.
+#: Longer side of the picture that a placeholder is computed from; it keeps 7 waves a side at most.
 _PLACEHOLDER_SIDE = 32
 
 
-#: Names of colours, each with the shades it is told by: the eleven basic terms of Berlin and Kay
-#: (1969). A colour has the name of the shade that is nearest to it in CIELAB.
+#: Names of colours, each with reference shades: the eleven basic terms of Berlin and Kay (1969).
+#: A colour gets the name of its nearest shade in CIELAB.
 COLOUR_NAMES: Mapping[str, tuple[str, ...]] = {
     "black": ("#000000", "#1a1a1a", "#101820"),
     "white": ("#ffffff", "#f2f2f2", "#faf6ee"),
@@ -53,19 +53,19 @@ COLOUR_NAMES: Mapping[str, tuple[str, ...]] = {
     "brown": ("#7b4a21", "#5a3418", "#a0703f", "#c49a6c", "#3e2615"),
 }
 
-#: Share of a picture from which a colour gives it a name.
+#: Minimum share of a picture that a colour must cover to be named.
 _NAMED_SHARE = 0.08
 
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """What is stored of a picture besides its vectors.
+    """What is computed from a picture's pixels and stored, vectors aside.
 
     Attributes:
         preview: a small JPEG, in sRGB.
         colours: up to five main colours as ("#rrggbb", share of the picture), largest first.
-        colour_names: which of `COLOUR_NAMES` they make up a good part of, largest first.
-        placeholder: a ThumbHash in base64, at most 34 characters: what to show while the preview
+        colour_names: the `COLOUR_NAMES` that cover enough of the picture, largest first.
+        placeholder: a ThumbHash in base64, at most 34 characters, to show while the preview
             loads (https://evanw.github.io/thumbhash).
     """
 
@@ -76,10 +76,10 @@ class Derived:
 
 
 def derive(picture: Picture, preview_side: int = PREVIEW_SIDE) -> Derived:
-    """Return what is made of the pixels of a picture; they may have been decoded smaller.
+    """Return the preview, main colours and placeholder of a picture.
 
     Args:
-        picture: any decoded picture.
+        picture: any decoded picture, at full size or smaller.
         preview_side: longer side of the preview, in pixels; a smaller picture keeps its size.
     """
     small = shrunk(picture.pixels, preview_side)
@@ -88,27 +88,23 @@ def derive(picture: Picture, preview_side: int = PREVIEW_SIDE) -> Derived:
 
 
 def shrunk(image: Image.Image, side: int) -> Image.Image:
-    """Return the image, keeping its shape, in a square of `side` pixels; never larger."""
+    """Return the image shrunk, never enlarged, to fit a square of `side` pixels."""
     from PIL.Image import Resampling
 
     longest = max(image.size)
     if longest <= side:
         return image
     size = tuple(max(1, round(length * side / longest)) for length in image.size)
-    # Half the time of bicubic, and as sharp to the eye at this size. From twice the size on, blocks
-    # of pixels are averaged before: 2.2 instead of 3.9 ms for 1008 x 756.
+    # Hamming takes half the time of bicubic and looks as sharp at this size. With `reducing_gap`,
+    # images at least twice as large are first averaged in blocks: 2.2 instead of 3.9 ms.
     return image.resize((size[0], size[1]), Resampling.HAMMING, reducing_gap=1.0)
 
 
 def preview_of(image: Image.Image) -> bytes:
-    """Return the image as the bytes of a preview.
+    """Return the image as the bytes of a preview: JPEG, since WebP takes ten times as long.
 
-    JPEG: WebP of the same quality is a fifth smaller (20 against 25 kB) and takes ten times as
-    long to write (6 against 0.6 ms), more than all the rest of what is derived.
-
-    Colours are kept at every pixel, since a library can be embedded anew from its previews: that
-    takes a fifth more (15.7 against 13.2 kB), and recall@10 over 1,000 photos and 5,000 captions
-    is that of the files, .679, where it is .665 with colours at every fourth pixel.
+    Colour is stored for every pixel (4:4:4), because a library can be reindexed from its previews:
+    recall@10 is then that of the files, .679, against .665 with 4:2:0. See docs/decoding.md.
     """
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80, optimize=False, subsampling="4:4:4")
@@ -116,13 +112,12 @@ def preview_of(image: Image.Image) -> bytes:
 
 
 def main_colours(image: Image.Image) -> tuple[tuple[str, float], ...]:
-    """Return up to five main colours with their shares, largest first; together at most 1."""
+    """Return up to five main colours with their shares of the image, largest first."""
     from PIL.Image import Quantize, Resampling
 
     width, height = image.size
     side = (min(width, _COLOUR_SIDE), min(height, _COLOUR_SIDE))
-    # The octree takes 0.2 ms, the median cut 2 ms and 10 with a step of k-means; with 24 colours
-    # that are then grouped, none is missed.
+    # An octree takes 0.2 ms, a median cut 2 ms. Grouping 24 colours makes up for its coarseness.
     reduced = image.resize(side, Resampling.BOX).quantize(24, Quantize.FASTOCTREE)
     palette = reduced.getpalette() or []
     counted = sorted(((n, int(i)) for n, i in reduced.getcolors() or []), reverse=True)  # type: ignore[arg-type]
@@ -143,10 +138,10 @@ def main_colours(image: Image.Image) -> tuple[tuple[str, float], ...]:
 
 
 def names_of(colours: Sequence[tuple[str, float]]) -> tuple[str, ...]:
-    """Return the names of main colours that together cover enough of the picture, largest first.
+    """Return the colour names that cover enough of the picture, largest first.
 
     Args:
-        colours: ("#rrggbb", share) each.
+        colours: main colours as ("#rrggbb", share); shares of the same name are added.
     """
     shares: dict[str, float] = {}
     for colour, share in colours:
@@ -157,7 +152,7 @@ def names_of(colours: Sequence[tuple[str, float]]) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=4096)
 def colour_name(colour: str) -> str:
-    """Return which of `COLOUR_NAMES` a colour "#rrggbb" is."""
+    """Return the name in `COLOUR_NAMES` of a colour "#rrggbb"."""
     lab = _lab(colour)
     return min(
         (
@@ -181,7 +176,7 @@ def _lab(colour: str) -> tuple[float, float, float]:
 
 
 def _are_one(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
-    """Return whether two colours are one, their channels weighted as the eye does, roughly."""
+    """Return whether two colours count as one; channels are weighted roughly as the eye does."""
     red, green, blue = one[0] - other[0], one[1] - other[1], one[2] - other[2]
     return 2 * red * red + 4 * green * green + 3 * blue * blue < 3 * _SAME_COLOUR**2
 
@@ -222,7 +217,7 @@ def placeholder_of(image: Image.Image) -> str:
 
 
 def _waves(channel: Any, columns: int, rows: int) -> tuple[float, list[float], float]:
-    """Return mean, waves in [0, 1] and largest amplitude of a channel's cosine transform."""
+    """Return the mean, the waves in [0, 1] and the largest amplitude of a cosine transform."""
     height, width = channel.shape
     amplitudes = _cosines(rows, height) @ channel @ _cosines(columns, width).T / (width * height)
     kept = [
@@ -238,7 +233,7 @@ def _waves(channel: Any, columns: int, rows: int) -> tuple[float, list[float], f
 
 @functools.lru_cache(maxsize=256)
 def _cosines(waves: int, length: int) -> Any:
-    """Return (waves, length) cosines."""
+    """Return the basis of a cosine transform: (waves, length) float64."""
     import numpy as np
 
     return np.cos(np.pi / length * np.arange(waves)[:, None] * (np.arange(length) + 0.5))

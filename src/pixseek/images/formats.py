@@ -1,6 +1,6 @@
-"""Every format that can be read, as one table: how it is known, what decodes it, what it needs.
+"""The table of formats: how each is recognised, what decodes it, what must be installed.
 
-A format is told from the content, never from the name. To add one, add a row.
+A format is recognised by content, never by file name. To add one, add a row.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pixseek.images import boxes, tiffheader
 
 Family = Literal["pillow", "heif", "jxl", "svg", "raw"]
 
-#: The one extra that holds every decoder the base install does without.
+#: The extra that installs every decoder missing from the base install.
 EXTRA = "formats"
 
 
@@ -24,17 +24,17 @@ class Format:
     """One format.
 
     Attributes:
-        name: to show.
+        name: display name.
         media: media type of its files.
-        endings: of file names, for choosing candidates; the content decides.
-        family: which of the decoders here reads it.
-        signature: whether content begins like this format.
+        endings: file name endings that make a file a candidate; its content then decides.
+        family: which decoder of this package reads it.
+        signature: returns whether content has this format.
         plugin: module and class of Pillow's reader, for the family "pillow".
-        package: distribution that decodes it, besides Pillow; "" for none.
-        module: what that distribution is imported as.
-        extra: the extra that installs the package; "" where the base install does.
-        scaled: how less than all pixels are decoded where that is enough; "" for not at all.
-        isolated: whether it is decoded in a process of its own.
+        package: distribution that decodes it; "" if Pillow does.
+        module: import name of that distribution.
+        extra: extra that installs the package; "" if the base install does.
+        scaled: how fewer pixels are decoded if fewer are enough; "" if it always decodes all.
+        isolated: whether it is decoded in a worker process.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Format:
 
     @property
     def decoder(self) -> str:
-        """What decodes it, to show."""
+        """Display name of its decoder."""
         if self.family == "raw":
             return "Pillow (the embedded preview), rawpy (demosaicing)"
         return self.package or "Pillow"
@@ -102,9 +102,9 @@ def _is_svg(data: bytes) -> bool:
     return head.startswith(b"<") and b"<svg" in head and b"<html" not in head.lower()
 
 
-#: Compressions that only camera raw files use: Nikon, Sony, Samsung, Pentax.
+#: Compressions used only in camera raw files: Nikon, Sony, Samsung, Pentax.
 _RAW_COMPRESSIONS = frozenset((34713, 32767, 32769, 32770, 65535))
-#: Photometric interpretations of mosaiced and of linear raw data.
+#: Photometric interpretations of mosaiced and linear raw data.
 _RAW_PHOTOMETRIC = frozenset((32803, 34892))
 
 
@@ -133,7 +133,7 @@ def _raw(name: str, media: str, endings: str, signature: Callable[[bytes], bool]
     return Format(name, media, tuple(endings.split()), "raw", signature, scaled="embedded preview")
 
 
-#: In the order in which content is compared with them: what is more special comes first.
+#: In the order in which they are tried; special cases come first (a DNG is a TIFF as well).
 FORMATS: tuple[Format, ...] = (
     Format("JPEG", "image/jpeg", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), "pillow",
            _starts(b"\xff\xd8\xff"), "JpegImagePlugin.JpegImageFile", scaled="1/2, 1/4, 1/8"),
@@ -190,12 +190,12 @@ FORMATS: tuple[Format, ...] = (
            module="resvg_py", extra=EXTRA, scaled="drawn at the size needed", isolated=True),
 )  # fmt: skip
 
-#: File name endings that make a file a candidate for indexing; its content then decides.
+#: File name endings of candidates for indexing; the content then decides.
 EXTENSIONS = frozenset(ending for each in FORMATS for ending in each.endings)
 
 
 def by_name(name: str) -> Format:
-    """Return the format of this name."""
+    """Return the format with this name."""
     return _BY_NAME[name]
 
 
@@ -217,8 +217,8 @@ def identify(data: bytes) -> Format:
             return each
     raise ImageError(
         "not-an-image",
-        "The content is no image",
-        advice="If it should be one, open it in an image viewer to see what it is.",
+        "The content is not an image",
+        advice="If it should be one, open it in an image viewer to check.",
     )
 
 
@@ -228,7 +228,7 @@ def _available(each: Format) -> bool:
 
 
 def no_decoder(each: Format) -> ImageError:
-    """Return the error for a file whose decoder is not installed."""
+    """Return the error for a format whose decoder is not installed."""
     what = f"'pixseek[{each.extra}]'" if each.extra else (each.package or "pillow")
     return ImageError(
         "no-decoder",
@@ -238,5 +238,5 @@ def no_decoder(each: Format) -> ImageError:
 
 
 def decodable_formats() -> tuple[str, ...]:
-    """Return the names of the formats that can be decoded here, in a fixed order."""
+    """Return the names of the formats that the installed decoders can read, in a fixed order."""
     return tuple(each.name for each in FORMATS if each.available())

@@ -1,4 +1,4 @@
-"""HEIC and HEIF, through libheif."""
+"""Decode HEIC and HEIF, through libheif."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from pixseek.types import Picture
 if TYPE_CHECKING:
     from pixseek.images.formats import Format
 
-#: Rows that are averaged at a time; every scale divides it.
+#: Rows averaged at a time; every scale divides it.
 _STRIP = 64
 
-#: Thumbnails of other proportions than the image are crops of it, or have bars.
+#: Maximum difference of proportions; a thumbnail that differs more is cropped or has bars.
 _SAME_SHAPE = 0.02
 
 
 def decode(each: Format, data: bytes, request: Request) -> Picture:
-    """Decode a HEIC file, or its thumbnail where that is large enough.
+    """Decode a HEIC file, or only its thumbnail if that is large enough.
 
-    libheif turns and mirrors the image as its `irot` and `imir` properties say; the orientation
-    in its EXIF block repeats them and is not applied again.
+    libheif applies the `irot` and `imir` properties. The EXIF orientation repeats them and is not
+    applied again.
     """
     heif = importlib.import_module("pillow_heif")
-    # Ours alone: this runs in a process of its own. One file a core is faster than one file on
-    # all cores, so it has more than one thread only where no other file is being decoded.
+    # These options are global, but this runs in a worker process. One file per core is faster than
+    # one file on all cores, so `threads` is above 1 only if other cores are idle.
     heif.options.DECODE_THREADS = request.threads
     heif.options.DEPTH_IMAGES = heif.options.AUX_IMAGES = False
     try:
         container = heif.open_heif(data)
         if not len(container):
-            raise damaged("it holds no image")
+            raise damaged("the file holds no image")
         image = container[container.primary_index]
         width, height = image.size
         request.limits.check_pixels(width, height)
@@ -69,7 +69,7 @@ def decode(each: Format, data: bytes, request: Request) -> Picture:
 
 
 def _thumbnail(image: Any, enough: int | None, notes: list[str]) -> Any | None:
-    """Return the smallest thumbnail of the image's shape that has `enough` pixels a side."""
+    """Return the smallest thumbnail with `enough` pixels a side and the image's proportions."""
     if not enough or not hasattr(image, "get_thumbnail"):
         return None
     width, height = image.size
@@ -86,10 +86,9 @@ def _thumbnail(image: Any, enough: int | None, notes: list[str]) -> Any | None:
 
 
 def _to_pillow(image: Any, scale: int) -> Any:
-    """Return the pixels, those of an opaque picture averaged over blocks of `scale` a side.
+    """Return the pixels; an opaque picture is averaged over blocks of `scale` x `scale` pixels.
 
-    Strip by strip: 12 megapixels at once are 48 MB of memory to fill and to read again, 25 of the
-    40 ms that this took.
+    This works strip by strip: filling 48 MB for 12 megapixels cost 25 of 40 ms.
     """
     from PIL import Image
 

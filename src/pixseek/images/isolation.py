@@ -1,13 +1,13 @@
-"""Decoders that may crash or hang run in processes of their own, which are replaced.
+"""Run decoders that may crash or hang in worker processes, and replace those that do.
 
-A worker is this Python running `pixseek.images.worker`: one file at a time comes through its
-standard input, pixels go back through its standard output. Nothing of the host program is
-imported there, so it needs no `__main__` guard, and nothing that comes back is unpickled, so a
-decoder that was taken over by a hostile file can't run code here.
+A worker is this Python running `pixseek.images.worker`. It receives one file at a time through
+its standard input and returns the pixels through its standard output. It imports nothing of the
+host program, so that program needs no `__main__` guard. Nothing a worker returns is unpickled, so
+a decoder taken over by a hostile file can't run code in this process.
 
-An answer costs 0.5 ms more than a call, and 1.5 to 2 ms for every MB of file and pixels that go
-through the pipes. Workers start when the first such file comes (0.1 s), as many as files are
-decoded at the same time but no more than cores, and end with this process.
+Workers start when they are first needed (0.1 s each), at most one per core, and end with this
+process. Decoding in a worker costs 0.5 ms more than a call, plus 1.5 to 2 ms per MB of file and
+pixels.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from pixseek.types import Picture
 if TYPE_CHECKING:
     from pixseek.images.formats import Format
 
-#: Files after which a worker is replaced, so that what a decoder leaks is given back.
+#: Number of files after which a worker is replaced, to free what its decoders leak.
 _JOBS = 500
 
-#: Seconds that starting Python and importing Pillow may take, on a slow and busy machine.
+#: Extra seconds for a worker's first file: starting Python and Pillow on a slow, busy machine.
 _START_S = 60.0
 
 _START = (
@@ -44,7 +44,7 @@ _START = (
 )
 
 
-# The flags of Windows, by their numbers, since Python has their names only there.
+# Windows' process flags, as numbers: `subprocess` defines their names only on Windows.
 _NO_WINDOW, _NEW_PROCESS_GROUP = 0x08000000, 0x00000200
 
 _Answer = tuple[dict[str, Any], list[bytes]]
@@ -55,13 +55,13 @@ class _GoneError(Exception):
 
 
 class _Worker:
-    """One process, and how many files it has decoded."""
+    """A worker process and the number of files it was given."""
 
     def __init__(self, memory_mib: int) -> None:
         self.jobs = 0
         self.memory_mib = memory_mib
         paths = json.dumps([path for path in sys.path if path])
-        # A Ctrl-C in the terminal is for this process; it decides what becomes of the files.
+        # Ctrl-C in the terminal must reach only this process, which then decides what to do.
         options: dict[str, Any] = {"start_new_session": True}
         if os.name == "nt":
             options = {"creationflags": _NO_WINDOW | _NEW_PROCESS_GROUP}
@@ -70,7 +70,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            # Each of glibc's arenas and OpenBLAS's threads takes tens of MiB of address space.
+            # Each glibc arena and each OpenBLAS thread takes tens of MiB of address space.
             env={**os.environ, "MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1",
                  "OPENBLAS_NUM_THREADS": "1"},
             **options,
@@ -79,11 +79,11 @@ class _Worker:
             _widen(pipe)
 
     def ask(self, question: dict[str, Any], data: bytes, timeout_s: float) -> _Answer:
-        """Return the answer to one question.
+        """Send a question with a file's content, and return the answer.
 
         Raises:
-            TimeoutError: it took too long; the worker was killed.
-            _GoneError: it ended without an answer.
+            TimeoutError: the answer took too long; the worker was killed.
+            _GoneError: the worker ended without an answer.
         """
         assert self.process.stdin is not None and self.process.stdout is not None
         late = threading.Event()
@@ -107,7 +107,7 @@ class _Worker:
             timer.cancel()
 
     def end(self) -> int:
-        """End the process; return its exit status."""
+        """Kill the process and return its exit status."""
         self.process.kill()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
@@ -117,7 +117,7 @@ class _Worker:
 
 
 def _widen(pipe: Any) -> None:
-    """Have a pipe hold 1 MiB instead of 64 KiB: fewer changes between the two processes."""
+    """Enlarge a pipe's buffer from 64 KiB to 1 MiB, so that the processes switch less often."""
     with contextlib.suppress(ImportError, AttributeError, OSError):
         import fcntl
 
@@ -125,7 +125,7 @@ def _widen(pipe: Any) -> None:
 
 
 class _Pool:
-    """Workers that wait, and how many may run."""
+    """The idle workers of this process, and the limit on how many run at once."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -151,8 +151,8 @@ class _Pool:
                     status = worker.end()
                     if fresh:
                         raise _crashed(question["format"], status) from error
-                    continue  # an earlier file may have spoilt it: try in a new one
-                except BaseException:  # a Ctrl-C between question and answer
+                    continue  # an earlier file may have corrupted it: try a new worker
+                except BaseException:  # Ctrl-C between question and answer
                     worker.end()
                     raise
                 if worker.jobs < _JOBS:
@@ -184,8 +184,8 @@ class _Pool:
         except OSError as error:
             raise ImageError(
                 "crashed",
-                f"No process for its decoder could be started ({error})",
-                advice="Close other programs, and try again: pixseek index --retry",
+                f"The decoder's process could not be started ({error})",
+                advice="Close other programs and try again: pixseek index --retry",
             ) from error
 
     def end(self) -> None:
@@ -200,7 +200,7 @@ _pool_lock = threading.Lock()
 
 
 def _the_pool() -> _Pool:
-    """Return this process's pool. A forked child may not talk through its parent's pipes."""
+    """Return this process's pool; a forked child gets a new one, not its parent's pipes."""
     global _pool  # noqa: PLW0603
     with _pool_lock:
         if _pool is None or _pool.pid != os.getpid():
@@ -211,25 +211,25 @@ def _the_pool() -> _Pool:
 
 
 def shut_down() -> None:
-    """End the workers that wait; new ones start when they are needed."""
+    """End the idle workers; new ones start when needed."""
     if _pool is not None and _pool.pid == os.getpid():
         _pool.end()
 
 
 def _after_fork() -> None:
     global _pool_lock  # noqa: PLW0603
-    _pool_lock = threading.Lock()  # it may have been held by a thread that is not in the child
+    _pool_lock = threading.Lock()  # a thread that the child lacks may have held the old one
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def decode_apart(each: Format, data: bytes, request: Request) -> Picture:
-    """Decode `data`, which is of the format `each`, in another process.
+def decode_isolated(each: Format, data: bytes, request: Request) -> Picture:
+    """Decode `data`, whose format is `each`, in a worker process.
 
     Raises:
-        ImageError: as its decoder says; or "timeout"; or "crashed".
+        ImageError: the decoder raised it, or `reason` is "timeout" or "crashed".
     """
     from PIL import Image
 
@@ -261,16 +261,16 @@ def _crashed(name: str, status: int) -> ImageError:
             how = signal.Signals(-status).name
     return ImageError(
         "crashed",
-        f"The decoder of {name} files crashed on it ({how})",
-        advice="Open and save it again in an image editor; it is damaged or made to do harm.",
+        f"The {name} decoder crashed on the file ({how})",
+        advice="Open and save it again in an image editor; it is damaged or malicious.",
     )
 
 
-# ------------------------------------------------------------------ messages, both ways
+# ------------------------------------------------------------------ messages in both directions
 
 
 def send(pipe: Any, head: dict[str, Any], blobs: list[bytes]) -> None:
-    """Write a message: a JSON head and any number of blobs, each with its length before it."""
+    """Write a message: the length of a JSON head, the head with the blobs' lengths, the blobs."""
     text = json.dumps({**head, "blobs": [len(blob) for blob in blobs]}).encode()
     pipe.write(struct.pack("<I", len(text)))
     pipe.write(text)
@@ -283,8 +283,8 @@ def receive(pipe: Any) -> tuple[dict[str, Any], list[bytes]]:
     """Read a message.
 
     Raises:
-        EOFError: the other side is gone.
-        ValueError: it is no message.
+        EOFError: the other process is gone.
+        ValueError: the bytes are not a message.
     """
     (size,) = struct.unpack("<I", _exactly(pipe, 4))
     head = json.loads(_exactly(pipe, size))

@@ -1,15 +1,15 @@
-"""What a JPEG 2000 codestream says of itself before its pixels."""
+"""Read the header of a JPEG 2000 codestream."""
 
 from __future__ import annotations
 
 _START, _CODING_STYLE = b"\xff\x4f\xff\x51", b"\xff\x52"
 
-#: Segments that are looked at; real headers have fewer than ten.
+#: Maximum number of segments read; real headers have fewer than ten.
 _MOST_SEGMENTS = 64
 
 
 def levels(data: bytes) -> int:
-    """Return how often a picture can be halved without decoding all of it; 0 if it isn't said."""
+    """Return how many times the decoder can halve the picture; 0 if the header doesn't say."""
     start = data.find(_START) + 2
     for _ in range(_MOST_SEGMENTS):
         if data[start : start + 2] == _CODING_STYLE and start + 9 < len(data):

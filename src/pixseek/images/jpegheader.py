@@ -1,4 +1,4 @@
-"""What a JPEG says of itself before its pixels."""
+"""Read the header of a JPEG."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ _FRAMES = frozenset(
     (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
 )
 
-#: Segments and fill bytes before the pixels; a photo with 16 MB of metadata has 256. Without a
-#: bound, 256 made-up headers in 200 kB took 9 s.
+#: Maximum number of segments and fill bytes before the pixels; a photo with 16 MB of metadata has
+#: 256. Without a limit, a hostile file of 200 kB took 9 s.
 _MOST_SEGMENTS = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The frame of a JPEG.
+    """The frame header of a JPEG.
 
     Attributes:
         kind: low half of its marker: 0 and 1 are sequential, 2 progressive, 3 lossless.
         width: in pixels.
         height: in pixels.
         components: 1, 3 or 4.
-        one_scan: whether pixels come out as they are read; otherwise the decoder holds all
-            coefficients in memory first.
+        one_scan: whether the decoder emits pixels as it reads; otherwise it first holds all
+            coefficients in memory.
     """
 
     kind: int
@@ -35,12 +35,12 @@ class Frame:
 
 
 def scans(data: bytes) -> int:
-    """Return how many scans a JPEG has at most; those of embedded previews count too."""
+    """Return the maximum number of scans in a JPEG; those of embedded previews count too."""
     return data.count(b"\xff\xda")
 
 
 def frame(data: bytes, start: int = 0) -> Frame | None:
-    """Return the frame of the JPEG that begins at `start`; None if there is no whole header."""
+    """Return the frame of the JPEG that begins at `start`; None if its header is incomplete."""
     position = start + 2
     found: tuple[int, int, int, int] | None = None
     for _ in range(_MOST_SEGMENTS):

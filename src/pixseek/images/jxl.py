@@ -1,4 +1,4 @@
-"""JPEG XL, through libjxl."""
+"""Decode JPEG XL, through libjxl."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def decode(each: Format, data: bytes, request: Request) -> Picture:
     """Decode a JPEG XL file.
 
-    libjxl turns it upright; an orientation in its EXIF block, left by a JPEG that it was made of,
-    is not applied again.
+    libjxl turns the image upright. An EXIF orientation, left over from a converted JPEG, is not
+    applied again.
     """
     from PIL import Image
 
@@ -56,7 +56,7 @@ def decode(each: Format, data: bytes, request: Request) -> Picture:
 
 
 def _from_tiff_header(exif: bytes) -> bytes:
-    """Return the block without the offset that JPEG XL puts before it."""
+    """Return an EXIF block from its TIFF header on; JPEG XL puts an offset before it."""
     for start in (0, 4, 6, 10):
         if exif[start : start + 4] in (b"II*\0", b"MM\0*"):
             return exif[start:]

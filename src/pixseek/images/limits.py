@@ -1,4 +1,7 @@
-"""What one file may cost. Each limit is checked before what it bounds is spent."""
+"""Limits on what decoding one file may cost, and the errors for exceeding them.
+
+Each limit is checked before the memory or time is spent.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +9,29 @@ from dataclasses import dataclass
 
 from pixseek.errors import ImageError
 
-#: Most pixels that are decoded for one image; 128 megapixels are 384 MB as RGB. A baseline JPEG
-#: may have eight times as many, since it is decoded at a fraction of its size.
+#: Maximum pixels decoded for one image; 128 megapixels are 384 MB as RGB. A baseline JPEG may have
+#: eight times as many, since it is decoded at a fraction of its size.
 MAX_PIXELS = 128_000_000
 
-#: Most bytes that are read of one file.
+#: Maximum bytes of one file.
 MAX_BYTES = 512 * 1024 * 1024
 
-#: Seconds one file may take to decode. A 12-megapixel HEIC takes 0.3 s on one Zen 4 core.
+#: Maximum seconds to decode one file. A 12-megapixel HEIC takes 0.3 s on one Zen 4 core.
 TIMEOUT_S = 30.0
 
-#: Address space of a process that decodes one file at a time, in MiB; enforced on Linux.
+#: Maximum address space of a worker process, in MiB; enforced on Linux.
 MEMORY_MIB = 3072
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one file may cost. Of animations and of documents one frame is decoded, whatever.
+    """The limits for one file. Of an animation or a document only the first frame is decoded.
 
     Attributes:
-        max_pixels: most pixels that are decoded.
-        max_bytes: most bytes of the file.
-        timeout_s: seconds it may take.
-        memory_mib: address space of the process for formats that are decoded in one, in MiB.
+        max_pixels: maximum pixels to decode.
+        max_bytes: maximum bytes of the file.
+        timeout_s: maximum seconds to decode it.
+        memory_mib: maximum address space of the worker process, in MiB, for isolated formats.
     """
 
     max_pixels: int = MAX_PIXELS
@@ -37,27 +40,27 @@ class Limits:
     memory_mib: int = MEMORY_MIB
 
     def check_pixels(self, width: int, height: int) -> None:
-        """Raise ImageError if an image of this size is over the limit, or has no pixels.
+        """Raise ImageError if an image of this size exceeds the limit or has no pixels.
 
-        The width is what a file says, and a broken HEIC file may say 0 and decode nonetheless.
+        The size comes from the file's header: a broken HEIC file may say 0 and still decode.
         """
         if width < 1 or height < 1:
-            raise damaged(f"it says that it has {width} x {height} pixels")
+            raise damaged(f"its header says {width} x {height} pixels")
         if width * height > self.max_pixels:
             raise too_large(f"{width} x {height} pixels", self.max_pixels)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """How a file is to be decoded.
+    """How to decode a file.
 
     Attributes:
-        at_least: both sides of the pixels may shrink to this many; None for all pixels.
-        exact: whether all pixels are decoded even so.
-        strict: whether a damaged file that still shows most of itself is refused.
-        demosaic: whether camera raw data are developed instead of showing the preview in the file.
-        limits: what it may cost.
-        threads: how many a decoder may use that has a process of its own.
+        at_least: pixels that each side must keep; None for all pixels.
+        exact: whether to decode all pixels anyway.
+        strict: whether to refuse a truncated file even if at least half of its rows are present.
+        demosaic: whether to develop camera raw data instead of using the embedded preview.
+        limits: the limits for the file.
+        threads: number of threads for a decoder in a worker process.
     """
 
     at_least: int | None = None
@@ -69,12 +72,12 @@ class Request:
 
     @property
     def enough(self) -> int | None:
-        """Pixels a side that are enough; None where all are wanted."""
+        """Number of pixels a side that is enough; None if all are wanted."""
         return None if self.exact else self.at_least
 
 
 def too_large(what: str, max_pixels: int = MAX_PIXELS) -> ImageError:
-    """Return the error for an image with too many pixels; `what` says how many."""
+    """Return the error for an image that is too large; `what` says how large."""
     megapixels = max_pixels / 1_000_000
     return ImageError(
         "too-large",
@@ -84,7 +87,7 @@ def too_large(what: str, max_pixels: int = MAX_PIXELS) -> ImageError:
 
 
 def damaged(why: object) -> ImageError:
-    """Return the error for image data that is cut off or broken."""
+    """Return the error for truncated or broken image data."""
     text = str(why).splitlines()[0][:200] if str(why) else type(why).__name__
     return ImageError(
         "damaged",
@@ -94,9 +97,9 @@ def damaged(why: object) -> ImageError:
 
 
 def took_too_long(timeout_s: float) -> ImageError:
-    """Return the error for a file that used up its time."""
+    """Return the error for a file that exceeded its time limit."""
     return ImageError(
         "timeout",
         f"Decoding took longer than {timeout_s:g} seconds and was stopped",
-        advice="Open and save it again in an image editor; it may be made to waste time.",
+        advice="Open and save it again in an image editor; it may be malicious.",
     )

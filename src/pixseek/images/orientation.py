@@ -1,4 +1,4 @@
-"""Turning an image as its metadata say, once."""
+"""Turn an image upright, as its metadata say, exactly once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _IN_XMP = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])\s*[\"'<]")
 
 
 def stored_orientation(exif: bytes, xmp: bytes) -> int:
-    """Return the orientation, 1 to 8, that EXIF gives, or XMP where EXIF has none."""
+    """Return the orientation, 1 to 8, from EXIF, or from XMP if EXIF has none."""
     value = tiffheader.orientation(exif)
     if value is None:
         found = _IN_XMP.search(xmp)
@@ -23,17 +23,17 @@ def stored_orientation(exif: bytes, xmp: bytes) -> int:
 
 
 def on_its_side(value: int) -> bool:
-    """Return whether width and height change places."""
+    """Return whether the orientation swaps width and height."""
     return value in (5, 6, 7, 8)
 
 
 def reverses(value: int) -> tuple[bool, bool]:
-    """Return whether the stored rows are read from right to left, the columns from the bottom."""
+    """Return whether stored rows are read right to left, and whether columns bottom to top."""
     return value in (2, 3, 7, 8), value in (3, 4, 6, 7)
 
 
 def upright(image: Image.Image, value: int) -> Image.Image:
-    """Return the image as an orientation of 1 to 8 says it is to be seen."""
+    """Return the image with an orientation of 1 to 8 applied."""
     from PIL.Image import Transpose
 
     turn = {

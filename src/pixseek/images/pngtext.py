@@ -1,4 +1,4 @@
-"""The text chunks of a PNG, before Pillow reads them: it gives up a whole file for one of them."""
+"""Drop text chunks from a PNG that would make Pillow refuse the whole file."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Iterator
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
 
-#: Most bytes of a packed text, unpacked; Pillow refuses more.
+#: Maximum bytes of one compressed text when unpacked; Pillow refuses more.
 _MOST_PACKED = 1 << 20
 
-#: Most bytes of all texts together, unpacked; Pillow refuses 64 MiB.
+#: Maximum bytes of all texts together when unpacked; Pillow's own limit is 64 MiB.
 _MOST_TEXTS = 8 << 20
 
-#: Chunks that are looked at; encoders write one for every 8 KiB and more.
+#: Maximum number of chunks read; encoders write at most one per 8 KiB.
 _MOST_CHUNKS = 1 << 18
 
 
 def without_excess(data: bytes, notes: list[str]) -> bytes:
-    """Return a PNG without the text chunks that are too large to read, or packed in no known way.
+    """Return a PNG without text chunks that are too large or compressed in an unknown way.
 
     Args:
         data: the file's content.
-        notes: what was left out is added here.
+        notes: a note about dropped chunks is appended here.
     """
     kept: list[bytes] = []
     copied = left_out = 0
@@ -33,7 +33,7 @@ def without_excess(data: bytes, notes: list[str]) -> bytes:
             continue
         if end - start - 12 <= room:
             size, is_all = _unpacked_size(kind, data[start + 8 : end - 4])
-            # What was unpacked in vain counts as well: a file may hold a thousand bombs.
+            # Texts that are then dropped count too: a file may hold a thousand bombs.
             room -= size
             if is_all and room >= 0:
                 continue
@@ -47,7 +47,7 @@ def without_excess(data: bytes, notes: list[str]) -> bytes:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (type, start, end) of the chunks, their lengths and checksums included."""
+    """Yield (type, start, end) of each chunk, including its length and checksum."""
     start = len(_SIGNATURE)
     for _ in range(_MOST_CHUNKS):
         end = start + 12 + int.from_bytes(data[start : start + 4], "big")
@@ -58,7 +58,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _unpacked_size(kind: bytes, content: bytes) -> tuple[int, bool]:
-    """Return how many bytes were unpacked of a chunk, and whether that is all Pillow will read."""
+    """Return how many bytes of a chunk were unpacked, and whether Pillow would read it all."""
     _, _, rest = content.partition(b"\0")
     packed = rest[1:]
     if kind == b"iTXt":  # a flag, the method, the language, the translated keyword

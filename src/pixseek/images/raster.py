@@ -1,7 +1,7 @@
-"""Formats that Pillow decodes.
+"""Decode the formats that Pillow reads.
 
-Pillow's readers are called by their classes: nothing is registered with Pillow, what the host
-program has registered there plays no part, and its own pixel limit neither.
+Pillow's reader classes are called directly: nothing is registered with Pillow, and neither the
+plugins that the host program registered nor Pillow's global pixel limit matter.
 """
 
 from __future__ import annotations
@@ -33,35 +33,38 @@ if TYPE_CHECKING:
 
     from pixseek.images.formats import Format
 
-#: A sequential JPEG needs no memory for what is not kept, so it may have this many times more
-#: pixels than are decoded: a photo of 1 gigapixel takes about 3 s at 1/8 on one Zen 4 core.
+#: A sequential JPEG may have this many times `max_pixels`, since pixels that are not kept take no
+#: memory: 1 gigapixel takes about 3 s at 1/8 on one Zen 4 core.
 _SEQUENTIAL_JPEG = 8
 
-#: Scans times pixels of a progressive JPEG. Encoders write about 10 scans; a file of 100 kB can
-#: ask for thousands over many megapixels, at 0.5 ns a pixel and scan and more.
+#: Maximum of scans times pixels in a progressive JPEG, at 0.5 ns or more each. Encoders write about
+#: 10 scans; a hostile file of 100 kB can ask for thousands over many megapixels.
 _MOST_SCAN_WORK = 4_000_000_000
 
-#: Least part of a damaged picture that makes it worth keeping.
+#: Minimum share of a truncated picture's rows that makes it worth keeping.
 WORTH_KEEPING = 0.5
 
-#: The texts of a PNG that are handed on: those of the standard, and what generators write.
+#: Texts of a PNG that are passed on: the standard ones and those that image generators write.
 _KEYWORDS = (
     "Title", "Description", "Comment", "Author", "Copyright", "Creation Time", "Software",
     "ImageDescription", "parameters", "prompt", "invokeai_metadata", "sd-metadata", "Dream",
 )  # fmt: skip
 
-#: Most bytes of one text. The graph of nodes that some generators write takes some 10 kB.
+#: Maximum bytes of one text. The node graph that some generators write takes about 10 kB.
 _MOST_TEXT = 256 << 10
 
 _RAW_PROFILE = re.compile(r"\s*\w*\s+(\d+)\s+([0-9a-fA-F\s]+)")
 
 
 class _LateError(Exception):
-    """The time for one file is used up."""
+    """The time limit for the file has passed."""
 
 
 class _TimedBytes(io.BytesIO):
-    """A file's content that can't be read any more after its time."""
+    """A file's content whose reads raise _LateError after a deadline.
+
+    This is how a decoder that runs in this process is stopped.
+    """
 
     def __init__(self, data: bytes, deadline: float) -> None:
         super().__init__(data)
@@ -131,22 +134,22 @@ def _decode(
     except (_LateError, MemoryError):
         raise
     except Exception as error:
-        if time.monotonic() > deadline:  # a decoder in C may call it by another name
+        if time.monotonic() > deadline:  # a C decoder may turn _LateError into an error of its own
             raise _LateError from error
         if type(error).__name__ == "DecompressionBombError" or request.strict:
             raise
         if each.name == "JPEG":
-            image = _mended_jpeg(each, data, deadline, enough, turn)
-        _keep_what_is_there(image, error, notes)
-    request.limits.check_pixels(*image.size)  # an icon knows its size only now
+            image = _completed_jpeg(each, data, deadline, enough, turn)
+        _keep_truncated(image, error, notes)
+    request.limits.check_pixels(*image.size)  # an icon's size is known only after loading
     if each.name in ("TIFF", "ICO"):  # Pillow turns a TIFF upright; an icon has several sizes
         width, height = image.size
-    if each.name == "PNG" and not exif:  # it may come after the pixels
+    if each.name == "PNG" and not exif:  # its chunk may follow the pixels
         exif, xmp = _exif(image, data), xmp or _xmp(image, data)
         turn = orientation.stored_orientation(exif, xmp)
     elif each.name == "TIFF" and tiffheader.orientation(exif):
         turn = 1
-    texts = _texts(image)  # a GIF forgets them when it looks for its second frame
+    texts = _texts(image)  # before looking for a second frame, which makes a GIF drop them
     _note_frames(each, image, notes)
     iptc = _iptc(image, data)
     bits = _sample_bits(image)
@@ -169,30 +172,30 @@ def _open(each: Format, data: bytes, deadline: float) -> Any:
 
 @functools.cache
 def _quiet_pillow() -> None:
-    """Silence what Pillow says of odd tags, which names no file and is said for every other one.
+    """Silence Pillow's warnings about odd tags, which are frequent and name no file.
 
-    Once and for the process, not around each call: filters are no thread's own.
+    Done once for the process, not around each call, because warning filters aren't per thread.
     """
     for module in ("TiffImagePlugin", "PngImagePlugin", "GifImagePlugin", "JpegImagePlugin"):
         warnings.filterwarnings("ignore", category=UserWarning, module=rf"PIL\.{module}")
 
 
-def _too_large_or_damaged(error: Exception, where: str = "") -> ImageError:
+def _too_large_or_damaged(error: Exception, prefix: str = "") -> ImageError:
     if type(error).__name__ == "DecompressionBombError":  # Pillow's own limit, inside a reader
         pixels = re.search(r"\d+", str(error))
         return too_large(f"{int(pixels[0]):,} pixels" if pixels else "too many pixels")
-    return damaged(f"{where}{str(error) or type(error).__name__}")
+    return damaged(f"{prefix}{str(error) or type(error).__name__}")
 
 
 # ------------------------------------------------------------------ limits
 
 
 def _check_jpeg(data: bytes, size: tuple[int, int], request: Request) -> None:
-    """Refuse a JPEG that would take too much memory or time, before it does."""
+    """Raise ImageError if decoding a JPEG would take too much memory or time."""
     limits = request.limits
     width, height = size
     frame = jpegheader.frame(data)
-    # A header that is read here in another way than by the decoder counts as the costlier kind.
+    # If our reading of the header differs from the decoder's, assume the costlier kind.
     if frame and frame.one_scan and (frame.width, frame.height) == size:
         if width * height > _SEQUENTIAL_JPEG * limits.max_pixels:
             raise too_large(f"{width} x {height} pixels", limits.max_pixels)
@@ -204,7 +207,7 @@ def _check_jpeg(data: bytes, size: tuple[int, int], request: Request) -> None:
 
 
 def _check_icon(data: bytes, request: Request) -> None:
-    """Refuse an icon that holds a picture over the limit, whatever its directory says."""
+    """Raise ImageError if an icon holds a picture over the limit, whatever its directory says."""
     for entry in range(6, min(6 + 16 * int.from_bytes(data[4:6], "little"), len(data) - 15), 16):
         at = int.from_bytes(data[entry + 12 : entry + 16], "little")
         if data[at : at + 8] == b"\x89PNG\r\n\x1a\n":
@@ -219,7 +222,7 @@ def _check_icon(data: bytes, request: Request) -> None:
 
 
 def _draft(image: Image.Image, enough: int | None, turn: int) -> None:
-    """Have a JPEG decoded at 1/2, 1/4 or 1/8 where that leaves `enough` pixels a side."""
+    """Set a JPEG to decode at 1/2, 1/4 or 1/8 if that leaves `enough` pixels a side."""
     scale = scaling.scale_for(image.size, enough, turn)
     if scale > 1:
         image.draft(None, (image.width // scale, image.height // scale))
@@ -228,7 +231,7 @@ def _draft(image: Image.Image, enough: int | None, turn: int) -> None:
 def _halved_jpeg2000(
     each: Format, image: Any, data: bytes, deadline: float, scale: int
 ) -> Image.Image:
-    """Return a JPEG 2000 decoded at 1/2, 1/4 or 1/8, or as it is where it can't be."""
+    """Return a JPEG 2000 decoded at 1/2, 1/4 or 1/8, or the image itself if it can't be."""
     from PIL.Image import Resampling, Transform
 
     halvings = min(scale.bit_length() - 1, jpeg2000header.levels(data))
@@ -237,18 +240,18 @@ def _halved_jpeg2000(
         return whole
     scale = 1 << halvings
     small = _open(each, data, deadline)
-    # The decoder rounds the reduced sides up and Pillow rounds them to the nearest, so that it
-    # refuses every other size: told sides that the scale divides, it comes to the same.
+    # The decoder rounds reduced sides up and Pillow to the nearest, so Pillow refuses many sizes.
+    # With sides that the scale divides, both agree.
     small._size = tuple(-(-side // scale) * scale for side in image.size)
     small.reduce = halvings
     try:
         small.load()
     except (_LateError, MemoryError):
         raise
-    except Exception:  # damaged, or a part of it has fewer levels than the whole: see what is there
+    except Exception:  # damaged, or a tile has fewer levels than the header says: decode it whole
         return _open(each, data, deadline)  # type: ignore[no-any-return]
-    # What is left are the pixels at the corners of the blocks, not in their middle: on a photo that
-    # made up to 38 levels of 255 in the model's input at 1/4, and 10 when moved back.
+    # Reduced pixels sit at the corners of their blocks, not in the middle. Moving them back cut the
+    # largest error in a model's input from 38 levels of 255 to 10 (docs/decoding.md).
     back = (scale - 1) / 2 / scale
     moved: Image.Image = small.transform(
         small.size, Transform.AFFINE, (1, 0, back, 0, 1, back), Resampling.BICUBIC
@@ -256,16 +259,16 @@ def _halved_jpeg2000(
     return moved
 
 
-# ------------------------------------------------------------------ damaged files
+# ------------------------------------------------------------------ truncated files
 
 
-def _mended_jpeg(
+def _completed_jpeg(
     each: Format, data: bytes, deadline: float, enough: int | None, turn: int
 ) -> Image.Image:
-    """Return a JPEG that breaks off with its missing part in grey.
+    """Return a truncated JPEG with the missing part in grey.
 
-    An end marker after the last byte makes the decoder fill the rest, for this file only;
-    Pillow's own switch for that is one for the whole process.
+    An end marker after the last byte makes the decoder fill in the rest. Pillow's own option for
+    this is global.
     """
     image: Image.Image = _open(each, data + b"\xff\xd9", deadline)
     _draft(image, enough, turn)
@@ -273,30 +276,30 @@ def _mended_jpeg(
     return image
 
 
-def _keep_what_is_there(image: Image.Image, error: Exception, notes: list[str]) -> None:
-    """Make an image usable that broke off while it was loaded.
+def _keep_truncated(image: Image.Image, error: Exception, notes: list[str]) -> None:
+    """Make an image usable whose loading failed midway, and append a note.
 
     Raises:
-        ImageError: less than half of its rows are there.
+        ImageError: less than half of its rows are present.
     """
     import numpy as np
 
     image.tile = []  # type: ignore[attr-defined]  # the rows that were decoded are in the image
-    if image._im is None or image.format == "PSD":  # whose channels come one after the other
+    if image._im is None or image.format == "PSD":  # a PSD stores one channel after the other
         raise damaged(error) from error
     rows = np.asarray(image)
-    if image.format in ("BMP", "DIB"):  # their last rows come first
+    if image.format in ("BMP", "DIB"):  # they store their last row first
         rows = rows[::-1]
-    # What was not decoded is of one colour: black, transparent, or a JPEG's grey.
+    # Missing rows have a single colour: black, transparent, or a JPEG's grey.
     there = (rows != rows[-1, -1]).reshape(len(rows), -1).any(axis=1)
     share = (int(there.nonzero()[0][-1]) + 1) / len(rows) if there.any() else 0.0
     if share < WORTH_KEEPING:
-        raise damaged(f"{error}; {share:.0%} of the picture is there") from error
+        raise damaged(f"{error}; only {share:.0%} of the picture is present") from error
     missing = f"{1 - share:.0%} of the picture is missing"
-    notes.append(f"damaged: {missing if share < 0.995 else 'it breaks off before its end'}")
+    notes.append(f"damaged: {missing if share < 0.995 else 'the file is cut off before its end'}")
 
 
-# ------------------------------------------------------------------ what a file says of itself
+# ------------------------------------------------------------------ metadata in the file
 
 
 def _note_frames(each: Format, image: Image.Image, notes: list[str]) -> None:
@@ -304,7 +307,7 @@ def _note_frames(each: Format, image: Image.Image, notes: list[str]) -> None:
         return
     try:
         several = bool(getattr(image, "is_animated", False))
-    except Exception:  # a GIF looks for its second frame only now
+    except Exception:  # a GIF reads its second frame here, which may be broken
         return
     if several:
         notes.append(
@@ -313,7 +316,7 @@ def _note_frames(each: Format, image: Image.Image, notes: list[str]) -> None:
 
 
 def _sample_bits(image: Image.Image) -> int:
-    """Return how many bits of a 16-bit grey sample are used: scanners write 10, 12 and 14."""
+    """Return how many bits of a 16-bit grey sample are used; some scanners use 10, 12 or 14."""
     tags = getattr(image, "tag_v2", None)
     if tags is None:
         return 16
@@ -324,11 +327,11 @@ def _sample_bits(image: Image.Image) -> int:
 
 
 def _exif(image: Image.Image, data: bytes) -> bytes:
-    """Return the EXIF block, from its TIFF header on; of a TIFF the file itself."""
+    """Return the EXIF block, from its TIFF header on; for a TIFF that is the whole file."""
     if hasattr(image, "tag_v2"):
         return data
     block: object = image.info.get("exif")
-    if not block and "Raw profile type exif" in image.info:  # how ImageMagick writes PNG
+    if not block and "Raw profile type exif" in image.info:  # ImageMagick's PNGs
         block = _hexadecimal(image.info["Raw profile type exif"])
     if not block and image.format == "JPEG2000":
         block = boxes.embedded_metadata(data)[0]
@@ -370,7 +373,7 @@ def _iptc(image: Image.Image, data: bytes) -> bytes:
 
 
 def _texts(image: Image.Image) -> dict[str, bytes]:
-    """Return the comment of a file and the texts of a PNG, cut to what anybody would write."""
+    """Return a file's comment and a PNG's texts, by keyword, each cut to a sane length."""
     from PIL.PngImagePlugin import iTXt
 
     found: dict[str, bytes] = {}
@@ -378,7 +381,7 @@ def _texts(image: Image.Image) -> dict[str, bytes]:
         text = image.info.get("comment" if keyword == "Comment" else keyword)
         text = image.info.get(keyword) if text is None else text
         if isinstance(text, str):
-            # Pillow reads what is no "international" text as Latin-1, which keeps the bytes.
+            # Pillow reads other than "international" texts as Latin-1, which preserves the bytes.
             text = text.encode("utf-8" if isinstance(text, iTXt) else "latin-1", "replace")
         if isinstance(text, bytes) and text:
             found[keyword] = text[:_MOST_TEXT]
@@ -401,7 +404,7 @@ def _photoshop_resource(image: Image.Image, number: int) -> bytes:
 
 
 def _resource(block: bytes, number: int) -> bytes:
-    """Return one of Photoshop's image resources out of a block of them."""
+    """Return one image resource from a block of Photoshop's; b"" if absent."""
     at = 0
     while block[at : at + 4] == b"8BIM" and at + 12 <= len(block):
         kind = int.from_bytes(block[at + 4 : at + 6], "big")

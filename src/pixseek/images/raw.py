@@ -1,9 +1,9 @@
-"""Camera raw files: the preview that the camera put into them, or, if asked, the sensor's data.
+"""Decode camera raw files: the embedded preview or, on request, the sensor's data.
 
-The preview is a plain JPEG inside the file, mostly of full size. It is looked for where the file
-says it is; where that gives none that is large enough, all of the file is searched for the header
-of a JPEG, for every maker stores it as it is. No decoder in C is needed for either, and a hostile
-file is no worse than a hostile JPEG.
+The preview is a plain JPEG inside the file, usually of full size. It is read from where the file
+says it is. If none of those is large enough, the whole file is searched for JPEG headers, since
+all makers store the preview as an ordinary JPEG. Only the JPEG decoder sees the file's bytes, so a
+hostile raw file is no worse than a hostile JPEG.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from pixseek.types import Picture
 if TYPE_CHECKING:
     from pixseek.images.formats import Format
 
-#: Previews of other proportions than the largest one have black bars.
+#: Maximum difference of proportions; a preview that differs more from the largest has black bars.
 _SAME_SHAPE = 0.02
 
 _JPEG, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 
-#: Places that look like the header of a JPEG and are looked at; real files have two to ten.
+#: Maximum number of candidate JPEG headers examined; real files have two to ten.
 _MOST_PREVIEWS = 256
 
-#: Bytes before the end that a file gives for a JPEG, in which the JPEG's own end must be: what
-#: cameras fill up with zeros.
+#: Maximum number of zeros with which a camera pads a JPEG: its end marker must be in this many
+#: bytes before the end that the file gives.
 _PADDING = 1 << 16
 
 
@@ -39,9 +39,9 @@ class Preview:
     """A JPEG in a raw file.
 
     Attributes:
-        start: where it begins.
-        end: where it ends, or a place after that.
-        frame: what its header says.
+        start: position of its first byte.
+        end: position after its last byte, or later.
+        frame: its frame header.
     """
 
     start: int
@@ -60,15 +60,15 @@ class Preview:
 
 
 def decode(each: Format, data: bytes, request: Request) -> Picture:
-    """Return the preview in a raw file; see `pixseek.images.decode`."""
+    """Decode the preview in a raw file; see `pixseek.images.decode`."""
     from pixseek.images.formats import by_name
 
     found = previews(data, request.enough)
     if not found:
         raise ImageError(
             "no-decoder",
-            f"This {each.name} file holds no preview",
-            advice="Have raw files developed: pixseek index --demosaic --retry",
+            f"This {each.name} file has no embedded preview",
+            advice="Develop raw files instead: pixseek index --demosaic --retry",
         )
     largest = max(found, key=lambda each: each.size[0] * each.size[1])
     chosen = _smallest_enough(found, largest, request.enough)
@@ -79,7 +79,7 @@ def decode(each: Format, data: bytes, request: Request) -> Picture:
     width, height = _full_size(data, largest)
     pixels = jpeg.pixels
     if container and turn != own:
-        # The preview has no orientation of its own, or its own is wrong: the file's counts.
+        # The preview has no orientation of its own, or a wrong one: use the file's.
         pixels = orientation.upright(pixels, _undo(own))
         pixels = orientation.upright(pixels, turn)
     if orientation.on_its_side(turn if container else own):
@@ -101,16 +101,16 @@ def decode(each: Format, data: bytes, request: Request) -> Picture:
 
 
 def _first(container: bytes, tag: int) -> bytes:
-    """Return the content of a tag of the first directory; b"" where it has none."""
+    """Return the content of a tag in the first directory; b"" if absent."""
     directory = next(tiffheader.directories(container), None)
     return directory.content(tag) if directory else b""
 
 
 def develop(each: Format, data: bytes, request: Request) -> Picture:
-    """Demosaic a raw file, at half its size, with the camera's white balance.
+    """Demosaic a raw file with the camera's white balance, at half its size unless exact.
 
     Raises:
-        ImageError: it can't be; or rawpy is not installed.
+        ImageError: the file can't be developed, or rawpy is not installed.
     """
     from PIL import Image
 
@@ -155,21 +155,21 @@ def develop(each: Format, data: bytes, request: Request) -> Picture:
 
 
 def _missing(sensor: Any, request: Request) -> list[str]:
-    """Return a note on the rows that a file lacks which breaks off; [] for a whole one.
+    """Return a note about the missing rows of a truncated file; [] for a complete one.
 
-    LibRaw develops them all the same: to black, or to a colour.
+    LibRaw doesn't report them: it develops them to black or to some colour.
 
     Raises:
-        ImageError: less than half of the rows are there, or what is damaged is to be refused.
+        ImageError: less than half of the rows are present, or damaged files are refused.
     """
-    # What was not read is zero, and a sensor never gives that for all of a row.
+    # Missing samples are zero; a sensor never gives zero for a whole row.
     share = float(sensor.reshape(len(sensor), -1).any(axis=1).mean())
     if share == 1:
         return []
     if request.strict or share < raster.WORTH_KEEPING:
-        raise damaged(f"{share:.0%} of the sensor's data is there")
+        raise damaged(f"only {share:.0%} of the sensor's data is present")
     missing = f"{1 - share:.0%} of the picture is missing"
-    return [f"damaged: {missing if share < 0.995 else 'it breaks off before its end'}"]
+    return [f"damaged: {missing if share < 0.995 else 'the file is cut off before its end'}"]
 
 
 def previews(data: bytes, enough: int | None = None) -> list[Preview]:
@@ -177,8 +177,8 @@ def previews(data: bytes, enough: int | None = None) -> list[Preview]:
 
     Args:
         data: a raw file.
-        enough: pixels a side; if one of those that the file names has so many, the others are not
-            searched for, which takes 1 ms a megabyte. None for all.
+        enough: pixels a side. If a preview that the file names has that many, the file is not
+            searched for others, which takes 1 ms per MB. None to search always.
     """
     named = [_preview(data, *span) for span in rawlayout.spans(data)] if enough else []
     found = [each for each in named if each is not None]
@@ -188,11 +188,11 @@ def previews(data: bytes, enough: int | None = None) -> list[Preview]:
 
 
 def _preview(data: bytes, start: int, length: int) -> Preview | None:
-    """Return the preview at a place that the file names, if there is one."""
+    """Return the preview at a place that the file names; None if there is no JPEG."""
     if data[start : start + 3] != _JPEG:
         return None
     end = start + length
-    # Where the length is wrong, or is not told, too much is better than a picture cut off.
+    # If the length is wrong or missing, taking too much is better than truncating the picture.
     if not length or data.rfind(_JPEG_END, max(start, end - _PADDING), end) < 0:
         end = len(data)
     frame = jpegheader.frame(data, start)
@@ -213,7 +213,7 @@ def _searched(data: bytes) -> list[Preview]:
 
 
 def _is_picture(frame: jpegheader.Frame) -> bool:
-    # Lossless JPEG (3) is how makers store the sensor's data, of one or two components.
+    # The sensor's data is stored as lossless JPEG (kind 3) with one or two components.
     return (
         frame.kind in (0, 1, 2) and frame.components == 3 and frame.width > 64 and frame.height > 0
     )
@@ -231,7 +231,7 @@ def _smallest_enough(found: list[Preview], largest: Preview, enough: int | None)
 
 
 def _tiff(data: bytes) -> bytes:
-    """Return the file from its TIFF header on; b"" for formats that are made otherwise."""
+    """Return the TIFF that holds the file's metadata; b"" for formats not based on TIFF."""
     head = data[:4]
     if head in (b"II*\0", b"MM\0*"):
         return data
@@ -243,7 +243,7 @@ def _tiff(data: bytes) -> bytes:
 
 
 def _full_size(data: bytes, largest: Preview) -> tuple[int, int]:
-    """Return width and height of the sensor's image, where its proportions fit the preview."""
+    """Return width and height of the sensor's image, or of the preview if proportions differ."""
     sizes = [largest.size]
     for directory in tiffheader.directories(data):
         width = directory.number(tiffheader.IMAGE_WIDTH)

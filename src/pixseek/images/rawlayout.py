@@ -1,7 +1,7 @@
-"""Where camera raw files say that their previews are.
+"""Find the places where a camera raw file says its previews are.
 
-Makers differ, but all name the place: a directory of a TIFF, two numbers in Fujifilm's header, a
-box of Canon's CR3. What is said here is only where to look; nothing is taken for true of it.
+Makers differ, but most name the place: in a TIFF directory, in Fujifilm's header, in a box of
+Canon's CR3. The result is only where to look: `raw` checks what is really there.
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ from collections.abc import Iterator
 
 from pixseek.images import boxes, tiffheader
 
-#: Photometric interpretations of mosaiced and of linear sensor data.
+#: Photometric interpretations of mosaiced and linear sensor data.
 SENSOR_DATA = frozenset((32803, 34892))
 
-#: Where the numbers in the header of a RAF are: offset and length of its preview.
+#: Position in a RAF header of two numbers: offset and length of the preview.
 _RAF_PREVIEW = 84
 
 CANON = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
 _CANON_PREVIEW = bytes.fromhex("eaf42b5e1c984b88b9fbb7dc406e4d16")
 
-#: Tracks of a CR3 that are looked at; real ones have four.
+#: Maximum number of tracks read in a CR3; real files have four.
 _MOST_TRACKS = 8
 
-#: Bytes that a box has before its JPEG; THMB has 16, PRVW 16 after the 8 that the uuid has.
+#: Maximum bytes in a box before its JPEG; THMB and PRVW have 16, the uuid box has 8 more.
 _BEFORE_JPEG = 64
 
 _Span = tuple[int, int]
 
 
 def spans(data: bytes) -> Iterator[_Span]:
-    """Yield (offset, length) of each preview that the file names; 0 for a length it leaves out."""
+    """Yield (offset, length) of each preview that the file names; length 0 if it isn't given."""
     if data[:15] == b"FUJIFILMCCD-RAW":
         yield _number(data, _RAF_PREVIEW, 4), _number(data, _RAF_PREVIEW + 4, 4)
     elif boxes.brands(data)[:1] == (b"crx ",):
@@ -39,7 +39,7 @@ def spans(data: bytes) -> Iterator[_Span]:
 
 
 def canon_directory(data: bytes) -> bytes:
-    """Return the first directory of a CR3, a TIFF of its own; b"" for none."""
+    """Return the first directory of a CR3, which is a complete TIFF; b"" if absent."""
     movie = boxes.inside(data, (b"moov",))
     for kind, start, end in boxes.boxes(data, *movie) if movie else ():
         if kind == b"uuid" and data[start : start + 16] == CANON:
@@ -84,7 +84,7 @@ def _jpeg_in(data: bytes, box: _Span | None) -> Iterator[_Span]:
 
 
 def _in_track(data: bytes, start: int, end: int) -> Iterator[_Span]:
-    """Yield the one sample of a track: the picture of full size is one, as is the sensor's data."""
+    """Yield the only sample of a track; the full-size JPEG is one, the sensor's data another."""
     table = boxes.inside(data, (b"mdia", b"minf", b"stbl"), start, end)
     if table is None:
         return

@@ -1,9 +1,9 @@
-"""By how much a picture may be made smaller on its way, and no further than can be told later.
+"""Choose by how much a picture may be reduced while it is decoded.
 
-Whoever resizes the picture reads from its sides by what it was made smaller: the reduced sides are
-the full ones times 1/2, 1/4 or 1/8, rounded up. So the last column or row may stand for fewer
-pixels than the others, which is right as long as it stays the last: where turning upright would
-bring it to the left or the top, only a scale that divides the side is taken.
+The code that later resizes the picture works out the scale from its sides: reduced sides are the
+full ones times 1/2, 1/4 or 1/8, rounded up. So the last column or row may stand for fewer pixels
+than the others. That is correct only while it stays last: if turning the picture upright moves it
+to the left or the top, the scale must divide the side.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def scale_for(size: tuple[int, int], enough: int | None, turn: int = 1) -> int:
-    """Return 8, 4, 2 or 1: by what `size` may be divided and keep `enough` pixels a side.
+    """Return the largest of 8, 4, 2 and 1 by which `size` can be reduced to `enough` or more.
 
     Args:
         size: width and height as stored, in pixels.
         enough: pixels a side to keep; None for all.
-        turn: orientation, 1 to 8, that is still to be applied.
+        turn: orientation, 1 to 8, that will be applied later.
     """
     if not enough:
         return 1
@@ -37,11 +37,11 @@ def scale_for(size: tuple[int, int], enough: int | None, turn: int = 1) -> int:
 
 
 def reduced(image: Image.Image, enough: int | None, turn: int = 1) -> Image.Image:
-    """Return the image averaged over blocks of pixels, where enough remain.
+    """Return the image averaged over blocks of pixels if enough pixels remain.
 
-    Before colours are converted, which costs more than decoding: 12 megapixels take 0.21 s through
-    a profile, and 9 ms to be averaged by four. An image with transparency keeps
-    its pixels: the colours of what can't be seen would be mixed in.
+    Call this before converting colours: for 12 megapixels a profile takes 0.21 s, averaging by
+    four 9 ms. An image with transparency keeps its pixels, since averaging would mix in the
+    colours of invisible ones.
     """
     scale = scale_for(image.size, enough, turn)
     if scale == 1 or image.mode not in ("RGB", "L", "CMYK") or "transparency" in image.info:

@@ -1,4 +1,4 @@
-"""SVG, drawn by resvg: no scripts, no network, and, as it is called here, no other files."""
+"""Draw SVG, through resvg: without scripts, network access or other files."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from pixseek.types import Picture
 if TYPE_CHECKING:
     from pixseek.images.formats import Format
 
-#: Bytes of SVG text at most, unpacked; resvg takes 30 bytes of memory for each and more.
+#: Maximum bytes of unpacked SVG text; resvg takes at least 30 bytes of memory for each.
 _MOST_TEXT = 32 << 20
 
-#: The longer side a small drawing is enlarged to when nobody says how many pixels are enough.
+#: Longer side, in pixels, to which a small drawing is enlarged if the request names no size.
 _USUAL_SIDE = 1024
 
-#: Past this ratio of its sides a drawing may come out narrower than was asked for.
+#: A drawing with a higher ratio of sides may come out narrower than requested.
 _LONG_STRIP = 16
 
-#: References to anything but a part of the drawing itself or data inside it.
+#: References to anything except a part of the drawing or data inside it.
 _FOREIGN = re.compile(r"""(href\s*=\s*)(["'])(?!\#|data:)[^"']*\2""", re.IGNORECASE)
 
 _ROOT = re.compile(r"<(?:\w+:)?svg\b[^>]*>", re.DOTALL)
@@ -37,9 +37,10 @@ _PIXELS = {"": 1.0, "px": 1.0, "pt": _INCH / 72, "pc": _INCH / 6, "mm": _INCH / 
 
 
 def decode(each: Format, data: bytes, request: Request) -> Picture:
-    """Draw an SVG file: at its own size, or larger where that is less than is needed.
+    """Draw an SVG file so that its shorter side has the pixels requested.
 
-    The picture's width and height are those of the drawing in CSS pixels.
+    Without a request it is drawn at its own size, enlarged to 1,024 pixels if it is smaller. The
+    picture's width and height are those of the drawing in CSS pixels.
     """
     from PIL import PngImagePlugin
 
@@ -47,7 +48,7 @@ def decode(each: Format, data: bytes, request: Request) -> Picture:
     width, height = _size(text)
     longest = max(width, height)
     if request.at_least:
-        # A strip is not drawn hundreds of times longer than is needed just to be as wide.
+        # A long strip must not become hundreds of times longer than needed just to be wide enough.
         scale = request.at_least / max(min(width, height), longest / _LONG_STRIP)
     else:
         scale = max(longest, _USUAL_SIDE) / longest
@@ -85,7 +86,7 @@ def _text(data: bytes) -> str:
 
 
 def _size(text: str) -> tuple[float, float]:
-    """Return width and height in CSS pixels; 300 x 150, as browsers, if it doesn't say."""
+    """Return width and height in CSS pixels; 300 x 150, as browsers do, if none is given."""
     root = _ROOT.search(text)
     if root is None:
         raise damaged("it has no <svg> element")

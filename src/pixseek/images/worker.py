@@ -1,4 +1,4 @@
-"""What runs in a process apart: decode one file after the other until the input ends."""
+"""The program of a worker process: decode one file after the other until the input ends."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pixseek.images.formats import by_name
 from pixseek.images.isolation import receive, send
 from pixseek.images.limits import Limits, Request, damaged, too_large
 
-#: Seconds past its time after which a decoder that hangs ends itself, should nobody be left to
-#: end it. Python is not asked, so it also works inside a C library.
+#: Seconds past the time limit after which a hanging worker ends itself, if its parent is gone and
+#: can't kill it. The timer is in C, so it works inside a C library too.
 _ORPHANED_S = 10.0
 
 
 def main() -> None:
     """Answer questions; see `isolation`."""
-    # Whatever a library prints must not come between the answers.
+    # A library's prints must not get into the answers.
     questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
@@ -50,7 +50,7 @@ def main() -> None:
 def _answer(name: str, data: bytes, request: Request) -> tuple[dict[str, Any], list[bytes]]:
     try:
         picture = decode_here(by_name(name), data, request)
-        same = picture.exif is data  # a TIFF is its own EXIF block: no need to send it back
+        same = picture.exif is data  # a TIFF is its own EXIF block; don't send it back
         head = {
             "width": picture.width,
             "height": picture.height,
@@ -65,14 +65,14 @@ def _answer(name: str, data: bytes, request: Request) -> tuple[dict[str, Any], l
     except ImageError as error:
         refusal = error
     except MemoryError:
-        refusal = too_large("it takes more memory than it may")
-    except BaseException as error:  # a panic of a library written in Rust is no Exception
+        refusal = too_large("it needs too much memory")
+    except BaseException as error:  # a panic in a Rust library is not an Exception
         refusal = damaged(error)
     return {"error": (refusal.reason, refusal.problem, refusal.advice)}, []
 
 
 def _restrain(memory_mib: int) -> None:
-    """Bound what this process can take and do: memory, no core dumps, no files written."""
+    """Limit this process's memory, and forbid core dumps and writing files."""
     try:
         import resource
     except ImportError:  # Windows
@@ -83,7 +83,7 @@ def _restrain(memory_mib: int) -> None:
         "RLIMIT_FSIZE": 0,
     }
     for name, value in wanted.items():
-        # macOS refuses some of them; the time limit holds there too.
+        # macOS refuses some of these; the time limit still holds there.
         with contextlib.suppress(AttributeError, ValueError, OSError):
             kind = getattr(resource, name)
             _, hard = resource.getrlimit(kind)
