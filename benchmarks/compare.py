@@ -1,15 +1,16 @@
-"""Is a commit faster or slower than another? Small measurements of both in turns, in 3 minutes.
+"""Is a commit slower than another? Small measurements of both in turns, by processor time.
 
     python benchmarks/compare.py main HEAD
-    python benchmarks/compare.py HEAD .         # the working tree against its last commit
+    python benchmarks/compare.py HEAD . --rounds 15      # the working tree against its last commit
 
 Both run on the packages of this environment, each from its own sources. A ratio above 1 says that
-the second is faster; it means something where its whole spread lies on one side of 1.
+the second takes more; it is believed where the whole 95 % interval lies on one side of 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import compileall
 import io
 import os
 import subprocess
@@ -25,6 +26,8 @@ from harness.process import drive, measured
 
 ROOT = Path(__file__).parents[1]
 ROWS, DIM = 50_000, 512
+#: Images of the libraries that a live process searches; the dimension is that of the demo model.
+LIVE, LIVE_DIM = (1_000, 1_000_000), 128
 PHOTOS = {"0.3 MP": 128, "12 MP": 16}
 
 
@@ -42,13 +45,13 @@ def tree_of(commit: str, folder: Path) -> Path:
 
 
 def measurements(
-    tree: Path, model: str, photos: dict[str, Path], vectors: Path, work: Path
+    tree: Path, options: argparse.Namespace, photos: dict[str, Path], vectors: Path, work: Path
 ) -> dict[str, Callable[[], dict[str, Any]]]:
-    """Return what is measured of a tree, by name: each call returns "seconds" and "others"."""
+    """Return what is measured of a tree, by name: each call returns "cpu_s" or "peak_mb"."""
     path = {"PYTHONPATH": str(tree / "src")}
     python, library, store = Path(sys.executable), work / "one", work / "store"
     folders = {size: str(photos[size]) for size in PHOTOS}
-    everything = {"warm": str(photos["warm-up"]), "folders": folders, "model": model}
+    everything = {"warm": str(photos["warm-up"]), "folders": folders, "model": options.model}
     rows = {"folder": str(store), "rows": ROWS, "stored": str(vectors / "stored.npy"),
             "queries": str(vectors / "queries.npy"), "truth": str(vectors / "truth.npz"),
             "widths": [100], "budget_s": 1.0, "cores": 1}  # fmt: skip
@@ -69,6 +72,7 @@ def measurements(
                     python, "index_pixseek", {**everything, "out": out}, environment=path
                 )
             last.update(answer["folders"])
+            last["memory"] = {"peak_mb": answer["peak_mb"]}
         return last.pop(size)
 
     def search(loop: str) -> dict[str, Any]:
@@ -78,18 +82,40 @@ def measurements(
         cell = last.pop(loop)
         if loop == "width 100":
             last.clear()  # the loops of this round that are not compared
-        return {"seconds": cell["p50_ms"] / 1000, "others": cell["others"]}
+        return {"cpu_s": cell["p50_ms"] / 1000, "others": cell["others"]}
 
-    command("index", "-m", model, "-q", str(photos["warm-up"]))
+    def live(count: int) -> dict[str, Any]:
+        asked = {"library": str(live_library(work.parent, count)), "phase": "ask", "queries": 100}
+        answer = drive(python, "live_pixseek", asked, environment=path)
+        last["live memory"] = {"peak_mb": answer["peak_mb"]}
+        return answer
+
+    command("index", "-m", options.model, "-q", str(photos["warm-up"]))
     return {
         "pixseek --help": lambda: command("--help"),
-        "one-shot search": lambda: command("search", "a red car"),
+        "one-shot search, 1,000 images": lambda: one_shot(
+            python, live_library(work.parent, 1_000), path
+        ),
         **{f"index {size}": lambda size=size: index(size) for size in PHOTOS},
+        "peak memory of indexing": lambda: last.pop("memory"),
         **{
-            f"search {ROWS:,} vectors, {loop}": lambda loop=loop: search(loop)
+            f"engine, {ROWS:,} vectors, {loop}": lambda loop=loop: search(loop)
             for loop in ("k=10", "k=100", "width 100")
         },
+        **{f"live query, {count:,} images": lambda count=count: live(count) for count in LIVE},
+        f"peak memory of a live process, {LIVE[-1]:,}": lambda: last.pop("live memory"),
     }
+
+
+def one_shot(python: Path, library: Path, path: dict[str, str]) -> dict[str, Any]:
+    line = [str(python), "-m", "pixseek", "-L", str(library), "search", "a red car"]
+    with measured() as figures:
+        subprocess.run(line, check=True, capture_output=True, env={**os.environ, **path})
+    return figures
+
+
+def live_library(work: Path, count: int) -> Path:
+    return work / f"live-{count}"
 
 
 def main() -> None:
@@ -99,7 +125,7 @@ def main() -> None:
     parser.add_argument("first")
     parser.add_argument("second")
     parser.add_argument("--model", default="demo", help="to index with (default: the small one)")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     cache = Path("~/.cache/pixseek-bench/material").expanduser()
     cache.mkdir(parents=True, exist_ok=True)
@@ -109,9 +135,13 @@ def main() -> None:
         trees = {}
         for name, commit in (("first", options.first), ("second", options.second)):
             tree = tree_of(commit, Path(temporary) / name)
+            # An environment may forbid writing bytecode; then each start would compile.
+            compileall.compile_dir(tree / "src", quiet=2)
+            if name == "first":
+                build_live(tree, options.model, photos["warm-up"], cache, Path(temporary))
             work = Path(temporary) / f"work-{name}"
             work.mkdir()
-            trees[name] = measurements(tree, options.model, photos, vectors, work)
+            trees[name] = measurements(tree, options, photos, vectors, work)
         outcomes = rounds.interleave(
             {
                 f"{what}: {name}": trees[name][what]
@@ -121,21 +151,32 @@ def main() -> None:
             options.rounds,
             lambda text: print(text, file=sys.stderr),
         )
-    print(f"\n{options.first} against {options.second}; above 1.00 the second is faster\n")
-    print(f"{'':36} {'first s':>9} {'second s':>9}   ratio (least to most)   of CPU seconds")
+    print(f"\n{options.first} against {options.second}, {options.rounds} rounds\n")
+    print("| | first | second | second / first | 95 % interval |\n|---|---|---|---|---|")
     for what in trees["first"]:
-        ours, theirs = outcomes[f"{what}: second"], outcomes[f"{what}: first"]
+        theirs, ours = outcomes[f"{what}: first"], outcomes[f"{what}: second"]
         if failed := next((run["error"] for run in ours + theirs if "error" in run), None):
-            print(f"{what:<36} {failed[-200:]}")
+            print(f"| {what} | {failed[-200:]} | | | |")
             continue
-        ratio = rounds.ratios(theirs, ours, "seconds")
-        middle = [rounds.spread([r["seconds"] for r in runs])["median"] for runs in (theirs, ours)]
-        mark = f"   {ratio['disturbed']} rounds disturbed" if ratio["disturbed"] else ""
-        # CPU seconds stand up to a busy machine far better than the clock does.
-        has_cpu = all("cpu_s" in run for run in ours + theirs)
-        cpu = f"{rounds.ratios(theirs, ours, 'cpu_s')['median']:.2f}" if has_cpu else ""
-        span = f"{ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})"
-        print(f"{what:<36} {middle[0]:9.4f} {middle[1]:9.4f}   {span:<23} {cpu:>5}{mark}")
+        key, unit, scale = ("cpu_s", "ms", 1000) if "cpu_s" in ours[0] else ("peak_mb", "MB", 1)
+        ratio, low, high = rounds.interval(ours, theirs, key)
+        middle = [
+            scale * rounds.spread([r[key] for r in runs])["median"] for runs in (theirs, ours)
+        ]
+        print(
+            f"| {what} | {middle[0]:,.1f} {unit} | {middle[1]:,.1f} {unit} | {ratio:.3f} | "
+            f"{low:.3f} to {high:.3f} |"
+        )
+
+
+def build_live(tree: Path, model: str, warm: Path, cache: Path, work: Path) -> None:
+    """Build the libraries that both versions search: the first version writes them."""
+    stored = material.vectors(cache, max(LIVE), LIVE_DIM, queries=1) / "stored.npy"
+    for count in LIVE:
+        arguments = {"phase": "build", "library": str(live_library(work, count)), "rows": count,
+                     "model": model, "warm": str(warm), "stored": str(stored)}  # fmt: skip
+        path = {"PYTHONPATH": str(tree / "src")}
+        drive(Path(sys.executable), "live_pixseek", arguments, environment=path)
 
 
 if __name__ == "__main__":

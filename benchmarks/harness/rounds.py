@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -63,3 +64,20 @@ def ratios(
     disturbed = sum(pair["others"] > DISTURBED for pair in pairs)
     values = [samples[n][key] / baseline[n][key] for n in kept]
     return {**spread(values), "rounds": len(kept), "disturbed": disturbed}
+
+
+def interval(
+    samples: Sequence[Mapping[str, Any]], baseline: Sequence[Mapping[str, Any]], key: str
+) -> tuple[float, float, float]:
+    """Return the ratio of two means, and the 95 % interval of it by the paired bootstrap.
+
+    All rounds count, disturbed ones too: both contenders of a round had the same machine.
+    """
+    pairs = [(one[key], other[key]) for one, other in zip(samples, baseline, strict=True)]
+    rng = random.Random(0)
+
+    def ratio(some: Sequence[tuple[float, float]]) -> float:
+        return sum(one for one, _ in some) / sum(other for _, other in some)
+
+    drawn = sorted(ratio(rng.choices(pairs, k=len(pairs))) for _ in range(5_000))
+    return ratio(pairs), drawn[int(0.025 * len(drawn))], drawn[int(0.975 * len(drawn))]

@@ -62,21 +62,24 @@ def _busy() -> float:
 
 def peak_mb() -> float:
     """Return the most memory that this process had resident, in MB; its children not counted."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    try:  # not from getrusage, which on Linux begins with what the parent had
+        return _status("VmHWM")
+    except (OSError, KeyError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
 def memory_mb() -> dict[str, float]:
     """Return the memory that is resident now, and how much of it is anonymous, in MB."""
     try:
-        lines = dict(
-            line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines()
-        )
+        return {"resident": _status("VmRSS"), "anonymous": _status("RssAnon")}
     except OSError:
         return {}
-    return {
-        name: int(lines[field].split()[0]) * 1.024 / 1000
-        for name, field in (("resident", "VmRSS"), ("anonymous", "RssAnon"))
-    }
+
+
+def _status(field: str) -> float:
+    """Return a figure of this process, which Linux gives in KiB, in MB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(dict(line.split(":", 1) for line in lines)[field].split()[0]) * 1.024 / 1000
 
 
 def images_in(folder: str) -> list[str]:

@@ -38,7 +38,7 @@ class Store:
 
     def search(self, query: Any, k: int, width: int | None) -> list[int]:
         where = self._compare("width", "le", width) if width else None
-        return [int(match.record.id) for match in self._engine.search(query[None], k, where)[0]]
+        return [int(each) for each in self._engine.nearest(query[None], k, where)[0].ids]
 
 
 if __name__ == "__main__":
