@@ -43,13 +43,13 @@ def main() -> None:
             stamp = Stamp(status.st_size, status.st_mtime_ns)
             records.append(Record(record_id(uri), uri, stamp, digest=f"{number:064x}"))
         with pixseek.open(Path(base) / "benchmark.lib") as library:
-            library._engine.ensure(Space("made up", DIM, "made up"))
-            library._roots.add(root, whole=True)
+            library.opened.engine.ensure(Space("made up", DIM, "made up"))
+            library.opened.roots.add(root, whole=True)
             rng = np.random.default_rng(0)
             for start in range(0, len(records), 10_000):
                 chunk = records[start : start + 10_000]
                 rows = rng.standard_normal((len(chunk), DIM), dtype=np.float32)
-                library._engine.put(chunk, rows / np.linalg.norm(rows, axis=1, keepdims=True))
+                library.opened.engine.put(chunk, rows / np.linalg.norm(rows, axis=1, keepdims=True))
         print(f"{arguments.files} files, {os.cpu_count()} processors")
         print("run   walk and stat s   re-check s   ratio   records/s")
         figures = []

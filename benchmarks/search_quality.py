@@ -46,7 +46,7 @@ class Photos:
 
     def __init__(self, library: pixseek.Library, captions: dict[str, list[str]]) -> None:
         self.library = library
-        records = [record for batch, _ in library._engine.export() for record in batch]
+        records = [record for batch, _ in library.opened.engine.export() for record in batch]
         self.names = [record.name for record in records]
         self.ids = {record.id: n for n, record in enumerate(records)}
         self.id_of = [record.id for record in records]
@@ -211,7 +211,7 @@ def hybrid(photos: Photos, model: str, folder: Path, every: int) -> dict[str, fl
                     figures[f"captions: recall@{k}, {name}"] = value
             found = []
             for text, at in queries:
-                ids = [each for each, _ in library._engine.text_search(text, 10)]
+                ids = [each for each, _ in library.opened.engine.text_search(text, 10)]
                 found.append(ids.index(both.id_of[at]) if both.id_of[at] in ids else 10)
             for k in (1, 5, 10):
                 figures[f"captions: recall@{k}, captions"] = float(np.mean([r < k for r in found]))

@@ -22,7 +22,7 @@ def real_vectors(model: Path, folder: Path, library: Path) -> dict[str, Any]:
     rows = [row for row in rows if (folder / row[0]).is_file()]
     with pixseek.open(library, model=model) as opened:
         report = opened.index(folder)
-        engine, encoder = opened._engine, opened.encoder()
+        engine, encoder = opened.opened.engine, opened.encoder()
         texts = encoder.encode_texts([caption for _, caption in rows])
         names, stored = [], []
         for records, vectors in engine.export():

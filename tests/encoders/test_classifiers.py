@@ -208,9 +208,9 @@ def test_labels_are_written_many_at_a_time_and_kept_when_it_breaks_off(
     library: pixseek.Library, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writes: list[int] = []
-    put = type(library._engine).put
+    put = type(library.opened.engine).put
     monkeypatch.setattr(
-        type(library._engine),
+        type(library.opened.engine),
         "put",
         lambda self, records, vectors: (writes.append(len(records)), put(self, records, vectors)),
     )

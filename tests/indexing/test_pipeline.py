@@ -65,7 +65,7 @@ def content(library: pixseek.Library) -> dict[str, tuple[Any, ...]]:
     """Everything a library holds, to compare with another's."""
     return {
         record.uri: (record, row.astype(np.float16).tobytes())
-        for records, rows in library._engine.export()
+        for records, rows in library.opened.engine.export()
         for record, row in zip(records, rows, strict=True)
     }
 
@@ -92,13 +92,13 @@ def test_an_unchanged_library_loads_no_model(
     library: pixseek.Library, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library.index(pictures)
-    library._encoder = None
 
     def fail(*_: Any, **__: Any) -> None:
         raise AssertionError("the model was loaded")
 
     monkeypatch.setattr("pixseek.encoders.load", fail)
-    assert counts(library.index()) == {"unchanged": 6}
+    with pixseek.open(library.path) as again:
+        assert counts(again.index()) == {"unchanged": 6}
 
 
 def test_changed_and_deleted_files_are_seen(
@@ -211,7 +211,7 @@ def test_what_its_user_said_of_a_photo_moves_with_it(
     record = library.find(pictures / "red.png")
     rows = library.vectors(record.id)
     said = {**record.fields, "user.title": "Anna's barn"}
-    library._engine.put([replace(record, fields=said)], rows)
+    library.opened.engine.put([replace(record, fields=said)], rows)
     (pictures / "red.png").rename(pictures / "sub" / "barn.png")
     os.utime(pictures / "sub" / "barn.png")
     library.index(pictures)
@@ -270,21 +270,21 @@ def test_previews_are_kept_by_content_and_dropped_with_it(
     shutil.copy(pictures / "renamed.png", pictures / "copy.png")
     library.index(pictures)
     assert library.preview(library.find(pictures / "copy.png")) is not None
-    assert len(library._previews) == 7
+    assert len(library.opened.previews) == 7
     (pictures / "renamed.png").unlink()
     library.index(pictures)
     assert library.preview(library.find(pictures / "copy.png")) is not None
     draw(pictures / "copy.png", "blue", 41)
     library.index(pictures)
     assert library.preview(record) is None
-    assert len(library._previews) == 7
+    assert len(library.opened.previews) == 7
 
 
 def test_a_library_can_do_without_previews(library: pixseek.Library, pictures: Path) -> None:
     library.index(pictures, previews=False)
     draw(pictures / "new.png", "green", 40)
     library.index(pictures)  # as was said last
-    assert len(library._previews) == 0
+    assert len(library.opened.previews) == 0
     assert "colours" not in library.find(pictures / "new.png").fields
 
 
@@ -523,7 +523,7 @@ def test_a_kill_while_folders_are_joined_leaves_no_doubles(
 ) -> None:
     library.index(pictures / "sub")
     monkeypatch.setattr("pixseek.library.roots._CHUNK", 1)
-    original, calls = library._engine.delete, []
+    original, calls = library.opened.engine.delete, []
 
     def die(ids: Any) -> int:
         calls.append(ids)
@@ -531,10 +531,10 @@ def test_a_kill_while_folders_are_joined_leaves_no_doubles(
             raise KeyboardInterrupt
         return original(ids)
 
-    monkeypatch.setattr(library._engine, "delete", die)
+    monkeypatch.setattr(library.opened.engine, "delete", die)
     with pytest.raises(KeyboardInterrupt):
         library.index(pictures)
-    monkeypatch.setattr(library._engine, "delete", original)
+    monkeypatch.setattr(library.opened.engine, "delete", original)
     library.index(pictures)
     assert [root.name for root in library.roots()] == ["pictures"]
     assert len(library) == 6
@@ -574,10 +574,10 @@ def test_removed_images_stay_away_until_they_are_asked_for(
     assert counts(library.index()) == {"unchanged": 2}
     assert counts(library.index(pictures / "sub")) == {"added": 3}
     assert counts(library.index()) == {"unchanged": 5}
-    assert len(library._previews) == 5
+    assert len(library.opened.previews) == 5
     assert library.remove(root="pictures") == 5
     assert library.roots() == []
-    assert len(library._previews) == 0
+    assert len(library.opened.previews) == 0
 
 
 def test_a_stop_keeps_what_was_done_and_the_next_run_goes_on(

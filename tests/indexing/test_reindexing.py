@@ -29,6 +29,8 @@ from pixseek.images import decode
 from pixseek.indexing import embedding
 from pixseek.indexing.reindexing import Pictures
 from pixseek.library import model as model_choice
+from pixseek.library.jobs import same_file
+from pixseek.library.model import LibraryModel
 from pixseek.types import Progress, Record, record_id
 
 from tiny_encoder import TinyEncoder, WideEncoder, draw
@@ -61,7 +63,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> dict[str, TinyEncoder]:
     monkeypatch.setattr("pixseek.encoders.names", lambda: list(known))
     monkeypatch.setattr("pixseek.encoders.locate", lambda *_: None)
     # Tests count what was embedded; that is for the images of the library alone.
-    monkeypatch.setattr("pixseek.library.facade._LEARN_FROM", 0)
+    monkeypatch.setattr("pixseek.library.jobs.LEARN_FROM", 0)
     return known
 
 
@@ -86,7 +88,7 @@ def library(
 def vectors(library: pixseek.Library) -> dict[str, Any]:
     return {
         record.uri: row.tobytes()
-        for records, rows in library._engine.export()
+        for records, rows in library.opened.engine.export()
         for record, row in zip(records, rows, strict=True)
     }
 
@@ -96,7 +98,7 @@ def found(library: pixseek.Library, colour: str, k: int = 4) -> set[str]:
 
 
 def models_held(library: pixseek.Library) -> list[str]:
-    return [space.model for space in library._engine.spaces()]
+    return [space.model for space in library.opened.engine.spaces()]
 
 
 def test_a_library_changes_its_model_as_if_made_with_it(
@@ -327,7 +329,7 @@ def test_a_killed_run_goes_on_where_it_was(library: pixseek.Library) -> None:
 
 
 def test_a_run_is_seen_by_others(library: pixseek.Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pixseek.library.facade._NOTE_S", 0.0)
+    monkeypatch.setattr("pixseek.library.jobs.NOTE_S", 0.0)
     with pixseek.open(library.path) as other:
         run = library.reindexing("wide")
         while next(run).done < 6:
@@ -345,7 +347,7 @@ class TestFailures:
         self, library: pixseek.Library, folder: Path, models: dict[str, TinyEncoder]
     ) -> None:
         digest = library.get(record_id("pictures/red0.png")).digest
-        library._previews.put({digest: b"no image"})
+        library.opened.previews.put({digest: b"no image"})
         (folder / "red0.png").rename(folder / "elsewhere.txt")
         library.tag([record_id("pictures/red0.png")], add="precious")
         report = library.reindex("wide")
@@ -409,7 +411,7 @@ class TestFailures:
         self, library: pixseek.Library, folder: Path, models: dict[str, TinyEncoder]
     ) -> None:
         record = library.get(record_id("pictures/red0.png"))
-        library._previews.delete([record.digest])
+        library.opened.previews.delete([record.digest])
         content = (folder / "red0.png").read_bytes()
         (folder / "red0.png").unlink()
         library.tag([record.id], add="precious")
@@ -446,7 +448,7 @@ class TestFailures:
         self, library: pixseek.Library, folder: Path, tmp_path: Path
     ) -> None:
         digests = [library.get(record_id(f"pictures/red{n}.png")).digest for n in (0, 3)]
-        library._previews.delete(digests)
+        library.opened.previews.delete(digests)
         shutil.move(folder, tmp_path / "away")
         with pytest.raises(SourceVanishedError, match=r"(?i)2 images have no preview"):
             library.reindex("wide")
@@ -488,14 +490,15 @@ class TestTexts:
         models["foreign"].fingerprint = "of files that nobody knows"
         with pixseek.open(library.path) as resident:
             resident.search("red")
-            before = resident._backgrounds()
+            before = LibraryModel(resident.opened, None).backgrounds()
             library.reindex(text_model="foreign")
             for each in (library, resident):
                 assert found(each, "rot") == found(each, "red") == {"red"}
                 assert (each.model, each.text_model) == ("tiny", "foreign")
                 assert each.status().texts == "foreign"
             # The background is that of its texts: these are the same, but for words of colours.
-            np.testing.assert_allclose(resident._backgrounds().texts.mean, before.texts.mean)
+            after = LibraryModel(resident.opened, None).backgrounds()
+            np.testing.assert_allclose(after.texts.mean, before.texts.mean)
             draw(folder / "new.png", "blue", 77)
             assert library.index().added == 1
             # It goes with the space: another model has its own, and the old one has it again.
@@ -586,9 +589,9 @@ class TestPictures:
         self, library: pixseek.Library, folder: Path
     ) -> None:
         record = library.get(record_id("pictures/red0.png"))
-        assert library._same_file(record) == (folder / "red0.png").read_bytes()
+        assert same_file(library.opened, record) == (folder / "red0.png").read_bytes()
         draw(folder / "red0.png", "blue", 50)
-        assert library._same_file(record) is None
+        assert same_file(library.opened, record) is None
 
 
 def test_previews_give_nearly_the_vectors_of_files(

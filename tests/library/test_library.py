@@ -449,7 +449,7 @@ def test_a_library_that_came_without_the_background_of_its_model_is_searched(
     # As on another machine, whose folder of models can't be written either.
     elsewhere = tmp_path / "a-file"
     elsewhere.write_text("where the folder should be")
-    monkeypatch.setattr("pixseek.library.facade._may_write", lambda _: False)
+    monkeypatch.setattr("pixseek.library.opened.may_write", lambda _: False)
     with pixseek.open(library.path, create=False, models_dir=elsewhere) as moved:
         assert [(hit.id, hit.confidence) for hit in moved.search("red", k=10)] == wanted
 

@@ -199,7 +199,9 @@ def record_of(library: pixseek.Library, path: Path) -> Record:
 
 
 def test_vectors_stay_as_they_are(library: pixseek.Library, pictures: Path) -> None:
-    before = {record.id: rows for records, rows in library._engine.export() for record in records}
+    before = {
+        record.id: rows for records, rows in library.opened.engine.export() for record in records
+    }
     every = [pictures / name for name in ("red.png", "green.png", "blue.png")]
     vectors = [library.vectors(record_of(library, path).id) for path in every]
     assert library.tag(every, add="colour", rating=3) == 3
@@ -228,13 +230,13 @@ def test_many_images_are_written_in_chunks(
     library: pixseek.Library, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tagging, "_CHUNK", 2)
-    monkeypatch.setattr("pixseek.library.facade._TARGETS", 2)
+    monkeypatch.setattr("pixseek.library.labelling.TARGETS", 2)
     assert library.tag(sorted(pictures.iterdir()), add="x") == 3
     assert all(record_of(library, path).tags == ("x",) for path in pictures.iterdir())
 
 
 def test_the_library_is_locked_meanwhile(library: pixseek.Library, pictures: Path) -> None:
-    with library._indexing_lock(), pytest.raises(LibraryLockedError):
+    with library.opened.writing(), pytest.raises(LibraryLockedError):
         library.tag(pictures / "red.png", add="x")
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 import pixseek
 from pixseek.demo.picture_library import write_picture_library
 from pixseek.errors import ImageError, QueryError
+from pixseek.library.model import LibraryModel
 from pixseek.search.background import Background
 from pixseek.types import CONFIDENT, POSSIBLE, Compare, Query, Region, Term
 
@@ -330,8 +331,8 @@ def test_a_model_learns_how_near_near_duplicates_are(tiny: TinyEncoder, tmp_path
 
 
 def test_a_background_is_of_the_library_it_is_for(library: pixseek.Library) -> None:
-    kept = library._backgrounds()
-    rows = library._engine.sample(100)
+    kept = LibraryModel(library.opened, None).backgrounds()
+    rows = library.opened.engine.sample(100)
     again = Background.of(rows)
     assert kept.images.mean == pytest.approx(again.mean, abs=1e-6)
 

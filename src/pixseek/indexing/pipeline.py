@@ -28,6 +28,7 @@ from pixseek.errors import ImageError, ModelError, PixseekError, SourceVanishedE
 from pixseek.images import decode, derive
 from pixseek.images.derived import PREVIEW_SIDE
 from pixseek.indexing.embedding import Embedded, Embedding, Pace, drawn
+from pixseek.indexing.options import IndexOptions
 from pixseek.metadata.annotations import annotate, annotation_of
 from pixseek.metadata.dates import date_in_name
 from pixseek.metadata.merging import Sidecar, read_metadata
@@ -40,7 +41,6 @@ from pixseek.types import (
     Failure,
     Known,
     Picture,
-    Precision,
     Progress,
     Record,
     Report,
@@ -97,10 +97,7 @@ def index(
     previews: Previews | None,
     is_there: Callable[[str], bool],
     threads: int,
-    retry: bool = False,
-    strict: bool = False,
-    demosaic: bool = False,
-    precision: Precision = "auto",
+    options: IndexOptions,
     stop: threading.Event | None = None,
 ) -> Generator[Progress, None, Report]:
     """Bring an engine up to date with what the sources hold; yield progress, return a report.
@@ -113,10 +110,7 @@ def index(
         previews: where previews go; None to do without.
         is_there: whether the file of a URI exists, for records that no source covers.
         threads: how many threads read and decode.
-        retry: try files again that failed before and have not changed.
-        strict: refuse images that break off, instead of taking what there is of them.
-        demosaic: develop camera raw files, instead of taking the preview inside them.
-        precision: what the image tower computes in; see `types.Accelerable`.
+        options: how to treat what is found; the sources already know what to exclude.
         stop: when set, the run stores what it has and ends early.
 
     Raises:
@@ -131,12 +125,10 @@ def index(
         previews,
         is_there,
         threads,
-        strict,
-        demosaic,
-        precision,
+        options,
         stop or threading.Event(),
     )
-    return (yield from run.run(sources, retry))
+    return (yield from run.run(sources))
 
 
 class _Run:
@@ -150,15 +142,12 @@ class _Run:
         previews: Previews | None,
         is_there: Callable[[str], bool],
         threads: int,
-        strict: bool,
-        demosaic: bool,
-        precision: Precision,
+        options: IndexOptions,
         stop: threading.Event,
     ) -> None:
         self.engine, self.load_encoder, self.ledger = engine, encoder, ledger
         self.previews, self.is_there = previews, is_there
-        self.threads, self.precision, self.stop = threads, precision, stop
-        self.strict, self.demosaic = strict, demosaic
+        self.threads, self.options, self.stop = threads, options, stop
         self.began = time.perf_counter()
         self.counts: Counter[str] = Counter()
         self.seconds = {"scan": 0.0, "decode": 0.0, "encode": 0.0, "store": 0.0}
@@ -182,7 +171,7 @@ class _Run:
 
     # ---------------------------------------------------------------- the run
 
-    def run(self, sources: Sequence[Source], retry: bool) -> Generator[Progress, None, Report]:
+    def run(self, sources: Sequence[Source]) -> Generator[Progress, None, Report]:
         jobs: list[_Job] = []
         looked_at = 0
         self.bare = self.without_vectors()
@@ -197,7 +186,7 @@ class _Run:
                     return self.report(stopped=True)
             assert scan is not None, "a source ends its scan with a Scan"
             looked_at += len(scan.candidates) + scan.ignored
-            jobs += self.compare(source, scan, retry)
+            jobs += self.compare(source, scan)
         self.seconds["scan"] = time.perf_counter() - self.began
         try:
             jobs = self.move_by_stamp(jobs)
@@ -221,7 +210,7 @@ class _Run:
             found.update(record.id for record in some)
         return found
 
-    def compare(self, source: Source, scan: Scan, retry: bool) -> list[_Job]:
+    def compare(self, source: Source, scan: Scan) -> list[_Job]:
         """Sort what a scan found into unchanged, gone, failed before, and jobs to do."""
         known = {
             each.uri: each
@@ -259,7 +248,7 @@ class _Run:
                 earlier is not None
                 and earlier.stamp == candidate.stamp
                 and earlier.stage in ("decode", "encode")
-                and not retry
+                and not self.options.retry
             ):
                 self.counts["known_failures"] += 1
                 if before is not None and not same:  # killed between failure and deletion
@@ -334,7 +323,7 @@ class _Run:
         encoder = self.load_encoder()
         self.engine.ensure(Space(encoder.fingerprint, encoder.dim, encoder.name))
         chosen = self.embedding(encoder, look_up=False).accelerate(
-            self.precision, len(jobs), lambda n: drawn(jobs, n)
+            self.options.precision, len(jobs), lambda n: drawn(jobs, n)
         )
         embedding = self.embedding(encoder, look_up=True)
         if chosen is not None:
@@ -393,7 +382,10 @@ class _Run:
             is_known = bool(twins) or (look_up and digest in self.displaced)
             stage = "decode"
             at_least = max(2 * encoder.input_side, PREVIEW_SIDE)
-            picture = decode(data, at_least=at_least, strict=self.strict, demosaic=self.demosaic)
+            options = self.options
+            picture = decode(
+                data, at_least=at_least, strict=options.strict, demosaic=options.demosaic
+            )
             metadata = read_metadata(
                 picture,
                 name=_name(candidate.uri),

@@ -1,25 +1,29 @@
-"""Which model a library uses, and what belongs to it besides its towers.
+"""The model of a library: which one, its loaded encoder, and how it changes.
 
-It is remembered by the embedding space, in the ledger. So when a library changes from one space to
-another, every process takes the other model with it, at its next search; and a space that is kept
-knows its model when it serves again.
+The ledger remembers the model of each embedding space. So when a library changes from one space to
+another, every process changes the model with it at its next search; and a space that is kept knows
+its model when it becomes active again.
 """
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek import encoders
 from pixseek.config import Config
 from pixseek.encoders.paired import PairedEncoder
-from pixseek.errors import ModelError
+from pixseek.errors import ModelError, SpaceMismatchError
 from pixseek.search import background
 from pixseek.storage.ledger import Ledger
 
 if TYPE_CHECKING:
+    from pixseek.library.opened import Opened
+    from pixseek.search.searcher import Backgrounds
     from pixseek.types import Encoder, Space
 
 #: Settings of the ledger: the model of the first space, and the choices by fingerprint.
@@ -116,6 +120,130 @@ class ModelChoice:
         return encoders.locate(self.texts or self.model, models_dir)
 
 
+class LibraryModel:
+    """The model of one open library. May be used from several threads.
+
+    Attributes:
+        on_download: called during a download with what, bytes done, bytes in all; None for nothing.
+    """
+
+    def __init__(self, opened: Opened, asked: str | os.PathLike[str] | None) -> None:
+        """Use the library's own model, or `asked` if it was opened with a model."""
+        self._opened = opened
+        self._asked = os.fspath(asked) if asked is not None else None
+        self._encoder: Encoder | None = None
+        self._encoder_choice: ModelChoice | None = None
+        self._lock = threading.RLock()
+        self.on_download: Callable[[str, int, int | None], None] | None = None
+
+    @property
+    def choice(self) -> ModelChoice:
+        """The model asked for, else that of the active space, else that of the settings."""
+        if self._asked:
+            return ModelChoice(self._asked)
+        found = chosen(self._opened.ledger, self._opened.engine.space)
+        return found or ModelChoice(self._opened.config.model or encoders.DEFAULT)
+
+    @property
+    def loaded(self) -> Encoder | None:
+        """The encoder, if it was loaded."""
+        return self._encoder
+
+    @property
+    def note(self) -> str:
+        """What users must know about the model, if it was loaded; "" for nothing."""
+        if self._encoder is None or self._opened.ledger.setting("drawn"):
+            return ""
+        return self._encoder.note
+
+    def load(self, choice: ModelChoice) -> Encoder:
+        """Return the encoder of any choice; see `ModelChoice.load`."""
+        return choice.load(self._opened.config, self.on_download)
+
+    def encoder(self, on_download: Callable[[str, int, int | None], None] | None = None) -> Encoder:
+        """Return the library's encoder; see `Library.encoder`."""
+        with self._lock:
+            choice, space = self.choice, self._opened.engine.space
+            encoder = self._encoder if choice == self._encoder_choice else None
+            if encoder is None:
+                encoder = choice.load(self._opened.config, on_download or self.on_download)
+            if space is not None and space.fingerprint != encoder.fingerprint:
+                raise _mismatch(space, encoder.name, encoder.fingerprint, self._opened.folder)
+            self._encoder, self._encoder_choice = encoder, choice
+            return encoder
+
+    def encoder_for_writing(self) -> Encoder:
+        """Return the encoder, and remember in the ledger that the library uses its model."""
+        encoder = self.encoder()
+        ledger = self._opened.ledger
+        if ledger.setting(MODEL) is None or self._opened.engine.space is None:
+            ledger.set(MODEL, _portable(self.choice.model))
+            self.remember(encoder.fingerprint)
+        self.learn_texts(encoder, self.choice)
+        return encoder
+
+    def remember(self, fingerprint: str) -> None:
+        """Remember the model of a space, unless the ledger knows it."""
+        ledger = self._opened.ledger
+        if fingerprint not in (ledger.setting(CHOICES) or {}):
+            named = ledger.setting(MODEL) or _portable(self.choice.model)
+            remember(ledger, fingerprint, ModelChoice(named))
+
+    def changed(
+        self, model: str | os.PathLike[str] | None, text_model: str | os.PathLike[str] | None
+    ) -> ModelChoice:
+        """Return the choice that `Library.reindex` makes with these arguments."""
+        now = chosen(self._opened.ledger, self._opened.engine.space) or self.choice
+        texts = now.texts if model is None and text_model is None else os.fspath(text_model or "")
+        named = now.model if model is None else _portable(os.fspath(model))
+        texts = _portable(texts) if texts else ""
+        return ModelChoice(named, "" if texts == named else texts)
+
+    def switch(self, space: Space, choice: ModelChoice, encoder: Encoder) -> None:
+        """Make a space active, with its model."""
+        # Remembered first: so the one commit of `activate` switches both for all processes.
+        remember(self._opened.ledger, space.fingerprint, choice)
+        with self._lock:
+            self._opened.engine.activate(space)
+            self._asked = None
+            self._encoder, self._encoder_choice = encoder, choice
+        self._opened.ledger.set(MODEL, choice.model)
+
+    def drop_others(self) -> None:
+        """Drop every space but the active one, and what was remembered of it."""
+        for other in self._opened.engine.spaces()[1:]:
+            self._opened.engine.drop_space(other)
+            self._opened.backgrounds.forget_images(other.fingerprint)
+            forget(self._opened.ledger, other.fingerprint)
+
+    def learn_texts(self, encoder: Encoder, choice: ModelChoice) -> None:
+        """Make the background of unrelated texts, which searches will need.
+
+        Called before the image tower is opened: the text tower, opened for this, is closed again,
+        so both need not fit into memory at once.
+        """
+        models_dir = self._opened.config.models_dir
+        self._opened.backgrounds.texts(
+            encoder.fingerprint,
+            lambda: encoder,
+            choice.bank(models_dir),
+            choice.text_folder(models_dir),
+            choice.texts,
+        )
+
+    def backgrounds(self) -> Backgrounds:
+        """Return which scores mean nothing here; see `pixseek.search.background`."""
+        choice, models_dir = self.choice, self._opened.config.models_dir
+        found = self._opened.backgrounds.get(
+            self._opened.engine,
+            self.encoder,
+            choice.bank(models_dir),
+            choice.text_folder(models_dir),
+            choice.texts,
+        )
+        return replace(found, calibration=choice.calibration(models_dir))
+
+
 def shown(name: str) -> str:
     """Return the name of a model, to show: of a folder its last part."""
     return Path(name).name
@@ -165,3 +293,21 @@ def forget(ledger: Ledger, fingerprint: str) -> None:
 def _file(folder: Path | None, name: str) -> Path | None:
     file = None if folder is None else folder / name
     return file if file is not None and file.is_file() else None
+
+
+def _portable(model: str) -> str:
+    """Return a model's name to be remembered: a folder by its full path."""
+    if model in encoders.names():  # even if a folder happens to have its name
+        return model
+    folder = Path(model).expanduser()
+    return os.path.abspath(folder) if folder.is_dir() else model
+
+
+def _mismatch(space: Space, name: str, fingerprint: str, folder: Path) -> ModelError:
+    return SpaceMismatchError(
+        "The library's vectors were made by another model",
+        f"{folder} holds {space.model} ({space.fingerprint[:12]}), "
+        f"asked for {name} ({fingerprint[:12]})",
+        f"Search it with --model {space.model}, index into a new --library with {name}, or let "
+        f"{name} embed what this one holds: pixseek reindex --model {name}",
+    )

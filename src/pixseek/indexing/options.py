@@ -1,0 +1,28 @@
+"""The options of an indexing run, written once and passed from the facade to the pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pixseek.types import Precision
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """The options of one indexing run.
+
+    Attributes:
+        exclude: patterns of what to skip, in the syntax of .gitignore.
+        retry: try files again that failed before and have not changed.
+        strict: refuse truncated images instead of keeping the part that could be read.
+        demosaic: develop camera raw files instead of using the preview inside them.
+        previews: keep a preview of each image; None for the library's last choice.
+        precision: what the image tower computes in; see `types.Accelerable`.
+    """
+
+    exclude: tuple[str, ...] = ()
+    retry: bool = False
+    strict: bool = False
+    demosaic: bool = False
+    previews: bool | None = None
+    precision: Precision = "auto"

@@ -1,0 +1,116 @@
+"""Export of a library's vectors to files, and import of vectors computed elsewhere."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixseek.errors import SourceError, SpaceMismatchError, StorageError
+from pixseek.library import vector_files
+from pixseek.library.model import LibraryModel
+from pixseek.library.opened import Opened
+from pixseek.types import Record, Space, Stamp, record_id
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+
+def export(opened: Opened, path: str | os.PathLike[str]) -> int:
+    """Write ids, vectors and metadata to a file; see `Library.export`."""
+    target = Path(path).expanduser()
+    try:
+        return vector_files.export_vectors(opened.engine, target)
+    except OSError as error:
+        raise StorageError(
+            f"The file can't be written ({error.strerror})", target, "Choose another place."
+        ) from error
+
+
+def import_vectors(
+    opened: Opened,
+    model: LibraryModel,
+    path: str | os.PathLike[str],
+    base: str | os.PathLike[str] | None,
+) -> int:
+    """Bring in vectors that were computed elsewhere; see `Library.import_vectors`."""
+    with opened.writing():
+        incoming = vector_files.read_vectors(Path(path).expanduser())
+        encoder = model.encoder_for_writing()
+        theirs = incoming.space
+        if (theirs.fingerprint and theirs.fingerprint != encoder.fingerprint) or (
+            theirs.dim and theirs.dim != encoder.dim
+        ):
+            raise SpaceMismatchError(
+                "The vectors were made by another model than the library's",
+                f"{theirs.model or 'unknown'} ({theirs.dim} numbers) and "
+                f"{encoder.name} ({encoder.dim} numbers)",
+                "Name the model they were made with by --model, and a new --library.",
+            )
+        opened.engine.ensure(Space(encoder.fingerprint, encoder.dim, encoder.name))
+        place = _placing(opened, base)
+        count = 0
+        for records, vectors in incoming.batches:
+            rows = _unit_rows(vectors, encoder.dim, path)
+            moved = [place(record) for record in records]
+            # Of several rows with one URI the last counts.
+            last = {record.id: n for n, record in enumerate(moved)}
+            starts = list(itertools.accumulate((len(record.parts) for record in moved), initial=0))
+            chosen = sorted(last.values())
+            wanted = [row for n in chosen for row in range(starts[n], starts[n + 1])]
+            opened.engine.put([moved[n] for n in chosen], rows[wanted])
+            count += len(chosen)
+        return count
+
+
+def _placing(opened: Opened, base: str | os.PathLike[str] | None) -> Callable[[Record], Record]:
+    """Return the function that gives an incoming record its URI in this library."""
+    prefix = ""
+    if base is not None:
+        folder = Path(os.path.abspath(Path(base).expanduser()))
+        if not folder.is_dir():
+            raise SourceError("No such folder", base, "Check the path.")
+        prefix = opened.roots.add(folder, whole=True).rstrip("/")
+
+    def place(record: Record) -> Record:
+        uri = record.uri
+        if "://" not in uri:
+            if Path(uri).is_absolute():
+                uri = opened.roots.uri_of(uri) or uri
+            elif prefix:
+                uri = f"{prefix}/{Path(uri).as_posix()}"
+        if uri != record.uri:
+            record = replace(record, id=record_id(uri), uri=uri)
+        path = opened.roots.path_of(uri)
+        if record.stamp is None and path is not None and path.is_file():
+            # As it is now: the next run takes the file as unchanged, and embeds nothing again.
+            status = path.stat()
+            record = replace(record, stamp=Stamp(status.st_size, status.st_mtime_ns))
+        return record
+
+    return place
+
+
+def _unit_rows(vectors: Any, dim: int, path: object) -> Vectors:
+    import numpy as np
+
+    if vectors.ndim != 2 or vectors.shape[1] != dim:
+        raise SpaceMismatchError(
+            "The vectors have another length than the library's model gives",
+            f"{path}: shape {vectors.shape}, wanted (n, {dim})",
+            "Name the model they were made with by --model, and a new --library.",
+        )
+    rows = np.asarray(vectors, dtype=np.float32)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    bad = np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)))
+    if len(bad):
+        raise SourceError(
+            "Some vectors are zero or not finite",
+            f"{path}: {len(bad)} rows, the first is row {int(bad[0])}",
+            "Compute them again, or leave them out.",
+        )
+    unit: Vectors = rows / lengths
+    return unit

@@ -1,0 +1,228 @@
+"""Long runs of a library: indexing and changing the model, with progress.
+
+While a run goes on it notes how far it is in the ledger, for `Library.status` in other processes.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pixseek.errors import LibraryError, ModelError
+from pixseek.indexing import pipeline
+from pixseek.indexing.options import IndexOptions
+from pixseek.library.model import LibraryModel
+from pixseek.library.opened import Opened
+from pixseek.types import Failure, Progress, Record, Report, Space, record_id
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+#: Images from which a library learns how near near-duplicates are.
+LEARN_FROM = 48
+
+#: Seconds between notes of how far a run is.
+NOTE_S = 2.0
+
+
+class Jobs:
+    """The runs of one open library."""
+
+    def __init__(self, opened: Opened, model: LibraryModel) -> None:
+        """Run on this library, with its model."""
+        self._opened, self._model = opened, model
+
+    def index(
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        options: IndexOptions,
+        stop: threading.Event | None,
+    ) -> Generator[Progress, None, Report]:
+        """Index, yielding progress; the return value is the report. See `Library.index`."""
+        opened = self._opened
+        with opened.writing():
+            gone: list[Failure] = []
+            if paths:
+                sources = opened.roots.sources(paths, options.exclude)
+            else:
+                sources, gone = opened.roots.all_sources(options.exclude)
+            run = pipeline.index(
+                sources,
+                engine=opened.engine,
+                encoder=self._model.encoder_for_writing,
+                ledger=opened.ledger,
+                previews=opened.previews if self._keeps_previews(options.previews) else None,
+                is_there=opened.roots.is_there,
+                threads=opened.config.thread_count,
+                options=options,
+                stop=stop,
+            )
+            report = yield from self._noted(run)
+            if not report.stopped:
+                self._prepare_searching()
+            return replace(report, failures=(*gone, *report.failures))
+
+    def reindex(
+        self,
+        model: str | os.PathLike[str] | None,
+        *,
+        text_model: str | os.PathLike[str] | None,
+        keep: bool,
+        files: bool,
+        stop: threading.Event | None,
+    ) -> Generator[Progress, None, Report]:
+        """Change the model, yielding progress; the return value is the report.
+
+        See `Library.reindex`.
+        """
+        from pixseek.indexing import reindexing
+
+        opened = self._opened
+        with opened.writing():
+            before = opened.engine.space
+            if before is None:
+                raise LibraryError(
+                    "The library has no images whose model could be changed", opened.folder,
+                    "Index some with it: pixseek index ~/Pictures --model NAME",
+                )  # fmt: skip
+            choice = self._model.changed(model, text_model)
+            if text_model:
+                choice.check_texts(opened.config, self._model.on_download)
+            encoder = self._model.load(choice)
+            space = Space(encoder.fingerprint, encoder.dim, encoder.name)
+            self._model.remember(before.fingerprint)
+            self._model.learn_texts(encoder, choice)
+            opened.engine.add_space(space)
+            run = reindexing.reindex(
+                space,
+                engine=opened.engine,
+                encoder=encoder,
+                ledger=opened.ledger,
+                pictures=reindexing.Pictures(
+                    opened.preview,
+                    lambda record: same_file(opened, record),
+                    opened.roots.away,
+                    files_first=files,
+                ),
+                threads=opened.config.thread_count,
+                precision=opened.config.precision,
+                stop=stop,
+            )
+            report = yield from self._noted(run)
+            if report.stopped:
+                return report
+            if report.failures and not opened.engine.held(space):
+                first = report.failures[0]
+                raise ModelError(
+                    f"No image could be embedded, so the library stays with {before.model}",
+                    first.uri,
+                    f"{first.message}. {first.advice}",
+                )
+            self._model.switch(space, choice, encoder)
+            self._clear_mended_failures()
+            opened.ledger.add_failures(report.failures)
+            if model is not None and not keep:
+                self._model.drop_others()
+            self._prepare_searching()
+            return report
+
+    def _noted(self, run: Generator[Progress, None, Report]) -> Generator[Progress, None, Report]:
+        """Yield a run's progress, noting it now and then."""
+        noted_at = 0.0
+        try:
+            while True:
+                try:
+                    progress = next(run)
+                except StopIteration as end:
+                    report: Report = end.value
+                    return report
+                if time.monotonic() - noted_at > NOTE_S:
+                    noted_at = time.monotonic()
+                    self._note(progress)
+                yield progress
+        finally:
+            run.close()
+            self._opened.ledger.set("running", None)
+
+    def _note(self, progress: Progress) -> None:
+        import socket
+
+        self._opened.ledger.set(
+            "running",
+            {
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "stage": progress.stage,
+                "done": progress.done,
+                "total": progress.total,
+                "left_s": progress.left_s,
+            },
+        )
+
+    def _prepare_searching(self) -> None:
+        """Make what searches need while the model is loaded; a search would have to do it."""
+        opened, encoder = self._opened, self._model.loaded
+        if encoder is None or opened.engine.space is None or not opened.engine.count():
+            return
+        self._model.backgrounds()
+        records = opened.engine.select(None, order="uri", descending=False, k=LEARN_FROM, offset=0)
+        pictures = (opened.preview(record) for record in records)
+        opened.backgrounds.learn_duplicates(
+            opened.engine, encoder, [_decoded(each) for each in pictures if each]
+        )
+
+    def _keeps_previews(self, said: bool | None) -> bool:
+        if said is not None:
+            self._opened.ledger.set("previews", said)
+        return self._opened.ledger.setting("previews") is not False
+
+    def _clear_mended_failures(self) -> None:
+        """Forget failures of images that have vectors now and whose files have not changed."""
+        ledger = self._opened.ledger
+        failures = ledger.failures()
+        records = self._opened.engine.get([record_id(failure.uri) for failure in failures])
+        ledger.clear_failures(
+            failure.uri
+            for failure, record in zip(failures, records, strict=True)
+            if record is not None and record.parts and record.stamp == failure.stamp
+        )
+
+
+def driven(
+    run: Generator[Progress, None, Report], on_progress: Callable[[Progress], None] | None
+) -> Report:
+    """Run to the end, reporting progress; return the report."""
+    while True:
+        try:
+            progress = next(run)
+        except StopIteration as end:
+            report: Report = end.value
+            return report
+        if on_progress is not None:
+            on_progress(progress)
+
+
+def same_file(opened: Opened, record: Record) -> bytes | None:
+    """Return the content of a record's file if it is what was indexed, else None."""
+    import hashlib
+
+    path = opened.locate(record)
+    try:
+        content = path.read_bytes() if path is not None else None
+    except OSError:
+        return None
+    if content is None or not record.digest:
+        size = record.stamp.size if record.stamp else None
+        return content if content is not None and size in (None, len(content)) else None
+    return content if hashlib.sha256(content).hexdigest() == record.digest else None
+
+
+def _decoded(preview: bytes) -> Image.Image:
+    from PIL import Image
+
+    return Image.open(io.BytesIO(preview)).convert("RGB")

@@ -1,0 +1,216 @@
+"""Saying what images show: tags by hand, by the library's model, by a classifier."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from pixseek.errors import QueryError
+from pixseek.indexing import tagging
+from pixseek.library.asking import Asking, both
+from pixseek.library.model import LibraryModel
+from pixseek.library.opened import Opened
+from pixseek.metadata.annotations import LABEL_CONFIDENCES, LABELLED, Change
+from pixseek.types import Compare, Contrastive, Filter, Not, Progress, Record, record_id
+
+if TYPE_CHECKING:
+    from pixseek.encoders.classifiers import Classifier
+    from pixseek.search.classification import Guess
+
+#: Records read at once when only their ids are wanted.
+_LISTED = 10_000
+
+#: Images looked up at once.
+TARGETS = 1024
+
+
+class Labelling:
+    """What is said about the images of one open library."""
+
+    def __init__(self, opened: Opened, model: LibraryModel, asking: Asking) -> None:
+        """Label the images of this library, with its model."""
+        self._opened, self._model, self._asking = opened, model, asking
+
+    def tag(
+        self,
+        images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        what: Change,
+        *,
+        write_xmp: bool,
+    ) -> int:
+        """Change what users say about images; see `Library.tag`."""
+        wanted = [images] if isinstance(images, str | os.PathLike) else list(images)
+        with self._opened.writing():
+            return tagging.tag(
+                dict.fromkeys(self._ids([os.fspath(each) for each in wanted]), what),
+                engine=self._opened.engine,
+                sidecars_of=self._opened.locate if write_xmp else None,
+            )
+
+    def tag_zero_shot(
+        self,
+        labels: Sequence[str],
+        *,
+        min_confidence: float,
+        where: Filter | None,
+        again: bool,
+    ) -> dict[str, int]:
+        """Tag images with the labels the model finds in them; see `Library.tag_zero_shot`."""
+        engine = self._opened.engine
+        labels = tuple(dict.fromkeys(label.strip() for label in labels if label.strip()))
+        if not labels:
+            raise QueryError("There is no label to look for", "", "Give some: 'a lake', 'a cat'.")
+        if not 0 < min_confidence <= 1:
+            raise QueryError("min_confidence lies above 0, up to 1", min_confidence)
+        with self._opened.writing():
+            if engine.space is None:
+                return {"": 0, **dict.fromkeys(labels, 0)}
+            mark = tagging.name_of(engine.space.fingerprint, labels, min_confidence)
+            if not again:
+                where = both(where, _not_labelled(mark))
+            found: dict[str, dict[str, float]] = {each: {} for each in self._matching_ids(where)}
+            matches = self._asking.searcher().matching(labels, where, min_confidence)
+            for label, rated in zip(labels, matches, strict=True):
+                for each, confidence in rated.items():
+                    found.setdefault(each, {})[label] = confidence
+            tagging.label(found, mark, field=LABEL_CONFIDENCES, engine=engine)
+        return {
+            "": len(found),
+            **{label: len(rated) for label, rated in zip(labels, matches, strict=True)},
+        }
+
+    def tag_from(
+        self,
+        labels_from: str | os.PathLike[str],
+        *,
+        min_score: float,
+        where: Filter | None,
+        again: bool,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> dict[str, int]:
+        """Tag images with what a classifier sees in them; see `Library.tag_from`."""
+        engine = self._opened.engine
+        if not 0 < min_score <= 1:
+            raise QueryError("min_score lies above 0, up to 1", min_score)
+        with self._opened.writing():
+            if engine.space is None:
+                return {"": 0}
+            classifier = self.classifier(labels_from)
+            mark = tagging.name_of(classifier.fingerprint, (), min_score)
+            if not again:
+                where = both(where, _not_labelled(mark))
+            ids = self._matching_ids(where)
+            counts: Counter[str] = Counter()
+            looking = tagging.classified(
+                ids, classifier, min_score, mark, engine=engine, picture_of=self._seen
+            )
+            with contextlib.closing(looking):  # what was seen is written, also if it breaks off
+                for done, found in enumerate(looking, 1):
+                    counts.update(found)
+                    if on_progress is not None:
+                        on_progress(Progress("index", done, len(ids)))
+        return {"": len(ids), **dict(counts.most_common())}
+
+    def classify(
+        self,
+        images: Sequence[str | os.PathLike[str]],
+        *,
+        labels: Sequence[str],
+        templates: Sequence[str],
+        labels_from: str | os.PathLike[str],
+        k: int,
+    ) -> list[tuple[Guess, ...]]:
+        """Return the likeliest labels of each image; see `Library.classify`."""
+        if not labels:
+            return self._classified(images, labels_from, k)
+        import numpy as np
+
+        from pixseek.search import classification, term_vectors
+
+        encoder = self._model.encoder()
+        texts = classification.label_vectors(encoder, labels, templates or classification.TEMPLATES)
+        known = encoder.likelihood() if isinstance(encoder, Contrastive) else None
+        rows = term_vectors.embed(
+            [self._asking.image_term(each) for each in images],
+            engine=self._opened.engine,
+            encoder=self._model.encoder,
+            picture_of=self._opened.content,
+            offline=self._opened.config.offline,
+        )
+        vectors = np.stack(rows) if rows else np.empty((0, texts.shape[1]), np.float32)
+        return classification.classify(
+            vectors, labels, texts, known or classification.CLIP, k=max(1, k)
+        )
+
+    def _classified(
+        self, images: Sequence[str | os.PathLike[str]], name: str | os.PathLike[str], k: int
+    ) -> list[tuple[Guess, ...]]:
+        from pixseek.images import decode
+        from pixseek.search import classification, term_vectors
+
+        classifier = self.classifier(name)
+        found = []
+        for image in images:
+            content = term_vectors.content_of(
+                self._asking.image_term(image),
+                engine=self._opened.engine,
+                picture_of=self._opened.content,
+                offline=self._opened.config.offline,
+            )
+            picture = decode(content, at_least=2 * classifier.input_side)
+            likely = classifier.probabilities(classifier.prepare(picture)[None])
+            found += classification.best(likely, classifier.labels, k=max(1, k))
+        return found
+
+    def classifier(self, name: str | os.PathLike[str]) -> Classifier:
+        """Return a classifier, downloading it if needed; see `Library.classifier`."""
+        from pixseek.encoders import classifiers
+
+        config = self._opened.config
+        return classifiers.load(
+            os.fspath(name) or classifiers.DEFAULT,
+            models_dir=config.models_dir,
+            offline=config.offline,
+            threads=config.threads,
+            on_progress=self._model.on_download,
+        )
+
+    def _seen(self, record: Record) -> bytes | None:
+        """Return the preview of a record, which is quick to decode, or its file."""
+        return self._opened.preview(record) or self._opened.content(record)
+
+    def _matching_ids(self, where: Filter | None) -> list[str]:
+        ids: list[str] = []
+        while page := self._opened.engine.select(
+            where, order="uri", descending=False, k=_LISTED, offset=len(ids)
+        ):
+            ids += [record.id for record in page]
+        return ids
+
+    def _ids(self, targets: Sequence[str]) -> list[str]:
+        """Return the ids of records given by ids, files or URIs, each once."""
+        found: dict[str, None] = {}
+        engine, roots = self._opened.engine, self._opened.roots
+        for start in range(0, len(targets), TARGETS):
+            some = targets[start : start + TARGETS]
+            uris = [roots.uri_of(each) or each for each in some]
+            by_id = engine.get(some)
+            by_uri = engine.get([record_id(uri) for uri in uris])
+            for target, one, other in zip(some, by_id, by_uri, strict=True):
+                record = one or other
+                if record is None:
+                    raise QueryError(
+                        "Not in the library",
+                        target,
+                        "Name an id, or a file of the library. New files: pixseek index",
+                    )
+                found[record.id] = None
+        return list(found)
+
+
+def _not_labelled(mark: str) -> Filter:
+    """Return the filter for images in which these labels were not looked for yet."""
+    return Not(Compare(f"fields.{LABELLED}", "eq", mark))

@@ -1,0 +1,165 @@
+"""What an open library is made of: its folder, settings, ledger, engine, previews and roots.
+
+The parts of a library receive an `Opened` and use each other only through it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixseek import encoders
+from pixseek.config import PORTABLE_NAME, Config, load_config
+from pixseek.engines import open_engine
+from pixseek.errors import LibraryError, LibraryNotFoundError, StorageError
+from pixseek.indexing.lock import IndexingLock
+from pixseek.library.roots import Roots
+from pixseek.search.background_store import BackgroundStore
+from pixseek.storage.ledger import Ledger
+from pixseek.storage.previews import Previews
+from pixseek.types import Engine, Record, record_id
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The files of an open library. May be used from several threads.
+
+    Attributes:
+        folder: the library's folder.
+        config: the settings it was opened with.
+        ledger: its settings, roots and failures.
+        engine: its records and vectors.
+        previews: its small pictures.
+        backgrounds: which scores mean nothing in it.
+        roots: the folders its images come from.
+    """
+
+    folder: Path
+    config: Config
+    ledger: Ledger
+    engine: Engine
+    previews: Previews
+    backgrounds: BackgroundStore
+    roots: Roots
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str] | None,
+        *,
+        create: bool,
+        portable: bool,
+        drawn: bool,
+        engine: str | None,
+        settings: Mapping[str, Any],
+    ) -> Opened:
+        """Open or create the library at `path`; for the arguments see `Library.open`.
+
+        Raises:
+            LibraryNotFoundError: there is none, and `create` is false.
+            LibraryFormatError, StorageError: it can't be read or created.
+            ConfigError: a setting is unknown or has an invalid value.
+        """
+        config = load_config(library=path, **settings)
+        folder = Path(os.path.abspath(config.library))
+        is_new = not (folder / "ledger.sqlite").exists()
+        if is_new:
+            _check_new(folder, create)
+        ledger = Ledger(folder, read_only=not is_new and not may_write(folder))
+        try:
+            if is_new:
+                ledger.set("portable", portable or folder.name == PORTABLE_NAME)
+                ledger.set("drawn", drawn)
+                ledger.set("engine", engine)
+            store = open_engine(ledger.setting("engine") or folder / "index")
+        except BaseException:
+            ledger.close()
+            raise
+        read_only = not may_write(folder)
+        return cls(
+            folder,
+            config,
+            ledger,
+            store,
+            Previews(folder / "previews.sqlite", read_only=read_only),
+            BackgroundStore(folder, config.models_dir / encoders.CONVERTED, read_only=read_only),
+            Roots(ledger, store),
+        )
+
+    def close(self) -> None:
+        """Flush and close all files."""
+        self.engine.close()
+        self.previews.close()
+        self.ledger.close()
+
+    def find(self, what: str | os.PathLike[str]) -> Record | None:
+        """Return the record with this id, or of this file unless it changed since indexing."""
+        text = os.fspath(what)
+        record = self.engine.get([text])[0]
+        if record is not None:
+            return record
+        uri = self.roots.uri_of(text)
+        record = self.engine.get([record_id(uri)])[0] if uri else None
+        path = self.locate(record) if record is not None else None
+        if record is None or path is None or record.stamp is None:
+            return None
+        return record if _size(path) in (None, record.stamp.size) else None
+
+    def locate(self, record: Record) -> Path | None:
+        """Return where a record's file is or was; None for a URL and for an unknown root."""
+        return self.roots.path_of(record.uri)
+
+    def preview(self, record: Record) -> bytes | None:
+        """Return the stored preview of a record, a small JPEG; None if there is none."""
+        return self.previews.get(record.digest) if record.digest else None
+
+    def content(self, record: Record) -> bytes | None:
+        """Return the file of a record, or its preview if the file can't be read."""
+        path = self.locate(record)
+        if path is not None:
+            with contextlib.suppress(OSError):
+                return path.read_bytes()
+        return self.preview(record)
+
+    def writing(self) -> IndexingLock:
+        """Return the lock that one process at a time holds while it indexes."""
+        return IndexingLock(self.folder, self.ledger)
+
+
+def may_write(folder: Path) -> bool:
+    """Return whether the library in this folder may be written."""
+    return os.access(folder, os.W_OK) and os.access(folder / "ledger.sqlite", os.W_OK)
+
+
+def _check_new(folder: Path, create: bool) -> None:
+    if not create:
+        raise LibraryNotFoundError(
+            "There is no library here", folder, "Make one: pixseek index ~/Pictures"
+        )
+    if folder.exists() and not folder.is_dir():
+        raise LibraryError("A library is a folder, and this is a file", folder, "Name another.")
+    if folder.is_dir() and any(entry.name != "indexing.lock" for entry in folder.iterdir()):
+        raise LibraryError(
+            "The folder has other things in it and is no library",
+            folder,
+            f"Name a new folder; to keep the library beside its photos: {folder / PORTABLE_NAME}",
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"The library can't be made ({error.strerror})",
+            folder,
+            "Choose a place that may be written with --library.",
+        ) from error
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
