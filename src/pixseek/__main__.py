@@ -1,6 +1,18 @@
-"""Lets `python -m pixseek` do what `pixseek` does."""
+"""The `pixseek` program: what the installed script and `python -m pixseek` run."""
+
+from __future__ import annotations
 
 from pixseek.cli import main
+from pixseek.cli.process import leave
+
+
+def run() -> None:
+    """Run the command line, and end the process."""
+    try:
+        main(prog_name="pixseek")
+    except SystemExit as end:
+        leave(end)
+
 
 if __name__ == "__main__":
-    main(prog_name="pixseek")
+    run()

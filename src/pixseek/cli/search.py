@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar, get_args
 
@@ -13,6 +14,7 @@ from click.core import ParameterSource
 
 from pixseek.cli.exit_codes import FOUND_NOTHING
 from pixseek.cli.options import Command, open_library, warn
+from pixseek.cli.process import no_garbage_collector, one_blas_thread
 from pixseek.cli.results import Form, write_many, write_results
 from pixseek.cli.terminal_images import CHOICES
 from pixseek.types import Sort
@@ -175,11 +177,21 @@ def search(
         )
     if region is not None and image is None:
         raise click.UsageError("--region is a part of an --image.", ctx)
-    with open_library() as library:
+    with _library_for_one_answer() as library:
         query = library.query(
             " ".join(words), image=image, region=_region(region), exclude=excluded, **asked
         ).refined(liked, disliked)
         _show(ctx, library, library.search(query), **options)
+
+
+@contextlib.contextmanager
+def _library_for_one_answer() -> Iterator[Library]:
+    """Open the library in a process that answers once and ends."""
+    with no_garbage_collector():
+        with one_blas_thread():
+            library = open_library()
+        with library:
+            yield library
 
 
 def _asked(options: dict[str, Any]) -> dict[str, Any]:
@@ -223,7 +235,7 @@ def similar(ctx: click.Context, /, to: str, **options: Any) -> None:
 
     An indexed image is not embedded again, and is left out of its own hits.
     """
-    with open_library() as library:
+    with _library_for_one_answer() as library:
         results = library.similar(to, **_asked(options))
         _show(ctx, library, results, heading=f"Like {Path(to).name}", **options)
 

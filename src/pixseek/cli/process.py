@@ -1,0 +1,77 @@
+"""What the command line does with its own process, and a library must never do to its caller's.
+
+A search lives for a quarter of a second, and a third of that went into threads that wait, garbage
+that the end of the process frees anyway, and the end itself. Processor time of `pixseek search`
+among 1,000 images, two cores, November 2026: 319 ms; 270 with one thread in OpenBLAS; 254 without
+the garbage collector; 226 when Python's teardown is skipped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from typing import NoReturn
+
+#: How many threads OpenBLAS starts when numpy loads it.
+_BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Load numpy so that its OpenBLAS starts no threads, if nothing has loaded numpy before.
+
+    They spin while they wait for work, and one query has none for them. The environment is as it
+    was afterwards, so that programs which are started later see nothing of this.
+    """
+    if _BLAS_THREADS in os.environ:
+        yield
+        return
+    os.environ[_BLAS_THREADS] = "1"
+    try:
+        yield
+        import numpy  # noqa: F401  # if nothing inside has needed it
+    finally:
+        del os.environ[_BLAS_THREADS]
+
+
+@contextlib.contextmanager
+def no_garbage_collector() -> Iterator[None]:
+    """Keep the garbage collector off inside the block, which must be short.
+
+    Imports make tens of thousands of objects, all of which stay.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def leave(end: SystemExit) -> NoReturn:
+    """End the process at once, without taking Python's modules apart first.
+
+    What was registered to run at exit runs, and all output is written. When a debugger or profiler
+    watches, or a thread is still at work, the process ends as usual.
+
+    Args:
+        end: what would have ended it.
+    """
+    others = (thread for thread in threading.enumerate() if thread is not threading.main_thread())
+    watched = sys.gettrace() is not None or sys.getprofile() is not None
+    if watched or not isinstance(end.code, int | None) or any(not each.daemon for each in others):
+        raise end
+    import atexit
+
+    try:
+        atexit._run_exitfuncs()  # as multiprocessing does before it ends a process in this way
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except Exception:
+        raise end from None
+    os._exit(end.code or 0)

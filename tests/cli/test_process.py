@@ -1,0 +1,98 @@
+import gc
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pixseek.cli.process import no_garbage_collector
+
+_LOAD_NUMPY = """
+import os
+from pixseek.cli.process import one_blas_thread
+with one_blas_thread():
+    pass
+print(len(os.listdir("/proc/self/task")), os.environ.get("OPENBLAS_NUM_THREADS"))
+"""
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**kept, **environment},
+    )
+
+
+def left(code: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a process that ends by `leave`."""
+    body = "".join(f"    {line}\n" for line in code.splitlines())
+    return python(
+        f"import sys\nfrom pixseek.cli.process import leave\ntry:\n{body}"
+        "except SystemExit as end:\n    leave(end)\n"
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_numpy_is_loaded_with_one_thread_and_the_environment_is_restored() -> None:
+    assert python(_LOAD_NUMPY).stdout.split() == ["1", "None"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_a_number_of_threads_set_by_the_user_stays() -> None:
+    assert python(_LOAD_NUMPY, OPENBLAS_NUM_THREADS="1").stdout.split() == ["1", "1"]
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+def test_the_garbage_collector_is_restored_after_an_error(was_on: bool) -> None:
+    before = gc.isenabled()
+    (gc.enable if was_on else gc.disable)()
+    try:
+        with pytest.raises(ValueError), no_garbage_collector():
+            assert not gc.isenabled()
+            raise ValueError
+        assert gc.isenabled() == was_on
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
+@pytest.mark.parametrize(
+    ("end", "code"), [("sys.exit()", 0), ("sys.exit(0)", 0), ("sys.exit(7)", 7)]
+)
+def test_leaving_writes_all_output_and_keeps_the_exit_code(end: str, code: int) -> None:
+    done = left(f"print('x' * 100_000)\nprint('note', file=sys.stderr)\n{end}")
+    assert (done.returncode, len(done.stdout), done.stderr) == (code, 100_001, "note\n")
+
+
+def test_leaving_skips_the_teardown_of_modules_unless_a_profiler_watches() -> None:
+    code = (
+        "import os\n"
+        "class Last:\n"
+        "    def __del__(self, write=os.write): write(1, b'torn down')\n"
+        "kept = Last()\n"
+        "sys.exit()"
+    )
+    assert left(code).stdout == ""
+    assert left(f"sys.setprofile(lambda *_: None)\n{code}").stdout == "torn down"
+
+
+def test_leaving_runs_what_was_registered_to_run_at_exit() -> None:
+    done = left("import atexit\natexit.register(print, 'last words')\nsys.exit(3)")
+    assert (done.returncode, done.stdout) == (3, "last words\n")
+
+
+def test_leaving_waits_for_threads_at_work() -> None:
+    done = left(
+        "import threading, time\n"
+        "threading.Thread(target=lambda: (time.sleep(0.2), print('done'))).start()\n"
+        "sys.exit(2)"
+    )
+    assert (done.returncode, done.stdout) == (2, "done\n")
+
+
+def test_a_message_as_exit_code_is_printed() -> None:
+    done = left("sys.exit('it failed')")
+    assert (done.returncode, done.stderr) == (1, "it failed\n")
