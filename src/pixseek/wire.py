@@ -15,6 +15,7 @@ from pixseek.metadata.annotations import LISTS, listed
 
 if TYPE_CHECKING:
     from pixseek.library import Status
+    from pixseek.models import ModelInfo
     from pixseek.types import Failure, Hit, Query, Record, Report, Results
 
 
@@ -174,3 +175,25 @@ def query_to_plain(query: Query) -> tuple[str, str]:
     if term.kind == "image" and type(term.value).__module__.startswith("PIL"):
         return "image", ""  # it was handed over in memory
     return term.kind, str(term.value)
+
+
+def model_to_plain(model: ModelInfo) -> dict[str, Any]:
+    """Return what is known of a model; `folder` is null unless its files are on this machine."""
+    return {
+        "name": model.name,
+        "description": model.description,
+        "folder": str(model.folder) if model.folder else None,
+        "download_bytes": model.size,
+        "licence": model.licence,
+        "asks_for_a_yes": model.restricted,
+        "dim": model.dim,
+        "image_side": model.input_side,
+        "context": model.context,
+        "languages": model.languages,
+        "quality": dict(model.quality),
+        "quality_source": model.quality_source,
+        "precision": "auto",  # for every model: it is chosen on the user's own images
+        "note": model.note,
+        "measured": asdict(model.measured) if model.measured else None,
+        "sources": [asdict(source) for source in model.sources],
+    }

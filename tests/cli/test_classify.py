@@ -93,8 +93,8 @@ def test_zero_shot_goes_alone(run: Run, arguments: tuple[str, ...]) -> None:
 
 def test_where_takes_filters_only(indexed: Run) -> None:
     done = indexed("tag", "--zero-shot", "-", "--where", "a dog", input="red")
-    assert done.exit_code == 2
-    assert "filters only" in done.stderr
+    assert done.exit_code == 5
+    assert "Only filters" in done.stderr
 
 
 # ------------------------------------------------------------------ classifiers

@@ -90,7 +90,7 @@ def test_what_is_here_needs_no_download_and_can_be_removed(
     monkeypatch.setattr(catalogue, "CATALOGUE", (*catalogue.CATALOGUE, small))
     assert "small is in" in run("models", "download", "small").stdout
     assert "freed 5 bytes" in run("models", "remove", "small").stdout
-    assert "not here" in run("models", "remove", "small").stdout
+    assert "not on this machine" in run("models", "remove", "small").stdout
     assert run("models", "remove", "demo").exit_code == 4
 
 
@@ -106,7 +106,7 @@ def test_trust_lists_the_code_and_asks(run: Run, tmp_path: Path, models_dir: Pat
     asked = run("models", "trust", folder, input="n\n")
     assert "modeling.py" in asked.stdout and not (models_dir / "consents.json").exists()
     done = run("models", "trust", folder, input="y\n")
-    assert "may run it" in done.stdout and (models_dir / "consents.json").is_file()
+    assert "may run this code" in done.stdout and (models_dir / "consents.json").is_file()
     assert "no program code" in run("models", "trust", "demo").stdout
     missing = run("models", "trust", "fg-clip2-base")
     assert missing.exit_code == 4 and "not on this machine" in missing.stderr

@@ -17,7 +17,7 @@ from pixseek.cli.results import write_json
 
 if TYPE_CHECKING:
     from pixseek.library import Library
-    from pixseek.search.classification import Guess
+    from pixseek.library.surfaces import Guess
 
 #: Columns of the bar that stands for a probability of 1.
 _BAR = 20
@@ -49,7 +49,7 @@ _BAR = 20
               help="A classifier with labels of its own: vit-b16-imagenet (the default where no "
               "labels are given), vit-l16-imagenet, a folder, or a repository of the "
               "hub.")  # fmt: skip
-@click.option("--template", "templates", multiple=True, metavar="TEXT",
+@click.option("--template", "named", multiple=True, metavar="TEXT",
               help="Text with {} for the label; may be repeated, then the mean is taken. "
               "`ensemble` stands for seven that suit photographs of single things. "
               "[default: This is a photo of {}.]")  # fmt: skip
@@ -63,7 +63,7 @@ def classify(
     labels: tuple[str, ...],
     labels_file: TextIO | None,
     labels_from: str,
-    templates: tuple[str, ...],
+    named: tuple[str, ...],
     k: int,
     as_json: bool,
 ) -> None:
@@ -77,7 +77,7 @@ def classify(
 
     No library is needed: without one, the default model or that of --model is used.
     """
-    from pixseek.search.classification import ENSEMBLE, TEMPLATES, split_labels
+    from pixseek.library.surfaces import split_labels, templates
 
     given = "\n".join((*labels, labels_file.read() if labels_file else ""))
     choices = split_labels(given)
@@ -85,14 +85,11 @@ def classify(
         raise click.UsageError("There is no label in --labels or --labels-file.", ctx)
     if labels_from and choices:
         raise click.UsageError("Labels come from --labels-from or are given, not both.", ctx)
-    if templates and not choices:
+    if named and not choices:
         raise click.UsageError("--template goes with --labels or --labels-file.", ctx)
-    texts = [
-        text for each in templates for text in (ENSEMBLE if each == "ensemble" else (each,))
-    ] or TEMPLATES
     with _library() as library:
         found = library.classify(
-            *images, labels=choices, templates=texts, labels_from=labels_from, k=k
+            *images, labels=choices, templates=templates(named), labels_from=labels_from, k=k
         )
         note = library.note
     if as_json:

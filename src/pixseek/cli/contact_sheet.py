@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek.cli import wording
-from pixseek.cli.thumbnails import read_thumbnail, read_thumbnails
+from pixseek.cli.thumbnails import read_thumbnails
 from pixseek.errors import StorageError
 
 if TYPE_CHECKING:
@@ -165,7 +165,9 @@ def _example(results: Results) -> str:
     term = next(named, None)
     if term is None or str(term.value).startswith(("http://", "https://")):
         return ""
-    image = read_thumbnail(Path(term.value).expanduser(), _SIDE)
+    from pixseek.library.surfaces import thumbnail
+
+    image = thumbnail(None, Path(term.value).expanduser(), _SIDE)
     return f'<img src="{_data_uri(image)}" alt="the example">' if image else ""
 
 

@@ -21,7 +21,7 @@ from pixseek.errors import LibraryNotFoundError, PixseekError
 
 if TYPE_CHECKING:
     from pixseek.config import Config
-    from pixseek.encoders import Description
+    from pixseek.models import ModelInfo
     from pixseek.types import Encoder
 
 #: Free space under which a check warns: what the default model takes, and then some.
@@ -201,11 +201,11 @@ def _library(config: Config) -> Iterator[Check]:
 
 
 def _model(config: Config, fetch: bool) -> Iterator[Check]:
-    from pixseek import encoders
+    from pixseek.models import describe, load
 
     name = _model_name(config)
     try:
-        known = encoders.describe(name, config.models_dir)
+        known = describe(config, name)
     except PixseekError as error:
         yield _failed("model", error)
         return
@@ -216,13 +216,7 @@ def _model(config: Config, fetch: bool) -> Iterator[Check]:
         return
     try:
         with _downloads(fetch) as told:
-            encoder = encoders.load(
-                name,
-                models_dir=config.models_dir,
-                offline=config.offline,
-                threads=config.threads,
-                on_progress=told,
-            )
+            encoder = load(config, name, on_progress=told)
         agreement = _try(encoder)
     except PixseekError as error:
         yield _failed("model", error)
@@ -239,22 +233,22 @@ def _model(config: Config, fetch: bool) -> Iterator[Check]:
 def _model_name(config: Config) -> str:
     """Return the model of the command line, else of the library, else of the settings."""
     from pixseek.cli.options import open_library
-    from pixseek.encoders import DEFAULT
+    from pixseek.models import default_name
 
     try:
         with open_library() as library:
             return library.model
     except PixseekError:
-        return settings().get("model") or config.model or DEFAULT
+        return settings().get("model") or config.model or default_name()
 
 
-def _how_to_get(known: Description, config: Config) -> str:
+def _how_to_get(known: ModelInfo, config: Config) -> str:
     if config.offline:
         return (
             f"Working offline. Fill {config.models_dir / known.name} by hand, or leave --offline "
             f"(PIXSEEK_OFFLINE) out once and run:\npixseek doctor --fetch --model {known.name}"
         )
-    size = f" ({wording.size(known.download_bytes)})" if known.download_bytes else ""
+    size = f" ({wording.size(known.missing_bytes)})" if known.missing_bytes else ""
     return (
         f"It is downloaded when it is first needed{size}; now: "
         f"pixseek doctor --fetch --model {known.name}\n"
@@ -297,15 +291,15 @@ def _try(encoder: Encoder) -> str:
 
 
 def _decoders() -> Iterator[Check]:
-    from pixseek.images import FORMATS
+    from pixseek.library.surfaces import formats
 
-    there = [each for each in FORMATS if each.available()]
+    there = [each for each in formats() if each.available()]
     base = ", ".join(each.name for each in there if not each.extra)
     more = ", ".join(each.name for each in there if each.extra)
     yield Check("decoders", "ok", f"{base}; with pixseek[formats]: {more}" if more else base)
     # One line for each package that is not there, with all it would decode.
     missing: dict[tuple[str, str], list[str]] = {}
-    for each in FORMATS:
+    for each in formats():
         if each not in there:
             missing.setdefault((each.decoder, each.extra), []).append(each.name)
     for (decoder, extra), names in missing.items():

@@ -15,7 +15,7 @@ from pixseek.cli.results import write_json
 
 if TYPE_CHECKING:
     from pixseek.library import Library
-    from pixseek.search.duplicates import DuplicateGroup
+    from pixseek.library.surfaces import DuplicateGroup
     from pixseek.types import Record
 
 

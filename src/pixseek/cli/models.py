@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,18 +17,12 @@ from pixseek.errors import LicenceError, ModelError, PixseekError
 
 if TYPE_CHECKING:
     from pixseek.config import Config
-    from pixseek.encoders.benchmark import Measurement
-    from pixseek.encoders.hub.catalogue import Model
-    from pixseek.encoders.parity import Stored
-    from pixseek.types import Picture
+    from pixseek.models import ModelInfo, Stored
 
 _ACTIONS = ("list", "download", "remove", "trust", "export", "verify", "benchmark")
 
 #: What `verify` ends with where something is wrong: as any other error of a model.
 BROKEN = code_of(ModelError(""))
-
-#: Pictures drawn where no photographs are named: 64 to calibrate int8 on, and 128 to check it on.
-_DRAWN = 192
 
 
 @click.command(
@@ -112,15 +105,15 @@ def models(
     verified = True
     for name in names:
         if action == "download":
-            _download(name, config, accept_licence)
+            _download(config, name, accept_licence)
         elif action == "export" and to:
-            _export(name, config, to, stored, own)
+            _export(config, name, to, stored, own)
         elif action == "verify":
-            verified &= _verify(name, config, own, against)
+            verified &= _verify(config, name, own, against)
         elif action == "remove":
-            _remove(name, config)
+            _remove(config, name)
         else:
-            _trust(name, config, yes)
+            _trust(config, name, yes)
     if not verified:
         ctx.exit(BROKEN)
 
@@ -129,59 +122,40 @@ def models(
 
 
 def _list(config: Config, names: tuple[str, ...], as_json: bool) -> None:
-    from pixseek.encoders import benchmark, describe, downloaded
-    from pixseek.encoders.hub import catalogue
+    from pixseek.models import list_models
 
-    for name in names:
-        describe(name, config.models_dir)  # an unknown one is an error, which lists the known
-    of_the_hub = {model.alias: model for model in downloaded(config.models_dir)}
-    known = (
-        [
-            catalogue.find(name)
-            or of_the_hub.get(name)
-            or (None if Path(name).is_dir() else catalogue.on_hub(name))
-            for name in names
-        ]
-        if names
-        else [*catalogue.CATALOGUE, *of_the_hub.values()]
-    )
-    rows = [model for model in known if model]
-    measured = benchmark.measurements(config.models_dir)
+    rows = list_models(config, names)
     if as_json:
-        write_json({"models": [_plain(model, config, measured) for model in rows]})
+        from pixseek.wire import model_to_plain
+
+        write_json({"models": [model_to_plain(row) for row in rows]})
         return
-    head = (*_HEAD, *_MEASURED) if any(row.alias in measured for row in rows) else _HEAD
-    cells = [_cells_of(model, config, measured.get(model.alias)) for model in rows]
-    for line in _table(head, [row[: len(head)] for row in cells]):
+    head = (*_HEAD, *_MEASURED) if any(row.measured for row in rows) else _HEAD
+    for line in _table(head, [_cells_of(row)[: len(head)] for row in rows]):
         click.echo(line)
 
 
-#: Benchmarks of English that most models were measured on; what else was published stands behind.
+#: Benchmarks of English that most models were measured on; other published figures get a column.
 _COMMON = ("Flickr30k", "COCO")
 _HEAD = ("", "model", "download", "languages", *_COMMON, "other", "run by", "licence")
 _MEASURED = ("images/s", "text ms")
 _RIGHT = frozenset({"download", *_COMMON, *_MEASURED})
 
 
-def _cells_of(model: Model, config: Config, measured: Measurement | None) -> tuple[str, ...]:
-    from pixseek.encoders import locate
-
+def _cells_of(model: ModelInfo) -> tuple[str, ...]:
     quality = dict(model.quality)
+    measured = model.measured
     return (
-        "✓" if locate(model.alias, config.models_dir) else "",
-        model.alias,
+        "✓" if model.folder else "",
+        model.name,
         wording.size(model.size) if model.size else "",
         model.languages,
         *(f"{quality[name]:.1f}" if name in quality else "" for name in _COMMON),
         ", ".join(f"{name} {of:.1f}" for name, of in model.quality if name not in _COMMON),
-        ", ".join(_runtimes(model)),
+        ", ".join(model.runtimes),
         model.licence,
         *((f"{measured.images_per_s:.1f}", f"{measured.text_ms:.1f}") if measured else ("", "")),
     )
-
-
-def _runtimes(model: Model) -> list[str]:
-    return list(dict.fromkeys(source.runtime for source in model.sources)) or ["onnx"]
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
@@ -196,44 +170,12 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
         yield click.style(line, bold=True) if row is head else line
 
 
-def _plain(model: Model, config: Config, measured: Mapping[str, Measurement]) -> dict[str, Any]:
-    from pixseek.encoders import describe
-
-    known = describe(model.alias, config.models_dir)
-    return {
-        "name": model.alias,
-        "description": model.description,
-        "folder": str(known.folder) if known.folder else None,
-        "download_bytes": model.size,
-        "licence": model.licence,
-        "asks_for_a_yes": model.restricted,
-        "dim": model.dim,
-        "image_side": model.input_side,
-        "context": model.context,
-        "languages": model.languages,
-        "quality": dict(model.quality),
-        "quality_source": model.quality_source,
-        "precision": "auto",  # of all: what keeps the vectors is found on the user's own images
-        "note": model.note,
-        "measured": asdict(measured[model.alias]) if model.alias in measured else None,
-        "sources": [
-            {
-                "runtime": source.runtime,
-                "layout": source.layout,
-                "repo": source.repo,
-                "revision": source.revision,
-            }
-            for source in model.sources
-        ],
-    }
-
-
 # ------------------------------------------------------------------ download, remove, trust
 
 
-def _download(name: str, config: Config, accept_licence: bool) -> None:
-    from pixseek import encoders
+def _download(config: Config, name: str, accept_licence: bool) -> None:
     from pixseek.cli.progress import display
+    from pixseek.models import accept, describe, fetch
 
     def agree(licence: str) -> bool:
         click.echo(f"{known.name}: {wording.visible(licence)}", err=True)
@@ -241,85 +183,70 @@ def _download(name: str, config: Config, accept_licence: bool) -> None:
             sys.stdin.isatty() and click.confirm("Do you agree to this licence?", err=True)
         )
         if agreed:
-            encoders.accept_licence(name, config.models_dir, licence)
+            accept(config, name, licence)
         return agreed
 
     def fetched() -> Path:
         with display() as shown:
-            return encoders.fetch(
-                name, config.models_dir, offline=config.offline, on_progress=shown.download
-            )
+            return fetch(config, name, on_progress=shown.download)
 
-    known = encoders.describe(name, config.models_dir)
+    known = describe(config, name)
     if known.restricted and known.folder is None:
         agree(known.licence)
     try:
         folder = fetched()
-    except LicenceError as error:  # which only the hub knew
+    except LicenceError as error:  # only the hub knew of it
         if known.restricted or not agree(error.licence):
             raise
         folder = fetched()
     click.echo(f"{known.name} is in {wording.visible(str(folder))}.")
 
 
-def _remove(name: str, config: Config) -> None:
-    from pixseek import encoders
+def _remove(config: Config, name: str) -> None:
+    from pixseek.models import remove
 
-    freed = encoders.remove(name, config.models_dir)
-    said = f"Removed {name}; that freed {wording.size(freed)}." if freed else f"{name} is not here."
-    click.echo(said)
+    freed = remove(config, name)
+    click.echo(
+        f"Removed {name} and freed {wording.size(freed)}."
+        if freed
+        else f"{name} is not on this machine."
+    )
 
 
-def _trust(name: str, config: Config, yes: bool) -> None:
-    from pixseek import encoders
+def _trust(config: Config, name: str, yes: bool) -> None:
+    from pixseek.models import own_code, trust
 
-    folder = encoders.locate(name, config.models_dir)
-    if folder is None:
-        encoders.describe(name, config.models_dir)
-        raise ModelError(
-            "a model is not on this machine yet", name, f"Run: pixseek models download {name}"
-        )
-    code = encoders.own_code(Path(folder))
+    code = own_code(config, name)
     if not code:
-        click.echo(f"{name} brings no program code of its own.")
+        click.echo(f"{name} has no program code of its own.")
         return
     for path in code:
         click.echo(f"{wording.size(path.stat().st_size):>9}  {wording.visible(str(path))}")
-    if yes or click.confirm("This code could do whatever you can. Let it run?", err=True):
-        encoders.trust(Path(folder), config.models_dir)
-        click.echo(f"{name} may run it, as it is now.")
+    if yes or click.confirm("This code can do anything you can do. Allow it to run?", err=True):
+        trust(config, name)
+        click.echo(f"{name} may run this code, as it is now.")
 
 
 # ------------------------------------------------------------------ export, verify, benchmark
 
 
-def _export(name: str, config: Config, to: Path, stored: Stored, photos: Sequence[Path]) -> None:
-    from pixseek import encoders
+def _export(config: Config, name: str, to: Path, stored: Stored, photos: Sequence[Path]) -> None:
     from pixseek.cli.progress import display
-    from pixseek.encoders.export import export
+    from pixseek.models import export, load
 
     with display() as shown:
-        encoder = encoders.load(
-            name,
-            models_dir=config.models_dir,
-            offline=config.offline,
-            threads=config.threads,
-            on_progress=shown.download,
-        )
+        encoder = load(config, name, on_progress=shown.download)
     to = to.expanduser()
-    pictures = _pictures(photos, encoder.input_side)
-    found = export(encoder, to, pictures, precision=stored, models_dir=config.models_dir)
+    found = export(config, encoder, to, photos=photos, precision=stored)
     _rows(found.lines())
     _say_of_drawn(photos)
-    click.echo(f"{name} is in {wording.visible(str(to))}, for --model.")
+    click.echo(f"{name} is in {wording.visible(str(to))}. Use it with --model.")
 
 
-def _verify(name: str, config: Config, photos: Sequence[Path], against: Path | None) -> bool:
-    from pixseek.encoders import describe
-    from pixseek.encoders.verification import verify
+def _verify(config: Config, name: str, photos: Sequence[Path], against: Path | None) -> bool:
+    from pixseek.models import verify
 
-    pictures = _pictures(photos, describe(name, config.models_dir).input_side)
-    checks = verify(name, pictures, models_dir=config.models_dir, against=against)
+    checks = verify(config, name, photos=photos, against=against)
     good = True
     click.echo(click.style(wording.visible(name), bold=True))
     for check in checks:
@@ -332,20 +259,15 @@ def _verify(name: str, config: Config, photos: Sequence[Path], against: Path | N
 
 
 def _benchmark(config: Config, names: tuple[str, ...], photos: Sequence[Path]) -> None:
-    from pixseek.encoders import describe, downloaded, locate
-    from pixseek.encoders.benchmark import measure
-    from pixseek.encoders.hub import catalogue
+    from pixseek.models import benchmark, on_this_machine
 
-    known = (*catalogue.CATALOGUE, *downloaded(config.models_dir))
-    here = [m.alias for m in known if locate(m.alias, config.models_dir)]
-    for name in names or here:
+    for name in names or on_this_machine(config):
         try:
-            pictures = _pictures(photos, describe(name, config.models_dir).input_side)
-            found = measure(name, pictures, config.models_dir)
+            found = benchmark(config, name, photos=photos)
         except PixseekError as error:
             if names:
                 raise
-            show_error(error)  # the others can be measured all the same
+            show_error(error)  # the other models can still be measured
             continue
         click.echo(click.style(wording.visible(name), bold=True))
         how = f" in {found.precision} by {found.runtime}" if found.runtime else ""
@@ -365,7 +287,7 @@ def _rows(rows: Iterable[tuple[str, str]]) -> None:
 
 
 def _folders_of(photos: Path | None) -> list[Path]:
-    """Return the folders of photos that the command line names: one, or those of a library."""
+    """Return the folders of photos that the command line names: --photos, or a library's."""
     if photos is not None:
         return [photos.expanduser()]
     if not settings().get("library"):
@@ -374,23 +296,6 @@ def _folders_of(photos: Path | None) -> list[Path]:
         return [root.path for root in library.roots()]
 
 
-def _pictures(folders: Sequence[Path], side: int) -> list[Picture]:
-    """Return the images of folders, or drawn ones, always the same, where none is named."""
-    if folders:
-        from pixseek.encoders.parity import pictures_in
-
-        return pictures_in(*folders, side=side)
-    import random
-
-    from pixseek.demo.drawing import render
-    from pixseek.demo.scenes import random_scene
-    from pixseek.types import Picture
-
-    chance = random.Random(7)
-    drawn = [render(random_scene(chance)) for _ in range(_DRAWN)]
-    return [Picture(each, each.width, each.height, "image/png") for each in drawn]
-
-
 def _say_of_drawn(photos: Sequence[Path]) -> None:
     if not photos:
-        click.echo("Compared on drawn pictures; --photos DIR compares on your own.", err=True)
+        click.echo("Compared on drawn pictures. To compare on your own: --photos DIR", err=True)

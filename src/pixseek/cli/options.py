@@ -38,7 +38,7 @@ def _complete_model(
 ) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
-    from pixseek.encoders import names
+    from pixseek.models import names
 
     found = [CompletionItem(name) for name in names() if name.startswith(incomplete)]
     return [*found, CompletionItem(incomplete, type="dir")]

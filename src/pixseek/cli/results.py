@@ -15,7 +15,7 @@ from pixseek.cli.options import warn
 from pixseek.types import CONFIDENT, POSSIBLE
 
 if TYPE_CHECKING:
-    from pixseek.search.facets import Facets
+    from pixseek.library.surfaces import Facets
     from pixseek.types import Hit, Results
 
 #: "table" on a terminal and "lines" elsewhere are chosen by `write_results` itself.

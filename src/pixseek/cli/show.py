@@ -17,6 +17,7 @@ from pixseek.cli.terminal_images import CHOICES
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pixseek.library.surfaces import Described
     from pixseek.types import Record, Scalar
 
 # What is for programs: it is in the JSON, and tells people nothing.
@@ -75,7 +76,7 @@ def show(what: str, as_json: bool, thumbnails: str) -> None:
 
 def rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:
     """Yield what is known of an image as names and values for people, which may have lines."""
-    from pixseek.metadata.annotations import KEPT
+    from pixseek.library.surfaces import described
 
     if path is not None:
         away = "" if path.exists() else click.style("  not there now", fg="red")
@@ -98,55 +99,40 @@ def rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:
             " ", "milliseconds" if record.taken_at.microsecond else "seconds"
         )
         yield "taken", f"{written}{f' (by {origin})' if origin else ''}"
-    yield from _described(record)
-    for name, value in record.fields.items():
-        if name not in _NOT_SHOWN and name not in KEPT and name != "rating":
+    said = described(record)
+    yield from _said(said)
+    for name, value in said.fields.items():
+        if name not in _NOT_SHOWN:
             yield _NAMES.get(name) or wording.visible(name).replace("_", " "), _value(name, value)
     if record.digest:
         yield "sha256", record.digest
 
 
-def _described(record: Record) -> Iterator[tuple[str, str]]:
-    """Yield caption, tags and rating: what counts, and what its user and its file say of it."""
-    from pixseek.metadata.annotations import annotation_of, file_part
-
-    said, file = annotation_of(record), file_part(record)
-    if record.caption:
-        lines = record.caption.splitlines()
-        if said.caption:
+def _said(said: Described) -> Iterator[tuple[str, str]]:
+    """Yield the caption, the tags and the rating, each with who says it."""
+    if said.caption:
+        lines = said.caption.splitlines()
+        if said.caption_is_yours:
             lines[-1] += "  (yours)"
-        if file.caption not in ("", record.caption):
-            lines += ["the file's:", *file.caption.splitlines()]
+        if said.file_caption:
+            lines += ["the file's:", *said.file_caption.splitlines()]
         yield "caption", "\n".join(map(wording.visible, lines))
-    tags = _tags(record, file)
-    if tags:
-        yield "tags", wording.visible(tags)
-    rating = record.fields.get("rating")
-    if rating is not None:
-        text = _value("rating", rating)
-        if said.rating:
-            other = file.fields.get("rating", rating)
-            text += "  (yours)" if other == rating else f"  (yours; the file's: {other})"
+    if said.tags:
+        tags = (tag if origin == "file" else f"{tag} ({origin})" for tag, origin in said.tags)
+        yield "tags", wording.visible(", ".join(tags))
+    if said.rating is not None:
+        text = _value("rating", said.rating)
+        if said.rating_is_yours:
+            other = said.file_rating
+            text += "  (yours)" if other is None else f"  (yours; the file's: {other})"
         yield "rating", text
-
-
-def _tags(record: Record, file: Record) -> str:
-    """Return the tags; those that are not the file's are "added", those that only it has "removed".
-
-    A tag that was added and written into a sidecar since is the file's.
-    """
-    here = {tag.casefold() for tag in record.tags}
-    of_file = {tag.casefold() for tag in file.tags}
-    shown = [tag if tag.casefold() in of_file else f"{tag} (added)" for tag in record.tags]
-    gone = [tag for tag in file.tags if tag.casefold() not in here]
-    return ", ".join([*shown, *(f"{tag} (removed)" for tag in gone)])
 
 
 def _value(name: str, value: Scalar) -> str:
     """Return the value of a field as people write it."""
-    from pixseek.metadata.fields import FIELDS
+    from pixseek.library.surfaces import unit_of
 
-    unit = FIELDS[name].unit if name in FIELDS else ""
+    unit = unit_of(name)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):

@@ -141,7 +141,7 @@ def tag(
 
 
 def _zero_shot(text: str, least: float, where: str | None, *, again: bool, as_json: bool) -> None:
-    from pixseek.search.classification import split_labels
+    from pixseek.library.surfaces import split_labels
 
     labels = split_labels(text)
     if not labels:
@@ -184,12 +184,9 @@ def tag_by_classifier(
 
 
 def _filter(text: str | None) -> Filter | None:
-    from pixseek.search.language import parse
+    from pixseek.library.surfaces import filter_of
 
-    only = parse(text) if text else None
-    if only is not None and (only.terms or only.exclude):
-        raise click.UsageError("--where takes filters only, as in 'year:2024 -tag:done'.")
-    return only.where if only else None
+    return filter_of(text) if text else None
 
 
 def _write_counts(counts: dict[str, int], *, as_json: bool) -> None:
@@ -220,7 +217,7 @@ def _named(images: tuple[str, ...]) -> Iterator[str]:
 def _own_fields(
     own: tuple[str, ...], unset: tuple[str, ...], ctx: click.Context
 ) -> dict[str, Scalar]:
-    from pixseek.metadata.annotations import value_of
+    from pixseek.library.surfaces import value_of
 
     fields: dict[str, Scalar] = dict.fromkeys(unset)
     for each in own:

@@ -27,35 +27,13 @@ def read_thumbnails(results: Results, side: int) -> list[Image.Image | None]:
     """Return each hit shrunk to `side` pixels at most, upright; None for what can't be shown."""
     from concurrent.futures import ThreadPoolExecutor
 
+    from pixseek.library.surfaces import thumbnail
+
     def read(hit: Hit) -> Image.Image | None:
-        return _preview_or_file(results.preview(hit), hit.path, side)
+        return thumbnail(results.preview(hit), hit.path, side)
 
     with ThreadPoolExecutor(min(8, len(results) or 1)) as pool:
         return list(pool.map(read, results))
-
-
-def read_thumbnail(path: Path | None, side: int) -> Image.Image | None:
-    """Return an image file shrunk to `side` pixels at most, upright; None if it can't be shown."""
-    if path is None:
-        return None
-    try:
-        return _shrunk(path.read_bytes(), side)
-    except OSError:
-        return None  # it went away since it was indexed; its hit is still listed
-
-
-def _preview_or_file(preview: bytes | None, path: Path | None, side: int) -> Image.Image | None:
-    return (_shrunk(preview, side) if preview else None) or read_thumbnail(path, side)
-
-
-def _shrunk(data: bytes, side: int) -> Image.Image | None:
-    from pixseek.errors import ImageError
-    from pixseek.images import decode, thumbnail
-
-    try:
-        return thumbnail(decode(data, at_least=side), side)
-    except ImageError:
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +92,10 @@ def write_one(preview: bytes | None, path: Path | None, how: Graphics, *, column
         how: what the terminal takes.
         columns: how many the terminal has.
     """
+    from pixseek.library.surfaces import thumbnail
+
     lines = 2 * _LINES_OF_BLOCKS[1]
-    small = _preview_or_file(preview, path, lines * how.cell[1])
+    small = thumbnail(preview, path, lines * how.cell[1])
     if small is not None:
         width, height = (columns - 1) * how.cell[0], lines // 2 * how.cell[1]
         [row] = lay_out((1,), (small,), width=width, height=height, badges=False)

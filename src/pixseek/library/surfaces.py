@@ -1,0 +1,177 @@
+"""What surfaces need besides `Library`: records and pictures as people see them, and their words.
+
+A surface (the command line, a server, a page) imports nothing below `library`. What it needs of
+the rooms there, and what no open library is needed for, is named here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pixseek.errors import ImageError, QueryError
+from pixseek.search.classification import ENSEMBLE, TEMPLATES, Guess, split_labels
+from pixseek.search.duplicates import DuplicateGroup
+from pixseek.search.facets import Facets
+from pixseek.types import Filter, Record, Scalar
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from pixseek.images import Format
+
+__all__ = [
+    "Described",
+    "DuplicateGroup",
+    "Facets",
+    "Guess",
+    "described",
+    "filter_of",
+    "formats",
+    "split_labels",
+    "templates",
+    "thumbnail",
+    "unit_of",
+    "value_of",
+]
+
+# ------------------------------------------------------------------ records
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What people say of an image, and who says it: the user here, or the file.
+
+    Attributes:
+        caption: the one that counts; "" for none.
+        caption_is_yours: whether the user set it.
+        file_caption: the file's, if it differs from `caption`; else "".
+        tags: each with its origin: "file", "added" by the user, or "removed" by the user. A tag
+            that was added and has been written into a sidecar since is the file's.
+        rating: 1 to 5, or -1 for rejected; None for none.
+        rating_is_yours: whether the user set it.
+        file_rating: the file's, if it differs from `rating`; else None.
+        fields: all other fields of the record, the user's own as `user.NAME`.
+    """
+
+    caption: str
+    caption_is_yours: bool
+    file_caption: str
+    tags: tuple[tuple[str, Literal["file", "added", "removed"]], ...]
+    rating: Scalar
+    rating_is_yours: bool
+    file_rating: Scalar
+    fields: Mapping[str, Scalar]
+
+
+def described(record: Record) -> Described:
+    """Return what the user and the file say of an image."""
+    from pixseek.metadata.annotations import KEPT, annotation_of, file_part
+
+    said, file = annotation_of(record), file_part(record)
+    here = {tag.casefold() for tag in record.tags}
+    of_file = {tag.casefold() for tag in file.tags}
+    rating = record.fields.get("rating")
+    other = file.fields.get("rating", rating) if said.rating else rating
+    return Described(
+        caption=record.caption,
+        caption_is_yours=bool(said.caption),
+        file_caption="" if file.caption == record.caption else file.caption,
+        tags=(
+            *((tag, "file" if tag.casefold() in of_file else "added") for tag in record.tags),
+            *((tag, "removed") for tag in file.tags if tag.casefold() not in here),
+        ),
+        rating=rating,
+        rating_is_yours=bool(said.rating),
+        file_rating=None if other == rating else other,
+        fields={n: v for n, v in record.fields.items() if n not in KEPT and n != "rating"},
+    )
+
+
+def unit_of(field: str) -> str:
+    """Return the unit of a field's numbers, such as "mm"; "" for none."""
+    from pixseek.metadata.fields import FIELDS
+
+    return FIELDS[field].unit if field in FIELDS else ""
+
+
+def value_of(text: str) -> Scalar:
+    """Return the value that a text stands for, as the query language reads it.
+
+    A number, `true` or `false`, a date in ISO 8601; anything else, and anything in double quotes,
+    is text.
+    """
+    from pixseek.metadata import annotations
+
+    return annotations.value_of(text)
+
+
+def filter_of(text: str) -> Filter | None:
+    """Return the filter that a text in the query language stands for; None for an empty text.
+
+    Raises:
+        QueryError: it can't be understood, or looks for something besides filtering.
+    """
+    from pixseek.search.language import parse
+
+    query = parse(text)
+    if query.terms or query.exclude:
+        raise QueryError(
+            "Only filters can stand here, no words", text, "For example: 'year:2024 -tag:done'"
+        )
+    return query.where
+
+
+# ------------------------------------------------------------------ labels
+
+
+def templates(named: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the texts that labels are put into, with `{}` for the label.
+
+    Args:
+        named: texts; "ensemble" stands for seven that suit photographs of single things. None of
+            them for the default.
+    """
+    texts = tuple(t for each in named for t in (ENSEMBLE if each == "ensemble" else (each,)))
+    return texts or TEMPLATES
+
+
+# ------------------------------------------------------------------ pictures
+
+
+def thumbnail(preview: bytes | None, path: Path | None, side: int) -> Image.Image | None:
+    """Return an image shrunk to at most `side` pixels, upright, in mode "RGB".
+
+    Args:
+        preview: the stored preview, which is quicker to decode; None if there is none.
+        path: of the file, which is read if the preview can't be; None if there is none.
+        side: most pixels of the longer side.
+
+    Returns:
+        The picture, or None if neither can be read.
+    """
+    small = _shrunk(preview, side) if preview else None
+    if small is not None or path is None:
+        return small
+    try:
+        return _shrunk(path.read_bytes(), side)
+    except OSError:
+        return None  # the file went away since it was indexed
+
+
+def _shrunk(data: bytes, side: int) -> Image.Image | None:
+    from pixseek import images
+
+    try:
+        return images.thumbnail(images.decode(data, at_least=side), side)
+    except ImageError:
+        return None
+
+
+def formats() -> tuple[Format, ...]:
+    """Return the image formats that pixseek knows, each with whether it can be read here."""
+    from pixseek.images import FORMATS
+
+    return tuple(FORMATS)
