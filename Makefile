@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WHEEL_STAMP := $(VENV)/.wheel
 SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
 
-.PHONY: demo test test-slow benchmark torch lint types layers docs check clean
+.PHONY: demo test test-slow wide torch pythons benchmark lint types layers docs links check clean
 
 # The wheel is built once, and that wheel is what the demo and the tests run.
 $(WHEEL_STAMP): $(SOURCES)
@@ -36,9 +36,17 @@ $(VENV)/.slow: $(VENV)/.test pyproject.toml
 	$(BIN)/python -m pip install -q --group slow
 	touch $@
 
-# The wider tier: what is too slow for every change.
+# What is too slow to wait for after every edit.
 test-slow: $(VENV)/.slow
-	$(BIN)/python -m pytest -m 'slow and not torch' -n 2
+	$(BIN)/python -m pytest -m 'slow and not wide and not torch' -n 2
+
+# What is too slow for every change: run it before a release. docs/testing.md has the last result.
+wide: $(VENV)/.slow
+	$(BIN)/python -m pytest -m 'wide and not torch' -n 2 --durations=0 -rA
+
+# The wheel by itself, a short demo and a search, on each newer Python that is found.
+pythons: $(WHEEL_STAMP)
+	.ci/other_pythons dist/*.whl
 
 # Against the reference implementations, in an environment of their own: pixseek needs no torch.
 TORCH := .venv-torch
@@ -64,9 +72,11 @@ benchmark: $(VENV)/.slow
 	$(BIN)/python benchmarks/run.py --out benchmark-results
 	$(BIN)/python benchmarks/render.py benchmark-results/results.json
 
+# pylint counts from zero: its 5 forbids six lines that say the same in two files.
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/pylint --score=no --disable=all --enable=duplicate-code --min-similarity-lines=5 src/pixseek/engines
 
 types: $(VENV)/.lint
 	$(BIN)/mypy
@@ -74,7 +84,21 @@ types: $(VENV)/.lint
 layers: $(VENV)/.lint
 	$(BIN)/lint-imports
 
-check: test lint types layers
+# The site of the documentation. A warning is an error: a link, an anchor or a picture that leads
+# nowhere, a page that no list of contents names.
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/site
+	@echo "build/site/index.html"
+
+$(VENV)/.docs: $(WHEEL_STAMP) pyproject.toml
+	$(BIN)/python -m pip install -q --group docs
+	touch $@
+
+# Do the links to other sites still work? Needs a network, so it is not part of .ci/run.
+links: $(VENV)/.docs
+	$(BIN)/sphinx-build -q --keep-going -b linkcheck docs build/links
+
+check: test lint types layers docs
 
 clean:
 	rm -rf $(VENV) $(TORCH) dist build

@@ -10,12 +10,29 @@ from hypothesis import HealthCheck, settings
 
 from tiny_encoder import TinyEncoder
 
+pytest_plugins = ["skips"]
+
 # A machine that is busy with something else is slow; that is not a failure.
 settings.register_profile("patient", suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 # Test material too large or not free enough to ship lies beside a developer's checkout.
 MATERIAL = Path(os.environ.get("PIXSEEK_TEST_MATERIAL", Path(__file__).parents[2] / "shared"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    from skips import (
+        Skips,
+    )  # not earlier: pytest rewrites the asserts of a plugin it imports itself
+
+    config.pluginmanager.register(Skips(config, MATERIAL))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is wide is slow as well, so `-m "not slow"` leaves it out."""
+    for item in items:
+        if item.get_closest_marker("wide"):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -599,6 +599,7 @@ def test_vnni_is_read_from_the_system(
 
 
 @needs_nncf
+@pytest.mark.slow  # the quick tier's environment has no NNCF
 def test_nncf_converts_the_tiny_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_vnni(monkeypatch, True)
     # Eight numbers a vector, from one layer, leave little room for rounding.
@@ -617,6 +618,7 @@ def test_nncf_converts_the_tiny_model(folder: Path, monkeypatch: pytest.MonkeyPa
 
 
 @needs_nncf
+@pytest.mark.slow  # the quick tier's environment has no NNCF
 def test_the_converter_never_loads_the_telemetry(folder: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", images(2))
     code = (

@@ -141,7 +141,14 @@ while True:
 
 
 @linux
-@pytest.mark.parametrize("kills", [8, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kills",
+    [
+        8,
+        pytest.param(40, marks=pytest.mark.slow),
+        pytest.param(400, marks=[pytest.mark.wide, pytest.mark.timeout(1800)]),
+    ],
+)
 def test_killed_writers_lose_nothing_acknowledged(folder: Path, kills: int) -> None:
     waits = random.Random(kills)
     acknowledged = 0

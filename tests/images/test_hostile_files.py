@@ -123,15 +123,20 @@ def test_a_slow_decoder_in_this_process_stops_at_its_time_limit() -> None:
     assert time.monotonic() - began < 5
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_thousands_of_mutated_files_give_pictures_or_failures(shared: Path) -> None:
+@pytest.mark.parametrize(
+    "count",
+    [
+        pytest.param(8000, marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
+        pytest.param(40_000, marks=[pytest.mark.wide, pytest.mark.timeout(3600)]),
+    ],
+)
+def test_thousands_of_mutated_files_give_pictures_or_failures(shared: Path, count: int) -> None:
     files = dict(FILES)
     for path in sorted((shared / "images" / "odd").iterdir()):
         if 0 < path.stat().st_size < 500_000:
             files[path.name] = path.read_bytes()
     seed = random.SystemRandom().randrange(10**9)
-    for number, (name, data) in enumerate(mutations(files, 8000, seed)):
+    for number, (name, data) in enumerate(mutations(files, count, seed)):
         began = time.monotonic()
         found = outcome(data)
         which = f"file {number} of seed {seed}, made from {name}"

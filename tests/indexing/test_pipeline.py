@@ -728,7 +728,12 @@ def _change(folder: Path, rng: random.Random) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 @pytest.mark.parametrize(
-    ("rounds", "kills_a_round"), [(2, 2), pytest.param(12, 4, marks=pytest.mark.slow)]
+    ("rounds", "kills_a_round"),
+    [
+        (2, 2),
+        pytest.param(12, 4, marks=pytest.mark.slow),
+        pytest.param(60, 6, marks=[pytest.mark.wide, pytest.mark.timeout(1800)]),
+    ],
 )
 def test_killed_at_random_points_a_library_ends_as_if_it_never_was(
     tmp_path: Path, rounds: int, kills_a_round: int

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 Examples = Sequence[tuple[str, str]]
 
 _SETTINGS = "pixseek.settings"
-_WHERE_TO_REPORT = "https://pixseek.readthedocs.io"
 
 # ------------------------------------------------------------------ options before and after
 
@@ -224,8 +223,8 @@ class CommandGroup(click.Group):
                 raise
             _say(
                 f"Something went wrong that should not: {type(error).__name__}: {error}",
-                "This is a mistake in pixseek. Run it again with PIXSEEK_DEBUG=1 set, and report "
-                f"what it prints; {_WHERE_TO_REPORT} says where.",
+                "This is a bug in pixseek. Run the command again with PIXSEEK_DEBUG=1 set, and "
+                "report what it prints.",
             )
             ctx.exit(UNEXPECTED)
 
