@@ -29,7 +29,7 @@ from pixseek.errors import (
     SourceVanishedError,
     SpaceMismatchError,
 )
-from pixseek.indexing import pipeline
+from pixseek.indexing import pipeline, reading
 from pixseek.types import Progress, Report
 
 from tiny_encoder import TinyEncoder, draw
@@ -332,14 +332,14 @@ def test_a_good_file_that_breaks_leaves_the_library(
 def test_a_mistake_of_ours_on_one_image_does_not_end_the_run(
     library: pixseek.Library, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = pipeline.read_metadata
+    original = reading.read_metadata
 
     def slip(picture: Any, *, name: str, **more: Any) -> Any:
         if name == "green.png":
             raise ZeroDivisionError("nobody thought of this")
         return original(picture, name=name, **more)
 
-    monkeypatch.setattr(pipeline, "read_metadata", slip)
+    monkeypatch.setattr(reading, "read_metadata", slip)
     report = library.index(pictures)
     assert counts(report) == {"added": 4, "failures": 2}
     assert {f.reason for f in report.failures} == {"unexpected"}
@@ -695,7 +695,7 @@ _RUN = """
 import sys
 import pixseek
 from pixseek import encoders
-from pixseek.indexing import pipeline
+from pixseek.indexing import pipeline, reading
 from tiny_encoder import TinyEncoder, draw
 pipeline.CHECKPOINT_S = 0.03
 encoders.load = lambda *a, **k: TinyEncoder(seconds_a_batch=0.1)

@@ -12,7 +12,7 @@ import pytest
 
 from pixseek.errors import ConfigError, ImageError, SourceVanishedError
 from pixseek.sources.folder import FolderSource
-from pixseek.types import Candidate, Scan, Stamp
+from pixseek.types import Candidate, Failure, Item, Stamp
 
 
 def make(root: Path, *names: str) -> None:
@@ -22,28 +22,31 @@ def make(root: Path, *names: str) -> None:
         path.write_bytes(b"x" * (len(name) + 1))
 
 
-def scan(source: FolderSource) -> Scan:
-    *_, last = source.scan()
-    assert isinstance(last, Scan)
-    return last
+def scan(source: FolderSource) -> tuple[list[Candidate], list[Failure]]:
+    events = list(source.scan())
+    return (
+        [event for event in events if isinstance(event, Candidate)],
+        [event for event in events if isinstance(event, Failure)],
+    )
 
 
 def found(source: FolderSource) -> list[str]:
-    return [candidate.uri for candidate in scan(source).candidates]
+    return [candidate.uri for candidate in scan(source)[0]]
 
 
 def test_offers_images_of_all_folders_in_order_with_their_stamps(tmp_path: Path) -> None:
     make(tmp_path, "b/two.PNG", "a.jpg", "b/c/three.heic", "notes.txt", "b/list.csv")
-    result = scan(FolderSource("pics", tmp_path))
-    assert [c.uri for c in result.candidates] == [
+    source = FolderSource("pics", tmp_path)
+    candidates, failures = scan(source)
+    assert [c.uri for c in candidates] == [
         "pics/a.jpg",
         "pics/b/two.PNG",
         "pics/b/c/three.heic",
     ]
     status = (tmp_path / "a.jpg").stat()
-    assert result.candidates[0].stamp == Stamp(status.st_size, status.st_mtime_ns)
-    assert result.ignored == 2
-    assert result.failures == []
+    assert candidates[0].stamp == Stamp(status.st_size, status.st_mtime_ns)
+    assert failures == []
+    assert [event for event in source.scan() if isinstance(event, int)][-1] == 5  # looked at
 
 
 def test_hidden_files_and_what_systems_leave_behind_are_passed_over(tmp_path: Path) -> None:
@@ -115,9 +118,9 @@ def test_odd_names_come_through(tmp_path: Path) -> None:
 def test_a_name_that_is_no_text_is_a_failure_and_stops_nothing(tmp_path: Path) -> None:
     make(tmp_path, "good.jpg")
     (Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.jpg"))).write_bytes(b"x")
-    result = scan(FolderSource("r", tmp_path))
-    assert [c.uri for c in result.candidates] == ["r/good.jpg"]
-    assert [(f.uri, f.reason) for f in result.failures] == [("r/bad\\xff.jpg", "bad-name")]
+    candidates, failures = scan(FolderSource("r", tmp_path))
+    assert [c.uri for c in candidates] == ["r/good.jpg"]
+    assert [(f.uri, f.reason) for f in failures] == [("r/bad\\xff.jpg", "bad-name")]
 
 
 def test_a_missing_root_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
@@ -133,8 +136,8 @@ def test_a_root_that_goes_away_while_files_are_read_is_told_from_a_missing_file(
     root = tmp_path / "drive"
     make(root, "1.jpg", "2.jpg")
     source = FolderSource("r", root)
-    first, second = scan(source).candidates
-    assert source.read(first) == b"x" * 6
+    first, second = scan(source)[0]
+    assert source.read(first) == Item(b"x" * 6)
     (root / "1.jpg").unlink()
     with pytest.raises(ImageError) as missing:
         source.read(first)
@@ -156,7 +159,7 @@ def test_an_unmounted_drive_is_noticed_though_its_empty_folder_stays(tmp_path: P
     try:
         make(mount, "1.jpg")
         source = FolderSource("r", mount)
-        (candidate,) = scan(source).candidates
+        (candidate,) = scan(source)[0]
     finally:
         subprocess.run(["umount", mount], check=True)
     with pytest.raises(SourceVanishedError):
@@ -180,11 +183,13 @@ import sys
 from pathlib import Path
 from pixseek.errors import ImageError
 from pixseek.sources.folder import FolderSource
+from pixseek.types import Candidate, Failure
 source = FolderSource("r", Path(sys.argv[1]))
-*_, scan = source.scan()
-print([c.uri for c in scan.candidates], [(f.uri, f.reason) for f in scan.failures])
+events = list(source.scan())
+offered = [event for event in events if isinstance(event, Candidate)]
+print([c.uri for c in offered], [(f.uri, f.reason) for f in events if isinstance(f, Failure)])
 try:
-    source.read(scan.candidates[0])
+    source.read(offered[0])
 except ImageError as error:
     print(error.reason)
 """
@@ -206,3 +211,34 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(ImageError) as caught:
         FolderSource("r", tmp_path).read(Candidate("r/x.jpg", Stamp(10**12, 0)))
     assert caught.value.reason == "too-large"
+
+
+def test_a_hundred_thousand_named_files_are_one_source(tmp_path: Path) -> None:
+    make(tmp_path, "deep/a/1.jpg", "deep/a/1.xmp", "deep/b/2.jpg", "deep/b/3.jpg")
+    named = [f"deep/a/{n}.jpg" for n in range(50_000)] + [f"deep/b/{n}.jpg" for n in range(50_000)]
+    source = FolderSource("r", tmp_path, named)
+    # What is named and is no file stands for a folder that is not there: all below it is unknown.
+    assert source.prefixes == ("r/deep/",)
+    assert source.covers("r/deep/a/1.jpg")
+    assert not source.covers("r/deep/c/1.jpg")
+
+
+def test_named_files_are_offered_with_their_sidecars(tmp_path: Path) -> None:
+    make(tmp_path, "a/1.jpg", "a/1.xmp", "a/2.jpg", "b/3.jpg", "b/4.jpg")
+    source = FolderSource("r", tmp_path, ["b/3.jpg", "a/1.jpg"])
+    candidates, failures = scan(source)
+    assert [(c.uri, c.sidecars) for c in candidates] == [
+        ("r/a/1.jpg", ("1.xmp",)),
+        ("r/b/3.jpg", ()),
+    ]
+    assert failures == []
+    assert source.read(candidates[0]).sidecars == (("1.xmp", b"x" * 8),)
+
+
+def test_a_named_file_that_goes_away_is_a_failure(tmp_path: Path) -> None:
+    make(tmp_path, "1.jpg", "2.jpg")
+    source = FolderSource("r", tmp_path, ["1.jpg", "2.jpg"])
+    (tmp_path / "1.jpg").unlink()
+    candidates, failures = scan(source)
+    assert [c.uri for c in candidates] == ["r/2.jpg"]
+    assert [(f.uri, f.reason) for f in failures] == [("r/1.jpg", "missing")]

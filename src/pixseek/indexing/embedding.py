@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pixseek.errors import ModelError
@@ -39,11 +39,11 @@ _RATE_WINDOW_S = 10.0
 
 
 class Prepared(Protocol):
-    """An image that is ready for the model.
+    """An item that is ready for the model.
 
     Attributes:
-        record: of the image.
-        tensor: what the image tower reads; None for one that needs no embedding.
+        record: of the item.
+        tensors: what the image tower reads of each part; none if the item needs no embedding.
     """
 
     @property
@@ -52,7 +52,7 @@ class Prepared(Protocol):
         ...
 
     @property
-    def tensor(self) -> Vectors | None:
+    def tensors(self) -> Sequence[Vectors]:
         """See above."""
         ...
 
@@ -63,10 +63,10 @@ Item = TypeVar("Item", bound=Prepared)
 
 @dataclass(frozen=True, slots=True)
 class Embedded(Generic[Item]):
-    """An image with its (1, dim) float32 row; None where it needs no embedding."""
+    """An item with its rows, (tensors, dim) float32; (0, dim) if it needed no embedding."""
 
     item: Item
-    row: Vectors | None
+    rows: Vectors
 
 
 class Embedding(Generic[Job, Item]):
@@ -83,6 +83,7 @@ class Embedding(Generic[Job, Item]):
         *,
         threads: int,
         stop: threading.Event,
+        parts: int = 1,
     ) -> None:
         """Say how; nothing is done yet.
 
@@ -91,8 +92,10 @@ class Embedding(Generic[Job, Item]):
             prepare: makes of a job what the encoder reads; called from several threads.
             threads: how many prepare and embed.
             stop: when set, what runs is ended and nothing more is begun.
+            parts: tensors of an item, about; of more, fewer items make a batch.
         """
         self.encoder, self.prepare, self.threads, self.stop = encoder, prepare, threads, stop
+        self._parts = parts
         self.seconds = {"decode": 0.0, "encode": 0.0}
         self._clock = threading.Lock()
 
@@ -132,7 +135,7 @@ class Embedding(Generic[Job, Item]):
                 is broken.
         """
         turns = threading.BoundedSemaphore(max(1, self.encoder.streams))
-        batches = self._batches(iter(jobs), total, max(1, self.encoder.batch_size))
+        batches = self._batches(iter(jobs), total)
         pending: deque[Future[list[Embedded[Item] | Failure]]] = deque()
         refused = 0  # in a row
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="pixseek-embed")
@@ -157,55 +160,70 @@ class Embedding(Generic[Job, Item]):
                             raise ModelError(
                                 "the model can embed no image", outcome.uri, outcome.message
                             )
-                    elif outcome.row is not None:
+                    elif len(outcome.rows):
                         refused = 0
                     yield outcome
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def encode(self, items: Sequence[Item], waited: float = 0.0) -> list[Embedded[Item] | Failure]:
-        """Embed images in one call; what the model can't embed is a failure in its place.
+        """Embed items; what the model can't embed is a failure in its place.
 
         Args:
-            items: all with a tensor.
+            items: each with any number of tensors.
             waited: seconds that count as spent on it.
 
         Raises:
             ModelError: it can embed none of several, so it is the model that is broken.
         """
-        import numpy as np
-
-        if not items:
-            return []
         began = time.perf_counter()
-        tensors = np.stack([item.tensor for item in items if item.tensor is not None])
-        rows: list[Vectors | ModelError] = []
+        given = [item for item in items if item.tensors]
+        found: list[Vectors | ModelError] = []
         try:
-            rows += [row[None] for row in self.encoder.encode_images(tensors)]
+            rows = self._rows([tensor for item in given for tensor in item.tensors])
+            ends = accumulate(len(item.tensors) for item in given)
+            found += [rows[end - len(i.tensors) : end] for end, i in zip(ends, given, strict=True)]
         except ModelError:
-            for tensor in tensors:
+            for item in given:
                 try:
-                    rows.append(self.encoder.encode_images(tensor[None]))
+                    found.append(self._rows(item.tensors))
                 except ModelError as error:
-                    rows.append(error)
-            errors = [row for row in rows if isinstance(row, ModelError)]
-            if len(errors) == len(rows) > 1:
+                    found.append(error)
+            errors = [each for each in found if isinstance(each, ModelError)]
+            if len(errors) == len(given) > 1:
                 raise errors[0] from None
         finally:
             self._spent("encode", time.perf_counter() - began + waited)
-        return [
-            _refused(item, row) if isinstance(row, ModelError) else Embedded(item, row)
-            for item, row in zip(items, rows, strict=True)
-        ]
+        embedded = iter(found)
+        outcomes: list[Embedded[Item] | Failure] = []
+        for item in items:
+            row = next(embedded) if item.tensors else self._rows(())
+            outcomes.append(
+                _refused(item, row) if isinstance(row, ModelError) else Embedded(item, row)
+            )
+        return outcomes
 
-    def _batches(self, jobs: Iterator[Job], total: int, size: int) -> Iterator[list[Job]]:
-        """Give the jobs in batches of `size`, and smaller ones towards the end.
+    def _rows(self, tensors: Sequence[Vectors]) -> Vectors:
+        """Return (n, dim) rows for n tensors, by calls of at most a batch each."""
+        import numpy as np
+
+        size = max(1, self.encoder.batch_size)
+        rows = [
+            self.encoder.encode_images(np.stack(tensors[start : start + size]))
+            for start in range(0, len(tensors), size)
+        ]
+        if len(rows) == 1:
+            return rows[0]
+        return np.concatenate([np.empty((0, self.encoder.dim), np.float32), *rows])
+
+    def _batches(self, jobs: Iterator[Job], total: int) -> Iterator[list[Job]]:
+        """Give the jobs in batches, and smaller ones towards the end.
 
         So the threads end together: with batches of 8, one of two threads has nothing to do for
         half a second at the end of 72 photos of 12 megapixels, of 3 s in all. Two at least, since
         a model that refuses several together is broken (see `encode`).
         """
-        given = 0
+        given, size = 0, max(1, self.encoder.batch_size // self._parts)
         while batch := list(islice(jobs, min(size, max(2, (total - given) // (2 * self.threads))))):
             yield batch
             given += len(batch)
@@ -223,16 +241,8 @@ class Embedding(Generic[Job, Item]):
         began = time.perf_counter()
         with turns:
             # A wait for one's turn is a wait for the model.
-            waited = time.perf_counter() - began
-            embedded = iter(self.encode([i for i in items if i.tensor is not None], waited))
-        return [
-            each
-            if isinstance(each, Failure)
-            else Embedded(each, None)
-            if each.tensor is None
-            else next(embedded)
-            for each in outcomes
-        ]
+            embedded = iter(self.encode(items, time.perf_counter() - began))
+        return [each if isinstance(each, Failure) else next(embedded) for each in outcomes]
 
     def _prepared(self, job: Job) -> Item | Failure:
         began = time.perf_counter()
@@ -246,7 +256,7 @@ class Embedding(Generic[Job, Item]):
             self.seconds[stage] += seconds
 
     def _tensors(self, jobs: Sequence[Job], count: int) -> Vectors:
-        """Return up to `count` prepared images of these jobs."""
+        """Return up to `count` prepared images of these jobs, whole where they have parts."""
         import numpy as np
 
         side = self.encoder.input_side
@@ -255,11 +265,12 @@ class Embedding(Generic[Job, Item]):
             # Into their place one by one: 192 of 224 pixels are 116 MB, and a list of them beside
             # the stack as much again.
             for item in pool.map(self._prepared, jobs):
-                if isinstance(item, Failure) or item.tensor is None or filled == count:
+                if isinstance(item, Failure) or not item.tensors or filled == count:
                     continue
+                tensor = item.tensors[0]
                 if not filled:
-                    found = np.empty((min(count, len(jobs)), *item.tensor.shape), np.float32)
-                found[filled] = item.tensor
+                    found = np.empty((min(count, len(jobs)), *tensor.shape), np.float32)
+                found[filled] = tensor
                 filled += 1
         return found[:filled]
 

@@ -99,7 +99,7 @@ class _Prepared:
     """An image that is ready for the model."""
 
     record: Record
-    tensor: Vectors
+    tensors: tuple[Vectors, ...]
 
 
 def reindex(
@@ -189,9 +189,8 @@ class _Run:
                             self.failures[uri] = outcome
                         else:
                             uri = outcome.item.record.uri
-                            assert outcome.row is not None  # all have a tensor
                             self.records.append(outcome.item.record)
-                            self.vectors.append(outcome.row)
+                            self.vectors.append(outcome.rows)
                         yield pace.progress(min(done + settled, total), len(self.failures), uri)
                         if (
                             time.perf_counter() - self.stored_at > CHECKPOINT_S
@@ -255,7 +254,7 @@ class _Run:
                     "Bring it up to date: pixseek index",
                     stage="read",
                 )
-            return _Prepared(record, self.encoder.prepare(picture))
+            return _Prepared(record, (self.encoder.prepare(picture),))
         except ImageError as error:
             return failed(error.reason, error.problem, error.advice)
         except PixseekError:

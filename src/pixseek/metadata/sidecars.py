@@ -25,6 +25,12 @@ _TAG_KEYS = ("tags", "keywords", "tagslist", "subject")
 _PEOPLE_KEYS = ("people", "persons", "personinimage")
 _DATE_KEYS = ("taken_at", "date_taken", "datetimeoriginal")
 
+#: What `read_json` understands of an object that is not Google Takeout's, in lower case.
+JSON_KEYS = frozenset(
+    {*_CAPTION_KEYS, *_TAG_KEYS, *_PEOPLE_KEYS, *_DATE_KEYS, "title", "author", "artist",
+     "copyright", "rating", "url", "favorited", "favorite"}
+)  # fmt: skip
+
 
 def sidecar_names(name: str, listing: Set[str]) -> list[str]:
     """Return which files of a folder belong to an image, the most particular first.

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import errno
+import itertools
 import os
-from collections.abc import Iterable, Iterator
+import posixpath
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek.errors import ConfigError, ImageError, SourceVanishedError
 from pixseek.images import EXTENSIONS, MAX_BYTES
 from pixseek.metadata.sidecars import sidecar_names
-from pixseek.types import Candidate, Failure, Scan, Stamp
+from pixseek.types import Candidate, Failure, Item, Stamp
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
-#: File that names what to pass over, in any folder, in the syntax of .gitignore.
+#: File that names what to skip, in any folder, in the syntax of .gitignore.
 IGNORE_FILE = ".pixseekignore"
 
 # Folders and files that systems and devices leave behind (besides all whose names begin with a
@@ -41,8 +42,8 @@ _SIDECAR_ENDINGS = (".xmp", ".txt", ".json")
 # More than any sidecar that is worth reading; XMP with edits of a long history takes a megabyte.
 _MAX_SIDECAR_BYTES = 4 << 20
 
-# The device is gone, or it no longer answers.
-_DEVICE_ERRORS = frozenset({errno.ENODEV, errno.ENXIO, errno.EIO, errno.ESTALE, errno.EHOSTDOWN})
+# With more scopes than this the engine is asked once for all records below their common folder.
+_PREFIXES = 64
 
 
 class FolderSource:
@@ -63,52 +64,45 @@ class FolderSource:
             name: of the root.
             path: of the root.
             scopes: relative paths, with forward slashes, of what to scan; "" for everything.
-            exclude: patterns of what to pass over, in the syntax of .gitignore.
+                A hundred thousand files are fine.
+            exclude: patterns of what to skip, in the syntax of .gitignore.
 
         Raises:
             ConfigError: a pattern can't be understood.
         """
         self.name = name
         self.path = path
-        scopes = sorted(set(scopes))
-        self._scopes = [s for s in scopes if not any(s != o and _inside(s, o) for o in scopes)]
-        self._files = {f"{name}/{s}" for s in self._scopes if s and (path / s).is_file()}
-        self.prefixes = tuple(
-            f"{name}/{s}" if f"{name}/{s}" in self._files else f"{name}/{s}/" if s else f"{name}/"
-            for s in self._scopes
-        )
+        wanted = set(scopes)
+        files = {scope for scope in wanted if scope and (path / scope).is_file()}
+        folders = wanted - files
+        self._folders = {s for s in folders if not (s and _is_below(s, folders))}
+        self._files = {s for s in files if not _is_below(s, folders)}
+        self.prefixes = self._prefixes()
         self._exclude = _spec(exclude) if exclude else None
         self._device: int | None = None
 
     def covers(self, uri: str) -> bool:
         """Return whether a scan settles if there is such a file."""
-        return any(
-            uri == prefix if prefix in self._files else uri.startswith(prefix)
-            for prefix in self.prefixes
-        )
+        name, _, relative = uri.partition("/")
+        return name == self.name and (relative in self._files or _is_below(relative, self._folders))
 
-    def scan(self) -> Iterator[int | Scan]:
-        """Yield the number of files looked at so far, now and then; last, the `Scan`.
+    def scan(self) -> Iterator[Candidate | Failure | int]:
+        """Yield candidates, failures and counts; see `Source.scan`.
 
-        Hidden files, what systems leave behind, and what the patterns name are passed over;
-        links are followed, each folder once.
+        Hidden files, what systems leave behind, and what the patterns name are skipped; links are
+        followed, each folder once. What is held is one folder's listing at a time.
 
         Raises:
             SourceVanishedError: the root is gone, or went away during the scan.
         """
         self._device = self._device_now()
-        scan = Scan([], [], 0)
-        ignored = looked_at = 0
+        yield from self._named_files()
+        looked_at = len(self._files)
         seen: set[tuple[int, int]] = set()
-        stack: list[tuple[str, list[tuple[str, GitIgnoreSpec]]]] = []
-        for scope in reversed(self._scopes):
-            if f"{self.name}/{scope}" in self._files:
-                # A file that was named is taken whatever its name.
-                beside = self._sidecars_in(os.listdir((self.path / scope).parent))
-                self._offer(scope, os.stat(self.path / scope), scan, beside)
-                looked_at += 1
-            else:
-                stack.append((scope, self._ignore_files_above(scope)))
+        stack = [
+            (folder, self._ignore_files_above(folder))
+            for folder in sorted(self._folders, reverse=True)
+        ]
         while stack:
             folder, specs = stack.pop()
             try:
@@ -117,7 +111,7 @@ class FolderSource:
                 here = os.stat(self.path / folder)
             except OSError as error:
                 self.check_there(error)
-                scan.failures.append(self._unreadable_folder(folder, error))
+                yield self._unreadable_folder(folder, error)
                 continue
             if (here.st_dev, here.st_ino) in seen and here.st_ino:
                 continue
@@ -133,27 +127,25 @@ class FolderSource:
                 relative = f"{folder}/{name}" if folder else name
                 try:
                     is_folder = entry.is_dir()
-                    if self._passed_over(relative, is_folder, specs):
+                    if self._is_excluded(relative, is_folder, specs):
                         continue
                     if is_folder:
                         below.append(relative)
                         continue
                     looked_at += 1
                     if os.path.splitext(name)[1].lower() not in EXTENSIONS:
-                        ignored += 1
                         continue
                     if not entry.is_file():
                         continue  # a socket, a pipe, a link to nothing
-                    self._offer(relative, entry.stat(), scan, beside)
+                    yield self._offered(relative, entry.stat(), beside)
                 except OSError as error:
-                    scan.failures.append(self._failure(relative, error))
+                    yield self._failure(relative, error)
             stack.extend((path, specs) for path in reversed(below))
             yield looked_at
         self.check_there()
-        yield Scan(scan.candidates, scan.failures, ignored)
 
-    def read(self, candidate: Candidate) -> bytes:
-        """Return the content of a file of this source; see `Source.read`."""
+    def read(self, candidate: Candidate) -> Item:
+        """Return the content of a file of this source and its sidecars; see `Source.read`."""
         relative = candidate.uri[len(self.name) + 1 :]
         if candidate.stamp.size > MAX_BYTES:
             raise ImageError(
@@ -163,23 +155,12 @@ class FolderSource:
             )
         try:
             with open(self.path / relative, "rb") as file:
-                return file.read(MAX_BYTES)
+                content = file.read(MAX_BYTES)
         except OSError as error:
             self.check_there(error)
             failure = self._failure(relative, error)
             raise ImageError(failure.reason, failure.message, advice=failure.advice) from error
-
-    def read_sidecars(self, candidate: Candidate) -> list[tuple[str, bytes]]:
-        """Return the sidecars of a file of this source; see `Source.read_sidecars`."""
-        folder = (self.path / candidate.uri[len(self.name) + 1 :]).parent
-        found = []
-        for name in candidate.sidecars:
-            try:
-                with open(folder / name, "rb") as file:
-                    found.append((name, file.read(_MAX_SIDECAR_BYTES)))
-            except OSError:
-                continue  # it went away, or may not be read: the image is indexed without
-        return found
+        return Item(content, tuple(self._read_sidecars(relative, candidate.sidecars)))
 
     def check_there(self, cause: OSError | None = None) -> None:
         """Raise if the root is gone.
@@ -221,9 +202,42 @@ class FolderSource:
         """Return which files of a folder may be sidecars, so that most folders cost nothing."""
         return frozenset(name for name in names if name.lower().endswith(_SIDECAR_ENDINGS))
 
-    def _offer(
-        self, relative: str, status: os.stat_result, scan: Scan, beside: frozenset[str]
-    ) -> None:
+    def _prefixes(self) -> tuple[str, ...]:
+        if len(self._folders) + len(self._files) <= _PREFIXES:
+            folders = (f"{self.name}/{scope}/" if scope else f"{self.name}/" for scope in
+                       self._folders)  # fmt: skip
+            return tuple(sorted((*folders, *(f"{self.name}/{scope}" for scope in self._files))))
+        above = {posixpath.dirname(scope) for scope in (*self._folders, *self._files)}
+        common = "" if "" in above else posixpath.commonpath(above)
+        return (f"{self.name}/{common}/" if common else f"{self.name}/",)
+
+    def _named_files(self) -> Iterator[Candidate | Failure]:
+        """Offer the files that were named, whatever their names; each folder is listed once."""
+        for folder, files in itertools.groupby(
+            sorted(self._files, key=posixpath.split), key=posixpath.dirname
+        ):
+            beside: frozenset[str] | None = None
+            for relative in files:
+                try:
+                    if beside is None:
+                        beside = self._sidecars_in(os.listdir(self.path / folder))
+                    yield self._offered(relative, os.stat(self.path / relative), beside)
+                except OSError as error:
+                    self.check_there(error)
+                    yield self._failure(relative, error)
+
+    def _read_sidecars(self, relative: str, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        folder = (self.path / relative).parent
+        for name in names:
+            try:
+                with open(folder / name, "rb") as file:
+                    yield name, file.read(_MAX_SIDECAR_BYTES)
+            except OSError:
+                continue  # it went away, or may not be read: the image is indexed without
+
+    def _offered(
+        self, relative: str, status: os.stat_result, beside: frozenset[str]
+    ) -> Candidate | Failure:
         uri = f"{self.name}/{relative}"
         folder, _, name = relative.rpartition("/")
         sidecars = tuple(sidecar_names(name, beside)) if beside else ()
@@ -236,20 +250,17 @@ class FolderSource:
             try:
                 uri.encode()
             except UnicodeEncodeError:
-                scan.failures.append(
-                    Failure(
-                        _printable(uri),
-                        "scan",
-                        "bad-name",
-                        "The file's name is not valid text",
-                        "Rename the file.",
-                        stamp,
-                    )
+                return Failure(
+                    _printable(uri),
+                    "scan",
+                    "bad-name",
+                    "The file's name is not valid text",
+                    "Rename the file.",
+                    stamp,
                 )
-                return
-        scan.candidates.append(Candidate(uri, stamp, status.st_mtime_ns, sidecars))
+        return Candidate(uri, stamp, status.st_mtime_ns, sidecars)
 
-    def _passed_over(
+    def _is_excluded(
         self, relative: str, is_folder: bool, specs: list[tuple[str, GitIgnoreSpec]]
     ) -> bool:
         tail = "/" if is_folder else ""
@@ -297,8 +308,13 @@ class FolderSource:
         return Failure(f"{self.name}/{_printable(relative)}", "read", reason, message, advice)
 
 
-def _inside(path: str, folder: str) -> bool:
-    return folder in ("", path) or path.startswith(folder + "/")
+def _is_below(path: str, folders: Set[str]) -> bool:
+    """Return whether a path lies below one of some folders; "" stands for the whole root."""
+    while path:
+        path = path.rpartition("/")[0]
+        if path in folders:
+            return True
+    return "" in folders
 
 
 def _printable(text: str) -> str:

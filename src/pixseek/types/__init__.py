@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from pixseek.types.results import Report as Report
     from pixseek.types.results import Results as Results
     from pixseek.types.sources import Candidate as Candidate
-    from pixseek.types.sources import Scan as Scan
+    from pixseek.types.sources import Item as Item
     from pixseek.types.sources import Source as Source
 
 _HOME = {
@@ -57,7 +57,7 @@ _HOME = {
     "results": "Match Reason Neighbours Hit Results Failure Report Progress",
     "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate",
     "engines": "Capabilities Order Engine",
-    "sources": "Candidate Scan Source",
+    "sources": "Candidate Item Source",
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names.split()}
 __all__ = [
@@ -76,6 +76,7 @@ __all__ = [
     "Failure",
     "Filter",
     "Hit",
+    "Item",
     "Known",
     "Likelihood",
     "Literate",
@@ -96,7 +97,6 @@ __all__ = [
     "Report",
     "Results",
     "Scalar",
-    "Scan",
     "Sort",
     "Source",
     "Space",

@@ -2,46 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from pixseek.types.records import Stamp
+from pixseek.types.records import Scalar, Stamp
 
 if TYPE_CHECKING:
     from pixseek.types.results import Failure
+
+_SECOND_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A file (or other item) that a source offers for indexing.
 
+    What tells whether it changed is its stamp, or its version where it has one. A record keeps
+    only a stamp, so a version goes into that: the nanoseconds of its time become a hash of the
+    version (30 bits, so a change is missed with a probability of 1e-9), and the second stays.
+
     Attributes:
         uri: of the item.
         stamp: of the file; its time is raised by sidecars, so that their changes are seen.
         modified_ns: when the file itself was changed, in nanoseconds since 1970; 0 when unknown.
-        sidecars: names of files beside it that say something of it.
+        sidecars: names of files next to it that describe it.
+        version: an ETag, a digest, a row's revision: any text that is equal only while the item
+            is the same; "" for a file, whose stamp says it.
     """
 
     uri: str
     stamp: Stamp
     modified_ns: int = 0
     sidecars: tuple[str, ...] = ()
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        if self.version:
+            digest = hashlib.blake2b(self.version.encode(), digest_size=8).digest()
+            second = self.stamp.mtime_ns // _SECOND_NS * _SECOND_NS
+            mark = second + int.from_bytes(digest) % _SECOND_NS
+            object.__setattr__(self, "stamp", Stamp(self.stamp.size, mark))
+
+    def is_as(self, stamp: Stamp | None) -> bool:
+        """Return whether the item is as it was when a candidate of it had this stamp.
+
+        Of an item with a version only that counts, whatever its time.
+        """
+        if self.version and stamp is not None:
+            return stamp.mtime_ns % _SECOND_NS == self.stamp.mtime_ns % _SECOND_NS
+        return stamp == self.stamp
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
-    """What a source found.
+class Item:
+    """What a source reads of one candidate.
 
     Attributes:
-        candidates: what can be indexed.
-        failures: what could not be looked at; records of or below such a URI are kept.
-        ignored: how many files were passed over because they are no images by their name.
+        content: the bytes of the file, or its path where it is too large to hold.
+        sidecars: name and content of those that could be read.
+        fields: what else the source knows of it (columns of a table, the JSON of a sample); they
+            count as a JSON sidecar does, and other names become fields of the record.
     """
 
-    candidates: list[Candidate]
-    failures: list[Failure]
-    ignored: int
+    content: bytes | Path
+    sidecars: tuple[tuple[str, bytes], ...] = ()
+    fields: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -54,26 +82,27 @@ class Source(Protocol):
     prefixes: tuple[str, ...]
 
     def covers(self, uri: str) -> bool:
-        """Return whether a known record of this URI, that a scan does not offer, is gone."""
+        """Return whether a known record of this URI, if the scan does not offer it, is gone."""
         ...
 
-    def scan(self) -> Iterator[int | Scan]:
-        """Yield the number of files looked at so far, now and then; last, the `Scan`.
+    def scan(self) -> Iterator[Candidate | Failure | int]:
+        """Yield what there is, as a stream: nothing of it is kept.
+
+        Yields:
+            A `Candidate` for each item, each URI once, in any order; a `Failure` for what could
+            not be looked at (records of such a URI, or below it, are kept; one that ends in "/"
+            means everything below); and now and then the number of files looked at so far.
 
         Raises:
-            SourceVanishedError: the source is not there any more.
+            SourceVanishedError: the source is gone; nothing is removed.
         """
         ...
 
-    def read(self, candidate: Candidate) -> bytes:
-        """Return the content. May be called from several threads at once.
+    def read(self, candidate: Candidate) -> Item:
+        """Return the content of a candidate. May be called from several threads at once.
 
         Raises:
             ImageError: it can't be read.
             SourceVanishedError: the whole source is gone.
         """
-        ...
-
-    def read_sidecars(self, candidate: Candidate) -> list[tuple[str, bytes]]:
-        """Return name and content of the candidate's sidecars, without those it can't read."""
         ...

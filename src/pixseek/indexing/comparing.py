@@ -1,0 +1,168 @@
+"""Comparing what sources hold with what the library holds.
+
+Sources are streams, and nothing of an unchanged file is kept: what is held is the records that
+were not met yet, and the files that there is something to do for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from pixseek.errors import SourceVanishedError
+from pixseek.storage.ledger import Ledger
+from pixseek.types import Candidate, Engine, Failure, Known, Source, Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A file to read, and the record that its URI has now, if any."""
+
+    candidate: Candidate
+    source: Source
+    before: Known | None
+
+
+class Comparison:
+    """What the scans of a run mean for the library.
+
+    Attributes:
+        jobs: files to read, in the order of the scan.
+        missing: records whose file is gone, by id.
+        changed: digests of records whose file is not as it was, by id.
+        counts: "unchanged" and "known_failures".
+        failures: what could not be looked at.
+        failed_before: URIs of jobs and unchanged files with a failure in the ledger.
+        settled: URIs whose failure in the ledger is over.
+    """
+
+    def __init__(self, engine: Engine, ledger: Ledger, unfit: Collection[str], retry: bool) -> None:
+        """Compare with what these hold.
+
+        Args:
+            engine: holds the records.
+            ledger: holds earlier failures.
+            unfit: ids of records that need their vectors made again though their file is the same.
+            retry: whether files that failed and have not changed are jobs.
+        """
+        self._engine, self._ledger, self._unfit, self._retry = engine, ledger, unfit, retry
+        self.jobs: list[Job] = []
+        self.missing: dict[str, Known] = {}
+        self.changed: dict[str, str] = {}
+        self.counts: Counter[str] = Counter()
+        self.failures: list[Failure] = []
+        self.failed_before: set[str] = set()
+        self.settled: list[str] = []
+
+    def take(self, source: Source) -> Iterator[int]:
+        """Compare all that a source offers; yield the number of files looked at, now and then.
+
+        Raises:
+            SourceVanishedError: the source is gone, or all that the library has of it is.
+        """
+        known = {
+            each.uri: each
+            for prefix in source.prefixes
+            for each in self._engine.known(prefix)
+            if source.covers(each.uri)
+        }
+        failed = {
+            each.uri: each
+            for prefix in source.prefixes
+            for each in self._ledger.failures(prefix)
+            if source.covers(each.uri)
+        }
+        held = bool(known)
+        is_empty = True
+        unseen: list[str] = []  # URIs, or folders, that nobody could look at
+        for event in source.scan():
+            if isinstance(event, int):
+                yield event
+                continue
+            is_empty = False
+            if isinstance(event, Failure):
+                unseen.append(event.uri)
+                self.failures.append(event)
+                failed.pop(event.uri, None)
+            else:
+                before, earlier = known.pop(event.uri, None), failed.pop(event.uri, None)
+                self._compare(source, event, before, earlier)
+        roots = [each for each in source.prefixes if each.count("/") == 1 and source.covers(each)]
+        if held and is_empty and roots:
+            raise SourceVanishedError(
+                "The folder has no images any more, and the library holds some of it "
+                "(is its drive plugged in?)",
+                roots[0],
+                "Nothing was removed. If they are really gone: "
+                f"pixseek remove --root {roots[0][:-1]}",
+            )
+        kept = tuple(unseen)
+        for each in known.values():
+            if each.uri.startswith(kept):
+                self.counts["unchanged"] += 1
+            else:
+                self.missing[each.id] = each
+        # Failures of files that are gone are over, unless they lie where nobody could look.
+        self.settled += [uri for uri in failed if not uri.startswith(kept)]
+
+    def _compare(
+        self, source: Source, candidate: Candidate, before: Known | None, earlier: Failure | None
+    ) -> None:
+        if earlier is not None:
+            self.failed_before.add(candidate.uri)
+        same = before is not None and candidate.is_as(before.stamp)
+        if before is not None and same and before.id not in self._unfit:
+            self.counts["unchanged"] += 1
+            if earlier is not None:
+                self.settled.append(candidate.uri)
+        elif (
+            earlier is not None
+            and candidate.is_as(earlier.stamp)
+            and earlier.stage in ("decode", "encode")
+            and not self._retry
+        ):
+            self.counts["known_failures"] += 1
+            if before is not None and not same:  # killed between failure and deletion
+                self.missing[before.id] = before
+        else:
+            self.jobs.append(Job(candidate, source, before))
+            if before is not None and not same:
+                self.changed[before.id] = before.digest
+
+
+def moved(jobs: Collection[Job], missing: Mapping[str, Known]) -> list[tuple[Job, Known]]:
+    """Return the files that were renamed or moved, each with the record of where it was.
+
+    A file is taken as a missing one that moved if both have the same size and modification time,
+    no other file has, and besides either the name is the same (a folder was renamed) or the time
+    is finer than a second. What has a version instead has no time to go by. Whatever else moved is
+    found by its digest later; that reads the files, which on a slow disk takes longer than
+    embedding them.
+    """
+    gone: dict[Stamp | None, list[Known]] = {}
+    for known in missing.values():
+        gone.setdefault(known.stamp, []).append(known)
+    came: dict[Stamp, list[Job]] = {}
+    for job in jobs:
+        candidate = job.candidate
+        if job.before is None and not candidate.version and candidate.stamp in gone:
+            came.setdefault(candidate.stamp, []).append(job)
+    moves: list[tuple[Job, Known]] = []
+    for stamp, arrivals in came.items():
+        departures = gone[stamp]
+        names = Counter(name_of(job.candidate.uri) for job in arrivals)
+        by_name = Counter(name_of(known.uri) for known in departures)
+        for job in arrivals:
+            name = name_of(job.candidate.uri)
+            if names[name] == 1 == by_name[name]:
+                # Same name, size and time: also a burst of photos of one second is told apart.
+                moves.append((job, next(k for k in departures if name_of(k.uri) == name)))
+            elif len(arrivals) == 1 == len(departures) and stamp.mtime_ns % 1_000_000_000:
+                moves.append((job, departures[0]))
+    return moves
+
+
+def name_of(uri: str) -> str:
+    """Return the file name of a URI."""
+    return uri.rpartition("/")[2]

@@ -1,0 +1,91 @@
+"""What the vectors of an item stand for: its parts, each with the picture that is embedded.
+
+An image has one part, the whole of it. Cut into tiles it has more: a small thing fills more of a
+tile than of the image, so the tile's vector shows it better. The best part of a record is its hit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from pixseek.errors import ConfigError
+from pixseek.types import WHOLE, Part, Picture
+
+#: Columns and rows that an image is cut into; (1, 1) for no tiles.
+Tiles = tuple[int, int]
+
+#: Tiles of an image at most: each takes as long to embed as an image, and as much space.
+MAX_TILES = 16
+
+
+def parts_of(picture: Picture, parts: Sequence[Part]) -> Iterator[tuple[Part, Picture]]:
+    """Yield each part of an image with its picture, one at a time.
+
+    Args:
+        picture: of the whole image.
+        parts: as `layout` gives them, or as a record has them.
+    """
+    across, down = picture.pixels.size
+    for part in parts:
+        if part.box is None:
+            yield part, picture
+            continue
+        left, top, width, height = part.box
+        # At least a pixel, also of an image that has less than one for each tile.
+        x = min(round(left * across), across - 1)
+        y = min(round(top * down), down - 1)
+        right = max(x + 1, min(across, round((left + width) * across)))
+        bottom = max(y + 1, min(down, round((top + height) * down)))
+        yield (
+            part,
+            replace(
+                picture,
+                pixels=picture.pixels.crop((x, y, right, bottom)),
+                width=max(1, round(width * picture.width)),
+                height=max(1, round(height * picture.height)),
+            ),
+        )
+
+
+def layout(tiles: Tiles | None) -> tuple[Part, ...]:
+    """Return the parts of an image: the whole, then its tiles, row by row.
+
+    Args:
+        tiles: columns and rows; None or (1, 1) for the whole alone.
+    """
+    columns, rows = tiles or (1, 1)
+    if columns * rows == 1:
+        return (WHOLE,)
+    boxes = (
+        (column / columns, row / rows, 1 / columns, 1 / rows)
+        for row in range(rows)
+        for column in range(columns)
+    )
+    return (WHOLE, *(Part("tile", box) for box in boxes))
+
+
+def check_tiles(tiles: Tiles) -> Tiles:
+    """Return these tiles if an image can be cut into so many.
+
+    Raises:
+        ConfigError: they are not two numbers from 1 up, or too many.
+    """
+    try:
+        columns, rows = (int(each) for each in tiles)
+    except (TypeError, ValueError):
+        columns = rows = 0
+    if columns < 1 or rows < 1 or columns * rows > MAX_TILES:
+        raise ConfigError(
+            "Images can't be cut into these tiles",
+            "x".join(map(str, tiles)) if isinstance(tiles, tuple | list) else tiles,
+            f"Give columns and rows, such as 2x2, with at most {MAX_TILES} tiles; 1x1 for none.",
+        )
+    return columns, rows
+
+
+def least_side(parts: Sequence[Part], side: int) -> int:
+    """Return the pixels that both sides of an image need so that those of each part have `side`."""
+    smallest = min((min(part.box[2:]) for part in parts if part.box is not None), default=1.0)
+    return math.ceil(side / smallest)

@@ -1,0 +1,197 @@
+"""From one file to a record, its preview, and what the model reads of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pixseek.errors import ImageError, PixseekError
+from pixseek.images import MAX_BYTES, decode, derive
+from pixseek.images.derived import PREVIEW_SIDE
+from pixseek.indexing.comparing import Job, name_of
+from pixseek.indexing.media import least_side, parts_of
+from pixseek.indexing.options import IndexOptions
+from pixseek.metadata.fields import FIELDS, Findings
+from pixseek.metadata.merging import Sidecar, read_metadata
+from pixseek.metadata.sidecars import JSON_KEYS
+from pixseek.types import (
+    Candidate,
+    Encoder,
+    Failure,
+    Item,
+    Known,
+    Part,
+    Picture,
+    Record,
+    Scalar,
+    record_id,
+)
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+# What the user says of images, what their files say instead, and what pixseek keeps for itself.
+_RESERVED = ("user.", "file.", "pixseek.")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A file that was read: with a tensor for each part, or with records of the same content."""
+
+    job: Job
+    record: Record
+    preview: bytes
+    tensors: tuple[Vectors, ...]
+    twins: tuple[Known, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads files for an encoder. May be called from several threads at once.
+
+    Attributes:
+        encoder: prepares their pictures.
+        parts: of each image; see `media.layout`.
+        options: whether truncated images are refused, and raw files developed.
+        previews: whether to make a preview of each, and to look for its colours.
+    """
+
+    encoder: Encoder
+    parts: tuple[Part, ...]
+    options: IndexOptions
+    previews: bool
+
+    def read(
+        self, job: Job, twins_of: Callable[[Job, str], tuple[tuple[Known, ...], bool]]
+    ) -> Prepared | Failure:
+        """Read and decode one file.
+
+        Args:
+            job: names the file.
+            twins_of: gives, for the job and the digest of its content, the records that have
+                the same, and whether their vectors serve, so that the file needs none.
+        """
+        candidate = job.candidate
+        stage: Literal["read", "decode"] = "read"
+        try:
+            item = job.source.read(candidate)
+            content = _content(item)
+            digest = hashlib.sha256(content).hexdigest()
+            twins, is_embedded = twins_of(job, digest)
+            stage = "decode"
+            picture = decode(
+                content,
+                at_least=max(2 * least_side(self.parts, self.encoder.input_side), PREVIEW_SIDE),
+                strict=self.options.strict,
+                demosaic=self.options.demosaic,
+            )
+            record, preview = self._described(candidate, item, digest, picture)
+            tensors: tuple[Vectors, ...] = ()
+            if not is_embedded:
+                tensors = tuple(
+                    self.encoder.prepare(each) for _, each in parts_of(picture, self.parts)
+                )
+            return Prepared(job, record, preview, tensors, twins)
+        except ImageError as error:
+            return Failure(
+                candidate.uri, stage, error.reason, error.problem, error.advice, candidate.stamp
+            )
+        except PixseekError:
+            raise  # the source, the engine or the model: no fault of this image
+        except Exception as error:  # a mistake of ours: one image never ends a run
+            return Failure(
+                candidate.uri,
+                "decode",
+                "unexpected",
+                f"pixseek made a mistake on it ({type(error).__name__}: {error})",
+                "Please report this, if you can with the image.",
+                candidate.stamp,
+            )
+
+    def _described(
+        self, candidate: Candidate, item: Item, digest: str, picture: Picture
+    ) -> tuple[Record, bytes]:
+        """Return all that is known of an image, and its preview."""
+        sidecars = [Sidecar(*each) for each in item.sidecars]
+        if item.fields:
+            sidecars.insert(0, Sidecar("fields.json", _as_json(item.fields)))
+        metadata = read_metadata(
+            picture,
+            name=name_of(candidate.uri),
+            mtime_ns=candidate.modified_ns,
+            sidecars=sidecars,
+        )
+        fields = {**_own_fields(item.fields), **metadata.fields, **_seen(picture)}
+        notes = (*picture.notes, *metadata.notes)
+        if notes:
+            fields["notes"] = "; ".join(notes)
+        preview = b""
+        if self.previews:
+            derived = derive(picture)
+            preview = derived.preview
+            fields["placeholder"] = derived.placeholder
+            fields["colour_names"] = ", ".join(derived.colour_names)
+            fields["colours"] = " ".join(f"{c}:{share:g}" for c, share in derived.colours)
+        record = Record(
+            id=record_id(candidate.uri),
+            uri=candidate.uri,
+            stamp=candidate.stamp,
+            digest=digest,
+            media=picture.media,
+            width=picture.width,
+            height=picture.height,
+            taken_at=metadata.taken_at,
+            caption=metadata.caption,
+            tags=metadata.tags,
+            fields=fields,
+            parts=self.parts,
+        )
+        return record, preview
+
+
+def _content(item: Item) -> bytes:
+    """Return the bytes of an image, also where its source gave a path."""
+    if not isinstance(item.content, Path):
+        return item.content
+    try:
+        if item.content.stat().st_size <= MAX_BYTES:
+            return item.content.read_bytes()
+    except OSError as error:
+        raise ImageError(
+            "unreadable", f"It can't be read ({error.strerror or error})", advice="Run again."
+        ) from error
+    raise ImageError(
+        "too-large",
+        "The file is too large for an image",
+        advice=f"Files up to {MAX_BYTES // 1_000_000} MB are read.",
+    )
+
+
+def _as_json(fields: Mapping[str, Scalar]) -> bytes:
+    return json.dumps(fields, default=lambda value: value.isoformat()).encode()
+
+
+def _own_fields(fields: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Return what a source knows of an item under names that a sidecar has no place for."""
+    known = Findings()
+    own: dict[str, Scalar] = {}
+    for name, value in fields.items():
+        if name in FIELDS:
+            known.put(name, value)
+        elif name.casefold() not in JSON_KEYS and not name.startswith(_RESERVED):
+            own[name] = value
+    return {**own, **known.fields}
+
+
+def _seen(picture: Picture) -> Mapping[str, Scalar]:
+    """Return as fields what was seen while decoding."""
+    seen: dict[str, Scalar] = {}
+    if any(note.startswith("animated") for note in picture.notes):
+        seen["animated"] = True
+    if any(note.startswith("damaged") for note in picture.notes):
+        seen["damaged"] = True
+    return seen
