@@ -225,7 +225,7 @@ def test_more_matches_than_one_call_gives(
     drawings: pixseek.Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = drawings.tag_zero_shot(["a drawing at night"], min_confidence=0.01, again=True)
-    monkeypatch.setattr(searcher, "_MANY", 4)
+    monkeypatch.setattr(searcher, "MANY", 4)
     parts = drawings.tag_zero_shot(["a drawing at night"], min_confidence=0.01, again=True)
     assert whole == parts
     assert whole["a drawing at night"] > 4

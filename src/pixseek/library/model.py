@@ -23,7 +23,7 @@ from pixseek.storage.ledger import Ledger
 
 if TYPE_CHECKING:
     from pixseek.library.opened import Opened
-    from pixseek.search.searcher import Backgrounds
+    from pixseek.search.asked import Backgrounds
     from pixseek.types import Encoder, Space
 
 #: Settings of the ledger: the model of the first space, and the choices by fingerprint.

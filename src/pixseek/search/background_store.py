@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pixseek.search.asked import Backgrounds
 from pixseek.search.background import Background
-from pixseek.search.searcher import Backgrounds
 from pixseek.types import Encoder, Engine
 
 if TYPE_CHECKING:

@@ -2,18 +2,16 @@
 
     terms -> vectors -> one direction -> engine: the nearest candidates
           -> each term's score on each candidate, in standard deviations (background)
-          -> what is excluded goes -> fused with what captions say -> confidence -> sorted, grouped
+          -> exclusion -> fused with what captions say -> confidence -> sorted, grouped
           -> one page, and only now records
 
-One thing to look for ranks by its cosine. Several can't be added up as they are: image to image
-cosines of 0.6 to 0.9 would drown text to image ones of 0.2 to 0.3. In standard deviations above
-their own backgrounds they can, up to 4 of each. On 306 queries of a word and an example photo (both
-wanted; 1,000 photos, their captions as the truth) that has a mean average precision of .149, the
-word alone .124, the photo alone .053, plain sums .124, reciprocal rank fusion .117; on 51 pairs of
-words .246, plain sums .199.
+One thing to look for ranks by its cosine. Several are added in standard deviations above their own
+backgrounds, up to 4 of each: image to image cosines of 0.6 to 0.9 would drown text to image cosines
+of 0.2 to 0.3. For a word and an example this gives a mean average precision of .149, plain sums
+.124 (docs/search-quality.md).
 
-Pages are cut from one order. The candidates are taken in blocks, and later blocks come after
-earlier ones, so that a page never depends on how deep somebody looks.
+Pages are cut from one order. Candidates are taken in blocks, and later blocks come after earlier
+ones, so a page never depends on how deep somebody looks.
 """
 
 from __future__ import annotations
@@ -24,10 +22,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pixseek.errors import QueryError
-from pixseek.metadata.annotations import KEPT, LABEL_CONFIDENCES, LABEL_SCORES, USER_PREFIX
-from pixseek.search import ranking, term_vectors
-from pixseek.search.background import Background, Calibration, confidences
+from pixseek.search import ranking, term_vectors, why
+from pixseek.search.asked import FEW, MANY, Asked, Backgrounds, Look, check, look
 from pixseek.types import (
     CONFIDENT,
     POSSIBLE,
@@ -39,7 +35,6 @@ from pixseek.types import (
     Literate,
     Neighbours,
     Query,
-    Reason,
     Record,
     Results,
     Sort,
@@ -52,26 +47,21 @@ if TYPE_CHECKING:
 
     from pixseek.types import Vectors
 
-#: From here on what a term matches is left out by its exclusion. On 107 pairs such as "a dog",
-#: not "a frisbee" (photos whose captions say what is on them), this removes 43 % of the photos that
-#: show it and 11 % of those that don't; of the first twenty, .541 are wanted (.520 without, .507
-#: with vector subtraction, .536 from .5 on, .534 from .95 on).
+#: Smallest confidence at which an excluded term removes an image. On 107 pairs such as "a dog",
+#: not "a frisbee", .541 of the first twenty are wanted, .520 without exclusion.
 EXCLUDED = 0.7
-#: Of the words of a query so much must be in what is written of an image. With less, images with
-#: captions push away those without: on 1,000 photos of which half have a caption, recall@10 is .725
-#: from here on, .695 from any word on, .681 without captions and .322 by captions alone.
+#: Minimum share of the query's words that an image's text must contain. Below it, images with
+#: captions push away those without: recall@10 is .725 with it, .695 without.
 WRITTEN = 0.3
 
-#: Beyond so many standard deviations more of one thing hardly makes up for less of another: an
-#: example would else find itself first, whatever else was asked.
+#: Standard deviations beyond which more of one thing hardly makes up for less of another: an
+#: example would otherwise find itself first, whatever else was asked.
 _PLENTY = 4.0
 
-#: Where so much of a text is unknown to the model, nothing can be said of its matches ("a bicycle",
-#: of which it knows the article).
+#: Share of unknown words from which a text matches nothing ("a bicycle", of which the model knows
+#: the article).
 _TOO_MANY_UNKNOWN = 0.5
 
-#: Candidates of a query that asks for nothing but the nearest, and of others.
-_FEW, _MANY = 400, 1000
 #: Queries in one call of the engine, which bounds memory: 400 vectors of 512 floats are 0.8 MB.
 _QUERIES_A_CALL = 64
 _SORTED_BY: dict[Sort, tuple[Literal["uri", "name", "taken_at", "size"], bool]] = {
@@ -81,49 +71,18 @@ _SORTED_BY: dict[Sort, tuple[Literal["uri", "name", "taken_at", "size"], bool]] 
 
 
 @dataclass(frozen=True, slots=True)
-class Backgrounds:
-    """What scores mean nothing in one library: see `pixseek.search.background`.
-
-    Attributes:
-        texts: for words.
-        images: for images and vectors.
-        duplicate: cosine from which two images are near-duplicates.
-        calibration: how sure a match of words is, where that was measured for the model.
-    """
-
-    texts: Background
-    images: Background
-    duplicate: float
-    calibration: Calibration | None = None
-
-    def confidences(
-        self, terms: Sequence[Term], deviations: Vectors, total: int
-    ) -> NDArray[np.float64]:
-        """Return how sure it is that each of (n,) candidates among `total` images is a match.
-
-        Args:
-            terms: what was looked for.
-            deviations: by how much the candidates stand out, (n,).
-            total: how many images were searched.
-        """
-        if self.calibration is not None and all(term.kind == "text" for term in terms):
-            return self.calibration.confidences(deviations)
-        return confidences(deviations, total)
-
-
-@dataclass(frozen=True, slots=True)
 class Searcher:
-    """What answering takes.
+    """What answers queries.
 
     Attributes:
         engine: what is searched.
-        encoder: gives the encoder; called only when a term needs it.
-        backgrounds: gives the backgrounds; called when something is looked for.
+        encoder: returns the encoder; called only if a term needs it.
+        backgrounds: returns the backgrounds; called only if something is looked for.
         model: its name, to show before anything was indexed.
-        locate: tells where a record's file is.
-        preview: gives the stored preview of a record.
-        picture: gives the file or the preview of a record.
-        offline: never to fetch an image from a URL.
+        locate: returns where a record's file is.
+        preview: returns the stored preview of a record.
+        picture: returns the file or the preview of a record.
+        offline: never fetch an image from a URL.
     """
 
     engine: Engine
@@ -138,20 +97,19 @@ class Searcher:
     def search(self, queries: Sequence[Query]) -> list[Results]:
         """Return the answer to each query, in order.
 
-        Queries are answered together as far as they can: their texts go through the model in one
-        call, and those that share a filter go to the engine in one call.
+        All texts go through the model in one call, and the queries that share a filter go to the
+        engine in one call.
 
         Returns:
-            Results, each with the milliseconds that it took; of queries that were answered
-            together, each with its share of them.
+            Results, each with the milliseconds it took; queries answered together share them.
 
         Raises:
             QueryError: there is nothing to look for, or a query can't be understood.
             ImageError: an example can't be read.
-            ModelError, SpaceMismatchError: the model can't be had, or does not fit.
+            ModelError, SpaceMismatchError: the model is unavailable, or not the library's.
         """
         for query in queries:
-            _check(query)
+            check(query)
         found: list[Results] = []
         for at in range(0, len(queries), _QUERIES_A_CALL):
             found += self._together(queries[at : at + _QUERIES_A_CALL])
@@ -160,17 +118,15 @@ class Searcher:
     def matching(
         self, texts: Sequence[str], where: Filter | None, least: float
     ) -> list[dict[str, float]]:
-        """Return for each text all images that show it with at least this confidence.
-
-        They are ids with their confidences, best first.
+        """Return for each text the ids of all images that show it, with confidences, best first.
 
         Args:
             texts: words, each looked for by itself.
-            where: among which images; None for all.
-            least: confidence, above 0.
+            where: which images; None for all.
+            least: smallest confidence, above 0.
 
         Raises:
-            ModelError, SpaceMismatchError: the model can't be had, or does not fit.
+            ModelError, SpaceMismatchError: the model is unavailable, or not the library's.
         """
         if self.engine.space is None:
             return [{} for _ in texts]
@@ -180,13 +136,13 @@ class Searcher:
         unread, _ = self._unread(terms)
         found = []
         for term, vector in zip(terms, vectors, strict=True):
-            depth = _MANY
+            depth = MANY
             while True:
                 nearest = self.engine.nearest(vector[None], depth, where)[0]
-                look = _look(term, vector, nearest.vectors, backgrounds, unread=unread)
-                confidences = backgrounds.confidences([term], look.deviations, nearest.total)
+                scores = look(term, vector, nearest.vectors, backgrounds, unread=unread)
+                confidences = backgrounds.confidences([term], scores.deviations, nearest.total)
                 sure = confidences >= least
-                # Where half of them are sure, there may be more below.
+                # If half of them are sure, there may be more below.
                 if len(nearest.ids) < depth or 2 * int(sure.sum()) < depth:
                     break
                 depth *= 4
@@ -207,7 +163,7 @@ class Searcher:
             )
         )
         asked = [
-            _Asked(q, [next(vectors) for _ in own], *self._unread(own))
+            Asked(q, [next(vectors) for _ in own], *self._unread(own))
             for q, own in zip(queries, terms, strict=True)
         ]
         encoded = time.perf_counter()
@@ -238,10 +194,10 @@ class Searcher:
         ]
 
     def _unread(self, terms: Sequence[Term]) -> tuple[frozenset[str], tuple[str, ...]]:
-        """Return the texts that the model can't read, and what is to be said of them.
+        """Return the texts that the model can't read, and warnings about unknown words.
 
-        All words that a model does not know are the same to it, and so near to whatever images
-        such words happened to stand for at its training.
+        All words that a model does not know are the same to it, so they are near to whatever
+        images such words happened to stand for in its training.
         """
         texts = [str(term.value) for term in terms if term.kind == "text"]
         unread, warnings = set(), []
@@ -258,14 +214,12 @@ class Searcher:
 
     # -------------------------------------------------------------- candidates
 
-    def _nearest(
-        self, looking: Sequence[_Asked], backgrounds: Backgrounds
-    ) -> dict[int, Neighbours]:
-        """Return the candidates of each query, those of one filter in one call."""
+    def _nearest(self, looking: Sequence[Asked], backgrounds: Backgrounds) -> dict[int, Neighbours]:
+        """Return the candidates of each query by its `id()`, one call of the engine per filter."""
         import numpy as np
 
-        # By their text, since filters on True and on 1 are equal to Python.
-        alike: dict[tuple[str, int], list[_Asked]] = {}
+        # By their text, because filters on True and on 1 are equal to Python.
+        alike: dict[tuple[str, int], list[Asked]] = {}
         for each in looking:
             alike.setdefault((repr(each.query.where), each.depth), []).append(each)
         found: dict[int, Neighbours] = {}
@@ -275,8 +229,8 @@ class Searcher:
             found.update({id(a): n for a, n in zip(members, neighbours, strict=True)})
         return found
 
-    def _answer(self, asked: _Asked, nearest: Neighbours, backgrounds: Backgrounds) -> Results:
-        """Rank the candidates of one query, taking more of them until its page is full."""
+    def _answer(self, asked: Asked, nearest: Neighbours, backgrounds: Backgrounds) -> Results:
+        """Rank the candidates of one query, fetching more until its page is full."""
         query, depth = asked.query, asked.depth
         written = self._written(query)
         left_out = [
@@ -305,7 +259,7 @@ class Searcher:
                     float(ranked.scores[at]),
                     self.locate(record),
                     float(ranked.confidence[at]),
-                    ranked.reasons(at, record),
+                    why.reasons(query, ranked.looks, at, float(ranked.share[at]), record),
                     tuple(ranked.ids[i] for i in ranked.duplicates.get(at, ())),
                 )
             )
@@ -319,7 +273,7 @@ class Searcher:
 
     def _ranked(
         self,
-        asked: _Asked,
+        asked: Asked,
         nearest: Neighbours,
         backgrounds: Backgrounds,
         written: dict[str, float],
@@ -331,7 +285,7 @@ class Searcher:
         query = asked.query
         ids, vectors, parts = self._with_written(nearest, written)
         looks = [
-            _look(term, vector, vectors, backgrounds, unread=asked.unread)
+            asked.look(term, vector, vectors, backgrounds)
             for term, vector in zip(query.terms, asked.vectors, strict=False)
         ]
         weights = np.array([term.weight for term in query.terms], np.float32)
@@ -342,23 +296,23 @@ class Searcher:
         together = together / float(np.linalg.norm(weights))
         scores = looks[0].cosines if asked.is_one else together
         share = np.array([written.get(each, 0.0) for each in ids])
-        # What is written all over an image is as good as being seen.
+        # An image whose text holds all words is as good as one that shows them.
         sure = backgrounds.confidences(query.terms, together, nearest.total)
         confidence = np.maximum(sure, np.where(share > 0.99, 1, 0))
         own = asked.own
         keep = np.array([each not in own for each in ids], np.bool_)
         keep &= confidence >= query.min_confidence
         for each in left_out:
-            look = _look(each.term, each.vector, vectors, backgrounds, unread=asked.unread)
+            look = asked.look(each.term, each.vector, vectors, backgrounds)
             shown = look.deviations >= each.least
             keep &= ~(shown | np.array([one in each.ids for one in ids], np.bool_))
         if query.sort != "relevance":
             keep &= confidence >= POSSIBLE
         order = [at for at in self._ordered(scores, share, ids, query).tolist() if keep[at]]
         if query.variety:
-            first = order[:_MANY]
+            first = order[:MANY]
             chosen = ranking.varied(scores[first], vectors[first], query.variety)
-            order = [first[i] for i in chosen] + order[_MANY:]
+            order = [first[i] for i in chosen] + order[MANY:]
         if query.sort != "relevance":
             order = self._sorted(order, ids, query.sort)
         duplicates: dict[int, list[int]] = {}
@@ -373,7 +327,7 @@ class Searcher:
                 if order[leader] == at
             ]
         counted = np.where(keep, confidence, 0.0)
-        return _Ranked(ids, parts, scores, counted, order, duplicates, looks, query, share)
+        return _Ranked(ids, parts, scores, counted, order, duplicates, looks, share)
 
     def _ordered(
         self, scores: Vectors, share: NDArray[np.float64], ids: Sequence[str], query: Query
@@ -381,7 +335,7 @@ class Searcher:
         """Return positions by score within each block, fused with what is written."""
         import numpy as np
 
-        block = _MANY if len(ids) > _FEW else _FEW
+        block = MANY if len(ids) > FEW else FEW
         order = []
         for start in range(0, len(ids), block):
             some = np.arange(start, min(start + block, len(ids)))
@@ -412,24 +366,24 @@ class Searcher:
         known.sort(key=lambda each: each[0], reverse=descending)
         return [at for *_, at in known] + unknown
 
-    # -------------------------------------------------------------- what is written
+    # -------------------------------------------------------------- texts of images
 
     def _written(self, query: Query) -> dict[str, float]:
-        """Return the ids of images of which the query's words are written, with how much."""
+        """Return the ids of images whose texts hold words of the query, with the share of them."""
         words = " ".join(str(t.value) for t in query.terms if t.kind == "text" and t.weight > 0)
         if not words or not query.text_weight:
             return {}
         if self.engine.capabilities.text_search == "none":
             return {}
-        found = self.engine.text_search(words, _FEW, query.where)
+        found = self.engine.text_search(words, FEW, query.where)
         return {each: share for each, share in found if share >= WRITTEN}
 
     def _with_written(
         self, nearest: Neighbours, written: dict[str, float]
     ) -> tuple[list[str], Vectors, list[int]]:
-        """Return the candidates with those that are known by their words alone, in one list.
+        """Return the candidates together with those found by their words alone.
 
-        Those are put into the first block, so that they can be among the first.
+        Those come in the first block, so that they can be among the first hits.
         """
         import numpy as np
 
@@ -438,7 +392,7 @@ class Searcher:
         more = [each for each in written if each not in known]
         rows = self.engine.vectors(more) if more else []
         there = [
-            # An image without vectors resembles nothing, and is found by its words alone.
+            # An image without vectors resembles nothing; only its words find it.
             (each, row[:1] if len(row) else np.zeros((1, vectors.shape[1]), np.float32))
             for each, row in zip(more, rows, strict=True)
             if row is not None
@@ -452,27 +406,27 @@ class Searcher:
         )
 
     def _left_out(
-        self, term: Term, vector: Vectors, asked: _Asked, backgrounds: Backgrounds
+        self, term: Term, vector: Vectors, asked: Asked, backgrounds: Backgrounds
     ) -> _LeftOut:
-        """Return what an excluded term leaves out: what it matches confidently, or names."""
+        """Return what an excluded term removes: images it matches confidently, or names."""
         import numpy as np
 
         where = asked.query.where
-        # What chance explains is seen in the term's own best matches, wherever they are.
-        own = self.engine.nearest(vector[None], _MANY, where)[0]
-        best = _look(term, vector, own.vectors, backgrounds, unread=asked.unread).deviations
+        # The term's own best matches, wherever they are, show what chance explains.
+        own = self.engine.nearest(vector[None], MANY, where)[0]
+        best = asked.look(term, vector, own.vectors, backgrounds).deviations
         sure = backgrounds.confidences([term], best, own.total) >= EXCLUDED
         least = float(best[sure].min()) if sure.any() else float(np.inf)
         ids = {term.value} if term.kind == "id" else set()
         if term.kind == "text" and self.engine.capabilities.text_search != "none":
-            found = self.engine.text_search(str(term.value), _MANY, where)
+            found = self.engine.text_search(str(term.value), MANY, where)
             ids |= {each for each, share in found if share > 0.99}
         return _LeftOut(term, vector, least, frozenset(ids))
 
     # -------------------------------------------------------------- without a query
 
     def _browse(self, query: Query) -> Results:
-        """Return what a filter lets through, by its own order."""
+        """Return the images that a filter lets through, in the order of the query."""
         if self.engine.space is None:
             return Results((), query, {}, "")
         field, descending = _SORTED_BY[query.sort]
@@ -494,65 +448,8 @@ class Searcher:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
-    """A query with the vectors of its terms, then of what it excludes.
-
-    Attributes:
-        query: what was asked.
-        vectors: of each term, (dim,).
-        unread: texts of which the model knows too few words to say anything.
-        warnings: of words that it does not know.
-    """
-
-    query: Query
-    vectors: list[Vectors]
-    unread: frozenset[str]
-    warnings: tuple[str, ...]
-
-    @property
-    def is_one(self) -> bool:
-        """Whether one thing is looked for, so that its cosine ranks."""
-        return len(self.query.terms) == 1 and self.query.terms[0].weight > 0
-
-    @property
-    def own(self) -> set[str]:
-        """The ids that are asked with, and so are no answer."""
-        return {t.value for t in self.query.terms if t.kind == "id" and t.region is None}
-
-    @property
-    def depth(self) -> int:
-        """How many candidates to begin with."""
-        q = self.query
-        plain = self.is_one and not (q.exclude or q.group or q.variety or q.sort != "relevance")
-        return _FEW if plain and q.offset + q.k + len(self.own) <= _FEW else _MANY
-
-    def direction(self, backgrounds: Backgrounds) -> Vectors:
-        """Return the unit vector whose nearest rows are the candidates.
-
-        Of several terms, the sum of their distances from their backgrounds, each in its own
-        standard deviations on a typical image.
-        """
-        import numpy as np
-
-        if self.is_one:
-            return self.vectors[0]
-        total = np.zeros(len(self.vectors[0]), np.float64)
-        for term, vector in zip(self.query.terms, self.vectors, strict=False):
-            background = _background(term, backgrounds)
-            spread = background.typical_spread(backgrounds.images)
-            total += term.weight * (vector - background.mean) / spread
-        length = float(np.linalg.norm(total))
-        if length < 1e-9:
-            raise QueryError(
-                "The things to look for cancel each other out", "", "Change one of them."
-            )
-        direction: Vectors = (total / length).astype(np.float32)
-        return direction
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class _LeftOut:
-    """What an excluded term leaves out: all it matches by so many deviations, and some ids."""
+    """What an excluded term removes: images from `least` deviations up, and those in `ids`."""
 
     term: Term
     vector: Vectors
@@ -561,37 +458,8 @@ class _LeftOut:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Look:
-    """One term's scores on all candidates."""
-
-    cosines: Vectors
-    deviations: Vectors
-
-
-def _look(
-    term: Term,
-    vector: Vectors,
-    vectors: Vectors,
-    backgrounds: Backgrounds,
-    *,
-    unread: frozenset[str],
-) -> _Look:
-    """Return a term's scores on (n, dim) unit rows; words that the model can't read say nothing."""
-    import numpy as np
-
-    cosines: Vectors = vectors @ vector
-    if term.kind == "text" and term.value in unread:
-        return _Look(cosines, np.zeros_like(cosines))
-    return _Look(cosines, _background(term, backgrounds).standardised(cosines, vectors))
-
-
-def _background(term: Term, backgrounds: Backgrounds) -> Background:
-    return backgrounds.texts if term.kind == "text" else backgrounds.images
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class _Ranked:
-    """The candidates of one query, and the order of those that are shown."""
+    """The candidates of one query, and the order of those that are shown; all of one length."""
 
     ids: list[str]
     parts: list[int]
@@ -599,61 +467,8 @@ class _Ranked:
     confidence: NDArray[np.float64]
     order: list[int]
     duplicates: dict[int, list[int]]
-    looks: list[_Look]
-    query: Query
+    looks: list[Look]
     share: NDArray[np.float64]
-
-    def reasons(self, at: int, record: Record) -> tuple[Reason, ...]:
-        """Return what each term and what is written has to say for a candidate."""
-        reasons = [
-            Reason(
-                term.kind,
-                ""
-                if term.kind == "vector" or not isinstance(term.value, str | Path)
-                else str(term.value),
-                float(look.cosines[at]),
-                float(look.deviations[at]),
-                term.weight,
-            )
-            for term, look in zip(self.query.terms, self.looks, strict=True)
-        ]
-        if self.share[at] > 0:
-            said = _where_written(self.query, record)
-            reasons.append(
-                Reason("words", said, float(self.share[at]), 0.0, self.query.text_weight)
-            )
-        return tuple(reasons)
-
-
-def _where_written(query: Query, record: Record) -> str:
-    """Return which texts of a record hold words of a query, as in "caption: dog, beach".
-
-    Of tags that a model gave, how sure it was: "tags: a lake 0.97".
-    """
-    import re
-
-    words = [
-        word
-        for term in query.terms
-        if term.kind == "text" and term.weight > 0
-        for word in re.findall(r"\w{3,}", str(term.value).casefold())
-    ]
-    texts = {"caption": record.caption, "tags": " ".join(record.tags), "name": record.relative_path}
-    texts |= {name: str(value) for name, value in record.fields.items() if isinstance(value, str)}
-    for field in (LABEL_SCORES, LABEL_CONFIDENCES):
-        scored = str(record.fields.get(f"{USER_PREFIX}{field}") or "").split(", ")
-        if said := [each for each in scored if any(w[:4] in each.casefold() for w in words)]:
-            return f"tags: {', '.join(said)}"
-    for name, text in texts.items():
-        # By their beginnings, since the engine compares stems.
-        found = [word for word in words if word[:4] in text.casefold()]
-        if found and name not in _UNSAID:
-            return f"{name}: {', '.join(dict.fromkeys(found))}"
-    return ""
-
-
-#: Fields that nobody wrote about the image, or that are said elsewhere.
-_UNSAID = frozenset({"notes", "colours", "colour_names", "placeholder", *KEPT})
 
 
 def _sort_value(record: Record, field: str) -> Any:
@@ -662,29 +477,3 @@ def _sort_value(record: Record, field: str) -> Any:
     if field == "size":
         return None if record.stamp is None else record.stamp.size
     return record.name.casefold()
-
-
-def _check(query: Query) -> None:
-    if not query.terms and query.exclude:
-        raise QueryError(
-            "There is nothing to look for", "only what is to be left out", "Say what to look for."
-        )
-    if not query.terms and query.where is None:
-        raise QueryError("There is nothing to look for", "", "Give words, an image or a filter.")
-    if query.terms and all(term.weight <= 0 for term in query.terms):
-        raise QueryError(
-            "There is nothing to look for", "only what to look away from", "Say what to look for."
-        )
-    if query.k < 1 or query.offset < 0:
-        raise QueryError(
-            "There is no such page of hits",
-            f"k={query.k}, offset={query.offset}",
-            "k must be at least 1, and offset at least 0.",
-        )
-    for name, value in (("min_confidence", query.min_confidence), ("variety", query.variety)):
-        if not 0 <= value <= 1:
-            raise QueryError(f"{name} lies between 0 and 1", value)
-    if query.sort not in _SORTED_BY:
-        from pixseek.errors import unknown
-
-        raise QueryError("unknown order", query.sort, unknown("order", query.sort, _SORTED_BY))
