@@ -21,9 +21,7 @@ MATERIAL = Path(os.environ.get("PIXSEEK_TEST_MATERIAL", Path(__file__).parents[2
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    from skips import (
-        Skips,
-    )  # not earlier: pytest rewrites the asserts of a plugin it imports itself
+    from skips import Skips  # here, so that pytest has imported it before, as a plugin
 
     config.pluginmanager.register(Skips(config, MATERIAL))
 

@@ -46,7 +46,6 @@ def test_examples_run(page: Path, pictures: Path, tmp_path: Path) -> None:
     import shutil
 
     shutil.copytree(pictures, tmp_path / "Pictures")
-    shutil.copy(next(pictures.rglob("*.jpg")), tmp_path / "docs-example.png")
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
