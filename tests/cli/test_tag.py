@@ -79,7 +79,7 @@ def test_tag_of_nothing(indexed: Run, red: Path) -> None:
         (["--rating", "6"], 2, "6"),
         (["--set", "price"], 2, "NAME=VALUE"),
         (["--set", "rating=3"], 5, "--rating"),
-        (["--set", "a b=3"], 5, "begins with no digit"),
+        (["--set", "a b=3"], 5, "begin with a digit"),
         (["--clear", "everything"], 2, "everything"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Builders of metadata blocks, and of the pictures that hold them."""
+"""Build metadata blocks, and the pictures that hold them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pixseek.metadata.fields import FIELDS
 from pixseek.metadata.merging import Metadata, Sidecar, read_metadata
 from pixseek.types import Picture
 
-#: A file time that no test's other dates have, and the date it is.
+#: A file time different from all other dates in the tests, and the same as a date.
 MTIME_NS = 1_600_000_000_123_456_000
 MTIME = datetime(2020, 9, 13, 12, 26, 40, 123456, UTC)
 
-#: A rational that `exif_block` writes as 0/0, which not every Pillow can.
+#: A rational that `exif_block` writes as 0/0, which some versions of Pillow can't write.
 UNKNOWN = IFDRational(1_234_567_891, 1)
 
 NAMESPACES = {
@@ -111,11 +111,11 @@ def read(
     mtime_ns: int = MTIME_NS,
     sidecars: dict[str, bytes] | None = None,
 ) -> Metadata:
-    """What is read from such blocks; checked to be of the documented names and types."""
+    """The metadata read from these blocks, checked to have documented names and types."""
     picture = Picture(Image.new("RGB", (1, 1)), 1, 1, "image/jpeg", (), exif, xmp, iptc,
                       texts or {}, profile)  # fmt: skip
-    beside = [Sidecar(*each) for each in (sidecars or {}).items()]
-    metadata = read_metadata(picture, name=name, mtime_ns=mtime_ns, sidecars=beside)
+    files = [Sidecar(*each) for each in (sidecars or {}).items()]
+    metadata = read_metadata(picture, name=name, mtime_ns=mtime_ns, sidecars=files)
     assert_documented(metadata)
     return metadata
 
@@ -144,7 +144,7 @@ def assert_documented(metadata: Metadata) -> None:
 
 
 def picture_of(path: Path) -> Picture:
-    """A file's metadata blocks, as they stand in the file."""
+    """A file's metadata blocks, read with Pillow alone."""
     with Image.open(path) as image:
         xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
         resources = image.info.get("photoshop") or {}

@@ -1,4 +1,4 @@
-"""What the tests of metadata share."""
+"""Fixtures for the tests of metadata."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pixseek.metadata import places
 def _without_names_of_places(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Leave coordinates unnamed, as without the extra `places`, but in the tests of places."""
+    """Except in the tests of places, act as if the extra `places` were not installed."""
     if request.path.stem != "test_places":
         monkeypatch.setattr(places, "is_available", lambda: False)
         monkeypatch.setattr(places, "_gazetteer", None)

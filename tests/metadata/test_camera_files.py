@@ -1,4 +1,4 @@
-"""Files of real cameras and editors; what is expected was read off with another eye on the file."""
+"""Metadata of files from real cameras and editors, compared with values read by other programs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CAMERAS: dict[str, tuple[object, ...]] = {
     "sanyo-vpcsx550": ("2000-11-18T21:14:19", "SANYO", "SX113", 6, 2.4, 48.3, 400, False),
     "sony-cybershot": ("2000-09-30T10:59:45", "SONY", "CYBERSHOT", 21.6, 4, 197, 100, False),
     "sony-d700": ("1998-12-01T14:22:36", "SONY", "DSC-D700", None, 2.4, 32, 200, False),
-    # With GPS. The maker's clock of 2008 wrote the GPS date of the day after.
+    # With GPS. These cameras wrote the date of the next day as GPS date.
     "DSCN0010": ("2008-10-22T16:28:39", "NIKON", "COOLPIX P6000", 24, 5.9, 75, 64, False),
     "DSCN0012": ("2008-10-22T16:29:49", "NIKON", "COOLPIX P6000", 6, 4.5, 178.3, 64, False),
     "DSCN0021": ("2008-10-22T16:38:20", "NIKON", "COOLPIX P6000", 16.6, 4.7, 95.7, 64, False),
@@ -69,7 +69,7 @@ def read_file(path: Path) -> Metadata:
 
 
 @pytest.mark.parametrize("name", CAMERAS)
-def test_cameras(shared: Path, name: str) -> None:
+def test_metadata_of_real_cameras_are_read(shared: Path, name: str) -> None:
     found = read_file(shared / "images" / "camera" / f"{name}.jpg")
     fields = found.fields
     taken_at, make, model, focal_length_mm, aperture, per_second, iso, flash = CAMERAS[name]
@@ -80,7 +80,7 @@ def test_cameras(shared: Path, name: str) -> None:
     assert fields["aperture"] == aperture
     assert 1 / fields["exposure_s"] == pytest.approx(per_second, rel=1e-3)  # type: ignore[operator]
     assert (fields.get("iso"), fields["flash"]) == (iso, flash)
-    # None of them has a caption that somebody wrote, nor tags.
+    # None of them has tags, or a caption that a person wrote.
     assert (found.caption, found.tags) == ("", ())
     if name in PLACES:
         for axis, (degrees, minutes, seconds) in zip(
@@ -94,18 +94,18 @@ def test_cameras(shared: Path, name: str) -> None:
         assert found.notes == ()
 
 
-def test_every_camera_file_is_expected(shared: Path) -> None:
+def test_every_camera_file_is_in_the_table(shared: Path) -> None:
     files = {path.stem for path in (shared / "images" / "camera").glob("*.jpg")}
     assert files == {*CAMERAS, "olympus-d320l", "sony-powershota5"}
 
 
 @pytest.mark.parametrize("name", ["olympus-d320l", "sony-powershota5"])
-def test_cameras_without_exif(shared: Path, name: str) -> None:
+def test_cameras_without_exif_give_only_the_file_time(shared: Path, name: str) -> None:
     found = read_file(shared / "images" / "camera" / f"{name}.jpg")
     assert dict(found.fields) == {"taken_from": "file"}
 
 
-def test_more_of_some(shared: Path) -> None:
+def test_artist_lens_and_35mm_focal_length_of_some_cameras(shared: Path) -> None:
     camera = shared / "images" / "camera"
     pentax = read_file(camera / "Pentax_K10D.jpg").fields
     assert pentax["artist"] == "Laitche"
@@ -115,24 +115,24 @@ def test_more_of_some(shared: Path) -> None:
     assert read_file(camera / "sanyo-vpcg250.jpg").fields.get("colour_space") is None
 
 
-@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
-def test_an_avif(shared: Path) -> None:
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow can't read AVIF")
+def test_metadata_of_an_avif_are_read(shared: Path) -> None:
     avif = read_file(shared / "images" / "odd" / "photo.avif")
     assert avif.taken_at == datetime(2015, 10, 11, 14, 41, 44)
     assert avif.fields["lens"] == "EF50mm f/1.8 STM"
     assert "latitude" not in avif.fields and "rating" not in avif.fields
 
 
-def test_odd_files(shared: Path) -> None:
+def test_metadata_of_odd_files_are_read(shared: Path) -> None:
     odd = shared / "images" / "odd"
-    # A pointer that is a text; the date is in the XMP packet, its fraction in the digitised one.
+    # It has a text for a pointer; the date is in XMP, and its fraction in the digitised date.
     found = read_file(odd / "exif_typeerror.jpg")
     zone = timezone(timedelta(hours=2))
     assert found.taken_at == datetime(2010, 7, 11, 13, 53, 0, 900_000, zone)
     assert found.taken_from == "xmp"
     assert found.fields["lens"] == "70.0-300.0 mm f/4.5-5.6"
     assert found.notes == ("broken EXIF directory ignored",)
-    # An editor's time of the last change in EXIF, its time of creation in XMP.
+    # EXIF has an editor's time of the last change, XMP the time of creation.
     found = read_file(odd / "pil_sample_cmyk.jpg")
     assert found.taken_at == datetime(2009, 3, 6, 21, 15, tzinfo=UTC)
     assert found.taken_from == "xmp"

@@ -1,4 +1,4 @@
-"""Dates: how they are written, in which names they are, and which are believed."""
+"""Dates: how they are parsed, in which file names they are found, and which one is used."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ROME = timezone(timedelta(hours=2))
         ("2" * 10_000, None),
     ],
 )  # fmt: skip
-def test_dates_as_written(text: str, expected: datetime | None) -> None:
+def test_dates_of_exif_xmp_and_iptc_are_parsed(text: str, expected: datetime | None) -> None:
     assert parse_date(text) == expected
     if expected is not None:
         assert (parse_date(text) or expected).tzinfo == expected.tzinfo
@@ -86,7 +86,7 @@ def local(*numbers: int) -> datetime:
         ("1620051753123.jpg", datetime(2021, 5, 3, 14, 22, 33, 123_000, UTC)),
         ("FB_IMG_1620051753123.jpg", datetime(2021, 5, 3, 14, 22, 33, 123_000, UTC)),
         ("mmexport1620051753123.jpg", datetime(2021, 5, 3, 14, 22, 33, 123_000, UTC)),
-        # What only looks like one.
+        # Names that only look like dates.
         ("DSCN0010.jpg", None),
         ("IMG_1034.heic", None),
         ("IMG_2021.jpg", None),
@@ -103,19 +103,19 @@ def local(*numbers: int) -> datetime:
         (".jpg", None),
     ],
 )  # fmt: skip
-def test_names(name: str, expected: datetime | None) -> None:
+def test_dates_in_file_names_are_found(name: str, expected: datetime | None) -> None:
     found = date_in_name(name)
     assert found == expected
     assert (found and found.tzinfo) == (expected and expected.tzinfo)
 
 
 @given(st.text(max_size=400))
-def test_any_name_has_a_date_or_none(name: str) -> None:
+def test_any_name_gives_a_date_or_none(name: str) -> None:
     assert date_in_name(name) is None or date_in_name(name).year >= 1900  # type: ignore[union-attr]
     read(name=name)
 
 
-def test_plausible() -> None:
+def test_dates_before_photography_unset_clocks_and_the_future_are_implausible() -> None:
     assert is_plausible(datetime(1838, 1, 1), NOW)
     assert is_plausible(NOW.replace(tzinfo=None) + timedelta(hours=14), NOW)
     for moment in (
@@ -135,27 +135,27 @@ def test_plausible() -> None:
         (local(2021, 5, 4, 4, 22), local(2021, 5, 3, 14, 22), -157.4, 14.0),  # Kiribati
         (local(2021, 5, 3, 20, 7), local(2021, 5, 3, 14, 22), 85.3, 5.75),  # Nepal
         (local(2021, 5, 3, 22, 22), local(2021, 5, 3, 14, 22), 76.0, 8.0),  # Kashgar
-        # The clock is wrong, or the fix old.
+        # The clock is wrong, or the fix is old.
         (local(2021, 5, 3, 16, 42), local(2021, 5, 3, 14, 22), 11.9, None),
-        # A day too far, as one camera writes it.
+        # A day off, as one camera writes it.
         (local(2008, 10, 22, 16, 28, 39), local(2008, 10, 23, 14, 27, 7), 11.9, None),
-        # A clock on home's time, on a journey: an offset, but none of that place.
+        # A traveller's clock on home time: a valid offset, but not at that longitude.
         (local(2021, 5, 3, 16, 22), local(2021, 5, 3, 14, 22), 139.7, None),
     ],
 )
-def test_zones_by_gps(
+def test_the_difference_to_gps_time_gives_the_time_zone(
     wall: datetime, utc: datetime, longitude: float | None, hours: float | None
 ) -> None:
     zone = zone_by_gps(wall, utc.replace(tzinfo=UTC), longitude)
     assert zone == (None if hours is None else timezone(timedelta(hours=hours)))
 
 
-# ------------------------------------------------------------------ which date is taken
+# ------------------------------------------------------------------ which date is used
 
 ORIGINAL, DIGITIZED = Base.DateTimeOriginal, Base.DateTimeDigitized
 
 
-def test_exif_dates_with_fraction_and_zone() -> None:
+def test_an_exif_date_has_its_fraction_and_time_zone() -> None:
     photo = {
         ORIGINAL: "2021:05:03 14:22:33",
         Base.SubsecTimeOriginal: "07",
@@ -167,12 +167,12 @@ def test_exif_dates_with_fraction_and_zone() -> None:
     assert found.taken_from == "exif"
 
 
-def test_a_date_has_no_zone_where_the_file_says_none() -> None:
+def test_a_date_has_no_time_zone_if_the_file_gives_none() -> None:
     found = read(exif=exif_block(photo={ORIGINAL: "2021:05:03 14:22:33"}))
     assert found.taken_at == datetime(2021, 5, 3, 14, 22, 33)
 
 
-def test_the_zone_of_another_tag_with_the_same_wall_clock_is_taken() -> None:
+def test_the_time_zone_of_another_tag_with_the_same_wall_clock_is_used() -> None:
     exif = exif_block(photo={ORIGINAL: "2021:05:03 14:22:33"})
     same = xmp_packet(attributes='exif:DateTimeOriginal="2021-05-03T14:22:33+02:00"')
     found = read(exif=exif, xmp=same)
@@ -186,8 +186,8 @@ def test_the_zone_of_another_tag_with_the_same_wall_clock_is_taken() -> None:
     assert read(exif=exif).taken_at == datetime(2021, 5, 3, 14, 22, 33, tzinfo=ROME)
 
 
-def test_a_file_time_that_equals_the_wall_clock_gives_no_zone() -> None:
-    # Memory cards keep local time, which systems then take as UTC.
+def test_a_file_time_that_equals_the_wall_clock_gives_no_time_zone() -> None:
+    # Memory cards store local time, which systems then read as UTC.
     exif = exif_block(photo={ORIGINAL: "2020:09:13 12:26:40"})
     assert read(exif=exif).taken_at == datetime(2020, 9, 13, 12, 26, 40)
 
@@ -200,7 +200,7 @@ def gps(day: str, *time: float) -> dict[int, object]:
     }  # fmt: skip
 
 
-def test_gps_time_gives_the_zone() -> None:
+def test_gps_time_gives_the_time_zone_of_the_date() -> None:
     photo = {ORIGINAL: "2021:05:03 16:28:39"}
     found = read(exif=exif_block(photo=photo, gps=gps("2021:05:03", 14.0, 27.0, 7.0)))
     assert found.taken_at == datetime(2021, 5, 3, 16, 28, 39, tzinfo=ROME)
@@ -210,7 +210,7 @@ def test_gps_time_gives_the_zone() -> None:
     assert any("GPS time" in note for note in wrong.notes)
 
 
-def test_gps_time_is_a_date_of_last_resort() -> None:
+def test_gps_time_is_the_date_if_there_is_no_other() -> None:
     found = read(exif=exif_block(gps=gps("2021:05:03", 14.0, 27.0, 7.5)))
     assert found.taken_at == datetime(2021, 5, 3, 14, 27, 7, 500_000, UTC)
     assert found.taken_from == "exif"
@@ -219,7 +219,7 @@ def test_gps_time_is_a_date_of_last_resort() -> None:
 TAKEOUT = b'{"title": "a.jpg", "photoTakenTime": {"timestamp": "1500000000"}}'
 
 
-def test_the_order_of_dates() -> None:
+def test_dates_are_used_in_the_documented_order() -> None:
     exif = exif_block(
         {Base.DateTime: "2010:01:03 00:00:00"},
         {ORIGINAL: "2010:01:01 00:00:00", DIGITIZED: "2010:01:02 00:00:00"},
@@ -232,11 +232,11 @@ def test_the_order_of_dates() -> None:
     created = 'xmp:CreateDate="2011-01-02"'
     xmp = xmp_packet(attributes=f'photoshop:DateCreated="2011-01-01" {created}')
     iptc = iptc_block((2, 55, b"20120101"), (2, 60, b"100000+0200"))
-    beside = xmp_packet(attributes='exif:DateTimeOriginal="2014-01-01T00:00:00"')
+    sidecar = xmp_packet(attributes='exif:DateTimeOriginal="2014-01-01T00:00:00"')
     name = "IMG_20150101_000000.jpg"
     everything = {"exif": exif, "xmp": xmp, "iptc": iptc, "name": name}
     cases = [
-        ({**everything, "sidecars": {"a.xmp": beside, "a.json": TAKEOUT}}, 2014, 1, "xmp"),
+        ({**everything, "sidecars": {"a.xmp": sidecar, "a.json": TAKEOUT}}, 2014, 1, "xmp"),
         ({**everything, "sidecars": {"a.json": TAKEOUT}}, 2010, 1, "exif"),
         ({**everything, "exif": without_original}, 2010, 2, "exif"),
         ({**everything, "exif": changed}, 2011, 1, "xmp"),
@@ -258,12 +258,12 @@ def test_the_order_of_dates() -> None:
     assert read(mtime_ns=10**40).taken_at is None
 
 
-def test_the_same_time_in_more_detail() -> None:
+def test_the_same_time_in_more_detail_is_used() -> None:
     photo = {ORIGINAL: "2021:05:03 14:22:33", Base.SubsecTimeOriginal: "5"}
     exif = exif_block(photo=photo)
     for written in ("2021-05-03", "2021-05-03T14:22:33", "2021-05-03T14:22:33.5"):
-        beside = xmp_packet(attributes=f'photoshop:DateCreated="{written}"')
-        found = read(exif=exif, sidecars={"a.xmp": beside})
+        sidecar = xmp_packet(attributes=f'photoshop:DateCreated="{written}"')
+        found = read(exif=exif, sidecars={"a.xmp": sidecar})
         assert found.taken_at == datetime(2021, 5, 3, 14, 22, 33, 500_000)
         assert found.taken_from == ("xmp" if "." in written else "exif")
     zoned = xmp_packet(attributes='photoshop:DateCreated="2021-05-03T14:22:33+02:00"')
@@ -279,7 +279,7 @@ def test_the_same_time_in_more_detail() -> None:
     ["0000:00:00 00:00:00", "    :  :     :  :  ", "2099:01:01 00:00:00", "1970:01:01 00:00:00",
      "2021:13:01 00:00:00", "yesterday", "0001:01:01 00:00:00"],
 )  # fmt: skip
-def test_impossible_dates_are_passed_over(written: str) -> None:
+def test_impossible_dates_are_skipped(written: str) -> None:
     found = read(exif=exif_block(photo={ORIGINAL: written, DIGITIZED: "2021:05:03 14:22:33"}))
     assert found.taken_at == datetime(2021, 5, 3, 14, 22, 33)
     assert bool(found.notes) == (written.strip(" :0") != "")

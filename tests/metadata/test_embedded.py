@@ -1,4 +1,4 @@
-"""EXIF, XMP and IPTC blocks, as well-behaved and as careless programs write them."""
+"""EXIF, XMP and IPTC blocks of careful and of careless programs are read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def fields(**blocks: Any) -> dict[str, Any]:
 # ------------------------------------------------------------------ EXIF
 
 
-def test_the_camera() -> None:
+def test_exif_gives_the_camera_and_its_settings() -> None:
     exif = exif_block(
         {Base.Make: "Canon", Base.Model: "Canon EOS 70D", Base.Software: "Ver.1.0"},
         {
@@ -38,7 +38,7 @@ def test_the_camera() -> None:
     }  # fmt: skip
 
 
-def test_numbers_that_are_none() -> None:
+def test_unknown_and_implausible_numbers_in_exif_are_ignored() -> None:
     exif = exif_block(
         photo={
             Base.FocalLength: UNKNOWN, Base.FNumber: IFDRational(1, 0),
@@ -51,14 +51,14 @@ def test_numbers_that_are_none() -> None:
     assert found.notes == ("exposure_bias_ev of 500 ignored",)
 
 
-def test_logarithms_where_there_is_nothing_else() -> None:
+def test_apex_logarithms_are_used_if_there_is_nothing_else() -> None:
     exif = exif_block(
         photo={Base.ApertureValue: IFDRational(5, 2), Base.ShutterSpeedValue: IFDRational(5, 1)}
     )
     assert fields(exif=exif) == {"aperture": 2.4, "exposure_s": 1 / 32}
 
 
-def test_high_sensitivities() -> None:
+def test_a_sensitivity_above_two_bytes_is_read_from_another_tag() -> None:
     exif = exif_block(photo={Base.ISOSpeedRatings: 65535, Base.RecommendedExposureIndex: 102400})
     assert fields(exif=exif) == {"iso": 102400}
 
@@ -67,7 +67,7 @@ def test_high_sensitivities() -> None:
     ("space", "index", "expected"),
     [(1, "R98", "sRGB"), (2, "", "Adobe RGB"), (65535, "R03", "Adobe RGB"), (65535, "", None)],
 )
-def test_colour_spaces(space: int, index: str, expected: str | None) -> None:
+def test_exif_gives_the_colour_space(space: int, index: str, expected: str | None) -> None:
     photo: dict[int, Any] = {Base.ColorSpace: space}
     if index:
         photo[IFD.Interop] = {1: index}
@@ -90,11 +90,11 @@ def test_colour_spaces(space: int, index: str, expected: str | None) -> None:
         ("Camera", "", ("Camera", "")),
     ],
 )
-def test_camera_names(make: str, model: str, expected: tuple[str, str]) -> None:
+def test_makers_and_models_are_tidied(make: str, model: str, expected: tuple[str, str]) -> None:
     assert tidy_camera(make, model) == expected
 
 
-def test_people_write_into_exif() -> None:
+def test_exif_gives_caption_tags_rating_and_author() -> None:
     exif = exif_block(
         {
             Base.ImageDescription: "Ein Boot\r\nauf dem See — früh".encode(),
@@ -117,11 +117,11 @@ def test_people_write_into_exif() -> None:
      b"UNICODE\0" + "a lake".encode("utf-16-le"), b"UNICODE\0" + "a lake".encode("utf-16-be"),
      b"UNICODE\0" + "a lake\0".encode("utf-16"), b"JIS\0\0\0\0\0a lake"],
 )  # fmt: skip
-def test_user_comments(comment: bytes) -> None:
+def test_user_comments_are_captions_in_every_encoding(comment: bytes) -> None:
     assert read(exif=exif_block(photo={Base.UserComment: comment})).caption == "a lake"
 
 
-def test_user_comments_in_japanese() -> None:
+def test_user_comments_in_jis_are_decoded() -> None:
     comment = b"JIS\0\0\0\0\0" + "湖の船".encode("iso2022_jp")
     assert read(exif=exif_block(photo={Base.UserComment: comment})).caption == "湖の船"
 
@@ -131,13 +131,13 @@ def test_user_comments_in_japanese() -> None:
     ["OLYMPUS DIGITAL CAMERA         ", "SONY DSC", "   ", "DCIM\\100MEDIA\\DJI.JPG", "default",
      "KONICA MINOLTA DIGITAL CAMERA", "<Digimax S500 / Kenox S500>", "KODAK Digital Still Camera"],
 )  # fmt: skip
-def test_what_cameras_write_themselves_is_no_caption(text: str) -> None:
+def test_a_cameras_default_text_is_not_a_caption(text: str) -> None:
     assert read(exif=exif_block({Base.ImageDescription: text})).caption == ""
     xmp = xmp_packet(alternatives("dc:description", x_default=text.replace("<", "&lt;")))
     assert read(xmp=xmp).caption == ""
 
 
-def test_codes_of_huawei_are_no_captions() -> None:
+def test_processing_codes_of_huawei_are_not_captions() -> None:
     assert (
         read(exif=exif_block({Base.Make: "HUAWEI", Base.ImageDescription: "oznor"})).caption == ""
     )
@@ -147,7 +147,7 @@ def test_codes_of_huawei_are_no_captions() -> None:
 
 
 @pytest.mark.parametrize("comment", [b'ASCII\0\0\0{"filter": 0}', b"\0" * 264, b""])
-def test_comments_that_are_none(comment: bytes) -> None:
+def test_settings_and_blank_comments_are_not_captions(comment: bytes) -> None:
     assert read(exif=exif_block(photo={Base.UserComment: comment})).caption == ""
 
 
@@ -159,7 +159,7 @@ def position(**changes: Any) -> dict[int, Any]:
     return {GPS[name]: value for name, value in gps.items() if value is not None}
 
 
-def test_places() -> None:
+def test_exif_gives_position_altitude_and_direction() -> None:
     gps = position(
         GPSAltitude=IFDRational(123, 10), GPSAltitudeRef=b"\1", GPSImgDirection=IFDRational(270, 1)
     )
@@ -176,7 +176,9 @@ def test_places() -> None:
         ({"GPSLatitudeRef": "n", "GPSLongitudeRef": "East"}, 33.925, 18.425),
     ],
 )
-def test_odd_places(changes: dict[str, Any], latitude: float, longitude: float) -> None:
+def test_unusual_gps_positions_are_read(
+    changes: dict[str, Any], latitude: float, longitude: float
+) -> None:
     found = fields(exif=exif_block(gps=position(**changes)))
     assert found == {"latitude": latitude, "longitude": longitude}
 
@@ -190,9 +192,9 @@ def test_odd_places(changes: dict[str, Any], latitude: float, longitude: float) 
         {"GPSLatitude": (0.0, 0.0, 0.0), "GPSLongitude": (0.0, 0.0, 0.0)},
     ],
 )  # fmt: skip
-def test_no_places(changes: dict[str, Any]) -> None:
+def test_invalid_gps_positions_are_ignored_with_a_note(changes: dict[str, Any]) -> None:
     found = read(exif=exif_block(gps=position(GPSAltitude=5.0, **changes)))
-    # Without a position, no altitude of nowhere.
+    # The altitude is ignored as well.
     assert dict(found.fields) == {"taken_from": "file"}
     assert len(found.notes) == 1 and "GPS position" in found.notes[0]
 
@@ -200,7 +202,7 @@ def test_no_places(changes: dict[str, Any]) -> None:
 # ------------------------------------------------------------------ XMP
 
 
-def test_attributes_and_elements_say_the_same() -> None:
+def test_xmp_properties_may_be_attributes_or_elements() -> None:
     expected = {
         "title": "At sea", "label": "Red", "rating": 5, "city": "Arezzo", "state": "Tuscany",
         "country": "Italy", "country_code": "IT", "sublocation": "Pieve", "lens": "50mm",
@@ -225,7 +227,7 @@ def test_attributes_and_elements_say_the_same() -> None:
     assert fields(xmp=xmp_packet(elements, wrapped=False) + b"\0\0 \n") == expected
 
 
-def test_arrays_and_alternatives() -> None:
+def test_xmp_bags_sequences_and_languages_are_read() -> None:
     found = read(
         xmp=xmp_packet(
             alternatives("dc:description", de="Ein Boot", x_default="A boat", fr="Un bateau")
@@ -244,7 +246,7 @@ def test_arrays_and_alternatives() -> None:
     }  # fmt: skip
 
 
-def test_hierarchical_tags() -> None:
+def test_hierarchical_tags_give_their_leaf_and_path() -> None:
     lightroom = bag("dc:subject", "Arezzo") + bag("lr:hierarchicalSubject", "Places|Italy|Arezzo")
     assert read(xmp=xmp_packet(lightroom)).tags == ("Arezzo", "Places|Italy|Arezzo")
     digikam = bag("digiKam:TagsList", "Places/Italy/Arezzo", "boat", kind="Seq")
@@ -253,7 +255,7 @@ def test_hierarchical_tags() -> None:
     assert read(xmp=xmp_packet(single)).tags == ("Paris, France", "Places|Paris, France")
 
 
-def test_one_tag_with_commas_is_several() -> None:
+def test_a_single_text_with_commas_is_split_into_tags() -> None:
     assert read(xmp=xmp_packet(bag("dc:subject", "boat, lake,  boat"))).tags == ("boat", "lake")
     assert read(xmp=xmp_packet(bag("dc:subject", "Paris, France", "boat"))).tags == (
         "Paris, France", "boat",
@@ -271,11 +273,11 @@ def test_one_tag_with_commas_is_several() -> None:
         ('MicrosoftPhoto:Rating="99" xmp:Rating="2"', 2),
     ],
 )  # fmt: skip
-def test_ratings(attributes: str, rating: int | None) -> None:
+def test_xmp_and_microsoft_ratings_become_stars(attributes: str, rating: int | None) -> None:
     assert fields(xmp=xmp_packet(attributes=attributes)).get("rating") == rating
 
 
-def test_people() -> None:
+def test_names_of_people_are_read_from_all_kinds_of_regions() -> None:
     metadata_working_group = (
         '<mwg-rs:Regions rdf:parseType="Resource"><mwg-rs:RegionList><rdf:Bag>'
         '<rdf:li><rdf:Description mwg-rs:Name="Ann" mwg-rs:Type="Face"/></rdf:li>'
@@ -297,7 +299,7 @@ def test_people() -> None:
     assert everybody == {"people": "Dora; ann; Bob; Cleo"}
 
 
-def test_structures() -> None:
+def test_fields_of_xmp_structures_are_read() -> None:
     xmp = xmp_packet(
         "<Iptc4xmpExt:LocationShown><rdf:Bag><rdf:li rdf:parseType='Resource'>"
         "<Iptc4xmpExt:City>Arezzo</Iptc4xmpExt:City>"
@@ -327,14 +329,14 @@ def test_structures() -> None:
     ],
     ids=["tail", "head", "control", "utf-16", "bom"],
 )
-def test_damaged_packets(packet: bytes) -> None:
+def test_damaged_xmp_packets_are_read(packet: bytes) -> None:
     assert fields(xmp=packet) == {"rating": 3}
 
 
 @pytest.mark.parametrize(
     "coordinate", ["", "N", "43", "91,0N", "43,28.05,7,7N", "nan", "1e3N", "43,60,60X"]
 )
-def test_coordinates_that_are_none(coordinate: str) -> None:
+def test_invalid_xmp_coordinates_are_ignored(coordinate: str) -> None:
     attributes = f'exif:GPSLatitude="{coordinate}" exif:GPSLongitude="200,0E"'
     assert fields(xmp=xmp_packet(attributes=attributes)) == {}
 
@@ -342,7 +344,7 @@ def test_coordinates_that_are_none(coordinate: str) -> None:
 # ------------------------------------------------------------------ IPTC
 
 
-def test_a_newsroom_block() -> None:
+def test_all_datasets_of_an_iptc_block_are_read() -> None:
     found = read(
         iptc=iptc_block(
             (1, 90, b"\x1b%G"), (2, 0, b"\0\4"), (2, 5, b"At sea"), (2, 25, b"boat"),
@@ -362,12 +364,12 @@ def test_a_newsroom_block() -> None:
     }  # fmt: skip
 
 
-def test_text_without_a_declared_encoding() -> None:
+def test_iptc_text_without_a_declared_encoding_is_decoded() -> None:
     assert read(iptc=iptc_block((2, 90, "Zürich".encode("latin-1")))).fields["city"] == "Zürich"
     assert read(iptc=iptc_block((2, 90, "Zürich".encode()))).fields["city"] == "Zürich"
 
 
-def test_long_datasets_and_padding() -> None:
+def test_extended_iptc_datasets_and_padding_are_read() -> None:
     long = bytes((0x1C, 2, 120, 0x80, 4)) + (40_000).to_bytes(4) + b"x" * 40_000
     found = read(iptc=iptc_block((2, 25, b"boat")) + long + b"\0\0")
     assert found.caption == "x" * 5000
@@ -380,7 +382,7 @@ def test_long_datasets_and_padding() -> None:
     [b"\x1c\x02", b"garbage", bytes((0x1C, 2, 120, 0x7F, 0xFF)) + b"short",
      bytes((0x1C, 2, 120, 0xFF, 0xFF)), bytes((0x1C, 2, 120, 0x80, 4, 0xFF, 0xFF, 0xFF, 0xFF))],
 )  # fmt: skip
-def test_a_broken_block_is_read_up_to_there(tail: bytes) -> None:
+def test_a_broken_iptc_block_is_read_up_to_the_error(tail: bytes) -> None:
     found = read(iptc=iptc_block((2, 25, b"boat")) + tail)
     assert found.tags == ("boat",)
     assert found.notes == ("broken IPTC block read in part",)

@@ -1,4 +1,4 @@
-"""What decoding hands on beside EXIF, XMP and IPTC: texts, comments, the name of the profile."""
+"""From a file through decoding to metadata: texts, comments, the name of the colour profile."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RED = Image.new("RGB", (64, 48), (200, 20, 20))
 
 
 def profile(name: str = "Wide and wild") -> bytes:
-    """sRGB under another name."""
+    """The sRGB profile under another name."""
     made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     old = "sRGB built-in".encode("utf-16-be")
     assert old in made
@@ -57,13 +57,13 @@ def png(*chunks: bytes, at_the_end: bool = False) -> bytes:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_the_profiles_name_is_the_colour_space(kind: str) -> None:
     if kind == "AVIF" and not features.check("avif"):
-        pytest.skip("this Pillow writes no AVIF")
+        pytest.skip("this Pillow can't write AVIF")
     found = read(saved(kind, icc_profile=profile()))
     assert found.fields["colour_space"] == "Wide and wild"
 
 
 @pytest.mark.parametrize("mode", ["P", "LA", "1", "I;16"])
-def test_a_profile_that_does_not_fit_is_ignored(mode: str) -> None:
+def test_a_profile_for_other_channels_is_ignored(mode: str) -> None:
     found = read(saved("PNG", Image.new(mode, (64, 48)), icc_profile=profile()))
     assert found.fields.get("colour_space") == ("Wide and wild" if mode in "P1" else None)
 
@@ -74,7 +74,7 @@ def test_a_broken_profile_is_ignored(kind: str, broken: bytes) -> None:
     assert "colour_space" not in read(saved(kind, icc_profile=broken)).fields
 
 
-def test_profiles_of_real_files(shared: Path) -> None:
+def test_profile_names_of_real_files_are_read(shared: Path) -> None:
     images = shared / "images"
     for name, expected in (
         ("camera/Nikon_D70.jpg", "sRGB IEC61966-2.1"), ("odd/IMG_1034.heic", "Display P3"),
@@ -90,19 +90,19 @@ def test_profiles_of_real_files(shared: Path) -> None:
 
 @pytest.mark.parametrize("comment", ["Ein Boot auf dem Zürichsee".encode(), b"Z\xfcrich"])
 @pytest.mark.parametrize("kind", ["JPEG", "GIF", "JPEG2000"])
-def test_comments(kind: str, comment: bytes) -> None:
+def test_the_comment_is_the_caption(kind: str, comment: bytes) -> None:
     if kind == "JPEG2000" and not features.check("jpg_2000"):
-        pytest.skip("this Pillow writes no JPEG 2000")
+        pytest.skip("this Pillow can't write JPEG 2000")
     assert "Zürich" in read(saved(kind, comment=comment)).caption
 
 
-def test_the_comment_of_an_animation() -> None:
+def test_the_comment_of_an_animation_is_read() -> None:
     other = Image.new("RGB", RED.size, (0, 0, 200))
     data = saved("GIF", comment=b"a boat", save_all=True, append_images=[other])
     assert read(data).caption == "a boat"
 
 
-def test_comments_of_real_files(shared: Path) -> None:
+def test_comments_of_real_files_are_read(shared: Path) -> None:
     camera = shared / "images" / "camera"
     for name, beginning in (
         ("kodak-dc210", "Lovely smoke effect"), ("sanyo-vpcsx550", "Et voila. For starters"),
@@ -113,7 +113,7 @@ def test_comments_of_real_files(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("at_the_end", [False, True])
-def test_the_texts_of_a_png(at_the_end: bool) -> None:
+def test_the_texts_of_a_png_are_read(at_the_end: bool) -> None:
     data = png(
         chunk(b"tEXt", b"Title\0Z\xfcrich"),
         chunk(b"zTXt", b"Description\0\0" + zlib.compress(b"a boat")),
@@ -123,14 +123,14 @@ def test_the_texts_of_a_png(at_the_end: bool) -> None:
         at_the_end=at_the_end,
     )
     found = read(data)
-    assert found.caption == ""  # of what a generator drew the description is the prompt's copy
+    assert found.caption == ""  # in a generator's file the description repeats the prompt
     assert dict(found.fields) == {
         "taken_from": "file", "title": "Zürich", "artist": "Jörg 湖", "prompt": "ein Böot",
     }  # fmt: skip
     assert found.notes == ()
 
 
-def test_texts_by_pillows_own_hand() -> None:
+def test_compressed_texts_written_by_pillow_are_read() -> None:
     texts = PngInfo()
     texts.add_text("Comment", "a boat", zip=True)
     texts.add_itxt("Title", "Am See", zip=True)
@@ -152,9 +152,11 @@ BOMB = zlib.compress(bytes(30 << 20))
         (chunk(b"zTXt", b"Comment\0\7unheard of"),),
         tuple(chunk(b"tEXt", b"Comment%d\0" % n + bytes(1 << 20)) for n in range(70)),
     ],
-    ids=["plain", "packed", "international", "XMP", "packed in no known way", "many"],
+    ids=["plain", "packed", "international", "XMP", "unknown compression", "many"],
 )
-def test_texts_too_long_are_a_note(excess: tuple[bytes, ...], at_the_end: bool) -> None:
+def test_oversized_texts_are_dropped_with_a_note(
+    excess: tuple[bytes, ...], at_the_end: bool
+) -> None:
     data = png(chunk(b"tEXt", b"Title\0Am See"), *excess, at_the_end=at_the_end)
     picture = decode(data, strict=True)
     assert picture.pixels.getpixel((0, 0)) == (200, 20, 20)
@@ -163,14 +165,14 @@ def test_texts_too_long_are_a_note(excess: tuple[bytes, ...], at_the_end: bool) 
     assert sum(map(len, picture.texts.values())) < 1 << 20
 
 
-def test_texts_that_are_none_do_no_harm() -> None:
+def test_malformed_text_chunks_do_not_fail_the_image() -> None:
     chunks = [b"", b"\0", b"a", b"a\0\1\0", b"Comment\0\1\0\0\0garbage", b"Comment\0\0garbage"]
     for kind in (b"tEXt", b"zTXt", b"iTXt"):
         for content in chunks:
             assert decode(png(chunk(kind, content))).pixels.size == RED.size
 
 
-def test_few_of_a_thousand_bombs_are_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_few_of_a_thousand_zip_bombs_are_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     unpacked: list[object] = []
     make = zlib.decompressobj
     monkeypatch.setattr(zlib, "decompressobj", lambda: unpacked.append(1) or make())

@@ -1,4 +1,4 @@
-"""Whatever the bytes: no exception, little time, little memory, and only what is documented."""
+"""Any bytes are read without exceptions, in little time and memory, into documented fields."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from metadata.blocks import MTIME, exif_block, iptc_block, read, xmp_packet
 
-# Pillow warns of what is broken; where images are decoded, that is silenced.
+# Pillow warns about broken blocks; these tests call readers without decoding, which silences it.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 VALID_EXIF = exif_block(
@@ -49,7 +49,7 @@ def mangled(valid: bytes) -> st.SearchStrategy[bytes]:
     st.binary(max_size=100) | mangled(b'{"tags": ["a"], "geoData": {"latitude": 1}}'),
     st.integers(-(10**30), 10**30),
 )
-def test_any_bytes(
+def test_any_bytes_are_read_without_an_exception(
     exif: bytes, xmp: bytes, iptc: bytes, text: bytes, data: bytes, mtime_ns: int
 ) -> None:
     sidecars = {"a.txt": text, "a.json": data, "a.xmp": xmp[::-1]}
@@ -58,7 +58,7 @@ def test_any_bytes(
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(["II", "MM"]), st.lists(st.binary(min_size=12, max_size=12), max_size=30))
-def test_any_directory(order: str, entries: list[bytes]) -> None:
+def test_any_exif_directory_is_read_without_an_exception(order: str, entries: list[bytes]) -> None:
     ends = "<" if order == "II" else ">"
     head = struct.pack(f"{ends}2sHL", order.encode(), 42, 8)
     read(exif=head + struct.pack(f"{ends}H", len(entries)) + b"".join(entries) + bytes(64))
@@ -74,7 +74,7 @@ def billion_laughs(kind: str) -> bytes:
 
 
 def overlapping_directory(tags: int, size: int) -> bytes:
-    """A directory each tag of which has the whole block as its value."""
+    """A directory in which the value of every tag is the whole block."""
     entries = b"".join(struct.pack("<HHLL", tag + 1, 7, size, 0) for tag in range(tags))
     return (struct.pack("<2sHLH", b"II", 42, 8, tags) + entries).ljust(size, b"\0")
 
@@ -109,12 +109,12 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_hostile_blocks_cost_little(case: str) -> None:
+def test_hostile_blocks_take_little_time(case: str) -> None:
     read()  # imports
     began = time.perf_counter()
     found = read(**HOSTILE[case])  # type: ignore[arg-type]
     took_s = time.perf_counter() - began
-    assert took_s < 5  # mostly far below one second; machines that run tests are busy
+    assert took_s < 5  # usually far below one second, but test machines are busy
     assert found.taken_at == MTIME
     assert "lol" not in str(found.fields) and "root:" not in str(found.fields)
 
@@ -131,7 +131,7 @@ def test_hostile_blocks_take_little_memory(case: str) -> None:
     assert peak < 100_000_000
 
 
-def test_what_was_ignored_is_noted() -> None:
+def test_ignored_blocks_leave_a_note() -> None:
     assert read(exif=b"II*\0garbage").notes
     assert read(xmp=b"<not xml").notes == ("broken XMP ignored (ParseError)",)
     assert read(xmp=billion_laughs("internal")).notes == ("broken XMP ignored (DTDForbidden)",)

@@ -1,4 +1,4 @@
-"""Names of places by coordinates."""
+"""Coordinates are named after the right place."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pixseek.metadata.places import MAX_KM, Gazetteer, Place, find_place
 
 @pytest.fixture
 def geonames() -> None:
-    """Skip the test where the extra `places` is not installed."""
+    """Skip the test if the extra `places` is not installed."""
     pytest.importorskip("reverse_geocode")
 
 
@@ -37,7 +37,7 @@ def names(*some: dict[str, object]) -> Gazetteer:
         (43.467448, 11.885127, "Arezzo, Tuscany, Italy"),
         (40.7580, -73.9855, "Times Square, New York City, New York, United States"),
         (40.7357, -74.1724, "Newark, New Jersey, United States"),
-        # The nearest place of its own is Vanves, a suburb.
+        # The nearest place in the data is Vanves, a suburb.
         (48.8584, 2.2945, "Paris, Île-de-France, France"),
         (51.5390, -0.1426, "Camden Town, London, England, United Kingdom"),
         (48.2082, 16.3738, "Vienna, Austria"),
@@ -46,7 +46,7 @@ def names(*some: dict[str, object]) -> Gazetteer:
         (64.73, 177.5, "Anadyr, Chukotka, Russian Federation"),
     ],
 )
-def test_known_places(latitude: float, longitude: float, name: str) -> None:
+def test_well_known_positions_are_named(latitude: float, longitude: float, name: str) -> None:
     assert str(find_place(latitude, longitude)) == name
 
 
@@ -55,38 +55,38 @@ def test_known_places(latitude: float, longitude: float, name: str) -> None:
     ("latitude", "longitude"),
     [(30.0, -40.0), (90.0, 0.0), (-90.0, 12.0), (0.0, 180.0), (0.0, -180.0), (89.99, -179.99)],
 )
-def test_at_sea_and_at_the_poles_nothing_is_named(latitude: float, longitude: float) -> None:
+def test_positions_at_sea_and_at_the_poles_have_no_name(latitude: float, longitude: float) -> None:
     assert find_place(latitude, longitude) is None
 
 
-def test_the_antimeridian_is_no_edge() -> None:
+def test_places_are_found_across_the_antimeridian() -> None:
     fiji = names(village("East", -16.8, 179.9), village("Far", -16.8, -179.6))
     found = fiji.find(-16.8, -179.97)
     assert found == Place("", "East", "Somewhere", "Xland", "XX")
     assert fiji.find(-16.8, 179.97) == found
 
 
-def test_a_degree_of_longitude_is_short_in_the_north() -> None:
-    # 28 km to the east, and 33 km to the north.
+def test_a_degree_of_longitude_is_shorter_in_the_north() -> None:
+    # East is 28 km away, North 33 km.
     found = names(village("East", 60.0, 10.5), village("North", 60.3, 10.0)).find(60.0, 10.0)
     assert found is not None
     assert found.city == "East"
 
 
-def test_a_pole_is_near_whatever_the_longitude() -> None:
+def test_places_are_found_across_a_pole() -> None:
     found = names(village("Base", 89.9, 120.0)).find(89.9, -60.0)
     assert found is not None
     assert found.city == "Base"
 
 
-def test_far_from_everything_is_nowhere() -> None:
+def test_positions_beyond_the_maximum_distance_have_no_name() -> None:
     one = names(village("One", 0.0, 0.0))
     degree_km = 111.2
     assert one.find((MAX_KM - 1) / degree_km, 0.0) is not None
     assert one.find((MAX_KM + 1) / degree_km, 0.0) is None
 
 
-def test_a_city_reaches_as_far_as_its_people() -> None:
+def test_the_reach_of_a_city_grows_with_its_population() -> None:
     city = village("City", 0.0, 0.0, 1_000_000)  # 6 km
     quarter, suburb = village("Quarter", 0.04, 0.0), village("Suburb", 0.07, 0.0)
     found = names(city, quarter, suburb)
@@ -98,12 +98,12 @@ def test_a_city_reaches_as_far_as_its_people() -> None:
 
 @pytest.mark.usefixtures("geonames")
 @given(st.floats(-90, 90), st.floats(-180, 180))
-def test_any_coordinates_may_be_asked_for(latitude: float, longitude: float) -> None:
+def test_any_coordinates_give_a_place_or_none(latitude: float, longitude: float) -> None:
     found = find_place(latitude, longitude)
     assert found is None or (found.city and len(found.country_code) == 2)
 
 
-def test_the_data_are_loaded_once_by_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_threads_load_the_data_once(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = []
 
     def load() -> Gazetteer:
@@ -143,13 +143,13 @@ IN_AREZZO = 'exif:GPSLatitude="43,28.0469N" exif:GPSLongitude="11,53.1076E"'
 
 
 @pytest.mark.usefixtures("geonames")
-def test_what_the_file_says_of_the_place_stays() -> None:
+def test_place_names_in_the_file_are_kept() -> None:
     fields = read(xmp=xmp_packet(attributes=f'{IN_AREZZO} photoshop:City="Toscana mia"')).fields
     assert (fields["city"], fields["country"]) == ("Toscana mia", "Italy")
     assert fields["place"] == "Arezzo, Tuscany, Italy"
 
 
-def test_nothing_is_named_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_places_are_not_named_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "_gazetteer", None)
     monkeypatch.setattr(places, "is_available", lambda: False)
     found = read(xmp=xmp_packet(attributes=IN_AREZZO))
@@ -157,7 +157,7 @@ def test_nothing_is_named_without_the_package(monkeypatch: pytest.MonkeyPatch) -
     assert found.notes == ()
 
 
-def test_data_of_another_shape_are_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_place_data_leave_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     def load() -> Gazetteer:
         raise KeyError("latitude")
 

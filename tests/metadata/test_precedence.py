@@ -1,4 +1,4 @@
-"""Which block is believed."""
+"""Which source of metadata wins."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def xmp(text: str, degrees: int, rating: int) -> bytes:
     )
 
 
-EXIF, XMP, BESIDE = exif("exif"), xmp("embedded", 20, 2), xmp("beside", 30, 3)
+EXIF, XMP, SIDECAR = exif("exif"), xmp("embedded", 20, 2), xmp("sidecar", 30, 3)
 IPTC = iptc_block((2, 120, b"iptc"), (2, 25, b"iptc"), (2, 80, b"iptc"))
 JSON = (
     b'{"description": "json", "tags": ["json"], "rating": 5, "author": "json",'
@@ -44,7 +44,7 @@ JSON = (
 TEXTS = {"Comment": b"texts", "Author": b"texts", "Software": b"texts"}
 EVERYWHERE: dict[str, Any] = {
     "exif": EXIF, "xmp": XMP, "iptc": IPTC, "texts": TEXTS, "profile": "Display P3",
-    "sidecars": {"a.txt": b"text", "a.json": JSON, "a.xmp": BESIDE},
+    "sidecars": {"a.txt": b"text", "a.json": JSON, "a.xmp": SIDECAR},
 }  # fmt: skip
 
 
@@ -54,10 +54,10 @@ def without(*names: str) -> dict[str, Any]:
     return blocks | {"sidecars": {name: data for name, data in sidecars if name not in names}}
 
 
-def test_captions() -> None:
+def test_captions_come_from_the_first_source_that_has_one() -> None:
     gone: list[str] = []
     for name, caption in (
-        ("a.xmp", "beside"), ("a.txt", "text"), ("a.json", "json"), ("xmp", "embedded"),
+        ("a.xmp", "sidecar"), ("a.txt", "text"), ("a.json", "json"), ("xmp", "embedded"),
         ("iptc", "iptc"), ("exif", "exif"), ("texts", "texts"),
     ):  # fmt: skip
         assert read(**without(*gone)).caption == caption
@@ -67,23 +67,25 @@ def test_captions() -> None:
 
 def test_tags_are_the_newest_list_and_those_of_json() -> None:
     gone: list[str] = []
-    for name, tag in (("a.xmp", "beside"), ("xmp", "embedded"), ("iptc", "iptc"), ("exif", "exif")):
+    for name, tag in (
+        ("a.xmp", "sidecar"), ("xmp", "embedded"), ("iptc", "iptc"), ("exif", "exif"),
+    ):  # fmt: skip
         assert read(**without(*gone)).tags == (tag, "json")
         gone.append(name)
     assert read(**without(*gone)).tags == ("json",)
 
 
-def test_no_more_tags_than_the_limit() -> None:
+def test_tags_of_all_sources_are_cut_at_the_limit() -> None:
     many = [f"tag {n}" for n in range(400)]
-    beside = json.dumps({"tags": [f"other {n}" for n in range(400)]}).encode()
-    tags = read(xmp=xmp_packet(bag("dc:subject", *many)), sidecars={"a.json": beside}).tags
+    others = json.dumps({"tags": [f"other {n}" for n in range(400)]}).encode()
+    tags = read(xmp=xmp_packet(bag("dc:subject", *many)), sidecars={"a.json": others}).tags
     assert tags == (*many, *(f"other {n}" for n in range(100)))
 
 
-def test_what_people_write() -> None:
+def test_text_that_people_write_comes_from_the_newest_edit() -> None:
     gone: list[str] = []
     for name, artist, rating in (
-        ("a.xmp", "beside", 3), ("xmp", "embedded", 2), ("iptc", "iptc", 1), ("exif", "exif", 1),
+        ("a.xmp", "sidecar", 3), ("xmp", "embedded", 2), ("iptc", "iptc", 1), ("exif", "exif", 1),
         ("a.json", "json", 5), ("texts", "texts", None),
     ):  # fmt: skip
         fields = read(**without(*gone)).fields
@@ -91,17 +93,17 @@ def test_what_people_write() -> None:
         gone.append(name)
 
 
-def test_a_rating_that_was_taken_away_stays_away() -> None:
+def test_a_rating_of_zero_in_a_sidecar_overrides_the_files() -> None:
     assert "rating" not in read(xmp=XMP, sidecars={"a.xmp": xmp("x", 1, 0)}).fields
 
 
-def test_what_the_camera_measured() -> None:
-    for gone, lens in (((), "exif"), (("exif",), "embedded"), (("exif", "xmp"), "beside")):
+def test_measurements_of_the_camera_come_from_exif_first() -> None:
+    for gone, lens in (((), "exif"), (("exif",), "embedded"), (("exif", "xmp"), "sidecar")):
         fields = read(**without(*gone)).fields
         assert (fields["lens"], fields["camera_make"]) == (lens, lens)
 
 
-def test_software_is_the_metadatas_before_the_texts() -> None:
+def test_software_comes_from_exif_before_the_texts() -> None:
     written = exif_block({Base.Software: "Ver.1.0"})
     assert read(exif=written, texts=TEXTS).fields["software"] == "Ver.1.0"
     assert read(texts=TEXTS).fields["software"] == "texts"
@@ -109,13 +111,13 @@ def test_software_is_the_metadatas_before_the_texts() -> None:
 
 def test_the_colour_space_is_that_of_the_profile() -> None:
     camera = exif_block(photo={Base.ColorSpace: 1})
-    beside = {"a.xmp": xmp_packet(attributes='photoshop:ICCProfile="ProPhoto RGB"')}
-    blocks: dict[str, Any] = {"exif": camera, "sidecars": beside}
+    sidecars = {"a.xmp": xmp_packet(attributes='photoshop:ICCProfile="ProPhoto RGB"')}
+    blocks: dict[str, Any] = {"exif": camera, "sidecars": sidecars}
     assert read(**blocks, profile="Display P3").fields["colour_space"] == "Display P3"
     assert read(**blocks).fields["colour_space"] == "sRGB"
 
 
-def test_coordinates_come_from_one_source() -> None:
+def test_coordinates_come_from_a_single_source() -> None:
     gone: list[str] = []
     for name, latitude, altitude in (
         ("a.xmp", 30, None), ("xmp", 20, None), ("exif", 10, 100), ("a.json", 40, 400),

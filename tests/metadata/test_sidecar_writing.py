@@ -1,4 +1,4 @@
-"""Writing into XMP sidecars: what is written is read again, and all else stays."""
+"""Writing XMP sidecars: readers find what was written, and everything else stays."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from pixseek.metadata.fields import clean_text, split_tags
 from pixseek.metadata.sidecar_writing import edited, write_xmp, xmp_sidecar
 from pixseek.metadata.xmp import MAX_PACKET, read_xmp
 
-# As darktable and Lightroom write them: prefixes of their own, structures, comments, line breaks
-# in attributes, several descriptions.
+# In the style of darktable and Lightroom: unusual prefixes, structures, comments, line breaks in
+# attributes, several descriptions.
 FULL = b"""<?xml version="1.0" encoding="UTF-8"?>
 <!-- by hand -->
 <x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="XMP Core 4.4.0-Exiv2">
@@ -55,7 +55,7 @@ CHANGED = frozenset({"subject", "description", "Rating", "hierarchicalSubject", 
 
 
 def others(packet: bytes) -> list[str]:
-    """Everything in a packet but what the tests change, in order; without space between."""
+    """Everything in a packet that the tests don't change, in order, without white space."""
     found: list[str] = []
 
     def walk(node: Any) -> None:
@@ -76,7 +76,7 @@ def others(packet: bytes) -> list[str]:
     return found
 
 
-def test_a_new_sidecar() -> None:
+def test_a_new_sidecar_holds_what_was_written() -> None:
     packet = edited(b"", caption="Ann & <Bob>\nat sea", rating=4, add=["boat", "Größe", "a|b"])
     found = read_xmp(packet, sidecar=True)
     assert (found.caption, found.tags) == ("Ann & <Bob>\nat sea", ("boat", "Größe", "b", "a|b"))
@@ -85,12 +85,12 @@ def test_a_new_sidecar() -> None:
     assert b"2020" not in packet and packet.startswith(b"<?xpacket begin=")
 
 
-def test_nothing_makes_nothing() -> None:
+def test_nothing_to_write_creates_no_packet() -> None:
     assert edited(b"") == edited(b"", caption="", rating=0, otherwise=["boat"]) == b""
     assert edited(b"", remove=["boat"], otherwise=["boat"]) == b""
 
 
-def test_all_else_stays() -> None:
+def test_everything_else_in_a_packet_stays() -> None:
     after = edited(FULL, caption="two boats", rating=-1, add=["sea"], remove=["AREZZO"])
     assert others(after) == others(FULL)
     assert b'darktable:note="one&#10;two"' in after
@@ -100,14 +100,14 @@ def test_all_else_stays() -> None:
     assert found.tags == ("boat", "sea", "Things|boat", "AC")
     assert found.fields["rating"] == -1
     assert b'<rdf:li xml:lang="de">ein Boot</rdf:li>' in after
-    assert b"xap:Rating" not in after  # the old one
+    assert b"xap:Rating" not in after  # the old rating
 
 
-def test_what_is_taken_out() -> None:
+def test_captions_ratings_and_tags_are_removed() -> None:
     after = edited(FULL, caption="", rating=0, remove=["boat", "arezzo", "ac"])
     assert others(after) == others(FULL)
     found = read_xmp(after, sidecar=True)
-    # In its other language.
+    # The caption in another language stays.
     assert (found.caption, found.tags, found.fields.get("rating")) == ("ein Boot", (), None)
     assert b"dc:subject" not in after and b"TagsList" not in after
 
@@ -119,7 +119,7 @@ def test_writing_the_same_twice_changes_nothing() -> None:
         assert read_xmp(once).tags[-1:] != ()
 
 
-def test_the_images_own_tags_come_along_where_the_sidecar_has_none() -> None:
+def test_the_images_own_tags_are_written_too_if_the_sidecar_has_none() -> None:
     packet = xmp_packet(attributes='xmp:Rating="2"')
     found = read_xmp(edited(packet, add=["c"], remove=["b"], otherwise=["a", "b"]))
     assert found.tags == ("a", "c")
@@ -136,7 +136,7 @@ def test_the_images_own_tags_come_along_where_the_sidecar_has_none() -> None:
         xmp_packet(bag("dc:subject", "boat", "sea", "lake", kind="Seq")),
     ],
 )
-def test_tags_however_they_are_written(packet: bytes) -> None:
+def test_tags_are_changed_in_every_form(packet: bytes) -> None:
     assert read_xmp(packet).tags == ("boat", "sea", "lake")
     assert read_xmp(edited(packet, add=["wind"], remove=["Sea"])).tags == ("boat", "lake", "wind")
 
@@ -150,7 +150,7 @@ def test_tags_however_they_are_written(packet: bytes) -> None:
         xmp_packet(bag("dc:description", "old", kind="Alt")),
     ],
 )
-def test_captions_however_they_are_written(packet: bytes) -> None:
+def test_captions_are_changed_in_every_form(packet: bytes) -> None:
     assert read_xmp(packet).caption == "old"
     assert read_xmp(edited(packet, caption="new")).caption == "new"
     assert read_xmp(edited(packet, caption="")).caption == ""
@@ -164,7 +164,9 @@ def test_captions_however_they_are_written(packet: bytes) -> None:
         FULL + b" " * MAX_PACKET,
     ],
 )  # fmt: skip
-def test_what_is_no_xmp_is_refused(packet: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_xmp_is_refused_and_left_unchanged(
+    packet: bytes, tmp_path: Path
+) -> None:
     sidecar = tmp_path / "a.xmp"
     sidecar.write_bytes(packet)
     with pytest.raises(ValueError):
@@ -179,7 +181,9 @@ def test_what_is_no_xmp_is_refused(packet: bytes, tmp_path: Path) -> None:
     st.integers(-1, 5),
     st.lists(st.text(max_size=10), max_size=4),
 )
-def test_what_is_written_is_read(packet: bytes, text: str, rating: int, tags: list[str]) -> None:
+def test_what_is_written_is_read_back(
+    packet: bytes, text: str, rating: int, tags: list[str]
+) -> None:
     caption = clean_text(text, 5000, lines=True)
     cleaned = split_tags(piece for tag in tags for piece in tag.split(","))
     after = edited(packet, caption=f"c {caption}", rating=rating, add=cleaned)
@@ -204,13 +208,13 @@ def test_what_is_written_is_read(packet: bytes, text: str, rating: int, tags: li
         (["photo.xmp", "photo.jpg.xmp"], "photo.jpg.xmp"), (["photo.jpg.txt"], "photo.jpg.xmp"),
     ],
 )  # fmt: skip
-def test_the_sidecar_that_is_there_is_taken(tmp_path: Path, there: list[str], chosen: str) -> None:
+def test_an_existing_sidecar_is_used(tmp_path: Path, there: list[str], chosen: str) -> None:
     for name in there:
         (tmp_path / name).touch()
     assert xmp_sidecar(tmp_path / "photo.jpg").name == chosen
 
 
-@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+@pytest.mark.skipif(os.name == "nt", reason="links need special rights on Windows")
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     target, link = tmp_path / "kept" / "a.xmp", tmp_path / "a.xmp"
@@ -221,7 +225,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
-def test_exiftool_reads_it(tmp_path: Path) -> None:
+def test_exiftool_reads_what_was_written(tmp_path: Path) -> None:
     new, full = tmp_path / "new.xmp", tmp_path / "full.xmp"
     full.write_bytes(FULL)
     for sidecar in (new, full):

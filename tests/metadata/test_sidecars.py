@@ -1,4 +1,4 @@
-"""Sidecars: which files belong to an image, and what they say."""
+"""Sidecars: which files belong to an image, and what is read from them."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ from pixseek.metadata.sidecars import sidecar_names
          ["photo.txt", "photo.jpg.supplemental-metadata.json"]),
     ],
 )  # fmt: skip
-def test_which_files_belong(name: str, listing: str, expected: list[str]) -> None:
+def test_the_sidecars_of_an_image_are_found(name: str, listing: str, expected: list[str]) -> None:
     assert sidecar_names(name, {*listing.split(), name}) == expected
 
 
-def test_belonging_takes_no_walk_through_the_folder() -> None:
+def test_sidecars_are_found_without_walking_through_the_folder() -> None:
     class Counted(set[str]):
         looked_up = 0
 
@@ -57,7 +57,7 @@ def test_belonging_takes_no_walk_through_the_folder() -> None:
 
 
 @given(st.text(max_size=60), st.sets(st.text(max_size=60), max_size=5))
-def test_sidecars_are_of_the_listing(name: str, listing: set[str]) -> None:
+def test_sidecars_are_always_in_the_listing(name: str, listing: set[str]) -> None:
     assert {*sidecar_names(name, listing)} <= listing
 
 
@@ -67,7 +67,7 @@ def test_sidecars_are_of_the_listing(name: str, listing: set[str]) -> None:
      "Ein Boot auf dem See — früh".encode("utf-16"), "Ein Boot auf dem See — früh".encode("cp1252"),
      "  Ein  Boot\tauf dem See — früh\0\x07\n\n".encode()],
 )  # fmt: skip
-def test_text_is_a_caption(data: bytes) -> None:
+def test_a_text_sidecar_is_the_caption(data: bytes) -> None:
     assert read(sidecars={"beach.txt": data}).caption == "Ein Boot auf dem See — früh"
 
 
@@ -75,7 +75,7 @@ def test_the_lines_of_a_caption_are_kept() -> None:
     assert read(sidecars={"a.txt": b"one\r\ntwo\n"}).caption == "one\ntwo"
 
 
-def test_a_book_is_no_caption() -> None:
+def test_a_long_text_file_is_not_a_caption() -> None:
     found = read(sidecars={"a.txt": b"word " * 100_000})
     assert found.caption == ""
     assert found.notes == ("text file too long for a caption ignored",)
@@ -85,8 +85,8 @@ def sidecar(**content: object) -> dict[str, bytes]:
     return {"beach.jpg.json": json.dumps(content).encode()}
 
 
-def test_json_of_datasets() -> None:
-    # As img2dataset writes it.
+def test_json_of_datasets_is_read() -> None:
+    # Written by img2dataset.
     entry = {
         "caption": "a red boat", "url": "https://example.org/boat.jpg", "key": "000000001",
         "status": "success", "error_message": None, "width": 512, "exif": "{}", "sha256": "ab",
@@ -104,7 +104,7 @@ def test_json_of_datasets() -> None:
     }  # fmt: skip
 
 
-def test_json_of_exiftool_and_osxphotos() -> None:
+def test_json_of_exiftool_and_osxphotos_is_read() -> None:
     entry = {
         "SourceFile": "a.jpg", "XMP:Title": "At sea", "EXIF:ImageDescription": "x",
         "XMP:Description": "a red boat", "XMP:TagsList": ["boat", "lake"],
@@ -132,7 +132,7 @@ TAKEOUT = {
 }  # fmt: skip
 
 
-def test_json_of_google_takeout() -> None:
+def test_json_of_google_takeout_is_read() -> None:
     found = read(sidecars=sidecar(**TAKEOUT))
     assert found.taken_at == datetime(2021, 5, 3, 14, 22, 33, tzinfo=UTC)
     assert found.caption == "Ann on the beach"
@@ -144,7 +144,7 @@ def test_json_of_google_takeout() -> None:
     assert found.notes == ()
 
 
-def test_takeout_without_a_place() -> None:
+def test_zero_coordinates_of_google_takeout_are_ignored() -> None:
     zero = {"latitude": 0.0, "longitude": 0.0, "altitude": 0.0}
     exif_only = {"latitude": -33.9, "longitude": 18.4, "altitude": 0.0}
     assert "latitude" not in read(sidecars=sidecar(**{**TAKEOUT, "geoData": zero})).fields
@@ -161,7 +161,7 @@ def test_takeout_without_a_place() -> None:
      b'{"tags": [null, 1, ["a"], {"name": 5}], "favorited": "yes", "author": [1]}',
      b'{"caption": "' + b"x" * 2_000_000 + b'"}'],
 )  # fmt: skip
-def test_json_that_says_nothing(data: bytes) -> None:
+def test_broken_and_foreign_json_gives_nothing(data: bytes) -> None:
     found = read(sidecars={"beach.json": data})
     assert (found.caption, found.tags, found.taken_from) == ("", (), "file")
     assert dict(found.fields) == {"taken_from": "file"}
@@ -179,11 +179,11 @@ def test_json_that_says_nothing(data: bytes) -> None:
         ),
     )
 )
-def test_any_json_is_read(content: object) -> None:
+def test_any_json_is_read_without_an_exception(content: object) -> None:
     read(sidecars={"beach.json": json.dumps(content).encode()})
 
 
-def test_the_more_particular_sidecar_counts() -> None:
+def test_the_more_specific_sidecar_wins() -> None:
     sidecars = {
         "beach.jpg.xmp": xmp_packet(attributes='xmp:Rating="4"'),
         "beach.xmp": xmp_packet(attributes='xmp:Rating="2"'),
@@ -191,5 +191,5 @@ def test_the_more_particular_sidecar_counts() -> None:
     assert read(sidecars=sidecars).fields["rating"] == 4
 
 
-def test_other_files_are_no_sidecars() -> None:
+def test_files_with_other_endings_are_ignored() -> None:
     assert read(sidecars={"beach.exe": b"hello", "beach": b"hello"}).caption == ""

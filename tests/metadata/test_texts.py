@@ -1,4 +1,4 @@
-"""The texts of a PNG, the comments of JPEG and GIF, and what generators of images leave there."""
+"""The texts of a PNG, the comments of JPEG and GIF, and the prompts of image generators."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fields(**written: str | bytes) -> dict[str, Any]:
 # ------------------------------------------------------------------ what people write
 
 
-def test_what_the_standard_names() -> None:
+def test_the_standard_texts_of_a_png_are_read() -> None:
     written = texts(
         Title="Am See", Description="Ein Boot\nauf dem See", Comment="blurred", Author="Jörg",
         Copyright=b"\xa9 J\xf6rg", Software="Krita 5.2",
@@ -44,7 +44,7 @@ def test_what_the_standard_names() -> None:
 
 
 @pytest.mark.parametrize("gone", range(4))
-def test_the_first_text_that_says_something_is_the_caption(gone: int) -> None:
+def test_the_caption_is_the_first_text_in_the_documented_order(gone: int) -> None:
     keywords = ("Description", "ImageDescription", "Comment", "Title")[gone:]
     assert read(texts={each: each.encode() for each in keywords}).caption == keywords[0]
 
@@ -60,7 +60,7 @@ def test_the_first_text_that_says_something_is_the_caption(gone: int) -> None:
      '{"camera": "settings"}', "{}", '<?xml version="1.0"?><OME/>', "ImageJ=1.53t\nimages=3",
      "  \n"],
 )  # fmt: skip
-def test_what_programs_write_themselves_is_no_caption(comment: str) -> None:
+def test_comments_written_by_programs_are_not_captions(comment: str) -> None:
     assert read(texts={"Comment": comment.encode()}).caption == ""
 
 
@@ -69,7 +69,7 @@ def test_what_programs_write_themselves_is_no_caption(comment: str) -> None:
     ["Created by my daughter", "In Kakadu National Park", "An adobe house", "made with love",
      "Lavcová at the window", "Body paint shop in Detroit", "{curly} hair", "<3"],
 )  # fmt: skip
-def test_what_only_looks_like_it_is_one(comment: str) -> None:
+def test_comments_that_resemble_those_of_programs_are_captions(comment: str) -> None:
     assert read(texts={"Comment": comment.encode()}).caption == comment
 
 
@@ -84,7 +84,7 @@ def test_what_only_looks_like_it_is_one(comment: str) -> None:
         ("2021-05-03T14:22:33Z", datetime(2021, 5, 3, 14, 22, 33, tzinfo=UTC)),
     ],
 )  # fmt: skip
-def test_creation_times(text: str, expected: datetime) -> None:
+def test_creation_times_are_parsed(text: str, expected: datetime) -> None:
     found = read(texts={"Creation Time": text.encode()})
     assert (found.taken_at, found.taken_from) == (expected, "png")
 
@@ -92,7 +92,7 @@ def test_creation_times(text: str, expected: datetime) -> None:
 @pytest.mark.parametrize(
     "text", ["", "yesterday", "Mon 03 May 2021 02:22:33 PM CEST", "0000:00:00"]
 )
-def test_creation_times_that_are_none(text: str) -> None:
+def test_invalid_creation_times_are_ignored(text: str) -> None:
     found = read(texts={"Creation Time": text.encode()})
     assert (found.taken_at, found.taken_from) == (MTIME, "file")
 
@@ -126,7 +126,7 @@ FROM_GRAPH = {
 }
 
 
-def test_stable_diffusions_web_ui() -> None:
+def test_prompts_of_stable_diffusion_s_web_ui_are_read() -> None:
     assert fields(parameters=WEB_UI) == DRAWN
     assert fields(Comment=WEB_UI) == DRAWN
     assert fields(parameters="a red boat") == {"prompt": "a red boat"}
@@ -137,7 +137,7 @@ def test_stable_diffusions_web_ui() -> None:
         assert dict(found.fields) == {"taken_from": "file", **DRAWN}
 
 
-def test_comfy_ui() -> None:
+def test_prompts_of_comfy_ui_are_read() -> None:
     assert fields(prompt=json.dumps(GRAPH)) == FROM_GRAPH
     exif = exif_block({
         Base.Make: 'workflow:{"nodes": []}', Base.Model: f"prompt:{json.dumps(GRAPH)}"
@@ -145,7 +145,7 @@ def test_comfy_ui() -> None:
     assert dict(read(exif=exif).fields) == {"taken_from": "file", **FROM_GRAPH}
 
 
-def test_comfy_ui_without_a_sampler() -> None:
+def test_prompts_of_comfy_ui_without_a_sampler_are_read() -> None:
     nodes = {key: GRAPH[key] for key in ("6", "9")}
     assert fields(prompt=json.dumps(nodes)) == {"prompt": "a red boat"}
 
@@ -161,7 +161,7 @@ def test_comfy_ui_without_a_sampler() -> None:
          "Source": "Stable Diffusion"},
     ],
 )  # fmt: skip
-def test_generators_that_write_json(written: dict[str, str]) -> None:
+def test_prompts_in_json_are_read(written: dict[str, str]) -> None:
     found = read(texts=texts(**written))
     assert found.caption == ""
     assert dict(found.fields) == {
@@ -169,13 +169,13 @@ def test_generators_that_write_json(written: dict[str, str]) -> None:
     }  # fmt: skip
 
 
-def test_older_invoke_ai() -> None:
+def test_prompts_of_older_invoke_ai_are_read() -> None:
     old = {"sd-metadata": b'{"model": "sd", "image": {"prompt": [{"prompt": "a boat"}]}}'}
     assert read(texts=old).fields["prompt"] == "a boat"
     assert fields(Dream='"a boat" -s 50 -S 42') == {"prompt": "a boat", "generation": "-s 50 -S 42"}
 
 
-def test_what_a_generator_was_told_is_no_caption_but_what_somebody_wrote_is() -> None:
+def test_a_prompt_is_not_a_caption_but_a_description_next_to_it_is() -> None:
     exif = exif_block({Base.ImageDescription: "for the cover"})
     found = read(exif=exif, texts=texts(parameters=WEB_UI))
     assert (found.caption, found.fields["prompt"]) == ("for the cover", DRAWN["prompt"])
@@ -191,7 +191,7 @@ def test_what_a_generator_was_told_is_no_caption_but_what_somebody_wrote_is() ->
      '{"prompt": [{}]}', '{"prompt": NaN, "image": {"image": 1}}', '"' + "\\" * 100_000,
      "Negative prompt: " * 10_000],
 )  # fmt: skip
-def test_what_generators_never_wrote(text: str) -> None:
+def test_malformed_texts_of_generators_are_ignored(text: str) -> None:
     for keyword in ("parameters", "prompt", "Dream", "Comment", "invokeai_metadata"):
         assert read(texts={keyword: text.encode()}).taken_at == MTIME
 
@@ -207,6 +207,6 @@ def test_what_generators_never_wrote(text: str) -> None:
             st.sampled_from(["prompt", "inputs", "positive", "text", "1", "image"]), inner),
     ).map(lambda value: json.dumps(value).encode()),
 ))  # fmt: skip
-def test_any_texts(written: dict[str, bytes]) -> None:
+def test_any_texts_are_read_without_an_exception(written: dict[str, bytes]) -> None:
     found = read(texts=written)
     assert not any("broken text" in note for note in found.notes)

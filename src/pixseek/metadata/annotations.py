@@ -1,17 +1,19 @@
-"""What a user says of an image, kept apart from what its file says.
+"""Annotations: the tags, captions, ratings and fields of users, kept apart from file metadata.
 
-The rule, all of it: **an image is what its file says, changed by what its user says.**
+The whole rule: **a record shows its file's metadata, changed by its user's annotation.**
 
-- Tags are those of the file without those the user removed, and with those they added.
-- The caption and the rating are the user's where they gave one, else the file's.
-- A user's own fields stand beside those of the file, under names that begin with `user.`.
+- Tags are the file's, without those the user removed, plus those the user added.
+- The caption and the rating are the user's if given, otherwise the file's.
+- The user's own fields stand next to the file's, under names that begin with `user.`.
 
-A record holds the outcome, so that filters, search and sorting need not know of this. In its
-fields it keeps both parts: the user's as `user.caption`, `user.rating`, `user.tags_added` and
-`user.tags_removed`, and the file's own value of what the user changed as `file.caption`,
-`file.rating` and `file.tags` (lists as JSON). So the file can be read again without losing what
-was said, and what was said can be taken back without reading the file. Beside them `user.labelled`
-says which labels a model was asked to find in the image.
+A record holds the result, so filters, search and sorting needn't know this rule. Its fields keep
+both sides: the user's as `user.caption`, `user.rating`, `user.tags_added` and `user.tags_removed`,
+and the file's values that the user changed as `file.caption`, `file.rating` and `file.tags` (lists
+as JSON). So the file can be read again without losing the annotation, and the annotation can be
+cleared without reading the file. `user.labelled` names the set of labels that a model was asked to
+find in the image.
+
+Everything here is a pure function of records and annotations; nothing is stored.
 """
 
 from __future__ import annotations
@@ -27,47 +29,47 @@ from pixseek.errors import QueryError, unknown
 from pixseek.metadata.fields import MAX_CAPTION, MAX_TAG, clean_text, once, split_tags
 from pixseek.types import Record, Scalar
 
-#: Fields of these names are what the user said of an image: they go where its content goes.
+#: Prefix of the fields that hold the annotation; these follow the content when a file moves.
 USER_PREFIX = "user."
 
 CAPTION, RATING = "user.caption", "user.rating"
 TAGS_ADDED, TAGS_REMOVED = "user.tags_added", "user.tags_removed"
-#: Of which set of labels a model was asked whether the image shows them; see `Annotation`.
+#: The set of labels that a model was asked to find in the image; see `Annotation`.
 LABELLED = "user.labelled"
-#: Fields of the user that say how sure a model was of its labels: a classifier's probabilities,
-#: and the confidences of zero-shot labels.
+#: User fields with a model's scores for its labels: probabilities of a classifier, and
+#: confidences of zero-shot labels.
 LABEL_SCORES, LABEL_CONFIDENCES = "label_scores", "label_confidences"
 FILE_CAPTION, FILE_RATING, FILE_TAGS = "file.caption", "file.rating", "file.tags"
 
-#: The fields of a record in which its two parts are kept; all others stand for themselves.
+#: The fields of a record that keep the two sides apart; all others have no special meaning.
 KEPT = frozenset(
     {CAPTION, RATING, TAGS_ADDED, TAGS_REMOVED, LABELLED, FILE_CAPTION, FILE_RATING, FILE_TAGS}
 )
 
-#: Those of them that hold a list, as JSON.
+#: The ones among them that hold a list, as JSON.
 LISTS = frozenset({TAGS_ADDED, TAGS_REMOVED, FILE_TAGS})
 
-#: What can be taken back, each with all the user said of it.
+#: The parts of an annotation that can be cleared.
 Clearable = Literal["tags", "caption", "rating", "fields", "all"]
 CLEARABLE: tuple[Clearable, ...] = ("tags", "caption", "rating", "fields", "all")
 
 _RESERVED = frozenset({"caption", "rating", "tags", "tags_added", "tags_removed", "labelled"})
-# As the query language reads a name before a colon, so that every own field can be asked for.
+# The names that the query language accepts before a colon, so every user field can be searched.
 _NAME = re.compile(r"[^\W\d][\w.\-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What a user said of one image.
+    """What a user said about one image.
 
     Attributes:
         caption: "" for none.
         rating: 1 to 5, or -1 for rejected; 0 for none.
         tags_added: in the order in which they were added.
-        tags_removed: of the file's tags.
-        fields: the user's own, by name without the prefix.
-        labelled: name of the set of labels that the user had a model look for in its content; ""
-            for none.
+        tags_removed: tags of the file that the user removed.
+        fields: the user's own fields, by name without the prefix.
+        labelled: name of the set of labels that a model was asked to find in the image; "" for
+            none.
     """
 
     caption: str = ""
@@ -78,7 +80,7 @@ class Annotation:
     labelled: str = ""
 
     def __bool__(self) -> bool:
-        """Whether anything was said."""
+        """Whether the annotation holds anything."""
         return bool(
             self.caption
             or self.rating
@@ -91,16 +93,16 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a user says now; what it does not mention stays as it was said before.
+    """A change to an annotation; parts that it doesn't mention stay.
 
     Attributes:
-        add: tags.
-        remove: tags; none of those to add.
-        caption: "" takes the user's back; None leaves it.
-        rating: 1 to 5, or -1 for rejected; 0 takes the user's back; None leaves it.
-        fields: the user's own; None as a value takes one back.
-        clear: what is taken back before the rest counts.
-        labelled: the set of labels that was looked for; None leaves it.
+        add: tags to add.
+        remove: tags to remove; none of those to add.
+        caption: "" clears the user's caption; None keeps it.
+        rating: 1 to 5, or -1 for rejected; 0 clears the user's rating; None keeps it.
+        fields: the user's own fields; the value None clears a field.
+        clear: parts to clear before the other changes are made.
+        labelled: the set of labels that a model was asked for; None keeps the present one.
     """
 
     add: tuple[str, ...] = ()
@@ -121,24 +123,23 @@ def change(
     fields: Mapping[str, Scalar] | None = None,
     clear: str | Iterable[str] = (),
 ) -> Change:
-    """Return a change with its texts cleaned as those of files are; see `Change`.
+    """Return a change whose texts are checked, and cleaned in the same way as those of files.
 
-    A comma or a semicolon separates two tags, as in sidecars, and a tag in a hierarchy
-    ("Places|Italy") is its leaf and its path.
+    Commas and semicolons separate tags, as in sidecars. A hierarchical tag ("Places|Italy") stands
+    for its leaf and its path. See `Change` for the arguments.
 
     Raises:
-        QueryError: a rating, the name or the value of a field, or a name in `clear` can't be
-            used.
+        QueryError: a rating, a field's name or value, or a name in `clear` is not valid.
     """
     if rating is not None and (type(rating) is not int or not -1 <= rating <= 5):
         raise QueryError(
-            "This is no rating", rating, "Give 1 to 5, -1 for rejected, or 0 to take yours back."
+            "Not a valid rating", rating, "Give 1 to 5, -1 for rejected, or 0 to clear yours."
         )
-    remove, taken_back = tuple(_each(remove)), frozenset(_each(clear))
-    for name in sorted(taken_back - {*CLEARABLE}):
+    remove, cleared = tuple(_each(remove)), frozenset(_each(clear))
+    for name in sorted(cleared - {*CLEARABLE}):
         raise QueryError("This can't be cleared", name, unknown("name", name, CLEARABLE))
     added = _tags(add)
-    # A file's tag may hold a comma: as it is written, it can be removed too.
+    # A file's tag may contain a comma, so the unsplit text can be removed too.
     removed = once((*_tags(remove), *(clean_text(text, MAX_TAG) for text in remove)))
     return Change(
         add=added,
@@ -146,48 +147,48 @@ def change(
         caption=None if caption is None else clean_text(caption, MAX_CAPTION, lines=True),
         rating=rating,
         fields={_name(name): _value(name, value) for name, value in (fields or {}).items()},
-        clear=taken_back,
+        clear=cleared,
     )
 
 
 def annotation_of(record: Record) -> Annotation:
-    """Return what the user said of a record; an empty annotation where nothing was said."""
-    said = {n: v for n, v in record.fields.items() if n.startswith(USER_PREFIX)}
-    if not said:
+    """Return the annotation that a record holds; an empty one if it has none."""
+    own = {n: v for n, v in record.fields.items() if n.startswith(USER_PREFIX)}
+    if not own:
         return Annotation()
-    caption, rating, labelled = said.get(CAPTION), said.get(RATING), said.get(LABELLED)
+    caption, rating, labelled = own.get(CAPTION), own.get(RATING), own.get(LABELLED)
     return Annotation(
         caption=caption if isinstance(caption, str) else "",
         rating=rating if isinstance(rating, int) else 0,
-        tags_added=listed(said.get(TAGS_ADDED)),
-        tags_removed=listed(said.get(TAGS_REMOVED)),
-        fields={n.removeprefix(USER_PREFIX): v for n, v in said.items() if n not in KEPT},
+        tags_added=listed(own.get(TAGS_ADDED)),
+        tags_removed=listed(own.get(TAGS_REMOVED)),
+        fields={n.removeprefix(USER_PREFIX): v for n, v in own.items() if n not in KEPT},
         labelled=labelled if isinstance(labelled, str) else "",
     )
 
 
 def file_part(record: Record) -> Record:
-    """Return a record as its file alone makes it, without anything the user said."""
-    said = {n for n in record.fields if n.startswith(USER_PREFIX) or n in KEPT}
-    if not said:
+    """Return a record without its annotation, as its file alone describes it."""
+    dropped = {n for n in record.fields if n.startswith(USER_PREFIX) or n in KEPT}
+    if not dropped:
         return record
-    fields = {n: v for n, v in record.fields.items() if n not in said}
+    fields = {n: v for n, v in record.fields.items() if n not in dropped}
     caption, tags = record.caption, record.tags
-    if CAPTION in said:
+    if CAPTION in dropped:
         caption = str(record.fields.get(FILE_CAPTION, ""))
-    if RATING in said:
+    if RATING in dropped:
         fields.pop("rating", None)
-        if FILE_RATING in said:
+        if FILE_RATING in dropped:
             fields["rating"] = record.fields[FILE_RATING]
-    if TAGS_ADDED in said or TAGS_REMOVED in said:
+    if TAGS_ADDED in dropped or TAGS_REMOVED in dropped:
         tags = listed(record.fields.get(FILE_TAGS))
     return replace(record, caption=caption, tags=tags, fields=fields)
 
 
 def annotate(record: Record, annotation: Annotation) -> Record:
-    """Return a record of what its file says and what its user says.
+    """Return a record with an annotation applied, in place of the one it had.
 
-    What was said of it before is forgotten: `annotate(r, annotation_of(r))` is `r`.
+    `annotate(r, annotation_of(r))` equals `r`.
     """
     record = file_part(record)
     if not annotation:
@@ -219,13 +220,13 @@ def annotate(record: Record, annotation: Annotation) -> Record:
 
 
 def changed(annotation: Annotation, what: Change, file_tags: Collection[str]) -> Annotation:
-    """Return what the user says after a change.
+    """Return an annotation after a change.
 
     Args:
-        annotation: what they said before.
+        annotation: the annotation before.
         what: the change.
-        file_tags: the tags of the file. To remove another takes back that it was added; to
-            remove one of these is kept, so that it does not return when the file is read again.
+        file_tags: the tags of the file. Removing one of these is remembered, so that it doesn't
+            return when the file is read again; removing any other tag only undoes its addition.
     """
     if "all" in what.clear:
         annotation = Annotation()
@@ -252,16 +253,16 @@ def changed(annotation: Annotation, what: Change, file_tags: Collection[str]) ->
 
 
 def without(tags: Iterable[str], removed: Iterable[str]) -> tuple[str, ...]:
-    """Return the tags that are none of the others, whatever their case."""
+    """Return the tags that are not among the removed ones, ignoring case."""
     gone = {tag.casefold() for tag in removed}
     return tuple(tag for tag in tags if tag.casefold() not in gone)
 
 
 def value_of(text: str) -> Scalar:
-    """Return what a text on a command line stands for, as the query language reads it.
+    """Return the value of a text from a command line, as the query language reads it.
 
-    A number, `true` or `false`, a date as ISO 8601 writes it, and else the text itself; in
-    double quotes always the text.
+    Numbers, `true`, `false` and ISO 8601 dates become values; any other text, and any text in
+    double quotes, stays a text.
     """
     if len(text) >= 2 and text[0] == text[-1] == '"':
         return text[1:-1]
@@ -291,14 +292,14 @@ def _name(name: str) -> str:
     bare = name.removeprefix(USER_PREFIX)
     if bare in _RESERVED:
         raise QueryError(
-            "This is no name for a field of your own", name, "Tags, caption and rating have "
-            "options of their own: --add, --remove, --caption and --rating.",
+            "Not a valid name for your own field", name, "Tags, caption and rating have their own "
+            "options: --add, --remove, --caption and --rating.",
         )  # fmt: skip
     if not _NAME.fullmatch(bare):
         raise QueryError(
-            "This is no name for a field of your own",
+            "Not a valid name for your own field",
             name,
-            "A name is letters, digits, '_', '-' and '.', and begins with no digit.",
+            "Use letters, digits, '_', '-' and '.', and don't begin with a digit.",
         )
     return bare
 
@@ -309,7 +310,7 @@ def _value(name: str, value: Scalar) -> Scalar:
     if value is None or isinstance(value, bool | int | float | datetime):
         return value
     raise QueryError(
-        "This is no value for a field",
+        "Not a valid value for a field",
         f"{name}={value!r}",
         "Give a text, a number, True or False, or a datetime.",
     )
@@ -320,7 +321,7 @@ def _list(tags: tuple[str, ...]) -> str:
 
 
 def listed(text: Scalar) -> tuple[str, ...]:
-    """Return the tags of a field that `_list` wrote; none where it holds anything else."""
+    """Return the tags of a field that `_list` wrote; () if it holds anything else."""
     try:
         tags = json.loads(text) if isinstance(text, str) else ()
     except ValueError:

@@ -1,4 +1,4 @@
-"""Dates in metadata and in file names, and which of them to believe."""
+"""Parse dates in metadata and file names, and judge which are plausible."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WRITTEN = re.compile(
 )
 _OFFSET = re.compile(r"\s*(?:Z|([+-])(\d\d):?(\d\d))\s*")
 
-# A date, and perhaps a time, in a file name; with whatever separators.
+# A date, perhaps with a time, in a file name; with any separators.
 _DATE = r"(?<!\d)((?:19|20)\d\d)([-_.]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])"
 _TIME = r"([01]\d|2[0-3]|\d(?=[.:]))[-_.:h]?([0-5]\d)[-_.:m]?([0-5]\d)"
 _NAMED = re.compile(
@@ -21,11 +21,11 @@ _NAMED = re.compile(
     r"(?:\s?([AaPp])[Mm])?)?(?!\d)"
 )
 
-# Milliseconds since 1970 as the whole name, or after a prefix of a program known to write them
-# (Facebook, WeChat). Nothing shorter: ten digits are as often the id of an upload.
+# Milliseconds since 1970, as the whole name or after the prefix of a program that writes them
+# (Facebook, WeChat). Ten digits (seconds) are not accepted: they are as often the id of an upload.
 _EPOCH_MS = re.compile(r"(?:FB_IMG_|mmexport|wx_camera_|IMG_|image_)?(1\d{12})", re.IGNORECASE)
 
-# Clocks that were never set, and archives that know no time.
+# Times of clocks that were never set, and of archives without times.
 _UNSET = frozenset(
     {
         datetime(1904, 1, 1),  # Mac and QuickTime
@@ -36,20 +36,20 @@ _UNSET = frozenset(
 
 _OLDEST_PHOTO = 1826
 
-# The offsets from UTC in minutes that clocks have had since there are digital cameras.
+# The offsets from UTC, in minutes, that clocks have had since digital cameras exist.
 _OFFSETS = (
     *range(-12 * 60, 14 * 60 + 1, 60),
     -570, -210, -150, 210, 270, 330, 345, 390, 525, 570, 630, 765, 825,
 )  # fmt: skip
 
-# How far a camera's clock and the time of its last GPS fix are believed to be apart.
+# Maximum difference between a camera's clock and the time of its last GPS fix.
 _CLOCK_ERROR = timedelta(minutes=5)
 
 
 def parse_date(text: str) -> datetime | None:
-    """Return the time that a text of EXIF, XMP or IPTC means; None for what is none.
+    """Return the time in a text of EXIF, XMP or IPTC; None if it is not a time.
 
-    What is left out is the beginning: "2021-05" is the first of May at midnight.
+    Missing parts take their first value: "2021-05" is the first of May at midnight.
     """
     found = _WRITTEN.fullmatch(text[:64])
     if found is None:
@@ -67,7 +67,7 @@ def parse_date(text: str) -> datetime | None:
 
 
 def parse_offset(text: str) -> timezone | None:
-    """Return the zone of "+02:00" or "Z"; None for what is none."""
+    """Return the time zone of "+02:00" or "Z"; None if the text is not one."""
     found = _OFFSET.fullmatch(text[:32])
     if found is None:
         return None
@@ -80,10 +80,10 @@ def parse_offset(text: str) -> timezone | None:
 
 
 def date_in_name(name: str) -> datetime | None:
-    """Return when a photo was taken by its file's name; None when the name doesn't say.
+    """Return the time in a file's name at which the photo was taken; None if there is none.
 
-    Names of Pixel phones (PXL_...) and epochs are in UTC; all others have no zone. A name with
-    a date only (WhatsApp) gives midnight.
+    Names of Pixel phones (PXL_...) and milliseconds since 1970 are in UTC; all others have no time
+    zone. A name with only a date (WhatsApp) gives midnight.
     """
     stem = name[:255].rpartition(".")[0] or name[:255]
     epoch = _EPOCH_MS.fullmatch(stem)
@@ -106,7 +106,7 @@ def date_in_name(name: str) -> datetime | None:
 
 
 def from_epoch(seconds: float) -> datetime | None:
-    """Return the time so many seconds after the beginning of 1970, in UTC."""
+    """Return the time, in UTC, of a number of seconds since 1970; None if it is out of range."""
     try:
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
     except (OverflowError, ValueError):
@@ -114,33 +114,33 @@ def from_epoch(seconds: float) -> datetime | None:
 
 
 def is_plausible(moment: datetime, now: datetime) -> bool:
-    """Return whether a photo can have been taken then: not before there were any, not in future.
+    """Return whether a photo can have been taken then: after photography began, not in the future.
 
     Args:
-        moment: with or without zone.
-        now: with zone.
+        moment: with or without a time zone.
+        now: with a time zone.
     """
     wall = moment.replace(tzinfo=None)
     if wall.year < _OLDEST_PHOTO or wall in _UNSET or wall.year > now.year + 1:
         return False
-    # A day of grace: the wall clock may be 14 hours ahead of UTC, and clocks go wrong.
+    # Allow a day: the wall clock may be 14 hours ahead of UTC, and clocks go wrong.
     return moment.replace(tzinfo=moment.tzinfo or UTC) <= now + timedelta(days=1)
 
 
 def zone_by_gps(wall: datetime, utc: datetime, longitude: float | None) -> timezone | None:
-    """Return the zone in which a wall clock showed `wall` at `utc`; None when there is none.
+    """Return the time zone in which a wall clock showed `wall` at `utc`; None if there is none.
 
     Args:
-        wall: the camera's clock, without zone.
+        wall: the time by the camera's clock, without a time zone.
         utc: the time of the GPS fix.
-        longitude: where that was, in degrees; None when unknown.
+        longitude: the longitude of the GPS fix, in degrees; None if unknown.
     """
     apart = wall - utc.replace(tzinfo=None)
     minutes = min(_OFFSETS, key=lambda each: abs(apart - timedelta(minutes=each)))
     if abs(apart - timedelta(minutes=minutes)) > _CLOCK_ERROR:
         return None
     if longitude is not None:
-        # No place's clock is further than four hours from its sun, the date line aside.
+        # Except at the date line, no clock differs from solar time by more than four hours.
         from_sun = (minutes / 60 - longitude / 15 + 12) % 24 - 12
         if abs(from_sun) > 4:
             return None

@@ -1,4 +1,4 @@
-"""EXIF 3.0 (CIPA DC-008), read with Pillow."""
+"""Read EXIF 3.0 (CIPA DC-008), with Pillow."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pixseek.metadata.dates import parse_date, parse_offset
 from pixseek.metadata.fields import DateSource, Findings, decode_text, number, split_tags
 from pixseek.metadata.generators import put_generation
 
-# What one block may make Pillow read: an ordinary one takes 100 reads and a few kilobytes, with
-# its maker's notes up to 100 KB. A hostile one names the whole block as the value of each of
-# 65,535 tags.
+# Limits on what Pillow reads of one block. An ordinary block takes 100 reads and a few KB, or up to
+# 100 KB with its maker's notes. A hostile one gives the whole block as the value of each of 65,535
+# tags.
 _MAX_READS = 10_000
 _MAX_READ_BYTES = 8 << 20
 
-# Huawei's and Honor's phones note their processing there: "oznor", "rhdr", "mde".
+# Huawei and Honor phones write processing codes into the caption: "oznor", "rhdr", "mde".
 _HUAWEI_CODE = re.compile(r"[a-z_]{1,12}")
 
 _COMPANY = re.compile(
@@ -29,7 +29,7 @@ _COMPANY = re.compile(
 
 
 class _Metered(io.BytesIO):
-    """Bytes that give nothing more once too much was read of them."""
+    """Bytes that read as empty after too much was read."""
 
     def __init__(self, block: bytes) -> None:
         super().__init__(block)
@@ -49,16 +49,16 @@ class _Metered(io.BytesIO):
 
 
 def read_exif(block: bytes) -> Findings:
-    """Return what an EXIF block says.
+    """Return the metadata in an EXIF block.
 
-    Pillow warns of much that is broken; `images.decode`, without which there is no block, has
-    silenced that.
+    Pillow's warnings about broken blocks were silenced by `images.decode`, which extracted the
+    block.
 
     Args:
         block: from its TIFF header on.
 
     Raises:
-        Exception: whatever Pillow raises on a broken block; the caller sees to it.
+        Exception: whatever Pillow raises on a broken block; `merging` catches it.
     """
     from PIL import ExifTags, Image
 
@@ -70,9 +70,9 @@ def read_exif(block: bytes) -> Findings:
     photo = _directory(exif, ExifTags.IFD.Exif, found)
     gps = _directory(exif, ExifTags.IFD.GPSInfo, found)
     if not image:
-        found.notes.append("EXIF block without a tag ignored")
+        found.notes.append("EXIF block without tags ignored")
     if file.exhausted:
-        found.notes.append("EXIF block with too much in it read in part")
+        found.notes.append("oversized EXIF block read in part")
 
     _read_camera(image, photo, exif, found)
     _read_descriptions(image, photo, exif.endian or "<", found)
@@ -82,10 +82,10 @@ def read_exif(block: bytes) -> Findings:
 
 
 def _directory(exif: Any, tag: int, found: Findings) -> Mapping[int, Any]:
-    """Return a directory that IFD0 points to; an empty one when it is broken."""
+    """Return a directory that IFD0 points to; an empty one if it is broken."""
     try:
         directory: Mapping[int, Any] = exif.get_ifd(tag)
-    except Exception:  # a pointer can be anything, and what is there as well
+    except Exception:  # the pointer can be any number, and point to any bytes
         directory = {}
     if not directory and tag in exif:
         found.notes.append("broken EXIF directory ignored")
@@ -93,15 +93,15 @@ def _directory(exif: Any, tag: int, found: Findings) -> Mapping[int, Any]:
 
 
 def _text(value: object) -> str:
-    """Return an EXIF text: it ends at a NUL, and is in whatever encoding its writer used."""
+    """Return an EXIF text, which ends at a NUL and may be in any encoding."""
     if isinstance(value, tuple | list):
         value = value[0] if value else ""
     if isinstance(value, str):
-        # Pillow reads ASCII as Latin-1, which keeps the bytes.
+        # Pillow reads ASCII as Latin-1, which preserves the bytes.
         value = value.encode("latin-1", "replace")
     if not isinstance(value, bytes):
         return ""
-    # "Copyright" holds the photographer's, a NUL, and the editor's: the first that says anything.
+    # "Copyright" holds the photographer's, a NUL, and the editor's; take the first if not blank.
     pieces = (decode_text(piece).strip() for piece in value[:65536].split(b"\0", 8))
     return next((piece for piece in pieces if piece), "")
 
@@ -111,7 +111,7 @@ def _read_camera(
 ) -> None:
     from PIL.ExifTags import IFD, Base
 
-    # ComfyUI keeps its settings there.
+    # ComfyUI writes its settings into these two tags.
     names = [_text(image.get(tag)) for tag in (Base.Make, Base.Model)]
     make, model = tidy_camera(*("" if put_generation(n, found) else n for n in names))
     found.put("camera_make", make)
@@ -122,7 +122,7 @@ def _read_camera(
     found.put("focal_length_35mm", photo.get(Base.FocalLengthIn35mmFilm))
     found.put("aperture", photo.get(Base.FNumber))
     found.put("exposure_s", photo.get(Base.ExposureTime))
-    # Some of the first cameras give only the logarithms (APEX).
+    # Some early cameras give only the logarithms (APEX).
     apex_aperture = number(photo.get(Base.ApertureValue))
     if apex_aperture is not None and 0 < apex_aperture < 20:
         found.put("aperture", round(2 ** (apex_aperture / 2), 1))
@@ -131,7 +131,7 @@ def _read_camera(
         found.put("exposure_s", 2**-apex_time)
     found.put("exposure_bias_ev", photo.get(Base.ExposureBiasValue))
     iso = number(photo.get(Base.ISOSpeedRatings))
-    if iso is not None and iso < 65535:  # what does not fit two bytes is in the others
+    if iso is not None and iso < 65535:  # a value above two bytes is in the next two tags
         found.put("iso", iso)
     found.put("iso", photo.get(Base.ISOSpeed))
     found.put("iso", photo.get(Base.RecommendedExposureIndex))
@@ -139,7 +139,7 @@ def _read_camera(
     if flash is not None:
         found.put("flash", bool(int(flash) & 1))
     space = photo.get(Base.ColorSpace)
-    if space == 0xFFFF:  # none that EXIF knows; DCF's rules for names say which
+    if space == 0xFFFF:  # "uncalibrated"; DCF marks Adobe RGB in the interoperability directory
         if _text(_directory(exif, IFD.Interop, found).get(1)) == "R03":
             found.put("colour_space", "Adobe RGB")
     elif space in (1, 2):
@@ -147,9 +147,9 @@ def _read_camera(
 
 
 def tidy_camera(make: str, model: str) -> tuple[str, str]:
-    """Return maker and model as people say them.
+    """Return maker and model as people name them.
 
-    "NIKON CORPORATION", "NIKON D70" are "NIKON" and "D70".
+    "NIKON CORPORATION" and "NIKON D70" become "NIKON" and "D70".
     """
     make, model = " ".join(make[:200].split()), " ".join(model[:200].split())
     while (shorter := _COMPANY.sub("", make)) != make:
@@ -185,7 +185,7 @@ def _read_descriptions(
 
 
 def _windows_text(value: object) -> str:
-    """Return the text of a tag of the Windows Explorer: UTF-16, whatever the file's byte order."""
+    """Return the text of a Windows Explorer tag: UTF-16-LE in files of either byte order."""
     if isinstance(value, tuple | list):
         value = bytes(each & 255 for each in value[:65536] if isinstance(each, int))
     if not isinstance(value, bytes):
@@ -199,7 +199,7 @@ def _comment(value: object, endian: str) -> str:
         return _text(value)
     code, text = value[:8], value[8:65536]
     if code == b"UNICODE\0":
-        # In the byte order of the file, by the book; many write another.
+        # By the standard it has the file's byte order, but many programs write the other.
         even, odd = text[::2].count(0), text[1::2].count(0)
         order = "be" if even > odd or (even == odd and endian == ">") else "le"
         is_marked = text[:2] in (b"\xff\xfe", b"\xfe\xff")
@@ -266,17 +266,17 @@ def _read_place(gps: Mapping[int, Any], found: Findings) -> None:
 
 
 def _degrees(value: object, reference: object, hemispheres: str) -> float | None:
-    """Return a coordinate in degrees from degrees, minutes and seconds; None without hemisphere."""
+    """Return degrees, minutes and seconds as degrees; None if the hemisphere is unknown."""
     if not isinstance(value, tuple):
         value = (value,)
     degrees = number(value[0]) if value else None
     if degrees is None:
         return None
-    # Seconds are often 0/0, when the minutes have decimals.
+    # Seconds are often 0/0 if the minutes have decimals.
     for size, part in zip((60, 3600), value[1:3], strict=False):
         degrees += (number(part) or 0.0) / size
     letter = _text(reference)[:1].upper()
     if letter and letter in hemispheres:
         return -abs(degrees) if letter == hemispheres[1] else degrees
-    # Who writes a sign needs no letter; nobody else's hemisphere is guessed.
+    # A negative number needs no letter; for a positive one the hemisphere is not guessed.
     return degrees if degrees < 0 else None

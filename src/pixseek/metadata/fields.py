@@ -1,4 +1,4 @@
-"""The fields that metadata can fill, and the one gate through which every value passes."""
+"""The fields that metadata can fill, and `Findings`, which checks and cleans every value."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from typing import Literal
 
 from pixseek.types import Scalar
 
-#: Longest values that are kept, in characters. Longer ones are cut.
+#: Maximum length of values, in characters; longer ones are cut.
 MAX_FIELD = 1_000
 MAX_CAPTION = 5_000
 MAX_TAG = 200
 
-#: Most tags of one image.
+#: Maximum number of tags of one image.
 MAX_TAGS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What a field holds.
+    """The definition of a field.
 
     Attributes:
         kind: str, int, float or bool.
-        unit: of a number; "" for none.
-        meaning: for people.
+        unit: unit of a number; "" for none.
+        meaning: description for the documentation.
         sources: the tags it is read from: EXIF 3.0 tag names, XMP properties with the usual
             prefixes, IPTC-IIM record and dataset numbers, and keys of JSON sidecars.
-        group: "described" for what people write and correct (the newest edit wins), "camera" for
-            what the camera measured (EXIF wins), "place" for coordinates (one source gives all).
-        low: smallest value that is believed.
-        high: largest value that is believed.
+        group: "described" for text that people write and correct (the newest edit wins), "camera"
+            for measurements (EXIF wins), "place" for coordinates (all come from one source).
+        low: smallest plausible value.
+        high: largest plausible value.
     """
 
     kind: type[str] | type[int] | type[float] | type[bool]
@@ -47,59 +47,59 @@ class Field:
     high: float = math.inf
 
 
-#: Smallest positive value that is believed, for what can't be zero.
+#: Smallest plausible value of a field that can't be zero.
 _SOME = 1e-9
 
 #: Every field that metadata can fill, by name.
 FIELDS: Mapping[str, Field] = {
     "taken_from": Field(
-        str, "", "where `taken_at` comes from: exif, xmp, iptc, png, sidecar, name or file", "",
+        str, "", "source of `taken_at`: exif, xmp, iptc, png, sidecar, name or file", "",
     ),
     "title": Field(
         str, "", "short title",
         "XMP dc:title, photoshop:Headline; IPTC 2:05, 2:105; EXIF XPTitle; JSON title; PNG Title",
     ),
     "rating": Field(
-        int, "stars", "1 to 5, or -1 for rejected; missing when unrated",
+        int, "stars", "1 to 5, or -1 for rejected; missing if unrated",
         "XMP xmp:Rating, MicrosoftPhoto:Rating; EXIF Rating; JSON rating", low=-1, high=5,
     ),
-    "label": Field(str, "", "colour label, as the photo manager calls it", "XMP xmp:Label"),
+    "label": Field(str, "", "colour label, as named by the photo manager", "XMP xmp:Label"),
     "favourite": Field(bool, "", "marked as a favourite", "JSON favorited, favorite"),
     "people": Field(
-        str, "", "names of the people in it, with '; ' between them",
+        str, "", "names of the people in it, separated by '; '",
         "XMP mwg-rs:Regions (faces), MP:RegionInfo, Iptc4xmpExt:PersonInImage; JSON people",
     ),
     "artist": Field(
-        str, "", "who made it",
+        str, "", "its author",
         "XMP dc:creator; IPTC 2:80; EXIF Artist, XPAuthor; JSON author; PNG Author",
     ),
     "copyright": Field(
         str, "", "copyright notice",
         "XMP dc:rights; IPTC 2:116; EXIF Copyright; JSON copyright; PNG Copyright",
     ),
-    "event": Field(str, "", "what it was taken at", "XMP Iptc4xmpExt:Event"),
+    "event": Field(str, "", "event at which it was taken", "XMP Iptc4xmpExt:Event"),
     "sublocation": Field(
         str, "", "place within the city",
         "XMP Iptc4xmpExt:LocationShown, Iptc4xmpCore:Location; IPTC 2:92",
     ),
     "city": Field(
-        str, "", "city, as written in the file, or else by the coordinates",
+        str, "", "city, from the file, otherwise from the coordinates",
         "XMP Iptc4xmpExt:LocationShown, photoshop:City; IPTC 2:90",
     ),
     "state": Field(
-        str, "", "state or province, as written in the file, or else by the coordinates",
+        str, "", "state or province, from the file, otherwise from the coordinates",
         "XMP Iptc4xmpExt:LocationShown, photoshop:State; IPTC 2:95",
     ),
     "country": Field(
-        str, "", "country, as written in the file, or else by the coordinates",
+        str, "", "country, from the file, otherwise from the coordinates",
         "XMP Iptc4xmpExt:LocationShown, photoshop:Country; IPTC 2:101",
     ),
     "country_code": Field(
-        str, "", "ISO 3166 code of the country, as written in the file, or else by the coordinates",
+        str, "", "ISO 3166 code of the country, from the file, otherwise from the coordinates",
         "XMP Iptc4xmpExt:LocationShown, Iptc4xmpCore:CountryCode; IPTC 2:100",
     ),
     "place": Field(
-        str, "", "where its coordinates are, in English: part of the city, city, region, country; "
+        str, "", "place at its coordinates, in English: part of the city, city, region, country; "
         "needs `pixseek[places]`", "",
     ),
     "latitude": Field(
@@ -117,7 +117,7 @@ FIELDS: Mapping[str, Field] = {
         "place", -12_000, 1e6,
     ),
     "direction_deg": Field(
-        float, "degrees", "where the camera pointed, clockwise from north",
+        float, "degrees", "direction of the camera, clockwise from north",
         "XMP exif:GPSImgDirection; EXIF GPSImgDirection", "place", 0, 360,
     ),
     "camera_make": Field(
@@ -161,39 +161,39 @@ FIELDS: Mapping[str, Field] = {
         bool, "", "whether the flash fired", "EXIF Flash; XMP exif:Flash", "camera",
     ),
     "colour_space": Field(
-        str, "", "what its colours were converted from, such as sRGB, Adobe RGB (1998) or "
-        "Display P3: the name of its profile, or else what the camera says",
+        str, "", "colour space of the file, such as sRGB, Adobe RGB (1998) or Display P3: the name "
+        "of its profile, otherwise the camera's value",
         "ICC profile; EXIF ColorSpace, InteroperabilityIndex; "
         "XMP exif:ColorSpace, photoshop:ICCProfile", "camera",
     ),
     "software": Field(
-        str, "", "what wrote the file", "EXIF Software; XMP xmp:CreatorTool; PNG Software",
+        str, "", "program that wrote the file", "EXIF Software; XMP xmp:CreatorTool; PNG Software",
         "camera",
     ),
     "digital_source": Field(
-        str, "", "how it came to be, by the IPTC's terms, such as digitalCapture or "
+        str, "", "how it was made, in the IPTC's terms, such as digitalCapture or "
         "trainedAlgorithmicMedia (made by a model)", "XMP Iptc4xmpExt:DigitalSourceType",
     ),
     "prompt": Field(
-        str, "", "what a generator of images was told to draw",
+        str, "", "prompt given to an image generator",
         "PNG parameters (Stable Diffusion web UI, Fooocus, SwarmUI), prompt (ComfyUI), "
         "invokeai_metadata, sd-metadata, Dream (InvokeAI), Comment (NovelAI); the same in JPEG "
         "comments, EXIF UserComment, Make, Model and ImageDescription, XMP exif:UserComment",
     ),
     "generation": Field(
-        str, "", "how the generator drew it: negative prompt, model, steps, seed, ...",
+        str, "", "settings of the image generator: negative prompt, model, steps, seed, ...",
         "as prompt",
     ),
-    "source_url": Field(str, "", "where it was downloaded from", "JSON url"),
+    "source_url": Field(str, "", "URL from which it was downloaded", "JSON url"),
 }  # fmt: skip
 
 
 class DateSource(IntEnum):
-    """Where a date can come from; the first that is there and plausible is taken.
+    """The sources of a date, best first; the first plausible date is used.
 
-    A sidecar's capture time goes before EXIF, since photo managers write corrected times of files
-    that they don't touch into it. EXIF's time of the last change is little better than the
-    file's: an editor sets it.
+    A sidecar's capture time precedes EXIF, because photo managers that don't touch image files
+    write corrected times into sidecars. EXIF's time of the last change is near the end, because
+    editors set it.
     """
 
     SIDECAR_ORIGINAL = 1  # exif:DateTimeOriginal, photoshop:DateCreated of an XMP sidecar
@@ -211,12 +211,12 @@ class DateSource(IntEnum):
 
     @property
     def label(self) -> str:
-        """The word for people: the value of `taken_from`."""
+        """The value of `taken_from`."""
         return _LABELS[self]
 
     @property
     def is_always_utc(self) -> bool:
-        """Whether its zone says nothing of where the photo was taken."""
+        """Whether its time zone is UTC wherever the photo was taken."""
         return self in (
             DateSource.GPS, DateSource.SIDECAR_JSON, DateSource.NAME, DateSource.FILE
         )  # fmt: skip
@@ -240,14 +240,14 @@ _LABELS: Mapping[DateSource, str] = {
 
 @dataclass(slots=True)
 class Findings:
-    """What one block of metadata says, cleaned.
+    """The cleaned values of one block of metadata. Its `put` methods check each value.
 
     Attributes:
-        dates: by where they come from; not yet checked for plausibility.
+        dates: by their source; not yet checked for plausibility.
         caption: "" for none.
         tags: in the order of the file, each once.
-        fields: of the names and types in `FIELDS`.
-        notes: what was wrong and ignored.
+        fields: with the names and types in `FIELDS`.
+        notes: notes about values that were ignored.
     """
 
     dates: dict[DateSource, datetime] = field(default_factory=dict)
@@ -257,14 +257,14 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
     def put(self, name: str, value: object) -> None:
-        """Keep a value for a field, unless it is no such value or the field has one already."""
+        """Keep a value for a field, unless it is not valid or the field already has one."""
         if name in self.fields or value is None:
             return
         about = FIELDS[name]
         if about.kind is str:
             text = clean_text(value, MAX_FIELD) if isinstance(value, str) else ""
             if not any(map(str.isalnum, text)):
-                return  # "----" is no lens
+                return  # such as a lens called "----"
             if about.group == "camera" or not _NOT_BY_PEOPLE.fullmatch(text):
                 self.fields[name] = text
         elif about.kind is bool:
@@ -275,28 +275,28 @@ class Findings:
             if amount is None:
                 return
             if not about.low <= amount <= about.high:
-                if amount:  # zero is how cameras write "unknown"
+                if amount:  # cameras write zero for "unknown"
                     self.notes.append(f"{name} of {amount:.6g} ignored")
                 return
             self.fields[name] = round(amount) if about.kind is int else amount
 
     def put_caption(self, text: str | None) -> None:
-        """Keep a caption, unless it is blank or a camera's own, or there is one already."""
+        """Keep a caption, unless it is blank or written by a camera or program, or one is kept."""
         if text and not self.caption:
             caption = clean_text(text, MAX_CAPTION, lines=True)
             self.caption = "" if _NOT_BY_PEOPLE.fullmatch(caption) else caption
 
     def put_date(self, source: DateSource, moment: datetime | None) -> None:
-        """Keep a date, unless there is one of this source already."""
+        """Keep a date, unless there already is one from this source."""
         if moment is not None:
             self.dates.setdefault(source, moment)
 
     def put_position(self, latitude: float, longitude: float) -> None:
-        """Keep a position, unless it is out of range, or the zero that stands for none."""
+        """Keep a position, unless it is out of range or 0, 0, which means unknown."""
         if latitude == longitude == 0:
             self.notes.append("GPS position of zero ignored")
         elif abs(latitude) <= 90 and abs(longitude) <= 180:
-            # Seven decimals are a centimetre.
+            # Seven decimals resolve one centimetre.
             self.put("latitude", round(latitude, 7))
             self.put("longitude", round(longitude, 7))
         else:
@@ -307,8 +307,8 @@ class Findings:
         self.put("people", "; ".join(once(clean_text(name, MAX_TAG) for name in names)))
 
 
-# What cameras write into captions by themselves, settings as JSON or XML, and programs that name
-# themselves ("File written by Adobe Photoshop"): no caption.
+# Texts that no person wrote: a camera's default captions, settings as JSON or XML, and programs
+# that name themselves ("File written by Adobe Photoshop").
 _NOT_BY_PEOPLE = re.compile(
     r"[\w .&+-]*DIGITAL (?:STILL ?)?CAMERA|SONY DSC|DCIM[\\/].*|default|untitled|"
     r"<?(?:Digimax|KENOX|SAMSUNG)[^>]*>?|charset=.*|xr:d:.*|LEAD Technologies.*|AppleMark|"
@@ -320,17 +320,17 @@ _NOT_BY_PEOPLE = re.compile(
     r"jpeg-recompress|ACD Systems|Handmade Software|IrfanView|XnView|Matplotlib|Picasa).*",
     re.IGNORECASE | re.DOTALL,
 )
-# What no text needs: control characters but for line ends and tabs, lone surrogates, and the
-# two code points at the end of the plane that XML and databases refuse.
+# Control characters except line ends and tabs, lone surrogates, and the two code points at the end
+# of the plane that XML and databases refuse.
 _UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def clean_text(text: str, limit: int, *, lines: bool = False) -> str:
-    """Return text without control characters and needless space, cut to `limit` characters.
+    """Return text without control characters and extra white space, cut to `limit` characters.
 
     Args:
-        text: whatever was in the file.
-        limit: most characters to return.
+        text: any text from a file.
+        limit: maximum number of characters to return.
         lines: keep line breaks.
     """
     text = _UNWANTED.sub(" ", text[: limit * 4])
@@ -338,16 +338,16 @@ def clean_text(text: str, limit: int, *, lines: bool = False) -> str:
         text = "\n".join(" ".join(line.split()) for line in text.splitlines()).strip()
     else:
         text = " ".join(text.split())
-    # Composed, so that "é" of a Mac and of a PC are the same letter to a filter.
+    # NFC, so that a filter sees the same letter in an "é" from a Mac and from a PC.
     return unicodedata.normalize("NFC", text)[:limit].rstrip()
 
 
 def decode_text(data: bytes) -> str:
-    """Return the text that bytes of no declared encoding hold: UTF-8, or Windows' Latin."""
+    """Decode bytes without a declared encoding: as UTF-8, otherwise as Windows' cp1252."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        # What cp1252 leaves undefined becomes a control character, and those are removed.
+        # Bytes undefined in cp1252 become control characters in Latin-1, which are removed later.
         try:
             return data.decode("cp1252")
         except UnicodeDecodeError:
@@ -355,7 +355,11 @@ def decode_text(data: bytes) -> str:
 
 
 def number(value: object) -> float | None:
-    """Return a finite number for a number, a rational ("59/10", Pillow's) or a sequence of one."""
+    """Return a number, a rational ("59/10", or Pillow's) or the first of a list as a finite float.
+
+    Returns:
+        None if the value is none of these or not finite.
+    """
     if isinstance(value, bool):
         return None
     if isinstance(value, list | tuple):
@@ -372,7 +376,7 @@ def number(value: object) -> float | None:
 
 
 def once(texts: Iterable[str]) -> tuple[str, ...]:
-    """Return the texts that are not blank, in order, each once whatever its case."""
+    """Return the non-empty texts in order, each once, ignoring case."""
     kept: dict[str, str] = {}
     for text in texts:
         if text:
@@ -381,9 +385,9 @@ def once(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def split_tags(texts: Iterable[str]) -> tuple[str, ...]:
-    """Return tags, each once: split at ";" and, when there is one text only, at ",".
+    """Return tags, each once: split at ";" and, if there is only one text, at ",".
 
-    A hierarchical tag ("Places|Italy|Arezzo") gives its leaf as well as its full path.
+    A hierarchical tag ("Places|Italy|Arezzo") gives both its leaf and its full path.
     """
     given = [text for text in texts if text and not text.isspace()][: MAX_TAGS * 2]
     if len(given) == 1 and not {*";|"} & {*given[0]}:

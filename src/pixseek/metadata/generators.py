@@ -1,4 +1,4 @@
-"""What generators of images write of the prompt and the settings that they drew by."""
+"""Read the prompt and the settings that image generators write into files."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 from pixseek.metadata.fields import Findings
 
-# The last line of Stable Diffusion's web UI, and how the second part of its text begins.
+# The beginnings of the last line and of the second part in the text of Stable Diffusion's web UI.
 _SETTINGS = re.compile(r"^Steps: \d{1,6}, ", re.MULTILINE)
 _NEGATIVE = re.compile(r"^Negative prompt: ?", re.MULTILINE)
 
 # InvokeAI's first format: a command line.
 _COMMAND = re.compile(r'"((?:[^"\\]|\\.){1,20000})"\s*(-.*)?', re.DOTALL)
 
-# ComfyUI writes a word before its JSON where the place has no name.
+# ComfyUI writes a word before its JSON if the tag that holds it has no keyword.
 _NAMED = re.compile(r"(?:prompt|workflow) ?:\s*(?=\{)", re.IGNORECASE)
 
 _PROMPT = ("prompt", "positive_prompt", "Prompt", "sd_prompt")
 _INSIDE = ("sui_image_params", "image", "meta")
 _NEGATIVES = ("negative_prompt", "negativeprompt", "uc", "Negative Prompt")
 
-# Inputs of ComfyUI's nodes: texts, and settings worth keeping.
+# Inputs of ComfyUI's nodes that hold texts, and those with settings worth keeping.
 _TEXTS = ("text", "text_g", "text_l", "clip_l", "t5xxl", "prompt", "positive", "string", "value")
 _NODE_SETTINGS = ("ckpt_name", "unet_name", "sampler_name", "scheduler", "steps", "cfg", "seed",
                   "noise_seed")  # fmt: skip
@@ -31,12 +31,15 @@ _MOST_NODES = 500
 
 
 def put_generation(text: str, found: Findings, *, named: str = "") -> bool:
-    """Keep the prompt and the settings of a generator; return whether the text was one's.
+    """Put the prompt and settings from a generator's text into `found`.
 
     Args:
-        text: as it stands in the file.
-        found: gets the fields `prompt` and `generation`.
-        named: the keyword of the text, where that says that it is a generator's.
+        text: a text from the file.
+        found: receives the fields `prompt` and `generation`.
+        named: the keyword of the text; some keywords are used only by generators.
+
+    Returns:
+        Whether a generator wrote the text.
     """
     text = text.strip()
     named_json = _NAMED.match(text)
@@ -64,7 +67,7 @@ def put_generation(text: str, found: Findings, *, named: str = "") -> bool:
 def _put_json(text: str, found: Findings) -> bool:
     try:
         content = json.loads(text)
-    except (ValueError, RecursionError):  # cut, or none
+    except (ValueError, RecursionError):  # truncated, or not JSON
         return False
     if not isinstance(content, dict):
         return False
@@ -102,7 +105,7 @@ def _settings(negative: object, others: Mapping[str, object]) -> str:
 
 
 def _put_graph(nodes: Mapping[str, dict[str, Any]], found: Findings) -> None:
-    """Keep what a graph of ComfyUI's says: the texts that lead to what draws, and its settings."""
+    """Put the texts that lead to the sampler of a ComfyUI graph, and its settings, into `found`."""
     samplers = [node["inputs"] for node in nodes.values() if "positive" in node["inputs"]]
     drawn = samplers[0] if samplers else {}
     prompt = list(_texts_of(drawn.get("positive"), nodes, set()))
@@ -123,7 +126,7 @@ def _put_graph(nodes: Mapping[str, dict[str, Any]], found: Findings) -> None:
 
 
 def _texts_of(link: object, nodes: Mapping[str, dict[str, Any]], seen: set[str]) -> Iterator[str]:
-    """Yield the texts of the node that a link names, or else of those that lead to it."""
+    """Yield the texts of the node that a link names; if it has none, those of its input nodes."""
     if not isinstance(link, list) or not link or str(link[0]) in seen or len(seen) > 50:
         return
     seen.add(str(link[0]))

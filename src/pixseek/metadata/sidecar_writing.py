@@ -1,9 +1,9 @@
-"""Write captions, tags and ratings into XMP sidecars, and leave all else in them as it was.
+"""Write captions, tags and ratings into XMP sidecars, and leave the rest of them unchanged.
 
-The document is parsed as a tree that keeps prefixes, comments and processing instructions, which
-`ElementTree` does not, and of which only the properties concerned are changed: `dc:description`
-in its default language, `dc:subject`, `xmp:Rating`, and where a tag is taken out, the copies of
-it that Lightroom, digiKam and Windows keep.
+The document is parsed by `minidom`, which keeps prefixes, comments and processing instructions
+(`ElementTree` does not). Only these properties are changed: `dc:description` in its default
+language, `dc:subject`, `xmp:Rating`, and, if a tag is removed, the copies of it that Lightroom,
+digiKam and Windows keep.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MICROSOFT = "http://ns.microsoft.com/photo/1.0/"
 
 _PREFIXES = {_DC: "dc", _XMP: "xmp"}
 
-# Where tags are kept.
+# The properties that hold tags.
 _TAG_LISTS = (
     (_DC, "subject"),
     (_LIGHTROOM, "hierarchicalSubject"),
@@ -54,7 +54,7 @@ _NEW = (
 
 
 def xmp_sidecar(image: Path) -> Path:
-    """Return the XMP sidecar of an image: the one that is there, else `photo.jpg.xmp`."""
+    """Return the XMP sidecar of an image: the one that exists, otherwise `photo.jpg.xmp`."""
     names = [whole + ending for whole in (image.name, image.stem) for ending in (".xmp", ".XMP")]
     there = (image.with_name(name) for name in names)
     return next((path for path in there if path.exists()), image.with_name(names[0]))
@@ -69,16 +69,16 @@ def write_xmp(
     remove: Collection[str] = (),
     otherwise: Sequence[str] = (),
 ) -> bytes:
-    """Change an XMP sidecar, or make it; see `edited`. A reader finds the old file or the new one.
+    """Change or create an XMP sidecar, atomically; see `edited` for the arguments.
 
     Returns:
-        What the sidecar holds now. A file that would not change is not written.
+        The content of the sidecar. A file that would not change is not written.
 
     Raises:
-        ValueError: the sidecar is no XMP; it is left as it is.
-        OSError: it can't be read or written.
+        ValueError: the sidecar is not XMP; it is left unchanged.
+        OSError: the sidecar can't be read or written.
     """
-    sidecar = Path(os.path.realpath(sidecar))  # where it is a link, its target is replaced
+    sidecar = Path(os.path.realpath(sidecar))  # if it is a link, replace its target
     try:
         before = sidecar.read_bytes()
     except FileNotFoundError:
@@ -114,16 +114,16 @@ def edited(
     """Return an XMP packet with some values changed.
 
     Args:
-        packet: what there is; b"" for none, which stays so where nothing is to be written.
-        caption: the text for `dc:description`; "" takes it out; None leaves it.
-        rating: for `xmp:Rating`; 0 takes it out; None leaves it.
-        add: tags.
-        remove: tags, whatever their case. An entry for "Places|Italy" goes with its leaf.
-        otherwise: the tags to start from where the packet has none: readers take the tags of a
-            sidecar that has any for all the tags there are.
+        packet: the present packet; b"" for none, which is returned if there is nothing to write.
+        caption: the text for `dc:description`; "" removes it; None keeps it.
+        rating: the value for `xmp:Rating`; 0 removes it; None keeps it.
+        add: tags to add.
+        remove: tags to remove, ignoring case. "Places|Italy" is removed together with its leaf.
+        otherwise: the tags to start from if the packet has none. A sidecar with tags must hold all
+            of them, since readers then ignore the tags of other sources.
 
     Raises:
-        ValueError: the packet is no XMP, or too large to be read again.
+        ValueError: the packet is not XMP, or is too large to be read again.
     """
     if len(packet) > MAX_PACKET:
         raise ValueError(f"XMP of {len(packet) / 1e6:.1f} MB is too large")
@@ -132,10 +132,10 @@ def edited(
     if caption is not None:
         tree.set_default_text(_DC, "description", caption)
     if rating == 0:
-        tree.take_out(_XMP, "Rating")
-        tree.take_out(_MICROSOFT, "Rating")
+        tree.remove(_XMP, "Rating")
+        tree.remove(_MICROSOFT, "Rating")
     elif rating is not None and tree.texts(_XMP, "Rating") != [str(rating)]:
-        tree.take_out(_XMP, "Rating")
+        tree.remove(_XMP, "Rating")
         tree.add(_XMP, "Rating", str(rating))
     if add or remove:
         kept = read_xmp(packet).tags if packet else ()
@@ -149,16 +149,16 @@ def edited(
         tree.extend_list(_DC, "subject", new if kept else [*start, *new])
     if not packet and tree.is_empty():
         return packet
-    # Only a declaration says something that the tree does not hold; what is written is UTF-8.
+    # The tree lacks only the declaration; the encoding written is always UTF-8.
     declaration = '<?xml version="1.0" encoding="UTF-8"?>\n' if document.version else ""
     return (declaration + "".join(_written(document))).encode()
 
 
 def _gives(text: str, removed: Collection[str], slash: str = "|") -> bool:
-    """Return whether a tag, or a path with such slashes, is read as a tag that is to go."""
+    """Return whether a tag, or a path separated by `slash`, gives one of the tags to remove."""
     gone = {tag.casefold() for tag in removed}
     text = text.replace(slash, "|")
-    # Two texts, since of one alone the parts between commas would be tags.
+    # Pass it twice, because a single text would be split at commas.
     return any(tag.casefold() in gone for tag in split_tags([text, text]))
 
 
@@ -171,20 +171,20 @@ def _parsed(packet: bytes) -> Document:
         text = packet.decode(encoding).strip("\0 \t\r\n")
         document: Document = parseString(text, forbid_dtd=True)
     except DefusedXmlException as error:
-        raise ValueError("it has a document type, which XMP has not") from error
+        raise ValueError("it has a document type, which XMP doesn't allow") from error
     except Exception as error:  # expat's errors, LookupError for an unknown encoding
         raise ValueError(str(error)) from error
     return document
 
 
 class _Properties:
-    """The properties of all descriptions in a document, to change them."""
+    """The properties of all descriptions in a document, for changing them."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
         found = document.getElementsByTagNameNS(_RDF, "RDF")
         if not found:
-            raise ValueError("there is no rdf:RDF in it")
+            raise ValueError("it has no rdf:RDF element")
         self._rdf: Element = found[0]
         self._descriptions = [
             each
@@ -197,7 +197,7 @@ class _Properties:
             self._descriptions = [description]
 
     def is_empty(self) -> bool:
-        """Return whether there is no property that is an element."""
+        """Return whether no property is written as an element."""
         return not any(True for each in self._descriptions for _ in _elements(each))
 
     def _found(self, space: str, name: str) -> list[Element]:
@@ -216,12 +216,12 @@ class _Properties:
         ]
 
     def texts(self, space: str, name: str) -> list[str]:
-        """Return the values of a property, however it is written."""
+        """Return the values of a property, whether written as elements or attributes."""
         items = [item for element in self._found(space, name) for item in _items(element)]
         return [*map(_text, items), *self._attributes(space, name)]
 
-    def take_out(self, space: str, name: str) -> None:
-        """Take a property out, however it is written."""
+    def remove(self, space: str, name: str) -> None:
+        """Remove a property, whether written as an element or an attribute."""
         for description in self._descriptions:
             if description.hasAttributeNS(space, name):
                 description.removeAttributeNS(space, name)
@@ -236,13 +236,13 @@ class _Properties:
         return element
 
     def set_default_text(self, space: str, name: str, text: str) -> None:
-        """Set a text in its default language, or take that out; other languages are kept."""
+        """Set a text in the default language, or remove it if ""; keep other languages."""
         arrays = [
             each for element in self._found(space, name) for each in _elements(element)
             if each.localName == "Alt"
         ]  # fmt: skip
         if not arrays:
-            self.take_out(space, name)
+            self.remove(space, name)
             if not text:
                 return
             arrays = [self._element(self.add(space, name), _RDF, "Alt")]
@@ -255,20 +255,20 @@ class _Properties:
             item.setAttributeNS(_XML, "xml:lang", "x-default")
             item.appendChild(self._document.createTextNode(text))
         elif not any(True for array in arrays for _ in _elements(array)):
-            self.take_out(space, name)
+            self.remove(space, name)
 
     def separate_list(self, space: str, name: str) -> None:
-        """Give tags between commas, as some programs write them into one text, items each."""
+        """Split a single text of tags with commas, which some programs write, into items."""
         texts = self.texts(space, name)
         tags = split_tags(texts)
         if len(texts) == 1 and "," in texts[0] and len(tags) > 1:
-            self.take_out(space, name)
+            self.remove(space, name)
             self.extend_list(space, name, tags)
 
     def drop_from_list(self, space: str, name: str, goes: Callable[[str], bool]) -> None:
-        """Drop items of a list; one that loses its last item is taken out."""
+        """Drop the items of a list for which `goes` is true; remove a list without items."""
         if any(map(goes, self._attributes(space, name))):
-            self.take_out(space, name)
+            self.remove(space, name)
         for element in self._found(space, name):
             items = _items(element)
             gone = [item for item in items if goes(_text(item))]
@@ -276,15 +276,15 @@ class _Properties:
                 _drop(item)
 
     def extend_list(self, space: str, name: str, texts: Sequence[str]) -> None:
-        """Append items to a list, which is made where there is none."""
+        """Append items to a list, and create the list if there is none."""
         if not texts:
             return
         found = self._found(space, name)
         arrays = [each for element in found for each in _elements(element)]
         if not arrays:
-            # A list of one item may be written as a plain text, or as an attribute.
+            # A list of one item may be written as plain text or as an attribute.
             plain = [*map(_text, found), *self._attributes(space, name)]
-            self.take_out(space, name)
+            self.remove(space, name)
             arrays = [self._element(self.add(space, name), _RDF, "Bag")]
             texts = [*(text for text in plain if text.strip()), *texts]
         for text in texts:
@@ -292,7 +292,7 @@ class _Properties:
             item.appendChild(self._document.createTextNode(text))
 
     def _element(self, parent: Element, space: str, name: str, *, first: bool = False) -> Element:
-        """Add a new element on a line of its own; declare its prefix where that is needed."""
+        """Add a new element on its own line; declare its prefix if needed."""
         prefix = (self._rdf.prefix or "rdf") if space == _RDF else _PREFIXES[space]
         element = self._document.createElementNS(space, f"{prefix}:{name}")
         if _declared(parent, prefix) != space:
@@ -315,7 +315,7 @@ def _elements(parent: Node) -> Iterator[Element]:
 
 
 def _items(element: Element) -> list[Element]:
-    """Return the items of an array; of a plain text its element."""
+    """Return the items of an array; for plain text, the element itself."""
     arrays = list(_elements(element))
     return [item for array in arrays for item in _elements(array)] if arrays else [element]
 
@@ -329,7 +329,7 @@ def _text(element: Element) -> str:
 
 
 def _drop(element: Element) -> None:
-    """Remove an element with the space before it."""
+    """Remove an element and the white space before it."""
     parent: Any = element.parentNode
     space = element.previousSibling
     if space is not None and _is_blank(space):
@@ -349,7 +349,7 @@ def _depth(node: Node) -> int:
 
 
 def _declared(element: Element, prefix: str) -> str:
-    """Return the namespace that a prefix stands for at an element; "" for none."""
+    """Return the namespace of a prefix at an element; "" if it is not declared."""
     at: Any = element
     while at is not None and at.nodeType == at.ELEMENT_NODE:
         if at.hasAttribute(f"xmlns:{prefix}"):
@@ -361,7 +361,8 @@ def _declared(element: Element, prefix: str) -> str:
 def _written(node: Node) -> Iterator[str]:
     """Yield the text of a document.
 
-    `minidom` writes line breaks in attributes as they are, and parsers read those as spaces.
+    `minidom`'s own writer is not used: it doesn't escape line breaks in attributes, and parsers
+    then read them as spaces.
     """
     for child in node.childNodes:
         if child.nodeType == child.ELEMENT_NODE:

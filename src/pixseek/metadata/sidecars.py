@@ -1,4 +1,4 @@
-"""Sidecars: files beside an image that say something of it."""
+"""Find and read sidecars: metadata files next to an image."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from pixseek.metadata.dates import from_epoch, parse_date
 from pixseek.metadata.fields import DateSource, Findings, decode_text, number, split_tags
 
-#: Most bytes of a sidecar that are worth reading; larger ones are ignored.
+#: Maximum bytes of a sidecar; larger ones are ignored.
 MAX_TEXT = 64 << 10
 MAX_JSON = 1 << 20
 
 _ENDINGS = (".xmp", ".XMP", ".txt", ".TXT", ".json", ".JSON")
 
-# Google Takeout adds this, and cuts the whole at a length that has changed over the years.
+# Google Takeout adds this, and cuts the name at a length that has changed over the years.
 _TAKEOUT = ".supplemental-metadata"
 _TAKEOUT_NAME = 46
 
@@ -33,15 +33,15 @@ JSON_KEYS = frozenset(
 
 
 def sidecar_names(name: str, listing: Set[str]) -> list[str]:
-    """Return which files of a folder belong to an image, the most particular first.
+    """Return the names of an image's sidecars, the most specific first.
 
-    That are `photo.jpg.xmp` and `photo.xmp`, the same with `.txt` and `.json`, and the names of
+    These are `photo.jpg.xmp` and `photo.xmp`, the same with `.txt` and `.json`, and the names of
     Google Takeout: `photo.jpg.supplemental-metadata.json`, cut anywhere, `photo.jpg(1).json` for
-    `photo(1).jpg`, and the original's for `photo-edited.jpg`. Some 40 look-ups, however large the
-    folder is.
+    `photo(1).jpg`, and for `photo-edited.jpg` the sidecar of `photo.jpg`. This takes about 40
+    look-ups, however large the folder is.
 
     Args:
-        name: of the image's file.
+        name: name of the image's file.
         listing: names of all files in its folder.
     """
     stem, dot, ending = name.rpartition(".")
@@ -78,7 +78,7 @@ def _takeout_names(stem: str, ending: str, listing: Set[str]) -> list[str]:
 
 
 def read_text(data: bytes) -> Findings:
-    """Return the caption that a text file is."""
+    """Return the content of a text sidecar as a caption."""
     found = Findings()
     if len(data) > MAX_TEXT:
         found.notes.append("text file too long for a caption ignored")
@@ -90,11 +90,13 @@ def read_text(data: bytes) -> Findings:
 
 
 def read_json(data: bytes) -> Findings:
-    """Return what a JSON file says: of Google Takeout, img2dataset, osxphotos or exiftool, or any
-    with keys such as "caption", "tags" and "title".
+    """Return the metadata in a JSON sidecar.
+
+    Google Takeout, img2dataset, osxphotos and exiftool write these; any JSON object with keys such
+    as "caption", "tags" and "title" will do.
 
     Raises:
-        Exception: whatever the parser raises on what is no JSON; the caller sees to it.
+        Exception: whatever the parser raises if it is not JSON; `merging` catches it.
     """
     found = Findings()
     if len(data) > MAX_JSON:
@@ -112,7 +114,7 @@ def read_json(data: bytes) -> Findings:
     for key in _CAPTION_KEYS:
         found.put_caption("\n".join(_texts(entry.get(key))))
     found.tags = split_tags([text for key in _TAG_KEYS for text in _texts(entry.get(key))])
-    if not is_takeout:  # there the title is the file's name
+    if not is_takeout:  # Takeout's title is the file's name
         found.put("title", entry.get("title"))
     found.put("artist", "; ".join(_texts(entry.get("author") or entry.get("artist"))))
     found.put("copyright", entry.get("copyright"))
@@ -140,13 +142,13 @@ def _read_takeout(entry: Mapping[str, Any], found: Findings) -> None:
         if not isinstance(place, dict) or "latitude" in found.fields:
             continue
         latitude, longitude = number(place.get("latitude")), number(place.get("longitude"))
-        if latitude and longitude is not None:  # zeros stand for no place
+        if latitude and longitude is not None:  # Takeout writes 0, 0 for "unknown"
             found.put_position(latitude, longitude)
             found.put("altitude_m", place.get("altitude") or None)
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Yield the texts of a text, or of a list of texts or of objects with a name."""
+    """Yield the texts in a value: a text, or a list of texts or of objects with a name."""
     for each in value[:1000] if isinstance(value, list) else (value,):
         named = each.get("name") if isinstance(each, dict) else each
         if isinstance(named, str):

@@ -1,4 +1,4 @@
-"""What is written in a file beside its metadata: a PNG's texts, a JPEG's or GIF's comment."""
+"""Read the texts of a PNG, and the comment of a JPEG or GIF."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pixseek.metadata.dates import parse_date
 from pixseek.metadata.fields import DateSource, Findings, decode_text
 from pixseek.metadata.generators import put_generation
 
-# Where generators of images write; the last two are also used by people.
+# Keywords that image generators use; people use the last two as well.
 _GENERATORS = ("parameters", "invokeai_metadata", "sd-metadata", "prompt", "Dream", "Comment",
                "Description")  # fmt: skip
 _CAPTIONS = ("Description", "ImageDescription", "Comment", "Title")
@@ -18,10 +18,10 @@ _HALF_OF_DAY = re.compile(r"\d\s?[AaPp]\.?[Mm]\b")
 
 
 def read_texts(texts: Mapping[str, bytes]) -> Findings:
-    """Return what the texts of a file say.
+    """Return the metadata in the texts of a file.
 
     Args:
-        texts: by keyword, as PNG names them; of other formats the comment as "Comment".
+        texts: by PNG keyword; the comment of other formats has the keyword "Comment".
     """
     found = Findings()
     written = {keyword: decode_text(text) for keyword, text in texts.items()}
@@ -40,11 +40,11 @@ def read_texts(texts: Mapping[str, bytes]) -> Findings:
 
 
 def _creation_time(text: str) -> datetime | None:
-    """Return the time that a text means: RFC 1123, as the standard has it, or as in EXIF or XMP."""
+    """Return the time in a text: in the form of EXIF, XMP or RFC 1123, PNG's standard."""
     moment = parse_date(text)
     if moment is not None or _HALF_OF_DAY.search(text):
         return moment
-    from email.utils import parsedate_to_datetime  # it takes 10 ms
+    from email.utils import parsedate_to_datetime  # here, since importing it takes 10 ms
 
     try:
         return parsedate_to_datetime(text[:64])

@@ -1,7 +1,7 @@
-"""XMP (ISO 16684-1), embedded or in a sidecar, parsed with defusedxml.
+"""Read XMP (ISO 16684-1), embedded or from a sidecar, with defusedxml.
 
-Prefixes below are the usual ones; what counts is the namespace. Properties are read as attributes
-and as elements, values as text, `rdf:resource`, `rdf:value`, bags, sequences and alternatives.
+The code goes by namespaces, not by prefixes. Properties may be attributes or elements; values may
+be text, `rdf:resource`, `rdf:value`, bags, sequences and alternatives.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pixseek.metadata.generators import put_generation
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-#: Most bytes of a packet that is parsed. Ordinary ones have 2 to 20 KB; those of heavily edited
-#: files can have a hundred megabytes of history.
+#: Maximum bytes of a packet to parse. Ordinary ones have 2 to 20 KB; heavily edited files can have
+#: a hundred megabytes of history.
 MAX_PACKET = 2 << 20
 
 _MAX_ITEMS = 1_000
@@ -44,7 +44,7 @@ _MICROSOFT_BARE = "{http://ns.microsoft.com/photo/1.0}"  # as Nikon's programs w
 _MICROSOFT_PEOPLE = "{http://ns.microsoft.com/photo/1.2/}"
 _MICROSOFT_REGION = "{http://ns.microsoft.com/photo/1.2/t/Region#}"
 
-# Fields that are one text or number each, best source first.
+# Fields with a single text or number, best source first.
 _PLAIN = (
     ("title", _DC + "title"),
     ("title", _PHOTOSHOP + "Headline"),
@@ -74,26 +74,26 @@ _SHOWN = (
     ("country", "CountryName"), ("country_code", "CountryCode"),
 )  # fmt: skip
 
-# XMP's coordinates: "43,28,2.8N", "43,28.0469N"; some write decimal degrees.
+# XMP's coordinates: "43,28,2.8N", "43,28.0469N"; some programs write decimal degrees.
 _COORDINATE = re.compile(
     r"\s*(-?\d{1,3}(?:\.\d{0,15})?)(?:,(\d{1,2}(?:\.\d{0,15})?))?(?:,(\d{1,2}(?:\.\d{0,15})?))?"
     r"\s*([NSEW])?\s*"
 )
 
-# What XML 1.0 forbids, and how the document begins in a damaged packet.
+# Characters that XML 1.0 forbids, and the first tag of the document in a damaged packet.
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _BEGINNING = re.compile(rb"<((?:[\w.-]{1,20}:)?(?:xmpmeta|xapmeta|RDF))[\s>]")
 
 
 def read_xmp(packet: bytes, *, sidecar: bool = False) -> Findings:
-    """Return what an XMP packet says.
+    """Return the metadata in an XMP packet.
 
     Args:
         packet: with or without its wrapper.
-        sidecar: whether it lay beside the file, where the newest edits are.
+        sidecar: whether it comes from a sidecar, whose dates are newer than those in the file.
 
     Raises:
-        Exception: whatever the parser raises on what is no XMP; the caller sees to it.
+        Exception: whatever the parser raises if it is not XMP; `merging` catches it.
     """
     found = Findings()
     if len(packet) > MAX_PACKET:
@@ -117,7 +117,7 @@ def read_xmp(packet: bytes, *, sidecar: bool = False) -> Findings:
 
 
 def _parse(packet: bytes) -> Element:
-    """Return the root element. Entities and document types are refused: XMP has none."""
+    """Return the root element; refuse entities and document types, which XMP doesn't allow."""
     from defusedxml.ElementTree import ParseError, fromstring  # type: ignore[import-untyped]
 
     if packet.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -126,7 +126,7 @@ def _parse(packet: bytes) -> Element:
     try:
         root: Element = fromstring(packet, forbid_dtd=True)
     except ParseError:
-        # Some writers leave padding, control characters or half of an older packet.
+        # Some programs leave padding, control characters or half of an older packet.
         beginning = _BEGINNING.search(packet)
         closing = b"</" + beginning[1] + b">" if beginning else b""
         end = packet.rfind(closing)
@@ -138,7 +138,7 @@ def _parse(packet: bytes) -> Element:
 
 
 class _Properties:
-    """The properties of all descriptions in a packet; the first of a name counts."""
+    """The properties of all descriptions in a packet; the first with a name counts."""
 
     def __init__(self, root: Element) -> None:
         self._attributes: dict[str, str] = {}
@@ -151,18 +151,18 @@ class _Properties:
                 self._elements.setdefault(element.tag, element)
 
     def element(self, name: str) -> Element | None:
-        """Return the element of a property; None when it is an attribute or absent."""
+        """Return the element of a property; None if it is an attribute or absent."""
         return self._elements.get(name)
 
     def texts(self, name: str) -> list[str]:
-        """Return the values of a property; of alternatives the default language's first."""
+        """Return the values of a property; among languages, the default one comes first."""
         if name in self._attributes:
             return [self._attributes[name]]
         element = self._elements.get(name)
         return [] if element is None else _texts(element)
 
     def text(self, name: str) -> str:
-        """Return the first value of a property that says something; "" for none."""
+        """Return the first value of a property that is not blank; "" if there is none."""
         return next((text for text in self.texts(name) if not text.isspace()), "")
 
 
@@ -180,7 +180,7 @@ def _texts(element: Element) -> list[str]:
 
 
 def _own_text(element: Element) -> str:
-    """Return the text of a value that is no array."""
+    """Return the text of a value that is not an array."""
     if element.text and not element.text.isspace():
         return element.text
     resource = element.get(_RDF + "resource")
@@ -204,7 +204,7 @@ def _part(element: Element, name: str) -> str:
 
 
 def _structures(element: Element | None) -> Iterator[Element]:
-    """Yield what may hold the fields of a structure: the element, and those below it."""
+    """Yield the elements that may hold a structure's fields: the element and all below it."""
     if element is not None:
         for count, each in enumerate(element.iter()):
             if count == _MAX_ITEMS * 10:
@@ -217,7 +217,7 @@ def _read_descriptions(properties: _Properties, found: Findings) -> None:
     comment = properties.text(_EXIF + "UserComment")
     if not put_generation(comment, found):
         found.put_caption(comment)
-    # digiKam's paths have slashes, which in other tags are no separators.
+    # digiKam's paths use slashes, which are not separators in other tags.
     paths = [text.replace("/", "|") for text in properties.texts(_DIGIKAM + "TagsList")]
     found.tags = split_tags(
         [
@@ -236,7 +236,7 @@ def _read_descriptions(properties: _Properties, found: Findings) -> None:
             properties.text(_MICROSOFT + "Rating") or properties.text(_MICROSOFT_BARE + "Rating")
         )
         if percent is not None and 0 <= percent <= 99:
-            # 1, 25, 50, 75 and 99 are one to five stars.
+            # 1, 25, 50, 75 and 99 mean one to five stars.
             found.put("rating", 0 if percent == 0 else 1 + round(percent / 25))
     for shown in _structures(properties.element(_IPTC_EXT + "LocationShown")):
         for name, part in _SHOWN:
@@ -250,7 +250,7 @@ def _read_descriptions(properties: _Properties, found: Findings) -> None:
 def _read_people(properties: _Properties, found: Findings) -> None:
     names = properties.texts(_IPTC_EXT + "PersonInImage")
     for region in _structures(properties.element(_REGIONS + "Regions")):
-        # Regions are also barcodes, focus points and pets.
+        # Regions can also be barcodes, focus points and pets.
         if _part(region, _REGIONS + "Type") in ("", "Face"):
             names.append(_part(region, _REGIONS + "Name"))
     for region in _structures(properties.element(_MICROSOFT_PEOPLE + "RegionInfo")):
