@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
 from pixseek.errors import ConfigError, unknown
 from pixseek.types import Precision
+from pixseek.types.dataclass import dataclass
 
 #: Name of a library that lies beside its photos.
 PORTABLE_NAME = ".pixseek"

@@ -28,13 +28,13 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Literal
 
 from pixseek.errors import QueryError, unknown
 from pixseek.types import And, Compare, Filter, Not, Operator, Or, Record, Scalar
+from pixseek.types.dataclass import dataclass
 
 Kind = Literal["text", "number", "time", "tags", "place", "any"]
 

@@ -9,11 +9,11 @@ the function that needs them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pixseek.errors import ModelError
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pixseek.config import Config

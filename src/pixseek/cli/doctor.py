@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -18,6 +18,7 @@ from pixseek.cli.index import quoted
 from pixseek.cli.options import Command, settings
 from pixseek.cli.results import write_json
 from pixseek.errors import LibraryNotFoundError, PixseekError
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pixseek.config import Config

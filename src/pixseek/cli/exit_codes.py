@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pixseek import errors
+from pixseek.types.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

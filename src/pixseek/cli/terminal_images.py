@@ -16,8 +16,9 @@ import re
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
+
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pixseek.cli.terminal_images import Graphics, write_image
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from pixseek.demo.scenes import AIR_KINDS, Fact, Scene, Thing, facts, thing_fact
@@ -29,6 +28,7 @@ from pixseek.demo.words import (
     SKY_ADJECTIVES,
     SKY_NOUNS,
 )
+from pixseek.types.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ caption fits a scene is a subset test and never a matter of opinion.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, TypeAlias
+
+from pixseek.types.dataclass import dataclass
 
 GROUND_KINDS: Final = ("car", "house", "tree", "boat", "cat", "dog", "ball")
 AIR_KINDS: Final = ("balloon", "bird")

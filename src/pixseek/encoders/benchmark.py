@@ -17,13 +17,14 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixseek import encoders
 from pixseek.errors import ModelError, PixseekError
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from pixseek.encoders.inputs.preprocessing import Preprocessing
 from pixseek.encoders.runtimes import graph
 from pixseek.encoders.runtimes.towers import IMAGES_A_CALL, OnnxTower, first_line
 from pixseek.errors import MissingExtraError, ModelError, unknown
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,7 +15,7 @@ Names, types and lengths of inputs and outputs are read from the graphs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,6 +27,7 @@ from pixseek.encoders.runtimes import graph
 from pixseek.encoders.runtimes.graph import Graph
 from pixseek.errors import ModelError
 from pixseek.types import Likelihood
+from pixseek.types.dataclass import dataclass
 
 _VOCABULARY = "bpe_simple_vocab_16e6.txt.gz"
 

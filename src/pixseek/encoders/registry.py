@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +19,7 @@ from pixseek.encoders.hub.consent import Consents, code_digest
 from pixseek.encoders.hub.download import OnProgress
 from pixseek.encoders.paired import PairedEncoder
 from pixseek.errors import MissingExtraError, ModelError, PixseekError, unknown
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from pixseek.encoders.export import RECORD
 from pixseek.encoders.hub import catalogue, download
 from pixseek.encoders.parity import Stored
 from pixseek.errors import MissingExtraError, ModelError
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,8 +7,9 @@ import functools
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from PIL import Image

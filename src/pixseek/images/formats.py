@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 from pixseek.errors import ImageError
 from pixseek.images import boxes, tiffheader
+from pixseek.types.dataclass import dataclass
 
 Family = Literal["pillow", "heif", "jxl", "svg", "raw"]
 

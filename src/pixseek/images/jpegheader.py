@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pixseek.types.dataclass import dataclass
 
 _NO_LENGTH = frozenset((0x01, *range(0xD0, 0xD9)))
 _FRAMES = frozenset(

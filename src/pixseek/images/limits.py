@@ -5,9 +5,8 @@ Each limit is checked before the memory or time is spent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pixseek.errors import ImageError
+from pixseek.types.dataclass import dataclass
 
 #: Maximum pixels decoded for one image; 128 megapixels are 384 MB as RGB. A baseline JPEG may have
 #: eight times as many, since it is decoded at a fraction of its size.

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import importlib
 import io
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import ImageError
 from pixseek.images import boxes, jpegheader, orientation, raster, rawlayout, tiffheader
 from pixseek.images.limits import Request, damaged, too_large
 from pixseek.types import Picture
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pixseek.images.formats import Format

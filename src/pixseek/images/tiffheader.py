@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from pixseek.types.dataclass import dataclass
 
 IMAGE_WIDTH, IMAGE_LENGTH, COMPRESSION, PHOTOMETRIC = 0x100, 0x101, 0x103, 0x106
 MAKE, STRIP_OFFSETS, ORIENTATION, SUB_IFDS = 0x10F, 0x111, 0x112, 0x14A

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 
 from pixseek.errors import SourceVanishedError
 from pixseek.storage.ledger import Ledger
 from pixseek.types import Candidate, Engine, Failure, Known, Source, Stamp
+from pixseek.types.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

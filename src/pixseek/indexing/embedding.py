@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -28,6 +27,7 @@ from pixseek.types import (
     Progress,
     Record,
 )
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors

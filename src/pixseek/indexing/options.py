@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pixseek.types import Precision
+from pixseek.types.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
 from pixseek.errors import ImageError, PixseekError, SourceVanishedError
@@ -35,6 +35,7 @@ from pixseek.types import (
     Report,
     Space,
 )
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from pixseek.encoders.paired import PairedEncoder
 from pixseek.errors import ModelError, SpaceMismatchError
 from pixseek.search import background
 from pixseek.storage.ledger import Ledger
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pixseek.library.opened import Opened

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from pixseek.search.background_store import BackgroundStore
 from pixseek.storage.ledger import Ledger
 from pixseek.storage.previews import Previews
 from pixseek.types import Engine, Record, record_id
+from pixseek.types.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

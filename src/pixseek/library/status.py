@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from pixseek.indexing import pipeline
 from pixseek.library import model
 from pixseek.library.opened import Opened
 from pixseek.types import Acceleration, Space
+from pixseek.types.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

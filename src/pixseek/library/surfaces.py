@@ -7,7 +7,6 @@ the rooms there, and what no open library is needed for, is named here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +15,7 @@ from pixseek.search.classification import ENSEMBLE, TEMPLATES, Guess, split_labe
 from pixseek.search.duplicates import DuplicateGroup
 from pixseek.search.facets import Facets
 from pixseek.types import Filter, Record, Scalar
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import MissingExtraError, SourceError
 from pixseek.types import WHOLE, Engine, Part, Record, Space, Stamp, record_id
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors

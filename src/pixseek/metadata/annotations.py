@@ -21,13 +21,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Literal
 
 from pixseek.errors import QueryError, unknown
 from pixseek.metadata.fields import MAX_CAPTION, MAX_TAG, clean_text, once, split_tags
 from pixseek.types import Record, Scalar
+from pixseek.types.dataclass import dataclass
 
 #: Prefix of the fields that hold the annotation; these follow the content when a file moves.
 USER_PREFIX = "user."

@@ -6,12 +6,13 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import IntEnum
 from typing import Literal
 
 from pixseek.types import Scalar
+from pixseek.types.dataclass import dataclass
 
 #: Maximum length of values, in characters; longer ones are cut.
 MAX_FIELD = 1_000

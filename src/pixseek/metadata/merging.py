@@ -23,7 +23,7 @@ These are all rules of precedence; in each list the first source that has a valu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -36,6 +36,7 @@ from pixseek.metadata.sidecars import read_json, read_text
 from pixseek.metadata.texts import read_texts
 from pixseek.metadata.xmp import read_xmp
 from pixseek.types import Picture, Scalar
+from pixseek.types.dataclass import dataclass
 
 _Block = TypeVar("_Block", bytes, Mapping[str, bytes])
 

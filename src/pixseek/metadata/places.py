@@ -16,10 +16,11 @@ import json
 import math
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.resources import files
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 from pixseek.errors import QueryError
 from pixseek.search.background import Background, Calibration, confidences
 from pixseek.types import Query, Sort, Term
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

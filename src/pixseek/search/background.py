@@ -24,12 +24,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek.errors import ModelError
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

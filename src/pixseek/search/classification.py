@@ -10,11 +10,11 @@ https://arxiv.org/abs/2303.15343).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pixseek.errors import QueryError
 from pixseek.types import Encoder, Likelihood
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

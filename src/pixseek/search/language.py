@@ -22,12 +22,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import PurePath
 
 from pixseek.errors import QueryError
 from pixseek.search import language_fields
 from pixseek.types import And, Filter, Not, Or, Query, Region, Term
+from pixseek.types.dataclass import dataclass
 
 _KEY = re.compile(r"([^\W\d][\w.\-]*):")
 _SPACE = re.compile(r"\s*")

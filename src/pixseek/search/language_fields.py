@@ -11,13 +11,13 @@ import calendar
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pixseek import filters
 from pixseek.errors import QueryError, unknown
 from pixseek.types import And, Compare, Filter, Not, Operator, Or, Scalar
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pixseek.metadata import fields as metadata_fields

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -40,6 +40,7 @@ from pixseek.types import (
     Sort,
     Term,
 )
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

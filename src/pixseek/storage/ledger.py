@@ -13,13 +13,13 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pixseek.errors import LibraryFormatError
 from pixseek.storage.errors import translated
 from pixseek.types import Failure, Stamp
+from pixseek.types.dataclass import dataclass
 
 #: Raised by one whenever the tables change; `_MIGRATIONS` says how.
 FORMAT = 1

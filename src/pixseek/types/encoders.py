@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pixseek.types.records import Picture, Vectors

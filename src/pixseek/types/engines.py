@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
+
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pixseek.types.queries import Filter

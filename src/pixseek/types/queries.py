@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
+from pixseek.types.dataclass import dataclass
 from pixseek.types.records import Scalar
 
 Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "in", "glob", "contains", "near", "exists"]

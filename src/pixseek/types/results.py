@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal, overload
+
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from pixseek.types.dataclass import dataclass
 from pixseek.types.records import Scalar, Stamp
 
 if TYPE_CHECKING:

@@ -14,12 +14,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from pixseek.types import Likelihood
+from pixseek.types.dataclass import dataclass
 
 Runtime = Literal["onnx", "torch"]
 

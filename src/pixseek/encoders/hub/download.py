@@ -21,7 +21,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from pixseek.encoders.hub.catalogue import ANY, ANY_CLASSIFIER, Model, RemoteFil
 from pixseek.encoders.hub.consent import Consents
 from pixseek.encoders.hub.digests import Digests
 from pixseek.errors import LicenceError, MissingExtraError, ModelError
+from pixseek.types.dataclass import dataclass
 
 #: Told of the file, the bytes that are there, and the bytes there will be (None when unknown).
 OnProgress = Callable[[str, int, int | None], None]

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from pixseek.errors import ModelError
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -15,7 +15,6 @@ import string
 import threading
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pixseek.encoders.inputs import token_index
 from pixseek.errors import ModelError
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

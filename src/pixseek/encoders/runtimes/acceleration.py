@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING, get_args
 
@@ -17,6 +17,7 @@ from pixseek.encoders.runtimes.graph import Graph, Port
 from pixseek.encoders.runtimes.towers import IMAGES_A_CALL, OnnxTower, Tower
 from pixseek.errors import MissingExtraError, ModelError, unknown
 from pixseek.types import Acceleration, Precision
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,12 +9,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from pixseek.encoders.runtimes.graph import Graph
 from pixseek.errors import ModelError
+from pixseek.types.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
 from pixseek.errors import ModelError
+from pixseek.types.dataclass import dataclass
 
 #: Names of `TensorProto.DataType`, by number, as numpy calls them.
 _DTYPES = {

@@ -17,13 +17,13 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixseek.encoders.runtimes.graph import Graph, Port
 from pixseek.encoders.runtimes.towers import open_session, quick, unit_rows
 from pixseek.errors import ModelError
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

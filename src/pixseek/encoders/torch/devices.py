@@ -6,7 +6,6 @@ import contextlib
 import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from pixseek.encoders.runtimes import int8
@@ -14,6 +13,7 @@ from pixseek.encoders.runtimes.acceleration import CHECK_FROM, GPU_FROM, best_ba
 from pixseek.encoders.runtimes.towers import IMAGES_A_CALL
 from pixseek.errors import ModelError, unknown
 from pixseek.types import Acceleration, Precision
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors

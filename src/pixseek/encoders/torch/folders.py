@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from pixseek.encoders.inputs import preprocessing, tokens
 from pixseek.encoders.inputs.preprocessing import Patches, Preprocessing
 from pixseek.encoders.inputs.tokens import Cleaning, TextRules
 from pixseek.errors import MissingExtraError, ModelError, unknown
+from pixseek.types.dataclass import dataclass
 
 #: What each layout needs, for people.
 EXPECTED = {

@@ -21,7 +21,6 @@ import importlib.util
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 
 from pixseek.engines.embedded import cache_files
 from pixseek.engines.embedded.vectorfile import Mask, Rows, VectorFile
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors

@@ -25,7 +25,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -60,6 +60,7 @@ from pixseek.types import (
     Record,
     Space,
 )
+from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors

@@ -9,12 +9,12 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from pixseek.engines import columns
 from pixseek.engines.embedded import catalog
 from pixseek.engines.embedded.reading import LISTED, chunks, numbers_of, records_of
 from pixseek.types import Record, Space
+from pixseek.types.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)
