@@ -1,4 +1,4 @@
-"""The demo model as it ships: what it must be able to do on scenes it has never seen."""
+"""The bundled demo model recognises scenes that it has never seen."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CAR_AND_HOUSE = Scene((Thing("car", "red", x=0.25), Thing("house", "blue", x=0.7
 
 @pytest.fixture(scope="module")
 def evaluator() -> Iterator[ModuleType]:
-    """training/evaluate_demo_model.py: the tests measure with what the documentation names."""
+    """training/evaluate_demo_model.py, the script that the documentation names."""
     sys.path.insert(0, str(ROOT / "training"))
     try:
         import evaluate_demo_model
@@ -54,30 +54,30 @@ def unit(rows):
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_it_finds_held_out_scenes_by_their_captions(figures) -> None:
+def test_held_out_scenes_are_found_by_their_captions(figures) -> None:
     assert figures["recall@1"] >= 0.95
     assert figures["recall@10"] >= 0.998
 
 
 @pytest.mark.slow
-def test_it_tells_a_scene_from_the_same_with_swapped_colours(figures) -> None:
+def test_a_scene_is_told_from_the_same_with_swapped_colours(figures) -> None:
     assert figures["pairs"] >= 0.97
 
 
 @pytest.mark.slow
-def test_it_tells_a_scene_from_the_same_with_swapped_sides(figures) -> None:
+def test_a_scene_is_told_from_the_same_with_swapped_sides(figures) -> None:
     assert figures["pairs by side"] >= 0.9
 
 
 @pytest.mark.slow
-def test_short_queries_bring_what_they_name(figures) -> None:
+def test_short_queries_find_what_they_name(figures) -> None:
     assert figures["precision@10 kind"] >= 0.95
     assert figures["precision@10 colour and kind"] >= 0.95
     assert figures["precision@10 kind, setting and hour"] >= 0.9
     assert figures["precision@10 setting, hour or sky"] >= 0.95
 
 
-def test_it_is_small_and_labelled_honestly() -> None:
+def test_the_model_is_small_and_its_description_honest() -> None:
     files = [path for path in MODEL.rglob("*") if path.is_file()]
     assert {path.relative_to(MODEL).as_posix() for path in files} == {
         "background.txt",
@@ -94,7 +94,7 @@ def test_it_is_small_and_labelled_honestly() -> None:
     assert config["embed_dim"] == 128
 
 
-def test_any_text_gives_a_finite_row(towers) -> None:
+def test_any_text_gives_a_finite_vector(towers) -> None:
     _, texts = towers
     rows = texts(["", "  ...  ", "giraffe", "a red car " * 60, "ünïcode 象", "A RED CAR!"])
     assert rows.shape == (6, 128)
@@ -102,7 +102,7 @@ def test_any_text_gives_a_finite_row(towers) -> None:
     assert np.isfinite(unit(rows)).all()
 
 
-def test_case_punctuation_and_company_do_not_matter(towers) -> None:
+def test_vectors_ignore_case_punctuation_and_the_rest_of_the_batch(towers) -> None:
     _, texts = towers
     plain = unit(texts(["a red car"]))[0]
     long = "two small dogs on the left and a big blue house on the right by a lake at night"
@@ -110,7 +110,7 @@ def test_case_punctuation_and_company_do_not_matter(towers) -> None:
         assert float(plain @ row) > 0.9999
 
 
-def test_synonyms_come_close(towers) -> None:
+def test_synonyms_have_similar_vectors(towers) -> None:
     _, texts = towers
     for one, other, far in (
         ("a puppy", "a dog", "a cat"),
@@ -124,7 +124,7 @@ def test_synonyms_come_close(towers) -> None:
         assert a @ b > a @ c + 0.2
 
 
-def test_a_red_car_left_of_a_blue_house(towers) -> None:
+def test_the_words_left_of_decide_between_swapped_scenes(towers) -> None:
     images, texts = towers
     variants = [CAR_AND_HOUSE, swap_colours(CAR_AND_HOUSE), swap_sides(CAR_AND_HOUSE)]
     scores = (
@@ -134,7 +134,7 @@ def test_a_red_car_left_of_a_blue_house(towers) -> None:
     assert scores[0].argmax() == 0
 
 
-def test_size_and_compression_of_a_picture_matter_little(towers) -> None:
+def test_the_size_and_compression_of_a_picture_hardly_change_its_vector(towers) -> None:
     images, _ = towers
     held = io.BytesIO()
     render(CAR_AND_HOUSE, 256).save(held, "JPEG", quality=70)
@@ -154,15 +154,17 @@ def calibrated() -> Iterator[ModuleType]:
         sys.path.remove(str(ROOT / "training"))
 
 
-def test_its_bank_is_what_the_script_makes(calibrated: ModuleType) -> None:
+def test_the_bundled_bank_of_texts_is_what_the_script_writes(calibrated: ModuleType) -> None:
     assert background.bank(MODEL / background.BANK_FILE) == calibrated.bank()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_its_confidence_is_what_share_is_right(calibrated: ModuleType, tmp_path: Path) -> None:
+def test_confidences_equal_the_share_of_right_answers(
+    calibrated: ModuleType, tmp_path: Path
+) -> None:
     encoder = encoders.load("demo", models_dir=tmp_path)
-    scores, true = calibrated.measured(encoder, seed=3)  # neither fitted nor reported with it
+    scores, true = calibrated.measured(encoder, seed=3)  # a seed used for no fit and no report
     calibration = background.calibration(MODEL / background.CALIBRATION_FILE)
     found = calibrated.figures(scores, true, calibration)
     assert found["from 0.95 on"]["precision"] > 0.95

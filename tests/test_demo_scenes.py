@@ -1,4 +1,4 @@
-"""The drawn scenes: what is true of them, how they are said, and how they look."""
+"""The drawn scenes: their facts, captions and pictures agree."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ seeds = st.integers(0, 2**32)
 
 
 @given(seeds)
-def test_a_scene_holds_together(seed: int) -> None:
+def test_random_scenes_are_consistent(seed: int) -> None:
     scene = random_scene(random.Random(seed))
     assert 1 <= len(scene.ground) <= 3
     assert len({t.kind for t in scene.ground}) == len(scene.ground)
@@ -66,7 +66,7 @@ def test_every_caption_is_true_of_its_scene(seed: int) -> None:
 
 @given(seeds)
 def test_a_full_caption_names_every_kind_and_colour(seed: int) -> None:
-    # Read from the words alone, so as not to trust the claims that come with them.
+    # Checked by the words alone, without trusting the claims that come with them.
     rng = random.Random(seed)
     scene = random_scene(rng)
     words = f" {caption(scene, rng).replace(',', ' ')} "
@@ -94,7 +94,7 @@ def test_a_full_caption_is_false_of_the_scene_with_swapped_colours(seed: int) ->
 
 
 @given(seeds)
-def test_swapping_sides_turns_left_of_round(seed: int) -> None:
+def test_swapping_sides_reverses_left_of(seed: int) -> None:
     scene = random_scene(random.Random(seed), least=2)
     swapped = swap_sides(scene)
     first, last = scene.ground[0], scene.ground[-1]
@@ -105,7 +105,7 @@ def test_swapping_sides_turns_left_of_round(seed: int) -> None:
     assert {replace(t, x=0) for t in swapped.ground} == {replace(t, x=0) for t in scene.ground}
 
 
-def test_what_is_true_of_a_small_scene() -> None:
+def test_facts_of_a_small_scene() -> None:
     true = facts(RED_CAR_LEFT)
     assert ("thing", "car", "red", "", "1") in true
     assert ("thing", "house", "", "", "") in true
@@ -116,7 +116,7 @@ def test_what_is_true_of_a_small_scene() -> None:
     assert ("thing", "car", "blue", "", "1") in facts(swap_colours(RED_CAR_LEFT))
 
 
-def test_a_swap_that_cannot_be_made_says_so() -> None:
+def test_impossible_swaps_raise_value_error() -> None:
     alone = Scene((Thing("cat", "black"),))
     with pytest.raises(ValueError, match=r"(?i)two things of different colours"):
         swap_colours(alone)
@@ -124,7 +124,7 @@ def test_a_swap_that_cannot_be_made_says_so() -> None:
         swap_sides(alone)
 
 
-def test_noun_phrases() -> None:
+def test_noun_phrases_have_articles_plurals_and_synonyms() -> None:
     rng = random.Random(0)
     phrases = {noun_phrase(rng, "dog", "orange") for _ in range(60)}
     assert phrases == {"an orange dog", "an orange puppy", "an orange pup"}
@@ -137,7 +137,7 @@ def test_noun_phrases() -> None:
 
 @given(seeds)
 @settings(max_examples=25, deadline=None)
-def test_a_scene_is_always_drawn_the_same(seed: int) -> None:
+def test_drawing_a_scene_is_deterministic(seed: int) -> None:
     scene = random_scene(random.Random(seed), least=2)
     assert scene == random_scene(random.Random(seed), least=2)
     picture = render(scene, 64)
@@ -148,7 +148,7 @@ def test_a_scene_is_always_drawn_the_same(seed: int) -> None:
 
 @given(seeds)
 @settings(max_examples=25, deadline=None)
-def test_swaps_show_in_the_picture(seed: int) -> None:
+def test_swaps_change_the_picture(seed: int) -> None:
     scene = random_scene(random.Random(seed), least=2)
     swaps = [swap_sides(scene)]
     if len({t.colour for t in scene.things}) > 1:
@@ -167,7 +167,7 @@ def test_a_scene_is_drawn_at_any_size(size: int) -> None:
     assert np.abs(small - reference).mean() < 6
 
 
-def test_everything_nameable_can_be_drawn() -> None:
+def test_every_kind_colour_and_setting_is_drawn_differently() -> None:
     plain = Scene((Thing("ball", "white"),), setting="beach")
     looks = [
         replace(plain, setting=s, time=t, weather=w)

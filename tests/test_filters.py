@@ -1,4 +1,4 @@
-"""What filters mean: the rules of `pixseek.filters`, one by one."""
+"""The meaning of filters: the rules of `pixseek.filters`, one by one."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def holds(record: Record, *compare: Any) -> bool:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("op", ["eq", "ne", "lt", "le", "gt", "ge", "in", "exists"])
-def test_comparisons_with_what_is_missing_are_false(name: str, value: Any, op: str) -> None:
+def test_comparisons_with_missing_values_are_false(name: str, value: Any, op: str) -> None:
     value = None if op == "exists" else (value,) if op == "in" else value
     for record in (EMPTY, Record("id", "photos/a.jpg", fields={"x": None})):
         assert not holds(record, name, op, value)
         assert matches(Not(Compare(name, op, value)), record)  # type: ignore[arg-type]
 
 
-def test_what_is_there() -> None:
+def test_empty_and_zero_values_are_not_missing() -> None:
     record = Record("id", "r/x/a.jpg", Stamp(0, 0), tags=("",), fields={"x": "", "zero": 0})
     for name in ("id", "uri", "root", "folder", "name", "size", "mtime", "tags", "fields.x"):
         assert holds(record, name, "exists")
@@ -56,12 +56,12 @@ def test_what_is_there() -> None:
         ("*\n*", "a\nb", True), ("%", "a", False), ("\\*", "\\x", True),
     ],
 )  # fmt: skip
-def test_glob(pattern: str, text: str, fits: bool) -> None:
+def test_glob_matches_the_whole_text_ignoring_case(pattern: str, text: str, fits: bool) -> None:
     assert holds(Record("id", "r/a", fields={"x": text}), "fields.x", "glob", pattern) is fits
     assert holds(Record("id", "r/a", tags=("zzz", text)), "tags", "glob", pattern) is fits
 
 
-def test_contains() -> None:
+def test_contains_tests_for_a_part_of_a_text_or_a_whole_tag() -> None:
     record = Record("id", "r/a", caption="A Dog's day", tags=("Big Dog", "naïve"))
     assert holds(record, "caption", "contains", "dOG")
     assert not holds(record, "caption", "contains", "d*g")
@@ -69,7 +69,7 @@ def test_contains() -> None:
     assert not holds(record, "tags", "contains", "dog")
 
 
-def test_kinds_are_never_mixed() -> None:
+def test_values_of_different_kinds_are_never_equal() -> None:
     record = Record("id", "r/a", fields={"n": 1, "b": True, "t": "1", "d": datetime(2000, 1, 1)})
     for name, own in (("n", 1.0), ("b", True), ("t", "1"), ("d", datetime(2000, 1, 1))):
         for value in (1, True, "1", datetime(2000, 1, 1)):
@@ -82,7 +82,7 @@ def test_kinds_are_never_mixed() -> None:
     assert not holds(record, "fields.n", "contains", "1")
 
 
-def test_times() -> None:
+def test_times_with_a_time_zone_are_instants_and_others_wall_clocks() -> None:
     noon = datetime(2000, 1, 1, 12)
     local, tokyo = (
         Record("", "", taken_at=noon),
@@ -110,7 +110,7 @@ def test_mtime_is_an_instant() -> None:
         assert holds(record, "mtime", "ne", extreme)
 
 
-def test_joining() -> None:
+def test_and_or_and_not_combine_filters() -> None:
     yes, no = Compare("id", "eq", "id"), Compare("id", "eq", "other")
     assert matches(And(()), EMPTY)
     assert not matches(Or(()), EMPTY)
@@ -119,7 +119,7 @@ def test_joining() -> None:
 
 
 @pytest.mark.parametrize(
-    ("where", "says"),
+    ("where", "message"),
     [
         (Compare("widht", "gt", 1), "Did you mean 'width'"),
         (Compare("fields.", "gt", 1), "fields.NAME"),
@@ -128,7 +128,7 @@ def test_joining() -> None:
         (Compare("width", "equals", 1), "Known operators"),  # type: ignore[arg-type]
         (Compare("width", "gt", "1"), "a number"),
         (Compare("width", "gt", True), "a number"),
-        (Compare("width", "gt", float("nan")), "no number"),
+        (Compare("width", "gt", float("nan")), "NaN"),
         (Compare("width", "gt"), "a number"),
         (Compare("width", "in", 3), "tuple"),
         (Compare("width", "in", (3, None)), "a number"),
@@ -136,19 +136,19 @@ def test_joining() -> None:
         (Compare("taken_at", "gt", "2024"), "datetime"),
         (Compare("name", "eq", ("a",)), "a text"),
         (Compare("name", "glob", 3), "a text"),
-        (Compare("name", "eq", "a\0"), "valid text"),
-        (Compare("name", "eq", "\ud800"), "valid text"),
+        (Compare("name", "eq", "a\0"), "invalid text"),
+        (Compare("name", "eq", "\ud800"), "invalid text"),
         (Compare("name", "eq", "a" * 20_000), "too long"),
         (And((Compare("width", "gt", 1), "width > 3")), "not a filter"),  # type: ignore[arg-type]
         (Or((Compare("id", "eq", "a"),) * 1001), "too large"),
     ],
 )
-def test_what_can_not_be_evaluated(where: Filter, says: str) -> None:
-    with pytest.raises(QueryError, match="(?is)" + says.replace("(", r"\(")):
+def test_invalid_filters_raise_query_error(where: Filter, message: str) -> None:
+    with pytest.raises(QueryError, match="(?is)" + message.replace("(", r"\(")):
         check(where)
 
 
-def test_nesting_has_an_end() -> None:
+def test_filters_are_nested_at_most_max_depth_levels() -> None:
     where: Filter = Compare("id", "eq", "id")
     for _ in range(MAX_DEPTH):
         where = Not(where)
@@ -157,7 +157,7 @@ def test_nesting_has_an_end() -> None:
         check(Not(where))
 
 
-def test_every_field_is_one_of_a_record() -> None:
+def test_every_field_belongs_to_a_record() -> None:
     for name in FIELDS:
         assert field_kind(name) == FIELDS[name].kind
         assert hasattr(EMPTY, name) or name in {"size", "mtime", "aspect", "megapixels", "location"}

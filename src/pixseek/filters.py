@@ -1,25 +1,26 @@
-"""Filters on records: which fields there are, what a comparison means, and its evaluation.
+"""Filters on records: the fields, the meaning of each comparison, and its evaluation.
 
-This is the one definition. Engines compile filters to their own language and are tested against
-`matches`.
+This is the only definition. Engines compile filters to their own language, and their tests compare
+them with `matches`.
 
-- **Missing values.** An unknown digest, media type, width, height, size, time or caption, no
-  tags, the root of a URL and a user field that is absent or None are missing. A comparison with
-  a missing value is false, `ne` included; `Not` turns it round. Only `exists` asks for it.
-- **Text** compares case-sensitively, by code point, but for `glob` and `contains`, which fold
+- **Missing values.** Missing are an unknown digest, media type, width, height, size, time or
+  caption, an empty list of tags, the root of a URL, and a user field that is absent or None. A
+  comparison with a missing value is false, `ne` included, and its `Not` is true. `exists` tests for
+  it.
+- **Text** is compared by code point, so case matters, except in `glob` and `contains`, which fold
   case (`str.casefold`).
-- **glob** must fit the whole text: `*` is any number of any characters, "/" included, `?` is
-  one; brackets stand for themselves, since file names hold them.
-- **contains** is a substring of a text, or one whole tag.
-- **Times.** `taken_at` is the wall clock where the photo was taken, with a zone only where the
-  file says one. Two times with zone are compared as instants; otherwise the wall clocks are
-  compared. `mtime` is always an instant; a value without zone is in this machine's local time.
-- **aspect** and **megapixels** are float64, and what they are compared with is rounded to it.
-- **location** is where `fields.latitude` and `fields.longitude` are numbers of degrees, up to 90
+- **glob** must match the whole text: `*` is any number of any characters, "/" included; `?` is one
+  character. Brackets are literal, since file names contain them.
+- **contains** tests for a substring of a text, or for one whole tag.
+- **Times.** `taken_at` is the wall clock at the place of the photo, with a time zone only if the
+  file gives one. Two times with a time zone are compared as instants, any others as wall clocks.
+  `mtime` is always an instant; a value without a time zone is in this machine's local time.
+- **aspect** and **megapixels** are float64; values compared with them are rounded to float64.
+- **location** exists if `fields.latitude` and `fields.longitude` are numbers of degrees, up to 90
   and 180. `near` takes latitude, longitude and kilometres, and is true up to that distance on a
   sphere.
-- **User fields** (`fields.NAME`) hold numbers, truth values, texts or times. Values of
-  different kinds are never equal (1 is not true), and neither is less than the other.
+- **User fields** (`fields.NAME`) hold numbers, truth values, texts or times. Values of different
+  kinds are never equal (1 is not true), and neither is less than the other.
 """
 
 from __future__ import annotations
@@ -41,22 +42,22 @@ Kind = Literal["text", "number", "time", "tags", "place", "any"]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field that filters know.
+    """A field that filters can test.
 
     Attributes:
-        kind: of its values; "any" for user fields.
-        meaning: for people.
+        kind: kind of its values; "any" for user fields.
+        meaning: description for the documentation.
     """
 
     kind: Kind
     meaning: str
 
 
-#: The fields every record has, by name. User fields are `fields.NAME`.
+#: The fields that every record has, by name. User fields are `fields.NAME`.
 FIELDS: Mapping[str, Field] = {
     "id": Field("text", "the record's id"),
     "uri": Field("text", "root/relative/path.jpg, or a URL"),
-    "root": Field("text", "name of the root it lies under"),
+    "root": Field("text", "name of its root"),
     "folder": Field("text", "path below the root, without the file name"),
     "name": Field("text", "file name, with its ending"),
     "media": Field("text", "media type, such as image/jpeg"),
@@ -64,19 +65,19 @@ FIELDS: Mapping[str, Field] = {
     "height": Field("number", "in pixels, upright"),
     "aspect": Field("number", "width divided by height"),
     "megapixels": Field("number", "width times height, in millions"),
-    "size": Field("number", "of the file, in bytes"),
-    "mtime": Field("time", "when the file was last changed"),
+    "size": Field("number", "size of the file, in bytes"),
+    "mtime": Field("time", "time of the file's last change"),
     "digest": Field("text", "SHA-256 of the content, in hexadecimal"),
-    "taken_at": Field("time", "when the photo was taken"),
-    "caption": Field("text", "what somebody wrote about it"),
+    "taken_at": Field("time", "time at which the photo was taken"),
+    "caption": Field("text", "its description"),
     "tags": Field("tags", "its keywords"),
-    "location": Field("place", "where it was taken"),
+    "location": Field("place", "place at which it was taken"),
 }
 
-#: How the names of user fields begin.
+#: Prefix of the names of user fields.
 USER_PREFIX = "fields."
 
-#: The operators that suit each kind of field.
+#: The operators that each kind of field supports.
 OPERATORS: Mapping[Kind, tuple[Operator, ...]] = {
     "text": ("eq", "ne", "lt", "le", "gt", "ge", "in", "glob", "contains", "exists"),
     "number": ("eq", "ne", "lt", "le", "gt", "ge", "in", "exists"),
@@ -86,17 +87,17 @@ OPERATORS: Mapping[Kind, tuple[Operator, ...]] = {
     "any": ("eq", "ne", "lt", "le", "gt", "ge", "in", "glob", "contains", "exists"),
 }
 
-#: The fields that are computed from width and height.
+#: The fields computed from width and height.
 DERIVED = frozenset({"aspect", "megapixels"})
 
 #: Mean radius of the earth, in kilometres.
 EARTH_KM = 6371.0088
 
-#: Deepest nesting of a filter, and most comparisons in one. SQLite reads 16 levels of Not, each
-#: of four symbols, with the 100 places of its parser's stack, and nests expressions 1,000 deep.
+#: Maximum depth of a filter, and maximum number of comparisons. SQLite's parser has a stack of 100
+#: symbols, enough for 16 levels of Not with four each, and nests expressions 1,000 deep.
 MAX_DEPTH = 16
 MAX_COMPARISONS = 1_000
-#: Longest text in a filter, in characters.
+#: Maximum length of a text in a filter, in characters.
 MAX_TEXT = 10_000
 
 _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -114,14 +115,14 @@ def check(where: Filter) -> None:
     """Check that a filter can be evaluated.
 
     Raises:
-        QueryError: a field is unknown, an operator does not suit it, a value is malformed, or
-            the filter is too large.
+        QueryError: a field is unknown or doesn't support an operator, a value is invalid, or the
+            filter is too large.
     """
     if _check(where, 0) > MAX_COMPARISONS:
         raise QueryError(
             "the filter is too large",
             f"more than {MAX_COMPARISONS} comparisons",
-            "To accept many values of one field use the operator 'in'.",
+            "To accept many values of one field, use the operator 'in'.",
         )
 
 
@@ -143,7 +144,10 @@ def field_kind(name: str) -> Kind:
 
 
 def value_kind(value: object) -> Literal["text", "number", "truth", "time"] | None:
-    """Return the kind of a value, which decides what it can equal; None for what is no value."""
+    """Return the kind of a value; None if filters don't accept it.
+
+    Values of different kinds are never equal.
+    """
     if isinstance(value, str):
         return "text"
     if isinstance(value, bool):
@@ -156,24 +160,24 @@ def value_kind(value: object) -> Literal["text", "number", "truth", "time"] | No
 
 
 def instant_us(moment: datetime) -> int:
-    """Return microseconds since 1970 in UTC of a time with zone, exactly."""
+    """Return a time with a time zone as microseconds since 1970 in UTC, exactly."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def mtime_value_ns(value: Scalar) -> int:
-    """Return nanoseconds since 1970 in UTC of a time that `mtime` is compared with."""
-    assert isinstance(value, datetime)  # `check` has seen to it
+    """Return a time to compare with `mtime` as nanoseconds since 1970 in UTC."""
+    assert isinstance(value, datetime)  # guaranteed by `check`
     if value.tzinfo is None:
         try:
             value = value.astimezone()
-        except (OverflowError, ValueError, OSError):  # outside what the system's clock can say
+        except (OverflowError, ValueError, OSError):  # out of the range of the system's clock
             value = value.replace(tzinfo=UTC)
     return instant_us(value) * 1000
 
 
 def as_float(value: Scalar) -> float:
-    """Return the float64 that a derived number is compared with."""
-    assert isinstance(value, int | float)  # `check` has seen to it
+    """Return a number to compare with a derived field as float64."""
+    assert isinstance(value, int | float)  # guaranteed by `check`
     try:
         return float(value)
     except OverflowError:
@@ -181,9 +185,9 @@ def as_float(value: Scalar) -> float:
 
 
 def derived(name: str, width: int, height: int) -> float | None:
-    """Return the field `name` of `DERIVED`; None where a side is unknown.
+    """Return a field of `DERIVED`; None if a side is unknown.
 
-    Engines compute it in the same order, so that it is the same to the last bit.
+    Engines use the same order of operations, so that the result is the same to the last bit.
     """
     if not width or not height:
         return None
@@ -193,7 +197,7 @@ def derived(name: str, width: int, height: int) -> float | None:
 
 
 def location(fields: Mapping[str, Scalar]) -> tuple[float, float] | None:
-    """Return latitude and longitude in degrees; None where they are not known."""
+    """Return latitude and longitude in degrees; None if they are missing or out of range."""
     latitude, longitude = fields.get("latitude"), fields.get("longitude")
     if value_kind(latitude) != "number" or value_kind(longitude) != "number":
         return None
@@ -202,7 +206,7 @@ def location(fields: Mapping[str, Scalar]) -> tuple[float, float] | None:
 
 
 def distance_km(place: tuple[float, float], other: tuple[float, float]) -> float:
-    """Return the great-circle distance between two places, each latitude and longitude."""
+    """Return the great-circle distance between two places, each (latitude, longitude)."""
     across = math.sin(math.radians(place[0] - other[0]) / 2)
     along = math.sin(math.radians(place[1] - other[1]) / 2)
     cosines = math.cos(math.radians(place[0])) * math.cos(math.radians(other[0]))
@@ -211,14 +215,14 @@ def distance_km(place: tuple[float, float], other: tuple[float, float]) -> float
 
 
 def circle(value: object) -> tuple[tuple[float, float], float]:
-    """Return the place and the kilometres that `near` takes."""
-    assert isinstance(value, tuple)  # `check` has seen to it
+    """Return the value of `near` as a place (latitude, longitude) and kilometres."""
+    assert isinstance(value, tuple)  # guaranteed by `check`
     latitude, longitude, kilometres = map(as_float, value)
     return (latitude, longitude), kilometres
 
 
 def located(place: tuple[float, float] | None, op: Operator, value: object) -> bool:
-    """Return whether a location fulfils a comparison of the field `location`."""
+    """Return whether a location matches a comparison of the field `location`."""
     if place is None or op == "exists":
         return place is not None
     centre, kilometres = circle(value)
@@ -226,7 +230,7 @@ def located(place: tuple[float, float] | None, op: Operator, value: object) -> b
 
 
 def matches(where: Filter, record: Record) -> bool:
-    """Return whether a record fulfils a filter that `check` accepts."""
+    """Return whether a record matches a filter that `check` accepts."""
     match where:
         case And(filters):
             return all(matches(each, record) for each in filters)
@@ -257,7 +261,7 @@ def matches(where: Filter, record: Record) -> bool:
 
 @lru_cache(maxsize=256)
 def glob_expression(pattern: str) -> re.Pattern[str]:
-    """Return the expression that a casefolded text must match in full to fit a glob."""
+    """Return the regular expression of a glob, for a full match of casefolded text."""
     parts = (
         ".*" if piece[0] == "*" else "." if piece == "?" else re.escape(piece)
         for piece in re.findall(r"\*+|\?|[^*?]+", pattern.casefold())
@@ -266,7 +270,7 @@ def glob_expression(pattern: str) -> re.Pattern[str]:
 
 
 def _stored(record: Record, name: str) -> Scalar:
-    """Return what a record holds in a field that `matches` does not name; None when missing."""
+    """Return a record's value of a field that `matches` doesn't name; None if missing."""
     if name.startswith(USER_PREFIX):
         return record.fields.get(name.removeprefix(USER_PREFIX))
     if name == "size":
@@ -276,7 +280,7 @@ def _stored(record: Record, name: str) -> Scalar:
 
 
 def _check(where: Filter, depth: int) -> int:
-    """Check a filter and return how many comparisons it holds."""
+    """Check a filter and return its number of comparisons."""
     if depth > MAX_DEPTH:
         raise QueryError("the filter is nested too deeply", f"more than {MAX_DEPTH} levels")
     match where:
@@ -301,11 +305,13 @@ def _check_compare(compare: Compare) -> None:
             if op in known
             else unknown("operator", op, known)
         )
-        raise QueryError("the operator does not suit the field", f"{name} {op}", advice)
+        raise QueryError("the field doesn't support the operator", f"{name} {op}", advice)
     if op == "exists":
         if value is not None:
             raise QueryError(
-                "'exists' takes no value", f"{name} exists {value!r}", "Its opposite is Not."
+                "'exists' takes no value",
+                f"{name} exists {value!r}",
+                "For the opposite, use Not.",
             )
         return
     if op == "in":
@@ -340,17 +346,17 @@ def _check_value(name: str, kind: Kind, value: object) -> None:
     if found is None or kind not in {"any", found}:
         wanted = {"any": "text, number, truth value or time"}.get(kind, kind)
         advice = "Give a datetime." if kind == "time" else ""
-        raise QueryError(f"{name} is compared with a {wanted}", repr(value), advice)
+        raise QueryError(f"{name} must be compared with a {wanted}", repr(value), advice)
     if isinstance(value, float) and math.isnan(value):
-        raise QueryError(f"{name} is compared with no number", repr(value))
+        raise QueryError(f"{name} can't be compared with NaN", repr(value))
     if isinstance(value, str):
         if len(value) > MAX_TEXT:
             raise QueryError(
-                f"{name} is compared with too long a text", f"{value[:40]!r}...",
-                f"At most {MAX_TEXT} characters.",
+                f"{name} is compared with a text that is too long", f"{value[:40]!r}...",
+                f"Give at most {MAX_TEXT} characters.",
             )  # fmt: skip
         if "\0" in value or not _is_unicode(value):
-            raise QueryError(f"{name} is compared with what is not valid text", repr(value))
+            raise QueryError(f"{name} can't be compared with invalid text", repr(value))
 
 
 def _is_unicode(text: str) -> bool:

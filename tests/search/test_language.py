@@ -184,7 +184,7 @@ def test_the_table_of_fields_holds_what_it_promises() -> None:
         ("image:a@0,0,0,1", ["no rectangle"]),
         ("width:in(1,2", ["list is not closed"]),
         ("year:>2021", ["year takes no operator", "year:2021"]),
-        ("tags:>a", ["operator does not suit"]),
+        ("tags:>a", ["doesn't support the operator"]),
         ("name:=", ["no value", "character 1"]),
         ("(" * 30, ["nested too deeply"]),
     ],
