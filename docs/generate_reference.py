@@ -106,10 +106,10 @@ def models() -> str:
     rows = [
         "# Models\n",
         MADE,
-        "`pixseek models` shows this table with what is on your machine. Quality is recall@1 from "
-        "text to image in\nper cent, **as published, not measured here**: of 100 captions, for "
-        "how many the right image of the test\nset comes first. All models start in the "
-        "precision `auto`.\n",
+        "`pixseek models` shows this table and marks the models on your machine. Quality is "
+        "recall@1 from text to image\nin per cent, **as published, not measured here**: of 100 "
+        "captions, for how many the right image of the test\nset comes first. All models start "
+        "in the precision `auto`.\n",
         "| alias | for | languages | quality | vectors | image side | text | download | run by | "
         "licence |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -118,7 +118,7 @@ def models() -> str:
         size = f"{model.size / 1e6:,.0f} MB" if model.size else "comes with pixseek"
         quality = ", ".join(f"{name} {of:.1f}" for name, of in model.quality)
         runtimes = list(dict.fromkeys(source.runtime for source in model.sources)) or ["onnx"]
-        licence = f"{model.licence} (asks for a yes)" if model.restricted else model.licence
+        licence = f"{model.licence} (asks for consent)" if model.restricted else model.licence
         rows.append(
             f"| `{model.alias}` | {f'{model.description} {model.note}'.strip()} | "
             f"{model.languages} | {quality} | {model.dim} | {model.input_side} px | "
@@ -126,19 +126,19 @@ def models() -> str:
         )
     sources = sorted({model.quality_source for model in CATALOGUE if model.quality_source})
     rows.append(
-        f"\nPublished by: {'; '.join(sources)}. open_clip's table was read in its repository; "
-        "figures of papers\nand cards were not checked against them.\n"
+        f"\nPublished by: {'; '.join(sources)}. open_clip's table was read in its repository. "
+        "Figures of papers\nand model cards were not checked.\n"
     )
     rows.append(
-        "A model that two runtimes can run is run by ONNX Runtime; with `:torch` behind its name "
-        "(`clip-b32-openai:torch`)\nby torch, which needs `pip install 'pixseek[torch]'`.\n"
+        "If two runtimes can run a model, ONNX Runtime runs it. With `:torch` after its name "
+        "(`clip-b32-openai:torch`)\ntorch does, which needs `pip install 'pixseek[torch]'`.\n"
     )
     rows.append(
-        "## Where they come from\n\nDownloads come from the Hugging Face hub. Where a revision "
-        "is given, it is that one; where none is, it is the\nnewest at the time of the download, "
-        "and from then on that one: the commit, the files and their SHA-256 are\nwritten down in "
-        "`pixseek-download.json` beside them. Every large file is checked against the SHA-256 "
-        "given here\nor by the hub.\n"
+        "## Where they come from\n\nDownloads come from the Hugging Face hub, at the revision "
+        "given here. If none is given, the newest at the time of\nthe first download is taken and "
+        "kept: the commit, the files and their SHA-256 are written down in\n"
+        "`pixseek-download.json` next to them. Every large file is checked against the SHA-256 "
+        "given here or by the hub.\n"
     )
     for model in CATALOGUE:
         for source in model.sources:
@@ -146,25 +146,25 @@ def models() -> str:
             rows.append(f"- `{model.alias}`, {source.runtime}: `{source.repo}`{at}")
             rows += [f"  - `{f.path}` sha256 `{f.sha256}`" for f in source.files if f.sha256]
     rows.append(
-        "\n**Not run here:** no hub can be reached from the machines that test this project, so "
-        "none of these weights but\nthose of `demo` was ever run by its authors. The revisions "
-        "and hashes were found in public repositories that\ndownload the same files; a wrong one "
-        "would be an error at download, never a wrong model. The loading code is\ntested against "
-        "each family's own library with randomly initialised models of the real architectures, "
-        "with small\ngraphs in every layout, and against a local server that imitates the hub. "
-        "GPUs were not run either: what a GPU\ncomputes is compared with the CPU on your own "
-        "images before it is used."
+        "\n**Not run here:** the machines that test this project can't reach a hub, so its authors "
+        "never ran any of these\nweights but those of `demo`. The revisions and hashes were found "
+        "in public repositories that download the same\nfiles. A wrong one would be an error at "
+        "download, never a wrong model. The loading code is tested against each\nfamily's own "
+        "library with randomly initialised models of the real architectures, with small graphs in "
+        "every\nlayout, and against a local server that imitates the hub. GPUs were not run "
+        "either: what a GPU computes is\ncompared with the CPU on your own images before it is "
+        "used."
     )
     return "\n".join(rows) + "\n"
 
 
 def files() -> str:
-    """What is read, and why something is not."""
+    """Which formats are read, and why a file fails."""
     rows = [
         "# Files\n",
         MADE,
-        "A file is a candidate by its ending, and an image by its content. A file that is named "
-        "on the command\nline is tried whatever its ending.\n",
+        "In folders, pixseek looks at files with these endings. The content then decides the "
+        "format. A file that you\nname on the command line is tried whatever its ending.\n",
         "| format | endings | decoded by | comes with | less than all pixels | in a process "
         "of its own |",
         "|---|---|---|---|---|---|",
@@ -177,8 +177,8 @@ def files() -> str:
             f"| {each.name} | {endings} | {each.decoder} | {extra} | {each.scaled} | {apart} |"
         )
     rows += [
-        f"\nLimits: {MAX_PIXELS // 1_000_000} megapixels decoded (a JPEG may have more, it is "
-        f"decoded at a fraction of its size), {MAX_BYTES >> 20} MiB.\n",
+        f"\nLimits: {MAX_PIXELS // 1_000_000} megapixels decoded (a JPEG may have more, since it "
+        f"is decoded at a fraction of its size), {MAX_BYTES >> 20} MiB.\n",
         "## Why a file fails\n",
         "| reason | meaning |",
         "|---|---|",
@@ -192,10 +192,11 @@ def metadata() -> str:
     rows = [
         "# Metadata\n",
         MADE,
-        "What is read from EXIF, XMP, IPTC and sidecars, besides `taken_at`, `caption` and "
-        "`tags`. In\nfilters the names begin with `fields.`, as in `fields.iso`. A field that a "
-        "file says nothing of,\nor nothing possible, is missing. Where several sources say "
-        "something, see\n[captions, tags and dates](../how-to/captions-and-dates.md).\n",
+        "The fields that pixseek reads from EXIF, XMP, IPTC and sidecars, besides `taken_at`, "
+        "`caption` and `tags`. In\nfilters of the Python library their names begin with "
+        "`fields.`, as in `fields.iso`. A field is missing if the\nfile does not have it or has "
+        "an impossible value. If several sources have it, see\n[captions, tags and dates]"
+        "(../how-to/captions-and-dates.md).\n",
         "| field | type | unit | meaning | read from |",
         "|---|---|---|---|---|",
     ]
@@ -204,7 +205,7 @@ def metadata() -> str:
         rows.append(f"| `{name}` | {field.kind.__name__} | {unit} | {field.meaning} | {sources} |")
     rows.append(
         f"\nTexts are cut at {MAX_FIELD:,} characters, captions at {MAX_CAPTION:,}, tags at "
-        f"{MAX_TAG}; of one image {MAX_TAGS} tags are kept.\nXMP packets of more than "
+        f"{MAX_TAG}; each image keeps at most {MAX_TAGS} tags.\nXMP packets of more than "
         f"{MAX_PACKET >> 20} MiB are ignored, as are text files of more than {MAX_TEXT >> 10} KiB "
         f"and JSON files\nof more than {MAX_JSON >> 20} MiB."
     )
@@ -227,7 +228,7 @@ def query_language() -> str:
     return f"""# The query language
 {MADE}
 {title.replace("The language", "This is the language")}
-The same in Python (`library.search`), on the command line (`pixseek search`) and in a file of
+It is the same in Python (`library.search`), on the command line (`pixseek search`) and in a file of
 `--queries`.
 
 ```text
@@ -242,18 +243,18 @@ The same in Python (`library.search`), on the command line (`pixseek search`) an
 |---|---|---|
 {own}
 
-A value alone is a part of a text (`*` and `?` are wildcards for all of it), a number or a range
-`1..5`, a year, a month, a day or a range of them. Before a value may stand {operators}: `=` for
-exactly this, `~` for wildcards over the whole text, `*=` for a part, `in(a,b)` for one of several.
-A field that is missing fulfils nothing but the absence of `has:`.
+A value alone is a part of a text (`*` and `?` are wildcards for the whole of it), a number or a
+range `1..5`, a year, a month, a day or a range of them. These operators may stand before a value:
+{operators}. `=` means exactly this, `~` wildcards over the whole text, `*=` a part, `in(a,b)` one
+of several. No comparison holds for a missing field; `-has:` finds it.
 
 | stored field | kind | meaning |
 |---|---|---|
 {stored}
 
-All [metadata](metadata.md) are fields too, by their own names:
+All [metadata](metadata.md) are fields too, under their own names:
 {", ".join(f"`{name}`" for name in FIELDS)}.
-What users set is `user.NAME`, columns of imported tables are `fields.NAME`.
+Fields that users set are `user.NAME`; columns of imported tables are `fields.NAME`.
 """
 
 
