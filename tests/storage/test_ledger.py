@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pixseek.errors import LibraryFormatError, StorageError
-from pixseek.storage.ledger import FORMAT, Ledger, Root
-from pixseek.types import Failure, Stamp
+from pixseek.storage.ledger import FORMAT, Ledger
+from pixseek.types import Failure, Root, Stamp
 
 
 def test_settings_come_back_after_reopening(tmp_path: Path) -> None:
@@ -28,14 +28,14 @@ def test_a_relative_root_moves_with_its_library(tmp_path: Path) -> None:
     library = tmp_path / "drive" / ".pixseek"
     library.mkdir(parents=True)
     ledger = Ledger(library)
-    ledger.set_root(Root("drive", tmp_path / "drive", ("",), ("*.gif",)), relative=True)
-    ledger.set_root(Root("fixed", tmp_path / "fixed"), relative=False)
+    ledger.set_root(Root("drive", str(tmp_path / "drive"), ("",), ("*.gif",)), relative=True)
+    ledger.set_root(Root("fixed", str(tmp_path / "fixed")), relative=False)
     ledger.close()
     (tmp_path / "drive").rename(tmp_path / "other mount")
     ledger = Ledger(tmp_path / "other mount" / ".pixseek")
     assert ledger.roots() == [
-        Root("drive", tmp_path / "other mount", ("",), ("*.gif",)),
-        Root("fixed", tmp_path / "fixed"),
+        Root("drive", str(tmp_path / "other mount"), ("",), ("*.gif",)),
+        Root("fixed", str(tmp_path / "fixed")),
     ]
     ledger.close()
 
@@ -49,7 +49,7 @@ def test_failures_are_kept_by_uri_until_they_are_cleared(tmp_path: Path) -> None
     ledger.add_failures([new])
     assert ledger.failures() == [new, other]
     assert ledger.failures("r/") == [new]
-    ledger.set_root(Root("r", tmp_path), relative=False)
+    ledger.set_root(Root("r", str(tmp_path)), relative=False)
     ledger.remove_root("r")
     assert ledger.failures() == [other]
     ledger.clear_failures([other.uri])

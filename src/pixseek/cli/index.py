@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
 import click
 
@@ -24,6 +24,16 @@ if TYPE_CHECKING:
     from pixseek.types import Progress, Report
 
 
+class PathOrUrl(click.Path):
+    """A path that exists, or a URL, which a source of another package may read."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path or URL."""
+        if isinstance(value, str) and "://" in value:
+            return value
+        return super().convert(value, param, ctx)
+
+
 @click.command(
     cls=Command,
     section="Index and search",
@@ -32,11 +42,21 @@ if TYPE_CHECKING:
         ("pixseek index ~/Pictures", "a folder with all below it"),
         ("pixseek index", "bring up to date what was indexed before"),
         ("pixseek index ~/Pictures --exclude 'raw/'", "pass over folders of this name"),
+        ("pixseek index --from-file list.txt", "the files that a list names"),
         ("pixseek index /media/disk --portable", "keep the library on the drive"),
         ("pixseek index --quiet", "from a timer"),
     ),
 )
-@click.argument("paths", nargs=-1, type=click.Path(exists=True), metavar="[PATH]...")
+@click.argument("paths", nargs=-1, type=PathOrUrl(exists=True), metavar="[PATH]...")
+@click.option(
+    "--from-file",
+    "from_file",
+    type=click.File("rb"),
+    metavar="LIST",
+    help="Index the files and folders that LIST names, one a line or separated by NUL, relative to "
+    "LIST's folder; - for standard input, relative to the current folder. Those that don't exist "
+    "are reported and skipped.",
+)
 @click.option(
     "--exclude",
     multiple=True,
@@ -90,6 +110,7 @@ if TYPE_CHECKING:
 def index(
     ctx: click.Context,
     paths: tuple[str, ...],
+    from_file: BinaryIO | None,
     exclude: tuple[str, ...],
     retry: bool,
     strict: bool,
@@ -135,6 +156,7 @@ def index(
             paths,
             quiet=quiet,
             as_json=as_json,
+            listed=None if from_file is None else names_in(from_file),
             exclude=exclude,
             retry=retry,
             strict=strict,
@@ -145,6 +167,14 @@ def index(
             from pixseek.cli.tag import tag_by_classifier
 
             tag_by_classifier(library, labels_from, min_score, quiet=quiet)
+
+
+def names_in(file: BinaryIO) -> list[str]:
+    """Return the paths that a list names, relative to its folder; standard input has none."""
+    text = file.read().removeprefix(b"\xef\xbb\xbf")
+    names = text.split(b"\0") if b"\0" in text else text.splitlines()
+    folder = "" if file is sys.stdin.buffer else os.path.dirname(file.name)
+    return [os.path.join(folder, os.fsdecode(name)) for name in names if name]
 
 
 def run_and_report(

@@ -293,7 +293,7 @@ def _folders_of(photos: Path | None) -> list[Path]:
     if not settings().get("library"):
         return []
     with open_library() as library:
-        return [root.path for root in library.roots()]
+        return [root.path for root in library.roots() if root.kind == "folder"]
 
 
 def _say_of_drawn(photos: Sequence[Path]) -> None:

@@ -35,8 +35,17 @@ if TYPE_CHECKING:
     from pixseek.search.classification import Guess
     from pixseek.search.duplicates import DuplicateGroup
     from pixseek.search.facets import Facets
-    from pixseek.storage.ledger import Root
-    from pixseek.types import Encoder, Failure, Filter, Progress, Region, Report, Scalar, Vectors
+    from pixseek.types import (
+        Encoder,
+        Failure,
+        Filter,
+        Progress,
+        Region,
+        Report,
+        Root,
+        Scalar,
+        Vectors,
+    )
 
 
 class Library:
@@ -168,6 +177,7 @@ class Library:
     def index(
         self,
         *paths: str | os.PathLike[str],
+        listed: Iterable[str | os.PathLike[str]] | None = None,
         exclude: Iterable[str] = (),
         retry: bool = False,
         strict: bool = False,
@@ -186,6 +196,8 @@ class Library:
         Args:
             *paths: folders (with everything below them) and files; none for all roots of the
                 library.
+            listed: more of them, from a list: one that does not exist is a failure in the
+                report, where one of `paths` is an error. An empty list indexes nothing.
             exclude: patterns of what to skip, in the syntax of .gitignore; they are remembered
                 for the root.
             retry: try files again that failed before and have not changed.
@@ -206,6 +218,7 @@ class Library:
 
         run = self.indexing(
             *paths,
+            listed=listed,
             exclude=exclude,
             retry=retry,
             strict=strict,
@@ -218,6 +231,7 @@ class Library:
     def indexing(
         self,
         *paths: str | os.PathLike[str],
+        listed: Iterable[str | os.PathLike[str]] | None = None,
         exclude: Iterable[str] = (),
         retry: bool = False,
         strict: bool = False,
@@ -236,7 +250,7 @@ class Library:
             previews=previews,
             precision=self.config.precision,
         )
-        return self._jobs.index(paths, options, stop)
+        return self._jobs.index(paths, options, stop, listed)
 
     def reindex(
         self,

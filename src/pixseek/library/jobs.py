@@ -9,7 +9,7 @@ import io
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from pixseek.indexing import pipeline
 from pixseek.indexing.options import IndexOptions
 from pixseek.library.model import LibraryModel
 from pixseek.library.opened import Opened
-from pixseek.types import Failure, Progress, Record, Report, Space, record_id
+from pixseek.types import Progress, Record, Report, Space, record_id
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -42,13 +42,13 @@ class Jobs:
         paths: Sequence[str | os.PathLike[str]],
         options: IndexOptions,
         stop: threading.Event | None,
+        listed: Iterable[str | os.PathLike[str]] | None = None,
     ) -> Generator[Progress, None, Report]:
         """Index, yielding progress; the return value is the report. See `Library.index`."""
         opened = self._opened
         with opened.writing():
-            gone: list[Failure] = []
-            if paths:
-                sources = opened.roots.sources(paths, options.exclude)
+            if paths or listed is not None:
+                sources, gone = opened.roots.sources(paths, options.exclude, listed or ())
             else:
                 sources, gone = opened.roots.all_sources(options.exclude)
             run = pipeline.index(

@@ -9,17 +9,17 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek.errors import QueryError, SourceError, unknown
-from pixseek.storage.ledger import Ledger, Root
-from pixseek.types import Compare, Engine, Failure, Known, Record, record_id
+from pixseek.storage.ledger import Ledger
+from pixseek.types import Compare, Engine, Failure, Known, Record, Root, record_id
 
 if TYPE_CHECKING:
-    from pixseek.sources.folder import FolderSource
+    from pixseek.types import Source
 
 #: Records that are given a new root in one write.
 _CHUNK = 1024
@@ -44,7 +44,7 @@ class Roots:
     def uri_of(self, path: str | os.PathLike[str]) -> str | None:
         """Return the URI that a path has; None when it lies under no root."""
         absolute = _absolute(path)
-        for root in self.all():
+        for root in self._folders():
             if absolute.is_relative_to(root.path):
                 relative = absolute.relative_to(root.path).as_posix()
                 return f"{root.name}/" if relative == "." else f"{root.name}/{relative}"
@@ -57,7 +57,7 @@ class Roots:
         name, _, relative = uri.partition("/")
         root = self._known().get(name)
         if root is not None:
-            return root.path / relative
+            return root.path / relative if root.kind == "folder" else None
         path = Path(uri)  # a record that was brought in may name its file outright
         return path if path.is_absolute() else None
 
@@ -67,46 +67,62 @@ class Roots:
         if path is None:
             return True
         root = self._known().get(uri.partition("/")[0])
-        if root is not None and not root.path.is_dir():
+        if root is not None and not is_reachable(root):
             return True  # its drive is not here: nothing can be said
         return path.exists()
 
     def away(self, record: Record) -> str | None:
-        """Return the folder of a record's root where that is not there now, else None."""
+        """Return the folder of a record's root if that is not there now, else None."""
         root = self._known().get(record.root)
-        return str(root.path) if root is not None and not root.path.is_dir() else None
+        return root.where if root is not None and not is_reachable(root) else None
 
     def sources(
-        self, paths: Sequence[str | os.PathLike[str]], exclude: tuple[str, ...]
-    ) -> list[FolderSource]:
-        """Return one source for each root that `paths` lie in, making roots where none is.
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        exclude: tuple[str, ...],
+        listed: Iterable[str | os.PathLike[str]] = (),
+    ) -> tuple[list[Source], list[Failure]]:
+        """Return a source for each root that paths lie in, making roots if there is none.
 
         Args:
-            paths: files and folders to scan.
-            exclude: patterns to pass over, besides those that are remembered.
+            paths: files, folders and URLs to scan.
+            exclude: patterns to skip, besides those that are remembered.
+            listed: more files and folders; one that does not exist is a failure, and no error.
 
         Raises:
-            SourceError: a path is not there, or its name is no text.
+            SourceError: a path does not exist, its name is not text, or nothing reads the URL.
         """
-        from pixseek.sources.folder import FolderSource
+        from pixseek.sources import is_url, open_source
 
-        scopes: dict[str, list[str]] = {}
+        failures: list[Failure] = []
+        found: list[Path] = []
+        uris: list[str] = []
         for given in paths:
+            if is_url(os.fspath(given)):
+                uris.append(self._add_url(os.fspath(given)))
+                continue
             path = _absolute(given)
-            if not path.exists():
-                raise SourceError("No such file or folder", given, "Check the path.")
-            try:
-                str(path).encode()
-            except UnicodeEncodeError as error:
-                raise SourceError(
-                    "The path's name is not valid text", given, "Rename it, then index it."
-                ) from error
-            name, _, relative = self.add(path).partition("/")
+            if (problem := _unusable(path)) is not None:
+                message, advice = problem
+                raise SourceError(message, given, advice)
+            found.append(path)
+        for given in listed:
+            path = _absolute(given)
+            if (problem := _unusable(path)) is None:
+                found.append(path)
+            else:
+                text = os.fspath(given).encode("utf-8", "surrogateescape")
+                failures.append(
+                    Failure(text.decode("utf-8", "backslashreplace"), "scan", "missing", *problem)
+                )
+        scopes: dict[str, list[str]] = {}
+        for uri in (*uris, *self._add_all(found)):
+            name, _, relative = uri.partition("/")
             scopes.setdefault(name, []).append(relative)
         sources = []
         for name, relatives in scopes.items():
             root = self._known()[name]
-            # What is asked for by name is not passed over any longer.
+            # What is asked for by name is no longer skipped.
             wanted = {_pattern(relative) for relative in relatives}
             kept = tuple(p for p in (*root.exclude, *exclude) if p not in wanted)
             covered = (*root.scopes, *relatives)
@@ -116,16 +132,16 @@ class Roots:
                 scopes=("",) if "" in covered else tuple(dict.fromkeys(covered)),
             )
             self._set(root)
-            sources.append(FolderSource(name, root.path, relatives, root.exclude))
-        return sources
+            sources.append(open_source(replace(root, scopes=tuple(relatives))))
+        return sources, failures
 
-    def all_sources(self, exclude: tuple[str, ...]) -> tuple[list[FolderSource], list[Failure]]:
+    def all_sources(self, exclude: tuple[str, ...]) -> tuple[list[Source], list[Failure]]:
         """Return a source for each root that is there, and a failure for each that is not.
 
         Raises:
             SourceError: there is no root, or none is there.
         """
-        from pixseek.sources.folder import FolderSource
+        from pixseek.sources import open_source
 
         if not self.all():
             raise SourceError(
@@ -134,29 +150,31 @@ class Roots:
         self._absorb_nested()
         sources, gone = [], []
         for root in self.all():
-            if not root.path.is_dir():
+            if not is_reachable(root):
                 gone.append(
                     Failure(
                         f"{root.name}/",
                         "scan",
                         "missing",
-                        f"The folder {root.path} is gone (is its drive plugged in?)",
+                        f"The folder {root.where} is gone (is its drive plugged in?)",
                         "Bring it back, index its new place, or forget it: "
                         f"pixseek remove --root {root.name}",
                     )
                 )
                 continue
             patterns = tuple(dict.fromkeys((*root.exclude, *exclude)))
-            if patterns != root.exclude:
-                self._set(replace(root, exclude=patterns))
-            scopes = [s for s in root.scopes if not s or (root.path / s).exists()]
-            sources.append(FolderSource(root.name, root.path, scopes, patterns))
+            now = replace(root, exclude=patterns)
+            if now != root:
+                self._set(now)
+            if now.kind == "folder":
+                now = replace(now, scopes=tuple(_settled(now)))
+            sources.append(open_source(now))
         if not sources:
             raise SourceError(gone[0].message, gone[0].uri, gone[0].advice)
         return sources, gone
 
     def add(self, path: Path, *, whole: bool = False) -> str:
-        """Return the URI of a path, making a root for it where it lies under none.
+        """Return the URI of a path, making a root for it if it lies under none.
 
         A root whose place is gone and whose files are all found here has moved here. Roots below
         a new one become part of it; nothing is embedded again.
@@ -165,17 +183,39 @@ class Roots:
             path: absolute; a folder, or a file, whose folder then is the root.
             whole: a new root is to be scanned as a whole by later runs.
         """
-        if self.uri_of(path) is None:
-            folder = path if path.is_dir() else path.parent
-            if not self._relocate(folder):
-                self._set(Root(self._new_name(folder), folder, scopes=("",) if whole else ()))
+        return self._add_all([path], whole=whole)[0]
+
+    def _add_all(self, paths: Sequence[Path], *, whole: bool = False) -> list[str]:
+        """Return the URIs of paths; see `add`."""
+        # Looked up once a folder: a list may name a hundred thousand files.
+        folder_of = {path: path if path.is_dir() else path.parent for path in paths}
+        # Those above others first, so that the others need no roots of their own.
+        folders = sorted(set(folder_of.values()), key=lambda folder: len(folder.parts))
+        for folder in folders:
+            if self.uri_of(folder) is None and not self._relocate(folder):
+                scopes = ("",) if whole else ()
+                self._set(Root(self._new_name(folder), str(folder), scopes=scopes))
         self._absorb_nested()
-        uri = self.uri_of(path)
-        assert uri is not None
-        return uri
+        uris = {folder: self.uri_of(folder) or "" for folder in folders}
+        return [
+            uris[folder] if path == folder else f"{uris[folder].rstrip('/')}/{path.name}"
+            for path, folder in ((path, folder_of[path]) for path in paths)
+        ]
+
+    def _add_url(self, url: str) -> str:
+        """Return the URI of all that a URL names, making a root for it if there is none."""
+        from pixseek.sources import kind_of
+
+        kind = kind_of(url)
+        for root in self.all():
+            if (root.kind, root.where) == (kind, url):
+                return f"{root.name}/"
+        name = self._new_name(Path(url.partition("://")[2]))
+        self._set(Root(name, url, scopes=(), kind=kind))
+        return f"{name}/"
 
     def exclude(self, uri: str) -> None:
-        """Let later runs pass over a file or folder."""
+        """Let later runs skip a file or folder."""
         name, _, relative = uri.rstrip("/").partition("/")
         root = self._known().get(name)
         if root is not None and relative:
@@ -202,6 +242,9 @@ class Roots:
 
     # ---------------------------------------------------------------- inside
 
+    def _folders(self) -> list[Root]:
+        return [root for root in self.all() if root.kind == "folder"]
+
     def _known(self) -> dict[str, Root]:
         with self._lock:
             if self._by_name is None:
@@ -224,12 +267,12 @@ class Roots:
 
     def _relocate(self, folder: Path) -> bool:
         """Move the root whose place is gone and whose files are found in `folder`, if there is."""
-        for root in self.all():
+        for root in self._folders():
             if root.path.exists():
                 continue
             sample = list(itertools.islice(self._engine.known(f"{root.name}/"), _SAMPLE))
             if sample and all(_is_in(folder, known) for known in sample):
-                self._set(replace(root, path=folder))
+                self._set(replace(root, where=str(folder)))
                 return True
         return False
 
@@ -244,8 +287,11 @@ class Roots:
 
     def _nested(self) -> tuple[Root, Root] | None:
         """Return a root that lies below another, and that other; None if none does."""
-        pairs = itertools.permutations(self.all(), 2)
-        return next((pair for pair in pairs if pair[1].path in pair[0].path.parents), None)
+        by_path = {root.path: root for root in self._folders()}
+        pairs = (
+            (root, by_path.get(above)) for root in by_path.values() for above in root.path.parents
+        )
+        return next(((root, above) for root, above in pairs if above is not None), None)
 
     def _absorb(self, inner: Root, outer: Root) -> None:
         import numpy as np
@@ -263,11 +309,52 @@ class Roots:
             if news:
                 self._engine.put(news, np.concatenate(vectors))
             self._engine.delete(chunk)
-        if inner.exclude:
-            moved = (_below(below, pattern) for pattern in inner.exclude)
-            self._set(replace(outer, exclude=tuple(dict.fromkeys((*outer.exclude, *moved)))))
+        patterns = (_below(below, pattern) for pattern in inner.exclude)
+        scopes = (f"{below}/{scope}" if scope else below for scope in inner.scopes)
+        self._set(
+            replace(
+                outer,
+                exclude=tuple(dict.fromkeys((*outer.exclude, *patterns))),
+                scopes=outer.scopes
+                if "" in outer.scopes
+                else tuple(dict.fromkeys((*outer.scopes, *scopes))),
+            )
+        )
         self._ledger.remove_root(inner.name)
         self._changed()
+
+
+def is_reachable(root: Root) -> bool:
+    """Return whether a root is there, as far as can be told without asking a server."""
+    return root.kind != "folder" or root.path.is_dir()
+
+
+def _settled(root: Root) -> Iterator[str]:
+    """Yield the scopes of a root of which can be told what they hold, be it nothing.
+
+    One that is gone counts as deleted only if something else is left in its folder: an unmounted
+    drive leaves an empty folder.
+    """
+    for folder, scopes in itertools.groupby(
+        sorted(root.scopes, key=os.path.split), key=os.path.dirname
+    ):
+        try:
+            with os.scandir(root.path / folder) as entries:
+                is_empty = next(entries, None) is None
+        except OSError:
+            is_empty = True
+        yield from (s for s in scopes if not s or not is_empty or (root.path / s).exists())
+
+
+def _unusable(path: Path) -> tuple[str, str] | None:
+    """Return why a path can't be indexed, and what to do; None if it can."""
+    if not path.exists():
+        return "No such file or folder", "Check the path."
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return "The path's name is not valid text", "Rename it, then index it."
+    return None
 
 
 def _absolute(path: str | os.PathLike[str]) -> Path:

@@ -11,16 +11,24 @@ from typing import Any
 from pixseek.indexing import pipeline
 from pixseek.library import model
 from pixseek.library.opened import Opened
+from pixseek.library.roots import is_reachable
 from pixseek.types import Acceleration, Space
 from pixseek.types.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class RootStatus:
-    """A root, whether it can be reached now, and how many records lie under it."""
+    """A root, whether it can be reached now, and how many records lie under it.
+
+    Attributes:
+        name: of the root.
+        path: its folder; the URL of a root that is no folder.
+        is_there: whether it can be reached; always true of a URL, which is not asked.
+        records: how many lie under it.
+    """
 
     name: str
-    path: Path
+    path: Path | str
     is_there: bool
     records: int
 
@@ -71,7 +79,12 @@ def status(opened: Opened) -> Status:
         space=space,
         records=opened.engine.count(),
         roots=tuple(
-            RootStatus(root.name, root.path, root.path.is_dir(), opened.roots.count(root))
+            RootStatus(
+                root.name,
+                root.path if root.kind == "folder" else root.where,
+                is_reachable(root),
+                opened.roots.count(root),
+            )
             for root in opened.roots.all()
         ),
         failures=dict(Counter(failure.reason for failure in opened.ledger.failures())),

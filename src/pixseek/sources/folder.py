@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import posixpath
+import stat
 from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,7 +65,7 @@ class FolderSource:
             name: of the root.
             path: of the root.
             scopes: relative paths, with forward slashes, of what to scan; "" for everything.
-                A hundred thousand files are fine.
+                A hundred thousand files are fine. Those that do not exist hold nothing.
             exclude: patterns of what to skip, in the syntax of .gitignore.
 
         Raises:
@@ -72,11 +73,12 @@ class FolderSource:
         """
         self.name = name
         self.path = path
-        wanted = set(scopes)
-        files = {scope for scope in wanted if scope and (path / scope).is_file()}
-        folders = wanted - files
+        kinds = {scope: _kind(path / scope) if scope else "folder" for scope in set(scopes)}
+        folders = {scope for scope, kind in kinds.items() if kind == "folder"}
+        gone = {scope for scope, kind in kinds.items() if kind == "gone"}
         self._folders = {s for s in folders if not (s and _is_below(s, folders))}
-        self._files = {s for s in files if not _is_below(s, folders)}
+        self._files = {s for s in kinds.keys() - folders - gone if not _is_below(s, folders)}
+        self._gone = {s for s in gone if not _is_below(s, folders)}
         self.prefixes = self._prefixes()
         self._exclude = _spec(exclude) if exclude else None
         self._device: int | None = None
@@ -84,7 +86,12 @@ class FolderSource:
     def covers(self, uri: str) -> bool:
         """Return whether a scan settles if there is such a file."""
         name, _, relative = uri.partition("/")
-        return name == self.name and (relative in self._files or _is_below(relative, self._folders))
+        return name == self.name and (
+            relative in self._files
+            or relative in self._gone
+            or _is_below(relative, self._folders)
+            or _is_below(relative, self._gone)
+        )
 
     def scan(self) -> Iterator[Candidate | Failure | int]:
         """Yield candidates, failures and counts; see `Source.scan`.
@@ -203,11 +210,12 @@ class FolderSource:
         return frozenset(name for name in names if name.lower().endswith(_SIDECAR_ENDINGS))
 
     def _prefixes(self) -> tuple[str, ...]:
-        if len(self._folders) + len(self._files) <= _PREFIXES:
+        names = self._files | self._gone
+        if len(self._folders) + len(names) <= _PREFIXES:
             folders = (f"{self.name}/{scope}/" if scope else f"{self.name}/" for scope in
                        self._folders)  # fmt: skip
-            return tuple(sorted((*folders, *(f"{self.name}/{scope}" for scope in self._files))))
-        above = {posixpath.dirname(scope) for scope in (*self._folders, *self._files)}
+            return tuple(sorted((*folders, *(f"{self.name}/{scope}" for scope in names))))
+        above = {posixpath.dirname(scope) for scope in (*self._folders, *names)}
         common = "" if "" in above else posixpath.commonpath(above)
         return (f"{self.name}/{common}/" if common else f"{self.name}/",)
 
@@ -306,6 +314,16 @@ class FolderSource:
             reason, message = "unreadable", f"It can't be read ({error.strerror or error})"
             advice = "Check the disk, then run again with --retry."
         return Failure(f"{self.name}/{_printable(relative)}", "read", reason, message, advice)
+
+
+def _kind(path: Path) -> str:
+    """Return "file", "folder" or "gone"; what can't be looked at is found out by the scan."""
+    try:
+        return "file" if stat.S_ISREG(os.stat(path).st_mode) else "folder"
+    except (FileNotFoundError, NotADirectoryError):
+        return "gone"
+    except OSError:
+        return "folder"
 
 
 def _is_below(path: str, folders: Set[str]) -> bool:

@@ -18,8 +18,7 @@ from typing import Any
 
 from pixseek.errors import LibraryFormatError
 from pixseek.storage.errors import translated
-from pixseek.types import Failure, Stamp
-from pixseek.types.dataclass import dataclass
+from pixseek.types import Failure, Root, Stamp
 
 #: Raised by one whenever the tables change; `_MIGRATIONS` says how.
 FORMAT = 1
@@ -48,21 +47,9 @@ _MIGRATIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Root:
-    """A folder that images were indexed from.
-
-    Attributes:
-        name: the first part of the URIs of its records; never changes.
-        path: where it is now.
-        scopes: relative paths that were indexed; ("",) for everything.
-        exclude: patterns that were passed over.
-    """
-
-    name: str
-    path: Path
-    scopes: tuple[str, ...] = ("",)
-    exclude: tuple[str, ...] = ()
+# The setting that holds kind and options of roots that are no folders, by name. The table of roots
+# has no column for them, and so ledgers of before need no change.
+_KINDS = "kinds"
 
 
 class Ledger:
@@ -108,41 +95,55 @@ class Ledger:
     def set(self, name: str, value: Any) -> None:
         """Store a setting: anything that JSON can hold."""
         with self._transaction() as db:
-            db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value)))
+            self._set(db, name, value)
+
+    @staticmethod
+    def _set(db: sqlite3.Connection, name: str, value: Any) -> None:
+        db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value)))
 
     def roots(self) -> list[Root]:
         """Return the roots by name, each with the place where it is now."""
         with self._lock, translated(self._path):
             rows = self._db.execute("SELECT * FROM roots ORDER BY name").fetchall()
+            kinds = self.setting(_KINDS) or {}
         return [
             Root(
                 name,
-                Path(os.path.normpath(self._folder / path)) if relative else Path(path),
+                os.path.normpath(self._folder / where) if relative else where,
                 tuple(json.loads(scopes)),
                 tuple(json.loads(exclude)),
+                *kinds.get(name, ()),
             )
-            for name, path, relative, scopes, exclude in rows
+            for name, where, relative, scopes, exclude in rows
         ]
 
     def set_root(self, root: Root, *, relative: bool) -> None:
-        """Store a root, by its path from the library's folder if `relative`."""
-        path = os.path.relpath(root.path, self._folder) if relative else str(root.path)
+        """Store a root; a folder by its path from the library's folder if `relative`."""
+        is_folder = root.kind == "folder"
+        where = root.where
+        if is_folder:
+            where = os.path.relpath(where, self._folder) if relative else where
+            where = Path(where).as_posix()
+        row = (
+            root.name,
+            where,
+            int(relative and is_folder),
+            json.dumps(root.scopes),
+            json.dumps(root.exclude),
+        )
         with self._transaction() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO roots VALUES (?, ?, ?, ?, ?)",
-                (
-                    root.name,
-                    Path(path).as_posix(),
-                    int(relative),
-                    json.dumps(root.scopes),
-                    json.dumps(root.exclude),
-                ),
-            )
+            db.execute("INSERT OR REPLACE INTO roots VALUES (?, ?, ?, ?, ?)", row)
+            if not is_folder:
+                kinds = {**(self.setting(_KINDS) or {}), root.name: [root.kind, dict(root.options)]}
+                self._set(db, _KINDS, kinds)
 
     def remove_root(self, name: str) -> None:
         """Forget a root and its failures."""
         with self._transaction() as db:
             db.execute("DELETE FROM roots WHERE name = ?", (name,))
+            kinds = self.setting(_KINDS) or {}
+            if kinds.pop(name, None) is not None:
+                self._set(db, _KINDS, kinds)
         self.clear_failures(failure.uri for failure in self.failures(f"{name}/"))
 
     def failures(self, prefix: str = "") -> list[Failure]:

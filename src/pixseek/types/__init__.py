@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from pixseek.types.results import Reason as Reason
     from pixseek.types.results import Report as Report
     from pixseek.types.results import Results as Results
+    from pixseek.types.roots import Root as Root
     from pixseek.types.sources import Candidate as Candidate
     from pixseek.types.sources import Item as Item
     from pixseek.types.sources import Source as Source
@@ -57,6 +58,7 @@ _HOME = {
     "results": "Match Reason Neighbours Hit Results Failure Report Progress",
     "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate",
     "engines": "Capabilities Order Engine",
+    "roots": "Root",
     "sources": "Candidate Item Source",
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names.split()}
@@ -96,6 +98,7 @@ __all__ = [
     "Region",
     "Report",
     "Results",
+    "Root",
     "Scalar",
     "Sort",
     "Source",

@@ -1,0 +1,36 @@
+"""Roots: the places that images are indexed from. Apart from sources: every search reads roots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from pathlib import Path
+from typing import Any
+
+from pixseek.types.dataclass import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A place that images are indexed from; a source reads it.
+
+    Attributes:
+        name: the first part of the URIs of its records; never changes.
+        where: where it is now: an absolute path, or a URL.
+        scopes: relative paths that were indexed; ("",) for everything.
+        exclude: patterns of what is skipped, in the syntax of .gitignore.
+        kind: what reads it: "folder", or the name of an entry point in `pixseek.sources`.
+        options: of that kind; anything JSON can hold.
+    """
+
+    name: str
+    where: str
+    scopes: tuple[str, ...] = ("",)
+    exclude: tuple[str, ...] = ()
+    kind: str = "folder"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """Where it is now, as a path; of a folder only."""
+        return Path(self.where)

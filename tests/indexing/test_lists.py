@@ -1,0 +1,120 @@
+"""Indexing what a list names."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pixseek
+
+from tiny_encoder import TinyEncoder, draw
+
+
+@pytest.fixture
+def library(tmp_path: Path, tiny: TinyEncoder) -> Iterator[pixseek.Library]:
+    with pixseek.open(tmp_path / "photos.lib") as opened:
+        yield opened
+
+
+def uris(library: pixseek.Library) -> set[str]:
+    return {hit.uri for hit in library.search("red", k=1000)}
+
+
+def test_listed_files_are_indexed_and_missing_ones_are_failures(
+    library: pixseek.Library, tmp_path: Path
+) -> None:
+    one = draw(tmp_path / "a" / "1.png", "red", 1)
+    two = draw(tmp_path / "b" / "c" / "2.png", "red", 2)
+    draw(tmp_path / "a" / "not listed.png", "red", 3)
+    report = library.index(listed=[one, tmp_path / "a" / "gone.png", two, one])
+    assert report.added == 2
+    assert [(f.uri, f.reason) for f in report.failures] == [
+        (str(tmp_path / "a" / "gone.png"), "missing")
+    ]
+    assert uris(library) == {"a/1.png", "c/2.png"}
+    assert library.index(listed=[one, two]).unchanged == 2
+    assert library.index().unchanged == 2  # later runs look at the same files
+    assert library.failures() == []
+
+
+def test_an_empty_list_indexes_nothing(library: pixseek.Library, tmp_path: Path) -> None:
+    library.index(draw(tmp_path / "a" / "1.png", "red", 1).parent)
+    draw(tmp_path / "a" / "2.png", "red", 2)
+    report = library.index(listed=[])
+    assert (report.added, report.unchanged) == (0, 0)
+
+
+def test_a_listed_folder_takes_in_those_below_it(library: pixseek.Library, tmp_path: Path) -> None:
+    deep = draw(tmp_path / "a" / "b" / "1.png", "red", 1)
+    library.index(listed=[deep])
+    draw(tmp_path / "a" / "b" / "2.png", "red", 2)
+    top = draw(tmp_path / "a" / "3.png", "red", 3)
+    assert library.index(listed=[top]).added == 1
+    assert [root.name for root in library.roots()] == ["a"]
+    # What was listed before is still looked at, and nothing else.
+    draw(deep, "red", 4)
+    report = library.index()
+    assert (report.updated, report.unchanged, report.added) == (1, 1, 0)
+    assert uris(library) == {"a/b/1.png", "a/3.png"}
+
+
+def test_a_listed_file_that_is_deleted_leaves_the_library(
+    library: pixseek.Library, tmp_path: Path
+) -> None:
+    for n in range(3):
+        draw(tmp_path / "a" / f"{n}.png", "red", n)
+    library.index(listed=sorted((tmp_path / "a").iterdir()))
+    (tmp_path / "a" / "1.png").unlink()
+    report = library.index()
+    assert (report.removed, report.unchanged, report.failures) == (1, 2, ())
+    # An unmounted drive leaves an empty folder: nothing of it counts as deleted.
+    for path in (tmp_path / "a").iterdir():
+        path.rename(tmp_path / path.name)
+    assert library.index().removed == 0
+    assert len(library) == 2
+
+
+def test_a_long_list_of_one_folder_takes_no_square_of_time(
+    library: pixseek.Library, tmp_path: Path
+) -> None:
+    (tmp_path / "many").mkdir()
+    names = [tmp_path / "many" / f"{n:05}.png" for n in range(3000)]
+    for path in names:
+        path.write_bytes(b"no image")
+    report = library.index(listed=names)
+    assert len(report.failures) == 3000
+    assert library.index(listed=names).known_failures == 3000
+
+
+LISTS = {
+    "lines": b"photos/1.png\nphotos/not there.png\n\nphotos/2.png\n",
+    "lines of Windows": b"\xef\xbb\xbfphotos/1.png\r\nphotos/not there.png\r\nphotos/2.png",
+    "NUL": b"photos/1.png\0photos/not there.png\0photos/2.png\0",
+}
+
+
+@pytest.mark.parametrize("text", LISTS.values(), ids=LISTS)
+@pytest.mark.parametrize("from_stdin", [False, True])
+def test_the_command_line_reads_a_list(tmp_path: Path, text: bytes, from_stdin: bool) -> None:
+    for n in (1, 2, 3):
+        draw(tmp_path / "photos" / f"{n}.png", "red", n)
+    (tmp_path / "list.txt").write_bytes(text)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "pixseek", "--library", tmp_path / "l", "--model", "demo", "index",
+         "--json", "--from-file", "-" if from_stdin else "../list.txt"],
+        input=text if from_stdin else b"",
+        cwd=tmp_path if from_stdin else elsewhere,
+        env={**os.environ, "NO_COLOR": "1"},
+        capture_output=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    assert b'"added": 2' in done.stdout
+    assert b"not there.png" in done.stdout
