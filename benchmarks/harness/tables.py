@@ -296,8 +296,8 @@ def appending(part: Any) -> str:
     if said := not_run(part):
         return said
     rows = [
-        (what, *(number(part[what][key]) for key in ("p50_ms", "p95_ms", "max_ms")))
-        for what in ("quiet", "beside a writer")
+        (name, *(number(part[key][of]) for of in ("p50_ms", "p95_ms", "max_ms")))
+        for name, key in (("quiet", "quiet"), ("next to a writer", "beside a writer"))
     ]
     return table((f"{part['rows']:,} vectors, k=10", "p50 ms", "p95 ms", "worst ms"), rows)
 
