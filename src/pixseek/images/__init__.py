@@ -78,11 +78,11 @@ def decode(
             f"The file is too large ({len(data):,} bytes)",
             advice=f"Make it smaller than {max_bytes >> 20} MiB.",
         )
-    each = identify(data)
+    kind = identify(data)
     limits = Limits(max_pixels, max_bytes, timeout_s, MEMORY_MIB)
     request = Request(at_least, exact, strict, demosaic, limits)
-    isolated = each.isolated or (demosaic and each.family == "raw")
-    return (decode_isolated if isolated else decode_here)(each, data, request)
+    isolated = kind.isolated or (demosaic and kind.family == "raw")
+    return (decode_isolated if isolated else decode_here)(kind, data, request)
 
 
 def thumbnail(picture: Picture, side: int) -> Image.Image:

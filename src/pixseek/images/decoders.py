@@ -11,28 +11,28 @@ if TYPE_CHECKING:
     from pixseek.types import Picture
 
 
-def decode_here(each: Format, data: bytes, request: Request) -> Picture:
-    """Decode `data`, whose format is `each`, in this process.
+def decode_here(kind: Format, data: bytes, request: Request) -> Picture:
+    """Decode `data`, whose format is `kind`, in this process.
 
     Raises:
         ImageError: the data can't be decoded.
     """
-    if each.family == "pillow":
+    if kind.family == "pillow":
         from pixseek.images import raster
 
-        return raster.decode(each, data, request)
-    if each.family == "heif":
+        return raster.decode(kind, data, request)
+    if kind.family == "heif":
         from pixseek.images import heif
 
-        return heif.decode(each, data, request)
-    if each.family == "jxl":
+        return heif.decode(kind, data, request)
+    if kind.family == "jxl":
         from pixseek.images import jxl
 
-        return jxl.decode(each, data, request)
-    if each.family == "svg":
+        return jxl.decode(kind, data, request)
+    if kind.family == "svg":
         from pixseek.images import svg
 
-        return svg.decode(each, data, request)
+        return svg.decode(kind, data, request)
     from pixseek.images import raw
 
-    return (raw.develop if request.demosaic else raw.decode)(each, data, request)
+    return (raw.develop if request.demosaic else raw.decode)(kind, data, request)

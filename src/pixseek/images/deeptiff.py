@@ -21,7 +21,7 @@ _MOST_BYTES = 3 << 29
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
-def decode(each: Format, data: bytes, request: Request) -> Picture:
+def decode(kind: Format, data: bytes, request: Request) -> Picture:
     """Decode the first page of such a TIFF.
 
     Samples become 8 bits in the same way as those of a grey TIFF.
@@ -72,7 +72,7 @@ def decode(each: Format, data: bytes, request: Request) -> Picture:
         orientation.upright(pixels, turn),
         width,
         height,
-        each.media,
+        kind.media,
         tuple(notes),
         data,
         first.content(tiffheader.XMP),

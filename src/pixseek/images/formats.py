@@ -223,16 +223,16 @@ def identify(data: bytes) -> Format:
 
 
 @functools.cache
-def _available(each: Format) -> bool:
-    return each.available()
+def _available(kind: Format) -> bool:
+    return kind.available()
 
 
-def no_decoder(each: Format) -> ImageError:
+def no_decoder(kind: Format) -> ImageError:
     """Return the error for a format whose decoder is not installed."""
-    what = f"'pixseek[{each.extra}]'" if each.extra else (each.package or "pillow")
+    what = f"'pixseek[{kind.extra}]'" if kind.extra else (kind.package or "pillow")
     return ImageError(
         "no-decoder",
-        f"Decoding {each.name} needs {each.decoder}, which is not installed",
+        f"Decoding {kind.name} needs {kind.decoder}, which is not installed",
         advice=f"Install it with: pip install {what}\nThen: pixseek index --retry",
     )
 

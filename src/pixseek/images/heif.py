@@ -21,7 +21,7 @@ _STRIP = 64
 _SAME_SHAPE = 0.02
 
 
-def decode(each: Format, data: bytes, request: Request) -> Picture:
+def decode(kind: Format, data: bytes, request: Request) -> Picture:
     """Decode a HEIC file, or only its thumbnail if that is large enough.
 
     libheif applies the `irot` and `imir` properties. The EXIF orientation repeats them and is not
@@ -60,7 +60,7 @@ def decode(each: Format, data: bytes, request: Request) -> Picture:
         to_srgb(pixels, notes),
         width,
         height,
-        each.media,
+        kind.media,
         tuple(notes),
         exif.removeprefix(b"Exif\0\0"),
         info.get("xmp") or b"",

@@ -225,15 +225,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def decode_isolated(each: Format, data: bytes, request: Request) -> Picture:
-    """Decode `data`, whose format is `each`, in a worker process.
+def decode_isolated(kind: Format, data: bytes, request: Request) -> Picture:
+    """Decode `data`, whose format is `kind`, in a worker process.
 
     Raises:
         ImageError: the decoder raised it, or `reason` is "timeout" or "crashed".
     """
     from PIL import Image
 
-    question = {"format": each.name, "request": asdict(request)}
+    question = {"format": kind.name, "request": asdict(request)}
     answer, blobs = _the_pool().decode(question, data, request.limits)
     if "error" in answer:
         reason, problem, advice = answer["error"]
@@ -244,7 +244,7 @@ def decode_isolated(each: Format, data: bytes, request: Request) -> Picture:
         Image.frombytes("RGB", size, pixels),
         answer["width"],
         answer["height"],
-        each.media,
+        kind.media,
         tuple(answer["notes"]),
         data if answer["exif_is_file"] else exif,
         xmp,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pixseek.images.formats import Format
 
 
-def decode(each: Format, data: bytes, request: Request) -> Picture:
+def decode(kind: Format, data: bytes, request: Request) -> Picture:
     """Decode a JPEG XL file.
 
     libjxl turns the image upright. An EXIF orientation, left over from a converted JPEG, is not
@@ -47,7 +47,7 @@ def decode(each: Format, data: bytes, request: Request) -> Picture:
         to_srgb(scaling.reduced(image, request.enough), notes),
         width,
         height,
-        each.media,
+        kind.media,
         tuple(notes),
         _from_tiff_header(metadata.get("exif") or exif),
         metadata.get("xmp") or xmp,

@@ -76,29 +76,29 @@ class _TimedBytes(io.BytesIO):
         return super().read(size)
 
 
-def decode(each: Format, data: bytes, request: Request) -> Picture:
+def decode(kind: Format, data: bytes, request: Request) -> Picture:
     """Decode one file with Pillow; see `pixseek.images.decode`."""
     deadline = time.monotonic() + request.limits.timeout_s
     notes: list[str] = []
-    if each.name == "ICO":
+    if kind.name == "ICO":
         _check_icon(data, request)
-    elif each.name == "PNG":
+    elif kind.name == "PNG":
         data = pngtext.without_excess(data, notes)
     try:
-        image = _open(each, data, deadline)
+        image = _open(kind, data, deadline)
     except _LateError:
         raise took_too_long(request.limits.timeout_s) from None
     except ImageError:
         raise
     except Exception as error:  # a hostile header can raise anything
-        if each.name == "TIFF" and "unknown pixel mode" in str(error):
+        if kind.name == "TIFF" and "unknown pixel mode" in str(error):
             from pixseek.images import deeptiff
 
-            return deeptiff.decode(each, data, request)
+            return deeptiff.decode(kind, data, request)
         raise _too_large_or_damaged(error, "its header is broken: ") from error
     with image:
         try:
-            return _decode(each, image, data, request, deadline, notes)
+            return _decode(kind, image, data, request, deadline, notes)
         except ImageError:
             raise
         except _LateError:
@@ -110,7 +110,7 @@ def decode(each: Format, data: bytes, request: Request) -> Picture:
 
 
 def _decode(
-    each: Format,
+    kind: Format,
     image: Image.Image,
     data: bytes,
     request: Request,
@@ -121,13 +121,13 @@ def _decode(
     exif, xmp = _exif(image, data), _xmp(image, data)
     turn = orientation.stored_orientation(exif, xmp)
     enough = request.enough
-    if each.name == "JPEG":
+    if kind.name == "JPEG":
         _check_jpeg(data, image.size, request)
         _draft(image, enough, turn)
     request.limits.check_pixels(*image.size)
-    if each.name == "JPEG2000":
+    if kind.name == "JPEG2000":
         image = _halved_jpeg2000(
-            each, image, data, deadline, scaling.scale_for(image.size, enough, turn)
+            kind, image, data, deadline, scaling.scale_for(image.size, enough, turn)
         )
     try:
         image.load()
@@ -138,34 +138,34 @@ def _decode(
             raise _LateError from error
         if type(error).__name__ == "DecompressionBombError" or request.strict:
             raise
-        if each.name == "JPEG":
-            image = _completed_jpeg(each, data, deadline, enough, turn)
+        if kind.name == "JPEG":
+            image = _completed_jpeg(kind, data, deadline, enough, turn)
         _keep_truncated(image, error, notes)
     request.limits.check_pixels(*image.size)  # an icon's size is known only after loading
-    if each.name in ("TIFF", "ICO"):  # Pillow turns a TIFF upright; an icon has several sizes
+    if kind.name in ("TIFF", "ICO"):  # Pillow turns a TIFF upright; an icon has several sizes
         width, height = image.size
-    if each.name == "PNG" and not exif:  # its chunk may follow the pixels
+    if kind.name == "PNG" and not exif:  # its chunk may follow the pixels
         exif, xmp = _exif(image, data), xmp or _xmp(image, data)
         turn = orientation.stored_orientation(exif, xmp)
-    elif each.name == "TIFF" and tiffheader.orientation(exif):
+    elif kind.name == "TIFF" and tiffheader.orientation(exif):
         turn = 1
     texts = _texts(image)  # before looking for a second frame, which makes a GIF drop them
-    _note_frames(each, image, notes)
+    _note_frames(kind, image, notes)
     iptc = _iptc(image, data)
     bits = _sample_bits(image)
     profile = image.info.get("icc_profile")
-    if each.name != "JPEG":
+    if kind.name != "JPEG":
         image = scaling.reduced(image, enough, turn)
     pixels = orientation.upright(to_srgb(image, notes, bits=bits), turn)
     if orientation.on_its_side(turn):
         width, height = height, width
     named = profile_name(profile, notes)
-    return Picture(pixels, width, height, each.media, tuple(notes), exif, xmp, iptc, texts, named)
+    return Picture(pixels, width, height, kind.media, tuple(notes), exif, xmp, iptc, texts, named)
 
 
-def _open(each: Format, data: bytes, deadline: float) -> Any:
+def _open(kind: Format, data: bytes, deadline: float) -> Any:
     _quiet_pillow()
-    module, _, name = each.plugin.partition(".")
+    module, _, name = kind.plugin.partition(".")
     reader = getattr(importlib.import_module(f"PIL.{module}"), name)
     return reader(_TimedBytes(data, deadline))
 
@@ -229,7 +229,7 @@ def _draft(image: Image.Image, enough: int | None, turn: int) -> None:
 
 
 def _halved_jpeg2000(
-    each: Format, image: Any, data: bytes, deadline: float, scale: int
+    kind: Format, image: Any, data: bytes, deadline: float, scale: int
 ) -> Image.Image:
     """Return a JPEG 2000 decoded at 1/2, 1/4 or 1/8, or the image itself if it can't be."""
     from PIL.Image import Resampling, Transform
@@ -239,7 +239,7 @@ def _halved_jpeg2000(
         whole: Image.Image = image
         return whole
     scale = 1 << halvings
-    small = _open(each, data, deadline)
+    small = _open(kind, data, deadline)
     # The decoder rounds reduced sides up and Pillow to the nearest, so Pillow refuses many sizes.
     # With sides that the scale divides, both agree.
     small._size = tuple(-(-side // scale) * scale for side in image.size)
@@ -249,7 +249,7 @@ def _halved_jpeg2000(
     except (_LateError, MemoryError):
         raise
     except Exception:  # damaged, or a tile has fewer levels than the header says: decode it whole
-        return _open(each, data, deadline)  # type: ignore[no-any-return]
+        return _open(kind, data, deadline)  # type: ignore[no-any-return]
     # Reduced pixels sit at the corners of their blocks, not in the middle. Moving them back cut the
     # largest error in a model's input from 38 levels of 255 to 10 (docs/decoding.md).
     back = (scale - 1) / 2 / scale
@@ -263,14 +263,14 @@ def _halved_jpeg2000(
 
 
 def _completed_jpeg(
-    each: Format, data: bytes, deadline: float, enough: int | None, turn: int
+    kind: Format, data: bytes, deadline: float, enough: int | None, turn: int
 ) -> Image.Image:
     """Return a truncated JPEG with the missing part in grey.
 
     An end marker after the last byte makes the decoder fill in the rest. Pillow's own option for
     this is global.
     """
-    image: Image.Image = _open(each, data + b"\xff\xd9", deadline)
+    image: Image.Image = _open(kind, data + b"\xff\xd9", deadline)
     _draft(image, enough, turn)
     image.load()
     return image
@@ -295,15 +295,21 @@ def _keep_truncated(image: Image.Image, error: Exception, notes: list[str]) -> N
     share = (int(there.nonzero()[0][-1]) + 1) / len(rows) if there.any() else 0.0
     if share < WORTH_KEEPING:
         raise damaged(f"{error}; only {share:.0%} of the picture is present") from error
-    missing = f"{1 - share:.0%} of the picture is missing"
-    notes.append(f"damaged: {missing if share < 0.995 else 'the file is cut off before its end'}")
+    notes.append(truncated_note(share))
+
+
+def truncated_note(share: float) -> str:
+    """Return the note for a truncated file that has this share of its rows."""
+    if share < 0.995:
+        return f"damaged: {1 - share:.0%} of the picture is missing"
+    return "damaged: the file is cut off before its end"
 
 
 # ------------------------------------------------------------------ metadata in the file
 
 
-def _note_frames(each: Format, image: Image.Image, notes: list[str]) -> None:
-    if each.name not in ("GIF", "WEBP", "PNG", "AVIF", "TIFF"):
+def _note_frames(kind: Format, image: Image.Image, notes: list[str]) -> None:
+    if kind.name not in ("GIF", "WEBP", "PNG", "AVIF", "TIFF"):
         return
     try:
         several = bool(getattr(image, "is_animated", False))
@@ -311,7 +317,7 @@ def _note_frames(each: Format, image: Image.Image, notes: list[str]) -> None:
         return
     if several:
         notes.append(
-            "several pages: first page" if each.name == "TIFF" else "animated: first frame"
+            "several pages: first page" if kind.name == "TIFF" else "animated: first frame"
         )
 
 

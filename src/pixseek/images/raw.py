@@ -60,7 +60,7 @@ class Preview:
         return self.frame.width / self.frame.height
 
 
-def decode(each: Format, data: bytes, request: Request) -> Picture:
+def decode(kind: Format, data: bytes, request: Request) -> Picture:
     """Decode the preview in a raw file; see `pixseek.images.decode`."""
     from pixseek.images.formats import by_name
 
@@ -68,7 +68,7 @@ def decode(each: Format, data: bytes, request: Request) -> Picture:
     if not found:
         raise ImageError(
             "no-decoder",
-            f"This {each.name} file has no embedded preview",
+            f"This {kind.name} file has no embedded preview",
             advice="Develop raw files instead: pixseek index --demosaic --retry",
         )
     largest = max(found, key=lambda each: each.size[0] * each.size[1])
@@ -93,7 +93,7 @@ def decode(each: Format, data: bytes, request: Request) -> Picture:
         pixels=pixels,
         width=width,
         height=height,
-        media=each.media,
+        media=kind.media,
         notes=tuple(notes),
         exif=container or jpeg.exif,
         xmp=_first(container, tiffheader.XMP) or jpeg.xmp,
@@ -107,7 +107,7 @@ def _first(container: bytes, tag: int) -> bytes:
     return directory.content(tag) if directory else b""
 
 
-def develop(each: Format, data: bytes, request: Request) -> Picture:
+def develop(kind: Format, data: bytes, request: Request) -> Picture:
     """Demosaic a raw file with the camera's white balance, at half its size unless exact.
 
     Raises:
@@ -122,7 +122,7 @@ def develop(each: Format, data: bytes, request: Request) -> Picture:
 
         raise ImageError(
             "no-decoder",
-            f"Developing {each.name} files needs rawpy, which is not installed",
+            f"Developing {kind.name} files needs rawpy, which is not installed",
             advice=f"Install it with: pip install 'pixseek[{EXTRA}]'\nThen: pixseek index --retry",
         ) from error
     try:
@@ -147,7 +147,7 @@ def develop(each: Format, data: bytes, request: Request) -> Picture:
         Image.fromarray(rgb),
         width,
         height,
-        each.media,
+        kind.media,
         tuple(notes),
         exif=container,
         xmp=_first(container, tiffheader.XMP),
@@ -169,8 +169,7 @@ def _missing(sensor: Any, request: Request) -> list[str]:
         return []
     if request.strict or share < raster.WORTH_KEEPING:
         raise damaged(f"only {share:.0%} of the sensor's data is present")
-    missing = f"{1 - share:.0%} of the picture is missing"
-    return [f"damaged: {missing if share < 0.995 else 'the file is cut off before its end'}"]
+    return [raster.truncated_note(share)]
 
 
 def previews(data: bytes, enough: int | None = None) -> list[Preview]:

@@ -36,7 +36,7 @@ _PIXELS = {"": 1.0, "px": 1.0, "pt": _INCH / 72, "pc": _INCH / 6, "mm": _INCH / 
            "cm": _INCH / 2.54, "in": _INCH}  # fmt: skip
 
 
-def decode(each: Format, data: bytes, request: Request) -> Picture:
+def decode(kind: Format, data: bytes, request: Request) -> Picture:
     """Draw an SVG file so that its shorter side has the pixels requested.
 
     Without a request it is drawn at its own size, enlarged to 1,024 pixels if it is smaller. The
@@ -67,7 +67,7 @@ def decode(each: Format, data: bytes, request: Request) -> Picture:
         raise too_large("an SVG file") from error
     except Exception as error:
         raise damaged(error) from error
-    return Picture(pixels, max(1, round(width)), max(1, round(height)), each.media, tuple(notes))
+    return Picture(pixels, max(1, round(width)), max(1, round(height)), kind.media, tuple(notes))
 
 
 def _text(data: bytes) -> str:

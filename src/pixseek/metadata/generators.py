@@ -65,6 +65,10 @@ def put_generation(text: str, found: Findings, *, named: str = "") -> bool:
 
 
 def _put_json(text: str, found: Findings) -> bool:
+    """Put the prompt and settings in a JSON text into `found`; return whether there was a prompt.
+
+    ComfyUI writes a graph of nodes; other generators write an object with the keys above.
+    """
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):  # truncated, or not JSON

@@ -159,6 +159,7 @@ def _read(what: str, reader: Callable[[_Block], Findings], block: _Block) -> Fin
 
 
 def _fill(fields: dict[str, Scalar], source: Findings, group: str) -> None:
+    """Add a source's fields of one group that are not filled yet."""
     for name, value in source.fields.items():
         if FIELDS[name].group == group:
             fields.setdefault(name, value)
@@ -238,6 +239,7 @@ def _with_zone(
     longitude: Scalar,
     notes: list[str],
 ) -> datetime:
+    """Return a wall clock with the time zone that the other dates give; without one if none do."""
     gps = dates.get(DateSource.GPS)
     if gps is not None and source < DateSource.GPS:
         zone = zone_by_gps(wall, gps, longitude if isinstance(longitude, float) else None)
