@@ -95,9 +95,13 @@ class OnnxEncoder:
         self._lock = threading.Lock()
         self._accelerated: tuple[str, Acceleration] | None = None
         self.streams = self._visual.streams
-        self.batch_size = self._calls_of(self._visual)
         self.fingerprint = _fingerprint(files, digest)
         self.dim = self._known_dim(dim or files.dim) or self.encode_texts(["a"]).shape[1]
+
+    @property
+    def batch_size(self) -> int:
+        """How many images a call should hold."""
+        return self._calls_of(self._visual)
 
     def prepare(self, picture: Picture) -> Vectors:
         """Return what the image tower reads for one picture, (3, height, width) float32."""
@@ -149,7 +153,8 @@ class OnnxEncoder:
             self._textual.write_mapped()
         tokens = self._tokenizer()
         fixed = self._ids.shape[0]
-        size = fixed or (1 if self._files.textual.quantised_on_the_fly else TEXTS_A_CALL)
+        alone = len(texts) == 1 or self._files.textual.quantised_on_the_fly
+        size = fixed or (1 if alone else TEXTS_A_CALL)
         length = self._length(tokens)
         found = []
         for at in range(0, len(texts), size):
@@ -215,7 +220,6 @@ class OnnxEncoder:
             # The same, and open already: ViT-B/32 takes half a second to open, up to one when cold.
             tower = self._visual
         self._visual, self.streams = tower, tower.streams
-        self.batch_size = self._calls_of(tower)
         self._accelerated = (precision, chosen)
         return chosen
 

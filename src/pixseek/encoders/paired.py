@@ -41,9 +41,17 @@ class PairedEncoder:
         self.fingerprint = images.fingerprint
         self.dim = images.dim
         self.input_side = images.input_side
-        self.batch_size = images.batch_size
-        self.streams = images.streams
         self._images, self._texts = images, texts
+
+    @property
+    def batch_size(self) -> int:
+        """How many images a call should hold."""
+        return self._images.batch_size
+
+    @property
+    def streams(self) -> int:
+        """How many calls are worth making at the same time."""
+        return self._images.streams
 
     def prepare(self, picture: Picture) -> Vectors:
         """Return what the image tower reads for one picture."""
@@ -83,6 +91,4 @@ class PairedEncoder:
         """
         if not isinstance(self._images, Accelerable):
             return Acceleration(self._images.name, "fp32", "this model chooses for itself")
-        chosen = self._images.accelerate(precision, images, sample)
-        self.batch_size, self.streams = self._images.batch_size, self._images.streams
-        return chosen
+        return self._images.accelerate(precision, images, sample)

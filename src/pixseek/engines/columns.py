@@ -74,8 +74,8 @@ _STOP_WORDS = frozenset(
 )
 #: Where a word ends within a name: IMGDay, imgDay.
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-#: Letters of Chinese and Japanese, which don't part words.
-_IDEOGRAPH = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])")
+#: Letters of Chinese and Japanese, which don't part words. Compiled at need: it takes 2 ms.
+_IDEOGRAPH = "([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])"
 
 
 def texts(record: Record) -> Texts:
@@ -123,7 +123,7 @@ def words(text: str) -> list[str]:
     text = unicodedata.normalize("NFKD", text).casefold()
     text = unicodedata.normalize("NFC", re.sub("[\u0300-\u036f]", "", text))
     letters = "".join(each if unicodedata.category(each)[0] in "LMN" else " " for each in text)
-    return [" ".join(_IDEOGRAPH.sub(r" \1 ", word).split()) for word in letters.split()]
+    return [" ".join(re.sub(_IDEOGRAPH, r" \1 ", word).split()) for word in letters.split()]
 
 
 def words_to_find(text: str) -> list[str]:

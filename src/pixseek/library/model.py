@@ -90,7 +90,7 @@ class ModelChoice:
             return
         own = ModelChoice(self.model).load(config, on_progress)
         pair = self.load(config, on_progress)  # this compares the lengths
-        captions = self.bank(config.models_dir)
+        captions = self.texts_beside(config.models_dir).bank
         found = agreement(own, pair, captions)
         if found < AGREEMENT:
             raise ModelError(
@@ -101,24 +101,34 @@ class ModelChoice:
                 f"model: pixseek reindex --model {self.texts}",
             )
 
-    def bank(self, models_dir: Path) -> list[str]:
-        """Return the captions that are unrelated to anything, in the language of the texts.
+    def texts_beside(self, models_dir: Path) -> TextFiles:
+        """Return what lies in the folder of the text tower for judging its scores."""
+        folder = encoders.locate(self.texts or self.model, models_dir)
+        bank = _file(folder, background.BANK_FILE)
+        if bank is None and self.texts:
+            bank = _file(encoders.locate(self.model, models_dir), background.BANK_FILE)
+        calibration = _file(folder, background.CALIBRATION_FILE)
+        return TextFiles(
+            folder,
+            background.bank(bank),
+            None if calibration is None else background.calibration(calibration),
+        )
 
-        They are those in the folder of the text tower, else in that of the model, else those for
-        photographs.
-        """
-        folders = (self.text_folder(models_dir), encoders.locate(self.model, models_dir))
-        found = (_file(folder, background.BANK_FILE) for folder in folders)
-        return background.bank(next((file for file in found if file is not None), None))
 
-    def calibration(self, models_dir: Path) -> background.Calibration | None:
-        """Return how sure a match of words is, where that was measured for this text tower."""
-        file = _file(self.text_folder(models_dir), background.CALIBRATION_FILE)
-        return None if file is None else background.calibration(file)
+@dataclass(frozen=True, slots=True)
+class TextFiles:
+    """What lies beside a text tower for judging its scores.
 
-    def text_folder(self, models_dir: Path) -> Path | None:
-        """Return the folder of the model whose text tower is used; None where it has none."""
-        return encoders.locate(self.texts or self.model, models_dir)
+    Attributes:
+        folder: of the model whose text tower is used; None if it has none.
+        bank: captions that are unrelated to anything, in the language of the texts: those in the
+            folder of the text tower, else in that of the model, else those for photographs.
+        calibration: how confident a match of words is, if that was measured for this text tower.
+    """
+
+    folder: Path | None
+    bank: list[str]
+    calibration: background.Calibration | None
 
 
 class LibraryModel:
@@ -223,26 +233,19 @@ class LibraryModel:
         Called before the image tower is opened: the text tower, opened for this, is closed again,
         so both need not fit into memory at once.
         """
-        models_dir = self._opened.config.models_dir
+        files = choice.texts_beside(self._opened.config.models_dir)
         self._opened.backgrounds.texts(
-            encoder.fingerprint,
-            lambda: encoder,
-            choice.bank(models_dir),
-            choice.text_folder(models_dir),
-            choice.texts,
+            encoder.fingerprint, lambda: encoder, files.bank, files.folder, choice.texts
         )
 
     def backgrounds(self) -> Backgrounds:
         """Return which scores mean nothing here; see `pixseek.search.background`."""
-        choice, models_dir = self.choice, self._opened.config.models_dir
+        choice = self.choice
+        files = choice.texts_beside(self._opened.config.models_dir)
         found = self._opened.backgrounds.get(
-            self._opened.engine,
-            self.encoder,
-            choice.bank(models_dir),
-            choice.text_folder(models_dir),
-            choice.texts,
+            self._opened.engine, self.encoder, files.bank, files.folder, choice.texts
         )
-        return replace(found, calibration=choice.calibration(models_dir))
+        return replace(found, calibration=files.calibration)
 
 
 def shown(name: str) -> str:

@@ -266,7 +266,7 @@ class Findings:
             text = clean_text(value, MAX_FIELD) if isinstance(value, str) else ""
             if not any(map(str.isalnum, text)):
                 return  # such as a lens called "----"
-            if about.group == "camera" or not _NOT_BY_PEOPLE.fullmatch(text):
+            if about.group == "camera" or _by_people(text):
                 self.fields[name] = text
         elif about.kind is bool:
             if isinstance(value, bool):
@@ -285,7 +285,7 @@ class Findings:
         """Keep a caption, unless it is blank or written by a camera or program, or one is kept."""
         if text and not self.caption:
             caption = clean_text(text, MAX_CAPTION, lines=True)
-            self.caption = "" if _NOT_BY_PEOPLE.fullmatch(caption) else caption
+            self.caption = caption if _by_people(caption) else ""
 
     def put_date(self, source: DateSource, moment: datetime | None) -> None:
         """Keep a date, unless there already is one from this source."""
@@ -310,7 +310,7 @@ class Findings:
 
 # Texts that no person wrote: a camera's default captions, settings as JSON or XML, and programs
 # that name themselves ("File written by Adobe Photoshop").
-_NOT_BY_PEOPLE = re.compile(
+_NOT_BY_PEOPLE = (
     r"[\w .&+-]*DIGITAL (?:STILL ?)?CAMERA|SONY DSC|DCIM[\\/].*|default|untitled|"
     r"<?(?:Digimax|KENOX|SAMSUNG)[^>]*>?|charset=.*|xr:d:.*|LEAD Technologies.*|AppleMark|"
     r"\{\s*[\"'}].*|<\?xml.*|ImageJ=.*|"
@@ -318,12 +318,15 @@ _NOT_BY_PEOPLE = re.compile(
     r"GraphicsMagick|Adobe (?:Photoshop|ImageReady|Fireworks|Illustrator)|Paint\.NET|"
     r"Paint ?Shop Pro|Pixelmator|Canva\b|ezgif|ScreenToGif|gifmaker|GifBuilder|Gifsicle|"
     r"U-?Lead|GIF (?:Animator|Movie Gear)|OpenJPEG|Kakadu-v\d|JPEGmini|Intel\(R\)|JPEG Encoder|"
-    r"jpeg-recompress|ACD Systems|Handmade Software|IrfanView|XnView|Matplotlib|Picasa).*",
-    re.IGNORECASE | re.DOTALL,
+    r"jpeg-recompress|ACD Systems|Handmade Software|IrfanView|XnView|Matplotlib|Picasa).*"
 )
 # Control characters except line ends and tabs, lone surrogates, and the two code points at the end
 # of the plane that XML and databases refuse.
-_UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_UNWANTED = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"
+
+
+def _by_people(text: str) -> bool:
+    return re.fullmatch(_NOT_BY_PEOPLE, text, re.IGNORECASE | re.DOTALL) is None
 
 
 def clean_text(text: str, limit: int, *, lines: bool = False) -> str:
@@ -334,7 +337,7 @@ def clean_text(text: str, limit: int, *, lines: bool = False) -> str:
         limit: maximum number of characters to return.
         lines: keep line breaks.
     """
-    text = _UNWANTED.sub(" ", text[: limit * 4])
+    text = re.sub(_UNWANTED, " ", text[: limit * 4])
     if lines:
         text = "\n".join(" ".join(line.split()) for line in text.splitlines()).strip()
     else:

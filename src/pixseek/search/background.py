@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import json
 import math
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,8 +145,7 @@ def confidences(standardised: Vectors, total: int) -> NDArray[np.float64]:
 
 def bank(file: Path | None = None) -> list[str]:
     """Return the captions of a bank: one a line; None for the one for photographs, in English."""
-    place = files("pixseek.search").joinpath(BANK_FILE) if file is None else file
-    text = place.read_text("utf-8")
+    text = (Path(__file__).with_name(BANK_FILE) if file is None else file).read_text("utf-8")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 

@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -210,6 +209,8 @@ def _keep(path: Path, arrays: dict[str, Vectors]) -> None:
     np.savez(content, **arrays)  # type: ignore[arg-type]
     with contextlib.suppress(OSError):  # a cache: without it, it is made anew
         path.parent.mkdir(parents=True, exist_ok=True)
+        import tempfile
+
         handle, made = tempfile.mkstemp(".tmp", "background-", path.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(content.getvalue())

@@ -20,8 +20,6 @@ class Encoder(Protocol):
         fingerprint: hash of what defines the space of its image vectors.
         dim: length of its vectors.
         input_side: of the images it reads, in pixels (the longer side where they differ).
-        batch_size: how many images a call should hold to be fast here.
-        streams: calls of `encode_images` worth making at the same time, each from its own thread.
         note: what users must know before they trust its answers; "" for nothing.
     """
 
@@ -29,9 +27,19 @@ class Encoder(Protocol):
     fingerprint: str
     dim: int
     input_side: int
-    batch_size: int
-    streams: int
     note: str
+
+    # Properties, since they may follow from what is read when they are needed.
+
+    @property
+    def batch_size(self) -> int:
+        """How many images a call should hold to be fast here."""
+        ...
+
+    @property
+    def streams(self) -> int:
+        """Calls of `encode_images` worth making at the same time, each from its own thread."""
+        ...
 
     def prepare(self, picture: Picture) -> Vectors:
         """Return what the image tower reads for one picture, float32.

@@ -14,7 +14,6 @@ import json
 import os
 import re
 import sqlite3
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -180,6 +179,8 @@ def write(vocabulary: Path, cache: Path, read: Callable[[], Any]) -> bool:
         cache: where the indexes lie.
         read: gives what is in the file, a `tokenizers.Tokenizer`.
     """
+    import tempfile
+
     with contextlib.suppress(OSError, sqlite3.Error):  # a read-only folder, or a full disk
         file = _file(vocabulary, cache)
         if file.exists():

@@ -8,10 +8,7 @@ to all of them; OpenAI's vocabulary wants the text cleaned the way it was at tra
 from __future__ import annotations
 
 import contextlib
-import gzip
-import html
 import re
-import string
 import threading
 import unicodedata
 from collections.abc import Sequence
@@ -245,19 +242,20 @@ def _pad_id(tokenizer: Any, pad: int | str | None, padding: dict[str, Any]) -> i
 
 # ------------------------------------------------------------------ cleaning
 
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
+#: ASCII punctuation.
+_PUNCTUATION = str.maketrans("", "", "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
 #: Terminal escapes, and control characters that are no white space, as ftfy drops them.
-_CONTROL = re.compile(
-    r"\x1b\[(?:\d|;)*[a-zA-Z]|[\x00-\x08\x0e-\x1b\x7f\u206a-\u206f\ufeff\ufff9-\ufffc]"
-)
+_CONTROL = r"\x1b\[(?:\d|;)*[a-zA-Z]|[\x00-\x08\x0e-\x1b\x7f\u206a-\u206f\ufeff\ufff9-\ufffc]"
 
 
 def clean(text: str, how: Cleaning) -> str:
     """Return a text as `Tokens` reads it; lower case alone is left to the tokenizer."""
     if how in ("none", "lower"):
         return text
-    text = unicodedata.normalize("NFC", _CONTROL.sub("", text).translate(_plain_forms()))
+    import html
+
+    text = unicodedata.normalize("NFC", re.sub(_CONTROL, "", text).translate(_plain_forms()))
     text = html.unescape(html.unescape(text))
     if how == "canonical":
         text = text.replace("_", " ").translate(_PUNCTUATION)
@@ -290,10 +288,12 @@ _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
 def _from_vocabulary(file: Path) -> Any:
     """Return CLIP's tokenizer (a tokenizers.Tokenizer), from OpenAI's list of merges."""
+    # Five times as many merges follow as CLIP took.
+    import gzip
+
     from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
     from tokenizers.processors import TemplateProcessing
 
-    # Five times as many merges follow as CLIP took.
     with gzip.open(file, "rt", encoding="utf-8", newline="\n") as lines:
         merges = [(a, b) for a, b in map(str.split, islice(lines, 1, _MERGES + 1))]
     # The order of GPT-2's bytes_to_unicode: printable ones first, then the rest from 256 on.

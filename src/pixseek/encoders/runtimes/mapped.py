@@ -15,7 +15,6 @@ import contextlib
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +82,8 @@ def write(
     """
     if bytes_of(graph) < WORTH_IT or find(graph, cache):
         return False
+    import tempfile
+
     folder = _folder(graph, cache)
     with contextlib.suppress(OSError):  # a read-only folder or a full disk: it works without
         cache.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,6 @@ import importlib.util
 import math
 import os
 import re
-import secrets
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -171,7 +170,7 @@ def build(
             if not going():
                 return
             index.add_with_ids(block, rows)
-    making = folder / f"ivf-{generation}.{secrets.token_hex(4)}"
+    making = folder / f"ivf-{generation}.{os.urandom(4).hex()}"
     try:
         # Whole or not at all, by a rename.
         try:

@@ -6,7 +6,7 @@ All are alike; the one that serves is marked. Records are the same for all of th
 
 from __future__ import annotations
 
-import secrets
+import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 
@@ -211,7 +211,7 @@ def fitting(
 
 def new_generation() -> str:
     """Return a name for a vector file that no other library's file has."""
-    return secrets.token_hex(6)
+    return os.urandom(6).hex()
 
 
 def _held(row: tuple[int, str, int, str, int, str, int, int | None, int, int]) -> Held:
