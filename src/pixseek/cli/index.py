@@ -24,6 +24,16 @@ if TYPE_CHECKING:
     from pixseek.types import Progress, Report
 
 
+def _tiles(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """Return columns and rows of a text such as 2x2."""
+    if value is None:
+        return None
+    columns, _, rows = value.lower().partition("x")
+    if not (columns.isdecimal() and rows.isdecimal()):
+        raise click.BadParameter(f"{value!r} is not like 2x2 (columns x rows).", ctx, param)
+    return int(columns), int(rows)
+
+
 class PathOrUrl(click.Path):
     """A path that exists, or a URL, which a source of another package may read."""
 
@@ -94,6 +104,13 @@ class PathOrUrl(click.Path):
     help="Keep a small picture of each image in the library, or none; remembered. [default: keep]",
 )
 @click.option(
+    "--tiles",
+    callback=_tiles,
+    metavar="CxR",
+    help="Embed each image also in C columns and R rows of tiles (2x2 is plenty), to find small "
+    "things: it takes time and space for each tile; remembered; 1x1 for none. [default: none]",
+)
+@click.option(
     "--portable",
     is_flag=True,
     help="Keep the library beside the photos, in PATH/.pixseek, with relative paths.",
@@ -118,6 +135,7 @@ def index(
     precision: str | None,
     compile_: bool | None,
     previews: bool | None,
+    tiles: tuple[int, int] | None,
     portable: bool,
     labels_from: str | None,
     min_score: float,
@@ -162,6 +180,7 @@ def index(
             strict=strict,
             demosaic=demosaic,
             previews=previews,
+            tiles=tiles,
         )
         if labels_from is not None:
             from pixseek.cli.tag import tag_by_classifier

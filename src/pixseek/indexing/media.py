@@ -66,7 +66,14 @@ def layout(tiles: Tiles | None) -> tuple[Part, ...]:
     return (WHOLE, *(Part("tile", box) for box in boxes))
 
 
-def check_tiles(tiles: Tiles) -> Tiles:
+def tiles_of(parts: Sequence[Part]) -> Tiles:
+    """Return the tiles whose `layout` these parts are; (1, 1) for any others."""
+    boxes = [part.box for part in parts if part.box is not None]
+    tiles = (len({box[0] for box in boxes}) or 1, len({box[1] for box in boxes}) or 1)
+    return tiles if layout(tiles) == tuple(parts) else (1, 1)
+
+
+def check_tiles(tiles: Sequence[int]) -> Tiles:
     """Return these tiles if an image can be cut into so many.
 
     Raises:

@@ -16,6 +16,8 @@ class IndexOptions:
         strict: refuse truncated images instead of keeping the part that could be read.
         demosaic: develop camera raw files instead of using the preview inside them.
         previews: keep a preview of each image; None for the library's last choice.
+        tiles: columns and rows that images are cut into besides the whole, (1, 1) for none; None
+            for the library's last choice.
         precision: what the image tower computes in; see `types.Accelerable`.
     """
 
@@ -24,4 +26,5 @@ class IndexOptions:
     strict: bool = False
     demosaic: bool = False
     previews: bool | None = None
+    tiles: tuple[int, int] | None = None
     precision: Precision = "auto"

@@ -25,6 +25,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from pixseek.errors import ModelError
+from pixseek.indexing import tiling
 from pixseek.indexing.comparing import Comparison, Job, moved, name_of
 from pixseek.indexing.embedding import Embedded, Embedding, Pace, drawn
 from pixseek.indexing.media import layout
@@ -124,7 +125,7 @@ class _Run:
     ) -> None:
         self.engine, self.load_encoder, self.ledger = engine, encoder, ledger
         self.is_there, self.threads, self.options, self.stop = is_there, threads, options, stop
-        self.parts = layout(None)
+        self.parts = layout(tiling.remembered(ledger, engine, options.tiles))
         self.writes = Writes(engine, ledger, previews)
         self.began = time.perf_counter()
         self.counts: Counter[str] = Counter()
@@ -139,7 +140,8 @@ class _Run:
     # ---------------------------------------------------------------- the run
 
     def run(self, sources: Sequence[Source]) -> Generator[Progress, None, Report]:
-        self.unfit |= self.without_vectors()
+        outdated = tiling.outdated(self.parts, self.ledger, self.engine)
+        self.unfit |= self.without_vectors() | outdated
         looked_at = 0
         for source in sources:
             before = looked_at
@@ -163,6 +165,8 @@ class _Run:
         finally:
             # Also on the way out of an error or of a Ctrl-C: what was embedded is kept.
             self.writes.store()
+        if not self.stop.is_set():
+            tiling.note_undone(self.ledger, bool(outdated and self.unfit))
         return self.report(stopped=self.stop.is_set())
 
     def without_vectors(self) -> set[str]:
@@ -185,13 +189,14 @@ class _Run:
                 if record is None or rows is None or _date_changes(record, job.candidate.uri):
                     continue
                 uri, stamp = job.candidate.uri, job.candidate.stamp
+                is_fit = known.id not in self.unfit
                 self.depart(known)
                 done[uri] = replace(record, id=record_id(uri), uri=uri, stamp=stamp)
                 self.keep(done[uri], rows, "moved")
-                if known.id in self.unfit:
-                    self.unfit.add(done[uri].id)
-                else:
+                if is_fit:
                     self.counts["reused"] += 1
+                else:
+                    self.unfit.add(done[uri].id)
             self.writes.store()
         rest: list[Job] = []
         for job in jobs:
@@ -358,6 +363,7 @@ class _Run:
         self.departed.add(origin.id)
         if origin.id not in self.found.changed:
             self.found.missing.pop(origin.id, None)
+            self.unfit.discard(origin.id)
             self.writes.delete([origin.id])
             self.writes.settled.append(origin.uri)
 
@@ -377,6 +383,7 @@ class _Run:
         # What lacks its vectors, and whose file is as it was, stays: no old content is to go.
         is_as_it_was = gone in self.unfit and gone not in self.found.changed
         if failure.stage in ("decode", "encode") and not is_as_it_was:
+            self.unfit.discard(gone)
             self.writes.delete([gone])
             if gone in self.found.changed:
                 self.writes.dropped.add(self.found.changed[gone])
@@ -385,6 +392,7 @@ class _Run:
         """Delete the records whose files are gone, and the previews that nothing has any more."""
         missing = self.found.missing
         self.counts["removed"] += len(missing)
+        self.unfit -= missing.keys()
         self.writes.delete(list(missing))
         self.writes.dropped.update(known.digest for known in missing.values())
         self.found.missing = {}

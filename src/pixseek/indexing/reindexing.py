@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Literal
 from pixseek.errors import ImageError, PixseekError, SourceVanishedError
 from pixseek.images import decode
 from pixseek.images.derived import PREVIEW_SIDE
+from pixseek.indexing import tiling
 from pixseek.indexing.embedding import Embedding, Pace
+from pixseek.indexing.media import least_side, parts_of
 from pixseek.indexing.pipeline import ACCELERATION, CHECKPOINT_RECORDS, CHECKPOINT_S
 from pixseek.storage.ledger import Ledger
 from pixseek.types import (
-    WHOLE,
     Encoder,
     Engine,
     Failure,
@@ -59,22 +60,23 @@ class Pictures:
     files_first: bool = False
 
     def of(self, record: Record, side: int) -> Picture | None:
-        """Return a picture of a record: the preview, or the file where that shows too little.
+        """Return a picture of a record: the preview, or the file if that shows too little.
 
-        A preview is good enough where nothing has to be enlarged: its shorter side is `side` at
-        least, which is what a model that crops and one that squashes read of it; or it is as large
-        as the image itself. (Measured in docs/how-to/own-model.md.)
+        A preview is good enough if nothing has to be enlarged: the shorter side of each part is at
+        least `side`, which is what a model that crops and one that squashes read of it; or it is as
+        large as the image itself. (Measured in docs/how-to/own-model.md.)
 
         Args:
             record: of an image.
             side: of what the model reads, in pixels.
 
         Returns:
-            None where there is neither.
+            None if there is neither.
 
         Raises:
             ImageError: what there is can't be decoded.
         """
+        least = least_side(record.parts, side)
         preview = self.preview(record)
         small: Picture | None = None
         if preview is not None:
@@ -82,13 +84,13 @@ class Pictures:
                 small = decode(preview)
         if small is not None and not self.files_first:
             whole = small.pixels.size == (record.width, record.height)
-            if whole or min(small.pixels.size) >= side:
+            if whole or min(small.pixels.size) >= least:
                 return small
         content = self.file(record)
         if content is None:
             return small
         try:
-            return decode(content, at_least=max(2 * side, PREVIEW_SIDE))
+            return decode(content, at_least=max(2 * least, PREVIEW_SIDE))
         except ImageError:
             if small is None:
                 raise
@@ -156,8 +158,9 @@ class _Run:
         self.space, self.engine, self.encoder, self.ledger = space, engine, encoder, ledger
         self.pictures, self.precision = pictures, precision
         self.stop = stop or threading.Event()
+        self.parts = tiling.parts_now(ledger, engine)
         self.embedding: Embedding[Record, _Prepared] = Embedding(
-            encoder, self.prepare, threads=threads, stop=self.stop
+            encoder, self.prepare, threads=threads, stop=self.stop, parts=len(self.parts)
         )
         self.began = self.stored_at = time.perf_counter()
         self.store_s = 0.0
@@ -166,6 +169,7 @@ class _Run:
         self.records: list[Record] = []
         self.vectors: list[Vectors] = []
         self.stored = 0
+        self.other_parts = False  # of an image that had no vectors: cut at the next indexing run
 
     def run(self) -> Generator[Progress, None, Report]:
         before = self.engine.held(self.space)
@@ -190,7 +194,9 @@ class _Run:
                             self.failures[uri] = outcome
                         else:
                             uri = outcome.item.record.uri
-                            self.records.append(outcome.item.record)
+                            record = outcome.item.record
+                            self.other_parts |= record.parts != self.parts
+                            self.records.append(record)
                             self.vectors.append(outcome.rows)
                         yield pace.progress(min(done + settled, total), len(self.failures), uri)
                         if (
@@ -207,6 +213,8 @@ class _Run:
         stopped = self.stop.is_set()
         if self.away and not stopped:
             raise self.vanished()
+        if self.other_parts:
+            tiling.note_undone(self.ledger, undone=True)
         if chosen is not None and not stopped:
             self.ledger.set(ACCELERATION, asdict(chosen))
         seconds = {
@@ -237,10 +245,10 @@ class _Run:
         ) -> Failure:
             return Failure(record.uri, stage, reason, message, advice, record.stamp)
 
-        if record.parts != (WHOLE,):
+        if any(part.kind == "shot" for part in record.parts):
             return failed(
                 "unexpected",
-                "It has vectors of several parts, and they can't be made again from a picture",
+                "It has vectors of a video's shots, and they can't be made again from a picture",
                 "Import its vectors of the new model: pixseek import",
             )
         try:
@@ -255,7 +263,8 @@ class _Run:
                     "Bring it up to date: pixseek index",
                     stage="read",
                 )
-            return _Prepared(record, (self.encoder.prepare(picture),))
+            pictures = parts_of(picture, record.parts)
+            return _Prepared(record, tuple(self.encoder.prepare(each) for _, each in pictures))
         except ImageError as error:
             return failed(error.reason, error.problem, error.advice)
         except PixseekError:

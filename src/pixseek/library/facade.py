@@ -183,6 +183,7 @@ class Library:
         strict: bool = False,
         demosaic: bool = False,
         previews: bool | None = None,
+        tiles: tuple[int, int] | None = None,
         stop: threading.Event | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Report:
@@ -206,12 +207,17 @@ class Library:
                 rawpy. Files that are in the library already stay as they are.
             previews: keep a small picture of each image in the library; None for the last
                 choice, at first to keep them.
+            tiles: columns and rows, such as (2, 2): embed each image as a whole and so many
+                tiles of it, of which the best counts; finds small things, and takes time and
+                space for each tile. (1, 1) for none; None for the last choice, at first none. A
+                change embeds all images again.
             stop: set it from another thread or a signal handler to stop.
             on_progress: called with the progress, many times a second.
 
         Raises:
             SourceError: a path does not exist, or its drive went away during the run.
             LibraryLockedError: another process is indexing into the library.
+            ConfigError: images can't be cut into these tiles.
             ModelError, SpaceMismatchError, StorageError: see their descriptions.
         """
         from pixseek.library.jobs import driven
@@ -224,6 +230,7 @@ class Library:
             strict=strict,
             demosaic=demosaic,
             previews=previews,
+            tiles=tiles,
             stop=stop,
         )
         return driven(run, on_progress)
@@ -237,6 +244,7 @@ class Library:
         strict: bool = False,
         demosaic: bool = False,
         previews: bool | None = None,
+        tiles: tuple[int, int] | None = None,
         stop: threading.Event | None = None,
     ) -> Generator[Progress, None, Report]:
         """Do what `index` does, yielding progress; the generator's return value is the report."""
@@ -248,6 +256,7 @@ class Library:
             strict=strict,
             demosaic=demosaic,
             previews=previews,
+            tiles=tiles,
             precision=self.config.precision,
         )
         return self._jobs.index(paths, options, stop, listed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pixseek.types import Engine, Record
+from pixseek.types import Engine, Neighbours, Record
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def find(engine: Engine, least_cosine: float) -> Iterator[DuplicateGroup]:
     """Yield the groups of a library, by the URI of the image to keep.
 
     Two images are in one group if their cosine is at least `least_cosine`, or their content is the
-    same, or a chain of such pairs joins them.
+    same, or a chain of such pairs joins them. Whole images are compared: one that is nearly a tile
+    of another is a part of it and no copy.
 
     Args:
         engine: holds the images.
@@ -56,22 +57,23 @@ def find(engine: Engine, least_cosine: float) -> Iterator[DuplicateGroup]:
     for exported, vectors in engine.export(_BATCH):
         records = [record for record in exported if record.parts]
         rows = _whole(records, vectors)
-        for record, near in zip(records, engine.nearest(rows, _NEIGHBOURS), strict=True):
+        found = engine.nearest(rows, _NEIGHBOURS)
+        for record, row, near in zip(records, rows, found, strict=True):
             if record.digest:
                 _join(leader, record.id, by_digest.setdefault(record.digest, record.id))
-            for other, score in zip(near.ids, near.scores.tolist(), strict=True):
-                if other != record.id and score >= least_cosine:
+            for other in _alike(engine, row, near, least_cosine):
+                if other != record.id:
                     _join(leader, record.id, other)
     members: dict[str, list[str]] = {}
     for each in leader:
         members.setdefault(_leader(leader, each), []).append(each)
     groups = []
     for ids in members.values():
-        found = [record for record in engine.get(ids) if record is not None]
-        if len(found) > 1:
-            found.sort(key=_merit)
-            digests = {record.digest for record in found}
-            groups.append(DuplicateGroup(tuple(found), len(digests) == 1 and "" not in digests))
+        group = [record for record in engine.get(ids) if record is not None]
+        if len(group) > 1:
+            group.sort(key=_merit)
+            digests = {record.digest for record in group}
+            groups.append(DuplicateGroup(tuple(group), len(digests) == 1 and "" not in digests))
     yield from sorted(groups, key=lambda group: group.kept.uri)
 
 
@@ -82,6 +84,20 @@ def _whole(records: list[Record], vectors: Vectors) -> Vectors:
     starts = np.cumsum([0, *(len(record.parts) for record in records)])[:-1]
     first: Vectors = vectors[starts]
     return first
+
+
+def _alike(engine: Engine, whole: Vectors, near: Neighbours, least_cosine: float) -> Iterator[str]:
+    """Yield the ids of those neighbours that are, as a whole, nearly the same."""
+    by_tile: list[str] = []
+    for other, part, score in zip(near.ids, near.parts, near.scores.tolist(), strict=True):
+        if score >= least_cosine:
+            if part == 0:
+                yield other
+            else:
+                by_tile.append(other)
+    for other, rows in zip(by_tile, engine.vectors(by_tile) if by_tile else (), strict=True):
+        if rows is not None and len(rows) and float(rows[0] @ whole) >= least_cosine:
+            yield other
 
 
 def _merit(record: Record) -> tuple[int, int, int, str]:

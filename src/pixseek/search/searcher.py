@@ -141,7 +141,7 @@ class Searcher:
             while True:
                 nearest = self.engine.nearest(vector[None], depth, where)[0]
                 scores = look(term, vector, nearest.vectors, backgrounds, unread=unread)
-                confidences = backgrounds.confidences([term], scores.deviations, nearest.total)
+                confidences = backgrounds.confidences([term], scores.deviations, _tries(nearest))
                 sure = confidences >= least
                 # If half of them are sure, there may be more below.
                 if len(nearest.ids) < depth or 2 * int(sure.sum()) < depth:
@@ -298,7 +298,7 @@ class Searcher:
         scores = looks[0].cosines if asked.is_one else together
         share = np.array([written.get(each, 0.0) for each in ids])
         # An image whose text holds all words is as good as one that shows them.
-        sure = backgrounds.confidences(query.terms, together, nearest.total)
+        sure = backgrounds.confidences(query.terms, together, _tries(nearest))
         confidence = np.maximum(sure, np.where(share > 0.99, 1, 0))
         own = asked.own
         keep = np.array([each not in own for each in ids], np.bool_)
@@ -416,7 +416,7 @@ class Searcher:
         # The term's own best matches, wherever they are, show what chance explains.
         own = self.engine.nearest(vector[None], MANY, where)[0]
         best = asked.look(term, vector, own.vectors, backgrounds).deviations
-        sure = backgrounds.confidences([term], best, own.total) >= EXCLUDED
+        sure = backgrounds.confidences([term], best, _tries(own)) >= EXCLUDED
         least = float(best[sure].min()) if sure.any() else float(np.inf)
         ids = {term.value} if term.kind == "id" else set()
         if term.kind == "text" and self.engine.capabilities.text_search != "none":
@@ -470,6 +470,11 @@ class _Ranked:
     duplicates: dict[int, list[int]]
     looks: list[Look]
     share: NDArray[np.float64]
+
+
+def _tries(nearest: Neighbours) -> int:
+    """Return how many chances there were to match by chance: one for each part of each record."""
+    return nearest.total * (1 + max(nearest.parts, default=0))
 
 
 def _sort_value(record: Record, field: str) -> Any:
