@@ -211,7 +211,7 @@ def hybrid(photos: Photos, model: str, folder: Path, every: int) -> dict[str, fl
                     figures[f"captions: recall@{k}, {name}"] = value
             found = []
             for text, at in queries:
-                ids = [each for each, _ in library.opened.engine.text_search(text, 10)]
+                ids = [each.id for each in library.opened.engine.find_words(text, 10).matches]
                 found.append(ids.index(both.id_of[at]) if both.id_of[at] in ids else 10)
             for k in (1, 5, 10):
                 figures[f"captions: recall@{k}, captions"] = float(np.mean([r < k for r in found]))

@@ -39,7 +39,7 @@ engine = open_embedded(sys.argv[1])
 engine.space
 opened = time.perf_counter()
 where = Compare("width", "lt", int(sys.argv[3])) if len(sys.argv) > 3 else None
-engine.search(np.load(sys.argv[2])[:1], 10, where)
+engine.nearest(np.load(sys.argv[2])[:1], 10, where)
 done = time.perf_counter()
 print(json.dumps([imported - start, opened - imported, done - opened, done - start]))
 """
@@ -49,8 +49,8 @@ import sys
 import numpy as np
 from pixseek.engines.embedded import open_embedded
 engine, queries = open_embedded(sys.argv[1]), np.load(sys.argv[2])
-engine.search(np.tile(queries, (16, 1))[:16], 10)  # waits for the codes
-engine.search(queries[:1], 10)
+engine.nearest(np.tile(queries, (16, 1))[:16], 10)  # waits for the codes
+engine.nearest(queries[:1], 10)
 with open("/proc/self/status") as status:
     print(next(int(line.split()[1]) for line in status if line.startswith("RssAnon")) / 1e3)
 """
@@ -104,7 +104,7 @@ def best(vectors: Any, numbers: Any, query: Any, k: int) -> set[int]:
 
 def recall(found: Any, vectors: Any, numbers: Any, queries: Any, k: int) -> float:
     hits = [
-        len(best(vectors, numbers, query, k) & {int(match.record.id) for match in matches})
+        len(best(vectors, numbers, query, k) & {int(id_) for id_ in matches.ids})
         for query, matches in zip(queries, found, strict=True)
     ]
     return sum(hits) / len(hits) / k
@@ -151,20 +151,20 @@ def new_process(folder: Path, query_file: Path, figures: Figures) -> None:
 def warm(engine: EmbeddedEngine, vectors: Any, queries: Any, figures: Figures) -> None:
     everything = np.arange(len(vectors))
     for k in (10, 100):
-        found = engine.search(queries, k)
+        found = engine.nearest(queries, k)
         figures.add(f"recall@{k}", recall(found, vectors, everything, queries, k))
-        took = seconds(lambda q, k=k: engine.search(q[None], k), queries)  # type: ignore[misc]
+        took = seconds(lambda q, k=k: engine.nearest(q[None], k), queries)  # type: ignore[misc]
         figures.add_latency(f"search, k={k}", took)
         took = seconds(lambda q, k=k: best(vectors, everything, q, k), queries)  # type: ignore[misc]
         figures.add_latency(f"numpy float32, k={k}", took)
     many = np.tile(queries, (1000 // len(queries) + 1, 1))[:1000]
     start, cpu = time.perf_counter(), time.process_time()
-    engine.search(many, 10)
+    engine.nearest(many, 10)
     figures.add("1,000 queries at once", 1000 / (time.perf_counter() - start), "queries/s")
     figures.add("1,000 queries at once", time.process_time() - cpu, "ms of CPU a query")
     start, cpu = time.perf_counter(), time.process_time()
     for query in queries:
-        engine.search(query[None], 10)
+        engine.nearest(query[None], 10)
     took_s, took_cpu = time.perf_counter() - start, time.process_time() - cpu
     figures.add("one by one", len(queries) / took_s, "queries/s")
     figures.add("one by one", took_cpu / len(queries) * 1000, "ms of CPU a query")
@@ -179,13 +179,13 @@ def filtered(engine: EmbeddedEngine, vectors: Any, queries: Any, figures: Figure
         k = min(10, len(numbers))
         for time_ in ("1st", "2nd"):
             if below == 501:  # in SQL; from a column that is loaded for it
-                took = seconds(lambda q: engine.search(q[None], 10, where), queries[:1])  # noqa: B023
+                took = seconds(lambda q: engine.nearest(q[None], 10, where), queries[:1])  # noqa: B023
                 figures.add(f"{name}, {time_} time", took[0], "s")
-        found = engine.search(queries, k, where)
+        found = engine.nearest(queries, k, where)
         figures.add(f"{name}, recall", recall(found, vectors, numbers, queries, k))
         figures.add_latency(
             name,
-            seconds(lambda q, w=where: engine.search(q[None], 10, w), queries),  # type: ignore[misc]
+            seconds(lambda q, w=where: engine.nearest(q[None], 10, w), queries),  # type: ignore[misc]
         )
 
 
@@ -195,7 +195,7 @@ def beside_a_writer(
     def searching(until: Callable[[], bool]) -> list[float]:
         took: list[float] = []
         while not until():
-            took += seconds(lambda q: engine.search(q[None], 10), queries[:1])
+            took += seconds(lambda q: engine.nearest(q[None], 10), queries[:1])
         return took
 
     end = time.monotonic() + lasting_s
@@ -227,8 +227,8 @@ def main() -> None:
         store(folder, vectors, figures)
         new_process(folder, query_file, figures)
         with open_embedded(folder) as engine:
-            engine.search(queries, 10)  # waits for the codes
-            engine.search(queries[:1], 10)
+            engine.nearest(queries, 10)  # waits for the codes
+            engine.nearest(queries[:1], 10)
             warm(engine, vectors, queries, figures)
             filtered(engine, vectors, queries, figures)
             start = time.perf_counter()

@@ -223,7 +223,9 @@ def query_language() -> str:
     )
     operators = ", ".join(f"`{each}`" for each in language_fields.OPERATORS)
     stored = "\n".join(
-        f"| `{name}` | {field.kind} | {field.meaning} |" for name, field in filters.FIELDS.items()
+        f"| `{name}` | {field.kind} | {field.meaning} |"
+        for name, field in filters.FIELDS.items()
+        if name in language_fields.names()
     )
     return f"""# The query language
 {MADE}

@@ -29,7 +29,10 @@ def real_vectors(model: Path, folder: Path, library: Path) -> dict[str, Any]:
             names += [record.name for record in records]
             stored.append(vectors)
         matrix = np.concatenate(stored)
-        found = [[match.record.name for match in some] for some in engine.search(texts, 100)]
+        found = [
+            [record.name for record in engine.get(some.ids) if record is not None]
+            for some in engine.nearest(texts, 100)
+        ]
     scores = texts @ matrix.T
     order = np.argsort(-scores, axis=1)[:, :100]
     exact = [[names[n] for n in best] for best in order]

@@ -19,6 +19,7 @@ them with `matches`.
 - **location** exists if `fields.latitude` and `fields.longitude` are numbers of degrees, up to 90
   and 180. `near` takes latitude, longitude and kilometres, and is true up to that distance on a
   sphere.
+- **away** is a truth value that every record has.
 - **User fields** (`fields.NAME`) hold numbers, truth values, texts or times. Values of different
   kinds are never equal (1 is not true), and neither is less than the other.
 """
@@ -37,7 +38,7 @@ from pixseek.errors import QueryError, unknown
 from pixseek.types import And, Compare, Filter, Not, Operator, Or, Record, Scalar
 from pixseek.types.dataclass import dataclass
 
-Kind = Literal["text", "number", "time", "tags", "place", "any"]
+Kind = Literal["text", "number", "time", "tags", "place", "truth", "any"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ FIELDS: Mapping[str, Field] = {
     "caption": Field("text", "its description"),
     "tags": Field("tags", "its keywords"),
     "location": Field("place", "place at which it was taken"),
+    "away": Field("truth", "whether its file is gone"),
 }
 
 #: Prefix of the names of user fields.
@@ -84,6 +86,7 @@ OPERATORS: Mapping[Kind, tuple[Operator, ...]] = {
     "time": ("eq", "ne", "lt", "le", "gt", "ge", "in", "exists"),
     "tags": ("contains", "glob", "exists"),
     "place": ("near", "exists"),
+    "truth": ("eq", "ne"),
     "any": ("eq", "ne", "lt", "le", "gt", "ge", "in", "glob", "contains", "exists"),
 }
 
@@ -249,6 +252,8 @@ def matches(where: Filter, record: Record) -> bool:
             return _compare(stored, op, value)
         case Compare("location", op, value):
             return located(location(record.fields), op, value)
+        case Compare("away", op, value):
+            return _compare(record.away, op, value)
         case Compare(("aspect" | "megapixels") as name, op, value):
             if isinstance(value, tuple):
                 value = tuple(as_float(each) for each in value)
@@ -344,7 +349,9 @@ def _check_near(name: str, value: object) -> None:
 def _check_value(name: str, kind: Kind, value: object) -> None:
     found = value_kind(value)
     if found is None or kind not in {"any", found}:
-        wanted = {"any": "text, number, truth value or time"}.get(kind, kind)
+        wanted = {"any": "text, number, truth value or time", "truth": "truth value"}.get(
+            kind, kind
+        )
         advice = "Give a datetime." if kind == "time" else ""
         raise QueryError(f"{name} must be compared with a {wanted}", repr(value), advice)
     if isinstance(value, float) and math.isnan(value):

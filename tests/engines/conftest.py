@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from pixseek.engines import open_engine
-from pixseek.engines.embedded import candidates, codes
-from pixseek.engines.embedded import engine as embedded
+from pixseek.engines.embedded import candidates, codes, indexes
 from pixseek.types import Engine
 
 from vectors import DIM, SPACE, Opener
@@ -54,13 +53,13 @@ def opener(
         if request.param == "codes":
             if not codes.available(DIM):
                 pytest.skip("turbovec is not installed here")
-            monkeypatch.setattr(embedded, "EXACT_ROWS", 4)
-            monkeypatch.setattr(embedded, "UNCODED_ROWS", 2)
-            monkeypatch.setattr(embedded, "PATIENT_QUERIES", 0)
+            monkeypatch.setattr(indexes, "EXACT_ROWS", 4)
+            monkeypatch.setattr(indexes, "UNCODED_ROWS", 2)
+            monkeypatch.setattr(indexes, "PATIENT_QUERIES", 0)
             monkeypatch.setattr(candidates, "GATHER_ROWS", 3)
         elif request.param == "without turbovec":
             monkeypatch.setattr(codes, "available", lambda dim: False)
-            monkeypatch.setattr(embedded, "EXACT_ROWS", 4)
+            monkeypatch.setattr(indexes, "EXACT_ROWS", 4)
 
     def open_it() -> Engine:
         engines.append(open_engine(where))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from answers import Found, by_words, search
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +22,6 @@ from pixseek.types import (
     Engine,
     Filter,
     Known,
-    Match,
     Not,
     Or,
     Part,
@@ -86,7 +86,7 @@ def oracle(
     return sorted(found, key=lambda each: (-each[0], each[1]))
 
 
-def assert_matches(found: list[Match], expected: list[tuple[float, str, int]]) -> None:
+def assert_matches(found: list[Found], expected: list[tuple[float, str, int]]) -> None:
     """Check hits against the oracle's, leaving open the order of scores that are nearly equal."""
     assert len(found) == len(expected)
     assert [match.score for match in found] == pytest.approx([e[0] for e in expected], abs=NEAR)
@@ -95,8 +95,8 @@ def assert_matches(found: list[Match], expected: list[tuple[float, str, int]]) -
 
 
 def assert_neighbours(engine: Engine, query: Any, k: int, where: Filter | None = None) -> None:
-    """Check that `nearest` finds what `search` finds, and how many were searched."""
-    (found,), (matches,) = engine.nearest(query, k, where), engine.search(query, k, where)
+    """Check that the parts of an answer belong together, and how many records were searched."""
+    (found,), (matches,) = engine.nearest(query, k, where), search(engine, query, k, where)
     assert list(found.ids) == [match.record.id for match in matches]
     assert len(found) == len(found.ids) == len(found.parts) == len(found.scores)
     assert found.scores.dtype == found.vectors.dtype == np.float32
@@ -139,14 +139,14 @@ class TestStore:
             assert engine.get(["a"]) == [None]
             assert engine.vectors(["a"]) == [None]
             assert list(engine.known()) == []
-            assert engine.with_digest("ab") == []
-            assert engine.search(random_unit(2), 5) == [[], []]
+            assert engine.with_digests(["ab"]) == {}
+            assert search(engine, random_unit(2), 5) == [[], []]
             assert engine.count(Compare("width", "gt", 1)) == 0
             for neighbours in engine.nearest(random_unit(2), 5, Compare("width", "gt", 1)):
                 assert neighbours.ids == neighbours.parts == ()
                 assert neighbours.vectors.shape[0] == len(neighbours.scores) == 0
                 assert neighbours.total == 0
-            assert engine.text_search("dog", 5) == []
+            assert by_words(engine, "dog", 5) == []
             assert select(engine) == []
             assert engine.sample(5).shape[0] == 0
             assert list(engine.export()) == []
@@ -164,15 +164,15 @@ class TestStore:
         assert engine.get([]) == []
         assert engine.vectors([]) == []
         assert engine.delete([]) == 0
-        assert engine.search(np.empty((0, DIM), np.float32), 5) == []
-        assert engine.search(random_unit(2), 0) == [[], []]
+        assert search(engine, np.empty((0, DIM), np.float32), 5) == []
+        assert search(engine, random_unit(2), 0) == [[], []]
         assert engine.nearest(np.empty((0, DIM), np.float32), 5) == []
         assert [(each.ids, each.total) for each in engine.nearest(random_unit(2), 0)] == [
             ((), 3),
             ((), 3),
         ]
         assert select(engine, k=0) == []
-        assert engine.text_search("img", 0) == engine.text_search("", 5) == []
+        assert by_words(engine, "img", 0) == by_words(engine, "", 5) == []
         assert engine.sample(0).shape == (0, DIM)
         assert engine.count() == 3
 
@@ -187,11 +187,11 @@ class TestStore:
         engine.put([Record("b", "r/b.jpg")], new[2:])
         engine.put([Record("a", "r/moved.jpg", width=7)], new[:1])
         assert engine.count() == 2
-        assert [known.uri for known in engine.known()] == ["r/b.jpg", "r/moved.jpg"]
+        assert sorted(known.uri for known in engine.known()) == ["r/b.jpg", "r/moved.jpg"]
         assert engine.get(["a"]) == [Record("a", "r/moved.jpg", width=7)]
         (stored,) = engine.vectors(["a"])
         assert stored == pytest.approx(new[:1], abs=NEAR)
-        (found,) = engine.search(old[1:], 10)
+        (found,) = search(engine, old[1:], 10)
         assert [match.record.id for match in found] == [
             each[1] for each in oracle([Record("a", ""), Record("b", "")], new[[0, 2]], old[1])
         ]
@@ -204,7 +204,7 @@ class TestStore:
             assert each.count() == 18
             assert each.get(["id00003", "id00004"])[0] is None
             assert each.vectors(["id00019"]) == [None]
-            (found,) = each.search(random_unit(1, 5), 100)
+            (found,) = search(each, random_unit(1, 5), 100)
             assert len(found) == 18
             assert "id00003" not in {match.record.id for match in found}
         engine.put(plain(1, 3), random_unit(1))
@@ -214,9 +214,9 @@ class TestStore:
         engine.put(plain(50), random_unit(50))
         assert engine.delete(f"id{i:05}" for i in range(50)) == 50
         assert engine.count() == 0
-        assert engine.search(random_unit(1), 3) == [[]]
+        assert search(engine, random_unit(1), 3) == [[]]
         engine.put(plain(2), random_unit(2))
-        assert len(engine.search(random_unit(1), 3)[0]) == 2
+        assert len(search(engine, random_unit(1), 3)[0]) == 2
 
     def test_odd_texts(self, engine: Engine) -> None:
         odd = ["", " ", "a'b", 'a"b', "%_*?[", "\\", "\U0001f600", "é", "e\u0301", "\uffff", "a\nb"]
@@ -245,7 +245,7 @@ class TestStore:
         assert engine.vectors([bad]) == [None]
         assert engine.delete([bad]) == 0
         assert list(engine.known(bad)) == []
-        assert engine.with_digest(bad) == []
+        assert engine.with_digests([bad]) == {}
 
     @pytest.mark.parametrize(
         ("records", "vectors"),
@@ -285,15 +285,19 @@ class TestStore:
         records = [Record(f"{i}", uri, stamp, digest=f"d{i % 2}") for i, uri in enumerate(uris)]
         engine.put(records, random_unit(len(uris)))
         in_order = sorted(records, key=lambda record: record.uri)
-        assert list(engine.known()) == [Known(r.id, r.uri, stamp, r.digest) for r in in_order]
+        known = sorted(engine.known(), key=lambda known: known.uri)
+        assert known == [Known(r.id, r.uri, stamp, r.digest) for r in in_order]
         for prefix in ("a/b/", "a/b", "a", "é", "\U0010ffff", "a/b/\U0010ffff", "http://", "zz"):
-            assert [known.uri for known in engine.known(prefix)] == [
+            assert sorted(known.uri for known in engine.known(prefix)) == [
                 r.uri for r in in_order if r.uri.startswith(prefix)
             ]
-        assert [known.uri for known in engine.with_digest("d1")] == [
-            r.uri for r in in_order if r.digest == "d1"
-        ]
-        assert engine.with_digest("") == []
+        both = engine.with_digests(["d1", "nowhere", "", "d0", "d1"])
+        assert sorted(both) == ["d0", "d1"]
+        for digest in both:
+            assert sorted(both[digest], key=lambda known: known.uri) == [
+                Known(r.id, r.uri, stamp, r.digest) for r in in_order if r.digest == digest
+            ]
+        assert engine.with_digests([]) == engine.with_digests([""]) == {}
 
     def test_known_and_writing_at_once(self, engine: Engine) -> None:
         engine.put(plain(10), random_unit(10))
@@ -309,7 +313,9 @@ class TestStore:
         batches = list(opener().export(batch=10))
         assert [len(batch) for batch, _ in batches] == [10, 10, 6]
         exported = [record for batch, _ in batches for record in batch]
-        assert exported == sorted(records, key=lambda record: record.uri)
+        assert sorted(exported, key=lambda record: record.uri) == sorted(
+            records, key=lambda record: record.uri
+        )
         (again,) = [rows for batch, rows in batches[-1:]]
         assert again.dtype == np.float32
         everything = np.concatenate([rows for _, rows in batches])
@@ -332,14 +338,14 @@ class TestStore:
         engine.ensure(other)
         assert engine.space == other
         engine.put(plain(2), random_unit(2, dim=8))
-        assert len(engine.search(random_unit(1, dim=8), 3)[0]) == 2
+        assert len(search(engine, random_unit(1, dim=8), 3)[0]) == 2
         assert opener().space == other
 
     def test_closed(self, engine: Engine) -> None:
         engine.put(plain(1), random_unit(1))
         engine.close()
         with pytest.raises(PixseekError, match=r"(?i)closed"):
-            engine.search(random_unit(1), 1)
+            search(engine, random_unit(1), 1)
         with pytest.raises(PixseekError, match=r"(?i)closed"):
             engine.put(plain(1), random_unit(1))
 
@@ -350,7 +356,7 @@ class TestSearch:
         engine.put(records, vectors)
         queries = random_unit(5, 1)
         for k in (1, 7, 60, 200):
-            for query, found in zip(queries, engine.search(queries, k), strict=True):
+            for query, found in zip(queries, search(engine, queries, k), strict=True):
                 assert_matches(found, oracle(records, vectors, query)[:k])
                 assert all(match.record in records for match in found)
 
@@ -360,7 +366,7 @@ class TestSearch:
         order = np.random.default_rng(3).permutation(50)
         engine.put([records[i] for i in order], vectors[order])
         for k in (1, 5, 30):
-            (found,) = engine.search(vectors[:1], k)
+            (found,) = search(engine, vectors[:1], k)
             assert [match.record.id for match in found] == [f"id{i:05}" for i in range(k)]
 
     def test_a_record_comes_once_with_its_best_part(self, engine: Engine) -> None:
@@ -372,7 +378,7 @@ class TestSearch:
         vectors = np.concatenate([near, random_unit(30, 2)])
         engine.put(records, vectors)
         for k in (1, 2, 3, 10, 32, 50):
-            (found,) = engine.search(query, k)
+            (found,) = search(engine, query, k)
             expected = oracle(records, vectors, query[0])[:k]
             assert_matches(found, expected)
             assert {m.record.id for m in found[:2]} == {e[1] for e in expected[:2]}
@@ -396,17 +402,17 @@ class TestSearch:
             expected = oracle(
                 [r for r, _ in held.values()], np.array([v for _, v in held.values()]), query[0]
             )
-            assert_matches(engine.search(query, 10)[0], expected[:10])
+            assert_matches(search(engine, query, 10)[0], expected[:10])
             assert_neighbours(engine, query, 10, Compare("width", "gt", step))
             assert_neighbours(engine, query, 100)
-            found = engine.text_search("dog", 100)
+            found = by_words(engine, "dog", 100)
             assert [id_ for id_, _ in found] == sorted(held)
             assert {r.id: r for r in select(engine)} == {i: r for i, (r, _) in held.items()}
         again = opener()
         assert {r.id: r for batch, _ in again.export() for r in batch} == {
             id_: record for id_, (record, _) in held.items()
         }
-        assert_matches(again.search(query, 10)[0], expected[:10])
+        assert_matches(search(again, query, 10)[0], expected[:10])
 
     def test_bad_queries(self, engine: Engine) -> None:
         engine.put(plain(1), random_unit(1))
@@ -416,16 +422,16 @@ class TestSearch:
             random_unit(1)[0],
         ):
             with pytest.raises(EngineError):
-                engine.search(bad, 3)
+                search(engine, bad, 3)
             with pytest.raises(EngineError):
                 engine.nearest(bad, 3)
         with pytest.raises(QueryError, match=r"(?i)widht"):
-            engine.search(random_unit(1), 3, Compare("widht", "gt", 3))
+            search(engine, random_unit(1), 3, Compare("widht", "gt", 3))
         with pytest.raises(QueryError, match=r"(?i)width"):
             engine.count(Compare("width", "glob", "3"))
         for call in (
             lambda where: engine.nearest(random_unit(1), 3, where),
-            lambda where: engine.text_search("dog", 3, where),
+            lambda where: by_words(engine, "dog", 3, where),
             lambda where: select(engine, where),
         ):
             with pytest.raises(QueryError, match=r"(?i)widht"):
@@ -535,7 +541,7 @@ class TestWords:
     )  # fmt: skip
     def test_what_is_found(self, engine: Engine, text: str, found: list[str]) -> None:
         engine.put(_TOLD, random_unit(len(_TOLD)))
-        hits = engine.text_search(text, 10)
+        hits = by_words(engine, text, 10)
         assert {id_ for id_, _ in hits} == set(found)
         assert all(0 < relevance <= 1 for _, relevance in hits)
         relevances = [relevance for _, relevance in hits]
@@ -548,7 +554,7 @@ class TestWords:
             Record(f"id{n}", f"r/{n}", caption=" ".join(words[:n])) for n in range(len(words) + 1)
         ] + [Record(f"id{n}", f"r/{n}", caption="rock and stone") for n in range(5, 40)]
         engine.put(records, random_unit(len(records)))
-        found = engine.text_search("quince plum pear apple", 100)
+        found = by_words(engine, "quince plum pear apple", 100)
         assert [id_ for id_, _ in found] == ["id4", "id3", "id2", "id1"]
         assert found[0][1] > 0.95
         assert found[-1][1] < 0.5
@@ -557,23 +563,23 @@ class TestWords:
         records = [Record(f"id{n}", f"r/{n}", caption="dog") for n in (5, 3, 1, 4, 2, 0)]
         engine.put([*records, *plain(20)], random_unit(26))
         for k in (1, 3, 10):
-            found = engine.text_search("dog", k)
+            found = by_words(engine, "dog", k)
             assert [id_ for id_, _ in found] == [f"id{n}" for n in range(6)][:k]
         where = Compare("id", "ge", "id2")
-        assert [id_ for id_, _ in engine.text_search("dog", 2, where)] == ["id2", "id3"]
+        assert [id_ for id_, _ in by_words(engine, "dog", 2, where)] == ["id2", "id3"]
 
     def test_after_changes(self, engine: Engine, opener: Opener) -> None:
         engine.put(_TOLD, random_unit(len(_TOLD)))
         engine.put([Record("caption", "r/1.jpg", caption="A cat")], random_unit(1))
         engine.delete(["tag"])
         for each in (engine, opener()):
-            assert each.text_search("dogs", 9) == []
-            assert [id_ for id_, _ in each.text_search("cat", 9)] == ["caption"]
-            assert [id_ for id_, _ in each.text_search("beach", 9)] == ["folder"]
+            assert by_words(each, "dogs", 9) == []
+            assert [id_ for id_, _ in by_words(each, "cat", 9)] == ["caption"]
+            assert [id_ for id_, _ in by_words(each, "beach", 9)] == ["folder"]
         engine.delete(record.id for record in _TOLD)
-        assert engine.text_search("cat", 9) == []
+        assert by_words(engine, "cat", 9) == []
         engine.put(_TOLD, random_unit(len(_TOLD)))
-        assert [id_ for id_, _ in engine.text_search("dogs", 9)] == ["caption"]
+        assert [id_ for id_, _ in by_words(engine, "dogs", 9)] == ["caption"]
 
 
 @settings(
@@ -591,11 +597,11 @@ def test_any_text_can_be_searched_for(engine: Engine, text: str, query: str | No
     engine.delete(["any"])
     engine.put([Record("any", "r/x", caption=stored)], random_unit(1))
     for each in (text, text if query is None else query):
-        found = engine.text_search(each, 3)
+        found = by_words(engine, each, 3)
         assert all(0 < relevance <= 1 for _, relevance in found)
     engine.put([Record("any", "r/x", caption="other")], random_unit(1))
     engine.delete(["any"])
-    assert engine.text_search(text, 3) == []
+    assert by_words(engine, text, 3) == []
 
 
 # ------------------------------------------------------------------ filters against the oracle
@@ -735,9 +741,9 @@ def test_filters_mean_what_the_oracle_says(
         filters.check(where)
         expected = oracle(records, vectors, query[0], where)
         assert engine.count(where) == len(expected), where
-        (found,) = engine.search(query, 4, where)
+        (found,) = search(engine, query, 4, where)
         assert_matches(found, expected[:4])
-        (found,) = engine.search(query, 50, where)
+        (found,) = search(engine, query, 50, where)
         assert {match.record.id for match in found} == {each[1] for each in expected}, where
         assert {record.id for record in select(engine, where)} == {each[1] for each in expected}
         assert engine.nearest(query, 4, where)[0].total == len(expected), where
@@ -753,7 +759,7 @@ def test_a_selective_filter_still_gives_k(engine: Engine) -> None:
     query = random_unit(1, 1)
     for low, k in ((595, 5), (550, 20), (300, 10), (0, 100)):
         where = Compare("width", "gt", low)
-        (found,) = engine.search(query, k, where)
+        (found,) = search(engine, query, k, where)
         assert_matches(found, oracle(records, vectors, query[0], where)[:k])
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from answers import by_words, search, with_digest
 
 from pixseek import filters
 from pixseek.engines import open_engine
@@ -29,6 +30,8 @@ from pixseek.engines.embedded import (
     candidates,
     catalog,
     codes,
+    indexes,
+    ivf,
     open_embedded,
     reading,
     vectorfile,
@@ -188,7 +191,7 @@ def test_missing_vectors_are_told(folder: Path) -> None:
     os.truncate(path, 9 * DIM * 2 + 1)
     with open_embedded(folder) as engine:
         for call in (
-            lambda: engine.search(batch(0, 1)[1], 3),
+            lambda: search(engine, batch(0, 1)[1], 3),
             lambda: engine.vectors(["id0"]),
             lambda: engine.put(*batch(10, 1)),
         ):
@@ -196,7 +199,7 @@ def test_missing_vectors_are_told(folder: Path) -> None:
                 call()
     path.unlink()
     with open_embedded(folder) as engine, pytest.raises(LibraryFormatError, match=r"(?i)missing"):
-        engine.search(batch(0, 1)[1], 3)
+        search(engine, batch(0, 1)[1], 3)
 
 
 # ------------------------------------------------------------------ several at once
@@ -209,10 +212,10 @@ def test_a_reader_sees_each_write_at_its_next_search(
     for n in range(0, 50, 10):
         records, vectors = batch(n, 10)
         writer.put(records, vectors)
-        (found,) = reader.search(vectors[3:4], 1)
+        (found,) = search(reader, vectors[3:4], 1)
         assert found[0].record == records[3]
     writer.delete(["id3"])
-    assert reader.search(batch(3, 1)[1], 1)[0][0].record.id != "id3"
+    assert search(reader, batch(3, 1)[1], 1)[0][0].record.id != "id3"
     assert reader.count() == 49
 
 
@@ -240,27 +243,27 @@ def test_threads_search_while_one_writes(
     monkeypatch: pytest.MonkeyPatch,
     exact_rows: int,
 ) -> None:
-    monkeypatch.setattr(embedded, "EXACT_ROWS", exact_rows)
+    monkeypatch.setattr(indexes, "EXACT_ROWS", exact_rows)
     engine = opened(folder)
     engine.put(*batch(0, 100))
     failures: list[BaseException] = []
     done = threading.Event()
     searches = [0]
 
-    def search() -> None:
+    def ask() -> None:
         rng = np.random.default_rng()
         try:
             while not done.is_set():
                 # Being replaced all the time, they are always there.
                 number = int(rng.integers(100))
-                (found,) = engine.search(vector_of(number)[None], 3)
+                (found,) = search(engine, vector_of(number)[None], 3)
                 assert len(found) == 3
                 assert found[0].record.id == f"id{number}"
                 searches[0] += 1
         except BaseException as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=search) for _ in range(3)]
+    threads = [threading.Thread(target=ask) for _ in range(3)]
     for thread in threads:
         thread.start()
     for step in range(30):
@@ -282,7 +285,7 @@ def test_a_lock_that_is_not_given_up(folder: Path, opened: Callable[..., Embedde
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LibraryLockedError, match=r"(?i)another process"):
             engine.put(*batch(2, 1))
-        assert engine.search(vector_of(1)[None], 1)[0][0].record.id == "id1"
+        assert search(engine, vector_of(1)[None], 1)[0][0].record.id == "id1"
         other.execute("ROLLBACK")
     engine.put(*batch(2, 1))
     assert assert_whole(engine, 3) == 3
@@ -361,7 +364,7 @@ def test_read_only_folder(folder: Path) -> None:
     engine = open_embedded(folder)
     assert engine.space == SPACE
     assert assert_whole(engine, 20) == 20
-    assert engine.search(vector_of(3)[None], 2)[0][0].record.id == "id3"
+    assert search(engine, vector_of(3)[None], 2)[0][0].record.id == "id3"
     for write in (lambda: engine.put(*batch(0, 1)), lambda: engine.delete(["id0"])):
         try:
             write()
@@ -477,14 +480,14 @@ def test_words_of_an_older_format_are_indexed(folder: Path) -> None:
     with open_embedded(folder) as engine:
         engine.ensure(SPACE)
         engine.put(records, vectors)
-        before = [engine.text_search(text, 9) for text in ("dog", "naive beach", "lisboa")]
+        before = [by_words(engine, text, 9) for text in ("dog", "naive beach", "lisboa")]
     downgrade(folder, 2)
     with pytest.raises(LibraryFormatError, match=r"(?i)older format"):
         open_embedded(folder, read_only=True)
     for read_only in (False, True):
         with open_embedded(folder, read_only=read_only) as engine:
             for text, found in zip(("dog", "naive beach", "lisboa"), before, strict=True):
-                assert engine.text_search(text, 9) == found
+                assert by_words(engine, text, 9) == found
             assert engine.count() == 22
             (found_,) = engine.nearest(vectors[1:2], 30)
             assert found_.ids[0] == "a"
@@ -494,9 +497,9 @@ def test_words_of_an_older_format_are_indexed(folder: Path) -> None:
             assert engine.sample(3).shape == (3, DIM)
     with open_embedded(folder) as engine:
         engine.put([Record("a", "r/Beach.jpg")], vectors[:1])
-        assert [id_ for id_, _ in engine.text_search("dogs", 9)] == ["b"]
+        assert [id_ for id_, _ in by_words(engine, "dogs", 9)] == ["b"]
         engine.delete(record.id for record in records)
-        assert engine.text_search("dogs beach lisboa photos", 9) == []
+        assert by_words(engine, "dogs beach lisboa photos", 9) == []
 
 
 def test_neighbours_after_compaction(folder: Path) -> None:
@@ -533,7 +536,7 @@ def test_digests_of_the_first_format_are_packed(
         with open_embedded(folder) as engine:
             assert engine.get([record.id for record in records]) == records
             for record in records[:4]:
-                assert [known.id for known in engine.with_digest(record.digest)] == [record.id]
+                assert with_digest(engine, record.digest) == [record.id]
             for op in ("eq", "ne", "lt", "ge", "in", "glob", "exists"):
                 value = None if op == "exists" else (digests[0],) if op == "in" else digests[0]
                 where = Compare("digest", op, value)  # type: ignore[arg-type]
@@ -558,7 +561,7 @@ def test_compaction_beside_a_reader(
     writer.put(*batch(0, 60))
     for _ in range(3):
         writer.put(*batch(0, 40))
-    assert reader.search(vector_of(7)[None], 1)[0][0].record.id == "id7"
+    assert search(reader, vector_of(7)[None], 1)[0][0].record.id == "id7"
     export = reader.export(batch=16)
     exported = [next(export)]
     (old,) = folder.glob("vectors-*.f16")
@@ -569,7 +572,7 @@ def test_compaction_beside_a_reader(
     exported += list(export)  # of the old generation, though its file is gone
     vectors = np.concatenate([rows for _, rows in exported])
     np.testing.assert_array_equal(vectors, batch(0, 60)[1].astype(np.float16))
-    assert reader.search(vector_of(7)[None], 1)[0][0].record.id == "id7"
+    assert search(reader, vector_of(7)[None], 1)[0][0].record.id == "id7"
     assert assert_whole(reader, 60) == 60
     with open_embedded(folder) as writer:
         writer.put(*batch(60, 5))
@@ -611,7 +614,7 @@ def recall(engine: EmbeddedEngine, vectors: Any, queries: Any, k: int, **options
     if "where" in options:
         numbers = numbers[numbers % 1000 < options["where"].value - 1]
     hits = 0
-    for query, found in zip(queries, engine.search(queries, k, **options), strict=True):
+    for query, found in zip(queries, search(engine, queries, k, **options), strict=True):
         best = numbers[np.argsort(-(vectors[numbers] @ query))[:k]]
         assert len(found) == k
         hits += len({f"id{i}" for i in best} & {match.record.id for match in found})
@@ -628,7 +631,7 @@ def test_recall_of_the_codes(
         assert recall(engine, vectors, queries, 10) == 1.0
         assert recall(engine, vectors, queries, 10, where=half) == 1.0
         assert not list(folder.glob("codes-*"))
-    monkeypatch.setattr(embedded, "EXACT_ROWS", 1000)
+    monkeypatch.setattr(indexes, "EXACT_ROWS", 1000)
     monkeypatch.setattr(candidates, "GATHER_ROWS", 1000)
     with open_embedded(folder) as engine:
         assert recall(engine, vectors, queries, 10) >= 0.995
@@ -661,15 +664,15 @@ def test_a_damaged_cache_is_made_again(folder: Path, damage: Callable[[Path], An
     damage(path)
     with open_embedded(folder) as engine:
         for number in range(0, 300, 17):
-            assert engine.search(vector_of(number)[None], 1)[0][0].record.id == f"id{number}"
+            assert search(engine, vector_of(number)[None], 1)[0][0].record.id == f"id{number}"
 
 
 @pytest.fixture
 def coded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small stores are coded, and searches wait for it."""
-    monkeypatch.setattr(embedded, "EXACT_ROWS", 50)
-    monkeypatch.setattr(embedded, "UNCODED_ROWS", 0)
-    monkeypatch.setattr(embedded, "PATIENT_QUERIES", 0)
+    monkeypatch.setattr(indexes, "EXACT_ROWS", 50)
+    monkeypatch.setattr(indexes, "UNCODED_ROWS", 0)
+    monkeypatch.setattr(indexes, "PATIENT_QUERIES", 0)
 
 
 def covered(folder: Path) -> list[tuple[int, int]]:
@@ -692,8 +695,8 @@ def test_the_cache_is_topped_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     with open_embedded(folder) as engine:
         engine.put(*batch(300, 20))
         engine.delete(["id5"])
-        assert engine.search(vector_of(310)[None], 1)[0][0].record.id == "id310"
-        assert engine.search(vector_of(5)[None], 1)[0][0].record.id != "id5"
+        assert search(engine, vector_of(310)[None], 1)[0][0].record.id == "id310"
+        assert search(engine, vector_of(5)[None], 1)[0][0].record.id != "id5"
     assert made == [(300, 320)]
     assert covered(folder) == [(0, 300)]
     monkeypatch.setattr(codes, "_WORTH_WRITING", 5)
@@ -701,9 +704,9 @@ def test_the_cache_is_topped_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         engine.put(*batch(320, 20))
     assert covered(folder) == [(0, 300), (300, 340)]
     with open_embedded(folder) as engine:
-        assert engine.search(vector_of(5)[None], 1)[0][0].record.id != "id5"
+        assert search(engine, vector_of(5)[None], 1)[0][0].record.id != "id5"
         for number in (7, 299, 300, 310, 339):
-            assert engine.search(vector_of(number)[None], 1)[0][0].record.id == f"id{number}"
+            assert search(engine, vector_of(number)[None], 1)[0][0].record.id == f"id{number}"
     assert made == [(300, 320), (300, 340)]
     with open_embedded(folder) as engine:
         engine.put(*batch(340, 200))
@@ -748,19 +751,19 @@ def test_dead_rows_that_crowd_round_a_query(
     records, _ = batch(100_000, 3000)
     engine.put(*batch(0, 1000))
     engine.put(records, near)
-    assert all(m.record.width > 100_000 for m in engine.search(vector_of(0)[None], 20)[0][1:])
+    assert all(m.record.width > 100_000 for m in search(engine, vector_of(0)[None], 20)[0][1:])
     engine.delete(record.id for record in records)
     scores = np.array([vector_of(i) for i in range(1000)]) @ vector_of(0)
     best = [f"id{i}" for i in np.argsort(-scores)[:20]]
-    assert [match.record.id for match in engine.search(vector_of(0)[None], 20)[0]] == best
+    assert [match.record.id for match in search(engine, vector_of(0)[None], 20)[0]] == best
 
 
 @needs_turbovec
 def test_what_is_not_coded_yet_is_found(
     folder: Path, opened: Callable[..., EmbeddedEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "EXACT_ROWS", 50)
-    monkeypatch.setattr(embedded, "UNCODED_ROWS", 10)
+    monkeypatch.setattr(indexes, "EXACT_ROWS", 50)
+    monkeypatch.setattr(indexes, "UNCODED_ROWS", 10)
     may_code = threading.Event()
     code = codes._code
     monkeypatch.setattr(codes, "_code", lambda *args: (may_code.wait(30), code(*args))[1])
@@ -770,25 +773,25 @@ def test_what_is_not_coded_yet_is_found(
     def check(rows: int) -> None:
         for number in (0, 150, rows - 1):
             for where in (None, wide):
-                (found,) = engine.search(vector_of(number)[None], 3, where)
+                (found,) = search(engine, vector_of(number)[None], 3, where)
                 if number >= 100 or where is None:
                     assert found[0].record.id == f"id{number}"
 
     engine.put(*batch(0, 300))
     check(300)  # the first search scores all rows, the next ones while they are coded
     may_code.set()
-    assert engine._coder is not None
-    engine._coder.join()
+    assert engine.indexes.coder is not None
+    engine.indexes.coder.join()
     may_code.clear()
     engine.put(*batch(300, 5))
     check(305)
     engine.put(*batch(305, 100))
     check(405)
-    assert engine._codes is not None
-    assert engine._codes.covered == 300
+    assert engine.indexes.codes is not None
+    assert engine.indexes.codes.covered == 300
     may_code.set()
-    engine._coder.join()
-    assert engine._codes.covered == 405
+    engine.indexes.coder.join()
+    assert engine.indexes.codes.covered == 405
     check(405)
 
 
@@ -796,8 +799,8 @@ def test_what_is_not_coded_yet_is_found(
 def test_searching_while_another_process_writes(
     folder: Path, opened: Callable[..., EmbeddedEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "EXACT_ROWS", 50)
-    monkeypatch.setattr(embedded, "UNCODED_ROWS", 50)
+    monkeypatch.setattr(indexes, "EXACT_ROWS", 50)
+    monkeypatch.setattr(indexes, "UNCODED_ROWS", 50)
     reader = opened(folder)
     reader.put(*batch(0, 200))
     code = """
@@ -813,8 +816,8 @@ def test_searching_while_another_process_writes(
     for line in process.stdout:
         number = int(line)
         for each in (number, number - 200, number // 2 // 20 * 20):
-            assert reader.search(vector_of(each)[None], 1)[0][0].record.id == f"id{each}"
-        gone = reader.search(vector_of(number + 15)[None], 1, Compare("width", "gt", 100))
+            assert search(reader, vector_of(each)[None], 1)[0][0].record.id == f"id{each}"
+        gone = search(reader, vector_of(number + 15)[None], 1, Compare("width", "gt", 100))
         assert gone[0][0].record.id != f"id{number + 15}"
     assert process.wait(60) == 0
     process.stdout.close()
@@ -827,39 +830,39 @@ def test_many_queries_are_answered_as_one_by_one(
     folder, _, queries = clustered
     where = Compare("width", "lt", 501)
     for exact_rows in (32_768, 1000):
-        monkeypatch.setattr(embedded, "EXACT_ROWS", exact_rows)
+        monkeypatch.setattr(indexes, "EXACT_ROWS", exact_rows)
         with open_embedded(folder) as engine:
             for filter_ in (None, where):
-                together = engine.search(queries, 10, filter_)
-                assert together == [engine.search(q[None], 10, filter_)[0] for q in queries]
+                together = search(engine, queries, 10, filter_)
+                assert together == [search(engine, q[None], 10, filter_)[0] for q in queries]
 
 
 @needs_turbovec
 def test_vectors_that_are_all_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "EXACT_ROWS", 5)
+    monkeypatch.setattr(indexes, "EXACT_ROWS", 5)
     with open_embedded(folder) as engine:
         engine.ensure(SPACE)
         engine.put(batch(0, 50)[0], np.repeat(vector_of(1)[None], 50, axis=0))
-        assert len(engine.search(vector_of(1)[None], 10)[0]) == 10
+        assert len(search(engine, vector_of(1)[None], 10)[0]) == 10
 
 
 def test_a_dimension_that_has_no_codes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "EXACT_ROWS", 5)
+    monkeypatch.setattr(indexes, "EXACT_ROWS", 5)
     vectors = np.eye(20, dtype=np.float32)
     with open_embedded(folder) as engine:
         engine.ensure(Space("b" * 64, 20, "odd-model"))
         engine.put(batch(0, 20)[0], vectors)
-        assert engine.search(vectors[7:8], 1)[0][0].record.id == "id7"
+        assert search(engine, vectors[7:8], 1)[0][0].record.id == "id7"
 
 
 def test_a_codec_that_can_not_be_loaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "EXACT_ROWS", 5)
+    monkeypatch.setattr(indexes, "EXACT_ROWS", 5)
     monkeypatch.setattr(codes, "available", lambda dim: True)
     monkeypatch.setitem(sys.modules, "turbovec", None)
     with open_embedded(folder) as engine:
         engine.ensure(SPACE)
         engine.put(*batch(0, 20))
-        assert engine.search(vector_of(7)[None], 1)[0][0].record.id == "id7"
+        assert search(engine, vector_of(7)[None], 1)[0][0].record.id == "id7"
 
 
 # ------------------------------------------------------------------ opening
@@ -909,8 +912,8 @@ def test_importing_is_light() -> None:
 def lists_of_3000(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have so few rows be a very large store."""
     pytest.importorskip("faiss")
-    monkeypatch.setattr(embedded, "IVF_ROWS", 3000)
-    monkeypatch.setattr(embedded, "EXACT_ROWS", 1000)
+    monkeypatch.setattr(indexes, "IVF_ROWS", 3000)
+    monkeypatch.setattr(indexes, "EXACT_ROWS", 1000)
 
 
 def test_a_very_large_store_is_searched_by_an_inverted_file(
@@ -925,21 +928,21 @@ def test_a_very_large_store_is_searched_by_an_inverted_file(
     assert list(tmp_path.glob("ivf-*.faiss"))  # made when the writer closed
     assert not list(tmp_path.glob("codes-*"))
     with open_embedded(tmp_path) as engine:
-        found = [{m.record.id for m in each} for each in engine.search(queries, 10)]
-        assert engine._ivf is not None
+        found = [{m.record.id for m in each} for each in search(engine, queries, 10)]
+        assert engine.indexes.ivf is not None
         exact = [{f"{n:016}" for n in np.argsort(-(vectors[:5000] @ q))[:10]} for q in queries]
         assert np.mean([len(a & b) for a, b in zip(found, exact, strict=True)]) >= 9
         engine.put(records[5000:], vectors[5000:])  # not in it yet, and found all the same
         engine.delete([records[0].id])
-        best = engine.search(vectors[5500:5501], 1)[0][0]
+        best = search(engine, vectors[5500:5501], 1)[0][0]
         assert best.record.id == records[5500].id
-        assert engine.search(vectors[:1], 1)[0][0].record.id != records[0].id
-        few = engine.search(queries, 10, Compare("width", "eq", 3))
+        assert search(engine, vectors[:1], 1)[0][0].record.id != records[0].id
+        few = search(engine, queries, 10, Compare("width", "eq", 3))
         assert all(m.record.width == 3 for each in few for m in each)
     for path in tmp_path.glob("ivf-*.faiss"):
         path.write_bytes(b"damaged")
     with open_embedded(tmp_path) as engine:
-        assert engine.search(vectors[5500:5501], 1)[0][0].record.id == records[5500].id
+        assert search(engine, vectors[5500:5501], 1)[0][0].record.id == records[5500].id
 
 
 def test_a_store_that_grows_large_gives_up_its_codes(
@@ -954,14 +957,14 @@ def test_a_store_that_grows_large_gives_up_its_codes(
         kinds = {path.name.split("-")[0] for path in tmp_path.glob("*-*")} - {"vectors"}
         assert kinds == ({"codes"} if rows.start == 0 else {"ivf"})
     # Where faiss can't be used, codes take over.
-    monkeypatch.setattr(embedded.ivf_, "build", _fails)
+    monkeypatch.setattr(ivf, "build", _fails)
     for path in tmp_path.glob("ivf-*"):
         path.unlink()
     with open_embedded(tmp_path) as engine:
         engine.put(records[:1], vectors[:1])
     assert list(tmp_path.glob("codes-*")) and not list(tmp_path.glob("ivf-*"))
     with open_embedded(tmp_path) as engine:
-        assert engine.search(vectors[7:8], 1)[0][0].record.id == records[7].id
+        assert search(engine, vectors[7:8], 1)[0][0].record.id == records[7].id
 
 
 def _fails(*_: object) -> None:
@@ -971,20 +974,20 @@ def _fails(*_: object) -> None:
 def test_the_file_follows_what_is_added_while_it_is_searched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lists_of_3000: None
 ) -> None:
-    monkeypatch.setattr(embedded.ivf_, "WORTH_WRITING", 100)
+    monkeypatch.setattr(ivf, "WORTH_WRITING", 100)
     vectors = Clustered(64).images(4000)
     records = [Record(f"{n:016}", f"a/{n}.jpg") for n in range(4000)]
     with open_embedded(tmp_path) as engine:
         engine.ensure(Space("f" * 64, 64, "test"))
         engine.put(records[:3000], vectors[:3000])
     with open_embedded(tmp_path) as engine:
-        engine.search(vectors[:1], 1)
+        search(engine, vectors[:1], 1)
         engine.put(records[3000:3050], vectors[3000:3050])
-        assert engine.search(vectors[3040:3041], 1)[0][0].record.id == records[3040].id
-        assert engine._lister is None, "too few to write it anew"
+        assert search(engine, vectors[3040:3041], 1)[0][0].record.id == records[3040].id
+        assert engine.indexes.lister is None, "too few to write it anew"
         engine.put(records[3050:], vectors[3050:])
-        assert engine.search(vectors[3900:3901], 1)[0][0].record.id == records[3900].id
-        assert engine._lister is not None
-        engine._lister.join()
-        assert engine._ivf is not None and engine._ivf.covered == 4000
-        assert engine.search(vectors[3900:3901], 1)[0][0].record.id == records[3900].id
+        assert search(engine, vectors[3900:3901], 1)[0][0].record.id == records[3900].id
+        assert engine.indexes.lister is not None
+        engine.indexes.lister.join()
+        assert engine.indexes.ivf is not None and engine.indexes.ivf.covered == 4000
+        assert search(engine, vectors[3900:3901], 1)[0][0].record.id == records[3900].id

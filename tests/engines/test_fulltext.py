@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from answers import by_words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,7 +85,7 @@ def test_relevance_is_that_of_the_books(
         put(engine, told(texts))  # replaced: nothing of the old texts counts
         engine.delete([f"id{len(texts):03}"])
         expected = oracle(texts, query)
-        found = engine.text_search(" ".join(query), k)
+        found = by_words(engine, " ".join(query), k)
     assert [relevance for _, relevance in found] == pytest.approx(
         sorted(expected.values(), reverse=True)[:k], rel=1e-9
     )
@@ -101,18 +102,18 @@ def test_common_words_are_bounded(engine: EmbeddedEngine, monkeypatch: pytest.Mo
     relevance = oracle([(caption, "") for caption in captions], ["dog", "river"])
 
     # All that hold the rare word, by both words; then some of those with the common one.
-    found = engine.text_search("dog river", 100)
+    found = by_words(engine, "dog river", 100)
     rare = sorted((hit for hit in relevance.items() if int(hit[0][2:]) >= 145), key=lambda h: h[0])
     assert sorted(hit for hit in found if int(hit[0][2:]) >= 145) == [
         (id_, pytest.approx(value)) for id_, value in rare
     ]
     assert len(found) == 5 + 10
-    assert {id_ for id_, _ in engine.text_search("dog river", 5)} == {id_ for id_, _ in rare}
-    assert len(engine.text_search("photo", 100)) == 10
+    assert {id_ for id_, _ in by_words(engine, "dog river", 5)} == {id_ for id_, _ in rare}
+    assert len(by_words(engine, "photo", 100)) == 10
     # Which most records hold is left out.
-    assert engine.text_search("photo river", 9) == engine.text_search("river", 9)
+    assert by_words(engine, "photo river", 9) == by_words(engine, "river", 9)
     ids = [f"id{i:03}" for i in (144, 145)]
-    hits = engine.text_search("dog", 100, Compare("id", "in", tuple(ids)))
+    hits = by_words(engine, "dog", 100, Compare("id", "in", tuple(ids)))
     assert sorted(id_ for id_, _ in hits) == ids
 
 

@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from answers import by_words, search
 
-from pixseek.engines.postgres import PostgresEngine, open_postgres
+from pixseek.engines.postgres import PostgresEngine, migrations, open_postgres, spaces
 from pixseek.engines.postgres import engine as module
 from pixseek.errors import ConfigError, EngineError
 from pixseek.types import Compare, Record, Space
 
 from vectors import Clustered
 
-pytest.importorskip("psycopg", reason="psycopg is not installed")
+psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
 
 DIM = 64
 SPACE = Space("c" * 64, DIM, "tiny-model")
@@ -52,8 +53,8 @@ def test_out_of_reach() -> None:
 
 
 def test_no_pgvector(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    tables = module._TABLES.replace("EXTENSION IF NOT EXISTS vector", "EXTENSION vectorrr")
-    monkeypatch.setattr(module, "_TABLES", tables)
+    tables = spaces.TABLES.replace("EXTENSION IF NOT EXISTS vector", "EXTENSION vectorrr")
+    monkeypatch.setattr(spaces, "TABLES", tables)
     with pytest.raises(EngineError, match=r"(?i)no pgvector"):
         opened(postgres, table="without")
 
@@ -65,9 +66,9 @@ def test_index(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
     records = [Record(f"{i}", f"r/{i}", width=1 + i % 100) for i in range(3000)]
     with opened(postgres, table="indexed") as engine:
         engine.put(records[:1500], vectors[:1500])
-        assert not _indexes(engine)
+        assert not _indexes(postgres, "indexed")
         engine.put(records[1500:], vectors[1500:])
-        assert _indexes(engine) == ["indexed_part_vector_1"]
+        assert _indexes(postgres, "indexed") == ["indexed_part_vector_1"]
         engine.put(records[:10], vectors[:10])
         for where, numbers in (
             (None, np.arange(3000)),
@@ -75,7 +76,7 @@ def test_index(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
             (Compare("id", "eq", "7"), np.array([7])),
         ):
             hits = wanted = 0
-            for query, found in zip(queries, engine.search(queries, 20, where), strict=True):
+            for query, found in zip(queries, search(engine, queries, 20, where), strict=True):
                 best = numbers[np.argsort(-(vectors[numbers] @ query))[:20]]
                 assert len(found) == min(20, len(numbers))
                 hits += len({str(i) for i in best} & {match.record.id for match in found})
@@ -86,13 +87,13 @@ def test_index(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_older_format_gets_words_and_spaces(
     postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_MIGRATED_ROWS", 3)
+    monkeypatch.setattr(migrations, "ROWS", 3)
     monkeypatch.setattr(module, "INDEX_PARTS", 10)
     records = [Record(f"{i}", f"r/{i}", caption="dogs" if i % 2 else "cats") for i in range(10)]
     with opened(postgres, table="older") as engine:
         engine.put(records, np.eye(DIM, dtype=np.float32)[:10])
-        expected = engine.text_search("dog", 9)
-        with engine._transaction() as db:
+        expected = by_words(engine, "dog", 9)
+        with psycopg.connect(postgres) as db:
             for statement in (
                 "ALTER TABLE older_record DROP COLUMN words",
                 "ALTER TABLE older_space DROP COLUMN number, DROP COLUMN active",
@@ -110,13 +111,13 @@ def test_an_older_format_gets_words_and_spaces(
     other = Space("d" * 64, 8, "other")
     for _ in range(2):
         with opened(postgres, table="older") as engine:
-            assert engine.text_search("dog", 9) == expected
+            assert by_words(engine, "dog", 9) == expected
             assert len(expected) == 5
-            assert _indexes(engine) == ["older_part_vector_1"]
+            assert _indexes(postgres, "older") == ["older_part_vector_1"]
             engine.put(records[:2], np.eye(DIM, dtype=np.float32)[:2])
             engine.add_space(other)
             assert engine.spaces() == [SPACE, other]
-            (found,) = engine.search(np.eye(DIM, dtype=np.float32)[3:4], 1)
+            (found,) = search(engine, np.eye(DIM, dtype=np.float32)[3:4], 1)
             assert found[0].record.id == "3"
 
 
@@ -128,23 +129,23 @@ def test_the_scan_of_the_index_may_end_early(
     records = [Record(f"{i}", f"r/{i}", width=1 + i) for i in range(3000)]
     with opened(postgres, table="early") as engine:
         engine.put(records, vectors)
-        with engine._transaction() as db:
+        with psycopg.connect(postgres) as db:
             db.execute("ALTER DATABASE postgres SET hnsw.max_scan_tuples = 50")
             db.execute("ALTER DATABASE postgres SET enable_seqscan = off")
             db.execute("ALTER DATABASE postgres SET enable_sort = off")
         try:
             with opened(postgres, table="early") as other:
-                (found,) = other.search(vectors[:1], 20, Compare("width", "gt", 2975))
+                (found,) = search(other, vectors[:1], 20, Compare("width", "gt", 2975))
                 assert len(found) == 20
         finally:
-            with engine._transaction() as db:
+            with psycopg.connect(postgres) as db:
                 db.execute("ALTER DATABASE postgres RESET ALL")
 
 
-def _indexes(engine: PostgresEngine) -> list[Any]:
-    with engine._transaction() as db:
+def _indexes(postgres: str, table: str) -> list[Any]:
+    with psycopg.connect(postgres) as db:
         found = db.execute(
             "SELECT indexname FROM pg_indexes WHERE indexdef LIKE '%%hnsw%%' AND tablename = %s",
-            [f"{engine._table}_part"],
+            [f"{table}_part"],
         )
         return [name for (name,) in found]

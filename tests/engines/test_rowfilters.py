@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from answers import search
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from test_contract import _FILTERS, _MOMENTS, _WORDS, _records
 
 from pixseek import filters
-from pixseek.engines.embedded import EmbeddedEngine, open_embedded, row_filters
-from pixseek.engines.embedded.row_filters import RowFilters
+from pixseek.engines.embedded import EmbeddedEngine, open_embedded
+from pixseek.engines.embedded.catalog import Catalog
+from pixseek.engines.embedded.row_filters import RowFilters, evaluation, fields, numbers
+from pixseek.engines.embedded.snapshots import Snapshots
 from pixseek.types import And, Compare, Filter, Not, Or, Part, Record, Space, Stamp
 
 DIM = 8
@@ -95,7 +98,7 @@ def put(engine: EmbeddedEngine, held: dict[str, Record], records: Sequence[Recor
 
 
 def found(engine: EmbeddedEngine, where: Filter) -> set[str]:
-    (matches,) = engine.search(np.eye(1, DIM, dtype=np.float32), 100, where)
+    (matches,) = search(engine, np.eye(1, DIM, dtype=np.float32), 100, where)
     return {match.record.id for match in matches}
 
 
@@ -118,9 +121,9 @@ def test_columns_mean_what_the_oracle_says(
     second: list[Record],
     wheres: list[Filter],
 ) -> None:
-    monkeypatch.setattr(row_filters, "MOST_VALUES", 1 if limits == "few values" else 65_536)
-    monkeypatch.setattr(row_filters, "MEMORY", 100 if limits == "little memory" else 2**27)
-    monkeypatch.setattr(row_filters, "_FEW", 5)
+    monkeypatch.setattr(fields, "MOST_VALUES", 1 if limits == "few values" else 65_536)
+    monkeypatch.setattr(evaluation, "MEMORY", 100 if limits == "little memory" else 2**27)
+    monkeypatch.setattr(evaluation, "FEW", 5)
     held: dict[str, Record] = {}
     for where in wheres:
         filters.check(where)
@@ -146,37 +149,38 @@ def test_columns_mean_what_the_oracle_says(
 
 @settings(deadline=None)
 @given(
-    numbers=st.lists(_INTEGERS, max_size=5) | st.lists(_FLOATS | st.just(math.nan), max_size=5),
+    stored=st.lists(_INTEGERS, max_size=5) | st.lists(_FLOATS | st.just(math.nan), max_size=5),
     value=_ASKED,
     op=st.sampled_from(["eq", "ne", "lt", "le", "gt", "ge"]),
 )
-@example(numbers=[2**53 + 1], value=2.0**53, op="gt")
-@example(numbers=[2.0**53], value=2**53 + 1, op="lt")
-@example(numbers=[2**63 - 1], value=2.0**63, op="ge")
-def test_numbers_compare_as_in_python(numbers: list[Any], value: Any, op: Any) -> None:
-    kind = np.float64 if any(isinstance(each, float) for each in numbers) else np.int64
+@example(stored=[2**53 + 1], value=2.0**53, op="gt")
+@example(stored=[2.0**53], value=2**53 + 1, op="lt")
+@example(stored=[2**63 - 1], value=2.0**63, op="ge")
+def test_numbers_compare_as_in_python(stored: list[Any], value: Any, op: Any) -> None:
+    kind = np.float64 if any(isinstance(each, float) for each in stored) else np.int64
     compare = getattr(operator, op)
-    fit = row_filters._numbers_fit(np.array(numbers, kind), op, [value])
-    assert fit.tolist() == [compare(each, value) for each in numbers]
+    fit = numbers.numbers_fit(np.array(stored, kind), op, [value])
+    assert fit.tolist() == [compare(each, value) for each in stored]
 
 
 def test_a_snapshot_in_which_the_dead_still_live(tmp_path: Path) -> None:
     wide = Compare("width", "gt", 5)
-    nothing = np.empty(0, np.int64)
+    snapshots = Snapshots(Catalog(tmp_path / "library" / "records.sqlite", False, 5))
     with open_embedded(tmp_path / "library") as engine:
         engine.ensure(Space("c" * 64, DIM, "tiny-model"))
         held: dict[str, Record] = {}
         put(engine, held, [Record(f"id{i}", f"r/{i}", width=1 + i) for i in range(10)])
-        with engine._snapshot() as (old, before):
-            assert before is not None
+        with snapshots.lend() as old:
+            assert old is not None
             engine.delete(["id7"])
-            with engine._snapshot() as (new, after):
-                assert after is not None
-                row_filters = RowFilters((after.generation, after.active), after.number)
+            engine.describe([Record("id8", "r/8"), Record("id2", "r/2", width=99)])
+            with snapshots.lend() as new:
+                assert new is not None
+                row_filters = RowFilters(new.view)
                 for _ in range(2):
-                    mask = row_filters.matching(new, 10, after.dead, wide)
-                    assert np.flatnonzero(mask).tolist() == [5, 6, 8, 9]
-            mask = row_filters.matching(old, 10, nothing, wide)
+                    mask = row_filters.matching(new.db, new.view, wide)
+                    assert np.flatnonzero(mask).tolist() == [2, 5, 6, 9]
+            mask = row_filters.matching(old.db, old.view, wide)
             assert np.flatnonzero(mask).tolist() == [5, 6, 7, 8, 9]
 
 
@@ -197,18 +201,21 @@ def test_one_half_of_an_and_is_looked_up_for_the_rows_that_the_other_leaves(
 
 
 def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_filters, "MEMORY", 2_000)
+    monkeypatch.setattr(evaluation, "MEMORY", 2_000)
+    snapshots = Snapshots(Catalog(tmp_path / "library" / "records.sqlite", False, 5))
     with open_embedded(tmp_path / "library") as engine:
         engine.ensure(Space("c" * 64, DIM, "tiny-model"))
         records = [
             Record(f"id{i}", f"r/{i}", Stamp(i, i), width=1 + i, height=1) for i in range(100)
         ]
         put(engine, {}, records)
-        for field in ("width", "height", "size", "width", "height", "size", "height"):
-            assert found(engine, Compare(field, "ge", 0)) == {record.id for record in records}
-        held = engine._row_filters._columns  # type: ignore[union-attr]
-        assert list(held) == ["size", "height"]
-        assert sum(column.size for column in held.values()) <= 2_000
+        with snapshots.lend() as at:
+            assert at is not None
+            row_filters = RowFilters(at.view)
+            for field in ("width", "height", "size", "width", "height", "size", "height"):
+                assert row_filters.matching(at.db, at.view, Compare(field, "ge", 0)).all()
+        assert list(row_filters.columns) == ["size", "height"]
+        assert sum(row_filters.columns.values()) <= 2_000
 
 
 def test_times_beyond_what_a_clock_can_say(tmp_path: Path) -> None:

@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from answers import search
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_contract import assert_neighbours, select
 
 from pixseek.engines import open_engine
 from pixseek.engines.embedded import engine as embedded
+from pixseek.engines.embedded import indexes
 from pixseek.errors import EngineError, SpaceMismatchError
 from pixseek.types import WHOLE, Compare, Engine, Part, Record, Space, Stamp
 
@@ -72,7 +74,7 @@ def assert_whole(engine: Engine, expected: list[Record]) -> None:
         wanted = vectors_of([record], space.dim).astype(np.float16).astype(np.float32)
         np.testing.assert_array_equal(rows, wanted)
     for record in expected[:5]:
-        (best,) = engine.search(vector_of(record, space.dim)[None], 1)
+        (best,) = search(engine, vector_of(record, space.dim)[None], 1)
         assert vector_of(best[0].record, space.dim) @ vector_of(record, space.dim) > 0.99
 
 
@@ -120,7 +122,7 @@ class TestSwitch:
         put(filled, tagged)
         # Twice each, since a filter that comes again is answered from memory.
         for each in (filled, other):
-            assert [len(each.search(random_unit(1), 9, where)[0]) for _ in range(3)] == [5] * 3
+            assert [len(search(each, random_unit(1), 9, where)[0]) for _ in range(3)] == [5] * 3
         filled.add_space(NEW)
         fill(filled, NEW)
         filled.activate(NEW)
@@ -146,7 +148,7 @@ class TestSwitch:
         for each in (other, filled):
             assert_whole(each, list(records.values()))
             for _ in range(3):
-                (found,) = each.search(random_unit(1), 9, where)
+                (found,) = search(each, random_unit(1), 9, where)
                 assert {match.record.id for match in found} == {
                     "id00002", "id00003", "id00004", "id00009",
                 }  # fmt: skip
@@ -278,7 +280,7 @@ class TestWithoutVectors:
             assert bare == replace(photos(1, 29)[0], parts=())
             (rows,) = each.vectors(["id00029"])
             assert rows.shape == (0, NEW_DIM)
-            assert len(each.search(random_unit(1, dim=NEW_DIM), 50)[0]) == 29
+            assert len(search(each, random_unit(1, dim=NEW_DIM), 50)[0]) == 29
             assert {record.id for record in select(each)} >= {"id00029"}
             assert each.count(Compare("size", "ge", 28)) == 2
             for _ in range(3):
@@ -315,12 +317,12 @@ def test_searches_while_a_space_is_filled_and_switched(filled: Engine, opener: O
     ended, searched = threading.Event(), threading.Event()
     searcher = opener()
 
-    def search() -> None:
+    def ask() -> None:
         while not ended.is_set():
             space = searcher.space
             assert space is not None
             try:
-                (found,) = searcher.search(vector_of(photos(1)[0], space.dim)[None], 40)
+                (found,) = search(searcher, vector_of(photos(1)[0], space.dim)[None], 40)
                 if len(found) != 30 or found[0].record.id != "id00000":
                     problems.append(f"{len(found)} in {space.model}")
             except EngineError as error:  # switched between the two calls
@@ -328,7 +330,7 @@ def test_searches_while_a_space_is_filled_and_switched(filled: Engine, opener: O
                     problems.append(str(error))
             searched.set()
 
-    thread = threading.Thread(target=search)
+    thread = threading.Thread(target=ask)
     thread.start()
     try:
         spaces = [SPACE, NEW]
@@ -474,7 +476,7 @@ def test_files_go_with_their_space_and_not_with_another(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedded, "COMPACT_ROWS", 4)
-    monkeypatch.setattr(embedded, "EXACT_ROWS", 4)
+    monkeypatch.setattr(indexes, "EXACT_ROWS", 4)
     with open_engine(folder) as engine:
         engine.ensure(SPACE)
         put(engine, photos(40))
@@ -487,13 +489,13 @@ def test_files_go_with_their_space_and_not_with_another(
     sizes = sorted(path.stat().st_size for path in folder.glob("vectors-*"))
     assert sizes == sorted([40 * SPACE.dim * 2, 10 * NEW_DIM * 2])
     with open_engine(folder) as engine, open_engine(folder) as reader:
-        reader.search(random_unit(1), 3)
+        search(reader, random_unit(1), 3)
         assert engine.held(NEW) == 10
         some = engine.lacking(NEW, 99)
         engine.put_vectors(NEW, some, vectors_of(some, NEW_DIM))
         engine.activate(NEW)
         engine.drop_space(SPACE)
-        assert len(reader.search(random_unit(1, dim=NEW_DIM), 99)[0]) == 40
+        assert len(search(reader, random_unit(1, dim=NEW_DIM), 99)[0]) == 40
         assert [path.stat().st_size for path in folder.glob("vectors-*")] == [40 * NEW_DIM * 2]
     kept = {path.name.split("-")[1].split(".")[0] for path in folder.glob("vectors-*")}
     assert {path.name.split("-")[1] for path in folder.glob("codes-*")} <= kept
@@ -507,10 +509,10 @@ def test_rows_that_die_after_another_space_is_dropped_are_seen(folder: Path) -> 
         engine.add_space(NEW)
         fill(engine, NEW)
         engine.delete([record.id for record in photos(5)])
-        assert len(reader.search(random_unit(1), 99)[0]) == 15
+        assert len(search(reader, random_unit(1), 99)[0]) == 15
         engine.drop_space(NEW)
         engine.delete([record.id for record in photos(5, 5)])
-        assert len(reader.search(random_unit(1), 99)[0]) == 10
+        assert len(search(reader, random_unit(1), 99)[0]) == 10
 
 
 def test_a_read_only_library_tells_its_spaces(folder: Path) -> None:

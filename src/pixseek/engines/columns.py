@@ -11,18 +11,12 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from pixseek import filters
-from pixseek.errors import EngineError, SpaceMismatchError
-from pixseek.types import WHOLE, Neighbours, Part, Record, Scalar, Space, Stamp
-
-if TYPE_CHECKING:
-    from pixseek.types import Vectors
+from pixseek.errors import EngineError
+from pixseek.types import WHOLE, Known, Part, Record, Scalar, Stamp
 
 
 class Columns(NamedTuple):
@@ -44,6 +38,14 @@ class Columns(NamedTuple):
 
 #: The columns, as SQL lists them.
 COLUMNS = ", ".join(Columns._fields)
+#: Those that `Known` is made of.
+KNOWN = "id, uri, size, mtime_ns, digest"
+
+#: The field that marks a record as away, in the column `fields`. No user field is called so.
+AWAY_FIELD = "pixseek.away"
+#: What the column `fields` holds of a record that is away, and of no other: within a text of JSON
+#: quotation marks are escaped.
+AWAY_MARK = f'"{AWAY_FIELD}":true'
 
 
 class Texts(NamedTuple):
@@ -153,7 +155,7 @@ def to_columns(record: Record) -> Columns:
         taken_at=None if taken_at is None else time_to_text(taken_at),
         caption=record.caption or None,
         tags=_tags_to_json(record) if record.tags else None,
-        fields=_fields_to_json(record) if record.fields else None,
+        fields=_fields_to_json(record) if record.fields or record.away else None,
     )
     for name, value in zip(Columns._fields, columns, strict=True):
         if isinstance(value, str):
@@ -179,7 +181,13 @@ def from_columns(columns: Sequence[Any], parts: tuple[Part, ...]) -> Record:
         tags=tags_from_json(row.tags),
         fields=fields_from_json(row.fields),
         parts=parts,
+        away=row.fields is not None and AWAY_MARK in row.fields,
     )
+
+
+def known_of(id_: str, uri: str, size: int | None, mtime_ns: int | None, digest: str) -> Known:
+    """Return what the columns `KNOWN` tell of a record."""
+    return Known(id_, uri, stamp_of(size, mtime_ns), digest)
 
 
 def stamp_of(size: int | None, mtime_ns: int | None) -> Stamp | None:
@@ -201,7 +209,9 @@ def fields_from_json(text: str | None) -> dict[str, Scalar]:
     """Return the user fields of a column."""
     if text is None:
         return {}
-    return {name: scalar_from_json(value) for name, value in json.loads(text).items()}
+    fields = json.loads(text)
+    fields.pop(AWAY_FIELD, None)
+    return {name: scalar_from_json(value) for name, value in fields.items()}
 
 
 def scalar_from_json(value: Any) -> Scalar:
@@ -263,126 +273,6 @@ def is_storable(text: str) -> bool:
         return False
 
 
-def check_batch(records: Sequence[Record], vectors: Vectors, dim: int) -> None:
-    """Check what `put` was given.
-
-    Raises:
-        EngineError: records and vectors do not belong together, or some vector is not finite.
-    """
-    if len({record.id for record in records}) != len(records):
-        raise EngineError("records to store have the same id", _repeated(records))
-    parts = sum(len(record.parts) for record in records)
-    if vectors.shape != (parts, dim):
-        raise EngineError(
-            "the vectors do not fit the records",
-            f"shape {vectors.shape}, but {parts} parts in a space of {dim} dimensions",
-        )
-    check_finite(vectors)
-
-
-def with_parts(record: Record) -> Record:
-    """Return a record with what its vectors in another space are to stand for."""
-    return record if record.parts else replace(record, parts=(WHOLE,))
-
-
-def is_same(now: Record, record: Record) -> bool:
-    """Return whether vectors that were made of `record` fit what it is now.
-
-    Of what has no digest, the stamp must do.
-    """
-    return (
-        now.digest == record.digest
-        and (bool(now.digest) or now.stamp == record.stamp)
-        and with_parts(now).parts == record.parts
-    )
-
-
-def keeps_vectors(record: Record, digest: str | None, parts: Sequence[str | None]) -> bool:
-    """Return whether a record that is put again keeps its vectors in a space that is not active.
-
-    Args:
-        record: as it is put.
-        digest: what it had before.
-        parts: what those vectors stand for, as they are stored.
-    """
-    now = [part_to_json(part) for part in record.parts]
-    return bool(record.digest) and record.digest == digest and now in ([], list(parts))
-
-
-def check_query(vectors: Vectors, dim: int) -> None:
-    """Check what `search` was given.
-
-    Raises:
-        EngineError: the vectors are of another dimension, or not finite.
-    """
-    if vectors.ndim != 2 or vectors.shape[1] != dim:
-        raise EngineError(
-            "the query does not fit the space", f"shape {vectors.shape}, but {dim} dimensions"
-        )
-    check_finite(vectors)
-
-
-def check_finite(vectors: Vectors) -> None:
-    """Check that vectors hold neither NaN nor infinity.
-
-    Raises:
-        EngineError: some do.
-    """
-    if not np.isfinite(vectors).all():
-        raise EngineError("a vector holds what is no number", "", "The model that made it failed.")
-
-
-def no_neighbours(dim: int, total: int) -> Neighbours:
-    """Return the answer where nothing is near."""
-    return Neighbours((), np.empty(0, np.float32), np.empty((0, dim), np.float32), (), total)
-
-
-def space_mismatch(held: Space, asked: Space) -> SpaceMismatchError:
-    """Return the error for a library that holds vectors of another space than asked for."""
-
-    def naming(space: Space) -> str:
-        return f"{space.model} ({space.fingerprint[:8]}, {space.dim} dimensions)"
-
-    return SpaceMismatchError(
-        "the library was indexed with another model",
-        f"{naming(held)}, not {naming(asked)}",
-        f"Use the model {held.model} again, or another library (--library), or let the other model "
-        f"embed what is in this one: pixseek reindex --model {asked.model}",
-    )
-
-
-def other_dimension(held: Space, asked: Space) -> EngineError:
-    """Return the error for a space that is held with another dimension than asked for."""
-    return EngineError(
-        "this space has vectors of another length",
-        f"{held.model} ({held.fingerprint[:8]}): {held.dim}, not {asked.dim}",
-        "The model's files were changed: fetch it again.",
-    )
-
-
-def not_held(space: Space) -> EngineError:
-    """Return the error for a space that was never added, or is dropped."""
-    return EngineError(
-        "the library holds no vectors of this space",
-        f"{space.model} ({space.fingerprint[:8]})",
-        "Call add_space() first.",
-    )
-
-
-def in_use(space: Space) -> EngineError:
-    """Return the error for dropping the space that serves."""
-    return EngineError(
-        "the space that is searched can't be dropped",
-        f"{space.model} ({space.fingerprint[:8]})",
-        "Activate another one first.",
-    )
-
-
-def _repeated(records: Sequence[Record]) -> str:
-    seen: set[str] = set()
-    return next(r.id for r in records if r.id in seen or seen.add(r.id))  # type: ignore[func-returns-value]
-
-
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
@@ -398,6 +288,10 @@ def _fields_to_json(record: Record) -> str:
     fields: Mapping[str, Scalar] = record.fields
     for name, value in fields.items():
         _check_text("fields", name, record)
+        if name == AWAY_FIELD:
+            raise EngineError(
+                "this name of a field is reserved", f"fields.{name} of {record.uri!r}"
+            )
         if isinstance(value, str):
             _check_text(f"fields.{name}", value, record)
         if isinstance(value, datetime):
@@ -414,6 +308,8 @@ def _fields_to_json(record: Record) -> str:
                 f"fields.{name} of {record.uri!r}",
                 "Fields hold text, numbers, truth values, datetimes or None.",
             )
+    if record.away:
+        plain[AWAY_FIELD] = True
     return _json(plain)
 
 

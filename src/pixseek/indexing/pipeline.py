@@ -257,7 +257,7 @@ class _Run:
 
     def twins_of(self, job: Job, digest: str) -> tuple[tuple[Known, ...], bool]:
         """Return the records of a content, and whether their vectors serve; called in a thread."""
-        twins = tuple(self.engine.with_digest(digest))
+        twins = tuple(self.engine.with_digests([digest]).get(digest, ()))
         if digest in self.displaced or any(twin.id not in self.unfit for twin in twins):
             return twins, True
         # Vectors of others that are to be made again: `reuse` takes what else there is of them.

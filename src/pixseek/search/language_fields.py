@@ -91,15 +91,19 @@ def special_example(name: str) -> str:
 
 def names() -> list[str]:
     """Return every name that the language knows, sorted."""
-    return sorted({*FIELDS, *filters.FIELDS, *_metadata()})
+    return sorted({*FIELDS, *_STORED, *_metadata()})
 
 
 # ------------------------------------------------------------------ one field, one value
 
 
+#: The fields that queries can name: `away` is for programs.
+_STORED = frozenset(filters.FIELDS) - {"away"}
+
+
 def _stored_name(name: str) -> str:
     """Return how filters call a field."""
-    if name in filters.FIELDS:
+    if name in _STORED:
         return name
     if name in _metadata():
         return filters.USER_PREFIX + name

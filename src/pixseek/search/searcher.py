@@ -137,16 +137,17 @@ class Searcher:
         unread, _ = self._unread(terms)
         found = []
         for term, vector in zip(terms, vectors, strict=True):
-            depth = MANY
+            depth = self._at_most(MANY)
             while True:
                 nearest = self.engine.nearest(vector[None], depth, where)[0]
                 scores = look(term, vector, nearest.vectors, backgrounds, unread=unread)
                 confidences = backgrounds.confidences([term], scores.deviations, _tries(nearest))
                 sure = confidences >= least
                 # If half of them are sure, there may be more below.
-                if len(nearest.ids) < depth or 2 * int(sure.sum()) < depth:
+                deeper = self._at_most(4 * depth)
+                if len(nearest.ids) < depth or 2 * int(sure.sum()) < depth or deeper == depth:
                     break
-                depth *= 4
+                depth = deeper
             rated = zip(nearest.ids, confidences.tolist(), strict=True)
             found.append({each: rate for each, rate in rated if rate >= least})
         return found
@@ -215,6 +216,11 @@ class Searcher:
 
     # -------------------------------------------------------------- candidates
 
+    def _at_most(self, k: int) -> int:
+        """Return k, or as many of the nearest as the engine can give."""
+        most = self.engine.capabilities.max_k
+        return k if most is None else min(k, most)
+
     def _nearest(self, looking: Sequence[Asked], backgrounds: Backgrounds) -> dict[int, Neighbours]:
         """Return the candidates of each query by its `id()`, one call of the engine per filter."""
         import numpy as np
@@ -222,7 +228,8 @@ class Searcher:
         # By their text, because filters on True and on 1 are equal to Python.
         alike: dict[tuple[str, int], list[Asked]] = {}
         for each in looking:
-            alike.setdefault((repr(each.query.where), each.depth), []).append(each)
+            depth = self._at_most(each.depth)
+            alike.setdefault((repr(each.query.where), depth), []).append(each)
         found: dict[int, Neighbours] = {}
         for (_, depth), members in alike.items():
             directions = np.stack([each.direction(backgrounds) for each in members])
@@ -232,7 +239,7 @@ class Searcher:
 
     def _answer(self, asked: Asked, nearest: Neighbours, backgrounds: Backgrounds) -> Results:
         """Rank the candidates of one query, fetching more until its page is full."""
-        query, depth = asked.query, asked.depth
+        query, depth = asked.query, self._at_most(asked.depth)
         written = self._written(query)
         left_out = [
             self._left_out(term, vector, asked, backgrounds)
@@ -241,9 +248,10 @@ class Searcher:
         while True:
             ranked = self._ranked(asked, nearest, backgrounds, written, left_out)
             enough = len(ranked.order) >= query.offset + query.k
-            if enough or len(nearest.ids) < depth:
+            deeper = self._at_most(4 * depth)
+            if enough or len(nearest.ids) < depth or deeper == depth:
                 break
-            depth *= 4
+            depth = deeper
             directions = asked.direction(backgrounds)[None]
             nearest = self.engine.nearest(directions, depth, query.where)[0]
         page = ranked.order[query.offset : query.offset + query.k]
@@ -376,8 +384,8 @@ class Searcher:
             return {}
         if self.engine.capabilities.text_search == "none":
             return {}
-        found = self.engine.text_search(words, FEW, query.where)
-        return {each: share for each, share in found if share >= WRITTEN}
+        found = self.engine.find_words(words, FEW, query.where).matches
+        return {each.id: each.share for each in found if each.share >= WRITTEN}
 
     def _with_written(
         self, nearest: Neighbours, written: dict[str, float]
@@ -414,14 +422,14 @@ class Searcher:
 
         where = asked.query.where
         # The term's own best matches, wherever they are, show what chance explains.
-        own = self.engine.nearest(vector[None], MANY, where)[0]
+        own = self.engine.nearest(vector[None], self._at_most(MANY), where)[0]
         best = asked.look(term, vector, own.vectors, backgrounds).deviations
         sure = backgrounds.confidences([term], best, _tries(own)) >= EXCLUDED
         least = float(best[sure].min()) if sure.any() else float(np.inf)
         ids = {term.value} if term.kind == "id" else set()
         if term.kind == "text" and self.engine.capabilities.text_search != "none":
-            found = self.engine.text_search(str(term.value), MANY, where)
-            ids |= {each for each, share in found if share > 0.99}
+            found = self.engine.find_words(str(term.value), MANY, where).matches
+            ids |= {each.id for each in found if each.share > 0.99}
         return _LeftOut(term, vector, least, frozenset(ids))
 
     # -------------------------------------------------------------- without a query

@@ -110,6 +110,6 @@ def not_writable(folder: object) -> StorageError:
     )
 
 
-def closed(folder: Path) -> LibraryError:
+def closed(folder: object) -> LibraryError:
     """Return the error for the use of a library after its end."""
     return LibraryError("the library was closed", folder, "Open it again.")

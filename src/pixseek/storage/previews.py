@@ -78,7 +78,9 @@ class Previews:
 
     def prune(self, digests: Iterable[str], engine: Engine) -> None:
         """Forget the previews of those of these contents that no record has any more."""
-        self.delete(digest for digest in digests if not engine.with_digest(digest))
+        wanted = list(digests)
+        held = engine.with_digests(wanted)
+        self.delete(digest for digest in wanted if digest not in held)
 
     def __len__(self) -> int:
         with self._opened(write=False) as db:

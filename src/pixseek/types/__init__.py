@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from pixseek.types.encoders import Precision as Precision
     from pixseek.types.engines import Capabilities as Capabilities
     from pixseek.types.engines import Engine as Engine
+    from pixseek.types.engines import FacetField as FacetField
+    from pixseek.types.engines import Merge as Merge
     from pixseek.types.engines import Order as Order
+    from pixseek.types.engines import WordMatch as WordMatch
+    from pixseek.types.engines import WordMatches as WordMatches
     from pixseek.types.queries import CONFIDENT as CONFIDENT
     from pixseek.types.queries import POSSIBLE as POSSIBLE
     from pixseek.types.queries import And as And
@@ -41,7 +45,6 @@ if TYPE_CHECKING:
     from pixseek.types.records import record_id as record_id
     from pixseek.types.results import Failure as Failure
     from pixseek.types.results import Hit as Hit
-    from pixseek.types.results import Match as Match
     from pixseek.types.results import Neighbours as Neighbours
     from pixseek.types.results import Progress as Progress
     from pixseek.types.results import Reason as Reason
@@ -55,9 +58,9 @@ if TYPE_CHECKING:
 _HOME = {
     "records": "Scalar Stamp Part WHOLE record_id Record Known Space Picture",
     "queries": "Operator Compare And Or Not Filter Region Term POSSIBLE CONFIDENT Sort Query",
-    "results": "Match Reason Neighbours Hit Results Failure Report Progress",
+    "results": "Reason Neighbours Hit Results Failure Report Progress",
     "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate",
-    "engines": "Capabilities Order Engine",
+    "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine",
     "roots": "Root",
     "sources": "Candidate Item Source",
 }
@@ -75,6 +78,7 @@ __all__ = [
     "Contrastive",
     "Encoder",
     "Engine",
+    "FacetField",
     "Failure",
     "Filter",
     "Hit",
@@ -82,7 +86,7 @@ __all__ = [
     "Known",
     "Likelihood",
     "Literate",
-    "Match",
+    "Merge",
     "Neighbours",
     "Not",
     "Operator",
@@ -105,6 +109,8 @@ __all__ = [
     "Space",
     "Stamp",
     "Term",
+    "WordMatch",
+    "WordMatches",
     "record_id",
 ]
 

@@ -2,42 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pixseek.types.queries import Filter
     from pixseek.types.records import Known, Record, Space, Vectors
-    from pixseek.types.results import Match, Neighbours
+    from pixseek.types.results import Neighbours
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an engine can do; what it can't is said aloud.
+    """What an engine can do, for callers that must know.
 
     Attributes:
-        filtering: when filters are applied: "during" the search (k is guaranteed), or
-            "exhaustive" (every match is scored).
-        exact: whether the answers are those of an exhaustive scan at every size.
-        visibility: what an acknowledged write is: already "searchable", or only "stored".
-        max_k: largest k of a search; None for no limit.
-        text_search: by what texts are ranked: "bm25", where rare words count more than common
-            ones; "ts_rank" of PostgreSQL, where all count alike; "none" where there is no search
-            of texts.
+        exact: whether answers are those of an exhaustive scan at every size.
+        max_k: largest k of `Engine.nearest`; None for no limit. More is an EngineError.
+        text_search: how texts are ranked: "bm25", where rare words count more than common ones;
+            "ts_rank" of PostgreSQL, where all count alike; "none" if texts can't be searched.
+        refreshes: whether other processes see a write only after the server has refreshed.
     """
 
-    filtering: Literal["during", "exhaustive"]
     exact: bool
-    visibility: Literal["searchable", "stored"]
     max_k: int | None = None
     text_search: Literal["bm25", "ts_rank", "none"] = "none"
+    refreshes: bool = False
 
 
-#: What records can be ordered by where there is no query.
+class WordMatch(NamedTuple):
+    """A record whose texts hold words of a query.
+
+    Attributes:
+        id: of the record.
+        share: how relevant it is, in (0, 1].
+        complete: whether its texts hold all of the words.
+    """
+
+    id: str
+    share: float
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WordMatches:
+    """The records whose texts fit a query best.
+
+    Attributes:
+        matches: best first, ties by id.
+        complete: how many records have all of the words, beyond those in `matches` too.
+    """
+
+    matches: tuple[WordMatch, ...] = ()
+    complete: int = 0
+
+
+#: How records can be ordered when nothing is searched for.
 Order = Literal["uri", "name", "taken_at", "mtime", "size"]
+
+#: What records can be counted by.
+FacetField = Literal["folder", "year", "camera", "tag", "colour", "format"]
+
+#: Given a new record and the stored one of the same id, returns what to store.
+Merge = Callable[["Record", "Record"], "Record"]
 
 
 @runtime_checkable
@@ -45,11 +74,17 @@ class Engine(Protocol):
     """Stores records with their vectors and finds the nearest.
 
     One instance may be called from several threads. Scores are cosines, whatever the engine
-    counts in itself. Every write is whole: after a crash a record is there with all its vectors,
-    or not at all.
+    computes internally. Every write is whole: after a crash a record is there with all its
+    vectors, or not at all.
 
-    It can hold vectors of several spaces beside each other. One is active: everything is of that
-    one (what is searched, read, written, exported), except where another is named.
+    An engine can hold vectors of several spaces. One is active: everything is searched, read,
+    written and exported in that one, unless a method names another.
+
+    Records that are `away` have no vectors. `get` and `export` return them. `count`, `select`,
+    `matching_ids`, `find_words` and `facets` skip them unless the filter names the field `away`;
+    the other methods always skip them.
+
+    Methods that take `where` raise QueryError if `filters.check` does not accept it.
     """
 
     capabilities: Capabilities
@@ -60,7 +95,7 @@ class Engine(Protocol):
         ...
 
     def ensure(self, space: Space) -> None:
-        """Create what `space` needs; from now on `put` takes vectors of this space alone.
+        """Create what `space` needs; from now on `put` takes vectors of this space only.
 
         Raises:
             SpaceMismatchError: the engine holds vectors of another space.
@@ -72,7 +107,7 @@ class Engine(Protocol):
         ...
 
     def add_space(self, space: Space) -> None:
-        """Hold another space, with no vectors yet, unless it is held; the active one stays so.
+        """Hold another space, without vectors yet; nothing changes if it is held already.
 
         Raises:
             EngineError: nothing is held yet, or this space with another dimension.
@@ -80,7 +115,7 @@ class Engine(Protocol):
         ...
 
     def held(self, space: Space) -> int:
-        """Return how many records have vectors in a space; 0 for one that is not held."""
+        """Return how many records have vectors in a space; 0 if it is not held."""
         ...
 
     def lacking(self, space: Space, k: int, after: str = "") -> list[Record]:
@@ -92,57 +127,90 @@ class Engine(Protocol):
             after: only records whose id is greater.
 
         Returns:
-            Each with the parts that its vectors are to stand for: those of the active space, or
-            the whole image where it has none there either.
+            Each with the parts that its vectors will stand for: those of the active space, or
+            the whole image if it has none there either.
+
+        Raises:
+            EngineError: the space is not held.
         """
         ...
 
     def put_vectors(self, space: Space, records: Sequence[Record], vectors: Vectors) -> int:
         """Give records their vectors in a space that is held; durable when it returns.
 
-        Passed over are those that have some by now, and those that are not as `lacking` gave them
-        (deleted, another content, other parts), so that no vector is ever given to another image.
+        Skips records that have vectors there by now, and those that are no longer as `lacking`
+        returned them (deleted, away, other content, other parts), so that no vector is ever
+        given to another image.
 
         Args:
             space: any that is held.
-            records: as `lacking` gave them; ids are distinct.
+            records: as `lacking` returned them; ids are distinct.
             vectors: as for `put`.
 
         Returns:
-            How many got theirs.
+            How many records got their vectors.
+
+        Raises:
+            EngineError: records and vectors do not belong together, or the space is not held.
         """
         ...
 
     def activate(self, space: Space) -> None:
         """Make a space that is held the active one, for all processes, from their next call on.
 
-        Its model is called as in `space` from now on: several may be of one space. Records that
-        have no vectors in it are without parts.
+        Its model is named as in `space` from now on: several models may share one space.
+        Records that have no vectors in it are without parts.
+
+        Raises:
+            EngineError: the space is not held.
         """
         ...
 
     def drop_space(self, space: Space) -> None:
-        """Forget a space and its vectors, if it is held. Searches that are under way still end.
+        """Delete a space and its vectors, if it is held. Searches under way still end.
 
         Raises:
             EngineError: it is the active one.
         """
         ...
 
-    def put(self, records: Sequence[Record], vectors: Vectors) -> None:
+    def put(self, records: Sequence[Record], vectors: Vectors, merge: Merge | None = None) -> None:
         """Store records, replacing those of the same id; durable when it returns.
 
-        In the other spaces a record keeps its vectors where its content is the same (an equal
-        digest that is not "") and its parts are; else it loses them.
+        In the other spaces a record keeps its vectors if its content is the same (an equal
+        digest that is not "") and its parts are; otherwise it loses them.
 
         Args:
-            records: any number; ids are distinct. One without parts is stored without vectors.
+            records: any number; ids are distinct. A record without parts is stored without
+                vectors; one that is away has no parts and loses its vectors in all spaces.
             vectors: (total number of parts, dim) float32 unit rows, in the order of the records
                 and of their parts.
+            merge: called as merge(new, stored) inside the write, for each record whose id is
+                stored by then; no other write comes between. Returns what to store instead of
+                `new`: the id, digest and parts must be the same.
 
         Raises:
+            EngineError: records and vectors do not belong together, or can't be stored.
             SpaceMismatchError: since this engine was asked to `ensure` a space, another process
                 has made another one active.
+        """
+        ...
+
+    def describe(self, records: Sequence[Record], merge: Merge | None = None) -> int:
+        """Replace the metadata of stored records, in every space; vectors do not move.
+
+        Records that are not stored are skipped. Parts, digest and `away` of the given records are
+        ignored: the stored ones stay. Durable when it returns.
+
+        Args:
+            records: any number; ids are distinct.
+            merge: as for `put`.
+
+        Returns:
+            How many of them were stored.
+
+        Raises:
+            EngineError: some record can't be stored; nothing was changed.
         """
         ...
 
@@ -151,43 +219,64 @@ class Engine(Protocol):
         ...
 
     def get(self, ids: Sequence[str]) -> list[Record | None]:
-        """Return the records of these ids, in order, None where there is none."""
+        """Return the records of these ids, in order; None for an id that is not stored."""
         ...
 
     def vectors(self, ids: Sequence[str]) -> list[Vectors | None]:
-        """Return each record's vectors, (parts, dim) float32, None where there is no record."""
+        """Return each record's vectors, (parts, dim) float32; None if it is not stored."""
         ...
 
     def known(self, prefix: str = "") -> Iterator[Known]:
-        """Yield what is stored of every record whose URI begins with `prefix`, by URI."""
+        """Yield what is stored of every record whose URI begins with `prefix`, in any order."""
         ...
 
-    def with_digest(self, digest: str) -> list[Known]:
-        """Return what is stored of the records with this content digest, by URI."""
+    def with_digests(self, digests: Sequence[str]) -> dict[str, list[Known]]:
+        """Return the records with these content digests, by digest, in any order.
+
+        Digests that no record has are not in the answer.
+        """
         ...
 
-    def search(self, vectors: Vectors, k: int, where: Filter | None = None) -> list[list[Match]]:
-        """Return, for each of (q, dim) unit rows, the k nearest records, best first.
+    def matching_ids(self, where: Filter | None = None) -> Iterator[str]:
+        """Yield the ids of all records that fulfil `where`, each once, in any order.
 
-        Each record comes once, with its best part. Ties are broken by id. Fewer than k come back
-        only where fewer records fulfil `where`.
+        All of one snapshot, if the engine has snapshots.
         """
         ...
 
     def nearest(self, vectors: Vectors, k: int, where: Filter | None = None) -> list[Neighbours]:
-        """Return, for each of (q, dim) unit rows, the k nearest records, as `search` finds them.
+        """Return, for each of (q, dim) unit rows, the k nearest records, best first.
 
-        For many of them: what is known of the records is left where it is.
+        Each record comes once, with its best part. Ties go by id. Fewer than k come back only if
+        fewer records fulfil `where`.
+
+        Raises:
+            EngineError: k is greater than `capabilities.max_k`; the vectors have another
+                dimension, or are not finite.
         """
         ...
 
-    def text_search(
-        self, text: str, k: int, where: Filter | None = None
-    ) -> list[tuple[str, float]]:
-        """Return the ids of the k records whose texts fit best, with their relevance.
+    def find_words(self, text: str, k: int, where: Filter | None = None) -> WordMatches:
+        """Return the k records whose texts fit best, and how many have all words of `text`.
 
-        Relevance is in (0, 1]; 1 means that all words of `text` are found. Ties go by id. What
-        texts are is said by `engines.columns.texts`.
+        Which texts a record has is defined in `engines.columns.texts`. For k below 1 nothing is
+        looked for.
+        """
+        ...
+
+    def facets(
+        self, where: Filter | None, fields: Sequence[FacetField], most: int
+    ) -> dict[str, dict[str, int]] | None:
+        """Return how many of the records that fulfil `where` have each value of some fields.
+
+        Args:
+            where: which records to count; None for all.
+            fields: what to count.
+            most: how many values of each field at most.
+
+        Returns:
+            By field: the counts by value, largest first, ties by value; the same as
+            `search.facets.count` of these records. None if the engine can't count.
         """
         ...
 
@@ -203,7 +292,7 @@ class Engine(Protocol):
     def sample(self, n: int) -> Vectors:
         """Return at most n of the stored vectors, (m, dim) float32 unit rows, drawn evenly.
 
-        The draw follows from the content: the vectors of those records whose ids come first, and
+        The draw depends on the content only: the vectors of the records whose ids come first, and
         an id is a hash.
         """
         ...
@@ -213,11 +302,11 @@ class Engine(Protocol):
         ...
 
     def export(self, batch: int = 4096) -> Iterator[tuple[list[Record], Vectors]]:
-        """Yield all records by URI, in batches, each with its vectors as `put` takes them."""
+        """Yield all records in batches, in any order, each with its vectors as `put` takes them."""
         ...
 
     def close(self) -> None:
-        """Flush and let go of everything; further calls are an error."""
+        """Flush and release everything; further calls are an error."""
         ...
 
     def __enter__(self) -> Self: ...

@@ -79,6 +79,8 @@ class Record:
         fields: anything else, by name.
         parts: what the record's vectors stand for, one each, in order; none for an image that has
             no vectors in the library's space, which is found by words and filters alone.
+        away: its file is gone, but what was said of it is kept. Such a record has no parts, and is
+            found only by a filter on the field `away`.
     """
 
     id: str
@@ -93,6 +95,7 @@ class Record:
     tags: tuple[str, ...] = ()
     fields: Mapping[str, Scalar] = field(default_factory=dict)
     parts: tuple[Part, ...] = (WHOLE,)
+    away: bool = False
 
     @property
     def root(self) -> str:

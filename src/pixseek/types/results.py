@@ -20,15 +20,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
-    """What an engine found: a record, its best part, and the cosine, in [-1, 1]."""
-
-    record: Record
-    part: Part
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
 class Reason:
     """What one thing that was looked for has to say for a hit.
 

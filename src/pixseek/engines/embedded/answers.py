@@ -4,40 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pixseek.engines import rules
 from pixseek.engines.embedded.candidates import Candidates
-from pixseek.engines.embedded.reading import LISTED, chunks, records_of
+from pixseek.engines.embedded.reading import LISTED, chunks
 from pixseek.engines.embedded.vectorfile import Rows
-from pixseek.types import Match
+from pixseek.engines.rules import Answer
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
 
 
-class Answer(NamedTuple):
-    """A record that answers a query.
-
-    Attributes:
-        score: of its best part.
-        row: of that part's vector.
-        number: of the record in the database.
-        id: of the record.
-        part: index of that part among the record's.
-    """
-
-    score: float
-    row: int
-    number: int
-    id: str
-    part: int
-
-
-#: What the database says of a row: the number and the id of its record, and the part's index.
-_Owner = tuple[int, str, int]
+#: What the database says of a row: the id of its record, and the part's index.
+_Owner = tuple[str, int]
 
 
 def nearest(
@@ -63,32 +46,10 @@ def nearest(
         ]
         for i, found in zip(waiting, _group(db, space, scored, k), strict=True):
             best[i] = found
-        # Records with many parts may have taken the places of others.
+        # Records of many parts may have taken the places of others.
         waiting = [i for i in waiting if len(best[i]) < min(k, among)] if count < among else []
         count *= 4
     return best
-
-
-def matches(
-    db: sqlite3.Connection, space: int, answers: Sequence[Sequence[Answer]]
-) -> list[list[Match]]:
-    """Return answers with all that is known of their records.
-
-    Args:
-        db: in the transaction of the same snapshot.
-        space: number of the space.
-        answers: of each query.
-    """
-    numbers = {answer.number for each in answers for answer in each}
-    records = records_of(db, space, list(numbers))
-    return [
-        [
-            Match(record, record.parts[answer.part], answer.score)
-            for answer in each
-            for record in (records[answer.number][0],)
-        ]
-        for each in answers
-    ]
 
 
 def _group(
@@ -102,19 +63,16 @@ def _group(
     owners: dict[int, _Owner] = {}
     waiting, count = [i for i, (rows, _) in enumerate(scored) if len(rows)], k
     while waiting:
-        # All that tie with the last one are looked at, since the id decides.
+        # Including all that tie with the last one, since the id decides.
         chosen = {i: _highest(scored[i][1], count) for i in waiting}
         wanted = {row for i in waiting for row in scored[i][0][chosen[i]].tolist()}
         owners.update(_owners(db, space, wanted - owners.keys()))
         for i in waiting:
             rows, scores = (each[chosen[i]].tolist() for each in scored[i])
-            best: dict[int, Answer] = {}
-            for row, score in zip(rows, scores, strict=True):
-                number, id_, part = owners[row]
-                old = best.get(number)
-                if old is None or (score, -row) > (old.score, -old.row):
-                    best[number] = Answer(score, row, number, id_, part)
-            groups[i] = sorted(best.values(), key=lambda answer: (-answer.score, answer.id))[:k]
+            parts = (
+                Answer(score, *owners[row], row) for row, score in zip(rows, scores, strict=True)
+            )
+            groups[i] = rules.best_of_each(parts, k)
         waiting = [i for i in waiting if len(groups[i]) < k and len(chosen[i]) < len(scored[i][0])]
         count *= 4
     return groups
@@ -131,11 +89,10 @@ def _highest(scores: NDArray[np.float64], count: int) -> Rows:
 def _owners(db: sqlite3.Connection, space: int, rows: Iterable[int]) -> dict[int, _Owner]:
     """Return the record of each row."""
     return {
-        row: (number, id_, part)
+        row: (id_, part)
         for some in chunks(sorted(rows))  # neighbours lie on the same page
-        for row, number, id_, part in db.execute(
-            "SELECT row, record, record_id, ordinal FROM part "
-            f"WHERE space = ? AND row IN ({LISTED})",
+        for row, id_, part in db.execute(
+            f"SELECT row, record_id, ordinal FROM part WHERE space = ? AND row IN ({LISTED})",
             (space, some),
         )
     }

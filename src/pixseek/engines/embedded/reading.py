@@ -9,13 +9,17 @@ from typing import Any
 
 from pixseek.engines import columns
 from pixseek.engines.embedded.catalog import packed, unpacked
-from pixseek.types import Record
+from pixseek.types import Known, Record
 
 #: The values of a parameter that `chunks` made.
 LISTED = "SELECT value FROM json_each(?)"
 #: Values handed to SQLite at a time, as JSON.
 _CHUNK = 10_000
 _DIGEST = columns.Columns._fields.index("digest")
+
+#: True of records that are away; also the condition of an index, made with the first of them.
+IS_AWAY = f"instr(fields, '{columns.AWAY_MARK}') > 0"
+IS_PRESENT = f"NOT ifnull({IS_AWAY}, 0)"
 
 #: The parts of a record, each with its row.
 Parts = list[tuple[int, str | None]]
@@ -38,6 +42,24 @@ def record_of(stored_columns: Sequence[Any], parts: Parts) -> Record:
     values = list(stored_columns)
     values[_DIGEST] = unpacked(values[_DIGEST])
     return columns.from_columns(values, tuple(columns.part_from_json(part) for _, part in parts))
+
+
+def has_away(db: sqlite3.Connection) -> bool:
+    """Return whether some record is away."""
+    index = "SELECT 1 FROM sqlite_master WHERE name = 'record_away'"
+    if db.execute(index).fetchone() is None:
+        return False
+    return db.execute(f"SELECT 1 FROM record WHERE {IS_AWAY} LIMIT 1").fetchone() is not None
+
+
+def known(db: sqlite3.Connection, condition: str, parameters: Sequence[Any]) -> Iterator[Known]:
+    """Yield what is known of the present records that fulfil a condition, by URI."""
+    present = f"AND {IS_PRESENT}" if has_away(db) else ""
+    for id_, uri, size, mtime_ns, digest in db.execute(
+        f"SELECT {columns.KNOWN} FROM record WHERE {condition} {present} ORDER BY uri, id",
+        parameters,
+    ):
+        yield columns.known_of(id_, uri, size, mtime_ns, unpacked(digest) or "")
 
 
 def numbers_of(db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:

@@ -1,7 +1,10 @@
 """The spaces that the database of the embedded engine holds, and which records are in them.
 
-All are alike; the one that serves is marked. Records are the same for all of them, and a row of
-`part` says that a record has a vector in one.
+All are alike; the active one is marked. Records are the same for all spaces, and a row of `part`
+says that a record has a vector in one.
+
+The table `dead` is a log of the rows of vector files. An entry with the number of a space says that
+a row died; with the negative of that number it says that the row's record has other metadata now.
 """
 
 from __future__ import annotations
@@ -10,11 +13,17 @@ import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from pixseek.engines import columns
+import numpy as np
+
+from pixseek.engines import columns, rules
 from pixseek.engines.embedded import catalog
-from pixseek.engines.embedded.reading import LISTED, chunks, numbers_of, records_of
-from pixseek.types import Record, Space
+from pixseek.engines.embedded.reading import IS_PRESENT, LISTED, chunks, has_away
+from pixseek.engines.embedded.vectorfile import Rows
+from pixseek.types import Part, Record, Space
 from pixseek.types.dataclass import dataclass
+
+#: Entries of rows whose records have other metadata now; a reader looks each of them up again.
+MOST_DESCRIBED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +32,12 @@ class Held:
 
     Attributes:
         number: of the space.
-        active: 0 for one that does not serve; else greater than it was for any that served before.
-            While another one serves, records change without a new row in this one; so what was
-            learned of rows is of no use any more when it serves again.
+        active: 0 if it is not active; else greater than it was for any space that was active
+            before. While another space is active, records change without an entry in the log of
+            this one; so what was learnt of rows is no longer true when it is active again.
         generation: of its vector file.
         rows: how many of the file count.
-        deaths: number of the last row that died, in whatever space.
+        logged: number of the last entry of the log, of whatever space.
         records: how many there are, with or without vectors in it.
         held: how many have vectors in it.
     """
@@ -38,7 +47,7 @@ class Held:
     active: int
     generation: str
     rows: int
-    deaths: int
+    logged: int
     records: int
     held: int
 
@@ -50,7 +59,7 @@ _SELECT = (
 
 
 def active(db: sqlite3.Connection) -> Held | None:
-    """Return the space that serves; None before there is one."""
+    """Return the active space; None before there is one."""
     row = db.execute(f"{_SELECT} WHERE active").fetchone()
     return None if row is None else _held(row)
 
@@ -58,21 +67,6 @@ def active(db: sqlite3.Connection) -> Held | None:
 def every(db: sqlite3.Connection) -> list[Held]:
     """Return all spaces, the active one first, then those that were added first."""
     return [_held(row) for row in db.execute(f"{_SELECT} ORDER BY active = 0, number")]
-
-
-def find(db: sqlite3.Connection, space: Space) -> Held | None:
-    """Return a space by its fingerprint; None where it is not held.
-
-    Raises:
-        EngineError: it is held with another dimension.
-    """
-    row = db.execute(f"{_SELECT} WHERE fingerprint = ?", (space.fingerprint,)).fetchone()
-    if row is None:
-        return None
-    found = _held(row)
-    if found.space.dim != space.dim:
-        raise columns.other_dimension(found.space, space)
-    return found
 
 
 def add(db: sqlite3.Connection, space: Space, *, active: bool) -> None:
@@ -85,7 +79,7 @@ def add(db: sqlite3.Connection, space: Space, *, active: bool) -> None:
 
 
 def activate(db: sqlite3.Connection, number: int, model: str) -> None:
-    """Let this space serve, by this name of its model, and no other."""
+    """Make this space the only active one, and its model called so."""
     db.execute(
         "UPDATE space SET active = "
         "CASE WHEN number = ? THEN (SELECT max(active) + 1 FROM space) ELSE 0 END",
@@ -97,25 +91,70 @@ def activate(db: sqlite3.Connection, number: int, model: str) -> None:
 def drop(db: sqlite3.Connection, number: int) -> None:
     """Forget a space, its parts and its dead rows."""
     db.execute("DELETE FROM part WHERE space = ?", (number,))
-    forget_dead(db, number)
+    forget_log(db, number)
     db.execute("DELETE FROM space WHERE number = ?", (number,))
 
 
-def forget_dead(db: sqlite3.Connection, number: int) -> None:
-    """Forget the dead rows of a space, once its vector file is another one or gone.
+def log_described(db: sqlite3.Connection, active: Held, numbers: Sequence[int]) -> None:
+    """Log the rows of the active space whose records now have other metadata.
 
-    The last row stays, as that of no space: readers ask for what died after the last that they
-    saw, so numbers must not come again.
+    Readers hold columns of metadata by row. If there are too many entries, all columns are out of
+    date at once instead.
+    """
+    (before,) = db.execute(
+        "SELECT count(*) FROM dead WHERE space = ?", (-active.number,)
+    ).fetchone()
+    if before + len(numbers) <= MOST_DESCRIBED:
+        for some in chunks(numbers):
+            db.execute(
+                "INSERT INTO dead (space, row) SELECT -space, row FROM part "
+                f"WHERE record IN ({LISTED}) AND +space = ?",
+                (some, active.number),
+            )
+        return
+    _forget_entries(db, -active.number)
+    db.execute(
+        "UPDATE space SET active = (SELECT max(active) + 1 FROM space) WHERE number = ?",
+        (active.number,),
+    )
+
+
+def logged_rows(db: sqlite3.Connection, space: int, after: int, last: int) -> Rows:
+    """Return the rows in the log from behind one entry to another, those that come twice twice.
+
+    Args:
+        db: in the transaction of a snapshot.
+        space: number of the space for dead rows, its negative for those described anew.
+        after: number of an entry; 0 for the beginning.
+        last: number of an entry.
+    """
+    found = db.execute(
+        "SELECT row FROM dead WHERE space = ? AND number > ? AND number <= ?", (space, after, last)
+    )
+    return np.fromiter((row for (row,) in found), np.int64)
+
+
+def forget_log(db: sqlite3.Connection, number: int) -> None:
+    """Forget what is logged of a space, once its vector file is another one or gone."""
+    _forget_entries(db, number)
+    _forget_entries(db, -number)
+
+
+def _forget_entries(db: sqlite3.Connection, space: int) -> None:
+    """Forget entries of the log.
+
+    The last one stays, as that of no space: readers ask for the entries behind the last that they
+    saw, so a number must not be used again.
     """
     db.execute(
         "UPDATE dead SET space = 0 WHERE space = ? AND number = (SELECT max(number) FROM dead)",
-        (number,),
+        (space,),
     )
-    db.execute("DELETE FROM dead WHERE space = ?", (number,))
+    db.execute("DELETE FROM dead WHERE space = ?", (space,))
 
 
 def forget_parts(db: sqlite3.Connection, numbers: Sequence[int], spaces: Iterable[int]) -> None:
-    """Mark the rows of these records dead in these spaces, and forget their parts."""
+    """Log the rows of these records as dead in these spaces, and forget their parts."""
     for space in spaces:
         for some in chunks(numbers):
             # "+space" lest SQLite walks the whole space by the primary key.
@@ -132,65 +171,56 @@ def forget_parts(db: sqlite3.Connection, numbers: Sequence[int], spaces: Iterabl
             db.execute(f"DELETE FROM part WHERE {of_them}", (some, space))
 
 
-def forget_changed(db: sqlite3.Connection, numbers: dict[str, int], new: Sequence[Record]) -> None:
-    """Forget in all but the active space what stood for another content than records have now.
+def forget_changed(
+    db: sqlite3.Connection, others: Sequence[Held], numbers: dict[str, int], new: Sequence[Record]
+) -> None:
+    """Forget vectors that stand for another content than records have from now on.
 
     Args:
         db: the records in it are still the old ones.
-        numbers: of those that are known, by id.
-        new: what they are replaced by.
+        others: the spaces that are not active.
+        numbers: of the stored records among the new ones, by id.
+        new: what is put.
     """
-    serving = active(db)
-    others = [each.number for each in every(db) if serving and each.number != serving.number]
     if not others or not numbers:
         return
-    digests: dict[int, str | None] = {}
-    parts: dict[tuple[int, int], list[str | None]] = {}
-    for some in chunks(list(numbers.values())):
-        digests.update(
-            (number, catalog.unpacked(digest))
-            for number, digest in db.execute(
-                f"SELECT number, digest FROM record WHERE number IN ({LISTED})", (some,)
-            )
-        )
+    ids = {number: id_ for id_, number in numbers.items()}
+    serving = {each.number for each in others}
+    digests: dict[str, str] = {}
+    parts: dict[tuple[int, str], list[Part]] = {}
+    for some in chunks(list(ids)):
+        for number, digest in db.execute(
+            f"SELECT number, digest FROM record WHERE number IN ({LISTED})", (some,)
+        ):
+            digests[ids[number]] = catalog.unpacked(digest) or ""
         for space, number, part in db.execute(
             f"SELECT space, record, part FROM part WHERE record IN ({LISTED}) "
             "ORDER BY record, space, ordinal",
             (some,),
         ):
-            parts.setdefault((space, number), []).append(part)
-    changed: dict[int, list[int]] = {space: [] for space in others}
-    for record in new:
-        number = numbers.get(record.id)
-        if number is None:
-            continue
-        for space in others:
-            before = parts.get((space, number))
-            if before and not columns.keeps_vectors(record, digests[number], before):
-                changed[space].append(number)
-    for space, gone in changed.items():
-        forget_parts(db, gone, [space])
+            if space in serving:
+                parts.setdefault((space, ids[number]), []).append(columns.part_from_json(part))
+    gone: dict[int, list[int]] = {}
+    for space, id_ in rules.changed(new, digests, parts):
+        gone.setdefault(space, []).append(numbers[id_])
+    for space, some_numbers in gone.items():
+        forget_parts(db, some_numbers, [space])
 
 
-def lacking(db: sqlite3.Connection, serving: int, number: int, k: int, after: str) -> list[Record]:
-    """Return records without vectors in a space; see `types.Engine.lacking`."""
+def lacking(db: sqlite3.Connection, number: int, k: int, after: str) -> list[str]:
+    """Return the ids of present records without vectors in a space; see `Engine.lacking`."""
+    present = f"AND {IS_PRESENT}" if has_away(db) else ""
     found = db.execute(
-        "SELECT number FROM record WHERE id > ? AND NOT EXISTS "
-        "(SELECT 1 FROM part WHERE part.record = record.number AND part.space = ?) "
+        "SELECT id FROM record WHERE id > ? AND NOT EXISTS "
+        f"(SELECT 1 FROM part WHERE part.record = record.number AND part.space = ?) {present} "
         "ORDER BY id LIMIT ?",
         (after, number, k),
     )
-    numbers = [each for (each,) in found]
-    records = records_of(db, serving, numbers)
-    return [columns.with_parts(records[each][0]) for each in numbers]
+    return [id_ for (id_,) in found]
 
 
-def fitting(
-    db: sqlite3.Connection, serving: int, number: int, records: Sequence[Record]
-) -> dict[int, int]:
-    """Return which of `records` may get vectors in a space now, by position: their numbers."""
-    numbers = numbers_of(db, [record.id for record in records])
-    now = records_of(db, serving, list(numbers.values()))
+def having(db: sqlite3.Connection, number: int, numbers: dict[str, int]) -> set[str]:
+    """Return the ids of those of these records, given by number, that have vectors in a space."""
     have: set[int] = set()
     for some in chunks(list(numbers.values())):
         have.update(
@@ -200,13 +230,7 @@ def fitting(
                 (some, number),
             )
         )
-    return {
-        at: of
-        for at, record in enumerate(records)
-        if (of := numbers.get(record.id)) is not None
-        and of not in have
-        and columns.is_same(now[of][0], record)
-    }
+    return {id_ for id_, of in numbers.items() if of in have}
 
 
 def new_generation() -> str:
@@ -215,6 +239,6 @@ def new_generation() -> str:
 
 
 def _held(row: tuple[int, str, int, str, int, str, int, int | None, int, int]) -> Held:
-    number, fingerprint, dim, model, active_, generation, rows, deaths, records, held = row
+    number, fingerprint, dim, model, active_, generation, rows, logged, records, held = row
     space = Space(fingerprint, dim, model)
-    return Held(number, space, active_, generation, rows, deaths or 0, records, held)
+    return Held(number, space, active_, generation, rows, logged or 0, records, held)

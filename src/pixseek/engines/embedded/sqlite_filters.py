@@ -12,15 +12,18 @@ from typing import Any
 from pixseek import filters
 from pixseek.engines import columns
 from pixseek.engines.embedded.catalog import packed, unpacked
+from pixseek.engines.embedded.reading import IS_AWAY, IS_PRESENT
 from pixseek.types import And, Compare, Filter, Not, Or, Order, Record
 
 
-def where_sql(db: sqlite3.Connection, where: Filter) -> tuple[str, list[Any]]:
+def where_sql(db: sqlite3.Connection, where: Filter | None) -> tuple[str, list[Any]]:
     """Return a filter as a condition on `record`, with its parameters.
 
-    What SQL can't say with the meaning that `filters` defines is asked of `filters.matches`
-    through a function `fits`, which is registered on `db`.
+    What SQL can't express as `filters` defines it is asked of `filters.matches` through a
+    function `fits`, which is registered on `db`.
     """
+    if where is None:
+        return "1", []
     parameters: list[Any] = []
     predicates: list[Callable[[Any], bool]] = []
 
@@ -52,13 +55,13 @@ def where_sql(db: sqlite3.Connection, where: Filter) -> tuple[str, list[Any]]:
 
 
 def order_sql(order: Order, descending: bool, *, by_index: bool) -> str:
-    """Return what records are ordered by, those without a value last, ties by id.
+    """Return what records are ordered by: those without a value last, ties by id.
 
     Args:
         order: of which field.
         descending: from the largest value on.
-        by_index: whether to walk along an index where there is one. Where a filter passes over
-            most records, sorting what it leaves is quicker.
+        by_index: whether to walk along an index, if there is one. If a filter leaves few
+            records, sorting them is quicker.
     """
     direction = "DESC" if descending else "ASC"
     return f"{'' if by_index else '+'}{_ORDERS[order]} {direction} NULLS LAST, id"
@@ -86,6 +89,8 @@ def _native(compare: Compare, parameters: list[Any]) -> str | None:
     """Return a comparison in SQL alone; None where SQL can't say it."""
     name, op, value = compare.field, compare.op, compare.value
     column = "mtime_ns" if name == "mtime" else name
+    if name == "away":
+        return IS_AWAY if value == (op == "eq") else IS_PRESENT
     if name in filters.DERIVED and op == "exists":
         return "width IS NOT NULL AND height IS NOT NULL"
     if name in filters.DERIVED and op != "in":

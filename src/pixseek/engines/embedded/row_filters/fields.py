@@ -1,210 +1,37 @@
-"""Filters over the rows of a vector file, from columns of their fields in memory.
-
-SQL takes about 0.5 us a record to compare a number, and 5 us where it must ask Python; a column
-in numpy takes about 1 ns. Rows are appended and never change, and an updated record gets new
-ones, so a column is topped up and never invalidated. It is loaded when its field is asked for the
-second time: loading takes about as long as one filter in SQL, and many processes search once.
-Columns of integers are loaded at once, since that takes half as long (0.6 s a million rows, SQL
-1.4 where half of them are left).
-
-Ids, URIs, names, digests and captions differ from record to record, so a column would gain little:
-they stay in SQL, as do fields that turn out to hold too many different texts.
-"""
+"""The values of one field by row of a vector file, in memory."""
 
 from __future__ import annotations
 
 import abc
-import itertools
 import json
 import math
-import operator
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pixseek import filters
 from pixseek.engines import columns
-from pixseek.engines.embedded.sqlite_filters import where_sql
-from pixseek.engines.embedded.vectorfile import Mask, Rows
-from pixseek.types import And, Compare, Filter, Not, Operator, Or, Record
+from pixseek.engines.embedded.row_filters.numbers import ORDER, numbers_fit, values_of
+from pixseek.engines.embedded.snapshots import View
+from pixseek.engines.embedded.vectorfile import Mask
+from pixseek.types import Compare, Record
 
-#: Memory for the columns of one library, in bytes: about a dozen of a million rows.
-MEMORY = 128 * 1024 * 1024
 #: Different values, numbers apart, that a column may hold; each is compared in Python, 1 us.
 MOST_VALUES = 65_536
 #: Rows of which integers are read as one text, of 20 MB at most.
 _ROWS_A_TEXT = 1_000_000
-#: Up to so many rows that one half of an And leaves are looked up for its other half.
-_FEW = 10_000
-
-_INTEGERS = {"size": "size", "mtime": "mtime_ns", "width": "width", "height": "height"}
+#: The columns of the database that hold integers, by field.
+INTEGERS = {"size": "size", "mtime": "mtime_ns", "width": "width", "height": "height"}
 
 
-class RowFilters:
-    """Filters over the rows of one vector file. Safe to use from several threads.
-
-    Attributes:
-        of: the generation of the vector file, and since when its space is active.
-    """
-
-    def __init__(self, of: tuple[str, int], space: int) -> None:
-        """Start without columns.
-
-        Args:
-            of: the generation of the vector file, and since when its space is active: what a row's
-                record is may have changed while it was not.
-            space: its number in the database.
-        """
-        self.of = of
-        self._space = space
-        self._lock = threading.Lock()
-        self._asked: set[str] = set()
-        self._in_sql: set[str] = set()
-        self._columns: dict[str, _Column] = {}  # the least recently used first
-        self._ordinals = _IntegerColumn("ordinal", is_time=False)
-
-    def matching(self, db: sqlite3.Connection, rows: int, dead: Rows, where: Filter) -> Mask:
-        """Return which rows count and belong to records that fulfil a filter, (rows,) bool.
-
-        Args:
-            db: in the transaction that `rows` and `dead` were read in.
-            rows: how many there are.
-            dead: those that don't count, ascending.
-            where: see `filters.check`.
-        """
-        comparisons = list(_comparisons(where))
-        fields = {compare.field for compare in comparisons}
-        with self._lock:
-            used = {
-                field: self._column(field)
-                for field in sorted(fields)
-                if field in self._asked or field in _INTEGERS
-            }
-            self._asked |= fields
-        masks: dict[int, Mask] = {}  # by id(): Compare(x, eq, 1) equals Compare(x, eq, True)
-        for compare in comparisons:
-            column = used.get(compare.field)
-            if column is not None:
-                mask = column.matching(db, self._space, rows, len(dead), compare)
-                if mask is not None:
-                    masks[id(compare)] = mask
-        with self._lock:
-            self._in_sql.update(
-                field for field, column in used.items() if column and column.overfull
-            )
-            for field in self._in_sql & self._columns.keys():
-                del self._columns[field]
-            while len(self._columns) > 1 and sum(c.size for c in self._columns.values()) > MEMORY:
-                del self._columns[next(iter(self._columns))]
-        mask = _Evaluation(db, self._space, rows, masks).of(where)
-        mask[dead] = False
-        return mask
-
-    def first_parts(self, db: sqlite3.Connection, rows: int, dead: Rows) -> Mask:
-        """Return which rows hold the first part of their record, (rows,) bool.
-
-        Args:
-            db: in the transaction that `rows` and `dead` were read in.
-            rows: how many there are.
-            dead: those that don't count, ascending; what is told of them is of no matter.
-        """
-        first = Compare("ordinal", "eq", 0)
-        mask = self._ordinals.matching(db, self._space, rows, len(dead), first)
-        if mask is None:  # an older snapshot
-            found = db.execute(
-                "SELECT row FROM part WHERE space = ? AND ordinal = 0", (self._space,)
-            )
-            mask = np.zeros(rows, np.bool_)
-            mask[np.fromiter((row for (row,) in found), np.int64)] = True
-        return mask
-
-    def _column(self, field: str) -> _Column | None:
-        """Return a field's column, with nothing in it if it is new; None where there is none."""
-        if field in self._in_sql:
-            return None
-        column = self._columns.pop(field, None) or _new_column(field)
-        if column is not None:
-            self._columns[field] = column
-        return column
-
-
-class _Evaluation:
-    """One filter over the rows of one snapshot, some of its comparisons being done."""
-
-    def __init__(
-        self, db: sqlite3.Connection, space: int, rows: int, masks: dict[int, Mask]
-    ) -> None:
-        self._db, self._space, self._rows, self._masks = db, space, rows, masks
-
-    def of(self, where: Filter, within: Mask | None = None) -> Mask:
-        """Return the rows that fulfil a filter. Those dead or not in `within` are of no matter."""
-        if not self._is_begun(where):
-            return self._by_sql(where, within)
-        match where:
-            case And(parts):
-                mask = np.ones(self._rows, np.bool_) if within is None else within.copy()
-                for part in filter(self._is_begun, parts):
-                    mask &= self.of(part, mask)
-                rest = tuple(itertools.filterfalse(self._is_begun, parts))
-                return mask & self._by_sql(And(rest), mask) if rest else mask
-            case Or(parts):
-                mask = np.zeros(self._rows, np.bool_)
-                for part in filter(self._is_begun, parts):
-                    mask |= self.of(part, within)
-                rest = tuple(itertools.filterfalse(self._is_begun, parts))
-                return mask | self._by_sql(Or(rest), within) if rest else mask
-            case Not(inner):
-                return ~self.of(inner, within)
-            case Compare():
-                return self._masks[id(where)].copy()
-
-    def _is_begun(self, where: Filter) -> bool:
-        return any(id(compare) in self._masks for compare in _comparisons(where))
-
-    def _by_sql(self, where: Filter, within: Mask | None) -> Mask:
-        condition, parameters = where_sql(self._db, where)
-        few = None if within is None else np.flatnonzero(within)
-        if few is not None and len(few) <= _FEW:
-            sql = (
-                "SELECT part.row FROM part JOIN record ON record.number = part.record "
-                "WHERE part.space = ? AND part.row IN (SELECT value FROM json_each(?)) "
-                f"AND {condition}"
-            )
-            parameters = [self._space, json.dumps(few.tolist()), *parameters]
-        else:
-            # CROSS, and "+", so that SQLite looks at the records first.
-            sql = (
-                "SELECT part.row FROM record CROSS JOIN part ON part.record = record.number "
-                f"WHERE +part.space = ? AND {condition}"
-            )
-            parameters = [self._space, *parameters]
-        mask = np.zeros(self._rows, np.bool_)
-        mask[np.fromiter((row for (row,) in self._db.execute(sql, parameters)), np.int64)] = True
-        return mask
-
-
-def _comparisons(where: Filter) -> Iterator[Compare]:
-    match where:
-        case And(parts) | Or(parts):
-            for part in parts:
-                yield from _comparisons(part)
-        case Not(inner):
-            yield from _comparisons(inner)
-        case Compare():
-            yield where
-
-
-# ------------------------------------------------------------------ columns
-
-
-def _new_column(field: str) -> _Column | None:
-    if field in _INTEGERS:
-        return _IntegerColumn(_INTEGERS[field], is_time=field == "mtime")
+def new_column(field: str) -> Column | None:
+    """Return an empty column for a field; None if the field stays in SQL."""
+    if field in INTEGERS:
+        return IntegerColumn(INTEGERS[field], is_time=field == "mtime")
     if field == "media":
         return _TextColumn("media", str, lambda text: Record("", "", media=text))
     if field in {"root", "folder"}:
@@ -217,7 +44,7 @@ def _new_column(field: str) -> _Column | None:
         return _PlaceColumn()
     if field == "tags":
         return _TagColumn()
-    if field.startswith(filters.USER_PREFIX):
+    if field.startswith(filters.USER_PREFIX) and not field.endswith(columns.AWAY_FIELD):
         return _UserColumn(field.removeprefix(filters.USER_PREFIX))
     return None
 
@@ -228,7 +55,7 @@ def _place(uri: str) -> str:
     return folder + slash if slash else uri
 
 
-class _Column(abc.ABC):
+class Column(abc.ABC):
     """The values of one field by row. Safe to use from several threads.
 
     Attributes:
@@ -247,35 +74,32 @@ class _Column(abc.ABC):
         self._expression, self._column, self._parameters = expression, column, parameters
         self._lock = threading.RLock()
         self._rows = 0
-        self._dead = 0
+        self._logged = 0
 
     @property
     @abc.abstractmethod
     def size(self) -> int:
         """Bytes of memory, about."""
 
-    def matching(
-        self, db: sqlite3.Connection, space: int, rows: int, dead: int, compare: Compare
-    ) -> Mask | None:
-        """Return which of the first `rows` rows fulfil a comparison; None when it can't be told.
+    def matching(self, db: sqlite3.Connection, view: View, compare: Compare) -> Mask | None:
+        """Return which rows fulfil a comparison; None if that can't be told.
 
         Args:
             db: in the transaction of a snapshot.
-            space: number of the space.
-            rows: of the snapshot.
-            dead: how many rows are dead in it.
+            view: of the snapshot.
             compare: of this field.
         """
         with self._lock:
-            # Rows that were dead when they should have been loaded have no values here: a
-            # snapshot in which they live, older than that of another thread, is not answered.
-            if self.overfull or dead < self._dead:
+            # Rows that had died, or were described anew, before they were loaded have other values
+            # here: a snapshot that is older than that is not answered.
+            if self.overfull or view.logged < self._logged:
                 return None
+            rows = view.vectors.rows
             if rows > self._rows:
-                if not self._read(db, space, rows):
+                if not self._read(db, view.number, rows):
                     self.overfull = True
                     return None
-                self._rows, self._dead = rows, dead
+                self._rows, self._logged = rows, view.logged
             return self._matching(compare)[:rows]
 
     def _read(self, db: sqlite3.Connection, space: int, rows: int) -> bool:
@@ -313,7 +137,7 @@ class _Column(abc.ABC):
         """Return which rows fulfil a comparison."""
 
 
-class _IntegerColumn(_Column):
+class IntegerColumn(Column):
     """Integers: 9 bytes a row."""
 
     def __init__(self, column: str, *, is_time: bool) -> None:
@@ -324,6 +148,7 @@ class _IntegerColumn(_Column):
 
     @property
     def size(self) -> int:
+        """Bytes of memory."""
         return self._values.nbytes + self._known.nbytes
 
     def _read(self, db: sqlite3.Connection, space: int, rows: int) -> bool:
@@ -349,12 +174,12 @@ class _IntegerColumn(_Column):
     def _matching(self, compare: Compare) -> Mask:
         if compare.op == "exists":
             return self._known
-        values = _values(compare)
+        values = values_of(compare)
         numbers = [filters.mtime_value_ns(v) for v in values] if self._is_time else values
-        return self._known & _numbers_fit(self._values, compare.op, numbers)
+        return self._known & numbers_fit(self._values, compare.op, numbers)
 
 
-class _DerivedColumn(_Column):
+class _DerivedColumn(Column):
     """What is computed from width and height: 8 bytes a row."""
 
     def __init__(self, field: str) -> None:
@@ -380,11 +205,11 @@ class _DerivedColumn(_Column):
         known = ~np.isnan(self._values)
         if compare.op == "exists":
             return known
-        values = [filters.as_float(each) for each in _values(compare)]
-        return known & _numbers_fit(self._values, compare.op, values)
+        values = [filters.as_float(each) for each in values_of(compare)]
+        return known & numbers_fit(self._values, compare.op, values)
 
 
-class _PlaceColumn(_Column):
+class _PlaceColumn(Column):
     """Latitudes and longitudes: 16 bytes a row."""
 
     def __init__(self) -> None:
@@ -427,7 +252,7 @@ class _PlaceColumn(_Column):
 _RIM = 1e-9
 
 
-class _TimeColumn(_Column):
+class _TimeColumn(Column):
     """Times with and without a zone: 17 bytes a row."""
 
     def __init__(self) -> None:
@@ -467,8 +292,8 @@ class _TimeColumn(_Column):
         if compare.op == "exists":
             return known
         mask = np.zeros(len(known), np.bool_)
-        fits = _ORDER["eq" if compare.op == "in" else compare.op]
-        for moment in _values(compare):
+        fits = ORDER["eq" if compare.op == "in" else compare.op]
+        for moment in values_of(compare):
             clock = filters.instant_us(moment.replace(tzinfo=UTC))
             here: Mask = fits(self._clock, clock)
             if moment.tzinfo is not None:
@@ -478,7 +303,7 @@ class _TimeColumn(_Column):
         return mask & known
 
 
-class _TagColumn(_Column):
+class _TagColumn(Column):
     """Tags: 8 bytes for each that a row has."""
 
     def __init__(self) -> None:
@@ -510,7 +335,7 @@ class _TagColumn(_Column):
         return mask
 
 
-class _CodedColumn(_Column):
+class _CodedColumn(Column):
     """Values of which there are few: 4 bytes a row, and each different value once.
 
     A comparison is made once for each of them, by the definition in `filters`.
@@ -609,74 +434,14 @@ class _UserColumn(_CodedColumn):
     def _matching(self, compare: Compare) -> Mask:
         mask = super()._matching(compare)
         are_numbers = self._kinds > 0
-        values = [v for v in _values(compare) if filters.value_kind(v) == "number"]
+        values = [v for v in values_of(compare) if filters.value_kind(v) == "number"]
         if compare.op == "exists" or (compare.op == "ne" and not values):
             return mask | are_numbers
         if compare.op in {"glob", "contains"} or not values:
             return mask
-        integers = _numbers_fit(self._numbers, compare.op, values)
-        floats = _numbers_fit(self._numbers.view(np.float64), compare.op, values)
+        integers = numbers_fit(self._numbers, compare.op, values)
+        floats = numbers_fit(self._numbers.view(np.float64), compare.op, values)
         return mask | (are_numbers & np.where(self._kinds == _FLOAT, floats, integers))
 
 
 _INTEGER, _FLOAT = 1, 2
-
-# ------------------------------------------------------------------ comparing numbers
-
-_ORDER: dict[str, Callable[[Any, Any], Any]] = {
-    "eq": operator.eq,
-    "ne": operator.ne,
-    "lt": operator.lt,
-    "le": operator.le,
-    "gt": operator.gt,
-    "ge": operator.ge,
-}
-
-
-def _values(compare: Compare) -> tuple[Any, ...]:
-    return compare.value if isinstance(compare.value, tuple) else (compare.value,)
-
-
-def _numbers_fit(
-    numbers: NDArray[np.int64] | NDArray[np.float64], op: Operator, values: Sequence[Any]
-) -> Mask:
-    """Return which numbers fulfil a comparison, exactly as Python compares them.
-
-    numpy compares integers with floats as float64, in which 2**53 equals 2**53 + 1. So what they
-    are compared with is put into their type first; where it has no equal there, the number before
-    or behind it takes its place.
-    """
-    nearest = _nearest_floats if numbers.dtype == np.float64 else _nearest_integers
-    mask: Mask
-    if op in {"eq", "ne", "in"}:
-        equal = [low for low, high in map(nearest, values) if low == high]
-        mask = np.isin(numbers, np.array(equal, numbers.dtype))
-        return ~mask if op == "ne" else mask
-    ((low, high),) = map(nearest, values)
-    if low is None or high is None:  # below or above all that there can be
-        return np.full(len(numbers), (high is None) == (op in {"lt", "le"}))
-    if low != high:
-        op = "le" if op in {"lt", "le"} else "ge"
-    mask = _ORDER[op](numbers, low if op in {"lt", "le"} else high)
-    return mask
-
-
-def _nearest_integers(value: int | float) -> tuple[int | None, int | None]:
-    """Return the 64-bit integers next to a number, twice itself if it is one; None for none."""
-    if not -(2**63) <= value < 2**63:
-        return (2**63 - 1, None) if value > 0 else (None, -(2**63))
-    low, high = math.floor(value), math.ceil(value)
-    return low, high if high < 2**63 else None
-
-
-def _nearest_floats(value: int | float) -> tuple[float, float]:
-    """Return the floats next to a number, twice itself if it is one."""
-    try:
-        near = float(value)
-    except OverflowError:
-        near = math.inf if value > 0 else -math.inf
-    if near == value:
-        return near, near
-    if near < value:
-        return near, math.nextafter(near, math.inf)
-    return math.nextafter(near, -math.inf), near

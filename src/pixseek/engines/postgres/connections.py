@@ -1,0 +1,122 @@
+"""Connections to a PostgreSQL server, and what psycopg raises in the words of pixseek."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+
+from pixseek.errors import EngineError
+from pixseek.storage.errors import closed
+
+#: What psycopg raises: the problem, and what to do. The first class that fits counts; {0} stands
+#: for what the server said.
+_MEANINGS = (
+    (
+        ("FeatureNotSupported", "UndefinedFile"),
+        "the PostgreSQL server has no pgvector",
+        "Install the extension on the server (https://github.com/pgvector/pgvector). It said: {0}",
+    ),
+    (
+        ("InsufficientPrivilege",),
+        "PostgreSQL does not allow this",
+        "Ask for the right, or let an administrator create the extension 'vector'. It said: {0}",
+    ),
+    (("DiskFull",), "the PostgreSQL server's disk is full", "{0}"),
+    (
+        ("OperationalError",),
+        "PostgreSQL is out of reach",
+        "Is it running, and the URL right? {0}",
+    ),
+    (("Error",), "PostgreSQL refused", "{0}"),
+)
+
+
+class Connections:
+    """Connections to one server. May be used from several threads."""
+
+    def __init__(self, conninfo: str, subject: str) -> None:
+        """Connect later.
+
+        Args:
+            conninfo: a URL, as libpq takes it.
+            subject: what the library is called in errors.
+        """
+        self._conninfo, self._subject = conninfo, subject
+        self._lock = threading.Lock()
+        self._idle: list[Any] = []
+        self._all: list[Any] = []
+        self._closed = False
+
+    @contextlib.contextmanager
+    def transaction(self, *, snapshot: bool = False) -> Iterator[Any]:
+        """Lend a connection in a transaction: committed at the end, or rolled back.
+
+        Args:
+            snapshot: whether all statements see the database as the first one does.
+
+        Raises:
+            EngineError: the server is out of reach, or refuses.
+        """
+        with translated(self._conninfo):
+            db = self._take()
+            try:
+                with db.transaction():
+                    if snapshot:
+                        db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                    yield db
+            finally:
+                with self._lock:
+                    if not self._closed and not db.closed:
+                        self._idle.append(db)
+
+    def close(self) -> None:
+        """Close all connections, those that are lent too."""
+        with self._lock:
+            self._closed = True
+            connections, self._all, self._idle = self._all, [], []
+        for db in connections:
+            db.close()
+
+    def _take(self) -> Any:
+        import psycopg
+
+        with self._lock:
+            if self._closed:
+                raise closed(self._subject)
+            while self._idle:
+                db = self._idle.pop()
+                if not db.closed:
+                    return db
+                self._all.remove(db)
+        db = psycopg.connect(self._conninfo, autocommit=True, connect_timeout=10)
+        with self._lock:
+            self._all.append(db)
+        return db
+
+
+@contextlib.contextmanager
+def translated(conninfo: str) -> Iterator[None]:
+    """Turn what psycopg raises into an EngineError, by `_MEANINGS`."""
+    import psycopg
+
+    try:
+        yield
+    except psycopg.Error as error:
+        for names, problem, advice in _MEANINGS:
+            if isinstance(error, tuple(_named(name) for name in names)):
+                parsed = urllib.parse.urlsplit(conninfo)
+                # Never the password.
+                subject = f"{parsed.hostname or 'local'}{parsed.path}"
+                raise EngineError(problem, subject, advice.format(error)) from error
+        raise
+
+
+def _named(name: str) -> Any:
+    """Return a class of psycopg's errors, which are imported when one is raised."""
+    import psycopg
+    from psycopg import errors
+
+    return getattr(psycopg, name, None) or getattr(errors, name)

@@ -1,0 +1,136 @@
+"""Search in PostgreSQL: the nearest vectors, texts that hold words, and counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pixseek.engines import facets as facets_
+from pixseek.engines import rules
+from pixseek.engines.postgres.filters import where_sql
+from pixseek.engines.postgres.schema import Names, vector_text
+from pixseek.engines.postgres.spaces import Held
+from pixseek.engines.rules import Answer
+from pixseek.types import FacetField, Filter, WordMatch, WordMatches
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+#: What a word counts in the parts D, C, B and A. `ts_rank` divides that by pi**2 / 6.
+_WEIGHTS = [0.5, 0.5, 0.5, 1.0]
+#: Rows asked for beyond k, since the first beyond it may tie.
+_BEYOND = 16
+#: What records are grouped by for each facet.
+_GROUPED_BY: dict[FacetField, str] = {
+    "folder": "substr(uri, 1, length(uri) - length(name))",
+    "year": "substr(taken_at, 1, 4)",
+    "camera": "json_build_array(fields->'camera_make', fields->'camera_model')::text",
+    "tag": "tags::text",
+    "colour": "json_build_array(fields->'colour_names')::text",
+    "format": "media",
+}
+
+
+def nearest(
+    db: Any,
+    names: Names,
+    held: Held,
+    query: Vectors,
+    k: int,
+    where: Filter | None,
+    *,
+    indexed: bool,
+) -> list[Answer]:
+    """Return the k records nearest to a query, best first, ties by id.
+
+    Args:
+        db: in a transaction.
+        names: of the tables.
+        held: the space to search.
+        query: (dim,) float32.
+        k: at least 1.
+        where: which records.
+        indexed: whether the space has an index, whose scan may end early.
+    """
+    parameters: dict[str, Any] = {}
+    condition = where_sql(where, parameters)
+    type_ = f"halfvec({held.space.dim})"
+    distance = f"(p.vector::{type_} <=> %(query)s::{type_})"
+    # The id is not part of the order: the index could not serve it.
+    statement = (
+        f"SELECT 1 - {distance} AS score, r.id, p.ordinal, p.record "
+        "FROM {part} p JOIN {record} r ON r.number = p.record "
+        f"WHERE p.space = {held.number} AND {condition} ORDER BY {distance}"
+    )
+    parameters["query"] = vector_text(query)
+    limit, exact = k + _BEYOND, False
+    while True:
+        # No index serves a sum, so with "+ 0" all vectors are scored.
+        ordered = names.sql(f"{statement}{' + 0' if exact else ''} LIMIT %(limit)s")
+        rows = db.execute(ordered, {**parameters, "limit": limit}).fetchall()
+        ranked = rules.best_of_each(map(Answer._make, rows), k)
+        # Enough, if there are k and nothing beyond the last row can tie with them.
+        enough = len(ranked) == k and rows[-1][0] < ranked[-1].score
+        if enough or (len(rows) < limit and (exact or not indexed)):
+            break
+        # An index scan gives up after `hnsw.max_scan_tuples`; then all are scored.
+        exact = exact or len(rows) < limit
+        limit = limit if exact and len(rows) < limit else limit * 4
+    return [each._replace(score=float(min(max(each.score, -1.0), 1.0))) for each in ranked]
+
+
+def tune(db: Any, k: int) -> None:
+    """Set how far the index is scanned in this transaction, for the k nearest."""
+    # Otherwise a filter that few rows fulfil finds none: the index hands out its nearest, and the
+    # filter drops them.
+    db.execute("SET LOCAL hnsw.iterative_scan = strict_order")
+    db.execute("SELECT set_config('hnsw.ef_search', %s, true)", [str(min(max(2 * k, 100), 1000))])
+
+
+def find_words(
+    db: Any, names: Names, words: Sequence[str], k: int, where: Filter | None
+) -> WordMatches:
+    """Return the best k records by `ts_rank`, and how many have all words.
+
+    Scaled so that a record whose strong part holds every word once has 1. PostgreSQL does not index
+    its stop words of English: they are never found, and not missed.
+    """
+    parameters: dict[str, Any] = {}
+    condition = where_sql(where, parameters)
+    phrases = [f"phraseto_tsquery('english', %(word{n})s)" for n in range(len(words))]
+    parameters |= {f"word{n}": word for n, word in enumerate(words)}
+    parameters |= {"weights": _WEIGHTS, "all": math.pi**2 / 6, "k": k}
+    found = db.execute(
+        names.sql(
+            "SELECT id, "
+            "least(1, ts_rank(%(weights)s::float4[], words, any_word) * %(all)s) AS share, "
+            "words @@ all_words, count(*) FILTER (WHERE words @@ all_words) OVER () "
+            f"FROM {{record}} r, (SELECT {' || '.join(phrases)} AS any_word, "
+            f"{' && '.join(phrases)} AS all_words) AS asked "
+            f"WHERE words @@ any_word AND {condition} ORDER BY share DESC, id LIMIT %(k)s"
+        ),
+        parameters,
+    ).fetchall()
+    matches = tuple(WordMatch(id_, float(share), complete) for id_, share, complete, _ in found)
+    return WordMatches(matches, found[0][3] if found else 0)
+
+
+def facets(
+    db: Any, names: Names, where: Filter | None, fields: Sequence[FacetField], most: int
+) -> dict[str, dict[str, int]]:
+    """Return the counts of some fields among the records that fulfil a filter."""
+    parameters: dict[str, Any] = {}
+    condition = where_sql(where, parameters)
+    counted: dict[str, dict[str, int]] = {}
+    for field in fields:
+        rows = db.execute(
+            names.sql(
+                f"SELECT {_GROUPED_BY[field]} AS value, count(*) FROM {{record}} r "
+                f"WHERE {condition} GROUP BY value"
+            ),
+            parameters,
+        )
+        groups = [(facets_.record_of(field, value), n) for value, n in rows if value is not None]
+        counted[field] = facets_.count(field, groups, most)
+    return counted

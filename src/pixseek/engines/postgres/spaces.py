@@ -1,0 +1,124 @@
+"""The spaces that a library in PostgreSQL holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from pixseek.engines.postgres.schema import FORMAT, TABLES, Names, check_format
+from pixseek.types import Space
+from pixseek.types.dataclass import dataclass
+
+
+class Held(NamedTuple):
+    """A space, by its number in the database."""
+
+    number: int
+    space: Space
+
+    @property
+    def index_name(self) -> str:
+        """The name of its HNSW index, without the table's."""
+        return f"part_vector_{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A connection in a transaction, and what it says of spaces.
+
+    Attributes:
+        db: the connection.
+        spaces: all of them, the active one first.
+        has_away: whether some record may be away.
+    """
+
+    db: Any
+    spaces: Sequence[Held]
+    has_away: bool
+
+    @property
+    def active(self) -> Held:
+        """The active space, which must be there."""
+        return self.spaces[0]
+
+    @property
+    def space(self) -> Space:
+        """The active space."""
+        return self.active.space
+
+
+def session(db: Any, names: Names) -> Session:
+    """Return the session of a transaction.
+
+    Raises:
+        LibraryFormatError: the tables are of a newer pixseek.
+    """
+    if not _has_tables(db, names):
+        return Session(db, (), False)
+    rows = db.execute(
+        names.sql(
+            "SELECT format, to_regclass(%s) IS NOT NULL, number, fingerprint, dim, model "
+            "FROM {space} ORDER BY active DESC, number"
+        ),
+        [names.quoted("record_away")],
+    ).fetchall()
+    check_format(max((row[0] for row in rows), default=FORMAT), names)
+    spaces = tuple(Held(number, Space(*space)) for _, _, number, *space in rows)
+    return Session(db, spaces, any(row[1] for row in rows))
+
+
+def format_of(db: Any, names: Names) -> int:
+    """Return the format of the tables; the newest one if nothing was ever stored.
+
+    Raises:
+        LibraryFormatError: the tables are of a newer pixseek.
+    """
+    if not _has_tables(db, names):
+        return FORMAT
+    row = db.execute(names.sql("SELECT format FROM {space} LIMIT 1")).fetchone()
+    found = int(row[0]) if row else FORMAT
+    check_format(found, names)
+    return found
+
+
+def lock(db: Any, names: Names, *, shared: bool = False) -> None:
+    """Keep others from changing the spaces until the transaction ends.
+
+    Shared by those that write records; alone for those that change spaces, or must know what the
+    records are that they change.
+    """
+    kind = "_shared" if shared else ""
+    db.execute(f"SELECT pg_advisory_xact_lock{kind}(hashtext(%s))", [names.quoted("space")])
+
+
+def add(db: Any, names: Names, space: Space, *, active: bool) -> None:
+    """Add a space without vectors; the first one creates the tables."""
+    if active:
+        for statement in TABLES.split(";\n"):
+            if statement.strip():
+                db.execute(names.sql(statement))
+    db.execute(
+        names.sql(
+            "INSERT INTO {space} (active, format, fingerprint, dim, model) "
+            "VALUES (%s, %s, %s, %s, %s)"
+        ),
+        [active, FORMAT, space.fingerprint, space.dim, space.model],
+    )
+
+
+def activate(db: Any, names: Names, held: Held, model: str) -> None:
+    """Make this space the only active one, and its model called so."""
+    db.execute(names.sql("UPDATE {space} SET active = (number = %s)"), [held.number])
+    db.execute(names.sql("UPDATE {space} SET model = %s WHERE number = %s"), [model, held.number])
+
+
+def drop(db: Any, names: Names, held: Held) -> None:
+    """Forget a space, its vectors and their index."""
+    db.execute(names.sql("DELETE FROM {part} WHERE space = %s"), [held.number])
+    db.execute(names.sql("DELETE FROM {space} WHERE number = %s"), [held.number])
+    db.execute(names.sql("DROP INDEX IF EXISTS {dropped}", index=held.index_name))
+
+
+def _has_tables(db: Any, names: Names) -> bool:
+    (exists,) = db.execute("SELECT to_regclass(%s)", [names.quoted("space")]).fetchone()
+    return exists is not None
