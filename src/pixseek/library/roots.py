@@ -35,6 +35,7 @@ class Roots:
         """Use the roots in `ledger`, whose records are in `engine`."""
         self._ledger, self._engine = ledger, engine
         self._by_name: dict[str, Root] | None = None
+        self._version = 0
         self._lock = threading.Lock()
 
     def all(self) -> list[Root]:
@@ -247,7 +248,10 @@ class Roots:
 
     def _known(self) -> dict[str, Root]:
         with self._lock:
-            if self._by_name is None:
+            # 4 microseconds; another process may have added a root, or moved one.
+            version = self._ledger.version()
+            if self._by_name is None or version != self._version:
+                self._version = version  # read first: a change in between is seen the next time
                 self._by_name = {root.name: root for root in self._ledger.roots()}
             return self._by_name
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields
@@ -88,14 +90,22 @@ def status(opened: Opened) -> Status:
             for root in opened.roots.all()
         ),
         failures=dict(Counter(failure.reason for failure in opened.ledger.failures())),
-        bytes_on_disk=sum(
-            entry.stat().st_size for entry in opened.folder.rglob("*") if entry.is_file()
-        ),
+        bytes_on_disk=_size(opened.folder),
         acceleration=_acceleration(opened.ledger.setting(pipeline.ACCELERATION)),
         running=running,
         texts=model.shown(chosen.texts) if chosen else "",
         other_spaces=tuple((each, opened.engine.held(each)) for each in spaces[1:]),
     )
+
+
+def _size(folder: Path) -> int:
+    """Return the bytes of all files below a folder; files that go away meanwhile don't count."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.stat(os.path.join(parent, name)).st_size
+    return total
 
 
 def _acceleration(noted: dict[str, Any] | None) -> Acceleration | None:

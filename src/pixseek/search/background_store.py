@@ -220,8 +220,9 @@ def _keep(path: Path, arrays: dict[str, Vectors]) -> None:
 def _stamps(folder: Path | None) -> list[tuple[str, int, int]]:
     """Return name, size and time of each file of a model."""
     found = []
-    for path in sorted(folder.rglob("*") if folder is not None else ()):
-        with contextlib.suppress(OSError):
+    walk = os.walk(folder) if folder is not None else ()
+    for path in sorted(Path(parent, name) for parent, _, names in walk for name in names):
+        with contextlib.suppress(OSError):  # it went away meanwhile
             if path.is_file():
                 stat = path.stat()
                 found.append((path.name, stat.st_size, stat.st_mtime_ns))

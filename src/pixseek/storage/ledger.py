@@ -86,6 +86,12 @@ class Ledger:
         with self._lock:
             self._db.close()
 
+    def version(self) -> int:
+        """Return a number that changes when another process or connection has written."""
+        with self._lock, translated(self._path):
+            found: int = self._db.execute("PRAGMA data_version").fetchone()[0]
+        return found
+
     def setting(self, name: str) -> Any:
         """Return the value of a setting; None where it was never set."""
         with self._lock, translated(self._path):
