@@ -67,3 +67,8 @@ def test_what_can_not_be_used_is_named_with_what_to_do(text: str, words: list[st
 def test_one_thread_for_each_processor_unless_said() -> None:
     assert load_config({}).thread_count >= 1
     assert load_config({}, threads=5).thread_count == 5
+
+
+def test_an_unknown_argument_is_an_error_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'threads'"):
+        load_config({}, thread=5)

@@ -1,26 +1,45 @@
+"""The JSON shapes: what is written, and that queries and parts come back as they were."""
+
 import json
-from datetime import datetime
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from pixseek.errors import QueryError
 from pixseek.library import RootStatus, Status
+from pixseek.search.language import parse
 from pixseek.types import (
     WHOLE,
     Acceleration,
+    And,
+    Compare,
     Failure,
     Hit,
+    Not,
+    Or,
+    Part,
     Query,
     Reason,
     Record,
+    Region,
     Report,
     Results,
     Space,
     Term,
 )
 from pixseek.wire import (
+    part_from_plain,
+    part_to_plain,
+    query_from_plain,
+    query_label,
     query_to_plain,
     record_to_plain,
     report_to_plain,
@@ -66,7 +85,8 @@ def test_results() -> None:
         tags=("lake", "dawn"),
     )
     why = (Reason("text", "a dog", 0.123456789, 2.5),)
-    hit = Hit(1, record, WHOLE, 0.123456789, Path("/photos/a.jpg"), 0.75, why, ("ghi",))
+    tile = Part("tile", (0.0, 0.5, 0.5, 0.5))
+    hit = Hit(1, record, tile, 0.123456789, Path("/photos/a.jpg"), 0.75, why, ("ghi",))
     url = Hit(2, Record("def", "https://example.org/b.jpg"), WHOLE, 0.1, None)
     query = Query((Term("text", "a dog"),), k=2)
     results = Results(
@@ -89,6 +109,7 @@ def test_results() -> None:
                 "rank": 1,
                 "id": "abc",
                 "path": str(Path("/photos/a.jpg")),
+                "part": {"kind": "tile", "box": [0.0, 0.5, 0.5, 0.5]},
                 "score": 0.123457,
                 "confidence": 0.75,
                 "why": [
@@ -113,6 +134,7 @@ def test_results() -> None:
                 "rank": 2,
                 "id": "def",
                 "path": None,
+                "part": {"kind": "image"},
                 "score": 0.1,
                 "confidence": 1.0,
                 "why": [],
@@ -136,19 +158,153 @@ def test_results() -> None:
         (Term("id", "abc"), ("id", "abc")),
         (Term("image", Path("a") / "b.jpg"), ("image", str(Path("a") / "b.jpg"))),
         (Term("image", Image.new("RGB", (2, 2))), ("image", "")),
+        (Term("image", np.zeros((2, 2, 3), np.uint8)), ("image", "")),
         (Term("vector", np.ones(3, np.float32)), ("vector", "")),
     ],
-    ids=["text", "id", "file", "picture", "vector"],
+    ids=["text", "id", "file", "picture", "array", "vector"],
 )
-def test_queries(term: Term, plain: tuple[str, str]) -> None:
-    assert query_to_plain(Query((term,))) == plain
+def test_labels_of_queries(term: Term, plain: tuple[str, str]) -> None:
+    assert query_label(Query((term,))) == plain
 
 
 def test_a_query_of_several_things_is_its_text() -> None:
     several = Query((Term("text", "a dog"), Term("id", "abc")), exclude=(Term("text", "snow"),))
-    assert query_to_plain(several) == ("query", '"a dog" id:"abc" -"snow"')
-    assert query_to_plain(Query((Term("text", "x"), Term("vector", [1.0])))) == ("query", "")
-    assert query_to_plain(Query(())) == ("query", "")
+    assert query_label(several) == ("query", '"a dog" id:"abc" -"snow"')
+    assert query_label(Query((Term("text", "x"), Term("vector", [1.0])))) == ("query", "")
+    assert query_label(Query(())) == ("query", "")
+
+
+@pytest.mark.parametrize(
+    ("part", "plain"),
+    [
+        (WHOLE, {"kind": "image"}),
+        (
+            Part("tile", (0.0, 0.5, 0.25, 0.5)),
+            {"kind": "tile", "box": [0.0, 0.5, 0.25, 0.5]},
+        ),
+        (
+            Part("shot", start_s=0.0, end_s=2.5),
+            {"kind": "shot", "start_s": 0.0, "end_s": 2.5},
+        ),
+    ],
+    ids=["image", "tile", "shot"],
+)
+def test_parts_are_written_and_read(part: Part, plain: dict[str, Any]) -> None:
+    assert part_to_plain(part) == plain
+    assert part_from_plain(json.loads(json.dumps(part_to_plain(part)))) == part
+
+
+# ------------------------------------------------------------------ queries, both ways
+
+_numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False)
+_times = st.datetimes(timezones=st.none() | st.just(UTC)).map(lambda t: t.replace(fold=0))
+_fields = st.sampled_from(["fields.a", "fields.user.price", "fields.Größe"])
+_compares = st.one_of(
+    st.builds(Compare, _fields, st.just("eq"), _numbers | st.booleans() | st.text() | _times),
+    st.builds(Compare, _fields, st.just("in"), st.lists(_numbers | st.text()).map(tuple)),
+    st.builds(Compare, _fields, st.just("exists")),
+    st.builds(Compare, st.just("taken_at"), st.sampled_from(["lt", "ge"]), _times),
+    st.builds(Compare, st.just("width"), st.sampled_from(["lt", "ge"]), st.integers(0, 10**6)),
+    st.just(Compare("location", "near", (48.86, 2.35, 5.0))),
+)
+_filters = st.recursive(
+    _compares,
+    lambda inner: st.one_of(
+        st.builds(And, st.lists(inner, max_size=3).map(tuple)),
+        st.builds(Or, st.lists(inner, max_size=3).map(tuple)),
+        st.builds(Not, inner),
+    ),
+    max_leaves=8,
+)
+_regions = st.none() | st.just(Region(0.25, 0, 0.5, 1)) | st.just(Region(10, 20, 30, 40))
+_weights = st.floats(-4, 4).filter(bool)
+_terms = st.one_of(
+    st.builds(Term, st.just("text"), st.text(min_size=1), _weights),
+    st.builds(Term, st.sampled_from(["image", "id"]), st.text(min_size=1), _weights, _regions),
+    st.builds(Term, st.just("vector"), st.lists(st.floats(-1, 1), min_size=1).map(tuple)),
+)
+_queries = st.builds(
+    Query,
+    terms=st.lists(_terms, max_size=3).map(tuple),
+    exclude=st.lists(_terms, max_size=2).map(tuple),
+    where=st.none() | _filters,
+    k=st.integers(1, 1000),
+    offset=st.integers(0, 1000),
+    sort=st.sampled_from(["relevance", "newest", "smallest"]),
+    min_confidence=st.floats(0, 1),
+    group=st.booleans(),
+    variety=st.floats(0, 1),
+    text_weight=st.floats(0, 2),
+)
+
+
+@settings(deadline=None, max_examples=100)
+@given(_queries)
+def test_a_query_comes_back_from_json(query: Query) -> None:
+    plain = json.loads(json.dumps(query_to_plain(query), allow_nan=False))
+    again = query_from_plain(plain)
+    assert again == query
+    assert repr(again) == repr(query), "also the types of values, which == takes as equal"
+
+
+def test_a_query_may_be_written_by_hand() -> None:
+    assert query_from_plain("a dog format:jpg") == parse("a dog format:jpg")
+    assert query_from_plain({}) == Query(())
+    hand = {"query": "a dog year:2024", "where": "format:jpg", "k": 5, "exclude": None}
+    assert query_from_plain(hand) == replace(parse("a dog year:2024 format:jpg"), k=5) or (
+        query_from_plain(hand).where == And((parse("year:2024").where, parse("format:jpg").where))
+    )
+    filtered = query_from_plain({"where": {"field": "width", "op": "ge", "value": 1920}})
+    assert filtered == Query((), where=Compare("width", "ge", 1920))
+    as_file = Query((Term("image", Path("a") / "b.jpg"),))
+    assert query_from_plain(query_to_plain(as_file)).terms[0].value == str(Path("a") / "b.jpg")
+
+
+@pytest.mark.parametrize(
+    ("plain", "words"),
+    [
+        (7, "Not an object"),
+        ({"quary": "x"}, "Did you mean 'query'"),
+        ({"query": 7}, "Wrong value for query"),
+        ({"k": "5"}, "Wrong value for k: '5'"),
+        ({"k": True}, "Wrong value for k"),
+        ({"group": 1}, "Wrong value for group"),
+        ({"variety": "x"}, "Wrong value for variety"),
+        ({"sort": "nearest"}, "Unknown order"),
+        ({"where": "a dog"}, "Only filters"),
+        ({"where": {"and": 5}}, "Wrong value for and"),
+        ({"where": {"field": "width", "and": []}}, "has one of these names"),
+        ({"where": {}}, "has one of these names"),
+        ({"where": {"field": "widht", "op": "eq", "value": 1}}, "Did you mean 'width'"),
+        ({"where": {"field": "width", "op": "above", "value": 1}}, "Unknown operator"),
+        ({"where": {"field": "width", "op": "eq", "value": {"a": 1}}}, "Wrong value for value"),
+        ({"where": {"field": "taken_at", "value": {"datetime": "x"}}}, "Wrong value for value"),
+        ({"terms": "a dog"}, "Wrong value for terms"),
+        ({"terms": ["a dog"]}, "Not an object"),
+        ({"terms": [{"kind": "words", "value": "x"}]}, "Unknown kind of term"),
+        ({"terms": [{"kind": "text", "value": 5}]}, "Wrong value for value"),
+        ({"terms": [{"kind": "vector", "value": ["x"]}]}, "Wrong value for value"),
+        ({"terms": [{"kind": "text", "value": "x", "weight": "2"}]}, "Wrong value for weight"),
+        ({"terms": [{"kind": "id", "value": "x", "region": [1]}]}, "Wrong value for region"),
+        ({"terms": [{"kind": "id", "value": "x", "region": [0, 0, 0, 0]}]}, "rectangle"),
+    ],
+)
+def test_json_that_is_no_query_is_an_error(plain: Any, words: str) -> None:
+    with pytest.raises(QueryError, match=f"(?i){re.escape(words)}"):
+        query_from_plain(plain)
+
+
+def test_filters_can_not_be_nested_without_end() -> None:
+    where: dict[str, Any] = {"field": "width", "op": "eq", "value": 1}
+    for _ in range(200):
+        where = {"not": where}
+    with pytest.raises(QueryError, match="nested too deeply"):
+        query_from_plain({"where": where})
+
+
+def test_an_image_in_memory_has_no_json() -> None:
+    with pytest.raises(QueryError, match="image in memory can't be written"):
+        query_to_plain(Query((Term("image", np.zeros((2, 2, 3), np.uint8)),)))
 
 
 def test_report() -> None:

@@ -80,6 +80,9 @@ def load_config(environment: Mapping[str, str] | None = None, **arguments: Any) 
 
     environment = os.environ if environment is None else environment
     names = [field.name for field in fields(Config)]
+    for name in arguments:
+        if name not in names:
+            raise ConfigError("Unknown setting", name, unknown("setting", name, names))
     from_file = _read_file(config_file(), names)
     values: dict[str, Any] = {}
     for name in names:

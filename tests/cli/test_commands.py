@@ -197,7 +197,7 @@ def test_search_json_has_the_published_shape(indexed: Run) -> None:
     assert [hit["rank"] for hit in answer["hits"]] == [2, 3]
     for hit in answer["hits"]:
         assert set(hit) == {
-            "rank", "id", "path", "score", "uri", "width", "height", "media",
+            "rank", "id", "path", "part", "score", "uri", "width", "height", "media",
             "confidence", "why", "duplicates", "taken_at", "caption", "tags",
         }  # fmt: skip
         assert 0 <= hit["confidence"] <= 1

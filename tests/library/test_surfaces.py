@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pixseek.errors import QueryError
 from pixseek.library.surfaces import (
     described,
-    filter_of,
     formats,
     split_labels,
     templates,
@@ -19,7 +17,7 @@ from pixseek.library.surfaces import (
     unit_of,
 )
 from pixseek.metadata.annotations import Annotation, annotate
-from pixseek.types import Compare, Record
+from pixseek.types import Record
 
 
 def test_a_record_without_annotations_is_all_the_files() -> None:
@@ -56,15 +54,6 @@ def test_labels_and_their_templates() -> None:
     assert templates(("a {}",)) == ("a {}",)
     both = templates(("ensemble", "a {}"))
     assert len(both) == 8 and all("{}" in text for text in both)
-
-
-def test_filters_in_the_query_language() -> None:
-    assert filter_of("format:jpg") is not None
-    assert filter_of("") is None
-    assert filter_of("width:1920") == Compare("width", "eq", 1920)
-    for text in ("a dog", "year:2024 dog", "-dog"):
-        with pytest.raises(QueryError, match="Only filters"):
-            filter_of(text)
 
 
 @pytest.fixture

@@ -117,9 +117,9 @@ in its place.</footer>
 
 def title_of(results: Results) -> str:
     """Return what was looked for, in words."""
-    from pixseek.wire import query_to_plain
+    from pixseek.wire import query_label
 
-    kind, text = query_to_plain(results.query)
+    kind, text = query_label(results.query)
     if kind in ("text", "query"):
         return text or "Several things"
     if kind == "image" and text:

@@ -87,10 +87,10 @@ def write_many(answers: Sequence[Results], *, as_json: bool) -> None:
         for results in answers:
             click.echo(json.dumps(results_to_plain(results)))
         return
-    from pixseek.wire import query_to_plain
+    from pixseek.wire import query_label
 
     for results in answers:
-        words = wording.visible(query_to_plain(results.query)[1])
+        words = wording.visible(query_label(results.query)[1])
         for hit in results:
             click.echo(f"{words}\t{hit.rank}\t{hit.score:.4f}\t{wording.visible(place(hit))}")
 

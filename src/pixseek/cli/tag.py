@@ -16,7 +16,7 @@ from pixseek.cli.results import write_json
 
 if TYPE_CHECKING:
     from pixseek.library import Library
-    from pixseek.types import Filter, Scalar
+    from pixseek.types import Scalar
 
 
 @click.command(
@@ -146,20 +146,18 @@ def _zero_shot(text: str, least: float, where: str | None, *, again: bool, as_js
     labels = split_labels(text)
     if not labels:
         raise click.UsageError("The file of --zero-shot holds no label.")
-    only = _filter(where)
     with open_library() as library:
-        counts = library.tag_zero_shot(labels, min_confidence=least, where=only, again=again)
+        counts = library.tag_zero_shot(labels, min_confidence=least, where=where, again=again)
     _write_counts(counts, as_json=as_json)
 
 
 def _labels_from(name: str, least: float, where: str | None, *, again: bool, as_json: bool) -> None:
-    only = _filter(where)
     with open_library() as library:
         if as_json:
-            counts = library.tag_from(name, min_score=least, where=only, again=again)
+            counts = library.tag_from(name, min_score=least, where=where, again=again)
             _write_counts(counts, as_json=True)
         else:
-            tag_by_classifier(library, name, least, where=only, again=again)
+            tag_by_classifier(library, name, least, where=where, again=again)
 
 
 def tag_by_classifier(
@@ -181,12 +179,6 @@ def tag_by_classifier(
         counts = library.tag_from(name, min_score=least, on_progress=shown.show, **which)
     if not quiet:
         _write_counts(counts, as_json=False)
-
-
-def _filter(text: str | None) -> Filter | None:
-    from pixseek.library.surfaces import filter_of
-
-    return filter_of(text) if text else None
 
 
 def _write_counts(counts: dict[str, int], *, as_json: bool) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pixseek.search.duplicates import DuplicateGroup
     from pixseek.search.facets import Facets
+    from pixseek.types import Pixels
 
 #: Hits that facets count at most.
 _COUNTED = 1000
@@ -42,10 +43,10 @@ class Asking:
         self,
         text: str | None,
         *,
-        image: str | os.PathLike[str] | Image.Image | None = None,
+        image: str | os.PathLike[str] | Image.Image | Pixels | None = None,
         region: Region | None = None,
         exclude: Sequence[str] = (),
-        where: Filter | None = None,
+        where: Filter | str | None = None,
         **options: Any,
     ) -> Query:
         """Return the query that these arguments of `Library.search` stand for."""
@@ -57,26 +58,37 @@ class Asking:
         return replace(query, terms=tuple(terms), exclude=left_out, where=both(query.where, where))
 
     def search_many(
-        self, queries: Iterable[str | Query], *, where: Filter | None = None, **options: Any
+        self, queries: Iterable[str | Query], *, where: Filter | str | None = None, **options: Any
     ) -> list[Results]:
         """Answer many queries together; see `Library.search_many`."""
+
+        only = both(None, where)
 
         def whole(query: str | Query) -> Query:
             if isinstance(query, Query):
                 return query
             parsed = _parsed(query, **options)
-            return replace(parsed, where=both(parsed.where, where))
+            return replace(parsed, where=both(parsed.where, only))
 
         return self.answer([whole(each) for each in queries])
 
-    def similar(self, to: str | os.PathLike[str], **options: Any) -> Results:
+    def similar(
+        self,
+        to: str | os.PathLike[str] | Image.Image | Pixels,
+        *,
+        where: Filter | str | None = None,
+        **options: Any,
+    ) -> Results:
         """Find images that look like one; see `Library.similar`."""
-        return self.answer([_with_options(Query((self.image_term(to),)), options)])[0]
+        query = Query((self.image_term(to),), where=both(None, where))
+        return self.answer([_with_options(query, options)])[0]
 
-    def facets(self, query: Query, most: int) -> Facets:
+    def facets(self, query: str | Query, most: int, *, where: Filter | str | None) -> Facets:
         """Count the values of some fields among what a query finds; see `Library.facets`."""
         from pixseek.search import facets
 
+        if not isinstance(query, Query):
+            query = self.query(query, where=where)
         at_least = max(query.min_confidence, POSSIBLE)
         wide = replace(query, k=_COUNTED, offset=0, group=False, min_confidence=at_least)
         if not query.terms:
@@ -92,12 +104,14 @@ class Asking:
         least = self._model.backgrounds().duplicate if threshold is None else threshold
         return list(duplicates.find(self._opened.engine, least))
 
-    def image_term(self, image: str | os.PathLike[str]) -> Term:
-        """Return the term for an image given by its id, or as a file or URL.
+    def image_term(self, image: str | os.PathLike[str] | Image.Image | Pixels) -> Term:
+        """Return the term for an image given by its id, as a file or URL, or in memory.
 
         Raises:
             QueryError: there is no such image.
         """
+        if not isinstance(image, str | os.PathLike):
+            return Term("image", image)
         record = self._opened.find(image)
         if record is not None:
             return Term("id", record.id)
@@ -144,11 +158,33 @@ class Asking:
         return [replace(each, warnings=(*each.warnings, note)) for each in found]
 
 
-def both(one: Filter | None, other: Filter | None) -> Filter | None:
-    """Return the filter that holds where both hold; None if there is none."""
+def both(one: Filter | str | None, other: Filter | str | None) -> Filter | None:
+    """Return the filter that holds if both hold; None if both are None or empty texts.
+
+    Args:
+        one, other: filters, or texts in the query language.
+
+    Raises:
+        QueryError: a text has something besides filters, or one is not a filter.
+    """
+    one, other = _filter(one), _filter(other)
     if one is None or other is None:
         return other if one is None else one
     return And((one, other))
+
+
+def _filter(where: Filter | str | None) -> Filter | None:
+    if isinstance(where, str):
+        from pixseek.search.language import filter_of
+
+        return filter_of(where)
+    if where is None or isinstance(where, Filter):
+        return where
+    raise QueryError(
+        "Not a filter",
+        f"where={where!r}",
+        'Give a text such as \'format:jpg\', or Compare("width", "ge", 1920).',
+    )
 
 
 def _parsed(text: str, **options: Any) -> Query:

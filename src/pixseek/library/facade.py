@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Encoder,
         Failure,
         Filter,
+        Pixels,
         Progress,
         Region,
         Report,
@@ -329,10 +330,10 @@ class Library:
         self,
         query: str | Query | None = None,
         *,
-        image: str | os.PathLike[str] | Image.Image | None = None,
+        image: str | os.PathLike[str] | Image.Image | Pixels | None = None,
         region: Region | None = None,
         exclude: Sequence[str] = (),
-        where: Filter | None = None,
+        where: Filter | str | None = None,
         **options: Any,
     ) -> Results:
         """Find images by words, by an example, or both, with filters.
@@ -340,10 +341,12 @@ class Library:
         Args:
             query: plain words, or the language of the search box (see `pixseek.search.language`);
                 or a whole `Query`, and then the other arguments don't count.
-            image: an example image: a file, a URL or a Pillow image; alone or beside words.
+            image: an example image, alone or beside words: a file, a URL, a Pillow image, or a
+                numpy array, (height, width, 3) uint8.
             region: the part of the example that is meant.
             exclude: what hits must not show, in plain words.
-            where: what hits must fulfil, besides the filters in `query`.
+            where: what hits must fulfil, besides the filters in `query`: a filter, or a text such
+                as "format:jpg" in the language of the search box, without words.
             **options: other fields of `Query`: k, offset, sort, min_confidence, group, variety,
                 text_weight.
 
@@ -379,10 +382,10 @@ class Library:
         self,
         text: str | None = None,
         *,
-        image: str | os.PathLike[str] | Image.Image | None = None,
+        image: str | os.PathLike[str] | Image.Image | Pixels | None = None,
         region: Region | None = None,
         exclude: Sequence[str] = (),
-        where: Filter | None = None,
+        where: Filter | str | None = None,
         **options: Any,
     ) -> Query:
         """Return the query that these arguments of `search` stand for.
@@ -394,32 +397,43 @@ class Library:
             text, image=image, region=region, exclude=exclude, where=where, **options
         )
 
-    def similar(self, to: str | os.PathLike[str], **options: Any) -> Results:
+    def similar(
+        self,
+        to: str | os.PathLike[str] | Image.Image | Pixels,
+        *,
+        where: Filter | str | None = None,
+        **options: Any,
+    ) -> Results:
         """Find images that look like one, which is left out of the answer.
 
         Args:
-            to: id of an indexed image, an image file (indexed or not), or the URL of one.
-            **options: as for `search`, and `where`.
+            to: id of an indexed image, an image file (indexed or not), the URL of one, a Pillow
+                image, or a numpy array, (height, width, 3) uint8.
+            where, **options: as for `search`.
 
         Raises:
             QueryError: there is no such image.
             ImageError: the file can't be read.
         """
-        return self._asking.similar(to, **options)
+        return self._asking.similar(to, where=where, **options)
 
-    def facets(self, query: Query, most: int = 10) -> Facets:
+    def facets(
+        self, query: str | Query, most: int = 10, *, where: Filter | str | None = None
+    ) -> Facets:
         """Count the values of some fields among the images that a query finds.
 
         Args:
-            query: any; its k and offset don't matter. At most the best 1,000 strong and likely
-                hits are counted; of a query that is only a filter, at most 10,000 images.
+            query: as for `search`; its k and offset don't matter. At most the best 1,000 strong
+                and likely hits are counted; of a query that is only a filter, at most 10,000
+                images.
             most: values of each field at most.
+            where: as for `search`; for a query that is given as text.
 
         Returns:
             By the name of the field ("folder", "year", "camera", "tag", "colour", "format"), the
             counts by value, largest first.
         """
-        return self._asking.facets(query, most)
+        return self._asking.facets(query, most, where=where)
 
     def duplicates(self, threshold: float | None = None) -> list[DuplicateGroup]:
         """Return the groups of images that are nearly the same, by the URI of the one to keep.
@@ -434,7 +448,7 @@ class Library:
 
     def classify(
         self,
-        *images: str | os.PathLike[str],
+        *images: str | os.PathLike[str] | Image.Image | Pixels,
         labels: Sequence[str] = (),
         templates: Sequence[str] = (),
         labels_from: str | os.PathLike[str] = "",
@@ -443,7 +457,7 @@ class Library:
         """Return the likeliest labels of each image, likeliest first.
 
         Args:
-            *images: files, URLs, or ids of indexed images.
+            *images: as for `similar`.
             labels: labels to choose from, by the library's model; none for those of a classifier.
             templates: texts with one `{}` each for the label; the mean of several is taken.
                 Without any, "This is a photo of {}."
@@ -513,7 +527,7 @@ class Library:
         labels: Sequence[str],
         *,
         min_confidence: float = CONFIDENT,
-        where: Filter | None = None,
+        where: Filter | str | None = None,
         again: bool = False,
     ) -> dict[str, int]:
         """Tag every image with the labels the library's model finds in it.
@@ -525,7 +539,7 @@ class Library:
         Args:
             labels: what to look for; each label found becomes a tag.
             min_confidence: smallest confidence that counts, above 0.
-            where: which images; None for all.
+            where: which images, as for `search`; None for all.
             again: look at all of them again.
 
         Returns:
@@ -545,7 +559,7 @@ class Library:
         labels_from: str | os.PathLike[str] = "",
         *,
         min_score: float = 0.1,
-        where: Filter | None = None,
+        where: Filter | str | None = None,
         again: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> dict[str, int]:
@@ -560,7 +574,7 @@ class Library:
         Args:
             labels_from: name or folder of the classifier; "" for `classifiers.DEFAULT`.
             min_score: smallest probability that counts, above 0.
-            where: which images; None for all.
+            where: which images, as for `search`; None for all.
             again: look at all of them again.
             on_progress: called with the progress.
 

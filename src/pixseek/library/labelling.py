@@ -17,8 +17,11 @@ from pixseek.metadata.annotations import LABEL_CONFIDENCES, LABELLED, Change
 from pixseek.types import Compare, Contrastive, Filter, Not, Progress, Record, record_id
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from pixseek.encoders.classifiers import Classifier
     from pixseek.search.classification import Guess
+    from pixseek.types import Pixels
 
 #: Records read at once when only their ids are wanted.
 _LISTED = 10_000
@@ -55,7 +58,7 @@ class Labelling:
         labels: Sequence[str],
         *,
         min_confidence: float,
-        where: Filter | None,
+        where: Filter | str | None,
         again: bool,
     ) -> dict[str, int]:
         """Tag images with the labels the model finds in them; see `Library.tag_zero_shot`."""
@@ -65,14 +68,15 @@ class Labelling:
             raise QueryError("There is no label to look for", "", "Give some: 'a lake', 'a cat'.")
         if not 0 < min_confidence <= 1:
             raise QueryError("min_confidence lies above 0, up to 1", min_confidence)
+        only = both(None, where)
         with self._opened.writing():
             if engine.space is None:
                 return {"": 0, **dict.fromkeys(labels, 0)}
             mark = tagging.name_of(engine.space.fingerprint, labels, min_confidence)
             if not again:
-                where = both(where, _not_labelled(mark))
-            found: dict[str, dict[str, float]] = {each: {} for each in self._matching_ids(where)}
-            matches = self._asking.searcher().matching(labels, where, min_confidence)
+                only = both(only, _not_labelled(mark))
+            found: dict[str, dict[str, float]] = {each: {} for each in self._matching_ids(only)}
+            matches = self._asking.searcher().matching(labels, only, min_confidence)
             for label, rated in zip(labels, matches, strict=True):
                 for each, confidence in rated.items():
                     found.setdefault(each, {})[label] = confidence
@@ -87,7 +91,7 @@ class Labelling:
         labels_from: str | os.PathLike[str],
         *,
         min_score: float,
-        where: Filter | None,
+        where: Filter | str | None,
         again: bool,
         on_progress: Callable[[Progress], None] | None,
     ) -> dict[str, int]:
@@ -95,14 +99,15 @@ class Labelling:
         engine = self._opened.engine
         if not 0 < min_score <= 1:
             raise QueryError("min_score lies above 0, up to 1", min_score)
+        only = both(None, where)
         with self._opened.writing():
             if engine.space is None:
                 return {"": 0}
             classifier = self.classifier(labels_from)
             mark = tagging.name_of(classifier.fingerprint, (), min_score)
             if not again:
-                where = both(where, _not_labelled(mark))
-            ids = self._matching_ids(where)
+                only = both(only, _not_labelled(mark))
+            ids = self._matching_ids(only)
             counts: Counter[str] = Counter()
             looking = tagging.classified(
                 ids, classifier, min_score, mark, engine=engine, picture_of=self._seen
@@ -116,7 +121,7 @@ class Labelling:
 
     def classify(
         self,
-        images: Sequence[str | os.PathLike[str]],
+        images: Sequence[str | os.PathLike[str] | Image.Image | Pixels],
         *,
         labels: Sequence[str],
         templates: Sequence[str],
@@ -146,21 +151,23 @@ class Labelling:
         )
 
     def _classified(
-        self, images: Sequence[str | os.PathLike[str]], name: str | os.PathLike[str], k: int
+        self,
+        images: Sequence[str | os.PathLike[str] | Image.Image | Pixels],
+        name: str | os.PathLike[str],
+        k: int,
     ) -> list[tuple[Guess, ...]]:
-        from pixseek.images import decode
         from pixseek.search import classification, term_vectors
 
         classifier = self.classifier(name)
         found = []
         for image in images:
-            content = term_vectors.content_of(
+            picture = term_vectors.picture(
                 self._asking.image_term(image),
+                at_least=2 * classifier.input_side,
                 engine=self._opened.engine,
                 picture_of=self._opened.content,
                 offline=self._opened.config.offline,
             )
-            picture = decode(content, at_least=2 * classifier.input_side)
             likely = classifier.probabilities(classifier.prepare(picture)[None])
             found += classification.best(likely, classifier.labels, k=max(1, k))
         return found

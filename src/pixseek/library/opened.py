@@ -8,13 +8,20 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from pixseek import encoders
 from pixseek.config import PORTABLE_NAME, Config, load_config
 from pixseek.engines import open_engine
-from pixseek.errors import LibraryError, LibraryNotFoundError, StorageError
+from pixseek.errors import (
+    ConfigError,
+    LibraryError,
+    LibraryNotFoundError,
+    StorageError,
+    unknown,
+)
 from pixseek.indexing.lock import IndexingLock
 from pixseek.library.roots import Roots
 from pixseek.search.background_store import BackgroundStore
@@ -22,6 +29,9 @@ from pixseek.storage.ledger import Ledger
 from pixseek.storage.previews import Previews
 from pixseek.types import Engine, Record, record_id
 from pixseek.types.dataclass import dataclass
+
+#: What `Library.open` takes by name besides the settings.
+_OPTIONS = ("create", "portable", "drawn", "engine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,10 @@ class Opened:
             LibraryFormatError, StorageError: it can't be read or created.
             ConfigError: a setting is unknown or has an invalid value.
         """
+        known = {*_OPTIONS, *(field.name for field in fields(Config))} - {"library"}
+        for name in settings:
+            if name not in known:
+                raise ConfigError("Unknown setting", name, unknown("setting", name, known))
         config = load_config(library=path, **settings)
         folder = Path(os.path.abspath(config.library))
         is_new = not (folder / "ledger.sqlite").exists()

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pixseek.errors import ImageError, QueryError
+from pixseek.errors import ImageError
 from pixseek.search.classification import ENSEMBLE, TEMPLATES, Guess, split_labels
 from pixseek.search.duplicates import DuplicateGroup
 from pixseek.search.facets import Facets
-from pixseek.types import Filter, Record, Scalar
+from pixseek.types import Record, Scalar
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ __all__ = [
     "Facets",
     "Guess",
     "described",
-    "filter_of",
     "formats",
     "split_labels",
     "templates",
@@ -106,22 +105,6 @@ def value_of(text: str) -> Scalar:
     from pixseek.metadata import annotations
 
     return annotations.value_of(text)
-
-
-def filter_of(text: str) -> Filter | None:
-    """Return the filter that a text in the query language stands for; None for an empty text.
-
-    Raises:
-        QueryError: it can't be understood, or looks for something besides filtering.
-    """
-    from pixseek.search.language import parse
-
-    query = parse(text)
-    if query.terms or query.exclude:
-        raise QueryError(
-            "Only filters can stand here, no words", text, "For example: 'year:2024 -tag:done'"
-        )
-    return query.where
 
 
 # ------------------------------------------------------------------ labels

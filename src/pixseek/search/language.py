@@ -50,6 +50,20 @@ def parse(text: str) -> Query:
     return _Parser(text).query()
 
 
+def filter_of(text: str) -> Filter | None:
+    """Return the filter that a text stands for; None for an empty text.
+
+    Raises:
+        QueryError: it can't be understood, or has something besides filters.
+    """
+    query = parse(text)
+    if query.terms or query.exclude:
+        raise QueryError(
+            "Only filters can stand here, no words", text, "For example: 'year:2024 -tag:done'"
+        )
+    return query.where
+
+
 def to_text(query: Query) -> str:
     """Return a text that `parse` turns into this query, but for k, offset and the other options.
 

@@ -53,31 +53,78 @@ def embed(
             vectors[n] = _given(term, engine)
         elif term.kind == "id" and term.region is None:
             vectors[n] = _stored(term, engine)
-        elif term.kind == "id":
-            vectors[n] = _embedded(_indexed(term, engine, picture_of), term.region, encoder())
-        elif term.kind == "image":
+        elif term.kind != "text":
             tower = encoder()
-            vectors[n] = _embedded(_content(term.value, offline), term.region, tower)
+            # All pixels if only some of them are meant.
+            found = picture(
+                term,
+                at_least=None if term.region else 2 * tower.input_side,
+                engine=engine,
+                picture_of=picture_of,
+                offline=offline,
+            )
+            if term.region is not None:
+                found = _cut(found, term.region)
+            vectors[n] = tower.encode_images(tower.prepare(found)[None])[0]
     return [vectors[n] for n in range(len(terms))]
 
 
-def content_of(
+def picture(
     term: Term,
     *,
+    at_least: int | None,
     engine: Engine,
     picture_of: Callable[[Record], bytes | None],
     offline: bool,
-) -> bytes:
-    """Return the file, or the preview, of the image that a term names by id, path or URL.
+) -> Picture:
+    """Return the whole image that a term names by id, path or URL, or holds in memory.
+
+    Args:
+        term: of the kind "id" or "image".
+        at_least: pixels that the shorter side must keep; None for all pixels.
+        engine, picture_of, offline: as for `embed`.
 
     Raises:
-        QueryError: it is not there.
+        QueryError: it is not there, or not an image.
         ImageError: it can't be read.
     """
-    found: bytes = (
-        _indexed(term, engine, picture_of) if term.kind == "id" else _content(term.value, offline)
+    if term.kind == "id":
+        content = _indexed(term, engine, picture_of)
+    elif isinstance(term.value, str | os.PathLike):
+        content = _content(term.value, offline)
+    else:
+        return _in_memory(term.value)
+    from pixseek.images import decode
+
+    return decode(content, at_least=at_least)
+
+
+def _in_memory(image: Any) -> Picture:
+    """Return a Pillow image or an array of pixels as a picture."""
+    import numpy as np
+    from PIL import Image
+
+    if isinstance(image, np.ndarray):
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+            raise _not_an_image(f"an array of {image.dtype}, shape {image.shape}")
+        image = Image.fromarray(np.ascontiguousarray(image))
+    if not isinstance(image, Image.Image):
+        raise _not_an_image(f"{type(image).__module__}.{type(image).__qualname__}")
+    try:
+        pixels = image.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:  # the file that it reads from is broken
+        raise ImageError(
+            "damaged", "The example image can't be read", repr(image), f"{error}. Save it anew."
+        ) from error
+    return Picture(pixels, pixels.width, pixels.height, "")
+
+
+def _not_an_image(given: str) -> QueryError:
+    return QueryError(
+        "This can't be searched with as an image",
+        given,
+        "Give a file, a URL, a Pillow image, or a numpy array (height, width, 3) of uint8.",
     )
-    return found
 
 
 def _stored(term: Term, engine: Engine) -> Vectors:
@@ -122,10 +169,8 @@ def _indexed(term: Term, engine: Engine, picture_of: Callable[[Record], bytes | 
     return content
 
 
-def _content(image: Any, offline: bool) -> Any:
-    """Return the bytes of an image file or URL; a Pillow image as it is."""
-    if not isinstance(image, str | os.PathLike):
-        return image
+def _content(image: str | os.PathLike[str], offline: bool) -> bytes:
+    """Return the bytes of an image file or URL."""
     text = os.fspath(image)
     if text.startswith(("http://", "https://")):
         return _fetched(text, offline)
@@ -162,22 +207,6 @@ def _fetched(url: str, offline: bool) -> bytes:
             f"It has more than {MAX_BYTES >> 20} MiB.",
         )  # fmt: skip
     return content
-
-
-def _embedded(content: Any, region: Region | None, encoder: Encoder) -> Vectors:
-    """Return the vector of an image, or of a rectangle of it."""
-    if isinstance(content, bytes):
-        from pixseek.images import decode
-
-        # All pixels where only some of them are meant.
-        picture = decode(content, at_least=None if region else 2 * encoder.input_side)
-    else:
-        pixels = content.convert("RGB")
-        picture = Picture(pixels, pixels.width, pixels.height, "")
-    if region is not None:
-        picture = _cut(picture, region)
-    vector: Vectors = encoder.encode_images(encoder.prepare(picture)[None])[0]
-    return vector
 
 
 def _cut(picture: Picture, region: Region) -> Picture:

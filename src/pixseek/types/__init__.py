@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pixseek.types.records import Known as Known
     from pixseek.types.records import Part as Part
     from pixseek.types.records import Picture as Picture
+    from pixseek.types.records import Pixels as Pixels
     from pixseek.types.records import Record as Record
     from pixseek.types.records import Scalar as Scalar
     from pixseek.types.records import Space as Space

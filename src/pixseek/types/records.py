@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     Vectors = NDArray[np.float32]
+    #: An image in memory: (height, width, 3) RGB.
+    Pixels = NDArray[np.uint8]
 
 #: What a field of an image may hold.
 Scalar = str | int | float | bool | datetime | None

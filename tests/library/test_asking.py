@@ -1,0 +1,182 @@
+"""Filters given as text, and example images in memory, on every method that takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pixseek
+from pixseek.errors import ImageError, QueryError
+from pixseek.types import Compare, Or, Query, Term
+
+from tiny_encoder import TinyEncoder, draw
+
+
+@pytest.fixture
+def library(tmp_path: Path, tiny: TinyEncoder) -> Iterator[pixseek.Library]:
+    for number, colour in enumerate(["red", "green", "blue"]):
+        draw(tmp_path / "pictures" / f"{colour}.png", colour, number)
+        with Image.open(tmp_path / "pictures" / f"{colour}.png") as image:
+            image.convert("RGB").save(tmp_path / "pictures" / f"{colour}.jpg", quality=95)
+    with pixseek.open(tmp_path / "photos.lib") as opened:
+        opened.index(tmp_path / "pictures")
+        yield opened
+
+
+#: Every method with `where`, called with one; each returns the names of the images that it met.
+_CALLS: dict[str, Callable[[pixseek.Library, Any], set[str]]] = {
+    "search": lambda lib, where: _names(lib.search("red", where=where)),
+    "search without words": lambda lib, where: _names(lib.search(where=where)),
+    "query": lambda lib, where: _names(lib.search(lib.query("red", where=where))),
+    "similar": lambda lib, where: _names(lib.similar(lib.path.parent / "red.bmp", where=where)),
+    "search_many": lambda lib, where: _names(lib.search_many(["red"], where=where)[0]),
+    "tag_zero_shot": lambda lib, where: _labelled(
+        lib, lambda: lib.tag_zero_shot(["red"], where=where)
+    ),
+}
+
+
+def _names(results: pixseek.Results) -> set[str]:
+    return {hit.record.name for hit in results}
+
+
+def _labelled(library: pixseek.Library, tag: Callable[[], dict[str, int]]) -> set[str]:
+    looked_at = tag()[""]
+    done = _names(library.search(where=Compare("fields.user.labelled", "exists")))
+    assert looked_at == len(done)
+    return done
+
+
+@pytest.mark.parametrize("call", _CALLS.values(), ids=_CALLS)
+def test_a_filter_may_be_text(library: pixseek.Library, call: Callable[..., set[str]]) -> None:
+    draw(library.path.parent / "red.bmp", "red", 9)
+    assert call(library, "format:jpg") == {"red.jpg", "green.jpg", "blue.jpg"}
+
+
+@pytest.mark.parametrize("call", _CALLS.values(), ids=_CALLS)
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("a dog", "Only filters can stand here"),
+        ("format:jpg dog", "Only filters can stand here"),
+        ("-dog", "Only filters can stand here"),
+        ("formt:jpg", "Did you mean 'format'"),
+        (["format:jpg"], "Not a filter"),
+        (7, "Not a filter"),
+    ],
+)
+def test_words_in_a_filter_are_an_error(
+    library: pixseek.Library, call: Callable[..., set[str]], where: Any, words: str
+) -> None:
+    draw(library.path.parent / "red.bmp", "red", 9)
+    with pytest.raises(QueryError, match=words):
+        call(library, where)
+
+
+def test_a_filter_as_text_is_the_same_as_the_filter(library: pixseek.Library) -> None:
+    as_text = library.query("red", where="format:jpg (name:red* OR name:blue*)")
+    parsed = as_text.where
+    assert parsed == library.query("red", where=parsed).where
+    both = library.query("red format:png", where="name:red*")
+    assert _names(library.search(both)) == {"red.png"}
+    assert library.query("red", where="").where is None
+    assert isinstance(library.query("", where="name:a OR name:b").where, Or)
+
+
+def test_facets_of_a_text_with_a_filter(library: pixseek.Library) -> None:
+    query = library.query(where="format:jpg")
+    assert library.facets(query)["format"] == {"JPEG": 3}
+    assert library.facets("", where="format:jpg") == library.facets(query)
+
+
+def test_the_classifier_looks_at_what_a_text_lets_through(
+    library: pixseek.Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Classifier:
+        fingerprint, labels, batch_size, input_side = "f", ("red",), 8, 4
+
+        def prepare(self, _: Any) -> np.ndarray:
+            return np.zeros(1, np.float32)
+
+        def probabilities(self, rows: np.ndarray) -> np.ndarray:
+            return np.ones((len(rows), 1))
+
+    monkeypatch.setattr("pixseek.encoders.classifiers.load", lambda *_, **__: Classifier())
+    assert library.tag_from(where="format:jpg") == {"": 3, "red": 3}
+    with pytest.raises(QueryError, match="Only filters"):
+        library.tag_from(where="a dog")
+
+
+# ------------------------------------------------------------------ images in memory
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.array(image.convert("RGB"))
+
+
+@pytest.mark.parametrize("kind", ["array", "view", "picture", "grey picture"])
+def test_an_image_in_memory_is_an_example(library: pixseek.Library, kind: str) -> None:
+    array = pixels(library.path.parent / "pictures" / "blue.png")
+    example: Any = array
+    if kind == "view":
+        example = np.asfortranarray(array)[:, ::-1][:, ::-1]
+    elif kind == "picture":
+        example = Image.fromarray(array)
+    elif kind == "grey picture":
+        assert library.search(image=Image.fromarray(array).convert("L"), k=1)
+        return
+    assert library.search(image=example, k=1)[0].record.name == "blue.png"
+    assert library.search(image=example, k=1)[0].score == pytest.approx(1, abs=1e-3)
+    assert library.similar(example, k=1)[0].record.name == "blue.png"
+    (guesses,) = library.classify(example, labels=["red", "blue"], templates=["{}"], k=1)
+    assert guesses[0].label == "blue"
+    many = library.search_many([Query((Term("image", example),), k=1)])
+    assert many[0][0].record.name == "blue.png"
+    region = library.search(image=example, region=pixseek.types.Region(0, 0, 0.5, 1), k=1)
+    assert "blue" in region[0].record.name
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (np.zeros((4, 4), np.uint8), r"uint8, shape \(4, 4\)"),
+        (np.zeros((4, 4, 4), np.uint8), r"uint8, shape \(4, 4, 4\)"),
+        (np.zeros((3, 4, 4), np.uint8), r"uint8, shape \(3, 4, 4\)"),
+        (np.zeros((0, 4, 3), np.uint8), r"uint8, shape \(0, 4, 3\)"),
+        (np.zeros((4, 4, 3), np.float32), "an array of float32"),
+        (np.zeros((4, 4, 3), np.int64), "an array of int64"),
+        (b"\x89PNG", "builtins.bytes"),
+        ([[[0, 0, 0]]], "builtins.list"),
+        (7, "builtins.int"),
+    ],
+)
+def test_other_values_are_no_image(library: pixseek.Library, image: Any, words: str) -> None:
+    for ask in (
+        lambda: library.search(image=image),
+        lambda: library.similar(image),
+        lambda: library.classify(image, labels=["red"]),
+        lambda: library.search(Query((Term("image", image),))),
+    ):
+        with pytest.raises(QueryError, match=words) as caught:
+            ask()
+        assert "numpy array (height, width, 3) of uint8" in str(caught.value)
+
+
+def test_a_picture_whose_file_is_broken_can_not_be_read(
+    library: pixseek.Library, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "cut.png")
+    whole = (tmp_path / "cut.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    with (
+        Image.open(tmp_path / "cut.png") as image,
+        pytest.raises(ImageError, match="can't be read"),
+    ):
+        library.search(image=image)
