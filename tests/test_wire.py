@@ -196,12 +196,13 @@ def test_parts_are_written_and_read(part: Part, plain: dict[str, Any]) -> None:
 
 # ------------------------------------------------------------------ queries, both ways
 
+_texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=9)
 _numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False)
 _times = st.datetimes(timezones=st.none() | st.just(UTC)).map(lambda t: t.replace(fold=0))
 _fields = st.sampled_from(["fields.a", "fields.user.price", "fields.Größe"])
 _compares = st.one_of(
-    st.builds(Compare, _fields, st.just("eq"), _numbers | st.booleans() | st.text() | _times),
-    st.builds(Compare, _fields, st.just("in"), st.lists(_numbers | st.text()).map(tuple)),
+    st.builds(Compare, _fields, st.just("eq"), _numbers | st.booleans() | _texts | _times),
+    st.builds(Compare, _fields, st.just("in"), st.lists(_numbers | _texts).map(tuple)),
     st.builds(Compare, _fields, st.just("exists")),
     st.builds(Compare, st.just("taken_at"), st.sampled_from(["lt", "ge"]), _times),
     st.builds(Compare, st.just("width"), st.sampled_from(["lt", "ge"]), st.integers(0, 10**6)),
