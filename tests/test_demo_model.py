@@ -28,7 +28,7 @@ CAR_AND_HOUSE = Scene((Thing("car", "red", x=0.25), Thing("house", "blue", x=0.7
 
 @pytest.fixture(scope="module")
 def evaluator() -> Iterator[ModuleType]:
-    """training/evaluate_demo_model.py, the script that the documentation names."""
+    """training/evaluate_demo_model.py, the script in the documentation."""
     sys.path.insert(0, str(ROOT / "training"))
     try:
         import evaluate_demo_model
@@ -60,12 +60,12 @@ def test_held_out_scenes_are_found_by_their_captions(figures) -> None:
 
 
 @pytest.mark.slow
-def test_a_scene_is_told_from_the_same_with_swapped_colours(figures) -> None:
+def test_captions_tell_a_scene_from_its_copy_with_swapped_colours(figures) -> None:
     assert figures["pairs"] >= 0.97
 
 
 @pytest.mark.slow
-def test_a_scene_is_told_from_the_same_with_swapped_sides(figures) -> None:
+def test_captions_tell_a_scene_from_its_copy_with_swapped_sides(figures) -> None:
     assert figures["pairs by side"] >= 0.9
 
 
@@ -77,7 +77,7 @@ def test_short_queries_find_what_they_name(figures) -> None:
     assert figures["precision@10 setting, hour or sky"] >= 0.95
 
 
-def test_the_model_is_small_and_its_description_honest() -> None:
+def test_the_model_is_small_and_its_description_names_its_limits() -> None:
     files = [path for path in MODEL.rglob("*") if path.is_file()]
     assert {path.relative_to(MODEL).as_posix() for path in files} == {
         "background.txt",
@@ -154,7 +154,7 @@ def calibrated() -> Iterator[ModuleType]:
         sys.path.remove(str(ROOT / "training"))
 
 
-def test_the_bundled_bank_of_texts_is_what_the_script_writes(calibrated: ModuleType) -> None:
+def test_the_bundled_background_texts_are_those_the_script_writes(calibrated: ModuleType) -> None:
     assert background.bank(MODEL / background.BANK_FILE) == calibrated.bank()
 
 
@@ -164,12 +164,12 @@ def test_confidences_equal_the_share_of_right_answers(
     calibrated: ModuleType, tmp_path: Path
 ) -> None:
     encoder = encoders.load("demo", models_dir=tmp_path)
-    scores, true = calibrated.measured(encoder, seed=3)  # a seed used for no fit and no report
+    scores, true = calibrated.measured(encoder, seed=3)  # the script uses the seeds 1 and 2
     calibration = background.calibration(MODEL / background.CALIBRATION_FILE)
     found = calibrated.figures(scores, true, calibration)
-    assert found["from 0.95 on"]["precision"] > 0.95
-    assert found["from 0.5 on"]["recall"] > 0.8
-    assert found["from 0.95 on"]["something found where there is nothing"] < 0.05
-    for said, share in found["right, of what is said to be sure by"].items():
-        low, high = (float(edge) for edge in said.split(" to "))
+    assert found["confidence at least 0.95"]["precision"] > 0.95
+    assert found["confidence at least 0.5"]["recall"] > 0.8
+    assert found["confidence at least 0.95"]["queries without matches that find something"] < 0.05
+    for edges, share in found["share true, by confidence"].items():
+        low, high = (float(edge) for edge in edges.split(" to "))
         assert low - 0.05 < share < high + 0.05

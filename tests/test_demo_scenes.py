@@ -66,7 +66,7 @@ def test_every_caption_is_true_of_its_scene(seed: int) -> None:
 
 @given(seeds)
 def test_a_full_caption_names_every_kind_and_colour(seed: int) -> None:
-    # Checked by the words alone, without trusting the claims that come with them.
+    # Checks the words alone, independently of the facts that the description claims.
     rng = random.Random(seed)
     scene = random_scene(rng)
     words = f" {caption(scene, rng).replace(',', ' ')} "

@@ -1,11 +1,12 @@
-"""Write what the demo model's confidence rests on, and print how right it is.
+"""Calibrate the demo model's confidence, and print its accuracy.
 
     python training/calibrate_demo_model.py
 
-Two files in the model's folder. `background.txt`: captions of random scenes, so that a query is
-compared with what else could be said of drawings. `calibration.json`: since each of those captions
-is true of some drawings, what a score means is measured, by logistic regression over random queries
-on random scenes, whose truth is known. What is printed is measured on other queries.
+Writes two files into the model's folder. `background.txt` holds captions of random scenes, with
+which queries are compared. `calibration.json` holds a logistic function from score to confidence,
+fitted on random queries over random scenes, for which the true answers are known: the general
+calibration would not do, because each of those captions is true of some drawings. The printed
+figures are measured on other queries.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ SIDE = 320
 
 
 def description(rng: random.Random) -> captions.Description:
-    """Return what somebody might say of a random scene, in few words."""
+    """Return a short query that fits a random scene."""
     scene = random_scene(rng)
     pair = len(scene.things) > 1 and rng.random() < 0.3
     return (captions.pair_description if pair else captions.short_description)(scene, rng)
@@ -58,7 +59,7 @@ def embedded(encoder: Encoder, scenes: list[Scene]) -> Any:
 
 
 def measured(encoder: Encoder, seed: int) -> tuple[Any, Any]:
-    """Return scores in standard deviations, and whether the words are true, (queries, scenes)."""
+    """Return scores in standard deviations and whether they are true, each (queries, scenes)."""
     rng = random.Random(seed)
     scenes = [random_scene(rng) for _ in range(SCENES)]
     queries = [description(rng) for _ in range(QUERIES)]
@@ -70,7 +71,7 @@ def measured(encoder: Encoder, seed: int) -> tuple[Any, Any]:
 
 
 def fitted(scores: Any, true: Any) -> Calibration:
-    """Return the logistic function of the scores that fits best, by Newton's method."""
+    """Return the logistic function that fits the scores best, by Newton's method."""
     x, y = scores.ravel().astype(np.float64), true.ravel().astype(np.float64)
     slope, offset = 3.0, -5.0
     for _ in range(50):
@@ -84,20 +85,20 @@ def fitted(scores: Any, true: Any) -> Calibration:
 
 
 def figures(scores: Any, true: Any, calibration: Calibration) -> dict[str, Any]:
-    """Return how right the calibration is on these scores."""
+    """Return the accuracy of the calibration on these scores."""
     sure = calibration.confidences(scores)
     there = true.any(1)
     found: dict[str, Any] = {}
     for least in (0.5, 0.95):
         kept = sure >= least
-        found[f"from {least} on"] = {
+        found[f"confidence at least {least}"] = {
             "precision": float(true[kept].mean()),
             "recall": float(kept[true].mean()),
-            "something found where there is something": float((kept & true).any(1)[there].mean()),
-            "something found where there is nothing": float(kept.any(1)[~there].mean()),
+            "queries with matches that find one": float((kept & true).any(1)[there].mean()),
+            "queries without matches that find something": float(kept.any(1)[~there].mean()),
         }
     edges = np.array([0.1, 0.3, 0.5, 0.7, 0.9, 1.01])
-    found["right, of what is said to be sure by"] = {
+    found["share true, by confidence"] = {
         f"{low:g} to {min(high, 1):g}": float(true[(sure >= low) & (sure < high)].mean())
         for low, high in itertools.pairwise(edges)
     }

@@ -27,7 +27,7 @@ def build_tokenizer(words: list[str]) -> Tokenizer:
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token=UNK))
     tokenizer.normalizer = Lowercase()
     tokenizer.pre_tokenizer = Split(Regex(r"[^\p{L}\p{N}]+"), "removed")
-    # Every text starts with a token of its own, so that an empty one has something to average.
+    # Every text starts with this token, so that an empty text has something to average.
     tokenizer.post_processor = TemplateProcessing(
         single=f"{BOS} $A", special_tokens=[(BOS, vocabulary[BOS])]
     )
@@ -37,7 +37,7 @@ def build_tokenizer(words: list[str]) -> Tokenizer:
 
 
 class _Attention(nn.Module):
-    """A pre-norm transformer layer, written out in plain products so that it exports plainly."""
+    """A pre-norm transformer layer, written as plain products so that the ONNX graph is simple."""
 
     def __init__(self, dim: int, heads: int = 4, widening: int = 2) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class ImageTower(nn.Module):
                 nn.BatchNorm2d(width),
                 nn.ReLU(),
             ]
-            if i:  # at 32 x 32 a block costs more time than it brings
+            if i:  # at 32 x 32 a block isn't worth its time
                 steps.append(_Separable(width))
             before = width
         self.stages = nn.Sequential(*steps)
@@ -114,8 +114,8 @@ class TextTower(nn.Module):
         self.words = nn.Embedding(words, width)
         nn.init.normal_(self.words.weight, std=0.5)
         self.place = nn.Parameter(torch.randn(1, CONTEXT_LENGTH, width) * 0.02)
-        # Neighbouring words are mixed first: "red car" is then one thing from the start, where a
-        # transformer alone needs thousands of steps to find that the colour belongs to the noun.
+        # Neighbouring words are mixed first, so "red car" is one thing from the start. A
+        # transformer alone needs thousands of steps to learn that a colour belongs to its noun.
         self.neighbours = nn.Conv1d(width, width, 3, padding=1)
         self.layers = nn.ModuleList(_Attention(width) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
@@ -227,7 +227,7 @@ def _export_tower(
 
 
 def _halve_weights(graph: onnx.ModelProto) -> None:
-    """Store large float32 weights as float16 with a Cast: half the file, float32 arithmetic."""
+    """Store large float32 weights as float16 with a Cast, which halves the file; sums stay fp32."""
     casts = []
     for weight in graph.graph.initializer:
         if weight.data_type != onnx.TensorProto.FLOAT or np.prod(weight.dims) < 256:

@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def towers(folder: Path, batch: int = 128) -> tuple[EncodeImages, EncodeTexts]:
-    """The two exported towers as functions, with the preprocessing that their folder names."""
+    """The two exported towers as functions, with the preprocessing that their folder specifies."""
     visual = onnxruntime.InferenceSession(str(folder / "visual" / "model.onnx"))
     textual = onnxruntime.InferenceSession(str(folder / "textual" / "model.onnx"))
     tokenizer = Tokenizer.from_file(str(folder / "textual" / "tokenizer.json"))

@@ -1,4 +1,4 @@
-"""How well a pair of towers ranks held-out scenes. The towers come in as two functions."""
+"""Evaluate how well a pair of towers, given as two functions, ranks held-out scenes."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class HeldOut:
     captions: list[str]
     pictures: list[Image.Image]
     pairs: list[tuple[str, Image.Image, Image.Image, Image.Image]]
-    """Words about two things; their picture; it with the colours swapped; with the sides."""
+    """A caption of two things, their picture, and that with colours and with sides swapped."""
 
 
 def held_out(scenes: int = 1000, pairs: int = 500) -> HeldOut:
-    """Draw the held-out set, at the size at which people use pictures."""
+    """Draw the held-out set, at a common size of pictures."""
     rng = random.Random(HELD_OUT_SEED)
     drawn = [random_scene(rng) for _ in range(scenes)]
     captions = [full_description(scene, rng).text for scene in drawn]
@@ -64,8 +64,8 @@ def evaluate(data: HeldOut, images: EncodeImages, texts: EncodeTexts) -> dict[st
     """Recall of full captions, share of swapped pairs told apart, precision of short queries."""
     rows = _unit(images(data.pictures))
     scores = _unit(texts(data.captions)) @ rows.T
-    # One matrix: two separately computed products differ in the last bit, and an item would
-    # count as ranked above itself.
+    # One matrix: two separate products differ in the last bit, and an item could rank above
+    # itself.
     above = (scores > np.diagonal(scores)[:, None]).sum(1)
     found = {f"recall@{k}": float((above < k).mean()) for k in (1, 5, 10)}
     asked = _unit(texts([pair[0] for pair in data.pairs]))

@@ -1,4 +1,4 @@
-"""Endless batches of drawn scenes with captions, hard negatives included."""
+"""Endless batches of drawn scenes with captions, including hard negatives."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ GROUP = 4
 class Batch:
     """n pictures with two captions each.
 
-    `pixels` is (n, 64, 64, 3) uint8. `full_fits` and `short_fits` are (n, n) bool, true where the
-    row's caption is true of the column's picture: such a picture is no negative.
+    `pixels` is (n, 64, 64, 3) uint8. `full_fits` and `short_fits` are (n, n) bool: whether the
+    row's caption is true of the column's picture, which then is not a negative.
     """
 
     pixels: NDArray[np.uint8]
@@ -47,22 +47,22 @@ class Batch:
 
 
 def shrink(picture: Image.Image) -> Image.Image:
-    """What the model's own preprocessing does: squash to 64 pixels, bilinear with antialias."""
+    """Preprocess as the model does: squash to 64 pixels, bilinear with antialiasing."""
     return picture.resize((PIXELS, PIXELS), Image.Resampling.BILINEAR)
 
 
 def compressed(picture: Image.Image, quality: int) -> Image.Image:
-    """The picture after a trip through JPEG."""
+    """The picture compressed as JPEG and decoded."""
     held = io.BytesIO()
     picture.save(held, "JPEG", quality=quality)
     return Image.open(held).convert("RGB")
 
 
 class SceneStream:
-    """Groups of four variants of one scene, drawn into a pool that is renewed all the time.
+    """A pool of drawn groups, each of four variants of one scene, that is renewed continually.
 
-    A picture serves in several batches, each time with new captions: drawing costs more than
-    captioning, and training must not wait for it.
+    A picture is used in several batches, each time with new captions: drawing takes longer than
+    captioning, and training shouldn't wait for it.
     """
 
     def __init__(self, seed: int, pool_groups: int) -> None:
@@ -71,7 +71,7 @@ class SceneStream:
         self._oldest = 0
 
     def batch(self, size: int, renewed_groups: int) -> Batch:
-        """Half whole groups, so that variants oppose each other, and half single scenes."""
+        """Half whole groups, so that variants are each other's negatives, half single scenes."""
         for _ in range(renewed_groups):
             self._pool[self._oldest] = self._new_group()
             self._oldest = (self._oldest + 1) % len(self._pool)
@@ -98,7 +98,7 @@ class SceneStream:
         return [_Drawn(s, facts(s), self._picture(s)) for s in group]
 
     def _picture(self, scene: Scene) -> NDArray[np.uint8]:
-        """Mostly a quick drawing with the same pixels as a large one has after shrinking."""
+        """Usually a quick drawing, with the pixels of a large drawing after shrinking."""
         style = self._rng.random()
         if style < 0.65:
             drawn = shrink(render(scene, 128, smooth=False))
@@ -131,7 +131,7 @@ def _changed(
 
 
 def _swapped_colours(scene: Scene, rng: random.Random) -> Scene:
-    """As `swap_colours`, for any two things: what flies has to be told apart too."""
+    """Like `swap_colours`, but for any two things, so that flying things are told apart too."""
     things = list(scene.things)
     rng.shuffle(things)
     for one in things:
@@ -163,7 +163,7 @@ def _other_count(scene: Scene, rng: random.Random) -> Scene:
 
 def _other_colour(scene: Scene, rng: random.Random) -> Scene:
     things = list(scene.things)
-    # What flies is rarer than what stands, so its colour is changed more often.
+    # Flying things are rarer, so their colours are changed more often.
     at = len(things) - 1 if scene.air and rng.random() < 0.4 else rng.randrange(len(things))
     colour = rng.choice([c for c in COLOURS if c != things[at].colour])
     things[at] = replace(things[at], colour=colour)

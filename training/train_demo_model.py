@@ -42,8 +42,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the exported model")
     parser.add_argument("--steps", type=int, default=3500)
     parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--pool", type=int, default=3000, help="groups of scenes held drawn")
-    parser.add_argument("--checkpoint", type=Path, help="file to save to and go on from")
+    parser.add_argument("--pool", type=int, default=3000, help="drawn groups of scenes to keep")
+    parser.add_argument("--checkpoint", type=Path, help="file to save to and resume from")
     parser.add_argument("--compile", action="store_true", help="faster; needs a C++ compiler")
     parser.add_argument("--smoke", action="store_true", help="a few seconds: no useful model")
     args = parser.parse_args()
@@ -102,7 +102,7 @@ def train(
     renewed = max(1, batch_size // 32)
     data = held_out() if check_every else None
     started, mean = time.monotonic(), 0.0
-    in_bf16 = cpu_has_bf16()  # where it is emulated, a step takes many times as long
+    in_bf16 = cpu_has_bf16()  # if it is emulated, a step takes many times as long
     for step in range(begin, steps):
         batch = stream.batch(batch_size, renewed)
         pixels = augmented(batch.pixels).to(memory_format=torch.channels_last)
@@ -140,7 +140,7 @@ def train(
 
 
 def vocabulary() -> list[str]:
-    """Every word that the grammar says, found by letting it speak."""
+    """Every word of the grammar, collected from random captions."""
     rng = random.Random(SEED)
     words: set[str] = set()
     for _ in range(20_000):
@@ -160,7 +160,7 @@ def tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
 
 
 def augmented(pixels: NDArray[np.uint8]) -> Tensor:
-    """(n, 64, 64, 3) uint8 -> (n, 3, 64, 64) in about [-1, 1], a little disturbed."""
+    """(n, 64, 64, 3) uint8 -> (n, 3, 64, 64) in about [-1, 1], with small random changes."""
     x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
     gain = 1 + 0.06 * torch.randn(len(x), 1, 1, 1)
     shift = 0.04 * torch.randn(len(x), 3, 1, 1)
@@ -170,7 +170,7 @@ def augmented(pixels: NDArray[np.uint8]) -> Tensor:
 def contrastive(
     model: DualEncoder, images: Tensor, texts: Tensor, fits: NDArray[np.bool_]
 ) -> Tensor:
-    """Symmetric InfoNCE in which whatever a caption is true of never counts as a negative."""
+    """Symmetric InfoNCE; a picture of which a caption is true is not one of its negatives."""
     images, texts = normalize(images.float()), normalize(texts.float())
     scores = model.scale * texts @ images.T
     spared = torch.from_numpy(fits) & ~torch.eye(len(fits), dtype=torch.bool)
@@ -181,7 +181,7 @@ def contrastive(
 
 @torch.no_grad()
 def figures(model: DualEncoder, tokenizer: Tokenizer, data: HeldOut) -> dict[str, float]:
-    """The held-out figures of the towers as they are in torch."""
+    """The held-out figures of the torch towers."""
     model.eval()
 
     def images(pictures: Sequence[Image.Image]) -> NDArray[np.float32]:

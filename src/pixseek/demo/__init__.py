@@ -1,1 +1,1 @@
-"""Drawn scenes, their captions, and a small model that knows such drawings, not photographs."""
+"""Drawn scenes, their captions, and a small model trained on such drawings, not on photographs."""

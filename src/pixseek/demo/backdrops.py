@@ -67,7 +67,7 @@ def draw_sky(canvas: Canvas) -> None:
 
 
 def draw_falling(canvas: Canvas) -> None:
-    """Rain or snow, in front of everything."""
+    """Draw rain or snow in front of everything."""
     rng = canvas.rng
     if canvas.scene.weather == "rain":
         drop = (206, 224, 246) if canvas.scene.time != "night" else (140, 164, 214)
@@ -164,7 +164,7 @@ def _draw_lake(canvas: Canvas) -> None:
     far = _SNOW[0] if canvas.snowy else (92, 142, 92)
     hills = [(x / 12, 0.5 + 0.035 * math.sin(x * 1.1 + canvas.scene.seed % 9)) for x in range(13)]
     canvas.polygon([*hills, (1, 0.64), (0, 0.64)], canvas.lit(far))
-    for _ in range(9):  # a far wood, so that a lake is not taken for the sea
+    for _ in range(9):  # a distant wood, which tells a lake from the sea
         x, h = canvas.rng.random(), canvas.rng.uniform(0.06, 0.1)
         canvas.polygon(((x - 0.03, 0.6), (x, 0.6 - h), (x + 0.03, 0.6)), canvas.lit((44, 96, 66)))
     _land(canvas, 0.59)

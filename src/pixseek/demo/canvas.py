@@ -1,4 +1,4 @@
-"""What scenes are drawn on: shapes in coordinates from 0 to 1, and the colours of things."""
+"""The canvas and the brush that draw scenes, and the colours of things."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAINT: Final[dict[str, Colour]] = {
     "black": (38, 38, 44),
 }
 
-_LIGHT: Final[dict[str, Colour]] = {  # what the hour does to the land, out of 255
+_LIGHT: Final[dict[str, Colour]] = {  # factors for the colours of land and water, out of 255
     "day": (255, 255, 255),
     "sunset": (240, 200, 184),
     "night": (96, 108, 150),
@@ -32,7 +32,7 @@ _LIGHT: Final[dict[str, Colour]] = {  # what the hour does to the land, out of 2
 
 
 class Canvas:
-    """A picture being drawn, in coordinates from 0 to 1, x to the right and y downward."""
+    """A picture being drawn. Coordinates go from 0 to 1, x to the right and y downward."""
 
     def __init__(self, scene: Scene, side: int) -> None:
         self.scene = scene
@@ -43,7 +43,7 @@ class Canvas:
         self.draw = ImageDraw.Draw(self.image)
 
     def lit(self, colour: Colour) -> Colour:
-        """The colour of land or water at this hour."""
+        """The colour of land or water at this time of day."""
         red, green, blue = _LIGHT[self.scene.time]
         return (colour[0] * red // 255, colour[1] * green // 255, colour[2] * blue // 255)
 
@@ -71,7 +71,7 @@ class Canvas:
         self.draw.polygon([(x * s, y * s) for x, y in points], fill=fill)
 
     def line(self, x0: float, y0: float, x1: float, y1: float, w: float, fill: Colour) -> None:
-        """A line `w` wide, one pixel at least."""
+        """A line of width `w`, at least one pixel."""
         s = self.side
         self.draw.line((x0 * s, y0 * s, x1 * s, y1 * s), fill=fill, width=max(1, round(w * s)))
 
@@ -84,7 +84,7 @@ class Canvas:
         return (pixel[0], pixel[1], pixel[2])
 
     def shadow(self, x: float, y: float, width: float) -> None:
-        """Darken the ground under a thing, by what is painted there."""
+        """Darken the ground under a thing, whatever its colour."""
         red, green, blue = self.painted(x, y)
         dark = (int(red * 0.72), int(green * 0.74), int(blue * 0.8))
         self.ellipse(x, y - 0.004, width * 0.9, 0.018, dark)
@@ -99,7 +99,7 @@ class Brush:
     def __init__(self, canvas: Canvas, x: float, foot: float, height: float, colour: str) -> None:
         self.canvas, self.x, self.foot, self.height = canvas, x, foot, height
         self.base = PAINT[colour]
-        # Shades keep the hue: a dark red stays red; black gets lighter edges so as to be seen.
+        # Shades keep the hue: a dark red stays red. Black gets lighter edges to stay visible.
         black = colour == "black"
         self.dark = mixed(
             self.base, (96, 98, 110) if black else (20, 16, 40), 0.5 if black else 0.3
@@ -123,7 +123,7 @@ class Brush:
         self.canvas.polygon([(self.x + x * h, self.foot - y * h) for x, y in points], fill)
 
     def line(self, x0: float, y0: float, x1: float, y1: float, w: float, fill: Colour) -> None:
-        """A line `w` wide, one pixel at least."""
+        """A line of width `w`, at least one pixel."""
         h, x, y = self.height, self.x, self.foot
         self.canvas.line(x + x0 * h, y - y0 * h, x + x1 * h, y - y1 * h, w * h, fill)
 

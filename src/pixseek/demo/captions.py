@@ -1,7 +1,7 @@
-"""Say in words what is in a `Scene`: a small grammar with synonyms.
+"""Describe a `Scene` in words, by a small grammar with synonyms.
 
-Every description carries the facts it claims, so that `Description.fits(scene)` knows, for any
-other scene too, whether the words are true of it.
+Every description carries the facts it claims, so `Description.fits(scene)` tells of any scene
+whether the words are true of it.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Description:
 
 
 def caption(scene: Scene, rng: random.Random) -> str:
-    """A full sentence: all things with colours, counts and order, the place, hour and sky."""
+    """A full sentence: all things with colour, count and order, the place, time and sky."""
     return full_description(scene, rng).text
 
 
 def full_description(scene: Scene, rng: random.Random) -> Description:
-    """As `caption`, with the facts it claims."""
+    """Like `caption`, with the facts it claims."""
     claims: set[Fact] = {
         ("setting", scene.setting),
         ("time", scene.time),
@@ -96,9 +96,9 @@ def short_description(scene: Scene, rng: random.Random) -> Description:
 
 
 def pair_description(scene: Scene, rng: random.Random) -> Description:
-    """Two things and how they stand: "a red car left of a blue house".
+    """Two things and their positions: "a red car left of a blue house".
 
-    The scene must hold two things, of which one at least stands on the ground.
+    The scene must hold two things, at least one of them on the ground.
     """
     claims: set[Fact] = set()
     return Description(_pair(scene, rng, claims, coloured=True), frozenset(claims))
@@ -173,11 +173,12 @@ def _opened(text: str, rng: random.Random, share: float = 0.1) -> str:
     return f"{rng.choice(OPENINGS)} {text}" if rng.random() < share else text
 
 
-# The short forms. Each adds its claims and returns its words, or "" where the scene has no such.
+# The short forms. Each adds its claims and returns its words, or "" if they fit nothing in the
+# scene.
 
 
 def _named(thing: Thing, rng: random.Random, claims: set[Fact], *, coloured: bool) -> str:
-    """A thing by kind, and perhaps colour; without an article now and then, as people type."""
+    """A thing by kind and perhaps colour; sometimes without an article, as people type."""
     colour = thing.colour if coloured else ""
     claims.add(thing_fact(thing.kind, colour))
     phrase = noun_phrase(rng, thing.kind, colour)
@@ -319,7 +320,7 @@ def _plain_pair(scene: Scene, rng: random.Random, claims: set[Fact]) -> str:
 
 
 def _together(scene: Scene, rng: random.Random, claims: set[Fact]) -> str:
-    """ "a cat and a dog", in any order: says nothing about sides."""
+    """ "a cat and a dog", in any order: claims nothing about sides."""
     if len(scene.things) < 2:
         return ""
     one, other = rng.sample(scene.things, 2)

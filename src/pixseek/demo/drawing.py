@@ -33,7 +33,7 @@ def render(scene: Scene, size: int = 256, *, smooth: bool = True) -> Image.Image
 
 
 def _footing(thing: Thing) -> float:
-    """Where a thing on the ground meets it: boats float behind, small things stand in front."""
+    """The y at which a thing meets the ground: boats float behind, small things are in front."""
     if thing.kind == "boat":
         return 0.755
     return {"house": 0.86, "tree": 0.87, "car": 0.9}.get(thing.kind, 0.93)

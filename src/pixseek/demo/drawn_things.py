@@ -1,4 +1,4 @@
-"""Draw the nameable things. Outlines are darker than fillings, to stand off any background."""
+"""Draw the things of a scene. Outlines are darker than fills, to show on any background."""
 
 from __future__ import annotations
 

@@ -21,11 +21,11 @@ _FORMATS: Final[tuple[tuple[str, dict[str, int]], ...]] = (
 
 
 def write_picture_library(folder: Path, count: int = 240, seed: int = 7) -> list[Path]:
-    """Draw `count` pictures into sub-folders of `folder` named by setting, and their captions.
+    """Draw `count` pictures into folders named by setting, and write their captions.
 
-    The captions go to `captions.tsv`: a header line, then a file, relative and with forward
-    slashes, a tab, and one caption. Returns the paths of the pictures in that order. The same
-    `count` and `seed` give the same scenes, names and captions.
+    `captions.tsv` in `folder` holds a header line, then a line for each picture: its relative path
+    with forward slashes, a tab, and one caption. Returns the paths of the pictures in that order.
+    The same `count` and `seed` give the same scenes, names and captions.
     """
     rng = random.Random(seed)
     lines = ["file\tcaption"]
@@ -44,9 +44,9 @@ def write_picture_library(folder: Path, count: int = 240, seed: int = 7) -> list
 
 
 def _stem(scene: Scene) -> str:
-    """A name as a person might give: the place and the hour.
+    """A name such as a person might give: the place and the time of day.
 
-    What stands there is left out, so that a search by file name cannot pass for one by sight.
+    It omits the things, so that a match by file name can't pass for a match by content.
     """
     hour = {"day": "day", "sunset": "sunset", "night": "night"}[scene.time]
     return f"{scene.setting}-{hour}"

@@ -1,8 +1,8 @@
-"""What a demo scene is: things, where they stand, and what is true of them.
+"""The scenes of the demo: things, their positions, and the facts that are true of them.
 
 A `Scene` is plain data. `pixseek.demo.drawing` turns it into a picture and `pixseek.demo.captions`
-into words; both rest on `facts(scene)`, the set of everything that is true of it, so whether a
-caption fits a scene is a subset test and never a matter of opinion.
+into words. `facts(scene)` is the set of everything that is true of it, so a subset test decides
+whether a caption fits a scene.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _ASPECT: Final = {
 }  # fmt: skip
 _SCALE: Final = {"small": 0.74, "medium": 1.0, "big": 1.34}
 _GROUP_SCALE: Final = {1: 1.0, 2: 0.8, 3: 0.68}
-_GROUP_STEP: Final = 0.86  # neighbours in a group overlap a little, as a flock does
+_GROUP_STEP: Final = 0.86  # neighbours in a group overlap a little
 _MARGIN: Final = 0.02
 _OVERLAP: Final = 0.015
 
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """One to three alike objects standing together.
+    """A group of one to three equal objects.
 
     `x` is the centre of the group, 0 at the picture's left edge and 1 at its right.
     """
@@ -84,10 +84,10 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A picture in symbols.
+    """The content of a picture, as data.
 
-    `ground` holds one to three things of different kinds, left to right; `air` none or one above
-    them. `seed` decides only what no caption mentions: where clouds, stars and waves are.
+    `ground` holds one to three things of different kinds, left to right; `air` holds at most one
+    above them. `seed` decides only what no caption mentions: the places of clouds, stars and waves.
     """
 
     ground: tuple[Thing, ...]
@@ -99,19 +99,19 @@ class Scene:
 
     @property
     def things(self) -> tuple[Thing, ...]:
-        """Everything nameable: first the ground, left to right, then the air."""
+        """All things: first the ground, left to right, then the air."""
         return self.ground + self.air
 
 
 def thing_fact(kind: str, colour: str = "", size: str = "", count: int = 0) -> Fact:
-    """The fact that such a thing is there; an empty part leaves that part open."""
+    """The fact that such a thing is in the scene; an empty argument stands for any value."""
     return ("thing", kind, colour, size, str(count) if count else "")
 
 
 def facts(scene: Scene) -> frozenset[Fact]:
-    """Everything that a caption could say truly about `scene`.
+    """All the facts about `scene` that a caption can claim.
 
-    A description fits a scene exactly when its own facts are a subset of these.
+    A description fits a scene if its claims are a subset of these.
     """
     true: set[Fact] = {
         ("setting", scene.setting),
@@ -142,10 +142,10 @@ def facts(scene: Scene) -> frozenset[Fact]:
 
 
 def random_scene(rng: random.Random, *, least: int = 1) -> Scene:
-    """Draw a scene with at least `least` things on the ground (at most 3)."""
+    """Pick a random scene with at least `least` things on the ground (at most 3)."""
     setting = rng.choice(SETTINGS)
     weather = rng.choice(WEATHERS)
-    if setting == "desert" and weather == "snow":  # snow would hide that it is a desert
+    if setting == "desert" and weather == "snow":  # snow would hide the desert
         weather = "clear"
     kinds = [k for k in GROUND_KINDS if k != "boat" or setting in WATER_SETTINGS]
     weights = [3 if k == "boat" else 1 for k in kinds]  # boats are allowed in a third of scenes
@@ -170,7 +170,7 @@ def random_scene(rng: random.Random, *, least: int = 1) -> Scene:
 def swap_colours(scene: Scene) -> Scene:
     """The same scene with the colours of two things exchanged.
 
-    Raises ValueError where no two things differ in colour.
+    Raises ValueError if no two things differ in colour.
     """
     things = scene.things
     for i, one in enumerate(things):
@@ -187,7 +187,7 @@ def swap_colours(scene: Scene) -> Scene:
 def swap_sides(scene: Scene) -> Scene:
     """The same scene with the leftmost and the rightmost thing on the ground exchanged.
 
-    Raises ValueError where fewer than two things stand on the ground.
+    Raises ValueError if fewer than two things are on the ground.
     """
     if len(scene.ground) < 2:
         raise ValueError("swap_sides needs two things on the ground: this scene has fewer")
@@ -209,7 +209,7 @@ def with_things(scene: Scene, things: list[Thing]) -> Scene:
 
 def _random_thing(rng: random.Random, kind: str) -> Thing:
     count = rng.choices((1, 2, 3), (12, 4, 3))[0]
-    # Only single objects vary in size, so that "big" never has to be told from "closer together".
+    # Only single objects vary in size: a model can't tell big ones from ones closer together.
     size = rng.choices(SIZES, (1, 2, 1))[0] if count == 1 else "medium"
     return Thing(kind, rng.choice(COLOURS), size, count)
 

@@ -1,4 +1,4 @@
-"""The words of the captions: for each thing in a scene, the ways to say it."""
+"""The vocabulary of the captions: the words and phrases for each property of a scene."""
 
 from __future__ import annotations
 
