@@ -5,16 +5,16 @@
     ├── QueryError              a query can't be understood
     ├── ImageError              one image can't be read; `reason` says why in one word
     ├── ModelError              a model can't be found, downloaded, checked or run
-    │   ├── LicenceError        its licence must be agreed to first; `licence` says which
+    │   ├── LicenceError        its licence must be agreed to first; `licence` names it
     │   └── SpaceMismatchError  vectors of two models would be mixed
     ├── LibraryError            the library can't be opened or read
     │   ├── LibraryNotFoundError
     │   ├── LibraryLockedError  another process is writing to it
     │   ├── LibraryFormatError  written by a newer pixseek, or damaged
-    │   └── StorageError        the disk said no: full, read-only, failing
-    ├── EngineError             a search engine refused or is out of reach
-    │   └── CapabilityError     the engine can't do what was asked
-    ├── SourceError             what should be indexed can't be read as a whole
+    │   └── StorageError        the disk is full, read-only or failing
+    ├── EngineError             a search engine refused a request or can't be reached
+    │   └── CapabilityError     the engine does not support the request
+    ├── SourceError             a folder or file to index can't be read at all
     │   └── SourceVanishedError a root that held images is gone (an unplugged drive?)
     └── MissingExtraError       an optional part is not installed
 
@@ -32,7 +32,7 @@ class PixseekError(Exception):
 
     Attributes:
         problem: what failed, in a few words.
-        subject: on what (a path, a name, a value); may be empty.
+        subject: what it failed on (a path, a name, a value); may be empty.
         advice: what to do next; may be empty.
     """
 
@@ -60,23 +60,23 @@ class ImageError(PixseekError):
     """One image can't be read.
 
     Attributes:
-        reason: one of `REASONS`, by which failures are grouped.
+        reason: one of `REASONS`; failures are grouped by it.
     """
 
-    #: Why an image could not be read, in one word, and what that means.
+    #: Why an image could not be read: one word, and what it means.
     REASONS: ClassVar[Mapping[str, str]] = {
         "empty": "the file has no bytes",
-        "not-an-image": "the content is no image format known here",
+        "not-an-image": "the content is not in a known image format",
         "damaged": "the image data is cut off or broken",
         "too-large": "the image has more pixels or bytes than the limit",
         "no-decoder": "the format needs a decoder that is not installed",
         "timeout": "decoding it took too long and was stopped",
-        "crashed": "the decoder crashed on it, in a process of its own",
-        "no-permission": "the file may not be read by this user",
-        "missing": "the file went away while it was being read",
+        "crashed": "the decoder crashed, in its own process",
+        "no-permission": "this user may not read the file",
+        "missing": "the file disappeared before it was read",
         "unreadable": "the disk or the system refused to read the file",
         "bad-name": "the file's name is not valid text",
-        "unexpected": "pixseek made a mistake on it",
+        "unexpected": "an unexpected error; please report it",
         "not-encodable": "the model could not embed the image",
     }
 
@@ -90,7 +90,7 @@ class ModelError(PixseekError):
 
 
 class LicenceError(ModelError):
-    """A model is not fetched before its licence is agreed to.
+    """The licence of a model must be agreed to before it is downloaded.
 
     Attributes:
         licence: its name.
@@ -102,7 +102,7 @@ class LicenceError(ModelError):
 
 
 class SpaceMismatchError(ModelError):
-    """Vectors of two models would be mixed; they can't be compared."""
+    """Vectors of two models would be mixed, and can't be compared."""
 
 
 class LibraryError(PixseekError):
@@ -110,7 +110,7 @@ class LibraryError(PixseekError):
 
 
 class LibraryNotFoundError(LibraryError):
-    """There is no library at the place named."""
+    """There is no library in this folder."""
 
 
 class LibraryLockedError(LibraryError):
@@ -122,23 +122,23 @@ class LibraryFormatError(LibraryError):
 
 
 class StorageError(LibraryError):
-    """The disk said no: it is full, read-only or failing."""
+    """The disk is full, read-only or failing."""
 
 
 class EngineError(PixseekError):
-    """A search engine refused a request or is out of reach."""
+    """A search engine refused a request or can't be reached."""
 
 
 class CapabilityError(EngineError):
-    """The engine can't do what was asked."""
+    """The engine does not support this request."""
 
 
 class SourceError(PixseekError):
-    """What should be indexed can't be read as a whole."""
+    """A folder or file to index can't be read at all."""
 
 
 class SourceVanishedError(SourceError):
-    """A root that held images is gone; nothing of it was removed from the library."""
+    """A root that held images is gone; its images stay in the library."""
 
 
 class MissingExtraError(PixseekError):
@@ -153,12 +153,12 @@ class MissingExtraError(PixseekError):
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
-    """Return the advice for an unknown `name`: the known ones, nearest first.
+    """Return the advice for an unknown name: the closest known one, then all of them.
 
     Args:
-        kind: what the names are names of, in the singular ("model", "field").
-        name: what was asked for.
-        known: the names there are.
+        kind: what the names stand for, in the singular ("model", "field").
+        name: the unknown one.
+        known: the known ones.
     """
     import difflib
 

@@ -17,7 +17,7 @@ def picture(tmp_path: Path) -> Path:
     return draw(tmp_path / "one.png", "red")
 
 
-def test_a_line_for_each_label(run: Run, picture: Path) -> None:
+def test_one_line_per_label(run: Run, picture: Path) -> None:
     done = run(
         "classify", picture, "--labels", "red, blue", "--labels", "green", "--template", "{}"
     )
@@ -39,7 +39,7 @@ def test_labels_from_a_file_as_json(run: Run, picture: Path, tmp_path: Path) -> 
     assert answer["labels"][0]["score"] > 0.9
 
 
-def test_no_library_is_needed_and_none_is_made(run: Run, picture: Path, tmp_path: Path) -> None:
+def test_no_library_is_needed_or_created(run: Run, picture: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     assert run("classify", picture, "--labels", "red,blue").exit_code == 0
     assert [path for path in sorted(tmp_path.rglob("*")) if path.is_dir()] == [
@@ -47,33 +47,33 @@ def test_no_library_is_needed_and_none_is_made(run: Run, picture: Path, tmp_path
     ]
 
 
-def test_an_indexed_image_is_named_by_its_id(run: Run, photos_folder: Path) -> None:
+def test_indexed_images_can_be_named_by_id(run: Run, photos_folder: Path) -> None:
     run("index", photos_folder)
     (hit,) = json.loads(run("search", "red", "-k", 1, "--json").stdout)["hits"]
     done = run("classify", hit["id"], "--labels", "red,blue", "--template", "{}", "-k", 1)
     assert done.stdout == f"{hit['id']}\t1.0000\tred\n"
 
 
-def test_there_must_be_labels(run: Run, picture: Path) -> None:
+def test_a_file_without_labels_is_a_usage_error(run: Run, picture: Path) -> None:
     done = run("classify", picture, "--labels", " , ")
     assert done.exit_code == 2
     assert "--labels-file" in done.stderr
 
 
-def test_an_image_that_is_not_there(run: Run, tmp_path: Path) -> None:
+def test_a_missing_image_is_an_error(run: Run, tmp_path: Path) -> None:
     done = run("classify", tmp_path / "none.png", "--labels", "red")
     assert done.exit_code != 0
     assert "none.png" in done.stderr
 
 
-def test_tagging_a_library(run: Run, photos_folder: Path, tmp_path: Path) -> None:
+def test_zero_shot_tags_can_be_searched(run: Run, photos_folder: Path, tmp_path: Path) -> None:
     run("index", photos_folder)
     file = tmp_path / "labels.txt"
     file.write_text("red\npurple\n", "utf-8")
     done = run("tag", "--zero-shot", file, "--min-confidence", 0.5)
     assert done.exit_code == 0
     first, *lines = done.stdout.splitlines()
-    assert first == "Looked at 6 images."
+    assert first == "Checked 6 images."
     for count, label in map(str.split, lines):
         assert len(run("search", f"tag:{label}", "--paths").stdout.splitlines()) == int(count)
     assert sorted(line.split()[1] for line in lines) == ["purple", "red"]
@@ -87,11 +87,13 @@ def test_tagging_a_library(run: Run, photos_folder: Path, tmp_path: Path) -> Non
     "arguments",
     [("--zero-shot", "-", "one.png"), ("--zero-shot", "-", "--add", "x"), ("--add", "x")],
 )
-def test_zero_shot_goes_alone(run: Run, arguments: tuple[str, ...]) -> None:
+def test_zero_shot_can_not_be_combined_with_annotations(
+    run: Run, arguments: tuple[str, ...]
+) -> None:
     assert run("tag", *arguments, input="red").exit_code == 2
 
 
-def test_where_takes_filters_only(indexed: Run) -> None:
+def test_where_refuses_words(indexed: Run) -> None:
     done = indexed("tag", "--zero-shot", "-", "--where", "a dog", input="red")
     assert done.exit_code == 5
     assert "Only filters" in done.stderr
@@ -105,19 +107,19 @@ def vit(tmp_path: Path) -> Path:
     return classifier_folder(tmp_path / "vit")
 
 
-def test_without_labels_a_classifier_has_its_own(run: Run, picture: Path, vit: Path) -> None:
+def test_labels_from_a_classifier(run: Run, picture: Path, vit: Path) -> None:
     done = run("classify", picture, "--labels-from", vit, "-k", 2)
     assert done.exit_code == 0
     assert {line.split("\t")[2] for line in done.stdout.splitlines()} <= set(LABELS)
     assert len(done.stdout.splitlines()) == 2
 
 
-def test_indexing_can_tag_by_a_classifier(run: Run, photos_folder: Path, vit: Path) -> None:
+def test_indexing_tags_new_images_by_a_classifier(run: Run, photos_folder: Path, vit: Path) -> None:
     done = run("index", photos_folder, "--labels-from", vit, "--min-score", 0.05)
     assert done.exit_code == 0
-    assert "Looked at 6 images." in done.stdout
+    assert "Checked 6 images." in done.stdout
     again = run("tag", "--labels-from", vit, "--min-score", 0.05)
-    assert again.stdout == "Looked at 0 images.\n"
+    assert again.stdout == "Checked 0 images.\n"
     tagged = json.loads(run("tag", "--labels-from", vit, "--again", "--json").stdout)
     assert tagged["looked_at"] == 6
     label = max(tagged["tagged"], key=tagged["tagged"].get)
@@ -125,7 +127,7 @@ def test_indexing_can_tag_by_a_classifier(run: Run, photos_folder: Path, vit: Pa
     assert len(found.stdout.splitlines()) >= tagged["tagged"][label]
 
 
-def test_a_classifier_that_is_none_is_said_before_indexing(run: Run, photos_folder: Path) -> None:
+def test_an_unknown_classifier_fails_before_indexing(run: Run, photos_folder: Path) -> None:
     done = run("index", photos_folder, "--labels-from", "resnet")
     assert done.exit_code != 0
     assert "vit-b16-imagenet" in done.stderr
@@ -142,5 +144,5 @@ def test_a_classifier_that_is_none_is_said_before_indexing(run: Run, photos_fold
         ("index", "--labels-from", "vit-b16-imagenet", "--json"),
     ],
 )
-def test_what_does_not_go_together(run: Run, arguments: tuple[str, ...]) -> None:
+def test_conflicting_options_are_usage_errors(run: Run, arguments: tuple[str, ...]) -> None:
     assert run(*arguments, input="red").exit_code == 2

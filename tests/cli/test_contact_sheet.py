@@ -63,13 +63,13 @@ def test_pictures_are_embedded_and_link_to_the_original(tmp_path: Path) -> None:
         parts = urlparse(link["href"] or "")
         assert (parts.scheme, unquote(parts.path)) == ("file", str(odd))
     assert "a <b>red</b> car" in page.text
-    assert "100% sure" in page.text
+    assert "strong 100%" in page.text
     assert "40 × 30" in page.text
     assert "5 ms (encode 3 ms, search 1 ms)" in page.text
     assert "tiny" in page.text
 
 
-def test_hostile_names_are_text(tmp_path: Path) -> None:
+def test_html_in_names_is_escaped(tmp_path: Path) -> None:
     evil = '"><img src=x onerror=alert(1)>'
     file = draw(tmp_path / "x.png")
     hostile = results(file, query=Query((Term("text", f"{evil}</title><script>"),)))
@@ -84,7 +84,7 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
     assert page.text.count(evil) >= 3
 
 
-def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
+def test_the_page_loads_nothing(tmp_path: Path) -> None:
     file = tmp_path / "sheet.html"
     write_contact_sheet(file, [results(draw(tmp_path / "a.png"), None)])
     text = file.read_text(encoding="utf-8")
@@ -93,7 +93,7 @@ def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
     assert not re.search(r"<(link|script|iframe)|url\(|@import", text)
 
 
-def test_hits_without_a_file(tmp_path: Path) -> None:
+def test_hits_without_a_file_have_no_link(tmp_path: Path) -> None:
     page = written(tmp_path, results(None, tmp_path / "gone.png"))
     assert page.all("img") == []
     assert page.text.count("no preview") == 2
@@ -103,14 +103,14 @@ def test_hits_without_a_file(tmp_path: Path) -> None:
     }
 
 
-def test_a_link_that_would_run_something_is_no_link(tmp_path: Path) -> None:
+def test_unsafe_links_are_left_out(tmp_path: Path) -> None:
     record = Record("id", "javascript://alert(1)", width=1, height=1)
     asked = Query((Term("text", "x"),))
     page = written(tmp_path, Results((Hit(1, record, WHOLE, 0.5, None),), asked, {}, "tiny"))
     assert page.all("a") == []
 
 
-def test_several_searches_and_an_example(tmp_path: Path) -> None:
+def test_several_searches_and_an_example_have_sections(tmp_path: Path) -> None:
     file = draw(tmp_path / "red.png")
     by_image = results(file, query=Query((Term("image", str(file)),)))
     page = written(tmp_path, results(file), by_image)
@@ -120,6 +120,6 @@ def test_several_searches_and_an_example(tmp_path: Path) -> None:
     assert [image["alt"] for image in page.all("img")] == ["red.png", "the example", "red.png"]
 
 
-def test_a_place_that_can_not_be_written(tmp_path: Path) -> None:
+def test_an_unwritable_file_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"(?i)contact sheet can't be written"):
         write_contact_sheet(tmp_path / "no" / "sheet.html", [results()])

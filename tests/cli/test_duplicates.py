@@ -32,19 +32,19 @@ def test_groups_are_listed_with_the_one_to_keep_first(copies: Run) -> None:
     assert names == ["original.png", "copy.png", "small.jpg"]
     assert not group["exact"]
     shown = copies("duplicates").stdout
-    assert "1 group, 2 images more than needed." in shown
+    assert "1 group, 2 extra copies." in shown
     assert shown.splitlines()[0].startswith("keep")
 
 
-def test_only_what_is_the_same_byte_for_byte(copies: Run, tmp_path: Path) -> None:
+def test_exact_lists_only_identical_files(copies: Run, tmp_path: Path) -> None:
     (tmp_path / "work" / "Photos" / "small.jpg").unlink()
     copies("index")
     [group] = json.loads(copies("duplicates", "--exact", "--json").stdout)
     assert group["exact"]
-    assert "the same" in copies("duplicates", "--exact").stdout
+    assert "identical files" in copies("duplicates", "--exact").stdout
 
 
-def test_the_rest_for_other_programs(copies: Run) -> None:
+def test_rest_prints_paths_for_other_programs(copies: Run) -> None:
     lines = copies("duplicates", "--rest").stdout.splitlines()
     assert [Path(line).name for line in lines] == ["copy.png", "small.jpg"]
     assert copies("duplicates", "--rest", "-0").stdout == "".join(f"{line}\0" for line in lines)
@@ -64,6 +64,6 @@ def test_moving_asks_first_and_deletes_nothing(copies: Run, tmp_path: Path) -> N
     assert copies("duplicates").exit_code == 1
 
 
-def test_a_threshold_of_ones_own(copies: Run) -> None:
+def test_a_threshold_can_be_given(copies: Run) -> None:
     [group] = json.loads(copies("duplicates", "--threshold", "0", "--json").stdout)
     assert len(group["ids"]) >= 3

@@ -31,7 +31,7 @@ def real() -> Run:
     return lambda *arguments: CliRunner().invoke(main, [str(each) for each in arguments])
 
 
-def test_the_table_has_every_model_and_marks_what_is_here(run: Run) -> None:
+def test_the_table_has_every_model_and_marks_local_ones(run: Run) -> None:
     lines = run("models").stdout.splitlines()
     assert len(lines) == len(catalogue.CATALOGUE) + 1
     for line, model in zip(lines[1:], catalogue.CATALOGUE, strict=True):
@@ -42,14 +42,14 @@ def test_the_table_has_every_model_and_marks_what_is_here(run: Run) -> None:
     assert "64.9" in lines[1] and "39.9" in lines[1] and "608 MB" in lines[1]
 
 
-def test_json_is_for_scripts(run: Run) -> None:
+def test_json_has_languages_quality_and_sources(run: Run) -> None:
     (found,) = json.loads(run("models", "list", "siglip2-b16-224", "--json").stdout)["models"]
     assert found["languages"] == "109 languages" and found["quality"] == {"COCO": 52.1}
     assert [source["runtime"] for source in found["sources"]] == ["onnx", "torch"]
     assert found["folder"] is None and not found["asks_for_a_yes"]
 
 
-def test_a_repository_of_the_hub_has_a_row(run: Run, models_dir: Path) -> None:
+def test_a_hub_repository_has_a_row(run: Run, models_dir: Path) -> None:
     lines = run("models", "list", "somebody/models").stdout.splitlines()
     assert len(lines) == 2 and "somebody/models" in lines[1] and "✓" not in lines[1]
     tiny_models.xenova(models_dir / "somebody--models")
@@ -67,7 +67,7 @@ def test_an_unknown_name_lists_the_known(run: Run) -> None:
         done = run("models", action, "siglip2-b16-225")
         assert done.exit_code == 4 and "Did you mean 'siglip2-b16-224'" in done.stderr
     done = run("models", "download")
-    assert done.exit_code == 2 and "Which model?" in done.stderr
+    assert done.exit_code == 2 and "Name a model" in done.stderr
 
 
 def test_a_licence_is_shown_before_anything_is_fetched(run: Run, models_dir: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_licence_is_shown_before_anything_is_fetched(run: Run, models_dir: Pat
     assert done.exit_code == 4 and (models_dir / "consents.json").is_file()
 
 
-def test_what_is_here_needs_no_download_and_can_be_removed(
+def test_a_local_model_needs_no_download_and_can_be_removed(
     run: Run, models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = catalogue.find("clip-b32-openai")
@@ -112,7 +112,7 @@ def test_trust_lists_the_code_and_asks(run: Run, tmp_path: Path, models_dir: Pat
     assert missing.exit_code == 4 and "not on this machine" in missing.stderr
 
 
-def test_verify_prints_what_it_found_and_ends_with_it(real: Run, tmp_path: Path) -> None:
+def test_verify_prints_its_checks_and_fails_if_one_does(real: Run, tmp_path: Path) -> None:
     done = real("models", "verify", "demo")
     assert done.exit_code == 0, done.output
     assert done.stdout.count("✓") == 3 and "the same alone and in a batch" in done.stdout
@@ -124,7 +124,9 @@ def test_verify_prints_what_it_found_and_ends_with_it(real: Run, tmp_path: Path)
     assert done.exit_code == 4 and "models download siglip2-b16-224" in done.stderr
 
 
-def test_verify_on_photos_against_another(real: Run, photos_folder: Path, tmp_path: Path) -> None:
+def test_verify_compares_two_folders_on_photos(
+    real: Run, photos_folder: Path, tmp_path: Path
+) -> None:
     tiny_models.xenova(tmp_path / "own")
     more = ("--photos", photos_folder, "--against", tmp_path / "own")
     done = real("models", "verify", tmp_path / "own", *more)
@@ -132,7 +134,9 @@ def test_verify_on_photos_against_another(real: Run, photos_folder: Path, tmp_pa
     assert real("models", "verify", "demo", "--photos", "nowhere").exit_code == 5
 
 
-def test_a_librarys_own_images_are_taken(real: Run, photos_folder: Path, tmp_path: Path) -> None:
+def test_verify_uses_the_images_of_a_library(
+    real: Run, photos_folder: Path, tmp_path: Path
+) -> None:
     tiny_models.xenova(tmp_path / "own")
     library = ("--library", tmp_path / "library")
     done = real("index", photos_folder, *library, "--model", tmp_path / "own")
@@ -142,7 +146,7 @@ def test_a_librarys_own_images_are_taken(real: Run, photos_folder: Path, tmp_pat
     assert "drawn" not in done.stderr
 
 
-def test_benchmark_fills_two_columns_of_the_table(real: Run) -> None:
+def test_benchmark_adds_two_columns_to_the_table(real: Run) -> None:
     assert "images/s" not in real("models").stdout
     done = real("models", "benchmark")
     assert done.exit_code == 0 and "a second" in done.stdout and "MiB" in done.stdout
@@ -153,7 +157,7 @@ def test_benchmark_fills_two_columns_of_the_table(real: Run) -> None:
     assert found["measured"]["images_per_s"] > 0
 
 
-def test_export_wants_one_model_a_folder_and_torch(real: Run, tmp_path: Path) -> None:
+def test_export_needs_one_model_a_folder_and_torch(real: Run, tmp_path: Path) -> None:
     done = real("models", "export", "demo")
     assert done.exit_code == 2 and "--to DIR" in done.stderr
     done = real("models", "export", "demo", "--to", tmp_path / "out")

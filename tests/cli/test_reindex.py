@@ -43,29 +43,29 @@ def two_models(indexed: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     return indexed
 
 
-def test_it_says_what_it_did_and_back_again(two_models: Run) -> None:
+def test_reindex_reports_and_can_be_reversed(two_models: Run) -> None:
     done = two_models("reindex", "--model", "demo", "--keep")
     assert done.exit_code == 0, done.output
-    assert "6 images are searched by demo." in done.stdout
+    assert "the library (6 images) now uses demo." in done.stdout
     assert "embedded    6" in done.stdout
     assert "failed      0" in done.stdout
     status = json.loads(two_models("status", "--json").stdout)
     assert (status["model"], status["space"]["dim"]) == ("demo", 192)
     [other] = status["other_spaces"]
     assert (other["model"], other["dim"], other["records"]) == ("tiny", 48, 6)
-    assert "vectors of tiny, of 6 of 6 images" in two_models("status").stdout
+    assert "vectors by tiny for 6 of 6 images" in two_models("status").stdout
     assert "red" in two_models("search", "red", "-k", "1", "--paths").stdout
     back = json.loads(two_models("reindex", "--model", "clip-b32-datacomp", "--json").stdout)
     assert (back["updated"], back["unchanged"], back["stopped"]) == (0, 6, False)
     assert json.loads(two_models("status", "--json").stdout)["other_spaces"] == []
 
 
-def test_quiet(two_models: Run) -> None:
+def test_quiet_prints_nothing(two_models: Run) -> None:
     done = two_models("reindex", "--model", "demo", "--quiet")
     assert (done.exit_code, done.output) == (0, "")
 
 
-def test_a_failure_is_told_with_what_to_do(two_models: Run, photos_folder: Path) -> None:
+def test_failures_are_reported_with_advice(two_models: Run, photos_folder: Path) -> None:
     gone = photos_folder / "a" / "red-1.png"
     (Path(json.loads(two_models("status", "--json").stdout)["path"]) / "previews.sqlite").unlink()
     gone.unlink()
@@ -77,7 +77,7 @@ def test_a_failure_is_told_with_what_to_do(two_models: Run, photos_folder: Path)
     assert "pixseek failures" in done.stdout
 
 
-def test_text_towers(two_models: Run) -> None:
+def test_a_text_tower_can_be_set_and_unset(two_models: Run) -> None:
     done = two_models("reindex", "--text-model", "demo")
     assert done.exit_code == 4
     assert "different lengths" in done.stderr
@@ -93,14 +93,16 @@ def test_text_towers(two_models: Run) -> None:
         (("--model", "nowhere"), "Known models: demo"),
     ],
 )
-def test_what_can_not_be_done(two_models: Run, arguments: tuple[str, ...], said: str) -> None:
+def test_invalid_options_are_refused(
+    two_models: Run, arguments: tuple[str, ...], said: str
+) -> None:
     done = two_models("reindex", *arguments)
     assert done.exit_code != 0
     assert said in done.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT to another process")
-def test_ctrl_c_keeps_the_old_model_and_what_was_done(
+def test_ctrl_c_keeps_the_old_model_and_the_finished_work(
     two_models: Run, environment: dict[str, str]
 ) -> None:
     path = json.loads(two_models("status", "--json").stdout)["path"]
@@ -117,7 +119,7 @@ def test_ctrl_c_keeps_the_old_model_and_what_was_done(
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Stopping after this batch" in stderr
-    assert "6 images are still searched by tiny." in stdout
-    assert f"Go on with: pixseek reindex --model demo --library {path}" in stdout
+    assert "the library (6 images) still uses tiny." in stdout
+    assert f"To continue: pixseek reindex --model demo --library {path}" in stdout
     status = json.loads(two_models("status", "--json").stdout)
     assert (status["model"], status["running"]) == ("tiny", None)

@@ -56,13 +56,13 @@ def test_every_field_is_shown() -> None:
         (datetime(2021, 5, 3), "", "2021-05-03 00:00:00"),
     ],
 )  # fmt: skip
-def test_dates(taken_at: datetime, origin: str, shown: str) -> None:
+def test_dates_name_their_origin(taken_at: datetime, origin: str, shown: str) -> None:
     fields = {"taken_from": origin} if origin else {}
     record = Record("i", "photos/a.jpg", taken_at=taken_at, fields=fields)
     assert ("taken", shown) in list(rows(record, None))
 
 
-def test_sizes() -> None:
+def test_large_sizes_have_megapixels() -> None:
     small, large = Record("i", "a", width=100, height=72), Record("i", "a", width=4032, height=3024)
     assert ("size", "100 × 72") in list(rows(small, None))
     assert ("size", "4032 × 3024 (12.2 MP)") in list(rows(large, None))

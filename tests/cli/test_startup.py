@@ -38,15 +38,15 @@ def imported_by(code: str) -> set[str]:
     ],
     ids=["import", "help", "search help", "version", "completion"],
 )
-def test_nothing_heavy_is_imported_to_start(code: str) -> None:
+def test_starting_imports_nothing_heavy(code: str) -> None:
     assert imported_by(code) == set()
 
 
-def test_the_check_above_sees_imports() -> None:
+def test_the_check_sees_imports() -> None:
     assert imported_by("import numpy") == {"numpy"}
 
 
-def test_a_search_in_a_pipe_imports_no_drawing(indexed: Run, photos_folder: Path) -> None:
+def test_a_search_in_a_pipe_imports_no_graphics(indexed: Run, photos_folder: Path) -> None:
     del indexed
     code = (
         "import pixseek.encoders\nfrom tiny_encoder import TinyEncoder\n"

@@ -29,7 +29,7 @@ def red(indexed: Run, photos_folder: Path) -> Path:
     return photos_folder / "b c" / "red-0.png"
 
 
-def test_tag_and_show(run: Run, red: Path) -> None:
+def test_show_tells_annotations_from_the_file(run: Run, red: Path) -> None:
     red.with_suffix(".txt").write_text("by the file\nof two lines")
     Path(f"{red}.json").write_text('{"tags": ["draft", "beach"], "rating": 2}')
     run("index")
@@ -43,7 +43,7 @@ def test_tag_and_show(run: Run, red: Path) -> None:
     assert (rows["user.price"], rows["user.paid"]) == ("9.5", "yes")
     assert not any(name.startswith("file.") for name in rows)
     again = run("tag", red, "--add", "Lake", "--rating", "4")
-    assert again.output == "Nothing to change: it was said already.\n"
+    assert again.output == "Nothing to change: everything was set already.\n"
     run("tag", red, "--clear", "tags", "--unset", "price", "--rating", "0", "--caption", "")
     rows = shown(run, red)
     assert (rows["tags"], rows["rating"]) == ("draft, beach", "2 stars")
@@ -51,7 +51,7 @@ def test_tag_and_show(run: Run, red: Path) -> None:
     assert "user.price" not in rows and "user.paid" in rows
 
 
-def test_tag_what_a_search_found(indexed: Run) -> None:
+def test_hits_of_a_search_can_be_tagged(indexed: Run) -> None:
     for flag in ("--paths", "-0"):
         found = indexed("search", "red", flag, "-k", "2").stdout
         done = indexed("tag", "-", "--add", f"found{flag}", "--json", input=found)
@@ -64,12 +64,12 @@ def test_tag_what_a_search_found(indexed: Run) -> None:
         ]
 
 
-def test_tag_of_nothing(indexed: Run, red: Path) -> None:
+def test_tag_without_images_or_changes_fails(indexed: Run, red: Path) -> None:
     done = indexed("tag", "-", "--add", "x", input="\n")
-    assert (done.exit_code, done.stderr) == (1, "No images were named.\n")
+    assert (done.exit_code, done.stderr) == (1, "No images given.\n")
     done = indexed("tag", red)
     assert done.exit_code == 2
-    assert "Nothing is said" in done.stderr
+    assert "Nothing to change. Give at least one of" in done.stderr
     assert indexed("tag", "--add", "x").exit_code == 2
 
 
@@ -83,7 +83,7 @@ def test_tag_of_nothing(indexed: Run, red: Path) -> None:
         (["--clear", "everything"], 2, "everything"),
     ],
 )
-def test_what_makes_no_sense(
+def test_invalid_annotations_are_refused(
     indexed: Run, red: Path, arguments: list[str], code: int, message: str
 ) -> None:
     done = indexed("tag", red, *arguments)
@@ -91,14 +91,14 @@ def test_what_makes_no_sense(
     assert message in done.stderr
 
 
-def test_one_that_is_not_there_changes_none(indexed: Run, red: Path) -> None:
+def test_one_unknown_image_stops_all_changes(indexed: Run, red: Path) -> None:
     done = indexed("tag", red, "missing.jpg", "--add", "x")
     assert done.exit_code == 5
     assert "Not in the library: missing.jpg" in done.stderr
     assert "tags" not in shown(indexed, red)
 
 
-def test_sidecars_by_option(indexed: Run, red: Path) -> None:
+def test_sidecars_are_written_only_on_request(indexed: Run, red: Path) -> None:
     indexed("tag", red, "--add", "x")
     assert not Path(f"{red}.xmp").exists()
     content = red.read_bytes()

@@ -80,7 +80,7 @@ def kitty_decoded(text: str) -> tuple[Image.Image, dict[str, str]]:
     return Image.open(io.BytesIO(data)), keys
 
 
-def test_sixel_is_what_was_drawn(drawing: Image.Image) -> None:
+def test_sixel_decodes_to_the_drawing(drawing: Image.Image) -> None:
     assert same(drawing, sixel_decoded(terminal_images.sixel(drawing)), tolerance=4)
 
 
@@ -90,21 +90,21 @@ def test_sixel_with_few_colours(drawing: Image.Image) -> None:
     assert same(drawing, sixel_decoded(text), tolerance=20)
 
 
-def test_sixel_of_noise_and_of_nothing() -> None:
+def test_sixel_of_noise_and_of_an_empty_image() -> None:
     noise = Image.effect_noise((64, 48), 100).convert("RGBA")
     assert same(noise, sixel_decoded(terminal_images.sixel(noise)), tolerance=6)
     nothing = Image.new("RGBA", (20, 12), (0, 0, 0, 0))
     assert sixel_decoded(terminal_images.sixel(nothing)).getbbox() is None
 
 
-def test_kitty_is_what_was_drawn() -> None:
+def test_kitty_decodes_to_the_drawing() -> None:
     noise = Image.effect_noise((200, 120), 90).convert("RGBA")  # several chunks
     image, keys = kitty_decoded(terminal_images.kitty(noise, 20, 6))
     assert same(noise, image, tolerance=0)
     assert (keys["a"], keys["f"], keys["c"], keys["r"]) == ("T", "100", "20", "6")
 
 
-def test_iterm_is_what_was_drawn(drawing: Image.Image) -> None:
+def test_iterm_decodes_to_the_drawing(drawing: Image.Image) -> None:
     text = terminal_images.iterm(drawing, 9, 2)
     found = re.fullmatch(r"\x1b\]1337;File=([^:]*):([^\a]*)\a", text)
     assert found
@@ -116,7 +116,7 @@ def test_iterm_is_what_was_drawn(drawing: Image.Image) -> None:
     assert same(drawing, Image.open(io.BytesIO(data)), tolerance=0)
 
 
-def test_half_blocks_are_what_was_drawn(drawing: Image.Image) -> None:
+def test_half_blocks_decode_to_the_drawing(drawing: Image.Image) -> None:
     lines = terminal_images.half_blocks(drawing).splitlines()
     assert len(lines) == 20
     pixels = np.zeros((40, 90, 4), np.uint8)
@@ -144,7 +144,7 @@ def test_half_blocks_are_what_was_drawn(drawing: Image.Image) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["kitty", "iterm", "sixel"])
-def test_room_is_made_and_the_cursor_ends_below(drawing: Image.Image, protocol: str) -> None:
+def test_the_cursor_ends_below_the_image(drawing: Image.Image, protocol: str) -> None:
     out = io.StringIO()
     terminal_images.write_image(out, drawing, Graphics(protocol, (10, 20)))
     text = out.getvalue()
@@ -197,7 +197,7 @@ def test_replies_of_terminals(reply: bytes, sixel: bool, colours: int) -> None:
     assert (found.sixel, found.colours) == (sixel, colours)
 
 
-def test_nothing_is_drawn_and_nobody_asked_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_pipe_nothing_is_drawn_or_queried(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> int:
         raise AssertionError("the terminal was opened")
 

@@ -22,12 +22,12 @@ def test_rows_fit_and_keep_the_order() -> None:
     assert len(rows) == 2
 
 
-def test_three_rows_at_most() -> None:
+def test_at_most_three_rows() -> None:
     rows = lay_out(range(1, 41), shapes(*[(100, 100)] * 40), width=500, height=100, badges=False)
     assert len(rows) == 3
 
 
-def test_odd_shapes_are_cropped_and_missing_ones_stand_in() -> None:
+def test_odd_shapes_are_cropped_and_missing_images_are_grey() -> None:
     images = [*shapes((4000, 100), (10, 900)), None]
     [row] = lay_out((1, 2, 3), images, width=900, height=100, badges=False)
     lefts = [left for _, left in row.places]
@@ -38,12 +38,12 @@ def test_odd_shapes_are_cropped_and_missing_ones_stand_in() -> None:
     assert grey == (128, 128, 128, 255)
 
 
-def test_a_terminal_narrower_than_a_thumbnail() -> None:
+def test_a_thumbnail_shrinks_to_a_narrow_terminal() -> None:
     rows = lay_out((1, 2), shapes((400, 100), (400, 100)), width=30, height=100, badges=True)
     assert [row.image.width for row in rows] == [30, 30]
 
 
-def test_ranks_are_drawn_in() -> None:
+def test_ranks_are_drawn_on_the_thumbnails() -> None:
     plain = lay_out((12,), shapes((100, 100)), width=500, height=100, badges=False)[0].image
     marked = lay_out((12,), shapes((100, 100)), width=500, height=100, badges=True)[0].image
     corner, rest = (0, 0, 40, 30), (50, 40, 95, 95)
@@ -60,7 +60,7 @@ def hits_of(*paths: Path | None, preview: bytes | None = None) -> Results:
     return Results(hits, Query(()), {}, "tiny", stored_preview=lambda _: preview)
 
 
-def test_a_stored_preview_goes_before_the_file(tmp_path: Path) -> None:
+def test_the_stored_preview_is_preferred_to_the_file(tmp_path: Path) -> None:
     red, blue = draw(tmp_path / "red.png", "red"), draw(tmp_path / "blue.png", "blue")
     [shown] = read_thumbnails(hits_of(red, preview=blue.read_bytes()), 16)
     assert shown is not None
@@ -70,7 +70,7 @@ def test_a_stored_preview_goes_before_the_file(tmp_path: Path) -> None:
     assert gone is not None
 
 
-def test_what_can_not_be_read_is_none(tmp_path: Path) -> None:
+def test_unreadable_images_are_none(tmp_path: Path) -> None:
     good = draw(tmp_path / "red.png")
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"nothing")
@@ -79,7 +79,7 @@ def test_what_can_not_be_read_is_none(tmp_path: Path) -> None:
     assert found[1:] == [None, None, None]
 
 
-def test_thumbnails_grow_into_the_room_they_have(
+def test_thumbnails_grow_to_fill_the_room(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths: list[Path | None] = [draw(tmp_path / f"{n}.png", seed=n) for n in range(3)]

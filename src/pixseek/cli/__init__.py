@@ -1,8 +1,8 @@
-"""The command line. It draws what the facade `pixseek.library` returns, and computes nothing.
+"""The command line. It shows what the facade `pixseek.library` returns, and computes nothing.
 
-Importing this imports click and nothing heavier, so that help and shell completion are quick. The
-module of a command is imported when the command is named (all of them take 15 ms), and what it
-needs when it runs.
+Importing this imports click and nothing heavier, so help and shell completion are quick. The
+module of a command is imported when the command is named (all of them take 15 ms); what the
+command needs is imported when it runs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pixseek.cli.options import CommandGroup
 
 __all__ = ["main"]
 
-#: All commands in the order in which they are needed, each with its module in this package.
+#: All commands in the order in which users need them, each with its module in this package.
 COMMANDS = {
     "index": "index",
     "search": "search",
@@ -30,12 +30,13 @@ COMMANDS = {
     "remove": "upkeep",
     "reindex": "reindex",
     "duplicates": "duplicates",
-    "models": "models",
-    "doctor": "doctor",
     "export": "exchange",
     "import": "exchange",
+    "models": "models",
+    "doctor": "doctor",
     "demo": "demo",
     "completion": "completion",
+    "help": "help",
 }
 
 
@@ -46,7 +47,7 @@ COMMANDS = {
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     examples=(
         ("pixseek demo", "try it, without a download"),
-        ("pixseek index ~/Pictures", "index a folder with all below it"),
+        ("pixseek index ~/Pictures", "index a folder and its subfolders"),
         ('pixseek search "a dog catching a frisbee"', "find images by words"),
         ("pixseek search --image frisbee.jpg", "find images by an example"),
     ),
@@ -54,9 +55,9 @@ COMMANDS = {
 @click.version_option(__version__, prog_name="pixseek", message="%(prog)s %(version)s")
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """Find your images by saying what is in them."""
+    """Find your images by describing what is in them."""
     for stream in (sys.stdout, sys.stderr):
-        # Where a terminal can't show a character it shows a substitute, and nothing breaks.
+        # A terminal that can't show a character shows a substitute instead of failing.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     if os.environ.get("NO_COLOR"):

@@ -1,4 +1,4 @@
-"""`pixseek classify`: which of some labels an image shows."""
+"""`pixseek classify`: choose the labels that fit an image."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ if TYPE_CHECKING:
     from pixseek.library import Library
     from pixseek.library.surfaces import Guess
 
-#: Columns of the bar that stands for a probability of 1.
+#: Width of the bar for a probability of 1, in columns.
 _BAR = 20
 
 
 @click.command(
     cls=Command,
     section="Index and search",
-    short_help="Say which of some labels an image shows.",
+    short_help="Choose the labels that fit an image.",
     examples=(
-        ("pixseek classify lake.jpg", "by the thousand labels of ImageNet"),
-        ("pixseek classify lake.jpg --labels 'a lake,a river,two cats'", "choose among labels"),
-        ("pixseek classify *.jpg --labels-file labels.txt -k 1", "one label a line"),
+        ("pixseek classify lake.jpg", "into the 1,000 ImageNet classes"),
+        ("pixseek classify lake.jpg --labels 'a lake,a river,two cats'", "into your own labels"),
+        ("pixseek classify *.jpg --labels-file labels.txt -k 1", "the best label of each image"),
         (
             "pixseek classify lake.jpg --labels lake,river --template 'a painting of a {}'",
-            "the text that is compared",
+            "for paintings",
         ),
         (
             "pixseek classify lake.jpg --labels lake,river --template ensemble",
-            "seven texts a label",
+            "seven texts per label",
         ),
     ),
 )
 @click.argument("images", nargs=-1, required=True, metavar="ID_OR_FILE...")
-@click.option("--labels", multiple=True, metavar="A,B,...", help="What to choose from.")
+@click.option("--labels", multiple=True, metavar="A,B,...", help="Labels to choose from.")
 @click.option("--labels-file", type=click.File("r", encoding="utf-8"), metavar="FILE",
-              help="A file of labels, by lines or commas; - for standard input.")  # fmt: skip
+              help="File of labels, one per line or separated by commas; - for standard "
+              "input.")  # fmt: skip
 @click.option("--labels-from", default="", metavar="MODEL",
-              help="A classifier with labels of its own: vit-b16-imagenet (the default where no "
-              "labels are given), vit-l16-imagenet, a folder, or a repository of the "
-              "hub.")  # fmt: skip
+              help="Classifier with its own labels: vit-b16-imagenet (the default without "
+              "--labels), vit-l16-imagenet, a folder, or a repository on the hub.")  # fmt: skip
 @click.option("--template", "named", multiple=True, metavar="TEXT",
-              help="Text with {} for the label; may be repeated, then the mean is taken. "
-              "`ensemble` stands for seven that suit photographs of single things. "
-              "[default: This is a photo of {}.]")  # fmt: skip
-@click.option("-k", type=click.IntRange(1), default=5, show_default=True,
-              help="Labels to show of each image.")  # fmt: skip
+              help="Text with {} for the label; repeatable (the mean is used). `ensemble`: seven "
+              "texts that suit photographs of single things. [default: This is a photo of "
+              "{}.]")  # fmt: skip
+@click.option("-k", type=click.IntRange(1), default=5, show_default=True, metavar="N",
+              help="Show at most N labels per image.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def classify(
@@ -67,26 +67,28 @@ def classify(
     k: int,
     as_json: bool,
 ) -> None:
-    """Say which of some labels an image shows, with the model's own probabilities.
+    """Choose the labels that fit an image, with the model's own probabilities.
 
-    Without labels, a classifier says it that knows the thousand of ImageNet; it is downloaded once
-    (347 MB).
+    Without labels, classify into the 1,000 ImageNet classes, by a classifier that is downloaded
+    once (347 MB).
 
-    A model that was trained as CLIP compares the labels with one another: their probabilities add
-    up to 1, also where none fits. One trained as SigLIP judges each label by itself.
+    Models trained like CLIP compare the labels with each other: the probabilities add up to 1,
+    even if no label fits. Models trained like SigLIP judge each label by itself.
 
-    No library is needed: without one, the default model or that of --model is used.
+    No library is needed: without one, --model or the default model is used.
     """
     from pixseek.library.surfaces import split_labels, templates
 
     given = "\n".join((*labels, labels_file.read() if labels_file else ""))
     choices = split_labels(given)
     if not choices and (labels or labels_file):
-        raise click.UsageError("There is no label in --labels or --labels-file.", ctx)
+        raise click.UsageError("--labels and --labels-file contain no labels.", ctx)
     if labels_from and choices:
-        raise click.UsageError("Labels come from --labels-from or are given, not both.", ctx)
+        raise click.UsageError(
+            "--labels-from can't be combined with --labels or --labels-file.", ctx
+        )
     if named and not choices:
-        raise click.UsageError("--template goes with --labels or --labels-file.", ctx)
+        raise click.UsageError("--template needs --labels or --labels-file.", ctx)
     with _library() as library:
         found = library.classify(
             *images, labels=choices, templates=templates(named), labels_from=labels_from, k=k
@@ -102,7 +104,7 @@ def classify(
 
 @contextmanager
 def _library() -> Iterator[Library]:
-    """Open the library, or an empty one for this once where there is none."""
+    """Open the library; if there is none, an empty temporary one."""
     from pixseek.errors import LibraryNotFoundError
 
     try:

@@ -1,4 +1,4 @@
-"""`pixseek completion`: the script that lets a shell complete commands, options and models."""
+"""`pixseek completion`: a script for the shell to complete commands, options and models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PLACES = {
 @click.command(
     cls=Command,
     section="Try it, set it up",
-    short_help="Print the script for shell completion.",
+    short_help="Print a script for shell completion.",
     examples=(
         (_PLACES["bash"], "bash, with the package bash-completion"),
         (_PLACES["zsh"], "zsh; needs `fpath+=~/.zfunc` before compinit in ~/.zshrc"),
@@ -26,9 +26,10 @@ _PLACES = {
 @click.argument("shell", type=click.Choice(list(_PLACES)))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script that lets a shell complete commands, options and models.
+    """Print a script that lets the shell complete commands, options and models.
 
-    Write it where the shell looks for such scripts (see the examples), then open a new shell.
+    Save it in the folder where the shell looks for such scripts (see the examples), then open a
+    new shell.
     """
     from click.shell_completion import get_completion_class
 

@@ -1,4 +1,4 @@
-"""Write results as one HTML file that needs nothing else: no server, no network, no scripts."""
+"""Write results as one self-contained HTML file: no server, no network, no scripts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek.cli import wording
+from pixseek.cli.results import match_of, matches
 from pixseek.cli.thumbnails import read_thumbnails
 from pixseek.errors import StorageError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from pixseek.types import Hit, Results
 
-# Sharp on a telephone's screen too, where a column is about 170 points wide.
+# Sharp on a phone too, where a column is about 170 points wide.
 _SIDE = 360
 
 _STYLE = """
@@ -63,7 +64,7 @@ footer { color: var(--soft); font-size: 13px; padding-top: 18px; padding-bottom:
 @media print { :root { --ground: #fff; } li { break-inside: avoid; } }
 """
 
-# Everything is embedded, so that nothing is ever loaded or run.
+# Everything is embedded: the page loads and runs nothing.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
@@ -75,7 +76,7 @@ def write_contact_sheet(
     Args:
         path: the file to write.
         pages: the answers.
-        headings: of the sections; None to say what was looked for.
+        headings: of the sections; None for the queries.
 
     Raises:
         StorageError: the file can't be written.
@@ -100,28 +101,28 @@ def write_contact_sheet(
 <main>
 {sections}
 </main>
-<footer>Made by pixseek with the model {_escaped(models)}. How sure a hit is: of the images that
-match as well, the share that chance does not explain. A click opens the original, if it is still
-in its place.</footer>
+<footer>Made by pixseek with the model {_escaped(models)}. The percentage of a hit is its
+confidence: of all images that match as well, the share that chance does not explain. Click a
+picture to open the original file.</footer>
 </body>
 </html>
 """
     try:
-        # A file name may hold what is no text; it is shown with a substitute, and still linked.
+        # A file name need not be valid text; it is shown with substitutes, and still linked.
         path.write_text(text, encoding="utf-8", errors="replace", newline="\n")
     except OSError as error:
         raise StorageError(
-            f"The contact sheet can't be written ({error.strerror})", path, "Choose another place."
+            f"The contact sheet can't be written ({error.strerror})", path, "Choose another file."
         ) from error
 
 
 def title_of(results: Results) -> str:
-    """Return what was looked for, in words."""
+    """Return the query in words."""
     from pixseek.wire import query_label
 
     kind, text = query_label(results.query)
     if kind in ("text", "query"):
-        return text or "Several things"
+        return text or "A combined query"
     if kind == "image" and text:
         return f"Like {Path(text).name}"
     return f"Like {text}" if text else "Like an example"
@@ -137,7 +138,7 @@ def _section(results: Results, heading: str) -> str:
     )
     about = (
         f"{wording.counted(len(results), 'hit')} in {results.took_ms.get('total', 0):.0f} ms"
-        f" ({stages}){_sure(results)}"
+        f" ({stages}){_matches(results)}"
     )
     warnings = "".join(f'<p class="warning">{_escaped(text)}</p>\n' for text in results.warnings)
     head = f'<h1>{_escaped(heading)}</h1>\n<p class="about">{about}</p>'
@@ -147,18 +148,15 @@ def _section(results: Results, heading: str) -> str:
     return f"<section>\n{head}\n{warnings}<ol>\n{cards}\n</ol>\n</section>"
 
 
-def _sure(results: Results) -> str:
+def _matches(results: Results) -> str:
     """Return how many images match; "" for a query that only filters."""
     if not results.query.terms or not results.total:
         return ""
-    return (
-        f", {wording.number(results.confident)} confident and "
-        f"{wording.number(results.possible)} possible of {wording.number(results.total)}"
-    )
+    return f", {matches(results)} in {wording.counted(results.total, 'image')}"
 
 
 def _example(results: Results) -> str:
-    """Return the picture that was searched by, where the query names a file."""
+    """Return the example that was searched by, if it is a file."""
     named = (
         t for t in results.query.terms if t.kind == "image" and isinstance(t.value, str | Path)
     )
@@ -190,13 +188,13 @@ def _card(hit: Hit, image: Image.Image | None) -> str:
         f"<li>{opening}{picture}{closing}"
         f'<div class="facts"><span class="rank">{hit.rank}</span><span>{size}</span>'
         f'<span class="score" title="cosine or fused score {hit.score:.3f}">'
-        f"{hit.confidence:.0%} sure</span></div>"
+        f"{match_of(hit)}</span></div>"
         f'<div class="path">{where}</div></li>'
     )
 
 
 def _link(hit: Hit) -> str:
-    """Return the address of the original, escaped; "" where it has none that is safe to follow."""
+    """Return the address of the original, escaped; "" if it has none that is safe to follow."""
     if hit.path is not None:
         return _escaped(hit.path.absolute().as_uri())
     return _escaped(hit.uri) if hit.uri.startswith(("https://", "http://")) else ""

@@ -1,4 +1,4 @@
-"""`pixseek demo`: draw pictures, index them, ask a few questions, and show what comes of it."""
+"""`pixseek demo`: draw pictures, index them, run a few searches, and show the hits."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ _HITS = 5
 @click.command(
     cls=Command,
     section="Try it, set it up",
-    short_help="Try it on drawn pictures, without a download.",
+    short_help="Try pixseek on drawn pictures, without a download.",
     examples=(
         ("pixseek demo", "in a new folder, pixseek-demo"),
         ("pixseek demo --to tour", "in a folder of your choice"),
     ),
 )
 @click.option("--to", type=click.Path(file_okay=False), metavar="DIR",
-              help="Where to make it. Default: pixseek-demo here.")  # fmt: skip
+              help="Folder to create. Default: pixseek-demo here.")  # fmt: skip
 @click.option("--thumbnails", type=click.Choice(CHOICES), default="auto",
               envvar="PIXSEEK_THUMBNAILS",
               help="How to draw pictures in the terminal; see `pixseek search`.")  # fmt: skip
 def demo(to: str | None, thumbnails: str) -> None:
-    """Draw a small picture library, index it, ask it a few questions, and show the hits.
+    """Draw a small picture library, index it, run a few searches, and show the hits.
 
-    Uses the small model that comes with pixseek. It knows such drawings and nothing else: it
-    shows how pixseek works, not how well it finds photographs. For those the default model is
-    downloaded when it is first needed.
+    Uses the small model that comes with pixseek. It knows only such drawings: it shows how pixseek
+    works, not how well it finds photographs. The default model for photographs is downloaded when
+    it is first needed.
     """
     from pixseek.cli.contact_sheet import write_contact_sheet
     from pixseek.demo.picture_library import write_picture_library
@@ -80,26 +80,27 @@ def demo(to: str | None, thumbnails: str) -> None:
         answers.append(_shown(library.search(image=example, k=_HITS), thumbnails))
     page = folder / "contact-sheet.html"
     write_contact_sheet(page, answers)
-    _step(f"All of it as a page: {hyperlink(_from_here(page), page)}")
+    _step(f"All searches as a page: {hyperlink(_from_here(page), page)}")
     seconds = wording.duration(time.monotonic() - began)
-    click.echo(f"That took {seconds}. Now ask the drawings yourself:\n")
+    click.echo(f"That took {seconds}. Now search the drawings yourself:\n")
     program = _program()
     click.echo(f'    {program} search "a yellow balloon" --library {quoted(_from_here(place))}\n')
-    click.echo("And then your photos; the model for them (about 610 MB) is downloaded once:\n")
+    click.echo("Then your photos; their model (about 610 MB) is downloaded once:\n")
     click.echo(f"    {program} index ~/Pictures")
     click.echo(f'    {program} search "a dog catching a frisbee"\n')
-    click.echo(f"{program} doctor says what is there; {program} --help shows all commands.")
+    click.echo(f"To check the installation:  {program} doctor")
+    click.echo(f"To list all commands:       {program} --help")
 
 
 def _program() -> str:
-    """Return what to type for this program: `make demo` runs one that is not on the PATH."""
+    """Return the name to type for this program, which need not be on the PATH (`make demo`)."""
     if shutil.which("pixseek") or Path(sys.argv[0]).name != "pixseek":
         return "pixseek"
     return quoted(_from_here(Path(sys.argv[0]).absolute()))
 
 
 def _drawn_example(folder: Path) -> Path:
-    """Draw a picture that is not among the indexed ones, to search by."""
+    """Draw a picture to search by, which is not indexed."""
     from pixseek.demo.drawing import render
     from pixseek.demo.scenes import Scene, Thing
 
@@ -110,23 +111,23 @@ def _drawn_example(folder: Path) -> Path:
 
 
 def _folder(to: str | None) -> Path:
-    """Return the folder to work in: new, empty, or one that an earlier demo made."""
+    """Return the folder to work in: new, empty, or from an earlier demo."""
     folder = Path(to).expanduser() if to else Path("pixseek-demo")
     theirs = folder.is_dir() and any(folder.iterdir())
     if theirs and not (folder / "library" / "ledger.sqlite").is_file():
         raise SourceError(
-            "The demo needs a folder of its own, and this one has other things in it",
+            "The demo needs its own folder, but this one contains other files",
             folder,
-            "Name a new one: pixseek demo --to DIR",
+            "Name a new folder: pixseek demo --to DIR",
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         if to:
             raise SourceError(
-                f"The folder can't be made ({error.strerror})",
+                f"The folder can't be created ({error.strerror})",
                 folder,
-                "Name another: pixseek demo --to DIR",
+                "Name another folder: pixseek demo --to DIR",
             ) from error
         import tempfile
 

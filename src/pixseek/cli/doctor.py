@@ -1,4 +1,4 @@
-"""`pixseek doctor`: check every part, and say what is missing with the command that mends it."""
+"""`pixseek doctor`: check every part, and show the command that fixes what is missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pixseek.cli import wording
 from pixseek.cli.exit_codes import FOUND_NOTHING
 from pixseek.cli.index import quoted
 from pixseek.cli.options import Command, settings
-from pixseek.cli.results import write_json
+from pixseek.cli.results import terminal_size, write_json
 from pixseek.errors import LibraryNotFoundError, PixseekError
 from pixseek.types.dataclass import dataclass
 
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
     from pixseek.models import ModelInfo
     from pixseek.types import Encoder
 
-#: Free space under which a check warns: what the default model takes, and then some.
+#: Least free space without a warning: the default model and room to work.
 _ROOM = 2_000_000_000
 
 _EXTRAS = (
     ("pyarrow", "parquet", "export to and import from .parquet"),
     ("psycopg", "postgres", "libraries in PostgreSQL"),
-    ("reverse_geocode", "places", "names of places by the coordinates in photos"),
+    ("reverse_geocode", "places", "place names from the coordinates in photos"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was found of one thing.
+    """The result of one check.
 
     Attributes:
-        name: of the thing.
-        state: "fail" where pixseek can't be used before it is mended.
-        found: in a few words.
-        advice: what to do, with the command; "" where nothing is to be done.
+        name: of the part.
+        state: "fail" if pixseek can't be used before it is fixed.
+        found: the result, in a few words.
+        advice: what to do, with the command; "" for nothing.
     """
 
     name: str
@@ -57,8 +57,8 @@ class Check:
     section="Look after the library",
     short_help="Check the installation, the model and the library.",
     examples=(
-        ("pixseek doctor", "what is there, what is missing"),
-        ("pixseek doctor --fetch", "download the model now, for use offline"),
+        ("pixseek doctor", "what works, and what is missing"),
+        ("pixseek doctor --fetch", "download the model now, to work offline"),
         ("pixseek doctor --model ./my-model", "try a folder before indexing with it"),
     ),
 )
@@ -68,8 +68,8 @@ class Check:
 def doctor(ctx: click.Context, fetch: bool, as_json: bool) -> None:
     """Check the installation, the library, the model, the decoders and the terminal.
 
-    Each line says what was found, and what to do where something is missing. The exit code is 0
-    if pixseek can be used as it is.
+    Each line shows the result of a check, and what to do if something is missing. The exit code is
+    0 if pixseek can be used as it is.
     """
     checks = []
     for check in _checks(fetch):
@@ -80,7 +80,7 @@ def doctor(ctx: click.Context, fetch: bool, as_json: bool) -> None:
     if as_json:
         write_json({"usable": usable, "checks": [asdict(check) for check in checks]})
     else:
-        click.echo("\nReady to use." if usable else "\nSomething has to be mended first.")
+        click.echo("\nReady to use." if usable else "\nNot ready: fix the lines marked fail first.")
     if not usable:
         ctx.exit(FOUND_NOTHING)
 
@@ -88,9 +88,24 @@ def doctor(ctx: click.Context, fetch: bool, as_json: bool) -> None:
 def _write(check: Check) -> None:
     colour = {"ok": "green", "warn": "yellow", "fail": "red"}[check.state]
     mark = click.style(f"{check.state:<5}", fg=colour, bold=True)
-    click.echo(f"{mark} {check.name:<10} {wording.visible(check.found)}")
+    first, *more = _fitted(wording.visible(check.found))
+    click.echo(f"{mark} {check.name:<10} {first}")
     for line in check.advice.splitlines():
+        # A command stays in one line, so that it can be copied.
+        more += [line] if line.startswith(("pixseek ", _pip())) else _fitted(line)
+    for line in more:
         click.echo(f"{'':<17}{line}")
+
+
+def _fitted(text: str) -> list[str]:
+    """Return lines that fit the terminal, right of the names of the checks."""
+    if not sys.stdout.isatty():
+        return [text]
+    import textwrap
+
+    width = max(20, terminal_size().columns - 18)
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return lines or [""]
 
 
 def _checks(fetch: bool) -> Iterator[Check]:
@@ -150,7 +165,7 @@ def _settings(config: Config) -> Check:
     from pixseek.config import config_file
 
     path = config_file()
-    parts = [f"{path}{'' if path.is_file() else ' (not there, none needed)'}"]
+    parts = [f"{path}{'' if path.is_file() else ' (optional; does not exist)'}"]
     parts += [f"{name}={os.environ[name]}" for name in sorted(os.environ)
               if name.startswith("PIXSEEK_") or name == "HF_ENDPOINT"]  # fmt: skip
     if config.offline:
@@ -169,7 +184,8 @@ def _library(config: Config) -> Iterator[Check]:
         with open_library() as library:
             status = library.status()
     except LibraryNotFoundError:
-        yield Check("library", "warn", f"none yet at {place}", "Make it: pixseek index ~/Pictures")
+        yield Check("library", "warn", f"none yet at {place}",
+                    "To create it: pixseek index ~/Pictures")  # fmt: skip
     except PixseekError as error:
         yield _failed("library", error)
     else:
@@ -179,25 +195,25 @@ def _library(config: Config) -> Iterator[Check]:
         gone = [root for root in status.roots if not root.is_there]
         for root in gone:
             yield Check(
-                "folders", "warn", f"{root.name} is not at {root.path}",
-                "Bring it back (is its drive plugged in?), index its new place, or forget it: "
+                "folders", "warn", f"{root.name} is missing at {root.path}",
+                "Is its drive plugged in? If it has moved, index it again. To remove it:\n"
                 f"pixseek remove --root {quoted(root.name)}",
             )  # fmt: skip
         if status.running:
             yield Check("lock", "warn", f"process {status.running.get('pid')} is indexing now",
-                        "Wait for it, or stop it; searching works meanwhile.")  # fmt: skip
+                        "Searching works meanwhile.")  # fmt: skip
         failed = sum(status.failures.values())
         if failed:
             yield Check("failures", "warn", wording.counted(failed, "file") + " could not be read",
-                        "See which, and why: pixseek failures")  # fmt: skip
+                        "To list them with reasons: pixseek failures")  # fmt: skip
     if not os.access(existing, os.W_OK):
-        yield Check("disk", "warn", f"{existing} may not be written",
-                    "Searching works. To index, choose another place: --library DIR")  # fmt: skip
+        yield Check("disk", "warn", f"{existing} is not writable",
+                    "Searching works. To index, choose another folder: --library DIR")  # fmt: skip
         return
     free = shutil.disk_usage(existing).free
     yield Check(
         "disk", "ok" if free > _ROOM else "warn", f"{wording.size(free)} free at {existing}",
-        "" if free > _ROOM else "Free some space, or choose another place: --library DIR",
+        "" if free > _ROOM else "Free some space, or choose another folder: --library DIR",
     )  # fmt: skip
 
 
@@ -226,13 +242,13 @@ def _model(config: Config, fetch: bool) -> Iterator[Check]:
     yield Check(
         "model",
         "warn" if encoder.note else "ok",
-        f"{encoder.name}{where}, {encoder.dim} numbers a picture; {agreement}",
+        f"{encoder.name}{where}, {encoder.dim} dimensions; {agreement}",
         encoder.note,
     )
 
 
 def _model_name(config: Config) -> str:
-    """Return the model of the command line, else of the library, else of the settings."""
+    """Return the model of the command line, the library or the settings, in this order."""
     from pixseek.cli.options import open_library
     from pixseek.models import default_name
 
@@ -246,14 +262,15 @@ def _model_name(config: Config) -> str:
 def _how_to_get(known: ModelInfo, config: Config) -> str:
     if config.offline:
         return (
-            f"Working offline. Fill {config.models_dir / known.name} by hand, or leave --offline "
-            f"(PIXSEEK_OFFLINE) out once and run:\npixseek doctor --fetch --model {known.name}"
+            f"pixseek is offline. Copy the model's files to {config.models_dir / known.name}, or "
+            "unset --offline (PIXSEEK_OFFLINE) once and run:\n"
+            f"pixseek doctor --fetch --model {known.name}"
         )
     size = f" ({wording.size(known.missing_bytes)})" if known.missing_bytes else ""
     return (
-        f"It is downloaded when it is first needed{size}; now: "
+        f"It is downloaded when it is first needed{size}. To download it now:\n"
         f"pixseek doctor --fetch --model {known.name}\n"
-        "Through a mirror of the hub: set HF_ENDPOINT. To try pixseek without it: pixseek demo"
+        "To use a mirror of the hub, set HF_ENDPOINT. To try pixseek without it: pixseek demo"
     )
 
 
@@ -269,7 +286,7 @@ def _downloads(fetch: bool) -> Iterator[Callable[[str, int, int | None], None] |
 
 
 def _try(encoder: Encoder) -> str:
-    """Embed a drawn picture and a text; return what came of it."""
+    """Embed a drawn picture and its caption; return how well they match, and how long it took."""
     import time
 
     from PIL import Image, ImageDraw
@@ -286,8 +303,8 @@ def _try(encoder: Encoder) -> str:
     read = time.perf_counter()
     score = float((image @ text.T)[0, 0])
     return (
-        f"a drawn ball and its words agree by {score:.2f} "
-        f"(picture {(seen - began) * 1000:.0f} ms, words {(read - seen) * 1000:.0f} ms)"
+        f"test image matches its caption (cosine {score:.2f}; "
+        f"image {(seen - began) * 1000:.0f} ms, text {(read - seen) * 1000:.0f} ms)"
     )
 
 
@@ -298,19 +315,19 @@ def _decoders() -> Iterator[Check]:
     base = ", ".join(each.name for each in there if not each.extra)
     more = ", ".join(each.name for each in there if each.extra)
     yield Check("decoders", "ok", f"{base}; with pixseek[formats]: {more}" if more else base)
-    # One line for each package that is not there, with all it would decode.
+    # One line per missing package, with all the formats it would decode.
     missing: dict[tuple[str, str], list[str]] = {}
     for each in formats():
         if each not in there:
             missing.setdefault((each.decoder, each.extra), []).append(each.name)
     for (decoder, extra), names in missing.items():
-        mend = f"{_pip()} 'pixseek[{extra}]'" if extra else f"{_pip()} --force-reinstall pixseek"
+        fix = f"{_pip()} 'pixseek[{extra}]'" if extra else f"{_pip()} --force-reinstall pixseek"
         level: Literal["ok", "warn"] = "ok" if extra else "warn"
         yield Check(
             "optional" if extra else "decoders",
             level,
-            f"not {', '.join(names)}: {decoder} is not installed",
-            mend,
+            f"no {', '.join(names)}: {decoder} is not installed",
+            fix,
         )
 
 
@@ -321,25 +338,25 @@ def _extras() -> Iterator[Check]:
         if find_spec(package):
             yield Check("optional", "ok", f"{package}, for {purpose}")
         else:
-            advice = f"Only if you want it: {_pip()} 'pixseek[{extra}]'"
-            yield Check("optional", "ok", f"{package} is not installed, for {purpose}", advice)
+            advice = f"If you need it:\n{_pip()} 'pixseek[{extra}]'"
+            yield Check("optional", "ok", f"{package} (for {purpose}) is not installed", advice)
     if find_spec("turbovec"):
         yield Check("optional", "ok", "turbovec, for large libraries")
     else:
-        yield Check("optional", "ok", "turbovec has no build for this platform: large libraries "
-                    "are scanned exactly, which is slower")  # fmt: skip
+        yield Check("optional", "ok", "turbovec has no build for this platform, so searching large "
+                    "libraries is slower")  # fmt: skip
 
 
 def _terminal() -> Check:
     from pixseek.cli.terminal_images import graphics
 
     if not sys.stdout.isatty():
-        return Check("terminal", "ok", "none here, so no thumbnails")
+        return Check("terminal", "ok", "output is not a terminal: no thumbnails")
     how = graphics()
     if how is None:
-        return Check("terminal", "ok", "shows no images",
-                     "To see thumbnails all the same: pixseek search ... --thumbnails blocks, or "
+        return Check("terminal", "ok", "no graphics",
+                     "To see thumbnails: pixseek search ... --thumbnails blocks, or "
                      "--html")  # fmt: skip
     colours = f", {how.colours} colours" if how.protocol == "sixel" else ""
     return Check("terminal", "ok", f"thumbnails as {how.protocol}{colours}, "
-                 f"{how.cell[0]} x {how.cell[1]} pixels a character")  # fmt: skip
+                 f"{how.cell[0]} x {how.cell[1]} pixels per character")  # fmt: skip

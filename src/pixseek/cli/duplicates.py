@@ -1,4 +1,4 @@
-"""`pixseek duplicates`: groups of images that are nearly the same."""
+"""`pixseek duplicates`: groups of near-duplicates."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
 @click.command(
     cls=Command,
     section="Look after the library",
-    short_help="List images that are nearly the same.",
+    short_help="List near-duplicates: copies, smaller versions, bursts.",
     examples=(
         ("pixseek duplicates", "each group, the one to keep first"),
-        ("pixseek duplicates --rest -0 | xargs -0 ls -l", "the paths of all others"),
-        ("pixseek duplicates --exact --move ~/duplicates", "move copies out of the way"),
+        ("pixseek duplicates --rest -0 | xargs -0 ls -l", "the extra copies"),
+        ("pixseek duplicates --exact --move ~/duplicates", "move exact copies away"),
     ),
 )
-@click.option("--exact", is_flag=True, help="Only those that are the same byte for byte.")
+@click.option("--exact", is_flag=True, help="List only identical files.")
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
     metavar="0..1",
-    help="Cosine from which two are nearly the same. Default: as learned from your images.",
+    help="Least cosine of two near-duplicates. Default: learned from your images.",
 )
-@click.option("--rest", is_flag=True, help="Print the paths of all but the one to keep.")
+@click.option("--rest", is_flag=True, help="Print only the paths of the extra copies.")
 @click.option("-0", "null", is_flag=True, help="With --rest: end each path with NUL, for xargs -0.")
 @click.option(
     "--move",
     "target",
     type=click.Path(file_okay=False),
     metavar="DIR",
-    help="Move all but the one to keep into a folder, below the folders they lie in; asks first.",
+    help="Move the extra copies into this folder, keeping their subfolders; asks first.",
 )
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -58,10 +58,10 @@ def duplicates(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """List groups of images that are nearly the same, the one to keep first.
+    """List groups of near-duplicates, the image to keep first.
 
-    That is the one with the most pixels, then with the most bytes. Nothing is ever deleted; --move
-    moves the others, and is the only thing here that touches your files.
+    That is the one with the most pixels, then with the most bytes. Nothing is ever deleted; only
+    --move touches your files, and moves the extra copies.
     """
     with open_library() as library:
         found = [group for group in library.duplicates(threshold) if group.exact or not exact]
@@ -88,11 +88,11 @@ def _write(library: Library, found: list[DuplicateGroup]) -> None:
             size = wording.size(record.stamp.size) if record.stamp else ""
             place = wording.visible(_place(library, record))
             click.echo(f"{mark}  {pixels:>13}  {size:>8}  {place}")
-        said = "the same" if group.exact else "nearly the same"
+        said = "identical files" if group.exact else "near-duplicates"
         click.echo(click.style(f"      {said}", dim=True))
-    others = wording.counted(sum(len(group.rest) for group in found), "image")
+    copies = wording.counted(sum(len(group.rest) for group in found), "extra copy", "extra copies")
     groups = wording.counted(len(found), "group")
-    click.echo(f"{groups}, {others} more than needed." if found else "No two are nearly the same.")
+    click.echo(f"{groups}, {copies}." if found else "No near-duplicates found.")
 
 
 def _move(library: Library, found: list[DuplicateGroup], target: Path, *, yes: bool) -> None:
@@ -104,16 +104,16 @@ def _move(library: Library, found: list[DuplicateGroup], target: Path, *, yes: b
     for record in rest:
         path = library.locate(record)
         if path is None or not path.is_file():
-            warn(f"Not there now, and not moved: {wording.visible(_place(library, record))}")
+            warn(f"Not moved, since it is missing: {wording.visible(_place(library, record))}")
             continue
         place = target / record.uri
         if place.exists():
-            warn(f"Something is there already, and nothing was moved: {place}")
+            warn(f"Not moved, since the target exists: {wording.visible(str(place))}")
             continue
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(path, place)
         moved += 1
-    click.echo(f"Moved {wording.counted(moved, 'image')}. The library sees it at the next index.")
+    click.echo(f"Moved {wording.counted(moved, 'image')}. Run pixseek index to update the library.")
 
 
 def _place(library: Library, record: Record) -> str:

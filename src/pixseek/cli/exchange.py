@@ -1,4 +1,4 @@
-"""`pixseek export` and `import`: take vectors out, and bring in what was computed elsewhere."""
+"""`pixseek export` and `import`: write vectors to files, and read vectors from elsewhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import click
 from pixseek.cli import wording
 from pixseek.cli.options import Command, open_library
 
-_SECTION = "Exchange vectors"
+_SECTION = "Look after the library"
 
 
 @click.command(
@@ -21,7 +21,7 @@ _SECTION = "Exchange vectors"
 )
 @click.argument("file", type=click.Path(dir_okay=False), metavar="FILE")
 def export(file: str) -> None:
-    """Write ids, vectors and metadata to FILE, a .parquet or .npz file; one row a vector."""
+    """Write ids, vectors and metadata to FILE, a .parquet or .npz file; one row per vector."""
     with open_library() as library:
         rows = library.export(file)
     click.echo(f"Wrote {wording.counted(rows, 'row')} to {wording.visible(file)}.")
@@ -31,10 +31,10 @@ def export(file: str) -> None:
     "import",
     cls=Command,
     section=_SECTION,
-    short_help="Bring in vectors that were computed elsewhere.",
+    short_help="Read vectors that were computed elsewhere.",
     examples=(
-        ("pixseek import photos.npz -L copy.lib", "what `pixseek export` wrote"),
-        ("pixseek import run/ -m clip-b32-openai -L new.lib", "what clip-retrieval wrote"),
+        ("pixseek import photos.npz -L copy.lib", "a file of `pixseek export`"),
+        ("pixseek import run/ -m clip-b32-openai -L new.lib", "a folder of clip-retrieval"),
     ),
 )
 @click.argument("path", type=click.Path(exists=True), metavar="PATH")
@@ -42,15 +42,15 @@ def export(file: str) -> None:
     "--base",
     type=click.Path(exists=True, file_okay=False),
     metavar="DIR",
-    help="The folder that relative paths in it start from; becomes a folder of the library.",
+    help="Folder that relative paths in PATH start from; it becomes a folder of the library.",
 )
 def import_(path: str, base: str | None) -> None:
-    """Bring in vectors that were computed elsewhere with the library's model.
+    """Read vectors that were computed elsewhere by the library's model.
 
     PATH is a .parquet or .npz file with `uri` and vectors, as `pixseek export` writes it, or a
-    folder that clip-retrieval inference wrote. Name the model that made them by --model: vectors
-    of different models can't be compared, and nothing but the length of the vectors can be
-    checked where the file does not say.
+    folder that clip-retrieval inference wrote. Name the model of the vectors by --model: vectors
+    of different models can't be compared, and if the file does not name its model, only the
+    length of the vectors can be checked.
     """
     from pixseek.cli.progress import display
 
@@ -59,6 +59,6 @@ def import_(path: str, base: str | None) -> None:
         count = library.import_vectors(path, base=base)
         held = len(library)
     click.echo(
-        f"Brought in {wording.counted(count, 'image')}; the library holds "
+        f"Imported {wording.counted(count, 'image')}; the library holds "
         f"{wording.counted(held, 'image')}."
     )

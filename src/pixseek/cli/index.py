@@ -47,11 +47,11 @@ class PathOrUrl(click.Path):
 @click.command(
     cls=Command,
     section="Index and search",
-    short_help="Index folders and files, or bring all up to date.",
+    short_help="Index folders and files, or update the library.",
     examples=(
-        ("pixseek index ~/Pictures", "a folder with all below it"),
-        ("pixseek index", "bring up to date what was indexed before"),
-        ("pixseek index ~/Pictures --exclude 'raw/'", "pass over folders of this name"),
+        ("pixseek index ~/Pictures", "a folder and its subfolders"),
+        ("pixseek index", "update everything indexed before"),
+        ("pixseek index ~/Pictures --exclude 'raw/'", "skip folders of this name"),
         ("pixseek index --from-file list.txt", "the files that a list names"),
         ("pixseek index /media/disk --portable", "keep the library on the drive"),
         ("pixseek index --quiet", "from a timer"),
@@ -63,45 +63,45 @@ class PathOrUrl(click.Path):
     "from_file",
     type=click.File("rb"),
     metavar="LIST",
-    help="Index the files and folders that LIST names, one a line or separated by NUL, relative to "
-    "LIST's folder; - for standard input, relative to the current folder. Those that don't exist "
+    help="Index the files and folders that LIST names, one per line or separated by NUL, relative "
+    "to LIST's folder; - for standard input, relative to the current folder. Missing ones "
     "are reported and skipped.",
 )
 @click.option(
     "--exclude",
     multiple=True,
     metavar="PATTERN",
-    help="Pass over what matches, in the syntax of .gitignore; remembered; may be repeated.",
+    help="Skip matching files, in the syntax of .gitignore; remembered; repeatable.",
 )
-@click.option("--retry", is_flag=True, help="Try files again that could not be read before.")
+@click.option("--retry", is_flag=True, help="Try files again that failed before.")
 @click.option(
     "--strict",
     is_flag=True,
-    help="Refuse images that break off, instead of taking what there is of them.",
+    help="Refuse truncated images, instead of indexing the part that can be read.",
 )
 @click.option(
     "--demosaic",
     is_flag=True,
-    help="Develop camera raw files, instead of taking the preview inside them; needs rawpy.",
+    help="Develop camera raw files, instead of using their embedded preview; needs rawpy.",
 )
 @click.option(
     "--precision",
     type=click.Choice(get_args(Precision)),
     default=None,
-    help="What images are embedded in. auto: int8 where it is checked on your own images to give "
-    "the same hits, else bf16 where the processor has it, else fp32. [env: PIXSEEK_PRECISION]",
+    help="Number format for embedding images. auto: int8 if a check on your own images gives the "
+    "same hits, else bf16 if the processor has it, else fp32. [env: PIXSEEK_PRECISION]",
 )
 @click.option(
     "--compile/--no-compile",
     "compile_",
     default=None,
-    help="Compile the image tower of a model for torch first, which pays for many images only. "
-    "[env: PIXSEEK_COMPILE]",
+    help="For models that torch runs: compile the image tower first, which pays off only for many "
+    "images. [env: PIXSEEK_COMPILE]",
 )
 @click.option(
     "--previews/--no-previews",
     default=None,
-    help="Keep a small picture of each image in the library, or none; remembered. [default: keep]",
+    help="Keep a small copy of each image in the library; remembered. [default: previews]",
 )
 @click.option(
     "--tiles",
@@ -113,15 +113,15 @@ class PathOrUrl(click.Path):
 @click.option(
     "--portable",
     is_flag=True,
-    help="Keep the library beside the photos, in PATH/.pixseek, with relative paths.",
+    help="Keep the library next to the photos, in PATH/.pixseek, with relative paths.",
 )
 @click.option("--labels-from", metavar="MODEL",
-              help="Then tag what is new with what a classifier sees in it: vit-b16-imagenet, "
-              "vit-l16-imagenet, a folder, or a repository of the hub.")  # fmt: skip
+              help="After indexing, tag new images by a classifier: vit-b16-imagenet, "
+              "vit-l16-imagenet, a folder, or a repository on the hub.")  # fmt: skip
 @click.option("--min-score", type=click.FloatRange(0, 1, min_open=True), default=0.1,
               show_default=True, metavar="0..1",
-              help="Probability from which on a label of --labels-from counts.")  # fmt: skip
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+              help="Least probability of a label of --labels-from.")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @click.pass_context
 def index(
@@ -142,20 +142,20 @@ def index(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Index folders (with all below them) and files; without PATH, all that was indexed before.
+    """Index folders (with their subfolders) and files; without PATH, everything indexed before.
 
-    Hidden files and what systems leave behind are passed over, and so is what a .pixseekignore
-    file names, in the syntax of .gitignore. Unchanged files are not read again; moved and renamed
-    ones keep their vectors; what is gone is removed from the library. What can't be read is
-    listed with the reason, and does not make the run fail.
+    Hidden files, system files, and files that a .pixseekignore names (in the syntax of .gitignore)
+    are skipped. Unchanged files are not read again; moved and renamed files keep their vectors;
+    files that are gone are removed from the library. Files that can't be read are listed with the
+    reason, and do not make the run fail.
 
-    Ctrl-C stops after the current batch, and keeps all that was done; run it again to go on. A
-    second Ctrl-C ends at once, and loses the last seconds at most.
+    Ctrl-C stops after the current batch and keeps what was done; run the command again to
+    continue. A second Ctrl-C stops at once, and loses the last few seconds.
     """
     more: dict[str, Any] = {}
     if portable:
         if settings().get("library"):
-            raise click.UsageError("Give --portable or --library, not both.", ctx)
+            raise click.UsageError("--portable can't be combined with --library.", ctx)
         if not paths:
             raise click.UsageError("--portable needs a folder: pixseek index DIR --portable", ctx)
         first = Path(paths[0])
@@ -164,10 +164,13 @@ def index(
         more = {"library": (first if first.is_dir() else first.parent) / PORTABLE_NAME,
                 "portable": True}  # fmt: skip
     if labels_from is not None and as_json:
-        raise click.UsageError("--json is for indexing alone: then pixseek tag --labels-from.", ctx)
+        raise click.UsageError(
+            "--json can't be combined with --labels-from. Run pixseek tag --labels-from after it.",
+            ctx,
+        )
     with open_library(create=True, precision=precision, compile=compile_, **more) as library:
         if labels_from is not None:
-            library.classifier(labels_from)  # what is wrong with it is said before a long run
+            library.classifier(labels_from)  # fail before a long run, not after it
         run_and_report(
             ctx,
             library,
@@ -205,10 +208,10 @@ def run_and_report(
     as_json: bool = False,
     **how: Any,
 ) -> None:
-    """Index with progress, write the report, and end the program where the run was stopped.
+    """Index with progress, write the report, and exit if the run was stopped.
 
     Args:
-        ctx: to end the program with.
+        ctx: to exit with.
         library: to index into.
         paths: see `Library.index`.
         quiet: write nothing.
@@ -233,7 +236,7 @@ def run_and_report(
 
 
 def named_library(library: Library) -> str:
-    """Return what a command to type needs to find this library; "" where it is the default."""
+    """Return the option that a suggested command needs to find this library; "" for the default."""
     from pixseek.config import PORTABLE_NAME
 
     chosen = settings().get("library")
@@ -267,12 +270,12 @@ def drive(
     *,
     quiet: bool,
 ) -> tuple[Report, int]:
-    """Do something long with progress; return its report, and the signal that stopped it, or 0.
+    """Run long work with progress; return its report, and the signal that stopped it, or 0.
 
     Args:
-        library: that works.
-        work: takes what is set to stop it, and what is told how far it is.
-        quiet: draw nothing.
+        library: the library that does it.
+        work: takes an event that is set to stop it, and a function to call with its progress.
+        quiet: show nothing.
     """
     with progress.display(quiet=quiet) as shown, _stoppable(shown) as (stop, signals):
         library.on_download = _interruptible(shown, stop)
@@ -281,7 +284,7 @@ def drive(
 
 
 def quoted(argument: str) -> str:
-    """Return an argument as to be typed into a shell."""
+    """Return an argument quoted for a shell."""
     if os.name == "nt":
         return f'"{argument}"' if " " in argument else argument
     import shlex
@@ -291,20 +294,20 @@ def quoted(argument: str) -> str:
 
 @contextmanager
 def _stoppable(shown: progress.Display) -> Iterator[tuple[threading.Event, list[int]]]:
-    """Turn the first Ctrl-C or SIGTERM into an event, and the second into the end."""
+    """Turn the first Ctrl-C or SIGTERM into an event; exit at the second."""
     stop = threading.Event()
     signals: list[int] = []
 
     def note(number: int, _: object) -> None:
         signals.append(number)
         if len(signals) > 1:
-            # At once, whatever is going on: what is stored is whole at every moment. Only the
-            # cursor, which the bar hides, is given back.
+            # Exit at once: what is stored is whole at every moment. Only show the cursor again,
+            # which the bar hides.
             if sys.stderr.isatty():
                 os.write(sys.stderr.fileno(), b"\x1b[?25h\n")
             os._exit(128 + number)
         stop.set()
-        shown.say("Stopping after this batch; once more to stop at once.")
+        shown.say("Stopping after this batch. Press again to stop at once.")
 
     before = {}
     if threading.current_thread() is threading.main_thread():
@@ -317,9 +320,9 @@ def _stoppable(shown: progress.Display) -> Iterator[tuple[threading.Event, list[
 
 
 def _interruptible(shown: progress.Display, stop: threading.Event) -> Any:
-    """Return what shows a download, and ends it when the run is to stop.
+    """Return a function that shows a download, and ends it when the run is to stop.
 
-    What was fetched until then is kept, and the next download goes on from there.
+    The part that was fetched is kept, and the next download continues from there.
     """
 
     def show(what: str, done: int, total: int | None) -> None:

@@ -1,4 +1,4 @@
-"""`pixseek models`: which models there are; fetching, exporting, checking and measuring them."""
+"""`pixseek models`: list, download, export, verify and measure models."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import click
 
 from pixseek.cli import wording
 from pixseek.cli.exit_codes import code_of
-from pixseek.cli.options import Command, open_library, settings, show_error
-from pixseek.cli.results import write_json
+from pixseek.cli.options import Command, open_library, settings, show_error, warn
+from pixseek.cli.results import terminal_size, write_json
 from pixseek.errors import LicenceError, ModelError, PixseekError
 
 if TYPE_CHECKING:
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 
 _ACTIONS = ("list", "download", "remove", "trust", "export", "verify", "benchmark")
 
-#: What `verify` ends with where something is wrong: as any other error of a model.
+#: The exit code of `verify` if a model is broken: that of any other error of a model.
 BROKEN = code_of(ModelError(""))
 
 
 @click.command(
     cls=Command,
     section="Look after the library",
-    short_help="List the models; download, export, verify or measure one.",
+    short_help="List models; download, export, verify or measure them.",
     examples=(
-        ("pixseek models", "what there is, and what is on this machine"),
+        ("pixseek models", "all models, with a ✓ if on this machine"),
         ("pixseek models download siglip2-b16-224", "before going offline"),
         ("pixseek models download metaclip2-h14 --accept-licence", "after reading its licence"),
-        ("pixseek models download google/siglip2-base-patch16-256", "any of the hub, by its id"),
-        ("pixseek models remove siglip2-b16-224", "frees its disk space"),
-        ("pixseek models trust ~/models/fg-clip2-base", "let it run the program code it brings"),
+        ("pixseek models download google/siglip2-base-patch16-256", "a repository on the hub"),
+        ("pixseek models remove siglip2-b16-224", "free its disk space"),
+        ("pixseek models trust ~/models/fg-clip2-base", "let it run its own program code"),
         (
             "pixseek models export pe-core-l --to ~/models/pe-l --photos ~/Pictures",
             "for use without torch; compared on your photos",
         ),
-        ("pixseek models verify siglip2-b16-224", "is it whole, and are its vectors right?"),
-        ("pixseek models benchmark", "measure the models that are here"),
+        ("pixseek models verify siglip2-b16-224", "check its files and its vectors"),
+        ("pixseek models benchmark", "measure all models on this machine"),
     ),
 )
 @click.argument("action", type=click.Choice(_ACTIONS), default="list", metavar="[ACTION]")
@@ -50,17 +50,17 @@ BROKEN = code_of(ModelError(""))
 @click.option("-y", "--yes", is_flag=True, help="trust: do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="list: print one JSON object.")
 @click.option("--to", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-              help="export: the folder to write; it must not be there yet.")  # fmt: skip
+              help="export: folder to create.")  # fmt: skip
 @click.option("--precision", "stored", type=click.Choice(("fp32", "fp16", "int8")),
               default="fp32", show_default=True,
-              help="export: what weights are stored in; fp16 halves the folder, int8 quarters the "
-              "matrices. They are computed with in 32 bits.")  # fmt: skip
+              help="export: number format of the stored weights; fp16 halves the folder, int8 "
+              "quarters the matrices. Computing stays in 32 bits.")  # fmt: skip
 @click.option("--photos", type=click.Path(path_type=Path), metavar="DIR",
-              help="export, verify, benchmark: your own images to do it on, instead of "
-              "drawn ones; --library takes those of a library.")  # fmt: skip
+              help="export, verify, benchmark: use these images instead of drawn ones; with "
+              "--library, the library's.")  # fmt: skip
 @click.option("--against", type=click.Path(path_type=Path), metavar="DIR",
-              help="verify: the folder that the model was exported from, to compare "
-              "both.")  # fmt: skip
+              help="verify: compare with this folder, from which the model was "
+              "exported.")  # fmt: skip
 @click.pass_context
 def models(
     ctx: click.Context,
@@ -74,17 +74,23 @@ def models(
     photos: Path | None,
     against: Path | None,
 ) -> None:
-    """List the models, download, remove or measure some, or let one run its own program code.
+    """List models, or download, remove, trust, export, verify or measure them.
 
-    ACTION is list (the default), download, remove, trust, export, verify or benchmark. Quality is
-    recall@1 from text to image in per cent, as published. A model that two runtimes can run is run
-    by ONNX Runtime; with `:torch` behind its name, as in clip-b32-openai:torch, it is run by torch.
-    Models that are not listed are named by their repository on the hub, as OWNER/NAME.
+    ACTION is list (the default), download, remove, trust, export, verify or benchmark.
+
+    list prints a table. Its columns Flickr30k, COCO and other are recall@1 from text to image in
+    per cent, as published. If both onnx and torch can run a model, ONNX Runtime does; add `:torch`
+    to its name (clip-b32-openai:torch) to use torch. Name a model that is not listed by its
+    repository on the hub: OWNER/NAME.
 
     export writes a model that torch runs as a folder for ONNX Runtime, and keeps it only if it
-    gives the same vectors. verify compares the files with their recorded SHA-256, opens both
-    towers, and looks at their vectors; what is wrong ends with code 4. benchmark measures models
-    on this machine, those that are here if none is named; the table shows what it found.
+    gives the same vectors.
+
+    verify compares the files with their recorded SHA-256, opens both towers, and checks their
+    vectors; a broken model ends with exit code 4.
+
+    benchmark measures the named models, or all models on this machine; list then shows the
+    results.
     """
     from pixseek.config import load_config
 
@@ -97,10 +103,10 @@ def models(
         _benchmark(config, names, own)
         return
     if not names:
-        raise click.UsageError(f"Which model? pixseek models {action} NAME", ctx)
+        raise click.UsageError(f"Name a model: pixseek models {action} NAME", ctx)
     if action == "export" and (to is None or len(names) > 1):
         raise click.UsageError(
-            "One model, to which folder? pixseek models export NAME --to DIR", ctx
+            "Name one model and a folder: pixseek models export NAME --to DIR", ctx
         )
     verified = True
     for name in names:
@@ -131,7 +137,8 @@ def _list(config: Config, names: tuple[str, ...], as_json: bool) -> None:
         write_json({"models": [model_to_plain(row) for row in rows]})
         return
     head = (*_HEAD, *_MEASURED) if any(row.measured for row in rows) else _HEAD
-    for line in _table(head, [_cells_of(row)[: len(head)] for row in rows]):
+    table = _fitted([head, *(_cells_of(row)[: len(head)] for row in rows)])
+    for line in _lines(table):
         click.echo(line)
 
 
@@ -140,6 +147,8 @@ _COMMON = ("Flickr30k", "COCO")
 _HEAD = ("", "model", "download", "languages", *_COMMON, "other", "run by", "licence")
 _MEASURED = ("images/s", "text ms")
 _RIGHT = frozenset({"download", *_COMMON, *_MEASURED})
+#: Columns that a narrow terminal does without, in this order.
+_LEAST_NEEDED = ("other", "run by", "languages", "licence")
 
 
 def _cells_of(model: ModelInfo) -> tuple[str, ...]:
@@ -158,9 +167,31 @@ def _cells_of(model: ModelInfo) -> tuple[str, ...]:
     )
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(map(wording.cells, column)) for column in zip(head, *rows, strict=True)]
-    for row in (head, *rows):
+def _fitted(table: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return a table without the columns that a terminal has no room for."""
+    if not sys.stdout.isatty():
+        return table
+    head = table[0]
+    left = terminal_size().columns + 2
+    widths = {
+        title: max(wording.cells(row[n]) for row in table) + 2 for n, title in enumerate(head)
+    }
+    hidden = set()
+    for title in _LEAST_NEEDED:
+        if sum(width for title, width in widths.items() if title not in hidden) <= left:
+            break
+        hidden.add(title)
+    if hidden:
+        warn(f"Not shown at this width: {', '.join(t for t in head if t in hidden)}.")
+    kept = [n for n, title in enumerate(head) if title not in hidden]
+    return [tuple(row[n] for n in kept) for row in table]
+
+
+def _lines(table: list[tuple[str, ...]]) -> Iterator[str]:
+    """Yield the rows of a table, its head in bold."""
+    head = table[0]
+    widths = [max(map(wording.cells, column)) for column in zip(*table, strict=True)]
+    for row in table:
         line = "  ".join(
             f"{' ' * (width - wording.cells(cell))}{cell}"
             if title in _RIGHT

@@ -1,16 +1,17 @@
-"""What all commands share: their options, the look of their help, opening the library."""
+"""What all commands share: common options, the layout of help, errors, opening the library."""
 
 from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixseek.cli.exit_codes import EXIT_CODES, PIPE_CLOSED, UNEXPECTED, code_of
+from pixseek.cli.exit_codes import PIPE_CLOSED, UNEXPECTED, code_of
 from pixseek.errors import PixseekError
 
 if TYPE_CHECKING:
@@ -18,16 +19,19 @@ if TYPE_CHECKING:
 
     from pixseek.library import Library
 
-#: A command with what it is for.
+#: Command lines, each with what it does.
 Examples = Sequence[tuple[str, str]]
 
 _SETTINGS = "pixseek.settings"
 
-# ------------------------------------------------------------------ options before and after
+#: What click adds to the help of a number: "[default: 10; x>=1]", "[0<=x<=1]".
+_RANGE = re.compile(r"  \[[\d.]*<?=?x[<>=]+[\d.]*\]|; [\d.]*<?=?x[<>=]+[\d.]*(?=\])")
+
+# ------------------------------------------------------------------ common options
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    # The command's own are handled after the group's, so what stands later on the line counts.
+    # A command's options are handled after the group's, so the later one on the line wins.
     if value:
         ctx.meta.setdefault(_SETTINGS, {})[param.name] = value
 
@@ -44,22 +48,22 @@ def _complete_model(
 
 
 def common_options() -> list[click.Parameter]:
-    """Return the options that may stand before a command and after it."""
+    """Return the options that are allowed before and after the name of a command."""
     return [
         click.Option(
             ["-L", "--library"],
             type=click.Path(file_okay=False),
             metavar="DIR",
-            help="The library. Default: one beside the photos here or above, else the one in "
-            "your data folder. [env: PIXSEEK_LIBRARY]",
+            help="Library to use. Default: a .pixseek folder here or above, else the one in your "
+            "data folder. [env: PIXSEEK_LIBRARY]",
             expose_value=False,
             callback=_remember,
         ),
         click.Option(
             ["-m", "--model"],
             metavar="NAME|DIR",
-            help="The model: a name, a folder, or a repository of the hub. Default: the library's. "
-            "[env: PIXSEEK_MODEL]",
+            help="Model to use: a name, a folder, or a repository on the hub. Default: the "
+            "library's. [env: PIXSEEK_MODEL]",
             expose_value=False,
             callback=_remember,
             shell_complete=_complete_model,
@@ -67,7 +71,7 @@ def common_options() -> list[click.Parameter]:
         click.Option(
             ["--offline"],
             is_flag=True,
-            help="Never touch the network. [env: PIXSEEK_OFFLINE]",
+            help="Never use the network. [env: PIXSEEK_OFFLINE]",
             expose_value=False,
             callback=_remember,
         ),
@@ -75,7 +79,7 @@ def common_options() -> list[click.Parameter]:
             ["--threads"],
             type=click.IntRange(min=1),
             metavar="N",
-            help="How many threads decode and embed. Default: one for each processor. "
+            help="Threads that decode and embed images. Default: one per processor. "
             "[env: PIXSEEK_THREADS]",
             expose_value=False,
             callback=_remember,
@@ -84,7 +88,7 @@ def common_options() -> list[click.Parameter]:
 
 
 def settings() -> dict[str, Any]:
-    """Return the common options that were given on this command line, by name."""
+    """Return the common options given on this command line, by name."""
     given = click.get_current_context().meta.get(_SETTINGS, {})
     return {
         name: given[name] for name in ("library", "model", "offline", "threads") if given.get(name)
@@ -92,11 +96,11 @@ def settings() -> dict[str, Any]:
 
 
 def open_library(*, create: bool = False, **more: Any) -> Library:
-    """Open the library that the command line and the settings name.
+    """Open the library that the command line or the settings name.
 
     Args:
-        create: make it if there is none.
-        **more: other arguments of `Library.open`; they go before the command line.
+        create: create it if it does not exist.
+        **more: other arguments of `Library.open`; they override the command line.
     """
     from pixseek.library import Library
 
@@ -106,14 +110,14 @@ def open_library(*, create: bool = False, **more: Any) -> Library:
     )
 
 
-# ------------------------------------------------------------------ the look of help
+# ------------------------------------------------------------------ the layout of help
 
 
 class Command(click.Command):
     """A command that takes the common options and shows examples.
 
     Attributes:
-        section: heading it stands under in `pixseek --help`.
+        section: its heading in `pixseek --help`.
         examples: command lines, each with what it does.
     """
 
@@ -129,14 +133,13 @@ class Command(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples, the command's own options, and the common ones."""
         write_examples(self.examples, formatter)
-        _write_options("Options", self.own_params, ctx, formatter)
-        _write_options(
-            "Options of all commands", self.params[len(self.own_params) :], ctx, formatter
-        )
+        write_options("Options", self.own_params, ctx, formatter, with_help=True)
+        common = self.params[len(self.own_params) :]
+        write_options("Options of all commands", common, ctx, formatter)
 
 
 class CommandGroup(click.Group):
-    """All commands. The one place where errors become messages and exit codes."""
+    """All commands. The one place where errors turn into messages and exit codes."""
 
     def __init__(
         self,
@@ -151,25 +154,25 @@ class CommandGroup(click.Group):
         self.params = [*self.params, *common_options()]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands in the order in which they are needed."""
+        """Return the commands in the order in which users need them."""
         return list(self.modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, importing its module; None where there is none of that name."""
+        """Return a command, importing its module; None if there is no such command."""
         if cmd_name not in self.modules:
             return None
         module = importlib.import_module(f"pixseek.cli.{self.modules[cmd_name]}")
-        # A name that is a word of Python has an underscore there: `import_`.
+        # A name that is a Python keyword has an underscore there: `import_`.
         found: click.Command = getattr(module, cmd_name, None) or getattr(module, f"{cmd_name}_")
         return found
 
     def all_commands(self, ctx: click.Context) -> dict[str, click.Command]:
-        """Return all commands by name, in their order."""
+        """Return all commands by name, in order."""
         found = {name: self.get_command(ctx, name) for name in self.modules}
         return {name: command for name, command in found.items() if command is not None}
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write examples, commands by section, options and exit codes."""
+        """Write examples, commands by section, and where to read more."""
         write_examples(self.examples, formatter)
         sections: dict[str, list[tuple[str, str]]] = {}
         for name, command in self.all_commands(ctx).items():
@@ -178,14 +181,16 @@ class CommandGroup(click.Group):
         for title, rows in sections.items():
             with formatter.section(title):
                 formatter.write_dl(rows)
-        _write_options("Options, before or after the command", self.params, ctx, formatter)
-        with formatter.section("Exit codes"):
-            formatter.write_dl([(str(row.code), row.meaning) for row in EXIT_CODES])
+        formatter.write_paragraph()
+        formatter.write_text("Common options: --library DIR, --model NAME, --offline, --threads N")
+        formatter.write_text(
+            "More: pixseek help COMMAND, pixseek help options, pixseek help exit-codes"
+        )
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; say how to search to those who left `search` out."""
+        """Find the command; if it is unknown, say how to search for its words."""
         name = args[0]
         if name not in self.modules and not ctx.resilient_parsing and not name.startswith("-"):
             import difflib
@@ -194,15 +199,15 @@ class CommandGroup(click.Group):
             hint = f"Did you mean: pixseek {near[0]}\n" if near else ""
             words = " ".join(args)
             raise click.UsageError(
-                f'There is no command {name!r}.\n{hint}To search: pixseek search "{words}"', ctx
+                f'Unknown command {name!r}.\n{hint}To search: pixseek search "{words}"', ctx
             )
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; let no exception out that is not for click."""
+        """Run a command; turn every error into a message and an exit code."""
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()  # a closed pipe shows here, and not after the end
+            sys.stdout.flush()  # so that a closed pipe is noticed here
             return result
         except PixseekError as error:
             if _debugging():
@@ -215,16 +220,16 @@ class CommandGroup(click.Group):
             click.echo("\nStopped.", err=True)
             ctx.exit(130)
         except BrokenPipeError:
-            # What reads us has seen enough (`| head`). What is still buffered goes nowhere.
+            # The reader has seen enough (`| head`). Discard what is still buffered.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(PIPE_CLOSED)
         except Exception as error:
             if _debugging():
                 raise
             _say(
-                f"Something went wrong that should not: {type(error).__name__}: {error}",
+                f"Unexpected error: {type(error).__name__}: {error}",
                 "This is a bug in pixseek. Run the command again with PIXSEEK_DEBUG=1 set, and "
-                "report what it prints.",
+                "report the traceback it prints.",
             )
             ctx.exit(UNEXPECTED)
 
@@ -235,15 +240,29 @@ def write_examples(examples: Examples, formatter: click.HelpFormatter) -> None:
         formatter.write_dl(examples, col_max=44)
 
 
-def _write_options(
+def write_options(
     title: str,
     params: Sequence[click.Parameter],
     ctx: click.Context,
     formatter: click.HelpFormatter,
+    *,
+    with_help: bool = False,
 ) -> None:
-    rows = [row for row in (param.get_help_record(ctx) for param in params) if row]
-    if title.startswith("Options") and not title.endswith("all commands"):
-        rows.append(("-h, --help", "Show this and exit."))
+    """Write a section of options.
+
+    Args:
+        title: its heading.
+        params: the options; arguments among them are left out.
+        ctx: of the command.
+        formatter: to write with.
+        with_help: whether to add `--help`.
+    """
+    options = (param for param in params if isinstance(param, click.Option))
+    found = [row for row in (option.get_help_record(ctx) for option in options) if row]
+    # The metavar and the text say what is allowed; click repeats it as a range.
+    rows = [(names, _RANGE.sub("", text)) for names, text in found]
+    if with_help:
+        rows.append(("-h, --help", "Show this message and exit."))
     with formatter.section(title):
         formatter.write_dl(rows)
 
@@ -252,13 +271,13 @@ def _write_options(
 
 
 def show_error(error: PixseekError) -> None:
-    """Say on standard error what failed, on what, and what to do next."""
+    """Write to standard error what failed, on what, and what to do next."""
     head = f"{error.problem}: {error.subject}" if error.subject else error.problem
     _say(head[:1].upper() + head[1:], error.advice)
 
 
 def warn(message: str) -> None:
-    """Say on standard error what the user should know."""
+    """Write a note to standard error."""
     click.echo(f"{click.style('Note:', fg='yellow', bold=True)} {message}", err=True)
 
 

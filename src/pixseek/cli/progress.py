@@ -1,4 +1,4 @@
-"""Draw how far indexing and downloads have come: a bar on a terminal, a line now and then else."""
+"""Show the progress of indexing and downloads: a bar on a terminal, otherwise occasional lines."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pixseek.cli import wording
 if TYPE_CHECKING:
     from pixseek.types import Progress
 
-#: Seconds between lines where there is no terminal: few enough for the mail of a cron job.
+#: Seconds between lines without a terminal: few enough lines for the mail of a cron job.
 LINE_EVERY_S = 10.0
 
-# The eye sees no more, and each drawing costs about a millisecond.
+# Faster can't be seen, and each drawing costs about a millisecond.
 _DRAW_EVERY_S = 0.1
 
 
@@ -34,11 +34,11 @@ class Display(Protocol):
     ) -> None: ...
 
     def show(self, progress: Progress) -> None:
-        """Show how far a run has come."""
+        """Show the progress of a run."""
         ...
 
     def download(self, what: str, done: int, total: int | None) -> None:
-        """Show how far a download has come."""
+        """Show the progress of a download."""
         ...
 
     def say(self, text: str) -> None:
@@ -47,7 +47,7 @@ class Display(Protocol):
 
 
 def display(*, quiet: bool = False) -> Display:
-    """Return what suits standard error."""
+    """Return the display that suits standard error."""
     if quiet:
         return Silence()
     return Bars() if sys.stderr.isatty() else Lines()
@@ -74,24 +74,24 @@ class Silence:
         """Do nothing."""
 
     def say(self, text: str) -> None:
-        """Write a line all the same: it answers to what the user just did."""
+        """Write the line: it responds to what the user just did."""
         click.echo(text, err=True)
 
 
 class Lines(Silence):
-    """Writes a line now and then."""
+    """Writes a line every `LINE_EVERY_S` seconds."""
 
     def __init__(self) -> None:
         self._written_at = time.monotonic()
         self._downloading = ""
 
     def show(self, progress: Progress) -> None:
-        """Write a line if the last is some time ago."""
+        """Write a line if it is due."""
         if self._is_due():
             click.echo(describe(progress), err=True)
 
     def download(self, what: str, done: int, total: int | None) -> None:
-        """Write a line for each new file, and now and then."""
+        """Write a line for each new file, and when one is due."""
         if what != self._downloading or self._is_due():
             self._downloading = what
             of = f" of {wording.size(total)}" if total else ""
@@ -106,11 +106,11 @@ class Lines(Silence):
 
 
 def describe(progress: Progress) -> str:
-    """Return how far a run has come, in one line."""
+    """Return the progress of a run in one line."""
     if progress.stage == "scan":
         return f"Looking for images: {wording.counted(progress.done, 'file')} so far"
     if progress.stage == "prepare":
-        return "Getting the model ready"
+        return "Preparing the model"
     if progress.stage == "finish":
         return "Finishing"
     parts = [f"{wording.number(progress.done)} of {wording.counted(progress.total or 0, 'image')}"]
@@ -124,7 +124,7 @@ def describe(progress: Progress) -> str:
 
 
 class Bars:
-    """Draws a bar, and below it the file that was read last."""
+    """Draws a bar, with the latest file below it."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -151,7 +151,7 @@ class Bars:
         self._live.stop()
 
     def show(self, progress: Progress) -> None:
-        """Draw a run, ten times a second at most."""
+        """Draw a run, at most ten times a second."""
         turn = progress.stage != self._stage or progress.done == progress.total
         if not (self._is_due() or turn):
             return
@@ -169,7 +169,7 @@ class Bars:
         self._draw("Indexing", share, parts, failed, wording.visible(progress.latest))
 
     def download(self, what: str, done: int, total: int | None) -> None:
-        """Draw a download, ten times a second at most."""
+        """Draw a download, at most ten times a second."""
         if self._is_due() or done == total:
             of = f"/{wording.size(total)}" if total else ""
             self._draw(

@@ -21,35 +21,35 @@ if TYPE_CHECKING:
 @click.command(
     cls=Command,
     section="Look after the library",
-    short_help="Change the model, from stored previews, while searches go on.",
+    short_help="Switch to another model; searches work meanwhile.",
     examples=(
         ("pixseek reindex --model siglip2-b16-224", "embed all images by another model"),
-        ("pixseek reindex --model pe-core-l --keep", "and keep the vectors of the one before"),
+        ("pixseek reindex --model pe-core-l --keep", "and keep the old vectors"),
         ("pixseek reindex --model clip-b32-multilingual", "the same images, texts in 50 languages"),
-        ("pixseek reindex --text-model ~/models/german", "texts by a tower of your own"),
+        ("pixseek reindex --text-model ~/models/german", "texts by your own tower"),
     ),
 )
 @click.option(
     "--keep",
     is_flag=True,
-    help="Keep the vectors of other models, to change back without embedding again.",
+    help="Keep the vectors of other models, to switch back without embedding again.",
 )
 @click.option(
     "--files",
     is_flag=True,
-    help="Read the files of images, where they are there, and not their previews: slower, and the "
-    "vectors are those of a new library.",
+    help="Read the image files, if they are there, instead of the previews: slower, but the "
+    "vectors are the same as in a new library.",
 )
 @click.option("--text-model", metavar="NAME|DIR|none",
-              help="Embed texts by the text tower of this model, which must have been made for the "
-              "images of the library's model; none: by the model's own.")  # fmt: skip
+              help="Embed texts by this model's text tower, which must match the image tower of "
+              "the library's model; none: use the model's own.")  # fmt: skip
 @click.option(
     "--precision",
     type=click.Choice(get_args(Precision)),
     default=None,
-    help="What images are embedded in, as for pixseek index. [env: PIXSEEK_PRECISION]",
+    help="Number format for embedding, as for pixseek index. [env: PIXSEEK_PRECISION]",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @click.pass_context
 def reindex(
@@ -61,20 +61,20 @@ def reindex(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Embed the library's images by --model, and search by it from then on.
+    """Embed the library's images by --model, then use it for all searches.
 
-    Images are embedded from the previews that the library keeps, or from their files where a
-    preview is too small for the model. Until all are embedded searches go on with the model that
-    the library has, here and in other processes; then all of them take the new one. Vectors of
-    other models are dropped then, unless you --keep them.
+    Images are embedded from the previews in the library, or from their files if a preview is too
+    small for the model. Searches keep using the old model, here and in other processes, until all
+    images are embedded; then every process switches to the new one. Vectors of other models are
+    deleted then, unless you --keep them.
 
-    Where both models have the same images (clip-b32-openai and clip-b32-multilingual), nothing is
-    embedded: only texts are read by the other tower. --text-model takes one from anywhere. Its
-    vectors must lie in the space of the library's images, or searches would find nothing; so it is
-    compared with the model's own text tower first, and refused where they don't agree.
+    If both models share an image tower (clip-b32-openai and clip-b32-multilingual), no image is
+    embedded; only the text tower changes. --text-model takes any text tower. Its vectors must lie
+    in the space of the library's images, or searches would find nothing; so it is first compared
+    with the model's own text tower, and refused if they disagree.
 
-    Ctrl-C stops after the current batch; the library stays as it was, and the same command goes on
-    where it stopped.
+    Ctrl-C stops after the current batch and leaves the library as it was; run the same command
+    again to continue.
     """
     model = settings().get("model")
     if model is None and text_model is None:

@@ -1,4 +1,4 @@
-"""Show results: as a table with thumbnails, lines for pipes, paths, JSON, or an HTML page."""
+"""Show results: a table with thumbnails, lines for pipes, paths, or JSON."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pixseek.library.surfaces import Facets
     from pixseek.types import Hit, Results
 
-#: "table" on a terminal and "lines" elsewhere are chosen by `write_results` itself.
+#: How to write results; "auto" is a table on a terminal, and lines otherwise.
 Form = Literal["auto", "paths", "paths0", "json"]
 
-#: What is said of an answer without hits, by whether something was looked for.
-_NOTHING = {True: "No hits.", False: "No image passes this filter."}
+#: The message without hits, by whether the query searches or only filters.
+_NOTHING = {True: "No hits.", False: "No image matches this filter."}
 
 
 def write_results(
@@ -39,9 +39,9 @@ def write_results(
     Args:
         results: the answer.
         form: how to write it.
-        thumbnails: how to draw pictures.
-        blocks_too: draw them by characters where the terminal can't draw.
-        why: say what brought each hit.
+        thumbnails: how to draw pictures, one of `terminal_images.CHOICES`.
+        blocks_too: draw them as characters if the terminal has no graphics.
+        why: explain each hit.
         facets: counts to write after the hits.
     """
     if form == "json":
@@ -54,7 +54,7 @@ def write_results(
         warn(warning)
     if form in ("paths", "paths0"):
         end = b"\0" if form == "paths0" else b"\n"
-        # As bytes: a name need not be valid in the encoding of the terminal.
+        # As bytes: a name need not be valid text in the encoding of the terminal.
         sys.stdout.flush()
         sys.stdout.buffer.write(b"".join(os.fsencode(place(hit)) + end for hit in results))
         sys.stdout.buffer.flush()
@@ -73,11 +73,11 @@ def write_results(
 
 
 def write_many(answers: Sequence[Results], *, as_json: bool) -> None:
-    """Write the hits of many queries, a line each: query, rank, score, path, between tabs.
+    """Write the hits of many queries, a line each: query, rank, score, path, separated by tabs.
 
     Args:
         answers: to queries by words.
-        as_json: write a line for each query instead, with its answer as a JSON object.
+        as_json: write one line per query instead, with its answer as a JSON object.
     """
     if as_json:
         import json
@@ -99,7 +99,7 @@ def write_json(value: Any) -> None:
     """Write one JSON object to standard output."""
     import json
 
-    # Characters beyond ASCII are for people, where standard output can write all of them.
+    # Characters beyond ASCII are easier to read, if standard output can write all of them.
     plain = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     text = json.dumps(value, indent=2, ensure_ascii=not plain)
     try:
@@ -110,12 +110,12 @@ def write_json(value: Any) -> None:
 
 
 def place(hit: Hit) -> str:
-    """Return where an image is: its full path, or its URI where it is no file of this machine."""
+    """Return where an image is: its full path, or its URI if it is not a file on this machine."""
     return str(hit.path) if hit.path else hit.uri
 
 
 def write_thumbnails(results: Results, choice: str, *, blocks_too: bool = False) -> None:
-    """Draw the hits above their table, where the terminal can."""
+    """Draw the hits above their table, if the terminal can."""
     from pixseek.cli.terminal_images import graphics
 
     how = graphics(choice, blocks_too=blocks_too) if results else None
@@ -126,13 +126,13 @@ def write_thumbnails(results: Results, choice: str, *, blocks_too: bool = False)
             results,
             how,
             columns=terminal_size().columns,
-            # The table should be seen with them.
+            # Leave room for the table.
             lines=terminal_size().lines - len(results) - 4,
         )
 
 
 def write_picture(preview: bytes | None, path: Path | None, choice: str) -> None:
-    """Draw one picture, where the terminal can."""
+    """Draw one picture, if the terminal can."""
     from pixseek.cli.terminal_images import graphics
 
     how = graphics(choice)
@@ -143,11 +143,11 @@ def write_picture(preview: bytes | None, path: Path | None, choice: str) -> None
 
 
 def write_table(results: Results, *, why: bool = False) -> None:
-    """Write confidence, size and path of each hit, or its date where nothing was looked for."""
+    """Write strength, score, size and path of each hit; for a mere filter the date instead."""
     searched = bool(results.query.terms)
     if results and searched and not results.confident:
-        said = "Nothing here matches for sure" if results.possible else "Nothing here matches"
-        click.echo(click.style(f"{said}; the nearest are:", fg="yellow"))
+        said = "No strong matches" if results.possible else "No matches"
+        click.echo(click.style(f"{said}. The closest images:", fg="yellow"))
     if not results:
         click.echo(_NOTHING[searched], err=True)
         return
@@ -157,7 +157,7 @@ def write_table(results: Results, *, why: bool = False) -> None:
         "rank": [(str(hit.rank), plain) for hit in results]
     }
     if searched:
-        columns["sure"] = [(f"{hit.confidence:.0%}", _sureness(hit.confidence)) for hit in results]
+        columns["match"] = [(match_of(hit), _STYLES[strength(hit)]) for hit in results]
         columns["score"] = [(f"{hit.score:.3f}", plain) for hit in results]
     else:
         columns["taken"] = [(_day(hit), plain) for hit in results]
@@ -165,7 +165,7 @@ def write_table(results: Results, *, why: bool = False) -> None:
         (f"{hit.record.width} × {hit.record.height}" if hit.record.width else "", soft)
         for hit in results
     ]
-    # By hand, for a table of rich takes 80 ms to import, and cuts paths at the wrong end.
+    # Not by rich: its table takes 80 ms to import, and cuts paths at the wrong end.
     widths = {
         name: max(len(name), *(len(text) for text, _ in cells)) for name, cells in columns.items()
     }
@@ -199,29 +199,46 @@ def _day(hit: Hit) -> str:
 
 
 def _found(results: Results) -> str:
-    """Return how many images match, such as "12 confident, 40 possible of 1,000 images"."""
-    if not results.query.terms:
-        return wording.counted(results.total, "image")
-    # Where all that was looked at matches, there may be more.
+    """Return how many images match: "12 strong and 28 likely matches in 1,000 images"."""
+    images = wording.counted(results.total, "image")
+    return f"{matches(results)} in {images}" if results.query.terms else images
+
+
+def matches(results: Results) -> str:
+    """Return how many images match: "12 strong and 28 likely matches"."""
+    likely = results.possible - results.confident
+    # If all candidates that were looked at match, there may be more.
     more = "+" if results.possible == results.looked_at < results.total else ""
     return (
-        f"{wording.number(results.confident)}{more} confident, "
-        f"{wording.number(results.possible)}{more} possible of "
-        f"{wording.counted(results.total, 'image')}"
+        f"{wording.number(results.confident)}{more} strong and "
+        f"{wording.number(likely)}{more} likely matches"
     )
 
 
-def _sureness(confidence: float) -> dict[str, Any]:
-    if confidence >= CONFIDENT:
-        return {"fg": "green"}
-    return {} if confidence >= POSSIBLE else {"dim": True}
+_STYLES: dict[str, dict[str, Any]] = {
+    "strong": {"fg": "green"},
+    "likely": {},
+    "weak": {"dim": True},
+}
+
+
+def strength(hit: Hit) -> str:
+    """Return how well a hit matches: "strong", "likely" or "weak"."""
+    if hit.confidence >= CONFIDENT:
+        return "strong"
+    return "likely" if hit.confidence >= POSSIBLE else "weak"
+
+
+def match_of(hit: Hit) -> str:
+    """Return the strength of a hit with its confidence: "strong 99%"."""
+    return f"{strength(hit)} {hit.confidence:>4.0%}"
 
 
 def _write_reasons(hit: Hit) -> None:
     for reason in hit.why:
         weight = "" if reason.weight == 1 or reason.kind == "words" else f"{reason.weight:g}*"
         if reason.kind == "words":
-            text = f"written: {reason.what} ({reason.score:.0%} of the words)"
+            text = f"text contains: {reason.what} ({reason.score:.0%} of the words)"
         else:
             what = f" {reason.what!r}" if reason.what else ""
             text = (
@@ -232,7 +249,7 @@ def _write_reasons(hit: Hit) -> None:
 
 
 def write_facets(facets: Facets) -> None:
-    """Write the counts of each field, the largest first."""
+    """Write the counts of each field, largest first."""
     for name, counts in facets.items():
         if counts:
             said = ", ".join(f"{wording.visible(v)} {wording.number(n)}" for v, n in counts.items())
@@ -240,7 +257,7 @@ def write_facets(facets: Facets) -> None:
 
 
 def from_here(hit: Hit) -> str:
-    """Return the path of a hit as seen from the current folder, if it lies below it."""
+    """Return the path of a hit, relative to the current folder if it is below that."""
     if hit.path is None:
         return hit.uri
     try:
@@ -250,7 +267,7 @@ def from_here(hit: Hit) -> str:
 
 
 def hyperlink(text: str, path: Path | None) -> str:
-    """Return text that opens a file where the terminal lets it be clicked (OSC 8)."""
+    """Return text that opens a file when it is clicked, in terminals with OSC 8."""
     shows_links = sys.stdout.isatty() and os.environ.get("TERM", "") not in ("dumb", "linux")
     if path is None or not shows_links or os.environ.get("NO_COLOR"):
         return text
@@ -258,7 +275,7 @@ def hyperlink(text: str, path: Path | None) -> str:
 
 
 def terminal_size() -> os.terminal_size:
-    """Return how many columns and lines the terminal has."""
+    """Return the size of the terminal in columns and lines."""
     import shutil
 
     return shutil.get_terminal_size()

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
-#: Lines of --queries that are answered before their hits are written.
+#: Lines of --queries that are answered together, before their hits are written.
 _QUERIES_AT_A_TIME = 256
 
-#: Windows that `--open` opens at most.
+#: The most windows that `--open` opens.
 _MOST_OPENED = 10
 
 
 class _SearchCommand(Command):
-    """A command whose `--html` takes a file only if one is meant."""
+    """A command whose `--html` takes the next word only if it names an HTML file."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Keep the words of the query that follow a bare `--html` out of its value."""
@@ -52,45 +52,47 @@ _OF_QUERY = ("k", "offset", "sort", "min_confidence", "group", "variety", "text_
 
 
 def _result_options(function: _Decorated) -> _Decorated:
-    """Add the options that say which hits are wanted, and how they are shown."""
+    """Add the options that select hits and say how to show them."""
     for option in reversed(
         (
             click.option("-k", type=click.IntRange(min=1), default=10, show_default=True,
-                         metavar="N", help="How many hits to show at most."),
+                         metavar="N", help="Show at most N hits."),
             click.option("--offset", type=click.IntRange(min=0), default=0, metavar="N",
-                         help="Pass over so many of the best hits first."),
+                         help="Skip the first N hits."),
             click.option("--sort", type=click.Choice(get_args(Sort)), default=None,
-                         help="Order of the hits; by anything but relevance, only those are "
-                         "shown that are possible at least."),
+                         help="Order of the hits. Orders other than relevance show only strong "
+                         "and likely hits."),
             click.option("--min-confidence", type=click.FloatRange(0, 1), default=None,
-                         metavar="0..1", help="Leave out hits that are less sure."),
+                         metavar="0..1",
+                         help="Leave out hits below this confidence (0.95: strong, 0.5: likely)."),
             click.option("--group/--no-group", default=None,
-                         help="Show near-duplicates once. [default: on a terminal and in --html]"),
+                         help="Show only one of several near-duplicates. [default: on a terminal "
+                         "and in --html]"),
             click.option("--variety", type=click.FloatRange(0, 1), default=None, metavar="0..1",
-                         help="Prefer hits that differ from those before; 0.3 is a good start."),
+                         help="Prefer hits that differ from earlier ones; 0.3 is a good start."),
             click.option("--text-weight", type=click.FloatRange(min=0), default=None, metavar="N",
-                         help="How much captions, tags and names with the words count; 0 for the "
-                         "images alone. [default: 0.3]"),
-            click.option("--why", is_flag=True, help="Say what brought each hit."),
+                         help="Weight of captions, tags and names that contain the words; 0 looks "
+                         "at the pixels only. [default: 0.3]"),
+            click.option("--why", is_flag=True, help="Explain each hit."),
             click.option("--facets", is_flag=True,
-                         help="Count what matches by folder, year, camera, tag, colour and "
+                         help="Count the matches by folder, year, camera, tag, colour and "
                          "format."),
-            click.option("--paths", is_flag=True, help="Print paths only, one on each line."),
+            click.option("--paths", is_flag=True, help="Print paths only, one per line."),
             click.option("-0", "null", is_flag=True,
-                         help="Print paths only, each ended by NUL, for xargs -0."),
+                         help="Print paths only, each followed by NUL, for xargs -0."),
             click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
             click.option("--html", metavar="[FILE.html]", is_flag=False, flag_value="",
                          default=None,
-                         help="Write a page with the pictures; without a name, to a temporary "
-                         "file."),
+                         help="Write a page with the pictures, to a temporary file unless you "
+                         "name one."),
             click.option("--open", "opened", is_flag=True,
-                         help="Open the best hit in the system's viewer, with -k N the N best "
+                         help="Open the best hit in the system's viewer; with -k N the best N "
                          f"(at most {_MOST_OPENED}), with --html the page."),
             click.option("--thumbnails", type=click.Choice(CHOICES), default="auto",
                          envvar="PIXSEEK_THUMBNAILS",
-                         help="How to draw pictures in the terminal. auto: as kitty, iTerm2 or "
-                         "sixel where the terminal can. blocks: by coloured characters, nearly "
-                         "everywhere. [env: PIXSEEK_THUMBNAILS]"),
+                         help="How to draw pictures in the terminal. auto: kitty, iTerm2 or sixel "
+                         "graphics if the terminal has them. blocks: coloured characters, which "
+                         "nearly every terminal has. [env: PIXSEEK_THUMBNAILS]"),
         )
     ):  # fmt: skip
         function = option(function)
@@ -100,42 +102,42 @@ def _result_options(function: _Decorated) -> _Decorated:
 @click.command(
     cls=_SearchCommand,
     section="Index and search",
-    short_help="Find images by words, or by an example.",
+    short_help="Find images by words or by an example.",
     examples=(
-        ('pixseek search "a dog catching a frisbee"', "the ten best"),
+        ('pixseek search "a dog catching a frisbee"', "the ten best hits"),
         ("pixseek search a red car at night -k 50", "quotes are not needed"),
-        ("pixseek search --image sketch.png", "what looks like this file"),
-        ('pixseek search "in the snow" --image dog.jpg --not people', "words, example, exclusion"),
+        ("pixseek search --image sketch.png", "similar to this file"),
+        ('pixseek search "in the snow" --image dog.jpg --not people', "all of it together"),
         ("pixseek search 'dog year:2021 -(folder:old OR tag:draft)'", "with filters"),
-        ("pixseek search --queries words.txt --json", "many searches, answered together"),
-        ('pixseek search "a receipt" --paths | head -3', "for scripts: paths only"),
+        ("pixseek search --queries words.txt --json", "many searches at once"),
+        ('pixseek search "a receipt" --paths | head -3', "paths, for scripts"),
         ('pixseek search "a boat" -0 | xargs -0 cp -t DIR', "safe with any file name"),
-        ('pixseek search "our cat" --html --open', "as a page in the browser"),
+        ('pixseek search "our cat" --html --open', "a page in the browser"),
     ),
 )
 @click.argument("words", nargs=-1, metavar="[WORDS]...")
 @click.option(
-    "--image", metavar="FILE|URL", help="Search by an example image, besides words or alone."
+    "--image", metavar="FILE|URL", help="Search by an example image, alone or with words."
 )
 @click.option(
     "--region",
     metavar="X,Y,W,H",
-    help="The part of the example that is meant: in pixels, or as fractions of its sides.",
+    help="Use only this part of the example: in pixels, or as fractions of its sides.",
 )
 @click.option(
     "--not",
     "excluded",
     multiple=True,
     metavar="WORDS",
-    help="Leave out what shows this; may be repeated. The same as -WORD within the query.",
+    help="Leave out images that show this; repeatable. The same as -WORD in the query.",
 )
-@click.option("--like", "liked", multiple=True, metavar="ID", help="More like this hit.")
-@click.option("--unlike", "disliked", multiple=True, metavar="ID", help="Less like this hit.")
+@click.option("--like", "liked", multiple=True, metavar="ID", help="Find more like this hit.")
+@click.option("--unlike", "disliked", multiple=True, metavar="ID", help="Find less like this hit.")
 @click.option(
     "--queries",
     type=click.File(encoding="utf-8"),
     metavar="FILE",
-    help="Answer many searches together, one on each line of a file; - for standard input.",
+    help="Answer many searches at once, one per line of a file; - for standard input.",
 )
 @_result_options
 @click.pass_context
@@ -151,32 +153,34 @@ def search(
     queries: TextIO | None,
     **options: Any,
 ) -> None:
-    """Find images by words, by an example, by both, with filters.
+    """Find images by words, by an example, or by both, with filters.
 
-    WORDS say what is in the image. The same line takes "phrases in quotes", -words to leave out,
-    2*weights, and filters such as year:2021, camera:nikon, tag:holiday, width:>=1920, folder:2021,
-    near:48.86,2.35,5 with OR, NOT and parentheses; put the whole in single quotes for the shell.
+    WORDS describe the image. They may include "phrases in quotes", -words to leave out, 2*weights,
+    and filters such as year:2021, camera:nikon, tag:holiday, width:>=1920, folder:2021 or
+    near:48.86,2.35,5, combined by OR, NOT and parentheses. Put the whole query in single quotes
+    so that the shell leaves it alone.
 
-    On a terminal, shows a table, with the pictures above it where the terminal can draw them. In
-    a pipe, prints rank, score and path, separated by tabs. Below stands how many images match
-    confidently and how many possibly, which means the same for every model.
+    On a terminal, prints a table, with the pictures above it if the terminal can draw them, and
+    the number of strong and likely matches, which mean the same for every model. In a pipe,
+    prints rank, score and path, separated by tabs.
 
-    With --queries, each hit's line begins with its query, and --json prints one object a line.
+    With --queries, each line begins with its query, and --json prints one object per line.
     """
     asked = _asked(options)
     if queries is not None:
         if words or image is not None or excluded:
-            raise click.UsageError("Give --queries, or words, or --image.", ctx)
+            raise click.UsageError("--queries can't be combined with words or --image.", ctx)
         with open_library() as library:
             lines = [line.strip() for line in queries if line.strip()]
             _show_many(ctx, library, lines, asked, **options)
         return
     if not words and image is None and not liked:
         raise click.UsageError(
-            'Say what to look for: pixseek search "a dog", or: pixseek search --image FILE', ctx
+            'Nothing to search for. Try: pixseek search "a dog", or pixseek search --image FILE',
+            ctx,
         )
     if region is not None and image is None:
-        raise click.UsageError("--region is a part of an --image.", ctx)
+        raise click.UsageError("--region needs --image.", ctx)
     with _library_for_one_answer() as library:
         query = library.query(
             " ".join(words), image=image, region=_region(region), exclude=excluded, **asked
@@ -195,10 +199,10 @@ def _library_for_one_answer() -> Iterator[Library]:
 
 
 def _asked(options: dict[str, Any]) -> dict[str, Any]:
-    """Take the fields of the query out of the options of a command."""
+    """Remove the fields of the query from the options of a command, and return them."""
     asked = {name: options.pop(name) for name in _OF_QUERY}
     if asked["group"] is None:
-        # Who reads a pipe wants every image; people don't want to see one ten times.
+        # A program wants every image; people don't want to see the same one ten times.
         for_programs = options["paths"] or options["null"] or options["as_json"]
         asked["group"] = not for_programs and (options["html"] is not None or sys.stdout.isatty())
     return asked
@@ -213,7 +217,7 @@ def _region(text: str | None) -> Region | None:
         x, y, width, height = (float(each) for each in text.split(","))
     except ValueError:
         raise click.BadParameter(
-            f"{text!r} is no rectangle; write x,y,width,height.", param_hint="--region"
+            f"{text!r} is not a rectangle; write x,y,width,height.", param_hint="--region"
         ) from None
     return Region(x, y, width, height)
 
@@ -221,17 +225,17 @@ def _region(text: str | None) -> Region | None:
 @click.command(
     cls=_SearchCommand,
     section="Index and search",
-    short_help="Find images that look like one.",
+    short_help="Find images that look like a given one.",
     examples=(
-        ("pixseek similar Pictures/2019/dog.jpg", "what looks like this photo"),
-        ("pixseek similar k3v5xq7mzr2a4bcd -k 30", "by the id that search --json shows"),
+        ("pixseek similar Pictures/2019/dog.jpg", "by a file"),
+        ("pixseek similar k3v5xq7mzr2a4bcd -k 30", "by an id that search --json shows"),
     ),
 )
 @click.argument("to", metavar="ID_OR_FILE")
 @_result_options
 @click.pass_context
 def similar(ctx: click.Context, /, to: str, **options: Any) -> None:
-    """Find images that look like one: an id, or a file, indexed or not.
+    """Find images that look like a given one: an id, or a file, which need not be indexed.
 
     An indexed image is not embedded again, and is left out of its own hits.
     """
@@ -262,7 +266,7 @@ def _show(
     page = None
     if html is not None:
         page = _write_page([results], html, [heading] if heading else None)
-        # Beside an answer that a program reads, the note must not stand in it.
+        # The note must not get into an answer that a program reads.
         click.echo(f"Contact sheet: {page}", err=form != "auto")
     if opened and page is not None:
         _open(page)
@@ -287,11 +291,11 @@ def _show_many(
     html: str | None,
     **other: Any,
 ) -> None:
-    """Answer and show many queries, some hundreds at a time, so that the first come soon."""
+    """Answer and show many queries, some hundreds at a time, so that the first appear soon."""
     if paths or null or other["opened"]:
-        raise click.UsageError("--queries is shown as lines, --json or --html.", ctx)
+        raise click.UsageError("--queries can be shown as lines, --json or --html only.", ctx)
     if not queries:
-        raise click.UsageError("The file of --queries has no lines with words.", ctx)
+        raise click.UsageError("The file given to --queries has no queries.", ctx)
     found = False
     pages: list[Results] = []
     for at in range(0, len(queries), _QUERIES_AT_A_TIME):
@@ -312,7 +316,7 @@ def _show_many(
 
 def _open(path: Path) -> None:
     if click.launch(os.fspath(path)):
-        warn(f"Nothing could be found here to open {path} with.")
+        warn(f"No program was found to open {path} with.")
 
 
 def _write_page(pages: list[Results], name: str, headings: list[str] | None = None) -> Path:

@@ -1,4 +1,4 @@
-"""`pixseek show`: everything known of one image."""
+"""`pixseek show`: everything known about one image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pixseek.library.surfaces import Described
     from pixseek.types import Record, Scalar
 
-# What is for programs: it is in the JSON, and tells people nothing.
+# Fields for programs, which are in the JSON only.
 _NOT_SHOWN = frozenset({"placeholder", "taken_from"})
 
 # Names of fields without their units.
@@ -36,10 +36,10 @@ _ABBREVIATIONS = frozenset({"exif", "xmp", "iptc", "png"})
 @click.command(
     cls=Command,
     section="Index and search",
-    short_help="Print everything known of an image.",
+    short_help="Print everything known about an image.",
     examples=(
-        ("pixseek show ~/Pictures/lake.jpg", "of a file of the library"),
-        ("pixseek show i46u3x2uhaf5qd2r --json", "by its id, for scripts"),
+        ("pixseek show ~/Pictures/lake.jpg", "an indexed file"),
+        ("pixseek show i46u3x2uhaf5qd2r --json", "by id, for scripts"),
     ),
 )
 @click.argument("what", metavar="ID_OR_FILE")
@@ -48,14 +48,14 @@ _ABBREVIATIONS = frozenset({"exif", "xmp", "iptc", "png"})
               envvar="PIXSEEK_THUMBNAILS",
               help="How to draw the picture in the terminal; see `pixseek search`.")  # fmt: skip
 def show(what: str, as_json: bool, thumbnails: str) -> None:
-    """Print everything known of an image: what was read from it, its sidecars and its name."""
+    """Print everything known about an image, from the file, its sidecars and its name."""
     from pixseek.errors import QueryError
 
     with open_library() as library:
         record = library.find(what)
         if record is None:
             raise QueryError(
-                "Not in the library", what, "Name an id, or a file as it was when it was indexed."
+                "Not in the library", what, "Name an id, or a file by its path when it was indexed."
             )
         path = library.locate(record)
         if as_json:
@@ -75,11 +75,11 @@ def show(what: str, as_json: bool, thumbnails: str) -> None:
 
 
 def rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:
-    """Yield what is known of an image as names and values for people, which may have lines."""
+    """Yield what is known about an image, as names and values for people; values may have lines."""
     from pixseek.library.surfaces import described
 
     if path is not None:
-        away = "" if path.exists() else click.style("  not there now", fg="red")
+        away = "" if path.exists() else click.style("  missing", fg="red")
         yield "path", hyperlink(wording.visible(str(path)), path) + away
     yield "id", record.id
     yield "uri", wording.visible(record.uri)
@@ -94,7 +94,7 @@ def rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:
     if record.taken_at:
         origin = str(record.fields.get("taken_from", ""))
         origin = origin.upper() if origin in _ABBREVIATIONS else origin
-        # As long as it needs to be: with a fraction of a second where there is one.
+        # With a fraction of a second only if there is one.
         written = record.taken_at.isoformat(
             " ", "milliseconds" if record.taken_at.microsecond else "seconds"
         )
@@ -147,7 +147,7 @@ def _value(name: str, value: Scalar) -> str:
         if name == "exposure_bias_ev":
             return f"{value:+.2g} EV" if value else "0 EV"
         if name in ("latitude", "longitude"):
-            return f"{value:.7f}°"  # seven decimals are a centimetre
+            return f"{value:.7f}°"  # the seventh decimal is a centimetre
         if name == "direction_deg":
             return f"{value:.0f}°"
         number = f"{value:.1f}" if name == "altitude_m" else f"{value:.6g}"

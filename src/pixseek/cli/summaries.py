@@ -1,4 +1,4 @@
-"""Say what an indexing run did, and what failed and why."""
+"""Summaries of indexing runs: what was done, what failed and why."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from pixseek.types import Failure, Report
 
 _STAGES = {
-    "scan": "looking for files",
-    "decode": "reading and decoding images",
-    "encode": "the model",
-    "store": "storing",
+    "scan": "looking for files is the bottleneck",
+    "decode": "reading and decoding images is the bottleneck",
+    "encode": "the model is the bottleneck",
+    "store": "storing is the bottleneck",
 }
 
 
@@ -28,9 +28,9 @@ def write_report(report: Report, *, images: int, threads: int, library: str = ""
     Args:
         report: what it did.
         images: how many the library holds now.
-        threads: how many decoded and embedded.
-        library: the option that names the library in a command to type, with a space before it;
-            "" where the default is meant.
+        threads: how many threads decoded and embedded.
+        library: the option that names the library in a suggested command, with a leading space;
+            "" for the default library.
     """
     total = report.seconds.get("total", 0.0)
     head = "Stopped after" if report.stopped else "Done in"
@@ -50,27 +50,27 @@ def write_report(report: Report, *, images: int, threads: int, library: str = ""
     for name, value in rows:
         line = f"  {name:<10}{wording.number(value):>{wide}}"
         if name == "failed" and report.known_failures:
-            line += f"  and {wording.number(report.known_failures)} known to fail, not tried again"
-        if name == "moved" and report.reused:
-            line += f"  ({wording.number(report.reused)} of all needed no embedding)"
+            line += f"  ({wording.number(report.known_failures)} that failed before were skipped)"
         style = {"fg": "red"} if name == "failed" and value else {} if value else {"dim": True}
         click.echo(click.style(line, **style))
+    if report.reused:
+        click.echo(f"  {wording.number(report.reused)} reused existing vectors")
     _write_times(report, threads)
     if report.failures:
         click.echo()
         write_failures(report.failures, examples=1)
-        click.echo(f"All of them: pixseek failures{library}")
+        click.echo(f"To list all: pixseek failures{library}")
 
 
 def write_next_step(report: Report, *, images: int, library: str) -> None:
-    """Say what to do after an indexing run; arguments as for `write_report`."""
+    """Suggest a command after an indexing run; arguments as for `write_report`."""
     click.echo()
     if report.stopped:
-        click.echo(f"Go on with: pixseek index{library}")
+        click.echo(f"To continue: pixseek index{library}")
     elif images:
         click.echo(f'Next: pixseek search "a dog catching a frisbee"{library}')
     else:
-        click.echo("No images were found: name a folder that has some.")
+        click.echo("No images were found. Name a folder that contains images.")
 
 
 def write_reindex_report(
@@ -81,17 +81,17 @@ def write_reindex_report(
     Args:
         report: what it did.
         status: of the library, after it.
-        threads: how many decoded and embedded.
-        library: the option that names the library in a command to type; see `write_report`.
-        again: the command that goes on where it stopped.
+        threads: how many threads decoded and embedded.
+        library: the option that names the library in a suggested command; see `write_report`.
+        again: the command that continues a stopped run.
     """
     total = wording.duration(report.seconds.get("total", 0.0))
-    by = f"{status.model}, texts by {status.texts}" if status.texts else status.model
+    by = f"{status.model}, with texts by {status.texts}" if status.texts else status.model
     head = f"Stopped after {total}" if report.stopped else f"Done in {total}"
-    still = "are still searched" if report.stopped else "are searched"
+    images = wording.counted(status.records, "image")
+    still = "still uses" if report.stopped else "now uses"
     click.echo(
-        f"{click.style(head, bold=True)}: {wording.counted(status.records, 'image')} {still} by "
-        f"{wording.visible(by)}."
+        f"{click.style(head, bold=True)}: the library ({images}) {still} {wording.visible(by)}."
     )
     rows = (
         ("embedded", report.updated),
@@ -107,11 +107,11 @@ def write_reindex_report(
         click.echo()
         write_failures(report.failures, examples=1)
         click.echo(
-            "They are found by words and filters alone, until their files are indexed again.\n"
-            f"All of them: pixseek failures{library}"
+            "Until these files are indexed again, only text and filters find them.\n"
+            f"To list all: pixseek failures{library}"
         )
     if report.stopped:
-        click.echo(f"\nGo on with: {again}")
+        click.echo(f"\nTo continue: {again}")
 
 
 def _write_times(report: Report, threads: int) -> None:
@@ -125,24 +125,24 @@ def _write_times(report: Report, threads: int) -> None:
     )
     total = report.seconds.get("total", 0.0)
     rate = (worked_on + len(report.failures)) / total if total else 0.0
-    # Decoding and embedding are summed over their threads, which work at the same time.
+    # The seconds of decoding and embedding are summed over threads that work at the same time.
     together = {"decode", "encode"}
     slowest = max(
         seconds, key=lambda stage: seconds[stage] / (max(1, threads) if stage in together else 1)
     )
     click.echo(f"  time      {shares}")
-    click.echo(f"            {rate:.1f} images/s; most of it waits for {_STAGES[slowest]}")
+    click.echo(f"            {rate:.1f} images/s; {_STAGES[slowest]}")
 
 
 def write_failures(
     failures: Sequence[Failure], *, examples: int, places: Sequence[str] | None = None
 ) -> None:
-    """Write failures by reason, the commonest first, each with what to do about it.
+    """Write failures by reason, most frequent first, each with what to do about it.
 
     Args:
         failures: what failed.
-        examples: how many to list of each reason; 0 for all.
-        places: what to show for each, instead of its URI.
+        examples: how many to list for each reason; 0 for all.
+        places: what to show for each failure instead of its URI.
     """
     shown = places or [failure.uri for failure in failures]
     by_reason: dict[str, list[tuple[Failure, str]]] = {}

@@ -1,4 +1,4 @@
-"""`pixseek tag`: say something of indexed images."""
+"""`pixseek tag`: annotate indexed images by hand, by the model, or by a classifier."""
 
 from __future__ import annotations
 
@@ -22,48 +22,50 @@ if TYPE_CHECKING:
 @click.command(
     cls=Command,
     section="Look after the library",
-    short_help="Give images tags, a caption, a rating, and fields of your own.",
+    short_help="Set tags, captions, ratings and your own fields.",
     examples=(
-        ("pixseek tag lake.jpg --add lake,dawn", "two tags, of a file of the library"),
-        ("pixseek tag lake.jpg --remove draft", "a tag of yours or of the file"),
-        ("pixseek tag lake.jpg --rating 4 --set cost=9.5", "a rating, and a field of your own"),
-        ("pixseek search dog --paths | pixseek tag - --add dog", "all that were found"),
+        ("pixseek tag lake.jpg --add lake,dawn", "add two tags"),
+        ("pixseek tag lake.jpg --remove draft", "yours or the file's"),
+        ("pixseek tag lake.jpg --rating 4 --set cost=9.5", "a rating and a field of your own"),
+        ("pixseek search dog --paths | pixseek tag - --add dog", "all hits of a search"),
         ("pixseek tag lake.jpg --clear all", "back to what the file says"),
         ("pixseek tag lake.jpg --add lake --write-xmp", "also for other programs"),
-        ("pixseek tag --zero-shot labels.txt", "let the model tag all images"),
-        ("pixseek tag --labels-from vit-b16-imagenet", "let a classifier do so"),
+        ("pixseek tag --zero-shot labels.txt", "tag every image by the model"),
+        ("pixseek tag --labels-from vit-b16-imagenet", "tag every image by a classifier"),
     ),
 )
 @click.argument("images", nargs=-1, metavar="[ID_OR_FILE]...")
-@click.option("--add", multiple=True, metavar="TAG", help="Add a tag; a comma separates two.")
+@click.option("--add", multiple=True, metavar="TAG", help="Add tags, separated by commas.")
 @click.option("--remove", multiple=True, metavar="TAG", help="Remove a tag, yours or the file's.")
-@click.option("--caption", metavar="TEXT", help="Set the caption; '' takes yours back.")
+@click.option("--caption", metavar="TEXT", help="Set the caption; '' clears it.")
 @click.option("--rating", type=click.IntRange(-1, 5), metavar="N",
-              help="Rate 1 to 5, or -1 for rejected; 0 takes yours back.")  # fmt: skip
+              help="Rate 1 to 5, or -1 for rejected; 0 clears it.")  # fmt: skip
 @click.option("--set", "own", multiple=True, metavar="NAME=VALUE",
-              help="Set a field of your own, which searches know as user.NAME: a number, true or "
-              "false, a date, or a text; in double quotes always a text.")  # fmt: skip
-@click.option("--unset", multiple=True, metavar="NAME", help="Take a field of your own back.")
+              help="Set your own field, user.NAME in searches, to a number, true or false, a date, "
+              "or text; in double quotes always text.")  # fmt: skip
+@click.option("--unset", multiple=True, metavar="NAME", help="Clear your own field.")
 @click.option("--clear", multiple=True,
               type=click.Choice(("tags", "caption", "rating", "fields", "all")),
-              help="Take back what you said, before the rest counts.")  # fmt: skip
+              help="Clear what you set before, then apply the other options.")  # fmt: skip
 @click.option("--write-xmp", is_flag=True,
-              help="Also write what you said into XMP sidecars beside the files, for other "
-              "programs. Images are never written.")  # fmt: skip
+              help="Also write your annotations to XMP sidecars next to the files, for other "
+              "programs. Image files are never changed.")  # fmt: skip
 @click.option("--zero-shot", type=click.File("r", encoding="utf-8"), metavar="FILE",
-              help="Tag all images that show one of the labels in FILE, by lines or commas (- for "
-              "standard input). Those that were looked at before are passed over.")  # fmt: skip
+              help="Tag every image with the labels of FILE that the model finds in it; one per "
+              "line or separated by commas; - for standard input. Images checked before are "
+              "skipped.")  # fmt: skip
 @click.option("--labels-from", metavar="MODEL",
-              help="Tag all images with what a classifier sees in them: vit-b16-imagenet, "
-              "vit-l16-imagenet, a folder, or a repository of the hub.")  # fmt: skip
+              help="Tag every image by a classifier: vit-b16-imagenet, vit-l16-imagenet, a folder, "
+              "or a repository on the hub.")  # fmt: skip
 @click.option("--min-score", type=click.FloatRange(0, 1, min_open=True), default=0.1,
               show_default=True, metavar="0..1",
-              help="Probability from which on a label of --labels-from counts.")  # fmt: skip
+              help="Least probability of a label of --labels-from.")  # fmt: skip
 @click.option("--min-confidence", type=click.FloatRange(0, 1, min_open=True), default=0.95,
-              show_default=True, metavar="0..1", help="How sure --zero-shot must be.")  # fmt: skip
-@click.option("--where", metavar="FILTER", help="Let the model look at these only, as in "
-              "'year:2024 -tag:done'.")  # fmt: skip
-@click.option("--again", is_flag=True, help="Let the model look at all images once more.")
+              show_default=True, metavar="0..1",
+              help="Least confidence of a label of --zero-shot.")  # fmt: skip
+@click.option("--where", metavar="FILTER", help="With --zero-shot or --labels-from: only images "
+              "that match, such as 'year:2024 -tag:done'.")  # fmt: skip
+@click.option("--again", is_flag=True, help="Do not skip images that were checked before.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def tag(
@@ -85,20 +87,24 @@ def tag(
     again: bool,
     as_json: bool,
 ) -> None:
-    """Give indexed images tags, a caption, a rating, and fields of your own.
+    """Set tags, captions, ratings and your own fields of indexed images.
 
-    They stay when the files change, move or are indexed again, and are kept apart from what the
-    files say: what you take back shows the file's again. `-` reads ids or files from standard
-    input, one on each line or ended by NUL.
+    Your annotations stay when the files change, move or are indexed again. They are kept apart
+    from what the files say: if you clear yours, the file's value shows again. `-` reads ids or
+    files from standard input, one per line or each followed by NUL.
 
-    With --zero-shot the model says it, of all images: each gets the labels as tags that a search
-    for them would be sure of. With --labels-from a classifier says it, which has labels of its own.
+    --zero-shot tags every image with the labels the model finds in it. --labels-from does the same
+    by a classifier, which has its own labels.
     """
     if zero_shot is not None or labels_from is not None:
         if images or any((add, remove, caption, rating, own, unset, clear, write_xmp)):
-            raise click.UsageError("A model tags alone, with --where and --again only.", ctx)
+            raise click.UsageError(
+                "--zero-shot and --labels-from can't be combined with images or your own "
+                "annotations.",
+                ctx,
+            )
         if zero_shot is not None and labels_from is not None:
-            raise click.UsageError("--zero-shot and --labels-from: one after the other.", ctx)
+            raise click.UsageError("--zero-shot can't be combined with --labels-from.", ctx)
         if zero_shot is not None:
             _zero_shot(zero_shot.read(), min_confidence, where, again=again, as_json=as_json)
         else:
@@ -106,11 +112,14 @@ def tag(
         return
     if not images:
         raise click.UsageError(
-            "Name the images by ids or files; or --zero-shot, --labels-from.", ctx
+            "Name the images by id or file, or give --zero-shot or --labels-from.", ctx
         )
     says = (add, remove, caption is not None, rating is not None, own, unset, clear, write_xmp)
     if not any(says):
-        raise click.UsageError("Nothing is said of them: --add, --rating, --caption, ...", ctx)
+        raise click.UsageError(
+            "Nothing to change. Give at least one of --add, --remove, --rating, --caption, --set.",
+            ctx,
+        )
     fields = _own_fields(own, unset, ctx)
     named = list(dict.fromkeys(_named(images)))
     changed = 0
@@ -129,12 +138,12 @@ def tag(
     if as_json:
         write_json({"named": len(named), "changed": changed})
     elif not named:
-        click.echo("No images were named.", err=True)
+        click.echo("No images given.", err=True)
     else:
         click.echo(
             f"Changed {wording.counted(changed, 'image')}."
             if changed
-            else "Nothing to change: it was said already."
+            else "Nothing to change: everything was set already."
         )
     if not named:
         ctx.exit(FOUND_NOTHING)
@@ -145,7 +154,7 @@ def _zero_shot(text: str, least: float, where: str | None, *, again: bool, as_js
 
     labels = split_labels(text)
     if not labels:
-        raise click.UsageError("The file of --zero-shot holds no label.")
+        raise click.UsageError("The file given to --zero-shot has no labels.")
     with open_library() as library:
         counts = library.tag_zero_shot(labels, min_confidence=least, where=where, again=again)
     _write_counts(counts, as_json=as_json)
@@ -163,12 +172,12 @@ def _labels_from(name: str, least: float, where: str | None, *, again: bool, as_
 def tag_by_classifier(
     library: Library, name: str, least: float, *, quiet: bool = False, **which: Any
 ) -> None:
-    """Tag images with what a classifier sees, with progress, and write how many got which label.
+    """Tag images by a classifier, with progress, and write how many got which label.
 
     Args:
-        library: holds the images.
+        library: the library with the images.
         name: of the classifier, or its folder.
-        least: probability from which on a label counts.
+        least: least probability of a label.
         quiet: write nothing.
         **which: other arguments of `Library.tag_from`.
     """
@@ -186,7 +195,7 @@ def _write_counts(counts: dict[str, int], *, as_json: bool) -> None:
     if as_json:
         write_json({"looked_at": looked_at, "tagged": counts})
         return
-    click.echo(f"Looked at {wording.counted(looked_at, 'image')}.")
+    click.echo(f"Checked {wording.counted(looked_at, 'image')}.")
     wide = max((len(wording.number(count)) for count in counts.values()), default=0)
     for label, count in sorted(counts.items(), key=lambda each: -each[1]):
         line = f"  {wording.number(count):>{wide}}  {wording.visible(label)}"
@@ -198,7 +207,7 @@ def _named(images: tuple[str, ...]) -> Iterator[str]:
         if each != "-":
             yield each
             continue
-        # As bytes: a name need not be valid text, and may hold a line break where NUL ends it.
+        # As bytes: a name need not be valid text, and may contain line breaks if NUL ends it.
         data = sys.stdin.buffer.read()
         for line in data.split(b"\0" if b"\0" in data else b"\n"):
             name = line.removesuffix(b"\r")
@@ -215,7 +224,7 @@ def _own_fields(
     for each in own:
         name, equals, value = each.partition("=")
         if not equals or not name:
-            raise click.UsageError(f"--set takes NAME=VALUE, such as price=9.5, and not {each!r}.",
+            raise click.UsageError(f"--set needs NAME=VALUE, such as price=9.5, not {each!r}.",
                                    ctx)  # fmt: skip
         fields[name] = value_of(value)
     return fields

@@ -1,9 +1,9 @@
-"""Write images into a terminal, and find out which way a terminal takes them.
+"""Draw images in a terminal, and find out which graphics the terminal has.
 
 Three protocols and a fallback: kitty's graphics protocol, iTerm2's inline images, sixel, and half
-blocks (each character two pixels). Of the packages that do this, term-image pins Pillow below 11
-and textual-image asks the terminal on import, lacks iTerm2's protocol and is LGPL; the writers
-below are about 100 lines.
+blocks (each character is two pixels). Of the packages that do this, term-image pins Pillow below
+11, and textual-image queries the terminal on import, lacks iTerm2's protocol and is LGPL; the
+writers below are about 100 lines.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from pixseek.types.dataclass import dataclass
 if TYPE_CHECKING:
     from PIL import Image
 
-#: What `--thumbnails` takes.
+#: The values of `--thumbnails`.
 CHOICES = ("auto", "kitty", "iterm", "sixel", "blocks", "never")
 
-#: Pixels of one character where the terminal does not say: those of the VT340, which Windows
-#: Terminal has too.
+#: Pixels of one character if the terminal does not report them: as on the VT340 and in Windows
+#: Terminal.
 _USUAL_CELL = (10, 20)
 
-# A reply takes a few milliseconds here and the round trip over a network; every terminal gives
-# one, so this is only reached where something in between swallows it.
+# A reply takes a few milliseconds plus the round trip of a network. Every terminal replies, so
+# this is reached only if something in between swallows the reply.
 _REPLY_S = 1.0
 
 
@@ -42,7 +42,7 @@ class Graphics:
     Attributes:
         protocol: "kitty", "iterm", "sixel" or "blocks".
         cell: width and height of one character, in pixels.
-        colours: the most colours of one image, for sixel.
+        colours: for sixel, the most colours of one image.
     """
 
     protocol: str
@@ -58,7 +58,7 @@ def graphics(choice: str = "auto", *, blocks_too: bool = False) -> Graphics | No
 
     Args:
         choice: one of `CHOICES`.
-        blocks_too: for "auto": take half blocks where there is nothing better.
+        blocks_too: for "auto": use half blocks if there is nothing better.
     """
     if choice == "never":
         return None
@@ -80,13 +80,14 @@ def graphics(choice: str = "auto", *, blocks_too: bool = False) -> Graphics | No
 
 
 def named_by(environment: Mapping[str, str]) -> str:
-    """Return the protocol that the environment tells of, "" for none, or "ask" the terminal."""
+    """Return the protocol that the environment names: "" for none, "ask" to ask the terminal."""
     term = environment.get("TERM", "")
     program = environment.get("TERM_PROGRAM", "")
     if term == "dumb" or (not term and os.name != "nt"):
         return ""
     if environment.get("TMUX") or environment.get("ZELLIJ") or term.startswith(("screen", "tmux")):
-        # What it passes on is its own affair, whatever variables leak in from outside.
+        # A multiplexer decides itself what it passes on; variables may come from the terminal
+        # outside.
         return "ask"
     if "kitty" in term or "ghostty" in term or environment.get("KITTY_WINDOW_ID"):
         return "kitty"
@@ -99,7 +100,7 @@ def named_by(environment: Mapping[str, str]) -> str:
     if program in ("iTerm.app", "WezTerm", "mintty") or environment.get("LC_TERMINAL") == "iTerm2":
         return "iterm"
     if os.name == "nt":
-        # Windows Terminal shows sixel from 1.22 on; before that it passes over such a string.
+        # Windows Terminal shows sixel since 1.22; older versions ignore it.
         return "sixel" if environment.get("WT_SESSION") else ""
     return "" if term == "linux" else "ask"
 
@@ -111,7 +112,7 @@ class _Reply:
 
 
 def read_reply(reply: bytes) -> _Reply:
-    """Return what a terminal said of itself: to XTSMGRAPHICS (may be missing), and to DA1."""
+    """Return what a terminal reports: replies to XTSMGRAPHICS (may be missing) and to DA1."""
     attributes = re.search(rb"\x1b\[\?([\d;]+)c", reply)
     registers = re.search(rb"\x1b\[\?1;0;(\d+)S", reply)
     return _Reply(
@@ -122,7 +123,7 @@ def read_reply(reply: bytes) -> _Reply:
 
 @functools.cache
 def _asked() -> _Reply:
-    """Ask the terminal what it is, leaving nothing on the screen or in the input."""
+    """Ask the terminal for its features, leaving nothing on the screen or in the input."""
     try:
         import select
         import termios
@@ -133,8 +134,8 @@ def _asked() -> _Reply:
     except OSError:
         return _Reply()
     try:
-        # In the background, changing the terminal would stop us; and what was typed ahead for
-        # the shell must not be swallowed with the reply.
+        # A background process would be stopped for changing the terminal; and what the user typed
+        # ahead for the shell must not be swallowed with the reply.
         if os.tcgetpgrp(terminal) != os.getpgrp() or select.select([terminal], [], [], 0)[0]:
             return _Reply()
         before = termios.tcgetattr(terminal)
@@ -143,7 +144,7 @@ def _asked() -> _Reply:
         reply = b""
         try:
             termios.tcsetattr(terminal, termios.TCSADRAIN, silent)
-            # How many colours sixel has, and then what every terminal answers.
+            # First the colours of sixel, then a query that every terminal answers.
             os.write(terminal, b"\x1b[?1;1;0S\x1b[c")
             until = time.monotonic() + _REPLY_S
             while not re.search(rb"\x1b\[\?[\d;]+c", reply):
@@ -151,7 +152,7 @@ def _asked() -> _Reply:
                     break
                 reply += os.read(terminal, 256)
         finally:
-            # With the flush, so that a late reply does not end up in the shell's line.
+            # Flush the input, so that a late reply does not end up in the shell's line.
             termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
         return read_reply(reply)
     except (OSError, termios.error):
@@ -183,7 +184,7 @@ def _cell() -> tuple[int, int]:
 
 
 def write_image(out: TextIO, image: Image.Image, how: Graphics) -> None:
-    """Write an image at the left edge, and go to the line below it.
+    """Draw an image at the left edge, and move to the line below it.
 
     Args:
         out: the terminal.
@@ -201,14 +202,14 @@ def write_image(out: TextIO, image: Image.Image, how: Graphics) -> None:
         data = iterm(image, columns, lines)
     else:
         data = sixel(image, how.colours)
-    # Terminals disagree about where an image leaves the cursor. So the room is made first, and
-    # the cursor goes there by its own way.
+    # Terminals disagree about where an image leaves the cursor. So make the room first, and move
+    # the cursor there explicitly.
     out.write("\n" * lines + f"\x1b[{lines}A\x1b7{data}\x1b8\x1b[{lines}B\r")
     out.flush()
 
 
 def kitty(image: Image.Image, columns: int, lines: int) -> str:
-    """Return an image in kitty's graphics protocol, over so many cells."""
+    """Return an image in kitty's graphics protocol, scaled to this many cells."""
     encoded = base64.standard_b64encode(_png(image)).decode("ascii")
     chunks = [encoded[start : start + 4096] for start in range(0, len(encoded), 4096)]
     # a=T: show at once; f=100: PNG; q=2: no reply; C=1: leave the cursor alone.
@@ -220,7 +221,7 @@ def kitty(image: Image.Image, columns: int, lines: int) -> str:
 
 
 def iterm(image: Image.Image, columns: int, lines: int) -> str:
-    """Return an image in iTerm2's protocol, over so many cells."""
+    """Return an image in iTerm2's protocol, scaled to this many cells."""
     data = _png(image)
     return (
         f"\x1b]1337;File=inline=1;size={len(data)};width={columns};height={lines};"
@@ -229,11 +230,11 @@ def iterm(image: Image.Image, columns: int, lines: int) -> str:
 
 
 def sixel(image: Image.Image, colours: int = 256) -> str:
-    """Return an image as sixel; what is transparent is not drawn.
+    """Return an image as sixel; transparent pixels are not drawn.
 
     Args:
         image: mode "RGBA".
-        colours: how many the terminal has.
+        colours: the terminal's number of colours.
     """
     import numpy as np
     from PIL import Image
@@ -247,7 +248,8 @@ def sixel(image: Image.Image, colours: int = 256) -> str:
     height, width = indices.shape
     padded = np.full((-(-height // 6) * 6, width), -1, np.int16)
     padded[:height] = indices
-    # P2=1: what is not drawn keeps the background. Then the size, and the palette in percent.
+    # P2=1: pixels that are not drawn keep the background. Then the size, and the palette in
+    # percent.
     parts = [f'\x1bP0;1;0q"1;1;{width};{height}']
     parts += [
         f"#{n};2;{r * 100 // 255};{g * 100 // 255};{b * 100 // 255}"
@@ -273,7 +275,7 @@ def _runs(sixels: Any) -> str:
     starts = [0, *edges.tolist()]
     lengths = np.diff([*starts, len(sixels)]).tolist()
     values = sixels[starts].tolist()
-    if values[-1] == 0:  # nothing needs to be drawn at the end of a row
+    if values[-1] == 0:  # the empty end of a row need not be written
         values.pop()
     return "".join(
         f"!{length}{chr(63 + value)}" if length > 3 else chr(63 + value) * length
@@ -282,7 +284,7 @@ def _runs(sixels: Any) -> str:
 
 
 def half_blocks(image: Image.Image) -> str:
-    """Return an image as lines of characters that are two pixels each, in 24-bit colour."""
+    """Return an image as lines of characters of two pixels each, in 24-bit colour."""
     import numpy as np
 
     pixels = np.asarray(image.convert("RGBA")).tolist()

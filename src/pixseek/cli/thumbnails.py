@@ -1,4 +1,4 @@
-"""Small pictures of hits: read, and laid out as a strip for the terminal."""
+"""Thumbnails of hits: read them, and lay them out in rows for the terminal."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     from pixseek.types import Hit, Results
 
-# Lines of text that a row of thumbnails is high, at least and at most. Half blocks have 2 pixels
-# a line, so they get more of them.
+# Height of a row of thumbnails in lines of text, least and most. Half blocks have only 2 pixels
+# per line, so they get more lines.
 _LINES = (6, 10)
 _LINES_OF_BLOCKS = (10, 14)
 _ROWS = 3
 
 
 def read_thumbnails(results: Results, side: int) -> list[Image.Image | None]:
-    """Return each hit shrunk to `side` pixels at most, upright; None for what can't be shown."""
+    """Return each hit shrunk to at most `side` pixels, upright; None for an unreadable one."""
     from concurrent.futures import ThreadPoolExecutor
 
     from pixseek.library.surfaces import thumbnail
@@ -42,7 +42,7 @@ class Row:
 
     Attributes:
         image: mode "RGBA", transparent between the thumbnails.
-        places: the rank and the left edge in pixels of each.
+        places: the rank and the left edge in pixels of each thumbnail.
     """
 
     image: Image.Image
@@ -53,10 +53,10 @@ def write_strip(results: Results, how: Graphics, *, columns: int, lines: int) ->
     """Write thumbnails of hits, with their ranks, to standard output.
 
     Args:
-        results: what to show.
-        how: what the terminal takes.
-        columns: how many the terminal has.
-        lines: how many the thumbnails should take in all.
+        results: the hits to show.
+        how: the terminal's graphics.
+        columns: width of the terminal.
+        lines: the most lines for all rows together.
     """
     blocks = how.protocol == "blocks"
     least, most = _LINES_OF_BLOCKS if blocks else _LINES
@@ -68,7 +68,7 @@ def write_strip(results: Results, how: Graphics, *, columns: int, lines: int) ->
         return lay_out(ranks, small, width=width, height=height * how.cell[1], badges=not blocks)
 
     rows = rows_of(least)
-    # Larger, as long as they take no more rows: then the last row is about as full as the others.
+    # Enlarge them while they need no more rows: then the last row is about as full as the others.
     for height in range(least + 1, most + 1):
         larger = rows_of(height)
         shown, shown_larger = (sum(len(row.places) for row in some) for some in (rows, larger))
@@ -87,10 +87,10 @@ def write_one(preview: bytes | None, path: Path | None, how: Graphics, *, column
     """Write one picture to standard output, from its stored preview or its file.
 
     Args:
-        preview: None where none is stored.
-        path: of the file; None where there is none.
-        how: what the terminal takes.
-        columns: how many the terminal has.
+        preview: the stored preview; None if there is none.
+        path: of the file; None if it is not on this machine.
+        how: the terminal's graphics.
+        columns: width of the terminal.
     """
     from pixseek.library.surfaces import thumbnail
 
@@ -111,14 +111,14 @@ def lay_out(
     height: int,
     badges: bool,
 ) -> list[Row]:
-    """Lay thumbnails out in rows of one height, each as wide as its shape asks.
+    """Lay thumbnails out in rows of equal height, each thumbnail in its own proportions.
 
     Args:
         ranks: the number of each.
-        images: None where one can't be shown.
+        images: None for one that can't be shown.
         width: of a row, in pixels.
-        height: of a row, in pixels, the gap below it included.
-        badges: draw the ranks into the thumbnails.
+        height: of a row, in pixels, including the gap below it.
+        badges: whether to draw the ranks into the thumbnails.
     """
     from PIL import Image, ImageOps
 
@@ -135,7 +135,7 @@ def lay_out(
         rows.append(Row(strip, tuple((rank, left) for rank, left, _ in places)))
 
     for rank, image in zip(ranks, images, strict=True):
-        # Panoramas and tall slips are cropped, so that none takes a row or vanishes in it.
+        # Panoramas and very tall images are cropped: the first would fill a row, the second vanish.
         shape = min(2.0, max(0.55, image.width / image.height)) if image else 1.0
         size = (min(width, max(1, round(inner * shape))), inner)
         if places and x + size[0] > width:

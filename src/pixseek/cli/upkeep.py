@@ -1,4 +1,4 @@
-"""`pixseek status`, `failures` and `remove`: what a library holds, and looking after it."""
+"""`pixseek status`, `failures` and `remove`: show what a library holds, and look after it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SECTION = "Look after the library"
 @click.command(
     cls=Command,
     section=_SECTION,
-    short_help="Say what the library holds, and how far indexing is.",
+    short_help="Show what the library holds, and the progress of indexing.",
     examples=(
         ("pixseek status", "the default library"),
         ("pixseek status --library photos.lib --json", "for scripts"),
@@ -31,7 +31,7 @@ _SECTION = "Look after the library"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(as_json: bool) -> None:
-    """Say what the library holds, where its folders are, and how far a running index is."""
+    """Show what the library holds, where its folders are, and the progress of a running index."""
     with open_library() as library:
         found = library.status()
     if as_json:
@@ -54,14 +54,14 @@ def _write_status(found: Status) -> None:
         _write_row(name, wording.visible(value))
     for n, (space, held) in enumerate(found.other_spaces):
         _write_row(
-            "" if n else "besides",
-            f"vectors of {wording.visible(space.model)}, of {wording.number(held)} of "
+            "" if n else "also",
+            f"vectors by {wording.visible(space.model)} for {wording.number(held)} of "
             f"{wording.counted(found.records, 'image')}",
         )
     if found.acceleration:
-        _write_row("computed", _computed(found.acceleration))
+        _write_row("speed", _speed(found.acceleration))
     for n, root in enumerate(found.roots):
-        gone = "" if root.is_there else click.style("  not there now", fg="red")
+        gone = "" if root.is_there else click.style("  missing", fg="red")
         _write_row(
             "" if n else "folders",
             f"{wording.visible(root.name)}: {wording.counted(root.records, 'image')}, "
@@ -78,8 +78,10 @@ def _write_status(found: Status) -> None:
         _write_row("now", _running(found))
 
 
-def _computed(how: Acceleration) -> str:
-    return f"in {how.precision} by {how.runtime}: {how.why}"
+def _speed(how: Acceleration) -> str:
+    """Return what images are embedded in, and how that was checked."""
+    checked = f", same results on {how.images} of your images" if how.images else ""
+    return f"{how.precision} by {how.runtime}{checked}"
 
 
 def _write_row(title: str, text: str) -> None:
@@ -99,23 +101,23 @@ def _running(found: Status) -> str:
 @click.command(
     cls=Command,
     section=_SECTION,
-    short_help="List what could not be indexed, and why.",
+    short_help="List the files that could not be indexed, and why.",
     examples=(
-        ("pixseek failures", "by reason, with what to do"),
-        ("pixseek failures --retry", "after mending them"),
+        ("pixseek failures", "by reason, each with what to do"),
+        ("pixseek failures --retry", "after fixing the files"),
         ("pixseek failures --paths", "for scripts"),
     ),
 )
 @click.option(
-    "--retry", is_flag=True, help="Look through the library's folders, and try these files again."
+    "--retry", is_flag=True, help="Index the library's folders again, including these files."
 )
-@click.option("--paths", is_flag=True, help="Print paths only, one on each line.")
+@click.option("--paths", is_flag=True, help="Print paths only, one per line.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def failures(ctx: click.Context, retry: bool, paths: bool, as_json: bool) -> None:
-    """List what could not be indexed, by reason, each with what to do about it.
+    """List files that could not be indexed, by reason, each with what to do about it.
 
-    With --retry, tries them again first; --json then prints the report of that run.
+    With --retry, indexes again and prints the report of that run instead.
     """
     with open_library() as library:
         if retry:
@@ -139,9 +141,9 @@ def failures(ctx: click.Context, retry: bool, paths: bool, as_json: bool) -> Non
             click.echo(os.fsencode(place))
     elif found:
         write_failures(found, examples=0, places=places)
-        click.echo("\nWhen they are mended: pixseek failures --retry")
+        click.echo("\nAfter fixing them: pixseek failures --retry")
     else:
-        click.echo("Nothing has failed.")
+        click.echo("No failures.")
 
 
 def _place(library: Library, failure: Failure) -> str:
@@ -154,37 +156,38 @@ def _place(library: Library, failure: Failure) -> str:
 @click.command(
     cls=Command,
     section=_SECTION,
-    short_help="Take images out of the library; files are not touched.",
+    short_help="Remove images from the library; files are not touched.",
     examples=(
-        ("pixseek remove ~/Pictures/private", "a folder; later runs pass over it"),
-        ("pixseek remove --root Pictures", "forget a folder by its name in `status`"),
+        ("pixseek remove ~/Pictures/private", "a folder; later runs skip it"),
+        ("pixseek remove --root Pictures", "a folder by its name in `status`"),
         ("pixseek remove --all", "empty the library"),
     ),
 )
 @click.argument("targets", nargs=-1, metavar="[ID_OR_PATH]...")
-@click.option("--root", metavar="NAME", help="Forget this folder of `pixseek status`.")
-@click.option("--all", "everything", is_flag=True, help="Forget everything; asks first.")
+@click.option("--root", metavar="NAME", help="Remove the folder that `pixseek status` shows by "
+              "this name.")  # fmt: skip
+@click.option("--all", "everything", is_flag=True, help="Remove everything; asks first.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.pass_context
 def remove(
     ctx: click.Context, targets: tuple[str, ...], root: str | None, everything: bool, yes: bool
 ) -> None:
-    """Take images out of the library: ids, files, folders. Your files are not touched.
+    """Remove images from the library: ids, files, folders. Your files are not touched.
 
-    What is removed by its path stays out in later runs, until it is indexed by its name again.
+    Later runs skip a removed path, until you index it by name again.
     """
     if everything and (targets or root):
-        raise click.UsageError("--all leaves nothing to name: give it alone.", ctx)
+        raise click.UsageError("--all can't be combined with ids, paths or --root.", ctx)
     if not (everything or targets or root):
         raise click.UsageError("Name an id, a file, a folder, --root NAME or --all.", ctx)
     with open_library() as library:
         if everything:
-            question = f"Forget all {wording.counted(len(library), 'image')} of {library.path}?"
+            question = f"Remove all {wording.counted(len(library), 'image')} from {library.path}?"
             if not yes:
                 click.confirm(question, abort=True, err=True)
             removed = library.remove_everything()
         else:
             removed = library.remove(*targets, root=root)
     click.echo(
-        f"Removed {wording.counted(removed, 'image')} from the library. No file was touched."
+        f"Removed {wording.counted(removed, 'image')} from the library. No files were touched."
     )

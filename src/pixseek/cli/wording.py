@@ -1,4 +1,4 @@
-"""How numbers, durations and sizes are worded, and how text is made safe and short to show."""
+"""Format numbers, durations and sizes, and make text safe and short enough to show."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import unicodedata
 
 
 def number(value: int) -> str:
-    """Return a whole number with its thousands apart."""
+    """Return a whole number with a comma between thousands."""
     return f"{value:,}"
 
 
@@ -42,9 +42,9 @@ def size(count: int) -> str:
 
 
 def visible(text: str) -> str:
-    r"""Return text with its control characters spelled out.
+    r"""Return text with its control characters escaped.
 
-    A file's name may hold a line break, or an escape sequence that would command the terminal.
+    A file name may contain a line break, or an escape sequence that would control the terminal.
     """
     return "".join(
         c if c.isprintable() or c == "\u200d" else c.encode("unicode_escape").decode() for c in text
@@ -52,7 +52,7 @@ def visible(text: str) -> str:
 
 
 def cells(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
+    """Return how many columns a text takes in a terminal."""
     return sum(map(_cells, text))
 
 
@@ -63,7 +63,7 @@ def _cells(character: str) -> int:
 
 
 def shortened(path: str, width: int) -> str:
-    """Return a path that fits `width` columns: cut from the left, so its file name stays."""
+    """Return a path cut to `width` columns, from the left, so that its file name stays."""
     if cells(path) <= width:
         return path
     room, kept = width - 1, 0
