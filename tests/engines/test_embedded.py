@@ -149,7 +149,7 @@ while True:
     [
         8,
         pytest.param(40, marks=pytest.mark.slow),
-        pytest.param(400, marks=[pytest.mark.wide, pytest.mark.timeout(1800)]),
+        pytest.param(120, marks=[pytest.mark.wide, pytest.mark.timeout(1800)]),
     ],
 )
 def test_killed_writers_lose_nothing_acknowledged(folder: Path, kills: int) -> None:

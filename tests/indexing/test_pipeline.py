@@ -732,7 +732,7 @@ def _change(folder: Path, rng: random.Random) -> None:
     [
         (2, 2),
         pytest.param(12, 4, marks=pytest.mark.slow),
-        pytest.param(60, 6, marks=[pytest.mark.wide, pytest.mark.timeout(1800)]),
+        pytest.param(40, 6, marks=[pytest.mark.wide, pytest.mark.timeout(1800)]),
     ],
 )
 def test_killed_at_random_points_a_library_ends_as_if_it_never_was(
