@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from pixseek.engines import open_engine
+from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.embedded import candidates, codes, indexes
 from pixseek.types import Engine
 
+from stores import FewStore
 from vectors import DIM, SPACE, Opener
 
 _TABLES = itertools.count()
@@ -38,7 +40,9 @@ def postgres() -> Iterator[str]:
         server.cleanup()
 
 
-@pytest.fixture(params=["exact", "codes", "without turbovec", "postgres"])
+@pytest.fixture(
+    params=["exact", "codes", "without turbovec", "postgres", "memory", "few comparisons"]
+)
 def opener(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Opener]:
@@ -48,6 +52,8 @@ def opener(
         url = request.getfixturevalue("postgres")
         table = f"contract_{os.getpid()}_{next(_TABLES)}"
         where: str | Path = f"{url}{'&' if '?' in url else '?'}table={table}"
+    elif request.param in ("memory", "few comparisons"):
+        where = f"memory://contract-{next(_TABLES)}"
     else:
         where = tmp_path / "library"
         if request.param == "codes":
@@ -62,7 +68,10 @@ def opener(
             monkeypatch.setattr(indexes, "EXACT_ROWS", 4)
 
     def open_it() -> Engine:
-        engines.append(open_engine(where))
+        if request.param == "few comparisons":
+            engines.append(DocumentEngine(FewStore(str(where).removeprefix("memory://"))))
+        else:
+            engines.append(open_engine(where))
         return engines[-1]
 
     yield open_it

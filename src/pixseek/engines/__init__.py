@@ -19,8 +19,9 @@ def open_engine(url: str | Path) -> Engine:
     """Open the engine that a URL or a path names.
 
     Args:
-        url: a folder or `embedded:FOLDER` for the embedded engine, `postgresql://...`, or the
-            URL of an engine that another package registers as an entry point.
+        url: a folder or `embedded:FOLDER` for the embedded engine, `postgresql://...`,
+            `memory://NAME` for a library that lasts as long as this process, or the URL of an
+            engine that another package registers as an entry point.
 
     Raises:
         ConfigError: no engine has such a scheme.
@@ -33,6 +34,10 @@ def open_engine(url: str | Path) -> Engine:
         from pixseek.engines.embedded import open_embedded
 
         return open_embedded(Path(str(url).removeprefix("embedded:") if scheme else url))
+    if scheme == "memory":
+        from pixseek.engines.memory import open_memory
+
+        return open_memory(str(url))
     from importlib.metadata import entry_points
 
     registered = {point.name: point for point in entry_points(group=GROUP)}

@@ -311,6 +311,7 @@ class _TagColumn(Column):
         self._at = np.empty(0, np.int32)  # a row, once for each of its tags
         self._tag = np.empty(0, np.int32)  # the number of that tag
         self._number_of: dict[str, int] = {}
+        self._count = 0
 
     @property
     def size(self) -> int:

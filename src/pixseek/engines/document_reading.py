@@ -1,0 +1,271 @@
+"""How `DocumentEngine` reads a store: what the store can't express is checked here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pixseek import filters
+from pixseek.engines import columns, rules
+from pixseek.engines.rules import Answer
+from pixseek.engines.store import Counting, Document, Refreshing, Store, split
+from pixseek.types import FacetField, Filter, Order, Record, Space, WordMatches
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+#: Documents that are read or copied in one call.
+PAGE = 1_000
+#: Up to so many matches of a filter that the store can't express are scored one by one.
+FEW = 1_000
+#: Documents that hold a word and are checked against such a filter: a common word is in many.
+MOST_WORDS = 20_000
+#: Rows that are asked for beyond k, to see whether more tie with the last one.
+_SPARE = 16
+
+#: What records are ordered by if the store can't.
+_SORTED_BY: dict[Order, Callable[[Record], Any]] = {
+    "uri": lambda record: record.uri,
+    "name": lambda record: record.name,
+    "taken_at": lambda record: record.taken_at and record.taken_at.replace(tzinfo=None),
+    "mtime": lambda record: record.stamp and record.stamp.mtime_ns,
+    "size": lambda record: record.stamp and record.stamp.size,
+}
+
+
+class Reader:
+    """Reads the collections of a store, with any filter, and any k."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._most = store.capabilities.max_k
+        self._seen: object = None  # the mark of the last refresh
+
+    def refresh(self) -> None:
+        """Let conditions and searches see every write, whoever made it."""
+        if isinstance(self._store, Refreshing):
+            mark = self._store.written()
+            if mark != self._seen:
+                self._store.refresh()
+                self._seen = mark
+
+    # -------------------------------------------------------------- by id
+
+    def fetch(self, space: Space, ids: Sequence[str], *, vectors: bool) -> list[Document | None]:
+        """Return the documents of distinct ids, in order; None for those that are not there."""
+        return [
+            each
+            for at in range(0, len(ids), PAGE)
+            for each in self._store.fetch(space, ids[at : at + PAGE], vectors=vectors)
+        ]
+
+    def there(self, space: Space, ids: Iterable[str], *, vectors: bool) -> dict[str, Document]:
+        """Return those of some documents that are stored, by id, in order."""
+        wanted = [each for each in dict.fromkeys(ids) if columns.is_storable(each)]
+        found = zip(wanted, self.fetch(space, wanted, vectors=vectors), strict=True)
+        return {id_: each for id_, each in found if each is not None}
+
+    # -------------------------------------------------------------- by condition
+
+    def pages(
+        self,
+        space: Space,
+        where: Filter | None,
+        *,
+        after: str = "",
+        limit: int = PAGE,
+        vectors: bool = False,
+        bare: bool = False,
+    ) -> Iterator[list[Document]]:
+        """Yield the documents that fulfil a filter, by id, in pages; some may be empty."""
+        native, rest = split(where, self._store.supports)
+        self.refresh()
+        while True:
+            page = self._store.scan(
+                space, native, after=after, limit=limit, vectors=vectors, bare=bare
+            )
+            yield [each for each in page if rest is None or filters.matches(rest, each.record)]
+            if len(page) < limit:
+                return
+            after = page[-1].record.id
+
+    def count(self, space: Space, where: Filter | None = None) -> int:
+        """Return how many documents fulfil a filter."""
+        native, rest = split(where, self._store.supports)
+        if rest is not None:
+            return sum(len(page) for page in self.pages(space, where))
+        self.refresh()
+        return self._store.count(space, native)
+
+    def with_vectors(self, space: Space, native: Filter | None) -> int:
+        """Return how many documents with vectors fulfil a condition that the store expresses."""
+        self.refresh()
+        return self._store.count(space, native) - self._store.count(space, native, bare=True)
+
+    def select(
+        self,
+        space: Space,
+        where: Filter | None,
+        order: Order,
+        descending: bool,
+        k: int,
+        offset: int,
+    ) -> list[Record]:
+        """Return k records behind the first `offset`, in an order; see `Engine.select`."""
+        native, rest = split(where, self._store.supports)
+        if rest is None and order in self._store.orders:
+            self.refresh()
+            found = self._store.browse(space, native, order, descending, k, offset)
+            return [each.record for each in found]
+        keyed = [
+            (_SORTED_BY[order](each.record), each.record.id)
+            for page in self.pages(space, where)
+            for each in page
+        ]
+        valued = [each for each in keyed if each[0] is not None]
+        valued.sort(key=lambda each: each[0], reverse=descending)  # ties stay in order of ids
+        ids = [id_ for _, id_ in valued] + [id_ for value, id_ in keyed if value is None]
+        some = self.there(space, ids[offset : offset + k], vectors=False)
+        return [each.record for each in some.values()]
+
+    def facets(
+        self, space: Space, where: Filter | None, fields: Sequence[FacetField], most: int
+    ) -> dict[str, dict[str, int]] | None:
+        """Return the counts of some fields; None if the store can't count them."""
+        native, rest = split(where, self._store.supports)
+        if rest is not None or not isinstance(self._store, Counting):
+            return None
+        self.refresh()
+        return self._store.facets(space, native, fields, most)
+
+    # -------------------------------------------------------------- search
+
+    def nearest(
+        self, space: Space, vectors: Vectors, k: int, where: Filter | None
+    ) -> tuple[list[list[Answer]], Vectors, int]:
+        """Return the k nearest records of each query, and how many were searched.
+
+        Returns:
+            The answers, best first; their vectors, (n, dim) float32, of which `Answer.key` is the
+            row; and how many records with vectors fulfil the filter.
+        """
+        native, rest = split(where, self._store.supports)
+        few: list[str] | None = None
+        if rest is None:
+            total = self.with_vectors(space, native)
+        else:
+            total, few = self._few(space, where)
+        if few is not None:
+            documents = self.there(space, few, vectors=True)
+            found = _scored(vectors, k, [list(documents.values())])
+        else:
+            found = self._widened(space, vectors, k, native, rest)
+            short = [n for n, each in enumerate(found) if len(each) < min(k, total)]
+            if short:
+                whole = _scored(vectors[short], k, self.pages(space, where, vectors=True))
+                for n, each in zip(short, whole, strict=True):
+                    found[n] = each
+        return *self._with_rows(space, found), total
+
+    def _few(self, space: Space, where: Filter | None) -> tuple[int, list[str] | None]:
+        """Return how many documents with vectors fulfil a filter, and their ids if they are few."""
+        total, few = 0, list[str]()
+        for page in self.pages(space, where):
+            ids = [each.record.id for each in page if each.record.parts]
+            total += len(ids)
+            few += ids[: max(0, FEW - len(few))]
+        return total, few if total == len(few) else None
+
+    def _widened(
+        self, space: Space, vectors: Vectors, k: int, native: Filter | None, rest: Filter | None
+    ) -> list[list[Answer]]:
+        """Return the k nearest records of each query that the store finds; fewer, if it ends."""
+        found: list[list[Answer]] = [[] for _ in vectors]
+        waiting, limit = list(range(len(vectors))), k + _SPARE
+        fitting: dict[str, bool] = {}
+        while waiting:
+            limit = limit if self._most is None else min(limit, self._most)
+            again = []
+            near = self._store.nearest(space, vectors[waiting], limit, native)
+            for n, rows in zip(waiting, near, strict=True):
+                answers = (Answer(row.score, row.id, row.part, 0) for row in rows)
+                ranked = rules.best_of_each(answers, len(rows))
+                if rest is not None:
+                    self._check(space, rest, (each.id for each in ranked), fitting)
+                    ranked = [each for each in ranked if fitting[each.id]]
+                found[n] = ranked[:k]
+                # Enough if there are k, and nothing beyond the last row can tie with them.
+                enough = len(ranked) >= k and rows[-1].score < ranked[k - 1].score
+                if not enough and len(rows) >= limit and limit != self._most:
+                    again.append(n)
+            waiting, limit = again, limit * 4
+        return found
+
+    def _check(
+        self, space: Space, rest: Filter, ids: Iterable[str], fitting: dict[str, bool]
+    ) -> None:
+        """Note in `fitting` which records fulfil the rest of a filter."""
+        new = [each for each in ids if each not in fitting]
+        fitting |= dict.fromkeys(new, False)
+        for id_, each in self.there(space, new, vectors=False).items():
+            fitting[id_] = filters.matches(rest, each.record)
+
+    def _with_rows(
+        self, space: Space, found: list[list[Answer]]
+    ) -> tuple[list[list[Answer]], Vectors]:
+        """Return answers with their vectors, without what was deleted meanwhile."""
+        ids = {answer.id for each in found for answer in each}
+        documents = self.there(space, ids, vectors=True)
+        rows: list[Vectors] = []
+        there: list[list[Answer]] = []
+        for each in found:
+            there.append([])
+            for answer in each:
+                document = documents.get(answer.id)
+                if document is not None and answer.part < len(document.vectors):
+                    score = min(1.0, max(-1.0, answer.score))
+                    there[-1].append(answer._replace(score=score, key=len(rows)))
+                    rows.append(document.vectors[answer.part])
+        return there, np.array(rows, np.float32).reshape(-1, space.dim)
+
+    def find_words(
+        self, space: Space, words: Sequence[str], k: int, where: Filter | None
+    ) -> WordMatches:
+        """Return the k records whose texts fit best, and how many have all of the words.
+
+        If the store can't express the filter, the best `MOST_WORDS` are checked and counted.
+        """
+        if self._store.capabilities.text_search == "none":
+            return WordMatches()
+        self.refresh()
+        native, rest = split(where, self._store.supports)
+        many = max(k, MOST_WORDS)
+        most = many if self._most is None else min(many, self._most)
+        if rest is None:
+            return self._store.find_words(space, words, min(k, most), native)
+        found = self._store.find_words(space, words, most, native)
+        fitting: dict[str, bool] = {}
+        self._check(space, rest, (each.id for each in found.matches), fitting)
+        matches = [each for each in found.matches if fitting[each.id]]
+        return WordMatches(tuple(matches[:k]), sum(each.complete for each in matches))
+
+
+def _scored(vectors: Vectors, k: int, pages: Iterable[Sequence[Document]]) -> list[list[Answer]]:
+    """Return the k nearest of some documents to each query, best first, ties by id."""
+    best: list[list[Answer]] = [[] for _ in vectors]
+    for page in pages:
+        owners = [(d.record.id, part) for d in page for part in range(len(d.vectors))]
+        if not owners:
+            continue
+        rows = np.concatenate([d.vectors for d in page]).astype(np.float64)
+        for n, query in enumerate(vectors):
+            # Not by a matrix product, in which equal rows may differ in their last bits.
+            scores = (rows * query).sum(axis=1).tolist()
+            answers = (
+                Answer(score, id_, part, 0)
+                for score, (id_, part) in zip(scores, owners, strict=True)
+            )
+            best[n] = rules.best_of_each([*best[n], *answers], k)
+    return best

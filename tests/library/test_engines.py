@@ -1,0 +1,120 @@
+"""A library gives the same hits whichever engine keeps its records."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pixseek
+from pixseek.types import Compare, Not, Query, Term
+
+from tiny_encoder import COLOURS, TinyEncoder, draw
+
+_NAMES = itertools.count()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """200 pictures in five colours; 20 of them twice."""
+    folder = tmp_path / "pictures"
+    for n, colour in zip(range(180), itertools.cycle(COLOURS), strict=False):
+        path = folder / f"album{n % 7}" / f"{colour}-{n:03}.png"
+        draw(path, colour, n, size=(40 + n % 5, 30))
+        if n < 20:
+            (folder / f"copy-{path.name}").write_bytes(path.read_bytes())
+    return folder
+
+
+@pytest.fixture
+def libraries(
+    tmp_path: Path, pictures: Path, tiny: TinyEncoder
+) -> Iterator[tuple[pixseek.Library, pixseek.Library]]:
+    embedded = pixseek.open(tmp_path / "embedded.lib")
+    memory = pixseek.open(tmp_path / "memory.lib", engine=f"memory://hits-{next(_NAMES)}")
+    with embedded, memory:
+        for library in (embedded, memory):
+            library.index(pictures)
+        yield embedded, memory
+
+
+def assert_alike(
+    libraries: tuple[pixseek.Library, pixseek.Library], *args: Any, **kwargs: Any
+) -> None:
+    """Check that both libraries answer a search by the same hits, in the same order."""
+    found, expected = (library.search(*args, **kwargs).hits for library in libraries)
+    assert expected
+    told = [[(h.uri, h.part, h.duplicates, h.path) for h in hits] for hits in (found, expected)]
+    assert told[0] == told[1]
+    numbers = [[n for h in hits for n in (h.score, h.confidence)] for hits in (found, expected)]
+    assert numbers[0] == pytest.approx(numbers[1], abs=1e-6)
+
+
+def test_a_library_in_memory_gives_the_hits_of_the_embedded_engine(
+    libraries: tuple[pixseek.Library, pixseek.Library], pictures: Path
+) -> None:
+    embedded, memory = libraries
+    assert len(embedded) == len(memory) == 200
+    wide = Compare("width", "ge", 43)
+    asked: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+        *(((colour,), {"k": 30}) for colour in COLOURS),
+        (("green",), {"k": 5, "where": wide}),
+        (("green",), {"k": 200, "where": Not(Compare("folder", "glob", "album[1-3]*"))}),
+        ((Query((Term("text", "red"), Term("text", "white", -0.5)), k=20),), {}),
+        ((Query((Term("text", "red"),), (Term("text", "white"),), k=20),), {}),
+        ((Query((), where=wide, k=50, sort="name"),), {}),
+        ((Query((), where=wide, k=50, offset=10, sort="largest"),), {}),
+        ((Query((Term("text", "black"),), k=20, group=True),), {}),
+        ((Query((Term("text", "white"),), k=20, variety=0.5),), {}),
+    ]
+    for args, kwargs in asked:
+        assert_alike(libraries, *args, **kwargs)
+    assert_alike(libraries, image=next(pictures.rglob("blue-*.png")), k=20)
+    for query in (Query((), where=wide), Query((Term("text", "red"),))):
+        assert memory.facets(query) == embedded.facets(query)
+    assert memory.duplicates() == embedded.duplicates()
+
+
+def test_changes_are_seen_alike(
+    libraries: tuple[pixseek.Library, pixseek.Library], pictures: Path
+) -> None:
+    moved = next(pictures.rglob("red-*.png"))
+    moved.rename(moved.with_name("moved.png"))
+    next(pictures.rglob("green-*.png")).unlink()
+    draw(pictures / "new.png", "white", 999)
+    reports = [library.index(pictures) for library in libraries]
+    seen = [
+        (report.added, report.moved, report.removed, len(library))
+        for report, library in zip(reports, libraries, strict=True)
+    ]
+    assert seen[0] == seen[1]
+    for library in libraries:
+        hit = library.search("white", k=1).hits[0]
+        library.tag([hit.id], add=["lake"])
+    tagged = Query((), where=Compare("tags", "contains", "lake"))
+    assert_alike(libraries, tagged)
+    assert len(libraries[1].search(tagged)) == 1
+
+
+def test_an_engine_with_a_limit_answers_as_well(
+    libraries: tuple[pixseek.Library, pixseek.Library], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As servers do that return at most 400 or 10,000 rows."""
+    embedded, memory = libraries
+    limited = replace(memory.opened.engine.capabilities, max_k=20)
+    monkeypatch.setattr(memory.opened.engine, "capabilities", limited)
+    for where in (None, Not(Compare("folder", "glob", "*3"))):
+        query = Query((Term("text", "green"),), where=where, k=8)
+        found, expected = (library.search(query).hits for library in (memory, embedded))
+        assert [hit.uri for hit in found] == [hit.uri for hit in expected]
+    for query in (
+        Query((Term("text", "red"),), (Term("text", "white"),), k=8),
+        Query((Term("text", "black"),), k=8, group=True),
+    ):
+        assert memory.search(query).hits
+    assert memory.facets(query)["format"]
+    assert memory.similar(found[0].id, k=5).hits
