@@ -149,7 +149,7 @@ def test_texts_as_they_are_keep_their_case(tmp_path: Path) -> None:
 
 def test_a_tokenizer_without_a_limit_is_an_error(tmp_path: Path) -> None:
     tiny_models.word_tokenizer(tmp_path / "tokenizer.json", padding=False)
-    with pytest.raises(ModelError, match=r"(?i)how much text"):
+    with pytest.raises(ModelError, match=r"(?i)maximum length"):
         Tokens(TextRules(tmp_path / "tokenizer.json"))
 
 

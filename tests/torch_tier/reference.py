@@ -1,9 +1,9 @@
-"""What the tests against reference implementations share: texts, pictures, tokenizers, and how
-near is near enough.
+"""Shared parts of the tests against reference implementations: texts, pictures, tokenizers, and
+comparisons with their tolerances.
 
-No hub can be reached, so models are of the real architecture, small and randomly initialised, and
-tokenizers are trained here on a few lines, with the kind of model and the settings of the real
-ones. OpenAI's vocabulary is the real one: the package open_clip carries it.
+The tests need no hub. Models have the real architecture, but are small and randomly initialised.
+Tokenizers are trained here on a few lines, with the kind and the settings of the real ones.
+OpenAI's vocabulary is the real one, from the package open_clip.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ TEXTS = [
     "'s's'S 'RE n't",
     "a-b_c.d/e\\f|g~h`i^j$k%l",
 ]
-#: What only `ftfy` straightens, of which people's queries hold some; see tokens._plain_forms.
+#: Texts that only `ftfy` cleans up, of kinds that occur in queries; see tokens._plain_forms.
 STRAIGHTENED = [
     "it’s a “dog” ‘here’",
     "ﬁne ﬂower ﬃ",
@@ -69,16 +69,17 @@ STRAIGHTENED = [
     "\ufeffa dog",
     "\x1b[31mred\x1b[0m dog",
 ]
-#: Of each family's own tokenizer control characters must come out the same too.
+#: With control characters, which must give the ids of each family's own tokenizer too.
 ALL_TEXTS = TEXTS + STRAIGHTENED
 
 
-def _mended_torchvision() -> Any:
-    """Let torchvision be imported where its compiled part has no build for this torch.
+def _importable_torchvision() -> Any:
+    """Make torchvision importable if its compiled part was not built for this torch.
 
-    PyPI's is built for GPUs. Without that part it stops at the declarations of two operators of
-    object detection, which nothing here uses; so they are declared. Its transforms of Pillow
-    images, which open_clip uses, have nothing compiled. What is returned must be kept.
+    PyPI's torchvision is built for GPUs. Without its compiled part, its import fails at two
+    operators of object detection, which nothing here uses, so they are declared here. Its
+    transforms of Pillow images, which open_clip uses, need nothing compiled. The result must be
+    kept alive.
     """
     if importlib.util.find_spec("torchvision") is None:
         return None
@@ -94,10 +95,10 @@ def _mended_torchvision() -> Any:
     return None
 
 
-_KEPT = _mended_torchvision()
+_KEPT = _importable_torchvision()
 
-#: The same for a process of its own, as its `sitecustomize`.
-_MENDING = """
+#: The same for other processes, as their `sitecustomize`.
+_SITECUSTOMIZE = """
 import torch
 
 kept = torch.library.Library("torchvision", "FRAGMENT")
@@ -106,10 +107,10 @@ for name in ("nms", "qnms"):
 """
 
 
-def mend_processes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let torchvision be imported in processes that are started from now on."""
+def make_torchvision_importable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make torchvision importable in processes that are started from now on."""
     if _KEPT is not None:
-        (folder / "sitecustomize.py").write_text(_MENDING)
+        (folder / "sitecustomize.py").write_text(_SITECUSTOMIZE)
         monkeypatch.setenv("PYTHONPATH", str(folder))
 
 
@@ -134,7 +135,7 @@ def prepared(encoder: Encoder, pictures: Sequence[Image.Image]) -> np.ndarray:
 
 
 def image_processor(name: str) -> Any:
-    """Return the processor that works on Pillow images; the other one needs torchvision."""
+    """Return the processor of Pillow images; the other kind needs torchvision."""
     return getattr(transformers, f"{name}Pil", None) or getattr(transformers, name)
 
 
@@ -243,11 +244,11 @@ def vector(output: Any) -> Any:
 
 
 def agree(rows: np.ndarray, reference: Any, off: float = 1e-4) -> bool:
-    """Return whether rows are the reference's, by cosine and number by number."""
+    """Return whether rows equal the reference's, by cosine and element by element."""
     wanted = torch.nn.functional.normalize(vector(reference)).numpy()
     assert rows.shape == wanted.shape and rows.dtype == np.float32
-    # Of an untrained model all vectors are much alike: a cosine alone would see little.
-    assert (wanted @ wanted.T).min() < 0.998, "all alike: this would prove nothing"
+    # An untrained model's vectors are nearly equal, so a cosine alone would show few errors.
+    assert (wanted @ wanted.T).min() < 0.998, "all vectors are alike: the test proves nothing"
     print(
         f"cosine {(rows * wanted).sum(1).min():.7f}, off by {abs(rows - wanted).max():.1e}, "
         f"least alike {(wanted @ wanted.T).min():.3f}"
@@ -259,14 +260,12 @@ def same_pixels(found: np.ndarray, wanted: np.ndarray, std: Iterable[float]) -> 
     """Check that no pixel of (n, 3, height, width) is off by more than one level of 255."""
     assert found.shape == wanted.shape
     levels = abs(found - wanted) * np.array(list(std)).reshape(-1, 1, 1) * 255
-    print(
-        f"pixels off by {levels.max():.4f} levels of 255 at most, {levels.mean():.6f} in the mean"
-    )
+    print(f"pixels off by at most {levels.max():.4f} levels of 255, {levels.mean():.6f} on average")
     assert levels.max() <= 1 + 1e-4
 
 
 def same_tokens(encoder: Any, reference: Callable[[str], Sequence[int]]) -> None:
-    """Check that the ids of all texts are the reference's, each at its own length."""
+    """Check that all texts, each at its own length, have the ids of the reference."""
     tokens = encoder._tokenizer()
     for text in ALL_TEXTS:
         (found,) = tokens.ids([text])
@@ -275,9 +274,9 @@ def same_tokens(encoder: Any, reference: Callable[[str], Sequence[int]]) -> None
 
 @torch.no_grad()
 def wide(model: Any) -> Any:
-    """Return a model whose weights are larger than at the start of training.
+    """Give a model larger weights than at the start of training, and return it.
 
-    As they are drawn, all vectors are nearly one, and no mistake would show.
+    With initial weights all vectors are nearly equal, and errors wouldn't show.
     """
     torch.manual_seed(0)
     for weight in model.parameters():

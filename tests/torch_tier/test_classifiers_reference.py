@@ -29,7 +29,7 @@ def pictures() -> list[Image.Image]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Vision Transformer of the real architecture, small, drawn at random."""
+    """A small Vision Transformer of the real architecture, randomly initialised."""
     folder = tmp_path_factory.mktemp("vit")
     torch.manual_seed(0)
     config = transformers.ViTConfig(
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         label2id={label: n for n, label in LABELS.items()}, initializer_range=0.3,
     )  # fmt: skip
     transformers.ViTForImageClassification(config).save_pretrained(folder)
-    # As google/vit-base-patch16-224 has it, but for its size.
+    # As in google/vit-base-patch16-224, except for its size.
     (folder / "preprocessor_config.json").write_text(
         json.dumps(
             {
@@ -52,8 +52,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def reference(folder: Path, pictures: list[Image.Image]) -> tuple[np.ndarray, np.ndarray]:
-    """Return pixels and probabilities by transformers' own processor and model."""
-    # The processor that runs on Pillow: it has the resize that the models were trained with.
+    """Return pixels and probabilities from transformers' own processor and model."""
+    # The processor that uses Pillow, with whose resizing the models were trained.
     processors = [
         getattr(transformers, name)
         for name in ("ViTImageProcessorPil", "ViTImageProcessor")
@@ -81,7 +81,7 @@ def test_torch_gives_what_transformers_gives(folder: Path, pictures: list[Image.
     assert classifier.labels == tuple(LABELS.values())
     pixels, likely = reference(folder, pictures)
     batch = prepared(classifier, pictures)
-    assert np.abs(batch - pixels).max() <= 2 / 255 + 1e-6  # a level of 255, on a scale of [-1, 1]
+    assert np.abs(batch - pixels).max() <= 2 / 255 + 1e-6  # one level of 255, on a scale of [-1, 1]
     assert classifier.probabilities(pixels) == pytest.approx(likely, abs=1e-5)
     assert (classifier.probabilities(batch).argmax(1) == likely.argmax(1)).all()
 

@@ -1,4 +1,4 @@
-"""Training the demo model, in small: it learns, and what it exports says what torch says."""
+"""A short training of the demo model: it learns, and its export gives the vectors of torch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def scripts() -> Iterator[tuple[ModuleType, ModuleType, ModuleType]]:
 
 
 @pytest.mark.timeout(200)
-def test_a_short_run_learns_and_exports_what_it_learnt(scripts, tmp_path: Path) -> None:
+def test_a_short_run_learns_and_exports_the_trained_model(scripts, tmp_path: Path) -> None:
     train_demo_model, dual_encoder, evaluate_demo_model = scripts
     losses: list[float] = []
     model, tokenizer = train_demo_model.train(
@@ -62,7 +62,7 @@ def test_a_short_run_learns_and_exports_what_it_learnt(scripts, tmp_path: Path) 
         assert (cosine >= 0.999).all()
 
 
-def test_captions_that_are_true_are_no_negatives(scripts) -> None:
+def test_pictures_of_which_a_caption_is_true_are_not_negatives(scripts) -> None:
     train_demo_model, _, _ = scripts
     batch = train_demo_model.SceneStream(seed=3, pool_groups=40).batch(48, renewed_groups=1)
     assert batch.pixels.shape == (48, 64, 64, 3)

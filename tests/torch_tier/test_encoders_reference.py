@@ -1,10 +1,10 @@
 """Encoders against the reference implementations: transformers, and open_clip's tokenizer.
 
-The models are of the real architecture, small and randomly initialised: what is compared is
-preprocessing, tokens, graph inputs and outputs, and normalisation, not what a model has learnt.
+The models have the real architecture, but are small and randomly initialised: the tests compare
+preprocessing, tokens, graph inputs and outputs, and normalisation, not what a model has learned.
 
-open_clip as a whole needs torchvision; where it is installed without, its tokenizer's file and
-vocabulary are still used (`pip install --no-deps open_clip_torch`, and ftfy, regex).
+The whole open_clip needs torchvision. Without it, its tokenizer and vocabulary still work
+(`pip install --no-deps open_clip_torch ftfy regex`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def vocabulary() -> Path:
 
 @pytest.fixture(scope="module")
 def open_clip_tokenizer(vocabulary: Path) -> ModuleType:
-    """open_clip's tokenizer.py alone: it needs ftfy and regex, but no torchvision."""
+    """open_clip's tokenizer.py alone, which needs ftfy and regex, but not torchvision."""
     pytest.importorskip("ftfy")
     pytest.importorskip("regex")
     spec = importlib.util.spec_from_file_location(
@@ -49,7 +49,7 @@ def open_clip_tokenizer(vocabulary: Path) -> ModuleType:
     return module
 
 
-def test_ids_are_open_clips(vocabulary: Path, open_clip_tokenizer: ModuleType) -> None:
+def test_ids_equal_open_clips(vocabulary: Path, open_clip_tokenizer: ModuleType) -> None:
     reference = open_clip_tokenizer.SimpleTokenizer()
     tokens = Tokens(TextRules(vocabulary, 77, "open_clip", pad=0))
     for text in TEXTS + STRAIGHTENED:
@@ -68,10 +68,10 @@ def test_the_index_of_the_vocabulary_gives_the_same_ids(vocabulary: Path, tmp_pa
         for text in TEXTS + STRAIGHTENED:
             cut = Tokens(rules, tmp_path / "cache")
             assert cut.ids([text]) == whole.ids([text]), repr(text[:60])
-            assert cut._index is not None, "it has read the whole"
+            assert cut._index is not None, "it read the whole vocabulary"
 
 
-def test_ids_are_open_clips_for_every_letter(
+def test_ids_of_nearly_every_letter_equal_open_clips(
     vocabulary: Path, open_clip_tokenizer: ModuleType
 ) -> None:
     reference = open_clip_tokenizer.SimpleTokenizer()
@@ -80,7 +80,7 @@ def test_ids_are_open_clips_for_every_letter(
     found, _ = tokens.padded(texts, 77)
     wanted = reference(texts).numpy()
     wrong = [texts[i] for i in np.flatnonzero((found != wanted).any(1))]
-    # Letters newer than one of the two Unicode tables, and what ftfy alone would change.
+    # Letters newer than one of the two Unicode tables, and letters that only ftfy changes.
     print([f"{ord(c):x}" for c in wrong])
     assert len(wrong) <= 0.005 * len(texts), [f"{ord(c):x}" for c in wrong]
 
@@ -247,15 +247,17 @@ def loaded(folder: Path) -> OnnxEncoder:
     return encoder
 
 
-def test_pixels_are_transformers(clip: tuple[Any, Any, Path], xenova: OnnxEncoder) -> None:
+def test_pixels_equal_those_of_transformers(
+    clip: tuple[Any, Any, Path], xenova: OnnxEncoder
+) -> None:
     _, (processor, _), _ = clip
     wanted = processor(images=ref.images(), return_tensors="np")["pixel_values"]
     found = ref.prepared(xenova, ref.images())
     std = np.array([0.26862954, 0.26130258, 0.27577711])[:, None, None]
-    assert abs((found - wanted) * std).max() <= 1e-5, "in levels of [0, 1]: not a bit differs"
+    assert abs((found - wanted) * std).max() <= 1e-5, "on a scale of [0, 1]: not a bit differs"
 
 
-def test_image_vectors_are_transformers(
+def test_image_vectors_equal_those_of_transformers(
     clip: tuple[Any, Any, Path], xenova: OnnxEncoder, immich: OnnxEncoder, rclip: OnnxEncoder
 ) -> None:
     model, (processor, _), _ = clip
@@ -263,21 +265,21 @@ def test_image_vectors_are_transformers(
         wanted = model.get_image_features(**processor(images=ref.images(), return_tensors="pt"))
     found = xenova.encode_images(ref.prepared(xenova, ref.images()))
     assert ref.agree(found, wanted)
-    for encoder in (immich, rclip):  # these crop as open_clip does: feed the model their pixels
+    for encoder in (immich, rclip):  # these crop like open_clip: give the model their pixels
         batch = ref.prepared(encoder, ref.images())
         with torch.no_grad():
             wanted = model.get_image_features(pixel_values=torch.from_numpy(batch))
         assert ref.agree(encoder.encode_images(batch), wanted)
 
 
-def test_ids_are_transformers(clip: tuple[Any, Any, Path], xenova: OnnxEncoder) -> None:
+def test_ids_equal_those_of_transformers(clip: tuple[Any, Any, Path], xenova: OnnxEncoder) -> None:
     _, (_, tokenizer), _ = clip
     for text in TEXTS:
         wanted = tokenizer([text], truncation=True, max_length=77)["input_ids"]
         assert xenova._tokenizer().ids([text]) == wanted, text[:60]
 
 
-def test_text_vectors_are_transformers_padded_to_77(
+def test_text_vectors_equal_those_of_transformers_padded_to_77(
     clip: tuple[Any, Any, Path], xenova: OnnxEncoder, immich: OnnxEncoder
 ) -> None:
     model, (_, tokenizer), _ = clip
@@ -290,12 +292,12 @@ def test_text_vectors_are_transformers_padded_to_77(
     for encoder in (xenova, immich):
         found = encoder.encode_texts(TEXTS)
         assert ref.agree(found, wanted)
-    # Each at its own length, without padding: the same vectors.
+    # The same vectors at each text's own length, without padding.
     alone = np.concatenate([xenova.encode_texts([text]) for text in TEXTS])
     assert abs(alone - unit).max() <= 1e-5
 
 
-def test_text_vectors_with_openais_vocabulary(
+def test_text_vectors_with_openais_vocabulary_equal_the_reference(
     clip: tuple[Any, Any, Path], rclip: OnnxEncoder, open_clip_tokenizer: ModuleType
 ) -> None:
     model, _, _ = clip
@@ -352,7 +354,7 @@ def siglip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, OnnxEnco
     return model, processor, loaded(folder)
 
 
-def test_siglips_pixels_and_vectors_are_transformers(
+def test_siglips_pixels_and_vectors_equal_those_of_transformers(
     siglip: tuple[Any, Any, OnnxEncoder],
 ) -> None:
     model, processor, encoder = siglip
@@ -375,4 +377,4 @@ def test_siglips_texts_are_padded_to_all_64(siglip: tuple[Any, Any, OnnxEncoder]
         ).numpy()
     found = encoder.encode_texts(["B c D", ""])
     assert ref.agree(found, wanted)
-    assert (found[0] * short[0]).sum() < 0.999, "the test would not see a missing padding"
+    assert (found[0] * short[0]).sum() < 0.999, "the test would not notice missing padding"

@@ -1,4 +1,4 @@
-"""Models that torch runs, exported to ONNX and compared with themselves."""
+"""Torch models exported to ONNX give the same vectors as before."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TOWER = {
 
 def clip(folder: Path) -> None:
     tokenizer = ref.clip_tokenizer()
-    # The crop is of other pixels than the resizing, and half a pixel is left over.
+    # The crop differs from the resizing, with an offset of half a pixel.
     images = ref.image_processor("CLIPImageProcessor")(
         size={"shortest_edge": SIDE + 7}, crop_size={"height": SIDE, "width": SIDE}
     )
@@ -49,7 +49,7 @@ def clip(folder: Path) -> None:
 
 
 def siglip(folder: Path) -> None:
-    """SigLIP 2 of fixed size: lower case, and all 64 positions."""
+    """SigLIP 2 of fixed size: lower case and all 64 positions."""
     tokenizer = ref.gemma(padding_side="right", model_input_names=["input_ids"])
     images = ref.image_processor("SiglipImageProcessor")(
         size={"height": SIDE, "width": SIDE}, resample=2
@@ -119,11 +119,11 @@ def exported(
 
 def cosines(ours: np.ndarray, theirs: np.ndarray) -> float:
     assert ours.shape == theirs.shape
-    assert (theirs @ theirs.T).min() < 0.998, "all alike: this would prove nothing"
+    assert (theirs @ theirs.T).min() < 0.998, "all vectors are alike: the test proves nothing"
     return float((ours * theirs).sum(1).min())
 
 
-def test_an_export_gives_the_vectors_of_its_original(exported: Any) -> None:
+def test_an_export_gives_the_vectors_of_the_original(exported: Any) -> None:
     original, folder, found = exported
     encoder = ref.loaded(folder)
     assert isinstance(encoder, OnnxEncoder) and encoder.dim == original.dim
@@ -136,7 +136,7 @@ def test_an_export_gives_the_vectors_of_its_original(exported: Any) -> None:
     assert found.ranks >= 0.95
 
 
-def test_texts_have_their_real_length_where_the_tower_allows_it(exported: Any) -> None:
+def test_texts_are_not_padded_if_the_tower_allows_it(exported: Any) -> None:
     original, folder, _ = exported
     encoder = ref.loaded(folder)
     ours, theirs = encoder._tokenizer(), original._tokenizer()
@@ -149,7 +149,7 @@ def test_texts_have_their_real_length_where_the_tower_allows_it(exported: Any) -
     assert cosines(alone, whole) >= 0.9999, "each at its own length"
 
 
-def test_an_export_says_where_it_is_from_and_can_be_verified(exported: Any) -> None:
+def test_an_export_names_its_origin_and_can_be_verified(exported: Any) -> None:
     original, folder, _ = exported
     encoder = ref.loaded(folder)
     assert encoder.likelihood() == original.likelihood()
@@ -165,14 +165,16 @@ def test_an_export_says_where_it_is_from_and_can_be_verified(exported: Any) -> N
 
 
 @pytest.mark.parametrize("stored", ["fp16", "int8"])
-def test_smaller_weights(stored: parity.Stored, tmp_path: Path) -> None:
+def test_16_bit_and_8_bit_weights_are_smaller_and_computed_in_32_bits(
+    stored: parity.Stored, tmp_path: Path
+) -> None:
     original = made(clip, tmp_path / "original")
     found = export(original, tmp_path / "small", pictures(), precision=stored, inline_bytes=0)
     print(*found.lines())
     assert found.text_least >= 0.999 and found.image_least >= 0.999
     encoder = ref.loaded(tmp_path / "small")
     files = encoder._files
-    assert files.visual.external and files.textual.external, "weights lie beside the graph"
+    assert files.visual.external and files.textual.external, "weights are next to the graph"
     held = sum(path.stat().st_size for path in files.textual.external)
     whole = sum(w.nbytes for w in original.opened().module.text_model.parameters())
     assert held < whole * 0.55
@@ -180,13 +182,13 @@ def test_smaller_weights(stored: parity.Stored, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["not there", "empty"])
-def test_an_export_that_gives_other_vectors_is_not_kept(place: str, tmp_path: Path) -> None:
+def test_an_export_that_gives_different_vectors_is_not_kept(place: str, tmp_path: Path) -> None:
     original = made(clip, tmp_path / "original")
     towers = original.opened()
     right = towers.images
 
     def spoiled(batch: Any) -> Any:
-        """What torch traces is not what it computes."""
+        """A tower that gives different results when it is traced."""
         rows = right(batch)
         return rows.flip(1) if torch.compiler.is_exporting() else rows
 
@@ -199,15 +201,15 @@ def test_an_export_that_gives_other_vectors_is_not_kept(place: str, tmp_path: Pa
     assert [each.name for each in folder.parent.rglob("*")] == ["exported"] * (place == "empty")
 
 
-def test_int8_is_refused_where_it_ruins_the_vectors(tmp_path: Path) -> None:
-    """A ResNet with random weights: the median of its centred cosines is .70."""
+def test_int8_is_refused_if_it_ruins_the_vectors(tmp_path: Path) -> None:
+    """A ResNet with random weights has a median centred cosine of .70."""
     original = made(open_clip_resnet, tmp_path / "original")
     with pytest.raises(ModelError, match=r"(?s)not kept.*--precision fp32"):
         export(original, tmp_path / "exported", pictures(), precision="int8")
     assert not (tmp_path / "exported").exists()
 
 
-def test_what_can_not_be_exported(tmp_path: Path) -> None:
+def test_exports_that_are_not_possible_leave_no_folder(tmp_path: Path) -> None:
     def refused(encoder: Encoder, reason: str, **options: Any) -> None:
         with pytest.raises(ModelError, match=reason):
             export(encoder, tmp_path / "exported", pictures(1), **options)

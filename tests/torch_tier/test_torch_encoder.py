@@ -1,4 +1,4 @@
-"""What holds for every model that runs with torch, shown on a small CLIP."""
+"""Properties of every torch model, tested on a small CLIP."""
 
 from __future__ import annotations
 
@@ -54,22 +54,22 @@ def encoder(folder: Path) -> TorchEncoder:
 
 @pytest.fixture(scope="module")
 def sample() -> np.ndarray:
-    """130 pictures as a CLIP reads them, smooth, each another."""
+    """130 different smooth pictures, prepared for CLIP."""
     random = np.random.default_rng(5)
     coarse = random.standard_normal((130, 3, 4, 4)).astype(np.float32)
     return np.repeat(np.repeat(coarse, SIDE // 4, 2), SIDE // 4, 3)
 
 
-def test_it_has_the_protocol(encoder: TorchEncoder) -> None:
+def test_a_torch_encoder_fulfils_the_encoder_protocol(encoder: TorchEncoder) -> None:
     assert isinstance(encoder, Encoder) and isinstance(encoder, Accelerable)
     assert encoder.input_side == SIDE and encoder.streams == 1 and encoder.batch_size >= 1
     assert encoder.encode_texts([]).shape == (0, 32)
     assert encoder.encode_images(np.empty((0, 3, SIDE, SIDE), np.float32)).shape == (0, 32)
-    with pytest.raises(ModelError, match="no images prepared"):
+    with pytest.raises(ModelError, match="not prepared for this model"):
         encoder.encode_images(np.zeros((2, 3, 8, 8), np.float32))
 
 
-def test_nothing_imports_torch_before_a_tower_is_used(folder: Path) -> None:
+def test_torch_is_not_imported_before_a_tower_is_used(folder: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from pixseek import encoders\n"
         f"found = encoders.load(Path({str(folder)!r}), models_dir=Path({str(folder)!r}))\n"
@@ -80,7 +80,7 @@ def test_nothing_imports_torch_before_a_tower_is_used(folder: Path) -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_many_threads_get_what_one_gets(encoder: TorchEncoder, sample: np.ndarray) -> None:
+def test_many_threads_get_the_vectors_of_one(encoder: TorchEncoder, sample: np.ndarray) -> None:
     wanted = encoder.encode_images(sample)
     found: dict[int, Any] = {}
 
@@ -96,7 +96,7 @@ def test_many_threads_get_what_one_gets(encoder: TorchEncoder, sample: np.ndarra
         assert abs(found[n] - wanted[n::4]).max() <= 1e-5
 
 
-def test_a_fingerprint_follows_from_weights_architecture_and_pixels(
+def test_the_fingerprint_depends_on_weights_architecture_and_preprocessing(
     folder: Path, tmp_path: Path
 ) -> None:
     first = ref.loaded(folder).fingerprint
@@ -123,9 +123,7 @@ def test_a_fingerprint_follows_from_weights_architecture_and_pixels(
     assert ref.loaded(other).fingerprint != first
 
 
-def test_missing_weights_are_an_error_and_never_drawn_at_random(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_missing_weights_raise_an_error(folder: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     shutil.copytree(folder, tmp_path / "lacking")
@@ -140,7 +138,9 @@ def test_missing_weights_are_an_error_and_never_drawn_at_random(
         ref.loaded(tmp_path / "lacking").encode_texts(["a"])
 
 
-def test_an_unknown_kind_names_the_known(folder: Path, tmp_path: Path) -> None:
+def test_an_unknown_kind_of_model_raises_an_error_that_lists_the_known(
+    folder: Path, tmp_path: Path
+) -> None:
     shutil.copytree(folder, tmp_path / "other")
     config = json.loads((tmp_path / "other/config.json").read_text()) | {"model_type": "blip"}
     (tmp_path / "other/config.json").write_text(json.dumps(config))
@@ -148,7 +148,7 @@ def test_an_unknown_kind_names_the_known(folder: Path, tmp_path: Path) -> None:
         ref.loaded(tmp_path / "other")
 
 
-def test_without_torch_it_says_what_to_install(
+def test_without_torch_the_error_names_the_extra_to_install(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pixseek.encoders.torch import encoder as module
@@ -158,7 +158,9 @@ def test_without_torch_it_says_what_to_install(
         ref.loaded(folder)
 
 
-def test_a_text_tower_of_another_model(folder: Path, encoder: TorchEncoder) -> None:
+def test_a_text_tower_of_another_model_pairs_if_the_lengths_agree(
+    folder: Path, encoder: TorchEncoder
+) -> None:
     texts = ref.loaded(folder)
     both = PairedEncoder(encoder, texts, name="both")
     assert isinstance(both, Encoder) and both.fingerprint == encoder.fingerprint
@@ -175,13 +177,13 @@ needs_bf16 = pytest.mark.skipif(
 )
 
 
-def test_few_images_are_embedded_as_ever(encoder: TorchEncoder) -> None:
+def test_few_images_run_in_fp32_without_a_check(encoder: TorchEncoder) -> None:
     chosen = encoder.accelerate("auto", 10, lambda n: pytest.fail("no need to look"))
     assert (chosen.runtime, chosen.precision) == ("torch", "fp32")
 
 
 @needs_bf16
-def test_bf16_is_checked_on_the_images_and_taken(encoder: TorchEncoder, sample: np.ndarray) -> None:
+def test_bf16_is_checked_on_the_images_and_used(encoder: TorchEncoder, sample: np.ndarray) -> None:
     exact = encoder.encode_images(sample)
     for precision in ("auto", "bf16"):
         chosen = encoder.accelerate(precision, 100_000, lambda n: sample[:n])
@@ -196,14 +198,12 @@ def test_bf16_is_checked_on_the_images_and_taken(encoder: TorchEncoder, sample: 
 
 
 @needs_bf16
-def test_bf16_that_ruins_the_vectors_is_not_taken(
-    encoder: TorchEncoder, sample: np.ndarray
-) -> None:
-    # Pictures that differ by less than bf16 can tell apart.
+def test_bf16_that_ruins_the_vectors_is_not_used(encoder: TorchEncoder, sample: np.ndarray) -> None:
+    # Pictures whose differences are lost in bf16.
     alike = sample[:1] + 1e-4 * sample
     exact = encoder.encode_images(alike)
     chosen = encoder.accelerate("auto", 100_000, lambda n: alike[:n])
-    assert chosen.precision == "fp32" and "bf16 gave other vectors" in chosen.why
+    assert chosen.precision == "fp32" and "bf16 gave different vectors" in chosen.why
     np.testing.assert_allclose(encoder.encode_images(alike), exact, atol=1e-6)
     with pytest.raises(ModelError, match="bf16"):
         encoder.accelerate("bf16", 100_000, lambda n: alike[:n])
@@ -211,7 +211,7 @@ def test_bf16_that_ruins_the_vectors_is_not_taken(
     assert few.precision == "fp32" and "too few" in few.why
 
 
-def test_what_can_not_be_had_is_said(
+def test_unavailable_precisions_raise_model_error(
     encoder: TorchEncoder, monkeypatch: pytest.MonkeyPatch, sample: np.ndarray
 ) -> None:
     with pytest.raises(ModelError, match="int8"):
@@ -220,16 +220,16 @@ def test_what_can_not_be_had_is_said(
         encoder.accelerate("fp4", 10, lambda n: sample[:n])  # type: ignore[arg-type]
     monkeypatch.setattr(devices, "cpu_has_bf16", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ModelError, match="does not compute in bf16"):
+    with pytest.raises(ModelError, match="doesn't compute in bf16"):
         encoder.accelerate("bf16", 100_000, lambda n: sample[:n])
     chosen = encoder.accelerate("auto", 100_000, lambda n: sample[:n])
     assert chosen.precision == "fp32" and "no bf16" in chosen.why
 
 
-def test_it_is_measured_in_a_process_of_its_own(
+def test_a_torch_model_is_measured_in_another_process(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ref.mend_processes(tmp_path, monkeypatch)
+    ref.make_torchvision_importable(tmp_path, monkeypatch)
     pictures = [Picture(each, *each.size, "image/png") for each in ref.images()]
     found = benchmark.measure(str(folder), pictures, tmp_path)
     assert (found.runtime, found.precision) == ("torch", "fp32"), (
@@ -240,7 +240,7 @@ def test_it_is_measured_in_a_process_of_its_own(
     assert benchmark.measurements(tmp_path)[str(folder)] == found
 
 
-def test_compiled_it_gives_the_same(folder: Path, sample: np.ndarray) -> None:
+def test_a_compiled_tower_gives_the_same_vectors(folder: Path, sample: np.ndarray) -> None:
     if shutil.which("g++") is None and shutil.which("clang++") is None:
         pytest.skip("torch.compile needs a C++ compiler")
     plain, compiled = ref.loaded(folder), ref.loaded(folder, compiled=True)
@@ -252,7 +252,7 @@ def test_compiled_it_gives_the_same(folder: Path, sample: np.ndarray) -> None:
         assert abs(compiled.encode_images(some) - plain.encode_images(some)).max() <= 1e-4
 
 
-def test_a_tower_that_can_not_be_compiled_is_run_as_it_is(
+def test_a_tower_that_fails_to_compile_runs_uncompiled(
     folder: Path, sample: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(tower: Any, dynamic: bool) -> Any:
@@ -265,7 +265,7 @@ def test_a_tower_that_can_not_be_compiled_is_run_as_it_is(
         return lambda batch: tower(batch).flip(1)
 
     wanted = ref.loaded(folder).encode_images(sample[:9])
-    for compiling, said in ((failing, "C++ compiler"), (spoiling, "gave other vectors")):
+    for compiling, said in ((failing, "C++ compiler"), (spoiling, "gave different vectors")):
         monkeypatch.setattr(torch, "compile", compiling)
         encoder = ref.loaded(folder, compiled=True)
         chosen = encoder.accelerate("fp32", 100_000, lambda n: sample[:n])

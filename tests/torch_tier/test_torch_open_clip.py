@@ -1,4 +1,4 @@
-"""Models of open_clip, run by pixseek with torch, against open_clip itself."""
+"""Models of open_clip: pixseek with torch gives the results of open_clip itself."""
 
 from __future__ import annotations
 
@@ -40,8 +40,10 @@ SQUASHED = {
 
 
 def nllb(folder: Path) -> dict[str, Any]:
-    """The text tower of nllb-clip: the encoder of a translator, which begins a text with the code
-    of its language; its tokenizer is trained here."""
+    """The text tower of nllb-clip: a translator's encoder, whose texts start with a language code.
+
+    Its tokenizer is trained here.
+    """
     special = ["<s>", "<pad>", "</s>", "<unk>"]
     vocabulary, merges = ref.sentencepiece_bpe(special)
     tokenizer = transformers.NllbTokenizer(vocab=vocabulary, merges=merges)
@@ -73,11 +75,11 @@ TOWER = {
     "num_attention_heads": 4,
     "intermediate_size": 128,
 }
-#: Text towers of transformers inside open_clip, by the name that stands in `MODELS`.
+#: Text towers of transformers inside open_clip, by their name in `MODELS`.
 INNER = {"nllb": nllb, "xlm-roberta": xlm_roberta}
 
-#: Configurations of open_clip, with small text towers, and small image towers where the real ones
-#: are large. The settings of their pixels are those of open_clip's `pretrained.py`.
+#: Configurations of open_clip, with text towers made small, and large image towers too. Their
+#: preprocessing is that of open_clip's `pretrained.py`.
 MODELS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "RN50": (
         {
@@ -145,7 +147,7 @@ MODELS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "vision_cfg": {"image_size": 64, "layers": 3, "width": 64, "patch_size": 16},
             "text_cfg": SMALL_TEXT
             | {"context_length": 64, "vocab_size": 1000, "no_causal_mask": True,
-               "proj_bias": True, "pool_type": "last", "hf_tokenizer_name": "it lies in the folder",
+               "proj_bias": True, "pool_type": "last", "hf_tokenizer_name": "it is in the folder",
                "tokenizer_kwargs": {"clean": "canonicalize"}},
         },
         SQUASHED,
@@ -180,7 +182,7 @@ def family(
     config, pixels = json.loads(json.dumps(MODELS[request.param]))
     folder = tmp_path_factory.mktemp(request.param)
     if build := INNER.get(config["text_cfg"].get("hf_model_name")):
-        # For the reference the names are of folders, which have what it would ask the hub for.
+        # For the reference the names are folders, so that it doesn't ask the hub.
         names = dict.fromkeys(("hf_model_name", "hf_tokenizer_name"), str(folder))
         config["text_cfg"] = build(folder) | names
     elif "hf_tokenizer_name" in config["text_cfg"]:
@@ -199,7 +201,9 @@ def family(
     return model.eval(), transform, open_clip.get_tokenizer(f"local-dir:{folder}"), encoder
 
 
-def test_images(family: tuple[Any, Any, Any, TorchEncoder]) -> None:
+def test_pixels_and_image_vectors_equal_open_clips(
+    family: tuple[Any, Any, Any, TorchEncoder],
+) -> None:
     model, transform, _, encoder = family
     inputs = torch.stack([transform(image) for image in ref.images()])
     batch = ref.prepared(encoder, ref.images())
@@ -209,7 +213,9 @@ def test_images(family: tuple[Any, Any, Any, TorchEncoder]) -> None:
     assert ref.agree(encoder.encode_images(batch), wanted)
 
 
-def test_tokens_and_texts(family: tuple[Any, Any, Any, TorchEncoder]) -> None:
+def test_tokens_and_text_vectors_equal_open_clips(
+    family: tuple[Any, Any, Any, TorchEncoder],
+) -> None:
     model, _, tokenizer, encoder = family
     given = tokenizer(ALL_TEXTS)
     tokens = encoder._tokenizer()
@@ -222,7 +228,7 @@ def test_tokens_and_texts(family: tuple[Any, Any, Any, TorchEncoder]) -> None:
     assert ref.agree(alone, wanted), "each at its own length"
 
 
-def test_likelihood(family: tuple[Any, Any, Any, TorchEncoder]) -> None:
+def test_the_likelihood_equals_open_clips(family: tuple[Any, Any, Any, TorchEncoder]) -> None:
     model, _, _, encoder = family
     rule = encoder.likelihood()
     assert rule and rule.scale == pytest.approx(float(model.logit_scale.exp()))
@@ -235,7 +241,7 @@ def test_likelihood(family: tuple[Any, Any, Any, TorchEncoder]) -> None:
 def test_a_text_tower_written_for_77_tokens_takes_short_texts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dynamo: bool, batch: int | str
 ) -> None:
-    """As rclip's models are: open_clip's text tower, exported with a context of 77."""
+    """As in rclip's models: open_clip's text tower, exported with a context of 77."""
     monkeypatch.setattr(mapped, "WORTH_IT", 0)
     tiny_models.rclip(tmp_path / "m")
     model = open_clip.CLIP(

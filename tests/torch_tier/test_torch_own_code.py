@@ -1,4 +1,4 @@
-"""Models that bring their own program code, such as FG-CLIP 2."""
+"""Models with their own program code, such as FG-CLIP 2."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reference import TEXTS, torch, transformers
 
 pytestmark = pytest.mark.torch
 
-#: FG-CLIP 2's own code is on the hub alone. This has its interface (README of
+#: FG-CLIP 2's own code is only on the hub. This has its interface (README of
 #: https://github.com/360CVGroup/FG-CLIP): SigLIP 2's towers, and a text head for each length.
 CODE = """
 from transformers import Siglip2Config, Siglip2Model
@@ -76,7 +76,9 @@ def budget(width: int, height: int) -> int:
     return 128
 
 
-def test_it_runs_only_when_trusted_and_then_like_the_reference(folder: Path) -> None:
+def test_code_runs_only_if_trusted_and_then_gives_the_vectors_of_the_reference(
+    folder: Path,
+) -> None:
     models = folder.parent / "models"
     with pytest.raises(ModelError, match=r"(?s)modeling_fgclip2\.py.*pixseek models trust"):
         encoders.load(folder, models_dir=models)
@@ -114,7 +116,7 @@ def test_it_runs_only_when_trusted_and_then_like_the_reference(folder: Path) -> 
     assert ref.agree(encoder.encode_texts(TEXTS), texts)
 
 
-def test_trust_is_for_the_code_as_it_was(folder: Path) -> None:
+def test_changed_code_must_be_trusted_again(folder: Path) -> None:
     models = folder.parent / "models"
     assert [each.name for each in encoders.trust(folder, models)] == ["modeling_fgclip2.py"]
     assert encoders.load(folder, models_dir=models).dim == 64
@@ -123,7 +125,7 @@ def test_trust_is_for_the_code_as_it_was(folder: Path) -> None:
         encoders.load(folder, models_dir=models)
 
 
-def test_code_from_elsewhere_is_refused(folder: Path) -> None:
+def test_code_outside_the_folder_is_refused(folder: Path) -> None:
     written = json.loads((folder / "config.json").read_text())
     written["auto_map"]["AutoModel"] = "somebody/else--modeling.Model"
     (folder / "config.json").write_text(json.dumps(written))

@@ -1,4 +1,4 @@
-"""Models of sentence-transformers, run by pixseek with torch, against sentence-transformers."""
+"""Models of sentence-transformers: pixseek with torch gives the results of the library itself."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOWER = {
 
 
 def text_tower(folder: Path, pooling: str, activation: Any, *, legacy: bool) -> Any:
-    """The multilingual tower's kind: DistilBERT, a pooling, a dense layer without bias."""
+    """Like the multilingual tower: DistilBERT, pooling, a dense layer without bias."""
     words = ref.word_pieces()
     inner = folder.with_name(f"{folder.name}-inner")
     inner.mkdir()
@@ -47,7 +47,7 @@ def text_tower(folder: Path, pooling: str, activation: Any, *, legacy: bool) -> 
     pool = modules.Pooling(64, pooling)
     model = st.SentenceTransformer(modules=[transformer, pool, dense], device="cpu")
     model.save(str(folder))
-    if legacy:  # as the published one was written, by version 1
+    if legacy:  # the published model was written by version 1
         listed = json.loads((folder / "modules.json").read_text())
         for each in listed:
             each["type"] = f"sentence_transformers.models.{each['type'].rpartition('.')[2]}"
@@ -79,7 +79,9 @@ def text_tower(folder: Path, pooling: str, activation: Any, *, legacy: bool) -> 
         ("max", torch.nn.Identity(), True),
     ],
 )
-def test_a_text_tower(tmp_path: Path, pooling: str, activation: Any, legacy: bool) -> None:
+def test_a_text_tower_gives_the_vectors_of_sentence_transformers(
+    tmp_path: Path, pooling: str, activation: Any, legacy: bool
+) -> None:
     model = text_tower(tmp_path / "text", pooling, activation, legacy=legacy)
     encoder = ref.loaded(tmp_path / "text")
     assert isinstance(encoder, TorchEncoder) and encoder.dim == 32
@@ -90,7 +92,7 @@ def test_a_text_tower(tmp_path: Path, pooling: str, activation: Any, legacy: boo
     assert ref.agree(encoder.encode_texts(ALL_TEXTS), wanted)
     alone = np.concatenate([encoder.encode_texts([text]) for text in ALL_TEXTS])
     assert ref.agree(alone, wanted), "each at its own length"
-    with pytest.raises(ModelError, match="reads texts only"):
+    with pytest.raises(ModelError, match="reads only texts"):
         encoder.prepare(Picture(ref.images()[0], 64, 64, ""))
 
 
@@ -110,7 +112,7 @@ def clip(folder: Path) -> Any:
 
 
 @pytest.mark.parametrize("legacy", [True, False])
-def test_clip(tmp_path: Path, legacy: bool) -> None:
+def test_a_clip_gives_the_vectors_of_sentence_transformers(tmp_path: Path, legacy: bool) -> None:
     folder = tmp_path / "clip"
     if legacy:
         clip(folder / "0_CLIPModel")
@@ -135,5 +137,5 @@ def test_clip(tmp_path: Path, legacy: bool) -> None:
     short = [text for text in TEXTS if len(text) < 60]
     assert ref.agree(encoder.encode_texts(short), torch.from_numpy(model.encode(short)))
     rows = encoder.encode_images(ref.prepared(encoder, ref.images()))
-    # By default sentence-transformers resizes with torchvision, which rounds otherwise.
+    # By default sentence-transformers resizes with torchvision, which rounds differently.
     assert ref.agree(rows, torch.from_numpy(model.encode(ref.images())), off=0.005)

@@ -1,4 +1,4 @@
-"""Models of transformers, run by pixseek with torch, against transformers itself."""
+"""Models of transformers: pixseek with torch gives the results of transformers itself."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ GREY = (0.5, 0.5, 0.5)
 
 @dataclass(frozen=True)
 class Case:
-    """A model of transformers, saved in a folder, and how it is used by the book.
+    """A model of transformers, saved in a folder, and the parts to run it as documented.
 
     Attributes:
-        model: with weights drawn at random.
+        model: the model, with random weights.
         images: its image processor.
-        tokenizer: its own.
-        given: arguments for the tokenizer, as the family's processor has them.
-        std: what pixels are divided by.
-        dim: of the vectors.
-        least: texts that it can embed have at least so many tokens.
+        tokenizer: its own tokenizer.
+        given: arguments for the tokenizer, those of the family's processor.
+        std: divisors of the pixels.
+        dim: length of the vectors.
+        least: minimum number of tokens in a text that it can embed.
     """
 
     model: Any
@@ -52,7 +52,7 @@ class Case:
 
 
 def clip(folder: Path) -> Case:
-    """77 tokens, of which the last is the end; centre crop."""
+    """77 tokens, the last of which is the end token; centre crop."""
     tokenizer = ref.clip_tokenizer()
     images = ref.image_processor("CLIPImageProcessor")(
         size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
@@ -69,7 +69,7 @@ def clip(folder: Path) -> Case:
 
 
 def siglip(folder: Path) -> Case:
-    """The first SigLIP: SentencePiece, without punctuation, filled up with the end token."""
+    """The first SigLIP: SentencePiece, no punctuation, padded with the end token."""
     special = {"pad_id": -1, "unk_id": 2, "bos_id": -1, "eos_id": 1}
     file = ref.sentencepiece_unigram(folder / "spiece.model", special)
     tokenizer = transformers.SiglipTokenizer(str(file), model_input_names=["input_ids"])
@@ -84,14 +84,14 @@ def siglip(folder: Path) -> Case:
 
 
 def siglip2(folder: Path) -> Case:
-    """SigLIP 2 of fixed size: SiglipModel with Gemma's kind of tokenizer, lower case."""
+    """SigLIP 2 of fixed size: SiglipModel with a tokenizer like Gemma's, lower case."""
     tokenizer = ref.gemma(padding_side="right", model_input_names=["input_ids"])
     images = ref.image_processor("SiglipImageProcessor")(
         size={"height": SIDE, "width": SIDE}, resample=2
     )
     for part in (tokenizer, images):
         part.save_pretrained(folder)
-    # As published the lower case is not in the file, and left to who reads it.
+    # The published file does not contain the lower case; the reader must apply it.
     whole = json.loads((folder / "tokenizer.json").read_text())
     kept = [n for n in whole["normalizer"]["normalizers"] if n["type"] != "Lowercase"]
     whole["normalizer"]["normalizers"] = kept
@@ -105,7 +105,7 @@ def siglip2(folder: Path) -> Case:
 
 
 def siglip2_naflex(folder: Path) -> Case:
-    """SigLIP 2 NaFlex: patches in the picture's own shape; saved by its processor."""
+    """SigLIP 2 NaFlex: patches in the picture's own shape, saved by its processor."""
     tokenizer = ref.gemma(padding_side="right", model_input_names=["input_ids"])
     images = ref.image_processor("Siglip2ImageProcessor")(max_num_patches=40)
     transformers.Siglip2Processor(images, tokenizer).save_pretrained(folder)
@@ -118,7 +118,7 @@ def siglip2_naflex(folder: Path) -> Case:
 
 
 def metaclip2(folder: Path) -> Case:
-    """MetaCLIP 2: CLIP with XLM-R's kind of tokenizer."""
+    """MetaCLIP 2: CLIP with a tokenizer like XLM-R's."""
     special = ["<s>", "<pad>", "</s>", "<unk>"]
     tokenizer = transformers.XLMRobertaTokenizer(vocab=ref.unigram(special), model_max_length=77)
     images = ref.image_processor("CLIPImageProcessor")(
@@ -135,7 +135,7 @@ def metaclip2(folder: Path) -> Case:
 
 
 def chinese_clip(folder: Path) -> Case:
-    """Chinese-CLIP: a BERT that gives its first position, and no tokenizer.json."""
+    """Chinese-CLIP: a BERT whose first position is the vector, and no tokenizer.json."""
     words = ref.word_pieces()
     (folder / "vocab.txt").write_text("\n".join(words), "utf-8")
     (folder / "tokenizer_config.json").write_text(
@@ -156,7 +156,7 @@ def chinese_clip(folder: Path) -> Case:
 
 
 def tipsv2(folder: Path) -> Case:
-    """TIPSv2: pixels as they are, between 0 and 1; the mean over a text's tokens."""
+    """TIPSv2: pixels between 0 and 1, not normalised; the mean over a text's tokens."""
     vocabulary, merges = ref.sentencepiece_bpe(["<pad>", "<unk>"])
     tokenizer = transformers.Tipsv2Tokenizer(vocabulary, merges)
     images = transformers.Tipsv2ImageProcessor(size={"height": 56, "width": 56})
@@ -187,12 +187,16 @@ def family(
     return case, encoder
 
 
-def test_it_is_told_by_its_files_and_opened_late(family: tuple[Case, TorchEncoder]) -> None:
+def test_a_model_is_recognised_by_its_files_and_opened_late(
+    family: tuple[Case, TorchEncoder],
+) -> None:
     case, encoder = family
     assert encoder.dim == case.dim and len(encoder.fingerprint) == 64
 
 
-def test_images(family: tuple[Case, TorchEncoder]) -> None:
+def test_pixels_and_image_vectors_equal_those_of_transformers(
+    family: tuple[Case, TorchEncoder],
+) -> None:
     case, encoder = family
     inputs = case.images(images=ref.images(), return_tensors="pt")
     batch = ref.prepared(encoder, ref.images())
@@ -207,20 +211,20 @@ def test_images(family: tuple[Case, TorchEncoder]) -> None:
     with torch.no_grad():
         found = case.model.get_image_features(**inputs)
     rows = encoder.encode_images(batch)
-    # Where the reference resizes with torchvision it rounds some pixels to the next level.
+    # A reference that resizes with torchvision rounds some pixels to the next level.
     pillow = type(case.images).__name__.endswith("Pil")
     assert ref.agree(rows, found, off=1e-4 if pillow else 0.005)
     alone = np.concatenate([encoder.encode_images(each[None]) for each in batch])
     assert abs(alone - rows).max() <= 1e-5
 
 
-def test_tokens(family: tuple[Case, TorchEncoder]) -> None:
+def test_tokens_equal_those_of_transformers(family: tuple[Case, TorchEncoder]) -> None:
     case, encoder = family
     given = {"max_length": case.given["max_length"], "truncation": True}
     ref.same_tokens(encoder, lambda text: case.tokenizer(text, **given)["input_ids"])
 
 
-def test_texts(family: tuple[Case, TorchEncoder]) -> None:
+def test_text_vectors_equal_those_of_transformers(family: tuple[Case, TorchEncoder]) -> None:
     case, encoder = family
     texts = [t for t in TEXTS if len(case.tokenizer(t)["input_ids"]) >= case.least]
     inputs = case.tokenizer(texts, truncation=True, return_tensors="pt", **case.given)
@@ -232,10 +236,10 @@ def test_texts(family: tuple[Case, TorchEncoder]) -> None:
     assert ref.agree(alone, wanted), "each at its own length"
 
 
-def test_a_short_text_has_its_own_length_where_the_tower_allows_it(
+def test_a_short_text_is_not_padded_if_the_tower_allows_it(
     family: tuple[Case, TorchEncoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That the vectors are the reference's, which fills every text up, is `test_texts`."""
+    """The test above shows that the vectors equal those of the reference, which pads texts."""
     case, encoder = family
     towers, lengths = encoder.opened(), []
     texts = towers.texts
@@ -255,8 +259,8 @@ def test_a_short_text_has_its_own_length_where_the_tower_allows_it(
         assert (own, case.given["max_length"]) == (7, 77)
 
 
-def test_likelihood(family: tuple[Case, TorchEncoder]) -> None:
-    """What the model itself makes of an image and a text, from our vectors."""
+def test_the_likelihood_equals_the_models_own(family: tuple[Case, TorchEncoder]) -> None:
+    """The likelihood of our vectors equals the model's own of an image and a text."""
     case, encoder = family
     rule = encoder.likelihood()
     assert rule and (rule.bias is None) == ("iglip" not in type(case.model).__name__)
@@ -272,7 +276,7 @@ def test_likelihood(family: tuple[Case, TorchEncoder]) -> None:
     np.testing.assert_allclose(rule.scale * cosines + (rule.bias or 0), logits, atol=off)
 
 
-def test_words(family: tuple[Case, TorchEncoder]) -> None:
+def test_words_of_a_text_are_found_and_known(family: tuple[Case, TorchEncoder]) -> None:
     _, encoder = family
     found = encoder.words("a dog \U0001f9ff")
     assert found["dog"] and len(found) >= 2

@@ -126,7 +126,7 @@ class Classifier:
 
         if batch.shape[1:] != self._files.preprocessing.shape:
             raise ModelError(
-                "these are no images prepared for this model",
+                "these images were not prepared for this model",
                 f"{self.name}, a batch of shape {batch.shape}",
                 "Prepare them by its prepare().",
             )

@@ -116,9 +116,9 @@ class OnnxEncoder:
         shape = (3, self._preprocessing.height, self._preprocessing.width)
         if batch.ndim != 4 or batch.shape[1:] != shape:
             raise ModelError(
-                "these are no images prepared for this model",
+                "these images were not prepared for this model",
                 f"{self.name}, a batch of shape {batch.shape}",
-                f"It reads (n, {', '.join(map(str, shape))}), as its prepare() gives them.",
+                f"Give (n, {', '.join(map(str, shape))}), made of what its prepare() returns.",
             )
         return self._encode(self._visual, batch)
 

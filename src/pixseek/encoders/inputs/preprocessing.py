@@ -1,8 +1,8 @@
-"""From a decoded picture to what an image tower reads.
+"""Turn a decoded picture into the array that an image tower reads.
 
-Nothing here is learnt, and everything must be exact: with other pixels than the model was trained
-on, the ranking is quietly worse. Each model's own configuration is read; where libraries round
-differently, the one the model comes from decides.
+This must be exact: with pixels that differ from those in training, results get worse without any
+error. The rules come from each model's own configuration; if libraries round differently, those of
+the library that the model comes from apply.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 Interpolation = Literal["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
 
-#: Mean and standard deviation of CLIP's training images by channel, red, green, blue
+#: Mean and standard deviation of CLIP's training images for red, green and blue
 #: (https://github.com/openai/CLIP/blob/main/clip/clip.py, `_transform`).
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
-#: Pillow's numbers, which Hugging Face's `resample` uses too.
+#: By Pillow's numbers, which Hugging Face's `resample` uses too.
 _BY_NUMBER: tuple[Interpolation, ...] = (
     "nearest",
     "lanczos",
@@ -38,8 +38,8 @@ _BY_NUMBER: tuple[Interpolation, ...] = (
     "hamming",
 )
 
-#: Past this ratio of its sides a picture is not resized as a whole before the crop: a strip of
-#: 30,000 x 1 pixels would become one of 6.7 million x 224.
+#: Above this ratio of sides only the crop is resized, not the whole picture: a strip of
+#: 30,000 x 1 pixels would become 6.7 million x 224.
 _LONG_STRIP = 16
 
 
@@ -50,11 +50,11 @@ class Preprocessing:
     Attributes:
         height: of the result, in pixels.
         width: of the result, in pixels.
-        edge: length of the shortest side before the centre is cropped out; 0 to squash the picture
-            to height x width, whatever its shape.
+        edge: length of the shortest side before the centre crop; 0 to squash the picture to
+            height x width, whatever its shape.
         interpolation: Pillow's filter of that name, with antialiasing.
         mean: subtracted from red, green and blue, on a scale of [0, 1].
-        std: what they are then divided by.
+        std: the divisors after that.
         crop: how half a pixel of crop offset is rounded: "floor" in transformers, "even" (Python's
             round) in torchvision and open_clip.
     """
@@ -69,16 +69,16 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 1 or not all(s > 0 for s in self.std):
-            raise ModelError("a model's preprocessing makes no sense", self)
+            raise ModelError("a model's preprocessing is not valid", self)
         if self.edge and self.edge < max(self.height, self.width):
             raise ModelError(
-                "a model crops more than there is",
+                "a model's crop is larger than the resized image",
                 f"{self.height}x{self.width} out of a shortest side of {self.edge}",
             )
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of what `apply` returns."""
+        """Shape of the array that `apply` returns."""
         return (3, self.height, self.width)
 
     @property
@@ -89,34 +89,34 @@ class Preprocessing:
     def apply(self, picture: Picture) -> Vectors:
         """Return (3, height, width) float32, normalised.
 
-        With full-size pixels, resizing and cropping give bit for bit the pixels of the reference
-        (Pillow's `resize` of the whole, then `crop`); pictures longer than 16 times their width
-        differ by one level of 255 at most. With pixels that were decoded smaller, the crop is
-        taken where the reference takes it in the full picture.
+        From full-size pixels, resizing and cropping give exactly the pixels of the reference
+        (Pillow's `resize` of the whole, then `crop`), except that pictures longer than 16 times
+        their width may differ by one level of 255. From pixels decoded smaller, the crop is at the
+        same place of the full picture as in the reference.
 
-        May be called from several threads at once.
+        Thread-safe.
         """
         return _normalised(self._pixels(picture), self.mean, self.std)
 
     def describe(self) -> str:
-        """Return all of it as one line, for a fingerprint; equal text means equal tensors."""
+        """Return all settings as one line, for a fingerprint; equal text means equal tensors."""
         return json.dumps(asdict(self), sort_keys=True)
 
     def _pixels(self, picture: Picture) -> Image.Image:
-        """Return the picture, height x width, as 8 bits a channel."""
+        """Return the picture, height x width, with 8 bits per channel."""
         from PIL.Image import Resampling
 
         image = picture.pixels
         method = Resampling[self.interpolation.upper()]
         full = picture.width, picture.height
         resized = self.resized(*full) if self.edge else (self.width, self.height)
-        # Where, in the full picture resized, the result lies.
+        # The place of the result in the resized full picture.
         left, top = self._offset(resized[0] - self.width), self._offset(resized[1] - self.height)
         right, bottom = left + self.width, top + self.height
         strip = max(resized) > _LONG_STRIP * max(self.edge, self.width, self.height)
         if image.size == full and not strip:
-            # Resizing the crop alone, through `box`, would be less work, but Pillow keeps the
-            # box in single precision: off by one level in some pixels.
+            # Resizing only the crop, through `box`, would be less work. But Pillow keeps the box
+            # in single precision, so some pixels would be off by one level.
             whole = image.resize(resized, method)
             return whole.crop((left, top, right, bottom)) if self.edge else whole
         scale = _decoded_at(full, image.size)
@@ -125,10 +125,10 @@ class Preprocessing:
         return image.resize((self.width, self.height), method, box=box)
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
-        """Return width and height of a picture once its shortest side is `edge`.
+        """Return width and height of a picture resized to a shortest side of `edge`.
 
-        The longer side is cut to an integer, as torchvision's `_compute_resized_output_size` and
-        transformers' `get_resize_output_image_size` both do.
+        The longer side is rounded down, as in torchvision's `_compute_resized_output_size` and
+        transformers' `get_resize_output_image_size`.
         """
         if width <= height:
             return self.edge, int(self.edge * height / width)
@@ -140,19 +140,19 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class Patches:
-    """How a picture becomes patches, in its own shape (NaFlex, of SigLIP 2).
+    """How a picture is cut into patches in its own shape (NaFlex, of SigLIP 2).
 
-    It is made as large as the budget allows, with sides that are whole patches. What belongs
-    together stays together: each row of the result is a patch followed by its place, so a batch
-    is one array like any other.
+    The picture is resized to be as large as the budget allows, with sides that are whole patches.
+    Each row of the result is a patch followed by its place, so a batch is one array, as for other
+    models.
 
     Attributes:
         patch: side of a patch, in pixels.
-        budgets: the most patches a picture may become, ascending. Of several it is the first that
-            holds the picture in full size, or the last.
+        budgets: maximum number of patches of a picture. Of several budgets, in ascending order,
+            the first that holds the picture in full size is used, otherwise the last.
         interpolation: Pillow's filter of that name, with antialiasing.
         mean: subtracted from red, green and blue, on a scale of [0, 1].
-        std: what they are then divided by.
+        std: the divisors after that.
     """
 
     patch: int
@@ -163,28 +163,28 @@ class Patches:
 
     def __post_init__(self) -> None:
         if self.patch < 1 or not self.budgets or self.budgets[0] < 1 or not all(self.std):
-            raise ModelError("a model's preprocessing makes no sense", self)
+            raise ModelError("a model's preprocessing is not valid", self)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of what `apply` returns."""
+        """Shape of the array that `apply` returns."""
         return (self.budgets[-1], 3 * self.patch**2 + 2)
 
     @property
     def side(self) -> int:
         """The longer side of a picture three times as long as wide, in pixels.
 
-        One that is longer still is read from pixels decoded smaller than it could be, by a little.
+        Longer pictures are decoded a little smaller than would be best.
         """
         return math.ceil(math.sqrt(3 * self.budgets[-1])) * self.patch
 
     def apply(self, picture: Picture) -> Vectors:
         """Return (largest budget, 3 patch^2 + 2) float32.
 
-        A row is a patch (its pixels row by row, red, green and blue of each) and then its row and
-        its column in the picture, counted from 1; rows of zeros fill it up.
+        Each row holds a patch (its pixels row by row; red, green and blue of each) and then the
+        patch's row and column in the picture, counted from 1. Unused rows are zeros.
 
-        May be called from several threads at once.
+        Thread-safe.
         """
         import numpy as np
         from PIL.Image import Resampling
@@ -205,11 +205,10 @@ class Patches:
         return packed
 
     def grid(self, width: int, height: int) -> tuple[int, int]:
-        """Return how many rows and columns of patches a picture of this size becomes.
+        """Return the number of rows and of columns of patches for a picture of this size.
 
-        The scale is found by the same bisection as in transformers'
-        `get_image_size_for_max_num_patches`, with its bounds: another would now and then give
-        another grid.
+        The scale is found by the bisection of transformers' `get_image_size_for_max_num_patches`,
+        with the same bounds: another method would sometimes give another grid.
         """
         full = (width // self.patch) * (height // self.patch)
         budget = next((each for each in self.budgets if full <= each), self.budgets[-1])
@@ -227,12 +226,12 @@ class Patches:
         return patches(height, low), patches(width, low)
 
     def describe(self) -> str:
-        """Return all of it as one line, for a fingerprint; equal text means equal tensors."""
+        """Return all settings as one line, for a fingerprint; equal text means equal tensors."""
         return json.dumps(asdict(self), sort_keys=True)
 
 
 def _normalised(image: Image.Image, mean: Sequence[float], std: Sequence[float]) -> Vectors:
-    """Return the pixels, (3, height, width) float32, on the scale that the model wants."""
+    """Return the pixels, (3, height, width) float32, normalised by mean and std."""
     import numpy as np
 
     pixels = np.asarray(image)
@@ -245,11 +244,11 @@ def _normalised(image: Image.Image, mean: Sequence[float], std: Sequence[float])
 
 
 def _decoded_at(full: tuple[int, int], reduced: tuple[int, int]) -> tuple[float, float]:
-    """Return by what a picture was made smaller, in x and y.
+    """Return the scale, in x and y, at which a picture was decoded.
 
-    A JPEG decoder shrinks to exactly 1/2, 1/4 or 1/8, and rounds the sides up: the last column may
-    stand for pixels past the edge. Taking the ratio of the sides instead shifts the picture by up
-    to half a pixel (measured on photos with odd sides: 48 levels of 255 off instead of 13).
+    JPEG decoders scale by exactly 1/2, 1/4 or 1/8 and round the sides up, so the last column may
+    cover pixels beyond the edge. The ratio of the sides would shift the picture by up to half a
+    pixel: on photos with odd sides up to 48 levels of 255, instead of 13.
     """
     for eighths in (4, 2, 1):
         if reduced == tuple(-(-side * eighths // 8) for side in full):
@@ -257,8 +256,8 @@ def _decoded_at(full: tuple[int, int], reduced: tuple[int, int]) -> tuple[float,
     return reduced[0] / full[0], reduced[1] / full[1]
 
 
-#: What transformers' image processors do where the file leaves it out, by how their names begin;
-#: "" is CLIP's, which most families use (`image_processing_*.py` of each).
+#: Defaults of transformers' image processors (`image_processing_*.py`), by the start of their
+#: names. "" is CLIP's, which most families use.
 _GREY = (0.5, 0.5, 0.5)
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "Siglip": {
@@ -273,7 +272,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "do_normalize": False,
         "resample": 2,
     },
-    # Also of its older name, ViTFeatureExtractor.
+    # Covers its older name too, ViTFeatureExtractor.
     "ViT": {
         "size": {"height": 224, "width": 224},
         "do_center_crop": False,
@@ -292,15 +291,15 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "rescale_factor": 1 / 255,
     },
 }
-#: The kind that cuts patches.
+#: The image processor that cuts patches.
 _NAFLEX = "Siglip2"
 
 
 def from_transformers(config: Mapping[str, Any]) -> Preprocessing:
-    """Return what a `preprocessor_config.json` of a fixed-size model says.
+    """Return the preprocessing in a `preprocessor_config.json` of a fixed-size model.
 
-    Keys that are left out, or null, have the defaults of the image processor that the file names,
-    and of CLIPImageProcessor where it names none.
+    Missing keys and nulls get the defaults of the image processor that the file names, or of
+    CLIPImageProcessor if it names none.
 
     Raises:
         ModelError: it asks for something that is not supported.
@@ -313,7 +312,7 @@ def from_transformers(config: Mapping[str, Any]) -> Preprocessing:
     config = _DEFAULTS[""] | own | given
     size, crop, cropped = config["size"], config["crop_size"], config["do_center_crop"]
     if isinstance(size, int):
-        # Chinese-CLIP's authors squash; a shortest edge without a crop would fit no tower.
+        # Chinese-CLIP's authors squash; a shortest edge without a crop wouldn't fit its tower.
         square = own or (kind.startswith("ChineseCLIP") and not cropped)
         size = {"height": size, "width": size} if square else {"shortest_edge": size}
     if isinstance(crop, int):
@@ -344,11 +343,11 @@ def from_transformers(config: Mapping[str, Any]) -> Preprocessing:
 def naflex_from_transformers(
     config: Mapping[str, Any], budgets: tuple[int, ...] = ()
 ) -> Patches | None:
-    """Return what a `preprocessor_config.json` says that cuts patches; None for any other.
+    """Return the preprocessing in a `preprocessor_config.json` of patches; None for other kinds.
 
     Args:
-        config: the file's content; what is left out has the defaults of Siglip2ImageProcessor.
-        budgets: the model's own, where it chooses among several.
+        config: the file's content; missing keys get the defaults of Siglip2ImageProcessor.
+        budgets: those of the model, if it chooses among several.
 
     Raises:
         ModelError: it asks for something that is not supported.
@@ -375,7 +374,7 @@ def _kind(config: Mapping[str, Any]) -> str:
 
 
 def _scale(config: Mapping[str, Any]) -> tuple[tuple[float, float, float], ...]:
-    """Return mean and standard deviation; those that change nothing where nothing is normalised."""
+    """Return mean and standard deviation; 0 and 1 if the model doesn't normalise."""
     factor = float(config["rescale_factor"])
     if config.get("do_rescale", True) is False or abs(factor * 255 - 1) > 1e-6:
         raise ModelError("this kind of preprocessing is not supported", f"rescaling by {factor}")
@@ -385,9 +384,9 @@ def _scale(config: Mapping[str, Any]) -> tuple[tuple[float, float, float], ...]:
 
 
 def from_open_clip(config: Mapping[str, Any]) -> Preprocessing:
-    """Return what a `preprocess_cfg.json` of open_clip says.
+    """Return the preprocessing in a `preprocess_cfg.json` of open_clip.
 
-    Keys that are left out have the defaults of open_clip's PreprocessCfg.
+    Missing keys get the defaults of open_clip's PreprocessCfg.
 
     Raises:
         ModelError: it asks for something that is not supported.
@@ -419,7 +418,7 @@ def _interpolation(value: object) -> Interpolation:
     raise ModelError(
         "unknown interpolation in a model's preprocessing",
         repr(value),
-        f"Known are: {', '.join(_BY_NUMBER)}.",
+        f"Known interpolations: {', '.join(_BY_NUMBER)}.",
     )
 
 

@@ -1,10 +1,10 @@
-"""A tokenizer's vocabulary on disk, of which a text reads what it needs.
+"""A tokenizer's vocabulary on disk, of which only the parts that a text needs are read.
 
-A search from the command line tokenizes one text of a few words, and a vocabulary of CLIP's (49,408
-tokens) takes longer to read than the text tower to run: 120 to 170 ms of 700. But what byte-pair
-encoding makes of a word depends on no merge other than those that give a part of that word. So the
-tokens lie in a database, by their text, each with the merges that give it; the tokenizer of a text
-is the library's own with the parts of its words for a vocabulary.
+A search from the command line tokenizes one short text, and reading CLIP's vocabulary (49,408
+tokens) would take longer than running the text tower: 120 to 170 ms of 700. But byte-pair encoding
+of a word depends only on merges that give a part of that word. So the tokens are in a database,
+each with the merges that give it, and a text is tokenized by the library's own tokenizer with just
+the parts of its words as the vocabulary.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from typing import Any
 
 from pixseek.encoders.runtimes import mapped
 
-#: Below this many tokens a vocabulary is read in no time.
+#: Minimum size of a vocabulary for an index, in tokens; smaller ones are fast to read.
 WORTH_IT = 16_000
-#: Parts of words that are looked up at most: those of some 700 words, where 500 take 50 ms.
+#: Maximum number of parts of words to look up: those of about 700 words (500 words take 50 ms).
 _PARTS = 20_000
 _PARTS_A_QUERY = 500
-#: Changes whenever what is in the file does.
+#: Version of the file's format.
 _FORMAT = 1
 
-#: Tokens that the library may ask for whatever the text is: `<unk>`, `[PAD]`, a byte as `<0x0A>`.
+#: Tokens that the library may need for any text: `<unk>`, `[PAD]`, a byte such as `<0x0A>`.
 _NAMED = re.compile(r"<.*>|\[.*\]", re.DOTALL)
 
-#: Of byte-pair encoding, as the library names them in its files and in its constructor.
+#: Settings of byte-pair encoding, with the names of the library's files and constructor.
 _SETTINGS = (
     "unk_token",
     "continuing_subword_prefix",
@@ -54,8 +54,8 @@ class TokenIndex:
     """A vocabulary on disk.
 
     Attributes:
-        tokenizer: a `tokenizers.Tokenizer` that has everything but the vocabulary: named tokens
-            and those that were added are there.
+        tokenizer: a `tokenizers.Tokenizer` without the vocabulary, except for named and added
+            tokens.
     """
 
     def __init__(self, file: Path) -> None:
@@ -79,16 +79,15 @@ class TokenIndex:
         self._longest: int = longest
 
     def model(self, tokenizer: Any, texts: Sequence[str]) -> Any | None:
-        """Return the model (`tokenizers.models.BPE`) that gives these texts the tokens they have.
+        """Return a model (`tokenizers.models.BPE`) that tokenizes these texts correctly.
 
         Args:
             tokenizer: splits the texts into words.
             texts: cleaned.
 
         Returns:
-            None where it takes the whole vocabulary: a text is too long for this, or names a token
-            that was added to the vocabulary, which splits it before words are looked for; or the
-            index is broken, or gone.
+            None if the whole vocabulary is needed: a text is too long, or contains an added token
+            (which splits a text before its words are found), or the index is broken or missing.
         """
         try:
             return self._model(tokenizer, texts)
@@ -125,7 +124,7 @@ class TokenIndex:
         )
 
     def _words(self, tokenizer: Any, text: str) -> list[str] | None:
-        """Return what byte-pair encoding is given; None if that can't be told so simply."""
+        """Return the words that byte-pair encoding gets; None if the text has added tokens."""
         normalizer, splitter = tokenizer.normalizer, tokenizer.pre_tokenizer
         plain = normalizer.normalize_str(text) if normalizer else text
         for content, normalized in self._added:
@@ -155,12 +154,12 @@ class TokenIndex:
                     yield token.decode(), number, merges
 
     def _open(self) -> sqlite3.Connection:
-        # Nobody writes into it: it is moved into its place as a whole.
+        # Immutable: nobody writes to the file, it is moved into place as a whole.
         return sqlite3.connect(self._file.resolve().as_uri() + "?immutable=1", uri=True)
 
 
 def find(vocabulary: Path, cache: Path) -> TokenIndex | None:
-    """Return the index of a tokenizer's file; None where there is none that can be read."""
+    """Return the index of a tokenizer's file; None if there is none, or it can't be read."""
     with contextlib.suppress(OSError):
         file = _file(vocabulary, cache)
         if file.is_file() and file.stat().st_size:
@@ -172,12 +171,12 @@ def find(vocabulary: Path, cache: Path) -> TokenIndex | None:
 
 
 def write(vocabulary: Path, cache: Path, read: Callable[[], Any]) -> bool:
-    """Write the index, if it would help, is not there, and can be written; return whether.
+    """Write the index if it would help, is missing and can be written; return whether it did.
 
     Args:
         vocabulary: the tokenizer's file.
-        cache: where the indexes lie.
-        read: gives what is in the file, a `tokenizers.Tokenizer`.
+        cache: folder of the indexes.
+        read: returns the file's `tokenizers.Tokenizer`.
     """
     import tempfile
 
@@ -188,7 +187,7 @@ def write(vocabulary: Path, cache: Path, read: Callable[[], Any]) -> bool:
         said = _said(read())
         cache.mkdir(parents=True, exist_ok=True)
         if said is None:
-            file.touch()  # to read one of 250,000 for nothing takes half a second
+            file.touch()  # next time, don't read it again: half a second for 250,000 tokens
             return False
         with tempfile.TemporaryDirectory(dir=cache, ignore_cleanup_errors=True) as temporary:
             whole = Path(temporary) / file.name
@@ -199,13 +198,13 @@ def write(vocabulary: Path, cache: Path, read: Callable[[], Any]) -> bool:
 
 
 def _discard(file: Path) -> None:
-    """Delete a broken index: who indexes next makes it anew."""
+    """Delete a broken index; the next `write` rebuilds it."""
     with contextlib.suppress(OSError):
         file.unlink()
 
 
 def _said(tokenizer: Any) -> dict[str, Any] | None:
-    """Return what a tokenizer's file would hold; None if an index is of no use or no right one."""
+    """Return the content of a tokenizer's file; None if an index wouldn't help or be correct."""
     if tokenizer.get_vocab_size() < WORTH_IT:
         return None
     said: dict[str, Any] = json.loads(tokenizer.to_str())
@@ -225,7 +224,7 @@ def _fill(file: Path, said: dict[str, Any]) -> None:
     named = {token: number for token, number in ids.items() if _NAMED.fullmatch(token)}
     if model["unk_token"] in ids:
         named[model["unk_token"]] = ids[model["unk_token"]]
-    # Added tokens get their numbers back from here: without, they would be numbered anew.
+    # Added tokens keep their numbers only if they are in the vocabulary.
     model["vocab"], model["merges"] = named | added, []
     with contextlib.closing(sqlite3.connect(file)) as database, database:
         database.executescript(_SCHEMA)
@@ -238,5 +237,5 @@ def _fill(file: Path, said: dict[str, Any]) -> None:
 
 
 def _file(vocabulary: Path, cache: Path) -> Path:
-    """Return where the index of a file lies."""
+    """Return the path of the index of a file."""
     return cache / f"tokens-{mapped.key_of([vocabulary], _FORMAT)}.sqlite"

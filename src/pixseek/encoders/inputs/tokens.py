@@ -1,8 +1,9 @@
-"""From texts to the token ids that a text tower reads.
+"""Turn texts into the token ids that a text tower reads.
 
-The rules differ by family and a wrong one is silent: CLIP keeps its end-of-text token last when it
-cuts; SigLIP reads lower case only and pools the last of exactly 64 positions, so it must be padded
-to all of them; OpenAI's vocabulary wants the text cleaned the way it was at training.
+The rules differ between families, and a wrong one gives worse results without any error. CLIP
+keeps its end-of-text token last when it truncates. SigLIP reads only lower case and pools the last
+of exactly 64 positions, so its texts must be padded to 64. OpenAI's vocabulary needs the same
+cleaning of the text as in training.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 
     Ids = NDArray[np.int64]
 
-#: How a text is cleaned before it is split: not at all; lower case, as the tokenizers library has
-#: it (SigLIP in transformers); and as open_clip does: "whitespace" before Hugging Face's
-#: tokenizers, "canonical" with lower case and no punctuation before SigLIP's, "open_clip" with
-#: lower case before OpenAI's vocabulary.
+#: How a text is cleaned before it is split: "none"; "lower", the lower case of the tokenizers
+#: library (SigLIP in transformers); and three of open_clip: "whitespace" before Hugging Face's
+#: tokenizers, "canonical" (lower case, no punctuation) before SigLIP's, and "open_clip" (lower
+#: case) before OpenAI's vocabulary.
 Cleaning = Literal["none", "lower", "whitespace", "canonical", "open_clip"]
 
 CLIP_CONTEXT = 77
@@ -38,15 +39,16 @@ CLIP_CONTEXT = 77
 
 @dataclass(frozen=True, slots=True)
 class TextRules:
-    """How a model wants its text.
+    """How texts are tokenized for a model.
 
     Attributes:
         file: a `tokenizer.json`, or OpenAI's `bpe_simple_vocab_16e6.txt.gz`.
-        context: the most tokens it reads; None to take what the tokenizer says.
+        context: maximum number of tokens; None for the tokenizer's own.
         cleaning: see `Cleaning`.
-        pad: id, or token, to fill shorter texts with; None to take what the tokenizer says.
-        full: whether it must see all its context, since it pools by position.
-        left: whether shorter texts are filled on the left.
+        pad: id or text of the padding token; None for the tokenizer's own.
+        full: whether every text must be padded to the whole context, because the model pools by
+            position.
+        left: whether to pad on the left.
     """
 
     file: Path
@@ -61,30 +63,31 @@ class Tokens:
     """A tokenizer that follows a model's rules.
 
     Attributes:
-        context: the most tokens a text may have.
-        pad_id: what shorter texts are filled with.
-        causal: whether it is CLIP's: its tower looks back only and reads the end-of-text token, so
-            what follows that token does not matter.
-        batch_padded: whether the tokenizer's own file pads to the longest of a batch.
+        context: maximum number of tokens in a text.
+        pad_id: id of the padding token.
+        causal: whether it is CLIP's, whose tower only looks back and reads the end-of-text token,
+            so tokens after that one don't matter.
+        batch_padded: whether the tokenizer's own file pads to the longest text of a batch.
     """
 
     def __init__(self, rules: TextRules, cache: Path | None = None) -> None:
         """Read the tokenizer.
 
         Args:
-            rules: of the model.
-            cache: folder of vocabularies on disk (`token_index`): the first call reads of one what
-                its texts need, and with the second the whole is read, behind it; None for none.
+            rules: the model's rules.
+            cache: folder of vocabularies on disk (`token_index`). With one, the first call reads
+                only the tokens that its texts need, and the second starts reading the whole
+                vocabulary in a thread. None to read the whole at once.
 
         Raises:
-            ModelError: it can't be read, or does not say what is needed.
+            ModelError: it can't be read, or doesn't state its maximum length.
         """
         self._rules, self._cache = rules, cache
         self._lock = threading.Lock()
         self._calls = 0
         index = token_index.find(rules.file, cache) if cache else None
         if index and isinstance(rules.pad, str) and index.tokenizer.token_to_id(rules.pad) is None:
-            index = None  # only the whole vocabulary can tell its id
+            index = None  # only the whole vocabulary has its id
         self._index = index
         tokenizer = index.tokenizer if index else read(rules.file)
         padding: dict[str, Any] = tokenizer.padding or {}
@@ -96,7 +99,7 @@ class Tokens:
         if not context and self.causal:
             context = CLIP_CONTEXT
         if not context:
-            raise ModelError("a tokenizer does not say how much text it may read", rules.file)
+            raise ModelError("a tokenizer doesn't state its maximum length", rules.file)
         self.context: int = context
         self.pad_id = _pad_id(tokenizer, rules.pad, padding)
         self._cleaning = rules.cleaning
@@ -104,8 +107,8 @@ class Tokens:
         self._tokenizer = self._ruled(tokenizer)
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of each text, special tokens included, `context` of them at most."""
-        # Lone surrogates can't be encoded; they come from file names and broken JSON.
+        """Return the ids of each text, with special tokens, at most `context` of them."""
+        # Lone surrogates, from file names and broken JSON, can't be encoded.
         cleaned = [
             clean(text.encode("utf-8", "replace").decode(), self._cleaning) for text in texts
         ]
@@ -116,14 +119,14 @@ class Tokens:
         return [list(each.ids) for each in self._encoded(cleaned)]
 
     def to_json(self) -> str:
-        """Return what a `tokenizer.json` would hold: lower case included, other cleaning not."""
+        """Return the content of a `tokenizer.json`; of the cleaning it contains only "lower"."""
         self._take_all()
         return str(self._tokenizer.to_str())
 
     def words(self, text: str) -> dict[str, bool]:
-        """Return the words of a text, and of each whether the vocabulary has it.
+        """Return the words of a text, each with whether the vocabulary has it.
 
-        A vocabulary of bytes has all of them, and they come in pieces then.
+        A vocabulary of bytes has every word; it may give words in pieces.
         """
         unknown = self._tokenizer.token_to_id("[UNK]")
         if unknown is None:
@@ -140,16 +143,16 @@ class Tokens:
         }
 
     def padded(self, texts: Sequence[str], length: int | None = None) -> tuple[Ids, Ids]:
-        """Return ids and mask, each (n, length) int64, filled up.
+        """Return padded ids and their mask, each (n, length) int64.
 
         Args:
             texts: at least one.
-            length: to fill up to; None for the longest of these texts.
+            length: length to pad to; None for that of the longest text.
         """
         import numpy as np
 
         rows = self.ids(texts)
-        # At least one position, for tokenizers that give an empty text no token at all.
+        # At least one position: some tokenizers give an empty text no token at all.
         width = length or max([1, *map(len, rows)])
         ids = np.full((len(rows), width), self.pad_id, np.int64)
         mask = np.zeros((len(rows), width), np.int64)
@@ -160,19 +163,20 @@ class Tokens:
         return ids, mask
 
     def _ruled(self, tokenizer: Any) -> Any:
-        """Return a tokenizer with what the rules say of all texts."""
+        """Return a tokenizer set up by the rules."""
         from tokenizers import normalizers
 
         tokenizer.no_padding()
         tokenizer.enable_truncation(self.context)
         if self._cleaning == "lower":
-            # Not Python's: that one looks around a Greek sigma, and the reference does not.
+            # Not Python's lower(): it treats a Greek sigma by its neighbours, the reference
+            # doesn't.
             own = [tokenizer.normalizer] if tokenizer.normalizer else []
             tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
         return tokenizer
 
     def _encoded(self, cleaned: Sequence[str]) -> Sequence[Any]:
-        """Return a `tokenizers.Encoding` of each text."""
+        """Return a `tokenizers.Encoding` for each text."""
         with self._lock:
             if self._index is not None:
                 model = self._index.model(self._tokenizer, cleaned)
@@ -183,7 +187,7 @@ class Tokens:
         return cast("Sequence[Any]", self._tokenizer.encode_batch(cleaned))
 
     def _take_all(self) -> None:
-        """Have the whole vocabulary.
+        """Read the whole vocabulary, if only an index is open.
 
         Raises:
             ModelError: it can't be read.
@@ -194,8 +198,8 @@ class Tokens:
                 self._index, self._tokenizer = None, whole
 
     def _settle(self) -> None:
-        """Get ready for many calls, and for the next process; runs in a thread."""
-        with contextlib.suppress(ModelError):  # it works as it is
+        """Prepare for many calls and for the next process; runs in a thread."""
+        with contextlib.suppress(ModelError):  # the index works too
             indexed = self._index is not None
             self._take_all()
             if not indexed:
@@ -203,7 +207,7 @@ class Tokens:
 
 
 def read(file: Path) -> Any:
-    """Return what is in a tokenizer's file, a `tokenizers.Tokenizer`.
+    """Return the `tokenizers.Tokenizer` in a file.
 
     Raises:
         ModelError: it can't be read.
@@ -219,10 +223,10 @@ def read(file: Path) -> Any:
 
 
 def write_index(rules: TextRules, cache: Path | None) -> bool:
-    """Write the vocabulary for later processes, if there is need and place; return whether."""
+    """Write the vocabulary for later processes, if useful and possible; return whether it did."""
     if cache is None:
         return False
-    with contextlib.suppress(ModelError):  # it will be said when it is used
+    with contextlib.suppress(ModelError):  # raised when the tokenizer is used
         return token_index.write(rules.file, cache, partial(read, rules.file))
     return False
 
@@ -245,12 +249,12 @@ def _pad_id(tokenizer: Any, pad: int | str | None, padding: dict[str, Any]) -> i
 #: ASCII punctuation.
 _PUNCTUATION = str.maketrans("", "", "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
-#: Terminal escapes, and control characters that are no white space, as ftfy drops them.
+#: Terminal escapes, and control characters other than white space, which ftfy drops too.
 _CONTROL = r"\x1b\[(?:\d|;)*[a-zA-Z]|[\x00-\x08\x0e-\x1b\x7f\u206a-\u206f\ufeff\ufff9-\ufffc]"
 
 
 def clean(text: str, how: Cleaning) -> str:
-    """Return a text as `Tokens` reads it; lower case alone is left to the tokenizer."""
+    """Return a text cleaned for `Tokens`; "lower" alone is left to the tokenizer."""
     if how in ("none", "lower"):
         return text
     import html
@@ -265,10 +269,10 @@ def clean(text: str, how: Cleaning) -> str:
 
 @lru_cache(1)
 def _plain_forms() -> dict[int, str]:
-    """Return curly quotes, Latin ligatures and half and full widths with their plain forms.
+    """Return the plain forms of curly quotes, Latin ligatures, and half and full widths.
 
-    With the composed letters of NFC it is the part of `ftfy.fix_text` (which open_clip runs first)
-    that people's queries meet; its guessing of wrongly decoded text is left out.
+    Together with NFC this is the part of `ftfy.fix_text`, which open_clip runs first, that affects
+    people's queries. It omits ftfy's repair of wrongly decoded text.
     """
     plain = dict.fromkeys(map(ord, "‘’‚‛ʼ"), "'") | dict.fromkeys(map(ord, "“”„‟"), '"')
     forms = [0x3000, *range(0xFF01, 0xFFEF), *range(0xFB00, 0xFB07), 0x132, 0x133]
@@ -280,15 +284,17 @@ def _plain_forms() -> dict[int, str]:
 
 # ------------------------------------------------------------------ OpenAI's vocabulary
 
-#: CLIP's vocabulary: 256 bytes, the same at the end of a word, merges, two special tokens
+#: CLIP's vocabulary: 256 bytes, the same as ends of words, merges, two special tokens
 #: (https://github.com/openai/CLIP/blob/main/clip/simple_tokenizer.py).
 _MERGES = 49152 - 256 - 2
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
 
 def _from_vocabulary(file: Path) -> Any:
-    """Return CLIP's tokenizer (a tokenizers.Tokenizer), from OpenAI's list of merges."""
-    # Five times as many merges follow as CLIP took.
+    """Return CLIP's tokenizer (a tokenizers.Tokenizer), from OpenAI's list of merges.
+
+    CLIP uses only the first fifth of that list.
+    """
     import gzip
 
     from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
@@ -296,7 +302,7 @@ def _from_vocabulary(file: Path) -> Any:
 
     with gzip.open(file, "rt", encoding="utf-8", newline="\n") as lines:
         merges = [(a, b) for a, b in map(str.split, islice(lines, 1, _MERGES + 1))]
-    # The order of GPT-2's bytes_to_unicode: printable ones first, then the rest from 256 on.
+    # The order of GPT-2's bytes_to_unicode: printable bytes first, then the rest as 256 and up.
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     letters = [chr(b) for b in printable] + [chr(256 + n) for n in range(256 - len(printable))]
     start, end = "<start_of_text>", "<end_of_text>"

@@ -1,5 +1,5 @@
-"""Encoders that run with torch (extra `torch`), from folders as the families' own libraries
-write them.
+"""Encoders that run with torch (extra `torch`), from folders in the formats of the families' own
+libraries.
 
 Nothing here imports torch before a tower is used.
 """

@@ -1,4 +1,4 @@
-"""Where a model runs in torch, and in which precision, for many images."""
+"""Choose the device and the precision in which torch runs a model for many images."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where and in what a model computes.
+    """The device and the precision in which a model computes.
 
     Attributes:
-        device: as torch calls it.
-        dtype: of 16 bits, as torch calls it, for what keeps its result in it (torch's autocast);
-            "" for float32 throughout.
+        device: torch's name of it.
+        dtype: torch's name of the 16-bit type for the operations that autocast computes in it; ""
+            for float32 throughout.
     """
 
     device: str
     dtype: str = ""
 
     def precision(self) -> AbstractContextManager[Any]:
-        """Return what to compute inside of."""
+        """Return the context in which to compute."""
         import torch
 
         if not self.dtype:
@@ -49,34 +49,35 @@ class Place:
         return {"bfloat16": "bf16", "float16": "fp16", "": "fp32"}[self.dtype]
 
 
-#: From how many images on compiling pays. ViT-B/32 on one core took 59 s to compile, and then did
-#: 7.9 images a second for 7.5. GPUs were not measured.
+#: Minimum number of images for compiling. ViT-B/32 on one core took 59 s to compile and then did
+#: 7.9 images a second instead of 7.5. Not measured on GPUs.
 COMPILE_FROM = 10_000
 
-#: What every other way is compared with.
+#: The place with which all others are compared.
 REFERENCE = Place("cpu")
 
-#: Gives the unit rows of images, in a place, so many at a time.
+#: Returns the unit rows of images, computed at a place, with so many per call.
 Encode = Callable[["Vectors", Place, int], "Vectors"]
 
 
 def accelerate(
     precision: Precision, images: int, sample: Callable[[int], Vectors], encode: Encode
 ) -> tuple[Place, int, Acceleration]:
-    """Return the fastest place that keeps the vectors, its images a call, and what to say of it.
+    """Return the fastest place that keeps the vectors, its images per call, and a report.
 
-    Whatever is not the reference is compared with it on the user's own images first. GPUs were
-    never used by the authors: they have none. So the check decides.
+    Every place but the reference is first compared with it on the user's own images. The authors
+    have no GPU, so on GPUs only this check vouches for the vectors.
 
     Raises:
-        ModelError: the precision is unknown; or it was named, and can't be had or fails its check.
+        ModelError: the precision is unknown; or it was named, and is not available or fails its
+            check.
     """
     known = get_args(Precision)
     if precision not in known:
         raise ModelError("unknown precision", precision, unknown("precision", precision, known))
     if precision == "int8":
         raise ModelError(
-            "models for torch are not computed in int8",
+            "torch models don't run in int8",
             precision,
             "Use the precision auto, bf16 or fp32; or the model in an ONNX layout.",
         )
@@ -84,7 +85,7 @@ def accelerate(
     places, notes = _candidates(precision)
     least = min((GPU_FROM if p.device != "cpu" else CHECK_FROM for p in places), default=0)
     if places and images < least and not named:
-        places, notes = [], [f"{_name(places[0])} is used from {least:,} images on"]
+        places, notes = [], [f"{_name(places[0])} is used from {least:,} images up"]
     watched = sample(int8.CHECKED) if places else None
     if watched is not None and len(watched) < int8.CHECKED_AT_LEAST:
         # The setting stays for all runs, and a run may be for one new photo.
@@ -99,7 +100,7 @@ def accelerate(
                 notes.append(f"{_name(place)} failed ({error.advice or error.problem})")
                 continue
             if not found.good:
-                notes.append(f"{_name(place)} gave other vectors: {found}")
+                notes.append(f"{_name(place)} gave different vectors: {found}")
                 continue
             why = "; ".join((f"it keeps the vectors: {found}", *notes))
             return place, size, Acceleration(
@@ -108,7 +109,7 @@ def accelerate(
             )  # fmt: skip
         if named:
             raise ModelError(
-                "in bf16 this model can't be used here",
+                "this model can't run in bf16 here",
                 platform.processor() or platform.machine(),
                 f"{'; '.join(notes)}. Use the precision auto or fp32.",
             )
@@ -117,7 +118,7 @@ def accelerate(
 
 
 def _candidates(precision: Precision) -> tuple[list[Place], list[str]]:
-    """Return what may be tried here, best first, and what is to be said of what may not.
+    """Return the places to try, best first, and notes about those not available.
 
     Raises:
         ModelError: bf16 was named, and nothing here computes in it.
@@ -130,14 +131,14 @@ def _candidates(precision: Precision) -> tuple[list[Place], list[str]]:
     elif torch.backends.mps.is_available():
         device = "mps"
     half = {
-        # Before Ampere bf16 is emulated, and fp16 is not.
+        # GPUs before Ampere emulate bf16, but not fp16.
         "cuda": ["bfloat16"] if device == "cuda" and torch.cuda.is_bf16_supported(False) else [],
         "mps": [],
         "cpu": ["bfloat16"] if cpu_has_bf16() else [],
     }[device]
     if precision == "bf16" and not half:
         raise ModelError(
-            "this processor does not compute in bf16",
+            "this processor doesn't compute in bf16",
             platform.processor() or platform.machine(),
             "Use the precision auto or fp32.",
         )
@@ -151,7 +152,7 @@ def _candidates(precision: Precision) -> tuple[list[Place], list[str]]:
 
 
 def cpu_has_bf16() -> bool:
-    """Return whether the CPU multiplies in bfloat16; without it, autocast only costs time."""
+    """Return whether the CPU multiplies in bfloat16; otherwise autocast is slower than float32."""
     import torch
 
     if platform.machine().lower() not in ("x86_64", "amd64"):
@@ -162,7 +163,7 @@ def cpu_has_bf16() -> bool:
 
 
 def _batch(place: Place, images: Vectors, encode: Encode) -> int:
-    """Return how many images a call in a place should hold."""
+    """Return the number of images per call at a place."""
     import numpy as np
 
     if place.device == "cpu":

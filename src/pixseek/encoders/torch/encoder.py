@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pixseek.encoders.torch.towers import Towers
     from pixseek.types import Acceleration, Picture, Precision, Vectors
 
-#: What to install for each library.
+#: The package to install for each library.
 _PACKAGES = {"torch": "torch", "transformers": "transformers", "open_clip": "open_clip_torch"}
 
 
@@ -34,9 +34,8 @@ class TorchEncoder:
     """Both towers of one model, opened together when one is first needed.
 
     They run in float32 on the CPU, which is the reference, until `accelerate` finds something
-    faster. May be used from several threads at once; calls of the model follow one another, since
-    each uses all cores, or the one GPU. Attributes as in `types.Encoder`; `files` says where its
-    parts lie.
+    faster. Thread-safe; calls of the model are serialised, because each uses all cores or the one
+    GPU. Attributes as in `types.Encoder`, and `files`, the paths of its parts.
     """
 
     def __init__(
@@ -50,17 +49,17 @@ class TorchEncoder:
         threads: int = 0,
         compiled: bool = False,
     ) -> None:
-        """Take a model apart without loading it.
+        """Create an encoder; torch loads the model later, unless its `dim` is unknown.
 
         Args:
-            files: where its parts are.
-            name: to show.
-            digest: gives the SHA-256 of a file of the model.
-            note: what users must know of it.
-            dim: length of the vectors, where it is known beforehand.
-            threads: cores that a call may use; 0 for all. Torch has one number for a process.
-            compiled: whether `accelerate` is to compile the image tower (`torch.compile`) where
-                many images follow: a minute or more, for faster calls after it.
+            files: paths of its parts.
+            name: name to show.
+            digest: returns the SHA-256 of a file of the model.
+            note: what users must know about it.
+            dim: length of the vectors; 0 if unknown.
+            threads: cores that a call may use; 0 for all. Torch has one number per process.
+            compiled: whether `accelerate` compiles the image tower (`torch.compile`) if many
+                images follow. That takes a minute or more, and makes later calls faster.
 
         Raises:
             ModelError: the model can't be read.
@@ -87,10 +86,10 @@ class TorchEncoder:
         self.dim = dim or files.dim or self.encode_texts(["a"]).shape[1]
 
     def prepare(self, picture: Picture) -> Vectors:
-        """Return what the image tower reads for one picture, float32.
+        """Return the input of the image tower for one picture, float32.
 
-        Of a model that reads pictures in their own shape it is (patches, numbers of a patch and
-        its place), see `preprocessing.Patches`; of others (3, height, width).
+        Its shape is (3, height, width), or (patches, numbers of a patch and its place) for a model
+        that reads pictures in their own shape; see `preprocessing.Patches`.
         """
         return self._images().apply(picture)
 
@@ -103,14 +102,14 @@ class TorchEncoder:
         shape = self._images().shape
         if batch.shape[1:] != shape:
             raise ModelError(
-                "these are no images prepared for this model",
+                "these images were not prepared for this model",
                 f"{self.name}, a batch of shape {batch.shape}",
-                f"It reads (n, {', '.join(map(str, shape))}), as its prepare() gives them.",
+                f"Give (n, {', '.join(map(str, shape))}), made of what its prepare() returns.",
             )
         return self._encode(batch, self._place, self.batch_size)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Return unit rows, (n, dim) float32, for n texts; over-long ones are cut.
+        """Return unit rows, (n, dim) float32, for n texts; long ones are truncated.
 
         Raises:
             ModelError: the model failed.
@@ -132,11 +131,11 @@ class TorchEncoder:
         return np.concatenate(found)
 
     def words(self, text: str) -> dict[str, bool]:
-        """Return the words of a text, and of each whether the model knows it."""
+        """Return the words of a text, each with whether the model knows it."""
         return self._tokenizer().words(text)
 
     def likelihood(self) -> Likelihood | None:
-        """Return how cosines become probabilities, as training left it; None for a text tower.
+        """Return the learned map from cosines to probabilities; None for a text tower.
 
         Raises:
             ModelError: the model can't be opened.
@@ -154,11 +153,11 @@ class TorchEncoder:
     def accelerate(
         self, precision: Precision, images: int, sample: Callable[[int], Vectors]
     ) -> Acceleration:
-        """Choose where the model runs from now on, and in what; see `types.Accelerable`.
+        """Choose the device and precision for the calls from now on; see `types.Accelerable`.
 
         Raises:
-            ModelError: the precision is unknown; or it was named, and can't be had or fails its
-                check.
+            ModelError: the precision is unknown; or it was named, and is not available or fails
+                its check.
         """
         self._images()
         with self._lock:
@@ -175,11 +174,11 @@ class TorchEncoder:
             return chosen
 
     def _compile(self, images: int, sample: Callable[[int], Vectors]) -> str:
-        """Compile the image tower, if that pays and keeps the vectors; return what to say of it."""
+        """Compile the image tower if worthwhile, and if it keeps the vectors; return a note."""
         import torch
 
         if images < devices.COMPILE_FROM:
-            return f"compiling pays from {devices.COMPILE_FROM:,} images on"
+            return f"compiling pays from {devices.COMPILE_FROM:,} images up"
         watched = sample(int8.CHECKED)
         if len(watched) < int8.CHECKED_AT_LEAST:
             return "too few images to check a compiled tower on"
@@ -192,11 +191,11 @@ class TorchEncoder:
             return f"compiling failed ({error.advice or error.problem})"
         if not found.good:
             self._compiled_images = None
-            return f"compiled it gave other vectors: {found}"
+            return f"the compiled tower gave different vectors: {found}"
         return "compiled"
 
     def opened(self) -> Towers:
-        """Return both towers as the reference has them: in float32 on the CPU.
+        """Return both towers as in the reference: in float32 on the CPU.
 
         Raises:
             ModelError: they can't be opened.
@@ -207,9 +206,9 @@ class TorchEncoder:
     def _images(self) -> Preprocessing | Patches:
         if self.files.preprocessing is None:
             raise ModelError(
-                "this model reads texts only",
+                "this model reads only texts",
                 self.name,
-                "Use it together with the model whose images its texts are for.",
+                "Use it together with the image model that it was made for.",
             )
         return self.files.preprocessing
 
@@ -220,7 +219,7 @@ class TorchEncoder:
             return self._tokens
 
     def _encode(self, batch: Vectors, place: devices.Place, size: int) -> Vectors:
-        """Return the unit rows of prepared images, computed in one way or another."""
+        """Return the unit rows of prepared images, computed at a place, `size` per call."""
         import numpy as np
 
         found = [np.empty((0, self.dim), np.float32)]
@@ -237,7 +236,7 @@ class TorchEncoder:
     def _run(
         self, tower: Callable[..., Any], place: devices.Place, *arrays: NDArray[Any]
     ) -> Vectors:
-        """Return what a tower gives for some arrays, float32."""
+        """Return a tower's output for some arrays, float32."""
         import numpy as np
         import torch
 
@@ -248,20 +247,20 @@ class TorchEncoder:
                 found: Vectors = rows.float().cpu().numpy()
         except ModelError:
             raise
-        except Exception as error:  # torch raises all kinds, and its libraries too
+        except Exception as error:  # torch and its libraries raise many kinds
             raise ModelError(
                 "a model failed to run", self.files.folder, first_line(error)
             ) from error
         if found.ndim != 2 or len(found) != len(arrays[0]):
             raise ModelError(
-                "a model did not give one vector an item",
+                "a model did not give one vector per item",
                 self.files.folder,
-                f"{len(arrays[0])} went in, and an array of shape {found.shape} came out.",
+                f"Given {len(arrays[0])} items, it returned an array of shape {found.shape}.",
             )
         return found
 
     def _opened_at(self, place: devices.Place) -> Towers:
-        """Return the towers, opened if need be, and brought to where they are to run."""
+        """Return the towers, opened and moved to a place's device if needed."""
         import torch
 
         from pixseek.encoders.torch.towers import open_towers
@@ -278,10 +277,10 @@ class TorchEncoder:
 
 
 def _fingerprint(files: TorchFiles, digest: Callable[[Path], str]) -> str:
-    """Return the hash of what defines the space: image tower, its weights, its preprocessing.
+    """Return the hash of what defines the space: the image tower, its weights and preprocessing.
 
-    The files hold the text tower's weights too, so another text tower makes another space here;
-    which of a file's weights are whose is known only by loading it.
+    The files hold the text tower's weights too, so a different text tower gives a different space
+    here: without loading a file it isn't known which weights belong to which tower.
     """
     whole = hashlib.sha256(b"pixseek space 1\n")
     for path in files.weights:

@@ -1,4 +1,4 @@
-"""The towers of a torch model as ONNX graphs, by `torch.onnx.export`."""
+"""Export the towers of a torch model as ONNX graphs, with `torch.onnx.export`."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from pixseek.errors import MissingExtraError, ModelError
 if TYPE_CHECKING:
     from pixseek.encoders.torch.encoder import TorchEncoder
 
-#: Names of the graphs' ports; transformers' for the mask and for what comes out ("embedding" is a
-#: name that torch gives to nodes inside).
+#: Names of the graphs' inputs and outputs. The mask and the outputs are named as in transformers
+#: ("embedding" is a name that torch gives to inner nodes).
 IMAGE, TEXT, MASK = "image", "text", "attention_mask"
 EMBEDDINGS = "image_embeds", "text_embeds"
 
-#: Any sizes would do that torch does not take for the only ones: it fixes those of 0 and 1.
+#: Sizes of the example inputs; any from 2 up would do. torch treats 0 and 1 as constants.
 _ROWS, _TOKENS = 2, 8
 
 
 def write_graphs(encoder: TorchEncoder, visual: Path, textual: Path) -> None:
-    """Write both towers, in float32 with free batches, and their weights in files beside them.
+    """Write both towers in float32, for batches of any size, with their weights in files next to
+    them.
 
-    Texts have a free length too, unless the tower must see all its context.
+    Texts may have any length too, unless the tower needs all its context.
 
     Raises:
         ModelError: torch can't trace a tower.
@@ -55,7 +56,7 @@ def write_graphs(encoder: TorchEncoder, visual: Path, textual: Path) -> None:
 
 
 def _without_mask(towers: Towers) -> Callable[..., Any]:
-    """Return the text tower for one that takes no mask."""
+    """Return the text tower as a function of ids alone."""
 
     def texts(ids: Any) -> Any:
         return towers.texts(ids, ids)
@@ -74,7 +75,7 @@ def _write(
     import torch
 
     class Tower(torch.nn.Module):  # type: ignore[misc]
-        """One tower as torch traces it: a module that owns the weights."""
+        """One tower as a module that owns the weights, which torch can trace."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -95,7 +96,7 @@ def _write(
             external_data=True,
             verbose=False,
         )
-    except Exception as error:  # torch raises all kinds, with pages of advice for its own makers
+    except Exception as error:  # torch raises many kinds, with pages of text for developers
         under = error.__cause__ if isinstance(error.__cause__, Exception) else error
         raise ModelError(
             "a model can't be exported",

@@ -1,4 +1,4 @@
-"""The towers as each family's own library opens and runs them."""
+"""The towers of a model, opened and run by its family's own library."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 
 
 class Towers(Protocol):
-    """A model that was opened, in float32 on the CPU.
+    """An open model, in float32 on the CPU.
 
     Attributes:
-        module: all of it.
+        module: the whole model.
     """
 
     module: nn.Module
 
     def images(self, batch: Tensor) -> Tensor:
-        """Return (n, dim) vectors, of any length, of what `prepare` gave."""
+        """Return (n, dim) vectors, not normalised, for n prepared images."""
         ...
 
     def texts(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Return (n, dim) vectors, of any length, for (n, length) token ids with their mask."""
+        """Return (n, dim) vectors, not normalised, for (n, length) token ids and their mask."""
         ...
 
 
 def open_towers(files: TorchFiles) -> Towers:
-    """Return the towers, as their own library opens them.
+    """Open the towers with their own library.
 
     Raises:
-        ModelError: it can't, or weights are missing.
+        ModelError: they can't be opened, or weights are missing.
     """
     opening: Callable[[TorchFiles], Towers] = {
         "open_clip": OpenClip,
@@ -54,14 +54,14 @@ def open_towers(files: TorchFiles) -> Towers:
             towers = opening(files)
     except ModelError:
         raise
-    except Exception as error:  # these libraries raise all kinds
+    except Exception as error:  # these libraries raise many kinds
         raise ModelError("a model can't be opened", files.folder, _bottom(error)) from error
     towers.module.eval().requires_grad_(False)
     return towers
 
 
 def _bottom(error: Exception) -> str:
-    """Return what went wrong first: transformers hides a failed import behind others."""
+    """Return the first error: transformers hides a failed import behind others."""
     while isinstance(under := error.__cause__, Exception):
         error = under
     return f"{type(error).__name__}: {first_line(error)}"
@@ -92,7 +92,7 @@ class Transformers:
             return _vectors(features(pixel_values=batch))
         places = batch[..., -2:].long()
         there = places[..., 0] > 0
-        # Rows that fill up what is the fullest of this batch cost time, and change nothing.
+        # Rows beyond the fullest image of the batch are padding: they only take time.
         used = int(there.sum(1).max())
         return _vectors(
             features(
@@ -112,12 +112,12 @@ class OpenClip:
     """Any model of open_clip."""
 
     def __init__(self, files: TorchFiles) -> None:
-        """Open the model, with its text tower in the form that takes short texts."""
+        """Open the model, with a text tower that accepts short texts."""
         import open_clip
 
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
             more = {}
-            if files.inner is not None:  # by a folder that has it, for the hub is not asked
+            if files.inner is not None:  # in a folder, so that open_clip doesn't ask the hub
                 (Path(temporary) / "config.json").write_text(json.dumps(dict(files.inner)), "utf-8")
                 text = read_json(files.folder / "open_clip_config.json")["model_cfg"]["text_cfg"]
                 where = {"hf_model_name": temporary, "hf_model_pretrained": False}
@@ -136,7 +136,7 @@ class OpenClip:
         text: Any = self.module.text
         whole = getattr(text, "attn_mask", None)
         if whole is not None:
-            # Made for texts of full length; it is not cut where nothing else is added to it.
+            # It has the size of full-length texts, and open_clip doesn't always cut it.
             text.attn_mask = whole[: ids.shape[1], : ids.shape[1]]
         try:
             found: Tensor = text(ids)
@@ -147,7 +147,7 @@ class OpenClip:
 
 
 class SentenceTransformers:
-    """A text tower of sentence-transformers: a transformer, a pooling, and dense layers."""
+    """A text tower of sentence-transformers: a transformer, pooling, and dense layers."""
 
     def __init__(self, files: TorchFiles) -> None:
         """Open the model."""
@@ -158,13 +158,13 @@ class SentenceTransformers:
         self._after = [kind for kind, _ in files.modules]
         self._pooling = next(_pooling(place) for kind, place in files.modules if kind == "Pooling")
         dense = [_dense(place) for kind, place in files.modules if kind == "Dense"]
-        # A BERT's own pooler is not used, and often left out.
+        # BERT's own pooler is not used, and often missing from the file.
         model = _opened(transformers.AutoModel, files.folder, unused="pooler.")
         self.module = nn.ModuleList([model, *dense])
 
     def images(self, batch: Tensor) -> Tensor:
         """Raise: there is no image tower."""
-        raise ModelError("this model reads texts only", self._folder)
+        raise ModelError("this model reads only texts", self._folder)
 
     def texts(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Return vectors; see `Towers`."""
@@ -174,7 +174,7 @@ class SentenceTransformers:
         states = model(input_ids=ids, attention_mask=mask).last_hidden_state
         seen = mask[..., None].to(states.dtype)
         if self._pooling == "cls":
-            # The first that is no filler, which may stand on either side.
+            # The first token that is not padding, which may be on either side.
             rows = states[torch.arange(len(ids), device=ids.device), mask.argmax(1)]
         elif self._pooling == "max":
             rows = states.masked_fill(seen == 0, -1e9).amax(1)
@@ -195,7 +195,7 @@ _LEGACY = {
 
 
 def _pooling(folder: Path) -> str:
-    """Return how a Pooling module makes one vector, which newer versions write in another way."""
+    """Return how a Pooling module makes one vector, from its old or new configuration."""
     config = read_json(folder / "config.json")
     modes = config.get("pooling_mode") or [
         _LEGACY.get(key, key) for key, on in config.items() if key.startswith("pooling_") and on
@@ -203,7 +203,7 @@ def _pooling(folder: Path) -> str:
     modes = [modes] if isinstance(modes, str) else list(modes)
     if len(modes) != 1 or modes[0] not in _POOLINGS:
         raise ModelError(
-            "a model pools in a way that can't be used",
+            "this kind of pooling is not supported",
             f"{', '.join(map(str, modes)) or 'none'} in {folder / 'config.json'}",
             unknown("pooling", modes[0] if modes else "", _POOLINGS),
         )
@@ -214,16 +214,16 @@ _ACTIVATIONS = ("Identity", "Tanh", "ReLU", "GELU", "SiLU")
 
 
 def _dense(folder: Path) -> nn.Module:
-    """Return a Dense module: a linear layer with what follows it."""
+    """Return a Dense module: a linear layer and its activation."""
     import torch
     from torch import nn
 
     config = read_json(folder / "config.json")
-    # Without a word it is Tanh, as in sentence-transformers' Dense.
+    # The default is Tanh, as in sentence-transformers' Dense.
     name = str(config.get("activation_function") or "Tanh").rpartition(".")[2]
     if name not in _ACTIVATIONS or config.get("use_residual"):
         raise ModelError(
-            "a dense layer of this kind can't be used",
+            "this kind of dense layer is not supported",
             folder / "config.json",
             unknown("activation", name, _ACTIVATIONS),
         )
@@ -244,7 +244,11 @@ def _dense(folder: Path) -> nn.Module:
 
 
 def _opened(kind: Any, folder: Path, *, code: bool = False, unused: str = "\0") -> nn.Module:
-    """Return a model of transformers in float32; one with weights missing is none."""
+    """Return a model of transformers in float32.
+
+    Raises:
+        ModelError: weights are missing, other than those whose names start with `unused`.
+    """
     import torch
 
     model, told = kind.from_pretrained(
@@ -254,11 +258,11 @@ def _opened(kind: Any, folder: Path, *, code: bool = False, unused: str = "\0") 
         dtype=torch.float32,
         output_loading_info=True,
     )
-    # They would be drawn at random, and nobody would know.
+    # transformers would fill them with random numbers.
     lacking = sorted(key for key in map(str, told["missing_keys"]) if not key.startswith(unused))
     if lacking:
         raise ModelError(
-            "a model lacks weights", folder, f"{len(lacking)} of them, such as {lacking[0]}."
+            "a model lacks weights", folder, f"{len(lacking)} are missing, such as {lacking[0]}."
         )
     opened: nn.Module = model
     return opened
@@ -276,7 +280,7 @@ _TALKATIVE = ("transformers", "open_clip", "timm", "torch.onnx", "onnxscript", "
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep these libraries from writing to the terminal; what matters is raised."""
+    """Keep these libraries from writing to the terminal; real problems are raised."""
     import transformers.utils.logging as theirs
 
     loggers = [logging.getLogger(name) for name in _TALKATIVE]
