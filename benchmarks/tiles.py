@@ -27,8 +27,9 @@ from search_quality import ABSENT, Photos, average_precision, read_captions
 SMALL = (
     "ball, frisbee, stick, collar, glasses, sunglasses, cap, helmet, rope, bottle, bag, backpack, "
     "tie, gun, cigarette, bucket, scarf, flag, goggles, kite, balloon, cup, cellphone, fish, "
-    "leash, mask, boots, violin, sword, racket, microphone, necklace, book, bowl, headband, shoes, bird, "
-    "duck, candle, binoculars, brush, puck, flower, umbrella, watermelon, paw, hydrant, camera"
+    "leash, mask, boots, violin, sword, racket, microphone, necklace, book, bowl, headband, "
+    "shoes, bird, duck, candle, binoculars, brush, puck, flower, umbrella, watermelon, paw, "
+    "hydrant, camera"
 ).split(", ")
 LARGE = (
     "beach, snow, mountain, grass, pool, ocean, lake, street, road, building, forest, desert, "

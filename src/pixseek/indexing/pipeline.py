@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
@@ -31,8 +31,7 @@ from pixseek.indexing.embedding import Embedded, Embedding, Pace, drawn
 from pixseek.indexing.media import layout
 from pixseek.indexing.options import IndexOptions
 from pixseek.indexing.reading import Prepared, Reader
-from pixseek.indexing.storing import Writes
-from pixseek.metadata.annotations import annotate, annotation_of
+from pixseek.indexing.storing import Writes, with_words_of
 from pixseek.metadata.dates import date_in_name
 from pixseek.storage.ledger import Ledger
 from pixseek.storage.previews import Previews
@@ -60,10 +59,6 @@ CHECKPOINT_RECORDS = 1024
 
 #: The ledger's setting that says how the last run embedded; see `types.Acceleration`.
 ACCELERATION = "acceleration"
-
-# Contents that were overwritten in this run, kept for files that turn up with them later: where
-# files are renumbered, each takes the place of the next. 16,384 rows of 512 floats are 33 MB.
-_DISPLACED = 16_384
 
 
 def index(
@@ -134,7 +129,6 @@ class _Run:
         self.unfit: set[str] = set()  # ids of records whose vectors are to be made again
         self.found = Comparison(engine, ledger, self.unfit, options.retry)
         self.departed: set[str] = set()  # ids of records whose content was found elsewhere
-        self.displaced: OrderedDict[str, tuple[Record, Vectors]] = OrderedDict()  # by digest
         self.pace = Pace(0)
 
     # ---------------------------------------------------------------- the run
@@ -192,7 +186,7 @@ class _Run:
                 is_fit = known.id not in self.unfit
                 self.depart(known)
                 done[uri] = replace(record, id=record_id(uri), uri=uri, stamp=stamp)
-                self.keep(done[uri], rows, "moved")
+                self.keep(done[uri], rows, "moved", origin=record)
                 if is_fit:
                     self.counts["reused"] += 1
                 else:
@@ -258,7 +252,7 @@ class _Run:
     def twins_of(self, job: Job, digest: str) -> tuple[tuple[Known, ...], bool]:
         """Return the records of a content, and whether their vectors serve; called in a thread."""
         twins = tuple(self.engine.with_digests([digest]).get(digest, ()))
-        if digest in self.displaced or any(twin.id not in self.unfit for twin in twins):
+        if digest in self.writes.displaced or any(twin.id not in self.unfit for twin in twins):
             return twins, True
         # Vectors of others that are to be made again: `reuse` takes what else there is of them.
         own = job.before is not None and any(twin.id == job.before.id for twin in twins)
@@ -281,7 +275,7 @@ class _Run:
         before = item.job.before
         twin, is_moved = self.choose_twin(item)
         is_own = twin is not None and before is not None and twin.id == before.id
-        found = self.displaced.get(item.record.digest)
+        found = self.writes.displaced.get(item.record.digest)
         if found is None and twin is not None:
             old, rows = self.engine.get([twin.id])[0], self.engine.vectors([twin.id])[0]
             found = (old, rows) if old is not None and rows is not None else None
@@ -339,12 +333,12 @@ class _Run:
         """
         before, record = item.job.before, item.record
         if origin is not None:
-            record = _with_user_fields(record, origin)
+            record = with_words_of(record, origin)
         if before is not None and (origin is None or origin.id != before.id):
             old = self.displace(before, record)
             if origin is None and old is not None:
-                record = _with_user_fields(record, old)
-        self.keep(record, rows, outcome, item.preview)
+                record = with_words_of(record, old)
+        self.keep(record, rows, outcome, item.preview, origin)
 
     def displace(self, before: Known, record: Record) -> Record | None:
         """Set the content that a URI had aside, unless it is the same; return its record."""
@@ -352,10 +346,7 @@ class _Run:
         if old is None or rows is None:
             return None
         if old.digest and old.digest != record.digest:  # unknown for what was brought in
-            self.writes.dropped.add(old.digest)
-            self.displaced[old.digest] = (old, rows)
-        if len(self.displaced) > _DISPLACED:
-            self.displaced.popitem(last=False)
+            self.writes.displace(old, rows)
         return old
 
     def depart(self, origin: Known) -> None:
@@ -367,9 +358,16 @@ class _Run:
             self.writes.delete([origin.id])
             self.writes.settled.append(origin.uri)
 
-    def keep(self, record: Record, rows: Vectors, outcome: str, preview: bytes = b"") -> None:
+    def keep(
+        self,
+        record: Record,
+        rows: Vectors,
+        outcome: str,
+        preview: bytes = b"",
+        origin: Record | None = None,
+    ) -> None:
         self.counts[outcome] += 1
-        self.writes.keep(record, rows, preview)
+        self.writes.keep(record, rows, preview, origin)
         if record.parts == self.parts:
             self.unfit.discard(record.id)
         if record.uri in self.found.failed_before:
@@ -423,11 +421,3 @@ def _date_changes(record: Record, uri: str) -> bool:
     if record.fields.get("taken_from", "") not in ("name", "file", ""):
         return False
     return date_in_name(record.name) != date_in_name(name_of(uri))
-
-
-def _with_user_fields(record: Record, old: Record) -> Record:
-    """Return `record` with what the user of the library said of `old`."""
-    said = annotation_of(old)
-    if said.labelled and record.digest != old.digest:
-        said = replace(said, labelled="")  # in what it shows now nobody has looked for labels
-    return annotate(record, said)

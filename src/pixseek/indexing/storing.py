@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from pixseek.metadata.annotations import Annotation, annotate, annotation_of
 from pixseek.storage.ledger import Ledger
 from pixseek.storage.previews import Previews
 from pixseek.types import Engine, Failure, Record
@@ -13,10 +18,20 @@ if TYPE_CHECKING:
     from pixseek.types import Vectors
 
 
+# Contents that were overwritten in this run, kept for files that turn up with them later: where
+# files are renumbered, each takes the place of the next. 16,384 rows of 512 floats are 33 MB.
+_DISPLACED = 16_384
+
+
 class Writes:
     """The writes of a run.
 
+    What a user says of an image while the run goes on is never lost: a write takes it from what is
+    stored at that moment.
+
     Attributes:
+        displaced: contents that were overwritten in this run, by digest, each with the record and
+            the vectors that it had; the latest ones.
         settled: URIs whose failure in the ledger is over.
         dropped: digests of contents that a record no longer has.
         stored_at: when `store` last ran, by `time.perf_counter`.
@@ -28,9 +43,11 @@ class Writes:
         self._engine, self._ledger, self.previews = engine, ledger, previews
         self._records: list[Record] = []
         self._vectors: list[Vectors] = []
+        self._origins: dict[str, Record] = {}  # by the id of the record that has their content now
         self._previews: dict[str, bytes] = {}  # by digest
         self._failures: list[Failure] = []
         self._gone: list[str] = []
+        self.displaced: OrderedDict[str, tuple[Record, Vectors]] = OrderedDict()
         self.settled: list[str] = []
         self.dropped: set[str] = set()
         self.stored_at = time.perf_counter()
@@ -40,12 +57,31 @@ class Writes:
         """How many records are not stored yet."""
         return len(self._records)
 
-    def keep(self, record: Record, rows: Vectors, preview: bytes = b"") -> None:
-        """Store a record with its vectors, (parts, dim) float32, and its preview, if any."""
+    def keep(
+        self, record: Record, rows: Vectors, preview: bytes = b"", origin: Record | None = None
+    ) -> None:
+        """Store a record.
+
+        Args:
+            record: what its file says, with what was said of it or of its origin.
+            rows: its vectors, (parts, dim) float32.
+            preview: to be kept; b"" for none.
+            origin: the record that its content had until now, if that is another: what is said
+                of that until the write belongs to this one.
+        """
         if preview:
             self._previews[record.digest] = preview
+        if origin is not None and origin.id != record.id:
+            self._origins[record.id] = origin
         self._records.append(record)
         self._vectors.append(rows)
+
+    def displace(self, record: Record, rows: Vectors) -> None:
+        """Set a content aside that is overwritten, for a file that turns up with it later."""
+        self.dropped.add(record.digest)
+        self.displaced[record.digest] = (record, rows)
+        if len(self.displaced) > _DISPLACED:
+            self.displaced.popitem(last=False)
 
     def fail(self, failure: Failure) -> None:
         """Store a failure."""
@@ -68,8 +104,20 @@ class Writes:
             self.previews.put(self._previews)
             self._previews = {}
         if self._records:
-            self._engine.put(self._records, np.concatenate(self._vectors))
-            self._records, self._vectors = [], []
+            overwritten: dict[str, Record] = {}
+
+            def merge(new: Record, stored: Record) -> Record:
+                overwritten[stored.id] = stored
+                return new if new.id in self._origins else with_words_of(new, stored)
+
+            self._engine.put(self._records, np.concatenate(self._vectors), merge)
+            for stored in overwritten.values():
+                old = self.displaced.get(stored.digest)
+                if old is not None and old[0].id == stored.id:
+                    self.displaced[stored.digest] = (stored, old[1])
+            moved = [(r, self._origins[r.id]) for r in self._records if r.id in self._origins]
+            carry_words(self._engine, moved, overwritten)
+            self._records, self._vectors, self._origins = [], [], {}
         self._ledger.add_failures(self._failures)
         self._failures = []
         if self._gone:
@@ -85,3 +133,45 @@ class Writes:
         if self.previews is not None and self.dropped:
             self.store()
             self.previews.prune(self.dropped, self._engine)
+
+
+def with_words_of(record: Record, old: Record) -> Record:
+    """Return `record` with what the user of the library said of `old`."""
+    said = annotation_of(old)
+    if said.labelled and record.digest != old.digest:
+        said = replace(said, labelled="")  # in what it shows now nobody has looked for labels
+    return annotate(record, said)
+
+
+def carry_words(
+    engine: Engine,
+    moved: Sequence[tuple[Record, Record]],
+    overwritten: Mapping[str, Record] = MappingProxyType({}),
+) -> None:
+    """Give records what was said of their origins after those were read.
+
+    Args:
+        engine: where the records are stored.
+        moved: each with its origin, as it was read; that has not been deleted yet.
+        overwritten: origins that the write replaced, as they were then, by id.
+    """
+    rest = [origin.id for _, origin in moved if origin.id not in overwritten]
+    found = zip(rest, engine.get(rest), strict=True) if rest else ()
+    latest = {**overwritten, **{each: record for each, record in found if record is not None}}
+    words: dict[str, tuple[Annotation, Annotation]] = {}  # as they were taken along, and as of now
+    late: list[Record] = []
+    for record, origin in moved:
+        now = latest.get(origin.id)
+        if now is not None and now.digest == origin.digest:
+            taken, said = annotation_of(record), annotation_of(now)
+            if said != annotation_of(origin):
+                words[record.id] = (taken, said)
+                late.append(record)
+
+    def merge(given: Record, stored: Record) -> Record:
+        taken, said = words[stored.id]
+        # Unless the user has already found it in its new place, and spoken of it there.
+        return annotate(stored, said) if annotation_of(stored) == taken else stored
+
+    if late:
+        engine.describe(late, merge)

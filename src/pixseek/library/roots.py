@@ -300,18 +300,22 @@ class Roots:
     def _absorb(self, inner: Root, outer: Root) -> None:
         import numpy as np
 
+        from pixseek.indexing.storing import carry_words
+
         below = inner.path.relative_to(outer.path).as_posix()
         ids = [known.id for known in self._engine.known(f"{inner.name}/")]
         for start in range(0, len(ids), _CHUNK):
             chunk = ids[start : start + _CHUNK]
-            news, vectors = [], []
+            news, vectors, moved = [], [], []
             for old, rows in zip(self._engine.get(chunk), self._engine.vectors(chunk), strict=True):
                 if old is not None and rows is not None:
                     uri = f"{outer.name}/{below}/{old.relative_path}"
                     news.append(replace(old, id=record_id(uri), uri=uri))
                     vectors.append(rows)
+                    moved.append((news[-1], old))
             if news:
                 self._engine.put(news, np.concatenate(vectors))
+                carry_words(self._engine, moved)
             self._engine.delete(chunk)
         patterns = (_below(below, pattern) for pattern in inner.exclude)
         scopes = (f"{below}/{scope}" if scope else below for scope in inner.scopes)
