@@ -364,6 +364,7 @@ def test_status() -> None:
             "cosine_median": 1.0,
             "cosine_least": 1.0,
             "rank_agreement": 1.0,
+            "speedup": 0.0,
         },
     }
     empty = status_to_plain(Status(Path("/lib"), "", None, 0, (), {}, 0, None))

@@ -21,6 +21,7 @@ from pixseek.errors import (
     SourceVanishedError,
     SpaceMismatchError,
 )
+from pixseek.types import Acceleration
 
 from .conftest import Run
 from image_files import small_dng
@@ -334,6 +335,17 @@ def test_status_shows_counts_and_missing_folders(indexed: Run, photos_folder: Pa
     assert "images   6" in text
     photos_folder.rename(photos_folder.with_name("gone"))
     assert "missing" in indexed("status").stdout
+
+
+def test_status_shows_the_speed_and_how_it_was_checked(
+    run: Run, photos_folder: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = Acceleration("onnxruntime", "int8", "because", 128, 0.99, 0.98, 0.97, 1.24)
+    monkeypatch.setattr(tiny, "accelerate", lambda *_: how, raising=False)
+    run("index", photos_folder)
+    shown = "int8 by onnxruntime (1.2x faster; same results on 128 of your images)\n"
+    assert f"speed    {shown}" in run("status").stdout
+    assert json.loads(run("status", "--json").stdout)["acceleration"]["why"] == "because"
 
 
 def test_failures_are_listed_and_retried(run: Run, photos_folder: Path) -> None:

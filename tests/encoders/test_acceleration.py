@@ -400,6 +400,7 @@ def test_a_conversion_is_made_once_and_checked_each_time(
         chosen = load(folder).accelerate("auto", 10_000, asking)
         assert (chosen.precision, chosen.images) == ("int8", int8.CHECKED)
         assert chosen.cosine_least > 0.99 and "128 of your images" in chosen.why
+        assert f"{chosen.speedup:.1f} times as fast" in chosen.why
     assert len(made) == 1
     assert asked == [int8.CALIBRATION + int8.CHECKED, int8.CHECKED]
     # Once it is there, the check alone must pay.

@@ -80,8 +80,10 @@ def _write_status(found: Status) -> None:
 
 def _speed(how: Acceleration) -> str:
     """Return what images are embedded in, and how that was checked."""
-    checked = f", same results on {how.images} of your images" if how.images else ""
-    return f"{how.precision} by {how.runtime}{checked}"
+    said = [f"{how.speedup:.1f}x faster"] if how.speedup else []
+    said += [f"same results on {how.images} of your images"] if how.images else []
+    checks = f" ({'; '.join(said)})" if said else ""
+    return f"{how.precision} by {how.runtime}{checks}"
 
 
 def _write_row(title: str, text: str) -> None:

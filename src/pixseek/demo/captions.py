@@ -1,7 +1,7 @@
 """Describe a `Scene` in words, by a small grammar with synonyms.
 
-Every description carries the facts it claims, so `Description.fits(scene)` tells of any scene
-whether the words are true of it.
+Every description carries the facts it claims, so `Description.fits(scene)` decides whether the
+words are true of a scene.
 """
 
 from __future__ import annotations

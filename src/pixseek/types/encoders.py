@@ -85,6 +85,7 @@ class Acceleration:
         cosine_median: of the checked images' vectors to their fp32 vectors.
         cosine_least: the same, of the worst.
         rank_agreement: mean overlap of each checked image's ten nearest with those in fp32.
+        speedup: how many times as fast as fp32 it was in the check; 0 if that was not measured.
     """
 
     runtime: str
@@ -94,6 +95,7 @@ class Acceleration:
     cosine_median: float = 1.0
     cosine_least: float = 1.0
     rank_agreement: float = 1.0
+    speedup: float = 0.0
 
 
 @runtime_checkable
