@@ -495,6 +495,8 @@ def test_every_command_has_examples_and_a_short_help(run: Run, name: str) -> Non
     assert "Examples:\n  pixseek" in done.stdout
     assert "--library" in done.stdout
     assert main.all_commands(click.Context(main))[name].short_help
+    lines = run(name, "--help", terminal_width=80).stdout.splitlines()
+    assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -242,6 +242,18 @@ def test_a_filter_alone_shows_dates_and_no_scores(slow, small) -> None:
     nothing.expect("No image matches this filter.")
 
 
+@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize(
+    "arguments", [("search", "red"), ("models",), ("doctor",), ("status",)], ids=" ".join
+)
+def test_tables_and_checks_fit_the_terminal(slow, small, arguments, width: int) -> None:
+    text = drawn(slow(*arguments, "-L", "lib", "--model", "demo", width=width, TERM="dumb"))
+    lines = visible(text).splitlines()
+    # Paths and commands are kept whole, so that they can be copied.
+    assert [line for line in lines if len(line) > width and "/" not in line] == []
+    assert len(lines) > 3
+
+
 def test_a_closed_pipe_ends_quietly(small, tmp_path, environment) -> None:
     code = "import sys; sys.stdout.reconfigure(line_buffering=True)\n" + SLOW_PIXSEEK
     script = f"{sys.executable} -c '{code}' search red -L lib --paths -k 2 | head -c 1 >/dev/null"

@@ -185,12 +185,9 @@ def write_table(results: Results, *, why: bool = False) -> None:
             _write_reasons(hit)
     took = results.took_ms
     stages = ", ".join(f"{stage} {ms:.0f} ms" for stage, ms in took.items() if stage != "total")
-    click.echo(
-        click.style(
-            f"{_found(results)} in {took.get('total', 0):.0f} ms ({stages}), model {results.model}",
-            dim=True,
-        )
-    )
+    found, how = _found(results), f"{took.get('total', 0):.0f} ms ({stages}), model {results.model}"
+    fits = len(found) + len(how) + 2 <= terminal_size().columns
+    click.echo(click.style(f"{found}, {how}" if fits else f"{found}\n{how}", dim=True))
 
 
 def _day(hit: Hit) -> str:

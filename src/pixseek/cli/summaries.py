@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from pixseek.cli import wording
+from pixseek.cli.results import terminal_size
 from pixseek.errors import ImageError
 
 if TYPE_CHECKING:
@@ -123,6 +125,8 @@ def _write_times(report: Report, threads: int) -> None:
     shares = " · ".join(
         f"{stage} {spent / whole:.0%} ({spent:.1f} s)" for stage, spent in seconds.items()
     )
+    if sys.stdout.isatty() and len(shares) + 12 > terminal_size().columns:
+        shares = " · ".join(f"{stage} {spent / whole:.0%}" for stage, spent in seconds.items())
     total = report.seconds.get("total", 0.0)
     rate = (worked_on + len(report.failures)) / total if total else 0.0
     # The seconds of decoding and embedding are summed over threads that work at the same time.
