@@ -1,4 +1,4 @@
-"""A tiny classifier in a folder, as the hub has them."""
+"""A tiny classifier in a folder, with the files of such models on the hub."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ LABELS = ["lakeside, lakeshore", "dock", "tabby, tabby cat", *(f"thing {n}" for 
 
 
 def classifier_folder(folder: Path, **config: object) -> Path:
-    """Write a classifier whose layers are those of the tiny image tower."""
+    """Write a classifier with the layers of the tiny image tower."""
     tiny_models.visual_graph(folder / "onnx" / "model.onnx", gives="logits")
     said = {"id2label": {str(n): label for n, label in enumerate(LABELS)}, **config}
     (folder / "config.json").write_text(json.dumps(said), "utf-8")
-    pixels = {"do_resize": True, "do_normalize": True, "size": SIDE}  # as Google's, but for size
+    pixels = {"do_resize": True, "do_normalize": True, "size": SIDE}  # Google's, except size
     (folder / "preprocessor_config.json").write_text(json.dumps(pixels), "utf-8")
     return folder

@@ -1,8 +1,8 @@
-"""A server on this machine that answers as the Hugging Face hub does, and fails on demand.
+"""A server on this machine that answers like the Hugging Face hub, and fails on demand.
 
-It knows what huggingface_hub asks to fetch one file: HEAD and GET of
-/REPO/resolve/REVISION/PATH, with ETag, X-Repo-Commit, Content-Length and ranges; and to list
-them: GET of /api/models/REPO and /api/models/REPO/revision/REVISION.
+It answers the requests of huggingface_hub: to fetch a file, HEAD and GET of
+/REPO/resolve/REVISION/PATH, with ETag, X-Repo-Commit, Content-Length and ranges; to list the
+files, GET of /api/models/REPO and /api/models/REPO/revision/REVISION.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ class Hub:
     """Serves `files`, by path, of the repository `repo` at `revision`.
 
     Attributes:
-        requests: what was asked: method, path, and the range or "".
-        cut_after: bytes after which a connection is cut, once for each file named.
-        stall_after: bytes after which no more come, once for each file named.
+        requests: the requests: method, path, and the range or "".
+        cut_after: bytes after which a connection is cut, once for each file.
+        stall_after: bytes after which a connection stalls, once for each file.
         stalled: set once that has happened.
         slow_s: seconds to wait before each file's content.
-        page: what else the hub says of the repository: `cardData` with its licence, `config`.
+        page: more about the repository: `cardData` with its licence, `config`.
     """
 
     def __init__(self, repo: str, revision: str, files: dict[str, bytes]) -> None:
@@ -80,7 +80,7 @@ class Hub:
                 self.wfile.write(content[start:cut])
                 if stall is not None:
                     self.wfile.flush()
-                    threading.Event().wait(0.3)  # for the client to store what came
+                    threading.Event().wait(0.3)  # so that the client stores the bytes it got
                     hub.stalled.set()
                     hub._ended.wait(30)
                 if cut is not None:
@@ -94,7 +94,7 @@ class Hub:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def listing(self, files: dict[str, bytes]) -> bytes:
-        """Return what the repository holds, as the hub says it; large files have digests."""
+        """Return the hub's list of the repository's files; large files have digests."""
         siblings: list[dict[str, Any]] = []
         for path, content in files.items():
             siblings.append({"rfilename": path, "size": len(content)})
@@ -105,7 +105,7 @@ class Hub:
         return json.dumps(whole).encode()
 
     def got(self, name: str) -> list[str]:
-        """Return the ranges under which a file's content was asked for."""
+        """Return the ranges of the requests for a file's content."""
         return [
             r for method, path, r in self.requests if method == "GET" and path.endswith(f"/{name}")
         ]

@@ -1,4 +1,4 @@
-"""Measuring models: what is kept, not how fast anything is."""
+"""Measurements of models: which are kept. Nothing here measures speed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pictures() -> list[Picture]:
     return [Picture(each, *each.size, "image/png") for each in drawn]
 
 
-def test_a_measurement_is_kept_once_a_model(tmp_path: Path, pictures: list[Picture]) -> None:
+def test_the_last_measurement_of_a_model_is_kept(tmp_path: Path, pictures: list[Picture]) -> None:
     tiny.xenova(tmp_path / "m")
     models = tmp_path / "models"
     assert measurements(models) == {}
@@ -34,11 +34,13 @@ def test_a_measurement_is_kept_once_a_model(tmp_path: Path, pictures: list[Pictu
     assert min(found.images_per_s, found.text_ms, found.first_vector_s) > 0
     assert found.machine == machine() and found.runtime and len(found.fingerprint) == 64
     assert measurements(models) == {str(tmp_path / "m"): found}
-    # Of a folder of models that several machines share, each keeps its own.
+    # If several machines share a folder of models, each keeps its own measurements.
     assert elsewhere in json.loads((models / KEPT).read_text())
 
 
-def test_what_fails_is_said_and_not_kept(tmp_path: Path, pictures: list[Picture]) -> None:
+def test_failed_measurements_raise_model_error_and_are_not_kept(
+    tmp_path: Path, pictures: list[Picture]
+) -> None:
     tiny.xenova(tmp_path / "m", constant=float("nan"))
     with pytest.raises(ModelError, match=r"could not be measured(?s:.*)no usable vector"):
         measure(str(tmp_path / "m"), pictures, tmp_path / "models")
@@ -47,6 +49,6 @@ def test_what_fails_is_said_and_not_kept(tmp_path: Path, pictures: list[Picture]
     assert measurements(tmp_path / "models") == {}
 
 
-def test_a_damaged_file_of_measurements_is_none(tmp_path: Path) -> None:
+def test_a_damaged_file_of_measurements_is_ignored(tmp_path: Path) -> None:
     (tmp_path / KEPT).write_text("{")
     assert measurements(tmp_path) == {}

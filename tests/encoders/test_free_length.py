@@ -1,4 +1,4 @@
-"""Text towers written for texts of one length take short ones as such, and give the same."""
+"""Text towers of a fixed length read short texts unpadded, and give the same vectors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def small_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def fed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
-    """The shapes that text towers are given."""
+    """The input shapes of text towers."""
     shapes: list[tuple[int, ...]] = []
     run = TextTower._run
 
@@ -60,14 +60,16 @@ def images(n: int) -> np.ndarray:
 
 
 def copied(folder: Path) -> OnnxEncoder:
-    """Return an encoder that opens the copy which indexing has made."""
+    """Return an encoder that opens the copy made by indexing."""
     load(folder).accelerate("fp32", 10, images)
     (copy,) = (folder.parent / "models/converted").glob("text-*")
     assert {path.name for path in copy.iterdir()} == {"model.onnx", "weights.bin", "sizes.json"}
     return load(folder)
 
 
-def test_a_short_text_costs_what_it_is_long(tmp_path: Path, fed: list[tuple[int, ...]]) -> None:
+def test_short_texts_are_not_padded_to_the_context(
+    tmp_path: Path, fed: list[tuple[int, ...]]
+) -> None:
     folder = rclip(tmp_path / "m")
     wanted = load(folder).encode_texts(TEXTS)
     assert fed == [(6, 77)]
@@ -95,7 +97,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(texts=st.lists(st.text(max_size=120), min_size=1, max_size=4))
 def test_any_text_has_the_same_embedding(texts: list[str], folder: Path) -> None:
-    # Not by an encoder, which would take the copy from the second call on.
+    # Not with an encoder, which would use the copy from its second call on.
     encoder = load(folder)
     ids, _ = Tokens(encoder._rules).padded(texts, 77)
     (rows,) = onnxruntime.InferenceSession(folder / "Some-Model/textual.onnx").run(
@@ -105,8 +107,10 @@ def test_any_text_has_the_same_embedding(texts: list[str], folder: Path) -> None
     np.testing.assert_allclose(encoder.encode_texts(texts), wanted, atol=1e-6)
 
 
-def test_a_tower_for_one_text_at_a_time(tmp_path: Path, fed: list[tuple[int, ...]]) -> None:
-    # As immich's are: its batch stays fixed, and it reads int32.
+def test_a_tower_for_one_text_at_a_time_reads_short_texts_too(
+    tmp_path: Path, fed: list[tuple[int, ...]]
+) -> None:
+    # Like immich's: its batch stays fixed, and it reads int32.
     folder = tmp_path / "m"
     tiny_models.immich(folder)
     tiny_models.clip_text_graph(
@@ -119,7 +123,7 @@ def test_a_tower_for_one_text_at_a_time(tmp_path: Path, fed: list[tuple[int, ...
     )
     tokenizer = folder / "textual/tokenizer.json"
     tokenizer.write_text(tokenizer.read_text().replace("[SEP]", "<|endoftext|>"))
-    # The end of a text has the highest id in CLIP's vocabulary.
+    # The end-of-text token has the highest id in CLIP's vocabulary.
     tokenizer.write_text(tokenizer.read_text().replace('"<|endoftext|>": 3', '"<|endoftext|>": 99'))
     wanted = load(folder).encode_texts(["a red dog", "cat"])
     encoder = copied(folder)
@@ -131,12 +135,12 @@ def test_a_tower_for_one_text_at_a_time(tmp_path: Path, fed: list[tuple[int, ...
 @pytest.mark.parametrize(
     "why",
     [
-        "it reads what comes after",
+        "it reads tokens after",
         "its width is that of its context",
         "it sums over all positions",
     ],
 )
-def test_a_tower_that_would_give_something_else_stays(
+def test_a_tower_whose_vectors_would_change_keeps_its_length(
     tmp_path: Path, fed: list[tuple[int, ...]], why: str
 ) -> None:
     folder = tmp_path / "m"
@@ -156,7 +160,7 @@ def test_a_tower_that_would_give_something_else_stays(
 
 
 def _widen(path: Path) -> None:
-    """Have an image tower give vectors of 77."""
+    """Make an image tower return vectors of length 77."""
     model = onnx.load(path)
     weights = np.random.default_rng(1).standard_normal((12, 77)).astype(np.float32)
     for tensor in model.graph.initializer:
@@ -168,7 +172,7 @@ def _widen(path: Path) -> None:
     onnx.save(model, path)
 
 
-def test_where_the_rewriting_fails_the_copy_is_of_one_length(
+def test_the_copy_keeps_its_fixed_length_if_rewriting_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fed: list[tuple[int, ...]]
 ) -> None:
     def fails(*_: object) -> None:
@@ -181,13 +185,13 @@ def test_where_the_rewriting_fails_the_copy_is_of_one_length(
     assert fed == [(1, 77)]
 
 
-def test_a_process_that_goes_on_searching_makes_the_copy(
+def test_a_process_that_keeps_searching_makes_the_copy(
     tmp_path: Path, fed: list[tuple[int, ...]]
 ) -> None:
-    # As a server's, of a library that was indexed elsewhere.
+    # Such as a server, of a library that was indexed elsewhere.
     encoder = load(rclip(tmp_path / "m"))
     wanted = encoder.encode_texts(["a red dog"])
-    assert not (tmp_path / "models/converted").exists(), "it may be the only search"
+    assert not (tmp_path / "models/converted").exists(), "this may be the only search"
     encoder.encode_texts(["a red dog"])
     opening = encoder._textual._opening
     assert opening is not None
@@ -196,10 +200,10 @@ def test_a_process_that_goes_on_searching_makes_the_copy(
     assert (fed[0], fed[-1]) == ((1, 77), (1, 5))
 
 
-def test_a_session_of_the_original_gets_its_full_length(
+def test_the_original_gets_texts_of_full_length_after_its_copy_is_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fed: list[tuple[int, ...]]
 ) -> None:
-    # The copy is deleted between the first search and the second, which opens for speed.
+    # The copy is deleted before the second search, which opens the tower again for speed.
     folder = rclip(tmp_path / "m")
     encoder = copied(folder)
     fed.clear()
@@ -217,7 +221,8 @@ def test_a_session_of_the_original_gets_its_full_length(
 
 
 def test_a_whole_copy_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A search's second call makes the copy, and so does indexing; somebody may be opening it.
+    # The second call of a search makes the copy, and so does indexing; another process may be
+    # opening it.
     folder = rclip(tmp_path / "m")
     convert = mapped._convert
     first: list[int] = []

@@ -14,7 +14,7 @@ from pixseek.errors import ModelError
 import tiny_models
 
 
-def test_each_layout_is_told_by_its_files(layout: str, model_folder: Path) -> None:
+def test_each_layout_is_recognised_by_its_files(layout: str, model_folder: Path) -> None:
     assert layouts.layout_of(model_folder) == layout
     files = layouts.read(model_folder)
     assert files.layout == layout
@@ -24,7 +24,7 @@ def test_each_layout_is_told_by_its_files(layout: str, model_folder: Path) -> No
     assert files.text.file.is_file()
 
 
-def test_the_graph_is_read_as_it_is(tmp_path: Path) -> None:
+def test_ports_and_operators_are_read_from_the_graph(tmp_path: Path) -> None:
     tiny_models.immich(tmp_path)
     text = graph.read(tmp_path / "textual/model.onnx")
     assert text.tokens == graph.Port("text", "int32", (1, 12))
@@ -38,12 +38,12 @@ def test_the_graph_is_read_as_it_is(tmp_path: Path) -> None:
     assert text.embedding and text.embedding.name == "text_embeds"
 
 
-def test_external_files_are_those_the_graph_names(tmp_path: Path) -> None:
+def test_external_files_are_read_from_the_graph(tmp_path: Path) -> None:
     tiny_models.visual_graph(tmp_path / "v.onnx", external=True)
     assert graph.read(tmp_path / "v.onnx").external == (tmp_path / "v.onnx_data",)
 
 
-def test_initialisers_listed_as_inputs_are_no_inputs(tmp_path: Path) -> None:
+def test_initialisers_listed_as_inputs_are_not_inputs(tmp_path: Path) -> None:
     import onnx
     from onnx import helper
 
@@ -68,7 +68,9 @@ def test_full_precision_is_preferred_to_half_to_quantised(tmp_path: Path) -> Non
     assert files.textual.path.name == "text_model_quantized.onnx"
 
 
-def test_an_unknown_folder_says_what_was_expected_and_found(tmp_path: Path) -> None:
+def test_an_unknown_folder_raises_an_error_with_the_files_expected_and_found(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights/pytorch_model.bin").touch()
     (tmp_path / "model.safetensors").touch()
@@ -80,7 +82,7 @@ def test_an_unknown_folder_says_what_was_expected_and_found(tmp_path: Path) -> N
         assert f"{name}: {files}" in said
 
 
-def test_a_missing_part_is_named(layout: str, model_folder: Path) -> None:
+def test_a_missing_part_raises_an_error_that_names_it(layout: str, model_folder: Path) -> None:
     part = {
         "xenova": "preprocessor_config.json",
         "immich": "textual/tokenizer.json",
@@ -94,14 +96,14 @@ def test_a_missing_part_is_named(layout: str, model_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "\x00", "null"])
-def test_a_broken_configuration_is_an_error(tmp_path: Path, content: str) -> None:
+def test_a_broken_configuration_raises_model_error(tmp_path: Path, content: str) -> None:
     tiny_models.xenova(tmp_path)
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(ModelError, match=r"(?i)config\.json"):
         layouts.read(tmp_path)
 
 
-def test_the_vocabulary_may_lie_beside_the_graphs(tmp_path: Path) -> None:
+def test_the_vocabulary_may_be_next_to_the_graphs(tmp_path: Path) -> None:
     tiny_models.rclip(tmp_path / "m")
     flat = tmp_path / "flat"
     flat.mkdir()
@@ -111,7 +113,7 @@ def test_the_vocabulary_may_lie_beside_the_graphs(tmp_path: Path) -> None:
     assert layouts.read(flat).text.file == flat / "bpe_simple_vocab_16e6.txt.gz"
 
 
-def test_siglip_reads_lower_case_and_fills_all_its_context(tmp_path: Path) -> None:
+def test_siglip_reads_lower_case_and_pads_to_its_whole_context(tmp_path: Path) -> None:
     tiny_models.xenova(tmp_path, kind="siglip")
     rules = layouts.read(tmp_path).text
     assert (rules.context, rules.cleaning, rules.full) == (64, "lower", True)
@@ -138,11 +140,11 @@ def test_open_clips_configuration_sets_the_text_rules(tmp_path: Path) -> None:
     }
     tiny_models.write(tmp_path / "config.json", config)
     rules = layouts.read(tmp_path).text
-    # The graph is fixed to 12 tokens, whatever is written beside it.
+    # The graph is fixed to 12 tokens, whatever the configuration says.
     assert (rules.context, rules.cleaning, rules.full) == (12, "canonical", True)
 
 
-def test_what_an_export_adds_to_the_immich_layout(tmp_path: Path) -> None:
+def test_keys_that_an_export_adds_to_the_immich_layout_are_read(tmp_path: Path) -> None:
     tiny_models.immich(tmp_path)
     before = layouts.read(tmp_path)
     assert not before.text.full and not before.text.left and before.text.cleaning == "none"

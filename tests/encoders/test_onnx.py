@@ -40,7 +40,7 @@ def test_every_layout_gives_unit_rows_in_order(model_folder: Path) -> None:
     encoder = load(model_folder)
     assert isinstance(encoder, Encoder)
     assert (encoder.dim, encoder.input_side, encoder.name) == (DIM, SIDE, model_folder.name)
-    batch = prepared(encoder, 19)  # two full calls of eight and a rest
+    batch = prepared(encoder, 19)  # two full calls of eight, and three more
     images = encoder.encode_images(batch)
     texts = encoder.encode_texts(["a red dog", "", "the blue car on the beach", "a red dog"])
     assert images.shape == (19, DIM) and texts.shape == (4, DIM)
@@ -53,13 +53,13 @@ def test_every_layout_gives_unit_rows_in_order(model_folder: Path) -> None:
     np.testing.assert_allclose(images, alone, atol=1e-5)
 
 
-def test_nothing_in_nothing_out(model_folder: Path) -> None:
+def test_no_input_gives_no_rows(model_folder: Path) -> None:
     encoder = load(model_folder)
     assert encoder.encode_images(np.empty((0, 3, SIDE, SIDE), np.float32)).shape == (0, DIM)
     assert encoder.encode_texts([]).shape == (0, DIM)
 
 
-def test_many_texts_are_as_each_alone(model_folder: Path) -> None:
+def test_a_text_has_the_same_vector_in_a_batch_and_alone(model_folder: Path) -> None:
     encoder = load(model_folder)
     texts = [" ".join(tiny_models.WORDS[4 : 5 + i % 8]) for i in range(70)]
     together = encoder.encode_texts(texts)
@@ -67,7 +67,7 @@ def test_many_texts_are_as_each_alone(model_folder: Path) -> None:
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
-def test_a_text_longer_than_the_context_is_cut(model_folder: Path) -> None:
+def test_a_text_longer_than_the_context_is_truncated(model_folder: Path) -> None:
     encoder = load(model_folder)
     text = "red dog " * 5000
     np.testing.assert_allclose(
@@ -76,11 +76,11 @@ def test_a_text_longer_than_the_context_is_cut(model_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["\ud800", "\x00", "\u202e red", "🐕" * 3000, "\n\t ", "&amp;"])
-def test_no_text_is_refused(model_folder: Path, text: str) -> None:
+def test_odd_texts_are_accepted(model_folder: Path, text: str) -> None:
     assert load(model_folder).encode_texts([text]).shape == (1, DIM)
 
 
-def test_loading_opens_no_tower_and_each_only_when_needed(
+def test_towers_are_opened_when_they_are_needed(
     model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
@@ -99,9 +99,7 @@ def test_loading_opens_no_tower_and_each_only_when_needed(
     assert len(opened) == 2
 
 
-def test_a_tower_is_opened_once_by_many_threads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_threads_open_a_tower_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_models.xenova(tmp_path / "m")
     opened = []
     session = onnxruntime.InferenceSession
@@ -126,12 +124,14 @@ def test_a_tower_is_opened_once_by_many_threads(
     for thread in threads:
         thread.join()
     assert len(found) == 6 and opened.count("vision_model") == 1
-    assert opened.count("text_model") in (1, 2), "for the first call, and behind the second"
+    assert opened.count("text_model") in (1, 2), (
+        "for the first call, and after the second in a thread"
+    )
     for rows in found:
         np.testing.assert_allclose(rows, wanted, atol=1e-6)
 
 
-def test_the_text_tower_is_opened_fast_first_and_for_speed_behind_the_second_call(
+def test_the_text_tower_opens_fast_at_first_and_again_for_speed_after_the_second_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny_models.xenova(tmp_path / "m")
@@ -162,7 +162,7 @@ def test_the_text_tower_is_opened_fast_first_and_for_speed_behind_the_second_cal
     np.testing.assert_allclose(np.concatenate(found), np.repeat(found[0], len(found), 0), atol=1e-6)
 
 
-def test_a_text_tower_that_was_closed_opens_again(tmp_path: Path) -> None:
+def test_a_closed_text_tower_opens_again(tmp_path: Path) -> None:
     tiny_models.xenova(tmp_path / "m")
     files = layouts.read(tmp_path / "m")
     assert files.textual.embedding
@@ -176,7 +176,7 @@ def test_a_text_tower_that_was_closed_opens_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_a_graph_of_fixed_batch_is_fed_whole_batches(tmp_path: Path, batch: int) -> None:
+def test_a_graph_of_fixed_batch_gets_whole_batches(tmp_path: Path, batch: int) -> None:
     free, fixed = tmp_path / "free", tmp_path / "fixed"
     tiny_models.xenova(free)
     tiny_models.xenova(fixed, batch=batch)
@@ -186,7 +186,7 @@ def test_a_graph_of_fixed_batch_is_fed_whole_batches(tmp_path: Path, batch: int)
     )
 
 
-def test_weights_in_an_external_file_are_found_and_count(tmp_path: Path) -> None:
+def test_weights_in_an_external_file_are_found_and_part_of_the_fingerprint(tmp_path: Path) -> None:
     inside, outside = tmp_path / "inside", tmp_path / "outside"
     tiny_models.xenova(inside)
     tiny_models.xenova(outside, external=True)
@@ -202,21 +202,21 @@ def test_weights_in_an_external_file_are_found_and_count(tmp_path: Path) -> None
     assert load(outside).fingerprint != before
 
 
-def test_a_missing_external_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_external_file_raises_an_error_that_names_it(tmp_path: Path) -> None:
     tiny_models.xenova(tmp_path / "m", external=True)
     (tmp_path / "m/onnx/vision_model.onnx_data").unlink()
     with pytest.raises(ModelError, match=r"(?i)vision_model\.onnx_data"):
         load(tmp_path / "m")
 
 
-def test_the_fingerprint_is_of_the_image_side_only(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_only_on_the_image_tower(tmp_path: Path) -> None:
     tiny_models.xenova(tmp_path / "m")
     folder = tmp_path / "m"
     before = load(folder).fingerprint
     assert len(before) == 64 and load(folder, threads=1).fingerprint == before
 
     tiny_models.text_graph(folder / "onnx/text_model.onnx", mask=False)
-    assert load(folder).fingerprint == before, "another text tower searches the same images"
+    assert load(folder).fingerprint == before, "a different text tower searches the same images"
 
     config = folder / "preprocessor_config.json"
     config.write_text(config.read_text().replace('"resample": 3', '"resample": 2'))
@@ -228,7 +228,7 @@ def test_the_fingerprint_is_of_the_image_side_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("constant", [0.0, float("nan"), float("inf")])
-def test_a_vector_without_direction_is_an_error_that_names_the_image(
+def test_a_vector_without_direction_raises_an_error_that_names_the_image(
     tmp_path: Path, constant: float
 ) -> None:
     tiny_models.xenova(tmp_path / "m", constant=constant)
@@ -237,7 +237,7 @@ def test_a_vector_without_direction_is_an_error_that_names_the_image(
         encoder.encode_images(np.ones((2, 3, SIDE, SIDE), np.float32))
 
 
-def test_only_the_bad_image_is_named(tmp_path: Path) -> None:
+def test_the_error_names_only_the_bad_image(tmp_path: Path) -> None:
     tiny_models.xenova(tmp_path / "m")
     batch = np.ones((12, 3, SIDE, SIDE), np.float32)
     batch[9] = np.nan
@@ -245,7 +245,7 @@ def test_only_the_bad_image_is_named(tmp_path: Path) -> None:
         load(tmp_path / "m").encode_images(batch)
 
 
-def test_a_batch_of_another_shape_is_an_error_before_anything_runs(tmp_path: Path) -> None:
+def test_a_batch_of_the_wrong_shape_raises_an_error_before_anything_runs(tmp_path: Path) -> None:
     tiny_models.xenova(tmp_path / "m")
     encoder = load(tmp_path / "m")
     for shape in [(3, SIDE, SIDE), (1, 3, SIDE, SIDE + 1), (1, 1, SIDE, SIDE)]:
@@ -259,13 +259,13 @@ def test_preprocessing_and_graph_must_agree_on_the_size(tmp_path: Path) -> None:
         load(tmp_path / "m")
 
 
-def test_a_size_left_free_by_the_graph_is_the_preprocessings(tmp_path: Path) -> None:
+def test_a_graph_of_free_size_gets_the_size_of_the_preprocessing(tmp_path: Path) -> None:
     tiny_models.xenova(tmp_path / "m", side="side")
     encoder = load(tmp_path / "m")
     assert encoder.encode_images(prepared(encoder, 2)).shape == (2, DIM)
 
 
-def test_a_damaged_graph_is_an_error(tmp_path: Path) -> None:
+def test_a_damaged_graph_raises_model_error(tmp_path: Path) -> None:
     tiny_models.xenova(tmp_path / "m")
     path = tmp_path / "m/onnx/vision_model.onnx"
     whole = path.read_bytes()
@@ -275,7 +275,7 @@ def test_a_damaged_graph_is_an_error(tmp_path: Path) -> None:
             load(tmp_path / "m")
 
 
-def test_onnxruntimes_errors_are_translated(tmp_path: Path) -> None:
+def test_errors_of_onnxruntime_become_model_errors(tmp_path: Path) -> None:
     tiny_models.xenova(tmp_path / "m")
     encoder = load(tmp_path / "m")
     path = tmp_path / "m/onnx/text_model.onnx"
@@ -288,14 +288,14 @@ def test_onnxruntimes_errors_are_translated(tmp_path: Path) -> None:
     assert caught.value.__cause__ is not None and str(path) in str(caught.value)
 
 
-def test_towers_in_the_wrong_places_are_an_error(tmp_path: Path) -> None:
+def test_swapped_towers_raise_model_error(tmp_path: Path) -> None:
     tiny_models.xenova(tmp_path / "m")
     tiny_models.text_graph(tmp_path / "m/onnx/vision_model.onnx")
     with pytest.raises(ModelError, match=r"(?i)takes images"):
         load(tmp_path / "m")
 
 
-def test_a_graph_that_loses_rows_is_an_error(tmp_path: Path) -> None:
+def test_a_graph_that_loses_rows_raises_model_error(tmp_path: Path) -> None:
     import onnx
     from onnx import TensorProto, helper
 
@@ -315,7 +315,7 @@ def test_a_graph_that_loses_rows_is_an_error(tmp_path: Path) -> None:
         encoder.encode_images(prepared(encoder, 3))
 
 
-def test_towers_of_different_models_are_an_error(tmp_path: Path) -> None:
+def test_towers_of_different_lengths_raise_model_error(tmp_path: Path) -> None:
     import onnx
 
     tiny_models.xenova(tmp_path / "m")
@@ -327,7 +327,7 @@ def test_towers_of_different_models_are_an_error(tmp_path: Path) -> None:
         load(tmp_path / "m")
 
 
-def test_a_graph_in_half_precision_is_fed_it_and_gives_float32(tmp_path: Path) -> None:
+def test_a_graph_in_half_precision_gets_float16_and_gives_float32(tmp_path: Path) -> None:
     import onnx
     from onnx import TensorProto, helper
 
@@ -351,14 +351,14 @@ def test_a_graph_in_half_precision_is_fed_it_and_gives_float32(tmp_path: Path) -
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
 
 
-def test_a_length_of_vectors_that_no_graph_says_is_found_out(tmp_path: Path) -> None:
+def test_a_length_of_vectors_missing_from_a_graph_is_found(tmp_path: Path) -> None:
     folder = tmp_path / "m"
     tiny_models.xenova(folder)
     tiny_models.text_graph(folder / "onnx/text_model.onnx", dim="d")
     assert load(folder).dim == DIM  # the image tower's output says it
 
 
-def test_quantised_on_the_fly_runs_one_at_a_time(tmp_path: Path) -> None:
+def test_a_graph_that_quantises_while_it_runs_gets_one_image_at_a_time(tmp_path: Path) -> None:
     import onnx
     from onnx import TensorProto, helper
 

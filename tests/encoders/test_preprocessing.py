@@ -21,7 +21,7 @@ def noise(width: int, height: int, seed: int = 0) -> Image.Image:
 
 
 def photo_like(width: int, height: int) -> Image.Image:
-    """Return gradients and edges, which JPEG keeps well, so that shifts show."""
+    """Return gradients and edges, which JPEG keeps well, so that a shift would show."""
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     red = 127 + 100 * np.sin(x / 9) * np.cos(y / 13)
     green = np.where((x // 40 + y // 40) % 2, 200, 60)
@@ -34,7 +34,7 @@ def whole(image: Image.Image) -> Picture:
 
 
 def to_bytes(tensor: np.ndarray, rule: Preprocessing) -> np.ndarray:
-    """Return the 8 bit pixels that a tensor was made of, and check that they are whole."""
+    """Return the 8-bit pixels of a tensor, and check that they are whole numbers."""
     mean, std = (np.array(v, np.float64)[:, None, None] for v in (rule.mean, rule.std))
     levels = (tensor * std + mean) * 255
     assert abs(levels - levels.round()).max() < 1e-3
@@ -42,7 +42,7 @@ def to_bytes(tensor: np.ndarray, rule: Preprocessing) -> np.ndarray:
 
 
 def torchvision_way(image: Image.Image, size: int, method: Image.Resampling) -> np.ndarray:
-    """Resize(size), then CenterCrop(size), as torchvision.transforms.functional has them."""
+    """Resize(size), then CenterCrop(size), as in torchvision.transforms.functional."""
     width, height = image.size
     short, long = min(width, height), max(width, height)
     other = int(size * long / short)
@@ -54,7 +54,7 @@ def torchvision_way(image: Image.Image, size: int, method: Image.Resampling) -> 
 
 
 def transformers_way(image: Image.Image, size: int, method: Image.Resampling) -> np.ndarray:
-    """Resize and center_crop as transformers.image_transforms has them."""
+    """Resize and center_crop, as in transformers.image_transforms."""
     width, height = image.size
     short, long = (width, height) if width <= height else (height, width)
     other = int(size * long / short)
@@ -70,7 +70,7 @@ sides = st.integers(1, 90)
 
 @settings(max_examples=150, deadline=None)
 @given(sides, sides, st.sampled_from([7, 16, 33]), st.sampled_from(["bicubic", "bilinear"]))
-def test_full_pixels_are_bit_for_bit_the_references(
+def test_full_size_pixels_equal_the_references_bit_for_bit(
     width: int, height: int, size: int, interpolation: str
 ) -> None:
     if max(width, height) > 16 * min(width, height):
@@ -93,8 +93,8 @@ def test_squashing_is_one_resize(width: int, height: int, to_width: int, to_heig
     np.testing.assert_array_equal(to_bytes(rule.apply(whole(image)), rule), np.asarray(reference))
 
 
-def test_the_roundings_of_the_crop_differ_where_half_a_pixel_is_over() -> None:
-    image = noise(19, 16)  # 3 pixels too many: 1.5 on each side
+def test_crop_offsets_of_half_a_pixel_round_by_the_rule() -> None:
+    image = noise(19, 16)  # 3 pixels to crop: 1.5 on each side
     even, floor = (
         to_bytes(rule.apply(whole(image)), rule)
         for rule in (
@@ -106,7 +106,7 @@ def test_the_roundings_of_the_crop_differ_where_half_a_pixel_is_over() -> None:
     np.testing.assert_array_equal(floor, np.asarray(image)[:, 1:17])
 
 
-def test_long_strips_cost_little_and_are_within_a_level() -> None:
+def test_long_strips_take_little_time_and_are_within_a_level() -> None:
     rule = Preprocessing(16, 16, 16)
     for size in [(16 * 17, 16), (900, 50), (33, 700)]:
         image = noise(*size)
@@ -120,7 +120,7 @@ def test_long_strips_cost_little_and_are_within_a_level() -> None:
 
 @pytest.mark.parametrize("size", [(1024, 768), (1021, 763), (765, 1023), (1001, 1001), (1537, 400)])
 @pytest.mark.parametrize("edge", [64, 0])
-def test_pixels_decoded_smaller_give_nearly_the_references(
+def test_pixels_decoded_smaller_nearly_equal_the_references(
     size: tuple[int, int], edge: int
 ) -> None:
     rule = Preprocessing(64, 64, edge)
@@ -214,7 +214,7 @@ def test_open_clips_configuration() -> None:
     assert (squash.height, squash.width, squash.edge) == (32, 48, 0)
 
 
-def test_what_can_not_be_done_is_an_error() -> None:
+def test_unsupported_preprocessing_raises_model_error() -> None:
     for says in (
         {"do_resize": False},
         {"size": {"longest_edge": 224}},
@@ -234,7 +234,7 @@ def test_what_can_not_be_done_is_an_error() -> None:
             preprocessing.from_open_clip(says)
 
 
-def test_every_field_counts_in_the_description() -> None:
+def test_every_field_changes_the_description() -> None:
     rules = [
         Preprocessing(16, 16, 16),
         Preprocessing(16, 16, 18),
@@ -255,7 +255,7 @@ def test_every_field_counts_in_the_description() -> None:
 
 
 def unpacked(rows: np.ndarray, patch: int) -> np.ndarray:
-    """Return the picture, (3, height, width), that rows of patches with their places make."""
+    """Return the picture, (3, height, width), of rows of patches with their places."""
     rows = rows[rows[:, -1] > 0]
     down, across = rows[:, -2:].max(0).astype(int)
     image = np.zeros((3, down * patch, across * patch), np.float32)
@@ -273,8 +273,8 @@ def test_patches_keep_the_shape_within_the_budget(width: int, height: int, budge
     rule = Patches(16, (budget,))
     down, across = rule.grid(width, height)
     assert 1 <= down * across <= max(budget, 1)
-    # As large as may be: one patch more on both sides would be too many. Tiny pictures are made
-    # larger a hundred times at most.
+    # As large as possible: with one more patch on both sides there would be too many. Pictures
+    # are enlarged at most a hundred times.
     if min(width, height) >= 16:
         assert (down + 1) * (across + 1) > budget
 
@@ -291,7 +291,7 @@ def test_patches_hold_the_resized_picture() -> None:
     np.testing.assert_allclose(levels, np.asarray(wanted).transpose(2, 0, 1), atol=1e-3)
 
 
-def test_patches_of_a_picture_decoded_smaller_lie_where_they_would() -> None:
+def test_patches_of_a_picture_decoded_smaller_have_the_same_places() -> None:
     image = photo_like(1203, 797)
     rule = Patches(16, (256,))
     half = image.reduce(2)
@@ -302,7 +302,7 @@ def test_patches_of_a_picture_decoded_smaller_lie_where_they_would() -> None:
     assert abs(full - small)[:, :-2].mean() * 127.5 < 3
 
 
-def test_the_first_budget_that_holds_the_picture_is_taken() -> None:
+def test_the_first_budget_that_holds_the_picture_is_used() -> None:
     rule = Patches(16, (128, 256, 1024))
     for side, budget in ((160, 128), (250, 256), (400, 1024), (5000, 1024)):
         down, across = rule.grid(side, side)
@@ -329,7 +329,7 @@ def test_tipsv2s_pixels_stay_between_0_and_1() -> None:
     assert rule == Preprocessing(448, 448, 0, "bilinear", (0, 0, 0), (1, 1, 1), "floor")
 
 
-def test_chinese_clips_size_is_a_square_where_nothing_is_cropped() -> None:
+def test_chinese_clips_size_is_a_square_if_nothing_is_cropped() -> None:
     config = {"feature_extractor_type": "ChineseCLIPFeatureExtractor", "size": 224}
     assert preprocessing.from_transformers(config).edge == 224
     rule = preprocessing.from_transformers(config | {"do_center_crop": False})

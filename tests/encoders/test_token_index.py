@@ -1,4 +1,4 @@
-"""A tokenizer that reads of its vocabulary what a text needs gives the ids that the whole gives."""
+"""A tokenizer that reads only a part of its vocabulary gives the same ids as with the whole."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def captions() -> list[str]:
 
 
 def clip() -> Tokenizer:
-    """As transformers writes CLIP's."""
+    """CLIP's, as written by transformers."""
     tokenizer = Tokenizer(
         models.BPE(unk_token="<|endoftext|>", end_of_word_suffix="</w>", fuse_unk=False)
     )
@@ -62,7 +62,7 @@ def clip() -> Tokenizer:
 
 
 def gemma() -> Tokenizer:
-    """As SigLIP 2's: the text is one word, and what is not known is said in bytes."""
+    """Like SigLIP 2's: the text is one word, and unknown letters become bytes."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     tokenizer.normalizer = normalizers.Replace(" ", "\u2581")
     tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
@@ -74,14 +74,14 @@ def gemma() -> Tokenizer:
         special_tokens=["<pad>", "<eos>", "<unk>", *(f"<0x{n:02X}>" for n in range(256))],
     )
     tokenizer.train_from_iterator((line.replace(" ", "\u2581") for line in captions()), trainer)
-    # One that was not in the vocabulary, and one that splits what comes beside it.
+    # One that was not in the vocabulary, and one that splits the text next to it.
     tokenizer.add_special_tokens(["<start_of_turn>"])
     tokenizer.add_tokens([AddedToken("\n\n", normalized=False), AddedToken("Dog", normalized=True)])
     return tokenizer
 
 
 def llama() -> Tokenizer:
-    """As Llama 3's: words that the vocabulary has are not merged, and nothing is unknown."""
+    """Like Llama 3's: words in the vocabulary are not merged, and nothing is unknown."""
     tokenizer = Tokenizer(models.BPE(ignore_merges=True))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     trainer = trainers.BpeTrainer(
@@ -110,7 +110,7 @@ def small_is_worth_it() -> Iterator[None]:
 
 @pytest.fixture(scope="module", params=[*KINDS, "openai"])
 def rules(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TextRules:
-    """A model's tokenizer, with its index in the folder beside it."""
+    """A model's tokenizer, with its index in a folder next to it."""
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "openai":
         openai(folder / "bpe.txt.gz")
@@ -154,7 +154,7 @@ def test_any_text_has_the_same_ids(rules: TextRules, texts: list[str]) -> None:
     assert cut.ids(texts) == whole.ids(texts)
 
 
-def test_the_whole_is_not_read_for_a_caption(
+def test_captions_do_not_read_the_whole_vocabulary(
     rules: TextRules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = [Tokens(rules).ids([text]) for text in captions()[:200]]
@@ -173,7 +173,7 @@ def settled() -> None:
             thread.join()
 
 
-def test_the_second_call_has_the_whole_read(rules: TextRules) -> None:
+def test_the_second_call_makes_a_thread_read_the_whole_vocabulary(rules: TextRules) -> None:
     cut = Tokens(rules, cache(rules))
     first = cut.ids(["the dog"])
     assert cut._index is not None
@@ -184,18 +184,18 @@ def test_the_second_call_has_the_whole_read(rules: TextRules) -> None:
     assert json.loads(cut.to_json()) == json.loads(Tokens(rules).to_json())
 
 
-def test_a_process_that_goes_on_writes_the_index(tmp_path: Path) -> None:
+def test_the_second_call_writes_a_missing_index(tmp_path: Path) -> None:
     clip().save(str(tmp_path / "tokenizer.json"))
     rules = TextRules(tmp_path / "tokenizer.json", 77)
     tokens = Tokens(rules, tmp_path / "cache")
     tokens.ids(["a dog"])
-    assert not (tmp_path / "cache").exists(), "it may be the only search"
+    assert not (tmp_path / "cache").exists(), "this may be the only search"
     tokens.ids(["a dog"])
     settled()
     assert Tokens(rules, tmp_path / "cache")._index is not None
 
 
-def test_another_file_of_that_name_has_no_index(rules: TextRules, tmp_path: Path) -> None:
+def test_another_file_of_the_same_name_has_no_index(rules: TextRules, tmp_path: Path) -> None:
     stat = rules.file.stat()
     assert token_index.find(rules.file, cache(rules)) is not None
     os.utime(rules.file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
@@ -215,7 +215,7 @@ def broken(file: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["empty", "cut", "other"])
 @pytest.mark.parametrize("opened", [False, True])
-def test_a_broken_index_is_passed_over(tmp_path: Path, how: str, opened: bool) -> None:
+def test_a_broken_index_is_ignored_and_rebuilt(tmp_path: Path, how: str, opened: bool) -> None:
     clip().save(str(tmp_path / "tokenizer.json"))
     rules = TextRules(tmp_path / "tokenizer.json", 77)
     wanted = Tokens(rules).ids(["a red dog"])
@@ -227,13 +227,15 @@ def test_a_broken_index_is_passed_over(tmp_path: Path, how: str, opened: bool) -
     if opened:
         broken(file, how)
     assert tokens.ids(["a red dog"]) == wanted
-    # It is made anew, by who indexes next; an empty file says that there is nothing to gain.
+    # The next indexing rebuilds it; but an empty file marks a vocabulary without an index.
     again = Tokens(rules, tmp_path / "cache")
     assert again._index is None
     assert write_index(rules, tmp_path / "cache") == (opened or how != "empty")
 
 
-def test_what_has_no_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vocabularies_that_an_index_would_not_help_get_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "tokenizer.json"
 
     def writes(model: Any) -> bool:
@@ -252,7 +254,9 @@ def test_what_has_no_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert writes(models.BPE({"a": 0}, []))
 
 
-def test_it_is_not_looked_at_twice_in_vain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vocabulary_without_an_index_is_not_read_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rules = TextRules(tmp_path / "tokenizer.json", 77)
     Tokenizer(models.WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]")).save(str(rules.file))
     assert not write_index(rules, tmp_path / "cache")
@@ -263,7 +267,7 @@ def test_it_is_not_looked_at_twice_in_vain(tmp_path: Path, monkeypatch: pytest.M
     assert token_index.find(rules.file, tmp_path / "cache") is None
 
 
-def test_without_a_place_for_it(tmp_path: Path) -> None:
+def test_texts_are_tokenized_if_no_index_can_be_written(tmp_path: Path) -> None:
     rules = TextRules(tmp_path / "tokenizer.json", 77)
     Tokenizer(models.BPE({"a": 0}, [])).save(str(rules.file))
     (tmp_path / "cache").write_text("a file where the folder should be")
@@ -271,7 +275,7 @@ def test_without_a_place_for_it(tmp_path: Path) -> None:
     assert Tokens(rules, tmp_path / "cache").ids(["a"]) == [[0]]
 
 
-def test_indexing_writes_it_and_a_search_reads_it(
+def test_indexing_writes_the_index_and_a_search_reads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny_models.rclip(tmp_path / "m")

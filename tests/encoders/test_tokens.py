@@ -44,7 +44,7 @@ def test_words_are_split_as_in_training(openai: Tokens) -> None:
         *(byte(c, last=True) for c in "42"),
     )
     assert openai.ids(["dog's"]) == [[START, DOG, apostrophe, s, END]]
-    assert openai.ids(["42"]) == [[START, four, two, END]], "digits stand alone"
+    assert openai.ids(["42"]) == [[START, four, two, END]], "each digit is a word"
     bang = byte("!", last=True)
     assert openai.ids(["red!dog"]) == [[START, RED, bang, DOG, END]]
 
@@ -64,7 +64,7 @@ def test_texts_are_cleaned_as_in_training(openai: Tokens, text: str) -> None:
     assert openai.ids([text]) == [[START, THE, RED, DOG, END]]
 
 
-def test_curly_quotes_are_straight_ones(openai: Tokens) -> None:
+def test_curly_quotes_become_straight(openai: Tokens) -> None:
     assert openai.ids(["dog’s “red”"]) == openai.ids(['dog\'s "red"'])
 
 
@@ -76,13 +76,13 @@ def test_any_text_gives_start_bytes_and_end(openai: Tokens, text: str) -> None:
     assert all(0 <= i < START for i in ids[1:-1]) or "_of_text>" in text
 
 
-def test_the_end_stays_last_when_a_text_is_cut(openai: Tokens) -> None:
+def test_the_end_token_stays_last_in_a_truncated_text(openai: Tokens) -> None:
     for words in (74, 75, 76, 10_000):
         (ids,) = openai.ids(["red " * words])
         assert ids == [START, *[RED] * min(words, 75), END]
 
 
-def test_shorter_texts_are_filled_on_the_right(openai: Tokens) -> None:
+def test_shorter_texts_are_padded_on_the_right(openai: Tokens) -> None:
     ids, mask = openai.padded(["red", "the red dog"])
     assert ids.tolist() == [[START, RED, END, 0, 0], [START, THE, RED, DOG, END]]
     assert mask.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
@@ -91,8 +91,8 @@ def test_shorter_texts_are_filled_on_the_right(openai: Tokens) -> None:
     assert ids.dtype == mask.dtype == "int64"
 
 
-def test_a_tokenizer_json_of_clip(tmp_path: Path) -> None:
-    """One whose own padding and truncation are other than the model wants, as some are."""
+def test_rules_replace_the_padding_and_truncation_of_a_tokenizer_json(tmp_path: Path) -> None:
+    """Some models' files have other settings than the model needs."""
     vocabulary = {"a": 0, "b": 1, "<|startoftext|>": 2, "<|endoftext|>": 3}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="a"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -107,7 +107,7 @@ def test_a_tokenizer_json_of_clip(tmp_path: Path) -> None:
     assert tokens.causal and tokens.context == 6 and tokens.pad_id == 3
     assert tokens.ids(["b a", "b " * 50]) == [[2, 1, 0, 3], [2, 1, 1, 1, 1, 3]]
     assert tokens.padded(["b"], 6)[0].tolist() == [[2, 1, 3, 3, 3, 3]]
-    # Nothing said: the file's own truncation; and CLIP's context where it has none.
+    # Without rules: the file's own truncation, or CLIP's context if it has none.
     assert Tokens(TextRules(tmp_path / "tokenizer.json")).context == 4
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -125,7 +125,9 @@ def siglip(path: Path, pad: str, pad_id: int) -> Tokens:
 
 
 @pytest.mark.parametrize(("pad", "pad_id"), [("<pad>", 0), ("<pad>", 1), ("[PAD]", 2)])
-def test_siglip_is_lower_case_and_has_its_own_filler(tmp_path: Path, pad: str, pad_id: int) -> None:
+def test_siglip_reads_lower_case_and_has_its_own_padding(
+    tmp_path: Path, pad: str, pad_id: int
+) -> None:
     tokens = siglip(tmp_path / "tokenizer.json", pad, pad_id)
     assert tokens.pad_id == pad_id and not tokens.causal
     assert tokens.ids(["B  C"]) == tokens.ids(["b c"])
@@ -139,7 +141,7 @@ def test_canonical_texts_have_no_punctuation(tmp_path: Path) -> None:
     assert tokens.ids(["A Red, DOG!  on_the (beach)."]) == tokens.ids(["a red dog on the beach"])
 
 
-def test_texts_as_they_are_keep_their_case(tmp_path: Path) -> None:
+def test_texts_that_are_not_cleaned_keep_their_case(tmp_path: Path) -> None:
     tiny_models.word_tokenizer(tmp_path / "tokenizer.json")
     tokens = Tokens(TextRules(tmp_path / "tokenizer.json"))
     unknown = tiny_models.WORDS.index("[UNK]")
@@ -147,13 +149,13 @@ def test_texts_as_they_are_keep_their_case(tmp_path: Path) -> None:
     assert tokens.batch_padded and tokens.context == 10 and tokens.pad_id == 0
 
 
-def test_a_tokenizer_without_a_limit_is_an_error(tmp_path: Path) -> None:
+def test_a_tokenizer_without_a_limit_raises_model_error(tmp_path: Path) -> None:
     tiny_models.word_tokenizer(tmp_path / "tokenizer.json", padding=False)
     with pytest.raises(ModelError, match=r"(?i)maximum length"):
         Tokens(TextRules(tmp_path / "tokenizer.json"))
 
 
-def test_a_damaged_tokenizer_is_an_error(tmp_path: Path) -> None:
+def test_a_damaged_tokenizer_raises_model_error(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{")
     (tmp_path / "cut.txt.gz").write_bytes(gzip.compress(b"x" * 1000)[:-9])
     (tmp_path / "html.txt.gz").write_bytes(b"<!doctype html>")

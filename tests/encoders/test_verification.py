@@ -41,7 +41,7 @@ def checked(folder: Path, against: Path | None = None) -> dict[str, bool | None]
 # ------------------------------------------------------------------ parity
 
 
-def test_a_model_is_near_itself(tmp_path: Path) -> None:
+def test_a_model_agrees_with_itself(tmp_path: Path) -> None:
     tiny.xenova(tmp_path / "m")
     found = parity.compare(loaded(tmp_path / "m"), loaded(tmp_path / "m"), pictures(), WORDS)
     assert found.images == 40 and found.texts == 8 and found.ranks == 1
@@ -49,7 +49,7 @@ def test_a_model_is_near_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stored", ["fp32", "fp16", "int8"])
-def test_a_spoiled_graph_falls_short(stored: parity.Stored, tmp_path: Path) -> None:
+def test_a_spoiled_graph_does_not_agree(stored: parity.Stored, tmp_path: Path) -> None:
     tiny.xenova(tmp_path / "right")
     tiny.xenova(tmp_path / "wrong")
     path = tmp_path / "wrong/onnx/vision_model.onnx"
@@ -81,7 +81,7 @@ def test_int8_is_not_judged_by_a_few_images(tmp_path: Path) -> None:
     assert "too few" in found.shortfall("int8") and not found.shortfall("fp16")
 
 
-def test_pictures_of_a_folder(tmp_path: Path) -> None:
+def test_pictures_are_read_from_a_folder(tmp_path: Path) -> None:
     for n, picture in enumerate(pictures(3)):
         (tmp_path / f"{n}").mkdir()
         picture.pixels.save(tmp_path / f"{n}/a.png")
@@ -95,7 +95,7 @@ def test_pictures_of_a_folder(tmp_path: Path) -> None:
         parity.pictures_in(tmp_path / "elsewhere", side=16)
 
 
-def test_only_what_torch_runs_is_exported(tmp_path: Path) -> None:
+def test_only_torch_models_can_be_exported(tmp_path: Path) -> None:
     tiny.xenova(tmp_path / "m")
     with pytest.raises(ModelError, match="not run by torch"):
         export(loaded(tmp_path / "m"), tmp_path / "out", pictures(1))
@@ -105,7 +105,7 @@ def test_only_what_torch_runs_is_exported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", tiny.LAYOUTS)
-def test_a_whole_model_in_any_layout(layout: str, tmp_path: Path) -> None:
+def test_a_complete_model_in_any_layout_passes(layout: str, tmp_path: Path) -> None:
     tiny.LAYOUTS[layout](tmp_path / "m")
     assert checked(tmp_path / "m") == {"files": None, "opened": True, "images": True, "texts": True}
 
@@ -128,7 +128,9 @@ def _lose(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [_swap, _lose], ids=["changed", "missing"])
-def test_files_are_compared_with_their_record(harm: Callable[[Path], None], tmp_path: Path) -> None:
+def test_files_that_differ_from_their_record_are_found(
+    harm: Callable[[Path], None], tmp_path: Path
+) -> None:
     tiny.xenova(tmp_path / "m")
     _record(tmp_path / "m")
     assert checked(tmp_path / "m")["files"] is True
@@ -143,20 +145,20 @@ def test_a_tower_that_gives_no_vector_is_found(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_filler_that_changes_a_text_is_found(tmp_path: Path) -> None:
-    """A tower without a mask, whose tokenizer says that filler does not matter."""
+def test_padding_that_changes_a_text_is_found(tmp_path: Path) -> None:
+    """A tower without a mask, whose tokenizer pads to the longest text of a batch."""
     tiny.xenova(tmp_path / "m")
     tiny.text_graph(tmp_path / "m/onnx/text_model.onnx", mask=False)
     assert checked(tmp_path / "m")["texts"] is False
 
 
-def test_a_file_that_is_no_model_is_found(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_found(tmp_path: Path) -> None:
     tiny.xenova(tmp_path / "m")
     (tmp_path / "m/onnx/vision_model.onnx").write_bytes(b"nothing")
     assert checked(tmp_path / "m") == {"files": None, "opened": False}
 
 
-def test_against_its_original(tmp_path: Path) -> None:
+def test_a_model_is_compared_with_its_original(tmp_path: Path) -> None:
     tiny.xenova(tmp_path / "m")
     shutil.copytree(tmp_path / "m", tmp_path / "copy")
     assert checked(tmp_path / "copy", tmp_path / "m")["against m"] is True
@@ -165,7 +167,7 @@ def test_against_its_original(tmp_path: Path) -> None:
     assert checked(tmp_path / "copy", tmp_path / "m")["against m"] is False
 
 
-def test_a_model_that_is_not_here_is_not_fetched(tmp_path: Path) -> None:
+def test_verifying_does_not_download_a_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not on this machine"):
         list(verify("siglip2-b16-224", pictures(), models_dir=tmp_path))
     with pytest.raises(ModelError, match="Unknown model"):

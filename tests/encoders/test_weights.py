@@ -1,4 +1,4 @@
-"""Graphs with smaller weights: what they hold, and what they give."""
+"""Graphs with smaller weights: their types, and their results."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pixseek.encoders.weights import shrink
 
 
 def graph() -> onnx.ModelProto:
-    """A table, every kind of matrix, a weight that is added, and a mask of minus infinity."""
+    """A table, every kind of matrix, an added weight, and a mask of minus infinity."""
     random = np.random.default_rng(0)
 
     def weight(name: str, *shape: int) -> onnx.TensorProto:
-        # Outputs of very different sizes: one scale for all of them would lose the small ones.
+        # Outputs of very different sizes: a common scale would lose the small ones.
         size = 10.0 ** random.integers(-3, 3, shape[-1:])
         values = random.standard_normal(shape) * (size if name == "product" else 1)
         return numpy_helper.from_array(values.astype(np.float32), name)
@@ -39,7 +39,7 @@ def graph() -> onnx.ModelProto:
         numpy_helper.from_array(mask, "mask"),
         numpy_helper.from_array(np.array([32, 8, 4, 2], np.int64), "square"),
     ]  # fmt: skip
-    # Padded to the size that a kernel of 3 needs.
+    # Padded as a kernel of 3 needs.
     nodes[6].attribute.append(helper.make_attribute("pads", [1, 1, 1, 1]))
     given = [helper.make_tensor_value_info("ids", TensorProto.INT64, [32])]
     gives = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "abcdegh"]
@@ -55,7 +55,7 @@ def answers(model: onnx.ModelProto) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["fp16", "int8"])
-def test_they_give_nearly_the_same(whole: bool) -> None:
+def test_smaller_weights_give_nearly_the_same_results(whole: bool) -> None:
     exact, model = answers(graph()), graph()
     shrink(model, whole=whole)
     for wanted, found in zip(exact, answers(model), strict=True):
@@ -67,7 +67,7 @@ def test_they_give_nearly_the_same(whole: bool) -> None:
         assert (off <= (0.05 if whole else 0.005) * scale + 1e-6).all()
 
 
-def test_what_is_stored() -> None:
+def test_each_weight_is_stored_in_its_type() -> None:
     def kinds(model: onnx.ModelProto) -> dict[str, int]:
         return {each.name: each.data_type for each in model.graph.initializer}
 

@@ -27,7 +27,7 @@ def visual_graph(
     external: bool = False,
     constant: float | None = None,
 ) -> None:
-    """Write an image tower: the four quarters' means, by a matrix (or always `constant`)."""
+    """Write an image tower: the means of four quarters times a matrix (or always `constant`)."""
     weights = np.random.default_rng(1).standard_normal((12, DIM)).astype(np.float32)
     bias = np.zeros(DIM, np.float32)
     if constant is not None:
@@ -37,7 +37,7 @@ def visual_graph(
         helper.make_node("Flatten", ["p"], ["f"]),
         helper.make_node("Gemm", ["f", "w", "b"], [gives]),
     ]
-    if constant is not None:  # 0 * NaN is no zero: keep the input out of it
+    if constant is not None:  # 0 * NaN is not zero: don't use the input
         nodes[1:2] = [
             helper.make_node("Flatten", ["p"], ["g"]),
             helper.make_node("Mul", ["g", "zero"], ["f"]),
@@ -117,10 +117,10 @@ def clip_text_graph(
     looks_ahead: bool = False,
     width: int = DIM,
 ) -> None:
-    """Write a text tower as CLIP's is when it was traced: its length is in its constants.
+    """Write a text tower such as CLIP's after tracing, with its length in constants.
 
-    A table of positions, one causal attention (or one that reads what comes after as well), and
-    the row of the end-of-text token, which has the highest id.
+    It has a table of positions, one causal attention (or one that also reads later tokens), and
+    returns the row of the end-of-text token, which has the highest id.
     """
     random = np.random.default_rng(3)
     ahead = np.triu(np.full((length, length), -np.inf, np.float32), 1)
