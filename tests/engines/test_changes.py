@@ -13,7 +13,7 @@ import pytest
 from answers import search
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_contract import _FILTERS, _records, plain, select
+from test_contract import plain, select
 
 from pixseek import filters
 from pixseek.engines import columns
@@ -32,6 +32,7 @@ from pixseek.types import (
     WordMatch,
 )
 
+from drawn_filters import FILTERS, drawn_records
 from vectors import DIM, SPACE, Opener, random_unit
 
 NOTHING = np.empty((0, DIM), np.float32)
@@ -200,7 +201,9 @@ class TestDescribing:
             engine.delete([f"id{n:05}"]) if n > 20 else None
 
     @examples
-    @given(records=_records(), wheres=st.lists(_FILTERS, min_size=4, max_size=4), data=st.data())
+    @given(
+        records=drawn_records(), wheres=st.lists(FILTERS, min_size=4, max_size=4), data=st.data()
+    )
     def test_filters_hold_for_what_was_described(
         self, engine: Engine, records: list[Record], wheres: list[Filter], data: st.DataObject
     ) -> None:
@@ -324,7 +327,7 @@ class TestAway:
         assert "b" in set(mixed.matching_ids())
 
     @examples
-    @given(records=_records(), wheres=st.lists(_FILTERS, min_size=6, max_size=6))
+    @given(records=drawn_records(), wheres=st.lists(FILTERS, min_size=6, max_size=6))
     def test_filters_leave_it_out(
         self, engine: Engine, records: list[Record], wheres: list[Filter]
     ) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_contract import _FILTERS, _records
 
 from pixseek import filters
 from pixseek.engines import document_reading, documents, open_engine
@@ -34,6 +33,7 @@ from pixseek.types import (
     Stamp,
 )  # fmt: skip
 
+from drawn_filters import FILTERS, drawn_records
 from stores import (
     CappedStore,
     DelayedStore,
@@ -97,7 +97,7 @@ def comparisons(where: Filter | None) -> list[Compare]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(where=_FILTERS, supports=_SUPPORTED, records=_records())
+@given(where=FILTERS, supports=_SUPPORTED, records=drawn_records())
 def test_both_halves_of_a_filter_are_the_filter(
     where: Filter, supports: Callable[[Compare], bool], records: list[Record]
 ) -> None:
@@ -161,7 +161,7 @@ def test_the_nearest_are_found_whatever_ties_and_whatever_the_store_can_not_comp
         patch.setattr(document_reading, "_SPARE", 1)
         records = [
             replace(record, parts=PARTS[: data.draw(st.integers(0, 3))])
-            for record in data.draw(_records())
+            for record in data.draw(drawn_records())
         ]
         # Of a few vectors only, so that many tie.
         different = random_unit(3, data.draw(st.integers(0, 5)))
@@ -171,7 +171,7 @@ def test_the_nearest_are_found_whatever_ties_and_whatever_the_store_can_not_comp
         engine = over(kind)
         engine.put(records, vectors)
         queries = np.concatenate([different[:1], random_unit(1, 77)])
-        where = data.draw(st.none() | _FILTERS)
+        where = data.draw(st.none() | FILTERS)
         k = data.draw(st.integers(1, 14))
         for found, query in zip(engine.nearest(queries, k, where), queries, strict=True):
             expected = expected_nearest(records, vectors, query, where)

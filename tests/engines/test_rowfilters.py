@@ -15,7 +15,6 @@ import pytest
 from answers import search
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from test_contract import _FILTERS, _MOMENTS, _WORDS, _records
 
 from pixseek import filters
 from pixseek.engines.embedded import EmbeddedEngine, open_embedded
@@ -23,6 +22,8 @@ from pixseek.engines.embedded.catalog import Catalog
 from pixseek.engines.embedded.row_filters import RowFilters, evaluation, fields, numbers
 from pixseek.engines.embedded.snapshots import Snapshots
 from pixseek.types import And, Compare, Filter, Not, Or, Part, Record, Space, Stamp
+
+from drawn_filters import FILTERS, MOMENTS, WORDS, drawn_records
 
 DIM = 8
 #: Where float64 and integers part, and where 64 bits end.
@@ -33,25 +34,23 @@ _FLOATS = st.sampled_from(
      -math.inf, 123456789.123456789]
 )  # fmt: skip
 _ASKED = st.one_of(_INTEGERS, _FLOATS, st.sampled_from([10**30, -(10**30), 10**400, 2**63]))
-_STORED = st.one_of(
-    _INTEGERS, _FLOATS, st.just(math.nan), st.booleans(), _WORDS, _MOMENTS, st.none()
-)
+_STORED = st.one_of(_INTEGERS, _FLOATS, st.just(math.nan), st.booleans(), WORDS, MOMENTS, st.none())
 _FIELDS = st.sampled_from(["x", 'y "z"', "a.b", "é", "n\n"])
 _COMPARED = st.one_of(
     st.builds(
         Compare,
         _FIELDS.map("fields.{}".format),
         st.sampled_from(["eq", "ne", "lt", "le", "gt", "ge"]),
-        st.one_of(_ASKED, st.booleans(), _WORDS, _MOMENTS),
+        st.one_of(_ASKED, st.booleans(), WORDS, MOMENTS),
     ),
     st.builds(
         Compare,
         st.sampled_from(["fields.x", "fields.a.b"]),
         st.just("in"),
-        st.lists(st.one_of(_ASKED, st.booleans(), _WORDS, _MOMENTS), max_size=3).map(tuple),
+        st.lists(st.one_of(_ASKED, st.booleans(), WORDS, MOMENTS), max_size=3).map(tuple),
     ),
     st.builds(
-        Compare, _FIELDS.map("fields.{}".format), st.sampled_from(["glob", "contains"]), _WORDS
+        Compare, _FIELDS.map("fields.{}".format), st.sampled_from(["glob", "contains"]), WORDS
     ),
     st.builds(Compare, _FIELDS.map("fields.{}".format), st.just("exists")),
     st.builds(
@@ -60,7 +59,7 @@ _COMPARED = st.one_of(
         st.sampled_from(["eq", "ne", "lt", "le", "gt", "ge"]),
         _ASKED,
     ),
-    _FILTERS,
+    FILTERS,
 )
 _WHERES = st.recursive(
     _COMPARED,
@@ -77,7 +76,7 @@ _WHERES = st.recursive(
 def _varied(draw: st.DrawFn) -> list[Record]:
     """Records with all there is to compare, some with several parts."""
     records = []
-    for record in draw(_records()):
+    for record in draw(drawn_records()):
         fields = {**record.fields, **draw(st.dictionaries(_FIELDS, _STORED, max_size=3))}
         stamp = draw(st.none() | st.builds(Stamp, _INTEGERS, _INTEGERS))
         parts = (Part(),) * draw(st.integers(1, 2))

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_contract import _FILTERS, _records
 
 from pixseek import filters
 from pixseek.engines.stored_fields import (
@@ -32,9 +31,11 @@ from pixseek.engines.stored_fields import (
 )
 from pixseek.types import And, Compare, Filter, Record, Stamp
 
+from drawn_filters import FILTERS, drawn_records
 
-@settings(max_examples=100, deadline=None)
-@given(records=_records(), wheres=st.lists(_FILTERS, min_size=8, max_size=8))
+
+@settings(max_examples=40, deadline=None)
+@given(records=drawn_records(), wheres=st.lists(FILTERS, min_size=8, max_size=8))
 def test_conditions_hold_for_the_records_that_fulfil_the_filter(
     records: list[Record], wheres: list[Filter]
 ) -> None:
@@ -101,6 +102,16 @@ def test_wildcards_in_any_text(text: str, pattern: str, op: Any, field: str) -> 
     record = Record("id", "r/a", caption=text, tags=(text, "b"), fields={"x": text})
     where = Compare(field, op, pattern)
     assert holds(compiled(where), fields_of(record)) is filters.matches(where, record)
+
+
+@pytest.mark.parametrize("value", [False, True])
+@pytest.mark.parametrize("op", ["eq", "ne"])
+def test_away_is_a_column_of_every_record(op: Any, value: bool) -> None:
+    where = Compare("away", op, value)
+    filters.check(where)
+    for away in (False, True):
+        record = Record("id", "r/a", parts=(), away=away)
+        assert holds(compiled(where), fields_of(record)) is filters.matches(where, record)
 
 
 def test_every_column_holds_what_stores_can_index() -> None:

@@ -19,10 +19,12 @@ _NAMES = itertools.count()
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """200 pictures in five colours; 20 of them twice."""
+def pictures(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """Pictures in five colours, 180 if no test says otherwise, and copies of 20 of them."""
     folder = tmp_path / "pictures"
-    for n, colour in zip(range(180), itertools.cycle(COLOURS), strict=False):
+    for n, colour in zip(
+        range(getattr(request, "param", 180)), itertools.cycle(COLOURS), strict=False
+    ):
         path = folder / f"album{n % 7}" / f"{colour}-{n:03}.png"
         draw(path, colour, n, size=(40 + n % 5, 30))
         if n < 20:
@@ -79,6 +81,7 @@ def test_a_library_in_memory_gives_the_hits_of_the_embedded_engine(
     assert memory.duplicates() == embedded.duplicates()
 
 
+@pytest.mark.parametrize("pictures", [50], indirect=True)
 def test_changes_are_seen_alike(
     libraries: tuple[pixseek.Library, pixseek.Library], pictures: Path
 ) -> None:
@@ -100,6 +103,7 @@ def test_changes_are_seen_alike(
     assert len(libraries[1].search(tagged)) == 1
 
 
+@pytest.mark.parametrize("pictures", [50], indirect=True)
 def test_an_engine_with_a_limit_answers_as_well(
     libraries: tuple[pixseek.Library, pixseek.Library], monkeypatch: pytest.MonkeyPatch
 ) -> None:
