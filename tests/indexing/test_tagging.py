@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import pixseek
-from pixseek.errors import LibraryLockedError, QueryError, StorageError
+from pixseek.errors import QueryError, StorageError
 from pixseek.indexing import tagging
 from pixseek.metadata.annotations import annotation_of
 from pixseek.metadata.sidecar_writing import edited
@@ -72,17 +72,10 @@ def test_images_can_be_named_by_id_path_or_uri(library: pixseek.Library, picture
 def test_many_images_are_written_in_chunks(
     library: pixseek.Library, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tagging, "_CHUNK", 2)
+    monkeypatch.setattr(tagging, "CHUNK", 2)
     monkeypatch.setattr("pixseek.library.labelling.TARGETS", 2)
     assert library.tag(sorted(pictures.iterdir()), add="x") == 3
     assert all(record_of(library, path).tags == ("x",) for path in pictures.iterdir())
-
-
-def test_tagging_is_refused_while_the_library_is_locked(
-    library: pixseek.Library, pictures: Path
-) -> None:
-    with library.opened.writing(), pytest.raises(LibraryLockedError):
-        library.tag(pictures / "red.png", add="x")
 
 
 def test_annotations_survive_changes_of_the_file_and_its_sidecars(

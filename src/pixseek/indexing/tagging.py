@@ -1,8 +1,11 @@
-"""Say something of indexed images: records are rewritten, vectors are kept, nothing is embedded.
+"""Change what users say about indexed images. Nothing is embedded, and no vector moves.
 
-With sidecars, what the user changed is written beside each file as well, as the difference to what
-they said before: so an edit that a photo manager has made in the meantime is kept. What was said
-stays in the library too, and goes with a photo that leaves its sidecar behind.
+May run at any time, also while a run indexes the library, in this process or in another: each
+change is applied to the record that is stored when it is written, so neither loses the other's.
+
+With sidecars, a change is also written next to each file, as the difference to what the user said
+before, so an edit by another program is kept. The library keeps what was said too, and it goes with
+a photo that leaves its sidecar behind.
 """
 
 from __future__ import annotations
@@ -37,16 +40,18 @@ if TYPE_CHECKING:
     from pixseek.encoders.classifiers import Classifier
     from pixseek.types import Vectors
 
-#: Records in one write, which bounds memory: 1,024 rows of 512 floats are 2 MB.
-_CHUNK = 1024
+#: Records in one write, so that others can write in between.
+CHUNK = 1024
 
-#: Words for the edge of a place, which is in the picture too. Beginnings of other words in general
-#: are no such thing: "cat" is not in "catamaran".
+#: Words for the edge of a place, which is in the picture too. Beginnings of other words mean
+#: nothing: "cat" is not in "catamaran".
 _EDGE = re.compile(r"(?!off|out)(\w{3,}?)-?(?:side|shore|coast|bank|front)")
 
-#: Images whose labels by a classifier are written together: what a killed process has to look at
-#: again.
+#: Images whose labels by a classifier are written together: a killed process loses at most these.
 _SEEN = 256
+
+#: What a sidecar makes of the record of its file.
+_Beside = Callable[[Record], Record]
 
 
 def tag(
@@ -54,13 +59,17 @@ def tag(
     *,
     engine: Engine,
     sidecars_of: Callable[[Record], Path | None] | None = None,
+    digests: Mapping[str, str] | None = None,
 ) -> int:
-    """Change what the user says of records.
+    """Change what the user says about records.
 
     Args:
-        changes: what is said, by the id of a record; those that are not there are passed over.
+        changes: what is said, by the id of a record; ids that are not stored are skipped, unless
+            the content has just moved to another id.
         engine: where they are.
-        sidecars_of: gives the file beside which an XMP sidecar is written; None to write none.
+        sidecars_of: returns the file next to which an XMP sidecar is written; None to write none.
+        digests: the content that the changes are about, by id; a record that has other content by
+            now stays as it is. None if the changes hold for any content.
 
     Returns:
         How many records changed.
@@ -71,73 +80,108 @@ def tag(
     count = 0
     unwritten: list[tuple[str, str]] = []
     ids = list(changes)
-    for start in range(0, len(ids), _CHUNK):
-        records: list[Record] = []
-        for record in engine.get(ids[start : start + _CHUNK]):
+    for start in range(0, len(ids), CHUNK):
+        given: list[Record] = []
+        beside: dict[str, _Beside] = {}
+
+        def merged(_: Record, stored: Record, beside: Mapping[str, _Beside] = beside) -> Record:
+            if digests is not None and digests.get(stored.id) != stored.digest:
+                return stored
+            part = file_part(stored)
+            said = changed(annotation_of(stored), changes[stored.id], part.tags)
+            return annotate(beside[stored.id](part) if stored.id in beside else part, said)
+
+        for record in engine.get(ids[start : start + CHUNK]):
             if record is None:
                 continue
-            before, part = annotation_of(record), file_part(record)
-            after = changed(before, changes[record.id], part.tags)
             if sidecars_of is not None:
-                path = sidecars_of(record)
+                path, part = sidecars_of(record), file_part(record)
+                before = annotation_of(record)
+                after = changed(before, changes[record.id], part.tags)
                 try:
-                    part = _write_beside(path, part, before, after)
+                    beside[record.id] = _write_beside(path, part, before, after)
                 except (OSError, ValueError) as error:
                     reason = error.strerror if isinstance(error, OSError) else str(error)
                     unwritten.append((str(path or record.uri), reason or str(error)))
-            new = annotate(part, after)
-            if new != record:
-                records.append(new)
-        if records:
-            # By itself this changes nothing; but should another model be taken into use in between,
-            # vectors that were read of the old one are refused.
-            if (space := engine.space) is not None:
-                engine.ensure(space)
-            engine.put(records, _vectors(engine, records))
-            count += len(records)
+            if merged(record, record) != record:
+                given.append(record)
+        described = engine.describe(given, merged)
+        if described < len(given):
+            described += _follow(given, changes, engine, digests)
+        count += described
     if unwritten:
         path_text, reason = unwritten[0]
         more = f" and {len(unwritten) - 1} more" if len(unwritten) > 1 else ""
         raise StorageError(
             f"An XMP sidecar can't be written ({reason})",
             path_text + more,
-            "What you said is kept in the library. When this is mended, run the same again.",
+            "Your changes are kept in the library. When this is fixed, run the same again.",
         )
     return count
 
 
+def _follow(
+    given: Sequence[Record],
+    changes: Mapping[str, Change],
+    engine: Engine,
+    digests: Mapping[str, str] | None,
+) -> int:
+    """Apply changes to content that moved to another id after it was read; return how many."""
+    there = engine.get([record.id for record in given])
+    gone = [old for old, now in zip(given, there, strict=True) if now is None and old.digest]
+    found = engine.with_digests([old.digest for old in gone])
+    moved: dict[str, Record] = {}
+    for old in gone:
+        holders = found.get(old.digest, ())
+        if len(holders) == 1:  # of several copies, none can be told from the others
+            moved[holders[0].id] = old
+    return tag(
+        {new: changes[old.id] for new, old in moved.items()},
+        engine=engine,
+        digests=None if digests is None else {new: digests[old.id] for new, old in moved.items()},
+    )
+
+
 def name_of(model: str, labels: Sequence[str], least: float) -> str:
-    """Return a name for looking for some labels by a model, this sure, in whatever order."""
+    """Return a name for a search for labels, in any order, by a model with a least score."""
     said = json.dumps([model, sorted(labels), least])
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def label(
-    found: Mapping[str, Mapping[str, float]], labelled: str, *, field: str, engine: Engine
+    found: Mapping[str, Mapping[str, float]],
+    labelled: str,
+    *,
+    field: str,
+    engine: Engine,
+    digests: Mapping[str, str],
 ) -> None:
-    """Add to records, as tags of the user, the labels that a model found.
+    """Add the labels that a model found to records, as tags of the user.
 
     Args:
-        found: labels with how sure the model is of each, by the id of a record, also of those of
-            which there are none.
+        found: labels with the model's confidence, by the id of a record; also for records with no
+            label.
         labelled: name of the set of labels that was looked for.
-        field: of the user, that is to say how sure the model was.
+        field: the user's field that holds the confidences.
         engine: where the records are.
+        digests: the content that was looked at, by id; a record with other content by now is
+            skipped.
     """
-    tag({each: _said(labels, labelled, field) for each, labels in found.items()}, engine=engine)
+    changes = {each: _said(labels, labelled, field) for each, labels in found.items()}
+    tag(changes, engine=engine, digests=digests)
 
 
 def _said(labels: Mapping[str, float], labelled: str, field: str) -> Change:
     rated = sorted(labels.items(), key=lambda each: -each[1])
     scores = ", ".join(f"{each.split(',')[0]} {score:.2f}" for each, score in rated)
     added = tuple(each for each, _ in rated)
-    if field == LABEL_SCORES:  # whose words nobody chose who will search for them
+    if field == LABEL_SCORES:  # nobody chose these words to search for them
         added += tuple(dict.fromkeys(place for each in added for place in _places(each)))
     return replace(change(add=added, fields={field: scores or None}), labelled=labelled)
 
 
 def _places(label: str) -> Iterator[str]:
-    """Yield what a label is the edge of: "lake" for "lakeside, lakeshore"."""
+    """Yield the places whose edge a label names: "lake" for "lakeside, lakeshore"."""
     for word in label.split(","):
         if found := _EDGE.fullmatch(word.strip()):
             yield found[1]
@@ -152,34 +196,36 @@ def classified(
     engine: Engine,
     picture_of: Callable[[Record], bytes | None],
 ) -> Generator[tuple[str, ...]]:
-    """Add to records, as tags of the user, what a classifier sees; yield that for each of `ids`.
+    """Add what a classifier sees to records, as tags of the user; yield the labels of each id.
 
-    What can't be looked at gets nothing, and is not marked: it may be there the next time. What was
-    seen is written many records at a time, and at the end however that comes.
+    An image that can't be read gets no labels and no mark: it may be there the next time. Labels
+    are written many records at a time, and at the end, even if the caller stops early.
 
     Args:
         ids: of records.
         classifier: what looks.
-        least: probability from which on a label counts.
-        labelled: name of looking at images in this way.
+        least: smallest probability that counts.
+        labelled: name of this search for labels.
         engine: where the records are.
-        picture_of: gives the file or the preview of a record.
+        picture_of: returns the file or the preview of a record.
 
     Raises:
         ModelError: the classifier failed.
     """
     seen: dict[str, Mapping[str, float]] = {}
+    digests: dict[str, str] = {}
 
     def write() -> None:
-        label(seen, labelled, field=LABEL_SCORES, engine=engine)
+        label(seen, labelled, field=LABEL_SCORES, engine=engine, digests=digests)
         seen.clear()
+        digests.clear()
 
     try:
         for start in range(0, len(ids), classifier.batch_size):
             some = ids[start : start + classifier.batch_size]
-            for each, labels in _seen(some, classifier, least, engine, picture_of):
+            for each, digest, labels in _seen(some, classifier, least, engine, picture_of):
                 if labels is not None:
-                    seen[each] = labels
+                    seen[each], digests[each] = labels, digest
                 yield tuple(labels or ())
             if len(seen) >= _SEEN:
                 write()
@@ -193,53 +239,52 @@ def _seen(
     least: float,
     engine: Engine,
     picture_of: Callable[[Record], bytes | None],
-) -> Iterator[tuple[str, Mapping[str, float] | None]]:
-    """Yield for each id its labels with their probabilities; None where nothing can be seen."""
+) -> Iterator[tuple[str, str, Mapping[str, float] | None]]:
+    """Yield each id, the digest of its content, and its labels with their probabilities.
+
+    The labels are None if the image can't be read.
+    """
     import numpy as np
 
     prepared: dict[str, Vectors] = {}
-    for each, record in zip(ids, engine.get(ids), strict=True):
+    records = engine.get(ids)
+    for each, record in zip(ids, records, strict=True):
         content = None if record is None else picture_of(record)
         tensor = None if content is None else _prepared(content, classifier)
         if tensor is not None:
             prepared[each] = tensor
     likely = classifier.probabilities(np.stack(list(prepared.values()))) if prepared else ()
     rows = dict(zip(prepared, likely, strict=True))
-    for each in ids:
+    for each, record in zip(ids, records, strict=True):
         row = rows.get(each)
-        if row is None:
-            yield each, None
+        if row is None or record is None:
+            yield each, "", None
             continue
         best = [at for at in np.argsort(-row, kind="stable").tolist() if row[at] >= least]
-        yield each, {classifier.labels[at]: float(row[at]) for at in best}
+        yield each, record.digest, {classifier.labels[at]: float(row[at]) for at in best}
 
 
 def _prepared(content: bytes, classifier: Classifier) -> Vectors | None:
     try:
         return classifier.prepare(decode(content, at_least=2 * classifier.input_side))
     except ImageError:
-        return None  # `pixseek failures` has said it, or will
+        return None  # `pixseek failures` shows it, or will
 
 
-def _vectors(engine: Engine, records: Sequence[Record]) -> Vectors:
-    import numpy as np
+def _write_beside(
+    path: Path | None, part: Record, before: Annotation, after: Annotation
+) -> _Beside:
+    """Write a change into a file's sidecar; return what the sidecar makes of the file's record.
 
-    found = engine.vectors([record.id for record in records])
-    return np.concatenate([rows for rows in found if rows is not None])
-
-
-def _write_beside(path: Path | None, part: Record, before: Annotation, after: Annotation) -> Record:
-    """Write what was said into a file's sidecar; return the record that the file makes with it.
-
-    What the sidecar outdoes in the file is not read again: the next indexing run does that.
+    What the sidecar overrides in the file is not read again: the next indexing run does that.
     """
     if path is None:
-        raise ValueError("it is no file of this machine")
+        raise ValueError("it is not a file of this machine")
     if not path.is_file():
         raise ValueError("the file is not there")
     sidecar = xmp_sidecar(path)
     there, no_more = _read(sidecar), without(before.tags_added, after.tags_added)
-    # Where the user takes back what they said, only that is taken out, and no edit made since.
+    # If the user clears a value, only that value is taken out, and no edit made since.
     caption, rating = after.caption or None, after.rating or None
     if before.caption and not caption and there.caption == before.caption:
         caption = ""
@@ -256,21 +301,26 @@ def _write_beside(path: Path | None, part: Record, before: Annotation, after: An
         )
     except ValueError as error:
         raise ValueError(f"{sidecar.name} is no XMP: {error}") from error
-    found, fields = _read(sidecar), dict(part.fields)
-    if found.fields.get("rating"):
-        fields["rating"] = found.fields["rating"]
-    elif rating == 0:
-        fields.pop("rating", None)
-    return replace(
-        part,
-        caption=found.caption or ("" if caption == "" else part.caption),
-        tags=found.tags or without(part.tags, no_more),
-        fields=fields,
-    )
+    found = _read(sidecar)
+
+    def beside(part: Record) -> Record:
+        fields = dict(part.fields)
+        if found.fields.get("rating"):
+            fields["rating"] = found.fields["rating"]
+        elif rating == 0:
+            fields.pop("rating", None)
+        return replace(
+            part,
+            caption=found.caption or ("" if caption == "" else part.caption),
+            tags=found.tags or without(part.tags, no_more),
+            fields=fields,
+        )
+
+    return beside
 
 
 def _read(sidecar: Path) -> Findings:
-    """Return what an XMP sidecar says; nothing where it is not there or no XMP."""
+    """Return what an XMP sidecar says; nothing if it is not there or not XMP."""
     try:
         return read_xmp(sidecar.read_bytes(), sidecar=True)
     except Exception:  # whatever the parser raises: the writer says what is wrong with it

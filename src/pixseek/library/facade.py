@@ -491,7 +491,7 @@ class Library:
         It is kept apart from what the files say, and takes precedence: tags are those of the
         file without those removed and with those added; caption and rating are yours if you gave
         one. What you clear shows the file's again. Nothing is embedded, and files are touched
-        only by `write_xmp`.
+        only by `write_xmp`. It may be called while the library is being indexed.
 
         Args:
             images: ids and files of the library.
@@ -512,7 +512,6 @@ class Library:
         Raises:
             QueryError: an image is not in the library, or a value is invalid; nothing was
                 changed.
-            LibraryLockedError: another process is indexing into the library.
             StorageError: a sidecar can't be written; the library is changed nonetheless.
         """
         from pixseek.metadata.annotations import change
@@ -547,7 +546,6 @@ class Library:
 
         Raises:
             QueryError: there is no label, or `min_confidence` is invalid.
-            LibraryLockedError: another process is indexing into the library.
             ModelError, SpaceMismatchError: the model is unavailable, or not the library's.
         """
         return self._labelling.tag_zero_shot(
@@ -584,7 +582,6 @@ class Library:
 
         Raises:
             QueryError: `min_score` is invalid.
-            LibraryLockedError: another process is indexing into the library.
             ModelError: the classifier is unavailable, or failed.
             MissingExtraError: its runtime is not installed.
         """

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from pixseek.search.classification import Guess
     from pixseek.types import Pixels
 
-#: Records read at once when only their ids are wanted.
-_LISTED = 10_000
-
 #: Images looked up at once.
 TARGETS = 1024
 
@@ -46,12 +43,11 @@ class Labelling:
     ) -> int:
         """Change what users say about images; see `Library.tag`."""
         wanted = [images] if isinstance(images, str | os.PathLike) else list(images)
-        with self._opened.writing():
-            return tagging.tag(
-                dict.fromkeys(self._ids([os.fspath(each) for each in wanted]), what),
-                engine=self._opened.engine,
-                sidecars_of=self._opened.locate if write_xmp else None,
-            )
+        return tagging.tag(
+            dict.fromkeys(self._ids([os.fspath(each) for each in wanted]), what),
+            engine=self._opened.engine,
+            sidecars_of=self._opened.locate if write_xmp else None,
+        )
 
     def tag_zero_shot(
         self,
@@ -69,18 +65,19 @@ class Labelling:
         if not 0 < min_confidence <= 1:
             raise QueryError("min_confidence lies above 0, up to 1", min_confidence)
         only = both(None, where)
-        with self._opened.writing():
-            if engine.space is None:
-                return {"": 0, **dict.fromkeys(labels, 0)}
-            mark = tagging.name_of(engine.space.fingerprint, labels, min_confidence)
-            if not again:
-                only = both(only, _not_labelled(mark))
-            found: dict[str, dict[str, float]] = {each: {} for each in self._matching_ids(only)}
-            matches = self._asking.searcher().matching(labels, only, min_confidence)
-            for label, rated in zip(labels, matches, strict=True):
-                for each, confidence in rated.items():
-                    found.setdefault(each, {})[label] = confidence
-            tagging.label(found, mark, field=LABEL_CONFIDENCES, engine=engine)
+        if engine.space is None:
+            return {"": 0, **dict.fromkeys(labels, 0)}
+        mark = tagging.name_of(engine.space.fingerprint, labels, min_confidence)
+        if not again:
+            only = both(only, _not_labelled(mark))
+        # Read before the model looks: what gets other content meanwhile is looked at next time.
+        digests = {known.id: known.digest for known in engine.known()}
+        found: dict[str, dict[str, float]] = {each: {} for each in engine.matching_ids(only)}
+        matches = self._asking.searcher().matching(labels, only, min_confidence)
+        for label, rated in zip(labels, matches, strict=True):
+            for each, confidence in rated.items():
+                found.setdefault(each, {})[label] = confidence
+        tagging.label(found, mark, field=LABEL_CONFIDENCES, engine=engine, digests=digests)
         return {
             "": len(found),
             **{label: len(rated) for label, rated in zip(labels, matches, strict=True)},
@@ -100,23 +97,22 @@ class Labelling:
         if not 0 < min_score <= 1:
             raise QueryError("min_score lies above 0, up to 1", min_score)
         only = both(None, where)
-        with self._opened.writing():
-            if engine.space is None:
-                return {"": 0}
-            classifier = self.classifier(labels_from)
-            mark = tagging.name_of(classifier.fingerprint, (), min_score)
-            if not again:
-                only = both(only, _not_labelled(mark))
-            ids = self._matching_ids(only)
-            counts: Counter[str] = Counter()
-            looking = tagging.classified(
-                ids, classifier, min_score, mark, engine=engine, picture_of=self._seen
-            )
-            with contextlib.closing(looking):  # what was seen is written, also if it breaks off
-                for done, found in enumerate(looking, 1):
-                    counts.update(found)
-                    if on_progress is not None:
-                        on_progress(Progress("index", done, len(ids)))
+        if engine.space is None:
+            return {"": 0}
+        classifier = self.classifier(labels_from)
+        mark = tagging.name_of(classifier.fingerprint, (), min_score)
+        if not again:
+            only = both(only, _not_labelled(mark))
+        ids = list(engine.matching_ids(only))
+        counts: Counter[str] = Counter()
+        looking = tagging.classified(
+            ids, classifier, min_score, mark, engine=engine, picture_of=self._seen
+        )
+        with contextlib.closing(looking):  # what was seen is written, also if it breaks off
+            for done, found in enumerate(looking, 1):
+                counts.update(found)
+                if on_progress is not None:
+                    on_progress(Progress("index", done, len(ids)))
         return {"": len(ids), **dict(counts.most_common())}
 
     def classify(
@@ -188,14 +184,6 @@ class Labelling:
     def _seen(self, record: Record) -> bytes | None:
         """Return the preview of a record, which is quick to decode, or its file."""
         return self._opened.preview(record) or self._opened.content(record)
-
-    def _matching_ids(self, where: Filter | None) -> list[str]:
-        ids: list[str] = []
-        while page := self._opened.engine.select(
-            where, order="uri", descending=False, k=_LISTED, offset=len(ids)
-        ):
-            ids += [record.id for record in page]
-        return ids
 
     def _ids(self, targets: Sequence[str]) -> list[str]:
         """Return the ids of records given by ids, files or URIs, each once."""
