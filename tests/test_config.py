@@ -53,10 +53,10 @@ def test_a_library_beside_its_photos_is_found_from_below(
         ("precision = 'bf8'", ["precision", "bf8", "Known precisions: auto, bf16"]),
         ("offline = 'perhaps'", ["offline", "true or false"]),
         ("compile = 3", ["compile", "true or false"]),
-        ("not toml at all", ["config.toml", "Mend it"]),
+        ("not toml at all", ["config.toml", "Fix it"]),
     ],
 )
-def test_what_can_not_be_used_is_named_with_what_to_do(text: str, words: list[str]) -> None:
+def test_invalid_settings_are_named_with_advice(text: str, words: list[str]) -> None:
     write(text)
     with pytest.raises(ConfigError) as caught:
         load_config({})
@@ -64,7 +64,7 @@ def test_what_can_not_be_used_is_named_with_what_to_do(text: str, words: list[st
         assert word.lower() in str(caught.value).lower()
 
 
-def test_one_thread_for_each_processor_unless_said() -> None:
+def test_one_thread_per_processor_by_default() -> None:
     assert load_config({}).thread_count >= 1
     assert load_config({}, threads=5).thread_count == 5
 

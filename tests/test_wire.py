@@ -48,7 +48,7 @@ from pixseek.wire import (
 )
 
 
-def test_a_record_keeps_what_is_nought_or_false() -> None:
+def test_json_of_a_record_keeps_zero_and_false() -> None:
     record = Record(
         "abc",
         "Photos/a.jpg",
@@ -73,7 +73,7 @@ def test_a_record_keeps_what_is_nought_or_false() -> None:
     }
 
 
-def test_results() -> None:
+def test_json_of_results() -> None:
     record = Record(
         "abc",
         "Photos/a.jpg",
@@ -167,7 +167,7 @@ def test_labels_of_queries(term: Term, plain: tuple[str, str]) -> None:
     assert query_label(Query((term,))) == plain
 
 
-def test_a_query_of_several_things_is_its_text() -> None:
+def test_the_label_of_several_terms_is_their_text() -> None:
     several = Query((Term("text", "a dog"), Term("id", "abc")), exclude=(Term("text", "snow"),))
     assert query_label(several) == ("query", '"a dog" id:"abc" -"snow"')
     assert query_label(Query((Term("text", "x"), Term("vector", [1.0])))) == ("query", "")
@@ -290,7 +290,7 @@ def test_a_query_may_be_written_by_hand() -> None:
         ({"terms": [{"kind": "id", "value": "x", "region": [0, 0, 0, 0]}]}, "rectangle"),
     ],
 )
-def test_json_that_is_no_query_is_an_error(plain: Any, words: str) -> None:
+def test_invalid_json_raises_query_error(plain: Any, words: str) -> None:
     with pytest.raises(QueryError, match=f"(?i){re.escape(words)}"):
         query_from_plain(plain)
 
@@ -308,7 +308,7 @@ def test_an_image_in_memory_has_no_json() -> None:
         query_to_plain(Query((Term("image", np.zeros((2, 2, 3), np.uint8)),)))
 
 
-def test_report() -> None:
+def test_json_of_a_report() -> None:
     failure = Failure("Photos/b.jpg", "decode", "damaged", "It is cut off", "Restore it.")
     plain = report_to_plain(
         Report(added=2, known_failures=1, failures=(failure,), seconds={"total": 1.23456})
@@ -336,7 +336,7 @@ def test_report() -> None:
     }
 
 
-def test_status() -> None:
+def test_json_of_a_status() -> None:
     root = RootStatus("Photos", Path("/photos"), True, 3)
     running = {"pid": 7, "host": "here", "stage": "index", "done": 1, "total": 3, "left_s": 2.5}
     space = Space("f" * 8, 512, "clip")

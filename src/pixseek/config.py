@@ -6,7 +6,7 @@ library, --library    PIXSEEK_LIBRARY      library        .pixseek here or above
 model, --model        PIXSEEK_MODEL        model          clip-b32-datacomp
 models_dir            PIXSEEK_MODELS_DIR   models_dir     the user's data folder
 offline, --offline    PIXSEEK_OFFLINE      offline        false
-threads               PIXSEEK_THREADS      threads        one for each processor
+threads               PIXSEEK_THREADS      threads        one per processor
 precision             PIXSEEK_PRECISION    precision      auto
 compile               PIXSEEK_COMPILE      compile        false
 """
@@ -23,7 +23,7 @@ from pixseek.errors import ConfigError, unknown
 from pixseek.types import Precision
 from pixseek.types.dataclass import dataclass
 
-#: Name of a library that lies beside its photos.
+#: Name of a library that lies next to its photos.
 PORTABLE_NAME = ".pixseek"
 
 
@@ -33,11 +33,11 @@ class Config:
 
     Attributes:
         library: folder of the library, or URL of an engine.
-        model: alias or folder of the model for a new library; None to take what the library says.
+        model: alias or folder of the model for a new library; None for the library's own.
         models_dir: folder that downloaded models are kept in.
         offline: never touch the network.
-        threads: how many threads decode and embed; 0 for one each processor.
-        precision: what images are embedded in: "auto", "fp32", "bf16" or "int8".
+        threads: how many threads decode and embed; 0 for one per processor.
+        precision: number format that images are embedded in: "auto", "fp32", "bf16" or "int8".
         compile: compile the image tower of a model for torch before many images.
     """
 
@@ -60,21 +60,21 @@ class Config:
 
 
 def config_file() -> Path:
-    """Return where the settings file is looked for; it need not be there."""
+    """Return where the settings file is looked for; it need not exist."""
     import platformdirs
 
     return platformdirs.user_config_path("pixseek", appauthor=False) / "config.toml"
 
 
 def load_config(environment: Mapping[str, str] | None = None, **arguments: Any) -> Config:
-    """Return the settings that hold now.
+    """Return the settings.
 
     Args:
-        environment: variables to read; those of the process when None.
-        **arguments: settings given by the caller, by name; None stands for not given.
+        environment: variables to read; None for those of the process.
+        **arguments: settings given by the caller, by name; None for not given.
 
     Raises:
-        ConfigError: a setting has an unknown name or a value that can't be used.
+        ConfigError: a setting has an unknown name or an invalid value.
     """
     import platformdirs
 
@@ -109,7 +109,7 @@ def _library_folder(given: Path | None, data: Path) -> Path:
     if given is not None:
         beside = given / PORTABLE_NAME
         return beside if beside.is_dir() else given
-    # A library beside its photos is found from any folder below, as git finds its repository.
+    # A library next to its photos is found from any folder below, as git finds its repository.
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / PORTABLE_NAME).is_dir():
@@ -126,7 +126,7 @@ def _read_file(path: Path, names: list[str]) -> dict[str, Any]:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(
-            "The settings file can't be read", path, f"{error}. Mend it or remove it."
+            "The settings file can't be read", path, f"{error}. Fix it or remove it."
         ) from error
     for name in values:
         if name not in names:
@@ -156,12 +156,12 @@ def _typed(name: str, value: Any, where: str) -> Any:
             threads = -1
         if threads < 0 or isinstance(value, bool):
             raise ConfigError(
-                f"{where} must be a whole number", repr(value), "Write 0 for one each processor."
+                f"{where} must be a whole number", repr(value), "Write 0 for one per processor."
             )
         return threads
     if name == "precision" and value not in get_args(Precision):
         raise ConfigError(
-            f"{where} is no precision",
+            f"{where} is not a known precision",
             repr(value),
             unknown("precision", value, get_args(Precision)),
         )

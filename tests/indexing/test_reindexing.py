@@ -521,7 +521,7 @@ class TestTexts:
                 return super()._row(f"{text}, as a stranger says it")
 
         models["stranger"] = Stranger("stranger")
-        with pytest.raises(ModelError, match=r"(?i)not of the space.*stranger and tiny.*0\.0"):
+        with pytest.raises(ModelError, match=r"(?i)does not match.*stranger and tiny.*0\.0"):
             library.reindex(text_model="stranger")
         assert library.text_model == ""
 

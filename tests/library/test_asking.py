@@ -70,7 +70,7 @@ def test_a_filter_may_be_text(library: pixseek.Library, call: Callable[..., set[
         (7, "Not a filter"),
     ],
 )
-def test_words_in_a_filter_are_an_error(
+def test_invalid_filters_raise_query_error(
     library: pixseek.Library, call: Callable[..., set[str]], where: Any, words: str
 ) -> None:
     draw(library.path.parent / "red.bmp", "red", 9)
@@ -156,7 +156,7 @@ def test_an_image_in_memory_is_an_example(library: pixseek.Library, kind: str) -
         (7, "builtins.int"),
     ],
 )
-def test_other_values_are_no_image(library: pixseek.Library, image: Any, words: str) -> None:
+def test_other_values_are_not_images(library: pixseek.Library, image: Any, words: str) -> None:
     for ask in (
         lambda: library.search(image=image),
         lambda: library.similar(image),

@@ -1,4 +1,4 @@
-"""The facade: searching, results, similar images, what can't be asked, import and export."""
+"""The facade: searching, results, similar images, invalid queries, import and export."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_an_example_finds_images(library: pixseek.Library, tmp_path: Path) -> No
             assert results[0].score == pytest.approx(1, abs=1e-3)
 
 
-def test_similar_leaves_the_image_itself_out(library: pixseek.Library, tmp_path: Path) -> None:
+def test_similar_does_not_return_the_image_itself(library: pixseek.Library, tmp_path: Path) -> None:
     path = tmp_path / "pictures" / "blue.png"
     for what in (path, record_id("pictures/blue.png")):
         results = library.similar(what, k=3)
@@ -75,12 +75,14 @@ def test_similar_leaves_the_image_itself_out(library: pixseek.Library, tmp_path:
         library.similar("nothing-like-it")
 
 
-def test_a_file_that_changed_since_is_read_anew(library: pixseek.Library, tmp_path: Path) -> None:
+def test_a_file_that_changed_since_indexing_is_read_again(
+    library: pixseek.Library, tmp_path: Path
+) -> None:
     path = draw(tmp_path / "pictures" / "blue.png", "red", 123, size=(80, 60))
     assert "red" in library.similar(path, k=1)[0].uri
 
 
-def test_pages_join_up(library: pixseek.Library) -> None:
+def test_pages_together_are_the_whole_answer(library: pixseek.Library) -> None:
     whole = [hit.id for hit in library.search("red", k=10)]
     paged = [hit.id for offset in (0, 3, 6, 9) for hit in library.search("red", k=3, offset=offset)]
     assert paged == whole
@@ -88,7 +90,7 @@ def test_pages_join_up(library: pixseek.Library) -> None:
     assert [hit.rank for hit in library.search("red", k=3, offset=3)] == [4, 5, 6]
 
 
-def test_a_condition_holds_for_every_hit_and_costs_none(library: pixseek.Library) -> None:
+def test_a_filter_holds_for_every_hit_and_hides_none(library: pixseek.Library) -> None:
     results = library.search("red", k=5, where=Compare("folder", "eq", "more"))
     assert len(results) == 5
     assert {hit.record.folder for hit in results} == {"more"}
@@ -116,20 +118,20 @@ def test_a_vector_is_a_query(library: pixseek.Library, tiny: TinyEncoder) -> Non
         (Query((Term("text", "red"),), variety=2), "Variety lies between"),
         (Query((Term("text", "red"),), sort="colour"), "Unknown order"),  # type: ignore[arg-type]
         (Query((Term("text", "red"), Term("text", "red", -1))), "cancel each other out"),
-        ("width:wide", "no number"),
+        ("width:wide", "Not a number"),
         (Query((Term("text", "red"),), k=0), "k must be at least 1"),
         (Query((Term("text", "red"),), offset=-1), "k must be at least 1"),
         (Query((Term("id", "unknown"),)), "No image with this id"),
     ],
 )
-def test_what_can_not_be_asked_is_said(
+def test_invalid_queries_raise_query_error(
     library: pixseek.Library, query: Query | str | None, words: str
 ) -> None:
     with pytest.raises(QueryError, match=words):
         library.search(query)
 
 
-def test_an_example_that_can_not_be_read_is_said(library: pixseek.Library, tmp_path: Path) -> None:
+def test_unreadable_examples_raise_errors(library: pixseek.Library, tmp_path: Path) -> None:
     with pytest.raises(QueryError, match=r"(?i)can't be read"):
         library.search(image=tmp_path / "nothing.jpg")
     (tmp_path / "page.jpg").write_text("<html>")
@@ -149,7 +151,7 @@ def test_results_are_numpy_and_arrow(library: pixseek.Library) -> None:
     assert table.column("rank").to_pylist() == [1, 2, 3]
 
 
-def test_an_empty_library_answers_and_says_why_nothing(tmp_path: Path, tiny: TinyEncoder) -> None:
+def test_an_empty_library_returns_no_hits_and_a_warning(tmp_path: Path, tiny: TinyEncoder) -> None:
     with pixseek.open(tmp_path / "empty.lib") as library:
         results = library.search("red")
         assert list(results) == []
@@ -158,15 +160,15 @@ def test_an_empty_library_answers_and_says_why_nothing(tmp_path: Path, tiny: Tin
         assert library.status().records == 0
 
 
-def test_a_library_that_is_not_there_is_not_made_by_a_search(tmp_path: Path) -> None:
+def test_a_search_does_not_create_a_library(tmp_path: Path) -> None:
     with pytest.raises(LibraryNotFoundError, match=r"(?i)pixseek index"):
         pixseek.open(tmp_path / "nothing.lib", create=False)
     assert not (tmp_path / "nothing.lib").exists()
 
 
-def test_a_folder_of_other_things_is_not_taken_for_a_library(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_not_a_library(tmp_path: Path) -> None:
     draw(tmp_path / "pictures" / "1.png")
-    with pytest.raises(LibraryError, match=r"(?i)is no library"):
+    with pytest.raises(LibraryError, match=r"(?i)is not a library"):
         pixseek.open(tmp_path / "pictures")
     with pytest.raises(LibraryError, match=r"(?i)this is a file"):
         pixseek.open(tmp_path / "pictures" / "1.png")
@@ -184,7 +186,7 @@ def test_the_demo_model_warns_unless_the_library_is_drawn(
             assert library.search("red").warnings == warnings
 
 
-def test_status_counts(library: pixseek.Library, tmp_path: Path) -> None:
+def test_status_counts_records_roots_and_failures(library: pixseek.Library, tmp_path: Path) -> None:
     (tmp_path / "pictures" / "bad.jpg").touch()
     library.index()
     status = library.status()
@@ -195,7 +197,7 @@ def test_status_counts(library: pixseek.Library, tmp_path: Path) -> None:
     assert status.running is None
 
 
-def test_remove_says_what_is_not_there(library: pixseek.Library, tmp_path: Path) -> None:
+def test_remove_refuses_unknown_images_and_roots(library: pixseek.Library, tmp_path: Path) -> None:
     with pytest.raises(QueryError, match="Not in the library"):
         library.remove("nothing")
     with pytest.raises(QueryError, match="Known roots: pictures"):
@@ -208,7 +210,9 @@ def test_remove_says_what_is_not_there(library: pixseek.Library, tmp_path: Path)
 
 
 @pytest.mark.parametrize("ending", ["npz", "parquet"])
-def test_what_is_exported_comes_back(library: pixseek.Library, tmp_path: Path, ending: str) -> None:
+def test_exported_vectors_can_be_imported(
+    library: pixseek.Library, tmp_path: Path, ending: str
+) -> None:
     if ending == "parquet":
         pytest.importorskip("pyarrow")
     target = tmp_path / f"all.{ending}"
@@ -228,7 +232,9 @@ def test_what_is_exported_comes_back(library: pixseek.Library, tmp_path: Path, e
         assert copy.search("red", k=1)[0].path.exists()
 
 
-def test_export_refuses_what_it_can_not_write(library: pixseek.Library, tmp_path: Path) -> None:
+def test_export_refuses_unknown_formats_and_unwritable_places(
+    library: pixseek.Library, tmp_path: Path
+) -> None:
     with pytest.raises(SourceError, match=r"Use \.parquet or \.npz"):
         library.export(tmp_path / "all.csv")
     with pytest.raises(StorageError, match=r"(?i)can't be written"):
@@ -261,7 +267,7 @@ def test_vectors_of_another_model_are_refused(
         (np.full((2, 48), np.inf, np.float32), SourceError, "zero or not finite"),
     ],
 )
-def test_vectors_that_can_not_be_used_are_named(
+def test_invalid_vectors_are_refused(
     library: pixseek.Library, tmp_path: Path, vectors: np.ndarray, error: type, words: str
 ) -> None:
     np.savez(tmp_path / "some.npz", uri=np.array(["a.jpg", "b.jpg"]), vectors=vectors)
@@ -284,7 +290,7 @@ def test_plain_vectors_with_uris_are_enough(
     assert library.search("red", k=1, text_weight=0)[0].uri == "https://example.org/1.jpg"
 
 
-def test_folders_of_clip_retrieval_come_in(
+def test_folders_of_clip_retrieval_are_imported(
     library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder
 ) -> None:
     pa = pytest.importorskip("pyarrow")
@@ -310,12 +316,12 @@ def test_folders_of_clip_retrieval_come_in(
     assert hit.record.caption == "a blue wall"
     assert hit.record.fields == {"similarity": 0.5}
     (folder / "metadata" / "metadata_1.parquet").unlink()
-    with pytest.raises(SourceError, match=r"(?i)no folder of clip-retrieval"):
+    with pytest.raises(SourceError, match=r"(?i)not a folder of clip-retrieval"):
         library.import_vectors(folder)
 
 
 @pytest.mark.parametrize("name", ["nothing.npz", "broken.npz", "broken.parquet", "vectors.csv"])
-def test_files_that_can_not_be_imported_are_named(
+def test_invalid_files_are_named_by_import(
     library: pixseek.Library, tmp_path: Path, name: str
 ) -> None:
     if name != "nothing.npz":
@@ -359,7 +365,7 @@ def test_importing_pixseek_loads_nothing_heavy() -> None:
     assert json.loads(done.stdout) == []
 
 
-def test_many_queries_get_the_answers_that_each_gets_alone(
+def test_many_queries_get_the_same_answers_as_one_by_one(
     library: pixseek.Library, tmp_path: Path
 ) -> None:
     path = tmp_path / "pictures" / "blue.png"
@@ -382,7 +388,7 @@ def test_many_queries_get_the_answers_that_each_gets_alone(
         library.search_many(["red", " "])
 
 
-def test_filters_that_only_python_takes_as_equal_are_kept_apart(
+def test_filters_that_are_equal_only_to_python_stay_apart(
     library: pixseek.Library,
 ) -> None:
     queries = [Query((Term("text", "red"),), where=Compare("fields.x", "ne", v)) for v in (1, True)]
@@ -399,7 +405,7 @@ class Accelerable(TinyEncoder):
         return Acceleration("runtime", "int8", "Because.", 3, 0.999, 0.99, 0.98)
 
 
-def test_a_model_gets_ready_for_many_images_and_status_says_how(
+def test_a_model_is_accelerated_for_many_images_and_status_shows_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder = Accelerable()
@@ -423,7 +429,7 @@ def test_a_model_gets_ready_for_many_images_and_status_says_how(
 # ------------------------------------------------------------------ the background of a model
 
 
-def test_the_bank_of_captions_is_embedded_once_a_model(
+def test_the_bank_of_captions_is_embedded_once_per_model(
     library: pixseek.Library, tiny: TinyEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
@@ -442,7 +448,7 @@ def test_the_bank_of_captions_is_embedded_once_a_model(
     assert [hit.confidence for hit in again] == [hit.confidence for hit in found]
 
 
-def test_a_library_that_came_without_the_background_of_its_model_is_searched(
+def test_a_library_without_the_background_of_its_model_can_be_searched(
     library: pixseek.Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = [(hit.id, hit.confidence) for hit in library.search("red", k=10)]

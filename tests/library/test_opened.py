@@ -20,6 +20,6 @@ def test_an_unknown_setting_is_an_error_that_names_the_known_ones(tmp_path: Path
     assert not (tmp_path / "x.lib").exists(), "nothing is created"
 
 
-def test_the_folder_of_a_library_is_no_setting(tmp_path: Path) -> None:
+def test_the_folder_of_a_library_is_not_a_setting(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Unknown setting: library"):
         pixseek.open(library=tmp_path / "x.lib")

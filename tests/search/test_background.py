@@ -24,7 +24,7 @@ def unrelated() -> np.ndarray:
     return unit(np.random.default_rng(0).normal(0.2, 1, (500, 16)))
 
 
-def test_two_arrays_stand_for_the_whole_bank(unrelated: np.ndarray) -> None:
+def test_two_arrays_represent_the_whole_bank(unrelated: np.ndarray) -> None:
     images = unit(np.random.default_rng(1).normal(size=(7, 16)))
     query = unit(np.random.default_rng(2).normal(size=16))
     scores = images @ query
@@ -34,20 +34,20 @@ def test_two_arrays_stand_for_the_whole_bank(unrelated: np.ndarray) -> None:
     assert found == pytest.approx(expected, abs=1e-3)
 
 
-def test_the_typical_spread_is_that_over_images_like_these(unrelated: np.ndarray) -> None:
+def test_the_typical_spread_is_the_root_of_the_mean_variance(unrelated: np.ndarray) -> None:
     images = unit(np.random.default_rng(1).normal(0.3, 1, (300, 16)))
     spreads = (images @ unrelated.T).var(1)
     found = Background.of(unrelated).typical_spread(Background.of(images))
     assert found == pytest.approx(float(np.sqrt(spreads.mean())), rel=1e-3)
 
 
-def test_a_background_without_spread_says_nothing() -> None:
+def test_a_background_without_spread_gives_zero_deviations() -> None:
     same = unit(np.ones((3, 4)))
     found = Background.of(same).standardised(np.ones(2, np.float32), unit(np.ones((2, 4))))
     assert found.tolist() == [0, 0]
 
 
-def test_what_chance_explains_is_no_match() -> None:
+def test_scores_explained_by_chance_have_no_confidence() -> None:
     # 10,000 images that score as chance has it: the best of them is no match.
     scores = np.random.default_rng(0).normal(size=10_000)
     best = np.sort(scores)[::-1][:1000]
@@ -58,7 +58,7 @@ def test_what_chance_explains_is_no_match() -> None:
     assert np.median(sure[20:]) < 0.5
 
 
-def test_more_images_take_more_evidence() -> None:
+def test_more_images_need_higher_scores() -> None:
     score = np.array([4.0])
     assert confidences(score, 100)[0] > 0.99 > 0.7 > confidences(score, 10_000)[0]
 
@@ -93,7 +93,7 @@ def test_a_calibration_rises_with_the_score(
     assert (np.diff(sure[np.argsort(scores, kind="stable")]) >= 0).all()
 
 
-def test_a_calibration_is_even_at_its_centre() -> None:
+def test_a_calibration_is_one_half_at_its_centre() -> None:
     sure = Calibration(5.0, 2.0).confidences(np.array([1.0, 2.0, 3.0], np.float32))
     assert sure == pytest.approx([1 / (1 + np.exp(5)), 0.5, 1 / (1 + np.exp(-5))])
 

@@ -22,7 +22,7 @@ def now() -> int:
     return functions[0]()
 
 
-def test_products_take_one_thread_inside_the_block_and_as_many_as_before_after_it(
+def test_products_use_one_thread_inside_the_block_only(
     threads: int,
 ) -> None:
     with blas.one_thread():

@@ -86,12 +86,12 @@ def test_a_label_is_the_mean_of_its_templates() -> None:
 
 
 @pytest.mark.parametrize("template", ["a photo", "{} and {}", ""])
-def test_a_template_has_one_place_for_a_label(template: str) -> None:
+def test_a_template_needs_exactly_one_place_for_a_label(template: str) -> None:
     with pytest.raises(QueryError, match="template"):
         label_vectors(TinyEncoder(), ["red"], [template])
 
 
-def test_there_must_be_labels() -> None:
+def test_no_labels_raise_query_error() -> None:
     with pytest.raises(QueryError, match="no label"):
         label_vectors(TinyEncoder(), [], TEMPLATES)
 
@@ -110,7 +110,7 @@ def test_all_templates_have_a_place() -> None:
     assert all(template.count("{}") == 1 for template in (*TEMPLATES, *ENSEMBLE))
 
 
-def test_the_demo_model_tells_what_is_drawn(tmp_path: Path) -> None:
+def test_the_demo_model_classifies_drawings(tmp_path: Path) -> None:
     pictures = []
     for number, (kind, colour) in enumerate((("car", "red"), ("boat", "blue"), ("cat", "black"))):
         picture = render(Scene((Thing(kind, colour),), setting="lake"), 256)
@@ -130,7 +130,7 @@ def test_the_demo_model_tells_what_is_drawn(tmp_path: Path) -> None:
             library.classify(tmp_path / "none.png", labels=labels)
 
 
-def test_a_model_says_its_scale(tmp_path: Path) -> None:
+def test_a_model_declares_its_scale(tmp_path: Path) -> None:
     encoder = encoders.load("demo", models_dir=tmp_path)
     assert isinstance(encoder, Contrastive)
     found = encoder.likelihood()
@@ -139,7 +139,7 @@ def test_a_model_says_its_scale(tmp_path: Path) -> None:
     assert found.bias is None
 
 
-def test_the_catalogue_says_it_where_onnx_files_do_not(
+def test_the_catalogue_declares_the_scale_of_onnx_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for alias in ("siglip-b16-224", "siglip2-b16-224"):
@@ -172,7 +172,7 @@ def tagged(library: pixseek.Library, tag: str) -> set[str]:
     return {hit.id for hit in library.search(f'tag:"{tag}"', k=100)}
 
 
-def test_a_library_is_tagged_as_a_search_would_be_sure(drawings: pixseek.Library) -> None:
+def test_zero_shot_tags_are_the_strong_hits_of_a_search(drawings: pixseek.Library) -> None:
     counts = drawings.tag_zero_shot(["a lake", "a boat", "a bicycle"])
     assert counts.pop("") == 60
     assert counts["a bicycle"] == 0, "the demo model does not know the word"
@@ -187,7 +187,7 @@ def test_a_library_is_tagged_as_a_search_would_be_sure(drawings: pixseek.Library
     assert all("/lake/" in uri for uri in lakes)
 
 
-def test_only_what_is_new_is_looked_at(drawings: pixseek.Library, tmp_path: Path) -> None:
+def test_zero_shot_looks_only_at_new_images(drawings: pixseek.Library, tmp_path: Path) -> None:
     assert drawings.tag_zero_shot(["a lake"])[""] == 60
     one = sorted(tagged(drawings, "a lake"))[0]
     drawings.tag(one, remove="a lake")
@@ -206,7 +206,9 @@ def test_only_what_is_new_is_looked_at(drawings: pixseek.Library, tmp_path: Path
     assert one in tagged(drawings, "a lake")
 
 
-def test_other_content_is_looked_at_again(drawings: pixseek.Library, tmp_path: Path) -> None:
+def test_zero_shot_looks_again_at_changed_content(
+    drawings: pixseek.Library, tmp_path: Path
+) -> None:
     drawings.tag_zero_shot(["a lake"])
     picture = next((tmp_path / "pictures" / "lake").iterdir())
     render(Scene((Thing("car", "red"),), setting="city"), 300).save(picture)
@@ -214,14 +216,14 @@ def test_other_content_is_looked_at_again(drawings: pixseek.Library, tmp_path: P
     assert drawings.tag_zero_shot(["a lake"])[""] == 1
 
 
-def test_a_filter_says_which_images(drawings: pixseek.Library) -> None:
+def test_zero_shot_looks_only_at_images_that_pass_the_filter(drawings: pixseek.Library) -> None:
     where = pixseek.Compare("media", "eq", "image/png")
     pngs = len(drawings.search("format:png", k=100))
     assert 0 < pngs < 60
     assert drawings.tag_zero_shot(["a lake"], where=where)[""] == pngs
 
 
-def test_more_matches_than_one_call_gives(
+def test_zero_shot_finds_more_matches_than_one_call_returns(
     drawings: pixseek.Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = drawings.tag_zero_shot(["a drawing at night"], min_confidence=0.01, again=True)
@@ -231,7 +233,9 @@ def test_more_matches_than_one_call_gives(
     assert whole["a drawing at night"] > 4
 
 
-def test_nothing_to_look_for(drawings: pixseek.Library, tmp_path: Path) -> None:
+def test_zero_shot_without_labels_raises_query_error(
+    drawings: pixseek.Library, tmp_path: Path
+) -> None:
     with pytest.raises(QueryError, match="no label"):
         drawings.tag_zero_shot([" ", ""])
     with pytest.raises(QueryError, match=r"[Mm]in_confidence"):

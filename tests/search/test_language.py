@@ -46,7 +46,7 @@ def text(value: str, weight: float = 1.0) -> Term:
         ("", Query(())),
     ],
 )
-def test_what_terms_mean(typed: str, query: Query) -> None:
+def test_meaning_of_terms(typed: str, query: Query) -> None:
     assert parse(typed) == query
     assert parse(to_text(query)) == query
 
@@ -137,7 +137,7 @@ YEAR_2021 = And((c("taken_at", "ge", day(2021)), c("taken_at", "lt", day(2022)))
          Or((c("tags", "contains", "a"), Not(c("tags", "contains", "b"))))),
     ],
 )  # fmt: skip
-def test_what_filters_mean(typed: str, where: Filter) -> None:
+def test_meaning_of_filters(typed: str, where: Filter) -> None:
     found = parse(typed)
     assert found == Query((), where=where)
     assert parse(to_text(found)) == found
@@ -145,14 +145,14 @@ def test_what_filters_mean(typed: str, where: Filter) -> None:
     filters.check(where)
 
 
-def test_the_table_of_fields_holds_what_it_promises() -> None:
+def test_every_field_has_a_meaning_and_a_valid_example() -> None:
     for name, field in language_fields.FIELDS.items():
         assert field.meaning
         assert field.example.startswith(f"{name}:")
         assert parse(field.example).where is not None, name
 
 
-# ------------------------------------------------------------------ what is refused, and where
+# ------------------------------------------------------------------ invalid text
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_the_table_of_fields_holds_what_it_promises() -> None:
     [
         ('a "dog', ["quotation mark is not closed", "character 3"]),
         ("dog OR cat", ["OR joins filters", "character 5", '"a dog" "a cat"']),
-        ("tag:a OR", ["OR is followed by nothing", "character 7"]),
+        ("tag:a OR", ["nothing follows OR", "character 7"]),
         ("tag:a OR dog", ["OR joins filters", "character 7"]),
         ("(tag:a", ["parenthesis is not closed", "character 1"]),
         ("tag:a)", ["closing parenthesis", "character 6"]),
@@ -168,28 +168,30 @@ def test_the_table_of_fields_holds_what_it_promises() -> None:
         ("widht:3", ["unknown field", "widht", "Did you mean 'width'"]),
         ("colr:red", ["unknown field", "Known fields", "fields.NAME"]),
         ("http://e.org/a.jpg", ["image:http://"]),
-        ("width:wide", ["no number", "width:wide", ">=5"]),
-        ("date:yesterday", ["no date", "2021-05"]),
-        ("date:2021-13", ["no date"]),
+        ("width:wide", ["not a number", "width:wide", ">=5"]),
+        ("date:yesterday", ["not a date", "2021-05"]),
+        ("date:2021-13", ["not a date"]),
         ("date:..", ["range without an end"]),
         ("flash:maybe", ["neither true nor false"]),
         ("format:jpgg", ["unknown format", "Known formats", "jpeg"]),
         ("orientation:up", ["unknown orientation", "landscape"]),
         ("type:song", ["unknown type", "video"]),
-        ("near:here", ["no place", "LATITUDE"]),
-        ("near:91,0", ["no place"]),
-        ("2*tag:a", ["filter has no weight", "character 1"]),
-        ("0*dog", ["weight of nothing"]),
+        ("near:here", ["not a place", "LATITUDE"]),
+        ("near:91,0", ["not a place"]),
+        ("2*tag:a", ["filter can't have a weight", "character 1"]),
+        ("0*dog", ["weight must be finite and not 0"]),
         ('""', ["no words between", "character 1"]),
-        ("image:a@0,0,0,1", ["no rectangle"]),
+        ("image:a@0,0,0,1", ["not a rectangle"]),
         ("width:in(1,2", ["list is not closed"]),
         ("year:>2021", ["year takes no operator", "year:2021"]),
         ("tags:>a", ["doesn't support the operator"]),
-        ("name:=", ["no value", "character 1"]),
+        ("name:=", ["needs a value", "character 1"]),
         ("(" * 30, ["nested too deeply"]),
     ],
 )
-def test_what_can_not_be_understood_says_where_and_what_to_do(typed: str, words: list[str]) -> None:
+def test_invalid_text_raises_query_error_with_place_and_advice(
+    typed: str, words: list[str]
+) -> None:
     with pytest.raises(QueryError) as caught:
         parse(typed)
     said = str(caught.value).lower()
@@ -265,12 +267,12 @@ def test_printing_and_parsing_again_gives_the_same_query(
     assert parse(to_text(query)) == query
 
 
-def test_what_has_no_text_says_so() -> None:
+def test_terms_in_memory_have_no_text() -> None:
     with pytest.raises(QueryError, match="can't be written"):
         to_text(Query((Term("vector", [1.0, 0.0]),)))
 
 
-def test_a_filter_from_the_language_keeps_what_it_should() -> None:
+def test_filters_of_the_language_match_the_right_records() -> None:
     record = Record(
         "i", "Pictures/2021/summer/IMG_1.JPG", Stamp(3_000_000, 0), media="image/jpeg",
         width=4000, height=3000, taken_at=datetime(2021, 7, 1, 12), tags=("Beach",),

@@ -29,7 +29,7 @@ _lists = st.lists(st.lists(st.sampled_from("abcdefgh"), unique=True), min_size=1
 
 
 @given(_lists, st.data())
-def test_reciprocal_rank_fusion_keeps_what_all_agree_on(
+def test_reciprocal_rank_fusion_keeps_a_common_order(
     orders: list[list[str]], data: st.DataObject
 ) -> None:
     weights = [data.draw(st.floats(0.01, 10)) for _ in orders]
@@ -66,7 +66,7 @@ def test_groups_depend_on_what_comes_before_only(seed: int, n: int, threshold: f
 
 
 @given(st.integers(0, 10**6), st.integers(0, 25), st.floats(0, 1))
-def test_variety_is_an_order_that_begins_with_the_best(seed: int, n: int, variety: float) -> None:
+def test_variety_starts_with_the_best(seed: int, n: int, variety: float) -> None:
     vectors = rows(seed, n)
     scores = np.random.default_rng(seed).normal(size=n)
     order = ranking.varied(scores, vectors, variety).tolist()
@@ -77,7 +77,7 @@ def test_variety_is_an_order_that_begins_with_the_best(seed: int, n: int, variet
         assert order == np.argsort(-scores, kind="stable").tolist()
 
 
-def test_variety_prefers_what_is_new() -> None:
+def test_variety_prefers_different_images() -> None:
     vectors = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
     assert ranking.varied(np.array([1.0, 0.9, 0.5]), vectors, 0.0).tolist() == [0, 1, 2]
     assert ranking.varied(np.array([1.0, 0.9, 0.5]), vectors, 0.6).tolist() == [0, 2, 1]

@@ -12,7 +12,9 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "search_quality.py"
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_what_the_docs_say_holds(photo_mini: Path, photos: Path, tmp_path: Path) -> None:
+def test_the_documented_search_quality_holds(
+    photo_mini: Path, photos: Path, tmp_path: Path
+) -> None:
     found = importlib.util.spec_from_file_location("search_quality", SCRIPT)
     assert found is not None and found.loader is not None
     module = importlib.util.module_from_spec(found)

@@ -57,7 +57,7 @@ def names(results: pixseek.Results) -> list[str]:
 # ------------------------------------------------------------------ several things
 
 
-def test_two_things_find_what_has_both(library: pixseek.Library) -> None:
+def test_two_terms_find_images_with_both(library: pixseek.Library) -> None:
     found = library.search('"red" "green"', k=10)
     assert all(re.fullmatch(r"s\d-rg.png", name) for name in names(found))
     assert [reason.what for reason in found[0].why] == ["red", "green"]
@@ -76,14 +76,16 @@ def test_words_and_an_example_count_together(library: pixseek.Library, tmp_path:
         assert names(library.search("red", image=image, k=10)) == both
 
 
-def test_a_negative_weight_looks_away(library: pixseek.Library) -> None:
+def test_a_negative_weight_searches_away(library: pixseek.Library) -> None:
     order = names(library.search("red -0.9*green", k=60))
     with_green = [n for n, name in enumerate(order) if "rg" in name]
     without = [n for n, name in enumerate(order) if "br" in name]
     assert max(without) < min(with_green)
 
 
-def test_a_rectangle_of_an_image_is_what_is_meant(library: pixseek.Library, tmp_path: Path) -> None:
+def test_a_rectangle_of_an_example_is_searched_with(
+    library: pixseek.Library, tmp_path: Path
+) -> None:
     example = paint(tmp_path / "two.png", "green", "blue", seed=99)
     for region in (Region(0, 0, 0.5, 1), Region(0, 0, 20, 40)):
         found = library.search(image=example, region=region, k=5)
@@ -141,7 +143,7 @@ def test_more_like_one_hit_and_less_like_another(library: pixseek.Library) -> No
 # ------------------------------------------------------------------ exclusion
 
 
-def test_what_is_excluded_is_not_there(library: pixseek.Library, tmp_path: Path) -> None:
+def test_excluded_terms_remove_images(library: pixseek.Library, tmp_path: Path) -> None:
     for query in ("red -green", "red -image:" + str(paint(tmp_path / "g.png", "green", seed=50))):
         found = names(library.search(query, k=60))
         assert found[:10] == sorted(found[:10], key=lambda name: not name.endswith("-r.png"))
@@ -152,7 +154,9 @@ def test_what_is_excluded_is_not_there(library: pixseek.Library, tmp_path: Path)
     assert own not in [hit.id for hit in library.search(f"red -id:{own}", k=60)]
 
 
-def test_a_caption_that_names_it_excludes_too(tmp_path: Path, tiny: TinyEncoder) -> None:
+def test_a_caption_with_the_excluded_words_removes_an_image(
+    tmp_path: Path, tiny: TinyEncoder
+) -> None:
     for n in range(6):
         paint(tmp_path / "p" / f"{n}.png", "red", seed=n)
     (tmp_path / "p" / "3.txt").write_text("a wombat")
@@ -165,7 +169,9 @@ def test_a_caption_that_names_it_excludes_too(tmp_path: Path, tiny: TinyEncoder)
 # ------------------------------------------------------------------ confidence
 
 
-def test_confidence_tells_what_is_there_from_what_is_not(tmp_path: Path, tiny: TinyEncoder) -> None:
+def test_confidence_separates_shown_things_from_absent_ones(
+    tmp_path: Path, tiny: TinyEncoder
+) -> None:
     rng = np.random.default_rng(0)
     folder = tmp_path / "p"
     folder.mkdir()
@@ -192,7 +198,9 @@ def test_confidence_tells_what_is_there_from_what_is_not(tmp_path: Path, tiny: T
         assert all(0 <= each <= 1 for each in confidence)
 
 
-def test_sorting_is_for_what_is_possible_at_least(library: pixseek.Library, tmp_path: Path) -> None:
+def test_sorting_keeps_only_strong_and_likely_hits(
+    library: pixseek.Library, tmp_path: Path
+) -> None:
     found = library.search("red", sort="name", k=60)
     assert names(found) == sorted(names(found))
     assert all(hit.confidence >= POSSIBLE for hit in found)
@@ -206,7 +214,9 @@ def test_sorting_is_for_what_is_possible_at_least(library: pixseek.Library, tmp_
 # ------------------------------------------------------------------ what is written
 
 
-def test_captions_find_what_the_model_does_not_know(tmp_path: Path, tiny: TinyEncoder) -> None:
+def test_captions_find_images_the_model_does_not_understand(
+    tmp_path: Path, tiny: TinyEncoder
+) -> None:
     for n, colour in enumerate(["red", "green", "blue", "white", "black"] * 4):
         paint(tmp_path / "p" / f"{n}.png", colour, seed=n)
     (tmp_path / "p" / "7.txt").write_text("our wombat Bruno in the garden")
@@ -238,7 +248,7 @@ def test_near_duplicates_are_shown_once_with_their_number(
         assert len(library.search("red", text_weight=0)) == 5
 
 
-def test_variety_shows_different_ones_early(library: pixseek.Library) -> None:
+def test_variety_shows_different_images_early(library: pixseek.Library) -> None:
     plain = names(library.search("red", k=60, text_weight=0))
     varied = names(library.search("red", k=60, variety=0.5, text_weight=0))
     assert varied[0] == plain[0]
@@ -300,7 +310,7 @@ def test_a_selective_filter_loses_nothing(tmp_path: Path, tiny: TinyEncoder) -> 
 # ------------------------------------------------------------------ facets, backgrounds
 
 
-def test_facets_count_what_matches(library: pixseek.Library) -> None:
+def test_facets_count_matching_images(library: pixseek.Library) -> None:
     counts = library.facets(library.query("width:>0"))
     assert counts["folder"] == {"pictures/plain": 30, "pictures/striped": 30}
     assert counts["format"] == {"PNG": 60}
@@ -320,7 +330,7 @@ def test_backgrounds_are_made_once_and_kept(library: pixseek.Library, tiny: Tiny
     assert [(h.id, h.confidence) for h in after] == [(h.id, h.confidence) for h in before]
 
 
-def test_a_model_learns_how_near_near_duplicates_are(tiny: TinyEncoder, tmp_path: Path) -> None:
+def test_the_threshold_of_near_duplicates_is_learned(tiny: TinyEncoder, tmp_path: Path) -> None:
     from pixseek.search.background_store import duplicate_cosine
 
     pictures = []
@@ -330,14 +340,14 @@ def test_a_model_learns_how_near_near_duplicates_are(tiny: TinyEncoder, tmp_path
     assert 0.9 <= duplicate_cosine(tiny, pictures) < 0.996
 
 
-def test_a_background_is_of_the_library_it_is_for(library: pixseek.Library) -> None:
+def test_the_background_of_images_is_that_of_the_library(library: pixseek.Library) -> None:
     kept = LibraryModel(library.opened, None).backgrounds()
     rows = library.opened.engine.sample(100)
     again = Background.of(rows)
     assert kept.images.mean == pytest.approx(again.mean, abs=1e-6)
 
 
-def test_words_that_the_model_does_not_know_match_nothing(tmp_path: Path) -> None:
+def test_words_unknown_to_the_model_match_nothing(tmp_path: Path) -> None:
     write_picture_library(tmp_path / "pictures", 40)
     with pixseek.open(tmp_path / "library", model="demo") as library:
         library.index(tmp_path / "pictures")

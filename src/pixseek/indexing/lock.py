@@ -12,10 +12,10 @@ from pixseek.storage.ledger import Ledger
 
 
 class IndexingLock:
-    """Held while a process indexes; the system lets go of it when the process ends, however."""
+    """Held while a process indexes. The system releases it when the process ends or is killed."""
 
     def __init__(self, folder: Path, ledger: Ledger) -> None:
-        """Name the library: its folder, and the ledger that says who holds the lock."""
+        """Lock the library in this folder; its ledger says who holds the lock."""
         from filelock import FileLock
 
         self._folder, self._ledger = folder, ledger

@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixseek.errors import PixseekError, QueryError
+from pixseek.errors import PixseekError, QueryError, unknown
 from pixseek.library.model import LibraryModel
 from pixseek.library.opened import Opened
 from pixseek.search import blas, searcher
@@ -202,5 +202,5 @@ def _with_options(query: Query, options: Mapping[str, Any]) -> Query:
     known = {each.name for each in fields(Query)} - {"terms", "exclude"}
     for name in given:
         if name not in known:
-            raise TypeError(f"there is no option {name!r} of a query; there are {sorted(known)}")
+            raise TypeError(f"unknown option {name!r}. {unknown('option', name, known)}")
     return replace(query, **given)

@@ -99,7 +99,7 @@ def _unit_rows(vectors: Any, dim: int, path: object) -> Vectors:
 
     if vectors.ndim != 2 or vectors.shape[1] != dim:
         raise SpaceMismatchError(
-            "The vectors have another length than the library's model gives",
+            "The vectors have another length than those of the library's model",
             f"{path}: shape {vectors.shape}, wanted (n, {dim})",
             "Name the model they were made with by --model, and a new --library.",
         )

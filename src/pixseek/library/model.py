@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 MODEL, CHOICES = "model", "models"
 
 #: Two text towers are of one space if their vectors of the bank's captions have at least this mean
-#: cosine, both centred. For towers of different spaces it is 0 give or take .01; one that was
-#: distilled from another comes near 1.
+#: cosine, both centred. Towers of different spaces have 0 give or take .01; one that was distilled
+#: from another comes near 1.
 AGREEMENT = 0.3
 
 
@@ -55,10 +55,10 @@ class ModelChoice:
 
         Args:
             config: where models are, and how to run them.
-            on_progress: told of a download.
+            on_progress: called during a download.
 
         Raises:
-            ModelError: a model is not to be had, or the two have vectors of different lengths.
+            ModelError: a model is unavailable, or the two have vectors of different lengths.
         """
 
         def loaded(name: str) -> Encoder:
@@ -84,7 +84,7 @@ class ModelChoice:
         Its vectors of the bank's captions are compared with those of the images' own text tower.
 
         Raises:
-            ModelError: it is of another space, or a model is not to be had.
+            ModelError: it is of another space, or a model is unavailable.
         """
         if not self.texts:
             return
@@ -94,11 +94,11 @@ class ModelChoice:
         found = agreement(own, pair, captions)
         if found < AGREEMENT:
             raise ModelError(
-                "a text tower is not of the space of the library's images",
-                f"{self.texts} and {own.name}: their vectors of {len(captions)} captions agree by "
-                f"{found:.2f}, of 1",
-                "Name one that was made for these images; for another space, change the whole "
-                f"model: pixseek reindex --model {self.texts}",
+                "the text tower does not match the library's images",
+                f"{self.texts} and {own.name}: mean cosine {found:.2f} of their vectors for "
+                f"{len(captions)} captions",
+                "Name one that was made for these images, or change the whole model: "
+                f"pixseek reindex --model {self.texts}",
             )
 
     def texts_beside(self, models_dir: Path) -> TextFiles:
@@ -249,14 +249,14 @@ class LibraryModel:
 
 
 def shown(name: str) -> str:
-    """Return the name of a model, to show: of a folder its last part."""
+    """Return the name of a model for display: the last part of a folder."""
     return Path(name).name
 
 
 def agreement(one: Encoder, other: Encoder, captions: list[str]) -> float:
-    """Return the mean cosine of what two encoders make of the same texts, both centred.
+    """Return the mean cosine of two encoders' vectors for the same texts, in [-1, 1].
 
-    In [-1, 1]. Centred, since all texts of one model share a large part.
+    Both are centred, because all texts of one model share a large part.
     """
     import numpy as np
 
@@ -270,12 +270,12 @@ def agreement(one: Encoder, other: Encoder, captions: list[str]) -> float:
 
 
 def chosen(ledger: Ledger, space: Space | None) -> ModelChoice | None:
-    """Return the model that a library's ledger remembers for a space; None for none."""
+    """Return the model that a library's ledger remembers for a space; None if there is none."""
     choices = ledger.setting(CHOICES) or {}
     if space is not None and space.fingerprint in choices:
         return ModelChoice(**choices[space.fingerprint])
     if space is not None and choices:
-        # Another machine has changed the space of a library that they share.
+        # Another machine changed the space of a shared library.
         return ModelChoice(space.model)
     first = ledger.setting(MODEL)
     return None if first is None else ModelChoice(first)

@@ -152,23 +152,23 @@ def may_write(folder: Path) -> bool:
 def _check_new(folder: Path, create: bool) -> None:
     if not create:
         raise LibraryNotFoundError(
-            "There is no library here", folder, "Make one: pixseek index ~/Pictures"
+            "There is no library here", folder, "Create one: pixseek index ~/Pictures"
         )
     if folder.exists() and not folder.is_dir():
-        raise LibraryError("A library is a folder, and this is a file", folder, "Name another.")
+        raise LibraryError("A library is a folder, but this is a file", folder, "Name a folder.")
     if folder.is_dir() and any(entry.name != "indexing.lock" for entry in folder.iterdir()):
         raise LibraryError(
-            "The folder has other things in it and is no library",
+            "The folder is not a library, and not empty",
             folder,
-            f"Name a new folder; to keep the library beside its photos: {folder / PORTABLE_NAME}",
+            f"Name a new folder; to keep the library next to its photos: {folder / PORTABLE_NAME}",
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(
-            f"The library can't be made ({error.strerror})",
+            f"The library can't be created ({error.strerror})",
             folder,
-            "Choose a place that may be written with --library.",
+            "Choose a writable place with --library.",
         ) from error
 
 

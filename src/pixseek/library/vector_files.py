@@ -1,8 +1,7 @@
-"""Take vectors out of a library, and bring in vectors that were computed elsewhere.
+"""The file formats of export and import.
 
-Files that are written and read: one Parquet file, or one npz file, with ids, URIs, vectors and
-metadata. Folders that are read besides: clip-retrieval's `img_emb/*.npy` with
-`metadata/*.parquet`.
+Written and read: one Parquet file, or one npz file, with ids, URIs, vectors and metadata. Only
+read: clip-retrieval's folders with `img_emb/*.npy` and `metadata/*.parquet`.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class Incoming:
     """Vectors found in a file.
 
     Attributes:
-        space: what the file says of its space; the fingerprint is "" where it says nothing.
+        space: the space that the file names; the fingerprint is "" if it names none.
         batches: records with their vectors, (parts, dim) float32, not normalised.
     """
 
@@ -39,7 +38,7 @@ class Incoming:
 def export_vectors(engine: Engine, path: Path) -> int:
     """Write every record with its vectors to `path`, a .parquet or .npz file.
 
-    One row a vector. The file appears under its name only when it is complete.
+    One row per vector. The file appears under its name only when it is complete.
 
     Returns:
         The number of rows.
@@ -65,10 +64,10 @@ def export_vectors(engine: Engine, path: Path) -> int:
 
 
 def read_vectors(path: Path) -> Incoming:
-    """Open a .parquet or .npz file, or a folder of clip-retrieval, to bring its vectors in.
+    """Open a .parquet or .npz file, or a folder of clip-retrieval, to import its vectors.
 
     Raises:
-        SourceError: there is nothing of the kind, or it lacks what is needed.
+        SourceError: there is no such file, or it lacks columns.
         MissingExtraError: Parquet needs pyarrow.
     """
     if path.is_dir():
@@ -82,7 +81,7 @@ def read_vectors(path: Path) -> Incoming:
     raise SourceError(
         "Unknown format to import from",
         path,
-        "Use .parquet or .npz as pixseek export writes them, or a folder of clip-retrieval.",
+        "Use .parquet or .npz files of pixseek export, or a folder of clip-retrieval.",
     )
 
 
@@ -95,7 +94,7 @@ _COLUMNS = (
 
 
 def _row(record: Record, part: Part) -> dict[str, Any]:
-    """Return the columns of one vector. What has no simple type is JSON."""
+    """Return the columns of one vector; values without a simple type are JSON."""
     return {
         "id": record.id,
         "uri": record.uri,
@@ -231,7 +230,7 @@ def _read_parquet(path: Path) -> Incoming:
             flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
             held_vectors.append(flat.reshape(len(rows), -1))
             vectors = np.concatenate(held_vectors)
-            # The last record may go on in the next batch.
+            # The last record may continue in the next batch.
             whole = _complete(held)
             if whole:
                 yield _records(held[:whole]), vectors[:whole]
@@ -251,7 +250,7 @@ def _complete(rows: list[dict[str, Any]]) -> int:
 
 
 def _blank(uri: str) -> dict[str, Any]:
-    """Return what a row says that says nothing but its URI."""
+    """Return the columns of a row that names only its URI."""
     return {**_row(Record(record_id(uri), uri), WHOLE)}
 
 
@@ -336,7 +335,7 @@ def _read_npz(path: Path) -> Incoming:
 
 
 def _read_clip_retrieval(folder: Path) -> Incoming:
-    """Read what `clip-retrieval inference` writes.
+    """Read a folder that `clip-retrieval inference` wrote.
 
     `img_emb/img_emb_N.npy` holds (n, dim) float16 or float32, `metadata/metadata_N.parquet` as
     many rows, with `image_path` for folders and `url`, `key`, `caption` for webdatasets.
@@ -346,7 +345,7 @@ def _read_clip_retrieval(folder: Path) -> Incoming:
     tables = sorted((folder / "metadata").glob("metadata_*.parquet"), key=_number)
     if not embeddings or [_number(p) for p in embeddings] != [_number(p) for p in tables]:
         raise SourceError(
-            "This is no folder of clip-retrieval",
+            "Not a folder of clip-retrieval",
             folder,
             "It needs img_emb/img_emb_N.npy and, for each, metadata/metadata_N.parquet.",
         )

@@ -1,23 +1,22 @@
-"""What scores mean nothing: the background that a score must stand out from.
+"""Which scores mean nothing: the background that a score must stand out from.
 
-A cosine says little by itself: 0.3 is a good match of a text in one model and a bad one in
-another, and two photos that have nothing in common share 0.6. What says something is how far a
-score lies above what *unrelated* queries score on the same image. For texts, unrelated is a bank of
-some six hundred captions of everything under the sun; for images, the library's own images.
+A cosine says little by itself: 0.3 is a good match of a text in one model and a bad one in another,
+and two photos that have nothing in common have a cosine of 0.6. What counts is how far a score lies
+above the scores of *unrelated* queries on the same image. Unrelated texts are a bank of some six
+hundred captions of very different things; unrelated images are the library's own.
 
-The scores of unrelated vectors on an image x are, to a good approximation, normally distributed,
-with mean `x . mean` and variance `x' covariance x`; so two small arrays stand for the whole bank,
-whatever the size of the library, and `standardised` gives a score in standard deviations. Measured
-with a small real model on 1,000 photos and 40 subjects that none of them shows: above 3.0, chance
-lets through 0.95 images a query (the normal distribution says 1.35), above 3.5 it is 0.25 (0.23).
+The scores of unrelated vectors on an image x are nearly normally distributed, with mean `x . mean`
+and variance `x' covariance x`. So two small arrays stand for the whole bank, whatever the size of
+the library, and `standardised` returns a score in standard deviations. (docs/search-quality.md says
+how well this holds.)
 
 `confidences` turns that into the share of hits that are right, by the false discovery rate of
 Benjamini and Hochberg (1995, https://doi.org/10.1111/j.2517-6161.1995.tb02031.x): of the n images
-that score at least m, N (1 - Phi(m)) were to be expected by chance among N.
+that score at least m, chance explains N (1 - Phi(m)) among N.
 
-That holds where hardly any caption of the bank is true of an image. In a world of few things it
-does not: each of the demo model's captions is true of some of its drawings, and half true of many.
-For such a model a `Calibration` says what was measured on images whose truth is known.
+This holds if hardly any caption of the bank is true of an image. In a world of few things it does
+not: each of the demo model's captions is true of some of its drawings, and half true of many. Such
+a model has a `Calibration`, measured on images whose truth is known.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ if TYPE_CHECKING:
 
     from pixseek.types import Vectors
 
-#: What a model's folder may hold of its own: a bank, one caption a line, and its calibration.
+#: Files that a model's folder may hold: its own bank, one caption a line, and its calibration.
 BANK_FILE, CALIBRATION_FILE = "background.txt", "calibration.json"
 
-#: Below this a variance is a rounding error: all unrelated vectors are the same.
+#: A variance below this is a rounding error: all unrelated vectors are the same.
 _NOTHING = 1e-9
 
 
@@ -57,7 +56,7 @@ class Background:
 
     @classmethod
     def of(cls, vectors: Vectors) -> Background:
-        """Return the background that (n, dim) float32 unit rows make, n at least 1."""
+        """Return the background of (n, dim) float32 unit rows, n at least 1."""
         import numpy as np
 
         mean = vectors.mean(axis=0, dtype=np.float64)
@@ -66,14 +65,14 @@ class Background:
         return cls(mean.astype(np.float32), covariance.astype(np.float32))
 
     def standardised(self, scores: Vectors, vectors: Vectors) -> Vectors:
-        """Return by how many standard deviations scores lie above the background.
+        """Return how many standard deviations scores lie above the background.
 
         Args:
             scores: (n,) cosines of a query with n images.
             vectors: (n, dim) unit rows of those images.
 
         Returns:
-            (n,) float32; 0 where the background has no spread at all.
+            (n,) float32; 0 if the background has no spread at all.
         """
         import numpy as np
 
@@ -86,9 +85,9 @@ class Background:
         return found
 
     def typical_spread(self, of: Background) -> float:
-        """Return the root of the mean variance on images that are spread as `of` says.
+        """Return the root of the mean variance on images that are spread like `of`.
 
-        With it a query can be brought to standard deviations before the images are known.
+        It brings a query to standard deviations before the images are known.
         """
         import numpy as np
 
@@ -120,14 +119,14 @@ class Calibration:
 
 
 def confidences(standardised: Vectors, total: int) -> NDArray[np.float64]:
-    """Return how sure it is that each of the best-scoring images is a match.
+    """Return the confidence that each of the best-scoring images is a match.
 
     Args:
         standardised: (n,) scores of the best candidates, in standard deviations, in any order.
         total: how many images were searched, n or more.
 
     Returns:
-        (n,) in [0, 1]: of the images that score as high or higher, the share that chance does not
+        (n,) in [0, 1]: of the images that score at least as high, the share that chance does not
         explain; never lower for a higher score.
     """
     import numpy as np
@@ -136,7 +135,7 @@ def confidences(standardised: Vectors, total: int) -> NDArray[np.float64]:
     order = np.argsort(-scores, kind="stable")
     by_chance = total * _upper_tail(scores[order])
     share = np.minimum(1.0, by_chance / np.arange(1, len(scores) + 1))
-    # The rate of the largest set that holds an image and all above it, or a smaller rate.
+    # The smallest rate of any set that holds an image and all above it.
     share = np.minimum.accumulate(share[::-1])[::-1]
     found = np.empty(len(scores))
     found[order] = 1.0 - share
@@ -144,7 +143,7 @@ def confidences(standardised: Vectors, total: int) -> NDArray[np.float64]:
 
 
 def bank(file: Path | None = None) -> list[str]:
-    """Return the captions of a bank: one a line; None for the one for photographs, in English."""
+    """Return the captions of a bank file, one a line; None for the bank for photographs."""
     text = (Path(__file__).with_name(BANK_FILE) if file is None else file).read_text("utf-8")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
@@ -153,7 +152,7 @@ def calibration(file: Path) -> Calibration:
     """Return the calibration that a file holds.
 
     Raises:
-        ModelError: it can't be read, or is none.
+        ModelError: it can't be read, or is not a calibration.
     """
     try:
         said = json.loads(file.read_text("utf-8"))
@@ -163,7 +162,7 @@ def calibration(file: Path) -> Calibration:
             "a model's calibration can't be read", file, 'It is like {"slope": 5.0, "centre": 2.0}.'
         ) from error
     if not (math.isfinite(found.centre) and 0 < found.slope < math.inf):
-        raise ModelError("a model's calibration is none", file, "Its slope must be above 0.")
+        raise ModelError("a model's calibration is invalid", file, "Its slope must be above 0.")
     return found
 
 

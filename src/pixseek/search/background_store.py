@@ -1,4 +1,4 @@
-"""The backgrounds of a library: that of its model, kept with the model, and that of its images."""
+"""Where backgrounds are kept: of the model with the models, of the images in the library."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
     from pixseek.types import Vectors
 
-#: Vectors that stand for all images of a library.
+#: Vectors that represent all images of a library.
 _SAMPLE = 4096
-#: The images' background is made anew when their number has changed by more than this share.
+#: The images' background is rebuilt when their number has changed by more than this share.
 _CHANGED = 0.25
-#: Pictures that are altered to learn how near near-duplicates are, and the share of them that
-#: must be found.
+#: Pictures that are altered to learn how near near-duplicates are, and the share of them that may
+#: lie below the threshold.
 _ALTERED, _FOUND = 48, 0.1
-#: Where nothing could be learned: about right for CLIP ViT-B/32.
+#: Used if nothing could be learned: about right for CLIP ViT-B/32.
 DUPLICATE = 0.98
-#: Two photos are never near-duplicates below this, nor must they be nearer than that.
+#: Limits of the threshold, whatever was learned.
 _DUPLICATE_RANGE = (0.9, 0.995)
 
 
@@ -37,8 +37,8 @@ class BackgroundStore:
     """Keeps the backgrounds of a library. May be used from several threads.
 
     That of its images lies in its folder. That of unrelated texts is the same for all libraries of
-    a model, and to embed six hundred captions takes seconds; so it lies with what else was made
-    from models. Both can be deleted at any time, and are made anew.
+    a model, and embedding six hundred captions takes seconds; so it lies with the other files made
+    from models. Both can be deleted at any time, and are rebuilt.
     """
 
     def __init__(self, folder: Path, models: Path, *, read_only: bool) -> None:
@@ -46,7 +46,7 @@ class BackgroundStore:
 
         Args:
             folder: of the library.
-            models: folder of what is made from models.
+            models: folder of the files made from models.
             read_only: never write into `folder`.
         """
         self._folder = folder
@@ -62,14 +62,14 @@ class BackgroundStore:
         model: Path | None,
         name: str = "",
     ) -> Backgrounds:
-        """Return the backgrounds, made where they are missing or out of date.
+        """Return the backgrounds; missing or outdated ones are rebuilt.
 
         Args:
             engine: holds the images; it has a space.
-            encoder: gives the encoder; called only if the captions must be embedded.
+            encoder: returns the encoder; called only if the captions must be embedded.
             captions: the bank of unrelated texts.
-            model: folder of the files of the model that embeds texts; None where it has none.
-            name: of that model, where it is another than that of the images.
+            model: folder of the model that embeds texts; None if it has none.
+            name: of that model, if it is not the model of the images.
         """
         space = engine.space
         assert space is not None
@@ -108,15 +108,15 @@ class BackgroundStore:
         model: Path | None,
         name: str = "",
     ) -> Background:
-        """Return the background of unrelated texts, made where it is missing.
+        """Return the background of unrelated texts, built if it is missing.
 
         Args:
             fingerprint: of the model's space.
             encoder, captions, model, name: as for `get`.
         """
         whole = hashlib.sha256("\n".join(captions).encode())
-        # The fingerprint is that of the image tower. The other is told by size and time of its
-        # file, since a digest takes too long.
+        # The fingerprint is that of the image tower. The text tower is identified by size and time
+        # of its files, because a digest takes too long.
         whole.update(json.dumps(_stamps(model)).encode() + name.encode())
         kept = self._models / f"background-{fingerprint[:16]}-{whole.hexdigest()[:16]}.npz"
         arrays = _kept(kept)
@@ -128,7 +128,7 @@ class BackgroundStore:
     def learn_duplicates(
         self, engine: Engine, encoder: Encoder, pictures: Sequence[Image.Image]
     ) -> None:
-        """Find out how near near-duplicates are in this model, unless that is known.
+        """Learn how near near-duplicates are in this model, unless that is known.
 
         Args:
             engine: holds the images.
@@ -148,7 +148,7 @@ class BackgroundStore:
         self._loaded = None
 
     def forget_images(self, fingerprint: str) -> None:
-        """Delete what was learned of the library's images in a space that is dropped."""
+        """Delete what was learned about the library's images in a space that is dropped."""
         with contextlib.suppress(OSError):
             self._of_images(fingerprint).unlink()
 
@@ -157,11 +157,10 @@ class BackgroundStore:
 
 
 def duplicate_cosine(encoder: Encoder, pictures: Sequence[Image.Image]) -> float:
-    """Return the cosine from which this model takes two images as near-duplicates.
+    """Return the smallest cosine of near-duplicates in this model.
 
-    Each picture is compared with itself as it comes back from a friend: a third smaller, a little
-    cropped, brighter, and saved as a bad JPEG; nine of ten such pairs reach the cosine that is
-    returned.
+    Each picture is compared with an altered copy of itself: a third smaller, slightly cropped,
+    brighter, and saved as a low-quality JPEG. Nine of ten such pairs reach the returned cosine.
     """
     import numpy as np
     from PIL import Image, ImageEnhance
@@ -199,7 +198,7 @@ def _kept(path: Path) -> dict[str, Vectors] | None:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     except (OSError, ValueError, KeyError):
-        return None  # missing, or damaged: it is made anew
+        return None  # missing or damaged: it is rebuilt
 
 
 def _keep(path: Path, arrays: dict[str, Vectors]) -> None:
@@ -207,7 +206,7 @@ def _keep(path: Path, arrays: dict[str, Vectors]) -> None:
 
     content = io.BytesIO()
     np.savez(content, **arrays)  # type: ignore[arg-type]
-    with contextlib.suppress(OSError):  # a cache: without it, it is made anew
+    with contextlib.suppress(OSError):  # a cache: it is rebuilt without it
         path.parent.mkdir(parents=True, exist_ok=True)
         import tempfile
 

@@ -1,13 +1,12 @@
-"""How many threads numpy's matrix products take, where OpenBLAS computes them.
+"""How many threads numpy's matrix products use, if OpenBLAS computes them.
 
-OpenBLAS splits all but the smallest products over all cores, and its threads look out for more to
-do for some 20 ms after each, without sleeping. A search makes a few products of a millisecond, so
-that its text tower and its engine share the cores with threads that do nothing. One query after
-another among 100,000 images, ViT-B/32, two cores: 57 to 68 ms of processor time each as it comes,
-30 with one thread for the products, which makes none of them slower by more than a millisecond.
+OpenBLAS splits all but the smallest products over all cores, and its threads spin for some 20 ms
+after each. A search makes a few products of a millisecond, so its text tower and its engine share
+the cores with threads that do nothing: 57 to 68 ms of processor time a query among 100,000 images
+with ViT-B/32 on two cores (November 2026), 30 ms with one thread for the products.
 
-(threadpoolctl would find the functions, but since 3.8 lets only the thread that set a number first
-change it, and here several threads may answer queries.)
+threadpoolctl would find the functions, but since 3.8 only the thread that first set a number may
+change it, and here several threads may answer queries.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-#: What the functions are called in the wheels of numpy 2, of numpy 1, and in OpenBLAS itself.
+#: Names of the functions in the wheels of numpy 2, of numpy 1, and in OpenBLAS itself.
 _NAMES = (
     "scipy_openblas_{}_num_threads64_",
     "openblas_{}_num_threads64_",
@@ -29,7 +28,7 @@ _NAMES = (
 
 
 class _OneThread:
-    """Counts who wants one thread; the last to leave restores what was before."""
+    """Counts the callers that want one thread; the last one restores the number before."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -61,16 +60,16 @@ _one_thread = _OneThread()
 
 
 def one_thread() -> contextlib.AbstractContextManager[None]:
-    """Have matrix products take one thread inside the block, in the whole process.
+    """Let matrix products use one thread inside the block, in the whole process.
 
-    Where numpy uses another library, nothing happens. May be used from several threads.
+    Does nothing if numpy uses another library. May be used from several threads.
     """
     return _one_thread.held()
 
 
 @functools.cache
 def _functions() -> tuple[Callable[[], int], Callable[[int], object]] | None:
-    """Return what gets and what sets the number of threads; None where there is no OpenBLAS."""
+    """Return the functions that get and set the number of threads; None without OpenBLAS."""
     import numpy as np
 
     package = Path(np.__file__).parent

@@ -1,10 +1,9 @@
 """Zero-shot classification: which of some labels an image shows, by a model that matches texts.
 
-Each family has its own rule for what a cosine means, given by its training (`types.Likelihood`):
-CLIP compares the labels with one another, so that their probabilities add up to 1, and one of them
-is right even if none is (Radford et al. 2021, https://arxiv.org/abs/2103.00020, section 3.1);
-SigLIP judges each label by itself, so that all or none may be (Zhai et al. 2023,
-https://arxiv.org/abs/2303.15343).
+What a cosine means follows from the training of each family (`types.Likelihood`). CLIP compares the
+labels with one another: their probabilities add up to 1 even if no label fits (Radford et al. 2021,
+https://arxiv.org/abs/2103.00020, section 3.1). SigLIP judges each label by itself: all may fit, or
+none (Zhai et al. 2023, https://arxiv.org/abs/2303.15343).
 """
 
 from __future__ import annotations
@@ -22,12 +21,11 @@ if TYPE_CHECKING:
 
     from pixseek.types import Vectors
 
-#: What labels are put into: the template of Hugging Face's zero-shot pipeline, and of SigLIP's
-#: model card.
+#: The template for labels of Hugging Face's zero-shot pipeline, and of SigLIP's model card.
 TEMPLATES = ("This is a photo of {}.",)
 
-#: An ensemble for photographs of single things: the seven of OpenAI's eighty templates that do
-#: nearly as well as all of them
+#: An ensemble for photographs of single things: seven of OpenAI's eighty templates that do nearly
+#: as well as all of them
 #: (https://github.com/openai/CLIP/blob/main/notebooks/Prompt_Engineering_for_ImageNet.ipynb).
 ENSEMBLE = (
     "itap of a {}.",
@@ -39,7 +37,7 @@ ENSEMBLE = (
     "a photo of the small {}.",
 )
 
-#: The scale that CLIP was trained to and clipped at (Radford et al. 2021, section 2.5).
+#: The scale at which CLIP's training was clipped (Radford et al. 2021, section 2.5).
 CLIP = Likelihood(100.0)
 
 
@@ -50,7 +48,7 @@ class Guess:
     Attributes:
         label: as it was given.
         probability: in [0, 1], by the model's own rule.
-        score: cosine of the image and the label in its templates; of a classifier, which has no
+        score: cosine of the image and the label in its templates; for a classifier, which has no
             cosines, the probability.
     """
 
@@ -62,12 +60,12 @@ class Guess:
 def label_vectors(
     encoder: Encoder, labels: Sequence[str], templates: Sequence[str] = TEMPLATES
 ) -> Vectors:
-    """Return (n, dim) unit rows, float32: of each label the mean over its templates.
+    """Return (n, dim) float32 unit rows: the mean of each label over the templates.
 
     Args:
         encoder: of the space.
         labels: at least one.
-        templates: texts with one `{}` each, where the label goes.
+        templates: texts with one `{}` each for the label.
 
     Raises:
         QueryError: there is no label, or a template has no place for one.
@@ -80,9 +78,9 @@ def label_vectors(
     for template in templates:
         if template.count("{}") != 1:
             raise QueryError(
-                "This is no template for a label",
+                "Not a template for labels",
                 template,
-                "It needs {} once, where the label goes: 'This is a photo of {}.'",
+                "It needs {} once, for the label: 'This is a photo of {}.'",
             )
     texts = [template.replace("{}", label) for label in labels for template in templates]
     rows = encoder.encode_texts(texts).reshape(len(labels), len(templates), -1).mean(1)
@@ -91,9 +89,9 @@ def label_vectors(
 
 
 def probabilities(cosines: Vectors, rule: Likelihood) -> NDArray[np.float64]:
-    """Return how likely each label is, (n, labels) float64, for cosines of the same shape.
+    """Return the probability of each label, (n, labels) float64, for cosines of the same shape.
 
-    By softmax over the labels of an image, or by a sigmoid for each where the rule has a bias.
+    By softmax over the labels of an image, or by a sigmoid for each label if the rule has a bias.
     """
     import numpy as np
 
@@ -118,7 +116,7 @@ def classify(
 
     Args:
         images: (n, dim) unit rows.
-        labels: what the rows of `texts` stand for.
+        labels: of the rows of `texts`.
         texts: (labels, dim) unit rows, see `label_vectors`.
         rule: of the model.
         k: at least 1.
@@ -138,9 +136,9 @@ def best(
 
     Args:
         likely: (n, labels) probabilities.
-        labels: what the columns stand for.
+        labels: of the columns.
         k: at least 1.
-        scores: what they come from, of the same shape; None for themselves.
+        scores: reported beside the probabilities, of the same shape; None for the probabilities.
     """
     import numpy as np
 
@@ -153,7 +151,7 @@ def best(
 
 
 def split_labels(text: str) -> tuple[str, ...]:
-    """Return the labels of a text: separated by commas or lines, once each, in order.
+    """Return the labels in a text, separated by commas or lines, once each, in order.
 
     A line that begins with `#` is a comment.
     """

@@ -3,7 +3,7 @@
     a dog on a beach              words: what is in the image
     "a dog" "a beach"             two things, each counts
     2*"a dog" beach               the first counts twice
-    -frisbee   -"a red ball"      leave out what shows this
+    -frisbee   -"a red ball"      leave out images that show this
     -0.5*night                    away from this (subtraction; `-` alone is exclusion)
     image:ball.jpg   id:k3v5xq7m  like this file, URL, or indexed image
     image:ball.jpg@0.1,0.2,0.5,0.5         like this rectangle of it: x, y, width, height
@@ -11,9 +11,9 @@
     (tag:cat OR tag:dog) -folder:old       OR, NOT or a minus, parentheses
     name:="exact.jpg" iso:100..400 width:in(1,2) has:caption
 
-Words that stand together are one thing to look for. `OR` binds more closely than standing side by
-side, as in mail programs: `a:1 OR b:2 c:3` is (a or b) and c. What can't be understood is a
-`QueryError` that says at which character; every other text is a query.
+Adjacent words are one thing to look for. `OR` binds more closely than juxtaposition, as in mail
+programs: `a:1 OR b:2 c:3` is (a or b) and c. A text that can't be understood raises a `QueryError`
+with the character where it fails; every other text is a query.
 
 `parse` and `to_text` are each other's inverse: printing and parsing again gives the same query.
 """
@@ -45,7 +45,7 @@ def parse(text: str) -> Query:
     """Return the query that a text stands for, with the default k and offset.
 
     Raises:
-        QueryError: it can't be understood; `subject` shows where.
+        QueryError: it can't be understood; `subject` shows the place.
     """
     return _Parser(text).query()
 
@@ -65,7 +65,7 @@ def filter_of(text: str) -> Filter | None:
 
 
 def to_text(query: Query) -> str:
-    """Return a text that `parse` turns into this query, but for k, offset and the other options.
+    """Return a text that `parse` turns into this query, except k, offset and the other options.
 
     Raises:
         QueryError: a term has no text: a raw vector, or an image in memory.
@@ -127,7 +127,7 @@ class _Parser:
                         filters.append(self.ors(self.negated(item)))
                     elif item.text == "OR" and (run or terms) and not self.at_end():
                         raise self.error(
-                            "OR joins filters, and not things to look for",
+                            "OR joins filters, not things to look for",
                             item.at,
                             'Search for one after the other, or for both: "a dog" "a cat".',
                         )
@@ -135,7 +135,7 @@ class _Parser:
                         run.append(item.text)
                     continue
                 if not item.text.strip():
-                    raise self.error("There are no words between the quotation marks", item.at)
+                    raise self.error("No words between the quotation marks", item.at)
                 item = Term("text", item.text)
             end_run()
             if isinstance(item, Term):
@@ -144,14 +144,14 @@ class _Parser:
                 else:
                     (exclude if minus else terms).append(item)
             elif weight is not None:
-                raise self.error("A filter has no weight", began)
+                raise self.error("A filter can't have a weight", began)
             else:
                 filters.append(self.ors(Not(item) if minus else item))
         end_run()
         where = None if not filters else filters[0] if len(filters) == 1 else And(tuple(filters))
         return Query(tuple(terms), exclude=tuple(exclude), where=where)
 
-    # -------------------------------------------------------------- what stands at this place
+    # -------------------------------------------------------------- what stands here
 
     def operand(self) -> _Item:
         """Read a word, a phrase, a term or a filter."""
@@ -160,7 +160,7 @@ class _Parser:
         at = self.at
         char = self.text[at]
         if char == ")":
-            raise self.error("A closing parenthesis without an opening one", at)
+            raise self.error("Closing parenthesis without an opening one", at)
         if char == '"':
             return _Words(self.quoted(), True, at)
         if char == "(":
@@ -170,7 +170,7 @@ class _Parser:
             self.at = found.end()
             key = found[1]
             if self.text.startswith("//", self.at):
-                raise self.error("This is no field", at, f"For an image write image:{key}://...")
+                raise self.error("Not a field", at, f"For an image write image:{key}://...")
             return self.term(key.lower()) if key.lower() in _TERMS else self.filter(key, at)
         word = _BARE.match(self.text, at)
         assert word is not None  # neither space, nor quotation mark, nor parenthesis
@@ -178,7 +178,7 @@ class _Parser:
         return _Words(word[0], False, at)
 
     def group(self) -> Filter | _Words:
-        """Read what parentheses hold: filters, or else plain words."""
+        """Read the content of parentheses: filters, or plain words."""
         began = self.at
         if self.depth >= _DEEPEST:
             raise self.error("Parentheses are nested too deeply", began)
@@ -188,7 +188,7 @@ class _Parser:
         words: list[_Words] = []
         while True:
             if self.at_end():
-                raise self.error("A parenthesis is not closed", began)
+                raise self.error("The parenthesis is not closed", began)
             if self.text[self.at] == ")":
                 self.at += 1
                 break
@@ -201,18 +201,18 @@ class _Parser:
                 elif item.quoted or item.text != "AND" or not filters:
                     words.append(item)
             elif isinstance(item, Term | _Words):
-                raise self.error("Parentheses join filters, and this is none", at)
+                raise self.error("Parentheses join filters, and this is not a filter", at)
             else:
                 filters.append(self.ors(Not(item) if minus else item))
         self.depth -= 1
         if filters and words:
-            raise self.error("Parentheses join filters, and this is none", words[0].at)
+            raise self.error("Parentheses join filters, and this is not a filter", words[0].at)
         if filters:
             return filters[0] if len(filters) == 1 else And(tuple(filters))
         return _Words(f"({' '.join(word.text for word in words)})", False, began)
 
     def ors(self, first: Filter) -> Filter:
-        """Read `OR filter` as often as it comes."""
+        """Read any number of `OR filter`."""
         found = [first]
         while True:
             before = self.at
@@ -223,13 +223,13 @@ class _Parser:
                 return first if len(found) == 1 else Or(tuple(found))
             self.at += 2
             if self.at_end():
-                raise self.error("OR is followed by nothing", at)
+                raise self.error("Nothing follows OR", at)
             minus = self.minus()
             item = self.operand()
             if isinstance(item, _Words) and item.text == "NOT" and self.filter_follows():
                 item = self.negated(item)
             if isinstance(item, Term | _Words):
-                raise self.error("OR joins filters, and this is none", at)
+                raise self.error("OR joins filters, and this is not a filter", at)
             found.append(Not(item) if minus else item)
 
     def filter_follows(self) -> bool:
@@ -241,10 +241,10 @@ class _Parser:
         )
 
     def negated(self, word: _Words) -> Filter:
-        """Read what follows a NOT."""
+        """Read the filter after NOT."""
         item = self.operand()
         if isinstance(item, Term | _Words):
-            raise self.error("NOT stands before a filter, and this is none", word.at)
+            raise self.error("NOT stands before a filter, and this is not a filter", word.at)
         return Not(item)
 
     def term(self, key: str) -> Term:
@@ -268,7 +268,7 @@ class _Parser:
 
     def weighted(self, term: Term, weight: float, at: int) -> Term:
         if not weight or abs(weight) == float("inf"):
-            raise self.error("A weight of nothing, or without end, says nothing", at)
+            raise self.error("A weight must be finite and not 0", at)
         return Term(term.kind, term.value, weight, term.region)
 
     def filter(self, key: str, at: int) -> Filter:
@@ -281,7 +281,7 @@ class _Parser:
             quoted = self.text[self.at] == '"'
             values = [language_fields.Value(self.value(), quoted)]
         else:
-            raise self.error("A filter has no value", at)
+            raise self.error("A filter needs a value", at)
         try:
             return language_fields.compiled(key, operator.rstrip("("), values)
         except QueryError as error:
@@ -290,7 +290,7 @@ class _Parser:
             ) from error
 
     def listed(self, at: int) -> list[language_fields.Value]:
-        """Read values up to a closing parenthesis, with commas between."""
+        """Read values up to a closing parenthesis, separated by commas."""
         values: list[language_fields.Value] = []
         while not self.at_end():
             char = self.text[self.at]
@@ -304,26 +304,26 @@ class _Parser:
             else:
                 found = _LISTED.match(self.text, self.at)
                 if not found:
-                    raise self.error("A list holds values with commas between", self.at)
+                    raise self.error("A list holds values separated by commas", self.at)
                 self.at = found.end()
                 values.append(language_fields.Value(found[0]))
-        raise self.error("A list is not closed", at)
+        raise self.error("The list is not closed", at)
 
     # -------------------------------------------------------------- the smallest pieces
 
     def at_end(self) -> bool:
-        """Pass over space; return whether nothing follows."""
+        """Skip space; return whether nothing follows."""
         found = _SPACE.match(self.text, self.at)
-        assert found is not None  # it matches nothing, too
+        assert found is not None  # it also matches nothing
         self.at = found.end()
         return self.at >= len(self.text)
 
     def stands(self, at: int) -> bool:
-        """Return whether something stands at a place: neither space, nor end, nor parenthesis."""
+        """Return whether something stands here: not space, not the end, not a parenthesis."""
         return at < len(self.text) and not self.text[at].isspace() and self.text[at] not in "()"
 
     def minus(self) -> bool:
-        """Read a minus that stands before something; a lone one, or several, are a word."""
+        """Read a minus before something; a lone minus, or several, are a word."""
         following = self.text[self.at + 1 : self.at + 2]
         if self.text[self.at] != "-" or not following or following.isspace() or following in "-)":
             return False
@@ -331,7 +331,7 @@ class _Parser:
         return True
 
     def weight(self) -> float | None:
-        """Read `2*`; None where it does not stand here."""
+        """Read `2*`; None if there is no weight here."""
         found = _WEIGHT.match(self.text, self.at)
         if not found:
             return None
@@ -358,7 +358,7 @@ class _Parser:
                 at += 1
                 char = self.text[at]
             out.append(char)
-        raise self.error("A quotation mark is not closed", began)
+        raise self.error("The quotation mark is not closed", began)
 
     def error(self, problem: str, at: int, advice: str = "") -> QueryError:
         shown = self.text[at : at + 20]

@@ -44,8 +44,8 @@ class QueryField:
     Attributes:
         meaning: for people.
         example: a filter, as it is typed.
-        compile: gives the filter for a value that no operator stands before.
-        field: what the value is compared with where an operator stands before it; "" for none.
+        compile: returns the filter for a value without an operator.
+        field: compared with the value if there is an operator; "" if none is allowed.
     """
 
     meaning: str
@@ -59,8 +59,8 @@ def compiled(name: str, operator: str, values: Sequence[Value]) -> Filter:
 
     Args:
         name: of a field; case does not matter for those in `FIELDS`.
-        operator: one of `OPERATORS`, or "" for what the field itself means by a value.
-        values: one, but for the operator "in".
+        operator: one of `OPERATORS`, or "" for the field's own meaning of a value.
+        values: one, except for the operator "in".
 
     Raises:
         QueryError: there is no such field, or the value or the operator does not suit it.
@@ -85,12 +85,12 @@ def compiled(name: str, operator: str, values: Sequence[Value]) -> Filter:
 
 
 def special_example(name: str) -> str:
-    """Return how a name of `FIELDS` is used."""
+    """Return an example of a filter with a name in `FIELDS`."""
     return FIELDS[name.lower()].example
 
 
 def names() -> list[str]:
-    """Return every name that the language knows, sorted."""
+    """Return all names of fields, sorted."""
     return sorted({*FIELDS, *_STORED, *_metadata()})
 
 
@@ -102,7 +102,7 @@ _STORED = frozenset(filters.FIELDS) - {"away"}
 
 
 def _stored_name(name: str) -> str:
-    """Return how filters call a field."""
+    """Return the name of a field in filters."""
     if name in _STORED:
         return name
     if name in _metadata():
@@ -132,7 +132,7 @@ def _kind(field: str) -> str:
 
 
 def _plain(field: str, kind: str, value: Value) -> Filter:
-    """Return what a value alone means: a part of a text, a number or a range, a day or a year."""
+    """Return the meaning of a value alone: part of a text, a number, a range, a day or a year."""
     if kind in ("text", "tags"):
         return _worded(field, value.text)
     if kind == "time":
@@ -146,7 +146,7 @@ def _plain(field: str, kind: str, value: Value) -> Filter:
 
 
 def _worded(field: str, text: str) -> Filter:
-    """Return a comparison with a part of a text, or with all of it where it has wildcards."""
+    """Return a comparison with part of a text, or with all of it if it has wildcards."""
     op: Operator = "glob" if "*" in text or "?" in text else "contains"
     return _checked(Compare(field, op, text))
 
@@ -165,12 +165,12 @@ def _ranged(field: str, text: str, number: Callable[[str], int | float]) -> Filt
 
 def _joined(bounds: list[Filter], field: str, text: str) -> Filter:
     if not bounds:
-        raise QueryError("a range without an end", f"{field}:{text}", "Write 1..5, 1.. or ..5.")
+        raise QueryError("range without an end", f"{field}:{text}", "Write 1..5, 1.. or ..5.")
     return bounds[0] if len(bounds) == 1 else And(tuple(bounds))
 
 
 def _typed(field: str, kind: str, value: Value) -> Scalar:
-    """Return a value as its field holds it."""
+    """Return a value in the type of its field."""
     text = value.text
     if kind in ("text", "tags") or (kind == "any" and value.quoted):
         return text
@@ -181,7 +181,7 @@ def _typed(field: str, kind: str, value: Value) -> Scalar:
     if kind == "time":
         found = _moment(text)
         if found is None:
-            raise QueryError("this is no time", f"{field}:{text}", _TIMES)
+            raise QueryError("not a time", f"{field}:{text}", _TIMES)
         return found
     if text in ("true", "false"):
         return text == "true"
@@ -199,7 +199,7 @@ _FRACTION = re.compile(r"(\d+)/(\d+)")
 
 
 def _number(field: str, text: str) -> int | float:
-    """Return a number: with a unit for sizes of files, as 1/125 for exposure times."""
+    """Return a number; file sizes may have a unit, and exposure times may be 1/125."""
     try:
         return _literal(text)
     except ValueError:
@@ -211,7 +211,7 @@ def _number(field: str, text: str) -> int | float:
     if fraction and int(fraction[2]):
         return int(fraction[1]) / int(fraction[2])
     raise QueryError(
-        "this is no number",
+        "not a number",
         f"{field}:{text}",
         "Write 5, >=5 or 1..5" + ("; 2MB, 500kB." if field == "size" else "."),
     )
@@ -221,7 +221,7 @@ def _literal(text: str) -> int | float:
     """Return a number as Python writes it.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a number.
     """
     if re.fullmatch(r"[+-]?\d{1,400}", text):
         return int(text)
@@ -236,7 +236,7 @@ def _truth(field: str, text: str) -> bool:
         return True
     if word in ("false", "no", "0"):
         return False
-    raise QueryError("this is neither true nor false", f"{field}:{text}", "Write yes or no.")
+    raise QueryError("neither true nor false", f"{field}:{text}", "Write yes or no.")
 
 
 def _checked(compare: Compare) -> Compare:
@@ -251,7 +251,7 @@ _DAY = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?")
 
 
 def _span(field: str, text: str) -> tuple[datetime, datetime | None]:
-    """Return where a year, month or day begins, and where the next one does.
+    """Return when a year, month or day begins, and when the next one does.
 
     The second is None for a moment.
     """
@@ -271,7 +271,7 @@ def _span(field: str, text: str) -> tuple[datetime, datetime | None]:
             else 365
         )  # fmt: skip
     except ValueError as error:
-        raise QueryError("this is no date", f"{field}:{text}", _TIMES) from error
+        raise QueryError("not a date", f"{field}:{text}", _TIMES) from error
     try:
         return start, start + timedelta(days=days)
     except OverflowError:
@@ -389,9 +389,7 @@ def _near(text: str) -> Filter:
     except (ValueError, IndexError):
         good = False
     if not good:
-        raise QueryError(
-            "this is no place", f"near:{text}", "Write near:LATITUDE,LONGITUDE,KILOMETRES."
-        )
+        raise QueryError("not a place", f"near:{text}", "Write near:LATITUDE,LONGITUDE,KILOMETRES.")
     return Compare("location", "near", (latitude, longitude, kilometres))
 
 
@@ -439,9 +437,10 @@ FIELDS: Mapping[str, QueryField] = {
     "type": QueryField("image or video", "type:image", _type),
     "colour": QueryField("one of its main colours", "colour:red", _colour),
     "color": QueryField("the same as colour", "color:red", _colour),
-    "near": QueryField("taken within so many kilometres of a place", "near:48.86,2.35,5", _near),
+    "near": QueryField("taken within a distance of a place, in km", "near:48.86,2.35,5",
+                       _near),
     "place": QueryField("name of the place, city, region or country", "place:lisbon", _place),
-    "has": QueryField("something is known of this field", "has:gps", _has),
+    "has": QueryField("this field has a value", "has:gps", _has),
     "rating": QueryField("stars", "rating:4..5", _rating, f"{filters.USER_PREFIX}rating"),
 }  # fmt: skip
 
@@ -450,7 +449,7 @@ FIELDS: Mapping[str, QueryField] = {
 
 
 def to_text(where: Filter) -> str:
-    """Return a filter as the language writes it; `compiled` and its parser give it back."""
+    """Return a filter in the language; parsing it returns the same filter."""
     match where:
         case And(parts):
             return f"({' '.join(to_text(part) for part in parts)})"
@@ -472,7 +471,7 @@ def to_text(where: Filter) -> str:
 
 
 def value_text(value: Any) -> str:
-    """Return a value as the language writes it: texts in quotes, others bare."""
+    """Return a value in the language: texts in quotes, others bare."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):

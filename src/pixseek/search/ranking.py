@@ -1,6 +1,6 @@
 """From what engines found to the order in which users see it. Pure functions on arrays.
 
-Positions are those of the candidates, (n,) of them, best first for the engine that found them.
+A position is the index of a candidate; candidates come best first, as the engine found them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Order = NDArray[np.int64]
 
-#: What is added to ranks by reciprocal rank fusion: the constant of Cormack, Clarke and Büttcher
+#: Added to each rank by reciprocal rank fusion: the constant of Cormack, Clarke and Büttcher
 #: (2009, https://doi.org/10.1145/1571941.1572114).
 RRF_K = 60
 
@@ -29,10 +29,10 @@ def order_of(scores: Vectors, ids: Sequence[str]) -> Order:
 
 
 def reciprocal_ranks(orders: Sequence[Sequence[str]], weights: Sequence[float]) -> dict[str, float]:
-    """Return the score of every id that any list holds, by reciprocal rank fusion.
+    """Return the score of every id in any of the lists, by reciprocal rank fusion.
 
     Args:
-        orders: ids, best first, one list for each thing that was looked for.
+        orders: ids, best first, one list per way of searching.
         weights: of the lists.
     """
     scores: dict[str, float] = {}
@@ -43,10 +43,10 @@ def reciprocal_ranks(orders: Sequence[Sequence[str]], weights: Sequence[float]) 
 
 
 def groups(vectors: Vectors, threshold: float) -> Order:
-    """Return for each of (n, dim) unit rows, best first, which row it is a near-duplicate of.
+    """Return for each of (n, dim) unit rows, best first, the row it is a near-duplicate of.
 
-    The first of a group stands for itself; whatever is as near to it as `threshold` (a cosine)
-    belongs to it. So a group does not depend on what comes after its members.
+    The first of a group stands for itself; rows whose cosine to it is at least `threshold` belong
+    to it. So a group does not depend on what comes after its members.
     """
     import numpy as np
 
@@ -62,14 +62,14 @@ def groups(vectors: Vectors, threshold: float) -> Order:
 
 
 def varied(scores: Vectors, vectors: Vectors, variety: float) -> Order:
-    """Return positions by maximal marginal relevance: good ones that differ from those before.
+    """Return positions by maximal marginal relevance: good hits that differ from those before.
 
     Carbonell and Goldstein (1998, https://doi.org/10.1145/290941.291025).
 
     Args:
-        scores: (n,) of any scale, brought to [0, 1] here.
+        scores: (n,) on any scale; scaled to [0, 1] here.
         vectors: (n, dim) unit rows.
-        variety: 0 to go by scores alone, 1 by difference alone.
+        variety: 0 ranks by score alone, 1 by difference alone.
     """
     import numpy as np
 

@@ -29,14 +29,14 @@ def embed(
     Args:
         terms: what is looked for.
         engine: holds the indexed images.
-        encoder: gives the encoder; called only when a term needs it.
-        picture_of: gives the file or the preview of an indexed image, for a rectangle of it.
-        offline: never to fetch an image from a URL.
+        encoder: returns the encoder; called only if a term needs it.
+        picture_of: returns the file or the preview of an indexed image, for a rectangle of it.
+        offline: never fetch an image from a URL.
 
     Raises:
-        QueryError: an image or an id is not there, or a term can't be searched with.
+        QueryError: an image or an id does not exist, or a term can't be searched with.
         ImageError: an example can't be read.
-        ModelError: the model can't be had, or failed.
+        ModelError: the model is unavailable, or failed.
     """
     vectors: dict[int, Vectors] = {}
     texts = [n for n, term in enumerate(terms) if term.kind == "text"]
@@ -163,8 +163,8 @@ def _indexed(term: Term, engine: Engine, picture_of: Callable[[Record], bytes | 
     content = picture_of(record)
     if content is None:
         raise QueryError(
-            "This image can't be looked at", record.uri,
-            "Its file is not there now, and no preview is kept of it.",
+            "This image can't be read", record.uri,
+            "Its file is not there now, and the library keeps no preview of it.",
         )  # fmt: skip
     return content
 
@@ -204,7 +204,7 @@ def _fetched(url: str, offline: bool) -> bytes:
     if len(content) > MAX_BYTES:
         raise ImageError(
             "too-large", "The example image is too large", url,
-            f"It has more than {MAX_BYTES >> 20} MiB.",
+            f"Its size is limited to {MAX_BYTES >> 20} MiB.",
         )  # fmt: skip
     return content
 
@@ -220,7 +220,7 @@ def _cut(picture: Picture, region: Region) -> Picture:
     bottom = min(down, round((region.y + region.height) * scale[1]))
     if right <= left or bottom <= top:
         raise QueryError(
-            "The rectangle lies outside of the image",
+            "The rectangle lies outside the image",
             f"{region.x:g},{region.y:g},{region.width:g},{region.height:g} of "
             f"{picture.width} x {picture.height} pixels",
             "Give x,y,width,height in pixels of the upright image, or as fractions.",

@@ -17,7 +17,8 @@ Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "in", "glob", "contains",
 class Compare:
     """A field compared with a value: `Compare("width", "ge", 1920)`.
 
-    The value is one scalar; of "in" a tuple of them; of "near" latitude, longitude and kilometres.
+    The value is one scalar; for "in" a tuple of them; for "near" latitude, longitude and
+    kilometres.
     """
 
     field: str
@@ -51,7 +52,7 @@ Filter = Compare | And | Or | Not
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A rectangle of an image: fractions of its sides where all are at most 1, else pixels.
+    """A rectangle of an image, in fractions of its sides if all are at most 1, else in pixels.
 
     Raises:
         QueryError: it is empty or lies outside, as far as can be told without the image.
@@ -63,7 +64,7 @@ class Region:
     height: float
 
     def __post_init__(self) -> None:
-        """Check that there is something in it."""
+        """Check that it is not empty."""
         inside = self.x >= 0 and self.y >= 0 and self.width > 0 and self.height > 0
         if inside and self.in_fractions:
             inside = self.x < 1 and self.y < 1
@@ -71,7 +72,7 @@ class Region:
             from pixseek.errors import QueryError
 
             raise QueryError(
-                "this is no rectangle of an image",
+                "not a rectangle of an image",
                 ",".join(f"{each:g}" for each in self.box),
                 "Write x,y,width,height: as fractions of the image such as 0.5,0,0.5,1, or in "
                 "pixels.",
@@ -84,7 +85,7 @@ class Region:
 
     @property
     def in_fractions(self) -> bool:
-        """Whether it is given in fractions of the image, and not in pixels."""
+        """Whether it is given in fractions of the image rather than in pixels."""
         return max(self.box) <= 1
 
 
@@ -93,10 +94,11 @@ class Term:
     """One thing to look for.
 
     Attributes:
-        kind: how `value` is meant: words; an image's path or URL; a record's id; a raw vector.
-        value: str for "text" and "id"; str or Path for "image"; (dim,) float32 for "vector".
-        weight: how much it counts among the terms of a query; below 0 to look away from it.
-        region: the part of an image or a record that is meant; None for all of it.
+        kind: what `value` is: words; an example image; a record's id; a raw vector.
+        value: str for "text" and "id"; for "image" a path, a URL, a Pillow image, or an array
+            (height, width, 3) uint8; (dim,) float32 for "vector".
+        weight: how much it counts among the terms of a query; below 0 to search away from it.
+        region: the part of the image that is meant; None for all of it.
     """
 
     kind: Literal["text", "image", "id", "vector"]
@@ -105,7 +107,7 @@ class Term:
     region: Region | None = None
 
 
-#: From this confidence on a hit is possible, or confident.
+#: Smallest confidence of a hit that is at least likely, and of a strong one.
 POSSIBLE, CONFIDENT = 0.5, 0.95
 
 
@@ -118,17 +120,17 @@ class Query:
     """What is looked for; the same from Python, the command line and every other surface.
 
     Attributes:
-        terms: what hits should resemble; none for all that `where` lets through.
-        exclude: what hits must not show: those that match such a term confidently are left out.
+        terms: what hits should resemble; none for all images that `where` lets through.
+        exclude: what hits must not show: an image that clearly matches such a term is left out.
         where: what hits must fulfil; None for no condition.
-        k: how many hits to return at most.
-        offset: how many of the best hits to pass over first.
-        sort: in which order; anything but "relevance" is for hits that are possible at least.
-        min_confidence: leave out hits that are less sure, in [0, 1].
+        k: at most this many hits are returned.
+        offset: how many of the best hits to skip.
+        sort: the order; any but "relevance" keeps only strong and likely hits.
+        min_confidence: smallest confidence of a hit, in [0, 1].
         group: show near-duplicates once.
-        variety: from 0, by score alone, to 1, by difference from the hits before alone.
-        text_weight: how much captions, tags and names that hold the words count beside the
-            images, whose weight is 1; 0 not to look at them.
+        variety: 0 ranks by score alone, 1 by difference from the hits before alone.
+        text_weight: how much matches in captions, tags and names count beside the images, whose
+            weight is 1; 0 ignores them.
     """
 
     terms: tuple[Term, ...]
@@ -143,9 +145,9 @@ class Query:
     text_weight: float = 0.3
 
     def refined(self, liked: Sequence[str] = (), disliked: Sequence[str] = ()) -> Query:
-        """Return the query moved towards some images and away from others, by their ids.
+        """Return the query moved towards some images and away from others, given by their ids.
 
-        With the weights of Rocchio's method (0.75 and 0.15; Manning, Raghavan and Schütze,
+        The weights, 0.75 and 0.15, are those of Rocchio's method (Manning, Raghavan and Schütze,
         Introduction to Information Retrieval, section 9.1.1).
         """
         terms = [Term("id", each, 0.75 / len(liked)) for each in liked]

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What one thing that was looked for has to say for a hit.
+    """Why a hit was found: what one term contributes to it.
 
     Attributes:
-        kind: the kind of its term, or "words" for captions, tags and names that hold its words.
-        what: the term; of "words" what was found where, as in "caption: dog".
-        score: the cosine, in [-1, 1]; of "words" how much of them was found, in (0, 1].
-        deviations: by how many standard deviations the cosine lies above what unrelated queries
-            score on the same image; 0 for "words".
+        kind: the kind of the term, or "words" for captions, tags and names that hold its words.
+        what: the term; for "words" what was found where, as in "caption: dog".
+        score: the cosine, in [-1, 1]; for "words" the share that was found, in (0, 1].
+        deviations: how many standard deviations the cosine lies above the scores of unrelated
+            queries on the same image; 0 for "words".
         weight: of the term.
     """
 
@@ -41,7 +41,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Neighbours:
-    """The records nearest to one query, without what is known of them; best first, ties by id.
+    """The records nearest to one query, by id alone; best first, ties by id.
 
     Attributes:
         ids: of n records.
@@ -69,15 +69,15 @@ class Hit:
         rank: 1 for the best.
         record: what was found.
         part: the part of it that matched best.
-        score: what the hits are ranked by, comparable within one query only. Of one thing to look
-            for the cosine between it and the part, in [-1, 1]; of several the standard deviations
-            by which they lie, together, above unrelated queries.
-        path: where its file is on this machine; None when it is no file or its root is unknown.
-        confidence: how sure it is that this is a match, in [0, 1]: of the images that match as
-            well or better, the share that chance does not explain. It means the same for every
-            model and query. 1 without anything to look for.
-        why: what brought it here.
-        duplicates: ids of near-duplicates that it stands for, where they are shown once.
+        score: what hits are ranked by, comparable within one query only. For a single term the
+            cosine between it and the part, in [-1, 1]; for several the standard deviations by
+            which they lie, together, above unrelated queries.
+        path: where its file is on this machine; None if it is not a file or its root is unknown.
+        confidence: how sure it is that this is a match, in [0, 1]: of the images that match at
+            least as well, the share that chance does not explain. It means the same for every
+            model and query. 1 if nothing was looked for.
+        why: the reasons, by term.
+        duplicates: ids of the near-duplicates it stands for, if they are shown once.
     """
 
     rank: int
@@ -110,11 +110,11 @@ class Results(Sequence[Hit]):
         took_ms: milliseconds by stage: "encode" (the query), "search", "total".
         model: name of the model whose space was searched.
         warnings: what the user should know about these results.
-        confident: how many images match confidently (0.95 and up), as far as was looked.
-        possible: how many match at least possibly (0.5 and up), those included.
-        looked_at: how many of the best candidates these were counted among.
+        confident: how many of the images looked at are strong matches (confidence 0.95 and up).
+        possible: how many are at least likely matches (0.5 and up), strong ones included.
+        looked_at: how many of the best candidates were looked at for these counts.
         total: how many images were searched: all, or those that the filter lets through.
-        stored_preview: gives the preview that the library keeps of a record.
+        stored_preview: returns the preview that the library keeps of a record.
     """
 
     hits: tuple[Hit, ...]
@@ -142,9 +142,9 @@ class Results(Sequence[Hit]):
         return len(self.hits)
 
     def preview(self, hit: Hit) -> bytes | None:
-        """Return the stored preview of a hit, a small JPEG; None where none is kept.
+        """Return the stored preview of a hit, a small JPEG; None if there is none.
 
-        Previews are there while the library is open, also when the hit's drive is not.
+        Previews can be read while the library is open, even if the hit's drive is not connected.
         """
         return self.stored_preview(hit.record) if self.stored_preview else None
 
@@ -194,7 +194,7 @@ class Failure:
         reason: one of `errors.ImageError.REASONS`.
         message: what went wrong, for people.
         advice: what to do about it; may be empty.
-        stamp: of the file when it failed; None when it could not even be looked at.
+        stamp: of the file when it failed; None if it could not even be looked at.
     """
 
     uri: str
@@ -210,17 +210,17 @@ class Report:
     """What an indexing run did.
 
     Attributes:
-        added: records that were not there before (copies of known content included).
-        updated: records whose file had changed.
+        added: new records, copies of known content included.
+        updated: records whose file has changed.
         moved: records whose file was found elsewhere; their vectors were kept.
         removed: records whose file is gone.
-        unchanged: files that were as they had been.
+        unchanged: files that have not changed.
         reused: among added, updated and moved, those that needed no embedding.
         known_failures: files that failed before, have not changed, and were not tried again.
         failures: what failed in this run.
         seconds: where the time went: "scan", "decode" and "encode" and "store" as the sums over
             their threads, "total" by the clock.
-        stopped: whether the run was stopped before its end; run again to go on.
+        stopped: whether the run was stopped before its end; run again to continue.
     """
 
     added: int = 0
@@ -237,7 +237,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an indexing run has come.
+    """How far an indexing run is.
 
     Attributes:
         stage: "scan" (total unknown), "prepare" (the model), "index", or "finish".
