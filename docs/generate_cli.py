@@ -66,7 +66,7 @@ def _options(params: list[click.Parameter]) -> str:
     for param in params:
         if not isinstance(param, click.Option):
             continue
-        names = ", ".join(f"`{name}`" for name in param.opts)
+        names = ", ".join(f"`{name}`" for name in (*param.opts, *param.secondary_opts))
         value = "" if param.is_flag else param.metavar or ""
         if isinstance(param.type, click.Choice):
             value = "|".join(param.type.choices)

@@ -1,7 +1,7 @@
-"""What surfaces need besides `Library`: records and pictures as people see them, and their words.
+"""What surfaces need besides `Library`: records as people read them, labels, thumbnails, formats.
 
-A surface (the command line, a server, a page) imports nothing below `library`. What it needs of
-the rooms there, and what no open library is needed for, is named here.
+A surface (the command line, a server, a page) imports nothing below `library`. Functions of the
+rooms below that it needs, and that need no open library, are offered here.
 """
 
 from __future__ import annotations
