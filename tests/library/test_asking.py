@@ -94,6 +94,19 @@ def test_facets_of_a_text_with_a_filter(library: pixseek.Library) -> None:
     assert library.facets("", where="format:jpg") == library.facets(query)
 
 
+def test_facets_of_a_filter_are_counted_by_the_engine(
+    library: pixseek.Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = library.facets("", where="format:jpg")
+    monkeypatch.setattr(library.opened.engine, "facets", lambda *_: None)
+    assert library.facets("", where="format:jpg") == counted  # from the records themselves
+    monkeypatch.undo()
+    monkeypatch.setattr(library.opened.engine, "select", lambda *_, **__: pytest.fail("read"))
+    assert library.facets("", where="format:jpg") == counted
+    with pytest.raises(QueryError, match="nothing to look for"):
+        library.facets(library.query("", exclude=["a dog"], where="format:jpg"))
+
+
 def test_the_classifier_looks_at_what_a_text_lets_through(
     library: pixseek.Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:

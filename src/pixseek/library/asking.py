@@ -89,6 +89,10 @@ class Asking:
 
         if not isinstance(query, Query):
             query = self.query(query, where=where)
+        if not query.terms and not query.exclude and query.where is not None:
+            counted = self._opened.engine.facets(query.where, facets.FIELDS, most)
+            if counted is not None:
+                return counted
         at_least = max(query.min_confidence, POSSIBLE)
         wide = replace(query, k=_COUNTED, offset=0, group=False, min_confidence=at_least)
         if not query.terms:

@@ -424,8 +424,8 @@ class Library:
 
         Args:
             query: as for `search`; its k and offset don't matter. At most the best 1,000 strong
-                and likely hits are counted; of a query that is only a filter, at most 10,000
-                images.
+                and likely hits are counted; of a query that is only a filter, all images (at most
+                10,000 if the library's engine can't count).
             most: values of each field at most.
             where: as for `search`; for a query that is given as text.
 

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from pixseek.engines import facets
 from pixseek.types import Record
 
+#: The facets, in the order in which they are shown.
+FIELDS = tuple(facets.VALUES)
+
 #: By the name of the facet: how many records have each value, the commonest first.
 Facets = dict[str, dict[str, int]]
 
@@ -19,7 +22,4 @@ def count(records: Iterable[Record], most: int = 10) -> Facets:
         most: values of each facet at most, the commonest; ties by name.
     """
     every = list(records)
-    return {
-        field: facets.count(field, ((record, 1) for record in every), most)
-        for field in facets.VALUES
-    }
+    return {field: facets.count(field, ((record, 1) for record in every), most) for field in FIELDS}
