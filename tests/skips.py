@@ -94,7 +94,9 @@ class Skips:
         write = terminalreporter.write_line
         for reason, times in sorted(Counter(skip.reason for skip in self.skips).items()):
             tests = sorted(skip.test for skip in self.skips if skip.reason == reason)
-            write(f"skipped {times}: {reason} ({tests[0]}{', ...' if times > 1 else ''})")
+            # Without the test material hundreds are skipped for a few reasons.
+            shown = tests if self.strict else tests[:1]
+            write(f"skipped {times}: {reason} ({', '.join(shown)}{', ...' * (shown != tests)})")
         if self.forbidden:
             terminalreporter.section("skipped without permission", red=True)
             for skip in self.forbidden:
