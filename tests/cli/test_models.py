@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from pixseek.cli import main
 from pixseek.encoders.hub import catalogue
 from pixseek.encoders.hub.catalogue import RemoteFile, Source
-from pixseek.encoders.hub.download import RECORD
+from pixseek.encoders.hub.pins import RECORD
 
 import tiny_models
 from .conftest import Run
@@ -73,7 +73,7 @@ def test_an_unknown_name_lists_the_known(run: Run) -> None:
 def test_a_licence_is_shown_before_anything_is_fetched(run: Run, models_dir: Path) -> None:
     done = run("models", "download", "nllb-clip-base")
     assert done.exit_code == 4 and "CC-BY-NC-4.0" in done.stderr
-    assert "may not be fetched" in done.stderr, "offline: that is said first"
+    assert "offline mode is on" in done.stderr, "offline: that is said first"
     done = run("models", "download", "nllb-clip-base", "--accept-licence")
     assert done.exit_code == 4 and (models_dir / "consents.json").is_file()
 

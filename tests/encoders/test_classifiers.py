@@ -14,7 +14,7 @@ from PIL import Image
 import pixseek
 from pixseek.demo.picture_library import write_picture_library
 from pixseek.encoders import classifiers
-from pixseek.encoders.hub import download
+from pixseek.encoders.hub import repository
 from pixseek.errors import ModelError, QueryError
 from pixseek.indexing import tagging
 from pixseek.types import Picture
@@ -106,7 +106,7 @@ def test_unknown_names_list_the_known(tmp_path: Path) -> None:
 def test_offline_says_what_to_fetch_by_hand(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="Xenova/vit-base-patch16-224") as raised:
         classifiers.load(classifiers.DEFAULT, models_dir=tmp_path, offline=True)
-    assert "may not be fetched" in str(raised.value)
+    assert "offline mode is on" in str(raised.value)
     assert "--labels-from" in str(raised.value) and "--labels 'a lake" in str(raised.value)
 
 
@@ -121,10 +121,10 @@ def test_what_is_fetched_of_a_repository() -> None:
         "pytorch_model.bin",
         "tf_model.h5",
     ]
-    assert download.wanted("onnx-classifier", held) == [
+    assert repository.wanted("onnx-classifier", held) == [
         "config.json", "onnx/model.onnx", "preprocessor_config.json",
     ]  # fmt: skip
-    assert download.wanted("torch-classifier", held) == [
+    assert repository.wanted("torch-classifier", held) == [
         "config.json", "model.safetensors", "preprocessor_config.json",
     ]  # fmt: skip
 

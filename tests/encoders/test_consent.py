@@ -41,5 +41,5 @@ def test_code_is_known_by_names_and_contents(tmp_path: Path) -> None:
 
 def test_where_nothing_can_be_written_it_says_so(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("a file")
-    with pytest.raises(ModelError, match="can't be kept"):
+    with pytest.raises(ModelError, match="could not be saved"):
         Consents(tmp_path / "models").give("code", "a")

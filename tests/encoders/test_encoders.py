@@ -20,7 +20,7 @@ from PIL import Image
 
 from pixseek import encoders
 from pixseek.encoders import layouts, torch
-from pixseek.encoders.hub import catalogue, download
+from pixseek.encoders.hub import catalogue, repository
 from pixseek.encoders.hub.catalogue import Model
 from pixseek.encoders.hub.consent import Consents
 from pixseek.encoders.hub.digests import Digests
@@ -152,7 +152,7 @@ def test_without_torch_nothing_is_downloaded_for_it(tmp_path: Path) -> None:
 def test_a_licence_is_agreed_to_once(tmp_path: Path) -> None:
     assert encoders.accept_licence("mobileclip2-s0", tmp_path).startswith("research only")
     assert Consents(tmp_path).given(
-        "licence", download.licence_of(catalogue.find("mobileclip2-s0"))
+        "licence", repository.licence_of(catalogue.find("mobileclip2-s0"))
     )
     assert encoders.accept_licence("clip-b32-openai", tmp_path) == "MIT"
     for ask in (encoders.accept_licence, encoders.fetch, encoders.remove):
@@ -276,7 +276,7 @@ def test_the_demo_model_loads_without_a_network(tmp_path: Path) -> None:
     model = catalogue.find("demo")
     assert model and model.folder
     if not model.folder.is_dir():
-        with pytest.raises(ModelError, match=r"(?i)lacks a model"):
+        with pytest.raises(ModelError, match=r"comes with pixseek is missing"):
             encoders.load("demo", models_dir=tmp_path, offline=True)
         return
     encoder = encoders.load("demo", models_dir=tmp_path, offline=True)

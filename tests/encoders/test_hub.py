@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from pixseek import encoders
-from pixseek.encoders.hub import catalogue, download
+from pixseek.encoders.hub import catalogue, download, pins, repository
 from pixseek.encoders.hub.catalogue import Model, RemoteFile, Source
 from pixseek.encoders.hub.consent import Consents
 from pixseek.encoders.hub.digests import Digests
@@ -41,9 +41,9 @@ from pixseek.errors import PixseekError
 
 models_dir, repo, revision, files, offline, licence, name = json.loads(sys.argv[1])
 if without := os.environ.get("WITHOUT"):
-    from pixseek.encoders.hub import download
+    from pixseek.encoders.hub import repository
 
-    download.find_spec = lambda package: None if package == without else True
+    repository.find_spec = lambda package: None if package == without else True
 source = Source(repo, "xenova", revision, tuple(RemoteFile(*file) for file in files))
 tiny = Model("tiny", "", (source,), licence, 8, 16, 10, restricted=licence != "MIT")
 catalogue.CATALOGUE = (tiny,) if name == "tiny" else ()
@@ -186,7 +186,7 @@ def test_wrong_content_is_deleted_and_told(
     bad = contents | {path: contents[path][:-1] + b"!"}
     with served(bad) as server:
         answer = Download(tmp_path, files, server.url).end()
-    assert "not the file that was pinned" in answer["error"] and path in answer["error"]
+    assert "differs from the pinned one" in answer["error"] and path in answer["error"]
     assert not (tmp_path / "tiny" / path).exists()
     with served(contents) as server:
         assert "rows" in Download(tmp_path, files, server.url).end()
@@ -217,7 +217,7 @@ def test_a_file_the_hub_lacks(
     ("offline", "environment", "reason"),
     [
         (False, {}, f"{NO_PORT}: "),
-        (True, {}, "may not be fetched"),
+        (True, {}, "offline mode is on"),
         (False, {"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set"),
     ],
 )
@@ -244,7 +244,7 @@ def test_offline_the_hub_is_asked_nothing(
     with served(contents) as server:
         server.page = {"cardData": {"license": "mit"}}
         said = Download(tmp_path, files, server.url, name=name, offline=True).end()["error"]
-        assert "may not be fetched" in said and not server.requests
+        assert "offline mode is on" in said and not server.requests
         there = Download(tmp_path, files, server.url, name=name).end()
         asked = len(server.requests)
         again = Download(tmp_path, files, server.url, name=name, offline=True).end()
@@ -278,7 +278,7 @@ def test_what_the_hub_holds_is_fetched_and_written_down(
         assert sum("/api/models/" in path for _, path, _ in server.requests) == 1
         assert not server.got("README.md") and not server.got("vision_model_fp16.onnx")
     assert np.linalg.norm(answer["rows"]) == pytest.approx(1)
-    record = json.loads((tmp_path / "tiny" / download.RECORD).read_text())
+    record = json.loads((tmp_path / "tiny" / pins.RECORD).read_text())
     assert (record["repo"], record["revision"]) == (REPO, REVISION)
     for file in record["files"]:
         assert file["sha256"] == hashlib.sha256(held[file["path"]]).hexdigest()
@@ -286,7 +286,7 @@ def test_what_the_hub_holds_is_fetched_and_written_down(
     assert "rows" in Download(tmp_path, [], NO_PORT, revision=revision).end()
     vision = tmp_path / "tiny/onnx/vision_model.onnx"
     vision.write_bytes(vision.read_bytes()[:-1] + b"!")
-    assert "not the one that was pinned" in Download(tmp_path, [], NO_PORT).end()["error"]
+    assert "differs from the pinned one" in Download(tmp_path, [], NO_PORT).end()["error"]
 
 
 def test_a_download_of_unlisted_files_goes_on_with_the_commit_it_began_with(
@@ -300,7 +300,7 @@ def test_a_download_of_unlisted_files_goes_on_with_the_commit_it_began_with(
         first.kill()
         server.revision = "f" * 40  # somebody pushed
         assert "rows" in Download(tmp_path, [], server.url, revision="").end()
-    assert json.loads((tmp_path / "tiny" / download.RECORD).read_text())["revision"] == REVISION
+    assert json.loads((tmp_path / "tiny" / pins.RECORD).read_text())["revision"] == REVISION
 
 
 def test_a_repository_without_such_a_model_is_an_error(tmp_path: Path) -> None:
@@ -317,19 +317,19 @@ def test_weights_are_fetched_once_in_the_safer_format() -> None:
         "flax_model.msgpack", "open_clip_model.safetensors", "open_clip_pytorch_model.bin",
         "1_Pooling/config.json", "2_Dense/pytorch_model.bin", "onnx/model.onnx", "README.md",
     ]  # fmt: skip
-    assert download.wanted("transformers", paths) == [
+    assert repository.wanted("transformers", paths) == [
         "config.json", "merges.txt", "model.safetensors", "modeling.py",
     ]  # fmt: skip
-    assert download.wanted("open_clip", paths) == [
+    assert repository.wanted("open_clip", paths) == [
         "config.json", "merges.txt", "open_clip_model.safetensors",
     ]  # fmt: skip
-    assert download.wanted("sentence-transformers", paths) == [
+    assert repository.wanted("sentence-transformers", paths) == [
         "1_Pooling/config.json", "2_Dense/pytorch_model.bin", "config.json", "merges.txt",
         "model.safetensors",
     ]  # fmt: skip
     shards = ["pytorch_model-1-of-2.bin", "pytorch_model.bin.index.json", "config.json"]
-    assert download.wanted("transformers", shards) == sorted(shards)
-    assert download.wanted(
+    assert repository.wanted("transformers", shards) == sorted(shards)
+    assert repository.wanted(
         "immich", ["visual/model.onnx", "visual/fp16/model.armnn", "a.json"]
     ) == ["visual/model.onnx"]
 
@@ -365,11 +365,11 @@ def test_any_repository_is_loaded_by_its_id_and_pinned(
         first = by_id(tmp_path, server.url)
         named = by_id(tmp_path, server.url, f"{REPO}@{REVISION}")
     assert first["rows"] == named["rows"] and len(first["seen"]) > 0
-    record = json.loads((tmp_path / "somebody--models" / download.RECORD).read_text())
+    record = json.loads((tmp_path / "somebody--models" / pins.RECORD).read_text())
     assert (record["repo"], record["revision"]) == (REPO, REVISION)
     assert record["licence"] == "apache-2.0"
     assert by_id(tmp_path, NO_PORT)["rows"] == first["rows"], "from now on nothing is asked"
-    assert download.downloaded(tmp_path) == [REPO, f"{REPO}@{REVISION}"]
+    assert pins.downloaded(tmp_path) == [REPO, f"{REPO}@{REVISION}"]
     (here, _) = encoders.downloaded(tmp_path)
     assert (here.licence, here.dim, here.source.revision) == ("apache-2.0", 8, REVISION)
     known = encoders.describe(REPO, tmp_path)
@@ -413,7 +413,7 @@ def test_a_licence_that_only_the_hub_knows_waits_for_a_yes(
 def test_what_could_not_be_used_is_not_fetched(tmp_path: Path) -> None:
     transformers = {"config.json": b"{}", "model.safetensors": b"..."}
     for files, page, reason in (
-        ({"README.md": b""}, {}, "no model that could be used"),
+        ({"README.md": b""}, {}, "no model that pixseek can use"),
         (transformers, {"config": {"model_type": "llava"}}, "llava"),
         (transformers, {"config": {"model_type": "siglip2"}}, "pixseek[torch]"),
     ):
@@ -476,7 +476,7 @@ def test_a_model_is_removed(
     contents, files = small(contents, files)
     put(tmp_path / "tiny", contents)
     assert download.remove(model, tmp_path) == sum(map(len, contents.values()))
-    assert download.local(model, tmp_path) is None and download.remove(model, tmp_path) == 0
+    assert pins.local(model, tmp_path) is None and download.remove(model, tmp_path) == 0
 
 
 # ------------------------------------------------------------------ without a network
@@ -498,9 +498,9 @@ def model(contents: dict[str, bytes], files: list[RemoteFile]) -> Model:
 def test_a_folder_filled_by_hand_is_checked_and_taken(
     contents: dict[str, bytes], files: list[RemoteFile], model: Model, tmp_path: Path
 ) -> None:
-    assert download.local(model, tmp_path) is None
+    assert pins.local(model, tmp_path) is None
     put(tmp_path / "tiny", small(contents, files)[0])
-    assert download.local(model, tmp_path) == tmp_path / "tiny"
+    assert pins.local(model, tmp_path) == tmp_path / "tiny"
     assert download.fetch(model, tmp_path, Digests(tmp_path), offline=True) == tmp_path / "tiny"
     path = tmp_path / "tiny/onnx/text_model.onnx"
     content = bytearray(path.read_bytes())
@@ -518,16 +518,16 @@ def test_half_a_model_is_none(
     put(tmp_path / "tiny", small(contents, files)[0])
     path = tmp_path / "tiny/onnx/text_model.onnx"
     path.write_bytes(path.read_bytes()[:-1])
-    assert download.local(model, tmp_path) is None
+    assert pins.local(model, tmp_path) is None
     path.unlink()
-    assert download.local(model, tmp_path) is None
-    with pytest.raises(ModelError, match=r"(?i)may not be fetched"):
+    assert pins.local(model, tmp_path) is None
+    with pytest.raises(ModelError, match=r"(?i)offline mode is on"):
         download.fetch(model, tmp_path, Digests(tmp_path), offline=True)
 
 
 def test_where_nothing_can_be_stored_it_is_said(model: Model, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ModelError, match=r"(?i)can't be stored"):
+    with pytest.raises(ModelError, match=r"(?i)cannot be stored"):
         download.fetch(model, tmp_path / "file", Digests(tmp_path))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from pixseek.encoders import layouts, parity
-from pixseek.encoders.hub import catalogue, download
+from pixseek.encoders.hub import catalogue, pins
 from pixseek.encoders.inputs.preprocessing import Preprocessing
 from pixseek.encoders.onnx import OnnxEncoder
 from pixseek.encoders.parity import Parity, Stored
@@ -81,7 +81,7 @@ def export(
             place.rename(folder)
     except OSError as error:
         raise ModelError(
-            "an exported model can't be stored", folder, f"{error}. Is the disk full or read-only?"
+            "an exported model cannot be stored", folder, f"{error}. Is the disk full or read-only?"
         ) from error
     return found
 
@@ -208,7 +208,7 @@ def _record(
     models_dir: Path | None,
 ) -> None:
     model = catalogue.find(original.name) or catalogue.on_hub(original.name)
-    pin = download.pin(model, models_dir) if model and models_dir else None
+    pin = pins.pin(model, models_dir) if model and models_dir else None
     _write_json(
         folder / RECORD,
         {

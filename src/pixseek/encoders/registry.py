@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixseek.encoders.hub import catalogue, download
+from pixseek.encoders.hub import catalogue, download, pins, repository
 from pixseek.encoders.hub.catalogue import CATALOGUE, DEFAULT, Model
 from pixseek.encoders.hub.consent import Consents, code_digest
 from pixseek.encoders.hub.download import OnProgress
@@ -233,7 +233,7 @@ def accept_licence(name: str, models_dir: Path, licence: str = "") -> str:
     model = _of_name(name)
     if licence or model.restricted:
         model = replace(model, licence=licence or model.licence)
-        Consents(models_dir).give("licence", download.licence_of(model))
+        Consents(models_dir).give("licence", repository.licence_of(model))
     return model.licence
 
 
@@ -305,14 +305,14 @@ def names() -> list[str]:
 def downloaded(models_dir: Path) -> list[Model]:
     """Return the models that were fetched by their ids on the hub, with what is known of them."""
     found = []
-    for name in download.downloaded(models_dir):
+    for name in pins.downloaded(models_dir):
         model = _of_name(name)
         try:
             known = describe(name, models_dir)
         except ModelError:  # a classifier, for example
             continue
         if known.folder:
-            pin = download.pin(model, models_dir)
+            pin = pins.pin(model, models_dir)
             revision = pin.revision if pin else ""
             source = replace(model.source, layout=known.layout, revision=revision)
             model = replace(
@@ -358,14 +358,14 @@ def _of_name(name: str) -> Model:
 def _local(model: Model, models_dir: Path) -> Path | None:
     """Return the folder of a model, or None when not all that it needs is there."""
     images = catalogue.find(model.images) if model.images else None
-    if images and not download.local(images, models_dir):
+    if images and not pins.local(images, models_dir):
         return None
-    return download.local(model, models_dir)
+    return pins.local(model, models_dir)
 
 
 def _missing_bytes(model: Model, models_dir: Path) -> int:
     images = catalogue.find(model.images) if model.images else None
-    parts = [part for part in (model, images) if part and not download.local(part, models_dir)]
+    parts = [part for part in (model, images) if part and not pins.local(part, models_dir)]
     return sum(part.size for part in parts)
 
 
@@ -376,8 +376,8 @@ def describe(name: str | Path, models_dir: Path) -> Description:
         ModelError: there is no such model, or its folder can't be read.
     """
     model = _known(name)
-    if model and not model.dim and (folder := download.local(model, models_dir)):
-        pin = download.pin(model, models_dir)
+    if model and not model.dim and (folder := pins.local(model, models_dir)):
+        pin = pins.pin(model, models_dir)
         return replace(_described(folder), name=model.alias, licence=pin.licence if pin else "")
     if model:
         return Description(

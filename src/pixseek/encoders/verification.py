@@ -11,7 +11,7 @@ from pixseek import encoders
 from pixseek.encoders import parity
 from pixseek.encoders.configuration import read_json
 from pixseek.encoders.export import RECORD
-from pixseek.encoders.hub import catalogue, download
+from pixseek.encoders.hub import catalogue, pins
 from pixseek.encoders.parity import Stored
 from pixseek.errors import MissingExtraError, ModelError
 from pixseek.types.dataclass import dataclass
@@ -115,7 +115,7 @@ def _files(name: str | Path, folder: Path | None, models_dir: Path) -> Iterator[
     if folder is None:
         yield Check("files", None, "another package's affair")
         return
-    pin = download.pin(model, models_dir) if model else None
+    pin = pins.pin(model, models_dir) if model else None
     wanted = {file.path: file.sha256 for file in pin.files} if pin else {}
     try:
         # Of a file that was written by hand: a name with a digest, or it is no record.

@@ -1,7 +1,6 @@
-"""What users said yes to, remembered: a model's own program code, or its licence.
+"""Remember what users have accepted: a model's own program code, or its licence.
 
-What was agreed to is named exactly, code by its content and a licence by its text, so that
-another version must be asked for again.
+Code is named by its content and a licence by its text, so a changed one must be accepted again.
 """
 
 from __future__ import annotations
@@ -19,20 +18,20 @@ Kind = Literal["code", "licence"]
 
 
 class Consents:
-    """What was agreed to, kept in `consents.json` in the folder of models."""
+    """What users have accepted, kept in `consents.json` in the folder of models."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "consents.json"
 
     def given(self, kind: Kind, what: str) -> bool:
-        """Return whether this was agreed to."""
+        """Return whether this was accepted."""
         return what in self._read().get(kind, [])
 
     def give(self, kind: Kind, what: str) -> None:
-        """Note that this is agreed to.
+        """Remember that this is accepted.
 
         Raises:
-            ModelError: it can't be written.
+            ModelError: it cannot be written.
         """
         all_ = self._read()
         all_[kind] = sorted({*all_.get(kind, []), what})
@@ -40,7 +39,7 @@ class Consents:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._file.write_text(json.dumps(all_, indent=1), "utf-8")
         except OSError as error:
-            raise ModelError("a yes can't be kept", self._file, str(error)) from error
+            raise ModelError("your consent could not be saved", self._file, str(error)) from error
 
     def _read(self) -> dict[str, list[str]]:
         with contextlib.suppress(OSError, ValueError):
@@ -54,13 +53,13 @@ def code_digest(files: Sequence[Path]) -> str:
     """Return one SHA-256, in hexadecimal, of the names and contents of program files.
 
     Raises:
-        ModelError: one can't be read.
+        ModelError: a file cannot be read.
     """
     whole = hashlib.sha256()
     for path in sorted(files):
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise ModelError("a model's program code can't be read", path, str(error)) from error
+            raise ModelError("a model's program code cannot be read", path, str(error)) from error
         whole.update(f"{path.name} {hashlib.sha256(content).hexdigest()}\n".encode())
     return whole.hexdigest()

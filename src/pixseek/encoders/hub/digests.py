@@ -1,7 +1,7 @@
 """SHA-256 of model files, remembered.
 
-Reading a model to hash it costs more than a whole search by text, so a digest is kept with the
-size and modification time of the file it was taken from.
+Hashing a model takes longer than a whole search by text, so a digest is kept with the size and
+modification time of its file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pixseek.errors import ModelError
 
 
 class Digests:
-    """Digests of files, kept in `digests.json` in a folder where that can be written."""
+    """Digests of files, kept in `digests.json` in a folder if that is writable."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "digests.json"
@@ -26,7 +26,7 @@ class Digests:
         """Return the SHA-256 of the file at `path`, in hexadecimal.
 
         Raises:
-            ModelError: the file can't be read.
+            ModelError: the file cannot be read.
         """
         try:
             key, state = self._state(path)
@@ -35,14 +35,14 @@ class Digests:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise ModelError("a model file can't be read", path, str(error)) from error
+            raise ModelError("a model file cannot be read", path, str(error)) from error
         self._taken[key] = [*state, digest]
         self._write()
         return digest
 
     def _state(self, path: Path) -> tuple[str, list[int]]:
         path = path.resolve()
-        with contextlib.suppress(ValueError):  # relative where it can be: the folder may move
+        with contextlib.suppress(ValueError):  # relative if possible: the folder may move
             return path.relative_to(self._file.parent.resolve()).as_posix(), _stat(path)
         return path.as_posix(), _stat(path)
 
@@ -56,16 +56,16 @@ class Digests:
         return good | self._taken
 
     def _write(self) -> None:
-        """Two writers at once may lose an entry; that file is then hashed again."""
+        """Write all digests. If two write at once, a lost entry is hashed again later."""
         temporary = self._file.with_name(f"{self._file.name}.{os.getpid()}")
-        with contextlib.suppress(OSError):  # read-only folders work, they are only slower
+        with contextlib.suppress(OSError):  # a read-only folder works, more slowly
             self._file.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_text(json.dumps(self._read(), indent=1), "utf-8")
             temporary.replace(self._file)
 
 
 def _same(kept: list[int | str], state: list[int]) -> bool:
-    """Return whether size and time are the kept ones; images of containers cut times to seconds."""
+    """Return whether size and time are unchanged; container images cut times to seconds."""
     size, now = state
     then = kept[1]
     second = 1_000_000_000

@@ -7,6 +7,7 @@ Nothing here imports torch before a tower is used.
 from __future__ import annotations
 
 from pixseek.encoders.torch.encoder import TorchEncoder
-from pixseek.encoders.torch.folders import EXPECTED, FAMILIES, TorchFiles, layout_of, read
+from pixseek.encoders.torch.families import FAMILIES
+from pixseek.encoders.torch.folders import EXPECTED, TorchFiles, layout_of, read
 
 __all__ = ["EXPECTED", "FAMILIES", "TorchEncoder", "TorchFiles", "layout_of", "read"]

@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, get_args
 
 from pixseek.encoders.runtimes import int8
-from pixseek.encoders.runtimes.acceleration import CHECK_FROM, GPU_FROM, best_batch
+from pixseek.encoders.runtimes.acceleration import CHECK_FROM, GPU_FROM
+from pixseek.encoders.runtimes.gpus import best_batch
 from pixseek.encoders.runtimes.towers import IMAGES_A_CALL
 from pixseek.errors import ModelError, unknown
 from pixseek.types import Acceleration, Precision

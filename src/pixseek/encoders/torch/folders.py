@@ -1,4 +1,4 @@
-"""The folders in which models for torch lie on disk, told by their files, never by a name.
+"""The layouts of torch models on disk, recognised by their files, never by a name.
 
     open_clip              open_clip_config.json and open_clip_model.safetensors, or
                            open_clip_pytorch_model.bin
@@ -6,7 +6,7 @@
     transformers           config.json, model.safetensors (or its parts with an index, or
                            pytorch_model.bin), preprocessor_config.json, tokenizer.json
 
-What differs between families is in the table `FAMILIES`; all else is read from the files.
+What differs between families is in the table `families.FAMILIES`; the rest is in the files.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pixseek.encoders.configuration import read_json, text_limit, token
 from pixseek.encoders.inputs import preprocessing, tokens
 from pixseek.encoders.inputs.preprocessing import Patches, Preprocessing
 from pixseek.encoders.inputs.tokens import Cleaning, TextRules
+from pixseek.encoders.torch.families import FAMILIES, INNER, UNKNOWN, Family
 from pixseek.errors import MissingExtraError, ModelError, unknown
 from pixseek.types.dataclass import dataclass
 
@@ -34,134 +35,28 @@ EXPECTED = {
 
 _VOCABULARY = "bpe_simple_vocab_16e6.txt.gz"
 
-#: Files that hold weights, best first; those of an index are named in it.
+#: Files that hold weights, best first; an index names its own.
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
-    """What transformers' configuration files leave out of a family.
-
-    Attributes:
-        context: the most tokens of text, where no file says it.
-        dim: where its configuration says the length of the vectors, and what it is where that is
-            left out.
-        full: whether the text tower must see all its context.
-        masked: whether the text tower takes a mask; the trainer of SigLIP's gave it none.
-        cleaning: of texts.
-        budgets: of patches, where the model chooses among several.
-    """
-
-    context: int
-    dim: tuple[str, int]
-    full: bool = False
-    masked: bool = True
-    cleaning: Cleaning = "none"
-    budgets: tuple[int, ...] = ()
-
-
-_HIDDEN = ("vision_config.hidden_size", 768)
-_PROJECTED = ("projection_dim", 512)
-
-#: By `model_type`. Contexts: the models' papers and configurations; 52 for Chinese-CLIP is that of
-#: its authors (https://github.com/OFA-Sys/Chinese-CLIP, `tokenize`).
-FAMILIES: Mapping[str, Family] = {
-    "clip": Family(77, _PROJECTED),
-    "siglip": Family(64, _HIDDEN, full=True, masked=False, cleaning="lower"),
-    "siglip2": Family(64, _HIDDEN, full=True, masked=False, cleaning="lower"),
-    "metaclip_2": Family(77, _PROJECTED),
-    "chinese_clip": Family(52, _PROJECTED),
-    "tipsv2": Family(64, _HIDDEN),
-    # https://github.com/360CVGroup/FG-CLIP, README: `determine_max_value` and `walk_type="short"`.
-    "fgclip2": Family(
-        64,
-        _HIDDEN,
-        full=True,
-        masked=False,
-        cleaning="lower",
-        budgets=(128, 256, 576, 784, 1024),
-    ),
-}
-
-_ROBERTA = {
-    "model_type": "roberta",
-    "vocab_size": 50265,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "max_position_embeddings": 514,
-    "type_vocab_size": 1,
-    "layer_norm_eps": 1e-5,
-    "pad_token_id": 1,
-    "bos_token_id": 0,
-    "eos_token_id": 2,
-}
-_XLM_ROBERTA = _ROBERTA | {"model_type": "xlm-roberta", "vocab_size": 250002}
-_NLLB = {
-    "model_type": "m2m_100",
-    "vocab_size": 256206,
-    "d_model": 1024,
-    "encoder_layers": 12,
-    "decoder_layers": 12,
-    "encoder_attention_heads": 16,
-    "decoder_attention_heads": 16,
-    "encoder_ffn_dim": 4096,
-    "decoder_ffn_dim": 4096,
-    "max_position_embeddings": 1024,
-    "activation_function": "relu",
-    "scale_embedding": True,
-    "is_encoder_decoder": True,
-    "pad_token_id": 1,
-    "bos_token_id": 0,
-    "eos_token_id": 2,
-    "decoder_start_token_id": 2,
-}
-
-#: Text towers of transformers inside models of open_clip, which names them only; open_clip would
-#: ask the hub for their configurations. Sizes that are wrong would not fit the weights.
-INNER: Mapping[str, Mapping[str, Any]] = {
-    "roberta-base": _ROBERTA,
-    "xlm-roberta-base": _XLM_ROBERTA,
-    "xlm-roberta-large": _XLM_ROBERTA
-    | {
-        "hidden_size": 1024,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 16,
-        "intermediate_size": 4096,
-    },
-    "nllb-200-distilled-600M": _NLLB,
-    "nllb-200-distilled-1.3B": _NLLB
-    | {
-        "encoder_layers": 24,
-        "decoder_layers": 24,
-        "encoder_ffn_dim": 8192,
-        "decoder_ffn_dim": 8192,
-    },
-}
-
-#: Of a model that brings its own code and is not in the table: nothing is left out.
-_UNKNOWN = Family(0, ("projection_dim", 0), full=True)
-
-
-@dataclass(frozen=True, slots=True)
 class TorchFiles:
-    """Where a model's parts lie, and the rules they follow.
+    """Where a model's parts are, and the rules they follow.
 
     Attributes:
         layout: one of `EXPECTED`.
-        folder: what the family's library is given.
+        folder: passed to the family's library.
         package: that library.
         weights: all files that hold weights.
-        architecture: what of the configuration defines the image tower.
-        preprocessing: what the image tower wants; None for a text tower alone.
-        text: what the text tower wants; its `file` is a folder where the family's own tokenizer
+        architecture: the part of the configuration that defines the image tower.
+        preprocessing: what the image tower expects; None for a text tower alone.
+        text: what the text tower expects; its `file` is a folder if the family's own tokenizer
             must read it.
         masked: whether the text tower takes a mask.
-        dim: length of the vectors; 0 where no file says it.
-        code: program files that come with the model, and run when it is opened.
-        modules: what follows a text tower of sentence-transformers, each with its folder.
+        dim: length of the vectors; 0 if no file says it.
+        code: program files of the model, which run when it is opened.
+        modules: kind and folder of each module after a text tower of sentence-transformers.
         inner: configuration of a text tower of transformers inside a model of open_clip; None for
             open_clip's own.
     """
@@ -181,7 +76,7 @@ class TorchFiles:
 
 
 def layout_of(folder: Path) -> str | None:
-    """Return which of `EXPECTED` the files in `folder` make up; None for none."""
+    """Return the layout of `EXPECTED` that the files in `folder` have; None for none."""
     if (folder / "open_clip_config.json").is_file():
         return "open_clip"
     if (folder / "modules.json").is_file():
@@ -192,10 +87,10 @@ def layout_of(folder: Path) -> str | None:
 
 
 def read(folder: Path) -> TorchFiles:
-    """Return the model in `folder`, which is in one of the layouts, without loading it.
+    """Return the model in `folder`, which has one of the layouts, without loading it.
 
     Raises:
-        ModelError: a part of it is missing or can't be used.
+        ModelError: a part is missing or not supported.
     """
     layout = layout_of(folder)
     if layout == "open_clip":
@@ -214,16 +109,16 @@ def _transformers(folder: Path) -> TorchFiles:
     code = _code(folder, config)
     if kind not in FAMILIES and not code:
         raise ModelError(
-            "a model of this kind can't be used",
+            "a model of this kind is not supported",
             f"model_type {kind!r} in {folder / 'config.json'}",
             unknown("model_type", kind, FAMILIES),
         )
-    family = FAMILIES.get(kind, _UNKNOWN)
+    family = FAMILIES.get(kind, UNKNOWN)
     images = _image_processor(folder)
     patches = preprocessing.naflex_from_transformers(images, family.budgets)
     if family.budgets and patches is None:
         raise ModelError(
-            "a model's preprocessing is not the one of its family",
+            "a model's preprocessing is not that of its family",
             folder / "preprocessor_config.json",
         )
     return TorchFiles(
@@ -243,23 +138,23 @@ def _transformers(folder: Path) -> TorchFiles:
 
 
 def _code(folder: Path, config: Mapping[str, Any]) -> tuple[Path, ...]:
-    """Return the program files that a model brings and transformers would run."""
+    """Return the model's program files that transformers would run."""
     named = config.get("auto_map") or {}
-    # Kept by transformers in the configuration of models whose code it has itself.
+    # transformers keeps the entry in models whose code is now its own.
     if not named or config.get("model_type") in set(FAMILIES) - {"fgclip2"}:
         return ()
     elsewhere = [value for value in named.values() if "--" in str(value)]
     if elsewhere:
         raise ModelError(
-            "a model wants program code that is not in its folder",
+            "a model needs program code that is not in its folder",
             f"{elsewhere[0]} in {folder / 'config.json'}",
-            "Put the code into the folder, and take what stands before -- out of auto_map.",
+            "Put the code into the folder and remove what stands before -- in auto_map.",
         )
     return tuple(sorted(folder.glob("*.py")))
 
 
 def _image_processor(folder: Path) -> dict[str, Any]:
-    """Return what `preprocessor_config.json` holds; transformers 5 may write it elsewhere."""
+    """Return the content of `preprocessor_config.json`; transformers 5 may store it elsewhere."""
     whole = read_json(folder / "processor_config.json", optional=True)
     inner = whole.get("image_processor")
     if (folder / "preprocessor_config.json").is_file() or not isinstance(inner, dict):
@@ -270,7 +165,7 @@ def _image_processor(folder: Path) -> dict[str, Any]:
 def _text(folder: Path, config: Mapping[str, Any], family: Family) -> TextRules:
     extra = read_json(folder / "tokenizer_config.json", optional=True)
     inner = config.get("text_config") or {}
-    # A BERT has positions for 512 tokens and was trained on a tenth of them.
+    # A BERT has 512 positions and was trained on a tenth of them.
     positions = inner.get("max_position_embeddings")
     limits = [family.context, positions, text_limit(extra)]
     context = min((each for each in limits if each), default=0)
@@ -322,7 +217,7 @@ def _open_clip(folder: Path) -> TorchFiles:
     weights = next((folder / n for n in _OPEN_CLIP_WEIGHTS if (folder / n).is_file()), None)
     if weights is None:
         raise ModelError(
-            "a model lacks its weights", folder, f"Put one of {', '.join(_OPEN_CLIP_WEIGHTS)} in."
+            "a model has no weights", folder, f"Add one of {', '.join(_OPEN_CLIP_WEIGHTS)}."
         )
     defaults = {"size": _image_size(config)}
     return TorchFiles(
@@ -343,7 +238,7 @@ def _inner_config(folder: Path, name: str) -> Mapping[str, Any]:
     """Return the configuration of a text tower of transformers inside a model of open_clip.
 
     Raises:
-        ModelError: it is not there, and not known.
+        ModelError: it is neither in the folder nor known.
     """
     beside = read_json(folder / "config.json", optional=True)
     if beside.get("model_type") in {each["model_type"] for each in INNER.values()}:
@@ -351,10 +246,10 @@ def _inner_config(folder: Path, name: str) -> Mapping[str, Any]:
     known = INNER.get(name.rpartition("/")[2])
     if known is None:
         raise ModelError(
-            "a text tower of another library inside open_clip can't be used",
+            "this text tower of another library inside open_clip is not supported",
             f"{name} in {folder / 'open_clip_config.json'}",
-            f"Known are {', '.join(INNER)}; of another of these kinds, put its config.json beside. "
-            "Or use the same model in an ONNX layout (of immich-app, for example).",
+            f"Known are {', '.join(INNER)}; for another of these kinds, add its config.json. "
+            "Or use the same model in an ONNX layout (from immich-app, for example).",
         )
     return known
 
@@ -366,7 +261,7 @@ def _image_size(config: Mapping[str, Any]) -> Any:
 def _open_clip_text(
     folder: Path, text: Mapping[str, Any], inner: Mapping[str, Any] | None
 ) -> TextRules:
-    """Return what `open_clip.get_tokenizer` would do."""
+    """Return the rules that `open_clip.get_tokenizer` would follow."""
     given = dict(text.get("tokenizer_kwargs") or {})
     other = bool(text.get("hf_tokenizer_name"))
     clean = given.pop("clean", "whitespace" if other else "lower")
@@ -377,10 +272,10 @@ def _open_clip_text(
     }
     if given or clean not in cleanings or text.get("tokenizer_mode"):
         raise ModelError(
-            "a tokenizer with these settings can't be used",
+            "a tokenizer with these settings is not supported",
             f"{text.get('tokenizer_kwargs')} in {folder / 'open_clip_config.json'}",
         )
-    # A tower that looks ahead, or pools elsewhere than at the end-of-text token, sees the filler.
+    # A tower that looks ahead, or pools not at the end-of-text token, sees the padding.
     full = (
         bool(text.get("no_causal_mask") or text.get("embed_cls"))
         or text.get("pool_type", "argmax") != "argmax"
@@ -394,7 +289,7 @@ def _open_clip_text(
             folder if own else file,
             context,
             cleanings[clean],
-            # Such a tower masks what has the id that its configuration names.
+            # Such a tower masks the id that its configuration names.
             inner["pad_token_id"] if inner else token(extra.get("pad_token")),
             full=inner is None,
             left=_padded_left(file, extra),
@@ -403,7 +298,7 @@ def _open_clip_text(
 
 
 def _vocabulary(folder: Path) -> Path:
-    """Return OpenAI's vocabulary, which the package open_clip carries."""
+    """Return OpenAI's vocabulary, which comes with the package open_clip."""
     if (folder / _VOCABULARY).is_file():
         return folder / _VOCABULARY
     package = find_spec("open_clip")
@@ -424,13 +319,13 @@ def _sentence_transformers(folder: Path) -> TorchFiles:
     config = read_json(inner / "config.json")
     if first == "CLIPModel" or config.get("model_type") in FAMILIES:
         if {kind for kind, _ in modules[1:]} - {"Normalize"}:
-            raise ModelError("modules after both towers can't be used", folder / "modules.json")
+            raise ModelError("modules after both towers are not supported", folder / "modules.json")
         return replace(_transformers(inner), layout="sentence-transformers")
     if first != "Transformer" or [kind for kind, _ in modules].count("Pooling") != 1:
         raise ModelError(
-            "this is no text tower of sentence-transformers",
+            "not a text tower of sentence-transformers",
             folder / "modules.json",
-            "A Transformer and a Pooling are needed, and then Dense or Normalize.",
+            "It needs a Transformer and a Pooling, then optionally Dense or Normalize.",
         )
     dim = 0
     for kind, place in modules[1:]:
@@ -472,12 +367,12 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
         modules = [(str(m["type"]).rpartition(".")[2], folder / str(m["path"])) for m in listed]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ModelError(
-            "a model's list of modules can't be read", folder / "modules.json", str(error)
+            "a model's list of modules cannot be read", folder / "modules.json", str(error)
         ) from error
     for kind, _ in modules:
         if kind not in _MODULES:
             raise ModelError(
-                "a module of this kind can't be used",
+                "a module of this kind is not supported",
                 f"{kind} in {folder / 'modules.json'}",
                 unknown("module", kind, _MODULES),
             )
@@ -490,7 +385,7 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
 
 
 def _weights(folder: Path) -> tuple[Path, ...]:
-    """Return the files of weights in a folder, in the better of two formats."""
+    """Return the files of weights in a folder, in the better format."""
     for name in _WEIGHTS:
         if (folder / name).is_file():
             return (folder / name,)
@@ -501,7 +396,7 @@ def _weights(folder: Path) -> tuple[Path, ...]:
     return ()
 
 
-#: What says nothing of an architecture, and differs between versions of transformers.
+#: Keys that do not define an architecture and differ between versions of transformers.
 _VOLATILE = frozenset({"transformers_version", "dtype", "torch_dtype", "architectures"})
 
 
