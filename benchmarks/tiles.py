@@ -51,10 +51,13 @@ def words(photos: Photos, subjects: list[str]) -> tuple[float, float, int]:
 
 
 def own_photo(photos: Photos, captions: list[tuple[str, int]]) -> tuple[float, float, int]:
-    """Return recall@10 and mean reciprocal rank of captions looking for their own photo."""
+    """Return recall@10 and mean reciprocal rank of captions looking for their own photo.
+
+    A photo that is not among the first hundred counts as not found.
+    """
     ranks = []
     answers = photos.library.search_many(
-        [f'"{_plain(caption)}"' for caption, _ in captions], k=1000, text_weight=0, group=False
+        [f'"{_plain(caption)}"' for caption, _ in captions], k=100, text_weight=0, group=False
     )
     for (_, at), hits in zip(captions, answers, strict=True):
         found = [photos.ids[hit.id] for hit in hits]
@@ -88,7 +91,7 @@ def measure(model: str, folder: Path, tiles: tuple[int, int]) -> dict[str, float
             said = [
                 (caption, at)
                 for at, captions in enumerate(photos.captions)
-                for caption in captions[::2]
+                for caption in captions[::3]
             ]
             for name, chosen in (
                 ("with a small thing", [c for c in said if small.search(c[0].lower())]),

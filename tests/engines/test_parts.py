@@ -26,7 +26,7 @@ PARTS = (WHOLE, *QUARTERS)
 _TABLES = itertools.count()
 
 
-@pytest.fixture(params=["embedded", "postgres"])
+@pytest.fixture(params=["embedded", "postgres", "memory"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path, tiny: TinyEncoder) -> Iterator[
     Callable[[str], pixseek.Library]
 ]:  # fmt: skip
@@ -36,7 +36,9 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path, tiny: TinyEncoder) ->
 
     def open_it(name: str = "photos") -> pixseek.Library:
         engine = None
-        if request.param == "postgres":
+        if request.param == "memory":
+            engine = f"memory://{tmp_path.name}-{name}"
+        elif request.param == "postgres":
             url = request.getfixturevalue("postgres")
             table = tables.setdefault(name, f"parts_{os.getpid()}_{next(_TABLES)}")
             engine = f"{url}{'&' if '?' in url else '?'}table={table}"

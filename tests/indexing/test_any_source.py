@@ -115,7 +115,7 @@ def test_equal_versions_are_unchanged_and_others_are_read_again(
     assert {s.mtime_ns // 1_000_000_000 for s in stamps if s} == {1_600_000_000}
 
 
-def test_rows_of_one_version_are_not_taken_for_moved(engine: Engine, ledger: Ledger) -> None:
+def test_rows_with_the_same_version_do_not_count_as_moved(engine: Engine, ledger: Ledger) -> None:
     encoder = TinyEncoder()
     table = Table({"a/1.png": Row("red", "1")})
     index(table, engine, ledger, encoder)
@@ -125,7 +125,7 @@ def test_rows_of_one_version_are_not_taken_for_moved(engine: Engine, ledger: Led
     assert encoder.embedded == 2
 
 
-def test_columns_are_read_as_a_sidecar_is_and_others_become_fields(
+def test_columns_are_merged_like_a_sidecar_and_others_become_fields(
     engine: Engine, ledger: Ledger
 ) -> None:
     columns: dict[str, Scalar] = {
@@ -155,7 +155,7 @@ def test_content_may_be_a_path(engine: Engine, ledger: Ledger, tmp_path: Path) -
     assert known.digest == hashlib.sha256((tmp_path / "1.png").read_bytes()).hexdigest()
 
 
-def test_a_run_holds_nothing_of_files_that_are_as_they_were(engine: Engine, ledger: Ledger) -> None:
+def test_a_run_holds_nothing_of_unchanged_files(engine: Engine, ledger: Ledger) -> None:
     table = Table({f"{n}.png": Row("red", "1") for n in range(50)})
     index(table, engine, ledger, TinyEncoder())
     comparison = Comparison(engine, ledger, (), retry=False)

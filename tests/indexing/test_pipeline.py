@@ -151,7 +151,7 @@ def test_moves_and_renames_never_embed_again(
     }
 
 
-def test_files_that_took_each_others_places_are_not_embedded_again(
+def test_files_that_swapped_names_are_not_embedded_again(
     library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Renumbered: every file takes the name of the next, written at every step.
@@ -171,7 +171,7 @@ def test_files_that_took_each_others_places_are_not_embedded_again(
     }
 
 
-def test_different_files_with_one_stamp_are_told_apart(
+def test_different_files_with_the_same_stamp_are_distinguished(
     library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder
 ) -> None:
     # A zip or a camera gives whole seconds; uncompressed files of one size then share a stamp.
@@ -202,9 +202,7 @@ def test_two_copies_of_one_photo_are_both_found_and_embedded_once(
     assert "pictures/copy of red.png" in paths(library)
 
 
-def test_what_its_user_said_of_a_photo_moves_with_it(
-    library: pixseek.Library, pictures: Path
-) -> None:
+def test_user_fields_move_with_a_photo(library: pixseek.Library, pictures: Path) -> None:
     from dataclasses import replace
 
     library.index(pictures)
@@ -244,7 +242,7 @@ def test_sidecars_are_read_and_their_changes_are_seen_without_embedding(
     assert tiny.embedded == 6
 
 
-def test_a_rename_that_changes_the_date_is_seen(
+def test_a_rename_that_changes_the_date_updates_it(
     library: pixseek.Library, pictures: Path, tiny: TinyEncoder
 ) -> None:
     library.index(pictures)
@@ -280,7 +278,7 @@ def test_previews_are_kept_by_content_and_dropped_with_it(
     assert len(library.opened.previews) == 7
 
 
-def test_a_library_can_do_without_previews(library: pixseek.Library, pictures: Path) -> None:
+def test_a_library_can_be_made_without_previews(library: pixseek.Library, pictures: Path) -> None:
     library.index(pictures, previews=False)
     draw(pictures / "new.png", "green", 40)
     library.index(pictures)  # as was said last
@@ -288,7 +286,7 @@ def test_a_library_can_do_without_previews(library: pixseek.Library, pictures: P
     assert "colours" not in library.find(pictures / "new.png").fields
 
 
-def test_a_bad_image_is_a_failure_with_a_reason_and_shifts_nothing(
+def test_a_bad_image_is_a_failure_with_a_reason_and_no_vector_shifts(
     library: pixseek.Library, pictures: Path, tiny: TinyEncoder
 ) -> None:
     (pictures / "aaa-broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 nothing more")
@@ -329,7 +327,7 @@ def test_a_good_file_that_breaks_leaves_the_library(
     assert counts(library.index(pictures)) == {"known_failures": 1, "unchanged": 5}
 
 
-def test_a_mistake_of_ours_on_one_image_does_not_end_the_run(
+def test_a_bug_on_one_image_does_not_end_the_run(
     library: pixseek.Library, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = reading.read_metadata
@@ -396,7 +394,7 @@ def test_a_model_that_refuses_everything_ends_the_run(
     assert library.failures() == []
 
 
-def test_so_does_one_that_takes_one_image_at_a_time(
+def test_a_model_with_batch_size_one_that_refuses_everything_ends_the_run(
     library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(20):
@@ -412,7 +410,7 @@ def test_so_does_one_that_takes_one_image_at_a_time(
     assert library.failures() == []
 
 
-def test_calls_of_the_model_are_no_more_at_a_time_than_it_says(
+def test_concurrent_model_calls_do_not_exceed_its_streams(
     library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(40):
@@ -452,7 +450,7 @@ def test_a_vanished_root_removes_nothing(library: pixseek.Library, pictures: Pat
     assert counts(library.index()) == {"unchanged": 6}
 
 
-def test_one_unplugged_drive_does_not_keep_the_others_from_their_run(
+def test_one_unplugged_drive_does_not_stop_the_others(
     library: pixseek.Library, pictures: Path, tmp_path: Path
 ) -> None:
     draw(tmp_path / "drive" / "1.png", "red", 70)
@@ -465,7 +463,7 @@ def test_one_unplugged_drive_does_not_keep_the_others_from_their_run(
     assert len(library) == 8
 
 
-def test_a_drive_that_vanishes_in_mid_run_keeps_what_was_done(
+def test_a_drive_that_vanishes_in_mid_run_leaves_finished_work(
     library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder
 ) -> None:
     folder = tmp_path / "drive"
@@ -496,7 +494,7 @@ def test_a_root_that_moved_is_recognised(
     assert [root.path for root in library.roots()] == [moved]
 
 
-def test_a_folder_above_an_indexed_one_takes_it_in(
+def test_a_folder_above_an_indexed_one_absorbs_it(
     library: pixseek.Library, pictures: Path, tiny: TinyEncoder
 ) -> None:
     library.index(pictures / "sub")
@@ -506,7 +504,7 @@ def test_a_folder_above_an_indexed_one_takes_it_in(
     assert len(library) == 6
 
 
-def test_what_was_passed_over_stays_so_when_a_folder_above_is_indexed(
+def test_excludes_survive_when_a_folder_above_is_indexed(
     library: pixseek.Library, pictures: Path
 ) -> None:
     draw(pictures / "sub" / "deep" / "x.gif", "red", 30)
@@ -518,7 +516,7 @@ def test_what_was_passed_over_stays_so_when_a_folder_above_is_indexed(
     assert counts(library.index()) == {"added": 1, "unchanged": 5}
 
 
-def test_a_kill_while_folders_are_joined_leaves_no_doubles(
+def test_a_kill_while_roots_are_joined_leaves_no_duplicates(
     library: pixseek.Library, pictures: Path, monkeypatch: pytest.MonkeyPatch, tiny: TinyEncoder
 ) -> None:
     library.index(pictures / "sub")
@@ -564,7 +562,7 @@ def test_a_path_that_is_not_there_is_an_error(library: pixseek.Library, tmp_path
         library.index()
 
 
-def test_removed_images_stay_away_until_they_are_asked_for(
+def test_removed_images_are_skipped_until_they_are_named(
     library: pixseek.Library, pictures: Path, tiny: TinyEncoder
 ) -> None:
     library.index(pictures)
@@ -580,7 +578,7 @@ def test_removed_images_stay_away_until_they_are_asked_for(
     assert len(library.opened.previews) == 0
 
 
-def test_a_stop_keeps_what_was_done_and_the_next_run_goes_on(
+def test_a_stopped_run_keeps_finished_work_and_the_next_continues(
     library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder
 ) -> None:
     folder = tmp_path / "many"
@@ -602,7 +600,7 @@ def test_a_stop_keeps_what_was_done_and_the_next_run_goes_on(
     assert tiny.embedded <= 40 + tiny.batch_size
 
 
-def test_an_interrupt_keeps_what_was_embedded(library: pixseek.Library, tmp_path: Path) -> None:
+def test_an_interrupt_keeps_embedded_images(library: pixseek.Library, tmp_path: Path) -> None:
     folder = tmp_path / "many"
     for number in range(40):
         draw(folder / f"{number:02}.png", "red", number)
@@ -617,7 +615,7 @@ def test_an_interrupt_keeps_what_was_embedded(library: pixseek.Library, tmp_path
     assert counts(library.index(folder)) == {"unchanged": 17, "added": 23}
 
 
-def test_a_second_indexer_is_told_to_wait(
+def test_a_second_indexer_gets_library_locked_error(
     library: pixseek.Library, pictures: Path, tmp_path: Path
 ) -> None:
     run = library.indexing(pictures)
@@ -631,7 +629,7 @@ def test_a_second_indexer_is_told_to_wait(
     assert counts(library.index(pictures)) == {"added": 6}
 
 
-def test_another_model_is_refused_with_both_names_and_the_way_out(
+def test_another_model_is_refused_with_both_names_and_advice(
     library: pixseek.Library, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library.index(pictures)
@@ -658,7 +656,7 @@ def test_a_portable_library_moves_with_its_photos(
     assert tiny.embedded == 6
 
 
-def test_progress_tells_how_far_and_how_fast(
+def test_progress_reports_counts_and_rate(
     library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder
 ) -> None:
     folder = tmp_path / "many"
@@ -676,7 +674,7 @@ def test_progress_tells_how_far_and_how_fast(
     assert all(progress.done <= 25 for progress in seen)
 
 
-def test_a_run_that_is_under_way_is_seen_by_others(
+def test_status_shows_a_run_of_another_process(
     library: pixseek.Library, pictures: Path, tmp_path: Path
 ) -> None:
     run = library.indexing(pictures)
@@ -735,7 +733,7 @@ def _change(folder: Path, rng: random.Random) -> None:
         pytest.param(40, 6, marks=[pytest.mark.wide, pytest.mark.timeout(1800)]),
     ],
 )
-def test_killed_at_random_points_a_library_ends_as_if_it_never_was(
+def test_a_library_killed_at_random_points_equals_one_that_was_not(
     tmp_path: Path, rounds: int, kills_a_round: int
 ) -> None:
     rng = random.Random(20261121)
@@ -777,7 +775,7 @@ def test_killed_at_random_points_a_library_ends_as_if_it_never_was(
 @settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_after_any_changes_a_library_is_as_if_made_anew(
+def test_after_any_changes_a_library_equals_a_rebuilt_one(
     tmp_path_factory: pytest.TempPathFactory, tiny: TinyEncoder, seed: int
 ) -> None:
     base = tmp_path_factory.mktemp("any")

@@ -101,7 +101,7 @@ def models_held(library: pixseek.Library) -> list[str]:
     return [space.model for space in library.opened.engine.spaces()]
 
 
-def test_a_library_changes_its_model_as_if_made_with_it(
+def test_reindexing_equals_indexing_with_the_new_model(
     library: pixseek.Library, folder: Path, tmp_path: Path, models: dict[str, TinyEncoder]
 ) -> None:
     shutil.move(folder, tmp_path / "away")  # previews are enough
@@ -124,7 +124,7 @@ def test_a_library_changes_its_model_as_if_made_with_it(
         assert one @ other > 0.99  # of a preview, and of the file
 
 
-def test_others_take_the_new_model_at_their_next_search(
+def test_other_processes_use_the_new_model_at_their_next_search(
     library: pixseek.Library, models: dict[str, TinyEncoder]
 ) -> None:
     with (
@@ -193,7 +193,7 @@ def test_searches_from_threads_while_the_model_changes(
 
 
 @pytest.mark.parametrize("name", ["wide", "other"])
-def test_a_search_that_is_overtaken_by_a_switch_is_made_again(
+def test_a_search_during_a_switch_is_repeated(
     library: pixseek.Library,
     models: dict[str, TinyEncoder],
     monkeypatch: pytest.MonkeyPatch,
@@ -222,7 +222,7 @@ def test_a_search_that_is_overtaken_by_a_switch_is_made_again(
     assert ["red"] in again
 
 
-def test_kept_vectors_are_used_again(
+def test_kept_vectors_are_reused(
     library: pixseek.Library, folder: Path, models: dict[str, TinyEncoder]
 ) -> None:
     library.reindex("wide", keep=True)
@@ -247,7 +247,7 @@ def test_kept_vectors_are_used_again(
     assert len(list(library.path.glob("background-images-*"))) == 1
 
 
-def test_a_stopped_run_goes_on_also_after_changes(
+def test_a_stopped_reindexing_continues_after_changes(
     library: pixseek.Library,
     folder: Path,
     models: dict[str, TinyEncoder],
@@ -286,7 +286,7 @@ def test_a_stopped_run_goes_on_also_after_changes(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
-def test_a_killed_run_goes_on_where_it_was(library: pixseek.Library) -> None:
+def test_a_killed_reindexing_continues(library: pixseek.Library) -> None:
     program = textwrap.dedent(
         """
         import sys, time
@@ -328,7 +328,9 @@ def test_a_killed_run_goes_on_where_it_was(library: pixseek.Library) -> None:
     assert resumed == vectors(library)
 
 
-def test_a_run_is_seen_by_others(library: pixseek.Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_shows_a_reindexing_of_another_process(
+    library: pixseek.Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pixseek.library.jobs.NOTE_S", 0.0)
     with pixseek.open(library.path) as other:
         run = library.reindexing("wide")
@@ -343,7 +345,7 @@ def test_a_run_is_seen_by_others(library: pixseek.Library, monkeypatch: pytest.M
 
 
 class TestFailures:
-    def test_one_bad_image_stops_nothing_and_stays(
+    def test_one_bad_image_is_a_failure_and_stays(
         self, library: pixseek.Library, folder: Path, models: dict[str, TinyEncoder]
     ) -> None:
         digest = library.get(record_id("pictures/red0.png")).digest
@@ -376,7 +378,7 @@ class TestFailures:
         assert library.vectors(hit.id).shape == (1, 192)
         assert library.failures() == []
 
-    def test_what_the_model_refuses(
+    def test_images_that_the_model_refuses_are_failures(
         self,
         library: pixseek.Library,
         folder: Path,
@@ -407,7 +409,7 @@ class TestFailures:
         assert library.failures() == []
         assert "white" in found(library, "white")
 
-    def test_a_moved_file_takes_what_was_said_along_also_without_vectors(
+    def test_user_fields_move_with_a_file_without_vectors(
         self, library: pixseek.Library, folder: Path, models: dict[str, TinyEncoder]
     ) -> None:
         record = library.get(record_id("pictures/red0.png"))
@@ -424,7 +426,7 @@ class TestFailures:
         assert library.vectors(moved.id).shape == (1, 192)
         assert library.get(record.id) is None
 
-    def test_a_model_that_embeds_nothing_is_not_taken(
+    def test_a_model_that_embeds_nothing_is_refused(
         self,
         library: pixseek.Library,
         models: dict[str, TinyEncoder],
@@ -444,7 +446,7 @@ class TestFailures:
         assert library.failures() == []
         assert library.index().unchanged == 12
 
-    def test_a_drive_that_is_away_changes_nothing(
+    def test_an_unplugged_drive_changes_nothing(
         self, library: pixseek.Library, folder: Path, tmp_path: Path
     ) -> None:
         digests = [library.get(record_id(f"pictures/red{n}.png")).digest for n in (0, 3)]
@@ -457,11 +459,13 @@ class TestFailures:
         report = library.reindex("wide")
         assert (report.updated, report.unchanged, report.failures) == (2, 10, ())
 
-    def test_an_empty_library(self, tmp_path: Path, models: dict[str, TinyEncoder]) -> None:
+    def test_an_empty_library_can_not_be_reindexed(
+        self, tmp_path: Path, models: dict[str, TinyEncoder]
+    ) -> None:
         with pixseek.open(tmp_path / "new.lib") as new, pytest.raises(LibraryError, match="index"):
             new.reindex("wide")
 
-    def test_a_model_that_is_not_to_be_had(self, library: pixseek.Library) -> None:
+    def test_an_unavailable_model_changes_nothing(self, library: pixseek.Library) -> None:
         with pytest.raises(ModelError, match=r"(?i)unknown model: nowhere"):
             library.reindex("nowhere")
         assert models_held(library) == ["tiny"]
@@ -525,7 +529,7 @@ class TestTexts:
             library.reindex(text_model="stranger")
         assert library.text_model == ""
 
-    def test_agreement(self) -> None:
+    def test_agreement_of_text_towers(self) -> None:
         captions = [f"a thing of kind {n}" for n in range(200)]
         one, same = TinyEncoder(), TinyEncoder("same")
         assert model_choice.agreement(one, same, captions) == pytest.approx(1.0)
@@ -552,7 +556,7 @@ class TestPictures:
             ((3000, 500), 64, "preview"),  # 384 x 64
         ],
     )
-    def test_the_preview_where_nothing_is_enlarged(
+    def test_the_preview_is_used_if_nothing_is_enlarged(
         self, tmp_path: Path, size: tuple[int, int], side: int, taken: str
     ) -> None:
         from pixseek.images.derived import derive
@@ -585,9 +589,7 @@ class TestPictures:
         assert picture.media == "image/png"
         assert Pictures(lambda _: None, lambda _: None, lambda _: None).of(record, side) is None
 
-    def test_a_file_that_is_another_now_is_not_taken(
-        self, library: pixseek.Library, folder: Path
-    ) -> None:
+    def test_a_changed_file_is_not_read(self, library: pixseek.Library, folder: Path) -> None:
         record = library.get(record_id("pictures/red0.png"))
         assert same_file(library.opened, record) == (folder / "red0.png").read_bytes()
         draw(folder / "red0.png", "blue", 50)

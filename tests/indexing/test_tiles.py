@@ -84,7 +84,7 @@ def parts(library: pixseek.Library) -> set[int]:
     return {len(hit.record.parts) for hit in library.search("red", k=1000)}
 
 
-def test_tiles_are_remembered_also_by_an_opened_again_library(
+def test_tiles_are_remembered_when_a_library_is_opened_again(
     library: pixseek.Library, many: Path, tmp_path: Path, tiny: TinyEncoder
 ) -> None:
     library.index(many, tiles=(2, 2))
@@ -98,7 +98,7 @@ def test_tiles_are_remembered_also_by_an_opened_again_library(
     assert tiny.embedded == 0
 
 
-def test_a_change_of_tiles_goes_on_where_a_run_was_stopped(
+def test_a_stopped_change_of_tiles_continues(
     library: pixseek.Library, many: Path, tiny: TinyEncoder
 ) -> None:
     library.index(many)
@@ -120,7 +120,7 @@ def test_a_change_of_tiles_goes_on_where_a_run_was_stopped(
     assert library.index().unchanged == 24
 
 
-def test_what_can_not_be_read_now_is_cut_when_it_can(
+def test_images_of_an_unplugged_drive_are_cut_when_it_is_back(
     library: pixseek.Library, many: Path, tmp_path: Path
 ) -> None:
     away = draw(tmp_path / "drive" / "1.png", "red", 50).parent
@@ -133,7 +133,7 @@ def test_what_can_not_be_read_now_is_cut_when_it_can(
     assert parts(library) == {3}
 
 
-def test_a_change_of_tiles_keeps_what_was_said_and_where_files_went(
+def test_a_change_of_tiles_keeps_tags_and_finds_moves(
     library: pixseek.Library, many: Path, tiny: TinyEncoder
 ) -> None:
     library.index(many)
@@ -151,7 +151,7 @@ def test_a_change_of_tiles_keeps_what_was_said_and_where_files_went(
     assert library.index().unchanged == 24
 
 
-def test_an_image_that_the_model_refuses_one_tile_of_fails_alone(
+def test_an_image_with_one_refused_tile_fails_alone(
     library: pixseek.Library, many: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = tiny.encode_images
@@ -187,7 +187,7 @@ def test_no_call_of_the_model_is_larger_than_its_batch(
     assert sum(sizes[:-1]) <= 24 * 17 <= sum(sizes)
 
 
-def test_after_any_changes_a_library_with_tiles_is_as_if_made_anew(
+def test_after_any_changes_a_library_with_tiles_equals_a_rebuilt_one(
     tmp_path: Path, tiny: TinyEncoder
 ) -> None:
     rng = random.Random(20261129)

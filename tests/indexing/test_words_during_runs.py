@@ -70,7 +70,7 @@ def around(
     monkeypatch.setattr(engine, "put", put)
 
 
-def test_words_said_of_a_file_that_is_read_again_stay(
+def test_tags_set_while_a_file_is_read_again_are_kept(
     library: pixseek.Library, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = library.opened.engine
@@ -94,7 +94,7 @@ def test_words_said_of_a_file_that_is_read_again_stay(
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("same_stamp", [True, False])
-def test_words_said_of_the_old_place_of_a_file_arrive_at_the_new_one(
+def test_tags_set_at_the_old_place_of_a_file_arrive_at_the_new_one(
     library: pixseek.Library,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -120,7 +120,7 @@ def test_words_said_of_the_old_place_of_a_file_arrive_at_the_new_one(
     }
 
 
-def test_words_said_of_the_new_place_are_not_overwritten_by_late_ones_of_the_old(
+def test_tags_set_at_the_new_place_are_not_overwritten_by_late_ones_of_the_old(
     library: pixseek.Library, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = library.opened.engine
@@ -136,7 +136,7 @@ def test_words_said_of_the_new_place_are_not_overwritten_by_late_ones_of_the_old
 
 
 @pytest.mark.parametrize("records_a_write", [1, 2, 1000])
-def test_words_go_with_files_that_take_each_others_names(
+def test_tags_go_with_files_that_swap_names(
     library: pixseek.Library,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -166,7 +166,7 @@ def test_words_go_with_files_that_take_each_others_names(
     assert found["6.png"] == ("early-5", "late-5")
 
 
-def test_words_said_while_a_folder_is_taken_in_by_the_one_above_arrive(
+def test_tags_set_while_a_root_is_absorbed_arrive(
     tmp_path: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw(tmp_path / "a" / "b" / "1.png", "red", 1)

@@ -49,7 +49,7 @@ def test_offers_images_of_all_folders_in_order_with_their_stamps(tmp_path: Path)
     assert [event for event in source.scan() if isinstance(event, int)][-1] == 5  # looked at
 
 
-def test_hidden_files_and_what_systems_leave_behind_are_passed_over(tmp_path: Path) -> None:
+def test_hidden_files_and_system_files_are_skipped(tmp_path: Path) -> None:
     make(
         tmp_path,
         "good.jpg",
@@ -74,7 +74,7 @@ def test_excludes_follow_gitignore(tmp_path: Path) -> None:
     ]
 
 
-def test_an_ignore_file_holds_for_its_folder_and_below(tmp_path: Path) -> None:
+def test_an_ignore_file_applies_to_its_folder_and_below(tmp_path: Path) -> None:
     make(tmp_path, "x.jpg", "sub/x.jpg", "sub/y.jpg", "sub/deep/x.jpg", "other/x.jpg")
     (tmp_path / "sub" / ".pixseekignore").write_text("# not these\nx.jpg\n")
     everything = ["r/x.jpg", "r/other/x.jpg", "r/sub/y.jpg"]
@@ -83,12 +83,12 @@ def test_an_ignore_file_holds_for_its_folder_and_below(tmp_path: Path) -> None:
     assert found(FolderSource("r", tmp_path, ["sub/deep"])) == []
 
 
-def test_a_bad_pattern_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_a_bad_pattern_raises_config_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="!"):
         FolderSource("r", tmp_path, exclude=["!"])
 
 
-def test_scopes_narrow_the_scan_and_what_it_settles(tmp_path: Path) -> None:
+def test_scopes_limit_the_scan_and_the_uris_it_covers(tmp_path: Path) -> None:
     make(tmp_path, "a/1.jpg", "ab/2.jpg", "c/3.jpg", "c/notes.txt")
     source = FolderSource("r", tmp_path, ["a", "c/notes.txt", "a/deeper"])
     # A file that is named is taken whatever its name.
@@ -108,14 +108,14 @@ def test_links_are_followed_and_a_loop_ends(tmp_path: Path) -> None:
     assert found(FolderSource("r", tmp_path)) == ["r/linked.jpg", "r/real/1.jpg"]
 
 
-def test_odd_names_come_through(tmp_path: Path) -> None:
+def test_odd_names_are_kept(tmp_path: Path) -> None:
     names = ["Zürich ☃.jpg", "a b\tc.jpg", "quote'\".jpg", "-rf.jpg", "new\nline.jpg", "日本.jpg"]
     make(tmp_path, *names)
     assert sorted(found(FolderSource("r", tmp_path))) == sorted(f"r/{name}" for name in names)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
-def test_a_name_that_is_no_text_is_a_failure_and_stops_nothing(tmp_path: Path) -> None:
+def test_a_name_that_is_not_text_is_a_failure_and_the_scan_goes_on(tmp_path: Path) -> None:
     make(tmp_path, "good.jpg")
     (Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.jpg"))).write_bytes(b"x")
     candidates, failures = scan(FolderSource("r", tmp_path))
@@ -130,7 +130,7 @@ def test_a_missing_root_is_an_error_that_says_what_to_do(tmp_path: Path) -> None
     assert "pixseek remove --root drive" in caught.value.advice
 
 
-def test_a_root_that_goes_away_while_files_are_read_is_told_from_a_missing_file(
+def test_a_root_that_vanishes_during_reading_differs_from_a_missing_file(
     tmp_path: Path,
 ) -> None:
     root = tmp_path / "drive"
@@ -174,7 +174,7 @@ def _as_ordinary_user() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="permissions are tested on Linux")
-def test_what_may_not_be_read_is_a_failure_and_what_lies_below_is_kept(tmp_path: Path) -> None:
+def test_an_unreadable_folder_is_a_failure_and_its_records_are_kept(tmp_path: Path) -> None:
     make(tmp_path, "open/1.jpg", "shut/2.jpg", "3.jpg")
     (tmp_path / "shut").chmod(0)
     (tmp_path / "3.jpg").chmod(0)

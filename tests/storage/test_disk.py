@@ -33,7 +33,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", place], check=True)
 
 
-def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(
+def test_a_full_disk_is_reported_and_the_next_run_continues(
     small_disk: Path, tmp_path: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pixseek.indexing.pipeline.CHECKPOINT_RECORDS", 16)
@@ -81,9 +81,7 @@ def _as_ordinary_user() -> None:
         libc.prctl(24, capability)  # PR_CAPBSET_DROP
 
 
-def test_a_library_that_may_not_be_written_can_be_searched(
-    tmp_path: Path, tiny: TinyEncoder
-) -> None:
+def test_a_write_protected_library_can_be_searched(tmp_path: Path, tiny: TinyEncoder) -> None:
     folder = tmp_path / "pictures"
     for number in range(5):
         draw(folder / f"{number}.png", "red", number)
@@ -125,7 +123,7 @@ def test_a_library_on_a_read_only_disk_can_be_searched(
             library.index()
 
 
-def test_a_place_where_no_library_can_be_made_is_said(small_disk: Path) -> None:
+def test_an_unusable_place_for_a_library_raises_storage_error(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with pytest.raises(StorageError) as caught:
         pixseek.open(small_disk / "photos.lib")

@@ -72,6 +72,6 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         Ledger(tmp_path)
 
 
-def test_a_place_that_can_not_be_written_is_named(tmp_path: Path) -> None:
+def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"(?i)not-there"):
         Ledger(tmp_path / "not-there")

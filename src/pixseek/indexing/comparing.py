@@ -1,7 +1,7 @@
 """Comparing what sources hold with what the library holds.
 
-Sources are streams, and nothing of an unchanged file is kept: what is held is the records that
-were not met yet, and the files that there is something to do for.
+Sources are streams, and nothing of an unchanged file is kept. Only two things are held: the records
+whose files were not met yet, and the files to read.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ class Comparison:
         missing: records whose file is gone, by id.
         changed: digests of records whose file is not as it was, by id.
         counts: "unchanged" and "known_failures".
-        failures: what could not be looked at.
+        failures: files and folders that could not be looked at.
         failed_before: URIs of jobs and unchanged files with a failure in the ledger.
         settled: URIs whose failure in the ledger is over.
     """
 
     def __init__(self, engine: Engine, ledger: Ledger, unfit: Collection[str], retry: bool) -> None:
-        """Compare with what these hold.
+        """Compare with the contents of an engine and a ledger.
 
         Args:
             engine: holds the records.
             ledger: holds earlier failures.
-            unfit: ids of records that need their vectors made again though their file is the same.
+            unfit: ids of records that need new vectors though their files are unchanged.
             retry: whether files that failed and have not changed are jobs.
         """
         self._engine, self._ledger, self._unfit, self._retry = engine, ledger, unfit, retry
@@ -103,7 +103,7 @@ class Comparison:
                 self.counts["unchanged"] += 1
             else:
                 self.missing[each.id] = each
-        # Failures of files that are gone are over, unless they lie where nobody could look.
+        # Failures of files that are gone are over, unless nobody could look there.
         self.settled += [uri for uri in failed if not uri.startswith(kept)]
 
     def _compare(
@@ -132,13 +132,13 @@ class Comparison:
 
 
 def moved(jobs: Collection[Job], missing: Mapping[str, Known]) -> list[tuple[Job, Known]]:
-    """Return the files that were renamed or moved, each with the record of where it was.
+    """Return the files that were renamed or moved, each with the record of its old place.
 
     A file is taken as a missing one that moved if both have the same size and modification time,
-    no other file has, and besides either the name is the same (a folder was renamed) or the time
-    is finer than a second. What has a version instead has no time to go by. Whatever else moved is
-    found by its digest later; that reads the files, which on a slow disk takes longer than
-    embedding them.
+    no other file has them, and either the name is the same (a folder was renamed) or the time is
+    finer than a second. Items with a version are left out: two tables may both have a row 5.
+    Other moves are found later by digest, which reads the files; on a slow disk that takes longer
+    than embedding them.
     """
     gone: dict[Stamp | None, list[Known]] = {}
     for known in missing.values():
@@ -156,7 +156,7 @@ def moved(jobs: Collection[Job], missing: Mapping[str, Known]) -> list[tuple[Job
         for job in arrivals:
             name = name_of(job.candidate.uri)
             if names[name] == 1 == by_name[name]:
-                # Same name, size and time: also a burst of photos of one second is told apart.
+                # Same name, size and time: this distinguishes a burst of photos of one second.
                 moves.append((job, next(k for k in departures if name_of(k.uri) == name)))
             elif len(arrivals) == 1 == len(departures) and stamp.mtime_ns % 1_000_000_000:
                 moves.append((job, departures[0]))

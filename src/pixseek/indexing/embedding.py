@@ -1,9 +1,9 @@
 """Embedding many images, in threads.
 
 Each thread takes a batch of jobs, prepares their images one after the other, and embeds them in one
-call. So decoding and embedding overlap without a queue of pictures between them: what a thread
-holds is a batch of prepared tensors (0.6 MB each at 224 pixels), and memory does not grow with the
-number or the size of the images.
+call. So decoding and embedding overlap without a queue of pictures between them. A thread holds one
+batch of prepared tensors (0.6 MB each at 224 pixels), and memory does not grow with the number or
+the size of the images.
 """
 
 from __future__ import annotations
@@ -85,14 +85,14 @@ class Embedding(Generic[Job, Item]):
         stop: threading.Event,
         parts: int = 1,
     ) -> None:
-        """Say how; nothing is done yet.
+        """Set up; nothing runs yet.
 
         Args:
             encoder: its image tower is used.
-            prepare: makes of a job what the encoder reads; called from several threads.
+            prepare: turns a job into tensors for the encoder; called from several threads.
             threads: how many prepare and embed.
-            stop: when set, what runs is ended and nothing more is begun.
-            parts: tensors of an item, about; of more, fewer items make a batch.
+            stop: when set, running batches end and no more begin.
+            parts: about how many tensors an item has; the more, the fewer items in a batch.
         """
         self.encoder, self.prepare, self.threads, self.stop = encoder, prepare, threads, stop
         self._parts = parts
@@ -102,15 +102,15 @@ class Embedding(Generic[Job, Item]):
     def accelerate(
         self, precision: Precision, images: int, sample: Callable[[int], Sequence[Job]]
     ) -> Acceleration | None:
-        """Let the encoder choose what runs it; return the choice, None where it has none.
+        """Let the encoder choose its runtime; return the choice, None if it has none.
 
         Args:
-            precision: what is wanted.
+            precision: the wanted one.
             images: how many are to be embedded.
             sample: gives up to so many jobs, drawn evenly.
 
         Raises:
-            ModelError: the precision was named, and can't be had or fails its check.
+            ModelError: the precision was named, and is unavailable or fails its check.
         """
         if not isinstance(self.encoder, Accelerable):
             return None
@@ -124,7 +124,7 @@ class Embedding(Generic[Job, Item]):
     def run(
         self, jobs: Iterable[Job], total: int
     ) -> Generator[Embedded[Item] | Failure, None, None]:
-        """Yield what became of each job, in order; of fewer when stopped.
+        """Yield the outcome of each job, in order; of fewer when stopped.
 
         Args:
             jobs: to do; asked for as they are needed.
@@ -150,7 +150,7 @@ class Embedding(Generic[Job, Item]):
                 if not pending:
                     break
                 future = pending.popleft()
-                # Stopped: what runs is kept, what has not begun is another run's.
+                # Stopped: running batches are kept, the others are left to the next run.
                 if self.stop.is_set() and future.cancel():
                     continue
                 for outcome in future.result():
@@ -167,7 +167,7 @@ class Embedding(Generic[Job, Item]):
             pool.shutdown(wait=True, cancel_futures=True)
 
     def encode(self, items: Sequence[Item], waited: float = 0.0) -> list[Embedded[Item] | Failure]:
-        """Embed items; what the model can't embed is a failure in its place.
+        """Embed items; one that the model can't embed is a failure in its place.
 
         Args:
             items: each with any number of tensors.
@@ -256,14 +256,14 @@ class Embedding(Generic[Job, Item]):
             self.seconds[stage] += seconds
 
     def _tensors(self, jobs: Sequence[Job], count: int) -> Vectors:
-        """Return up to `count` prepared images of these jobs, whole where they have parts."""
+        """Return up to `count` prepared images of these jobs, the first part of each."""
         import numpy as np
 
         side = self.encoder.input_side
         found, filled = np.empty((0, 3, side, side), np.float32), 0
         with ThreadPoolExecutor(self.threads, thread_name_prefix="pixseek-sample") as pool:
-            # Into their place one by one: 192 of 224 pixels are 116 MB, and a list of them beside
-            # the stack as much again.
+            # Into their place one by one: 192 of 224 pixels are 116 MB, and a list of them next to
+            # the stack would double that.
             for item in pool.map(self._prepared, jobs):
                 if isinstance(item, Failure) or not item.tensors or filled == count:
                     continue

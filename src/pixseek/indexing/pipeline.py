@@ -51,10 +51,10 @@ from pixseek.types import (
 if TYPE_CHECKING:
     from pixseek.types import Vectors
 
-#: Seconds between checkpoints: what a kill can lose at most.
+#: Seconds between checkpoints: the most that a kill can lose.
 CHECKPOINT_S = 2.0
 
-#: Records in one write at most, which bounds memory where embedding is very fast.
+#: Most records in one write, which bounds memory if embedding is very fast.
 CHECKPOINT_RECORDS = 1024
 
 #: The ledger's setting that says how the last run embedded; see `types.Acceleration`.
@@ -80,14 +80,14 @@ def index(
         engine: where records go.
         encoder: gives the encoder; called only if there is something to embed.
         ledger: where failures go.
-        previews: where previews go; None to do without.
+        previews: where previews go; None to keep none.
         is_there: whether the file of a URI exists, for records that no source covers.
         threads: how many threads read and decode.
-        options: how to treat what is found; the sources already know what to exclude.
+        options: of the run; the sources already know what to exclude.
         stop: when set, the run stores what it has and ends early.
 
     Raises:
-        SourceVanishedError: a source went away; what was embedded until then is stored, and
+        SourceVanishedError: a source went away; images embedded until then are stored, and
             nothing of that source is removed.
         ModelError, LibraryError, EngineError: from the encoder, the ledger and the engine.
     """
@@ -197,7 +197,7 @@ class _Run:
             record = done.get(job.candidate.uri)
             if record is None:
                 rest.append(job)
-            elif record.id in self.unfit:  # it was moved as it was, and its vectors are still to do
+            elif record.id in self.unfit:  # moved, but its vectors are still to be made
                 now = Known(record.id, record.uri, record.stamp, record.digest)
                 rest.append(replace(job, before=now))
         return rest
@@ -229,7 +229,7 @@ class _Run:
                     ):
                         self.writes.store()
         except ModelError:
-            # It is the model that is broken, and not the images.
+            # The model is broken, not the images.
             self.writes.forget_refusals()
             raise
         finally:
@@ -254,14 +254,14 @@ class _Run:
         twins = tuple(self.engine.with_digests([digest]).get(digest, ()))
         if digest in self.writes.displaced or any(twin.id not in self.unfit for twin in twins):
             return twins, True
-        # Vectors of others that are to be made again: `reuse` takes what else there is of them.
+        # The others lack fitting vectors: `reuse` takes only the words of the user from them.
         own = job.before is not None and any(twin.id == job.before.id for twin in twins)
         return twins, bool(twins) and not own
 
     # ---------------------------------------------------------------- one file
 
     def settle(self, outcome: Embedded[Prepared] | Failure) -> None:
-        """Take what a thread made of one file."""
+        """Take the outcome of one file from a thread."""
         if isinstance(outcome, Failure):
             self.fail(outcome)
         elif outcome.item.tensors:
@@ -286,8 +286,8 @@ class _Run:
             self.place(item, found[1], origin, outcome)
             self.counts["reused"] += 1
         else:
-            # Its record was replaced since the thread looked, and too long ago to be kept; or it
-            # has no vectors, or those of other parts.
+            # Its record was replaced after the thread looked, and is no longer set aside; or it
+            # has no vectors, or vectors of other parts.
             self.embed_now(item, origin, outcome)
         if is_moved and twin is not None:
             self.depart(twin)
@@ -328,8 +328,8 @@ class _Run:
             item: whose record it is.
             rows: its vectors, (parts, dim) float32.
             origin: the record that its content had, whose user's words go with it; None for new
-                content, which has the words that were said of what its URI showed before.
-            outcome: what is counted.
+                content, which keeps what was said of its URI before.
+            outcome: the name of the count to raise.
         """
         before, record = item.job.before, item.record
         if origin is not None:
@@ -345,12 +345,12 @@ class _Run:
         old, rows = self.engine.get([before.id])[0], self.engine.vectors([before.id])[0]
         if old is None or rows is None:
             return None
-        if old.digest and old.digest != record.digest:  # unknown for what was brought in
+        if old.digest and old.digest != record.digest:  # imported vectors have no digest
             self.writes.displace(old, rows)
         return old
 
     def depart(self, origin: Known) -> None:
-        """Note that the content of a record is somewhere else now."""
+        """Note that the content of a record is elsewhere now."""
         self.departed.add(origin.id)
         if origin.id not in self.found.changed:
             self.found.missing.pop(origin.id, None)
@@ -374,11 +374,11 @@ class _Run:
             self.writes.settled.append(record.uri)
 
     def fail(self, failure: Failure) -> None:
-        """Note a failure; the record that its URI had is gone with the old content."""
+        """Note a failure; the record of its URI goes with the old content."""
         self.failures.append(failure)
         self.writes.fail(failure)
         gone = record_id(failure.uri)
-        # What lacks its vectors, and whose file is as it was, stays: no old content is to go.
+        # A record that lacks vectors and whose file is unchanged stays.
         is_as_it_was = gone in self.unfit and gone not in self.found.changed
         if failure.stage in ("decode", "encode") and not is_as_it_was:
             self.unfit.discard(gone)
@@ -387,7 +387,7 @@ class _Run:
                 self.writes.dropped.add(self.found.changed[gone])
 
     def delete_missing(self) -> None:
-        """Delete the records whose files are gone, and the previews that nothing has any more."""
+        """Delete the records whose files are gone, and previews that no record needs."""
         missing = self.found.missing
         self.counts["removed"] += len(missing)
         self.unfit -= missing.keys()
@@ -396,7 +396,7 @@ class _Run:
         self.found.missing = {}
         self.writes.prune_previews()
 
-    # ---------------------------------------------------------------- telling
+    # ---------------------------------------------------------------- the report
 
     def report(self, *, stopped: bool) -> Report:
         took = time.perf_counter() - self.began
@@ -417,7 +417,7 @@ class _Run:
 
 
 def _date_changes(record: Record, uri: str) -> bool:
-    """Return whether a photo would be dated anew under another name."""
+    """Return whether a photo would get another date under another name."""
     if record.fields.get("taken_from", "") not in ("name", "file", ""):
         return False
     return date_in_name(record.name) != date_in_name(name_of(uri))

@@ -1,4 +1,4 @@
-"""From one file to a record, its preview, and what the model reads of it."""
+"""From one file to a record, its preview and the tensors for the model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from pixseek.types.dataclass import dataclass
 if TYPE_CHECKING:
     from pixseek.types import Vectors
 
-# What the user says of images, what their files say instead, and what pixseek keeps for itself.
+# Prefixes of field names for the user's words, the file's own values, and pixseek itself.
 _RESERVED = ("user.", "file.", "pixseek.")
 
 
@@ -108,7 +108,7 @@ class Reader:
                 "decode",
                 "unexpected",
                 f"pixseek made a mistake on it ({type(error).__name__}: {error})",
-                "Please report this, if you can with the image.",
+                "Please report this, if possible with the image.",
                 candidate.stamp,
             )
 
@@ -154,7 +154,7 @@ class Reader:
 
 
 def _content(item: Item) -> bytes:
-    """Return the bytes of an image, also where its source gave a path."""
+    """Return the bytes of an image, also if its source gave a path."""
     if not isinstance(item.content, Path):
         return item.content
     try:
@@ -176,7 +176,7 @@ def _as_json(fields: Mapping[str, Scalar]) -> bytes:
 
 
 def _own_fields(fields: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """Return what a source knows of an item under names that a sidecar has no place for."""
+    """Return the fields of a source whose names a JSON sidecar does not have."""
     known = Findings()
     own: dict[str, Scalar] = {}
     for name, value in fields.items():
@@ -188,7 +188,7 @@ def _own_fields(fields: Mapping[str, Scalar]) -> dict[str, Scalar]:
 
 
 def _seen(picture: Picture) -> Mapping[str, Scalar]:
-    """Return as fields what was seen while decoding."""
+    """Return fields for what decoding noticed."""
     seen: dict[str, Scalar] = {}
     if any(note.startswith("animated") for note in picture.notes):
         seen["animated"] = True

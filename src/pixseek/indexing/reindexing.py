@@ -1,4 +1,4 @@
-"""Embedding what a library holds by another model, while the one it has still serves.
+"""Embedding the images of a library with another model, while the old one still serves.
 
     records that lack vectors ─ threads: preview or file, decode, encode ─ put_vectors
                 └─ again, until none is left
@@ -47,10 +47,10 @@ class Pictures:
     """Where the pixels of indexed images come from. Its parts are called from several threads.
 
     Attributes:
-        preview: gives the stored preview of a record; None where there is none.
-        file: gives the content of a record's file; None where it is not there, or is another now.
-        away: gives the folder that a record lies in where that can't be reached now (an unplugged
-            drive), else None.
+        preview: gives the stored preview of a record; None if there is none.
+        file: gives the content of a record's file; None if the file is gone or has changed.
+        away: gives the folder of a record if it can't be reached now (an unplugged drive), else
+            None.
         files_first: whether to take the file wherever it is there.
     """
 
@@ -122,7 +122,7 @@ def reindex(
         space: of the encoder; held by the engine.
         engine: where the records are.
         encoder: embeds them.
-        ledger: where how they were embedded is noted.
+        ledger: where the runtime of the run is noted.
         pictures: gives their pixels.
         threads: how many decode and embed.
         precision: what the image tower computes in; see `types.Accelerable`.
@@ -142,7 +142,7 @@ def reindex(
 
 
 class _Run:
-    """One run: what it has counted, what it holds that is not stored yet."""
+    """One run: its counts, and the vectors that are not stored yet."""
 
     def __init__(
         self,
@@ -182,7 +182,7 @@ class _Run:
             )
         pace, done = Pace(total), 0
         try:
-            # Once more after the last, for what was added or changed while it ran.
+            # Once more after the last, for images added or changed while it ran.
             while not self.stop.is_set():
                 settled = 0
                 run = self.embedding.run(self.lacking(), total)
@@ -277,7 +277,7 @@ class _Run:
             )
 
     def store(self) -> None:
-        """Write what is embedded."""
+        """Write the new vectors."""
         import numpy as np
 
         began = time.perf_counter()
@@ -289,7 +289,7 @@ class _Run:
         self.store_s += self.stored_at - began
 
     def vanished(self) -> SourceVanishedError:
-        """Return the error for images that can't be seen now."""
+        """Return the error for images whose folder is away."""
         folder = min(self.away.values())
         return SourceVanishedError(
             f"{len(self.away):,} images have no preview, and their folder is not there "

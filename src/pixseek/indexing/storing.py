@@ -18,16 +18,17 @@ if TYPE_CHECKING:
     from pixseek.types import Vectors
 
 
-# Contents that were overwritten in this run, kept for files that turn up with them later: where
-# files are renumbered, each takes the place of the next. 16,384 rows of 512 floats are 33 MB.
+# Most contents set aside after they were overwritten in this run, for files that turn up with them
+# later: if files are renumbered, each takes the place of the next. 16,384 rows of 512 floats are
+# 33 MB.
 _DISPLACED = 16_384
 
 
 class Writes:
     """The writes of a run.
 
-    What a user says of an image while the run goes on is never lost: a write takes it from what is
-    stored at that moment.
+    A write takes the user's tags, rating and so on from the record stored at that moment, so
+    nothing that a user says while the run goes on is lost.
 
     Attributes:
         displaced: contents that were overwritten in this run, by digest, each with the record and
@@ -63,11 +64,11 @@ class Writes:
         """Store a record.
 
         Args:
-            record: what its file says, with what was said of it or of its origin.
+            record: with the metadata of its file and the words of the user.
             rows: its vectors, (parts, dim) float32.
             preview: to be kept; b"" for none.
-            origin: the record that its content had until now, if that is another: what is said
-                of that until the write belongs to this one.
+            origin: the record that had this content until now, if it is another. What the user
+                says of that until the write belongs to this one.
         """
         if preview:
             self._previews[record.digest] = preview
@@ -96,7 +97,7 @@ class Writes:
         self._gone += ids
 
     def store(self) -> None:
-        """Write what is kept. The order makes a kill between any two steps harmless."""
+        """Write everything. The order makes a kill between any two steps harmless."""
         import numpy as np
 
         began = time.perf_counter()
@@ -136,10 +137,10 @@ class Writes:
 
 
 def with_words_of(record: Record, old: Record) -> Record:
-    """Return `record` with what the user of the library said of `old`."""
+    """Return `record` with the user's words about `old`."""
     said = annotation_of(old)
     if said.labelled and record.digest != old.digest:
-        said = replace(said, labelled="")  # in what it shows now nobody has looked for labels
+        said = replace(said, labelled="")  # nobody looked for labels in the new content
     return annotate(record, said)
 
 
@@ -148,7 +149,7 @@ def carry_words(
     moved: Sequence[tuple[Record, Record]],
     overwritten: Mapping[str, Record] = MappingProxyType({}),
 ) -> None:
-    """Give records what was said of their origins after those were read.
+    """Give records what the user said of their origins after those were read.
 
     Args:
         engine: where the records are stored.
@@ -158,7 +159,7 @@ def carry_words(
     rest = [origin.id for _, origin in moved if origin.id not in overwritten]
     found = zip(rest, engine.get(rest), strict=True) if rest else ()
     latest = {**overwritten, **{each: record for each, record in found if record is not None}}
-    words: dict[str, tuple[Annotation, Annotation]] = {}  # as they were taken along, and as of now
+    words: dict[str, tuple[Annotation, Annotation]] = {}  # as taken along, and the latest
     late: list[Record] = []
     for record, origin in moved:
         now = latest.get(origin.id)
@@ -170,7 +171,7 @@ def carry_words(
 
     def merge(given: Record, stored: Record) -> Record:
         taken, said = words[stored.id]
-        # Unless the user has already found it in its new place, and spoken of it there.
+        # What the user said of the new record meanwhile is kept as it is.
         return annotate(stored, said) if annotation_of(stored) == taken else stored
 
     if late:

@@ -1,8 +1,8 @@
-"""Which tiles the images of a library are cut into, remembered for it, and what is still to be cut.
+"""The tiles that the images of a library are cut into, and the images that are not cut so yet.
 
-The ledger remembers what was said last. Where it says nothing, as on another machine with the same
-engine, the records show it. A change leaves every record with the parts that it had; until all have
-the new ones each indexing run looks for those that have others, so a run may be killed in between.
+The ledger remembers the last choice. If it has none, as on another machine with the same engine,
+the records show it. A change leaves every record with the parts that it had. Until all have the new
+ones, each indexing run looks for records with other parts, so a run can be killed at any point.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _CHUNK = 1024
 
 
 def remembered(ledger: Ledger, engine: Engine, said: Tiles | None) -> Tiles:
-    """Return the tiles of a library, remembering what is said now.
+    """Return the tiles of a library, after remembering a new choice.
 
     Args:
         ledger: of the library.
         engine: that holds its records.
-        said: the tiles from now on; None for those that it has.
+        said: the new choice; None to keep the present one.
 
     Raises:
         ConfigError: images can't be cut into them.

@@ -123,7 +123,7 @@ class Roots:
         sources = []
         for name, relatives in scopes.items():
             root = self._known()[name]
-            # What is asked for by name is no longer skipped.
+            # A path that is named is no longer skipped.
             wanted = {_pattern(relative) for relative in relatives}
             kept = tuple(p for p in (*root.exclude, *exclude) if p not in wanted)
             covered = (*root.scopes, *relatives)
@@ -285,7 +285,7 @@ class Roots:
 
         Each chunk of records is whole after a kill: the rest follows at the next run.
         """
-        # Looked up anew each time: a root that took one in has its patterns to hand on.
+        # Looked up again each time: a root that took one in passes on its patterns.
         while (pair := self._nested()) is not None:
             self._absorb(*pair)
 
@@ -338,10 +338,10 @@ def is_reachable(root: Root) -> bool:
 
 
 def _settled(root: Root) -> Iterator[str]:
-    """Yield the scopes of a root of which can be told what they hold, be it nothing.
+    """Yield the scopes of a root that a scan can settle.
 
-    One that is gone counts as deleted only if something else is left in its folder: an unmounted
-    drive leaves an empty folder.
+    One that is gone counts as deleted only if something else is left in its folder, since an
+    unmounted drive leaves an empty folder.
     """
     for folder, scopes in itertools.groupby(
         sorted(root.scopes, key=os.path.split), key=os.path.dirname

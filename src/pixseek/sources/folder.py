@@ -281,7 +281,7 @@ class FolderSource:
         return False
 
     def _ignore_files_above(self, scope: str) -> list[tuple[str, GitIgnoreSpec]]:
-        """Return what the ignore files of the folders above `scope` say."""
+        """Return the patterns of the ignore files in the folders above `scope`."""
         parts = scope.split("/")[:-1] if scope else []
         folders = ["/".join(parts[:n]) for n in range(len(parts) + 1)] if scope else []
         return [rule for folder in folders for rule in self._ignore_file(folder)]
@@ -317,7 +317,7 @@ class FolderSource:
 
 
 def _kind(path: Path) -> str:
-    """Return "file", "folder" or "gone"; what can't be looked at is found out by the scan."""
+    """Return "file", "folder" or "gone"; the scan reports what it can't look at."""
     try:
         return "file" if stat.S_ISREG(os.stat(path).st_mode) else "folder"
     except (FileNotFoundError, NotADirectoryError):

@@ -1,1 +1,1 @@
-"""What a library keeps beside its engine: the ledger and previews, in SQLite."""
+"""The files of a library next to its engine: the ledger and the previews, in SQLite."""

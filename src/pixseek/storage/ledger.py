@@ -1,7 +1,7 @@
-"""What a library knows besides its records: its settings, its roots, and what failed.
+"""The facts of a library besides its records: its settings, its roots, and what failed.
 
 These are facts of this machine (where a root lives, which file could not be read), so they stay
-beside the user whatever engine holds the records. One small SQLite file, written in short
+with the user whatever engine holds the records. One small SQLite file, written in short
 transactions, readable while another process writes.
 """
 
@@ -47,8 +47,8 @@ _MIGRATIONS = (
 )
 
 
-# The setting that holds kind and options of roots that are no folders, by name. The table of roots
-# has no column for them, and so ledgers of before need no change.
+# The setting that holds kind and options of roots that are not folders, by name. The table of roots
+# has no column for them; so existing ledgers need no change.
 _KINDS = "kinds"
 
 
@@ -82,7 +82,7 @@ class Ledger:
             raise
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             self._db.close()
 
@@ -93,7 +93,7 @@ class Ledger:
         return found
 
     def setting(self, name: str) -> Any:
-        """Return the value of a setting; None where it was never set."""
+        """Return the value of a setting; None if it was never set."""
         with self._lock, translated(self._path):
             row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
         return json.loads(row[0]) if row else None
@@ -153,7 +153,7 @@ class Ledger:
         self.clear_failures(failure.uri for failure in self.failures(f"{name}/"))
 
     def failures(self, prefix: str = "") -> list[Failure]:
-        """Return what failed and has not been mended, of URIs that begin with `prefix`, by URI."""
+        """Return the failures that are not fixed, of URIs that begin with `prefix`, by URI."""
         with self._lock, translated(self._path):
             rows = self._db.execute(
                 "SELECT * FROM failures WHERE substr(uri, 1, ?) = ? ORDER BY uri",

@@ -1,4 +1,4 @@
-"""Small pictures of what was indexed, kept so that hits show at once and drives may be away.
+"""Small pictures of indexed images, so that hits show at once, also if their drive is away.
 
 One SQLite file, keyed by the digest of the content: a moved file keeps its preview with nothing
 done, and two copies share one. It can be deleted at any time; previews come back as files are
@@ -38,7 +38,7 @@ class Previews:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             self._closed = True
             if self._db is not None:
@@ -46,7 +46,7 @@ class Previews:
                 self._db = None
 
     def get(self, digest: str) -> bytes | None:
-        """Return the preview of a content, an encoded image; None where there is none."""
+        """Return the preview of a content, an encoded image; None if there is none."""
         with self._opened(write=False) as db:
             if db is None:
                 return None
@@ -77,7 +77,7 @@ class Previews:
                 db.execute("COMMIT")
 
     def prune(self, digests: Iterable[str], engine: Engine) -> None:
-        """Forget the previews of those of these contents that no record has any more."""
+        """Forget the previews of those contents that no record has any more."""
         wanted = list(digests)
         held = engine.with_digests(wanted)
         self.delete(digest for digest in wanted if digest not in held)

@@ -21,9 +21,9 @@ _SECOND_NS = 1_000_000_000
 class Candidate:
     """A file (or other item) that a source offers for indexing.
 
-    What tells whether it changed is its stamp, or its version where it has one. A record keeps
-    only a stamp, so a version goes into that: the nanoseconds of its time become a hash of the
-    version (30 bits, so a change is missed with a probability of 1e-9), and the second stays.
+    Its stamp tells whether it changed, or its version if it has one. A record keeps only a stamp,
+    so the version goes into that: the nanoseconds of its time become a hash of the version (30
+    bits, so a change is missed with a probability of 1e-9), and the second stays.
 
     Attributes:
         uri: of the item.
@@ -48,9 +48,9 @@ class Candidate:
             object.__setattr__(self, "stamp", Stamp(self.stamp.size, mark))
 
     def is_as(self, stamp: Stamp | None) -> bool:
-        """Return whether the item is as it was when a candidate of it had this stamp.
+        """Return whether the item is unchanged since a candidate of it had this stamp.
 
-        Of an item with a version only that counts, whatever its time.
+        If it has a version, only that counts, whatever its time.
         """
         if self.version and stamp is not None:
             return stamp.mtime_ns % _SECOND_NS == self.stamp.mtime_ns % _SECOND_NS
@@ -62,10 +62,10 @@ class Item:
     """What a source reads of one candidate.
 
     Attributes:
-        content: the bytes of the file, or its path where it is too large to hold.
+        content: the bytes of the file, or its path if it is too large to hold.
         sidecars: name and content of those that could be read.
-        fields: what else the source knows of it (columns of a table, the JSON of a sample); they
-            count as a JSON sidecar does, and other names become fields of the record.
+        fields: more metadata from the source (columns of a table, the JSON of a sample). They are
+            merged as a JSON sidecar is; names that a sidecar does not have become fields.
     """
 
     content: bytes | Path
@@ -87,7 +87,7 @@ class Source(Protocol):
         ...
 
     def scan(self) -> Iterator[Candidate | Failure | int]:
-        """Yield what there is, as a stream: nothing of it is kept.
+        """Yield what the source holds, as a stream; nothing of it is kept.
 
         Yields:
             A `Candidate` for each item, each URI once, in any order; a `Failure` for what could
