@@ -75,11 +75,12 @@ class Reader:
         where: Filter | None,
         *,
         after: str = "",
-        limit: int = PAGE,
+        limit: int | None = None,
         vectors: bool = False,
         bare: bool = False,
     ) -> Iterator[list[Document]]:
         """Yield the documents that fulfil a filter, by id, in pages; some may be empty."""
+        limit = limit or PAGE
         native, rest = split(where, self._store.supports)
         self.refresh()
         while True:
