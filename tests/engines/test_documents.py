@@ -297,6 +297,59 @@ class TestRefreshing:
         assert read() == once + 1
 
 
+# ------------------------------------------------------------------ switching
+
+TWIN = Space("b" * 64, DIM, "twin-model")
+
+
+def switch(engine: DocumentEngine, *, again: bool) -> None:
+    """Let another model serve, and drop the vectors of the first; add it anew if `again`."""
+    engine.add_space(TWIN)
+    some = engine.lacking(TWIN, 99)
+    engine.put_vectors(TWIN, some, random_unit(len(some), 7))
+    engine.activate(TWIN)
+    engine.drop_space(SPACE)
+    if again:
+        engine.add_space(SPACE)
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("step", ["count", "nearest", "fetch"])
+def test_a_search_during_which_another_model_takes_over_is_repeated(
+    step: str, again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = over(MemoryStore)
+    other = over(MemoryStore, engine.store.name.removeprefix("memory://"))
+    engine.put(photos(30), random_unit(30))
+    original, switched = getattr(MemoryStore, step), []
+
+    def with_a_switch(*args: Any, **kwargs: Any) -> Any:
+        if not switched:
+            switched.append(True)
+            switch(other, again=again)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(MemoryStore, step, with_a_switch)
+    (found,) = engine.nearest(random_unit(1, 1), 40)
+    assert switched
+    assert len(found) == found.total == 30
+    (expected,) = other.nearest(random_unit(1, 1), 40)
+    assert found.ids == expected.ids
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_records_are_listed_once_while_another_model_takes_over(
+    again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document_reading, "PAGE", 4)
+    engine = over(MemoryStore)
+    engine.put(photos(30), random_unit(30))
+    listing = engine.known()
+    first = next(listing)
+    switch(engine, again=again)
+    assert [each.id for each in (first, *listing)] == [each.id for each in photos(30)]
+
+
 # ------------------------------------------------------------------ other writers
 
 
