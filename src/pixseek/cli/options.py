@@ -25,7 +25,7 @@ Examples = Sequence[tuple[str, str]]
 _SETTINGS = "pixseek.settings"
 
 #: What click adds to the help of a number: "[default: 10; x>=1]", "[0<=x<=1]".
-_RANGE = re.compile(r"  \[[\d.]*<?=?x[<>=]+[\d.]*\]|; [\d.]*<?=?x[<>=]+[\d.]*(?=\])")
+_RANGE = re.compile(r"  \[[\d.-]*<?=?x[<>=]+[\d.]*\]|; [\d.-]*<?=?x[<>=]+[\d.]*(?=\])")
 
 # ------------------------------------------------------------------ common options
 
@@ -236,8 +236,11 @@ class CommandGroup(click.Group):
 
 def write_examples(examples: Examples, formatter: click.HelpFormatter) -> None:
     """Write a section of command lines, each with what it does."""
+    room = formatter.width - 4 - max((len(what) for _, what in examples), default=0)
+    # Commands that fit stand beside their descriptions, longer ones above.
+    fitting = [len(command) for command, _ in examples if len(command) <= room]
     with formatter.section("Examples"):
-        formatter.write_dl(examples, col_max=44)
+        formatter.write_dl(examples, col_max=max(fitting, default=44))
 
 
 def write_options(
