@@ -34,7 +34,9 @@ def by_words(
     engine: Engine, text: str, k: int, where: Filter | None = None
 ) -> list[tuple[str, float]]:
     """Return the ids and shares of the records whose texts fit best."""
-    return [(each.id, each.share) for each in engine.find_words(text, k, where).matches]
+    return [
+        (each.id, each.share) for each in engine.find_words(text, k, where, counted=False).matches
+    ]
 
 
 def with_digest(engine: Engine, digest: str) -> list[str]:

@@ -380,6 +380,7 @@ class TestAllWords:
             "id0": True, "id3": True, "id1": False, "id2": False,
         }  # fmt: skip
         assert found.complete == 2
+        assert engine.find_words("apple pear", 9, counted=False).matches == found.matches
         first = engine.find_words("apple pear", 1)
         assert (len(first.matches), first.complete) == (1, 2)
         assert isinstance(first.matches[0], WordMatch)

@@ -346,7 +346,9 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
             for each, start in zip(found, starts, strict=False)
         ]
 
-    def find_words(self, text: str, k: int, where: Filter | None = None) -> WordMatches:
+    def find_words(
+        self, text: str, k: int, where: Filter | None = None, *, counted: bool = True
+    ) -> WordMatches:
         """Return the k records whose texts fit best, and how many have all words of `text`.
 
         Raises:
@@ -357,7 +359,7 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
         with self._reading() as at:
             if at is None or k < 1 or not words:
                 return WordMatches()
-            return self._find_words(at, words, k, self._visible(at, where))
+            return self._find_words(at, words, k, self._visible(at, where), counted=counted)
 
     def facets(
         self, where: Filter | None, fields: Sequence[FacetField], most: int

@@ -195,7 +195,7 @@ class Steps(abc.ABC, Generic[Session, Snapshot, HeldSpace]):
 
     @abc.abstractmethod
     def _find_words(
-        self, at: Snapshot, words: Sequence[str], k: int, where: Filter | None
+        self, at: Snapshot, words: Sequence[str], k: int, where: Filter | None, *, counted: bool
     ) -> WordMatches:
         """Return records whose texts hold some of one or more words; k is at least 1."""
 

@@ -384,7 +384,7 @@ class Searcher:
             return {}
         if self.engine.capabilities.text_search == "none":
             return {}
-        found = self.engine.find_words(words, FEW, query.where).matches
+        found = self.engine.find_words(words, FEW, query.where, counted=False).matches
         return {each.id: each.share for each in found if each.share >= WRITTEN}
 
     def _with_written(
@@ -428,7 +428,7 @@ class Searcher:
         least = float(best[sure].min()) if sure.any() else float(np.inf)
         ids = {term.value} if term.kind == "id" else set()
         if term.kind == "text" and self.engine.capabilities.text_search != "none":
-            found = self.engine.find_words(str(term.value), MANY, where).matches
+            found = self.engine.find_words(str(term.value), MANY, where, counted=False).matches
             ids |= {each.id for each in found if each.share > 0.99}
         return _LeftOut(term, vector, least, frozenset(ids))
 

@@ -52,7 +52,8 @@ class WordMatches:
 
     Attributes:
         matches: best first, ties by id.
-        complete: how many records have all of the words, beyond those in `matches` too.
+        complete: how many records have all of the words, whether they are in `matches` or not; 0
+            if they were not counted.
     """
 
     matches: tuple[WordMatch, ...] = ()
@@ -256,11 +257,19 @@ class Engine(Protocol):
         """
         ...
 
-    def find_words(self, text: str, k: int, where: Filter | None = None) -> WordMatches:
+    def find_words(
+        self, text: str, k: int, where: Filter | None = None, *, counted: bool = True
+    ) -> WordMatches:
         """Return the k records whose texts fit best, and how many have all words of `text`.
 
-        Which texts a record has is defined in `engines.columns.texts`. For k below 1 nothing is
-        looked for.
+        Which texts a record has is defined in `engines.columns.texts`.
+
+        Args:
+            text: what a user wrote.
+            k: how many at most; below 1 nothing is looked for.
+            where: which records; None for all.
+            counted: whether to count the records that have all words. If words are common, that
+                may take longer than finding the best.
         """
         ...
 

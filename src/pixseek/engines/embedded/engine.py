@@ -348,10 +348,11 @@ class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
         return at.view.vectors.read(np.array([answer.key for answer in found], np.int64))
 
     def _find_words(
-        self, at: Snapshot, words: Sequence[str], k: int, where: Filter | None
+        self, at: Snapshot, words: Sequence[str], k: int, where: Filter | None, *, counted: bool
     ) -> WordMatches:
         condition, parameters = where_sql(at.db, where)
-        return fulltext.search(at.db, at.view.records, words, k, condition, parameters)
+        records = at.view.records
+        return fulltext.search(at.db, records, words, k, condition, parameters, counted=counted)
 
     def _facets(
         self, at: Snapshot, where: Filter | None, fields: Sequence[FacetField], most: int

@@ -66,6 +66,8 @@ def search(
     k: int,
     condition: str,
     parameters: list[Any],
+    *,
+    counted: bool,
 ) -> WordMatches:
     """Return the best k records, and how many have all words.
 
@@ -84,6 +86,7 @@ def search(
         k: at least 1.
         condition: on `record`, with its parameters.
         parameters: of the condition.
+        counted: whether to count the records that have all words.
     """
     counts = {_phrase(word): 0 for word in words}
     for phrase in counts:
@@ -113,75 +116,68 @@ def search(
     # Of what was found twice the better score.
     found = found[np.lexsort((-found["score"], found["number"]))]
     found = found[np.unique(found["number"], return_index=True)[1]]
-    whole: NDArray[np.int64] | None = None
+    whole = complete = np.empty(0, np.int64)
     if len(wanted) == len(phrases):  # all of them are held by some record, perhaps by one
-        whole = _numbers(db, " AND ".join(phrases))
+        whole = complete = _holding(db, phrases, found["number"])
+        if len(phrases) < len(every):
+            complete = _holding(db, every, whole)
         highest = found["score"][np.isin(found["number"], whole)].max(initial=0.0)
         best = min(best, highest) if highest else best
     if len(found) > k:  # all that tie with the last one, since the id decides
         least = np.partition(found["score"], len(found) - k)[len(found) - k]
         found = found[found["score"] >= least]
-    complete, count = _complete(db, every, counts, whole, found["number"], condition, parameters)
-    score = dict(zip(*(found[name].tolist() for name in ("number", "score")), strict=True))
-    named = [
-        WordMatch(id_, min(1.0, score[number] / best), number in complete)
-        for some in chunks(list(score))
+    count = 0
+    if counted and len(every) == len(counts):
+        count = _count(db, every, counts, condition, parameters)
+    have_all = set(complete.tolist())
+    shares = np.minimum(1.0, found["score"] / best).tolist()
+    share_of = dict(zip(found["number"].tolist(), shares, strict=True))
+    best_first = sorted(
+        (-share_of[number], id_, number in have_all)
+        for some in chunks(list(share_of))
         for number, id_ in db.execute(
             f"SELECT number, id FROM record WHERE number IN ({LISTED})", (some,)
         )
-    ]
-    named.sort(key=lambda each: (-each.share, each.id))
-    return WordMatches(tuple(named[:k]), count)
+    )
+    matches = tuple(WordMatch(id_, -less, whole) for less, id_, whole in best_first[:k])
+    return WordMatches(matches, count)
 
 
-def _complete(
+def _count(
     db: sqlite3.Connection,
     every: Sequence[str],
     counts: dict[str, int],
-    whole: NDArray[np.int64] | None,
-    found: NDArray[np.int64],
     condition: str,
     parameters: list[Any],
-) -> tuple[set[int], int]:
-    """Return which of the found records hold all words, and how many records do.
-
-    Args:
-        db: in the transaction of a snapshot.
-        every: the phrases that some record holds.
-        counts: how many records hold each phrase that is looked for.
-        whole: records that hold all but the most common phrases, at most `MOST_SCORED`; None if
-            some phrase is held by none.
-        found: numbers of records.
-        condition: on `record`.
-        parameters: of the condition.
-    """
-    if len(every) < len(counts) or whole is None:
-        return set(), 0
-    expression = " AND ".join(every)
-    if len(every) == 1 and condition == "1":
-        return set(found.tolist()), counts[every[0]]
+) -> int:
+    """Return how many records hold all of several phrases and fulfil a condition."""
+    if condition == "1" and len(every) == 1:
+        return counts[every[0]]
     record = _RECORD if condition != "1" else ""
     (count,) = db.execute(
         f"SELECT count(*) FROM words {record} WHERE words MATCH ? AND {condition}",
-        (expression, *parameters),
+        (" AND ".join(every), *parameters),
     ).fetchone()
-    if len(every) == 1:
-        return set(found.tolist()), count
-    if len(whole) == MOST_SCORED:  # there may be more of them
-        listed = ", ".join(map(str, found.tolist()))
-        rows = db.execute(
-            f"SELECT rowid FROM words WHERE words MATCH ? AND rowid IN ({listed})", (expression,)
-        )
-        return {number for (number,) in rows}, count
-    return set(np.intersect1d(found, _numbers(db, expression)).tolist()), count
+    return int(count)
 
 
-def _numbers(db: sqlite3.Connection, expression: str) -> NDArray[np.int64]:
-    """Return the numbers of records that fit an expression; `MOST_SCORED` at most."""
+def _holding(
+    db: sqlite3.Connection, phrases: Sequence[str], among: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return which of some records hold all of several phrases; each of them holds at least one.
+
+    Args:
+        db: in the transaction of a snapshot.
+        phrases: one or more.
+        among: numbers of records, ascending.
+    """
+    if len(phrases) == 1 or not len(among):
+        return among
     rows = db.execute(
-        f"SELECT rowid FROM words WHERE words MATCH ? LIMIT {MOST_SCORED}", (expression,)
+        "SELECT rowid FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ?",
+        (" AND ".join(phrases), int(among[0]), int(among[-1])),
     )
-    return np.fromiter((number for (number,) in rows), np.int64)
+    return np.intersect1d(among, np.fromiter((number for (number,) in rows), np.int64))
 
 
 def _scored(

@@ -359,7 +359,7 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
         return np.array(rows, np.float32).reshape(-1, at.space.dim)
 
     def _find_words(
-        self, at: Session, words: Sequence[str], k: int, where: Filter | None
+        self, at: Session, words: Sequence[str], k: int, where: Filter | None, *, counted: bool
     ) -> WordMatches:
         return search.find_words(at.db, self._names, words, k, where)
 
