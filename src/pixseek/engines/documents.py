@@ -420,7 +420,7 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
         return at.rows[[answer.key for answer in answers]]
 
     def _find_words(
-        self, at: _Session, words: Sequence[str], k: int, where: Filter | None
+        self, at: _Session, words: Sequence[str], k: int, where: Filter | None, *, counted: bool
     ) -> WordMatches:
         return self._read.find_words(at.space, words, k, where)
 

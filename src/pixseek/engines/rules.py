@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from pixseek import filters
-from pixseek.errors import EngineError, SpaceMismatchError
+from pixseek.errors import CapabilityError, EngineError, SpaceMismatchError
 from pixseek.types import (
     WHOLE,
     And,
@@ -82,10 +82,10 @@ def check_k(k: int, capabilities: Capabilities) -> None:
     """Check that an engine can return so many of the nearest.
 
     Raises:
-        EngineError: it can't.
+        CapabilityError: it can't.
     """
     if capabilities.max_k is not None and k > capabilities.max_k:
-        raise EngineError(
+        raise CapabilityError(
             "more hits were asked for than this engine can rank",
             f"{k}, but at most {capabilities.max_k}",
             "Ask for fewer, or narrow the search by a filter.",
