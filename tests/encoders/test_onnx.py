@@ -311,7 +311,7 @@ def test_a_graph_that_loses_rows_raises_model_error(tmp_path: Path) -> None:
     onnx.save(model, path)
     encoder = load(tmp_path / "m")
     assert encoder.encode_images(prepared(encoder, 1)).shape == (1, DIM)
-    with pytest.raises(ModelError, match="3 went in"):
+    with pytest.raises(ModelError, match="Given 3 items"):
         encoder.encode_images(prepared(encoder, 3))
 
 

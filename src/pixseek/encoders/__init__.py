@@ -1,6 +1,6 @@
 """Encoders: models that turn images and texts into vectors of one space.
 
-`load` gives one by its name in the catalogue, from a local folder, or from another package.
+`load` returns one by its name in the catalogue, from a local folder, or from another package.
 """
 
 from pixseek.encoders.hub.catalogue import CATALOGUE, DEFAULT

@@ -1,8 +1,8 @@
-"""How fast models are on this machine, measured and kept.
+"""Measure how fast models are on this machine, and keep the results.
 
     python -m pixseek.encoders.benchmark NAME MODELS_DIR PIXELS.npy STARTED
 
-Each model runs in a process of its own, so that it is opened from nothing and its memory is seen.
+Each model runs in its own process, so that opening it and its memory are measured too.
 """
 
 from __future__ import annotations
@@ -31,37 +31,37 @@ if TYPE_CHECKING:
 
     from pixseek.types import Picture
 
-#: What is measured is kept in this file in `models_dir`.
+#: The file of measurements in `models_dir`.
 KEPT = "benchmark.json"
 
-#: Of a person's search.
+#: A typical search.
 QUERY = "a red car by the sea"
 
-#: Queries whose median is taken, after as many calls as open the session that is run for speed.
+#: Number of queries for the median, and of calls before them: these open the faster session.
 QUERIES, WARM_UP = 30, 5
 
-#: For how long images are embedded. In less, opening and first calls would show.
+#: How long images are embedded. In less time, the first calls would distort the result.
 SECONDS = 5.0
 
-#: Images that indexing would be told of: so many that all pays that `accelerate` may try.
+#: Number of images given to `accelerate`: so many that everything it may try is worthwhile.
 IMAGES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """How fast one model was.
+    """The speed of one model.
 
     Attributes:
         model: its name.
-        fingerprint: of its image space.
-        images_per_s: prepared images that its image tower embedded in a second.
+        fingerprint: fingerprint of its image space.
+        images_per_s: prepared images that its image tower embedded per second.
         text_ms: median time of a short query.
-        first_vector_s: from the start of a process to the first vector of a text.
-        peak_mib: most memory that the process held; 0 where the system does not say it.
-        runtime: what ran the image tower.
-        precision: what it computed in.
-        machine: where.
-        date: when, in UTC.
+        first_vector_s: seconds from the start of a process to its first text vector.
+        peak_mib: peak memory of the process; 0 if the system doesn't report it.
+        runtime: runtime of the image tower.
+        precision: precision of the image tower.
+        machine: the machine, see `machine`.
+        date: time of the measurement, in UTC.
     """
 
     model: str
@@ -77,12 +77,12 @@ class Measurement:
 
 
 def machine() -> str:
-    """Return this machine's name and processor, by which measurements are told apart."""
+    """Return this machine's name and processor; measurements are kept by it."""
     return f"{platform.node()}, {platform.machine()}, {os.cpu_count()} processors"
 
 
 def measurements(models_dir: Path) -> dict[str, Measurement]:
-    """Return what was measured on this machine, by the model's name; nothing where none was."""
+    """Return the measurements of this machine, by the model's name."""
     names = {field.name for field in fields(Measurement)}
     return {
         str(each["model"]): Measurement(**each)
@@ -100,24 +100,24 @@ def _kept(models_dir: Path) -> list[dict[str, Any]]:
 
 
 def measure(name: str, pictures: Sequence[Picture], models_dir: Path) -> Measurement:
-    """Measure a model that is on this machine, and keep what was found.
+    """Measure a model that is on this machine, and keep the result.
 
-    The image tower runs as indexing 10,000 images would run it.
+    The image tower runs as it would for indexing 10,000 images.
 
     Args:
-        name: as `encoders.load` takes it.
-        pictures: to embed, and to check towers of lower precision on; 192 suit.
-        models_dir: where downloaded models are kept.
+        name: a name that `encoders.load` accepts.
+        pictures: pictures to embed, on which lower precisions are checked too; 192 are enough.
+        models_dir: folder of downloaded models.
 
     Raises:
-        ModelError: there is no such model, it is not here, it failed, or the measurement can't be
-            kept.
+        ModelError: the model is unknown, not on this machine or failed, or the measurement can't
+            be kept.
     """
     import numpy as np
 
     if encoders.locate(name, models_dir) is None and encoders.describe(name, models_dir).layout:
         raise ModelError(
-            "a model is not on this machine", name, f"Fetch it: pixseek models download {name}"
+            "a model is not on this machine", name, f"Run pixseek models download {name}"
         )
     encoder = encoders.load(name, models_dir=models_dir, offline=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
@@ -163,7 +163,7 @@ def _keep(found: Measurement, models_dir: Path) -> None:
         raise ModelError("a measurement can't be kept", file, str(error)) from error
 
 
-# ------------------------------------------------------------------ the process that measures
+# ------------------------------------------------------------------ the measuring process
 
 
 def main(name: str, models_dir: str, pixels: str, started: str) -> None:
@@ -207,7 +207,7 @@ def main(name: str, models_dir: str, pixels: str, started: str) -> None:
 
 
 def _rate(call: Any, streams: int) -> float:
-    """Return how many calls a second several threads make together."""
+    """Return the number of calls per second of several threads together."""
     done = threading.Event()
 
     def repeat() -> int:
@@ -241,4 +241,4 @@ if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
     except PixseekError as failure:
-        sys.exit(" ".join(str(failure).split("\n")))  # whoever asked reads the last line
+        sys.exit(" ".join(str(failure).split("\n")))  # the caller reads the last line

@@ -1,10 +1,10 @@
-"""Classifiers: models that say what an image shows, by a fixed list of labels.
+"""Classifiers: models that label images, from a fixed list of labels.
 
-Image towers with a last layer for the thousand labels of ImageNet, mostly (Vision Transformers,
-Dosovitskiy et al. 2020, https://arxiv.org/abs/2010.11929). In the two layouts of the hub:
+Most are image towers with a last layer for the 1,000 labels of ImageNet (Vision Transformers,
+Dosovitskiy et al. 2020, https://arxiv.org/abs/2010.11929). They come in two layouts of the hub:
 
-    onnx/model.onnx, config.json, preprocessor_config.json                     (Xenova)
-    model.safetensors or pytorch_model.bin, and both files, run by torch       (transformers)
+    onnx/model.onnx, config.json, preprocessor_config.json                       (Xenova)
+    model.safetensors or pytorch_model.bin, and the two JSON files, with torch   (transformers)
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ def _vit(name: str, onnx: str, torch: str, megabytes: int) -> Model:
     )
 
 
-#: The classifiers that have a name here. Their revisions are not pinned: see `catalogue`.
+#: The classifiers with a name. Their revisions are not pinned, see `catalogue`.
 CATALOGUE = (
     _vit("b", "Xenova/vit-base-patch16-224", "google/vit-base-patch16-224", 347),
     _vit("l", "", "google/vit-large-patch16-224", 1218),
 )
 
-#: What is needed in a folder, for people.
+#: The files that a folder must hold, for messages.
 EXPECTED = (
     "onnx/model.onnx, config.json, preprocessor_config.json; or for torch model.safetensors, "
     "config.json, preprocessor_config.json"
@@ -68,7 +68,7 @@ EXPECTED = (
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """A classifier's parts: a graph, or for torch weights only."""
+    """A classifier's parts: a graph, or only weights for torch."""
 
     folder: Path
     graph: graph.Graph | None
@@ -79,20 +79,20 @@ class _Files:
 
 
 class Classifier:
-    """A model that names what images show. May be used from several threads at once.
+    """A model that labels images. Thread-safe.
 
     Attributes:
-        name: to show.
-        labels: all it knows, in the order of its output.
+        name: name to show.
+        labels: all its labels, in the order of its output.
         fingerprint: hash of its weights and its preprocessing.
-        input_side: of the images it reads, in pixels.
-        batch_size: how many images a call should hold.
+        input_side: longer side of the images it reads, in pixels.
+        batch_size: number of images per call.
     """
 
     def __init__(
         self, files: _Files, *, name: str, digest: Callable[[Path], str], threads: int = 0
     ) -> None:
-        """Take a model apart without loading it; see `load`."""
+        """Create a classifier, which loads its model on the first call; see `load`."""
         self.name = name
         self.labels = files.labels
         self.input_side = files.preprocessing.side
@@ -110,14 +110,14 @@ class Classifier:
         )
 
     def prepare(self, picture: Picture) -> Vectors:
-        """Return what the model reads for one picture, (3, height, width) float32."""
+        """Return the model's input for one picture, (3, height, width) float32."""
         return self._files.preprocessing.apply(picture)
 
     def probabilities(self, batch: Vectors) -> NDArray[np.float64]:
-        """Return how likely each label is, (n, labels), for n prepared images.
+        """Return the probability of each label, (n, labels), for n prepared images.
 
-        By softmax, so that they add up to 1; by a sigmoid each for a model that was trained for
-        several labels an image.
+        They come from a softmax and add up to 1; or from a sigmoid for each label, if the model
+        was trained for several labels per image.
 
         Raises:
             ModelError: the batch has another shape, or the model failed.
@@ -128,7 +128,7 @@ class Classifier:
             raise ModelError(
                 "these images were not prepared for this model",
                 f"{self.name}, a batch of shape {batch.shape}",
-                "Prepare them by its prepare().",
+                "Prepare them with its prepare().",
             )
         graph = self._files.graph
         port = graph.image if graph else None
@@ -136,9 +136,9 @@ class Classifier:
         logits = self._tower.run({given: batch}).astype(np.float64)
         if logits.shape[1] != len(self.labels):
             raise ModelError(
-                "a model gives another number of labels than it names",
+                "a model's outputs and its number of labels differ",
                 self._files.folder,
-                f"{logits.shape[1]} and {len(self.labels)}.",
+                f"It has {logits.shape[1]} outputs and {len(self.labels)} labels.",
             )
         if self._files.alone:
             found: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(logits, -500, 500)))
@@ -171,7 +171,7 @@ class _TorchTower:
                 rows: Vectors = logits.float().numpy()
         except ModelError:
             raise
-        except Exception as error:  # torch raises all kinds, and transformers too
+        except Exception as error:  # torch and transformers raise many kinds
             raise ModelError("a model failed to run", self._folder, first_line(error)) from error
         return rows
 
@@ -187,9 +187,9 @@ class _TorchTower:
             model, told = transformers.AutoModelForImageClassification.from_pretrained(
                 self._folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
             )
-        # They would be drawn at random, and nobody would know.
+        # transformers would fill them with random numbers.
         if lacking := sorted(map(str, told["missing_keys"])):
-            raise ModelError("a model lacks weights", self._folder, f"Such as {lacking[0]}.")
+            raise ModelError("a model lacks weights", self._folder, f"Missing: {lacking[0]}.")
         return model.eval()
 
 
@@ -201,19 +201,19 @@ def load(
     threads: int = 0,
     on_progress: OnProgress | None = None,
 ) -> Classifier:
-    """Return a classifier, downloading its files where they are missing.
+    """Return a classifier; missing files are downloaded.
 
     Args:
-        name: a name of `CATALOGUE`, with ":torch" behind it for the other runtime, a local folder,
-            or the id of a repository of the hub.
-        models_dir: where downloaded models are kept.
-        offline: never to ask the network.
-        threads: that a call uses; 0 for all.
-        on_progress: told of each file's name, bytes done, and bytes in all or None.
+        name: a name of `CATALOGUE`, to which ":torch" may be added for the other runtime, a local
+            folder, or the id of a repository of the hub.
+        models_dir: folder of downloaded models.
+        offline: never use the network.
+        threads: threads of a call; 0 for one per core.
+        on_progress: called with each file's name, bytes done, and its size in bytes or None.
 
     Raises:
-        ModelError: there is no such classifier, or it can't be fetched, checked or read.
-        MissingExtraError: what runs it is not installed.
+        ModelError: the classifier is unknown, or can't be downloaded, checked or read.
+        MissingExtraError: the package that runs it is not installed.
     """
     from pixseek.encoders.hub.digests import Digests
 
@@ -246,7 +246,7 @@ def _read(folder: Path) -> _Files:
     read = graph.read(onnx) if onnx else None
     if read is not None:
         if read.image is None or len(read.outputs) != 1:
-            raise ModelError("this graph is no classifier", read.path, f"Expected {EXPECTED}.")
+            raise ModelError("this graph is not a classifier", read.path, f"Expected {EXPECTED}.")
         weights: tuple[Path, ...] = (read.path, *read.external)
     else:
         weights = tuple(sorted(folder.glob("model*.safetensors"))) or tuple(
@@ -260,7 +260,7 @@ def _read(folder: Path) -> _Files:
         weights,
         tuple(str(labels[str(at)]) for at in range(len(labels))),
         config.get("problem_type") == "multi_label_classification",
-        # Google's own files name no kind: transformers takes it from the model's.
+        # Google's own files name no image processor; transformers takes that of the model's kind.
         preprocessing.from_transformers(
             {"image_processor_type": "ViTImageProcessor"}
             | read_json(folder / "preprocessor_config.json")

@@ -1,4 +1,4 @@
-"""Configuration files of models: JSON objects, and what several layouts say in the same way."""
+"""Configuration files of models: reading JSON objects, and settings that several layouts share."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from pixseek.errors import ModelError
 
-#: Lengths that mean "not limited" in tokenizer_config.json (transformers writes 1e30).
+#: Lengths from this up mean "no limit" in tokenizer_config.json (transformers writes 1e30).
 UNLIMITED = 100_000
 
 
 def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
-    """Return the object in a file; an empty one where the file is optional and not there.
+    """Return the JSON object in a file; an empty one if the file is optional and missing.
 
     Raises:
         ModelError: the file is missing, can't be read, or holds something else.
@@ -26,15 +26,15 @@ def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelError("a model's configuration can't be read", path, str(error)) from error
     if not isinstance(found, dict):
-        raise ModelError("a model's configuration is no JSON object", path)
+        raise ModelError("a model's configuration is not a JSON object", path)
     return found
 
 
 def there(path: Path) -> Path:
-    """Return the path of a file that must be there.
+    """Return the path of a file that must exist.
 
     Raises:
-        ModelError: it is not.
+        ModelError: it doesn't.
     """
     if not path.is_file():
         raise ModelError("a file of the model is missing", path)
@@ -42,12 +42,12 @@ def there(path: Path) -> Path:
 
 
 def text_limit(tokenizer_config: Mapping[str, Any]) -> int | None:
-    """Return the most tokens that a `tokenizer_config.json` allows; None for no limit."""
+    """Return the maximum number of tokens in a `tokenizer_config.json`; None for no limit."""
     limit = tokenizer_config.get("model_max_length")
     return int(limit) if isinstance(limit, int | float) and limit < UNLIMITED else None
 
 
 def token(value: object) -> str | None:
-    """Return a special token, which `tokenizer_config.json` gives as text or as an object."""
+    """Return a special token, which is a text or an object in `tokenizer_config.json`."""
     content = value.get("content") if isinstance(value, dict) else value
     return content if isinstance(content, str) else None

@@ -1,11 +1,11 @@
-"""The layouts in which models lie on disk, told by their files, never by a name.
+"""The layouts of ONNX models on disk, recognised by their files, never by a name.
 
     xenova   onnx/vision_model*.onnx, onnx/text_model*.onnx, config.json,
              preprocessor_config.json, tokenizer.json       (Xenova, onnx-community)
     immich   visual/model.onnx, visual/preprocess_cfg.json,
              textual/model.onnx, textual/tokenizer.json, config.json          (immich-app)
-    rclip    visual.onnx, textual.onnx, and OpenAI's vocabulary beside them, in tokenizer/,
-             or in ../tokenizer/; or all that in one folder below              (rclip-models)
+    rclip    visual.onnx, textual.onnx, and OpenAI's vocabulary next to them, in tokenizer/,
+             or in ../tokenizer/; or all that in a subfolder                   (rclip-models)
     qdrant   *vision*/model.onnx, *text*/model.onnx, each with its configuration files
              (Qdrant/clip-ViT-B-32-vision and -text, side by side)
 
@@ -31,7 +31,7 @@ from pixseek.types.dataclass import dataclass
 
 _VOCABULARY = "bpe_simple_vocab_16e6.txt.gz"
 
-#: What each layout needs, for people.
+#: The files of each layout, for messages.
 EXPECTED = {
     "xenova": "onnx/vision_model.onnx, onnx/text_model.onnx, config.json, "
     "preprocessor_config.json, tokenizer.json",
@@ -45,16 +45,16 @@ EXPECTED = {
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """Where a model's parts lie, and the rules they follow.
+    """A model's parts and its rules.
 
     Attributes:
         layout: one of `EXPECTED`.
         visual: the image tower.
         textual: the text tower.
-        preprocessing: what the image tower wants.
-        text: what the text tower wants.
-        dim: length of the vectors where the configuration says it; 0 where it does not.
-        likelihood: how cosines become probabilities where the configuration says it.
+        preprocessing: the preprocessing of images.
+        text: the rules for texts.
+        dim: length of the vectors; 0 if the configuration doesn't state it.
+        likelihood: the map from cosines to probabilities, if the configuration has it.
     """
 
     layout: str
@@ -67,7 +67,7 @@ class ModelFiles:
 
 
 def layout_of(folder: Path) -> str | None:
-    """Return which of `EXPECTED` the files in `folder` make up; None for none."""
+    """Return the layout, of `EXPECTED`, of the files in `folder`; None for none."""
     return next((name for name, (find, _) in _LAYOUTS.items() if find(folder)), None)
 
 
@@ -75,7 +75,7 @@ def read(folder: Path) -> ModelFiles:
     """Return the model in `folder`, without loading it.
 
     Raises:
-        ModelError: the folder holds no model in a known layout, or a part of it can't be used.
+        ModelError: the folder has no model in a known layout, or a part of it can't be used.
     """
     for find, build in _LAYOUTS.values():
         towers = find(folder)
@@ -85,7 +85,7 @@ def read(folder: Path) -> ModelFiles:
 
 
 def no_model(folder: Path) -> ModelError:
-    """Return what to raise where a folder holds no model in a known layout, of any runtime."""
+    """Return the error for a folder without a model in a known layout of any runtime."""
     from pixseek.encoders import torch
 
     wanted = "\n".join(f"  {name}: {files}" for name, files in (EXPECTED | torch.EXPECTED).items())
@@ -110,7 +110,7 @@ def _listing(folder: Path) -> str:
     return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown or "no files"
 
 
-# ------------------------------------------------------------------ which it is
+# ------------------------------------------------------------------ recognising a layout
 
 Towers = tuple[Path, Path] | None
 
@@ -124,7 +124,7 @@ def _find_xenova(folder: Path) -> Towers:
 
 
 def _variant(folder: Path, stem: str) -> Path | None:
-    """Return the most precise file of a tower: float32, else half, else what there is."""
+    """Return the most precise file of a tower: float32, otherwise half, otherwise any."""
     for name in (f"{stem}.onnx", f"{stem}_fp16.onnx"):
         if (folder / name).is_file():
             return folder / name
@@ -150,7 +150,7 @@ def _find_qdrant(folder: Path) -> Towers:
     return (vision[0], text[0]) if len(vision) == 1 and len(text) == 1 else None
 
 
-# ------------------------------------------------------------------ what it says of itself
+# ------------------------------------------------------------------ reading the configuration
 
 
 def _xenova(folder: Path, visual: Graph, textual: Graph) -> ModelFiles:
@@ -179,11 +179,11 @@ def _qdrant(folder: Path, visual: Graph, textual: Graph) -> ModelFiles:
 
 
 def _transformers_text(folder: Path, config: dict[str, Any], textual: Graph) -> TextRules:
-    """Return the rules of a text tower that comes from transformers.
+    """Return the rules of a text tower from transformers.
 
-    SigLIP's has no mask and pools the last of its positions, and its text must be lower case
-    (https://huggingface.co/docs/transformers/model_doc/siglip2); what its published tokenizer
-    does beyond that is in tokenizer.json.
+    SigLIP's has no mask, pools the last of its positions, and needs lower-case text
+    (https://huggingface.co/docs/transformers/model_doc/siglip2); everything else its published
+    tokenizer does is in tokenizer.json.
     """
     siglip = "siglip" in str(config.get("model_type", ""))
     inner = config.get("text_config") or {}
@@ -234,7 +234,7 @@ def _immich(folder: Path, visual: Graph, textual: Graph) -> ModelFiles:
 
 
 def _immich_pixels(config: dict[str, Any]) -> Preprocessing:
-    """Return open_clip's preprocessing, with what its file can't say and `export` adds."""
+    """Return open_clip's preprocessing, with the keys that `export` adds to its file."""
     found = preprocessing.from_open_clip(config)
     return replace(
         found,
@@ -252,11 +252,11 @@ def _rclip(folder: Path, visual: Graph, textual: Graph) -> ModelFiles:
     ]
     if not vocabularies:
         raise ModelError(
-            "a model lacks its vocabulary", place, f"Put {_VOCABULARY} into it or into tokenizer/."
+            "a model lacks its vocabulary", place, f"Put {_VOCABULARY} there or into tokenizer/."
         )
     image = visual.image
-    # The layout has no file for it: these models are open_clip's, with CLIP's preprocessing,
-    # and 256 pixels where the graph leaves the size free.
+    # The layout has no file for it. These models are open_clip's, with CLIP's preprocessing, and
+    # 256 pixels if the graph leaves the size free.
     height, width = (image.shape[2] or 256, image.shape[3] or 256) if image else (256, 256)
     file = vocabularies[0]
     return ModelFiles(
@@ -275,15 +275,15 @@ def _rclip(folder: Path, visual: Graph, textual: Graph) -> ModelFiles:
 
 
 def _context(textual: Graph) -> int | None:
-    """Return the number of tokens that the graph is fixed to; None where it is free."""
+    """Return the number of tokens that the graph is fixed to; None if it is free."""
     port = textual.tokens
     return port.shape[1] if port and len(port.shape) == 2 else None
 
 
 def _likelihood(config: dict[str, Any]) -> Likelihood | None:
-    """Return what a configuration says of the scale and the bias that training ended with.
+    """Return the learned scale and bias in a configuration; None if it lacks them.
 
-    No hub's does; where a model was exported from its weights, they can be written there.
+    Models on the hub lack them, but `export` writes them.
     """
     scale, bias = config.get("logit_scale"), config.get("logit_bias")
     if not isinstance(scale, int | float):

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from pixseek.types import Acceleration, Likelihood, Picture, Precision, Vectors
 
 
-#: Runtime and precision that every model runs in.
+#: Runtime and precision in which every model runs.
 _PLAIN = ("onnxruntime", "fp32")
 
-#: What a text tower is compared by: nothing, a word, a query, a caption, more than CLIP reads.
+#: Texts on which text towers are compared: empty, a word, a query, a caption, and one that is
+#: longer than CLIP reads.
 _SAMPLES = (
     "",
     "dog",
@@ -40,7 +41,7 @@ _SAMPLES = (
 class OnnxEncoder:
     """Both towers of one model, each opened when it is first needed.
 
-    May be used from several threads at once. Attributes as in `types.Encoder`.
+    Thread-safe. Attributes as in `types.Encoder`.
     """
 
     def __init__(
@@ -54,19 +55,19 @@ class OnnxEncoder:
         threads: int = 0,
         cache: Path | None = None,
     ) -> None:
-        """Take a model apart without loading it.
+        """Create an encoder; its towers are opened later, unless its `dim` is unknown.
 
         Args:
-            files: where its parts are.
-            name: to show.
-            digest: gives the SHA-256 of a file of the image tower.
-            note: what users must know of it.
-            dim: length of the vectors, where it is known beforehand.
-            threads: for each tower; 0 for one a core.
-            cache: folder of what `accelerate` makes once and keeps; None to keep nothing.
+            files: its parts.
+            name: name to show.
+            digest: returns the SHA-256 of a file of the image tower.
+            note: what users must know about it.
+            dim: length of the vectors; 0 if unknown.
+            threads: threads of each tower; 0 for one per core.
+            cache: folder of the files that `accelerate` makes and keeps; None to keep none.
 
         Raises:
-            ModelError: a graph is not the tower it should be.
+            ModelError: a graph doesn't have a tower's inputs and outputs.
         """
         self.name = name
         self.note = note
@@ -77,7 +78,7 @@ class OnnxEncoder:
         self._check_size()
         self._files = files
         self._outputs = [
-            _port(graph, graph.embedding, "gives one vector an item")
+            _port(graph, graph.embedding, "gives one vector per item")
             for graph in (files.visual, files.textual)
         ]
         self._threads, self._cache = threads, cache
@@ -100,11 +101,11 @@ class OnnxEncoder:
 
     @property
     def batch_size(self) -> int:
-        """How many images a call should hold."""
+        """Number of images per call."""
         return self._calls_of(self._visual)
 
     def prepare(self, picture: Picture) -> Vectors:
-        """Return what the image tower reads for one picture, (3, height, width) float32."""
+        """Return the input of the image tower for one picture, (3, height, width) float32."""
         return self._preprocessing.apply(picture)
 
     def encode_images(self, batch: Vectors) -> Vectors:
@@ -123,7 +124,7 @@ class OnnxEncoder:
         return self._encode(self._visual, batch)
 
     def _encode(self, tower: Tower, batch: Vectors) -> Vectors:
-        """Return the unit rows of prepared images, by one tower or another."""
+        """Return the unit rows of prepared images, from a tower."""
         import numpy as np
 
         size = self._image.shape[0] or self._calls_of(tower)
@@ -139,7 +140,7 @@ class OnnxEncoder:
         return np.concatenate(found)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Return unit rows, (n, dim) float32, for n texts; over-long ones are cut.
+        """Return unit rows, (n, dim) float32, for n texts; long ones are truncated.
 
         Raises:
             ModelError: the model failed.
@@ -149,7 +150,7 @@ class OnnxEncoder:
         if not texts:
             return np.empty((0, self.dim), np.float32)
         if len(texts) > TEXTS_A_CALL:
-            # Such as a bank of captions: worth the second that it takes, and it halves the memory.
+            # Such as the background's captions: worth the second it takes, and halves the memory.
             self._textual.write_mapped()
         tokens = self._tokenizer()
         fixed = self._ids.shape[0]
@@ -168,23 +169,23 @@ class OnnxEncoder:
         return np.concatenate(found)
 
     def words(self, text: str) -> dict[str, bool]:
-        """Return the words of a text, and of each whether the model knows it."""
+        """Return the words of a text, each with whether the model knows it."""
         return self._tokenizer().words(text)
 
     def likelihood(self) -> Likelihood | None:
-        """Return how cosines become probabilities; None where the model's files don't say."""
+        """Return the learned map from cosines to probabilities; None if the files lack it."""
         return self._files.likelihood
 
     def accelerate(
         self, precision: Precision, images: int, sample: Callable[[int], Vectors]
     ) -> Acceleration:
-        """Choose what runs the image tower from now on; see `types.Accelerable`.
+        """Choose the runtime of the image tower from now on; see `types.Accelerable`.
 
-        Also writes the copy of the text tower that later searches open faster.
+        It also writes the copy of the text tower that later searches open faster.
 
         Raises:
-            ModelError: the precision is unknown; or it was named, and can't be had or fails its
-                check.
+            ModelError: the precision is unknown; or it was named, and is not available or fails
+                its check.
             MissingExtraError: it was named, and needs a package that is not installed.
         """
         from pixseek.encoders.runtimes import acceleration, int8
@@ -193,12 +194,12 @@ class OnnxEncoder:
         asked, before = self._accelerated or ("", None)
         cheap = before is None or (before.runtime, before.precision) == _PLAIN
         if before is not None and asked == precision and not cheap:
-            # A second tower beside the first would cost its memory, and a second check its time.
+            # A second tower would take more memory, and a second check more time.
             int8_from = {"auto": acceleration.CHECK_FROM, "int8": int8.CHECKED_AT_LEAST}
             could_be_int8 = precision in int8_from and images >= int8_from[precision]
             if before.precision == "int8" or not could_be_int8:
                 return before
-        # It was needed for a moment at most, and the memory is needed here.
+        # The text tower was needed only for a moment, and its memory is needed here.
         self._textual.close()
         self._textual.write_mapped()
         write_index(self._rules, self._cache)
@@ -217,7 +218,7 @@ class OnnxEncoder:
         )
         tower, chosen = acceleration.accelerate(job, precision)
         if before is not None and cheap and (chosen.runtime, chosen.precision) == _PLAIN:
-            # The same, and open already: ViT-B/32 takes half a second to open, up to one when cold.
+            # The same, and already open: ViT-B/32 takes half a second to open, up to one when cold.
             tower = self._visual
         self._visual, self.streams = tower, tower.streams
         self._accelerated = (precision, chosen)
@@ -226,8 +227,8 @@ class OnnxEncoder:
     def _tokenizer(self) -> Tokens:
         with self._lock:
             if self._tokens is None:
-                # onnxruntime opens a tower without holding Python up: both at once save what the
-                # tokenizer takes, 65 ms to import it and 120 more for a whole vocabulary of CLIP's.
+                # onnxruntime releases the GIL while it opens a tower. Doing both at once hides
+                # the tokenizer's time: 65 ms to import it, 120 more for CLIP's whole vocabulary.
                 opening = threading.Thread(target=self._textual.open)
                 opening.start()
                 try:
@@ -237,22 +238,22 @@ class OnnxEncoder:
             return self._tokens
 
     def _length(self, tokens: Tokens) -> int | None:
-        """Return how many tokens every text is filled up to; None for the longest of a call.
+        """Return the number of tokens to which texts are padded; None for the longest of a call.
 
-        Shorter is much faster (ViT-B/32: 7.1 ms at 7 tokens, 34.8 at 77), and gives the same
-        vector where padding is masked, or comes after all that a causal tower looks at.
+        Shorter is much faster (ViT-B/32: 7.1 ms for 7 tokens, 34.8 for 77), and gives the same
+        vector if padding is masked, or comes after everything that a causal tower reads.
         """
         if self._ids.shape[1]:
             return self._ids.shape[1]
         return None if self._may_be_cut(tokens) else tokens.context
 
     def _may_be_cut(self, tokens: Tokens) -> bool:
-        """Return whether the tower need not see what only fills a text up."""
+        """Return whether the tower gives the same vectors without padding."""
         masked = self._files.textual.mask is not None
         return not self._rules.full and (masked or tokens.causal or tokens.batch_padded)
 
     def _samples(self) -> list[mapped.Sample]:
-        """Return texts of several lengths; none where the tower must see their padding."""
+        """Return texts of several lengths; none if the tower needs their padding."""
         tokens = Tokens(self._rules)  # not `_tokenizer`, which opens the tower too
         if not self._may_be_cut(tokens):
             return []
@@ -280,19 +281,19 @@ class OnnxEncoder:
                 value = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
             else:
                 raise ModelError(
-                    "a text tower wants an input that is not known",
+                    "a text tower has an unknown input",
                     f"{port.name} in {self._files.textual.path}",
                 )
             feeds[port.name] = np.ascontiguousarray(value, port.dtype or "int64")
         return feeds
 
     def _calls_of(self, tower: Tower) -> int:
-        """Return how many images a call of a tower should hold."""
+        """Return the number of images per call of a tower."""
         alone = self._image.shape[0] == 1 or self._files.visual.quantised_on_the_fly
         return 1 if alone else tower.batch_size
 
     def _known_dim(self, expected: int) -> int:
-        """Return the length of the vectors, which graphs need not say; 0 when nothing says it."""
+        """Return the length of the vectors, from the graphs or as expected; 0 if unknown."""
         lengths = [output.shape[1] for output in self._outputs]
         said = set(lengths) - {None}
         if len(said) > 1:
@@ -314,14 +315,14 @@ class OnnxEncoder:
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _fingerprint(files: ModelFiles, digest: Callable[[Path], str]) -> str:
-    """Return the hash of what defines the space: image tower, its weights, its preprocessing."""
+    """Return the hash of what defines the space: the image tower, its weights, preprocessing."""
     whole = hashlib.sha256(b"pixseek space 1\n")
     for path in (files.visual.path, *files.visual.external):
         whole.update(f"{digest(path)}\n".encode())
@@ -334,20 +335,20 @@ def _port(graph: Graph, port: Port | None, what: str) -> Port:
         ports = ", ".join(f"{p.name} {p.dtype or '?'} {p.shape}" for p in graph.inputs)
         gives = ", ".join(f"{p.name} {p.dtype or '?'} {p.shape}" for p in graph.outputs)
         raise ModelError(
-            "this graph is not the tower it should be",
+            "this graph is not the expected tower",
             graph.path,
-            f"No port that {what}. It takes {ports}; it gives {gives}.",
+            f"None of its ports {what}. Inputs: {ports}. Outputs: {gives}.",
         )
     return port
 
 
 def _longest(mask: NDArray[np.int64]) -> int:
-    """Return how many positions of the longest text hold tokens; 1 at least."""
+    """Return the number of tokens of the longest text; at least 1."""
     return max(1, int(mask.sum(1).max()))
 
 
 def _filled(rows: NDArray[Any], size: int) -> NDArray[Any]:
-    """Return `size` rows, the last repeated as needed, for a graph whose batch is fixed."""
+    """Return `size` rows, with the last one repeated as needed, for a graph of fixed batch."""
     import numpy as np
 
     return (

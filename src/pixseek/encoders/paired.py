@@ -1,4 +1,4 @@
-"""An image tower together with the text tower of another model, made for the same space."""
+"""An image tower with the text tower of another model, made for the same space."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 class PairedEncoder:
     """Images by one encoder, texts by another. Attributes as in `types.Encoder`.
 
-    The space is that of the images: what one text tower searches, another may.
+    The fingerprint is that of the images: any text tower of their space can search them.
     """
 
     def __init__(self, images: Encoder, texts: Encoder, *, name: str, note: str = "") -> None:
-        """Put two encoders together.
+        """Combine two encoders.
 
         Args:
-            images: its image tower is used.
-            texts: its text tower is used.
-            name: to show.
-            note: what users must know of it.
+            images: the encoder of images.
+            texts: the encoder of texts.
+            name: name to show.
+            note: what users must know about it.
 
         Raises:
             ModelError: their vectors have different lengths.
@@ -34,7 +34,7 @@ class PairedEncoder:
             raise ModelError(
                 "a text tower and an image tower have vectors of different lengths",
                 f"{texts.name}: {texts.dim}, {images.name}: {images.dim}",
-                "They are of different spaces. Use the image tower that the texts were made for.",
+                "Their spaces differ. Use the image tower that the text tower was made for.",
             )
         self.name = name
         self.note = note
@@ -45,16 +45,16 @@ class PairedEncoder:
 
     @property
     def batch_size(self) -> int:
-        """How many images a call should hold."""
+        """Number of images per call."""
         return self._images.batch_size
 
     @property
     def streams(self) -> int:
-        """How many calls are worth making at the same time."""
+        """Number of calls worth making at the same time."""
         return self._images.streams
 
     def prepare(self, picture: Picture) -> Vectors:
-        """Return what the image tower reads for one picture."""
+        """Return the input of the image tower for one picture."""
         return self._images.prepare(picture)
 
     def encode_images(self, batch: Vectors) -> Vectors:
@@ -66,7 +66,7 @@ class PairedEncoder:
         return self._images.encode_images(batch)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
-        """Return unit rows, (n, dim) float32, for n texts; over-long ones are cut.
+        """Return unit rows, (n, dim) float32, for n texts; long ones are truncated.
 
         Raises:
             ModelError: the model failed.
@@ -74,21 +74,21 @@ class PairedEncoder:
         return self._texts.encode_texts(texts)
 
     def words(self, text: str) -> Mapping[str, bool]:
-        """Return the words of a text, and of each whether the text tower knows it."""
+        """Return the words of a text, each with whether the text tower knows it."""
         return self._texts.words(text) if isinstance(self._texts, Literate) else {}
 
     def likelihood(self) -> Likelihood | None:
-        """Return how cosines become probabilities, as the images' own texts have it."""
+        """Return the map from cosines to probabilities learned with the images' own text tower."""
         return self._images.likelihood() if isinstance(self._images, Contrastive) else None
 
     def accelerate(
         self, precision: Precision, images: int, sample: Callable[[int], Vectors]
     ) -> Acceleration:
-        """Let the image tower choose what runs it from now on; see `types.Accelerable`.
+        """Let the image tower choose its runtime from now on; see `types.Accelerable`.
 
         Raises:
-            ModelError: the precision was named, and can't be had or fails its check.
+            ModelError: the precision was named, and is not available or fails its check.
         """
         if not isinstance(self._images, Accelerable):
-            return Acceleration(self._images.name, "fp32", "this model chooses for itself")
+            return Acceleration(self._images.name, "fp32", "this model chooses its runtime itself")
         return self._images.accelerate(precision, images, sample)

@@ -1,4 +1,4 @@
-"""Whether two ways to run a model give the same vectors, and find the same."""
+"""Compare two ways to run a model: whether they give the same vectors and the same hits."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from pixseek.types.dataclass import dataclass
 if TYPE_CHECKING:
     from pixseek.types import Encoder, Picture, Vectors
 
-#: What the weights of a written model are kept in.
+#: The type of the weights in an exported model.
 Stored = Literal["fp32", "fp16", "int8"]
 
-#: The least cosine that any image and any text may have. In 32 bits only the order of additions
-#: differs: CLIP, SigLIP and open_clip's models stay above .999999, and the reference tests of this
-#: project ask for .9999. Weights of 16 bits have 11 binary digits: small models stayed above
-#: .999999 too, so what falls below .999 is broken. Weights of 8 bits are judged as `int8` judges,
+#: The lowest cosine allowed for any image and any text. In 32 bits only the order of additions
+#: differs: CLIP, SigLIP and open_clip's models stay above .999999. With weights of 16 bits small
+#: models did so too, so anything below .999 is broken. Weights of 8 bits are checked as in `int8`,
 #: by centred cosines and by rank.
 LEAST = {"fp32": 0.9999, "fp16": 0.999}
 
-#: Images to compare at most: what 256 hide, another thousand would hardly show.
+#: Maximum number of images to compare: another thousand would hardly show more than 256.
 IMAGES = 256
 
-#: Texts of different lengths and scripts, none empty, and one that is longer than any model reads.
+#: Texts of different lengths and scripts, none empty, one longer than any model reads.
 TEXTS = (
     "a dog",
     "a red car",
@@ -53,18 +52,18 @@ TEXTS = (
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How near the vectors of two encoders of one model are.
+    """How close the vectors of two encoders of one model are.
 
     Attributes:
-        images: how many were compared.
-        image_least: of the cosines of each image's two vectors.
-        image_median: of the same.
-        texts: how many were compared.
-        text_least: of the cosines of each text's two vectors.
-        text_median: of the same.
-        ranks: mean share of each text's ten nearest images that both name.
-        centred_images: the same by centred cosines, as int8 is judged.
-        centred_texts: of the texts.
+        images: number of images compared.
+        image_least: lowest cosine between an image's two vectors.
+        image_median: median of these cosines.
+        texts: number of texts compared.
+        text_least: lowest cosine between a text's two vectors.
+        text_median: median of these cosines.
+        ranks: mean share of each text's ten nearest images that both encoders agree on.
+        centred_images: agreement of the images by centred cosines, by which int8 is checked.
+        centred_texts: the same of the texts.
     """
 
     images: int
@@ -78,39 +77,39 @@ class Parity:
     centred_texts: int8.Agreement
 
     def shortfall(self, stored: Stored) -> str:
-        """Return what is too far off for weights of this kind; "" when nothing is."""
+        """Return what differs too much for weights of this kind; "" if nothing does."""
         if stored == "int8":
             if self.images < int8.CHECKED_AT_LEAST:
-                return f"{self.images} images are too few to judge int8 by"
+                return f"{self.images} images are too few to check int8 on"
             if not self.centred_images.good:
                 return str(self.centred_images)
             texts = self.centred_texts
             good = texts.median >= int8.MEDIAN and texts.least >= int8.LEAST
             return "" if good else f"centred cosines of texts fell to {texts.least:.4f}"
         for what, least in (("an image", self.image_least), ("a text", self.text_least)):
-            if not least >= LEAST[stored]:  # also where it is no number
+            if not least >= LEAST[stored]:  # also true of NaN
                 return f"the cosine of {what} fell to {least:.6f}, below {LEAST[stored]}"
         return ""
 
     def lines(self) -> Iterator[tuple[str, str]]:
-        """Yield the rows of a report, for people."""
+        """Yield the rows of a report to show."""
         images, texts = f"cosine of {self.images} images", f"cosine of {self.texts} texts"
-        yield images, f"{self.image_least:.6f} least, {self.image_median:.6f} median"
-        yield texts, f"{self.text_least:.6f} least, {self.text_median:.6f} median"
+        yield images, f"{self.image_least:.6f} lowest, {self.image_median:.6f} median"
+        yield texts, f"{self.text_least:.6f} lowest, {self.text_median:.6f} median"
         yield "recall@10 agreement", f"{self.ranks:.1%}"
 
 
 def compare(
     exact: Encoder, other: Encoder, pictures: Iterable[Picture], texts: Sequence[str] = TEXTS
 ) -> Parity:
-    """Return how near two encoders of one model are, in float32 and as they are.
+    """Return how close two encoders of one model are.
 
-    Texts are embedded together by the one and alone by the other, at lengths that differ.
+    One embeds the texts together, the other one by one, so that padding differs.
 
     Args:
-        exact: the reference.
-        other: what is compared with it.
-        pictures: at least one; each encoder prepares them by itself.
+        exact: the reference, in float32.
+        other: the encoder to compare with it.
+        pictures: at least one; each encoder prepares them itself.
         texts: at least one.
 
     Raises:
@@ -145,13 +144,13 @@ def _nearest(scores: Vectors) -> list[set[int]]:
 
 
 def pictures_in(*folders: Path, side: int) -> list[Picture]:
-    """Return images below some folders, `IMAGES` at most, spread over all of them.
+    """Return at most `IMAGES` images below some folders, spread over all of them.
 
-    Those that can't be read are left out.
+    Images that can't be read are skipped.
 
     Args:
-        *folders: to look in; at least one.
-        side: pixels that both sides may shrink to when they are decoded.
+        *folders: at least one folder.
+        side: minimum size of both sides after decoding, in pixels.
 
     Raises:
         SourceError: a folder can't be read, or none has images.
@@ -171,7 +170,7 @@ def pictures_in(*folders: Path, side: int) -> list[Picture]:
     for path in found[:: max(1, len(found) // IMAGES)][:IMAGES]:
         try:
             pictures.append(decode(path.read_bytes(), at_least=side))
-        except (ImageError, OSError):  # another image does as well
+        except (ImageError, OSError):  # another image will do
             continue
     if not pictures:
         raise SourceError(

@@ -1,10 +1,10 @@
-"""ONNX graphs with smaller weights, which compute in 32 bits all the same.
+"""ONNX graphs with smaller weights that still compute in 32 bits.
 
-Processors gain nothing from computing in fp16, and what int8 does to vectors must be seen on each
-user's images, which `int8` does when it indexes. So only what is stored and downloaded shrinks:
-each weight is widened again by nodes that a runtime computes once, when it opens the model for
-speed. A text tower that is opened as fast as can be computes them at each call instead: ViT-B/32 in
-fp16 took 55 to 60 ms a text on a busy machine, and 10 to 20 once it was opened for speed.
+Processors gain nothing from computing in fp16, and int8 must be checked on each user's images,
+which happens while indexing. So only the stored weights shrink: nodes of the graph widen them, and
+a runtime computes these once when it opens the model for speed. A text tower opened as fast as
+possible computes them in each call: ViT-B/32 in fp16 took 55 to 60 ms per text, and 10 to 20 when
+opened for speed.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import onnx
 
-#: Fewer numbers than this save nothing.
+#: Minimum number of values for a weight to be shrunk.
 _WORTH_IT = 1024
 
-#: Axes, by kind of node, along which the numbers that make up one output lie.
+#: The axes over which a node sums to make one output, by kind of node.
 _SUMMED = {"MatMul": (-2,), "Conv": (1, 2, 3)}
 
 
@@ -27,7 +27,7 @@ def shrink(model: onnx.ModelProto, *, whole: bool) -> None:
     """Store the float32 weights of a graph in 16 bits, in place.
 
     Args:
-        model: with its weights in memory.
+        model: the graph, with its weights in memory.
         whole: whether to store matrices in 8 bits, with a scale for each output.
     """
     graph = model.graph
@@ -48,7 +48,7 @@ def shrink(model: onnx.ModelProto, *, whole: bool) -> None:
         if nodes:
             first += nodes
             continue
-        # A table: widened are the few rows that were looked up, not all of them at each start.
+        # A table: only the rows that are looked up are widened, not all of them at each start.
         for node in readers[weight.name]:
             after[id(node)] = _cast_behind(node)
     old = list(graph.node)
@@ -63,9 +63,9 @@ def shrink(model: onnx.ModelProto, *, whole: bool) -> None:
 def _shrunk(
     weight: onnx.TensorProto, readers: list[onnx.NodeProto], whole: bool
 ) -> tuple[list[Any], list[onnx.NodeProto]] | None:
-    """Return what is stored instead of a weight, and what widens it; None to leave it.
+    """Return the tensors stored for a weight and the nodes that widen them; None to leave it.
 
-    Without nodes it is a table, whose rows are to be widened after they were looked up.
+    Without nodes it is a table, whose rows must be widened after the lookup.
     """
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper
@@ -89,7 +89,7 @@ def _shrunk(
         ]
     with np.errstate(over="ignore"):
         half = values.astype(np.float16)
-    if not np.isfinite(half).all():  # a mask's minus infinity among them
+    if not np.isfinite(half).all():  # such as a mask's minus infinity
         return None
     if readers and all(n.op_type == "Gather" and n.input[0] == name for n in readers):
         return [numpy_helper.from_array(half, name)], []
@@ -100,7 +100,7 @@ def _shrunk(
 def _summed(
     name: str, readers: list[onnx.NodeProto], axes: int
 ) -> Iterator[tuple[int, ...] | None]:
-    """Yield, for each node that reads a weight, the axes it sums over; None for other nodes."""
+    """Yield the axes over which each reader of a weight sums; None for other kinds of nodes."""
     for node in readers:
         if list(node.input).index(name) != 1 or axes < 2:
             yield None
@@ -112,7 +112,7 @@ def _summed(
 
 
 def _cast_behind(node: onnx.NodeProto) -> onnx.NodeProto:
-    """Let a node give 16 bits; return what makes 32 of them, under its old name."""
+    """Make a node's output 16 bits; return the node that widens it, under its old name."""
     from onnx import TensorProto, helper
 
     given = node.output[0]

@@ -1,6 +1,6 @@
-"""An image tower in another form: made once a model, by a process of its own, and kept.
+"""Image towers converted to another format: made once per model by another process, and kept.
 
-A process of its own gives back all memory that it takes, and the indexer never holds it.
+Another process releases all its memory, and the indexer never holds it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pixseek.types.dataclass import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """Where a converted tower is kept."""
+    """A converted tower on disk."""
 
-    #: The files of one, that which is opened first. Those of OpenVINO, unless said otherwise.
+    #: Its files, the one to open first. By default those of OpenVINO.
     FILES: ClassVar[tuple[str, ...]] = ("model.xml", "model.bin")
 
     folder: Path
@@ -32,7 +32,7 @@ class Conversion:
         return self.folder / self.FILES[0]
 
     def there(self) -> bool:
-        """Return whether it was made."""
+        """Return whether it exists."""
         return all((self.folder / name).is_file() for name in self.FILES)
 
     def discard(self) -> None:
@@ -40,10 +40,10 @@ class Conversion:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def make_by(self, converter: str, graph: Graph, *arguments: str) -> None:
-        """Convert a tower; its folder is moved into its place when it is whole.
+        """Convert a tower; its folder is moved into place when it is complete.
 
         Args:
-            converter: a module beside this one, which is run with the path of the graph, that of
+            converter: a module next to this one. It is run with the path of the graph, the path of
                 the model to write, and the `arguments`.
             graph: the tower.
 
@@ -72,11 +72,11 @@ class Conversion:
 
 
 class Halved(Conversion):
-    """A tower with its weights in 16 bits, for computing in bf16, which has fewer digits yet.
+    """A tower with 16-bit weights, for computing in bf16, which has even fewer digits.
 
-    ViT-B/32 in bf16: the ONNX file takes 1.1 s of processor time to open and 820 MB, this 0.3 s
-    and 487 MB, since what the file holds is mapped and need not be converted; the least cosine to
-    fp32 is .99995 either way.
+    ViT-B/32 in bf16: the ONNX file takes 1.1 s of processor time to open and 820 MB. This takes
+    0.3 s and 487 MB, because its file is mapped without converting it; the lowest cosine to fp32
+    is .99995 with both.
     """
 
     def make(self, graph: Graph) -> None:
@@ -89,17 +89,17 @@ class Halved(Conversion):
 
 
 def not_stored(folder: Path, error: OSError) -> ModelError:
-    """Return what to raise when a conversion can't be written."""
+    """Return the error for a conversion that can't be written."""
     return ModelError(
         "a converted model cannot be stored", folder, f"{error}. Is the disk full or read-only?"
     )
 
 
 def run(converter: str, *arguments: str) -> None:
-    """Run a converter in a process of its own.
+    """Run a converter in another process.
 
     Raises:
-        subprocess.CalledProcessError: it failed; `stderr` says how.
+        subprocess.CalledProcessError: it failed; `stderr` has the reason.
     """
     subprocess.run(
         [sys.executable, "-m", f"pixseek.encoders.runtimes.{converter}", *arguments],

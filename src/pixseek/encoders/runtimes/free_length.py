@@ -1,10 +1,9 @@
-"""A text tower whose graph was written for one length of text, made to take any up to that.
+"""Rewrite a text tower of fixed text length to accept any length up to that.
 
-A graph that was traced says "77" wherever CLIP's context went through: in its input, in the shapes
-that it reshapes to, in the table of positions and the causal mask. A query of 7 tokens is then
-filled up to 77 and costs as much (ViT-B/32, two cores of a Zen 3: 51 ms where 13 would do). Here
-each such constant is cut to the length that comes in. No value is computed otherwise; that the
-embeddings stay what they were is for the caller to check, who knows what texts look like.
+A traced graph contains CLIP's context as the constant 77: in its input, in shapes, in the table of
+positions and in the causal mask. A query of 7 tokens must then be padded to 77, and takes as long
+(ViT-B/32, two cores of a Zen 3: 51 ms instead of 13). Here each such constant is cut to the length
+of the input. Nothing else changes; the caller checks that the embeddings stay the same.
 """
 
 from __future__ import annotations
@@ -12,20 +11,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-#: Prefix of what is added to the graph.
+#: Prefix of the names that are added to the graph.
 _OURS = "pixseek/length"
 
 
 def free_length(file: Path, tokens: str, context: int) -> None:
-    """Rewrite an ONNX file so that the length of its texts is free.
+    """Rewrite an ONNX file so that its texts may have any length up to its context.
 
-    Its weights may lie in other files: they are not touched. A constant that has the same size by
-    chance is cut as well, and the tower then fails, or gives something else.
+    Weights in other files stay as they are. A constant that happens to have the same size is cut
+    too, and the tower then fails or gives different vectors.
 
     Args:
-        file: the graph; constants are to be folded.
-        tokens: the input that takes token ids, (n, context).
-        context: the length it was written for.
+        file: the graph, with constants folded.
+        tokens: name of the input of token ids, (n, context).
+        context: the fixed length.
     """
     import numpy as np
     import onnx
@@ -37,7 +36,7 @@ def free_length(file: Path, tokens: str, context: int) -> None:
         shape = port.type.tensor_type.shape.dim
         if len(shape) == 2 and shape[1].dim_value == context:
             shape[1].dim_param = "length"
-    del graph.value_info[:]  # shapes of what lies between, which no longer hold
+    del graph.value_info[:]  # the shapes of intermediate values change
 
     added: list[Any] = []
 

@@ -1,12 +1,12 @@
-"""What an ONNX file says of itself, read without loading it.
+"""The interface of an ONNX file, read without loading it.
 
-The inputs and outputs of a graph, and which files hold its weights, are needed before anything is
-run: to tell a text tower from an image tower, to know the length of the vectors, and to hash all
-that defines them. Opening a session for that would read hundreds of megabytes; walking over the
-top level of the protocol buffer touches a few pages.
+The inputs, outputs and weight files of a graph are needed before it runs: to tell a text tower from
+an image tower, to know the length of the vectors, and to hash everything that defines them.
+Opening a session for that would read hundreds of megabytes; reading the top level of the protocol
+buffer touches only a few pages.
 
-Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto (IR version 3
-and later), the wire format that of https://protobuf.dev/programming-guides/encoding/.
+Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto (IR version 3 and later).
+Wire format: https://protobuf.dev/programming-guides/encoding/.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from pixseek.errors import ModelError
 from pixseek.types.dataclass import dataclass
 
-#: Names of `TensorProto.DataType`, by number, as numpy calls them.
+#: numpy's names of `TensorProto.DataType`, by number.
 _DTYPES = {
     1: "float32",
     2: "uint8",
@@ -38,9 +38,9 @@ class Port:
     """An input or an output of a graph.
 
     Attributes:
-        name: by which it is fed or fetched.
-        dtype: as numpy calls it; "" for one that no encoder here can feed.
-        shape: its dimensions, None for one that is free.
+        name: its name.
+        dtype: numpy's name of its type; "" for one that encoders here can't use.
+        shape: its dimensions; None for a free one.
     """
 
     name: str
@@ -53,10 +53,10 @@ class Graph:
     """An ONNX file's interface.
 
     Attributes:
-        path: of the file.
-        inputs: what must be fed, initialisers left out.
-        outputs: what can be fetched.
-        external: files that hold its weights, in the graph's own order, without repeats.
+        path: path of the file.
+        inputs: the inputs, without initialisers.
+        outputs: the outputs.
+        external: files of its weights, in the graph's own order, without repeats.
     """
 
     path: Path
@@ -69,7 +69,7 @@ class Graph:
         """The kinds of its nodes. Read when first needed: a graph of 2,000 nodes takes 5 ms.
 
         Raises:
-            ModelError: the file can't be read any more.
+            ModelError: the file can no longer be read.
         """
         with _opened(self.path) as (data, start, end):
             return frozenset(_kinds(data, start, end))
@@ -88,15 +88,15 @@ class Graph:
 
     @cached_property
     def mask(self) -> Port | None:
-        """The input that takes the attention mask, (n, length); None where there is none."""
+        """The input that takes the attention mask, (n, length); None if there is none."""
         return next((p for p in self.inputs if "mask" in p.name), None)
 
     @cached_property
     def embedding(self) -> Port | None:
-        """The output that holds one vector an item, (n, dim); None where there is no such.
+        """The output with one vector per item, (n, dim); None if there is none.
 
-        Graphs of transformers may also give hidden states, and a vector that is not yet projected
-        into the common space: the projected one is named `..._embeds` there.
+        Graphs of transformers may also return hidden states, and vectors before the projection
+        into the common space; the projected ones are named `..._embeds`.
         """
         rows = [p for p in self.outputs if len(p.shape) == 2]
         projected = [p for p in rows if "embed" in p.name]
@@ -104,15 +104,15 @@ class Graph:
 
     @property
     def quantised(self) -> bool:
-        """Whether it computes in whole numbers already."""
+        """Whether it already computes in integers."""
         return any("Linear" in op or "Integer" in op for op in self.ops)
 
     @property
     def quantised_on_the_fly(self) -> bool:
-        """Whether activations are quantised with one scale for a batch.
+        """Whether activations are quantised with one scale per batch.
 
-        Then a vector depends on the others of its batch (measured: down to a cosine of .987), so
-        items must be run one at a time.
+        Then a vector depends on the others in its batch (cosines down to .987), so items must run
+        one at a time.
         """
         return "DynamicQuantizeLinear" in self.ops
 
@@ -125,7 +125,7 @@ def read(path: Path) -> Graph:
     """Return the interface of the ONNX file at `path`.
 
     Raises:
-        ModelError: there is no such file, or it is no ONNX file.
+        ModelError: the file is missing, or not an ONNX file.
     """
     with _opened(path) as (data, start, end):
         return _graph(path, data, start, end)
@@ -144,7 +144,7 @@ def _opened(path: Path) -> Iterator[tuple[mmap.mmap, int, int]]:
         raise ModelError("a model file cannot be read", path, str(error)) from error
     except (ValueError, KeyError, IndexError, TypeError, UnicodeDecodeError) as error:
         raise ModelError(
-            "this is no ONNX model", path, "The file may be damaged: fetch it again."
+            "not an ONNX model", path, "The file may be damaged. Download it again."
         ) from error
 
 
@@ -210,9 +210,9 @@ def _text(data: mmap.mmap, span: int | tuple[int, int]) -> str:
 
 
 def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int | tuple[int, int]]]:
-    """Yield each field's number with its value (varint) or its span (anything of a length)."""
-    # Most numbers take one byte. To ask for that here, and not in `_varint`, halves the time that a
-    # graph of 2,000 nodes takes, of which a search from the command line reads two.
+    """Yield each field's number with its value (a varint) or its span (anything longer)."""
+    # Most numbers take one byte. Checking that here, not in `_varint`, halves the time for a graph
+    # of 2,000 nodes.
     while at < end:
         key = data[at]
         at += 1

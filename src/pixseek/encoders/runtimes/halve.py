@@ -1,4 +1,4 @@
-"""Write an image tower in OpenVINO's own form with weights in 16 bits; a process of its own.
+"""Convert an image tower to OpenVINO's own format with 16-bit weights, in another process.
 
     python -m pixseek.encoders.runtimes.halve MODEL.onnx OUT.xml
 

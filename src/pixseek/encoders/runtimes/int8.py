@@ -1,14 +1,14 @@
-"""An image tower in whole numbers of 8 bits: made once a model, checked on every library's images.
+"""An image tower in int8: converted once per model, checked on the images of every library.
 
-There are two ways to make one (extra `int8`). For OpenVINO, `quantise` watches the values inside
-the tower on some of the user's images, and fixes how they are rounded. Its kernels need a
-processor that multiplies whole numbers of 8 bits at once (VNNI): on one without, ViT-B/32 takes as
-long as in fp32 (114 against 112 ms an image on a core of a Zen 3), where onnxruntime takes 60 of
-its 105 ms with the tower that `quantise_dynamic` makes. That one rounds by the values of each call,
-so that its calls must hold one image.
+There are two conversions (extra `int8`). For OpenVINO, `quantise` observes the values inside the
+tower on some of the user's images, and sets the rounding by them. OpenVINO's kernels need VNNI, the
+processor's instructions for int8: without, ViT-B/32 takes as long as in fp32 (114 and 112 ms per
+image on a core of a Zen 3). There onnxruntime takes 60 ms instead of 105 with the tower that
+`quantise_dynamic` makes. That one rounds by the values of each call, so its calls must hold one
+image.
 
-Whether the vectors stayed what they were, and whether it is any faster, depends on model, images
-and processor; so both are measured, on others of the user's images, and not believed.
+Whether the vectors stay the same, and whether int8 is faster, depends on model, images and
+processor. So both are measured, on others of the user's images.
 """
 
 from __future__ import annotations
@@ -27,36 +27,35 @@ from pixseek.types.dataclass import dataclass
 if TYPE_CHECKING:
     from pixseek.types import Vectors
 
-#: Images that the conversion watches.
+#: Number of images that the conversion observes.
 CALIBRATION = 64
-#: Images that the check compares, never those of the conversion.
+#: Number of images that the check compares; never those of the conversion.
 CHECKED = 128
-#: Fewer images say nothing about ten nearest among them.
+#: Minimum number of images for a check: among fewer, the ten nearest mean nothing.
 CHECKED_AT_LEAST = 24
 
-#: What the check demands: of the centred cosines their median and least, and the share of the ten
-#: nearest. A photo model (MobileNetV2, 1,000 photos, 5,000 captions) in int8 with .98, .95 and .88
-#: found as much as in fp32 (recall@10 .673 against .679, recall@1 .263 and .259), so did one with
-#: .973, .94 and .84 (.676, .259). ViT-B/32 gives .997, .98 and .97; a ResNet-50 with .949 did not
-#: keep its vectors.
+#: Limits of the check: median and lowest centred cosine, and the share of the ten nearest that
+#: agree. A photo model (MobileNetV2, 1,000 photos, 5,000 captions) in int8 with .973, .94 and .84
+#: had the recall of fp32 (recall@10 .676 and .679, recall@1 .259 each). ViT-B/32 reaches .997, .98
+#: and .97; a ResNet-50 with a median of .949 did not keep its vectors.
 MEDIAN, LEAST, RANKS = 0.97, 0.90, 0.80
 
 NEAREST = 10
 
-#: An image must take less time than in fp32 by this factor, or its vectors are not touched.
+#: int8 is used only if it is faster than fp32 by at least this factor.
 FASTER = 1.15
 
 _REJECTED = "rejected.json"
 
-#: Where Linux tells what the processor can do, and what of it multiplies whole numbers of 8 bits.
+#: Linux's list of processor flags, and the flags of int8 instructions.
 _CPUINFO = Path("/proc/cpuinfo")
 _VNNI = frozenset({"avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8"})
 
 
 def has_vnni() -> bool:
-    """Return whether this x86 processor multiplies whole numbers of 8 bits at once.
+    """Return whether this x86 processor has instructions for int8.
 
-    True where the system does not tell; a conversion then shows whether it is faster.
+    True if the system doesn't tell; then the check finds out whether int8 is faster.
     """
     try:
         lines = _CPUINFO.read_text("ascii", "replace").splitlines()
@@ -71,14 +70,14 @@ def has_vnni() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How near two towers' vectors of the same images are.
+    """How close two towers' vectors of the same images are.
 
     Attributes:
-        images: how many were compared.
-        median: of the cosines of each image's two vectors, after both sets were centred.
-        least: of these cosines.
-        ranks: mean share of each image's ten nearest that both towers name. (Texts as queries
-            say no more: .895 where this says .88; and they mislead where all texts are alike.)
+        images: number of images compared.
+        median: median cosine between an image's two vectors, after both sets were centred.
+        least: lowest of these cosines.
+        ranks: mean share of each image's ten nearest that both towers agree on. Texts as queries
+            would give about the same (.895 for .88), but mislead if all texts are alike.
     """
 
     images: int
@@ -88,22 +87,22 @@ class Agreement:
 
     @property
     def good(self) -> bool:
-        """Whether search gives the same with either."""
+        """Whether searches give the same results with both."""
         return self.median >= MEDIAN and self.least >= LEAST and self.ranks >= RANKS
 
     def __str__(self) -> str:
         return (
-            f"on {self.images} of your images its vectors had a centred cosine to fp32 of "
-            f"{self.median:.4f} (median) and {self.least:.4f} (least), and the ten nearest agreed "
-            f"by {self.ranks:.0%}"
+            f"on {self.images} of your images the centred cosine to fp32 was {self.median:.4f} "
+            f"(median) and {self.least:.4f} (lowest), and the ten nearest images agreed by "
+            f"{self.ranks:.0%}"
         )
 
 
 def agreement(exact: Vectors, fast: Vectors) -> Agreement:
-    """Return how near the rows of `fast` are to those of `exact`.
+    """Return how close the rows of `fast` are to those of `exact`.
 
     All vectors of a model share a large part (plain cosines of unrelated photos reach .5 to .99),
-    which hides what was lost of the rest, and the rest is what ranks. So the mean is taken out.
+    which would hide losses in the rest, which is what ranks. So the mean is subtracted.
 
     Args:
         exact: (n, dim) unit rows of the reference.
@@ -114,7 +113,7 @@ def agreement(exact: Vectors, fast: Vectors) -> Agreement:
     mean = exact.mean(0)
     a, b = exact - mean, fast - mean
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    # Where all images are alike nothing is left of them, and nothing can be told.
+    # If all images are alike, nothing is left after centring, and nothing can be measured.
     cosines = (a * b).sum(1) / np.maximum(lengths, 1e-12)
     nearest, found = _nearest(exact), _nearest(fast)
     shared = [len(set(p) & set(q)) / len(p) for p, q in zip(nearest, found, strict=True)]
@@ -124,7 +123,7 @@ def agreement(exact: Vectors, fast: Vectors) -> Agreement:
 
 
 def _nearest(rows: Vectors) -> list[list[int]]:
-    """Return, for each row, which of the others are nearest to it."""
+    """Return for each row the indices of the nearest others."""
     import numpy as np
 
     scores = rows @ rows.T
@@ -137,22 +136,22 @@ def _nearest(rows: Vectors) -> list[list[int]]:
 
 
 class Conversion(conversion.Conversion):
-    """Where the tower in whole numbers of one model is kept.
+    """The int8 tower of one model on disk.
 
     Attributes:
-        package: what converts.
-        watches: how many images it converts by.
+        package: the package that converts.
+        watches: number of images that it observes.
     """
 
     package: ClassVar[str]
     watches: ClassVar[int]
 
     def installed(self) -> bool:
-        """Return whether what converts is installed, without importing it."""
+        """Return whether the package that converts is installed, without importing it."""
         return find_spec(self.package) is not None
 
     def rejected(self) -> str:
-        """Return what the check said when a fresh conversion failed it; "" if none did."""
+        """Return the report of the check that a new conversion failed; "" if none did."""
         try:
             said = json.loads((self.folder / _REJECTED).read_text("utf-8"))
         except (OSError, ValueError):
@@ -160,7 +159,7 @@ class Conversion(conversion.Conversion):
         return str(said.get("why", "")) if isinstance(said, dict) else ""
 
     def reject(self, why: str) -> None:
-        """Delete the conversion and note why, so that the minutes are not spent again."""
+        """Delete the conversion and note why, so that it is not made again."""
         self.discard()
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -172,7 +171,7 @@ class Conversion(conversion.Conversion):
         Args:
             graph: the tower.
             image: its input.
-            images: prepared images of the user's own, to watch the tower on.
+            images: prepared images of the user, on which to observe the tower.
 
         Raises:
             ModelError: the converter failed, or the folder can't be written.
@@ -187,7 +186,7 @@ class Calibrated(Conversion):
     watches = CALIBRATION
 
     def make(self, graph: Graph, image: Port, images: Vectors) -> None:
-        """Convert a tower, watching some images; see `Conversion`."""
+        """Convert a tower, by observing it on some images; see `Conversion`."""
         import numpy as np
 
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
@@ -200,12 +199,12 @@ class Calibrated(Conversion):
 
 
 class Dynamic(Conversion):
-    """A tower for onnxruntime, which rounds the values of each call by their own range."""
+    """A tower for onnxruntime that rounds the values of each call by their own range."""
 
     FILES = ("model.onnx",)
     package = "onnx"
     watches = 0
 
     def make(self, graph: Graph, image: Port, images: Vectors) -> None:
-        """Convert a tower, without a look at the images; see `Conversion`."""
+        """Convert a tower, without looking at the images; see `Conversion`."""
         self.make_by("quantise_dynamic", graph)

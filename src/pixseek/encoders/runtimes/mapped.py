@@ -1,12 +1,12 @@
-"""A copy of a text tower that opens fast: its weights lie in a file of their own.
+"""A copy of a text tower that opens fast, because its weights are in a separate file.
 
 An ONNX file with its weights inside must be parsed and copied as a whole. Weights in an external
-file are mapped into memory instead, where nothing repacks them, and of the embedding of 49,408
-tokens only the pages of those few are ever read. The copy takes the disk space of the tower once
-more; it is made while indexing, where a second is not felt, and can be deleted at any time.
+file are mapped into memory instead, and of the 49,408 token embeddings only the pages that a text
+needs are read. The copy takes as much disk space as the tower. It is made while indexing, where a
+second doesn't matter, and can be deleted at any time.
 
-Where the tower was written for texts of one length only, the copy takes shorter ones too, if it
-gives the same for them.
+If the tower has a fixed text length, the copy accepts shorter texts too, provided that it gives
+the same vectors for them.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from pixseek.types.dataclass import dataclass
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Below this many bytes the weights of a tower are read in no time.
+#: Minimum size of a tower for a copy, in bytes; smaller ones are fast to read.
 WORTH_IT = 16 << 20
 
-#: How far a component of a unit row may be from what the tower gave at full length. The kernels of
-#: onnxruntime differ by 2.4e-6 between lengths (ViT-B/32); padding that is read, by over 1e-2.
+#: Largest difference in a component of a unit row between short and full length. onnxruntime's
+#: kernels differ by 2.4e-6 between lengths (ViT-B/32), padding that is read by over 1e-2.
 SAME = 1e-5
 
 _GRAPH, _WEIGHTS, _SIZES = "model.onnx", "weights.bin", "sizes.json"
@@ -39,27 +39,27 @@ _GRAPH, _WEIGHTS, _SIZES = "model.onnx", "weights.bin", "sizes.json"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Texts as a tower takes them.
+    """Texts as inputs of a tower.
 
     Attributes:
-        feeds: by name of the input, each (n, context).
-        longest: from this position on there is nothing but padding.
+        feeds: arrays by name of the input, each (n, context).
+        longest: number of tokens of the longest text; the rest is padding.
     """
 
     feeds: Mapping[str, NDArray[Any]]
     longest: int
 
     def cut(self) -> Mapping[str, NDArray[Any]]:
-        """Return the feeds without what is padding in all rows, each (n, longest)."""
+        """Return the feeds without the padding that all rows share, each (n, longest)."""
         return {name: value[:, : self.longest] for name, value in self.feeds.items()}
 
 
 def find(graph: Graph, cache: Path) -> Path | None:
-    """Return the copy's graph; None where there is no whole one."""
+    """Return the copy's graph; None if there is no complete copy."""
     folder = _folder(graph, cache)
     try:
         sizes = json.loads((folder / _SIZES).read_text("utf-8"))
-        # To read past the end of a mapped file would be a crash, not an error.
+        # Reading past the end of a mapped file would crash the process.
         whole = sizes == {name: (folder / name).stat().st_size for name in (_GRAPH, _WEIGHTS)}
     except (OSError, ValueError):
         return None
@@ -69,28 +69,28 @@ def find(graph: Graph, cache: Path) -> Path | None:
 def write(
     graph: Graph, cache: Path, output: Port, samples: Callable[[], Sequence[Sample]] | None = None
 ) -> bool:
-    """Write the copy, if it would help, is not there, and can be written; return whether.
+    """Write the copy if it would help, is missing and can be written; return whether it did.
 
-    Its folder is moved into its place when it is whole, and never in place of a whole one: another
-    thread or process may have made that meanwhile, and somebody may be opening it.
+    Its folder is moved into place when it is complete. It never replaces a complete copy, which
+    another thread or process may have made meanwhile and may be opening.
 
     Args:
         graph: the tower.
-        cache: where the copies lie.
-        output: of the tower, its embedding.
-        samples: gives texts to compare with, if the copy should take shorter ones than the graph.
+        cache: folder of the copies.
+        output: the tower's embedding.
+        samples: returns texts to compare on, if the copy should accept shorter ones than the graph.
     """
     if bytes_of(graph) < WORTH_IT or find(graph, cache):
         return False
     import tempfile
 
     folder = _folder(graph, cache)
-    with contextlib.suppress(OSError):  # a read-only folder or a full disk: it works without
+    with contextlib.suppress(OSError):  # a read-only folder or a full disk: the tower works too
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache, ignore_cleanup_errors=True) as temporary:
             place = Path(temporary) / "copy"
             place.mkdir()
-            with contextlib.suppress(ModelError):  # it will be said when the tower is used
+            with contextlib.suppress(ModelError):  # raised when the tower is used
                 _convert(graph, place)
                 texts = samples() if samples else ()
                 if texts and graph.tokens:
@@ -99,7 +99,7 @@ def write(
                 (place / _SIZES).write_text(json.dumps(sizes), "utf-8")
                 try:
                     place.rename(folder)
-                except OSError:  # something lies there
+                except OSError:  # there is something
                     if find(graph, cache):
                         return False
                     shutil.rmtree(folder, ignore_errors=True)
@@ -109,10 +109,10 @@ def write(
 
 
 def _convert(graph: Graph, place: Path) -> None:
-    """Have onnxruntime write the graph and its weights apart.
+    """Write the graph and its weights into separate files, with onnxruntime.
 
-    Simplified already, which saves 15 of 70 ms when it is opened, but by none of what suits one
-    processor only (`ORT_ENABLE_ALL`): a folder of models may be shared.
+    The graph is simplified, which saves 15 of 70 ms when it is opened, but not optimised for this
+    processor (`ORT_ENABLE_ALL`), because several machines may share a folder of models.
     """
     import onnxruntime as ort
 
@@ -130,7 +130,7 @@ def _convert(graph: Graph, place: Path) -> None:
 
 
 def _free(place: Path, tokens: Port, output: Port, samples: Sequence[Sample]) -> None:
-    """Have the copy take texts of any length, if it gives the same for them."""
+    """Make the copy accept texts of any length, if it then gives the same vectors."""
     from pixseek.encoders.runtimes.free_length import free_length
 
     fixed, free = place / _GRAPH, place / "free.onnx"
@@ -140,7 +140,7 @@ def _free(place: Path, tokens: Port, output: Port, samples: Sequence[Sample]) ->
         shutil.copyfile(fixed, free)
         free_length(free, tokens.name, context)
         same = _same(fixed, free, output.name, samples)
-    except Exception:  # onnx and onnxruntime raise many kinds, of no common base
+    except Exception:  # onnx and onnxruntime raise many kinds without a common base
         same = False
     if same:
         free.replace(fixed)
@@ -149,7 +149,7 @@ def _free(place: Path, tokens: Port, output: Port, samples: Sequence[Sample]) ->
 
 
 def _same(fixed: Path, free: Path, output: str, samples: Sequence[Sample]) -> bool:
-    """Return whether short texts have the embeddings that they have when filled up."""
+    """Return whether short texts have the same embeddings as when they are padded."""
     import numpy as np
     import onnxruntime as ort
 
@@ -165,14 +165,14 @@ def _same(fixed: Path, free: Path, output: str, samples: Sequence[Sample]) -> bo
 
 
 def key_of(files: Sequence[Path], *more: object) -> str:
-    """Return a name for what is made of some files; by size and time, a digest takes too long.
+    """Return a name for something made from files, by their size and time (digests are slow).
 
     Args:
         files: at least one.
-        more: what else it hangs on.
+        more: what else it depends on.
 
     Raises:
-        OSError: a file is not there.
+        OSError: a file is missing.
     """
     stats = [path.stat() for path in files]
     key = [str(files[0].resolve()), *((stat.st_size, stat.st_mtime_ns) for stat in stats), *more]
@@ -180,12 +180,12 @@ def key_of(files: Sequence[Path], *more: object) -> str:
 
 
 def _folder(graph: Graph, cache: Path) -> Path:
-    """Return where the copy of a tower lies."""
+    """Return the folder of a tower's copy."""
     fixed = graph.tokens and graph.tokens.shape[1]
-    more = ["shorter texts too"] if fixed else []  # which copies of earlier versions don't take
+    more = ["shorter texts too"] if fixed else []  # copies of earlier versions don't accept these
     return cache / f"text-{key_of((graph.path, *graph.external), *more)}"
 
 
 def bytes_of(graph: Graph) -> int:
-    """Return how much disk a tower takes."""
+    """Return the size of a tower's files, in bytes."""
     return sum(path.stat().st_size for path in (graph.path, *graph.external))

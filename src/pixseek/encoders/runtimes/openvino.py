@@ -1,4 +1,4 @@
-"""A tower as OpenVINO runs it: on x86-64 the fastest way to embed images (extra `openvino`)."""
+"""A tower run by OpenVINO, the fastest way to embed images on x86-64 (extra `openvino`)."""
 
 from __future__ import annotations
 
@@ -34,9 +34,8 @@ def has_bf16() -> bool:
 class _FirstCall:
     """Lets the first inference of this process end before any other begins.
 
-    Two at once can block each other for ever: the binding's first call imports modules while it
-    holds a C++ guard, for which the other waits with Python's lock held (seen with OpenVINO
-    2026.4, in stacks of two processes).
+    Two at once can deadlock: the binding's first call imports modules while it holds a C++ guard,
+    for which the other waits while it holds the GIL (seen with OpenVINO 2026.4).
     """
 
     def __init__(self) -> None:
@@ -57,10 +56,10 @@ _first_call = _FirstCall()
 
 
 class OpenVinoTower:
-    """A tower that OpenVINO runs, opened at once.
+    """A tower run by OpenVINO, opened immediately.
 
-    Each of `streams` calls runs on one core of its own: two such beat one call on two cores, and
-    need no hand-over to whoever decodes the images.
+    Each of `streams` calls runs on its own core: that is faster than one call on all cores, and a
+    thread can decode images and then embed them itself.
     """
 
     batch_size = IMAGES_A_CALL
@@ -79,11 +78,11 @@ class OpenVinoTower:
 
         Args:
             graph: the tower.
-            output: what to fetch.
-            streams: calls of `run` that are made at the same time.
-            precision: what to compute in where the graph says nothing else.
-            converted: the same tower in OpenVINO's own form, to be opened instead.
-            threads: cores of all streams together; 0 for one a stream.
+            output: the output to return.
+            streams: number of simultaneous calls of `run`.
+            precision: precision of the computation, unless the graph sets another.
+            converted: the same tower in OpenVINO's own format, to open instead.
+            threads: cores of all streams together; 0 for one per stream.
 
         Raises:
             ModelError: OpenVINO can't open it.
@@ -101,7 +100,7 @@ class OpenVinoTower:
                     "NUM_STREAMS": str(streams),
                     "INFERENCE_NUM_THREADS": threads or streams,
                     "INFERENCE_PRECISION_HINT": precision,
-                    # The calling threads also decode, and go where there is room.
+                    # The calling threads also decode, so they must be free to move.
                     "ENABLE_CPU_PINNING": False,
                 },
             )
@@ -115,7 +114,7 @@ class OpenVinoTower:
             ) from error
 
     def run(self, feeds: Feeds) -> Vectors:
-        """Return the embeddings, (n, dim) float32; waits where all streams are taken.
+        """Return the embeddings, (n, dim) float32; waits while all streams are busy.
 
         Raises:
             ModelError: the model failed.

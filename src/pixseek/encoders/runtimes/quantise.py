@@ -1,9 +1,9 @@
-"""Convert an image tower to whole numbers of 8 bits, with NNCF; run as a process of its own.
+"""Convert an image tower to int8 with NNCF, in another process.
 
     python -m pixseek.encoders.runtimes.quantise MODEL.onnx OUT.xml INPUT IMAGES.npy
 
-A process of its own, since NNCF takes 1.5 GB for ViT-B/32 and brings scipy and scikit-learn along:
-the memory is given back, and the indexer never holds it.
+Another process, because NNCF takes 1.5 GB for ViT-B/32 and imports scipy and scikit-learn: so the
+memory is released, and the indexer never holds it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 def main(model: str, out: str, name: str, images: str) -> None:
     """Calibrate the model at `model` on the images at `images` and write it to `out`."""
-    # NNCF reports each use to its makers over the network unless this package is missing. What
-    # people do with their photos is nobody's business, so for this process it is missing.
+    # Without this package, NNCF doesn't report its use over the network. pixseek sends nothing
+    # about its users, so the package is hidden from this process.
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import nncf
     import numpy as np

@@ -1,9 +1,9 @@
-"""Convert an image tower to whole numbers of 8 bits for onnxruntime; run as a process of its own.
+"""Convert an image tower to int8 for onnxruntime, in another process.
 
     python -m pixseek.encoders.runtimes.quantise_dynamic MODEL.onnx OUT.onnx
 
-The matrices are rounded once, those of the values when the tower runs, by their range in each call.
-A process of its own, since it holds the model three times over.
+Weights are rounded here, activations when the tower runs, by their range in each call. Another
+process, because this takes three times the memory of the model.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ def main(model: str, out: str) -> None:
     quantize_dynamic(
         model,
         out,
-        # Convolutions run slower so than in fp32.
+        # Convolutions would be slower than in fp32.
         op_types_to_quantize=["MatMul", "Gemm"],
         per_channel=True,
         weight_type=QuantType.QInt8,
-        # Weights of 7 bits: where a processor has no VNNI, the sum of two products of 8 bits does
-        # not fit into 16, and is cut off.
+        # 7-bit weights: without VNNI, the sum of two 8-bit products may not fit into 16 bits, and
+        # is clipped.
         # https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
         reduce_range=True,
     )

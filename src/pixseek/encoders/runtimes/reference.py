@@ -1,9 +1,9 @@
-"""Run an image tower in fp32 over some images, in a process of its own.
+"""Run an image tower in fp32 over some images, in another process.
 
     python -m pixseek.encoders.runtimes.reference MODEL.onnx INPUT OUTPUT CORES IMAGES.npy ROWS.npz
 
-What a faster tower is compared with. ViT-B/32 takes 600 MB for it, beside the images: in the
-process that indexes, this would be the most memory of a whole run.
+Faster towers are compared with the result. For ViT-B/32 it takes 600 MB plus the images: in the
+indexing process, that would be the peak memory of a whole run.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 
 class ReferenceTower:
-    """A tower that opens and ends with each call, so that one call should hold all images."""
+    """A tower that is opened and closed by each call, so one call should hold all images."""
 
     streams = 1
 
     def __init__(self, tower: Graph, output: Port, batch_size: int, cores: int) -> None:
-        """Note what is to be run, how many images there will be, and the cores to use."""
+        """Create it, with the number of images in a call and the cores to use."""
         self.batch_size = batch_size
-        #: Of processor time that the last call took, without its start.
+        #: Processor time of the last call, without its start.
         self.cpu_seconds = 0.0
         self._graph, self._output, self._cores = tower, output, cores
 
@@ -64,7 +64,7 @@ class ReferenceTower:
 
 
 def main(model: str, given: str, output: str, cores: str, images: str, rows: str) -> None:
-    """Write the rows of the images at `images`, and the processor time that they took."""
+    """Write the rows of the images at `images`, with their processor time."""
     import time
     from concurrent.futures import ThreadPoolExecutor
 

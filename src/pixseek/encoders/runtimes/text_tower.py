@@ -1,4 +1,4 @@
-"""A text tower: opened as fast as can be for one text, and again for many."""
+"""A text tower: opened as fast as possible for one text, and again, to run fast, for many."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from pixseek.encoders.runtimes.towers import Feeds
     from pixseek.types import Vectors
 
-#: How long a thread of the text tower looks out for more to do before it sleeps. ViT-B/32, 8
-#: tokens, two cores: 7.6 ms a text where it takes 9.5 without, and on a busy machine 15 where it
-#: takes 13 without (and 24 with the 1 ms that onnxruntime would take).
+#: How long an idle thread of the text tower spins before it sleeps. ViT-B/32, 8 tokens, two cores:
+#: 7.6 ms per text instead of 9.5 without spinning; on a busy machine 15 instead of 13 (24 with
+#: onnxruntime's default of 1 ms).
 SPIN_US = 30
 
 
 class TextTower(OnnxTower):
-    """A text tower: opened as fast as can be for the first call, for running fast from the second.
+    """A text tower, opened as fast as possible for the first call, to run fast from the second.
 
-    A search from the command line makes one call. Whoever makes two will make more: the session
-    for them is opened behind the second, which the first session still answers. ViT-B/32, eight
-    tokens, a quiet machine: opened as fast as can be it takes 0.06 s and then 17 ms a text, opened
-    for running fast 0.2 s and then 7.6.
+    A search from the command line makes one call. A process that makes two will make more, so the
+    second call opens a faster session in a thread, while the first session still answers it.
+    ViT-B/32, eight tokens, a quiet machine: the first session opens in 0.06 s and takes 17 ms per
+    text, the second opens in 0.2 s and takes 7.6 ms.
     """
 
     def __init__(
@@ -41,28 +41,28 @@ class TextTower(OnnxTower):
         cache: Path | None,
         samples: Callable[[], Sequence[mapped.Sample]] | None = None,
     ) -> None:
-        """Note how the graph is to be run.
+        """Create the tower without opening it.
 
         Args:
             graph: the tower.
-            output: what to fetch.
+            output: the output to return.
             threads: cores that one call uses; 0 for all.
             cache: folder of the copies that `mapped` writes; None for none.
-            samples: gives texts to compare with, if the copy should take shorter ones than the
-                graph does.
+            samples: returns texts to compare on, if the copy should accept shorter ones than the
+                graph.
         """
         super().__init__(graph, output, threads=threads)
         self._cache, self._samples = cache, samples
         self._called = False
-        self._opening: threading.Thread | None = None  # opens, or has opened, the second session
+        self._opening: threading.Thread | None = None  # opens, or opened, the second session
 
     def run(self, feeds: Feeds, longest: int = 0) -> Vectors:
         """Return the embeddings, (n, dim) float32; see `Tower`.
 
         Args:
-            feeds: what goes in, filled up to the length that the graph was written for, if any.
-            longest: from this position on there is nothing but padding that need not be seen, and
-                a session that takes any length is not given it; 0 where all must be seen.
+            feeds: the inputs, padded to the graph's fixed length, if it has one.
+            longest: number of tokens of the longest text: a session that accepts any length gets
+                no padding beyond it. 0 if the tower needs the padding.
         """
         with self._lock:
             if self._called and self._opening is None:
@@ -75,12 +75,12 @@ class TextTower(OnnxTower):
         return self._run(session, feeds)
 
     def open(self) -> None:
-        """Open it before it is needed; what goes wrong is said when it is."""
+        """Open it before it is needed; errors are raised when it runs."""
         with contextlib.suppress(ModelError):
             self._open()
 
     def close(self) -> None:
-        """Let go of the sessions and their memory; what is run after this opens it again."""
+        """Release the sessions and their memory; the next call opens it again."""
         with self._lock:
             opening, self._opening, self._called = self._opening, None, False
         if opening is not None:
@@ -88,7 +88,7 @@ class TextTower(OnnxTower):
         super().close()
 
     def write_mapped(self) -> None:
-        """Write the copy that opens faster, if it is not there and can be written."""
+        """Write the copy that opens faster, if it is missing and can be written."""
         if self._cache and mapped.write(self._graph, self._cache, self._output, self._samples):
             give_back_memory()
 
@@ -97,10 +97,10 @@ class TextTower(OnnxTower):
 
     def _open_for_speed(self) -> None:
         if self._samples:
-            # Where nothing was indexed, as in a server's container. Texts take a quarter of the
-            # time then, for all that is still to come; other towers' would gain nothing here.
+            # For machines that never index, such as a server's container. It makes later texts
+            # four times as fast; without samples there would be no gain here.
             self.write_mapped()
-        with contextlib.suppress(ModelError):  # the first session goes on
+        with contextlib.suppress(ModelError):  # the first session stays in use
             session = self._opened_copy(self._options(spin_us=SPIN_US))
             with self._lock:
                 if self._opening is threading.current_thread():  # it was not closed meanwhile
@@ -109,6 +109,6 @@ class TextTower(OnnxTower):
     def _opened_copy(self, options: Any) -> Any:
         copy = self._cache and mapped.find(self._graph, self._cache)
         if copy:
-            with contextlib.suppress(ModelError):  # a broken copy: the original is there
+            with contextlib.suppress(ModelError):  # if the copy is broken, use the original
                 return open_session(copy, options)
         return open_session(self._graph.path, options)

@@ -1,4 +1,4 @@
-"""A tower of a model as onnxruntime runs it, and what every other runtime must offer too."""
+"""A tower of a model run by onnxruntime, and the interface of towers in every runtime."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 CPU = "CPUExecutionProvider"
 
-#: Images a call should hold: past 8, nothing was gained (ViT-B/32, two cores: 20.4 images/s one
-#: at a time, 22.4 by eight, 21.5 by thirty-two).
+#: Images per call: more than 8 gain nothing (ViT-B/32, two cores: 20.4 images/s in ones, 22.4 in
+#: eights, 21.5 in batches of 32).
 IMAGES_A_CALL = 8
 
 
-#: The first onnxruntime that can be told.
+#: The first onnxruntime whose time of spinning can be set.
 _SPIN_SINCE = (1, 26)
 
-#: Texts a call holds at most; bounds memory where somebody encodes a whole table of captions.
+#: Maximum number of texts per call; bounds the memory when many captions are encoded.
 TEXTS_A_CALL = 32
 
 
@@ -39,20 +39,18 @@ _NOTHING = 1e-12
 
 
 class Tower(Protocol):
-    """A graph that is run by something.
+    """A graph and its runtime.
 
     Attributes:
-        streams: calls of `run` worth making at the same time.
-        batch_size: rows that a call should hold.
+        streams: number of calls of `run` worth making at the same time.
+        batch_size: number of rows per call.
     """
 
     streams: int
     batch_size: int
 
     def run(self, feeds: Feeds) -> Vectors:
-        """Return the embeddings, (n, dim) float32, as the graph gives them.
-
-        May be called from several threads at once.
+        """Return the embeddings, (n, dim) float32, not normalised. Thread-safe.
 
         Raises:
             ModelError: it can't be opened, or failed.
@@ -61,7 +59,7 @@ class Tower(Protocol):
 
 
 class OnnxTower:
-    """A tower that onnxruntime runs, opened when it is first needed."""
+    """A tower run by onnxruntime, opened when it is first needed."""
 
     def __init__(
         self,
@@ -75,18 +73,18 @@ class OnnxTower:
         provider_options: Mapping[str, str] | None = None,
         lean: bool = False,
     ) -> None:
-        """Note how the graph is to be run.
+        """Create the tower without opening it.
 
         Args:
             graph: the tower.
-            output: what to fetch.
+            output: the output to return.
             threads: cores that one call uses; 0 for all.
-            streams: calls worth making at the same time.
-            batch_size: rows that a call should hold.
-            provider: what computes, by onnxruntime's name; what it can't do, the CPU does.
-            provider_options: that it is given.
-            lean: keep the weights once, as they are, and not also as the processor likes them:
-                slower, in half the memory.
+            streams: number of calls worth making at the same time.
+            batch_size: number of rows per call.
+            provider: onnxruntime's name of the provider; operators it lacks run on the CPU.
+            provider_options: options for the provider.
+            lean: don't keep a second copy of the weights in the processor's favourite order:
+                slower, but half the memory.
         """
         self.streams = streams
         self.batch_size = batch_size
@@ -104,21 +102,21 @@ class OnnxTower:
 
     def _run(self, session: Any, feeds: Feeds) -> Vectors:
         n = rows_in(feeds)
-        # There is one GPU, and DirectML can't be called twice at a time.
+        # There is one GPU, and DirectML doesn't allow simultaneous calls.
         turn = self._lock if self._provider != CPU else contextlib.nullcontext()
         try:
             with turn:
                 (rows,) = session.run([self._output.name], feeds)
-        except Exception as error:  # onnxruntime raises a dozen kinds, of no common base
+        except Exception as error:  # onnxruntime raises a dozen kinds without a common base
             raise failed(self._graph, error) from error
         return checked(self._graph, rows, n)
 
     def provider(self) -> str:
-        """Open the tower and return what computes it: onnxruntime may fall back to the CPU."""
+        """Open the tower and return its provider: onnxruntime may fall back to the CPU."""
         return str(self._open().get_providers()[0])
 
     def close(self) -> None:
-        """Let go of the session and its memory; what is run after this opens it again."""
+        """Release the session and its memory; the next call opens it again."""
         with self._lock:
             self._session = None
         give_back_memory()
@@ -140,7 +138,7 @@ class OnnxTower:
         options = ort.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = self._threads
-        # Waiting threads would spin on the cores that decode the next images.
+        # Idle threads would spin on the cores that decode the next images.
         spins = spin_us and tuple(map(int, ort.__version__.split(".")[:2])) >= _SPIN_SINCE
         options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spins else "0")
         if spins:
@@ -151,18 +149,18 @@ class OnnxTower:
 
 
 def give_back_memory() -> None:
-    """Give the system what was freed, which glibc keeps for later.
+    """Return freed memory to the system, which glibc otherwise keeps.
 
-    After the last session of ViT-B/32's image tower was gone, 657 MB were still resident, and 111
-    after this, which took 37 ms.
+    After the last session of ViT-B/32's image tower was closed, 657 MB were still resident; after
+    this call, which took 37 ms, 111 MB.
     """
     if sys.platform == "linux":
-        with contextlib.suppress(AttributeError):  # musl has no such function, and keeps little
+        with contextlib.suppress(AttributeError):  # musl lacks the function, and keeps little
             ctypes.CDLL(None).malloc_trim(0)
 
 
 def quick(options: Any) -> Any:
-    """Return options with which a graph is opened as fast as can be, to run slower."""
+    """Return options with which a graph opens as fast as possible, but runs slower."""
     import onnxruntime as ort
 
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -176,7 +174,7 @@ def open_session(
     provider: str = CPU,
     provider_options: Mapping[str, str] | None = None,
 ) -> Any:
-    """Return an onnxruntime.InferenceSession, on the CPU where the provider does not start.
+    """Return an onnxruntime.InferenceSession; on the CPU if the provider doesn't start.
 
     Raises:
         ModelError: onnxruntime can't open the file.
@@ -186,7 +184,7 @@ def open_session(
     providers: list[Any] = [CPU]
     if provider != CPU:
         providers.insert(0, (provider, dict(provider_options or {})))
-        # One that does not start writes to the terminal; what runs instead is said by `accelerate`.
+        # A provider that doesn't start writes to the terminal; `accelerate` reports it instead.
         ort.set_default_logger_severity(4)
     try:
         return ort.InferenceSession(str(path), options, providers=providers)
@@ -198,39 +196,41 @@ def open_session(
 
 
 def rows_in(feeds: Feeds) -> int:
-    """Return how many items go in."""
+    """Return the number of items in the inputs."""
     return len(next(iter(feeds.values())))
 
 
 def checked(graph: Graph, rows: NDArray[Any], n: int) -> Vectors:
-    """Return what a tower gave, as float32.
+    """Return a tower's output as float32.
 
     Raises:
-        ModelError: it is not one vector an item.
+        ModelError: it is not one vector per item.
     """
     import numpy as np
 
     if rows.ndim != 2 or len(rows) != n:
         raise ModelError(
-            "a model did not give one vector an item",
+            "a model did not give one vector per item",
             graph.path,
-            f"{n} went in, and an array of shape {rows.shape} came out.",
+            f"Given {n} items, it returned an array of shape {rows.shape}.",
         )
     return np.asarray(rows, np.float32)
 
 
 def failed(graph: Graph, error: Exception) -> ModelError:
-    """Return what to raise when a runtime failed on a graph."""
+    """Return the error for a graph that a runtime failed on."""
     return ModelError("a model failed to run", graph.path, first_line(error))
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error of a runtime says, without its traces."""
+    """Return the first line of a runtime's error, without its traces."""
     return str(error).strip().split("\n", 1)[0] or type(error).__name__
 
 
 def unit_rows(rows: Vectors, what: Sequence[str]) -> Vectors:
-    """Return the rows of `what`, each of length 1; what fills a fixed batch comes after them.
+    """Return the first rows, one for each of `what`, scaled to length 1.
+
+    Rows beyond them, which fill a fixed batch, are dropped.
 
     Raises:
         ModelError: a row is not finite, or has no length.
@@ -242,9 +242,9 @@ def unit_rows(rows: Vectors, what: Sequence[str]) -> Vectors:
     bad = ~np.isfinite(lengths[:, 0]) | (lengths[:, 0] < _NOTHING)
     if bad.any():
         raise ModelError(
-            "a model gave no usable vector (not a number, or of no length)",
+            "a model gave no usable vector (not a number, or of length 0)",
             what[int(bad.argmax())],
-            "The model's files may be damaged: fetch it again.",
+            "The model's files may be damaged. Download it again.",
         )
     unit: Vectors = rows / lengths
     return unit

@@ -80,13 +80,13 @@ def accelerate(
         raise ModelError(
             "torch models don't run in int8",
             precision,
-            "Use the precision auto, bf16 or fp32; or the model in an ONNX layout.",
+            "Use precision auto, bf16 or fp32; or the model in an ONNX layout.",
         )
     named = precision == "bf16"
     places, notes = _candidates(precision)
     least = min((GPU_FROM if p.device != "cpu" else CHECK_FROM for p in places), default=0)
     if places and images < least and not named:
-        places, notes = [], [f"{_name(places[0])} is used from {least:,} images up"]
+        places, notes = [], [f"{_name(places[0])} is used for at least {least:,} images"]
     watched = sample(int8.CHECKED) if places else None
     if watched is not None and len(watched) < int8.CHECKED_AT_LEAST:
         # The setting stays for all runs, and a run may be for one new photo.
@@ -103,7 +103,7 @@ def accelerate(
             if not found.good:
                 notes.append(f"{_name(place)} gave different vectors: {found}")
                 continue
-            why = "; ".join((f"it keeps the vectors: {found}", *notes))
+            why = "; ".join((f"the same results: {found}", *notes))
             return place, size, Acceleration(
                 _runtime(place), place.said, why,
                 found.images, found.median, found.least, found.ranks,
@@ -112,7 +112,7 @@ def accelerate(
             raise ModelError(
                 "this model can't run in bf16 here",
                 platform.processor() or platform.machine(),
-                f"{'; '.join(notes)}. Use the precision auto or fp32.",
+                f"{'; '.join(notes)}. Use precision auto or fp32.",
             )
     why = "; ".join(("it runs everywhere", *notes))
     return REFERENCE, IMAGES_A_CALL, Acceleration(_runtime(REFERENCE), "fp32", why)
@@ -139,9 +139,9 @@ def _candidates(precision: Precision) -> tuple[list[Place], list[str]]:
     }[device]
     if precision == "bf16" and not half:
         raise ModelError(
-            "this processor doesn't compute in bf16",
+            "this processor cannot compute in bf16",
             platform.processor() or platform.machine(),
-            "Use the precision auto or fp32.",
+            "Use precision auto or fp32.",
         )
     if precision == "auto" and device != "cpu" and not half:
         half = ["float16"]
