@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -208,12 +209,13 @@ def test_labels_are_written_many_at_a_time_and_kept_when_it_breaks_off(
     library: pixseek.Library, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writes: list[int] = []
-    put = type(library.opened.engine).put
-    monkeypatch.setattr(
-        type(library.opened.engine),
-        "put",
-        lambda self, records, vectors: (writes.append(len(records)), put(self, records, vectors)),
-    )
+    describe = type(library.opened.engine).describe
+
+    def noted(self: Any, records: Any, merge: Any) -> Any:
+        writes.append(len(records))
+        return describe(self, records, merge)
+
+    monkeypatch.setattr(type(library.opened.engine), "describe", noted)
 
     def stopped(progress: pixseek.Progress) -> None:
         if progress.done == 11:
