@@ -10,6 +10,9 @@ from pixseek.errors import LibraryLockedError
 from pixseek.storage.errors import not_writable
 from pixseek.storage.ledger import Ledger
 
+#: Seconds to wait for the lock.
+_PATIENCE_S = 0.1
+
 
 class IndexingLock:
     """Held while a process indexes. The system releases it when the process ends or is killed."""
@@ -25,7 +28,8 @@ class IndexingLock:
         from filelock import Timeout
 
         try:
-            self._lock.acquire(timeout=0)
+            # Not at once: another process may be looking whether it is held, for an instant.
+            self._lock.acquire(timeout=_PATIENCE_S, poll_interval=_PATIENCE_S / 10)
         except Timeout as error:
             running = self._ledger.setting("running") or {}
             who = f" (process {running['pid']} on {running['host']})" if running else ""
