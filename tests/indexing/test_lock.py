@@ -38,3 +38,13 @@ def test_a_lock_that_is_held_for_an_instant_refuses_nobody(tmp_path: Path, ledge
     with IndexingLock(tmp_path, ledger):
         pass
     timer.join()
+
+
+def test_a_run_that_another_thread_ends_releases_the_lock(tmp_path: Path, ledger: Ledger) -> None:
+    lock = IndexingLock(tmp_path, ledger)
+    starter = threading.Thread(target=lock.__enter__)
+    starter.start()
+    starter.join()
+    assert IndexingLock(tmp_path, ledger).is_held()
+    lock.__exit__(None, None, None)
+    assert not IndexingLock(tmp_path, ledger).is_held()

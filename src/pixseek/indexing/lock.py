@@ -22,7 +22,8 @@ class IndexingLock:
         from filelock import FileLock
 
         self._folder, self._ledger = folder, ledger
-        self._lock = FileLock(folder / "indexing.lock")
+        # A run may be advanced by several threads, one after the other: any of them may release it.
+        self._lock = FileLock(folder / "indexing.lock", thread_local=False)
 
     def __enter__(self) -> Self:
         from filelock import Timeout
