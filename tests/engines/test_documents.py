@@ -244,6 +244,17 @@ def test_words_are_found_under_a_filter_that_the_store_can_not_express(kind: Any
     assert found.complete == 4
 
 
+@pytest.mark.parametrize("kind", [FewStore, CappedStore])
+def test_words_are_looked_for_until_enough_are_found(kind: Any) -> None:
+    engine = over(kind)
+    records = photos(19, caption="a dog")
+    engine.put([*records[:-1], replace(records[-1], tags=("kept",))], random_unit(19))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(document_reading, "_SPARE", 1)
+        found = engine.find_words("dog", 1, Compare("tags", "contains", "kept"), counted=False)
+    assert [each.id for each in found.matches] == ["id018"]
+
+
 def test_facets_are_counted_by_the_store_if_it_can_express_the_filter() -> None:
     able, unable = over(MemoryStore), over(FewStore)
     records = [replace(each, tags=("a", f"t{i % 3}")) for i, each in enumerate(photos(20))]

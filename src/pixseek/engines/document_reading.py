@@ -232,11 +232,11 @@ class Reader:
         return there, np.array(rows, np.float32).reshape(-1, space.dim)
 
     def find_words(
-        self, space: Space, words: Sequence[str], k: int, where: Filter | None
+        self, space: Space, words: Sequence[str], k: int, where: Filter | None, *, counted: bool
     ) -> WordMatches:
         """Return the k records whose texts fit best, and how many have all of the words.
 
-        If the store can't express the filter, the best `MOST_WORDS` are checked and counted.
+        If the store can't express the filter, those are counted among the best `MOST_WORDS`.
         """
         if self._store.capabilities.text_search == "none":
             return WordMatches()
@@ -246,11 +246,17 @@ class Reader:
         most = many if self._most is None else min(many, self._most)
         if rest is None:
             return self._store.find_words(space, words, min(k, most), native)
-        found = self._store.find_words(space, words, most, native)
         fitting: dict[str, bool] = {}
-        self._check(space, rest, (each.id for each in found.matches), fitting)
-        matches = [each for each in found.matches if fitting[each.id]]
-        return WordMatches(tuple(matches[:k]), sum(each.complete for each in matches))
+        limit = most if counted else min(k + _SPARE, most)
+        while True:
+            found = self._store.find_words(space, words, limit, native).matches
+            self._check(space, rest, (each.id for each in found), fitting)
+            matches = [each for each in found if fitting[each.id]]
+            if len(matches) >= k or len(found) < limit or limit == most:
+                break
+            limit = min(limit * 4, most)
+        complete = sum(each.complete for each in matches) if counted else 0
+        return WordMatches(tuple(matches[:k]), complete)
 
 
 def _scored(vectors: Vectors, k: int, pages: Iterable[Sequence[Document]]) -> list[list[Answer]]:

@@ -422,7 +422,7 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
     def _find_words(
         self, at: _Session, words: Sequence[str], k: int, where: Filter | None, *, counted: bool
     ) -> WordMatches:
-        return self._read.find_words(at.space, words, k, where)
+        return self._read.find_words(at.space, words, k, where, counted=counted)
 
     def _facets(
         self, at: _Session, where: Filter | None, fields: Sequence[FacetField], most: int
