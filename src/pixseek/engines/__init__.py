@@ -10,8 +10,7 @@ from typing import cast
 from pixseek.errors import ConfigError, EngineError, PixseekError, unknown
 from pixseek.types import Engine
 
-#: Where packages register engines: the name is the scheme, the value a function that takes what
-#: follows `embedded:` (a folder), or else the whole URL.
+#: Entry points of engines: the name is the scheme, the value a function that takes the URL.
 GROUP = "pixseek.engines"
 
 

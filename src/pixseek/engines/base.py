@@ -37,7 +37,7 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
     """The part of an engine that does not depend on its database. See `types.Engine`."""
 
     capabilities: Capabilities
-    #: What the library is called in errors.
+    #: Name of the library in errors.
     _subject: object
     #: The space whose vectors `put` is given.
     _ensured: Space | None = None

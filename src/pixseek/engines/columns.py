@@ -1,7 +1,7 @@
 """Records as columns of a database and back, for the engines that store them in SQL.
 
-What is unknown (see `types.Record`) is stored as NULL, so that SQL's own rule, a comparison with
-NULL is not true, is the rule of `pixseek.filters`.
+Unknown values (see `types.Record`) are stored as NULL: a comparison with NULL is not true in SQL,
+which is the rule of `pixseek.filters` for missing values.
 """
 
 from __future__ import annotations
@@ -49,26 +49,26 @@ AWAY_MARK = f'"{AWAY_FIELD}":true'
 
 
 class Texts(NamedTuple):
-    """What a search for words looks through, in words that spaces part.
+    """The texts that a search for words looks through, as words with spaces between.
 
     Attributes:
-        strong: what somebody said of the image: caption, tags and title.
-        weak: whatever else may name it.
+        strong: caption, tags and title.
+        weak: other texts that may name the image.
     """
 
     strong: str
     weak: str
 
 
-#: The fields that are searched for words besides the title.
+#: The fields, besides the title, that are searched for words.
 _TEXT_FIELDS = (
     "people", "event", "sublocation", "city", "state", "country", "place", "prompt",
 )  # fmt: skip
 #: Characters of a text that are searched: PostgreSQL indexes up to a megabyte of a record.
 _MOST_CHARACTERS = 50_000
-#: Words of a query that are looked for.
+#: Most words of a query that are looked for.
 _MOST_WORDS = 32
-#: English words that say nothing of an image. They are left out of queries.
+#: English words that say nothing about an image. They are left out of queries.
 _STOP_WORDS = frozenset(
     "a about an and any are as at be but by can for from had has have he her him his how i if in "
     "into is it its me my no not of on or our s she show so some such t that the their them there "
@@ -76,15 +76,15 @@ _STOP_WORDS = frozenset(
 )
 #: Where a word ends within a name: IMGDay, imgDay.
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-#: Letters of Chinese and Japanese, which don't part words. Compiled at need: it takes 2 ms.
+#: Letters of Chinese and Japanese, which do not separate words. Compiled at need: it takes 2 ms.
 _IDEOGRAPH = "([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])"
 
 
 def texts(record: Record) -> Texts:
     """Return the words of a record.
 
-    A database that has indexed them needs the same words to forget them: whatever changes what
-    is returned here must index all records anew.
+    A database that has indexed them needs the same words to remove them from its index, so a change
+    of the result needs a migration that indexes all records again.
     """
     fields = record.fields
     strong = (record.caption, *record.tags, fields.get("title"))
@@ -116,8 +116,8 @@ def texts_of(uri: str, caption: str | None, tags: str | None, fields: str | None
 def words(text: str) -> list[str]:
     """Return the words of a text, without case and accents, the same for every database.
 
-    Chinese and Japanese words can't be told apart without a dictionary: such a "word" is a phrase
-    of its characters, with spaces between.
+    Without a dictionary Chinese and Japanese words can't be separated: such a "word" is a phrase of
+    its characters, with spaces between.
     """
     text = text[:_MOST_CHARACTERS]
     if text.isascii():
@@ -129,7 +129,7 @@ def words(text: str) -> list[str]:
 
 
 def words_to_find(text: str) -> list[str]:
-    """Return the words of a query, each once, without those that say nothing unless all do."""
+    """Return the words of a query, each once, without stop words unless there are no others."""
     distinct = list(dict.fromkeys(words(text)))
     telling = [word for word in distinct if word not in _STOP_WORDS]
     return (telling or distinct)[:_MOST_WORDS]
@@ -139,7 +139,7 @@ def to_columns(record: Record) -> Columns:
     """Return the columns of a record.
 
     Raises:
-        EngineError: it holds what no database can store: a lone surrogate, a NUL character, an
+        EngineError: databases can't store a value of it: a lone surrogate, a NUL character, an
             integer of more than 64 bits, or a value of an unknown type.
     """
     stamp, taken_at = record.stamp, record.taken_at
@@ -166,7 +166,7 @@ def to_columns(record: Record) -> Columns:
 
 
 def from_columns(columns: Sequence[Any], parts: tuple[Part, ...]) -> Record:
-    """Return the record that `to_columns` and `part_to_json` took apart."""
+    """Return the record of columns that `to_columns` made, with these parts."""
     row = Columns._make(columns)
     return Record(
         id=row.id,
@@ -186,7 +186,7 @@ def from_columns(columns: Sequence[Any], parts: tuple[Part, ...]) -> Record:
 
 
 def known_of(id_: str, uri: str, size: int | None, mtime_ns: int | None, digest: str) -> Known:
-    """Return what the columns `KNOWN` tell of a record."""
+    """Return the columns `KNOWN` of a record as one object."""
     return Known(id_, uri, stamp_of(size, mtime_ns), digest)
 
 
@@ -215,7 +215,7 @@ def fields_from_json(text: str | None) -> dict[str, Scalar]:
 
 
 def scalar_from_json(value: Any) -> Scalar:
-    """Return the value of a user field from what its JSON holds."""
+    """Return the value of a user field from its JSON."""
     if isinstance(value, dict):
         moment = value.get("time")
         return float(value["float"]) if moment is None else datetime.fromisoformat(moment)
@@ -224,9 +224,9 @@ def scalar_from_json(value: Any) -> Scalar:
 
 
 def location_from_json(text: str) -> tuple[float, float] | None:
-    """Return the location from a JSON list of latitude and longitude, without reading it as JSON.
+    """Return the location from a JSON list of latitude and longitude.
 
-    That would take six times as long; and what is no number in it is no number to Python, either.
+    Parsing it as JSON would take six times as long.
     """
     latitude, _, longitude = text[1:-1].partition(",")
     try:
@@ -253,7 +253,7 @@ def part_from_json(text: str | None) -> Part:
 def prefix_end(prefix: str) -> str | None:
     """Return the smallest text above all texts that begin with `prefix`; None for no limit.
 
-    By code point, which is also the order of UTF-8 bytes, by which databases compare.
+    By code point; databases compare UTF-8 bytes, which have the same order.
     """
     while prefix:
         code = ord(prefix[-1]) + 1

@@ -79,7 +79,7 @@ def check(where: Filter | None) -> None:
 
 
 def check_k(k: int, capabilities: Capabilities) -> None:
-    """Check that an engine can return so many of the nearest.
+    """Check that an engine can return the k nearest.
 
     Raises:
         CapabilityError: it can't.

@@ -70,15 +70,15 @@ class Steps(abc.ABC, Generic[Session, Snapshot, HeldSpace]):
         """Return how many records have vectors in a space."""
 
     def _after_write(self, held: HeldSpace) -> None:
-        """Do what is due once vectors of a space were stored, outside of the session."""
+        """Called after a write that stored vectors in a space, outside of its session."""
 
     def _after_drop(self) -> None:
-        """Do what is due once a space was dropped, outside of the session."""
+        """Called after a space was dropped, outside of the session."""
 
     # -------------------------------------------------------------- writing
 
     def _prepared(self, records: Sequence[Record]) -> list[Any]:
-        """Return what `_put` and `_describe` write of each record: made before others wait."""
+        """Return records as they are written; called before the write lock is taken."""
         return list(records)
 
     @abc.abstractmethod
@@ -90,7 +90,9 @@ class Steps(abc.ABC, Generic[Session, Snapshot, HeldSpace]):
         rows: Sequence[Any],
         vectors: Vectors,
     ) -> None:
-        """Store records, with vectors in the active space; `changed` says what goes elsewhere.
+        """Store records with vectors in the active space.
+
+        In other spaces they lose the vectors that `rules.changed` names.
 
         Args:
             at: the session.

@@ -79,7 +79,7 @@ def _group(
 
 
 def _highest(scores: NDArray[np.float64], count: int) -> Rows:
-    """Return where the `count` highest scores are, and all that equal the lowest of them."""
+    """Return the positions of the `count` highest scores, and of those that tie with the last."""
     if count >= len(scores):
         return np.arange(len(scores))
     threshold = np.partition(scores, len(scores) - count)[len(scores) - count]

@@ -1,4 +1,4 @@
-"""Files that can be made again from the vectors: which of them are of no use any more."""
+"""Cache files: which of them are no longer of use."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import re
 import time
 from pathlib import Path
 
-#: A file in the making that is older than this was left by a process that was killed.
+#: An unfinished file that is older than this was left by a process that was killed.
 _ABANDONED_S = 3600
 
 
 def sweep(folder: Path, pattern: str, name: re.Pattern[str], generations: set[str]) -> None:
-    """Delete the files of other generations, and what killed processes left half made.
+    """Delete the files of other generations, and unfinished files of killed processes.
 
     Args:
-        folder: where they lie.
-        pattern: of all of them, half made ones too.
-        name: of a whole one; its first group is the generation.
+        folder: of the files.
+        pattern: of their names, unfinished ones too.
+        name: of a finished one; its first group is the generation.
         generations: of the vector files that are in use.
     """
     for path in folder.glob(pattern):

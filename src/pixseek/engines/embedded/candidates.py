@@ -13,12 +13,12 @@ from pixseek.types.dataclass import dataclass
 if TYPE_CHECKING:
     from pixseek.types import Vectors
 
-#: Up to so many rows that a filter leaves are scored one by one.
+#: If a filter leaves up to this many rows, they are scored one by one.
 GATHER_ROWS = 10_000
 
 
 class Index(Protocol):
-    """What finds candidates among the first rows of a vector file; dead or not, all are in it."""
+    """Finds candidates among the first rows of a vector file; all are in it, dead or not."""
 
     @property
     def covered(self) -> int:
@@ -31,7 +31,7 @@ class Index(Protocol):
         Args:
             queries: (q, dim) float32.
             count: at least 1.
-            among: only rows that are true in it count; rows beyond its end don't; None for all.
+            among: only rows that are true in it count, and none beyond its end; None for all.
         """
         ...
 
@@ -42,7 +42,7 @@ class Candidates:
 
     Attributes:
         vectors: all of them.
-        dead: rows that don't count, ascending.
+        dead: rows that do not count, ascending.
         index: of some first rows, perhaps of more than the snapshot has; None to score every row.
         mask: only rows that are true in it count, none of them dead; None for all.
     """
@@ -71,12 +71,12 @@ class Candidates:
             return [np.empty(0, np.int64)] * len(queries)
         if self.index is None or (self.mask is not None and among <= GATHER_ROWS):
             return self._scored(queries, count, 0)
-        # Before the search, since other threads add more rows: then some are found twice, but
-        # none is missed.
+        # Before the search, since other threads may add rows: then some are found twice, but none
+        # is missed.
         covered = min(self.index.covered, self.vectors.rows)
         found = [
-            # Of the candidates the best by their vectors, and more of them, since they are at
-            # hand: records with several parts need them.
+            # The best candidates by their vectors, and some more, which records of several parts
+            # need.
             self.vectors.nearest(query[None], 4 * count, self.dead, among=rows)[0]
             if len(rows) > 4 * count
             else rows
@@ -96,7 +96,7 @@ class Candidates:
         if self.mask is None:
             return self.vectors.nearest(queries, count, self.dead, start=start)
         mask = self.mask[start:]
-        # Rows in a row are read twice as fast as some here and there.
+        # Contiguous rows are read twice as fast as scattered ones.
         if np.count_nonzero(mask) > len(mask) // 2:
             return self.vectors.nearest(queries, count, np.flatnonzero(~mask) + start, start=start)
         return self.vectors.nearest(queries, count, self.dead, among=np.flatnonzero(mask) + start)
@@ -105,8 +105,8 @@ class Candidates:
         """Return `wanted` rows that seem nearest among those of the index, or all there are."""
         if self.mask is not None:
             return index.search(queries, wanted, self.mask)
-        # A mask makes the scan half as slow again. Taking a few more and leaving out the dead is
-        # as good, unless they crowd round the query; then there are too few left.
+        # A mask makes the scan 1.5 times as slow. Taking a few more rows and leaving out the dead
+        # is as good, unless dead rows crowd around the query; then too few are left.
         dead = int(np.searchsorted(self.dead, covered))
         found = index.search(queries, wanted + wanted // 4 if dead else wanted)
         found = [rows[self._alive(rows)] for rows in found]

@@ -64,16 +64,16 @@ CREATE TABLE dead (
 );
 """
 
-#: 64 hexadecimal digits as 32 bytes, in the table and in its index: 64 bytes less a record.
+#: Digests as 32 bytes instead of 64 digits, in the table and in its index: saves 64 bytes a record.
 _VERSION_2 = """
 DROP INDEX record_digest;
 UPDATE record SET digest = packed(digest) WHERE digest IS NOT NULL;
 CREATE INDEX record_digest ON record (digest) WHERE digest IS NOT NULL
 """
 
-#: The words of all records, made from their columns; how many records there are; the ids of
-#: records beside their rows, 17 bytes each: to look up the records of 400 rows among a million
-#: takes 1 ms and not 11 ms; and for browsing an index of when photos were taken.
+#: The words of all records; how many records there are; the ids of records next to their rows (17
+#: bytes each, to find the records of 400 rows among a million in 1 ms instead of 11); and an index
+#: of when photos were taken, for browsing.
 _VERSION_3 = """
 CREATE VIRTUAL TABLE words USING fts5(
     strong, weak, content='', tokenize="porter unicode61 categories 'L* N* M*'"
@@ -94,8 +94,8 @@ ALTER TABLE space ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
 UPDATE space SET held = records
 """
 
-#: The steps from an empty file to the format of today; a file's version is how many were taken.
-#: A step is never changed once released: the next change of the format is another step.
+#: The steps from an empty file to the current format; a file's version is how many were taken. A
+#: step never changes once released: the next change of the format is another step.
 MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 
 
@@ -124,8 +124,8 @@ class Catalog:
         """Check the database if there is one.
 
         Raises:
-            LibraryFormatError: it is damaged, of a newer pixseek, or no library.
-            LibraryNotFoundError: there is none, and none can be made.
+            LibraryFormatError: it is damaged, of a newer pixseek, or not a library.
+            LibraryNotFoundError: there is none, and it is opened read-only.
         """
         self.path = path
         self.read_only = read_only
@@ -180,7 +180,7 @@ class Catalog:
                 raise
 
     def close(self) -> None:
-        """Close all connections; those lent are closed under their users."""
+        """Close all connections, those that are lent too."""
         with self._pool_lock:
             self._closed = True
             connections, self._all, self._idle = self._all, [], []
@@ -196,7 +196,7 @@ class Catalog:
                 return self._idle.pop(), state
             stale, self._idle = (self._idle, []) if state != self._file_state else ([], self._idle)
             self._file_state = state
-        for db in stale:  # a writer elsewhere: what they see is out of date
+        for db in stale:  # another process wrote: what they see is out of date
             self._forget(db)
         return self._connect(), state
 
@@ -217,7 +217,7 @@ class Catalog:
         db.close()
 
     def _look(self) -> tuple[object, ...]:
-        """Return what of the files tells that they were changed."""
+        """Return the state of the files, which differs once they were changed."""
         stat = self.path.stat()
         return (stat.st_ino, stat.st_size, stat.st_mtime_ns, self._log_is_empty())
 
@@ -229,8 +229,8 @@ class Catalog:
         self._require_open()
         mode = "mode=rwc" if create else "mode=rw"
         if self.read_only:
-            # SQLite can't share a log in a folder that it may not write to. Without a log nothing
-            # is missed by taking the file as it is; `_look` sees when that changes.
+            # SQLite can't share a log in a folder that it may not write to. Without a log the file
+            # has everything; `_look` notices when that changes.
             mode = "mode=ro&immutable=1" if self._log_is_empty() else "mode=ro"
         uri = f"file:{urllib.parse.quote(self.path.resolve().as_posix())}?{mode}"
         db = sqlite3.connect(
@@ -257,7 +257,7 @@ class Catalog:
             raise closed(self.path.parent)
 
     def _prepare(self, db: sqlite3.Connection) -> None:
-        """Check the format, and bring it up to date where that is possible."""
+        """Check the format, and bring it up to date if possible."""
         version, application = _format(db)
         if application != APPLICATION_ID and (version or _has_tables(db)):
             raise LibraryFormatError(
@@ -277,15 +277,15 @@ class Catalog:
                     self.path,
                     "Open it once where it can be written to.",
                 )
-            # Takes a lock for which SQLite does not wait by itself.
+            # SQLite does not wait for the lock that this takes.
             _switch_to_log(db, self._lock_timeout_s)
             migrate(db)
-        # A commit is on the disk when it returns, also after a power cut.
+        # A commit is on the disk when it returns, and survives a power cut.
         db.execute("PRAGMA synchronous = FULL")
 
 
 def migrate(db: sqlite3.Connection) -> None:
-    """Take the steps of `MIGRATIONS` that the file has not seen, in one transaction."""
+    """Take the missing steps of `MIGRATIONS`, in one transaction."""
     db.create_function("packed", 1, packed, deterministic=True)
     db.create_function("strong_words", 4, lambda *values: columns.texts_of(*values).strong)
     db.create_function("weak_words", 4, lambda *values: columns.texts_of(*values).weak)

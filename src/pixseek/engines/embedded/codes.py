@@ -1,16 +1,15 @@
 """Short codes of the vectors, by which the embedded engine finds candidates in a large store.
 
-A disposable cache: 4 bits a dimension in memory, made from the vectors, and kept in files beside
-them so that opening is quick. The codec is `turbovec`; nothing else knows of it. Where it can't
-be imported, or can't take the dimension, the engine scans the vectors.
+A disposable cache: 4 bits a dimension in memory, made from the vectors, and kept in files next to
+them so that opening is quick. The codec is `turbovec`, which only this module imports. If it is not
+installed, or does not support the dimension, the engine scans the vectors.
 
-Rows are coded in segments of neighbouring rows, which never change once made: adding to an index
-of the codec makes its next search take 0.8 us for every row that it held before. New rows make a
-new segment, and swallow those before it that are less than twice as large, so that there are few.
+Rows are coded in segments of neighbouring rows, which never change: after a change of an index the
+codec's next search takes 0.8 us for every row in it. New rows make a new segment, which includes
+the segments before it that are less than twice as large, so that there are few.
 
-A file holds one segment and is called `codes-GENERATION-START-STOP.tv`: the generation of the
-vectors that it was made from (a random name, so that files of another library never fit), and
-which rows it covers.
+A file has one segment and is named `codes-GENERATION-START-STOP.tv`: the generation of the vectors
+(a random name, so that files of another library never fit), and the rows it covers.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ if TYPE_CHECKING:
 
 #: Rows from which the codec learns the spread of each dimension.
 CALIBRATION_ROWS = 4096
-#: Rows coded at a time, 6 ms: searches in other threads wait for the codec's threads so long.
+#: Rows coded at a time, 6 ms: so long searches in other threads wait for the codec's threads.
 _BLOCK = 1024
-#: Rows not in files beyond which they are written: coding them takes 6 us each.
+#: More rows than this that are in no file are written: coding takes 6 us each.
 _WORTH_WRITING = 4096
 _NAME = re.compile(r"codes-([0-9a-f]+)-(\d+)-(\d+)\.tv")
 _NOTHING: Rows = np.empty(0, np.int64)
@@ -57,8 +56,7 @@ def _installed() -> bool:
 def candidates(k: int) -> int:
     """Return how many candidates to take for the k nearest.
 
-    400 for 10 and 1,000 for 100 gave a recall of 0.997 and 0.989 on a million CLIP-like vectors;
-    1,200 for 400 and 1,600 for 1,000 missed none.
+    400 candidates give a recall@10 of 0.997 at a million vectors (docs/architecture.md).
     """
     return round(max(1.7 * k, float(np.interp(k, (10, 100, 1000), (400, 1000, 1700)))))
 
@@ -79,8 +77,8 @@ class _Segment:
 class Codes:
     """The codes of the first rows of one vector file. Safe to use from several threads.
 
-    All rows are coded, dead or not, so the codes fit every snapshot of the database; whoever
-    searches passes over the rows that don't count.
+    All rows are coded, dead or not, so the codes fit every snapshot of the database; callers skip
+    the rows that do not count.
 
     Attributes:
         generation: of the vector file.
@@ -101,7 +99,7 @@ class Codes:
         segments: list[_Segment] = []
         start = 0
         files = _files(folder, generation)
-        # From each row on the largest file that can be read.
+        # From each row on, the largest file that can be read.
         while following := [each for each in files if each[1] == start and each[2] > start]:
             path, start, stop = max(following, key=lambda each: each[2])
             files.remove((path, start, stop))
@@ -140,7 +138,7 @@ class Codes:
         Args:
             queries: (q, dim) float32.
             count: at least 1.
-            among: only rows that are true in it count; rows beyond its end don't; None for all.
+            among: only rows that are true in it count, and none beyond its end; None for all.
         """
         queries = np.ascontiguousarray(queries, np.float32)
         scores: list[NDArray[np.float32]] = [np.empty((len(queries), 0), np.float32)]
@@ -166,7 +164,7 @@ class Codes:
         return list(np.sort(rows[-1], axis=1))
 
     def save(self, folder: Path) -> None:
-        """Write the files when that is worth it, and delete those that they replace.
+        """Write the files if there is enough to write, and delete those that they replace.
 
         Raises:
             OSError: they can't be written; nothing is lost.
@@ -182,7 +180,7 @@ class Codes:
                 return
             for segment in unwritten:
                 name = f"codes-{self.generation}-{segment.start}-{segment.stop}.tv"
-                # Whole or not at all, by a rename; a torn cache after a power cut is made again.
+                # Atomic, by a rename; a cache that a power cut damages is made again.
                 segment.index.write(str(folder / name), durable=False)
         for (start, stop), path in existing.items():
             if (start, stop) not in ours and stop <= self.covered:
@@ -191,25 +189,25 @@ class Codes:
 
 
 def behind(folder: Path, generation: str, rows: int) -> bool:
-    """Return whether the files in `folder` lack so many of the rows that more should be written."""
+    """Return whether enough rows are missing from the files in `folder` to write more."""
     covered = max((stop for *_, stop in _files(folder, generation)), default=0)
     return not covered or _worth_writing(rows - covered, rows)
 
 
 def delete(folder: Path, generation: str) -> None:
-    """Delete the files of a generation that is not searched by codes any more."""
+    """Delete the files of a generation that is no longer searched by codes."""
     for path, *_ in _files(folder, generation):
         with contextlib.suppress(OSError):  # in use on Windows
             path.unlink()
 
 
 def sweep(folder: Path, generations: set[str]) -> None:
-    """Delete the files of other generations, and what killed processes left half made."""
+    """Delete the files of other generations, and unfinished files of killed processes."""
     cache_files.sweep(folder, "codes-*", _NAME, generations)
 
 
 def _load(path: Path, rows: int, dim: int) -> Any:
-    """Return the index in a file; None when it is not that of so many rows."""
+    """Return the index in a file; None if it does not have this many rows."""
     from turbovec import TurboQuantIndex
 
     try:
@@ -219,32 +217,31 @@ def _load(path: Path, rows: int, dim: int) -> Any:
         _warm(index, dim)
     except (KeyboardInterrupt, SystemExit):
         raise
-    # Whatever is wrong with the file, it can be made again. A panic in the codec comes as a
-    # BaseException.
+    # A damaged file is made again. A panic in the codec is a BaseException.
     except BaseException:
         return None
     return index
 
 
 def _code(vectors: VectorFile, start: int, going: Callable[[], bool]) -> Any:
-    """Return an index of the rows from `start` on; None when `going` said no."""
+    """Return an index of the rows from `start` on; None if `going` returned False."""
     from turbovec import TurboQuantIndex
 
     index = TurboQuantIndex(vectors.dim, 4)
-    # Vectors that are all the same can't be calibrated for, and need not be.
+    # Calibration fails, and is not needed, if all vectors are the same.
     with contextlib.suppress(ValueError):
         index.calibrate(vectors.sample(CALIBRATION_ROWS, _NOTHING, start))
     for _, block in vectors.blocks(start, _NOTHING, _BLOCK):
         if not going():
             return None
-        # Cutting into blocks, and Ctrl-C between them, is ours already.
+        # These are blocks already, with Ctrl-C between them.
         index.add(block, chunk_size=0)
     _warm(index, vectors.dim)
     return index
 
 
 def _warm(index: Any, dim: int) -> None:
-    """Make the tables that the first search would wait for; the codec's `prepare` makes fewer."""
+    """Make the tables that the first search would wait for; the codec's `prepare` makes few."""
     index.search(np.zeros((1, dim), np.float32), 1)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pixseek.engines import facets as facets_
 from pixseek.types import FacetField, Record
 
-#: What records are grouped by. A folder keeps its "/": rtrim takes off all characters but that one.
+#: What records are grouped by. A folder keeps its "/": rtrim removes all characters but that one.
 _GROUPED_BY: dict[FacetField, str] = {
     "folder": "rtrim(uri, replace(uri, '/', ''))",
     "year": "substr(taken_at, 1, 4)",

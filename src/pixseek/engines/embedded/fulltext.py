@@ -1,9 +1,9 @@
 """Search by words in the embedded engine: SQLite's FTS5, ranked by BM25.
 
-The index has no copy of the texts (`content=''`): it takes 60 bytes a record less, and a record's
-texts follow from its columns (`columns.texts`), also when they are to be forgotten. Words are
-stemmed by Porter's rules for English: captions are mostly English, "dogs" has to find "dog", and
-in other languages it only cuts a few endings, in the index and in the query alike.
+The index has no copy of the texts (`content=''`), which saves 60 bytes a record: a record's texts
+follow from its columns (`columns.texts`), also when they are removed from the index. Words are
+stemmed by Porter's rules for English: captions are mostly English, and "dogs" must find "dog". In
+other languages this only cuts a few endings, in the index and in the query alike.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from pixseek.engines import columns
 from pixseek.engines.embedded.reading import LISTED, chunks
 from pixseek.types import Record, WordMatch, WordMatches
 
-#: What a word counts in captions, tags and titles; elsewhere it counts 1.
+#: The weight of a word in captions, tags and titles; elsewhere it is 1.
 STRONG = 2.0
-#: Records that are scored: a score takes 1 us, and the common words of a million captions are in
-#: some hundred thousands of them.
+#: Most records that are scored: a score takes 1 us, and a common word is in some hundred thousand
+#: of a million captions.
 MOST_SCORED = 20_000
 #: Words that a larger share of all records hold are left out of queries that have rarer ones.
 COMMON = 0.2
@@ -39,7 +39,7 @@ _SCORED = np.dtype([("number", np.int64), ("score", np.float64)])
 
 
 def add(db: sqlite3.Connection, numbered: Iterable[tuple[int, Record]]) -> None:
-    """Index records, none of which is indexed."""
+    """Index records that are not indexed yet."""
     db.executemany(
         "INSERT INTO words (rowid, strong, weak) VALUES (?, ?, ?)",
         ((number, *columns.texts(record)) for number, record in numbered),
@@ -47,7 +47,7 @@ def add(db: sqlite3.Connection, numbered: Iterable[tuple[int, Record]]) -> None:
 
 
 def remove(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
-    """Forget the words of these records, which must still be there as they were indexed."""
+    """Remove records from the index; their columns must still be as they were indexed."""
     for some in chunks(numbers):
         rows = db.execute(
             f"SELECT number, uri, caption, tags, fields FROM record WHERE number IN ({LISTED})",
@@ -113,7 +113,7 @@ def search(
         if expression == rest and len(found) >= k:
             break
         found = np.concatenate([found, _scored(db, expression, condition, parameters)])
-    # Of what was found twice the better score.
+    # The better score of records that were found twice.
     found = found[np.lexsort((-found["score"], found["number"]))]
     found = found[np.unique(found["number"], return_index=True)[1]]
     whole = complete = np.empty(0, np.int64)
@@ -194,11 +194,11 @@ def _scored(
 
 
 def _weight(count: int, records: int) -> float:
-    """Return what a word counts that so many of the records hold."""
+    """Return the weight of a word that this many of the records hold."""
     weight = math.log((records - count + 0.5) / (count + 0.5))
     return weight if weight > 0 else _LEAST_WEIGHT
 
 
 def _phrase(word: str) -> str:
-    """Return a word, or several in a row, as FTS5 reads them: between quotation marks."""
+    """Return a word, or a phrase of several, in the quotation marks of FTS5."""
     return f'"{word}"'

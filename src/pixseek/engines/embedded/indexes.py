@@ -36,7 +36,7 @@ class Indexes:
     """The indexes of one library. May be used from several threads.
 
     Attributes:
-        codes: what is coded so far; None before that.
+        codes: of the rows that are coded so far; None before that.
         ivf: the inverted file in use; None without one.
         coder: the thread that codes rows, if one was started.
         lister: the thread that makes the inverted file, if one was started.
@@ -56,11 +56,11 @@ class Indexes:
         self._ivf_broken = False
 
     def best(self, view: View, queries: int) -> Index | None:
-        """Return the index to answer so many queries by; None to score every row."""
+        """Return the index that answers this many queries; None to score every row."""
         return self._ivf_of(view) or self._codes_of(view, queries)
 
     def update(self, view: View) -> None:
-        """Make what large stores are searched by, before the last process closes."""
+        """Make or update the index that a large store needs, before a writer closes."""
         rows = view.vectors.rows
         if self._is_listed(view):
             if ivf_.behind(self._folder, view.generation, rows):

@@ -3,16 +3,14 @@
 A disposable cache like `codes`, for stores where scanning all codes takes too long. Rows are sorted
 into lists, each around a centroid, and coded with one bit a dimension (RaBitQ, arXiv 2405.12497);
 a search looks only into the lists nearest to the query. The library is `faiss` (the package
-`faiss-cpu`, an extra); nothing else knows of it. Where it is not installed, the engine uses the
-codes.
+`faiss-cpu`, an extra), which only this module imports. If it is not installed, the engine uses the
+codes. docs/architecture.md has the measurements.
 
-What was measured: scanning PQ codes of 128 bytes finds no more than scanning these of 72, and only
-lists of these can be mapped, so that opening takes milliseconds and the lists are page cache, not
-memory of the process. Lists are chosen by Euclidean distance. For rows, which have unit length,
-that is the order of the inner product, but not for centroids: with the inner product 1.6 times as
-many lists have to be looked into to find as much.
+Lists are mapped, so that opening takes milliseconds, and the lists are page cache and not memory of
+the process. They are chosen by Euclidean distance: centroids do not have unit length, and by inner
+product 1.6 times as many lists must be searched for the same recall.
 
-A file is called `ivf-GENERATION-TRAINED-ROWS-CHECKSUM.faiss`: the generation of the vectors that
+A file is named `ivf-GENERATION-TRAINED-ROWS-CHECKSUM.faiss`: the generation of the vectors that
 it was made from (a random name, so that files of another library never fit), how many rows there
 were when the lists were made, how many rows it covers, and the CRC-32 of all of it but the lists.
 Damage to lists loses rows; any other could make faiss end the process. It is never changed, only
@@ -40,27 +38,24 @@ from pixseek.engines.embedded.vectorfile import Mask, Rows, VectorFile
 if TYPE_CHECKING:
     from pixseek.types import Vectors
 
-#: The share of the rows whose codes are looked at. With it .992 of the 10 and .962 of the 100
-#: nearest of ten million were found, by 400 and 1,000 candidates, in 20 ms; of the 10 nearest .974
-#: with half as many rows, .996 with twice as many, and .994 by 1,000 candidates. The queries lay
-#: out of the distribution.
+#: The share of the rows whose codes are looked at: recall@10 is .992 at ten million rows, .974 with
+#: half of it.
 PROBED = 1 / 8
-#: So many rows are looked at in any case: of a million 1/8 found .982 of the 100 nearest, 1/4 .995,
-#: both all of the 10 nearest, with and without filters (4 to 13 ms, one core of a Zen 3).
+#: At least this many rows are looked at: at a million, 1/8 has a recall@100 of .982, 1/4 of .995.
 _LEAST_PROBED = 200_000
-#: The share with a filter, at most. Of ten million rows of which one in ten counts, looking at
-#: all found no more.
+#: The largest share with a filter. If one in ten of ten million rows counts, more finds no more.
 _MOST_PROBED = 1 / 2
-#: Rows from which a list's centroid is learnt.
+#: Rows that a list's centroid is learnt from.
 _TRAINING_ROWS = 32
 _TRAINING_ROUNDS = 8
-#: The lists are made anew when the store has grown by this factor.
+#: The lists are made again when the store has grown by this factor.
 _OUTGROWN = 4
-#: Rows not in the file beyond which it is replaced, or a 128th of all: to score them takes 3 ms.
+#: The file is replaced when it lacks more rows than this, which take 3 ms to score, and than a
+#: 128th of all.
 WORTH_WRITING = 16_384
-#: Bits of a query's dimensions. With 8, no more is found.
+#: Bits of a query's dimensions. 8 find no more.
 _QUERY_BITS = 4
-#: Bytes of a row in the lists besides its bits: its number, and two factors.
+#: Bytes of a row in the lists in addition to its bits: its number, and two factors.
 _FACTORS = 16
 #: Bytes that hold all that follows the lists.
 _END = 4096
@@ -76,8 +71,8 @@ def available() -> bool:
 class Ivf:
     """The inverted file of the first rows of one vector file. Safe to use from several threads.
 
-    All rows are in it, dead or not, so it fits every snapshot of the database; whoever searches
-    passes over the rows that don't count.
+    All rows are in it, dead or not, so it fits every snapshot of the database; callers skip the
+    rows that do not count.
 
     Attributes:
         generation: of the vector file.
@@ -92,7 +87,7 @@ class Ivf:
 
     @classmethod
     def open(cls, folder: Path, generation: str, vectors: VectorFile) -> Ivf | None:
-        """Return the inverted file that covers most rows; None where there is none.
+        """Return the inverted file that covers most rows; None if there is none.
 
         Raises:
             ImportError: faiss can't be loaded.
@@ -110,7 +105,7 @@ class Ivf:
         Args:
             queries: (q, dim) float32.
             count: at least 1.
-            among: only rows that are true in it count; rows beyond its end don't; None for all.
+            among: only rows that are true in it count, and none beyond its end; None for all.
         """
         faiss = _faiss()
         queries = np.ascontiguousarray(queries, np.float32)
@@ -120,11 +115,11 @@ class Ivf:
         if among is not None:
             among = among[: self.covered]
             counting = max(1, int(np.count_nonzero(among)))
-            # As many rows as ever are looked at, since those that a filter leaves lie farther
-            # from the query. Passing over the others takes a third of the time.
+            # Rows that fulfil a filter lie farther from the query, so as many of them are looked at
+            # as without one. Skipping the others takes a third of the time.
             probed = max(usual, min(usual * self.covered / counting, _MOST_PROBED))
             parameters.sel = faiss.IDSelectorBitmap(np.packbits(among, bitorder="little"))
-        # Many times what is asked for; in the end, who asks for every row gets it.
+        # Many times as many as asked for; a search for every row finds every row.
         probed = min(1.0, max(probed, 8 * count / counting))
         parameters.nprobe = math.ceil(self._lists * probed)
         _, rows = self._index.search(
@@ -144,10 +139,10 @@ def build(
     Takes minutes for millions of rows, one core, and 0.1 kB of memory a row.
 
     Args:
-        folder: where the file lies.
+        folder: of the file.
         generation: of the vector file.
         vectors: all of them.
-        going: asked now and then; once it says no, nothing is written.
+        going: called now and then; once it returns False, nothing is written.
 
     Raises:
         ImportError: faiss can't be loaded.
@@ -172,7 +167,7 @@ def build(
             index.add_with_ids(block, rows)
     making = folder / f"ivf-{generation}.{os.urandom(4).hex()}"
     try:
-        # Whole or not at all, by a rename.
+        # Atomic, by a rename.
         try:
             faiss.write_index(index, str(making))
         except RuntimeError as error:
@@ -192,23 +187,23 @@ def build(
 
 
 def behind(folder: Path, generation: str, rows: int) -> bool:
-    """Return whether the file in `folder` lacks so many of the rows that it should be replaced."""
+    """Return whether the file in `folder` lacks enough rows to be replaced."""
     for _, trained, covered in _files(folder, generation):
         return _outgrown(rows, trained) or rows - covered > max(WORTH_WRITING, rows // 128)
     return True
 
 
 def sweep(folder: Path, generations: set[str]) -> None:
-    """Delete the files of other generations, and what killed processes left half made."""
+    """Delete the files of other generations, and unfinished files of killed processes."""
     cache_files.sweep(folder, "ivf-*", _NAME, generations)
 
 
 def _train(vectors: VectorFile, going: Callable[[], bool]) -> Any:
-    """Return an empty index with centroids learnt from a sample; None when `going` said no."""
+    """Return an empty index with centroids learnt from a sample; None if `going` returned False."""
     faiss = _faiss()
     dim = vectors.dim
-    # One bit a dimension says most when all dimensions matter alike. Those of real encoders
-    # don't, until rotated.
+    # One bit a dimension tells most if all dimensions matter equally. Those of real encoders do
+    # after a rotation.
     rotation = faiss.RandomRotationMatrix(dim, dim)
     rotation.init(0)
     # A power of two near the square root, which balances choosing lists and looking into them.
@@ -234,7 +229,7 @@ def _train(vectors: VectorFile, going: Callable[[], bool]) -> Any:
 
 @contextlib.contextmanager
 def _one_core() -> Iterator[None]:
-    """Leave the other cores to those who search. The number is the thread's own."""
+    """Leave the other cores to searches. The number of threads is set for this thread only."""
     faiss = _faiss()
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
@@ -245,7 +240,7 @@ def _one_core() -> Iterator[None]:
 
 
 def _load(path: Path, covered: int, vectors: VectorFile, flags: int) -> Any:
-    """Return the index in a file; None when it is not that of so many rows."""
+    """Return the index in a file; None if it does not have this many rows."""
     faiss = _faiss()
     if covered > vectors.rows:
         return None
@@ -261,12 +256,12 @@ def _load(path: Path, covered: int, vectors: VectorFile, flags: int) -> Any:
         ) or lists.compute_ntotal() != covered:
             return None
     except (AttributeError, MemoryError, OSError, RuntimeError, TypeError, ValueError):
-        return None  # whatever is wrong with the file, it can be made again
+        return None  # a damaged file is made again
     return index
 
 
 def _checksum(path: Path, rows: int, dim: int) -> str:
-    """Return that of all but the lists: a beginning that holds the centroids, and a short end."""
+    """Return the CRC-32 of all but the lists: the beginning with the centroids, and a short end."""
     size = path.stat().st_size
     with path.open("rb") as file:
         checksum = zlib.crc32(file.read(max(0, size - rows * (dim // 8 + _FACTORS))))
@@ -275,12 +270,12 @@ def _checksum(path: Path, rows: int, dim: int) -> str:
 
 
 def _inverted(index: Any) -> Any:
-    """Return what lies behind the rotation."""
+    """Return the inverted file within an index, without its rotation."""
     return _faiss().downcast_index(index.index)
 
 
 def _faiss() -> Any:
-    """Import faiss; its types are incomplete, and it may not be there when they are checked."""
+    """Import faiss, whose types are incomplete; it may not be installed when they are checked."""
     return importlib.import_module("faiss")
 
 

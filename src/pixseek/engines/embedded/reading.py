@@ -1,4 +1,4 @@
-"""Records and their parts, out of the database of the embedded engine and into its columns."""
+"""Reading records and their parts from the database of the embedded engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pixseek.engines import columns
 from pixseek.engines.embedded.catalog import packed, unpacked
 from pixseek.types import Known, Record
 
-#: The values of a parameter that `chunks` made.
+#: The values of a parameter made by `chunks`.
 LISTED = "SELECT value FROM json_each(?)"
 #: Values handed to SQLite at a time, as JSON.
 _CHUNK = 10_000
@@ -26,19 +26,19 @@ Parts = list[tuple[int, str | None]]
 
 
 def chunks(values: Sequence[str] | Sequence[int]) -> Iterator[str]:
-    """Yield the values as JSON lists that SQLite can take; text it can't hold is left out."""
+    """Yield the values as JSON lists for SQLite, without texts that it can't store."""
     for start in range(0, len(values), _CHUNK):
         some = values[start : start + _CHUNK]
         yield json.dumps([v for v in some if isinstance(v, int) or columns.is_storable(v)])
 
 
 def stored(row: columns.Columns) -> tuple[Any, ...]:
-    """Return the columns of a record as the database holds them."""
+    """Return the columns of a record as the database stores them."""
     return (*row[:_DIGEST], row.digest and packed(row.digest), *row[_DIGEST + 1 :])
 
 
 def record_of(stored_columns: Sequence[Any], parts: Parts) -> Record:
-    """Return a record from what the database holds of it."""
+    """Return a record from its columns in the database and its parts."""
     values = list(stored_columns)
     values[_DIGEST] = unpacked(values[_DIGEST])
     return columns.from_columns(values, tuple(columns.part_from_json(part) for _, part in parts))
@@ -74,7 +74,7 @@ def parts_of(db: sqlite3.Connection, space: int, numbers: Sequence[int]) -> dict
     """Return the parts of records in their order, by the record's number."""
     parts: dict[int, Parts] = {number: [] for number in numbers}
     for some in chunks(numbers):
-        # "+space" lest SQLite walks the whole space by the primary key.
+        # "+space" keeps SQLite from walking the whole space by the primary key.
         for number, row, part in db.execute(
             "SELECT record, row, part FROM part "
             f"WHERE +space = ? AND record IN ({LISTED}) ORDER BY record, ordinal",

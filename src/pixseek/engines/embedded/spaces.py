@@ -120,11 +120,11 @@ def log_described(db: sqlite3.Connection, active: Held, numbers: Sequence[int]) 
 
 
 def logged_rows(db: sqlite3.Connection, space: int, after: int, last: int) -> Rows:
-    """Return the rows in the log from behind one entry to another, those that come twice twice.
+    """Return the rows logged after one entry, up to another; a row may come more than once.
 
     Args:
         db: in the transaction of a snapshot.
-        space: number of the space for dead rows, its negative for those described anew.
+        space: number of the space for dead rows, its negative for described ones.
         after: number of an entry; 0 for the beginning.
         last: number of an entry.
     """
@@ -157,7 +157,7 @@ def forget_parts(db: sqlite3.Connection, numbers: Sequence[int], spaces: Iterabl
     """Log the rows of these records as dead in these spaces, and forget their parts."""
     for space in spaces:
         for some in chunks(numbers):
-            # "+space" lest SQLite walks the whole space by the primary key.
+            # "+space" keeps SQLite from walking the whole space by the primary key.
             of_them = f"record IN ({LISTED}) AND +space = ?"
             db.execute(
                 f"INSERT INTO dead (space, row) SELECT space, row FROM part WHERE {of_them}",

@@ -34,7 +34,7 @@ def where_sql(db: sqlite3.Connection, where: Filter | None) -> tuple[str, list[A
             case Or(parts):
                 return _joined([compile_(part) for part in parts], "OR", "0")
             case Not(inner):
-                # NULL, from a missing value, counts as false before it is turned round.
+                # NULL, from a missing value, counts as false before it is negated.
                 return f"NOT ifnull({compile_(inner)}, 0)"
             case Compare():
                 native = _native(where, parameters)
@@ -58,7 +58,7 @@ def order_sql(order: Order, descending: bool, *, by_index: bool) -> str:
     """Return what records are ordered by: those without a value last, ties by id.
 
     Args:
-        order: of which field.
+        order: the field.
         descending: from the largest value on.
         by_index: whether to walk along an index, if there is one. If a filter leaves few
             records, sorting them is quicker.
@@ -69,7 +69,7 @@ def order_sql(order: Order, descending: bool, *, by_index: bool) -> str:
 
 _ORDERS: dict[Order, str] = {
     "uri": "uri",
-    # What is behind the last "/": rtrim takes off all characters but that one.
+    # The part after the last "/": rtrim removes all characters but that one.
     "name": "substr(uri, length(rtrim(uri, replace(uri, '/', ''))) + 1)",
     "taken_at": "substr(taken_at, 1, 26)",  # the wall clock, as an album goes
     "mtime": "mtime_ns",
@@ -86,7 +86,7 @@ _NUMBER_COLUMNS = {"width", "height", "size"}
 
 
 def _native(compare: Compare, parameters: list[Any]) -> str | None:
-    """Return a comparison in SQL alone; None where SQL can't say it."""
+    """Return a comparison in SQL alone; None if SQL can't express it."""
     name, op, value = compare.field, compare.op, compare.value
     column = "mtime_ns" if name == "mtime" else name
     if name == "away":
@@ -137,7 +137,7 @@ def _bindable(value: int | float) -> int | float:
 
 
 def _predicate(compare: Compare) -> tuple[str, Callable[[Any], bool]]:
-    """Return a column that decides a comparison, and the decision from what it holds."""
+    """Return a column that decides a comparison, and the decision from its value."""
     name = compare.field
     if name.startswith(filters.USER_PREFIX):
         return "fields", lambda text: filters.matches(
@@ -171,9 +171,9 @@ def _predicate(compare: Compare) -> tuple[str, Callable[[Any], bool]]:
 
 
 def _location(compare: Compare) -> str:
-    """Return an expression for the location as a JSON list, NULL where it can't be near.
+    """Return an expression for the location as a JSON list, NULL if it can't be near.
 
-    Latitudes are compared here already: asking Python takes 2 us a record.
+    Latitudes are compared in SQL first: asking Python takes 2 us a record.
     """
     location = "json_extract(fields, '$.latitude', '$.longitude')"
     if compare.op == "exists":
@@ -187,7 +187,7 @@ def _location(compare: Compare) -> str:
 
 
 def _joined(conditions: list[str], word: str, empty: str) -> str:
-    """Join conditions, many of them in groups: SQLite limits the depth of expressions."""
+    """Join conditions, in groups if there are many: SQLite limits the depth of expressions."""
     if len(conditions) > 100:
         groups = [conditions[i : i + 100] for i in range(0, len(conditions), 100)]
         conditions = [_joined(group, word, empty) for group in groups]

@@ -1,8 +1,8 @@
 """A flat file of float16 rows, the truth of the embedded engine, and exact search over it.
 
 The file has no header: row i lies at byte i * dim * 2, little-endian. How many rows count is
-written in the database that owns the file; what lies beyond is the torn tail of a writer that
-was stopped, and is ignored and then overwritten. Rows are never changed in place, since readers
+written in the database that owns the file; bytes beyond are the torn tail of a writer that was
+stopped, and are ignored and later overwritten. Rows are never changed in place, since readers
 have the file mapped.
 """
 
@@ -30,11 +30,11 @@ Mask = NDArray[np.bool_]
 _ROW_TYPE = np.dtype("<f2")
 #: Rows converted to float32 at a time: 128 x 512 floats are 256 KB, which stay in the cache.
 _BLOCK = 128
-#: What `_widened` makes numbers too small by; whoever multiplies them makes up for it.
+#: The factor by which `_widened` makes numbers too small; callers multiply by it.
 _SCALE = 2.0**112
-#: Scores held at a time, of as many queries as fit: 64 MB.
+#: Scores held at a time, for as many queries as fit: 64 MB.
 _SCORES = 16_777_216
-#: Largest relative error of a float32 score, with a wide margin; what lies closer is a tie.
+#: Largest relative error of a float32 score, with a wide margin; closer scores are ties.
 _TIE = 1e-5
 
 
@@ -43,11 +43,11 @@ def append(path: Path, at: int, vectors: Vectors) -> None:
 
     Args:
         path: of the file; created when missing.
-        at: how many rows count; what lies beyond is overwritten or cut.
+        at: how many rows count; those beyond are overwritten or cut.
         vectors: (n, dim) float32.
 
     Raises:
-        OSError: the disk said no. The rows before `at` are as they were.
+        OSError: the disk is full, read-only or failing. The rows before `at` are unchanged.
         LibraryFormatError: the file holds fewer rows than `at`.
     """
     offset = at * vectors.shape[1] * _ROW_TYPE.itemsize
@@ -66,8 +66,8 @@ def append(path: Path, at: int, vectors: Vectors) -> None:
             file.truncate()
             os.fsync(file.fileno())
         except BaseException:
-            # Give the disk its room back. Not needed for correctness, so failing is no matter:
-            # Windows can't cut a file that a reader has mapped.
+            # Free the space. Not needed for correctness, so it may fail: Windows can't cut a file
+            # that a reader has mapped.
             with contextlib.suppress(OSError):
                 os.truncate(path, offset)
             raise
@@ -76,7 +76,7 @@ def append(path: Path, at: int, vectors: Vectors) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names of the files in a folder durable, where the system has a way to."""
+    """Make the names of the files in a folder durable, if the system can."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -117,9 +117,9 @@ class VectorFile:
         return self._vectors[rows].astype(np.float32)
 
     def score(self, rows: Rows, query: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the scores of these rows, (n,), in an arithmetic where equal rows score equal.
+        """Return the scores of these rows, (n,); equal rows have equal scores.
 
-        Matrix products don't promise that: a row's last bits depend on where in a block it lies.
+        Matrix products do not ensure that: a row's last bits depend on its place in a block.
         """
         scores = np.empty(len(rows))
         scaled = query.astype(np.float64) * _SCALE
@@ -140,9 +140,9 @@ class VectorFile:
         Args:
             queries: (q, dim) float32.
             k: at least 1.
-            dead: rows that don't count, ascending.
+            dead: rows that do not count, ascending.
             among: only these rows count, ascending and alive; None for all.
-            start: rows before this one don't count; 0 where `among` is given.
+            start: rows before this one do not count; 0 if `among` is given.
         """
         count = self.rows - start if among is None else len(among)
         passed = dead[np.searchsorted(dead, start) :] - start if among is None else dead[:0]
@@ -195,9 +195,9 @@ class VectorFile:
 def _widened(bits: NDArray[np.int16], wide: NDArray[np.int32]) -> Vectors:
     """Return float16 numbers, given by their bits, as float32 that are `_SCALE` times too small.
 
-    numpy converts float16 one number after the other, 3 ns each, which takes 14 times as long as
-    this: shifted into place as integers, the bits of a float16 are those of a float32 that is
-    2**112 times too small, infinity and NaN apart, which are never stored.
+    14 times as fast as numpy, which converts one number after the other. Shifted into place as
+    integers, the bits of a float16 are those of a float32 that is 2**112 times too small; only
+    infinity and NaN, which are never stored, would be wrong.
     """
     np.copyto(wide, bits)
     np.left_shift(wide, 13, out=wide)

@@ -85,7 +85,7 @@ def _replace(
     records: Sequence[Record],
     rows: Sequence[columns.Columns],
 ) -> None:
-    """Store the columns and words of records, none of which has words."""
+    """Store the columns and words of records that are not in the index of words."""
     db.executemany(
         f"REPLACE INTO record (number, {columns.COLUMNS}) "
         f"VALUES (?{', ?' * len(columns.Columns._fields)})",

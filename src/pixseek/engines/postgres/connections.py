@@ -1,4 +1,4 @@
-"""Connections to a PostgreSQL server, and what psycopg raises in the words of pixseek."""
+"""Connections to a PostgreSQL server, and errors of psycopg in the words of pixseek."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from pixseek.errors import EngineError
 from pixseek.storage.errors import closed
 
-#: What psycopg raises: the problem, and what to do. The first class that fits counts; {0} stands
-#: for what the server said.
+#: Classes of psycopg's errors, the problem, and what to do. The first class that fits counts; {0}
+#: stands for the server's message.
 _MEANINGS = (
     (
         ("FeatureNotSupported", "UndefinedFile"),
@@ -42,7 +42,7 @@ class Connections:
 
         Args:
             conninfo: a URL, as libpq takes it.
-            subject: what the library is called in errors.
+            subject: name of the library in errors.
         """
         self._conninfo, self._subject = conninfo, subject
         self._lock = threading.Lock()
@@ -99,7 +99,7 @@ class Connections:
 
 @contextlib.contextmanager
 def translated(conninfo: str) -> Iterator[None]:
-    """Turn what psycopg raises into an EngineError, by `_MEANINGS`."""
+    """Turn errors of psycopg into EngineErrors, by `_MEANINGS`."""
     import psycopg
 
     try:

@@ -58,11 +58,12 @@ def open_postgres(url: str) -> PostgresEngine:
     """Open the engine on a PostgreSQL server.
 
     Args:
-        url: `postgresql://...`, as libpq takes it, with `schema` and `table` besides.
+        url: `postgresql://...`, as libpq takes it, and optionally `schema` and `table`.
 
     Raises:
         MissingExtraError: psycopg is not installed.
-        EngineError: the server is out of reach, or what is there is not ours.
+        EngineError: the server is out of reach or refuses.
+        LibraryFormatError: the library was written by a newer pixseek.
         ConfigError: the URL has a schema or table whose name can't be used.
     """
     try:

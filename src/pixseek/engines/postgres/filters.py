@@ -89,7 +89,7 @@ def _compare_sql(compare: Compare, bind: _Bind) -> str:
 
 
 def _derived_sql(name: str, op: str, value: Any, bind: _Bind) -> str:
-    """Compare what follows from width and height, computed as in `filters.derived`."""
+    """Compare a number derived from width and height, computed as in `filters.derived`."""
     if op == "exists":
         return "r.width IS NOT NULL AND r.height IS NOT NULL"
     width, height = "r.width::float8", "r.height::float8"
@@ -120,7 +120,7 @@ def _location_sql(op: str, value: Any, bind: _Bind) -> str:
 
 
 def _text_sql(name: str, op: str, value: str, bind: _Bind) -> str:
-    """Compare what is stored casefolded in `folded` (see `schema`)."""
+    """Compare texts that are stored casefolded in `folded` (see `schema`)."""
     pattern = value.casefold()
     for special in ("\\", "%", "_"):
         pattern = pattern.replace(special, f"\\{special}")
@@ -137,7 +137,7 @@ def _text_sql(name: str, op: str, value: str, bind: _Bind) -> str:
 
 
 def _time_sql(stored: str, symbol: str, value: datetime, bind: _Bind) -> str:
-    """Compare ISO text: instants where both have a zone, else wall clocks."""
+    """Compare ISO text: instants if both have a zone, else wall clocks."""
     wall = bind(columns.time_to_text(value.replace(tzinfo=None)))
     walls = f'substr({stored}, 1, 26) COLLATE "C" {symbol} {wall}::text'
     if value.tzinfo is None:
@@ -150,7 +150,7 @@ def _time_sql(stored: str, symbol: str, value: datetime, bind: _Bind) -> str:
 
 
 def _user_sql(name: str, op: str, value: Any, bind: _Bind) -> str:
-    """Compare a user field; a value of another kind is as good as none."""
+    """Compare a user field; a value of another kind counts as missing."""
     exists = f"json_typeof(r.fields->{name}) <> 'null'"
     if op == "exists":
         return exists

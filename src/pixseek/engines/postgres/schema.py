@@ -1,9 +1,8 @@
-"""The tables of a library in PostgreSQL, their names, and what their rows hold of a record."""
+"""The tables of a library in PostgreSQL: their names, their columns, and a record as a row."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pixseek import filters
@@ -147,8 +146,3 @@ def _derived(record: Record) -> tuple[str | None, str, str, str]:
 def vector_text(vector: Vectors) -> str:
     """Return a vector as pgvector reads it; it rounds to float16."""
     return json.dumps(vector.tolist())
-
-
-def vector_rows(texts: Sequence[str]) -> list[list[float]]:
-    """Return vectors from what pgvector writes of them."""
-    return [json.loads(text) for text in texts]

@@ -24,7 +24,7 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A connection in a transaction, and what it says of spaces.
+    """A connection in a transaction, and the spaces it sees.
 
     Attributes:
         db: the connection.

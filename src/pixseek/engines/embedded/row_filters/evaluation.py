@@ -53,7 +53,7 @@ class RowFilters:
         self._in_sql: set[str] = set()
         self._columns: dict[str, Column] = {}  # the least recently used first
         self._ordinals = IntegerColumn("ordinal", is_time=False)
-        # Rows described anew since then, up to an entry of the log.
+        # The rows described since then, up to an entry of the log.
         self._described: tuple[int, Rows] = (view.logged, np.empty(0, np.int64))
 
     def fits(self, view: View) -> bool:

@@ -22,7 +22,7 @@ from pixseek.types import Compare, Record
 
 #: Different values, numbers apart, that a column may hold; each is compared in Python, 1 us.
 MOST_VALUES = 65_536
-#: Rows of which integers are read as one text, of 20 MB at most.
+#: Rows whose integers are read as one text, of at most 20 MB.
 _ROWS_A_TEXT = 1_000_000
 #: The columns of the database that hold integers, by field.
 INTEGERS = {"size": "size", "mtime": "mtime_ns", "width": "width", "height": "height"}
@@ -66,8 +66,8 @@ class Column(abc.ABC):
         """Start without rows.
 
         Args:
-            expression: what is selected of a record.
-            column: of the database; where it is NULL there is no value.
+            expression: what is selected from the table of records.
+            column: of the database; if it is NULL there is no value.
             parameters: of the expression.
         """
         self.overfull = False
@@ -90,8 +90,8 @@ class Column(abc.ABC):
             compare: of this field.
         """
         with self._lock:
-            # Rows that had died, or were described anew, before they were loaded have other values
-            # here: a snapshot that is older than that is not answered.
+            # A snapshot that is older than the column is not answered: rows that had died or were
+            # described before they were loaded have other values here.
             if self.overfull or view.logged < self._logged:
                 return None
             rows = view.vectors.rows
@@ -103,7 +103,7 @@ class Column(abc.ABC):
             return self._matching(compare)[:rows]
 
     def _read(self, db: sqlite3.Connection, space: int, rows: int) -> bool:
-        """Append the rows up to `rows`; return False when there are too many different values."""
+        """Append the rows up to `rows`; return False if there are too many different values."""
         what = f"part.row - ?, {self._expression}"
         found = self._select(db, what, (self._rows, *self._parameters), space, self._rows, rows)
         return self._extend(rows - self._rows, found)
@@ -117,7 +117,7 @@ class Column(abc.ABC):
         start: int,
         stop: int,
     ) -> sqlite3.Cursor:
-        """Return something, with its parameters, of the rows from one to another with a value."""
+        """Select an expression, with its parameters, for the rows of a range that have a value."""
         return db.execute(
             f"SELECT {what} FROM part JOIN record ON record.number = part.record "
             "WHERE part.space = ? AND part.row >= ? AND part.row < ? "
@@ -127,9 +127,9 @@ class Column(abc.ABC):
 
     @abc.abstractmethod
     def _extend(self, count: int, found: Iterable[tuple[int, Any]]) -> bool:
-        """Append `count` rows, of which those in `found`, counted from 0, have a value.
+        """Append `count` rows; those in `found`, counted from 0, have a value.
 
-        Return False when there are too many different values.
+        Return False if there are too many different values.
         """
 
     @abc.abstractmethod
@@ -152,8 +152,7 @@ class IntegerColumn(Column):
         return self._values.nbytes + self._known.nbytes
 
     def _read(self, db: sqlite3.Connection, space: int, rows: int) -> bool:
-        # SQLite writes them all into one text, which numpy parses: 0.6 us a row. As rows, of which
-        # Python makes tuples, they take 1.2.
+        # SQLite writes them into one text, which numpy parses: 0.6 us a row, and 1.2 as tuples.
         what = f"group_concat(part.row - ?), group_concat({self._expression})"
         found = []
         for start in range(self._rows, rows, _ROWS_A_TEXT):
@@ -180,13 +179,13 @@ class IntegerColumn(Column):
 
 
 class _DerivedColumn(Column):
-    """What is computed from width and height: 8 bytes a row."""
+    """A number derived from width and height: 8 bytes a row."""
 
     def __init__(self, field: str) -> None:
-        # Of several values SQLite makes a JSON list.
+        # From several values SQLite makes a JSON list.
         super().__init__("json_array(width, height)", "width")
         self._field = field
-        self._values = np.empty(0, np.float64)  # NaN where missing
+        self._values = np.empty(0, np.float64)  # NaN if missing
 
     @property
     def size(self) -> int:
@@ -215,7 +214,7 @@ class _PlaceColumn(Column):
     def __init__(self) -> None:
         paths = ("$.latitude", "$.longitude")
         super().__init__("json_extract(fields, ?, ?)", "fields", *paths)
-        self._places = np.empty((0, 2), np.float64)  # NaN where missing
+        self._places = np.empty((0, 2), np.float64)  # NaN if missing
 
     @property
     def size(self) -> int:
@@ -234,21 +233,21 @@ class _PlaceColumn(Column):
         if compare.op == "exists":
             return ~np.isnan(self._places[:, 0])
         centre, kilometres = filters.circle(compare.value)
-        # As in `filters.distance_km`, but for the arc sine, which is as monotonic as it is slow.
+        # As in `filters.distance_km`, without the arc sine, which is monotonic and slow.
         across = np.sin(np.radians(self._places[:, 0] - centre[0]) / 2)
         along = np.sin(np.radians(self._places[:, 1] - centre[1]) / 2)
         cosines = np.cos(np.radians(self._places[:, 0])) * math.cos(math.radians(centre[0]))
         half_chord = across * across + cosines * (along * along)
         limit = math.sin(min(kilometres / filters.EARTH_KM, math.pi) / 2) ** 2
         mask: Mask = half_chord <= limit
-        # numpy's sines differ from those of the definition in the last bits: it decides the rim.
+        # numpy's sines differ in the last bits, so the definition decides on the rim.
         for row in np.flatnonzero(np.abs(half_chord - limit) <= _RIM * limit):
             place = float(self._places[row, 0]), float(self._places[row, 1])
             mask[row] = filters.distance_km(place, centre) <= kilometres
         return mask
 
 
-#: Relative width of what lies on the rim of a circle.
+#: Relative width of the rim of a circle.
 _RIM = 1e-9
 
 
@@ -257,8 +256,8 @@ class _TimeColumn(Column):
 
     def __init__(self) -> None:
         super().__init__("taken_at", "taken_at")
-        self._clock = np.empty(0, np.int64)  # what the wall clock showed, us since 1970
-        self._instant = np.empty(0, np.int64)  # us since 1970 in UTC, where there is a zone
+        self._clock = np.empty(0, np.int64)  # the wall clock, us since 1970
+        self._instant = np.empty(0, np.int64)  # us since 1970 in UTC, if there is a zone
         self._kind = np.empty(0, np.uint8)  # 1 without zone, 2 with one
 
     @property
@@ -337,7 +336,7 @@ class _TagColumn(Column):
 
 
 class _CodedColumn(Column):
-    """Values of which there are few: 4 bytes a row, and each different value once.
+    """A field with few different values: 4 bytes a row, and each different value once.
 
     A comparison is made once for each of them, by the definition in `filters`.
     """
@@ -385,11 +384,11 @@ class _TextColumn(_CodedColumn):
 
 
 class _UserColumn(_CodedColumn):
-    """A user field: numbers by value, and what else there is by code; 13 bytes a row."""
+    """A user field: numbers by value, other values by code; 13 bytes a row."""
 
     def __init__(self, name: str) -> None:
-        # Of two paths SQLite makes a JSON list, which tells 1, 1.0 and true apart and keeps all
-        # digits. It finds no names that JSON escapes.
+        # From two paths SQLite makes a JSON list, which keeps 1, 1.0 and true distinct, and all
+        # digits. It does not find names that JSON escapes.
         self._found_by_path = name.isprintable() and not set(name) & {'"', "\\"}
         if self._found_by_path:
             super().__init__("json_extract(fields, ?, ?)", "fields", f'$."{name}"', f'$."{name}"')
