@@ -45,7 +45,7 @@ needs_nncf = pytest.mark.skipif(
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     tiny_models.xenova(tmp_path / "m")
-    # A table that is large enough to be put into a file of its own.
+    # A table large enough for a separate file.
     text = tmp_path / "m/onnx/text_model.onnx"
     tiny_models.text_graph(text, more_outputs=True, vocabulary=600)
     return tmp_path / "m"
@@ -63,7 +63,7 @@ def load(folder: Path, **options: int) -> OnnxEncoder:
 
 
 def images(n: int, seed: int = 0) -> np.ndarray:
-    """Images whose four quarters differ, so that the tiny tower tells them apart."""
+    """Images whose four quarters differ, so that the tiny tower can distinguish them."""
     random = np.random.default_rng(seed)
     quarters = random.standard_normal((n, 3, 2, 2)).repeat(SIDE // 2, 2).repeat(SIDE // 2, 3)
     return (quarters + 0.1 * random.standard_normal((n, 3, SIDE, SIDE))).astype(np.float32)
@@ -103,24 +103,24 @@ def by_many_threads(encoder: Encoder, batches: list[np.ndarray], threads: int) -
     return found
 
 
-# ------------------------------------------------------------------ what is chosen
+# ------------------------------------------------------------------ the choice
 
 
-def test_every_encoder_of_ours_can_be_accelerated(folder: Path) -> None:
+def test_encoders_of_pixseek_can_be_accelerated(folder: Path) -> None:
     encoder = load(folder)
     assert isinstance(encoder, Encoder) and isinstance(encoder, Accelerable)
     assert encoder.streams == 1
 
 
 @pytest.mark.parametrize("precision", ["int4", "", "FP32"])
-def test_an_unknown_precision_is_an_error_that_names_the_known(
+def test_an_unknown_precision_raises_an_error_that_lists_the_known(
     folder: Path, precision: str
 ) -> None:
     with pytest.raises(ModelError, match="auto, bf16, fp32, int8"):
         load(folder).accelerate(precision, 100, none)  # type: ignore[arg-type]
 
 
-def test_without_openvino_onnxruntime_takes_a_core_a_call(
+def test_without_openvino_onnxruntime_uses_one_core_per_call(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     no_openvino(monkeypatch)
@@ -136,7 +136,7 @@ def test_without_openvino_onnxruntime_takes_a_core_a_call(
 
 
 @pytest.mark.parametrize(("precision", "extra"), [("bf16", "openvino"), ("int8", "int8")])
-def test_a_named_precision_without_its_package_is_an_error(
+def test_a_named_precision_without_its_package_raises_an_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch, precision: str, extra: str
 ) -> None:
     no_openvino(monkeypatch)
@@ -145,7 +145,7 @@ def test_a_named_precision_without_its_package_is_an_error(
         load(folder).accelerate(precision, 100, none)  # type: ignore[arg-type]
 
 
-def test_on_other_processors_onnxruntime_is_chosen_and_said(
+def test_on_other_processors_onnxruntime_is_chosen_and_the_reason_given(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
@@ -155,7 +155,7 @@ def test_on_other_processors_onnxruntime_is_chosen_and_said(
     assert chosen.runtime == "onnxruntime" and "x86-64" in chosen.why
 
 
-def test_a_model_in_whole_numbers_stays_in_onnxruntime(tmp_path: Path) -> None:
+def test_a_quantised_model_stays_in_onnxruntime(tmp_path: Path) -> None:
     import onnx
     from onnx import TensorProto, helper
 
@@ -176,21 +176,21 @@ def test_a_model_in_whole_numbers_stays_in_onnxruntime(tmp_path: Path) -> None:
 
 
 @needs_openvino
-def test_a_graph_that_openvino_cannot_run_falls_back_and_says_so(
+def test_a_graph_that_openvino_cannot_run_falls_back_with_a_reason(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise ModelError("OpenVINO can't open a model", "m", "No such operation.")
 
     monkeypatch.setattr(openvino, "OpenVinoTower", refuse)
-    with_bf16(monkeypatch, True)  # else it is not tried at all
+    with_bf16(monkeypatch, True)  # otherwise it is not tried at all
     encoder = load(folder)
     chosen = encoder.accelerate("auto", 100, none)
     assert chosen.runtime == "onnxruntime" and "No such operation." in chosen.why
     assert encoder.encode_images(images(2)).shape == (2, DIM)
 
 
-def test_nothing_heavy_is_imported_before_it_is_needed(folder: Path) -> None:
+def test_heavy_packages_are_not_imported_before_they_are_needed(folder: Path) -> None:
     code = (
         "import sys; from pathlib import Path; import numpy as np; from pixseek import encoders\n"
         f"encoder = encoders.load(Path({str(folder)!r}), models_dir=Path({str(folder.parent)!r}))\n"
@@ -209,9 +209,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(folder: Path) -> None:
     ("precision", "runtime"),
     [("fp32", "onnxruntime"), pytest.param("bf16", "openvino", marks=needs_bf16)],
 )
-def test_many_threads_get_the_rows_that_one_gets(
-    folder: Path, precision: Precision, runtime: str
-) -> None:
+def test_many_threads_get_the_rows_of_one(folder: Path, precision: Precision, runtime: str) -> None:
     encoder = load(folder, threads=2)
     assert encoder.accelerate(precision, 100, none).runtime == runtime
     batches = [images(1 + i % 19, seed=i) for i in range(200)]
@@ -222,7 +220,7 @@ def test_many_threads_get_the_rows_that_one_gets(
 
 @needs_bf16
 def test_more_threads_than_streams_wait_for_each_other(folder: Path) -> None:
-    """No request is ever used by two, and each comes back after an error too."""
+    """No request is used by two threads, and each is returned after an error too."""
     encoder = load(folder, threads=1)
     encoder.accelerate("bf16", 100, none)
     bad = np.full((1, 3, SIDE, SIDE), np.nan, np.float32)
@@ -257,7 +255,7 @@ def test_openvino_gives_the_vectors_of_onnxruntime(folder: Path, precision: str)
 
 
 @needs_openvino
-def test_openvino_in_every_layout(model_folder: Path) -> None:
+def test_openvino_runs_every_layout(model_folder: Path) -> None:
     encoder = load(model_folder)
     side = encoder.input_side
     batch = np.random.default_rng(0).standard_normal((11, 3, side, side)).astype(np.float32)
@@ -269,7 +267,7 @@ def test_openvino_in_every_layout(model_folder: Path) -> None:
 
 
 @needs_openvino
-def test_in_fp32_openvino_is_not_opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openvino_is_not_opened_in_fp32(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_bf16(monkeypatch, False)
     chosen = load(folder).accelerate("auto", 100, none)
     assert chosen.runtime == "onnxruntime" and "without bf16" in chosen.why
@@ -305,7 +303,7 @@ def test_a_large_tower_for_bf16_is_converted_once(
 
 
 @needs_bf16
-def test_where_nothing_can_be_kept_the_model_is_used_as_it_is(
+def test_without_a_place_for_conversions_the_model_is_used_unconverted(
     folder: Path, small_is_worth_it: None
 ) -> None:
     (folder.parent / "models").write_text("a file where the folder should be")
@@ -315,14 +313,14 @@ def test_where_nothing_can_be_kept_the_model_is_used_as_it_is(
 
 
 @needs_openvino
-def test_for_a_few_images_openvino_is_not_opened(folder: Path) -> None:
+def test_openvino_is_not_opened_for_a_few_images(folder: Path) -> None:
     chosen = load(folder).accelerate("auto", acceleration.OPENVINO_FROM - 1, none)
     assert (chosen.runtime, chosen.precision) == ("onnxruntime", "fp32")
     assert "at least 24 images" in chosen.why
 
 
 @needs_openvino
-def test_the_fingerprint_stays(folder: Path) -> None:
+def test_accelerating_keeps_the_fingerprint(folder: Path) -> None:
     encoder = load(folder)
     before = encoder.fingerprint
     encoder.accelerate("auto", 100, none)
@@ -330,7 +328,7 @@ def test_the_fingerprint_stays(folder: Path) -> None:
 
 
 @needs_bf16
-def test_a_model_that_gives_no_direction_is_still_an_error(tmp_path: Path) -> None:
+def test_a_vector_without_direction_raises_an_error_after_accelerating_too(tmp_path: Path) -> None:
     tiny_models.xenova(tmp_path / "m", constant=0.0)
     encoder = load(tmp_path / "m")
     encoder.accelerate("bf16", 100, none)
@@ -341,15 +339,15 @@ def test_a_model_that_gives_no_direction_is_still_an_error(tmp_path: Path) -> No
 # ------------------------------------------------------------------ int8
 
 
-def test_agreement_of_a_set_with_itself_is_whole() -> None:
+def test_a_set_agrees_with_itself_completely() -> None:
     rows = unit(np.random.default_rng(0).standard_normal((40, 8)))
     found = int8.agreement(rows, rows)
     assert found.good and found.images == 40
     assert (found.median, found.least, found.ranks) == pytest.approx((1, 1, 1))
 
 
-def test_what_all_vectors_share_does_not_hide_what_was_lost() -> None:
-    """Plain cosines stay above .99 here; of what tells the images apart, much is gone."""
+def test_the_part_that_all_vectors_share_does_not_hide_losses() -> None:
+    """Plain cosines stay above .99 here, although much of the difference between images is lost."""
     random = np.random.default_rng(0)
     shared = 10 * random.standard_normal(64)
     own, noise = random.standard_normal((2, 100, 64))
@@ -376,7 +374,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
     ("has_bf16", "count", "expected"),
     [(True, 2499, "bf16"), (True, 2500, "int8"), (False, 999, "fp32"), (False, 1000, "int8")],
 )
-def test_auto_converts_only_where_it_pays(
+def test_auto_converts_only_if_there_are_enough_images(
     folder: Path, monkeypatch: pytest.MonkeyPatch, has_bf16: bool, count: int, expected: str
 ) -> None:
     with_bf16(monkeypatch, has_bf16)
@@ -387,7 +385,7 @@ def test_auto_converts_only_where_it_pays(
 
 
 @needs_openvino
-def test_a_conversion_is_made_once_and_checked_each_time(
+def test_a_conversion_is_made_once_and_checked_in_every_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = pretend_to_convert(monkeypatch)
@@ -404,13 +402,13 @@ def test_a_conversion_is_made_once_and_checked_each_time(
         assert f"{chosen.speedup:.1f} times as fast" in chosen.why
     assert len(made) == 1
     assert asked == [int8.CALIBRATION + int8.CHECKED, int8.CHECKED]
-    # Once it is there, the check alone must pay.
+    # Once it exists, only the check must be worthwhile.
     assert load(folder).accelerate("auto", 1000, asking).precision == "int8"
     assert load(folder).accelerate("auto", 999, none).precision != "int8"
 
 
 @needs_openvino
-def test_images_that_were_watched_are_not_those_checked(
+def test_the_check_uses_other_images_than_the_conversion(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched: list[np.ndarray] = []
@@ -442,14 +440,14 @@ def test_a_failed_check_falls_back_and_is_remembered(
         assert chosen.precision in ("bf16", "fp32") and chosen.images == 0
         assert "centred cosine" in chosen.why
         np.testing.assert_allclose(encoder.encode_images(images(5)), wanted, atol=0.02)
-    # Without bf16 onnxruntime's int8 is tried as well.
+    # Without bf16, onnxruntime's int8 is tried too.
     kept = [*(folder.parent / "models/converted").glob("*-*/rejected.json")]
     assert len(made) == len(kept) == (1 if openvino.has_bf16() else 2)
     assert all(len(list(each.parent.iterdir())) == 1 for each in kept)
 
 
 @needs_openvino
-def test_a_failed_check_of_a_named_precision_is_an_error(
+def test_a_failed_check_of_a_named_precision_raises_model_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend_to_convert(monkeypatch, model=other_model)
@@ -461,7 +459,9 @@ def test_a_failed_check_of_a_named_precision_is_an_error(
 
 
 @needs_openvino
-def test_too_few_images_to_check(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_few_images_for_a_check_raise_model_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = pretend_to_convert(monkeypatch)
     for few in (0, 10):
         with pytest.raises(ModelError, match=r"(?i)too few images"):
@@ -474,7 +474,7 @@ def test_too_few_images_to_check(folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @needs_openvino
 @pytest.mark.parametrize("damage", [b"", b"<net", b"not xml"])
-def test_a_broken_conversion_is_made_anew(
+def test_a_broken_conversion_is_made_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes
 ) -> None:
     made = pretend_to_convert(monkeypatch)
@@ -486,7 +486,9 @@ def test_a_broken_conversion_is_made_anew(
 
 
 @needs_openvino
-def test_a_folder_that_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_falls_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     has_converters(monkeypatch, True)
     (folder.parent / "models").write_text("a file where the folder should be")
     encoder = load(folder)
@@ -497,7 +499,9 @@ def test_a_folder_that_cannot_be_written(folder: Path, monkeypatch: pytest.Monke
 
 
 @needs_openvino
-def test_a_converter_that_fails_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_converter_is_named_in_the_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     has_converters(monkeypatch, True)
     monkeypatch.setattr(sys, "executable", "false")
     encoder = load(folder)
@@ -508,7 +512,7 @@ def test_a_converter_that_fails_is_named(folder: Path, monkeypatch: pytest.Monke
 
 
 @needs_openvino
-def test_int8_without_nncf_is_an_error_that_says_what_to_install(
+def test_int8_without_nncf_raises_an_error_that_names_the_extra(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     has_converters(monkeypatch, False)
@@ -525,7 +529,7 @@ def test_without_vnni_onnxruntime_computes_in_int8(
 ) -> None:
     with_vnni(monkeypatch, False)
     with_bf16(monkeypatch, False)
-    monkeypatch.setattr(int8, "FASTER", 0)  # so small a model is never faster
+    monkeypatch.setattr(int8, "FASTER", 0)  # such a small model is never faster
     encoder = load(folder, threads=2)
     batch = images(30, seed=3)
     wanted = encoder.encode_images(batch)
@@ -544,7 +548,7 @@ def test_without_vnni_onnxruntime_computes_in_int8(
     assert [path.name for path in kept.iterdir()] == ["model.onnx"]
 
 
-def test_without_openvino_a_named_int8_is_that_of_onnxruntime(
+def test_without_openvino_a_named_int8_runs_in_onnxruntime(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     no_openvino(monkeypatch)
@@ -554,7 +558,7 @@ def test_without_openvino_a_named_int8_is_that_of_onnxruntime(
     assert (chosen.runtime, chosen.precision) == ("onnxruntime", "int8")
 
 
-def test_int8_that_is_no_faster_is_not_taken_and_not_tried_again(
+def test_int8_that_is_not_faster_is_not_used_and_not_tried_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_vnni(monkeypatch, False)
@@ -569,7 +573,7 @@ def test_int8_that_is_no_faster_is_not_taken_and_not_tried_again(
     assert "tried before" in load(folder).accelerate("auto", 10_000, none).why
 
 
-def test_a_broken_conversion_for_onnxruntime_is_made_anew(
+def test_a_broken_conversion_for_onnxruntime_is_made_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     no_openvino(monkeypatch)
@@ -604,7 +608,7 @@ def test_vnni_is_read_from_the_system(
 @pytest.mark.slow  # the quick tier's environment has no NNCF
 def test_nncf_converts_the_tiny_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_vnni(monkeypatch, True)
-    # Eight numbers a vector, from one layer, leave little room for rounding.
+    # Vectors of eight numbers from one layer leave little room for rounding.
     monkeypatch.setattr(int8, "LEAST", 0.7)
     monkeypatch.setattr(int8, "RANKS", 0.7)
     encoder = load(folder)
@@ -621,7 +625,7 @@ def test_nncf_converts_the_tiny_model(folder: Path, monkeypatch: pytest.MonkeyPa
 
 @needs_nncf
 @pytest.mark.slow  # the quick tier's environment has no NNCF
-def test_the_converter_never_loads_the_telemetry(folder: Path, tmp_path: Path) -> None:
+def test_the_converter_loads_no_telemetry(folder: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", images(2))
     code = (
         "import sys; from pixseek.encoders.runtimes import quantise\n"
@@ -642,7 +646,7 @@ def pretend_to_convert(
     watch: Callable[[np.ndarray], None] = lambda images: None,
     model: Callable[[Path], Path] = lambda path: path,
 ) -> list[Path]:
-    """Have the converter write a model in fp32, at once; return what it was asked to convert."""
+    """Make the converter write a model in fp32 at once; return the models it was given."""
     import openvino as ov
 
     made: list[Path] = []
@@ -659,7 +663,7 @@ def pretend_to_convert(
     monkeypatch.setattr(conversion, "run", run)
     has_converters(monkeypatch, True)
     with_vnni(monkeypatch, True)
-    monkeypatch.setattr(int8, "FASTER", 0)  # nothing is converted really
+    monkeypatch.setattr(int8, "FASTER", 0)  # nothing is really converted
     return made
 
 
@@ -683,13 +687,13 @@ def other_model(path: Path) -> Path:
     return path.with_name("other.onnx")
 
 
-# ------------------------------------------------------------------ graphics cards
+# ------------------------------------------------------------------ GPUs
 
 
 def pretend_gpus(
     monkeypatch: pytest.MonkeyPatch, *names: str, starts: Sequence[str] | None = None
 ) -> list[Any]:
-    """Have onnxruntime offer providers, which the CPU then plays; return what it is asked for."""
+    """Make onnxruntime offer providers, which the CPU then runs; return the ones it is given."""
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*names, towers.CPU])
     session, asked = onnxruntime.InferenceSession, []
 
@@ -739,7 +743,9 @@ def test_a_gpu_is_not_started_for_a_few_images(
     assert "CUDA" not in chosen.runtime and "CUDA" in chosen.why
 
 
-def test_a_gpu_that_does_not_start_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_does_not_start_is_reported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     both = ("CUDAExecutionProvider", "OpenVINOExecutionProvider")
     pretend_gpus(monkeypatch, *both, starts=())
     chosen = load(folder).accelerate("fp32", 1000, sample)
@@ -747,11 +753,11 @@ def test_a_gpu_that_does_not_start_is_said(folder: Path, monkeypatch: pytest.Mon
     assert "could not start OpenVINO's GPU" in chosen.why
     pretend_gpus(monkeypatch, *both, starts=both[1:])
     chosen = load(folder).accelerate("fp32", 1000, sample)
-    assert "OpenVINO's GPU" in chosen.runtime, "where the first does not start, the second may"
+    assert "OpenVINO's GPU" in chosen.runtime, "if the first does not start, the second may"
     assert "could not start CUDA" in chosen.why
 
 
-def test_a_gpu_with_other_vectors_is_not_taken(
+def test_a_gpu_with_different_vectors_is_not_used(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend_gpus(monkeypatch, "CoreMLExecutionProvider")
@@ -767,7 +773,7 @@ def test_a_gpu_with_other_vectors_is_not_taken(
 
 
 class Clock:
-    """A clock that only work moves on."""
+    """A clock that advances only by the work done."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -776,16 +782,16 @@ class Clock:
         return self.now
 
 
-def test_the_batch_grows_until_nothing_is_gained() -> None:
+def test_the_batch_grows_while_that_is_faster() -> None:
     clock = Clock()
 
     def run(n: int) -> None:
-        clock.now += max(n, 32)  # past 32, twice the images take twice as long
+        clock.now += max(n, 32)  # above 32, twice the images take twice as long
 
     assert gpus.best_batch(run, clock) == 32
 
 
-def test_the_batch_stays_below_what_does_not_fit() -> None:
+def test_the_batch_stays_below_the_size_that_does_not_fit() -> None:
     clock = Clock()
 
     def run(n: int) -> None:
@@ -796,10 +802,10 @@ def test_the_batch_stays_below_what_does_not_fit() -> None:
     assert gpus.best_batch(run, clock) == 16
 
 
-# ------------------------------------------------------------------ what others are compared with
+# ------------------------------------------------------------------ the reference
 
 
-def test_the_reference_in_its_own_process_gives_the_same_rows(folder: Path) -> None:
+def test_the_reference_in_another_process_gives_the_same_rows(folder: Path) -> None:
     files = layouts.read(folder)
     output = files.visual.embedding
     assert output is not None and files.visual.image is not None
@@ -810,7 +816,7 @@ def test_the_reference_in_its_own_process_gives_the_same_rows(folder: Path) -> N
     np.testing.assert_allclose(apart.run(batch), here.run(batch), rtol=1e-6, atol=1e-6)
 
 
-def test_a_reference_that_fails_says_why(folder: Path) -> None:
+def test_a_failing_reference_raises_an_error_with_the_reason(folder: Path) -> None:
     files = layouts.read(folder)
     output = files.visual.embedding
     assert output is not None
@@ -850,14 +856,14 @@ def test_a_search_after_indexing_opens_the_copy(
     assert opened == [copy / "model.onnx"]
 
 
-def test_no_copy_is_made_by_a_search(folder: Path, small_is_worth_it: None) -> None:
+def test_a_search_makes_no_copy(folder: Path, small_is_worth_it: None) -> None:
     load(folder).encode_texts(["a dog"])
     assert not (folder.parent / "models/converted").exists()
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "weights.bin", "sizes.json"])
 @pytest.mark.parametrize("damage", ["missing", "short", "other"])
-def test_a_broken_copy_is_ignored_and_made_anew(
+def test_a_broken_copy_is_ignored_and_made_again(
     folder: Path, small_is_worth_it: None, name: str, damage: str
 ) -> None:
     wanted = load(folder).encode_texts(["a red dog"])
@@ -867,7 +873,7 @@ def test_a_broken_copy_is_ignored_and_made_anew(
     whole = path.read_bytes()
     if damage == "missing":
         path.unlink()
-    elif name == "weights.bin":  # what is in it can't be told; its length can
+    elif name == "weights.bin":  # its content is not checked, only its length
         path.write_bytes(whole[:-1])
     else:
         path.write_bytes(whole[: len(whole) // 2] if damage == "short" else b"x" * len(whole))
@@ -885,7 +891,7 @@ def test_a_changed_text_tower_has_another_copy(folder: Path, small_is_worth_it: 
     np.testing.assert_array_equal(load(folder).encode_texts(["a red dog"]), wanted)
 
 
-def test_where_no_copy_can_be_written_none_is(folder: Path, small_is_worth_it: None) -> None:
+def test_a_copy_that_cannot_be_written_is_skipped(folder: Path, small_is_worth_it: None) -> None:
     (folder.parent / "models").mkdir()
     (folder.parent / "models/converted").write_text("a file where the folder should be")
     encoder = load(folder)
@@ -893,7 +899,7 @@ def test_where_no_copy_can_be_written_none_is(folder: Path, small_is_worth_it: N
     assert encoder.encode_texts(["a dog"]).shape == (1, DIM)
 
 
-def test_the_sizes_are_those_of_the_files(folder: Path, small_is_worth_it: None) -> None:
+def test_the_recorded_sizes_are_those_of_the_files(folder: Path, small_is_worth_it: None) -> None:
     load(folder).accelerate("fp32", 100, none)
     (copy,) = (folder.parent / "models/converted").glob("text-*")
     sizes = json.loads((copy / "sizes.json").read_text())
@@ -909,7 +915,7 @@ def test_the_sizes_are_those_of_the_files(folder: Path, small_is_worth_it: None)
         (False, ("onnxruntime", "fp32", 0)),
     ],
 )
-def test_a_run_for_a_few_new_images_does_without_int8_and_says_so(
+def test_a_run_for_a_few_new_images_uses_no_int8_and_gives_the_reason(
     folder: Path, monkeypatch: pytest.MonkeyPatch, has_bf16: bool, expected: tuple[str, str, int]
 ) -> None:
     with_bf16(monkeypatch, has_bf16)
@@ -944,7 +950,7 @@ def test_a_second_run_in_fp32_finds_the_tower_open(folder: Path) -> None:
     encoder = load(folder)
     opened = encoder._visual
     encoder.accelerate("fp32", 100, none)
-    assert encoder._visual is not opened, "that one took all cores for a call"
+    assert encoder._visual is not opened, "that one used all cores for a call"
     encoder.encode_images(images(2))
     tower = encoder._visual
     assert isinstance(tower, OnnxTower) and tower._session is not None

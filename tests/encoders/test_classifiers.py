@@ -43,7 +43,7 @@ def load(folder: Path) -> classifiers.Classifier:
     return classifiers.load(folder, models_dir=folder.parent / "models")
 
 
-def test_labels_compete(folder: Path, batch: np.ndarray) -> None:
+def test_probabilities_of_labels_add_up_to_one(folder: Path, batch: np.ndarray) -> None:
     classifier = load(folder)
     assert classifier.labels == tuple(LABELS)
     assert (classifier.name, classifier.input_side) == ("vit", SIDE)
@@ -52,13 +52,15 @@ def test_labels_compete(folder: Path, batch: np.ndarray) -> None:
     assert found == pytest.approx(exact / exact.sum(1, keepdims=True), abs=1e-5)
 
 
-def test_labels_of_a_model_for_several_stand_alone(tmp_path: Path, batch: np.ndarray) -> None:
+def test_probabilities_of_a_model_for_several_labels_are_independent(
+    tmp_path: Path, batch: np.ndarray
+) -> None:
     folder = classifier_folder(tmp_path / "m", problem_type="multi_label_classification")
     found = load(folder).probabilities(batch)
     assert found == pytest.approx(1 / (1 + np.exp(-logits(batch))), abs=1e-5)
 
 
-def test_pixels_are_those_of_the_reference(folder: Path) -> None:
+def test_pixels_equal_the_references(folder: Path) -> None:
     rng = np.random.default_rng(2)
     image = Image.fromarray(rng.integers(0, 255, (41, 67, 3), np.uint8))
     found = load(folder).prepare(Picture(image, 67, 41, ""))
@@ -67,7 +69,7 @@ def test_pixels_are_those_of_the_reference(folder: Path) -> None:
     assert found == pytest.approx(exact.transpose(2, 0, 1), abs=1e-6)
 
 
-def test_its_weights_and_its_pixels_make_its_fingerprint(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_weights_and_preprocessing(tmp_path: Path) -> None:
     one, same = (load(classifier_folder(tmp_path / name)) for name in "ab")
     assert one.fingerprint == same.fingerprint
     other = classifier_folder(tmp_path / "c")
@@ -75,43 +77,43 @@ def test_its_weights_and_its_pixels_make_its_fingerprint(tmp_path: Path) -> None
     assert load(other).fingerprint != one.fingerprint
 
 
-def test_another_batch_is_refused(folder: Path) -> None:
+def test_a_batch_of_the_wrong_shape_raises_model_error(folder: Path) -> None:
     with pytest.raises(ModelError, match="prepared for this model"):
         load(folder).probabilities(np.zeros((1, 3, 4, 4), np.float32))
 
 
-def test_too_few_names_are_an_error(folder: Path, batch: np.ndarray) -> None:
+def test_too_few_labels_raise_model_error(folder: Path, batch: np.ndarray) -> None:
     (folder / "config.json").write_text('{"id2label": {"0": "a", "1": "b"}}')
     with pytest.raises(ModelError, match="number of labels"):
         load(folder).probabilities(batch)
 
 
 @pytest.mark.parametrize("config", ["{}", '{"id2label": {"1": "a"}}', '{"id2label": []}'])
-def test_a_folder_without_labels_is_none(folder: Path, config: str) -> None:
+def test_a_folder_without_labels_raises_model_error(folder: Path, config: str) -> None:
     (folder / "config.json").write_text(config)
     with pytest.raises(ModelError, match="No classifier in a known layout"):
         load(folder)
 
 
-def test_a_folder_without_weights_is_none(folder: Path) -> None:
+def test_a_folder_without_weights_raises_model_error(folder: Path) -> None:
     (folder / "onnx" / "model.onnx").unlink()
     with pytest.raises(ModelError, match=r"model\.safetensors"):
         load(folder)
 
 
-def test_unknown_names_list_the_known(tmp_path: Path) -> None:
+def test_unknown_names_raise_an_error_that_lists_the_known(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="vit-b16-imagenet"):
         classifiers.load("resnet", models_dir=tmp_path)
 
 
-def test_offline_says_what_to_fetch_by_hand(tmp_path: Path) -> None:
+def test_the_error_of_offline_mode_lists_the_files_to_download(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="Xenova/vit-base-patch16-224") as raised:
         classifiers.load(classifiers.DEFAULT, models_dir=tmp_path, offline=True)
     assert "offline mode is on" in str(raised.value)
     assert "--labels-from" in str(raised.value) and "--labels 'a lake" in str(raised.value)
 
 
-def test_what_is_fetched_of_a_repository() -> None:
+def test_only_the_files_of_a_layout_are_downloaded() -> None:
     held = [
         "README.md",
         "config.json",
@@ -130,7 +132,7 @@ def test_what_is_fetched_of_a_repository() -> None:
     ]  # fmt: skip
 
 
-def test_a_library_names_what_images_show(folder: Path, tmp_path: Path) -> None:
+def test_a_library_classifies_images(folder: Path, tmp_path: Path) -> None:
     image = tmp_path / "one.png"
     Image.fromarray(np.random.default_rng(3).integers(0, 255, (40, 40, 3), np.uint8)).save(image)
     with pixseek.open(tmp_path / "library", model="demo") as library:
@@ -168,7 +170,7 @@ def test_labels_become_tags_with_their_scores(library: pixseek.Library, folder: 
         (guesses,) = library.classify(hit.id, labels_from=folder, k=8)
         sure = [guess for guess in guesses if guess.probability >= 0.25]
         tags = hit.record.tags
-        # From its preview the probability is a little another.
+        # The preview gives a slightly different probability.
         assert {tag for guess in sure for tag in guess.label.split(", ")} <= set(tags)
         scores = str(hit.record.fields["user.label_scores"])
         assert all(guess.label.split(",")[0] in scores for guess in sure)
@@ -201,11 +203,11 @@ def test_a_lake_is_found_by_its_shore(library: pixseek.Library, folder: Path) ->
         ("catamaran", []),
     ],
 )
-def test_what_a_label_is_the_edge_of(label: str, places: list[str]) -> None:
+def test_labels_of_shores_name_their_water(label: str, places: list[str]) -> None:
     assert list(tagging._places(label)) == places
 
 
-def test_labels_are_written_many_at_a_time_and_kept_when_it_breaks_off(
+def test_labels_are_written_in_batches_and_kept_after_an_interruption(
     library: pixseek.Library, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writes: list[int] = []
@@ -224,11 +226,11 @@ def test_labels_are_written_many_at_a_time_and_kept_when_it_breaks_off(
     with pytest.raises(KeyboardInterrupt):
         library.tag_from(folder, on_progress=stopped)
     assert writes == [11]
-    assert library.tag_from(folder)[""] == 9, "the others were looked at"
+    assert library.tag_from(folder)[""] == 9, "the others were classified before"
     assert writes == [11, 9]
 
 
-def test_what_was_looked_at_is_passed_over(
+def test_classified_images_are_skipped(
     library: pixseek.Library, folder: Path, tmp_path: Path
 ) -> None:
     library.tag_from(folder)
@@ -241,7 +243,7 @@ def test_what_was_looked_at_is_passed_over(
     assert library.tag_from(folder, min_score=0.5, where=where)[""] == 1
 
 
-def test_an_image_that_is_gone_is_looked_at_the_next_time(tmp_path: Path, folder: Path) -> None:
+def test_a_missing_image_is_classified_the_next_time(tmp_path: Path, folder: Path) -> None:
     image = tmp_path / "p" / "one.png"
     image.parent.mkdir()
     Image.new("RGB", (40, 40), "red").save(image)
@@ -254,6 +256,6 @@ def test_an_image_that_is_gone_is_looked_at_the_next_time(tmp_path: Path, folder
         assert library.tag_from(folder)[""] == 0
 
 
-def test_a_score_that_is_none(library: pixseek.Library, folder: Path) -> None:
+def test_invalid_least_scores_raise_query_error(library: pixseek.Library, folder: Path) -> None:
     with pytest.raises(QueryError):
         library.tag_from(folder, min_score=0)

@@ -8,7 +8,7 @@ from pixseek.encoders.hub.consent import Consents, code_digest
 from pixseek.errors import ModelError
 
 
-def test_a_yes_is_for_one_thing_and_is_kept(tmp_path: Path) -> None:
+def test_a_consent_is_for_one_thing_and_is_kept(tmp_path: Path) -> None:
     consents = Consents(tmp_path / "models")
     assert not consents.given("code", "a")
     consents.give("code", "a")
@@ -19,14 +19,14 @@ def test_a_yes_is_for_one_thing_and_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"code": 3}', "\x00"])
-def test_a_broken_file_is_no_yes(tmp_path: Path, content: str) -> None:
+def test_a_broken_file_gives_no_consent(tmp_path: Path, content: str) -> None:
     (tmp_path / "consents.json").write_text(content)
     assert not Consents(tmp_path).given("code", "a")
     Consents(tmp_path).give("code", "a")
     assert Consents(tmp_path).given("code", "a")
 
 
-def test_code_is_known_by_names_and_contents(tmp_path: Path) -> None:
+def test_the_digest_of_code_depends_on_names_and_contents(tmp_path: Path) -> None:
     a, b = tmp_path / "a.py", tmp_path / "b.py"
     a.write_text("1")
     b.write_text("2")
@@ -39,7 +39,7 @@ def test_code_is_known_by_names_and_contents(tmp_path: Path) -> None:
         code_digest([a, b])
 
 
-def test_where_nothing_can_be_written_it_says_so(tmp_path: Path) -> None:
+def test_a_consent_that_cannot_be_saved_raises_model_error(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("a file")
     with pytest.raises(ModelError, match="could not be saved"):
         Consents(tmp_path / "models").give("code", "a")

@@ -1,4 +1,4 @@
-"""What the package offers: names, loading, describing; digests; and a real model."""
+"""The package's functions: names, loading, describing; digests; and a real model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from pixseek.types import Encoder, Picture
 import tiny_models
 
 
-def test_unknown_names_list_the_known_nearest_first(tmp_path: Path) -> None:
+def test_unknown_names_raise_an_error_that_suggests_the_nearest(tmp_path: Path) -> None:
     for ask in (
         lambda: encoders.load("clip-b32-openal", models_dir=tmp_path),
         lambda: encoders.locate("clip-b32-openal", tmp_path),
@@ -44,18 +44,18 @@ def test_unknown_names_list_the_known_nearest_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "~/nowhere-at-all", "models/nowhere", Path("gone")])
-def test_a_path_that_leads_nowhere_says_so(tmp_path: Path, name: str | Path) -> None:
+def test_a_missing_folder_raises_model_error(tmp_path: Path, name: str | Path) -> None:
     with pytest.raises(ModelError, match=r"(?i)no such folder"):
         encoders.load(name, models_dir=tmp_path)
 
 
-def test_a_file_is_no_model_folder(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_raises_model_error(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").touch()
-    with pytest.raises(ModelError, match=r"(?i)no folder"):
+    with pytest.raises(ModelError, match=r"(?i)not a folder"):
         encoders.load(tmp_path / "model.onnx", models_dir=tmp_path)
 
 
-def test_a_folder_in_the_current_one_needs_no_slash(
+def test_a_folder_in_the_current_folder_needs_no_slash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny_models.xenova(tmp_path / "mine")
@@ -65,7 +65,7 @@ def test_a_folder_in_the_current_one_needs_no_slash(
     assert encoder.name == "mine" and encoder.encode_texts(["a dog"]).shape == (1, 8)
 
 
-def test_a_folder_is_described_without_being_loaded(layout: str, model_folder: Path) -> None:
+def test_a_folder_is_described_without_loading_it(layout: str, model_folder: Path) -> None:
     found = encoders.describe(model_folder, model_folder.parent)
     assert (found.layout, found.dim, found.input_side) == (layout, 8, 16)
     assert found.folder == model_folder == encoders.locate(model_folder, model_folder.parent)
@@ -80,7 +80,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_row_of_the_catalogue_is_whole(tmp_path: Path, name: str) -> None:
+def test_every_row_of_the_catalogue_is_complete(tmp_path: Path, name: str) -> None:
     model = catalogue.find(name)
     assert model and model.alias == name and model.description.endswith(".") and model.licence
     found = encoders.describe(name, tmp_path)
@@ -110,7 +110,7 @@ def test_every_row_of_the_catalogue_is_whole(tmp_path: Path, name: str) -> None:
         assert encoders.describe(name, tmp_path).download_bytes == 0
 
 
-def test_a_model_of_two_runtimes_is_chosen_by_its_name(tmp_path: Path) -> None:
+def test_the_name_selects_the_runtime_of_a_model(tmp_path: Path) -> None:
     assert catalogue.find("clip-b32-openai:onnx") is catalogue.find("clip-b32-openai")
     other = catalogue.find("clip-b32-openai:torch")
     assert other and other.source.repo == "openai/clip-vit-base-patch32"
@@ -120,7 +120,7 @@ def test_a_model_of_two_runtimes_is_chosen_by_its_name(tmp_path: Path) -> None:
     assert (found.name, found.layout) == ("clip-b32-openai:torch", "transformers")
 
 
-def test_a_text_tower_brings_the_model_of_its_images(
+def test_a_text_tower_loads_the_model_of_its_images_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny_models.xenova(tmp_path / "images")
@@ -143,13 +143,13 @@ def test_a_text_tower_brings_the_model_of_its_images(
     assert encoders.locate("both", tmp_path) is None
 
 
-def test_without_torch_nothing_is_downloaded_for_it(tmp_path: Path) -> None:
+def test_without_torch_no_torch_model_is_downloaded(tmp_path: Path) -> None:
     if find_spec("torch") is None:
         with pytest.raises(MissingExtraError, match=r"pixseek\[torch\]"):
             encoders.load("pe-core-b", models_dir=tmp_path)
 
 
-def test_a_licence_is_agreed_to_once(tmp_path: Path) -> None:
+def test_a_licence_is_accepted_once(tmp_path: Path) -> None:
     assert encoders.accept_licence("mobileclip2-s0", tmp_path).startswith("research only")
     assert Consents(tmp_path).given(
         "licence", repository.licence_of(catalogue.find("mobileclip2-s0"))
@@ -163,7 +163,7 @@ def test_a_licence_is_agreed_to_once(tmp_path: Path) -> None:
     assert encoders.remove("mobileclip2-s0", tmp_path) == 0
 
 
-def test_what_is_not_here_is_described_with_its_size(tmp_path: Path) -> None:
+def test_a_missing_model_is_described_with_the_size_of_its_download(tmp_path: Path) -> None:
     found = encoders.describe(encoders.DEFAULT, tmp_path)
     assert found.folder is None and found.download_bytes > 600_000_000
     assert found.note == "" and found.licence == "MIT"
@@ -198,7 +198,7 @@ def test_other_packages_offer_encoders(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("target", ["test_encoders:their_failure", "no_such_module:x"])
-def test_other_packages_failures_are_translated(
+def test_failures_of_other_packages_become_model_errors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     offer(monkeypatch, target)
@@ -207,7 +207,7 @@ def test_other_packages_failures_are_translated(
     assert caught.value.__cause__ is not None
 
 
-def test_importing_is_light() -> None:
+def test_importing_encoders_imports_no_heavy_package() -> None:
     heavy = "{'numpy', 'PIL', 'onnxruntime', 'tokenizers', 'huggingface_hub', 'filelock', 'tqdm'}"
     program = f"import sys, pixseek.encoders as e; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run(
@@ -219,7 +219,7 @@ def test_importing_is_light() -> None:
 # ------------------------------------------------------------------ digests
 
 
-def test_a_digest_is_taken_once_and_again_when_the_file_changes(
+def test_a_digest_is_computed_once_and_again_after_the_file_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "models/a/b.onnx"
@@ -241,13 +241,13 @@ def test_a_digest_is_taken_once_and_again_when_the_file_changes(
     os.utime(path, ns=(1, 1))
     assert Digests(tmp_path / "models").of(path) == hashlib.sha256(b"two").hexdigest()
     assert len(taken) == 2
-    # An image of a container keeps whole seconds only.
+    # Container images keep only whole seconds.
     os.utime(path, ns=(5_000_000_007, 5_000_000_007))
     assert Digests(tmp_path / "models").of(path) == hashlib.sha256(b"two").hexdigest()
     os.utime(path, ns=(5_000_000_000, 5_000_000_000))
     assert Digests(tmp_path / "models").of(path) == hashlib.sha256(b"two").hexdigest()
     assert len(taken) == 3
-    # Moved as a whole, the folder keeps its digests.
+    # The folder keeps its digests when it is moved.
     (tmp_path / "models").rename(tmp_path / "elsewhere")
     moved = tmp_path / "elsewhere/a/b.onnx"
     assert Digests(tmp_path / "elsewhere").of(moved) == hashlib.sha256(b"two").hexdigest()
@@ -255,21 +255,21 @@ def test_a_digest_is_taken_once_and_again_when_the_file_changes(
 
 
 @pytest.mark.parametrize("kept", ["", "[]", '{"x": 1}', "\x00"])
-def test_a_damaged_list_of_digests_is_begun_anew(tmp_path: Path, kept: str) -> None:
+def test_a_damaged_list_of_digests_is_replaced(tmp_path: Path, kept: str) -> None:
     (tmp_path / "x").write_bytes(b"one")
     (tmp_path / "digests.json").write_text(kept)
     assert Digests(tmp_path).of(tmp_path / "x") == hashlib.sha256(b"one").hexdigest()
     assert "x" in json.loads((tmp_path / "digests.json").read_text())
 
 
-def test_models_load_where_nothing_can_be_written(tmp_path: Path) -> None:
+def test_models_load_if_nothing_can_be_written(tmp_path: Path) -> None:
     tiny_models.xenova(tmp_path / "m")
-    (tmp_path / "file").touch()  # no folder can be made below it, not even by root
+    (tmp_path / "file").touch()  # not even root can make a folder below a file
     encoder = encoders.load(tmp_path / "m", models_dir=tmp_path / "file/models")
     assert len(encoder.fingerprint) == 64
 
 
-# ------------------------------------------------------------------ the model that comes along
+# ------------------------------------------------------------------ the demo model
 
 
 def test_the_demo_model_loads_without_a_network(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_a_real_model_is_as_described(photo_mini: Path, real: Encoder, tmp_path:
     assert (found.layout, found.dim, found.input_side, found.context) == ("immich", 384, 224, 64)
 
 
-def test_a_real_text_at_its_length_is_as_among_longer_ones(real: Encoder) -> None:
+def test_a_real_text_has_the_same_vector_alone_and_with_longer_ones(real: Encoder) -> None:
     texts = ["a dog", "two children play football on a green field while their parents watch"]
     together = real.encode_texts(texts)
     alone = np.concatenate([real.encode_texts([text]) for text in texts])
@@ -309,8 +309,8 @@ def test_a_real_text_at_its_length_is_as_among_longer_ones(real: Encoder) -> Non
 
 
 @pytest.mark.slow
-def test_real_recall_is_the_published_one(photos: Path, real: Encoder) -> None:
-    """Text to image recall@10 over 1,000 photos and 5,000 captions is .678 by its publisher."""
+def test_real_recall_equals_the_published(photos: Path, real: Encoder) -> None:
+    """The published text-to-image recall@10 over 1,000 photos and 5,000 captions is .678."""
     with (photos / "captions.tsv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     names = sorted({row["file"] for row in rows})

@@ -1,7 +1,7 @@
-"""Downloads, from a server on this machine that answers as the hub does.
+"""Downloads from a server on this machine that answers like the hub.
 
-huggingface_hub reads its environment when it is imported, so each download runs in a process of
-its own.
+huggingface_hub reads its environment when it is imported, so each download runs in another
+process.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Download:
         self._process.communicate()
 
     def end(self) -> dict[str, Any]:
-        """Return what the process said, once it has ended; it must keep quiet otherwise."""
+        """Wait for the process and return its answer; it must print nothing else."""
         out, err = self._process.communicate(timeout=60)
         assert err == ""
         answer: dict[str, Any] = json.loads(out)
@@ -100,7 +100,7 @@ class Download:
 
 @pytest.fixture(scope="module")
 def contents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The files of a tiny model, one with 24 MB more than it needs: several parts to fetch."""
+    """The files of a tiny model; one is 24 MB larger than needed, to arrive in several parts."""
     folder = tmp_path_factory.mktemp("origin")
     tiny_models.xenova(folder)
     extra = np.random.default_rng(0).bytes(24_000_000)
@@ -125,12 +125,12 @@ def served(contents: dict[str, bytes]) -> Hub:
 
 
 def small(contents: dict[str, bytes], files: list[RemoteFile]) -> Any:
-    """Leave out the big file, where it does not matter."""
+    """The files without the big one, for tests that don't need it."""
     rest = [file for file in files if file.path != "onnx/big.bin"]
     return {file.path: contents[file.path] for file in rest}, rest
 
 
-def test_a_download_is_whole_checked_and_told_of(
+def test_a_download_is_complete_checked_and_reported(
     contents: dict[str, bytes], files: list[RemoteFile], tmp_path: Path
 ) -> None:
     with served(contents) as server:
@@ -143,13 +143,13 @@ def test_a_download_is_whole_checked_and_told_of(
         assert told[-1] == (size, size)
         assert [done for done, _ in told] == sorted(done for done, _ in told)
     big = [done for path, done, _ in answer["seen"] if path == "onnx/big.bin"]
-    assert len(set(big)) >= 3, "told on the way, not at the end alone"
-    # The second time nothing is asked: there is no server any more.
+    assert len(set(big)) >= 3, "progress is reported on the way, not only at the end"
+    # The second time there are no requests: the server is gone.
     again = Download(tmp_path, files, NO_PORT).end()
     assert again == {"rows": answer["rows"], "seen": []}
 
 
-def test_a_cut_connection_goes_on_where_it_was(
+def test_a_download_resumes_after_a_cut_connection(
     contents: dict[str, bytes], files: list[RemoteFile], tmp_path: Path
 ) -> None:
     with served(contents) as server:
@@ -160,7 +160,7 @@ def test_a_cut_connection_goes_on_where_it_was(
     assert asked[0] == "" and int(asked[1].removeprefix("bytes=").rstrip("-")) >= 10_000_000
 
 
-def test_a_killed_download_leaves_no_model_and_its_whole_files_are_kept(
+def test_a_killed_download_leaves_no_model_but_keeps_complete_files(
     contents: dict[str, bytes], files: list[RemoteFile], tmp_path: Path
 ) -> None:
     files = sorted(files, key=lambda file: file.path == "onnx/big.bin")
@@ -178,7 +178,7 @@ def test_a_killed_download_leaves_no_model_and_its_whole_files_are_kept(
     assert left == set(contents)
 
 
-def test_wrong_content_is_deleted_and_told(
+def test_wrong_content_is_deleted_and_reported(
     contents: dict[str, bytes], files: list[RemoteFile], tmp_path: Path
 ) -> None:
     contents, files = small(contents, files)
@@ -192,7 +192,7 @@ def test_wrong_content_is_deleted_and_told(
         assert "rows" in Download(tmp_path, files, server.url).end()
 
 
-def test_content_of_another_length_is_deleted_and_told(
+def test_content_of_the_wrong_length_is_deleted_and_reported(
     contents: dict[str, bytes], files: list[RemoteFile], tmp_path: Path
 ) -> None:
     contents, files = small(contents, files)
@@ -203,7 +203,7 @@ def test_content_of_another_length_is_deleted_and_told(
     assert not (tmp_path / "tiny" / path).exists()
 
 
-def test_a_file_the_hub_lacks(
+def test_a_file_that_the_hub_lacks_is_reported(
     contents: dict[str, bytes], files: list[RemoteFile], tmp_path: Path
 ) -> None:
     contents, files = small(contents, files)
@@ -221,7 +221,7 @@ def test_a_file_the_hub_lacks(
         (False, {"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set"),
     ],
 )
-def test_without_a_network_it_is_said_what_to_do(
+def test_without_a_network_the_error_says_what_to_do(
     files: list[RemoteFile],
     tmp_path: Path,
     offline: bool,
@@ -237,7 +237,7 @@ def test_without_a_network_it_is_said_what_to_do(
 
 
 @pytest.mark.parametrize("name", ["tiny", REPO])
-def test_offline_the_hub_is_asked_nothing(
+def test_offline_mode_sends_no_request(
     contents: dict[str, bytes], files: list[RemoteFile], name: str, tmp_path: Path
 ) -> None:
     contents, files = small(contents, files)
@@ -251,7 +251,7 @@ def test_offline_the_hub_is_asked_nothing(
         assert again["rows"] == there["rows"] and len(server.requests) == asked > 0
 
 
-def test_two_processes_at_once_fetch_every_file_once(
+def test_two_processes_together_download_every_file_once(
     contents: dict[str, bytes], files: list[RemoteFile], tmp_path: Path
 ) -> None:
     contents, files = small(contents, files)
@@ -268,7 +268,7 @@ def test_two_processes_at_once_fetch_every_file_once(
 
 
 @pytest.mark.parametrize("revision", ["", REVISION])
-def test_what_the_hub_holds_is_fetched_and_written_down(
+def test_unlisted_files_are_downloaded_and_recorded(
     contents: dict[str, bytes], revision: str, tmp_path: Path
 ) -> None:
     held = contents | {"onnx/vision_model_fp16.onnx": b"not wanted", "README.md": b"nor this"}
@@ -282,14 +282,14 @@ def test_what_the_hub_holds_is_fetched_and_written_down(
     assert (record["repo"], record["revision"]) == (REPO, REVISION)
     for file in record["files"]:
         assert file["sha256"] == hashlib.sha256(held[file["path"]]).hexdigest()
-    # From now on that is the pin, and nothing is asked.
+    # The record is now the pin, and there are no more requests.
     assert "rows" in Download(tmp_path, [], NO_PORT, revision=revision).end()
     vision = tmp_path / "tiny/onnx/vision_model.onnx"
     vision.write_bytes(vision.read_bytes()[:-1] + b"!")
     assert "differs from the pinned one" in Download(tmp_path, [], NO_PORT).end()["error"]
 
 
-def test_a_download_of_unlisted_files_goes_on_with_the_commit_it_began_with(
+def test_a_download_of_unlisted_files_resumes_with_its_first_commit(
     contents: dict[str, bytes], tmp_path: Path
 ) -> None:
     held = {path: content for path, content in contents.items() if path != "onnx/big.bin"}
@@ -303,7 +303,7 @@ def test_a_download_of_unlisted_files_goes_on_with_the_commit_it_began_with(
     assert json.loads((tmp_path / "tiny" / pins.RECORD).read_text())["revision"] == REVISION
 
 
-def test_a_repository_without_such_a_model_is_an_error(tmp_path: Path) -> None:
+def test_a_repository_without_the_model_raises_model_error(tmp_path: Path) -> None:
     with served({"config.json": b"{}"}) as server:
         said = Download(tmp_path, [], server.url, revision="").end()["error"]
     assert "onnx/vision_model.onnx" in said and REPO in said
@@ -311,7 +311,7 @@ def test_a_repository_without_such_a_model_is_an_error(tmp_path: Path) -> None:
     assert "HF_ENDPOINT" in said and "vision_model.onnx" in said and f"{REPO}/tree/main" in said
 
 
-def test_weights_are_fetched_once_in_the_safer_format() -> None:
+def test_weights_are_downloaded_once_in_the_safer_format() -> None:
     paths = [
         "config.json", "merges.txt", "modeling.py", "model.safetensors", "pytorch_model.bin",
         "flax_model.msgpack", "open_clip_model.safetensors", "open_clip_pytorch_model.bin",
@@ -334,7 +334,7 @@ def test_weights_are_fetched_once_in_the_safer_format() -> None:
     ) == ["visual/model.onnx"]
 
 
-def test_a_restrictive_licence_is_shown_and_waits_for_a_yes(
+def test_a_restrictive_licence_is_shown_and_must_be_accepted(
     contents: dict[str, bytes], files: list[RemoteFile], tmp_path: Path
 ) -> None:
     contents, files = small(contents, files)
@@ -368,7 +368,7 @@ def test_any_repository_is_loaded_by_its_id_and_pinned(
     record = json.loads((tmp_path / "somebody--models" / pins.RECORD).read_text())
     assert (record["repo"], record["revision"]) == (REPO, REVISION)
     assert record["licence"] == "apache-2.0"
-    assert by_id(tmp_path, NO_PORT)["rows"] == first["rows"], "from now on nothing is asked"
+    assert by_id(tmp_path, NO_PORT)["rows"] == first["rows"], "there are no more requests"
     assert pins.downloaded(tmp_path) == [REPO, f"{REPO}@{REVISION}"]
     (here, _) = encoders.downloaded(tmp_path)
     assert (here.licence, here.dim, here.source.revision) == ("apache-2.0", 8, REVISION)
@@ -378,7 +378,7 @@ def test_any_repository_is_loaded_by_its_id_and_pinned(
 
 
 @pytest.mark.parametrize("layout", ["immich", "xenova"])
-def test_the_layout_is_told_by_what_the_hub_holds(layout: str, tmp_path: Path) -> None:
+def test_the_layout_is_recognised_by_the_files_on_the_hub(layout: str, tmp_path: Path) -> None:
     getattr(tiny_models, layout)(tmp_path / "origin")
     origin = tmp_path / "origin"
     files = {
@@ -398,7 +398,7 @@ def test_the_layout_is_told_by_what_the_hub_holds(layout: str, tmp_path: Path) -
         ({}, "no licence named"),
     ],
 )
-def test_a_licence_that_only_the_hub_knows_waits_for_a_yes(
+def test_a_licence_that_only_the_hub_knows_must_be_accepted(
     held: dict[str, bytes], card: dict[str, str], licence: str, tmp_path: Path
 ) -> None:
     with served(held) as server:
@@ -410,7 +410,7 @@ def test_a_licence_that_only_the_hub_knows_waits_for_a_yes(
         assert "rows" in by_id(tmp_path, server.url)
 
 
-def test_what_could_not_be_used_is_not_fetched(tmp_path: Path) -> None:
+def test_unusable_repositories_are_not_downloaded(tmp_path: Path) -> None:
     transformers = {"config.json": b"{}", "model.safetensors": b"..."}
     for files, page, reason in (
         ({"README.md": b""}, {}, "no model that pixseek can use"),
@@ -426,7 +426,9 @@ def test_what_could_not_be_used_is_not_fetched(tmp_path: Path) -> None:
     assert "no such folder here" in said and "HF_ENDPOINT" in said
 
 
-def test_a_classifier_is_fetched_by_its_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_classifier_is_downloaded_by_its_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from pixseek.encoders import classifiers
 
     known = catalogue.on_hub("google/vit-base-patch16-224", classifiers.CATALOGUE)
@@ -453,7 +455,7 @@ def test_a_classifier_is_fetched_by_its_id(tmp_path: Path, monkeypatch: pytest.M
         classifiers.load("somebody/else", models_dir=tmp_path, offline=True)
 
 
-def test_a_repository_of_the_catalogue_is_the_catalogues_model() -> None:
+def test_the_id_of_a_repository_in_the_catalogue_gives_the_catalogues_model() -> None:
     first = catalogue.on_hub("onnx-community/siglip2-base-patch16-224-ONNX")
     assert first is catalogue.find("siglip2-b16-224")
     other = catalogue.on_hub("openai/clip-vit-base-patch32")
@@ -463,14 +465,16 @@ def test_a_repository_of_the_catalogue_is_the_catalogues_model() -> None:
     assert catalogue.on_hub("a/b/c") is None and catalogue.on_hub("./b") is None
 
 
-def test_a_folder_comes_before_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_precedes_a_repository_of_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tiny_models.immich(tmp_path / "openai/clip-vit-base-patch32")
     monkeypatch.chdir(tmp_path)
     encoder = encoders.load("openai/clip-vit-base-patch32", models_dir=tmp_path / "models")
     assert encoder.name == "clip-vit-base-patch32"
 
 
-def test_a_model_is_removed(
+def test_removing_a_model_deletes_its_files(
     contents: dict[str, bytes], files: list[RemoteFile], model: Model, tmp_path: Path
 ) -> None:
     contents, files = small(contents, files)
@@ -495,7 +499,7 @@ def model(contents: dict[str, bytes], files: list[RemoteFile]) -> Model:
     return Model("tiny", "", (source,), "MIT", 8, 16, 10)
 
 
-def test_a_folder_filled_by_hand_is_checked_and_taken(
+def test_a_folder_filled_by_hand_is_checked_and_used(
     contents: dict[str, bytes], files: list[RemoteFile], model: Model, tmp_path: Path
 ) -> None:
     assert pins.local(model, tmp_path) is None
@@ -509,10 +513,10 @@ def test_a_folder_filled_by_hand_is_checked_and_taken(
     os.utime(path, ns=(0, 0))
     with pytest.raises(ModelError, match=r"(?i)text_model\.onnx"):
         download.fetch(model, tmp_path, Digests(tmp_path), offline=True)
-    assert path.exists(), "what somebody put there is not deleted"
+    assert path.exists(), "a file of the user is not deleted"
 
 
-def test_half_a_model_is_none(
+def test_an_incomplete_model_is_not_used(
     contents: dict[str, bytes], files: list[RemoteFile], model: Model, tmp_path: Path
 ) -> None:
     put(tmp_path / "tiny", small(contents, files)[0])
@@ -525,13 +529,13 @@ def test_half_a_model_is_none(
         download.fetch(model, tmp_path, Digests(tmp_path), offline=True)
 
 
-def test_where_nothing_can_be_stored_it_is_said(model: Model, tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_stored_raises_model_error(model: Model, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ModelError, match=r"(?i)cannot be stored"):
         download.fetch(model, tmp_path / "file", Digests(tmp_path))
 
 
-def test_pins_are_whole() -> None:
+def test_pins_are_complete() -> None:
     aliases = [model.alias for model in catalogue.CATALOGUE]
     assert len(set(aliases)) == len(aliases) and catalogue.DEFAULT in aliases
     for source in (source for model in catalogue.CATALOGUE for source in model.sources):

@@ -1,4 +1,4 @@
-"""Folders of models for torch, read without torch: what runs them is tested in the torch tier."""
+"""Folders of torch models, read without torch; the torch tier tests running them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GREY = (0.5, 0.5, 0.5)
 
 
 def write(folder: Path, **files: Any) -> Path:
-    """Write JSON files, `__` in a name for `/`; what is None is an empty file of weights."""
+    """Write JSON files, with `__` in a name for `/`; None writes an empty file of weights."""
     for name, content in files.items():
         path = folder / name.replace("__", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def transformers(folder: Path, kind: str = "clip", **config: Any) -> Path:
     )
 
 
-def test_clip_with_what_the_files_leave_out(tmp_path: Path) -> None:
+def test_settings_missing_from_clips_files_get_the_familys(tmp_path: Path) -> None:
     folder = transformers(tmp_path / "clip")
     assert torch.layout_of(folder) == "transformers"
     files = torch.read(folder)
@@ -61,7 +61,7 @@ def test_siglip_reads_all_its_context_in_lower_case_without_a_mask(tmp_path: Pat
     assert (files.text.cleaning, files.text.full, files.masked) == ("lower", True, False)
     assert files.dim == 1152 and isinstance(files.preprocessing, Preprocessing)
     assert files.preprocessing.edge == 0 and files.preprocessing.mean == GREY
-    # What the tokenizer's own file says goes before what is known of the family.
+    # Settings of the tokenizer's own file override those of the family.
     extra = {"model_input_names": ["input_ids", "attention_mask"], "padding_side": "left"}
     write(folder, tokenizer_config=extra | {"model_max_length": 32})
     files = torch.read(folder)
@@ -84,7 +84,7 @@ def test_naflex_cuts_patches_and_fg_clip_chooses_how_many(tmp_path: Path) -> Non
         torch.read(folder)
 
 
-def test_a_processor_of_transformers_5_keeps_the_image_processor_inside(tmp_path: Path) -> None:
+def test_the_image_processor_inside_a_processor_of_transformers_5_is_read(tmp_path: Path) -> None:
     folder = transformers(tmp_path / "clip")
     (folder / "preprocessor_config.json").unlink()
     write(folder, processor_config={"image_processor": {"resample": 2}})
@@ -92,7 +92,7 @@ def test_a_processor_of_transformers_5_keeps_the_image_processor_inside(tmp_path
     assert files.preprocessing and files.preprocessing.interpolation == "bilinear"
 
 
-def test_weights_in_parts_are_those_of_the_index(tmp_path: Path) -> None:
+def test_weights_in_parts_are_read_from_the_index(tmp_path: Path) -> None:
     folder = transformers(tmp_path / "clip")
     (folder / "model.safetensors").rename(folder / "model-1.safetensors")
     first, second = "model-1.safetensors", "model-2.safetensors"
@@ -108,11 +108,11 @@ OPEN_CLIP = {
 }
 
 
-def test_open_clip(tmp_path: Path) -> None:
+def test_a_folder_of_open_clip_is_read(tmp_path: Path) -> None:
     tiny_models.openai_vocabulary(tmp_path / "bpe_simple_vocab_16e6.txt.gz")
     whole: dict[str, Any] = {"model_cfg": OPEN_CLIP, "preprocess_cfg": {"resize_mode": "squash"}}
     write(tmp_path, open_clip_config=whole, open_clip_model=None)
-    # Such folders often hold a model for transformers too.
+    # Such folders often hold a transformers model too.
     transformers(tmp_path)
     assert torch.layout_of(tmp_path) == "open_clip"
     files = torch.read(tmp_path)
@@ -130,7 +130,7 @@ def test_open_clip(tmp_path: Path) -> None:
     assert (rules.file.name, rules.cleaning, rules.full) == ("tokenizer.json", "canonical", True)
 
 
-def test_text_towers_that_open_clip_only_names(tmp_path: Path) -> None:
+def test_text_towers_that_open_clip_only_names_get_their_configuration(tmp_path: Path) -> None:
     def read(name: str, **files: Any) -> torch.TorchFiles:
         text = {"hf_model_name": name, "hf_tokenizer_name": name}
         whole = {"model_cfg": OPEN_CLIP | {"text_cfg": text}}
@@ -140,7 +140,7 @@ def test_text_towers_that_open_clip_only_names(tmp_path: Path) -> None:
     write(tmp_path, open_clip_model=None, tokenizer={})
     files = read("facebook/nllb-200-distilled-1.3B")
     assert files.inner and files.inner["encoder_layers"] == 24
-    # transformers itself puts the language before a text, whatever tokenizer.json says.
+    # transformers itself puts the language code before a text, whatever tokenizer.json says.
     assert (files.text.file, files.text.context, files.text.pad) == (tmp_path, 77, 1)
     files = read("xlm-roberta-base")
     assert files.inner and files.inner["vocab_size"] == 250002 and not files.text.full
@@ -157,7 +157,7 @@ def test_text_towers_that_open_clip_only_names(tmp_path: Path) -> None:
         {"hf_tokenizer_name": "x", "tokenizer_mode": "clips"},
     ],
 )
-def test_what_open_clip_has_and_this_has_not_is_an_error(
+def test_unsupported_settings_of_open_clip_raise_model_error(
     tmp_path: Path, text: dict[str, Any]
 ) -> None:
     tiny_models.openai_vocabulary(tmp_path / "bpe_simple_vocab_16e6.txt.gz")
@@ -167,7 +167,7 @@ def test_what_open_clip_has_and_this_has_not_is_an_error(
         torch.read(tmp_path)
 
 
-def test_sentence_transformers(tmp_path: Path) -> None:
+def test_folders_of_sentence_transformers_are_read(tmp_path: Path) -> None:
     kinds = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Dense", "Dense")]
     listed = [{"path": path, "type": f"sentence_transformers.models.{k}"} for path, k in kinds]
     transformers(tmp_path, "distilbert", max_position_embeddings=512)
@@ -182,7 +182,7 @@ def test_sentence_transformers(tmp_path: Path) -> None:
     files = torch.read(tmp_path)
     assert files.preprocessing is None and files.dim == 512 and files.text.context == 128
     assert len(files.weights) == 2
-    # Any CLIP: its module is a folder of transformers.
+    # A CLIP: its module is a folder of transformers.
     other = tmp_path / "other"
     transformers(other / "0_CLIPModel")
     write(
@@ -195,7 +195,7 @@ def test_sentence_transformers(tmp_path: Path) -> None:
         torch.read(tmp_path)
 
 
-def test_a_folder_with_both_is_onnx(tmp_path: Path) -> None:
+def test_onnx_is_preferred_in_a_folder_with_both(tmp_path: Path) -> None:
     tiny_models.xenova(tmp_path)
     write(tmp_path, model=None)
     assert torch.layout_of(tmp_path) == "transformers"
@@ -203,7 +203,7 @@ def test_a_folder_with_both_is_onnx(tmp_path: Path) -> None:
     assert encoders.own_code(tmp_path) == ()
 
 
-def test_it_is_described_without_torch_and_says_what_to_install(tmp_path: Path) -> None:
+def test_a_model_is_described_without_torch_and_loading_names_the_extra(tmp_path: Path) -> None:
     folder = transformers(tmp_path / "clip")
     found = encoders.describe(folder, tmp_path / "models")
     assert (found.layout, found.dim, found.input_side, found.context) == (
@@ -215,7 +215,7 @@ def test_it_is_described_without_torch_and_says_what_to_install(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])
-def test_a_broken_configuration_is_an_error(tmp_path: Path, content: str) -> None:
+def test_a_broken_configuration_raises_model_error(tmp_path: Path, content: str) -> None:
     folder = transformers(tmp_path / "clip")
     for name in ("config.json", "tokenizer_config.json", "preprocessor_config.json"):
         whole = (folder / name).read_text()

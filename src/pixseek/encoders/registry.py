@@ -1,7 +1,4 @@
-"""Encoders: models that turn images and texts into vectors of one space.
-
-`load` gives one by its name in the catalogue, from a local folder, or from another package.
-"""
+"""Load, describe, download and remove models, by name, folder or id on the hub."""
 
 from __future__ import annotations
 
@@ -43,34 +40,34 @@ __all__ = [
     "trust",
 ]
 
-#: Other packages offer encoders under this entry point: a callable that takes the keyword
+#: Entry point with which other packages offer encoders: a callable that takes the keyword
 #: arguments of `load` and returns an `Encoder`.
 ENTRY_POINTS = "pixseek.encoders"
 
 
-#: Folder below `models_dir` of what was made from models; it can be deleted at any time.
+#: Subfolder of `models_dir` with files made from models; it can be deleted at any time.
 CONVERTED = "converted"
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What is known of a model without loading it.
+    """Facts about a model, available without loading it.
 
     Attributes:
-        name: by which `load` finds it.
+        name: the name for `load`.
         description: one sentence; "" for a local folder.
-        folder: where its files are; None when they are not all on this machine.
-        layout: one of `layouts.EXPECTED` or `torch.EXPECTED`; "hub" for a repository of the hub
-            that was not asked yet, "" for a model of another package.
-        licence: of the weights; "" when unknown.
-        dim: length of its vectors; 0 when unknown.
-        input_side: of the images it reads, in pixels; 0 when unknown.
-        context: the most tokens of text it reads; 0 when unknown.
-        download_bytes: what fetching it takes, about; 0 when nothing is to be fetched.
-        note: what users must know before they trust its answers; "" for nothing.
-        languages: of texts, for people; "" when unknown.
-        quality: recall@1 from text to image in per cent, by benchmark, as published.
-        restricted: whether its licence asks for a yes before it is fetched.
+        folder: folder of its files; None if not all of them are on this machine.
+        layout: one of `layouts.EXPECTED` or `torch.EXPECTED`; "hub" for a repository of which
+            the hub was not asked yet, "" for a model of another package.
+        licence: licence of the weights; "" if unknown.
+        dim: length of its vectors; 0 if unknown.
+        input_side: longer side of the images it reads, in pixels; 0 if unknown.
+        context: maximum number of tokens in a text; 0 if unknown.
+        download_bytes: approximate size of the download; 0 if nothing is missing.
+        note: what users must know before they trust its results; "" for nothing.
+        languages: languages of texts, for display; "" if unknown.
+        quality: published recall@1 from text to image in per cent, by benchmark.
+        restricted: whether its licence must be accepted before the download.
     """
 
     name: str
@@ -98,27 +95,28 @@ def load(
     trust_code: bool = False,
     compiled: bool = False,
 ) -> Encoder:
-    """Return an encoder, downloading its files where they are missing.
+    """Return an encoder; missing files are downloaded.
 
     Neither tower is opened before it is used.
 
     Args:
-        name: a name of the catalogue, one that another package registered, a local folder in
-            one of the layouts of `layouts` (ONNX, preferred where a folder has both) or of
-            `torch.folders`, or the id of a repository of the hub (OWNER/NAME, OWNER/NAME@REVISION)
-            that holds such a folder.
-        models_dir: where downloaded models are kept.
-        offline: never to ask the network.
-        threads: for each tower; 0 for one a core.
-        on_progress: told of each file's name, bytes done, and bytes in all or None.
-        trust_code: whether program code that comes with a model may be run, if it must. What was
-            agreed to by `trust` may be run without it.
-        compiled: whether `accelerate` is to compile the image tower of a model for torch.
+        name: a name of the catalogue, a name that another package registered, a local folder in a
+            layout of `layouts` (ONNX, preferred if a folder has both kinds) or of `torch.folders`,
+            or the id of a repository of the hub (OWNER/NAME, OWNER/NAME@REVISION) that holds such
+            a folder.
+        models_dir: folder of downloaded models.
+        offline: never use the network.
+        threads: threads of each tower; 0 for one per core.
+        on_progress: called with each file's name, bytes done, and its size in bytes or None.
+        trust_code: whether a model may run its own program code. Code that was accepted by `trust`
+            may run without it.
+        compiled: whether `accelerate` compiles the image tower of a torch model.
 
     Raises:
-        ModelError: there is no such model, or it can't be fetched, checked or read; or it wants to
-            run code of its own that is not trusted.
-        MissingExtraError: what runs it is not installed.
+        ModelError: the model is unknown, or can't be downloaded, checked or read, or needs its own
+            code, which is not trusted.
+        LicenceError: its licence must be accepted before the download.
+        MissingExtraError: the package that runs it is not installed.
     """
     from pixseek.encoders.hub.digests import Digests
 
@@ -179,7 +177,7 @@ def _open(
     from pixseek.encoders import layouts
 
     if layouts.layout_of(folder) is None:
-        # Its imports take 20 ms, which a search would feel.
+        # Its imports take 20 ms, which would slow down a search.
         from pixseek.encoders import torch
 
         if torch.layout_of(folder):
@@ -212,23 +210,23 @@ def _open(
 def _check_trust(code: Sequence[Path], folder: Path, models_dir: Path) -> None:
     if not Consents(models_dir).given("code", code_digest(code)):
         raise ModelError(
-            "a model wants to run program code of its own",
+            "a model needs to run its own program code",
             f"{', '.join(each.name for each in code)} in {folder}",
-            "Such code can do on this machine whatever you can. If you trust who wrote it:\n"
+            "Such code can do anything on this machine that you can. If you trust its authors:\n"
             f"pixseek models trust {folder}",
         )
 
 
 def accept_licence(name: str, models_dir: Path, licence: str = "") -> str:
-    """Note a yes to the licence of a model; return that licence.
+    """Accept the licence of a model; return that licence.
 
     Args:
-        name: of the catalogue, or an id of the hub.
-        models_dir: where downloaded models, and what was agreed to, are kept.
-        licence: what is agreed to, as `LicenceError` says it; "" for what the catalogue says.
+        name: a name of the catalogue, or an id on the hub.
+        models_dir: folder of downloaded models, which keeps the consent too.
+        licence: the licence to accept, from `LicenceError`; "" for that in the catalogue.
 
     Raises:
-        ModelError: there is no such model, or the yes can't be kept.
+        ModelError: the model is unknown, or the consent can't be saved.
     """
     model = _of_name(name)
     if licence or model.restricted:
@@ -240,11 +238,11 @@ def accept_licence(name: str, models_dir: Path, licence: str = "") -> str:
 def fetch(
     name: str, models_dir: Path, *, offline: bool = False, on_progress: OnProgress | None = None
 ) -> Path:
-    """Download what is missing of a model of the catalogue, or of the hub; return its folder.
+    """Download the missing files of a model of the catalogue or the hub; return its folder.
 
     Raises:
-        ModelError: there is no such model, or it can't be fetched.
-        LicenceError: not before its licence is agreed to.
+        ModelError: the model is unknown, or can't be downloaded.
+        LicenceError: its licence must be accepted first.
     """
     from pixseek.encoders.hub.digests import Digests
 
@@ -257,10 +255,10 @@ def fetch(
 
 
 def remove(name: str, models_dir: Path) -> int:
-    """Delete a downloaded model; return how many bytes that freed.
+    """Delete a downloaded model; return the number of bytes freed.
 
     Raises:
-        ModelError: there is no such model, it comes with pixseek, or it can't be deleted.
+        ModelError: the model is unknown, comes with pixseek, or can't be deleted.
     """
     model = _of_name(name)
     if model.folder:
@@ -269,7 +267,7 @@ def remove(name: str, models_dir: Path) -> int:
 
 
 def own_code(folder: Path) -> tuple[Path, ...]:
-    """Return the program files that the model in a folder would run; none for most models.
+    """Return the program files that a folder's model runs; none for most models.
 
     Raises:
         ModelError: the folder's model can't be read.
@@ -282,10 +280,10 @@ def own_code(folder: Path) -> tuple[Path, ...]:
 
 
 def trust(folder: Path, models_dir: Path) -> tuple[Path, ...]:
-    """Let the model in a folder run its own code from now on, as it is; return its files.
+    """Trust the present program code of a folder's model; return its files.
 
     Raises:
-        ModelError: the folder's model can't be read, or the yes can't be kept.
+        ModelError: the folder's model can't be read, or the consent can't be saved.
     """
     code = own_code(folder)
     if code:
@@ -296,20 +294,20 @@ def trust(folder: Path, models_dir: Path) -> tuple[Path, ...]:
 def names() -> list[str]:
     """Return the names that `load` knows: the catalogue's, then other packages'.
 
-    With ":torch" behind its name, a model of the catalogue that torch can run too is run by it.
+    Adding ":torch" to a name of the catalogue selects torch, for models that torch can run too.
     """
     known = [model.alias for model in CATALOGUE]
     return known + sorted(set(_entry_points()) - set(known))
 
 
 def downloaded(models_dir: Path) -> list[Model]:
-    """Return the models that were fetched by their ids on the hub, with what is known of them."""
+    """Return the models that were downloaded by their ids on the hub, with their known facts."""
     found = []
     for name in pins.downloaded(models_dir):
         model = _of_name(name)
         try:
             known = describe(name, models_dir)
-        except ModelError:  # a classifier, for example
+        except ModelError:  # such as a classifier
             continue
         if known.folder:
             pin = pins.pin(model, models_dir)
@@ -328,12 +326,12 @@ def downloaded(models_dir: Path) -> list[Model]:
 
 
 def locate(name: str | Path, models_dir: Path) -> Path | None:
-    """Return the folder of a model, or None when its files are not all there.
+    """Return the folder of a model; None if files are missing, or for another package's model.
 
-    Asks no network. None for a model of another package too: where it lies is its own affair.
+    Doesn't use the network.
 
     Raises:
-        ModelError: there is no such model.
+        ModelError: the model is unknown.
     """
     model = _known(name)
     if model:
@@ -342,7 +340,7 @@ def locate(name: str | Path, models_dir: Path) -> Path | None:
 
 
 def _known(name: str | Path) -> Model | None:
-    """Return the model of a name of the catalogue, or of the hub where no folder has that name."""
+    """Return the model of a name of the catalogue, or of the hub unless a folder has that name."""
     if found := catalogue.find(str(name)):
         return found
     return None if isinstance(name, Path) or Path(name).is_dir() else catalogue.on_hub(name)
@@ -356,7 +354,7 @@ def _of_name(name: str) -> Model:
 
 
 def _local(model: Model, models_dir: Path) -> Path | None:
-    """Return the folder of a model, or None when not all that it needs is there."""
+    """Return the folder of a model; None if files that it needs are missing."""
     images = catalogue.find(model.images) if model.images else None
     if images and not pins.local(images, models_dir):
         return None
@@ -370,10 +368,10 @@ def _missing_bytes(model: Model, models_dir: Path) -> int:
 
 
 def describe(name: str | Path, models_dir: Path) -> Description:
-    """Return what is known of a model without loading it. Asks no network.
+    """Return the facts about a model, without loading it. Doesn't use the network.
 
     Raises:
-        ModelError: there is no such model, or its folder can't be read.
+        ModelError: the model is unknown, or its folder can't be read.
     """
     model = _known(name)
     if model and not model.dim and (folder := pins.local(model, models_dir)):
@@ -417,7 +415,7 @@ def _described(folder: Path) -> Description:
 
 
 def _folder(name: str | Path) -> Path:
-    """Return the local folder that a name stands for.
+    """Return the local folder of a name.
 
     Raises:
         ModelError: there is no such folder.
@@ -426,7 +424,7 @@ def _folder(name: str | Path) -> Path:
     if folder.is_dir():
         return folder.resolve()
     if _is_path(name):
-        problem = "this is no folder" if folder.exists() else "there is no such folder"
+        problem = "this is not a folder" if folder.exists() else "there is no such folder"
         raise ModelError(
             f"a model can't be loaded: {problem}",
             folder,
@@ -441,9 +439,9 @@ def _is_path(name: str | Path) -> bool:
 
 
 def _entry(name: str | Path) -> EntryPoint | None:
-    """Return the entry point of this name; None where there is none.
+    """Return the entry point of this name; None if there is none.
 
-    A path is none: to look through all installed packages takes a tenth of a cold search.
+    Paths are not looked up, because reading all installed packages takes a tenth of a cold search.
     """
     return None if _is_path(name) else _entry_points().get(str(name))
 
@@ -459,7 +457,7 @@ def _load_entry(entry: EntryPoint, **arguments: object) -> Encoder:
         encoder: Encoder = entry.load()(**arguments)
     except PixseekError:
         raise
-    except Exception as error:  # another package's code: anything may come
+    except Exception as error:  # another package's code may raise anything
         raise ModelError(
             "a model of another package can't be loaded",
             f"{entry.name} ({entry.value})",
