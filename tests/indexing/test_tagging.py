@@ -226,7 +226,7 @@ def test_a_sidecar_that_is_not_xmp_is_left_unchanged(
     (pictures / "red.xmp").write_bytes(b"no XMP at all")
     with pytest.raises(StorageError) as caught:
         library.tag([pictures / "red.png", pictures / "blue.png"], add="x", write_xmp=True)
-    assert "red.xmp is no XMP" in caught.value.problem
+    assert "red.xmp is not XMP" in caught.value.problem
     assert caught.value.subject == str(pictures / "red.png")
     assert (pictures / "red.xmp").read_bytes() == b"no XMP at all"
     assert record_of(library, pictures / "red.png").tags == ("x",)

@@ -1,4 +1,4 @@
-"""Scores in standard deviations, and what confidence they give."""
+"""Scores in standard deviations, and the confidence that follows."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_background_without_spread_gives_zero_deviations() -> None:
 
 
 def test_scores_explained_by_chance_have_no_confidence() -> None:
-    # 10,000 images that score as chance has it: the best of them is no match.
+    # 10,000 images with scores by chance: even the best is not a match.
     scores = np.random.default_rng(0).normal(size=10_000)
     best = np.sort(scores)[::-1][:1000]
     assert confidences(best, 10_000).max() < 0.6

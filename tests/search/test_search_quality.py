@@ -1,4 +1,4 @@
-"""What confidence, fusion, exclusion and captions are worth on real photos with a real model."""
+"""Measured gains of confidence, fusion, exclusion and captions, on real photos and a real model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_the_documented_search_quality_holds(
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
     figures = module.measure(str(photo_mini), photos, tmp_path / "library", every=10)
-    # The bounds lie below what was measured (docs/search-quality.md) by the noise of the sample.
+    # The bounds are the measured values (docs/search-quality.md) less the noise of the sample.
     assert figures["confident: subjects there of which some are found"] > 0.75
     assert figures["confident: subjects not there of which some are found"] < 0.1
     assert figures["fusion: both"] > 1.1 * figures["fusion: word"]

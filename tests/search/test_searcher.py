@@ -133,7 +133,7 @@ def test_more_like_one_hit_and_less_like_another(library: pixseek.Library) -> No
     ids = {hit.record.name: hit.id for hit in library.search(plain)}
     refined = plain.refined(liked=[ids["s0-br.png"]], disliked=[ids["s0-rg.png"]])
     order = names(library.search(refined))
-    assert "s0-br.png" not in order  # what one asks with is no answer
+    assert "s0-br.png" not in order  # the question is not an answer
     blue, green = (
         np.mean([n for n, name in enumerate(order) if kind in name]) for kind in ("-br", "-rg")
     )
@@ -211,7 +211,7 @@ def test_sorting_keeps_only_strong_and_likely_hits(
     assert times == sorted(t for t in times if isinstance(t, datetime))
 
 
-# ------------------------------------------------------------------ what is written
+# ------------------------------------------------------------------ texts of images
 
 
 def test_captions_find_images_the_model_does_not_understand(
@@ -359,5 +359,5 @@ def test_words_unknown_to_the_model_match_nothing(tmp_path: Path) -> None:
         assert "The model does not know: bicycle" in partly.warnings
         known = library.search("a boat")
         assert known.confident and not any("know:" in each for each in known.warnings)
-        # What can't be read can't be left out either, but in what is written.
+        # Unknown words exclude nothing, except images whose texts contain them.
         assert len(library.search("a boat -bicycle", k=40)) == len(library.search("a boat", k=40))

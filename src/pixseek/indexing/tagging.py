@@ -300,7 +300,7 @@ def _write_beside(
             otherwise=part.tags,
         )
     except ValueError as error:
-        raise ValueError(f"{sidecar.name} is no XMP: {error}") from error
+        raise ValueError(f"{sidecar.name} is not XMP: {error}") from error
     found = _read(sidecar)
 
     def beside(part: Record) -> Record:

@@ -199,7 +199,7 @@ class Library:
             *paths: folders (with everything below them) and files; none for all roots of the
                 library.
             listed: more of them, from a list: one that does not exist is a failure in the
-                report, where one of `paths` is an error. An empty list indexes nothing.
+                report, while a missing path in `paths` is an error. An empty list indexes nothing.
             exclude: patterns of what to skip, in the syntax of .gitignore; they are remembered
                 for the root.
             retry: try files again that failed before and have not changed.
@@ -208,8 +208,8 @@ class Library:
                 rawpy. Files that are in the library already stay as they are.
             previews: keep a small picture of each image in the library; None for the last
                 choice, at first to keep them.
-            tiles: columns and rows, such as (2, 2): embed each image as a whole and so many
-                tiles of it, of which the best counts; finds small things, and takes time and
+            tiles: columns and rows, such as (2, 2): embed each image as a whole and in that many
+                tiles; the best part counts; finds small things, and takes time and
                 space for each tile. (1, 1) for none; None for the last choice, at first none. A
                 change embeds all images again.
             stop: set it from another thread or a signal handler to stop.

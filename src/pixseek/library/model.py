@@ -102,7 +102,7 @@ class ModelChoice:
             )
 
     def texts_beside(self, models_dir: Path) -> TextFiles:
-        """Return what lies in the folder of the text tower for judging its scores."""
+        """Return the files next to the text tower for judging its scores."""
         folder = encoders.locate(self.texts or self.model, models_dir)
         bank = _file(folder, background.BANK_FILE)
         if bank is None and self.texts:
@@ -117,7 +117,7 @@ class ModelChoice:
 
 @dataclass(frozen=True, slots=True)
 class TextFiles:
-    """What lies beside a text tower for judging its scores.
+    """Files next to a text tower for judging its scores.
 
     Attributes:
         folder: of the model whose text tower is used; None if it has none.

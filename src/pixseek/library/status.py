@@ -1,4 +1,4 @@
-"""What a library holds, and how far a run is that another process has started."""
+"""The status of a library: what it holds, and the progress of a run in any process."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class Calibration:
 
     Attributes:
         slope: above 0.
-        centre: the score of which half are matches.
+        centre: the score at which half of the images are matches.
     """
 
     slope: float

@@ -59,8 +59,8 @@ WRITTEN = 0.3
 #: example would otherwise find itself first, whatever else was asked.
 _PLENTY = 4.0
 
-#: Share of unknown words from which a text matches nothing ("a bicycle", of which the model knows
-#: the article).
+#: Smallest share of unknown words at which a text matches nothing ("a bicycle": the model may know
+#: only the article).
 _TOO_MANY_UNKNOWN = 0.5
 
 #: Queries in one call of the engine, which bounds memory: 400 vectors of 512 floats are 0.8 MB.

@@ -114,7 +114,7 @@ def _in_memory(image: Any) -> Picture:
         pixels = image.convert("RGB")
     except (OSError, SyntaxError, ValueError) as error:  # the file that it reads from is broken
         raise ImageError(
-            "damaged", "The example image can't be read", repr(image), f"{error}. Save it anew."
+            "damaged", "The example image can't be read", repr(image), f"{error}. Save it again."
         ) from error
     return Picture(pixels, pixels.width, pixels.height, "")
 
