@@ -42,7 +42,7 @@ def _vit(name: str, onnx: str, torch: str, megabytes: int) -> Model:
         sources.insert(0, Source(onnx, "onnx-classifier"))
     return Model(
         alias=f"vit-{name}16-imagenet",
-        description=f"Vision Transformer {name.upper()}/16: which of 1,000 labels of ImageNet.",
+        description=f"Vision Transformer {name.upper()}/16: labels of the 1,000 ImageNet classes.",
         sources=tuple(sources),
         licence="Apache-2.0",
         dim=0,

@@ -134,7 +134,7 @@ def _nllb(size: str, dim: int, megabytes: int, xm3600: float) -> Model:
         quality=(("XM3600", xm3600),),
         quality_source="card of visheratin/nllb-siglip-mrl",
         restricted=True,
-        note="Texts are taken for English: the language of a query can't be named yet.",
+        note="Queries are read as English: there is no option for another language yet.",
     )
 
 
@@ -417,7 +417,7 @@ CATALOGUE = (
     ),
     _siglip2(
         alias="siglip2-b16-224",
-        description="SigLIP 2 ViT-B/16: many languages at a moderate price.",
+        description="SigLIP 2 ViT-B/16: many languages, of moderate size.",
         sources=(
             Source(
                 "onnx-community/siglip2-base-patch16-224-ONNX",

@@ -70,7 +70,7 @@ class Model:
         input_side: side of the images it reads, in pixels; for a model that reads images in their
             own shape, that of a square image.
         context: the most tokens of text it reads.
-        languages: of texts, for people.
+        languages: languages of texts, for display.
         megabytes: size of the download, about; 0 if the files say it.
         quality: recall@1 from text to image in per cent, by benchmark, as published.
         quality_source: who published it.

@@ -269,7 +269,7 @@ class _Choice:
         )
 
     def by_onnxruntime(self) -> _Int8:
-        """Return how onnxruntime computes in int8: one image a call, as a batch shares a scale."""
+        """Return how onnxruntime computes in int8: one image per call: a batch shares a scale."""
         kept, job = self.kept(self.job.dynamic), self.job
 
         def opened() -> Tower:
@@ -383,7 +383,7 @@ class _Choice:
             ModelError: there are too few images for a check.
         """
         _enough(images)
-        # A graph that takes one image a call would be opened for each.
+        # A graph that takes one image per call would be opened for each.
         alone = self.job.image.shape[0] is not None or self.job.graph.quantised_on_the_fly
         if not alone:
             tower = reference.ReferenceTower(

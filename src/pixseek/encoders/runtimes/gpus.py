@@ -1,4 +1,4 @@
-"""The GPUs that onnxruntime can compute on, and how many images a call to one should hold."""
+"""The GPUs that onnxruntime can compute on, and the number of images per call to a GPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pixseek.encoders.runtimes.towers import IMAGES_A_CALL
 from pixseek.errors import ModelError
 from pixseek.types.dataclass import dataclass
 
-#: The number of images a call is doubled as long as that is this many times as fast.
+#: The number of images per call is doubled while that makes it faster by at least this factor.
 _GAIN = 1.1
 _LARGEST_BATCH = 256
 
@@ -21,7 +21,7 @@ class Gpu:
 
     Attributes:
         provider: its name in onnxruntime.
-        name: for people.
+        name: name to show.
         options: for the provider.
     """
 
@@ -42,7 +42,7 @@ GPUS = (
 
 
 def best_batch(run: Callable[[int], object], clock: Callable[[], float] = time.perf_counter) -> int:
-    """Return how many images a call should hold, found by trying.
+    """Return the best number of images per call, found by trying.
 
     Args:
         run: makes a call with n images; raises ModelError if they are too many.

@@ -46,7 +46,7 @@ class Place:
 
     @property
     def said(self) -> str:
-        """The precision, for people."""
+        """Name of the precision, to show."""
         return {"bfloat16": "bf16", "float16": "fp16", "": "fp32"}[self.dtype]
 
 

@@ -26,7 +26,7 @@ from pixseek.encoders.torch.families import FAMILIES, INNER, UNKNOWN, Family
 from pixseek.errors import MissingExtraError, ModelError, unknown
 from pixseek.types.dataclass import dataclass
 
-#: What each layout needs, for people.
+#: The files of each layout, for messages.
 EXPECTED = {
     "open_clip": "open_clip_config.json, open_clip_model.safetensors",
     "sentence-transformers": "modules.json, and a folder for each module",
