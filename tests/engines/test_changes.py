@@ -1,4 +1,4 @@
-"""What every engine must do when metadata change, files go away, and texts are looked through."""
+"""The contract of engines: merging, describing, records that are away, words and facets."""
 
 from __future__ import annotations
 
@@ -312,7 +312,7 @@ class TestAway:
         with pytest.raises(EngineError, match="away has parts"):
             engine.put([Record("a", "r/a", away=True)], random_unit(1))
 
-    def test_its_mark_is_no_field_of_the_user(self, mixed: Engine) -> None:
+    def test_its_mark_is_not_a_user_field(self, mixed: Engine) -> None:
         where = Compare(f"fields.{columns.AWAY_FIELD}", "eq", True)
         for _ in range(3):
             assert mixed.count(where) == 0

@@ -1,4 +1,4 @@
-"""What every engine must do, run against each: the same suite, the same oracle."""
+"""The contract of engines: the same tests and the same oracle for each of them."""
 
 from __future__ import annotations
 
@@ -155,11 +155,11 @@ class TestStore:
             engine.ensure(SPACE)
         assert engine.space == SPACE
 
-    def test_storing_needs_a_space(self, opener: Opener) -> None:
+    def test_put_before_ensure_is_refused(self, opener: Opener) -> None:
         with pytest.raises(EngineError, match=r"(?i)no space yet"):
             opener().put(plain(1), random_unit(1))
 
-    def test_nothing_asked_is_nothing_done(self, engine: Engine) -> None:
+    def test_empty_arguments_do_nothing(self, engine: Engine) -> None:
         engine.put([], np.empty((0, DIM), np.float32))
         engine.put(plain(3), random_unit(3))
         assert engine.get([]) == []
@@ -177,7 +177,7 @@ class TestStore:
         assert engine.sample(0).shape == (0, DIM)
         assert engine.count() == 3
 
-    def test_replacing_leaves_one(self, engine: Engine) -> None:
+    def test_a_record_of_the_same_id_is_replaced(self, engine: Engine) -> None:
         old, new = random_unit(2, 1), random_unit(3, 2)
         engine.put(
             [
@@ -231,7 +231,7 @@ class TestStore:
         assert engine.count(Compare("caption", "contains", "%_*?[")) == 1
 
     @pytest.mark.parametrize("bad", ["a\ud800", "a\0b"])
-    def test_text_that_no_database_holds(self, engine: Engine, bad: str) -> None:
+    def test_text_that_databases_can_not_store_is_refused(self, engine: Engine, bad: str) -> None:
         for record in (
             Record(bad, "r/a"),
             Record("a", bad),
@@ -260,7 +260,7 @@ class TestStore:
         ],
         ids=["too few", "dim", "same id", "nan", "integer", "type"],
     )
-    def test_what_does_not_fit_is_refused_whole(
+    def test_a_bad_batch_stores_nothing(
         self, engine: Engine, records: list[Record], vectors: Any
     ) -> None:
         engine.put([Record("before", "r/before")], random_unit(1, 9))
@@ -300,7 +300,7 @@ class TestStore:
             ]
         assert engine.with_digests([]) == engine.with_digests([""]) == {}
 
-    def test_known_and_writing_at_once(self, engine: Engine) -> None:
+    def test_writing_while_known_is_read(self, engine: Engine) -> None:
         engine.put(plain(10), random_unit(10))
         for i, _ in enumerate(engine.known()):
             engine.put([Record(f"new{i}", f"z/{i}")], random_unit(1, i))
@@ -342,7 +342,7 @@ class TestStore:
         assert len(search(engine, random_unit(1, dim=8), 3)[0]) == 2
         assert opener().space == other
 
-    def test_closed(self, engine: Engine) -> None:
+    def test_a_closed_engine_is_refused(self, engine: Engine) -> None:
         engine.put(plain(1), random_unit(1))
         engine.close()
         with pytest.raises(PixseekError, match=r"(?i)closed"):
@@ -370,7 +370,7 @@ class TestSearch:
             (found,) = search(engine, vectors[:1], k)
             assert [match.record.id for match in found] == [f"id{i:05}" for i in range(k)]
 
-    def test_a_record_comes_once_with_its_best_part(self, engine: Engine) -> None:
+    def test_each_record_comes_once_with_its_best_part(self, engine: Engine) -> None:
         rng = np.random.default_rng(0)
         parts = tuple(Part("tile", (i / 20, 0.0, 0.05, 1.0)) for i in range(20))
         query = random_unit(1, 1)
@@ -415,7 +415,7 @@ class TestSearch:
         }
         assert_matches(search(again, query, 10)[0], expected[:10])
 
-    def test_bad_queries(self, engine: Engine) -> None:
+    def test_invalid_queries_raise(self, engine: Engine) -> None:
         engine.put(plain(1), random_unit(1))
         for bad in (
             random_unit(1, dim=8),
@@ -540,7 +540,7 @@ class TestWords:
             ("dog NOT beach", ["caption", "tag", "folder"]), ("dog*", ["caption"]),
         ],
     )  # fmt: skip
-    def test_what_is_found(self, engine: Engine, text: str, found: list[str]) -> None:
+    def test_words_find_records(self, engine: Engine, text: str, found: list[str]) -> None:
         engine.put(_TOLD, random_unit(len(_TOLD)))
         hits = by_words(engine, text, 10)
         assert {id_ for id_, _ in hits} == set(found)
@@ -618,7 +618,7 @@ def test_any_text_can_be_searched_for(engine: Engine, text: str, query: str | No
     wheres=st.lists(FILTERS, min_size=8, max_size=8),
     seed=st.integers(0, 9),
 )
-def test_filters_mean_what_the_oracle_says(
+def test_filters_agree_with_the_oracle(
     engine: Engine, records: list[Record], wheres: list[Filter], seed: int
 ) -> None:
     vectors, query = random_unit(12, seed), random_unit(1, seed + 50)

@@ -1,4 +1,4 @@
-"""What is the embedded engine's own: crashes, full disks, readers beside writers, the cache."""
+"""The embedded engine alone: crashes, full disks, readers next to writers, its caches."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_a_torn_tail_is_ignored_and_overwritten(
     assert assert_whole(opened(folder), 15) == 15
 
 
-def test_missing_vectors_are_told(folder: Path) -> None:
+def test_missing_vectors_raise_an_error(folder: Path) -> None:
     with open_embedded(folder) as engine:
         engine.ensure(SPACE)
         engine.put(*batch(0, 10))
@@ -277,7 +277,7 @@ def test_threads_search_while_one_writes(
     assert assert_whole(engine, 130) == 130
 
 
-def test_a_lock_that_is_not_given_up(folder: Path, opened: Callable[..., EmbeddedEngine]) -> None:
+def test_a_lock_that_is_never_released(folder: Path, opened: Callable[..., EmbeddedEngine]) -> None:
     engine = opened(folder, lock_timeout_s=0.1)
     engine.put(*batch(0, 2))
     other = sqlite3.connect(folder / "records.sqlite", isolation_level=None)
@@ -401,7 +401,7 @@ def test_opened_read_only(folder: Path, opened: Callable[..., EmbeddedEngine]) -
 # ------------------------------------------------------------------ formats
 
 
-def test_other_files_are_no_library(folder: Path) -> None:
+def test_other_files_are_not_opened_as_a_library(folder: Path) -> None:
     folder.mkdir()
     path = folder / "records.sqlite"
     path.write_bytes(b"no database at all" * 100)
@@ -502,7 +502,7 @@ def test_words_of_an_older_format_are_indexed(folder: Path) -> None:
         assert by_words(engine, "dogs beach lisboa photos", 9) == []
 
 
-def test_neighbours_after_compaction(folder: Path) -> None:
+def test_compaction_keeps_the_neighbours(folder: Path) -> None:
     vectors = batch(0, 30)[1]
     with open_embedded(folder) as engine:
         engine.ensure(SPACE)
@@ -553,7 +553,7 @@ def test_digests_of_the_first_format_are_packed(
 # ------------------------------------------------------------------ compaction
 
 
-def test_compaction_beside_a_reader(
+def test_compaction_while_another_process_reads(
     folder: Path, opened: Callable[..., EmbeddedEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedded, "COMPACT_ROWS", 10)
@@ -579,7 +579,7 @@ def test_compaction_beside_a_reader(
     assert assert_whole(reader, 65) == 65
 
 
-def test_few_dead_rows_are_left(folder: Path) -> None:
+def test_a_few_dead_rows_are_kept(folder: Path) -> None:
     with open_embedded(folder) as engine:
         engine.ensure(SPACE)
         engine.put(*batch(0, 60))
@@ -759,7 +759,7 @@ def test_dead_rows_that_crowd_round_a_query(
 
 
 @needs_turbovec
-def test_what_is_not_coded_yet_is_found(
+def test_rows_that_are_not_coded_yet_are_found(
     folder: Path, opened: Callable[..., EmbeddedEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(indexes, "EXACT_ROWS", 50)
@@ -824,7 +824,7 @@ def test_searching_while_another_process_writes(
 
 
 @needs_turbovec
-def test_many_queries_are_answered_as_one_by_one(
+def test_many_queries_get_the_answers_of_single_ones(
     clustered: tuple[Path, Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, _, queries = clustered
@@ -846,7 +846,7 @@ def test_vectors_that_are_all_the_same(folder: Path, monkeypatch: pytest.MonkeyP
         assert len(search(engine, vector_of(1)[None], 10)[0]) == 10
 
 
-def test_a_dimension_that_has_no_codes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dimension_that_can_not_be_coded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexes, "EXACT_ROWS", 5)
     vectors = np.eye(20, dtype=np.float32)
     with open_embedded(folder) as engine:
@@ -868,14 +868,14 @@ def test_a_codec_that_can_not_be_loaded(folder: Path, monkeypatch: pytest.Monkey
 # ------------------------------------------------------------------ opening
 
 
-def test_opening_makes_nothing(folder: Path) -> None:
+def test_opening_creates_no_files(folder: Path) -> None:
     with open_embedded(folder) as engine:
         assert engine.count() == 0
     assert not folder.exists()
 
 
 @pytest.mark.slow
-def test_many_are_known(folder: Path) -> None:
+def test_known_of_100_000_records(folder: Path) -> None:
     with open_embedded(folder) as engine:
         engine.ensure(SPACE)
         records = [Record(f"id{i}", f"photos/{i % 100}/{i}.jpg") for i in range(100_000)]
@@ -945,7 +945,7 @@ def test_a_very_large_store_is_searched_by_an_inverted_file(
         assert search(engine, vectors[5500:5501], 1)[0][0].record.id == records[5500].id
 
 
-def test_a_store_that_grows_large_gives_up_its_codes(
+def test_a_store_that_grows_large_replaces_its_codes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lists_of_3000: None
 ) -> None:
     vectors = Clustered(64).images(4000)
@@ -971,7 +971,7 @@ def _fails(*_: object) -> None:
     raise RuntimeError("no such instruction")
 
 
-def test_the_file_follows_what_is_added_while_it_is_searched(
+def test_the_inverted_file_is_updated_while_it_is_searched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lists_of_3000: None
 ) -> None:
     monkeypatch.setattr(ivf, "WORTH_WRITING", 100)

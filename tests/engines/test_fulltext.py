@@ -73,7 +73,7 @@ _TEXTS = st.lists(st.sampled_from(WORDS), max_size=5).map(" ".join)
     query=st.lists(st.sampled_from([*WORDS, "nowhere"]), min_size=1, max_size=4, unique=True),
     k=st.integers(1, 15),
 )
-def test_relevance_is_that_of_the_books(
+def test_relevance_is_bm25(
     tmp_path_factory: pytest.TempPathFactory,
     texts: list[tuple[str, str]],
     query: list[str],
@@ -117,7 +117,7 @@ def test_common_words_are_bounded(engine: EmbeddedEngine, monkeypatch: pytest.Mo
     assert sorted(id_ for id_, _ in hits) == ids
 
 
-def test_words_that_say_nothing_are_left_out() -> None:
+def test_stop_words_are_left_out() -> None:
     assert columns.words_to_find("a photo of the dogs, the DOGS!") == ["photo", "dogs"]
     assert columns.words_to_find("The Who") == ["the", "who"]
     assert len(columns.words_to_find(" ".join(f"w{i}" for i in range(999)))) == 32

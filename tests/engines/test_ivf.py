@@ -1,4 +1,4 @@
-"""The inverted file: what it finds, and that its file is whole, fitting, or made again."""
+"""The inverted file: its recall, and that a damaged or outdated file is made again."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def recall(index: Ivf, vectors: Any, queries: Any, k: int, mask: Any = None) -> 
     return hits / best.size
 
 
-def test_what_is_found(clustered: tuple[Ivf, Any, Any]) -> None:
+def test_recall(clustered: tuple[Ivf, Any, Any]) -> None:
     index, vectors, queries = clustered
     assert index.covered == ROWS
     assert recall(index, vectors, queries, 10) >= 0.97
@@ -80,16 +80,14 @@ def test_what_is_found(clustered: tuple[Ivf, Any, Any]) -> None:
 
 
 @pytest.mark.parametrize("share", [0.5, 0.1, 0.01, 0.001])
-def test_what_is_found_among_some(clustered: tuple[Ivf, Any, Any], share: float) -> None:
+def test_recall_with_a_mask(clustered: tuple[Ivf, Any, Any], share: float) -> None:
     index, vectors, queries = clustered
     mask = np.random.default_rng(0).random(ROWS) < share
     assert recall(index, vectors, queries, 10, mask) >= 0.995
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.2])
-def test_what_is_found_among_rows_of_other_content(
-    clustered: tuple[Ivf, Any, Any], share: float
-) -> None:
+def test_recall_with_a_mask_by_content(clustered: tuple[Ivf, Any, Any], share: float) -> None:
     index, vectors, queries = clustered
     rng = np.random.default_rng(0)
     topics = vectors[rng.choice(ROWS, 100, replace=False)] - vectors.mean(axis=0)
@@ -102,7 +100,7 @@ def test_what_is_found_among_rows_of_other_content(
     assert np.mean(found) >= 0.97
 
 
-def test_all_are_found(clustered: tuple[Ivf, Any, Any]) -> None:
+def test_every_row_can_be_found(clustered: tuple[Ivf, Any, Any]) -> None:
     index, _, queries = clustered
     mask = np.arange(ROWS) % 3 == 0
     assert len(index.search(queries[:1], ROWS)[0]) == ROWS
@@ -157,7 +155,7 @@ def test_rows_are_added(tmp_path: Path) -> None:
     assert Ivf.open(tmp_path, GENERATION, first) is None
 
 
-def test_an_outgrown_file_is_made_anew(tmp_path: Path) -> None:
+def test_an_outgrown_file_is_rebuilt(tmp_path: Path) -> None:
     ivf.build(tmp_path, GENERATION, stored(tmp_path, noise(100)))
     vectors = stored(tmp_path, noise(400), at=100)
     assert ivf.behind(tmp_path, GENERATION, 500)

@@ -1,4 +1,4 @@
-"""What is the PostgreSQL engine's own: its URL, its index, its errors."""
+"""The PostgreSQL engine alone: its URL, its index, its errors."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def test_libraries_side_by_side(postgres: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a b", "a;drop", 'a"b', "", "x" * 41, "1a"])
-def test_names_that_can_not_be_used(name: str) -> None:
+def test_invalid_names_raise_config_error(name: str) -> None:
     with pytest.raises(ConfigError, match=r"(?i)not a name for a table"):
         open_postgres(f"postgresql://localhost/x?table={name}")
 
 
-def test_out_of_reach() -> None:
+def test_a_server_out_of_reach() -> None:
     with pytest.raises(EngineError, match=r"(?i)out of reach: localhost/nowhere") as caught:
         open_postgres("postgresql://me:secret-word@localhost:1/nowhere")
     assert "secret-word" not in str(caught.value)

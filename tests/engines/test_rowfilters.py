@@ -112,7 +112,7 @@ def found(engine: EmbeddedEngine, where: Filter) -> set[str]:
     second=_varied(),
     wheres=st.lists(_WHERES, min_size=5, max_size=5),
 )
-def test_columns_mean_what_the_oracle_says(
+def test_columns_agree_with_the_oracle(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
     limits: str,
@@ -162,7 +162,7 @@ def test_numbers_compare_as_in_python(stored: list[Any], value: Any, op: Any) ->
     assert fit.tolist() == [compare(each, value) for each in stored]
 
 
-def test_a_snapshot_in_which_the_dead_still_live(tmp_path: Path) -> None:
+def test_an_older_snapshot_sees_the_rows_of_its_time(tmp_path: Path) -> None:
     wide = Compare("width", "gt", 5)
     snapshots = Snapshots(Catalog(tmp_path / "library" / "records.sqlite", False, 5))
     with open_embedded(tmp_path / "library") as engine:
@@ -183,7 +183,7 @@ def test_a_snapshot_in_which_the_dead_still_live(tmp_path: Path) -> None:
             assert np.flatnonzero(mask).tolist() == [5, 6, 7, 8, 9]
 
 
-def test_one_half_of_an_and_is_looked_up_for_the_rows_that_the_other_leaves(
+def test_an_and_asks_sql_only_about_the_rows_that_are_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where = And((Compare("width", "gt", 990), Compare("caption", "contains", "7")))
@@ -217,7 +217,7 @@ def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert sum(row_filters.columns.values()) <= 2_000
 
 
-def test_times_beyond_what_a_clock_can_say(tmp_path: Path) -> None:
+def test_times_beyond_the_range_of_a_clock(tmp_path: Path) -> None:
     ages = [datetime.min, datetime.max, datetime(1969, 12, 31, tzinfo=UTC), None]
     with open_embedded(tmp_path / "library") as engine:
         engine.ensure(Space("c" * 64, DIM, "tiny-model"))

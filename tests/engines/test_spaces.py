@@ -1,4 +1,4 @@
-"""Several spaces in one store: what every engine must do with them."""
+"""The contract of engines that hold several spaces."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def filled(engine: Engine) -> Engine:
 
 
 class TestSwitch:
-    def test_the_old_space_serves_until_the_switch(self, filled: Engine, opener: Opener) -> None:
+    def test_the_old_space_answers_until_the_switch(self, filled: Engine, opener: Opener) -> None:
         other = opener()
         filled.add_space(NEW)
         filled.add_space(NEW)
@@ -115,7 +115,7 @@ class TestSwitch:
         put(filled, photos(3, 30))
         assert_whole(other, photos(33))
 
-    def test_a_kept_space_serves_again(self, filled: Engine, opener: Opener) -> None:
+    def test_a_kept_space_can_become_active_again(self, filled: Engine, opener: Opener) -> None:
         other = opener()
         where = Compare("tags", "contains", "lake")
         tagged = photos(5, tags=("lake",))
@@ -153,12 +153,12 @@ class TestSwitch:
                     "id00002", "id00003", "id00004", "id00009",
                 }  # fmt: skip
 
-    def test_what_is_active_is_not_dropped(self, filled: Engine) -> None:
+    def test_the_active_space_can_not_be_dropped(self, filled: Engine) -> None:
         with pytest.raises(EngineError, match=r"(?i)can't be dropped: tiny-model"):
             filled.drop_space(SPACE)
         assert_whole(filled, photos(30))
 
-    def test_what_is_not_held(self, filled: Engine, opener: Opener) -> None:
+    def test_a_space_that_is_not_held_is_refused(self, filled: Engine, opener: Opener) -> None:
         for call in (
             lambda: filled.activate(NEW),
             lambda: filled.lacking(NEW, 1),
@@ -170,7 +170,7 @@ class TestSwitch:
         with pytest.raises(EngineError, match=r"(?i)another length"):
             filled.add_space(replace(NEW, dim=8))
 
-    def test_before_there_is_any(self, opener: Opener) -> None:
+    def test_spaces_before_the_first_ensure(self, opener: Opener) -> None:
         engine = opener()
         assert engine.spaces() == []
         assert engine.held(NEW) == 0
@@ -178,7 +178,7 @@ class TestSwitch:
         with pytest.raises(EngineError, match=r"(?i)no space yet"):
             engine.add_space(NEW)
 
-    def test_vectors_of_a_space_that_serves_no_more_are_refused(
+    def test_put_is_refused_after_another_process_switched(
         self, filled: Engine, opener: Opener
     ) -> None:
         twin = Space("b" * 64, SPACE.dim, "twin-model")
@@ -204,7 +204,7 @@ class TestSwitch:
 
 
 class TestVectors:
-    def test_lacking_goes_by_id_past_what_can_not_be_embedded(self, filled: Engine) -> None:
+    def test_lacking_continues_after_an_id(self, filled: Engine) -> None:
         filled.add_space(NEW)
         first = filled.lacking(NEW, 10)
         assert first == photos(10)
@@ -213,7 +213,7 @@ class TestVectors:
         assert filled.lacking(NEW, 2) == [first[0], *photos(1, 10)]
         assert filled.lacking(SPACE, 2) == []
 
-    def test_what_changed_meanwhile_is_passed_over(self, filled: Engine) -> None:
+    def test_put_vectors_skips_records_that_changed(self, filled: Engine) -> None:
         filled.add_space(NEW)
         records = filled.lacking(NEW, 8)
         filled.delete([records[0].id])
@@ -250,13 +250,15 @@ class TestVectors:
         assert [record.id for record in engine.lacking(SPACE, 9)] == ["id00000"]
 
     @pytest.mark.parametrize("bad", [(2, NEW_DIM), (3, 8)])
-    def test_what_does_not_fit_is_refused(self, filled: Engine, bad: tuple[int, int]) -> None:
+    def test_vectors_of_another_shape_are_refused(
+        self, filled: Engine, bad: tuple[int, int]
+    ) -> None:
         filled.add_space(NEW)
         with pytest.raises(EngineError, match=r"(?i)do not fit"):
             filled.put_vectors(NEW, photos(3), np.ones(bad, np.float32))
         assert filled.held(NEW) == 0
 
-    def test_of_what_has_no_digest_none_are_kept(self, engine: Engine) -> None:
+    def test_records_without_digest_lose_their_other_vectors(self, engine: Engine) -> None:
         records = [Record(f"id{i}", f"r/{i}") for i in range(4)]
         engine.put(records, random_unit(4))
         engine.add_space(NEW)
@@ -266,7 +268,9 @@ class TestVectors:
 
 
 class TestWithoutVectors:
-    def test_a_record_without_vectors_is_all_but_near(self, filled: Engine, opener: Opener) -> None:
+    def test_a_record_without_vectors_is_found_by_filters_only(
+        self, filled: Engine, opener: Opener
+    ) -> None:
         filled.add_space(NEW)
         # 28 of 30: the first has two parts then, so that there are as many rows as records.
         put(filled, [replace(photos(1)[0], parts=(WHOLE, Part("tile")), caption="a lake")])
@@ -301,7 +305,7 @@ class TestWithoutVectors:
         assert filled.delete(["id00029", "id00000"]) == 2
         assert filled.held(NEW) == filled.count() == 28
 
-    def test_putting_it_keeps_the_vectors_of_other_spaces(self, filled: Engine) -> None:
+    def test_putting_it_again_keeps_vectors_in_other_spaces(self, filled: Engine) -> None:
         filled.add_space(NEW)
         filled.activate(NEW)
         bare = replace(photos(1)[0], tags=("a",), parts=())
@@ -447,7 +451,7 @@ def _fill_for_ever(folder: Path, ready: Any) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
 @pytest.mark.parametrize("delay_s", [0.0, 0.01, 0.05, 0.1, 0.2])
-def test_killed_at_any_point_a_switch_goes_on_where_it_was(folder: Path, delay_s: float) -> None:
+def test_a_killed_switch_continues_where_it_stopped(folder: Path, delay_s: float) -> None:
     with open_engine(folder) as engine:
         engine.ensure(SPACE)
         put(engine, photos(60))
@@ -472,7 +476,7 @@ def test_killed_at_any_point_a_switch_goes_on_where_it_was(folder: Path, delay_s
         assert len(list(folder.glob("vectors-*"))) == 1
 
 
-def test_files_go_with_their_space_and_not_with_another(
+def test_the_files_of_a_dropped_space_are_deleted(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedded, "COMPACT_ROWS", 4)
@@ -515,7 +519,7 @@ def test_rows_that_die_after_another_space_is_dropped_are_seen(folder: Path) -> 
         assert len(search(reader, random_unit(1), 99)[0]) == 10
 
 
-def test_a_read_only_library_tells_its_spaces(folder: Path) -> None:
+def test_a_read_only_library_lists_its_spaces(folder: Path) -> None:
     with open_engine(folder) as engine:
         engine.ensure(SPACE)
         put(engine, photos(5))

@@ -116,20 +116,21 @@ def search(
     # The better score of records that were found twice.
     found = found[np.lexsort((-found["score"], found["number"]))]
     found = found[np.unique(found["number"], return_index=True)[1]]
-    whole = complete = np.empty(0, np.int64)
+    complete = np.zeros(len(found), np.bool_)
     if len(wanted) == len(phrases):  # all of them are held by some record, perhaps by one
-        whole = complete = _holding(db, phrases, found["number"])
-        if len(phrases) < len(every):
-            complete = _holding(db, every, whole)
-        highest = found["score"][np.isin(found["number"], whole)].max(initial=0.0)
+        complete = _holding(db, phrases, found["number"])
+        highest = found["score"][complete].max(initial=0.0)
         best = min(best, highest) if highest else best
+        if len(phrases) < len(every):
+            complete &= _holding(db, every, found["number"])
     if len(found) > k:  # all that tie with the last one, since the id decides
         least = np.partition(found["score"], len(found) - k)[len(found) - k]
-        found = found[found["score"] >= least]
+        kept = found["score"] >= least
+        found, complete = found[kept], complete[kept]
     count = 0
     if counted and len(every) == len(counts):
         count = _count(db, every, counts, condition, parameters)
-    have_all = set(complete.tolist())
+    have_all = set(found["number"][complete].tolist())
     shares = np.minimum(1.0, found["score"] / best).tolist()
     share_of = dict(zip(found["number"].tolist(), shares, strict=True))
     best_first = sorted(
@@ -163,7 +164,7 @@ def _count(
 
 def _holding(
     db: sqlite3.Connection, phrases: Sequence[str], among: NDArray[np.int64]
-) -> NDArray[np.int64]:
+) -> NDArray[np.bool_]:
     """Return which of some records hold all of several phrases; each of them holds at least one.
 
     Args:
@@ -172,12 +173,12 @@ def _holding(
         among: numbers of records, ascending.
     """
     if len(phrases) == 1 or not len(among):
-        return among
+        return np.ones(len(among), np.bool_)
     rows = db.execute(
         "SELECT rowid FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ?",
         (" AND ".join(phrases), int(among[0]), int(among[-1])),
     )
-    return np.intersect1d(among, np.fromiter((number for (number,) in rows), np.int64))
+    return np.isin(among, np.fromiter((number for (number,) in rows), np.int64))
 
 
 def _scored(
