@@ -1,4 +1,4 @@
-"""A model that torch runs, written as a folder that ONNX Runtime runs."""
+"""Export a torch model as a folder for ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from pixseek.errors import ModelError, unknown
 if TYPE_CHECKING:
     from pixseek.types import Encoder, Picture
 
-#: What an export says of itself: where it is from, how near it is, and what its files are.
+#: File in an export with its origin, its agreement with the original, and its files' digests.
 RECORD = "pixseek-export.json"
 
-#: Towers with more bytes of weights have them in a file beside the graph: a protocol buffer ends
-#: at 2 GiB (https://onnx.ai/onnx/repo-docs/ExternalData.html).
+#: Larger weights, in bytes, are stored in a file next to the graph: a protocol buffer holds at
+#: most 2 GiB (https://onnx.ai/onnx/repo-docs/ExternalData.html).
 INLINE_BYTES = 1_900_000_000
 
 
@@ -39,22 +39,23 @@ def export(
     models_dir: Path | None = None,
     inline_bytes: int = INLINE_BYTES,
 ) -> Parity:
-    """Write a torch model in the immich layout; return how near it is to the original.
+    """Write a torch model in the immich layout; return how close it is to the original.
 
-    The folder appears when it is whole and near enough, or not at all. Its fingerprint is another
-    than the original's, as its files are, so a library made with the one does not take the other.
+    The folder appears only if the export is complete and agrees with the original. Its fingerprint
+    differs from the original's, because its files do, so a library made with one doesn't accept
+    the other.
 
     Args:
-        encoder: of a model that torch runs, in float32 on the CPU.
-        folder: to write; it must not exist, or be empty.
-        pictures: to compare the two on; at least one.
-        precision: what weights are stored in; they are computed with in 32 bits.
-        models_dir: where the original was downloaded to, to say of which revision it is.
-        inline_bytes: of weights, above which they are written beside the graph.
+        encoder: a torch model, in float32 on the CPU.
+        folder: the folder to write; it must be missing or empty.
+        pictures: pictures on which to compare the two; at least one.
+        precision: type of the stored weights; computation stays in 32 bits.
+        models_dir: folder of downloaded models, to record the original's revision.
+        inline_bytes: maximum size of weights inside the graph file.
 
     Raises:
-        ModelError: the model can't be exported, the result is not near enough, or the folder is
-            taken or can't be written.
+        ModelError: the model can't be exported, the export doesn't agree with it, or the folder is
+            not empty or can't be written.
         MissingExtraError: a package that writes ONNX is not installed.
     """
     known = get_args(Stored)
@@ -65,9 +66,7 @@ def export(
     original = _exportable(encoder)
     try:
         if folder.exists() and any(folder.iterdir()):
-            raise ModelError(
-                "a folder to export to is not empty", folder, "Name a folder that is not there yet."
-            )
+            raise ModelError("the folder to export to is not empty", folder, "Name a new folder.")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
             dir=folder.parent, prefix=".pixseek-export-", ignore_cleanup_errors=True
@@ -91,8 +90,8 @@ def _exportable(encoder: Encoder) -> TorchEncoder:
         raise ModelError(
             "this model is not run by torch, so there is nothing to export",
             encoder.name,
-            "A model of the catalogue that torch can run too is named with :torch behind its name. "
-            "Of a text tower for another model's images, each has to be exported by itself.",
+            "Add :torch to the name of a model of the catalogue that torch can run too. If a model "
+            "pairs a text tower with another model's images, export each by itself.",
         )
     if encoder.files.preprocessing is None:
         raise ModelError("a model without an image tower can't be exported", encoder.name)
@@ -100,8 +99,8 @@ def _exportable(encoder: Encoder) -> TorchEncoder:
         raise ModelError(
             "a model that reads pictures in their own shape can't be exported",
             encoder.name,
-            "The ONNX graph of its position embeddings gives other vectors than torch does. "
-            "Use it with torch, or take the variant with a fixed size.",
+            "The ONNX graph of its position embeddings gives different vectors than torch. "
+            "Use it with torch, or use the variant with a fixed size.",
         )
     return encoder
 
@@ -111,7 +110,7 @@ def _write(original: TorchEncoder, folder: Path, precision: Stored, inline_bytes
 
     files, tokens = original.files, tokens_of(original.files.text)
     assert isinstance(files.preprocessing, Preprocessing)
-    tokenizer = tokens.to_json()  # before the minutes that follow: not each can be written
+    tokenizer = tokens.to_json()  # first: this may fail, and the rest takes minutes
     towers = [folder / name / "model.onnx" for name in ("visual", "textual")]
     with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as temporary:
         traced = [Path(temporary) / tower.parent.name / tower.name for tower in towers]
@@ -140,7 +139,7 @@ def _write(original: TorchEncoder, folder: Path, precision: Stored, inline_bytes
 
 
 def _finish(traced: Path, tower: Path, precision: Stored, inline_bytes: int) -> None:
-    """Write a graph as it is to be kept."""
+    """Write a graph in its final form."""
     import onnx
 
     from pixseek.encoders.weights import shrink
@@ -163,7 +162,7 @@ def _finish(traced: Path, tower: Path, precision: Stored, inline_bytes: int) -> 
 
 
 def _write_tokenizer(written: str, pad_id: int, path: Path) -> None:
-    """Write a tokenizer that says it pads to the longest of a batch, since its tower may."""
+    """Write a tokenizer that pads to the longest text of a batch, which its tower allows."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_str(written)
@@ -172,7 +171,7 @@ def _write_tokenizer(written: str, pad_id: int, path: Path) -> None:
 
 
 def _pixels(wanted: Preprocessing) -> dict[str, Any]:
-    """Return open_clip's configuration, with what it can't say behind it."""
+    """Return open_clip's configuration, with additional keys for settings that it lacks."""
     return {
         "size": [wanted.height, wanted.width],
         "mode": "RGB",
@@ -192,7 +191,7 @@ def _checked(
     found = parity.compare(original, written, pictures)
     if short := found.shortfall(precision):
         raise ModelError(
-            "an export gives other vectors than the model, and was not kept",
+            "an export gives different vectors than the model, and was not kept",
             original.name,
             f"{short[0].upper()}{short[1:]}. Use the model with torch"
             f"{', or export it with --precision fp32' if precision != 'fp32' else ''}.",

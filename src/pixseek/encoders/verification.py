@@ -1,4 +1,4 @@
-"""Whether a model on this machine is whole, and gives the vectors that it should."""
+"""Verify a model on this machine: its files, and the vectors it gives."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
     from pixseek.types import Encoder, Picture
 
-#: What a vector alone and in a batch must have as their cosine: kernels add in another order for
-#: another batch. What is broken (padding that is seen, one scale for a whole batch) shows at .99.
+#: Lowest cosine between an item's vectors alone and in a batch: kernels add in different orders.
+#: Faults, such as padding that is read or one scale for a whole batch, give about .99.
 SAME = 0.9999
 
-#: Images and texts that are embedded alone and together.
+#: Number of images, and of texts, that are embedded alone and together.
 COMPARED = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        what: it is.
-        good: whether it is as it should be; None where nothing could be said.
-        found: what was found, for people.
+        what: what was checked.
+        good: whether it passed; None if it could not be checked.
+        found: the finding, for display.
     """
 
     what: str
@@ -52,22 +52,22 @@ def verify(
     models_dir: Path,
     against: Path | None = None,
 ) -> Iterator[Check]:
-    """Yield what is found, check by check. Asks no network.
+    """Yield the results of the checks, one by one. Doesn't use the network.
 
     Args:
-        name: of a model that is on this machine, as `encoders.load` takes it.
-        pictures: to embed; at least two, best real ones.
-        models_dir: where downloaded models are kept.
-        against: folder of the model that this one was exported from, to compare the vectors of
-            both; None to do without.
+        name: a name that `encoders.load` accepts, of a model on this machine.
+        pictures: pictures to embed; at least two, preferably real ones.
+        models_dir: folder of downloaded models.
+        against: folder of the model from which this one was exported, with which to compare the
+            vectors; None to skip that.
 
     Raises:
-        ModelError: there is no such model, or it is not on this machine.
+        ModelError: the model is unknown, or not on this machine.
     """
     folder = encoders.locate(name, models_dir)
     if folder is None and encoders.describe(name, models_dir).layout:
         raise ModelError(
-            "a model is not on this machine", name, f"Fetch it: pixseek models download {name}"
+            "a model is not on this machine", name, f"Run pixseek models download {name}"
         )
     yield from _files(name, folder, models_dir)
     encoder: Encoder | None = None
@@ -75,7 +75,7 @@ def verify(
     def loaded() -> str:
         nonlocal encoder
         encoder = encoders.load(name, models_dir=models_dir, offline=True)
-        return f"{encoder.dim} numbers a vector"
+        return f"vectors of {encoder.dim} numbers"
 
     yield _tried("opened", loaded)
     if encoder is None:
@@ -91,11 +91,11 @@ def verify(
 
 
 class _DiffersError(Exception):
-    """What was found is not what it should be."""
+    """A check failed; the message is the finding."""
 
 
 def _tried(what: str, look: Callable[[], str]) -> Check:
-    """Return what a look found; where a model fails, that is what was found."""
+    """Return the result of a check; a model's failure is a finding too."""
     try:
         return Check(what, True, look())
     except _DiffersError as error:
@@ -113,12 +113,12 @@ def _files(name: str | Path, folder: Path | None, models_dir: Path) -> Iterator[
     if model and model.images:
         yield from _files(model.images, encoders.locate(model.images, models_dir), models_dir)
     if folder is None:
-        yield Check("files", None, "another package's affair")
+        yield Check("files", None, "managed by another package")
         return
     pin = pins.pin(model, models_dir) if model else None
     wanted = {file.path: file.sha256 for file in pin.files} if pin else {}
     try:
-        # Of a file that was written by hand: a name with a digest, or it is no record.
+        # The record may have been edited by hand: anything but names and digests is ignored.
         exported = read_json(folder / RECORD, optional=True).get("files")
     except ModelError:
         exported = None
@@ -126,13 +126,13 @@ def _files(name: str | Path, folder: Path | None, models_dir: Path) -> Iterator[
         wanted = {str(path): str(digest) for path, digest in exported.items()}
     known = {path: digest for path, digest in wanted.items() if digest}
     if not known:
-        yield Check("files", None, f"no SHA-256 is on record for {folder.name}")
+        yield Check("files", None, f"no SHA-256 recorded for {folder.name}")
         return
     yield _tried("files", lambda: _digests(folder, known))
 
 
 def _digests(folder: Path, wanted: dict[str, str]) -> str:
-    """Compare the digests of files, which are read for it: a remembered one proves nothing."""
+    """Compare the digests of files, which are read again: a remembered digest proves nothing."""
     for path, digest in wanted.items():
         try:
             with (folder / path).open("rb") as file:
@@ -140,8 +140,8 @@ def _digests(folder: Path, wanted: dict[str, str]) -> str:
         except OSError as error:
             raise _DiffersError(f"{path} can't be read: {error}") from error
         if found != digest:
-            raise _DiffersError(f"{path} has SHA-256 {found}, and {digest} is on record")
-    return f"{len(wanted)} with the SHA-256 on record"
+            raise _DiffersError(f"{path} has SHA-256 {found}, but {digest} is recorded")
+    return f"{len(wanted)} with the recorded SHA-256"
 
 
 # ------------------------------------------------------------------ vectors
@@ -159,7 +159,7 @@ def _images(encoder: Encoder, pictures: Sequence[Picture]) -> str:
 def _texts(encoder: Encoder) -> str:
     import numpy as np
 
-    # The longest is the last: beside it all others are filled up as far as can be.
+    # The longest is the last: with it, all others get the most padding possible.
     texts = (*parity.TEXTS[: COMPARED - 1], parity.TEXTS[-1])
     together = encoder.encode_texts(texts)
     alone = np.concatenate([encoder.encode_texts([text]) for text in texts])
@@ -167,7 +167,7 @@ def _texts(encoder: Encoder) -> str:
 
 
 def _same(encoder: Encoder, together: NDArray[np.float32], alone: NDArray[np.float32]) -> str:
-    """Compare unit rows, which encoders give or raise, of the same items in two ways."""
+    """Compare unit rows of the same items, embedded in two ways."""
     if together.shape[1] != encoder.dim:
         raise _DiffersError(f"vectors of {together.shape[1]} numbers instead of {encoder.dim}")
     least = float((together * alone).sum(1).min())
@@ -191,7 +191,7 @@ def _against(
 
 
 def _stored(folder: Path | None) -> Stored:
-    """Return what the weights of an export are stored in, which says how near it must be."""
+    """Return the type of an export's weights, on which the required agreement depends."""
     record = read_json(folder / RECORD, optional=True) if folder else {}
     found = record.get("precision")
     return found if found in ("fp16", "int8") else "fp32"
