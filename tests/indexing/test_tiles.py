@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -28,6 +28,7 @@ TILES = st.tuples(st.integers(1, 16), st.integers(1, 16)).filter(lambda t: t[0] 
 
 @settings(deadline=None)
 @given(TILES, st.integers(1, 90), st.integers(1, 90))
+@example((1, 6), 1, 57)
 def test_tiles_cover_an_image_once(tiles: tuple[int, int], width: int, height: int) -> None:
     pixels = np.arange(width * height, dtype=np.uint32)
     image = np.zeros((height, width, 3), np.uint8)

@@ -18,6 +18,7 @@ from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pixseek.errors import ModelError
+from pixseek.indexing.media import in_context
 from pixseek.types import (
     Accelerable,
     Acceleration,
@@ -63,7 +64,7 @@ Item = TypeVar("Item", bound=Prepared)
 
 @dataclass(frozen=True, slots=True)
 class Embedded(Generic[Item]):
-    """An item with its rows, (tensors, dim) float32; (0, dim) if it needed no embedding."""
+    """An item with the rows to store, (parts, dim) float32; (0, dim) if it needed no embedding."""
 
     item: Item
     rows: Vectors
@@ -198,9 +199,10 @@ class Embedding(Generic[Job, Item]):
         outcomes: list[Embedded[Item] | Failure] = []
         for item in items:
             row = next(embedded) if item.tensors else self._rows(())
-            outcomes.append(
-                _refused(item, row) if isinstance(row, ModelError) else Embedded(item, row)
-            )
+            if isinstance(row, ModelError):
+                outcomes.append(_refused(item, row))
+            else:
+                outcomes.append(Embedded(item, in_context(row, item.record.parts)))
         return outcomes
 
     def _rows(self, tensors: Sequence[Vectors]) -> Vectors:

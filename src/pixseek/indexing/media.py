@@ -2,6 +2,10 @@
 
 An image has one part, the whole of it. Cut into tiles it has more: a small thing fills more of a
 tile than of the image, so the tile's vector shows it better. The best part of a record is its hit.
+
+A tile by itself lacks its surroundings, and models know things by those: the best of five plain
+vectors found less than the whole image alone, and tiles mixed with the whole found more
+(docs/search-quality.md, November 2026).
 """
 
 from __future__ import annotations
@@ -9,15 +13,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pixseek.errors import ConfigError
 from pixseek.types import WHOLE, Part, Picture
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
 
 #: Columns and rows that an image is cut into; (1, 1) for no tiles.
 Tiles = tuple[int, int]
 
 #: Tiles of an image at most: each takes as long to embed as an image, and as much space.
 MAX_TILES = 16
+
+#: Share of a tile in its stored vector; the rest is the whole image.
+TILE_SHARE = 0.3
 
 
 def parts_of(picture: Picture, parts: Sequence[Part]) -> Iterator[tuple[Part, Picture]]:
@@ -34,10 +45,9 @@ def parts_of(picture: Picture, parts: Sequence[Part]) -> Iterator[tuple[Part, Pi
             continue
         left, top, width, height = part.box
         # At least a pixel, also of an image that has less than one for each tile.
-        x = min(round(left * across), across - 1)
-        y = min(round(top * down), down - 1)
-        right = max(x + 1, min(across, round((left + width) * across)))
-        bottom = max(y + 1, min(down, round((top + height) * down)))
+        x, y = min(_nearest(left * across), across - 1), min(_nearest(top * down), down - 1)
+        right = max(x + 1, min(across, _nearest((left + width) * across)))
+        bottom = max(y + 1, min(down, _nearest((top + height) * down)))
         yield (
             part,
             replace(
@@ -47,6 +57,33 @@ def parts_of(picture: Picture, parts: Sequence[Part]) -> Iterator[tuple[Part, Pi
                 height=max(1, round(height * picture.height)),
             ),
         )
+
+
+def _nearest(pixels: float) -> int:
+    """Round, a half down, also if 1/6 + 1/6 is not quite 2/6: no pixel is left out."""
+    return math.floor(pixels + 0.5 - 1e-6)
+
+
+def in_context(rows: Vectors, parts: Sequence[Part]) -> Vectors:
+    """Return the vectors to store of an item's parts: those of tiles are mixed with the whole's.
+
+    Args:
+        rows: (parts, dim) float32 unit rows, each of its part alone; or none, (0, dim).
+        parts: what they stand for; the whole comes first.
+
+    Returns:
+        Unit rows of the same shape.
+    """
+    tiles = [n for n, part in enumerate(parts) if part.kind == "tile"]
+    if not tiles or not len(rows):
+        return rows
+    import numpy as np
+
+    mixed = rows.copy()
+    mixed[tiles] = TILE_SHARE * rows[tiles] + (1 - TILE_SHARE) * rows[0]
+    # Never zero: the share is not a half.
+    unit: Vectors = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+    return unit
 
 
 def layout(tiles: Tiles | None) -> tuple[Part, ...]:
