@@ -14,21 +14,19 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from harness import rounds
+
 ROOT = Path(__file__).parents[1]
 
-#: How often rounds are drawn anew for the interval of a ratio.
-_RESAMPLED = 4000
 
-
-def run(sources: Path, arguments: list[str]) -> tuple[float, float]:
-    """Run pixseek once and return its processor time and its time by the clock, in seconds."""
+def run(sources: Path, arguments: list[str]) -> dict[str, float]:
+    """Run pixseek once; return seconds of processor time and by the clock."""
     # A user's Python keeps bytecode; a test machine's is often told not to.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment = {**kept, "PYTHONPATH": str(sources), "PIXSEEK_OFFLINE": "1"}
@@ -47,18 +45,7 @@ def run(sources: Path, arguments: list[str]) -> tuple[float, float]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{sources}: {' '.join(arguments)}: {said.decode()[-500:]}")
-    return used.ru_utime + used.ru_stime, seconds
-
-
-def ratio(baseline: list[float], ours: list[float]) -> tuple[float, float, float]:
-    """Return how often our time goes into the baseline's, and the ends of its 95 % interval."""
-    draw, rounds = random.Random(0), range(len(ours))
-    found = []
-    for _ in range(_RESAMPLED):
-        some = draw.choices(rounds, k=len(rounds))
-        found.append(sum(baseline[i] for i in some) / sum(ours[i] for i in some))
-    found.sort()
-    return sum(baseline) / sum(ours), found[_RESAMPLED // 40], found[-_RESAMPLED // 40]
+    return {"processor": used.ru_utime + used.ru_stime, "clock": seconds}
 
 
 def draw_images(folder: Path, count: int) -> Path:
@@ -99,19 +86,22 @@ def main() -> None:
         }
         print(f"{'':16} {'':9} {'baseline ms':>12} {'ours ms':>9}   ratio")
         for name, arguments in commands.items():
-            times: dict[str, list[tuple[float, float]]] = {tree: [] for tree in trees}
+            times: dict[str, list[dict[str, float]]] = {tree: [] for tree in trees}
             for sources in trees.values():
                 run(sources, arguments)  # writes the bytecode, and warms the disk's cache
             for number in range(options.rounds):
-                # Whoever comes second finds the caches as the first left them, so both take turns.
+                # The second finds the caches as the first left them, so both take turns.
                 for tree in list(trees)[:: 1 if number % 2 else -1]:
                     times[tree].append(run(trees[tree], arguments))
-            for at, what in enumerate(("processor", "clock")):
-                theirs, ours = ([each[at] for each in times[tree]] for tree in trees)
-                middle, low, high = ratio(theirs, ours)
+            for what in ("processor", "clock"):
+                theirs, ours = (
+                    1000 * rounds.spread([each[what] for each in times[tree]])["median"]
+                    for tree in trees
+                )
+                middle, low, high = rounds.interval(times["baseline"], times["ours"], what)
                 print(
-                    f"{name:16} {what:9} {statistics.median(theirs) * 1000:12.0f} "
-                    f"{statistics.median(ours) * 1000:9.0f}   {middle:.3f} [{low:.3f}, {high:.3f}]"
+                    f"{name:16} {what:9} {theirs:12.0f} {ours:9.0f}   "
+                    f"{middle:.3f} [{low:.3f}, {high:.3f}]"
                 )
 
 
