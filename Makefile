@@ -1,6 +1,8 @@
 # The product's commands. Each makes what it needs: nothing but Python 3.11+ and make must be there.
 
 PYTHON ?= python3
+# More options of pytest, for all tiers.
+PYTEST_OPTIONS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 WHEEL_STAMP := $(VENV)/.wheel
@@ -30,7 +32,7 @@ demo: $(WHEEL_STAMP)
 	$(BIN)/pixseek demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -m 'not slow and not torch' -n 2
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not slow and not torch' -n 2
 
 $(VENV)/.slow: $(VENV)/.test pyproject.toml
 	$(BIN)/python -m pip install -q --group slow
@@ -38,11 +40,11 @@ $(VENV)/.slow: $(VENV)/.test pyproject.toml
 
 # What is too slow to wait for after every edit.
 test-slow: $(VENV)/.slow
-	$(BIN)/python -m pytest -m 'slow and not wide and not torch' -n 2
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'slow and not wide and not torch' -n 2
 
 # What is too slow for every change: run it before a release. docs/testing.md has the last result.
 wide: $(VENV)/.slow
-	$(BIN)/python -m pytest -m 'wide and not torch' -n 2 --durations=0 -rA
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'wide and not torch' -n 2 --durations=0 -rA
 
 # The wheel by itself, a short demo and a search, on each newer Python that is found.
 pythons: $(WHEEL_STAMP)
@@ -64,7 +66,7 @@ $(TORCH)/.ready: $(WHEEL_STAMP) pyproject.toml
 	touch $@
 
 torch: $(TORCH)/.ready
-	$(TORCH)/bin/python -m pytest -m torch
+	$(TORCH)/bin/python -m pytest $(PYTEST_OPTIONS) -m torch tests/torch_tier
 
 # Against its peers, each in an environment of its own (12 GB); about half an hour when quiet.
 benchmark: $(VENV)/.slow
