@@ -16,6 +16,7 @@ ones, so a page never depends on how deep somebody looks.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -481,8 +482,11 @@ class _Ranked:
 
 
 def _tries(nearest: Neighbours) -> int:
-    """Return how many chances there were to match by chance: one for each part of each record."""
-    return nearest.total * (1 + max(nearest.parts, default=0))
+    """Return how many chances there were to match by chance, for images of several parts.
+
+    Parts of an image resemble each other: five have the chances of two (docs/search-quality.md).
+    """
+    return round(nearest.total * math.sqrt(1 + max(nearest.parts, default=0)))
 
 
 def _sort_value(record: Record, field: str) -> Any:
