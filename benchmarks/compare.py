@@ -1,7 +1,8 @@
 """Is a commit slower than another? Small measurements of both in turns, by processor time.
 
     python benchmarks/compare.py main HEAD
-    python benchmarks/compare.py HEAD . --rounds 15      # the working tree against its last commit
+    python benchmarks/compare.py HEAD .       # the working tree against its last commit
+    python benchmarks/compare.py main HEAD --rounds 60 --only 'live query, 1,000 images'
 
 Both run on the packages of this environment, each from its own sources. A ratio above 1 says that
 the second takes more; it is believed where the whole 95 % interval lies on one side of 1.
@@ -126,6 +127,9 @@ def main() -> None:
     parser.add_argument("second")
     parser.add_argument("--model", default="demo", help="to index with (default: the small one)")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument(
+        "--only", metavar="TEXT", default="", help="rows whose names hold this text"
+    )
     options = parser.parse_args()
     cache = Path("~/.cache/pixseek-bench/material").expanduser()
     cache.mkdir(parents=True, exist_ok=True)
@@ -141,7 +145,8 @@ def main() -> None:
                 build_live(tree, options.model, photos["warm-up"], cache, Path(temporary))
             work = Path(temporary) / f"work-{name}"
             work.mkdir()
-            trees[name] = measurements(tree, options, photos, vectors, work)
+            found = measurements(tree, options, photos, vectors, work)
+            trees[name] = {what: each for what, each in found.items() if options.only in what}
         outcomes = rounds.interleave(
             {
                 f"{what}: {name}": trees[name][what]

@@ -204,7 +204,7 @@ def test_a_lake_is_found_by_its_shore(library: pixseek.Library, folder: Path) ->
     ],
 )
 def test_labels_of_shores_name_their_water(label: str, places: list[str]) -> None:
-    assert list(tagging._places(label)) == places
+    assert list(tagging.waters_in(label)) == places
 
 
 def test_labels_are_written_in_batches_and_kept_after_an_interruption(

@@ -531,7 +531,7 @@ def test_an_incomplete_model_is_not_used(
 
 def test_a_model_that_cannot_be_stored_raises_model_error(model: Model, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ModelError, match=r"(?i)cannot be stored"):
+    with pytest.raises(ModelError, match=r"(?i)can't be stored"):
         download.fetch(model, tmp_path / "file", Digests(tmp_path))
 
 

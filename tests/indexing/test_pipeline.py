@@ -520,7 +520,7 @@ def test_a_kill_while_roots_are_joined_leaves_no_duplicates(
     library: pixseek.Library, pictures: Path, monkeypatch: pytest.MonkeyPatch, tiny: TinyEncoder
 ) -> None:
     library.index(pictures / "sub")
-    monkeypatch.setattr("pixseek.library.roots._CHUNK", 1)
+    monkeypatch.setattr("pixseek.library.nested_roots.CHUNK", 1)
     original, calls = library.opened.engine.delete, []
 
     def die(ids: Any) -> int:

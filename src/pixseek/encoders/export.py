@@ -80,7 +80,7 @@ def export(
             place.rename(folder)
     except OSError as error:
         raise ModelError(
-            "an exported model cannot be stored", folder, f"{error}. Is the disk full or read-only?"
+            "an exported model can't be stored", folder, f"{error}. Is the disk full or read-only?"
         ) from error
     return found
 

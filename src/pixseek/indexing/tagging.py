@@ -176,11 +176,11 @@ def _said(labels: Mapping[str, float], labelled: str, field: str) -> Change:
     scores = ", ".join(f"{each.split(',')[0]} {score:.2f}" for each, score in rated)
     added = tuple(each for each, _ in rated)
     if field == LABEL_SCORES:  # nobody chose these words to search for them
-        added += tuple(dict.fromkeys(place for each in added for place in _places(each)))
+        added += tuple(dict.fromkeys(place for each in added for place in waters_in(each)))
     return replace(change(add=added, fields={field: scores or None}), labelled=labelled)
 
 
-def _places(label: str) -> Iterator[str]:
+def waters_in(label: str) -> Iterator[str]:
     """Yield the places whose edge a label names: "lake" for "lakeside, lakeshore"."""
     for word in label.split(","):
         if found := _EDGE.fullmatch(word.strip()):

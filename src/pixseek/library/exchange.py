@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import SourceError, SpaceMismatchError, StorageError
-from pixseek.library import vector_files
+from pixseek.library import clip_retrieval, vector_files
 from pixseek.library.model import LibraryModel
 from pixseek.library.opened import Opened
 from pixseek.types import Record, Space, Stamp, record_id
@@ -38,7 +38,9 @@ def import_vectors(
 ) -> int:
     """Bring in vectors that were computed elsewhere; see `Library.import_vectors`."""
     with opened.writing():
-        incoming = vector_files.read_vectors(Path(path).expanduser())
+        source = Path(path).expanduser()
+        read = clip_retrieval.read if source.is_dir() else vector_files.read_vectors
+        incoming = read(source)
         encoder = model.encoder_for_writing()
         theirs = incoming.space
         if (theirs.fingerprint and theirs.fingerprint != encoder.fingerprint) or (

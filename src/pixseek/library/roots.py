@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek.errors import QueryError, SourceError, unknown
+from pixseek.library.nested_roots import absorb_nested, pattern_of
 from pixseek.storage.ledger import Ledger
-from pixseek.types import Compare, Engine, Failure, Known, Record, Root, record_id
+from pixseek.types import Compare, Engine, Failure, Known, Record, Root
 
 if TYPE_CHECKING:
     from pixseek.types import Source
-
-#: Records that are given a new root in one write.
-_CHUNK = 1024
 
 #: Files that must be found in a new place before it is taken for a root's.
 _SAMPLE = 64
@@ -45,7 +43,7 @@ class Roots:
     def uri_of(self, path: str | os.PathLike[str]) -> str | None:
         """Return the URI that a path has; None when it lies under no root."""
         absolute = _absolute(path)
-        for root in self._folders():
+        for root in self.folders():
             if absolute.is_relative_to(root.path):
                 relative = absolute.relative_to(root.path).as_posix()
                 return f"{root.name}/" if relative == "." else f"{root.name}/{relative}"
@@ -134,7 +132,7 @@ class Roots:
         for name, relatives in scopes.items():
             root = self._known()[name]
             # A path that is named is no longer skipped.
-            wanted = {_pattern(relative) for relative in relatives}
+            wanted = {pattern_of(relative) for relative in relatives}
             kept = tuple(p for p in (*root.exclude, *exclude) if p not in wanted)
             covered = (*root.scopes, *relatives)
             root = replace(
@@ -142,7 +140,7 @@ class Roots:
                 exclude=tuple(dict.fromkeys(kept)),
                 scopes=("",) if "" in covered else tuple(dict.fromkeys(covered)),
             )
-            self._set(root)
+            self.change(root)
             sources.append(open_source(replace(root, scopes=tuple(relatives))))
         return sources, failures
 
@@ -158,7 +156,7 @@ class Roots:
             raise SourceError(
                 "The library has no folders yet", "", "Name one: pixseek index ~/Pictures"
             )
-        self._absorb_nested()
+        absorb_nested(self, self._engine)
         sources, gone = [], []
         for root in self.all():
             if not is_reachable(root):
@@ -176,7 +174,7 @@ class Roots:
             patterns = tuple(dict.fromkeys((*root.exclude, *exclude)))
             now = replace(root, exclude=patterns)
             if now != root:
-                self._set(now)
+                self.change(now)
             if now.kind == "folder":
                 now = replace(now, scopes=tuple(_settled(now)))
             sources.append(open_source(now))
@@ -205,8 +203,8 @@ class Roots:
         for folder in folders:
             if self.uri_of(folder) is None and not self._relocate(folder):
                 scopes = ("",) if whole else ()
-                self._set(Root(self._new_name(folder), str(folder), scopes=scopes))
-        self._absorb_nested()
+                self.change(Root(self._new_name(folder), str(folder), scopes=scopes))
+        absorb_nested(self, self._engine)
         uris = {folder: self.uri_of(folder) or "" for folder in folders}
         return [
             uris[folder] if path == folder else f"{uris[folder].rstrip('/')}/{path.name}"
@@ -222,7 +220,7 @@ class Roots:
             if (root.kind, root.where) == (kind, url):
                 return f"{root.name}/"
         name = self._new_name(Path(url.partition("://")[2]))
-        self._set(Root(name, url, scopes=(), kind=kind))
+        self.change(Root(name, url, scopes=(), kind=kind))
         return f"{name}/"
 
     def exclude(self, uri: str) -> None:
@@ -230,8 +228,8 @@ class Roots:
         name, _, relative = uri.rstrip("/").partition("/")
         root = self._known().get(name)
         if root is not None and relative:
-            patterns = dict.fromkeys((*root.exclude, _pattern(relative)))
-            self._set(replace(root, exclude=tuple(patterns)))
+            patterns = dict.fromkeys((*root.exclude, pattern_of(relative)))
+            self.change(replace(root, exclude=tuple(patterns)))
 
     def check(self, name: str) -> None:
         """Raise if there is no root of this name.
@@ -253,7 +251,8 @@ class Roots:
 
     # ---------------------------------------------------------------- inside
 
-    def _folders(self) -> list[Root]:
+    def folders(self) -> list[Root]:
+        """Return the roots that are folders, by name."""
         return [root for root in self.all() if root.kind == "folder"]
 
     def _known(self) -> dict[str, Root]:
@@ -265,7 +264,8 @@ class Roots:
                 self._by_name = {root.name: root for root in self._ledger.roots()}
             return self._by_name
 
-    def _set(self, root: Root) -> None:
+    def change(self, root: Root) -> None:
+        """Store a root, replacing the one of its name."""
         self._ledger.set_root(root, relative=bool(self._ledger.setting("portable")))
         self._changed()
 
@@ -281,65 +281,14 @@ class Roots:
 
     def _relocate(self, folder: Path) -> bool:
         """Move the root whose place is gone and whose files are found in `folder`, if there is."""
-        for root in self._folders():
+        for root in self.folders():
             if root.path.exists():
                 continue
             sample = list(itertools.islice(self._engine.known(f"{root.name}/"), _SAMPLE))
             if sample and all(_is_in(folder, known) for known in sample):
-                self._set(replace(root, where=str(folder)))
+                self.change(replace(root, where=str(folder)))
                 return True
         return False
-
-    def _absorb_nested(self) -> None:
-        """Let roots that lie in another become part of it.
-
-        Each chunk of records is whole after a kill: the rest follows at the next run.
-        """
-        # Looked up again each time: a root that took one in passes on its patterns.
-        while (pair := self._nested()) is not None:
-            self._absorb(*pair)
-
-    def _nested(self) -> tuple[Root, Root] | None:
-        """Return a root that lies below another, and that other; None if none does."""
-        by_path = {root.path: root for root in self._folders()}
-        pairs = (
-            (root, by_path.get(above)) for root in by_path.values() for above in root.path.parents
-        )
-        return next(((root, above) for root, above in pairs if above is not None), None)
-
-    def _absorb(self, inner: Root, outer: Root) -> None:
-        import numpy as np
-
-        from pixseek.indexing.storing import carry_words
-
-        below = inner.path.relative_to(outer.path).as_posix()
-        ids = [known.id for known in self._engine.known(f"{inner.name}/")]
-        for start in range(0, len(ids), _CHUNK):
-            chunk = ids[start : start + _CHUNK]
-            news, vectors, moved = [], [], []
-            for old, rows in zip(self._engine.get(chunk), self._engine.vectors(chunk), strict=True):
-                if old is not None and rows is not None:
-                    uri = f"{outer.name}/{below}/{old.relative_path}"
-                    news.append(replace(old, id=record_id(uri), uri=uri))
-                    vectors.append(rows)
-                    moved.append((news[-1], old))
-            if news:
-                self._engine.put(news, np.concatenate(vectors))
-                carry_words(self._engine, moved)
-            self._engine.delete(chunk)
-        patterns = (_below(below, pattern) for pattern in inner.exclude)
-        scopes = (f"{below}/{scope}" if scope else below for scope in inner.scopes)
-        self._set(
-            replace(
-                outer,
-                exclude=tuple(dict.fromkeys((*outer.exclude, *patterns))),
-                scopes=outer.scopes
-                if "" in outer.scopes
-                else tuple(dict.fromkeys((*outer.scopes, *scopes))),
-            )
-        )
-        self._ledger.remove_root(inner.name)
-        self._changed()
 
 
 def is_reachable(root: Root) -> bool:
@@ -394,19 +343,3 @@ def _is_in(folder: Path, known: Known) -> bool:
     except OSError:
         return False
     return known.stamp is not None and size == known.stamp.size
-
-
-def _pattern(relative: str) -> str:
-    """Return the pattern that matches just this path of a root."""
-    escaped = "".join(f"\\{c}" if c in "*?[]!#\\ " else c for c in relative)
-    return f"/{escaped}"
-
-
-def _below(folder: str, pattern: str) -> str:
-    """Return the pattern that means, from above `folder`, what `pattern` means in it."""
-    negated = pattern.startswith("!")
-    bare = pattern[1:] if negated else pattern
-    # Without a slash but at its end, a pattern matches at any depth.
-    anywhere = "/" not in bare.rstrip("/")
-    path = f"{_pattern(folder)}/{'**/' if anywhere else ''}{bare.lstrip('/')}"
-    return f"!{path}" if negated else path

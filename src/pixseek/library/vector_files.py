@@ -1,8 +1,4 @@
-"""The file formats of export and import.
-
-Written and read: one Parquet file, or one npz file, with ids, URIs, vectors and metadata. Only
-read: clip-retrieval's folders with `img_emb/*.npy` and `metadata/*.parquet`.
-"""
+"""The file formats of export and import: Parquet or npz, with ids, URIs, vectors and metadata."""
 
 from __future__ import annotations
 
@@ -19,7 +15,8 @@ from pixseek.types.dataclass import dataclass
 if TYPE_CHECKING:
     from pixseek.types import Vectors
 
-_BATCH = 4096
+#: Rows that are written or read at once.
+BATCH = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +61,12 @@ def export_vectors(engine: Engine, path: Path) -> int:
 
 
 def read_vectors(path: Path) -> Incoming:
-    """Open a .parquet or .npz file, or a folder of clip-retrieval, to import its vectors.
+    """Open a .parquet or .npz file to import its vectors.
 
     Raises:
         SourceError: there is no such file, or it lacks columns.
         MissingExtraError: Parquet needs pyarrow.
     """
-    if path.is_dir():
-        return _read_clip_retrieval(path)
     if not path.is_file():
         raise SourceError("No such file or folder to import", path, "Check the path.")
     if path.suffix == ".parquet":
@@ -164,7 +159,7 @@ def _header(space: Space) -> dict[str, str]:
 
 
 def _rows_of(engine: Engine) -> Iterator[tuple[list[dict[str, Any]], Vectors]]:
-    for records, vectors in engine.export(_BATCH):
+    for records, vectors in engine.export(BATCH):
         yield [_row(record, part) for record in records for part in record.parts], vectors
 
 
@@ -172,7 +167,7 @@ def _rows_of(engine: Engine) -> Iterator[tuple[list[dict[str, Any]], Vectors]]:
 
 
 def _write_parquet(engine: Engine, space: Space, path: Path) -> int:
-    pa, pq = _pyarrow()
+    pa, pq = parquet()
     schema = pa.schema(
         [
             *((name, pa.string()) for name in ("id", "uri", "part")),
@@ -203,7 +198,7 @@ def _write_parquet(engine: Engine, space: Space, path: Path) -> int:
 
 
 def _read_parquet(path: Path) -> Incoming:
-    pa, pq = _pyarrow()
+    pa, pq = parquet()
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
@@ -223,7 +218,7 @@ def _read_parquet(path: Path) -> Incoming:
 
         held: list[dict[str, Any]] = []
         held_vectors: list[Any] = []
-        for batch in file.iter_batches(_BATCH):
+        for batch in file.iter_batches(BATCH):
             rows = batch.select([n for n in _COLUMNS if n in names]).to_pylist()
             held += [{**_blank(row["uri"]), **_given(row)} for row in rows]
             column = batch.column("vector")
@@ -266,7 +261,12 @@ def _space(header: dict[str, str]) -> Space:
     )
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def parquet() -> tuple[Any, Any]:
+    """Return pyarrow and its module for Parquet.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
     try:
         import pyarrow
         import pyarrow.parquet
@@ -322,81 +322,10 @@ def _read_npz(path: Path) -> Incoming:
     def batches() -> Iterator[tuple[list[Record], Vectors]]:
         start = 0
         while start < len(rows):
-            end = min(start + _BATCH, len(rows))
+            end = min(start + BATCH, len(rows))
             while end < len(rows) and rows[end]["id"] == rows[end - 1]["id"]:
                 end += 1
             yield _records(rows[start:end]), vectors[start:end]
             start = end
 
     return Incoming(_space(header), batches())
-
-
-# ------------------------------------------------------------------ clip-retrieval
-
-
-def _read_clip_retrieval(folder: Path) -> Incoming:
-    """Read a folder that `clip-retrieval inference` wrote.
-
-    `img_emb/img_emb_N.npy` holds (n, dim) float16 or float32, `metadata/metadata_N.parquet` as
-    many rows, with `image_path` for folders and `url`, `key`, `caption` for webdatasets.
-    """
-    pa, pq = _pyarrow()
-    embeddings = sorted((folder / "img_emb").glob("img_emb_*.npy"), key=_number)
-    tables = sorted((folder / "metadata").glob("metadata_*.parquet"), key=_number)
-    if not embeddings or [_number(p) for p in embeddings] != [_number(p) for p in tables]:
-        raise SourceError(
-            "Not a folder of clip-retrieval",
-            folder,
-            "It needs img_emb/img_emb_N.npy and, for each, metadata/metadata_N.parquet.",
-        )
-
-    def batches() -> Iterator[tuple[list[Record], Vectors]]:
-        import numpy as np
-
-        for embedding, table_path in zip(embeddings, tables, strict=True):
-            try:
-                vectors = np.load(embedding, mmap_mode="r", allow_pickle=False)
-                table = pq.read_table(table_path)
-            except (OSError, ValueError, pa.ArrowException) as error:
-                raise SourceError("The file can't be read", embedding, str(error)) from error
-            if len(vectors) != table.num_rows:
-                raise SourceError(
-                    "Vectors and metadata do not fit together",
-                    f"{embedding}: {len(vectors)} vectors, {table.num_rows} rows",
-                    "Run clip-retrieval inference again for this part.",
-                )
-            for start in range(0, len(vectors), _BATCH):
-                rows = table.slice(start, _BATCH).to_pylist()
-                records = [
-                    _clip_retrieval_record(row, f"{table_path.stem}/{start + n}")
-                    for n, row in enumerate(rows)
-                ]
-                yield records, np.asarray(vectors[start : start + len(rows)], dtype=np.float32)
-
-    import numpy as np
-
-    dim = int(np.load(embeddings[0], mmap_mode="r", allow_pickle=False).shape[1])
-    return Incoming(Space("", dim, ""), batches())
-
-
-def _clip_retrieval_record(row: dict[str, Any], otherwise: str) -> Record:
-    uri = str(row.get("url") or row.get("image_path") or row.get("key") or otherwise)
-    rest = {
-        name: value
-        for name, value in row.items()
-        if name not in ("url", "image_path", "caption", "width", "height")
-        and isinstance(value, str | int | float | bool)
-    }
-    return Record(
-        id=record_id(uri),
-        uri=uri,
-        width=int(row.get("width") or 0),
-        height=int(row.get("height") or 0),
-        caption=str(row.get("caption") or ""),
-        fields=rest,
-    )
-
-
-def _number(path: Path) -> int:
-    digits = path.stem.rpartition("_")[2]
-    return int(digits) if digits.isdigit() else -1

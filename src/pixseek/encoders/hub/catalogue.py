@@ -43,7 +43,7 @@ _HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w.-]+))?")
 
 
 def on_hub(name: str, models: Iterable[Model] | None = None, layout: str = ANY) -> Model | None:
-    """Return the model of a repository on the hub; None if the name cannot be one.
+    """Return the model of a repository on the hub; None if the name can't be one.
 
     A repository that the catalogue lists gives the catalogue's model, with its pins and licence.
     Nothing is known of any other until the hub is asked.

@@ -31,7 +31,7 @@ class Consents:
         """Remember that this is accepted.
 
         Raises:
-            ModelError: it cannot be written.
+            ModelError: it can't be written.
         """
         all_ = self._read()
         all_[kind] = sorted({*all_.get(kind, []), what})
@@ -53,13 +53,13 @@ def code_digest(files: Sequence[Path]) -> str:
     """Return one SHA-256, in hexadecimal, of the names and contents of program files.
 
     Raises:
-        ModelError: a file cannot be read.
+        ModelError: a file can't be read.
     """
     whole = hashlib.sha256()
     for path in sorted(files):
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise ModelError("a model's program code cannot be read", path, str(error)) from error
+            raise ModelError("a model's program code can't be read", path, str(error)) from error
         whole.update(f"{path.name} {hashlib.sha256(content).hexdigest()}\n".encode())
     return whole.hexdigest()

@@ -26,7 +26,7 @@ class Digests:
         """Return the SHA-256 of the file at `path`, in hexadecimal.
 
         Raises:
-            ModelError: the file cannot be read.
+            ModelError: the file can't be read.
         """
         try:
             key, state = self._state(path)
@@ -35,7 +35,7 @@ class Digests:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise ModelError("a model file cannot be read", path, str(error)) from error
+            raise ModelError("a model file can't be read", path, str(error)) from error
         self._taken[key] = [*state, digest]
         self._write()
         return digest

@@ -45,7 +45,7 @@ def fetch(
     """Return the folder of a model; download what is missing and check what is new.
 
     Raises:
-        ModelError: it is missing and cannot be downloaded, or a file is not the pinned one.
+        ModelError: it is missing and can't be downloaded, or a file is not the pinned one.
         LicenceError: it is missing, and its licence was not accepted.
     """
     if not pins.local(model, models_dir):
@@ -75,7 +75,7 @@ def remove(model: Model, models_dir: Path) -> int:
     """Delete the folder of a model and return how many bytes that freed.
 
     Raises:
-        ModelError: it cannot be deleted.
+        ModelError: it can't be deleted.
     """
     from filelock import FileLock
 
@@ -115,7 +115,7 @@ def _download(
             shutil.rmtree(folder / ".cache", ignore_errors=True)
     except OSError as error:
         raise ModelError(
-            "a model cannot be stored", folder, f"{error}. Is the disk full or read-only?"
+            "a model can't be stored", folder, f"{error}. Is the disk full or read-only?"
         ) from error
 
 

@@ -60,7 +60,7 @@ def ask(model: Model, models_dir: Path) -> Pin:
     """Ask the hub what it has of a model, write it down, and return it.
 
     Raises:
-        ModelError: the hub cannot be reached or does not have the model.
+        ModelError: the hub can't be reached or does not have the model.
         LicenceError: its licence, which only the hub knows, was not accepted.
         MissingExtraError: the package that runs models of this layout is not installed.
     """

@@ -218,7 +218,7 @@ class _Choice:
             raise MissingExtraError(f"precision {self.precision}", "openvino", "openvino")
         if not has_bf16:
             raise ModelError(
-                "this processor cannot compute in bf16",
+                "this processor can't compute in bf16",
                 platform.processor() or platform.machine(),
                 "Use precision auto or fp32.",
             )
@@ -309,7 +309,7 @@ class _Choice:
         """Return the tower in int8 after its check; convert it first unless that was done before.
 
         Raises:
-            ModelError: it cannot be converted, or fails the check.
+            ModelError: it can't be converted, or fails the check.
             MissingExtraError: the package that converts it is not installed.
         """
         job, conversion = self.job, way.conversion

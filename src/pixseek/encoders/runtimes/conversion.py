@@ -91,7 +91,7 @@ class Halved(Conversion):
 def not_stored(folder: Path, error: OSError) -> ModelError:
     """Return the error for a conversion that can't be written."""
     return ModelError(
-        "a converted model cannot be stored", folder, f"{error}. Is the disk full or read-only?"
+        "a converted model can't be stored", folder, f"{error}. Is the disk full or read-only?"
     )
 
 

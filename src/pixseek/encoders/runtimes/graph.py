@@ -141,7 +141,7 @@ def _opened(path: Path) -> Iterator[tuple[mmap.mmap, int, int]]:
                 raise ValueError("a graph was expected")
             yield data, *whole
     except OSError as error:
-        raise ModelError("a model file cannot be read", path, str(error)) from error
+        raise ModelError("a model file can't be read", path, str(error)) from error
     except (ValueError, KeyError, IndexError, TypeError, UnicodeDecodeError) as error:
         raise ModelError(
             "not an ONNX model", path, "The file may be damaged. Download it again."

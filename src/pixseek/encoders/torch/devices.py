@@ -139,7 +139,7 @@ def _candidates(precision: Precision) -> tuple[list[Place], list[str]]:
     }[device]
     if precision == "bf16" and not half:
         raise ModelError(
-            "this processor cannot compute in bf16",
+            "this processor can't compute in bf16",
             platform.processor() or platform.machine(),
             "Use precision auto or fp32.",
         )

@@ -367,7 +367,7 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
         modules = [(str(m["type"]).rpartition(".")[2], folder / str(m["path"])) for m in listed]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ModelError(
-            "a model's list of modules cannot be read", folder / "modules.json", str(error)
+            "a model's list of modules can't be read", folder / "modules.json", str(error)
         ) from error
     for kind, _ in modules:
         if kind not in _MODULES:

@@ -1,0 +1,88 @@
+"""Folders of clip-retrieval: embeddings and metadata, to be imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixseek.errors import SourceError
+from pixseek.library.vector_files import BATCH, Incoming, parquet
+from pixseek.types import Record, Space, record_id
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+
+def read(folder: Path) -> Incoming:
+    """Read a folder that `clip-retrieval inference` wrote.
+
+    `img_emb/img_emb_N.npy` holds (n, dim) float16 or float32, `metadata/metadata_N.parquet` as
+    many rows, with `image_path` for folders and `url`, `key`, `caption` for webdatasets.
+
+    Returns:
+        Records with their vectors; of the space only the dimension is known.
+
+    Raises:
+        SourceError: the folder lacks files, or they do not fit together.
+        MissingExtraError: pyarrow is not installed.
+    """
+    pa, pq = parquet()
+    embeddings = sorted((folder / "img_emb").glob("img_emb_*.npy"), key=_number)
+    tables = sorted((folder / "metadata").glob("metadata_*.parquet"), key=_number)
+    if not embeddings or [_number(p) for p in embeddings] != [_number(p) for p in tables]:
+        raise SourceError(
+            "Not a folder of clip-retrieval",
+            folder,
+            "It needs img_emb/img_emb_N.npy and, for each, metadata/metadata_N.parquet.",
+        )
+
+    def batches() -> Iterator[tuple[list[Record], Vectors]]:
+        import numpy as np
+
+        for embedding, table_path in zip(embeddings, tables, strict=True):
+            try:
+                vectors = np.load(embedding, mmap_mode="r", allow_pickle=False)
+                table = pq.read_table(table_path)
+            except (OSError, ValueError, pa.ArrowException) as error:
+                raise SourceError("The file can't be read", embedding, str(error)) from error
+            if len(vectors) != table.num_rows:
+                raise SourceError(
+                    "Vectors and metadata do not fit together",
+                    f"{embedding}: {len(vectors)} vectors, {table.num_rows} rows",
+                    "Run clip-retrieval inference again for this part.",
+                )
+            for start in range(0, len(vectors), BATCH):
+                rows = table.slice(start, BATCH).to_pylist()
+                records = [
+                    _record(row, f"{table_path.stem}/{start + n}") for n, row in enumerate(rows)
+                ]
+                yield records, np.asarray(vectors[start : start + len(rows)], dtype=np.float32)
+
+    import numpy as np
+
+    dim = int(np.load(embeddings[0], mmap_mode="r", allow_pickle=False).shape[1])
+    return Incoming(Space("", dim, ""), batches())
+
+
+def _record(row: dict[str, Any], otherwise: str) -> Record:
+    uri = str(row.get("url") or row.get("image_path") or row.get("key") or otherwise)
+    rest = {
+        name: value
+        for name, value in row.items()
+        if name not in ("url", "image_path", "caption", "width", "height")
+        and isinstance(value, str | int | float | bool)
+    }
+    return Record(
+        id=record_id(uri),
+        uri=uri,
+        width=int(row.get("width") or 0),
+        height=int(row.get("height") or 0),
+        caption=str(row.get("caption") or ""),
+        fields=rest,
+    )
+
+
+def _number(path: Path) -> int:
+    digits = path.stem.rpartition("_")[2]
+    return int(digits) if digits.isdigit() else -1

@@ -1,0 +1,82 @@
+"""Roots that lie in one another: the inner one becomes part of the outer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pixseek.types import record_id
+
+if TYPE_CHECKING:
+    from pixseek.library.roots import Roots
+    from pixseek.types import Engine, Root
+
+#: Records that are given a new root in one write.
+CHUNK = 1024
+
+
+def absorb_nested(roots: Roots, engine: Engine) -> None:
+    """Let roots that lie in another become part of it.
+
+    Each chunk of records is whole after a kill: the rest follows at the next run.
+    """
+    # Looked up again each time: a root that took one in passes on its patterns.
+    while (pair := _nested(roots)) is not None:
+        _absorb(*pair, roots, engine)
+
+
+def _nested(roots: Roots) -> tuple[Root, Root] | None:
+    """Return a root that lies below another, and that other; None if none does."""
+    by_path = {root.path: root for root in roots.folders()}
+    pairs = ((root, by_path.get(above)) for root in by_path.values() for above in root.path.parents)
+    return next(((root, above) for root, above in pairs if above is not None), None)
+
+
+def _absorb(inner: Root, outer: Root, roots: Roots, engine: Engine) -> None:
+    import numpy as np
+
+    from pixseek.indexing.storing import carry_words
+
+    below = inner.path.relative_to(outer.path).as_posix()
+    ids = [known.id for known in engine.known(f"{inner.name}/")]
+    for start in range(0, len(ids), CHUNK):
+        chunk = ids[start : start + CHUNK]
+        news, vectors, moved = [], [], []
+        for old, rows in zip(engine.get(chunk), engine.vectors(chunk), strict=True):
+            if old is not None and rows is not None:
+                uri = f"{outer.name}/{below}/{old.relative_path}"
+                news.append(replace(old, id=record_id(uri), uri=uri))
+                vectors.append(rows)
+                moved.append((news[-1], old))
+        if news:
+            engine.put(news, np.concatenate(vectors))
+            carry_words(engine, moved)
+        engine.delete(chunk)
+    patterns = (_below(below, pattern) for pattern in inner.exclude)
+    scopes = (f"{below}/{scope}" if scope else below for scope in inner.scopes)
+    roots.change(
+        replace(
+            outer,
+            exclude=tuple(dict.fromkeys((*outer.exclude, *patterns))),
+            scopes=outer.scopes
+            if "" in outer.scopes
+            else tuple(dict.fromkeys((*outer.scopes, *scopes))),
+        )
+    )
+    roots.forget(inner.name)
+
+
+def _below(folder: str, pattern: str) -> str:
+    """Return the pattern that means, from above `folder`, what `pattern` means in it."""
+    negated = pattern.startswith("!")
+    bare = pattern[1:] if negated else pattern
+    # Without a slash but at its end, a pattern matches at any depth.
+    anywhere = "/" not in bare.rstrip("/")
+    path = f"{pattern_of(folder)}/{'**/' if anywhere else ''}{bare.lstrip('/')}"
+    return f"!{path}" if negated else path
+
+
+def pattern_of(relative: str) -> str:
+    """Return the pattern that matches just this path of a root."""
+    escaped = "".join(f"\\{c}" if c in "*?[]!#\\ " else c for c in relative)
+    return f"/{escaped}"
