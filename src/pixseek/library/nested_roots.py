@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pixseek.types import record_id
 
 if TYPE_CHECKING:
-    from pixseek.library.roots import Roots
     from pixseek.types import Engine, Root
 
 #: Records that are given a new root in one write.
 CHUNK = 1024
 
 
-def absorb_nested(roots: Roots, engine: Engine) -> None:
-    """Let roots that lie in another become part of it.
-
-    Each chunk of records is whole after a kill: the rest follows at the next run.
-    """
-    # Looked up again each time: a root that took one in passes on its patterns.
-    while (pair := _nested(roots)) is not None:
-        _absorb(*pair, roots, engine)
-
-
-def _nested(roots: Roots) -> tuple[Root, Root] | None:
-    """Return a root that lies below another, and that other; None if none does."""
-    by_path = {root.path: root for root in roots.folders()}
+def nested(roots: Sequence[Root]) -> tuple[Root, Root] | None:
+    """Return a folder that lies below another, and that other; None if none does."""
+    by_path = {root.path: root for root in roots}
     pairs = ((root, by_path.get(above)) for root in by_path.values() for above in root.path.parents)
     return next(((root, above) for root, above in pairs if above is not None), None)
 
 
-def _absorb(inner: Root, outer: Root, roots: Roots, engine: Engine) -> None:
+def move_records(inner: Root, outer: Root, engine: Engine) -> None:
+    """Give the records of the inner root to the outer one.
+
+    Each chunk of records is whole after a kill: the rest follows when this is called again.
+    """
     import numpy as np
 
     from pixseek.indexing.storing import carry_words
@@ -52,18 +46,20 @@ def _absorb(inner: Root, outer: Root, roots: Roots, engine: Engine) -> None:
             engine.put(news, np.concatenate(vectors))
             carry_words(engine, moved)
         engine.delete(chunk)
+
+
+def absorbing(outer: Root, inner: Root) -> Root:
+    """Return the outer root with the patterns and scopes of the inner one."""
+    below = inner.path.relative_to(outer.path).as_posix()
     patterns = (_below(below, pattern) for pattern in inner.exclude)
     scopes = (f"{below}/{scope}" if scope else below for scope in inner.scopes)
-    roots.change(
-        replace(
-            outer,
-            exclude=tuple(dict.fromkeys((*outer.exclude, *patterns))),
-            scopes=outer.scopes
-            if "" in outer.scopes
-            else tuple(dict.fromkeys((*outer.scopes, *scopes))),
-        )
+    return replace(
+        outer,
+        exclude=tuple(dict.fromkeys((*outer.exclude, *patterns))),
+        scopes=outer.scopes
+        if "" in outer.scopes
+        else tuple(dict.fromkeys((*outer.scopes, *scopes))),
     )
-    roots.forget(inner.name)
 
 
 def _below(folder: str, pattern: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek.errors import QueryError, SourceError, unknown
-from pixseek.library.nested_roots import absorb_nested, pattern_of
+from pixseek.library.nested_roots import absorbing, move_records, nested, pattern_of
 from pixseek.storage.ledger import Ledger
 from pixseek.types import Compare, Engine, Failure, Known, Record, Root
 
@@ -156,7 +156,7 @@ class Roots:
             raise SourceError(
                 "The library has no folders yet", "", "Name one: pixseek index ~/Pictures"
             )
-        absorb_nested(self, self._engine)
+        self._absorb_nested()
         sources, gone = [], []
         for root in self.all():
             if not is_reachable(root):
@@ -204,7 +204,7 @@ class Roots:
             if self.uri_of(folder) is None and not self._relocate(folder):
                 scopes = ("",) if whole else ()
                 self.change(Root(self._new_name(folder), str(folder), scopes=scopes))
-        absorb_nested(self, self._engine)
+        self._absorb_nested()
         uris = {folder: self.uri_of(folder) or "" for folder in folders}
         return [
             uris[folder] if path == folder else f"{uris[folder].rstrip('/')}/{path.name}"
@@ -289,6 +289,15 @@ class Roots:
                 self.change(replace(root, where=str(folder)))
                 return True
         return False
+
+    def _absorb_nested(self) -> None:
+        """Let roots that lie in another become part of it."""
+        # Looked up again each time: a root that took one in passes on its patterns.
+        while (pair := nested(self.folders())) is not None:
+            inner, outer = pair
+            move_records(inner, outer, self._engine)
+            self.change(absorbing(outer, inner))
+            self.forget(inner.name)
 
 
 def is_reachable(root: Root) -> bool:
