@@ -18,6 +18,7 @@ highlight_language = "text"
 pygments_style = "friendly"
 
 html_copy_source = False
+html_show_copyright = False
 html_show_sourcelink = False
 
 # `make links`: a site may answer a robot otherwise than a reader, or be slow.
