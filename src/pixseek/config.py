@@ -108,7 +108,7 @@ def load_config(environment: Mapping[str, str] | None = None, **arguments: Any) 
 def _library_folder(given: Path | None, data: Path) -> Path:
     if given is not None:
         beside = given / PORTABLE_NAME
-        return beside if beside.is_dir() else given
+        return beside if os.path.isdir(beside) else given
     # A library next to its photos is found from any folder below, as git finds its repository.
     here = Path.cwd()
     for folder in (here, *here.parents):
@@ -139,7 +139,7 @@ def _read_file(path: Path, names: list[str]) -> dict[str, Any]:
 def _typed(name: str, value: Any, where: str) -> Any:
     """Return `value` as the type of the setting `name`."""
     if name in ("library", "models_dir"):
-        return Path(value).expanduser()
+        return Path(os.path.expanduser(value))
     if name in ("offline", "compile"):
         if isinstance(value, bool):
             return value

@@ -42,6 +42,37 @@ def test_listed_files_are_indexed_and_missing_ones_are_failures(
     assert library.failures() == []
 
 
+#: Names that no file can have, or whose look-up fails in a way of its own.
+ODD_NAMES = {
+    "empty": "",
+    "unknown user": "~nobody-has-this-name/1.png",
+    "too long": "a" * 400,
+    "path too long": "a/" * 4000 + "1.png",
+    "not text": os.fsdecode(b"\xff.png"),
+    "with NUL": "a\0b.png",
+}
+
+
+@pytest.mark.parametrize("name", ODD_NAMES.values(), ids=ODD_NAMES)
+def test_odd_names_in_a_list_are_missing_files(
+    library: pixseek.Library, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw(tmp_path / "not listed.png", "red", 3)
+    report = library.index(listed=[name, draw(tmp_path / "a" / "1.png", "red", 1)])
+    assert [failure.reason for failure in report.failures] == ["missing"]
+    assert uris(library) == {"a/1.png"}
+
+
+def test_a_file_whose_name_begins_with_a_tilde_is_indexed(
+    library: pixseek.Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(tmp_path / "a" / "~$1.png", "red", 1)
+    monkeypatch.chdir(tmp_path / "a")
+    assert library.index(listed=["~$1.png"]).added == 1
+    assert library.find("~$1.png") is not None
+
+
 def test_an_empty_list_indexes_nothing(library: pixseek.Library, tmp_path: Path) -> None:
     library.index(draw(tmp_path / "a" / "1.png", "red", 1).parent)
     draw(tmp_path / "a" / "2.png", "red", 2)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import pixseek
-from pixseek.errors import ImageError, QueryError
+from pixseek.errors import ImageError, LibraryNotFoundError, QueryError, SourceError
 from pixseek.types import Compare, Or, Query, Term
 
 from tiny_encoder import TinyEncoder, draw
@@ -193,3 +193,23 @@ def test_a_picture_whose_file_is_broken_can_not_be_read(
         pytest.raises(ImageError, match="can't be read"),
     ):
         library.search(image=image)
+
+
+@pytest.mark.parametrize(
+    "name", ["~nobody-has-this-name/1.png", "a" * 400, "\udcff.png", "a\0b.png"]
+)
+def test_names_of_no_file_are_query_errors_everywhere(library: pixseek.Library, name: str) -> None:
+    for call in (
+        lambda: library.search(image=name),
+        lambda: library.similar(name),
+        lambda: library.classify(name, labels=["red", "blue"]),
+        lambda: library.tag(name, add="x"),
+        lambda: library.remove(name),
+    ):
+        with pytest.raises(QueryError):
+            call()
+    assert library.find(name) is None
+    with pytest.raises(SourceError):
+        library.import_vectors(name)
+    with pytest.raises(LibraryNotFoundError):
+        pixseek.open(name, create=False)

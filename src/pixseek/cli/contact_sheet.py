@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -165,7 +166,7 @@ def _example(results: Results) -> str:
         return ""
     from pixseek.library.surfaces import thumbnail
 
-    image = thumbnail(None, Path(term.value).expanduser(), _SIDE)
+    image = thumbnail(None, Path(os.path.expanduser(term.value)), _SIDE)
     return f'<img src="{_data_uri(image)}" alt="the example">' if image else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -112,7 +113,7 @@ def _drawn_example(folder: Path) -> Path:
 
 def _folder(to: str | None) -> Path:
     """Return the folder to work in: new, empty, or from an earlier demo."""
-    folder = Path(to).expanduser() if to else Path("pixseek-demo")
+    folder = Path(os.path.expanduser(to)) if to else Path("pixseek-demo")
     theirs = folder.is_dir() and any(folder.iterdir())
     if theirs and not (folder / "library" / "ledger.sqlite").is_file():
         raise SourceError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +74,7 @@ def duplicates(
                 for record in group.rest:
                     click.echo(f"{_place(library, record)}{end}", nl=False)
         elif target is not None:
-            _move(library, found, Path(target).expanduser(), yes=yes)
+            _move(library, found, Path(os.path.expanduser(target)), yes=yes)
         else:
             _write(library, found)
     if not found:

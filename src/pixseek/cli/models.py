@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -267,7 +268,7 @@ def _export(config: Config, name: str, to: Path, stored: Stored, photos: Sequenc
 
     with display() as shown:
         encoder = load(config, name, on_progress=shown.download)
-    to = to.expanduser()
+    to = Path(os.path.expanduser(to))
     found = export(config, encoder, to, photos=photos, precision=stored)
     _rows(found.lines())
     _say_of_drawn(photos)
@@ -320,7 +321,7 @@ def _rows(rows: Iterable[tuple[str, str]]) -> None:
 def _folders_of(photos: Path | None) -> list[Path]:
     """Return the folders of photos that the command line names: --photos, or a library's."""
     if photos is not None:
-        return [photos.expanduser()]
+        return [Path(os.path.expanduser(photos))]
     if not settings().get("library"):
         return []
     with open_library() as library:

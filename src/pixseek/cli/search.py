@@ -323,7 +323,7 @@ def _write_page(pages: list[Results], name: str, headings: list[str] | None = No
     from pixseek.cli.contact_sheet import write_contact_sheet
 
     if name:
-        page = Path(name).expanduser()
+        page = Path(os.path.expanduser(name))
     else:
         import tempfile
 

@@ -10,6 +10,7 @@ Dosovitskiy et al. 2020, https://arxiv.org/abs/2010.11929). They come in two lay
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -219,7 +220,7 @@ def load(
 
     digests = Digests(models_dir)
     model = catalogue.find(str(name), CATALOGUE)
-    if model is None and isinstance(name, str) and not Path(name).expanduser().is_dir():
+    if model is None and isinstance(name, str) and not Path(os.path.expanduser(name)).is_dir():
         model = catalogue.on_hub(str(name), CATALOGUE, catalogue.ANY_CLASSIFIER)
     if model is not None:
         if model.source.runtime == "torch" and find_spec("torch") is None:
@@ -228,7 +229,7 @@ def load(
             model, models_dir, digests, offline=offline, on_progress=on_progress
         )
         return Classifier(_read(folder), name=model.alias, digest=digests.of, threads=threads)
-    folder = Path(name).expanduser()
+    folder = Path(os.path.expanduser(name))
     if not folder.is_dir():
         known = [each.alias for each in CATALOGUE]
         raise ModelError("unknown classifier", name, unknown("classifier", str(name), known))

@@ -420,7 +420,7 @@ def _folder(name: str | Path) -> Path:
     Raises:
         ModelError: there is no such folder.
     """
-    folder = Path(name).expanduser()
+    folder = Path(os.path.expanduser(name))
     if folder.is_dir():
         return folder.resolve()
     if _is_path(name):

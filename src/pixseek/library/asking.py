@@ -10,7 +10,6 @@ import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import PixseekError, QueryError, unknown
@@ -121,7 +120,7 @@ class Asking:
         if record is not None:
             return Term("id", record.id)
         text = os.fspath(image)
-        if text.startswith(("http://", "https://")) or Path(text).expanduser().is_file():
+        if text.startswith(("http://", "https://")) or os.path.isfile(os.path.expanduser(text)):
             return Term("image", text)
         raise QueryError(
             "No image with this id, and no such file",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def export(opened: Opened, path: str | os.PathLike[str]) -> int:
     """Write ids, vectors and metadata to a file; see `Library.export`."""
-    target = Path(path).expanduser()
+    target = Path(os.path.expanduser(path))
     try:
         return vector_files.export_vectors(opened.engine, target)
     except OSError as error:
@@ -38,8 +38,8 @@ def import_vectors(
 ) -> int:
     """Bring in vectors that were computed elsewhere; see `Library.import_vectors`."""
     with opened.writing():
-        source = Path(path).expanduser()
-        read = clip_retrieval.read if source.is_dir() else vector_files.read_vectors
+        source = Path(os.path.expanduser(path))
+        read = clip_retrieval.read if os.path.isdir(source) else vector_files.read_vectors
         incoming = read(source)
         encoder = model.encoder_for_writing()
         theirs = incoming.space
@@ -72,7 +72,7 @@ def _placing(opened: Opened, base: str | os.PathLike[str] | None) -> Callable[[R
     """Return the function that gives an incoming record its URI in this library."""
     prefix = ""
     if base is not None:
-        folder = Path(os.path.abspath(Path(base).expanduser()))
+        folder = Path(os.path.abspath(Path(os.path.expanduser(base))))
         if not folder.is_dir():
             raise SourceError("No such folder", base, "Check the path.")
         prefix = opened.roots.add(folder, whole=True).rstrip("/")

@@ -362,7 +362,11 @@ class Library:
         return self._asking.answer([query])[0]
 
     def search_many(
-        self, queries: Iterable[str | Query], *, where: Filter | None = None, **options: Any
+        self,
+        queries: Iterable[str | Query],
+        *,
+        where: Filter | str | None = None,
+        **options: Any,
     ) -> list[Results]:
         """Answer many queries together, many times faster than one by one.
 

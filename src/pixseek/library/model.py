@@ -303,7 +303,7 @@ def _portable(model: str) -> str:
     """Return a model's name to be remembered: a folder by its full path."""
     if model in encoders.names():  # even if a folder happens to have its name
         return model
-    folder = Path(model).expanduser()
+    folder = Path(os.path.expanduser(model))
     return os.path.abspath(folder) if folder.is_dir() else model
 
 

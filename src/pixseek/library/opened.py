@@ -80,7 +80,7 @@ class Opened:
                 raise ConfigError("Unknown setting", name, unknown("setting", name, known))
         config = load_config(library=path, **settings)
         folder = Path(os.path.abspath(config.library))
-        is_new = not (folder / "ledger.sqlite").exists()
+        is_new = not os.path.exists(folder / "ledger.sqlite")
         if is_new:
             _check_new(folder, create)
         ledger = Ledger(folder, read_only=not is_new and not may_write(folder))
@@ -154,9 +154,9 @@ def _check_new(folder: Path, create: bool) -> None:
         raise LibraryNotFoundError(
             "There is no library here", folder, "Create one: pixseek index ~/Pictures"
         )
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not folder.is_dir():
         raise LibraryError("A library is a folder, but this is a file", folder, "Name a folder.")
-    if folder.is_dir() and any(entry.name != "indexing.lock" for entry in folder.iterdir()):
+    if os.path.isdir(folder) and any(entry.name != "indexing.lock" for entry in folder.iterdir()):
         raise LibraryError(
             "The folder is not a library, and not empty",
             folder,

@@ -22,6 +22,8 @@ from pixseek.types import Compare, Engine, Failure, Known, Record, Root
 if TYPE_CHECKING:
     from pixseek.types import Source
 
+_NOT_THERE = ("No such file or folder", "Check the path.")
+
 #: Files that must be found in a new place before it is taken for a root's.
 _SAMPLE = 64
 
@@ -41,8 +43,10 @@ class Roots:
         return list(self._known().values())
 
     def uri_of(self, path: str | os.PathLike[str]) -> str | None:
-        """Return the URI that a path has; None when it lies under no root."""
+        """Return the URI that a path has; None when it lies under no root, or is not text."""
         absolute = _absolute(path)
+        if not _is_text(absolute):
+            return None
         for root in self.folders():
             if absolute.is_relative_to(root.path):
                 relative = absolute.relative_to(root.path).as_posix()
@@ -117,7 +121,9 @@ class Roots:
             found.append(path)
         for given in listed:
             path = _absolute(given)
-            if (problem := _unusable(path)) is None:
+            # An empty name would be the current folder, with all that is in it.
+            problem = _unusable(path) if os.fspath(given) else _NOT_THERE
+            if problem is None:
                 found.append(path)
             else:
                 text = os.fspath(given).encode("utf-8", "surrogateescape")
@@ -333,17 +339,25 @@ def _settled(root: Root) -> Iterator[str]:
 
 def _unusable(path: Path) -> tuple[str, str] | None:
     """Return why a path can't be indexed, and what to do; None if it can."""
-    if not path.exists():
-        return "No such file or folder", "Check the path."
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
+    if not os.path.exists(path):  # also if no system has names as long
+        return _NOT_THERE
+    if not _is_text(path):
         return "The path's name is not valid text", "Rename it, then index it."
     return None
 
 
+def _is_text(path: Path) -> bool:
+    """Return whether a path can be a part of a URI; others are never indexed."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _absolute(path: str | os.PathLike[str]) -> Path:
-    return Path(os.path.abspath(Path(path).expanduser()))
+    # What begins with "~" and names no user is a file of that name.
+    return Path(os.path.abspath(Path(os.path.expanduser(path))))
 
 
 def _is_in(folder: Path, known: Known) -> bool:

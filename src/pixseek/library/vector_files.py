@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -67,7 +68,7 @@ def read_vectors(path: Path) -> Incoming:
         SourceError: there is no such file, or it lacks columns.
         MissingExtraError: Parquet needs pyarrow.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise SourceError("No such file or folder to import", path, "Check the path.")
     if path.suffix == ".parquet":
         return _read_parquet(path)

@@ -174,12 +174,13 @@ def _content(image: str | os.PathLike[str], offline: bool) -> bytes:
     text = os.fspath(image)
     if text.startswith(("http://", "https://")):
         return _fetched(text, offline)
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))
     try:
         return path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else error
         raise QueryError(
-            "The example image can't be read", path, f"{error.strerror}. Check the path."
+            "The example image can't be read", path, f"{reason}. Check the path."
         ) from error
 
 

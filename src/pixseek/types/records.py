@@ -59,7 +59,9 @@ def record_id(uri: str) -> str:
     million records two share an id with a probability of 4e-11), and two copies of one photo
     are two records.
     """
-    digest = hashlib.blake2b(uri.encode(), digest_size=10).digest()
+    # Names of files that are not text have ids too, which no record has.
+    text = uri.encode("utf-8", "surrogatepass")
+    digest = hashlib.blake2b(text, digest_size=10).digest()
     return base64.b32encode(digest).decode("ascii").lower()
 
 
