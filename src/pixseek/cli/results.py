@@ -243,6 +243,9 @@ def _write_reasons(hit: Hit) -> None:
                 f"{reason.deviations:+.1f} standard deviations"
             )
         click.echo(click.style(f"      {wording.visible(text)}", dim=True))
+    if hit.part.box is not None:
+        box = ",".join(f"{each:.3g}" for each in hit.part.box)
+        click.echo(click.style(f"      best part: {hit.part.kind} {box}", dim=True))
 
 
 def write_facets(facets: Facets) -> None:
