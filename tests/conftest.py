@@ -16,7 +16,7 @@ pytest_plugins = ["skips"]
 settings.register_profile("patient", suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
-# Test material too large or not free enough to ship lies beside a developer's checkout.
+# Test material too large or not free enough to ship lies next to a developer's checkout.
 MATERIAL = Path(os.environ.get("PIXSEEK_TEST_MATERIAL", Path(__file__).parents[2] / "shared"))
 
 

@@ -1,4 +1,4 @@
-"""`pixseek.models`: what surfaces are told of models, without a network."""
+"""`pixseek.models`: what surfaces learn about models, without a network."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def list_models(config: Config, only: Sequence[str] = ()) -> list[ModelInfo]:
 
 
 def describe(config: Config, name: str | Path) -> ModelInfo:
-    """Return what is known of a model. Asks no network.
+    """Return the facts about a model. Uses no network.
 
     Raises:
         ModelError: there is no such model, or its folder can't be read.

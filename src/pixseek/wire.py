@@ -189,7 +189,7 @@ def query_label(query: Query) -> tuple[str, str]:
 
 
 def model_to_plain(model: ModelInfo) -> dict[str, Any]:
-    """Return what is known of a model; `folder` is null unless its files are on this machine."""
+    """Return the facts about a model; `folder` is null unless its files are on this machine."""
     return {
         "name": model.name,
         "description": model.description,

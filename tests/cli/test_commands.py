@@ -152,7 +152,7 @@ def test_show_prints_what_is_known_about_an_image(run: Run, photos_folder: Path)
     assert done.exit_code == 0
     lines = [line.split(None, 1) for line in done.stdout.splitlines()]
     assert ["path", str(picture)] in lines
-    assert ["taken", "2021-05-03 14:22:33 (by name)"] in lines
+    assert ["taken", "2021-05-03 14:22:33 (from the file's name)"] in lines
     assert ["caption", "The sea,"] in lines
     assert ["from", "the <b>pier</b>"] in lines
     shown = json.loads(run("show", picture, "--json").stdout)
@@ -343,7 +343,7 @@ def test_status_shows_the_speed_and_how_it_was_checked(
     how = Acceleration("onnxruntime", "int8", "because", 128, 0.99, 0.98, 0.97, 1.24)
     monkeypatch.setattr(tiny, "accelerate", lambda *_: how, raising=False)
     run("index", photos_folder)
-    shown = "int8 by onnxruntime (1.2x faster; same results on 128 of your images)\n"
+    shown = "int8 in onnxruntime (1.2x faster; same results on 128 of your images)\n"
     assert f"speed    {shown}" in run("status").stdout
     assert json.loads(run("status", "--json").stdout)["acceleration"]["why"] == "because"
 
@@ -388,7 +388,7 @@ def test_remove_all_asks_first(indexed: Run) -> None:
 def test_exported_vectors_can_be_imported(indexed: Run, tmp_path: Path) -> None:
     file = tmp_path / "vectors.npz"
     assert "6 rows" in indexed("export", file).stdout
-    done = indexed("import", file, "-L", tmp_path / "copy.lib")
+    done = indexed("import", file, "-L", tmp_path / "copy.lib", "--model", "demo")
     assert "Imported 6 images" in done.stdout
     found = indexed("search", "red", "-L", tmp_path / "copy.lib", "--json", "-k", "1")
     assert "red" in json.loads(found.stdout)["hits"][0]["uri"]

@@ -1,15 +1,19 @@
-"""The table of hits."""
+"""How hits and facets are written on a terminal."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
 
 import pixseek
+from pixseek.cli import results
 from pixseek.cli.results import write_table
+from pixseek.types import WHOLE, Hit, Record
 
 from tiny_encoder import COLOURS, TinyEncoder, draw
 
@@ -36,3 +40,33 @@ def test_reasons_name_the_best_part_of_a_hit(
         write_table(library.search("red", where="name:corner*"), why=True)
         shown = capsys.readouterr().out
         assert "cosine" in shown and "best part" not in shown
+
+
+@pytest.mark.parametrize(
+    ("confidence", "shown"),
+    [
+        (1.0, "strong 100%"), (0.997, "strong 100%"), (0.95, "strong  95%"),
+        (0.9499, "likely  94%"), (0.5, "likely  50%"),
+        (0.4999, "weak  49%"), (0.0, "weak   0%"),
+    ],
+)  # fmt: skip
+def test_rounding_does_not_lift_a_hit_to_the_next_strength(confidence: float, shown: str) -> None:
+    hit = Hit(1, Record("i", "p/a.jpg"), WHOLE, 0.3, Path("a.jpg"), confidence)
+    assert results.match_of(hit) == shown
+
+
+def test_long_facets_are_wrapped_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facets = {"colour": {f"colour-{n}": 1000 for n in range(9)}}
+    results.write_facets(facets)
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr(results, "terminal_size", lambda: os.terminal_size((60, 24)))
+    results.write_facets(facets)
+    lines = click.unstyle(capsys.readouterr().out).splitlines()
+    assert len(lines) > 1
+    assert all(len(line) <= 60 for line in lines)
+    assert all(line.startswith(" " * 9) for line in lines[1:])
+    assert " ".join(lines).count("1,000") == 9

@@ -44,15 +44,15 @@ def test_every_field_is_shown() -> None:
     given: dict[type, Scalar] = {str: "x", int: 3, float: 1.0, bool: True}
     fields = {name: given[about.kind] for name, about in FIELDS.items()}
     shown = list(rows(Record("i", "photos/a.jpg", fields=fields), None))
-    assert len(shown) == 2 + len(FIELDS) - 1  # id and uri; `taken_from` stands beside the date
+    assert len(shown) == 2 + len(FIELDS) - 1  # id and uri; `taken_from` stands next to the date
 
 
 @pytest.mark.parametrize(
     ("taken_at", "origin", "shown"),
     [
-        (datetime(2021, 5, 3, 14, 22, 33), "exif", "2021-05-03 14:22:33 (by EXIF)"),
+        (datetime(2021, 5, 3, 14, 22, 33), "exif", "2021-05-03 14:22:33 (from EXIF)"),
         (datetime(2021, 5, 3, 14, 22, 33, 277_000, UTC), "file",
-         "2021-05-03 14:22:33.277+00:00 (by file)"),
+         "2021-05-03 14:22:33.277+00:00 (from the file's time)"),
         (datetime(2021, 5, 3), "", "2021-05-03 00:00:00"),
     ],
 )  # fmt: skip

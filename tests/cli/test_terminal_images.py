@@ -16,7 +16,7 @@ from pixseek.cli.terminal_images import Graphics
 
 @pytest.fixture
 def drawing() -> Image.Image:
-    """A few flat colours, a slope, and a transparent border; its height is no multiple of 6."""
+    """A few flat colours, a slope, and a transparent border; its height is not a multiple of 6."""
     image = Image.new("RGBA", (90, 40), (0, 0, 0, 0))
     draw = ImageDraw.Draw(image)
     draw.rectangle((5, 3, 40, 36), fill=(220, 30, 30, 255))

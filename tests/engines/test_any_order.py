@@ -40,7 +40,7 @@ def as_stored(vectors: Any) -> Any:
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """The model: what is said of each record, and its parts and vectors in each space."""
+    """The model: each record's metadata, and its parts and vectors in each space."""
 
     def __init__(self, open_it: Callable[[], Engine]) -> None:
         super().__init__()

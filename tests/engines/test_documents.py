@@ -314,7 +314,7 @@ TWIN = Space("b" * 64, DIM, "twin-model")
 
 
 def switch(engine: DocumentEngine, *, again: bool) -> None:
-    """Let another model serve, and drop the vectors of the first; add it anew if `again`."""
+    """Let another model serve, and drop the vectors of the first; add it again if `again`."""
     engine.add_space(TWIN)
     some = engine.lacking(TWIN, 99)
     engine.put_vectors(TWIN, some, random_unit(len(some), 7))

@@ -932,7 +932,7 @@ def test_a_very_large_store_is_searched_by_an_inverted_file(
         assert engine.indexes.ivf is not None
         exact = [{f"{n:016}" for n in np.argsort(-(vectors[:5000] @ q))[:10]} for q in queries]
         assert np.mean([len(a & b) for a, b in zip(found, exact, strict=True)]) >= 9
-        engine.put(records[5000:], vectors[5000:])  # not in it yet, and found all the same
+        engine.put(records[5000:], vectors[5000:])  # not in it yet, but found
         engine.delete([records[0].id])
         best = search(engine, vectors[5500:5501], 1)[0][0]
         assert best.record.id == records[5500].id

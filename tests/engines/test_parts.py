@@ -43,7 +43,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path, tiny: TinyEncoder) ->
             url = request.getfixturevalue("postgres")
             table = tables.setdefault(name, f"parts_{os.getpid()}_{next(_TABLES)}")
             engine = f"{url}{'&' if '?' in url else '?'}table={table}"
-        libraries.append(pixseek.open(tmp_path / f"{name}.lib", engine=engine))
+        libraries.append(pixseek.open(tmp_path / f"{name}.lib", engine=engine, model="demo"))
         return libraries[-1]
 
     yield open_it

@@ -39,7 +39,7 @@ def photos(n: int, start: int = 0, **more: Any) -> list[Record]:
 
 
 def vector_of(record: Record, dim: int, part: int = 0) -> Any:
-    """The vector that a model of so many dimensions always gives this content."""
+    """The vector that a model of this length always gives this content."""
     seed = int(record.digest[-6:] or "0", 16) * 100 + part
     return unit(np.random.default_rng([dim, seed]).standard_normal(dim))
 

@@ -635,7 +635,8 @@ def test_another_model_is_refused_with_both_names_and_advice(
     library.index(pictures)
     monkeypatch.setattr("pixseek.encoders.load", lambda *_, **__: TinyEncoder("other"))
     with pixseek.open(tmp_path / "photos.lib", model="other") as opened:
-        for refused in (lambda: opened.search("red"), opened.encoder):
+        # Indexing refuses it too, although there is nothing new to embed.
+        for refused in (lambda: opened.search("red"), opened.encoder, opened.index):
             with pytest.raises(SpaceMismatchError) as caught:
                 refused()
             assert "tiny" in str(caught.value)

@@ -368,7 +368,7 @@ class TestFailures:
         with pytest.raises(pixseek.PixseekError, match=r"(?i)no vectors of the library's model"):
             library.similar(hit.id)
         assert library.duplicates(0.999) == []
-        # Its file comes back: the next run embeds it, and what was said of it is still there.
+        # Its file comes back: the next run embeds it, and its annotations are still there.
         (folder / "elsewhere.txt").rename(folder / "red0.png")
         report = library.index()
         assert (report.updated, report.unchanged) == (1, 11)
@@ -577,7 +577,7 @@ class TestPictures:
         picture = pictures.of(record, side)
         assert picture is not None
         assert asked[-1] == taken
-        # Without the file the preview does, all the same.
+        # Without the file the preview is used after all.
         pictures = Pictures(lambda _: preview, lambda _: None, lambda _: None)
         assert pictures.of(record, side) is not None
         # With the file first it is taken even where the preview would do.

@@ -133,7 +133,7 @@ def test_annotations_are_exported_and_imported(
     library.tag(pictures / "red.png", caption="mine", add=["wall", "a|b"], rating=-1,
                 fields={"price": 9.5, "paid": True, "when": when})  # fmt: skip
     library.export(tmp_path / f"photos.{ending}")
-    with pixseek.open(tmp_path / "other.lib") as other:
+    with pixseek.open(tmp_path / "other.lib", model="demo") as other:
         other.import_vectors(tmp_path / f"photos.{ending}")
         record = record_of(library, pictures / "red.png")
         assert other.get(record.id) == record

@@ -1,4 +1,4 @@
-"""What a user says of images while a run goes on is not lost, wherever their files have gone."""
+"""Annotations that a user gives during a run are not lost, even if the files have moved."""
 
 from __future__ import annotations
 

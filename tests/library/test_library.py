@@ -218,7 +218,7 @@ def test_exported_vectors_can_be_imported(
     target = tmp_path / f"all.{ending}"
     assert library.export(target) == 10
     assert [p.name for p in tmp_path.iterdir() if "unfinished" in p.name] == []
-    with pixseek.open(tmp_path / "copy.lib") as copy:
+    with pixseek.open(tmp_path / "copy.lib", model="demo") as copy:
         assert copy.import_vectors(target) == 10
         for name in ("red", "more/blue"):
             uri_id = record_id(f"pictures/{name}.png")
@@ -252,10 +252,37 @@ def test_vectors_of_another_model_are_refused(
     library.export(tmp_path / "all.npz")
     monkeypatch.setattr("pixseek.encoders.load", lambda *_, **__: TinyEncoder("other"))
     with (
-        pixseek.open(tmp_path / "other.lib") as other,
+        pixseek.open(tmp_path / "other.lib", model="demo") as other,
         pytest.raises(SpaceMismatchError, match=r"(?i)tiny"),
     ):
         other.import_vectors(tmp_path / "all.npz")
+
+
+def test_a_new_library_takes_the_catalogue_model_that_an_imported_file_names(
+    library: pixseek.Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.export(tmp_path / "all.npz")
+    with pixseek.open(tmp_path / "unknown.lib") as new:
+        with pytest.raises(SpaceMismatchError, match="not in the catalogue: tiny") as caught:
+            new.import_vectors(tmp_path / "all.npz")
+        assert "--model" in caught.value.advice
+        assert len(new) == 0
+
+    asked: list[str] = []
+
+    def load(name: str, **_: object) -> TinyEncoder:
+        asked.append(name)
+        return TinyEncoder("demo")
+
+    monkeypatch.setattr("pixseek.encoders.load", load)
+    with pixseek.open(tmp_path / "demo.lib", model="demo") as demo:
+        demo.index(tmp_path / "pictures")
+        demo.export(tmp_path / "demo.npz")
+    with pixseek.open(tmp_path / "new.lib") as new:
+        assert new.import_vectors(tmp_path / "demo.npz") == 10
+    with pixseek.open(tmp_path / "new.lib") as again:
+        again.search("red")
+    assert asked == ["demo", "demo", "demo"]
 
 
 @pytest.mark.parametrize(

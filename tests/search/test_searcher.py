@@ -100,6 +100,13 @@ def test_a_rectangle_of_an_example_is_searched_with(
         library.search(image=example, region=Region(100, 0, 20, 40))
 
 
+def test_an_example_that_is_not_an_image_is_named(library: pixseek.Library, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("a lake")
+    with pytest.raises(ImageError, match=r"not an image: .*labels\.txt") as caught:
+        library.search(image=tmp_path / "labels.txt")
+    assert caught.value.reason == "not-an-image"
+
+
 def test_an_example_may_be_a_url(library: pixseek.Library, tmp_path: Path) -> None:
     paint(tmp_path / "web" / "blue.png", "blue", seed=5)
     (tmp_path / "web" / "page.png").write_text("<html>")
@@ -353,7 +360,7 @@ def test_words_unknown_to_the_model_match_nothing(tmp_path: Path) -> None:
         library.index(tmp_path / "pictures")
         unknown = library.search("a bicycle")
         assert (unknown.confident, unknown.possible) == (0, 0)
-        assert unknown.hits, "the nearest are shown all the same"
+        assert unknown.hits, "the nearest are shown anyway"
         assert "The model does not know: bicycle" in unknown.warnings
         partly = library.search("a big red bicycle")
         assert "The model does not know: bicycle" in partly.warnings

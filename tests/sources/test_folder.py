@@ -1,4 +1,4 @@
-"""Walking folders: what is offered, what is passed over, and what is never taken as deleted."""
+"""Walking folders: what is offered, what is skipped, and what is never taken as deleted."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def test_a_hundred_thousand_named_files_are_one_source(tmp_path: Path) -> None:
     make(tmp_path, "deep/a/1.jpg", "deep/a/1.xmp", "deep/b/2.jpg", "deep/b/3.jpg")
     named = [f"deep/a/{n}.jpg" for n in range(50_000)] + [f"deep/b/{n}.jpg" for n in range(50_000)]
     source = FolderSource("r", tmp_path, named)
-    # What is named and is no file stands for a folder that is not there: all below it is unknown.
+    # A name that is not a file stands for a missing folder: everything below it is unknown.
     assert source.prefixes == ("r/deep/",)
     assert source.covers("r/deep/a/1.jpg")
     assert not source.covers("r/deep/c/1.jpg")

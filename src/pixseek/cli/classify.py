@@ -55,7 +55,7 @@ _BAR = 20
               "{}.]")  # fmt: skip
 @click.option("-k", type=click.IntRange(1), default=5, show_default=True, metavar="N",
               help="Show at most N labels per image.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.pass_context
 def classify(
     ctx: click.Context,
@@ -69,7 +69,7 @@ def classify(
 ) -> None:
     """Choose the labels that fit an image, with the model's own probabilities.
 
-    Without labels, classify into the 1,000 ImageNet classes, by a classifier that is downloaded
+    Without labels, classify into the 1,000 ImageNet classes, with a classifier that is downloaded
     once (347 MB).
 
     Models trained like CLIP compare the labels with each other: the probabilities add up to 1,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     "--threshold",
     type=click.FloatRange(0, 1),
     metavar="0..1",
-    help="Least cosine of two near-duplicates. Default: learned from your images.",
+    help="Minimum cosine of two near-duplicates. Default: learned from your images.",
 )
 @click.option("--rest", is_flag=True, help="Print only the paths of the extra copies.")
 @click.option("-0", "null", is_flag=True, help="With --rest: end each path with NUL, for xargs -0.")
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     help="Move the extra copies into this folder, keeping their subfolders; asks first.",
 )
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 @click.pass_context
 def duplicates(
     ctx: click.Context,

@@ -45,12 +45,12 @@ def export(file: str) -> None:
     help="Folder that relative paths in PATH start from; it becomes a folder of the library.",
 )
 def import_(path: str, base: str | None) -> None:
-    """Read vectors that were computed elsewhere by the library's model.
+    """Read vectors that were computed elsewhere with the library's model.
 
     PATH is a .parquet or .npz file with `uri` and vectors, as `pixseek export` writes it, or a
-    folder that clip-retrieval inference wrote. Name the model of the vectors by --model: vectors
-    of different models can't be compared, and if the file does not name its model, only the
-    length of the vectors can be checked.
+    folder that clip-retrieval inference wrote. A new library takes the model that the file
+    names. If the file names none, or one that is not in `pixseek models`, give --model: vectors
+    of different models can't be compared, and without a name only their length can be checked.
     """
     from pixseek.cli.progress import display
 

@@ -116,11 +116,11 @@ class PathOrUrl(click.Path):
     help="Keep the library next to the photos, in PATH/.pixseek, with relative paths.",
 )
 @click.option("--labels-from", metavar="MODEL",
-              help="After indexing, tag new images by a classifier: vit-b16-imagenet, "
+              help="After indexing, tag new images with a classifier: vit-b16-imagenet, "
               "vit-l16-imagenet, a folder, or a repository on the hub.")  # fmt: skip
 @click.option("--min-score", type=click.FloatRange(0, 1, min_open=True), default=0.1,
               show_default=True, metavar="0..1",
-              help="Least probability of a label of --labels-from.")  # fmt: skip
+              help="Minimum probability of a label from the classifier.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @click.pass_context

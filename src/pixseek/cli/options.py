@@ -237,7 +237,7 @@ class CommandGroup(click.Group):
 def write_examples(examples: Examples, formatter: click.HelpFormatter) -> None:
     """Write a section of command lines, each with what it does."""
     room = formatter.width - 4 - max((len(what) for _, what in examples), default=0)
-    # Commands that fit stand beside their descriptions, longer ones above.
+    # Commands that fit stand next to their descriptions, longer ones above.
     fitting = [len(command) for command, _ in examples if len(command) <= room]
     with formatter.section("Examples"):
         formatter.write_dl(examples, col_max=max(fitting, default=44))

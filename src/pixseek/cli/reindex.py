@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     section="Look after the library",
     short_help="Switch to another model; searches work meanwhile.",
     examples=(
-        ("pixseek reindex --model siglip2-b16-224", "embed all images by another model"),
+        ("pixseek reindex --model siglip2-b16-224", "embed all images with another model"),
         ("pixseek reindex --model pe-core-l --keep", "and keep the old vectors"),
         ("pixseek reindex --model clip-b32-multilingual", "the same images, texts in 50 languages"),
-        ("pixseek reindex --text-model ~/models/german", "texts by your own tower"),
+        ("pixseek reindex --text-model ~/models/german", "texts with your own tower"),
     ),
 )
 @click.option(
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     "vectors are the same as in a new library.",
 )
 @click.option("--text-model", metavar="NAME|DIR|none",
-              help="Embed texts by this model's text tower, which must match the image tower of "
+              help="Embed texts with this model's text tower, which must match the image tower of "
               "the library's model; none: use the model's own.")  # fmt: skip
 @click.option(
     "--precision",
@@ -61,7 +61,7 @@ def reindex(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Embed the library's images by --model, then use it for all searches.
+    """Embed the library's images with --model, then use it for all searches.
 
     Images are embedded from the previews in the library, or from their files if a preview is too
     small for the model. Searches keep using the old model, here and in other processes, until all

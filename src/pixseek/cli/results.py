@@ -228,7 +228,11 @@ def strength(hit: Hit) -> str:
 
 def match_of(hit: Hit) -> str:
     """Return the strength of a hit with its confidence: "strong 99%"."""
-    return f"{strength(hit)} {hit.confidence:>4.0%}"
+    said = strength(hit)
+    # Rounding must not lift a likely hit to the least percentage of a strong one.
+    above = {"strong": 1.0, "likely": CONFIDENT, "weak": POSSIBLE}[said]
+    percent = min(round(100 * hit.confidence), round(100 * above) - (said != "strong"))
+    return f"{said} {percent:>3}%"
 
 
 def _write_reasons(hit: Hit) -> None:
@@ -253,6 +257,11 @@ def write_facets(facets: Facets) -> None:
     for name, counts in facets.items():
         if counts:
             said = ", ".join(f"{wording.visible(v)} {wording.number(n)}" for v, n in counts.items())
+            wide = max(20, terminal_size().columns - 9) if sys.stdout.isatty() else 0
+            if wide and len(said) > wide:
+                import textwrap
+
+                said = f"\n{'':9}".join(textwrap.wrap(said, wide, break_long_words=False))
             click.echo(f"{click.style(f'{name:<8}', bold=True)} {said}")
 
 

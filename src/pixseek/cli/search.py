@@ -117,7 +117,7 @@ def _result_options(function: _Decorated) -> _Decorated:
 )
 @click.argument("words", nargs=-1, metavar="[WORDS]...")
 @click.option(
-    "--image", metavar="FILE|URL", help="Search by an example image, alone or with words."
+    "--image", metavar="FILE|URL", help="Search with an example image, alone or with words."
 )
 @click.option(
     "--region",

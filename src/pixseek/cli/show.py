@@ -30,7 +30,12 @@ _NAMES = {
     "direction_deg": "direction", "iso": "ISO",
 }  # fmt: skip
 _SHARE = re.compile(r":(\d*\.?\d+)\s*")
-_ABBREVIATIONS = frozenset({"exif", "xmp", "iptc", "png"})
+
+# Values of `taken_from`, in words.
+_ORIGINS = {
+    "exif": "EXIF", "xmp": "XMP", "iptc": "IPTC", "png": "PNG",
+    "sidecar": "a JSON file", "name": "the file's name", "file": "the file's time",
+}  # fmt: skip
 
 
 @click.command(
@@ -93,12 +98,12 @@ def rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:
         yield "file", wording.size(record.stamp.size)
     if record.taken_at:
         origin = str(record.fields.get("taken_from", ""))
-        origin = origin.upper() if origin in _ABBREVIATIONS else origin
+        origin = _ORIGINS.get(origin, origin)
         # With a fraction of a second only if there is one.
         written = record.taken_at.isoformat(
             " ", "milliseconds" if record.taken_at.microsecond else "seconds"
         )
-        yield "taken", f"{written}{f' (by {origin})' if origin else ''}"
+        yield "taken", f"{written}{f' (from {origin})' if origin else ''}"
     said = described(record)
     yield from _said(said)
     for name, value in said.fields.items():

@@ -97,7 +97,7 @@ def write_reindex_report(
     )
     rows = (
         ("embedded", report.updated),
-        ("had vectors", report.unchanged),
+        ("reused", report.unchanged),
         ("failed", len(report.failures)),
     )
     wide = max(len(wording.number(value)) for _, value in rows)

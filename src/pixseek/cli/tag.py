@@ -1,4 +1,4 @@
-"""`pixseek tag`: annotate indexed images by hand, by the model, or by a classifier."""
+"""`pixseek tag`: annotate indexed images by hand, with the model, or with a classifier."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
         ("pixseek search dog --paths | pixseek tag - --add dog", "all hits of a search"),
         ("pixseek tag lake.jpg --clear all", "back to what the file says"),
         ("pixseek tag lake.jpg --add lake --write-xmp", "also for other programs"),
-        ("pixseek tag --zero-shot labels.txt", "tag every image by the model"),
-        ("pixseek tag --labels-from vit-b16-imagenet", "tag every image by a classifier"),
+        ("pixseek tag --zero-shot labels.txt", "tag every image with the model"),
+        ("pixseek tag --labels-from vit-b16-imagenet", "tag every image with a classifier"),
     ),
 )
 @click.argument("images", nargs=-1, metavar="[ID_OR_FILE]...")
@@ -55,14 +55,14 @@ if TYPE_CHECKING:
               "line or separated by commas; - for standard input. Images checked before are "
               "skipped.")  # fmt: skip
 @click.option("--labels-from", metavar="MODEL",
-              help="Tag every image by a classifier: vit-b16-imagenet, vit-l16-imagenet, a folder, "
-              "or a repository on the hub.")  # fmt: skip
+              help="Tag every image with a classifier: vit-b16-imagenet, vit-l16-imagenet, a "
+              "folder, or a repository on the hub.")  # fmt: skip
 @click.option("--min-score", type=click.FloatRange(0, 1, min_open=True), default=0.1,
               show_default=True, metavar="0..1",
-              help="Least probability of a label of --labels-from.")  # fmt: skip
+              help="Minimum probability of a label from the classifier.")  # fmt: skip
 @click.option("--min-confidence", type=click.FloatRange(0, 1, min_open=True), default=0.95,
               show_default=True, metavar="0..1",
-              help="Least confidence of a label of --zero-shot.")  # fmt: skip
+              help="Minimum confidence of a label from --zero-shot.")  # fmt: skip
 @click.option("--where", metavar="FILTER", help="With --zero-shot or --labels-from: only images "
               "that match, such as 'year:2024 -tag:done'.")  # fmt: skip
 @click.option("--again", is_flag=True, help="Do not skip images that were checked before.")
@@ -94,7 +94,7 @@ def tag(
     files from standard input, one per line or each followed by NUL.
 
     --zero-shot tags every image with the labels the model finds in it. --labels-from does the same
-    by a classifier, which has its own labels.
+    with a classifier, which has its own labels.
     """
     if zero_shot is not None or labels_from is not None:
         if images or any((add, remove, caption, rating, own, unset, clear, write_xmp)):
@@ -172,7 +172,7 @@ def _labels_from(name: str, least: float, where: str | None, *, again: bool, as_
 def tag_by_classifier(
     library: Library, name: str, least: float, *, quiet: bool = False, **which: Any
 ) -> None:
-    """Tag images by a classifier, with progress, and write how many got which label.
+    """Tag images with a classifier, with progress, and write how many got which label.
 
     Args:
         library: the library with the images.

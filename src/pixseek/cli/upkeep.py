@@ -83,7 +83,7 @@ def _speed(how: Acceleration) -> str:
     said = [f"{how.speedup:.1f}x faster"] if how.speedup else []
     said += [f"same results on {how.images} of your images"] if how.images else []
     checks = f" ({'; '.join(said)})" if said else ""
-    return f"{how.precision} by {how.runtime}{checks}"
+    return f"{how.precision} in {how.runtime}{checks}"
 
 
 def _write_row(title: str, text: str) -> None:

@@ -43,7 +43,7 @@ QUERIES, WARM_UP = 30, 5
 #: How long images are embedded. In less time, the first calls would distort the result.
 SECONDS = 5.0
 
-#: Number of images given to `accelerate`: so many that everything it may try is worthwhile.
+#: Number of images given to `accelerate`: enough that everything it may try is worthwhile.
 IMAGES = 10_000
 
 

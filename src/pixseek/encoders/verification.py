@@ -126,7 +126,7 @@ def _files(name: str | Path, folder: Path | None, models_dir: Path) -> Iterator[
         wanted = {str(path): str(digest) for path, digest in exported.items()}
     known = {path: digest for path, digest in wanted.items() if digest}
     if not known:
-        yield Check("files", None, f"no SHA-256 recorded for {folder.name}")
+        yield Check("files", None, "no SHA-256 is recorded for this model")
         return
     yield _tried("files", lambda: _digests(folder, known))
 

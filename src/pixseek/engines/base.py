@@ -239,7 +239,7 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
         return [rules.with_parts(found[each]) for each in ids]
 
     def known(self, prefix: str = "") -> Iterator[Known]:
-        """Yield what is stored of every record whose URI begins with `prefix`."""
+        """Yield the stored state of every record whose URI begins with `prefix`."""
         if columns.is_storable(prefix):
             with self._reading() as at:
                 if at is not None:

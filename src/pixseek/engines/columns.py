@@ -257,7 +257,7 @@ def prefix_end(prefix: str) -> str | None:
     """
     while prefix:
         code = ord(prefix[-1]) + 1
-        if code == 0xD800:  # surrogates are no characters
+        if code == 0xD800:  # surrogates are not characters
             code = 0xE000
         if code <= 0x10FFFF:
             return prefix[:-1] + chr(code)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: Documents that are read or copied in one call.
 PAGE = 1_000
-#: Up to so many matches of a filter that the store can't express are scored one by one.
+#: At most this many matches of a filter that the store can't express are scored one by one.
 FEW = 1_000
 #: Documents that hold a word and are checked against such a filter: a common word is in many.
 MOST_WORDS = 20_000

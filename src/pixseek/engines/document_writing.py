@@ -98,7 +98,7 @@ class Writer:
             space: which one.
             records: their parts are those of the vectors.
             vectors: as of `Engine.put`.
-            now: what is stored of them in the active space.
+            now: what the active space stores of them.
             seen: and in `space`.
         """
         documents = []

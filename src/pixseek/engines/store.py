@@ -279,7 +279,7 @@ class Describing(Protocol):
     """
 
     def describe(self, space: Space, documents: Sequence[Document]) -> None:
-        """Replace what is stored of records, except their vectors; else as `write`."""
+        """Replace stored records, except their vectors; else as `write`."""
         ...
 
 

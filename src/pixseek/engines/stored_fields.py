@@ -106,7 +106,7 @@ class Exists:
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """The column, of kind "place", is at most so many kilometres from a centre, on a sphere."""
+    """The column, of kind "place", is within some kilometres of a centre, on a sphere."""
 
     column: Column
     centre: tuple[float, float]

@@ -108,7 +108,7 @@ class Embedding(Generic[Job, Item]):
         Args:
             precision: the wanted one.
             images: how many are to be embedded.
-            sample: gives up to so many jobs, drawn evenly.
+            sample: returns at most the given number of jobs, drawn evenly.
 
         Raises:
             ModelError: the precision was named, and is unavailable or fails its check.

@@ -111,7 +111,7 @@ def tiles_of(parts: Sequence[Part]) -> Tiles:
 
 
 def check_tiles(tiles: Sequence[int]) -> Tiles:
-    """Return these tiles if an image can be cut into so many.
+    """Return these tiles as (columns, rows), checked.
 
     Raises:
         ConfigError: they are not two numbers from 1 up, or too many.

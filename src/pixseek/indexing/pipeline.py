@@ -279,7 +279,7 @@ class _Run:
         if found is None and twin is not None:
             old, rows = self.engine.get([twin.id])[0], self.engine.vectors([twin.id])[0]
             found = (old, rows) if old is not None and rows is not None else None
-        # What its user said of a photo goes with its content; a copy starts with nothing said.
+        # Annotations of a photo go with its content; a copy starts without any.
         origin = found[0] if found is not None and (is_moved or is_own) else None
         outcome = "updated" if before else "moved" if is_moved else "added"
         if found is not None and len(found[1]) and found[0].parts == self.parts:
@@ -328,7 +328,7 @@ class _Run:
             item: whose record it is.
             rows: its vectors, (parts, dim) float32.
             origin: the record that its content had, whose user's words go with it; None for new
-                content, which keeps what was said of its URI before.
+                content, which keeps the annotations that its URI had before.
             outcome: the name of the count to raise.
         """
         before, record = item.job.before, item.record

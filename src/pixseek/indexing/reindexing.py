@@ -51,7 +51,7 @@ class Pictures:
         file: gives the content of a record's file; None if the file is gone or has changed.
         away: gives the folder of a record if it can't be reached now (an unplugged drive), else
             None.
-        files_first: whether to take the file wherever it is there.
+        files_first: whether to prefer the file to the preview, if it is there.
     """
 
     preview: Callable[[Record], bytes | None]

@@ -149,7 +149,7 @@ def carry_words(
     moved: Sequence[tuple[Record, Record]],
     overwritten: Mapping[str, Record] = MappingProxyType({}),
 ) -> None:
-    """Give records what the user said of their origins after those were read.
+    """Give records the annotations that their origins got after those were read.
 
     Args:
         engine: where the records are stored.
@@ -171,7 +171,7 @@ def carry_words(
 
     def merge(given: Record, stored: Record) -> Record:
         taken, said = words[stored.id]
-        # What the user said of the new record meanwhile is kept as it is.
+        # Annotations that the new record got meanwhile are kept as they are.
         return annotate(stored, said) if annotation_of(stored) == taken else stored
 
     if late:

@@ -41,6 +41,7 @@ def import_vectors(
         source = Path(os.path.expanduser(path))
         read = clip_retrieval.read if os.path.isdir(source) else vector_files.read_vectors
         incoming = read(source)
+        model.adopt(incoming.space.model)
         encoder = model.encoder_for_writing()
         theirs = incoming.space
         if (theirs.fingerprint and theirs.fingerprint != encoder.fingerprint) or (
@@ -50,7 +51,7 @@ def import_vectors(
                 "The vectors were made by another model than the library's",
                 f"{theirs.model or 'unknown'} ({theirs.dim} numbers) and "
                 f"{encoder.name} ({encoder.dim} numbers)",
-                "Name the model they were made with by --model, and a new --library.",
+                "Give the model they were made with as --model, and a new --library.",
             )
         opened.engine.ensure(Space(encoder.fingerprint, encoder.dim, encoder.name))
         place = _placing(opened, base)
@@ -103,7 +104,7 @@ def _unit_rows(vectors: Any, dim: int, path: object) -> Vectors:
         raise SpaceMismatchError(
             "The vectors have another length than those of the library's model",
             f"{path}: shape {vectors.shape}, wanted (n, {dim})",
-            "Name the model they were made with by --model, and a new --library.",
+            "Give the model they were made with as --model, and a new --library.",
         )
     rows = np.asarray(vectors, dtype=np.float32)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)

@@ -289,7 +289,7 @@ class Library:
                 been made for the images of `model`, as `clip-b32-multilingual` was for those of
                 `clip-b32-openai`. "" for the model's own; None means the same if `model` is
                 given, and no change otherwise.
-            keep: keep the vectors of other models beside the new ones, so that changing back
+            keep: keep the vectors of other models next to the new ones, so that changing back
                 embeds only new images. Without it they are dropped if `model` is given.
             files: read the files of images, if they are there, instead of their previews. It
                 takes as long as `index`, and gives its vectors.
@@ -341,7 +341,7 @@ class Library:
         Args:
             query: plain words, or the language of the search box (see `pixseek.search.language`);
                 or a whole `Query`, and then the other arguments don't count.
-            image: an example image, alone or beside words: a file, a URL, a Pillow image, or a
+            image: an example image, alone or with words: a file, a URL, a Pillow image, or a
                 numpy array, (height, width, 3) uint8.
             region: the part of the example that is meant.
             exclude: what hits must not show, in plain words.
@@ -681,6 +681,8 @@ class Library:
         self, path: str | os.PathLike[str], *, base: str | os.PathLike[str] | None = None
     ) -> int:
         """Bring in vectors that were computed elsewhere with the library's model.
+
+        A new library that was opened without a model takes the one that the file names.
 
         Args:
             path: a .parquet or .npz file with uri and vectors (`pixseek export` writes these),

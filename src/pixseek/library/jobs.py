@@ -47,6 +47,7 @@ class Jobs:
         """Index, yielding progress; the return value is the report. See `Library.index`."""
         opened = self._opened
         with opened.writing():
+            self._model.check_asked()
             if paths or listed is not None:
                 sources, gone = opened.roots.sources(paths, options.exclude, listed or ())
             else:
@@ -124,7 +125,7 @@ class Jobs:
                     f"{first.message}. {first.advice}",
                 )
             self._model.switch(space, choice, encoder)
-            self._clear_mended_failures()
+            self._clear_repaired_failures()
             opened.ledger.add_failures(report.failures)
             if model is not None and not keep:
                 self._model.drop_others()
@@ -181,7 +182,7 @@ class Jobs:
             self._opened.ledger.set("previews", said)
         return self._opened.ledger.setting("previews") is not False
 
-    def _clear_mended_failures(self) -> None:
+    def _clear_repaired_failures(self) -> None:
         """Forget failures of images that have vectors now and whose files have not changed."""
         ledger = self._opened.ledger
         failures = ledger.failures()

@@ -1,4 +1,4 @@
-"""Saying what images show: tags by hand, by the library's model, by a classifier."""
+"""Saying what images show: tags by hand, with the library's model, with a classifier."""
 
 from __future__ import annotations
 

@@ -155,6 +155,34 @@ class LibraryModel:
         found = chosen(self._opened.ledger, self._opened.engine.space)
         return found or ModelChoice(self._opened.config.model or encoders.DEFAULT)
 
+    def adopt(self, name: str) -> None:
+        """Use this model if neither the caller, the library nor the settings name one.
+
+        Raises:
+            SpaceMismatchError: it is not in the catalogue, such as the name of a folder.
+        """
+        opened = self._opened
+        named = self._asked or chosen(opened.ledger, opened.engine.space) or opened.config.model
+        if named or not name:
+            return
+        if name.partition(":")[0] not in encoders.names():
+            raise SpaceMismatchError(
+                "The vectors were made by a model that is not in the catalogue",
+                name,
+                "Name its folder, or its repository on the hub: --model NAME|DIR",
+            )
+        self._asked = name
+
+    def check_asked(self) -> None:
+        """Raise SpaceMismatchError if another model than the library's was asked for."""
+        space = self._opened.engine.space
+        known = chosen(self._opened.ledger, space)
+        if not self._asked or space is None or known is None:
+            return
+        # Only another name needs a look at the model itself.
+        if _portable(self._asked) not in (known.model, space.model):
+            self.encoder()
+
     @property
     def loaded(self) -> Encoder | None:
         """The encoder, if it was loaded."""

@@ -24,7 +24,7 @@ class RootStatus:
 
     Attributes:
         name: of the root.
-        path: its folder; the URL of a root that is no folder.
+        path: its folder; the URL of a root that is not a folder.
         is_there: whether it can be reached; always true of a URL, which is not asked.
         records: how many lie under it.
     """

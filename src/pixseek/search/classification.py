@@ -138,7 +138,7 @@ def best(
         likely: (n, labels) probabilities.
         labels: of the columns.
         k: at least 1.
-        scores: reported beside the probabilities, of the same shape; None for the probabilities.
+        scores: reported next to the probabilities, of the same shape; None for the probabilities.
     """
     import numpy as np
 

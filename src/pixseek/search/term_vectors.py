@@ -96,7 +96,13 @@ def picture(
         return _in_memory(term.value)
     from pixseek.images import decode
 
-    return decode(content, at_least=at_least)
+    try:
+        return decode(content, at_least=at_least)
+    except ImageError as error:
+        given = term.value
+        raise ImageError(
+            error.reason, error.problem, error.subject or given, error.advice
+        ) from error
 
 
 def _in_memory(image: Any) -> Picture:

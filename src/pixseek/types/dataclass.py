@@ -148,7 +148,7 @@ def _repr_of(names: list[str]) -> Callable[[Any], str]:
 
 
 def _freeze(made: Any, names: frozenset[str]) -> None:
-    """Refuse to assign to fields; a subclass that is no dataclass may have other attributes."""
+    """Refuse to assign to fields; a subclass that is not a dataclass may have other attributes."""
 
     def assign(self: Any, name: str, value: object) -> None:
         if type(self) is made or name in names:

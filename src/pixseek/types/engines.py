@@ -228,7 +228,7 @@ class Engine(Protocol):
         ...
 
     def known(self, prefix: str = "") -> Iterator[Known]:
-        """Yield what is stored of every record whose URI begins with `prefix`, in any order."""
+        """Yield the stored state of every record whose URI begins with `prefix`, in any order."""
         ...
 
     def with_digests(self, digests: Sequence[str]) -> dict[str, list[Known]]:

@@ -129,7 +129,7 @@ class Query:
         min_confidence: smallest confidence of a hit, in [0, 1].
         group: show near-duplicates once.
         variety: 0 ranks by score alone, 1 by difference from the hits before alone.
-        text_weight: how much matches in captions, tags and names count beside the images, whose
+        text_weight: how much matches in captions, tags and names count next to the images, whose
             weight is 1; 0 ignores them.
     """
 

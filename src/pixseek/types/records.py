@@ -1,4 +1,4 @@
-"""What is indexed: records, their parts, and what is known of files and spaces."""
+"""What is indexed: records, their parts, and facts about files and spaces."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Record:
     Attributes:
         id: see `record_id`.
         uri: `root/relative/path.jpg` with forward slashes, or a URL.
-        stamp: size and modification time of the file; None for what is no local file.
+        stamp: size and modification time of the file; None if it is not a local file.
         digest: SHA-256 of the content in hexadecimal; "" when unknown.
         media: media type of the content, such as "image/jpeg"; "" when unknown.
         width: in pixels, upright; 0 when unknown.
@@ -83,7 +83,7 @@ class Record:
         fields: anything else, by name.
         parts: what the record's vectors stand for, one each, in order; none for an image that has
             no vectors in the library's space, which is found by words and filters alone.
-        away: its file is gone, but what was said of it is kept. Such a record has no parts, and is
+        away: its file is gone, but its annotations are kept. Such a record has no parts, and is
             found only by a filter on the field `away`.
     """
 

@@ -73,7 +73,7 @@ class Hit:
             cosine between it and the part, in [-1, 1]; for several the standard deviations by
             which they lie, together, above unrelated queries.
         path: where its file is on this machine; None if it is not a file or its root is unknown.
-        confidence: how sure it is that this is a match, in [0, 1]: of the images that match at
+        confidence: that this is a match, in [0, 1]: of the images that match at
             least as well, the share that chance does not explain. It means the same for every
             model and query. 1 if nothing was looked for.
         why: the reasons, by term.

@@ -167,8 +167,8 @@ def unavailable(model: Model, models_dir: Path, reason: str) -> ModelError:
     if model.source.layout in (ANY, ANY_CLASSIFIER):  # it may have been meant as a path
         reason = f"no such folder here; on the hub: {reason}"
     if known:
-        files = ":\n" + "\n".join(
-            f"  {file.path}" + (f"  ({file.size:,} bytes)" if file.size else "")
+        files = ":\n" + "".join(
+            f"  {file.path}" + (f"  ({file.size:,} bytes)\n" if file.size else "\n")
             for file in known.files
         )
     else:
@@ -177,28 +177,33 @@ def unavailable(model: Model, models_dir: Path, reason: str) -> ModelError:
         expected = layouts.EXPECTED | torch.EXPECTED
         layout = model.source.layout
         files = (
-            f": {expected.get(layout) or f'{_NEEDED[layout]}, and all *.json next to it'}"
+            f":\n  {expected.get(layout) or f'{_NEEDED[layout]}, and all *.json next to it'}\n"
             if layout in _NEEDED
-            else ""
+            else "\n"
         )
     revision = (known.revision if known else model.source.revision) or "main"
     folder = models_dir / model.folder_name
     classifies = model.source.layout.endswith("classifier")
     option = "--labels-from" if classifies else "--model"
     by_hand = (
-        f"and put them into {folder}. "
+        f"and put them into {folder}"
         if model.source.files
-        else f"and put them into a folder of their own and name it: {option} {folder}. "
+        else f"and put them into a folder of their own and name it: {option} {folder}"
     )
     without = (
-        "Without it, give the labels yourself: --labels 'a lake,a cat'."
+        "No download is needed to use your own labels: --labels 'a lake,a cat'"
         if classifies
-        else "`--model demo` works without a network."
+        else "No download is needed for drawn pictures: --model demo"
+    )
+    online = (
+        "Allow the network (no --offline, PIXSEEK_OFFLINE or HF_HUB_OFFLINE) and try again"
+        if "offline" in reason.lower()
+        else "Connect to the network and try again"
     )
     return ModelError(
-        "a model is not on this machine and could not be downloaded",
+        "the model is not on this machine and could not be downloaded",
         f"{model.alias} ({reason})",
-        "Connect to the network and try again, or name a mirror of huggingface.co in the "
-        "environment variable HF_ENDPOINT, or download these files on another machine from "
-        f"https://huggingface.co/{model.source.repo}/tree/{revision}{files}\n{by_hand}{without}",
+        f"{online}, or set HF_ENDPOINT to a mirror of huggingface.co.\n"
+        "Or download these files on another machine from\n"
+        f"https://huggingface.co/{model.source.repo}/tree/{revision}{files}{by_hand}\n{without}",
     )

@@ -57,7 +57,7 @@ COMPILE_FROM = 10_000
 #: The place with which all others are compared.
 REFERENCE = Place("cpu")
 
-#: Returns the unit rows of images, computed at a place, with so many per call.
+#: Returns the unit rows of images, computed on a device, with this batch size.
 Encode = Callable[["Vectors", Place, int], "Vectors"]
 
 

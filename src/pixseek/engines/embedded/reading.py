@@ -53,7 +53,7 @@ def has_away(db: sqlite3.Connection) -> bool:
 
 
 def known(db: sqlite3.Connection, condition: str, parameters: Sequence[Any]) -> Iterator[Known]:
-    """Yield what is known of the present records that fulfil a condition, by URI."""
+    """Yield the known state of the present records that fulfil a condition, by URI."""
     present = f"AND {IS_PRESENT}" if has_away(db) else ""
     for id_, uri, size, mtime_ns, digest in db.execute(
         f"SELECT {columns.KNOWN} FROM record WHERE {condition} {present} ORDER BY uri, id",

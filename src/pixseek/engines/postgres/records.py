@@ -79,7 +79,7 @@ class Records:
     def known(
         self, at: Session, condition: str, parameters: Sequence[Any], *, many: bool
     ) -> Iterator[Known]:
-        """Yield what is known of the present records that fulfil a condition, by URI.
+        """Yield the known state of the present records that fulfil a condition, by URI.
 
         Args:
             at: the session.
