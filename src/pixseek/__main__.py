@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pixseek.cli import main
-from pixseek.cli.process import leave
+from pixseek.cli.process import leave, open_closed_streams
 
 
 def run() -> None:
     """Run the command line, and end the process."""
+    open_closed_streams()
     try:
         main(prog_name="pixseek")
     except SystemExit as end:

@@ -2,10 +2,14 @@ import gc
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import pixseek
 from pixseek.cli.process import no_garbage_collector
+
+from tiny_encoder import draw
 
 _LOAD_NUMPY = """
 import os
@@ -96,3 +100,37 @@ def test_leaving_waits_for_threads_at_work() -> None:
 def test_a_message_as_exit_code_is_printed() -> None:
     done = left("sys.exit('it failed')")
     assert (done.returncode, done.stderr) == (1, "it failed\n")
+
+
+def in_a_shell(command: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command line of a shell, in which `pixseek` is this one."""
+    return subprocess.run(
+        ["sh", "-c", f'pixseek() {{ "$PYTHON" -m pixseek --library "$LIBRARY" "$@"; }}; {command}'],
+        env={**os.environ, "PYTHON": sys.executable, "LIBRARY": str(tmp_path / "photos.lib")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def red_library(tmp_path: Path) -> Path:
+    draw(tmp_path / "pictures" / "1.png", "red", 1)
+    with pixseek.open(tmp_path / "photos.lib", model="demo") as library:
+        library.index(tmp_path / "pictures")
+    return tmp_path
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell closes the streams")
+@pytest.mark.parametrize("command", ["search red", "status", "index --json", "index --from-file -"])
+def test_closed_streams_are_no_error(command: str, red_library: Path) -> None:
+    done = in_a_shell(f"pixseek {command} >&- 2>&- <&-", red_library)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a system without /dev/full")
+@pytest.mark.parametrize("command", ["search red", "search red --json", "status", "index"])
+def test_output_that_does_not_fit_on_its_disk_is_said(command: str, red_library: Path) -> None:
+    done = in_a_shell(f"pixseek {command} >/dev/full", red_library)
+    assert done.returncode == 3
+    assert "Error: The output can't be written (No space left on device)" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import re
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pixseek.cli.exit_codes import PIPE_CLOSED, UNEXPECTED, code_of
-from pixseek.errors import PixseekError
+from pixseek.errors import PixseekError, StorageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 Examples = Sequence[tuple[str, str]]
 
 _SETTINGS = "pixseek.settings"
+
+#: Errors of a file system that takes no more.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 #: What click adds to the help of a number: "[default: 10; x>=1]", "[0<=x<=1]".
 _RANGE = re.compile(r"  \[[\d.-]*<?=?x[<>=]+[\d.]*\]|; [\d.-]*<?=?x[<>=]+[\d.]*(?=\])")
@@ -226,6 +230,14 @@ class CommandGroup(click.Group):
         except Exception as error:
             if _debugging():
                 raise
+            if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+                # Errors of a library's files have been translated, so it is the output.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                full = StorageError(
+                    f"The output can't be written ({error.strerror})", advice="Make room for it."
+                )
+                show_error(full)
+                ctx.exit(code_of(full))
             _say(
                 f"Unexpected error: {type(error).__name__}: {error}",
                 "This is a bug in pixseek. Run the command again with PIXSEEK_DEBUG=1 set, and "

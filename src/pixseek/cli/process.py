@@ -53,6 +53,18 @@ def no_garbage_collector() -> Iterator[None]:
             gc.enable()
 
 
+def open_closed_streams() -> None:
+    """Open the standard streams that the caller has closed (`>&-`): nothing is read or written.
+
+    Else the first files that are opened, such as those of a library, would get their numbers, and
+    be written to by whatever writes to the standard error.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # 0, 1, 2
+        if getattr(sys, name) is None:
+            opened = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115  # till the end
+            setattr(sys, name, opened)
+
+
 def leave(end: SystemExit) -> NoReturn:
     """End the process at once, without taking Python's modules apart first.
 
