@@ -1,4 +1,4 @@
-"""Measure pixseek beside what its users could take instead, and write the page of figures.
+"""Measure pixseek and its alternatives, and write the page of figures.
 
     python benchmarks/run.py                                  # everything, about 25 minutes
     python benchmarks/run.py --quick                          # the same at small sizes

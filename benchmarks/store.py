@@ -1,4 +1,4 @@
-"""Measure the embedded store: opening, searching, filtering, writing beside, what is found.
+"""Measure the embedded store: opening, searching, filtering, searching during writes, recall.
 
     python benchmarks/store.py --rows 100000 --dim 512 --json figures.json
 

@@ -241,7 +241,7 @@ It is the same in Python (`library.search`), on the command line (`pixseek searc
 
 ## Fields
 
-| field | what must hold | for instance |
+| field | meaning | example |
 |---|---|---|
 {own}
 

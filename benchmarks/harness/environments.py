@@ -56,7 +56,7 @@ def own() -> Environment:
 
 
 def ensure(name: str, folder: Path, log: Callable[[str], None]) -> Environment:
-    """Make an environment, or take the one that an earlier run made by the same recipe.
+    """Make an environment, or take the one that an earlier run made from the same recipe.
 
     A failure is kept too, and not tried again until its folder is deleted or the recipe changes.
     """

@@ -10,7 +10,7 @@ OURS, THEIRS = "#c2410c", "#64748b"
 
 
 def draw(results: Mapping[str, Any], folder: Path) -> list[str]:
-    """Draw what there are figures for; return the names of the files.
+    """Draw each plot whose figures exist; return the names of the files.
 
     Raises:
         ImportError: matplotlib is not installed.

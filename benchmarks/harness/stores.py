@@ -183,7 +183,7 @@ def _summarise(runs: list[Any], baseline: list[Any] | None) -> dict[str, Any]:
 
 
 def appending(environments: Mapping[str, Environment], cache: Path, work: Path, rows: int) -> Any:
-    """Return pixseek's latency of a query with nobody writing, and beside a writer."""
+    """Return pixseek's latency of a query with nobody writing, and during writes."""
     python = environments["pixseek"].python
     assert python
     folder = material.vectors(cache, rows, 512)

@@ -10,7 +10,7 @@ from protocol import index_folders, main
 
 BATCH, WORKERS = 32, 2  # its defaults, 256 and 4, are for a GPU
 
-# A build of torchvision for CUDA beside a torch for the CPU lacks its own operations. None is used
+# A build of torchvision for CUDA next to a torch for the CPU lacks its own operations. None is used
 # here, but importing it takes that these are declared; here, so that worker processes do so too.
 library = torch.library.Library("torchvision", "FRAGMENT")
 for name in ("nms", "qnms"):

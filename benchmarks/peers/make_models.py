@@ -43,7 +43,7 @@ RCLIP_MODEL = "ViT-B-32-256"
 
 
 def open_clip() -> Any:
-    """Import open_clip without torchvision, whose transforms it wants and no model needs."""
+    """Import open_clip without torchvision: it wants its transforms, but no model needs them."""
     for name in ("", ".transforms", ".transforms.functional", ".ops", ".ops.misc"):
         sys.modules.setdefault(f"torchvision{name}", MagicMock())
     import open_clip

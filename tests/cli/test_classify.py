@@ -114,7 +114,9 @@ def test_labels_from_a_classifier(run: Run, picture: Path, vit: Path) -> None:
     assert len(done.stdout.splitlines()) == 2
 
 
-def test_indexing_tags_new_images_by_a_classifier(run: Run, photos_folder: Path, vit: Path) -> None:
+def test_indexing_tags_new_images_with_a_classifier(
+    run: Run, photos_folder: Path, vit: Path
+) -> None:
     done = run("index", photos_folder, "--labels-from", vit, "--min-score", 0.05)
     assert done.exit_code == 0
     assert "Checked 6 images." in done.stdout

@@ -33,7 +33,8 @@ def test_groups_are_listed_with_the_one_to_keep_first(copies: Run) -> None:
     assert not group["exact"]
     shown = copies("duplicates").stdout
     assert "1 group, 2 extra copies." in shown
-    assert shown.splitlines()[0].startswith("keep")
+    assert shown.splitlines()[0] == "near-duplicates"
+    assert shown.splitlines()[1].startswith("  keep")
 
 
 def test_exact_lists_only_identical_files(copies: Run, tmp_path: Path) -> None:

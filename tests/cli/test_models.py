@@ -161,5 +161,5 @@ def test_export_needs_one_model_a_folder_and_torch(real: Run, tmp_path: Path) ->
     done = real("models", "export", "demo")
     assert done.exit_code == 2 and "--to DIR" in done.stderr
     done = real("models", "export", "demo", "--to", tmp_path / "out")
-    assert done.exit_code == 4 and "not run by torch" in done.stderr
+    assert done.exit_code == 4 and "a model that torch runs" in done.stderr
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""How `pixseek show` words what is known of an image."""
+"""How `pixseek show` presents the facts about an image."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def test_pictures_are_read_from_a_folder(tmp_path: Path) -> None:
 
 def test_only_torch_models_can_be_exported(tmp_path: Path) -> None:
     tiny.xenova(tmp_path / "m")
-    with pytest.raises(ModelError, match="not run by torch"):
+    with pytest.raises(ModelError, match="a model that torch runs"):
         export(loaded(tmp_path / "m"), tmp_path / "out", pictures(1))
 
 

@@ -1,4 +1,4 @@
-"""What surfaces are told besides `Library`: records, labels, filters and pictures."""
+"""What surfaces use besides `Library`: records, labels, filters and pictures."""
 
 from __future__ import annotations
 

@@ -83,14 +83,15 @@ def duplicates(
 
 def _write(library: Library, found: list[DuplicateGroup]) -> None:
     for group in found:
+        said = "identical files" if group.exact else "near-duplicates"
+        click.echo(click.style(said, dim=True))
         for record in group.records:
             mark = click.style("keep", fg="green") if record is group.kept else "    "
             pixels = f"{record.width} × {record.height}" if record.width else ""
             size = wording.size(record.stamp.size) if record.stamp else ""
             place = wording.visible(_place(library, record))
-            click.echo(f"{mark}  {pixels:>13}  {size:>8}  {place}")
-        said = "identical files" if group.exact else "near-duplicates"
-        click.echo(click.style(f"      {said}", dim=True))
+            click.echo(f"  {mark}  {pixels:>13}  {size:>8}  {place}")
+        click.echo()
     copies = wording.counted(sum(len(group.rest) for group in found), "extra copy", "extra copies")
     groups = wording.counted(len(found), "group")
     click.echo(f"{groups}, {copies}." if found else "No near-duplicates found.")

@@ -302,13 +302,13 @@ def _benchmark(config: Config, names: tuple[str, ...], photos: Sequence[Path]) -
             show_error(error)  # the other models can still be measured
             continue
         click.echo(click.style(wording.visible(name), bold=True))
-        how = f" in {found.precision} by {found.runtime}" if found.runtime else ""
+        how = f" ({found.precision} in {found.runtime})" if found.runtime else ""
         _rows(
             (
-                ("images", f"{found.images_per_s:.1f} a second{how}"),
+                ("images", f"{found.images_per_s:,.1f} a second{how}"),
                 ("a short text", f"{found.text_ms:.1f} ms"),
                 ("start to first vector", f"{found.first_vector_s:.2f} s"),
-                ("memory", f"{found.peak_mib} MiB at most" if found.peak_mib else "unknown"),
+                ("memory", f"{found.peak_mib:,} MiB at its peak" if found.peak_mib else "unknown"),
             )
         )
 

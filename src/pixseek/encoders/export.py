@@ -88,10 +88,10 @@ def export(
 def _exportable(encoder: Encoder) -> TorchEncoder:
     if not isinstance(encoder, TorchEncoder):
         raise ModelError(
-            "this model is not run by torch, so there is nothing to export",
+            "only a model that torch runs can be exported",
             encoder.name,
-            "Add :torch to the name of a model of the catalogue that torch can run too. If a model "
-            "pairs a text tower with another model's images, export each by itself.",
+            "If torch can run it too, add :torch to its name. If it pairs a text tower with "
+            "another model's images, export each by itself.",
         )
     if encoder.files.preprocessing is None:
         raise ModelError("a model without an image tower can't be exported", encoder.name)

@@ -11,7 +11,7 @@
     (tag:cat OR tag:dog) -folder:old       OR, NOT or a minus, parentheses
     name:="exact.jpg" iso:100..400 width:in(1,2) has:caption
 
-Adjacent words are one thing to look for. `OR` binds more closely than juxtaposition, as in mail
+Adjacent words are one thing to look for. `OR` binds more tightly than a space, as in mail
 programs: `a:1 OR b:2 c:3` is (a or b) and c. A text that can't be understood raises a `QueryError`
 with the character where it fails; every other text is a query.
 
