@@ -122,3 +122,42 @@ def test_an_engine_with_a_limit_answers_as_well(
         assert memory.search(query).hits
     assert memory.facets(query)["format"]
     assert memory.similar(found[0].id, k=5).hits
+
+
+def test_more_hits_than_an_engine_ranks_come_with_a_warning(
+    libraries: tuple[pixseek.Library, pixseek.Library], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = libraries[1]
+    limited = replace(memory.opened.engine.capabilities, max_k=20)
+    monkeypatch.setattr(memory.opened.engine, "capabilities", limited)
+    green = Query((Term("text", "green"),), text_weight=0)
+    few = Compare("name", "glob", "*0.png")  # 18 and their 2 copies
+    for query, most in (
+        (replace(green, k=30), 20),
+        (replace(green, k=5, offset=18), 20),
+        (replace(green, k=20), None),
+        (replace(green, k=30, where=few), None),
+    ):
+        warnings = [each for each in memory.search(query).warnings if "at most" in each]
+        assert len(warnings) == bool(most), (query, warnings)
+
+
+@pytest.mark.parametrize("tiles", [(1, 1), (2, 2)])
+def test_labels_are_given_to_more_images_than_an_engine_ranks(
+    libraries: tuple[pixseek.Library, pixseek.Library],
+    monkeypatch: pytest.MonkeyPatch,
+    tiles: tuple[int, int],
+) -> None:
+    embedded, memory = libraries
+    for library in libraries:
+        if tiles != (1, 1):
+            library.index(tiles=tiles)
+    limited = replace(memory.opened.engine.capabilities, max_k=10)
+    monkeypatch.setattr(memory.opened.engine, "capabilities", limited)
+    for where in (None, Not(Compare("folder", "glob", "*3"))):
+        found, expected = (
+            library.tag_zero_shot(["green", "red"], where=where, again=True)
+            for library in (memory, embedded)
+        )
+        assert found == expected
+        assert found["green"] > 10

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, get_args
 
 from pixseek.errors import QueryError
@@ -147,6 +148,18 @@ def look(
     if term.kind == "text" and term.value in unread:
         return Look(cosines, np.zeros_like(cosines))
     return Look(cosines, backgrounds.of(term).standardised(cosines, vectors))
+
+
+def tries(total: int, parts: Iterable[int]) -> int:
+    """Return how many chances there were to match by chance, for images of several parts.
+
+    Parts of an image resemble each other: five have the chances of two (docs/search-quality.md).
+
+    Args:
+        total: how many images were searched.
+        parts: index of the best part of each candidate.
+    """
+    return round(total * math.sqrt(1 + max(parts, default=0)))
 
 
 def check(query: Query) -> None:

@@ -16,7 +16,6 @@ ones, so a page never depends on how deep somebody looks.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pixseek.search import ranking, term_vectors, why
-from pixseek.search.asked import FEW, MANY, Asked, Backgrounds, Look, check, look
+from pixseek.search.asked import FEW, MANY, Asked, Backgrounds, Look, check, tries
 from pixseek.types import (
     CONFIDENT,
     POSSIBLE,
@@ -130,28 +129,26 @@ class Searcher:
         Raises:
             ModelError, SpaceMismatchError: the model is unavailable, or not the library's.
         """
+        from pixseek.search.matching import matching  # which a search does without
+
         if self.engine.space is None:
             return [{} for _ in texts]
         terms = [Term("text", text) for text in texts]
         backgrounds = self.backgrounds()
         vectors = self.encoder().encode_texts(texts)
         unread, _ = self._unread(terms)
-        found = []
-        for term, vector in zip(terms, vectors, strict=True):
-            depth = self._at_most(MANY)
-            while True:
-                nearest = self.engine.nearest(vector[None], depth, where)[0]
-                scores = look(term, vector, nearest.vectors, backgrounds, unread=unread)
-                confidences = backgrounds.confidences([term], scores.deviations, _tries(nearest))
-                sure = confidences >= least
-                # If half of them are sure, there may be more below.
-                deeper = self._at_most(4 * depth)
-                if len(nearest.ids) < depth or 2 * int(sure.sum()) < depth or deeper == depth:
-                    break
-                depth = deeper
-            rated = zip(nearest.ids, confidences.tolist(), strict=True)
-            found.append({each: rate for each, rate in rated if rate >= least})
-        return found
+        return [
+            matching(
+                term,
+                vector,
+                where,
+                least,
+                engine=self.engine,
+                backgrounds=backgrounds,
+                unread=unread,
+            )
+            for term, vector in zip(terms, vectors, strict=True)
+        ]
 
     def _together(self, queries: Sequence[Query]) -> list[Results]:
         began = time.perf_counter()
@@ -190,7 +187,7 @@ class Searcher:
                 answer,
                 took_ms={stage: seconds * 1000 / len(queries) for stage, seconds in took.items()},
                 model=space.model if space else self.model,
-                warnings=warnings + each.warnings,
+                warnings=warnings + each.warnings + answer.warnings,
                 stored_preview=self.preview,
             )
             for each, answer in zip(asked, answers, strict=True)
@@ -255,6 +252,13 @@ class Searcher:
             depth = deeper
             directions = asked.direction(backgrounds)[None]
             nearest = self.engine.nearest(directions, depth, query.where)[0]
+        warnings: tuple[str, ...] = ()
+        most = self.engine.capabilities.max_k
+        if not enough and most == depth < min(query.offset + query.k, nearest.total):
+            warnings = (
+                f"This library's engine ranks at most {most:,} images a search; there may be more. "
+                "Narrow it by a filter.",
+            )
         page = ranked.order[query.offset : query.offset + query.k]
         records = self.engine.get([ranked.ids[at] for at in page])
         hits = []
@@ -279,6 +283,7 @@ class Searcher:
             possible=int((ranked.confidence >= POSSIBLE).sum()),
             looked_at=len(ranked.ids),
             total=nearest.total,
+            warnings=warnings,
         )  # fmt: skip
 
     def _ranked(
@@ -307,7 +312,8 @@ class Searcher:
         scores = looks[0].cosines if asked.is_one else together
         share = np.array([written.get(each, 0.0) for each in ids])
         # An image whose text holds all words is as good as one that shows them.
-        sure = backgrounds.confidences(query.terms, together, _tries(nearest))
+        chances = tries(nearest.total, nearest.parts)
+        sure = backgrounds.confidences(query.terms, together, chances)
         confidence = np.maximum(sure, np.where(share > 0.99, 1, 0))
         own = asked.own
         keep = np.array([each not in own for each in ids], np.bool_)
@@ -425,7 +431,7 @@ class Searcher:
         # The term's own best matches, wherever they are, show what chance explains.
         own = self.engine.nearest(vector[None], self._at_most(MANY), where)[0]
         best = asked.look(term, vector, own.vectors, backgrounds).deviations
-        sure = backgrounds.confidences([term], best, _tries(own)) >= EXCLUDED
+        sure = backgrounds.confidences([term], best, tries(own.total, own.parts)) >= EXCLUDED
         least = float(best[sure].min()) if sure.any() else float(np.inf)
         ids = {term.value} if term.kind == "id" else set()
         if term.kind == "text" and self.engine.capabilities.text_search != "none":
@@ -479,14 +485,6 @@ class _Ranked:
     duplicates: dict[int, list[int]]
     looks: list[Look]
     share: NDArray[np.float64]
-
-
-def _tries(nearest: Neighbours) -> int:
-    """Return how many chances there were to match by chance, for images of several parts.
-
-    Parts of an image resemble each other: five have the chances of two (docs/search-quality.md).
-    """
-    return round(nearest.total * math.sqrt(1 + max(nearest.parts, default=0)))
 
 
 def _sort_value(record: Record, field: str) -> Any:
