@@ -86,7 +86,7 @@ def measurements(
         return {"cpu_s": cell["p50_ms"] / 1000, "others": cell["others"]}
 
     def live(count: int) -> dict[str, Any]:
-        asked = {"library": str(live_library(work.parent, count)), "phase": "ask", "queries": 100}
+        asked = {"library": str(live_library(work.parent, count)), "phase": "ask", "queries": 300}
         answer = drive(python, "live_pixseek", asked, environment=path)
         last["live memory"] = {"peak_mb": answer["peak_mb"]}
         return answer

@@ -254,11 +254,9 @@ def best_of_each(parts: Iterable[Answer], k: int) -> list[Answer]:
     Of parts with equal scores the first one counts.
     """
     best: dict[str, Answer] = {}
-    for each in parts:
-        old = best.get(each.id)
-        if old is None or (each.score, -each.part) > (old.score, -old.part):
-            best[each.id] = each
-    return sorted(best.values(), key=lambda answer: (-answer.score, answer.id))[:k]
+    for each in sorted(parts, key=lambda answer: (-answer.score, answer.id, answer.part)):
+        best.setdefault(each.id, each)
+    return list(best.values())[:k]
 
 
 def no_neighbours(dim: int, total: int) -> Neighbours:

@@ -150,9 +150,12 @@ class LibraryModel:
     @property
     def choice(self) -> ModelChoice:
         """The model asked for, else that of the active space, else that of the settings."""
+        return self._choice_in(self._opened.engine.space)
+
+    def _choice_in(self, space: Space | None) -> ModelChoice:
         if self._asked:
             return ModelChoice(self._asked)
-        found = chosen(self._opened.ledger, self._opened.engine.space)
+        found = chosen(self._opened.ledger, space)
         return found or ModelChoice(self._opened.config.model or encoders.DEFAULT)
 
     def adopt(self, name: str) -> None:
@@ -202,7 +205,8 @@ class LibraryModel:
     def encoder(self, on_download: Callable[[str, int, int | None], None] | None = None) -> Encoder:
         """Return the library's encoder; see `Library.encoder`."""
         with self._lock:
-            choice, space = self.choice, self._opened.engine.space
+            space = self._opened.engine.space
+            choice = self._choice_in(space)
             encoder = self._encoder if choice == self._encoder_choice else None
             if encoder is None:
                 encoder = choice.load(self._opened.config, on_download or self.on_download)

@@ -315,7 +315,7 @@ def _path_in(known: Mapping[str, Root], uri: str) -> Path | None:
     name, _, relative = uri.partition("/")
     root = known.get(name)
     if root is not None:
-        return root.path / relative if root.kind == "folder" else None
+        return Path(root.where, relative) if root.kind == "folder" else None
     path = Path(uri)  # an imported record may name its file by its full path
     return path if path.is_absolute() else None
 

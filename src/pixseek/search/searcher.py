@@ -168,7 +168,8 @@ class Searcher:
         ]
         encoded = time.perf_counter()
         looking = [each for each in asked if each.query.terms]
-        backgrounds = self.backgrounds() if looking and self.engine.space else None
+        space = self.engine.space
+        backgrounds = self.backgrounds() if looking and space else None
         nearest = self._nearest(looking, backgrounds) if backgrounds else {}
         answers = [
             self._answer(each, nearest[id(each)], backgrounds)
@@ -178,7 +179,6 @@ class Searcher:
         ]
         ended = time.perf_counter()
         took = {"encode": encoded - began, "search": ended - encoded, "total": ended - began}
-        space = self.engine.space
         warnings: tuple[str, ...] = ()
         if not any(answers) and not self.engine.count():
             warnings = ("The library is empty. Index something first: pixseek index ~/Pictures",)

@@ -69,9 +69,9 @@ def _group(
         owners.update(_owners(db, space, wanted - owners.keys()))
         for i in waiting:
             rows, scores = (each[chosen[i]].tolist() for each in scored[i])
-            parts = (
+            parts = [
                 Answer(score, *owners[row], row) for row, score in zip(rows, scores, strict=True)
-            )
+            ]
             groups[i] = rules.best_of_each(parts, k)
         waiting = [i for i in waiting if len(groups[i]) < k and len(chosen[i]) < len(scored[i][0])]
         count *= 4
