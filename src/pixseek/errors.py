@@ -73,7 +73,7 @@ class ImageError(PixseekError):
         "timeout": "decoding it took too long and was stopped",
         "crashed": "the decoder crashed, in its own process",
         "no-permission": "this user may not read the file",
-        "missing": "the file disappeared before it was read",
+        "missing": "there is no such file, or it disappeared before it was read",
         "unreadable": "the disk or the system refused to read the file",
         "bad-name": "the file's name is not valid text",
         "unexpected": "an unexpected error; please report it",

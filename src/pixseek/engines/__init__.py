@@ -45,7 +45,8 @@ def open_engine(url: str | Path) -> Engine:
         raise ConfigError(
             "unknown engine",
             scheme,
-            unknown("engine", name, registered) + f" A folder is written embedded:{url} or ./{url}",
+            unknown("engine", name, (*registered, "memory"))
+            + f" A folder is written embedded:{url} or ./{url}",
         )
     try:
         opener = cast("Callable[[str], Engine]", registered[name].load())

@@ -83,15 +83,19 @@ class Opened:
         is_new = not os.path.exists(folder / "ledger.sqlite")
         if is_new:
             _check_new(folder, create)
+        # Before the ledger remembers it: a URL that fails leaves no library behind.
+        store = open_engine(engine) if is_new and engine else None
         ledger = Ledger(folder, read_only=not is_new and not may_write(folder))
         try:
             if is_new:
                 ledger.set("portable", portable or folder.name == PORTABLE_NAME)
                 ledger.set("drawn", drawn)
                 ledger.set("engine", engine)
-            store = open_engine(ledger.setting("engine") or folder / "index")
+            store = store or open_engine(ledger.setting("engine") or folder / "index")
         except BaseException:
             ledger.close()
+            if store is not None:
+                store.close()
             raise
         read_only = not may_write(folder)
         return cls(
