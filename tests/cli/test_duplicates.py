@@ -68,3 +68,12 @@ def test_moving_asks_first_and_deletes_nothing(copies: Run, tmp_path: Path) -> N
 def test_a_threshold_can_be_given(copies: Run) -> None:
     [group] = json.loads(copies("duplicates", "--threshold", "0", "--json").stdout)
     assert len(group["ids"]) >= 3
+
+
+def test_a_folder_that_images_cannot_be_moved_to_is_named(copies: Run, tmp_path: Path) -> None:
+    (tmp_path / "a-file").write_text("not a folder")
+    done = copies("duplicates", "--move", tmp_path / "a-file" / "below", "--yes")
+    assert done.exit_code == 3
+    assert "can't be moved" in done.stderr and "a-file" in done.stderr
+    assert "Choose another folder" in done.stderr
+    assert (tmp_path / "work" / "Photos" / "small.jpg").exists()

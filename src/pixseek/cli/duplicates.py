@@ -13,6 +13,7 @@ from pixseek.cli import wording
 from pixseek.cli.exit_codes import FOUND_NOTHING
 from pixseek.cli.options import Command, open_library, warn
 from pixseek.cli.results import write_json
+from pixseek.errors import StorageError
 
 if TYPE_CHECKING:
     from pixseek.library import Library
@@ -112,8 +113,15 @@ def _move(library: Library, found: list[DuplicateGroup], target: Path, *, yes: b
         if place.exists():
             warn(f"Not moved, since the target exists: {wording.visible(str(place))}")
             continue
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(path, place)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(path, place)
+        except OSError as error:
+            raise StorageError(
+                f"The image can't be moved ({error.strerror or error})",
+                f"{path} to {place}",
+                f"Choose another folder. Moved before: {wording.counted(moved, 'image')}.",
+            ) from error
         moved += 1
     click.echo(f"Moved {wording.counted(moved, 'image')}. Run pixseek index to update the library.")
 

@@ -285,8 +285,12 @@ class _Parser:
         try:
             return language_fields.compiled(key, operator.rstrip("("), values)
         except QueryError as error:
+            subject = error.subject
+            stored, colon, rest = subject.partition(":")
+            if colon and (stored == "taken_at" or stored.startswith("fields.")):
+                subject = f"{key}:{rest}"  # the name that the user wrote, not that of the column
             raise QueryError(
-                error.problem, f"{error.subject}, at character {at + 1}", error.advice
+                error.problem, f"{subject}, at character {at + 1}", error.advice
             ) from error
 
     def listed(self, at: int) -> list[language_fields.Value]:
