@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from pixseek.cli import main
-from pixseek.cli.process import leave, open_closed_streams
+import sys
 
 
 def run() -> None:
     """Run the command line, and end the process."""
-    open_closed_streams()
     try:
-        main(prog_name="pixseek")
-    except SystemExit as end:
-        leave(end)
+        # Here, since imports are a third of a short command, and Ctrl-C may come during them.
+        from pixseek.cli import main
+        from pixseek.cli.process import leave, open_closed_streams
+
+        open_closed_streams()
+        try:
+            main(prog_name="pixseek")
+        except SystemExit as end:
+            leave(end)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)  # noqa: T201  # click may be missing yet
+        sys.exit(130)
 
 
 if __name__ == "__main__":

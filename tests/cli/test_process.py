@@ -102,6 +102,19 @@ def test_a_message_as_exit_code_is_printed() -> None:
     assert (done.returncode, done.stderr) == (1, "it failed\n")
 
 
+def test_ctrl_c_during_the_first_imports_is_no_traceback() -> None:
+    done = python(
+        "import sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'pixseek.cli.options': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from pixseek.__main__ import run\n"
+        "run()"
+    )
+    assert (done.returncode, done.stderr) == (130, "\nStopped.\n")
+
+
 def in_a_shell(command: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     """Run a command line of a shell, in which `pixseek` is this one."""
     return subprocess.run(
