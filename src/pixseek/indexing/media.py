@@ -11,6 +11,7 @@ vectors found less than the whole image alone, and tiles mixed with the whole fo
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -117,8 +118,8 @@ def check_tiles(tiles: Sequence[int]) -> Tiles:
         ConfigError: they are not two numbers from 1 up, or too many.
     """
     try:
-        columns, rows = (int(each) for each in tiles)
-    except (TypeError, ValueError):
+        columns, rows = (operator.index(each) for each in tiles)
+    except (TypeError, ValueError):  # not two, or not whole numbers
         columns = rows = 0
     if columns < 1 or rows < 1 or columns * rows > MAX_TILES:
         raise ConfigError(
