@@ -299,6 +299,28 @@ def test_control_characters_in_names_are_escaped(run: Run, tmp_path: Path) -> No
     assert run("search", "red", "-0").stdout == f"{folder}/two\nlines\x1b[31m.png\0"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("search", "--queries"), ("tag", "--zero-shot"),
+        ("classify", "Photos/red-1.png", "--labels-file"),
+    ],
+)  # fmt: skip
+def test_a_text_file_that_is_not_utf_8_is_named(
+    indexed: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "words.txt").write_bytes("café\n".encode("cp1252"))
+    done = indexed(*command, tmp_path / "words.txt")
+    assert done.exit_code == 5
+    assert "not UTF-8 text" in done.stderr and "words.txt" in done.stderr
+
+
+def test_a_byte_order_mark_is_not_part_of_the_first_query(indexed: Run, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("red\n", "utf-8-sig")
+    line = indexed("search", "--queries", tmp_path / "words.txt", "-k", "1").stdout
+    assert line.startswith("red\t1\t")
+
+
 def test_queries_from_a_file_are_answered_in_order(indexed: Run, tmp_path: Path) -> None:
     file = tmp_path / "words.txt"
     file.write_text("red\n\n  green \n")

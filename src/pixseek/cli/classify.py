@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from pixseek.cli import wording
-from pixseek.cli.options import Command, open_library, warn
+from pixseek.cli.options import Command, open_library, text_of, warn
 from pixseek.cli.results import write_json
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def classify(
     """
     from pixseek.library.surfaces import split_labels, templates
 
-    given = "\n".join((*labels, labels_file.read() if labels_file else ""))
+    given = "\n".join((*labels, text_of(labels_file) if labels_file else ""))
     choices = split_labels(given)
     if not choices and (labels or labels_file):
         raise click.UsageError("--labels and --labels-file contain no labels.", ctx)

@@ -8,12 +8,12 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from pixseek.cli.exit_codes import PIPE_CLOSED, UNEXPECTED, code_of
-from pixseek.errors import PixseekError, StorageError
+from pixseek.errors import PixseekError, SourceError, StorageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -280,6 +280,20 @@ def write_options(
         rows.append(("-h, --help", "Show this message and exit."))
     with formatter.section(title):
         formatter.write_dl(rows)
+
+
+def text_of(file: TextIO) -> str:
+    """Return the text of a file that was given to an option, without a byte order mark.
+
+    Raises:
+        SourceError: it is not UTF-8.
+    """
+    try:
+        return file.read().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            "The file is not UTF-8 text", file.name, "Save it as UTF-8, for instance in an editor."
+        ) from error
 
 
 # ------------------------------------------------------------------ messages

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from pixseek.cli.exit_codes import FOUND_NOTHING
-from pixseek.cli.options import Command, open_library, warn
+from pixseek.cli.options import Command, open_library, text_of, warn
 from pixseek.cli.process import no_garbage_collector, one_blas_thread
 from pixseek.cli.results import Form, write_many, write_results
 from pixseek.cli.terminal_images import CHOICES
@@ -170,8 +170,8 @@ def search(
     if queries is not None:
         if words or image is not None or excluded:
             raise click.UsageError("--queries can't be combined with words or --image.", ctx)
+        lines = [line.strip() for line in text_of(queries).split("\n") if line.strip()]
         with open_library() as library:
-            lines = [line.strip() for line in queries if line.strip()]
             _show_many(ctx, library, lines, asked, **options)
         return
     if not words and image is None and not liked:

@@ -11,7 +11,7 @@ import click
 
 from pixseek.cli import wording
 from pixseek.cli.exit_codes import FOUND_NOTHING
-from pixseek.cli.options import Command, open_library
+from pixseek.cli.options import Command, open_library, text_of
 from pixseek.cli.results import write_json
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def tag(
         if zero_shot is not None and labels_from is not None:
             raise click.UsageError("--zero-shot can't be combined with --labels-from.", ctx)
         if zero_shot is not None:
-            _zero_shot(zero_shot.read(), min_confidence, where, again=again, as_json=as_json)
+            _zero_shot(text_of(zero_shot), min_confidence, where, again=again, as_json=as_json)
         else:
             _labels_from(labels_from or "", min_score, where, again=again, as_json=as_json)
         return
