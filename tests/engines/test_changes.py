@@ -51,6 +51,33 @@ def ids(records: Sequence[Record]) -> set[str]:
     return {record.id for record in records}
 
 
+class TestDeleting:
+    def test_a_record_that_changed_stays(self, engine: Engine, opener: Opener) -> None:
+        records = [Record(f"r{n}", f"r/{n}") for n in range(3)]
+        engine.put(records, random_unit(3))
+        opener().describe([replace(records[1], caption="changed")])
+        seen = []
+
+        def unchanged(stored: Record) -> bool:
+            seen.append(stored.id)
+            return not stored.caption
+
+        assert engine.delete(["r0", "r1", "missing"], unchanged) == 1
+        assert set(seen) == {"r0", "r1"}
+        assert [each and each.caption for each in engine.get(["r0", "r1", "r2"])] == [
+            None, "changed", "",
+        ]  # fmt: skip
+        assert engine.delete(["r1"], lambda _: True) == 1
+        assert engine.count() == 1
+
+    def test_nothing_is_deleted_if_the_caller_fails(self, engine: Engine) -> None:
+        engine.put([Record("a", "r/a")], random_unit(1))
+        with pytest.raises(ZeroDivisionError):
+            engine.delete(["a"], lambda _: bool(1 / 0))
+        assert engine.count() == 1
+        assert engine.delete(["a"]) == 1
+
+
 class TestMerging:
     def test_merge_sees_what_is_stored_at_that_moment(self, engine: Engine, opener: Opener) -> None:
         engine.put([Record("a", "r/a", caption="old", tags=("mine",))], random_unit(1))

@@ -523,11 +523,11 @@ def test_a_kill_while_roots_are_joined_leaves_no_duplicates(
     monkeypatch.setattr("pixseek.library.nested_roots.CHUNK", 1)
     original, calls = library.opened.engine.delete, []
 
-    def die(ids: Any) -> int:
+    def die(ids: Any, *more: Any) -> int:
         calls.append(ids)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return original(ids)
+        return original(ids, *more)
 
     monkeypatch.setattr(library.opened.engine, "delete", die)
     with pytest.raises(KeyboardInterrupt):

@@ -120,7 +120,48 @@ def test_tags_set_at_the_old_place_of_a_file_arrive_at_the_new_one(
     }
 
 
-def test_tags_set_at_the_new_place_are_not_overwritten_by_late_ones_of_the_old(
+@pytest.mark.parametrize("same_stamp", [True, False])
+def test_tags_set_while_the_old_record_is_deleted_arrive_at_the_new_one(
+    library: pixseek.Library,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    same_stamp: bool,
+) -> None:
+    engine = library.opened.engine
+    (folder / "0.png").rename(folder / "moved.png")
+    if not same_stamp:
+        os.utime(folder / "moved.png")
+    original, tags = engine.delete, ["first", "second", "third"]
+
+    def delete(*arguments: Any, **named: Any) -> int:
+        if tags:
+            say(engine, "pictures/0.png", tags.pop(0))
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(engine, "delete", delete)
+    assert library.index().moved == 1
+    assert said(library)["moved.png"] == ("first", "second", "third")
+    assert engine.get([record_id("pictures/0.png")]) == [None]
+
+
+def test_tags_set_while_a_root_becomes_part_of_another_are_kept(
+    library: pixseek.Library, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = library.opened.engine
+    original, tags = engine.delete, ["late"]
+
+    def delete(*arguments: Any, **named: Any) -> int:
+        if tags:
+            say(engine, "pictures/3.png", tags.pop())
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(engine, "delete", delete)
+    library.index(folder.parent)
+    assert [root.name for root in library.roots()] == [folder.parent.name]
+    assert said(library)["3.png"] == ("late",)
+
+
+def test_tags_set_at_the_new_and_the_old_place_are_combined(
     library: pixseek.Library, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = library.opened.engine
@@ -132,7 +173,7 @@ def test_tags_set_at_the_new_place_are_not_overwritten_by_late_ones_of_the_old(
 
     around(library, monkeypatch, after=speak)
     library.index()
-    assert said(library)["moved.png"] == ("new place",)
+    assert said(library)["moved.png"] == ("new place", "old place")
 
 
 @pytest.mark.parametrize("records_a_write", [1, 2, 1000])

@@ -18,6 +18,7 @@ from pixseek.metadata.annotations import (
     annotation_of,
     change,
     changed,
+    combined,
     file_part,
     value_of,
 )
@@ -161,3 +162,46 @@ def test_texts_of_a_command_line_become_values(text: str, value: Scalar) -> None
 @given(st.text())
 def test_any_text_is_a_valid_value(text: str) -> None:
     change(fields={"a": value_of(text)})
+
+
+# ------------------------------------------------------------------ two places at once
+
+LISTED = st.lists(st.sampled_from(["a", "b", "c", "d"]), unique=True).map(tuple)
+SAID = st.builds(
+    Annotation,
+    caption=st.sampled_from(["", "one", "two"]),
+    rating=st.sampled_from([0, 1, 5, -1]),
+    tags_added=LISTED,
+    tags_removed=LISTED,
+    fields=st.dictionaries(st.sampled_from(["x", "y"]), st.integers(0, 2)),
+    labelled=st.sampled_from(["", "birds"]),
+)
+
+
+def as_sets(said: Annotation) -> Annotation:
+    tags = {name: tuple(sorted(getattr(said, name))) for name in ("tags_added", "tags_removed")}
+    return replace(said, **tags)
+
+
+@given(SAID, SAID)
+def test_changes_of_one_place_alone_are_taken_as_they_are(
+    before: Annotation, after: Annotation
+) -> None:
+    assert as_sets(combined(before, after, before)) == as_sets(after)
+    assert as_sets(combined(before, before, after)) == as_sets(after)
+
+
+@given(SAID, SAID, SAID)
+def test_changes_of_two_places_are_combined(
+    before: Annotation, here: Annotation, there: Annotation
+) -> None:
+    both = combined(before, here, there)
+    added = {*here.tags_added, *there.tags_added} - {*before.tags_added}
+    cleared = {*before.tags_added} - ({*here.tags_added} & {*there.tags_added})
+    assert set(both.tags_added) == ({*before.tags_added} | added) - cleared
+    for name in ("caption", "rating", "labelled"):
+        changed_here = getattr(here, name) != getattr(before, name)
+        assert getattr(both, name) == getattr(here if changed_here else there, name)
+    for name in ("x", "y"):
+        changed_here = here.fields.get(name) != before.fields.get(name)
+        assert both.fields.get(name) == (here if changed_here else there).fields.get(name)

@@ -7,7 +7,7 @@ An engine adds the steps that touch its database (`steps`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -168,14 +168,19 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
                 self._describe(at, spaces[0], new, self._prepared(new))
         return len(new)
 
-    def delete(self, ids: Iterable[str]) -> int:
-        """Delete records; return how many there were."""
+    def delete(self, ids: Iterable[str], only_if: Callable[[Record], bool] | None = None) -> int:
+        """Delete records; return how many were deleted."""
         wanted = [each for each in dict.fromkeys(ids) if columns.is_storable(each)]
         if not wanted or self.space is None:
             return 0
-        with self._writing(alone=False) as at:
+        with self._writing(alone=only_if is not None) as at:
             spaces = self._spaces(at)
-            return self._delete(at, spaces, wanted) if spaces else 0
+            if not spaces:
+                return 0
+            if only_if is not None:
+                stored = self._stored(at, wanted)
+                wanted = [each for each in wanted if each in stored and only_if(stored[each])]
+            return self._delete(at, spaces, wanted) if wanted else 0
 
     def put_vectors(self, space: Space, records: Sequence[Record], vectors: Vectors) -> int:
         """Give records their vectors in a space that is held; durable when it returns.

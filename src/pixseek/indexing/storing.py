@@ -9,7 +9,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pixseek.metadata.annotations import Annotation, annotate, annotation_of
+from pixseek.metadata.annotations import Annotation, annotate, annotation_of, combined
 from pixseek.storage.ledger import Ledger
 from pixseek.storage.previews import Previews
 from pixseek.types import Engine, Failure, Record
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 # later: if files are renumbered, each takes the place of the next. 16,384 rows of 512 floats are
 # 33 MB.
 _DISPLACED = 16_384
+
+
+#: A record whose content was moved here, and the record that had it, as it was read.
+Moved = tuple[Record, Record]
 
 
 class Writes:
@@ -104,6 +108,7 @@ class Writes:
         if self.previews is not None and self._previews:
             self.previews.put(self._previews)
             self._previews = {}
+        moved: list[Moved] = []
         if self._records:
             overwritten: dict[str, Record] = {}
 
@@ -117,12 +122,12 @@ class Writes:
                 if old is not None and old[0].id == stored.id:
                     self.displaced[stored.digest] = (stored, old[1])
             moved = [(r, self._origins[r.id]) for r in self._records if r.id in self._origins]
-            carry_words(self._engine, moved, overwritten)
+            moved = carry_words(self._engine, moved, overwritten)
             self._records, self._vectors, self._origins = [], [], {}
         self._ledger.add_failures(self._failures)
         self._failures = []
         if self._gone:
-            self._engine.delete(self._gone)
+            delete_moved(self._engine, self._gone, moved)
             self._gone = []
         self._ledger.clear_failures(self.settled)
         self.settled = []
@@ -146,33 +151,74 @@ def with_words_of(record: Record, old: Record) -> Record:
 
 def carry_words(
     engine: Engine,
-    moved: Sequence[tuple[Record, Record]],
+    moved: Sequence[Moved],
     overwritten: Mapping[str, Record] = MappingProxyType({}),
-) -> None:
-    """Give records the annotations that their origins got after those were read.
+) -> list[Moved]:
+    """Give records what the user said of their origins after those were read.
 
     Args:
         engine: where the records are stored.
-        moved: each with its origin, as it was read; that has not been deleted yet.
+        moved: records with their origins, as both were read; those have not been deleted yet.
         overwritten: origins that the write replaced, as they were then, by id.
+
+    Returns:
+        The same, with what was said until now.
     """
     rest = [origin.id for _, origin in moved if origin.id not in overwritten]
     found = zip(rest, engine.get(rest), strict=True) if rest else ()
     latest = {**overwritten, **{each: record for each, record in found if record is not None}}
     words: dict[str, tuple[Annotation, Annotation]] = {}  # as taken along, and the latest
-    late: list[Record] = []
+    now: list[Moved] = []
     for record, origin in moved:
-        now = latest.get(origin.id)
-        if now is not None and now.digest == origin.digest:
-            taken, said = annotation_of(record), annotation_of(now)
-            if said != annotation_of(origin):
-                words[record.id] = (taken, said)
-                late.append(record)
+        current = latest.get(origin.id)
+        if current is None or current.digest != origin.digest:
+            continue
+        said = annotation_of(current)
+        if said != annotation_of(origin):
+            words[record.id] = (annotation_of(record), said)
+            now.append((annotate(record, said), current))
+        else:
+            now.append((record, origin))
 
     def merge(given: Record, stored: Record) -> Record:
         taken, said = words[stored.id]
-        # Annotations that the new record got meanwhile are kept as they are.
-        return annotate(stored, said) if annotation_of(stored) == taken else stored
+        return annotate(stored, combined(taken, annotation_of(stored), said))
 
-    if late:
-        engine.describe(late, merge)
+    if words:
+        engine.describe([record for record, _ in now if record.id in words], merge)
+    return now
+
+
+def delete_moved(engine: Engine, ids: Sequence[str], moved: Sequence[Moved]) -> None:
+    """Delete records; what the user says of them until then goes to where their files are now.
+
+    Args:
+        engine: where the records are stored.
+        ids: of the records to delete, moved or not.
+        moved: as `carry_words` returns it.
+    """
+    left = list(ids)
+    while left:
+        said = {origin.id: annotation_of(origin) for _, origin in moved}
+        late = _delete_unless_late(engine, left, said)
+        left = [each for each in left if each in late]
+        moved = carry_words(engine, [pair for pair in moved if pair[1].id in late])
+
+
+def _delete_unless_late(
+    engine: Engine, ids: Sequence[str], said: Mapping[str, Annotation]
+) -> set[str]:
+    """Delete records, but for those of which the user said more meanwhile; return these."""
+    late: set[str] = set()
+
+    def is_carried(stored: Record) -> bool:
+        carried = stored.id not in said or annotation_of(stored) == said[stored.id]
+        if not carried:
+            late.add(stored.id)
+        return carried
+
+    if said:
+        engine.delete(ids, is_carried)
+    else:
+        engine.delete(ids)
+    return late

@@ -29,7 +29,7 @@ def move_records(inner: Root, outer: Root, engine: Engine) -> None:
     """
     import numpy as np
 
-    from pixseek.indexing.storing import carry_words
+    from pixseek.indexing.storing import carry_words, delete_moved
 
     below = inner.path.relative_to(outer.path).as_posix()
     ids = [known.id for known in engine.known(f"{inner.name}/")]
@@ -44,8 +44,7 @@ def move_records(inner: Root, outer: Root, engine: Engine) -> None:
                 moved.append((news[-1], old))
         if news:
             engine.put(news, np.concatenate(vectors))
-            carry_words(engine, moved)
-        engine.delete(chunk)
+        delete_moved(engine, chunk, carry_words(engine, moved))
 
 
 def absorbing(outer: Root, inner: Root) -> Root:

@@ -23,7 +23,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import field, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pixseek.errors import QueryError, unknown
 from pixseek.metadata.fields import MAX_CAPTION, MAX_TAG, clean_text, once, split_tags
@@ -250,6 +250,40 @@ def changed(annotation: Annotation, what: Change, file_tags: Collection[str]) ->
         tags_removed=without(once((*annotation.tags_removed, *removed)), what.add),
         fields={name: value for name, value in own.items() if value is not None},
         labelled=annotation.labelled if what.labelled is None else what.labelled,
+    )
+
+
+def combined(before: Annotation, here: Annotation, there: Annotation) -> Annotation:
+    """Return an annotation with the changes that were made to it in two places.
+
+    Args:
+        before: the annotation that both began with.
+        here: after the changes of one place, which win if both changed the same.
+        there: after those of the other.
+    """
+
+    def latest(name: str) -> Any:
+        mine = getattr(here, name)
+        return mine if mine != getattr(before, name) else getattr(there, name)
+
+    def tags(name: str) -> tuple[str, ...]:
+        first, mine, other = (getattr(each, name) for each in (before, here, there))
+        cleared = (*without(first, mine), *without(first, other))
+        return without(once((*mine, *other)), cleared)
+
+    own = {
+        name: here.fields.get(name)
+        if here.fields.get(name) != before.fields.get(name)
+        else there.fields.get(name)
+        for name in {**here.fields, **there.fields}
+    }
+    return Annotation(
+        caption=latest("caption"),
+        rating=latest("rating"),
+        tags_added=tags("tags_added"),
+        tags_removed=tags("tags_removed"),
+        fields={name: value for name, value in own.items() if value is not None},
+        labelled=latest("labelled"),
     )
 
 

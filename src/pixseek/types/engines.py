@@ -215,8 +215,15 @@ class Engine(Protocol):
         """
         ...
 
-    def delete(self, ids: Iterable[str]) -> int:
-        """Delete records; return how many there were."""
+    def delete(self, ids: Iterable[str], only_if: Callable[[Record], bool] | None = None) -> int:
+        """Delete records; return how many were deleted.
+
+        Args:
+            ids: of the records.
+            only_if: called inside the write with each stored record; if it returns False, the
+                record stays. So nothing is deleted that changed since the caller looked. It may
+                be called more than once for a record.
+        """
         ...
 
     def get(self, ids: Sequence[str]) -> list[Record | None]:
