@@ -45,7 +45,7 @@ def open_engine(url: str | Path) -> Engine:
         raise ConfigError(
             "unknown engine",
             scheme,
-            unknown("engine", name, (*registered, "memory"))
+            unknown("engine", name, {*registered, "memory"})
             + f" A folder is written embedded:{url} or ./{url}",
         )
     try:
