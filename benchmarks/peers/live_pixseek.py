@@ -14,7 +14,7 @@ CHUNK = 10_000
 
 
 def build(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Index the warm-up photos, then add rows as if so many photos had been embedded."""
+    """Index the warm-up photos, then add rows as if that number of photos had been embedded."""
     import numpy as np
 
     import pixseek
