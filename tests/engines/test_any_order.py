@@ -48,6 +48,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.said: dict[str, Record] = {}  # without parts
         self.held: dict[str, dict[str, tuple[tuple[Part, ...], Any]]] = {}  # by fingerprint and id
         self.active = SPACES[0]
+        self.kept: dict[str, str] = {}
         self.seed = 0
         self.engine = self.open()
         self.engine.ensure(self.active)
@@ -129,6 +130,11 @@ class AnyOrder(RuleBasedStateMachine):
             new = replace(record, digest=old.digest, parts=(), away=old.away)
             self.said[record.id] = merge(new, old) if merging else new
 
+    @rule(name=st.sampled_from("mn"), text=st.sampled_from([None, "", "one", "two"]))
+    def keep(self, name: str, text: str | None) -> None:
+        self.engine.keep("search", name, text)
+        self.kept = {n: t for n, t in {**self.kept, name: text}.items() if t is not None}
+
     @rule(ids=st.lists(st.sampled_from([*IDS, "nowhere"]), max_size=4))
     def delete(self, ids: list[str]) -> None:
         assert self.engine.delete(ids) == len(self.said.keys() & set(ids))
@@ -185,6 +191,7 @@ class AnyOrder(RuleBasedStateMachine):
         for space in SPACES:
             assert engine.held(space) == len(self.held.get(space.fingerprint, {}))
         assert engine.get(IDS) == [self.expected(i) if i in self.said else None for i in IDS]
+        assert engine.kept("search") == self.kept
         assert engine.count() == len(present)
         assert engine.count(Compare("away", "eq", True)) == len(self.said) - len(present)
         assert sorted(engine.matching_ids()) == sorted(present)

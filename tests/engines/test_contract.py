@@ -351,6 +351,62 @@ class TestStore:
             engine.put(plain(1), random_unit(1))
 
 
+class TestKeptTexts:
+    def test_they_come_back_by_kind_in_order_of_names(self, engine: Engine, opener: Opener) -> None:
+        engine.keep("search", "zebras", '{"terms": ["zebra"]}')
+        engine.keep("search", "B & Ü/2", "")
+        engine.keep("judgement", "zebras", "x" * 100_000)
+        engine.keep("search", "zebras", "the latest")
+        assert list(engine.kept("search").items()) == [("B & Ü/2", ""), ("zebras", "the latest")]
+        assert opener().kept("judgement") == {"zebras": "x" * 100_000}
+        engine.keep("search", "zebras", None)
+        engine.keep("search", "never kept", None)
+        assert opener().kept("search") == {"B & Ü/2": ""}
+        assert engine.kept("judgement").keys() == {"zebras"}
+
+    def test_they_need_no_space_and_no_record(self, opener: Opener) -> None:
+        engine = opener()
+        assert engine.kept("search") == {}
+        engine.keep("search", "early", None)
+        engine.keep("search", "early", "bird")
+        assert (engine.space, engine.count(), engine.get(["early"])) == (None, 0, [None])
+        assert opener().kept("search") == {"early": "bird"}
+        engine.ensure(SPACE)
+        engine.put(plain(1), random_unit(1))
+        assert (engine.spaces(), engine.count()) == ([SPACE], 1)
+        assert opener().kept("search") == {"early": "bird"}
+
+    def test_nothing_else_shows_them(self, engine: Engine) -> None:
+        engine.put(plain(3), random_unit(3))
+        engine.keep("search", "hidden", "image 1")
+        everything = Or((Compare("away", "eq", True), Compare("away", "eq", False)))
+        assert engine.spaces() == [SPACE]
+        assert engine.count() == engine.count(everything) == 3
+        assert len(list(engine.known())) == len(list(engine.matching_ids(everything))) == 3
+        assert [len(records) for records, _ in engine.export()] == [3]
+        assert not engine.find_words("hidden", 5).matches
+        assert len(engine.lacking(SPACE, 5)) == 0
+
+    def test_they_outlive_every_space_and_record(self, engine: Engine, opener: Opener) -> None:
+        other = Space("e" * 64, 8, "another")
+        engine.put(plain(2), random_unit(2))
+        engine.keep("search", "lasting", "x")
+        engine.add_space(other)
+        engine.put_vectors(other, engine.lacking(other, 9), unit(np.ones((2, 8))))
+        engine.activate(other)
+        engine.drop_space(SPACE)
+        engine.delete(["id00000", "id00001"])
+        assert engine.spaces() == [other]
+        assert opener().kept("search") == {"lasting": "x"}
+
+    @pytest.mark.parametrize("bad", ["\0", "\ud800"])
+    def test_what_databases_can_not_store_is_refused(self, engine: Engine, bad: str) -> None:
+        for kind, name, text in ((bad, "n", "t"), ("k", bad, "t"), ("k", "n", bad)):
+            with pytest.raises(EngineError, match="can't be stored"):
+                engine.keep(kind, name, text)
+        assert engine.kept("k") == engine.kept(bad) == {}
+
+
 class TestSearch:
     def test_against_the_oracle(self, engine: Engine) -> None:
         records, vectors = plain(60), random_unit(60)

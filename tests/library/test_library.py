@@ -216,10 +216,14 @@ def test_exported_vectors_can_be_imported(
     if ending == "parquet":
         pytest.importorskip("pyarrow")
     target = tmp_path / f"all.{ending}"
+    library.opened.engine.keep("search", "reds", "red")
+    library.opened.engine.keep("search", "blues", "blue")
     assert library.export(target) == 10
     assert [p.name for p in tmp_path.iterdir() if "unfinished" in p.name] == []
     with pixseek.open(tmp_path / "copy.lib", model="demo") as copy:
+        copy.opened.engine.keep("search", "blues", "my own")
         assert copy.import_vectors(target) == 10
+        assert copy.opened.engine.kept("search") == {"blues": "my own", "reds": "red"}
         for name in ("red", "more/blue"):
             uri_id = record_id(f"pictures/{name}.png")
             assert copy.get(uri_id) == library.get(uri_id)

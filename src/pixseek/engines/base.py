@@ -317,6 +317,21 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
             if at is not None:
                 yield from self._export(at, batch)
 
+    # -------------------------------------------------------------- texts of the library
+
+    def keep(self, kind: str, name: str, text: str | None) -> None:
+        """Keep a small text about the whole library; None to forget it.
+
+        Raises:
+            EngineError: it can't be stored.
+        """
+        rules.check_kept(kind, name, text)
+        self._keep(kind, name, text)
+
+    def kept(self, kind: str) -> dict[str, str]:
+        """Return the texts of a kind by name, in order of names."""
+        return dict(sorted(self._kept(kind).items())) if columns.is_storable(kind) else {}
+
     # -------------------------------------------------------------- search
 
     def nearest(self, vectors: Vectors, k: int, where: Filter | None = None) -> list[Neighbours]:

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeV
 
 import numpy as np
 
-from pixseek.engines import columns, rules
+from pixseek.engines import columns, kept_texts, rules
 from pixseek.engines.base import BaseEngine
 from pixseek.engines.document_reading import PAGE, Reader
 from pixseek.engines.document_writing import UnwrittenError, Writer, by_record
@@ -148,7 +148,7 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
         at = self._session()
         yield at
         if at is not None and at.steady:
-            now = self.store.spaces()
+            now = self._held_spaces()
             if not now or not rules.is_one(now[0], at.space):
                 raise _SwitchedError("another model became active meanwhile", self._subject)
 
@@ -156,11 +156,15 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
     def _writing(self, *, alone: bool) -> Iterator[_Session]:
         self._check_open()
         with self.store.writing():
-            yield _Session(self.store.spaces())
+            yield _Session(self._held_spaces())
+
+    def _held_spaces(self) -> list[Space]:
+        """Return the spaces of the store that hold the library's records, the active one first."""
+        return [each for each in self.store.spaces() if not rules.is_one(each, kept_texts.SPACE)]
 
     def _session(self) -> _Session | None:
         self._check_open()
-        spaces = self.store.spaces()
+        spaces = self._held_spaces()
         return _Session(spaces) if spaces else None
 
     def _check_open(self) -> None:
@@ -359,7 +363,7 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
                         after = each.record.id
                 return
             except SpaceGoneError:
-                at.spaces = self.store.spaces()
+                at.spaces = self._held_spaces()
                 if not at.spaces:
                     return
 
@@ -409,6 +413,15 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
         for page in self._read.pages(at.space, None, vectors=True, limit=batch):
             if page:
                 yield [d.record for d in page], np.concatenate([d.vectors for d in page])
+
+    def _keep(self, kind: str, name: str, text: str | None) -> None:
+        self._check_open()
+        with self.store.writing():
+            kept_texts.keep(self.store, kind, name, text)
+
+    def _kept(self, kind: str) -> dict[str, str]:
+        self._check_open()
+        return kept_texts.of_kind(self.store, self._read, kind)
 
     def _nearest(
         self, at: _Session, vectors: Vectors, k: int, where: Filter | None

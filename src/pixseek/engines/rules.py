@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from pixseek import filters
+from pixseek.engines import columns
 from pixseek.errors import CapabilityError, EngineError, SpaceMismatchError
 from pixseek.types import (
     WHOLE,
@@ -147,6 +148,20 @@ def check_finite(vectors: Vectors) -> None:
     """
     if not np.isfinite(vectors).all():
         raise EngineError("a vector is not finite", "", "The model that made it failed.")
+
+
+def check_kept(kind: str, name: str, text: str | None) -> None:
+    """Check a text to keep.
+
+    Raises:
+        EngineError: databases can't store it.
+    """
+    if not all(map(columns.is_storable, (kind, name, text or ""))):
+        raise EngineError(
+            "text with a NUL or half a surrogate pair can't be stored",
+            f"{kind} {name!r}",
+            "Replace those characters first: text.encode('utf-8', 'replace').decode().",
+        )
 
 
 # ------------------------------------------------------------------ rules

@@ -172,6 +172,14 @@ class Steps(abc.ABC, Generic[Session, Snapshot, HeldSpace]):
     def _export(self, at: Snapshot, batch: int) -> Iterator[tuple[list[Record], Vectors]]:
         """Yield all records with their vectors."""
 
+    @abc.abstractmethod
+    def _keep(self, kind: str, name: str, text: str | None) -> None:
+        """Keep a text, or forget it; see `Engine.keep`. Nothing else may be stored yet."""
+
+    @abc.abstractmethod
+    def _kept(self, kind: str) -> dict[str, str]:
+        """Return the texts of a kind, in any order; {} if nothing was ever stored."""
+
     def _has_away(self, at: Snapshot) -> bool:
         """Return whether some record may be away."""
         return True

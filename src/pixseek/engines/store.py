@@ -120,6 +120,9 @@ class Store(Protocol):
     def spaces(self) -> list[Space]:
         """Return the spaces that have a collection, the active one first.
 
+        One of them may be `kept_texts.SPACE`, which is never active: it holds no images, but texts
+        about the library, such as saved searches.
+
         If none was activated yet (a process ended between `create` and that), the order is free.
         """
         ...

@@ -66,6 +66,10 @@ def import_vectors(
             wanted = [row for n in chosen for row in range(starts[n], starts[n + 1])]
             opened.engine.put([moved[n] for n in chosen], rows[wanted])
             count += len(chosen)
+        for kind, texts in incoming.kept.items():
+            here = opened.engine.kept(kind)
+            for name in texts.keys() - here.keys():  # what is kept here stays as it is
+                opened.engine.keep(kind, name, texts[name])
         return count
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pixseek.errors import MissingExtraError, SourceError
 from pixseek.types import WHOLE, Engine, Part, Record, Space, Stamp, record_id
 from pixseek.types.dataclass import dataclass
+from pixseek.types.engines import KINDS
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -27,10 +29,12 @@ class Incoming:
     Attributes:
         space: the space that the file names; the fingerprint is "" if it names none.
         batches: records with their vectors, (parts, dim) float32, not normalised.
+        kept: texts about the whole library, by kind and name; see `Engine.keep`.
     """
 
     space: Space
     batches: Iterator[tuple[list[Record], Vectors]]
+    kept: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def export_vectors(engine: Engine, path: Path) -> int:
@@ -151,12 +155,26 @@ def _values(record: Record) -> dict[str, Any]:
     return {name: getattr(record, name) for name in Record.__slots__}
 
 
-def _header(space: Space) -> dict[str, str]:
+def _header(engine: Engine, space: Space) -> dict[str, str]:
     return {
         "pixseek_model": space.model,
         "pixseek_fingerprint": space.fingerprint,
         "pixseek_dim": str(space.dim),
+        "pixseek_kept": json.dumps({kind: engine.kept(kind) for kind in KINDS}),
     }
+
+
+def _kept(header: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return the texts about the library in a header; {} from another program or pixseek."""
+    try:
+        kept = json.loads(header.get("pixseek_kept", "{}"))
+        return {
+            kind: {str(name): str(text) for name, text in kept[kind].items()}
+            for kind in KINDS
+            if kind in kept
+        }
+    except (ValueError, AttributeError, TypeError):
+        return {}
 
 
 def _rows_of(engine: Engine) -> Iterator[tuple[list[dict[str, Any]], Vectors]]:
@@ -181,7 +199,7 @@ def _write_parquet(engine: Engine, space: Space, path: Path) -> int:
             *((name, pa.string()) for name in ("taken_at", "caption", "tags", "fields")),
             ("vector", pa.list_(pa.float32(), space.dim)),
         ],
-        metadata=_header(space),
+        metadata=_header(engine, space),
     )
     count = 0
     with pq.ParquetWriter(path, schema) as writer:
@@ -234,7 +252,7 @@ def _read_parquet(path: Path) -> Incoming:
         if held:
             yield _records(held), np.concatenate(held_vectors)
 
-    return Incoming(_space(header), batches())
+    return Incoming(_space(header), batches(), _kept(header))
 
 
 def _complete(rows: list[dict[str, Any]]) -> int:
@@ -289,7 +307,7 @@ def _write_npz(engine: Engine, space: Space, path: Path) -> int:
         vectors.append(some_vectors)
     all_vectors = np.concatenate(vectors) if vectors else np.zeros((0, space.dim), np.float32)
     columns: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in _COLUMNS}
-    np.savez(path, vectors=all_vectors, header=json.dumps(_header(space)), **columns)
+    np.savez(path, vectors=all_vectors, header=json.dumps(_header(engine, space)), **columns)
     return len(rows)
 
 
@@ -329,4 +347,4 @@ def _read_npz(path: Path) -> Incoming:
             yield _records(rows[start:end]), vectors[start:end]
             start = end
 
-    return Incoming(_space(header), batches())
+    return Incoming(_space(header), batches(), _kept(header))

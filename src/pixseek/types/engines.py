@@ -66,6 +66,10 @@ Order = Literal["uri", "name", "taken_at", "mtime", "size"]
 #: What records can be counted by.
 FacetField = Literal["folder", "year", "camera", "tag", "colour", "format"]
 
+#: The kinds of texts that `Engine.keep` holds: saved searches, by name; what users judged, by the
+#: search and image they judged; what users forgot, by the record's URI.
+KINDS = ("search", "judgement", "forgotten")
+
 #: Given a new record and the stored one of the same id, returns what to store.
 Merge = Callable[["Record", "Record"], "Record"]
 
@@ -315,6 +319,26 @@ class Engine(Protocol):
 
     def count(self, where: Filter | None = None) -> int:
         """Return how many records there are, or how many fulfil `where`."""
+        ...
+
+    def keep(self, kind: str, name: str, text: str | None) -> None:
+        """Keep a small text about the whole library; durable when it returns.
+
+        Every process that uses the engine sees it, from its next call on. It does not depend on
+        records or spaces, and can be kept before anything else is stored.
+
+        Args:
+            kind: one of `KINDS`, or another package's.
+            name: replaces the text of the same kind and name.
+            text: None to forget it.
+
+        Raises:
+            EngineError: the engine can't store such a text: a lone surrogate or a NUL character.
+        """
+        ...
+
+    def kept(self, kind: str) -> dict[str, str]:
+        """Return the texts of a kind by name, in order of names."""
         ...
 
     def export(self, batch: int = 4096) -> Iterator[tuple[list[Record], Vectors]]:

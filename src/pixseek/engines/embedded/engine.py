@@ -36,6 +36,7 @@ from pixseek.engines.embedded import (
     codes,
     counting,
     fulltext,
+    kept,
     reading,
     spaces,
     writing,
@@ -316,6 +317,16 @@ class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
                 [found[number][0] for number in numbers],
                 at.view.vectors.read(np.array(rows, np.int64)),
             )
+
+    def _keep(self, kind: str, name: str, text: str | None) -> None:
+        with self._catalog.writing() as db:
+            kept.keep(db, kind, name, text)
+
+    def _kept(self, kind: str) -> dict[str, str]:
+        if not self._snapshots.is_there:
+            return {}
+        with self._catalog.reading() as db:
+            return kept.of_kind(db, kind)
 
     # -------------------------------------------------------------- search
 

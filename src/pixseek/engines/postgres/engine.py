@@ -327,6 +327,14 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
                     np.concatenate([vectors[number] for number in numbers]),
                 )
 
+    def _keep(self, kind: str, name: str, text: str | None) -> None:
+        with self._writing(alone=True) as at:
+            spaces.keep(at.db, self._names, kind, name, text)
+
+    def _kept(self, kind: str) -> dict[str, str]:
+        with self._connections.transaction() as db:
+            return spaces.kept(db, self._names, kind)
+
     # -------------------------------------------------------------- search
 
     def _nearest(

@@ -48,6 +48,15 @@ CREATE TABLE IF NOT EXISTS {part} (
 );
 """
 
+#: Texts about the whole library, whether it holds records or not.
+KEPT = """
+CREATE SCHEMA IF NOT EXISTS {schema};
+CREATE TABLE IF NOT EXISTS {kept} (
+    kind text COLLATE "C" NOT NULL, name text COLLATE "C" NOT NULL, text text NOT NULL,
+    PRIMARY KEY (kind, name)
+)
+"""
+
 #: True of records that are away; also the condition of an index, made with the first of them.
 IS_AWAY = f"(r.fields->>'{columns.AWAY_FIELD}') IS NOT NULL"
 
@@ -85,6 +94,7 @@ class Names(NamedTuple):
             space=named("space"),
             record=named("record"),
             part=named("part"),
+            kept=named("kept"),
             # An index lies in the schema of its table, and is created without naming it.
             **{
                 name: sql.Identifier(f"{self.table}_{name}")

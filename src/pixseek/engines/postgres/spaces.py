@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from pixseek.engines.postgres.schema import FORMAT, TABLES, Names, check_format
+from pixseek.engines.postgres.schema import FORMAT, KEPT, TABLES, Names, check_format
 from pixseek.types import Space
 from pixseek.types.dataclass import dataclass
 
@@ -119,6 +119,30 @@ def drop(db: Any, names: Names, held: Held) -> None:
     db.execute(names.sql("DROP INDEX IF EXISTS {dropped}", index=held.index_name))
 
 
-def _has_tables(db: Any, names: Names) -> bool:
-    (exists,) = db.execute("SELECT to_regclass(%s)", [names.quoted("space")]).fetchone()
+def keep(db: Any, names: Names, kind: str, name: str, text: str | None) -> None:
+    """Keep a text about the whole library; None to forget it. The first one creates the table."""
+    if not _has_tables(db, names, "kept"):
+        for statement in KEPT.split(";\n"):
+            db.execute(names.sql(statement))
+    if text is None:
+        db.execute(names.sql("DELETE FROM {kept} WHERE kind = %s AND name = %s"), [kind, name])
+    else:
+        db.execute(
+            names.sql(
+                "INSERT INTO {kept} (kind, name, text) VALUES (%s, %s, %s) "
+                "ON CONFLICT (kind, name) DO UPDATE SET text = EXCLUDED.text"
+            ),
+            [kind, name, text],
+        )
+
+
+def kept(db: Any, names: Names, kind: str) -> dict[str, str]:
+    """Return the texts of a kind by name."""
+    if not _has_tables(db, names, "kept"):
+        return {}
+    return dict(db.execute(names.sql("SELECT name, text FROM {kept} WHERE kind = %s"), [kind]))
+
+
+def _has_tables(db: Any, names: Names, name: str = "space") -> bool:
+    (exists,) = db.execute("SELECT to_regclass(%s)", [names.quoted(name)]).fetchone()
     return exists is not None
