@@ -45,6 +45,29 @@ def test_index_prints_a_summary(run: Run, photos_folder: Path) -> None:
     assert "1 that failed before were skipped" in again.stdout
 
 
+def test_an_index_of_a_wrong_file_leaves_no_library_behind(run: Run, photos_folder: Path) -> None:
+    wrong = photos_folder / "notes.txt"
+    wrong.write_text("buy milk")
+    done = run("index", wrong, "--portable")
+    assert done.exit_code == 0
+    assert "not-an-image" in done.stdout
+    assert "nothing was added to the library" in done.stdout
+    assert "pixseek failures" not in done.stdout  # it would list none
+    assert not (photos_folder / ".pixseek").exists()
+    assert run("index", photos_folder).exit_code == 0
+    assert run("index", wrong).exit_code == 0
+    assert "6" in run("status").stdout  # the library that was there before stays
+
+
+def test_a_gone_folder_is_not_called_a_file(indexed: Run, photos_folder: Path) -> None:
+    draw(photos_folder.parent / "More" / "1.png", "red")
+    indexed("index", photos_folder.parent / "More")
+    photos_folder.rename(photos_folder.parent / "Renamed")
+    done = indexed("index")
+    assert "1 missing: the folder is gone" in done.stdout
+    assert "its files are in Renamed now" in done.stdout
+
+
 def test_index_json_is_one_object(run: Run, photos_folder: Path) -> None:
     (photos_folder / "empty.png").touch()
     report = json.loads(run("index", photos_folder, "--json").stdout)

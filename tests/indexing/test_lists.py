@@ -114,7 +114,8 @@ def test_a_long_list_of_one_folder_is_indexed(library: pixseek.Library, tmp_path
     (tmp_path / "many").mkdir()
     names = [tmp_path / "many" / f"{n:05}.png" for n in range(3000)]
     for path in names:
-        path.write_bytes(b"no image")
+        path.write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
+    names.append(draw(tmp_path / "many" / "good.png"))
     report = library.index(listed=names)
     assert len(report.failures) == 3000
     assert library.index(listed=names).known_failures == 3000

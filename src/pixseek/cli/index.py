@@ -168,7 +168,10 @@ def index(
             "--json can't be combined with --labels-from. Run pixseek tag --labels-from after it.",
             ctx,
         )
-    with open_library(create=True, precision=precision, compile=compile_, **more) as library:
+    with (
+        _nothing_left_behind(more.get("library")),
+        open_library(create=True, precision=precision, compile=compile_, **more) as library,
+    ):
         if labels_from is not None:
             library.classifier(labels_from)  # fail before a long run, not after it
         run_and_report(
@@ -189,6 +192,30 @@ def index(
             from pixseek.cli.tag import tag_by_classifier
 
             tag_by_classifier(library, labels_from, min_score, quiet=quiet)
+
+
+@contextmanager
+def _nothing_left_behind(place: Path | None) -> Iterator[None]:
+    """Delete a library that was created in vain: without it, the default one would be used here.
+
+    Args:
+        place: the library's folder; None for the one that the settings name.
+    """
+    from pixseek.config import load_config
+    from pixseek.library import Library
+
+    folder = Path(os.path.abspath(place or load_config(**settings()).library))
+    existed = folder.exists()
+    try:
+        yield
+    finally:
+        if not existed and (folder / "ledger.sqlite").is_file():
+            with Library.open(folder, create=False) as library:
+                is_in_vain = not (len(library) or library.roots() or library.failures())
+            if is_in_vain:
+                import shutil
+
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def names_in(file: BinaryIO) -> list[str]:
@@ -226,7 +253,11 @@ def run_and_report(
     elif not quiet:
         named = named_library(library)
         write_report(
-            report, images=len(library), threads=library.config.thread_count, library=named
+            report,
+            images=len(library),
+            threads=library.config.thread_count,
+            remembered={failure.uri for failure in library.failures()},
+            library=named,
         )
         write_next_step(report, images=len(library), library=named)
     if library.note and not quiet:

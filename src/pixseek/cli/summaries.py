@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -23,14 +23,32 @@ _STAGES = {
     "store": "storing is the bottleneck",
 }
 
+#: What reasons mean if it is a whole folder that failed.
+_FOLDERS = {
+    "missing": "the folder is gone: renamed, moved, deleted or on a drive that is not here; "
+    "nothing of it was removed from the library",
+    "no-permission": "this user may not read the folder",
+}
 
-def write_report(report: Report, *, images: int, threads: int, library: str = "") -> None:
+#: Failures to list for each reason if no other command lists them.
+_LISTED = 10
+
+
+def write_report(
+    report: Report,
+    *,
+    images: int,
+    threads: int,
+    remembered: Collection[str] = (),
+    library: str = "",
+) -> None:
     """Write the end of an indexing run to standard output.
 
     Args:
         report: what it did.
         images: how many the library holds now.
         threads: how many threads decoded and embedded.
+        remembered: URIs of the failures that `pixseek failures` lists.
         library: the option that names the library in a suggested command, with a leading space;
             "" for the default library.
     """
@@ -58,9 +76,14 @@ def write_report(report: Report, *, images: int, threads: int, library: str = ""
     if report.reused:
         click.echo(f"  {wording.number(report.reused)} reused existing vectors")
     _write_times(report, threads)
-    if report.failures:
+    kept = [failure for failure in report.failures if failure.uri in remembered]
+    only_here = [failure for failure in report.failures if failure.uri not in remembered]
+    if only_here:
         click.echo()
-        write_failures(report.failures, examples=1)
+        write_failures(only_here, examples=_LISTED)
+    if kept:
+        click.echo()
+        write_failures(kept, examples=1)
         click.echo(f"To list all: pixseek failures{library}")
 
 
@@ -72,7 +95,10 @@ def write_next_step(report: Report, *, images: int, library: str) -> None:
     elif images:
         click.echo(f'Next: pixseek search "a dog catching a frisbee"{library}')
     else:
-        click.echo("No images were found. Name a folder that contains images.")
+        click.echo(
+            "No images were found, so nothing was added to the library. "
+            "Name a folder that contains images."
+        )
 
 
 def write_reindex_report(
@@ -149,16 +175,23 @@ def write_failures(
         places: what to show for each failure instead of its URI.
     """
     shown = places or [failure.uri for failure in failures]
-    by_reason: dict[str, list[tuple[Failure, str]]] = {}
+    by_reason: dict[tuple[str, bool], list[tuple[Failure, str]]] = {}
     for failure, where in zip(failures, shown, strict=True):
-        by_reason.setdefault(failure.reason, []).append((failure, where))
-    for reason, group in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0])):
+        key = (failure.reason, failure.uri.endswith("/"))
+        by_reason.setdefault(key, []).append((failure, where))
+    for (reason, is_folder), group in sorted(
+        by_reason.items(), key=lambda item: (-len(item[1]), item[0])
+    ):
         meaning = ImageError.REASONS.get(reason, "")
+        if is_folder:
+            meaning = _FOLDERS.get(reason, "the folder can't be read")
         head = click.style(f"{wording.number(len(group))} {reason}", fg="red", bold=True)
         click.echo(f"{head}: {meaning}" if meaning else head)
         listed = group[:examples] if examples else group
         for failure, where in listed:
             click.echo(f"    {wording.visible(where)}")
             click.echo(click.style(f"        {wording.visible(failure.message)}", dim=True))
+        if len(group) > len(listed) > 1:
+            click.echo(f"    and {wording.number(len(group) - len(listed))} more")
         for advice in dict.fromkeys(failure.advice for failure, _ in listed if failure.advice):
             click.echo(f"  {advice}")

@@ -215,11 +215,46 @@ def identify(data: bytes) -> Format:
             if not _available(each):
                 raise no_decoder(each)
             return each
+    if _is_video(data):
+        raise ImageError(
+            "not-an-image",
+            "The content is a video, and pixseek indexes only images",
+            advice="Index single frames of it, saved as images.",
+        )
     raise ImageError(
         "not-an-image",
         "The content is not an image",
         advice="If it should be one, open it in an image viewer to check.",
     )
+
+
+#: Kinds of files of the ISO format that are videos, by the four letters at its 9th byte.
+_VIDEOS = (b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"qt  ", b"M4V ",
+           b"M4VH", b"MSNV", b"3gp4", b"3gp5", b"3gp6", b"dash", b"XAVC")  # fmt: skip
+
+
+def _is_video(data: bytes) -> bool:
+    """Return whether a file's content is a video of a common format."""
+    if data[4:8] == b"ftyp":
+        return data[8:12] in _VIDEOS
+    return (
+        data[4:8] in (b"moov", b"mdat", b"wide")  # old QuickTime
+        or data[:4] == b"\x1a\x45\xdf\xa3"  # Matroska, WebM
+        or (data[:4] == b"RIFF" and data[8:12] == b"AVI ")
+        or data[:4] in (b"\x00\x00\x01\xba", b"FLV\x01")  # MPEG program stream, Flash
+    )
+
+
+def not_an_image(beginning: bytes) -> ImageError | None:
+    """Return the error of `identify` if a file is not an image at all, by its first bytes.
+
+    None if it is one, with or without a decoder for it.
+    """
+    try:
+        identify(beginning)
+    except ImageError as error:
+        return error if error.reason in ("empty", "not-an-image") else None
+    return None
 
 
 @functools.cache

@@ -126,6 +126,7 @@ class _Run:
         self.counts: Counter[str] = Counter()
         self.seconds = {"scan": 0.0, "decode": 0.0, "encode": 0.0}
         self.failures: list[Failure] = []
+        self.gone: set[str] = set()  # URIs of folders that failed
         self.unfit: set[str] = set()  # ids of records whose vectors are to be made again
         self.found = Comparison(engine, ledger, self.unfit, options.retry)
         self.departed: set[str] = set()  # ids of records whose content was found elsewhere
@@ -375,6 +376,10 @@ class _Run:
 
     def fail(self, failure: Failure) -> None:
         """Note a failure; the record of its URI goes with the old content."""
+        if failure.uri.endswith("/"):
+            if failure.uri in self.gone:
+                return  # a folder that is gone is one failure, however many files it had
+            self.gone.add(failure.uri)
         self.failures.append(failure)
         self.writes.fail(failure)
         gone = record_id(failure.uri)

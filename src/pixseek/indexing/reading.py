@@ -97,8 +97,10 @@ class Reader:
                 )
             return Prepared(job, record, preview, tensors, twins)
         except ImageError as error:
+            # A source may blame more than the file: a folder that is gone, by a URI that ends in /.
+            blamed = error.subject if error.subject.endswith("/") else candidate.uri
             return Failure(
-                candidate.uri, stage, error.reason, error.problem, error.advice, candidate.stamp
+                blamed, stage, error.reason, error.problem, error.advice, candidate.stamp
             )
         except PixseekError:
             raise  # the source, the engine or the model: no fault of this image

@@ -48,22 +48,27 @@ class Jobs:
         opened = self._opened
         with opened.writing():
             self._model.check_asked()
-            if paths or listed is not None:
-                sources, gone = opened.roots.sources(paths, options.exclude, listed or ())
-            else:
-                sources, gone = opened.roots.all_sources(options.exclude)
-            run = pipeline.index(
-                sources,
-                engine=opened.engine,
-                encoder=self._model.encoder_for_writing,
-                ledger=opened.ledger,
-                previews=opened.previews if self._keeps_previews(options.previews) else None,
-                is_there=opened.roots.is_there,
-                threads=opened.config.thread_count,
-                options=options,
-                stop=stop,
-            )
-            report = yield from self._noted(run)
+            before, ended = {root.name for root in opened.roots.all()}, False
+            try:
+                if paths or listed is not None:
+                    sources, gone = opened.roots.sources(paths, options.exclude, listed or ())
+                else:
+                    sources, gone = opened.roots.all_sources(options.exclude)
+                run = pipeline.index(
+                    sources,
+                    engine=opened.engine,
+                    encoder=self._model.encoder_for_writing,
+                    ledger=opened.ledger,
+                    previews=opened.previews if self._keeps_previews(options.previews) else None,
+                    is_there=opened.roots.is_there,
+                    threads=opened.config.thread_count,
+                    options=options,
+                    stop=stop,
+                )
+                report = yield from self._noted(run)
+                ended = not report.stopped
+            finally:
+                opened.roots.forget_unused(before, may_continue=not ended)
             if not report.stopped:
                 self._prepare_searching()
             return replace(report, failures=(*gone, *report.failures))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,8 +25,16 @@ if TYPE_CHECKING:
 
 _NOT_THERE = ("No such file or folder", "Check the path.")
 
+#: Reasons of failures that say that a file is not an image, and not that it is a broken one.
+_NOT_IMAGES = frozenset({"not-an-image", "empty", "missing", "bad-name"})
+
+#: Bytes that tell the format of a file.
+_BEGINNING = 1 << 16
+
 #: Files that must be found in a new place before it is taken for a root's.
 _SAMPLE = 64
+#: Folders next to a root's old place that are looked at.
+_BESIDE = 256
 
 
 class Roots:
@@ -102,36 +111,45 @@ class Roots:
             exclude: patterns to skip, besides those that are remembered.
             listed: more files and folders; one that does not exist is a failure, and no error.
 
+        Returns:
+            The sources; and a failure for each file that is missing or not an image, by the path
+            that was given. Those make no root.
+
         Raises:
             SourceError: a path does not exist, its name is not text, or nothing reads the URL.
         """
-        from pixseek.sources import is_url, open_source
+        from pixseek.sources import is_url, kind_of, open_source
 
         failures: list[Failure] = []
         found: list[Path] = []
-        uris: list[str] = []
+        urls: list[str] = []
+        first_look = self._first_look()
+        # Nothing is registered before all of it was looked at.
         for given in paths:
             if is_url(os.fspath(given)):
-                uris.append(self._add_url(os.fspath(given)))
+                kind_of(os.fspath(given))
+                urls.append(os.fspath(given))
                 continue
             path = _absolute(given)
             if (problem := _unusable(path)) is not None:
                 message, advice = problem
                 raise SourceError(message, given, advice)
-            found.append(path)
+            if (failure := first_look(path, given)) is not None:
+                failures.append(failure)
+            else:
+                found.append(path)
         for given in listed:
             path = _absolute(given)
             # An empty name would be the current folder, with all that is in it.
             problem = _unusable(path) if os.fspath(given) else _NOT_THERE
-            if problem is None:
-                found.append(path)
+            if problem is not None:
+                failures.append(Failure(_shown(given), "scan", "missing", *problem))
+            elif (failure := first_look(path, given)) is not None:
+                failures.append(failure)
             else:
-                text = os.fspath(given).encode("utf-8", "surrogateescape")
-                failures.append(
-                    Failure(text.decode("utf-8", "backslashreplace"), "scan", "missing", *problem)
-                )
+                found.append(path)
         scopes: dict[str, list[str]] = {}
-        for uri in (*uris, *self._add_all(found)):
+        for uri in (*map(self._add_url, urls), *self._add_all(found)):
             name, _, relative = uri.partition("/")
             scopes.setdefault(name, []).append(relative)
         sources = []
@@ -146,8 +164,9 @@ class Roots:
                 exclude=tuple(dict.fromkeys(kept)),
                 scopes=("",) if "" in covered else tuple(dict.fromkeys(covered)),
             )
-            self.change(root)
+            # Opened first, so that a pattern that can't be understood is not remembered.
             sources.append(open_source(replace(root, scopes=tuple(relatives))))
+            self.change(root)
         return sources, failures
 
     def all_sources(self, exclude: tuple[str, ...]) -> tuple[list[Source], list[Failure]]:
@@ -166,24 +185,14 @@ class Roots:
         sources, gone = [], []
         for root in self.all():
             if not is_reachable(root):
-                gone.append(
-                    Failure(
-                        f"{root.name}/",
-                        "scan",
-                        "missing",
-                        f"The folder {root.where} is gone (is its drive plugged in?)",
-                        "Bring it back, index its new place, or forget it: "
-                        f"pixseek remove --root {root.name}",
-                    )
-                )
+                gone.append(self._gone(root))
                 continue
             patterns = tuple(dict.fromkeys((*root.exclude, *exclude)))
             now = replace(root, exclude=patterns)
+            scopes = tuple(_settled(now)) if now.kind == "folder" else now.scopes
+            sources.append(open_source(replace(now, scopes=scopes)))
             if now != root:
                 self.change(now)
-            if now.kind == "folder":
-                now = replace(now, scopes=tuple(_settled(now)))
-            sources.append(open_source(now))
         if not sources:
             raise SourceError(gone[0].message, gone[0].uri, gone[0].advice)
         return sources, gone
@@ -228,6 +237,62 @@ class Roots:
         name = self._new_name(Path(url.partition("://")[2]))
         self.change(Root(name, url, scopes=(), kind=kind))
         return f"{name}/"
+
+    def _first_look(self) -> Callable[[Path, str | os.PathLike[str]], Failure | None]:
+        """Return what says why a file named for the first time is not an image; None if it may be.
+
+        It reads the beginning of the file. Whether the rest is in order, the run will find out.
+        Scopes and URIs are looked up once a folder, since a list may name a hundred thousand files.
+        """
+        from pixseek.images.formats import not_an_image
+
+        scopes = {root.name: frozenset(root.scopes) for root in self.all()}
+        uris: dict[Path, str | None] = {}
+
+        def look(path: Path, given: str | os.PathLike[str]) -> Failure | None:
+            if not path.is_file():
+                return None
+            if path.parent not in uris:
+                uris[path.parent] = self.uri_of(path.parent)
+            if (folder := uris[path.parent]) is not None:
+                name, _, relative = f"{folder.rstrip('/')}/{path.name}".partition("/")
+                if "" in scopes[name] or relative in scopes[name]:
+                    return None  # not the first time
+            try:
+                with open(path, "rb") as file:
+                    error = not_an_image(file.read(_BEGINNING))
+            except OSError:
+                return None  # the run says why
+            if error is None:
+                return None
+            return Failure(_shown(given), "scan", error.reason, error.problem, error.advice)
+
+        return look
+
+    def forget_unused(self, before: Collection[str], *, may_continue: bool) -> None:
+        """Forget new roots in which nothing could be indexed.
+
+        One that was named as a folder stays if it has images that failed, since `index --retry`
+        may do better.
+
+        Args:
+            before: names of the roots that are not new.
+            may_continue: the run did not come to its end, so what it did not look at may be
+                images: roots that were named as folders stay.
+        """
+        for root in self.all():
+            if root.name in before or self.count(root):
+                continue
+            is_folder = root.kind != "folder" or any(
+                (root.path / scope).is_dir() for scope in root.scopes
+            )
+            if not is_folder or not (may_continue or self._has_failed(root)):
+                self.forget(root.name)
+
+    def _has_failed(self, root: Root) -> bool:
+        """Return whether images of a root failed for a reason that may go away."""
+        failures = self._ledger.failures(f"{root.name}/")
+        return any(failure.reason not in _NOT_IMAGES for failure in failures)
 
     def exclude(self, uri: str) -> None:
         """Let later runs skip a file or folder."""
@@ -296,6 +361,35 @@ class Roots:
                 return True
         return False
 
+    def _gone(self, root: Root) -> Failure:
+        """Return the failure of a root that is not there, with its new name if that is found."""
+        if (now := self._renamed(root)) is not None:
+            message = f"The folder {root.where} is gone; its files are in {now.name} now"
+            advice = f"To continue there: pixseek index {shlex.quote(str(now))}"
+        else:
+            message = f"The folder {root.where} is gone (is its drive plugged in?)"
+            advice = (
+                "Bring it back, index its new place, or forget it: "
+                f"pixseek remove --root {shlex.quote(root.name)}"
+            )
+        return Failure(f"{root.name}/", "scan", "missing", message, advice)
+
+    def _renamed(self, root: Root) -> Path | None:
+        """Return the folder next to a root's old place that holds its files now, if there is."""
+        sample = list(itertools.islice(self._engine.known(f"{root.name}/"), _SAMPLE))
+        try:
+            with os.scandir(root.path.parent) as entries:
+                beside = [Path(entry.path) for entry in entries if entry.is_dir()][:_BESIDE]
+        except OSError:
+            return None
+        taken = {each.path for each in self.folders()}
+        found = [
+            folder
+            for folder in beside
+            if sample and folder not in taken and all(_is_in(folder, known) for known in sample)
+        ]
+        return found[0] if len(found) == 1 else None
+
     def _absorb_nested(self) -> None:
         """Let roots that lie in another become part of it."""
         # Looked up again each time: a root that took one in passes on its patterns.
@@ -353,6 +447,11 @@ def _is_text(path: Path) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _shown(given: str | os.PathLike[str]) -> str:
+    """Return a path that was given, as text that can be printed."""
+    return os.fspath(given).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _absolute(path: str | os.PathLike[str]) -> Path:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import posixpath
+import shlex
 import stat
 from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
@@ -82,6 +84,7 @@ class FolderSource:
         self.prefixes = self._prefixes()
         self._exclude = _spec(exclude) if exclude else None
         self._device: int | None = None
+        self._inodes: dict[str, tuple[int, int]] = {}  # of the folders that were scanned
 
     def covers(self, uri: str) -> bool:
         """Return whether a scan settles if there is such a file."""
@@ -123,6 +126,7 @@ class FolderSource:
             if (here.st_dev, here.st_ino) in seen and here.st_ino:
                 continue
             seen.add((here.st_dev, here.st_ino))
+            self._inodes[folder] = (here.st_dev, here.st_ino)
             if any(entry.name == IGNORE_FILE for entry in listing):
                 specs = [*specs, *self._ignore_file(folder)]
             below: list[str] = []
@@ -166,7 +170,9 @@ class FolderSource:
         except OSError as error:
             self.check_there(error)
             failure = self._failure(relative, error)
-            raise ImageError(failure.reason, failure.message, advice=failure.advice) from error
+            raise ImageError(
+                failure.reason, failure.message, failure.uri, failure.advice
+            ) from error
         return Item(content, tuple(self._read_sidecars(relative, candidate.sidecars)))
 
     def check_there(self, cause: OSError | None = None) -> None:
@@ -197,12 +203,35 @@ class FolderSource:
             raise self._vanished() from (cause or error)
 
     def _vanished(self) -> SourceVanishedError:
+        if (now := self._renamed("", self.path)) is not None:
+            return SourceVanishedError(
+                f"The folder was renamed during the run, to {now.name}",
+                self.path,
+                f"Nothing of it was removed from the library. To continue: "
+                f"pixseek index {shlex.quote(str(now))}",
+            )
         return SourceVanishedError(
             "The folder is gone (is its drive plugged in?)",
             self.path,
             "Nothing of it was removed from the library. Bring it back and run again; if it has "
             f"moved, index its new place; to forget it: pixseek remove --root {self.name}",
         )
+
+    def _renamed(self, folder: str, path: Path) -> Path | None:
+        """Return where a folder that was scanned is now, if it is in the same folder as before."""
+        before = self._inodes.get(folder)
+        if before is None or not before[1]:
+            return None
+        try:
+            with os.scandir(path.parent) as entries:
+                for entry in entries:
+                    if entry.inode() == before[1] and entry.is_dir():
+                        status = os.stat(entry.path)
+                        if (status.st_dev, status.st_ino) == before:
+                            return Path(entry.path)
+        except OSError:
+            pass
+        return None
 
     @staticmethod
     def _sidecars_in(names: Iterable[str]) -> frozenset[str]:
@@ -251,7 +280,8 @@ class FolderSource:
         sidecars = tuple(sidecar_names(name, beside)) if beside else ()
         newest = status.st_mtime_ns
         for sidecar in sidecars:
-            newest = max(newest, os.stat(self.path / folder / sidecar).st_mtime_ns)
+            with contextlib.suppress(FileNotFoundError):  # it went away: the image did not
+                newest = max(newest, os.stat(self.path / folder / sidecar).st_mtime_ns)
         # A nanosecond for each, so that one that is older than the image is noticed too.
         stamp = Stamp(status.st_size, newest + len(sidecars))
         if not uri.isascii():
@@ -294,6 +324,8 @@ class FolderSource:
         return [(folder, _spec(text.splitlines()))]
 
     def _unreadable_folder(self, folder: str, error: OSError) -> Failure:
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            return self._gone_folder(self._topmost_gone(folder))
         failure = self._failure(folder, error)
         # The slash says that everything below it is unknown, so that it is kept.
         return Failure(
@@ -304,12 +336,36 @@ class FolderSource:
             failure.advice,
         )
 
+    def _topmost_gone(self, folder: str) -> str:
+        """Return the folder that is gone, of one that is gone and those above it."""
+        above = posixpath.dirname(folder)
+        while above and not (self.path / above).is_dir():
+            folder, above = above, posixpath.dirname(above)
+        return folder
+
+    def _gone_folder(self, folder: str) -> Failure:
+        """Return the failure of all that was to be read below a folder that is gone."""
+        now = self._renamed(folder, self.path / folder)
+        message = (
+            "The folder was moved or deleted during the run"
+            if now is None
+            else f"The folder was renamed during the run, to {_printable(now.name)}"
+        )
+        return Failure(
+            f"{self.name}/{_printable(folder)}/", "read", "missing", message,
+            "Run again: pixseek index",
+        )  # fmt: skip
+
     def _failure(self, relative: str, error: OSError) -> Failure:
         if isinstance(error, PermissionError):
             reason, message = "no-permission", "It may not be read by this user"
             advice = "Change its permissions and run again."
-        elif isinstance(error, FileNotFoundError):
-            reason, message, advice = "missing", "It went away during the run", "Run again."
+        elif isinstance(error, FileNotFoundError | NotADirectoryError):
+            folder = posixpath.dirname(relative)
+            if folder and not (self.path / folder).is_dir():
+                return self._gone_folder(self._topmost_gone(folder))
+            reason, message = "missing", "The file was renamed, moved or deleted during the run"
+            advice = "Run again: pixseek index"
         else:
             reason, message = "unreadable", f"It can't be read ({error.strerror or error})"
             advice = "Check the disk, then run again with --retry."
