@@ -37,6 +37,7 @@ COMMANDS = {
     "demo": "demo",
     "completion": "completion",
     "help": "help",
+    "version": "help",
 }
 
 

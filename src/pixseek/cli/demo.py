@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from pixseek.cli import wording
-from pixseek.cli.index import quoted, run
+from pixseek.cli.hints import quoted
+from pixseek.cli.index import run
 from pixseek.cli.options import Command
 from pixseek.cli.results import hyperlink, write_results
 from pixseek.cli.summaries import write_report

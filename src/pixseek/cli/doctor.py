@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -14,8 +14,8 @@ import click
 from pixseek import __version__
 from pixseek.cli import wording
 from pixseek.cli.exit_codes import FOUND_NOTHING
-from pixseek.cli.index import quoted
-from pixseek.cli.options import Command, settings
+from pixseek.cli.hints import hinted, quoted, settings
+from pixseek.cli.options import Command
 from pixseek.cli.results import terminal_size, write_json
 from pixseek.errors import LibraryNotFoundError, PixseekError
 from pixseek.types.dataclass import dataclass
@@ -72,7 +72,8 @@ def doctor(ctx: click.Context, fetch: bool, as_json: bool) -> None:
     0 if pixseek can be used as it is.
     """
     checks = []
-    for check in _checks(fetch):
+    for found in _checks(fetch):
+        check = replace(found, advice=hinted(found.advice))
         checks.append(check)
         if not as_json:
             _write(check)

@@ -11,8 +11,10 @@ import click
 
 from pixseek.cli import wording
 from pixseek.cli.exit_codes import FOUND_NOTHING
+from pixseek.cli.hints import hinted
 from pixseek.cli.options import Command, open_library, warn
 from pixseek.cli.results import write_json
+from pixseek.cli.usage import check_alone
 from pixseek.errors import StorageError
 
 if TYPE_CHECKING:
@@ -65,6 +67,10 @@ def duplicates(
     That is the one with the most pixels, then with the most bytes. Nothing is ever deleted; only
     --move touches your files, and moves the extra copies.
     """
+    check_alone(
+        ctx, ("as_json", "rest"), ("as_json", "null"), ("as_json", "target"), ("rest", "target"),
+        ("null", "target"),
+    )  # fmt: skip
     with open_library() as library:
         found = [group for group in library.duplicates(threshold) if group.exact or not exact]
         if as_json:
@@ -123,7 +129,10 @@ def _move(library: Library, found: list[DuplicateGroup], target: Path, *, yes: b
                 f"Choose another folder. Moved before: {wording.counted(moved, 'image')}.",
             ) from error
         moved += 1
-    click.echo(f"Moved {wording.counted(moved, 'image')}. Run pixseek index to update the library.")
+    click.echo(
+        f"Moved {wording.counted(moved, 'image')}. "
+        + hinted("To update the library: pixseek index")
+    )
 
 
 def _place(library: Library, record: Record) -> str:

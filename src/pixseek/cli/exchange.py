@@ -6,6 +6,7 @@ import click
 
 from pixseek.cli import wording
 from pixseek.cli.options import Command, open_library
+from pixseek.cli.usage import check_writable
 
 _SECTION = "Look after the library"
 
@@ -22,6 +23,7 @@ _SECTION = "Look after the library"
 @click.argument("file", type=click.Path(dir_okay=False), metavar="FILE")
 def export(file: str) -> None:
     """Write ids, vectors and metadata to FILE, a .parquet or .npz file; one row per vector."""
+    check_writable(file, "FILE")
     with open_library() as library:
         rows = library.export(file)
     click.echo(f"Wrote {wording.counted(rows, 'row')} to {wording.visible(file)}.")

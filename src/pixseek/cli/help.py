@@ -1,9 +1,10 @@
-"""`pixseek help`: the help of a command, or of a topic that concerns all of them."""
+"""`pixseek help`: the help of a command or of a topic that concerns all; `pixseek version`."""
 
 from __future__ import annotations
 
 import click
 
+from pixseek import __version__
 from pixseek.cli.exit_codes import EXIT_CODES
 from pixseek.cli.options import Command, CommandGroup, common_options, write_options
 
@@ -63,6 +64,17 @@ def help_(ctx: click.Context, topic: str | None) -> None:
         click.echo(command.get_help(click.Context(command, ctx.parent, topic)))
         return
     click.echo(formatter.getvalue().strip())
+
+
+@click.command(
+    cls=Command,
+    section="Try it, set it up",
+    short_help="Print the version of pixseek.",
+    examples=(("pixseek version", "the same as pixseek --version"),),
+)
+def version() -> None:
+    """Print the version of pixseek; `pixseek doctor` tells the versions of what it uses."""
+    click.echo(f"pixseek {__version__}")
 
 
 def _program(ctx: click.Context) -> CommandGroup:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 import click
 
 from pixseek.cli import progress
-from pixseek.cli.options import Command, open_library, settings, warn
+from pixseek.cli.hints import named_library, settings
+from pixseek.cli.options import Command, open_library, warn
 from pixseek.cli.results import write_json
 from pixseek.cli.summaries import write_next_step, write_report
 from pixseek.types import Precision
@@ -266,17 +267,6 @@ def run_and_report(
         ctx.exit(128 + stopped_by)
 
 
-def named_library(library: Library) -> str:
-    """Return the option that a suggested command needs to find this library; "" for the default."""
-    from pixseek.config import PORTABLE_NAME
-
-    chosen = settings().get("library")
-    beside = library.path.parent
-    if not chosen and library.path.name == PORTABLE_NAME:
-        chosen = None if Path.cwd().is_relative_to(beside) else str(beside)
-    return f" --library {quoted(chosen)}" if chosen else ""
-
-
 def run(
     library: Library,
     paths: Sequence[str] = (),
@@ -312,15 +302,6 @@ def drive(
         library.on_download = _interruptible(shown, stop)
         report = work(stop, shown.show)
     return report, signals[0] if signals and report.stopped else 0
-
-
-def quoted(argument: str) -> str:
-    """Return an argument quoted for a shell."""
-    if os.name == "nt":
-        return f'"{argument}"' if " " in argument else argument
-    import shlex
-
-    return shlex.quote(argument)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ import click
 
 from pixseek.cli import wording
 from pixseek.cli.exit_codes import code_of
-from pixseek.cli.options import Command, open_library, settings, show_error, warn
+from pixseek.cli.hints import settings
+from pixseek.cli.options import Command, open_library, show_error, warn
 from pixseek.cli.results import terminal_size, write_json
 from pixseek.errors import LicenceError, ModelError, PixseekError
 

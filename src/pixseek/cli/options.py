@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from pixseek.cli import hints
 from pixseek.cli.exit_codes import PIPE_CLOSED, UNEXPECTED, code_of
+from pixseek.cli.hints import settings
 from pixseek.errors import PixseekError, SourceError, StorageError
 
 if TYPE_CHECKING:
@@ -22,8 +25,6 @@ if TYPE_CHECKING:
 
 #: Command lines, each with what it does.
 Examples = Sequence[tuple[str, str]]
-
-_SETTINGS = "pixseek.settings"
 
 #: Errors of a file system that takes no more.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -37,7 +38,7 @@ _RANGE = re.compile(r"  \[[\d.-]*<?=?x[<>=]+[\d.]*\]|; [\d.-]*<?=?x[<>=]+[\d.]*(
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     # A command's options are handled after the group's, so the later one on the line wins.
     if value:
-        ctx.meta.setdefault(_SETTINGS, {})[param.name] = value
+        ctx.meta.setdefault(hints.SETTINGS, {})[param.name] = value
 
 
 def _complete_model(
@@ -91,14 +92,6 @@ def common_options() -> list[click.Parameter]:
     ]
 
 
-def settings() -> dict[str, Any]:
-    """Return the common options given on this command line, by name."""
-    given = click.get_current_context().meta.get(_SETTINGS, {})
-    return {
-        name: given[name] for name in ("library", "model", "offline", "threads") if given.get(name)
-    }
-
-
 def open_library(*, create: bool = False, **more: Any) -> Library:
     """Open the library that the command line or the settings name.
 
@@ -134,6 +127,11 @@ class Command(click.Command):
         self.own_params = list(self.params)
         self.params = [*self.params, *common_options()]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options; of an unknown one say what may have been meant."""
+        with _known_options(ctx, args):
+            return super().parse_args(ctx, args)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples, the command's own options, and the common ones."""
         write_examples(self.examples, formatter)
@@ -156,6 +154,11 @@ class CommandGroup(click.Group):
         self.modules = modules
         self.examples = examples
         self.params = [*self.params, *common_options()]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options before the command; of an unknown one say what may have been meant."""
+        with _known_options(ctx, args):
+            return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order in which users need them."""
@@ -218,6 +221,11 @@ class CommandGroup(click.Group):
                 raise
             show_error(error)
             ctx.exit(code_of(error))
+        except click.UsageError as error:
+            said = error.format_message()
+            if (completed := hints.hinted(said)) == said:
+                raise
+            raise click.UsageError(completed, error.ctx) from None
         except (click.ClickException, click.exceptions.Exit):
             raise
         except (KeyboardInterrupt, click.Abort):
@@ -244,6 +252,18 @@ class CommandGroup(click.Group):
                 "report the traceback it prints.",
             )
             ctx.exit(UNEXPECTED)
+
+
+@contextlib.contextmanager
+def _known_options(ctx: click.Context, args: Sequence[str]) -> Iterator[None]:
+    """Turn the error about an unknown option into one that says what may have been meant."""
+    typed = list(args)
+    try:
+        yield
+    except click.NoSuchOption as error:
+        from pixseek.cli.usage import unknown_option
+
+        raise unknown_option(error, ctx, typed) from None
 
 
 def write_examples(examples: Examples, formatter: click.HelpFormatter) -> None:
@@ -302,12 +322,13 @@ def text_of(file: TextIO) -> str:
 def show_error(error: PixseekError) -> None:
     """Write to standard error what failed, on what, and what to do next."""
     head = f"{error.problem}: {error.subject}" if error.subject else error.problem
-    _say(head[:1].upper() + head[1:], error.advice)
+    _say(head[:1].upper() + head[1:], hints.hinted(error.advice))
 
 
 def warn(message: str) -> None:
     """Write a note to standard error."""
-    click.echo(f"{click.style('Note:', fg='yellow', bold=True)} {message}", err=True)
+    note = click.style("Note:", fg="yellow", bold=True)
+    click.echo(f"{note} {hints.hinted(message)}", err=True)
 
 
 def _say(head: str, advice: str) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from pixseek.cli.index import drive, named_library, quoted
-from pixseek.cli.options import Command, open_library, settings, warn
+from pixseek.cli.hints import named_library, quoted, settings
+from pixseek.cli.index import drive
+from pixseek.cli.options import Command, open_library, warn
 from pixseek.cli.results import write_json
 from pixseek.cli.summaries import write_reindex_report
 from pixseek.types import Precision

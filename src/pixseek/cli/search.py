@@ -17,6 +17,7 @@ from pixseek.cli.options import Command, open_library, text_of, warn
 from pixseek.cli.process import no_garbage_collector, one_blas_thread
 from pixseek.cli.results import Form, write_many, write_results
 from pixseek.cli.terminal_images import CHOICES
+from pixseek.cli.usage import check_alone, check_writable
 from pixseek.types import Sort
 
 if TYPE_CHECKING:
@@ -33,10 +34,14 @@ _MOST_OPENED = 10
 
 
 class _SearchCommand(Command):
-    """A command whose `--html` takes the next word only if it names an HTML file."""
+    """A command that tells its options from the words of a query.
+
+    `--html` takes the next word only if it names an HTML file, and `-night` is no cluster of
+    one-letter options, which would be understood as `-n ight`.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep the words of the query that follow a bare `--html` out of its value."""
+        """Keep words of the query from being read as options or as their values."""
         args = list(args)
         for n, arg in enumerate(args):
             if arg == "--":
@@ -44,11 +49,27 @@ class _SearchCommand(Command):
             after = args[n + 1] if n + 1 < len(args) else ""
             if arg == "--html" and not after.lower().endswith((".html", ".htm")):
                 args[n] = "--html="
+        if any(len(arg) > 2 and arg[0] == "-" and arg[1].isalnum() for arg in args):
+            from pixseek.cli.usage import check_clusters
+
+            check_clusters(ctx, args)
         return super().parse_args(ctx, args)
 
 
 #: Options that are fields of `Query`.
 _OF_QUERY = ("k", "offset", "sort", "min_confidence", "group", "variety", "text_weight")
+
+
+#: Options of which only one can be given: what one asks for, the other would not show.
+_CONTRADICTIONS = (
+    ("paths", "as_json"), ("null", "as_json"),
+    ("paths", "why"), ("null", "why"), ("paths", "facets"), ("null", "facets"),
+)  # fmt: skip
+
+#: Options of a single search, which --queries does without.
+_OF_ONE_SEARCH = (
+    "image", "excluded", "liked", "disliked", "region", "paths", "null", "opened", "why", "facets",
+)  # fmt: skip
 
 
 def _result_options(function: _Decorated) -> _Decorated:
@@ -166,15 +187,22 @@ def search(
 
     With --queries, each line begins with its query, and --json prints one object per line.
     """
+    check_alone(ctx, *_CONTRADICTIONS)
+    if queries is not None:
+        if words:
+            raise click.UsageError("--queries can't be combined with words.", ctx)
+        check_alone(ctx, *(("queries", each) for each in _OF_ONE_SEARCH))
+    _check_page(options)
     asked = _asked(options)
     if queries is not None:
-        if words or image is not None or excluded:
-            raise click.UsageError("--queries can't be combined with words or --image.", ctx)
         lines = [line.strip() for line in text_of(queries).split("\n") if line.strip()]
         with open_library() as library:
             _show_many(ctx, library, lines, asked, **options)
         return
     if not words and image is None and not liked:
+        if disliked or excluded:
+            what = "--unlike" if disliked else "--not"
+            raise click.UsageError(f"{what} needs something to search for.", ctx)
         raise click.UsageError(
             'Nothing to search for. Try: pixseek search "a dog", or pixseek search --image FILE',
             ctx,
@@ -208,6 +236,16 @@ def _asked(options: dict[str, Any]) -> dict[str, Any]:
     return asked
 
 
+def _check_page(options: dict[str, Any]) -> None:
+    """Check what only makes sense together, and that the page can be written."""
+    if options["variety"] and options["sort"] not in (None, "relevance"):
+        raise click.UsageError(
+            f"--variety can't be combined with --sort {options['sort']}: it is an order too."
+        )
+    if options["html"]:
+        check_writable(options["html"], "--html")
+
+
 def _region(text: str | None) -> Region | None:
     if text is None:
         return None
@@ -239,6 +277,8 @@ def similar(ctx: click.Context, /, to: str, **options: Any) -> None:
 
     An indexed image is not embedded again, and is left out of its own hits.
     """
+    check_alone(ctx, *_CONTRADICTIONS)
+    _check_page(options)
     with _library_for_one_answer() as library:
         results = library.similar(to, **_asked(options))
         _show(ctx, library, results, heading=f"Like {Path(to).name}", **options)
@@ -285,15 +325,11 @@ def _show_many(
     queries: list[str],
     asked: dict[str, Any],
     *,
-    paths: bool,
-    null: bool,
     as_json: bool,
     html: str | None,
-    **other: Any,
+    **_: Any,
 ) -> None:
     """Answer and show many queries, some hundreds at a time, so that the first appear soon."""
-    if paths or null or other["opened"]:
-        raise click.UsageError("--queries can be shown as lines, --json or --html only.", ctx)
     if not queries:
         raise click.UsageError("The file given to --queries has no queries.", ctx)
     found = False
@@ -306,10 +342,10 @@ def _show_many(
                 warn(warning)
         if html is not None:
             pages += answers
-        else:
+        if html is None or as_json:
             write_many(answers, as_json=as_json)
     if html is not None:
-        click.echo(f"Contact sheet: {_write_page(pages, html)}")
+        click.echo(f"Contact sheet: {_write_page(pages, html)}", err=as_json)
     if not found:
         ctx.exit(FOUND_NOTHING)
 

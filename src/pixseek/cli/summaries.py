@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pixseek.cli import wording
+from pixseek.cli.hints import hinted
 from pixseek.cli.results import terminal_size
 from pixseek.errors import ImageError
 
@@ -194,4 +195,4 @@ def write_failures(
         if len(group) > len(listed) > 1:
             click.echo(f"    and {wording.number(len(group) - len(listed))} more")
         for advice in dict.fromkeys(failure.advice for failure, _ in listed if failure.advice):
-            click.echo(f"  {advice}")
+            click.echo(f"  {hinted(advice)}")

@@ -110,6 +110,9 @@ def tag(
         else:
             _labels_from(labels_from or "", min_score, where, again=again, as_json=as_json)
         return
+    for name, option in (("where", "--where"), ("again", "--again")):
+        if ctx.params[name]:
+            raise click.UsageError(f"{option} needs --zero-shot or --labels-from.", ctx)
     if not images:
         raise click.UsageError(
             "Name the images by id or file, or give --zero-shot or --labels-from.", ctx

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from pixseek.cli import wording
+from pixseek.cli.hints import hinted
 from pixseek.cli.index import run_and_report
 from pixseek.cli.options import Command, open_library
 from pixseek.cli.results import write_json
 from pixseek.cli.summaries import write_failures
+from pixseek.cli.usage import check_alone
 
 if TYPE_CHECKING:
     from pixseek.library import Library, Status
@@ -73,7 +75,9 @@ def _write_status(found: Status) -> None:
             f"{wording.number(count)} {reason}"
             for reason, count in sorted(found.failures.items(), key=lambda item: -item[1])
         )
-        _write_row("failed", f"{click.style(reasons, fg='red')} (see: pixseek failures)")
+        _write_row(
+            "failed", f"{click.style(reasons, fg='red')} ({hinted('see: pixseek failures')})"
+        )
     if found.running:
         _write_row("now", _running(found))
 
@@ -121,6 +125,7 @@ def failures(ctx: click.Context, retry: bool, paths: bool, as_json: bool) -> Non
 
     With --retry, indexes again and prints the report of that run instead.
     """
+    check_alone(ctx, ("paths", "as_json"), ("paths", "retry"))
     with open_library() as library:
         if retry:
             run_and_report(ctx, library, retry=True, as_json=as_json)
@@ -143,7 +148,7 @@ def failures(ctx: click.Context, retry: bool, paths: bool, as_json: bool) -> Non
             click.echo(os.fsencode(place))
     elif found:
         write_failures(found, examples=0, places=places)
-        click.echo("\nAfter fixing them: pixseek failures --retry")
+        click.echo(hinted("\nAfter fixing them: pixseek failures --retry"))
     else:
         click.echo("No failures.")
 
