@@ -54,6 +54,35 @@ def test_indexed_images_can_be_named_by_id(run: Run, photos_folder: Path) -> Non
     assert done.stdout == f"{hit['id']}\t1.0000\tred\n"
 
 
+def test_a_single_label_has_a_cosine_and_no_probability(run: Run, picture: Path) -> None:
+    done = run("classify", picture, "--labels", "red", "--template", "{}")
+    assert done.exit_code == 0
+    name, said, label = done.stdout.rstrip("\n").split("\t")
+    assert (name, label) == (str(picture), "red")
+    assert said.startswith("cosine 0.9")
+    assert "nothing to be compared with" in done.stderr
+    done = run("classify", picture, "--labels", "red", "--template", "{}", "--json")
+    (answer,) = json.loads(done.stdout)
+    assert "nothing to be compared with" in answer["note"]
+    (label,) = answer["labels"]
+    assert label["probability"] is None
+    assert label["score"] > 0.9
+
+
+def test_an_image_that_is_not_there_is_found_before_the_model_is_loaded(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: object, **__: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("pixseek.encoders.load", load)
+    monkeypatch.setattr("pixseek.encoders.classifiers.load", load)
+    for options in ((), ("--labels", "red,blue")):
+        done = run("classify", "nothing.jpg", *options)
+        assert done.exit_code == 5
+        assert "no such file: nothing.jpg" in done.stderr
+
+
 def test_a_file_without_labels_is_a_usage_error(run: Run, picture: Path) -> None:
     done = run("classify", picture, "--labels", " , ")
     assert done.exit_code == 2

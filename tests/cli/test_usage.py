@@ -142,6 +142,28 @@ def test_a_page_is_not_left_behind_by_a_search_that_fails(run: Run, tmp_path: Pa
     assert (tmp_path / "page.html").read_text() == "before"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("search", "dog"), ("search", "--queries", "words.txt"), ("similar", "words.txt"),
+        ("duplicates",), ("tag", "--zero-shot", "words.txt"), ("tag", "--labels-from", "x"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_commands_say_that_the_library_is_empty_before_they_need_a_model(
+    run: Run, photos_folder: Path, monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...]
+) -> None:
+    (photos_folder.parent / "words.txt").write_text("red\n")
+    run("index", photos_folder, "-L", "lib")
+    run("remove", "--all", "--yes", "-L", "lib")
+    monkeypatch.setattr("pixseek.encoders.load", None)
+    monkeypatch.setattr("pixseek.encoders.classifiers.load", None)
+    done = run(*line, "-L", "lib")
+    assert done.exit_code == (0 if line[0] == "tag" else 1), done.output
+    assert "The library is empty. Index something first: pixseek index ~/Pictures" in done.stderr
+    assert "~/Pictures --library lib" in done.stderr
+
+
 def test_hints_keep_the_common_options(run: Run, photos_folder: Path) -> None:
     said = run("-L", "nothere", "search", "dog").stderr
     assert "pixseek index ~/Pictures --library nothere" in said

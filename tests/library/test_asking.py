@@ -213,3 +213,54 @@ def test_names_of_no_file_are_query_errors_everywhere(library: pixseek.Library, 
         library.import_vectors(name)
     with pytest.raises(LibraryNotFoundError):
         pixseek.open(name, create=False)
+
+
+#: Every question that needs the model in a library with images.
+_ASKS: dict[str, Callable[[pixseek.Library], Any]] = {
+    "search": lambda lib: list(lib.search("red")),
+    "search by image": lambda lib: list(lib.search(image=lib.path.parent / "red.png")),
+    "search_many": lambda lib: [hit for each in lib.search_many(["red"] * 2) for hit in each],
+    "similar": lambda lib: list(lib.similar(lib.path.parent / "red.png")),
+    "facets": lambda lib: [count for counts in lib.facets("red").values() for count in counts],
+    "duplicates": lambda lib: lib.duplicates(),
+    "tag_zero_shot": lambda lib: [n for n in lib.tag_zero_shot(["red"]).values() if n],
+    "tag_from": lambda lib: [n for n in lib.tag_from().values() if n],
+}
+
+
+@pytest.mark.parametrize("emptied", [False, True], ids=["new", "emptied"])
+@pytest.mark.parametrize("ask", _ASKS.values(), ids=_ASKS)
+def test_an_empty_library_loads_no_model(
+    tmp_path: Path,
+    tiny: TinyEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+    ask: Callable[[pixseek.Library], Any],
+    emptied: bool,
+) -> None:
+    del tiny
+    draw(tmp_path / "red.png", "red")
+    with pixseek.open(tmp_path / "lib") as library:
+        if emptied:
+            library.index(tmp_path / "red.png")
+            library.remove_everything()
+
+    def load(*_: object, **__: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("pixseek.encoders.load", load)
+    monkeypatch.setattr("pixseek.encoders.classifiers.load", load)
+    with pixseek.open(tmp_path / "lib") as library:
+        assert ask(library) == []
+
+
+def test_results_from_an_empty_library_say_so(tmp_path: Path) -> None:
+    with pixseek.open(tmp_path / "lib") as library:
+        found = library.search("red", k=3)
+        assert (list(found), found.query.k, found.total) == ([], 3, 0)
+        assert "empty" in found.warnings[0] and "pixseek index" in found.warnings[0]
+        assert set(found.took_ms) == {"encode", "search", "total"}
+        assert found.model
+        with pytest.raises(QueryError):
+            library.search("red", k=0)
+        with pytest.raises(QueryError):
+            library.search()

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from pixseek.library import Library
     from pixseek.library.surfaces import Guess
 
+#: What is said of a single label.
+_ALONE = (
+    "One label has nothing to be compared with, so it has no probability, only the cosine between "
+    "it and the image. Give other labels that the image may show instead."
+)
+
 #: Width of the bar for a probability of 1, in columns.
 _BAR = 20
 
@@ -73,7 +79,8 @@ def classify(
     once (347 MB).
 
     Models trained like CLIP compare the labels with each other: the probabilities add up to 1,
-    even if no label fits. Models trained like SigLIP judge each label by itself.
+    even if no label fits; so a single label has none, and its cosine is shown. Models trained like
+    SigLIP judge each label by itself.
 
     No library is needed: without one, --model or the default model is used.
     """
@@ -99,6 +106,8 @@ def classify(
         return
     if note:
         warn(note)
+    if any(guess.probability is None for guesses in found for guess in guesses):
+        warn(_ALONE)
     _write(images, found)
 
 
@@ -125,10 +134,14 @@ def _write(images: Sequence[str], found: Sequence[tuple[Guess, ...]]) -> None:
         name = wording.visible(image)
         if not sys.stdout.isatty():
             for guess in guesses:
-                click.echo(f"{name}\t{guess.probability:.4f}\t{wording.visible(guess.label)}")
+                said = "" if guess.probability is None else f"{guess.probability:.4f}"
+                click.echo(f"{name}\t{said or _cosine(guess)}\t{wording.visible(guess.label)}")
             continue
         click.echo(click.style(name, bold=True))
         for guess in guesses:
+            if guess.probability is None:
+                click.echo(f"  {_cosine(guess)}  {wording.visible(guess.label)}")
+                continue
             bar = "█" * round(guess.probability * _BAR)
             click.echo(
                 f"  {guess.probability:>6.1%}  {click.style(f'{bar:<{_BAR}}', fg='green')}  "
@@ -136,14 +149,21 @@ def _write(images: Sequence[str], found: Sequence[tuple[Guess, ...]]) -> None:
             )
 
 
+def _cosine(guess: Guess) -> str:
+    return f"cosine {guess.score:.3f}"
+
+
 def _plain(images: Sequence[str], found: Sequence[tuple[Guess, ...]]) -> list[object]:
     return [
         {
             "image": image,
+            **({"note": _ALONE} if any(guess.probability is None for guess in guesses) else {}),
             "labels": [
                 {
                     "label": guess.label,
-                    "probability": round(guess.probability, 6),
+                    "probability": None
+                    if guess.probability is None
+                    else round(guess.probability, 6),
                     "score": round(guess.score, 6),
                 }
                 for guess in guesses

@@ -12,7 +12,7 @@ import click
 from pixseek.cli import wording
 from pixseek.cli.exit_codes import FOUND_NOTHING
 from pixseek.cli.hints import hinted
-from pixseek.cli.options import Command, open_library, warn
+from pixseek.cli.options import Command, open_library, warn, warn_if_empty
 from pixseek.cli.results import write_json
 from pixseek.cli.usage import check_alone
 from pixseek.errors import StorageError
@@ -84,6 +84,8 @@ def duplicates(
             _move(library, found, Path(os.path.expanduser(target)), yes=yes)
         else:
             _write(library, found)
+        if not found:
+            warn_if_empty(library)
     if not found:
         ctx.exit(FOUND_NOTHING)
 

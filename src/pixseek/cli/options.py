@@ -331,6 +331,14 @@ def warn(message: str) -> None:
     click.echo(f"{note} {hints.hinted(message)}", err=True)
 
 
+def warn_if_empty(library: Library) -> None:
+    """Write a note if the library holds no image, and how to index some."""
+    if not len(library):
+        from pixseek.library.surfaces import EMPTY
+
+        warn(EMPTY)
+
+
 def _say(head: str, advice: str) -> None:
     from pixseek.cli.wording import visible
 

@@ -11,7 +11,7 @@ import click
 
 from pixseek.cli import wording
 from pixseek.cli.exit_codes import FOUND_NOTHING
-from pixseek.cli.options import Command, open_library, text_of
+from pixseek.cli.options import Command, open_library, text_of, warn_if_empty
 from pixseek.cli.results import write_json
 
 if TYPE_CHECKING:
@@ -160,11 +160,13 @@ def _zero_shot(text: str, least: float, where: str | None, *, again: bool, as_js
         raise click.UsageError("The file given to --zero-shot has no labels.")
     with open_library() as library:
         counts = library.tag_zero_shot(labels, min_confidence=least, where=where, again=again)
+        warn_if_empty(library)
     _write_counts(counts, as_json=as_json)
 
 
 def _labels_from(name: str, least: float, where: str | None, *, again: bool, as_json: bool) -> None:
     with open_library() as library:
+        warn_if_empty(library)
         if as_json:
             counts = library.tag_from(name, min_score=least, where=where, again=again)
             _write_counts(counts, as_json=True)

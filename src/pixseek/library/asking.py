@@ -16,6 +16,7 @@ from pixseek.errors import PixseekError, QueryError, unknown
 from pixseek.library.model import LibraryModel
 from pixseek.library.opened import Opened
 from pixseek.search import blas, searcher
+from pixseek.search.asked import check
 from pixseek.types import POSSIBLE, And, Filter, Query, Region, Results, Term
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Asking:
         """Return groups of nearly equal images; see `Library.duplicates`."""
         from pixseek.search import duplicates
 
-        if self._opened.engine.space is None:
+        if self.is_empty():
             return []
         least = self._model.backgrounds().duplicate if threshold is None else threshold
         return list(duplicates.find(self._opened.engine, least))
@@ -144,6 +145,31 @@ class Asking:
 
     def answer(self, queries: Sequence[Query]) -> list[Results]:
         """Answer whole queries, in order; see `searcher.Searcher.search`."""
+        engine = self._opened.engine
+        if self._model.loaded is not None or not self.is_empty():
+            return self._answered(queries)
+        # Nothing can be found, so no model is loaded for it, and none is downloaded.
+        for query in queries:
+            check(query)
+        model = engine.space.model if engine.space else self._model.choice.model
+        return [
+            Results(
+                (),
+                query,
+                {"encode": 0.0, "search": 0.0, "total": 0.0},
+                model,
+                warnings=(searcher.EMPTY,),
+                stored_preview=self._opened.preview,
+            )
+            for query in queries
+        ]
+
+    def is_empty(self) -> bool:
+        """Return whether the library holds no image."""
+        # Counting all images of a large library takes longer than this.
+        return not self._opened.engine.select(None, order="uri", descending=False, k=1, offset=0)
+
+    def _answered(self, queries: Sequence[Query]) -> list[Results]:
         engine = self._opened.engine
         # The matrix products of one query are small; those of many together are worth all cores.
         with blas.one_thread() if len(queries) == 1 else contextlib.nullcontext():

@@ -65,7 +65,7 @@ class Labelling:
         if not 0 < min_confidence <= 1:
             raise QueryError("min_confidence lies above 0, up to 1", min_confidence)
         only = both(None, where)
-        if engine.space is None:
+        if engine.space is None or self._asking.is_empty():
             return {"": 0, **dict.fromkeys(labels, 0)}
         mark = tagging.name_of(engine.space.fingerprint, labels, min_confidence)
         if not again:
@@ -97,7 +97,7 @@ class Labelling:
         if not 0 < min_score <= 1:
             raise QueryError("min_score lies above 0, up to 1", min_score)
         only = both(None, where)
-        if engine.space is None:
+        if self._asking.is_empty():
             return {"": 0}
         classifier = self.classifier(labels_from)
         mark = tagging.name_of(classifier.fingerprint, (), min_score)
@@ -131,11 +131,13 @@ class Labelling:
 
         from pixseek.search import classification, term_vectors
 
+        # Before the model, which may have to be downloaded: an image may not exist.
+        terms = [self._asking.image_term(each) for each in images]
         encoder = self._model.encoder()
         texts = classification.label_vectors(encoder, labels, templates or classification.TEMPLATES)
         known = encoder.likelihood() if isinstance(encoder, Contrastive) else None
         rows = term_vectors.embed(
-            [self._asking.image_term(each) for each in images],
+            terms,
             engine=self._opened.engine,
             encoder=self._model.encoder,
             picture_of=self._opened.content,
@@ -154,11 +156,12 @@ class Labelling:
     ) -> list[tuple[Guess, ...]]:
         from pixseek.search import classification, term_vectors
 
+        terms = [self._asking.image_term(each) for each in images]
         classifier = self.classifier(name)
         found = []
-        for image in images:
+        for term in terms:
             picture = term_vectors.picture(
-                self._asking.image_term(image),
+                term,
                 at_least=2 * classifier.input_side,
                 engine=self._opened.engine,
                 picture_of=self._opened.content,

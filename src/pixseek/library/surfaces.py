@@ -14,6 +14,7 @@ from pixseek.errors import ImageError
 from pixseek.search.classification import ENSEMBLE, TEMPLATES, Guess, split_labels
 from pixseek.search.duplicates import DuplicateGroup
 from pixseek.search.facets import Facets
+from pixseek.search.searcher import EMPTY
 from pixseek.types import Record, Scalar
 from pixseek.types.dataclass import dataclass
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pixseek.images import Format
 
 __all__ = [
+    "EMPTY",
     "Described",
     "DuplicateGroup",
     "Facets",

@@ -47,13 +47,14 @@ class Guess:
 
     Attributes:
         label: as it was given.
-        probability: in [0, 1], by the model's own rule.
+        probability: in [0, 1], by the model's own rule; None if the model only compares labels with
+            one another, and there was no other label.
         score: cosine of the image and the label in its templates; for a classifier, which has no
             cosines, the probability.
     """
 
     label: str
-    probability: float
+    probability: float | None
     score: float
 
 
@@ -114,6 +115,9 @@ def classify(
 ) -> list[tuple[Guess, ...]]:
     """Return the k most likely labels of each image, most likely first.
 
+    A single label has nothing to be compared with. Unless the model judges each label by itself,
+    its probability would be 1 for every image; so it gets none, and its cosine alone.
+
     Args:
         images: (n, dim) unit rows.
         labels: of the rows of `texts`.
@@ -122,6 +126,8 @@ def classify(
         k: at least 1.
     """
     cosines = images @ texts.T
+    if rule.bias is None and len(labels) == 1:
+        return [(Guess(labels[0], None, float(cosine)),) for (cosine,) in cosines]
     return best(probabilities(cosines, rule), labels, k=k, scores=cosines)
 
 

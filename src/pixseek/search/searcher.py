@@ -63,6 +63,9 @@ _PLENTY = 4.0
 #: only the article).
 _TOO_MANY_UNKNOWN = 0.5
 
+#: What results from an empty library say.
+EMPTY = "The library is empty. Index something first: pixseek index ~/Pictures"
+
 #: Queries in one call of the engine, which bounds memory: 400 vectors of 512 floats are 0.8 MB.
 _QUERIES_A_CALL = 64
 _SORTED_BY: dict[Sort, tuple[Literal["uri", "name", "taken_at", "size"], bool]] = {
@@ -181,7 +184,7 @@ class Searcher:
         took = {"encode": encoded - began, "search": ended - encoded, "total": ended - began}
         warnings: tuple[str, ...] = ()
         if not any(answers) and not self.engine.count():
-            warnings = ("The library is empty. Index something first: pixseek index ~/Pictures",)
+            warnings = (EMPTY,)
         return [
             replace(
                 answer,
