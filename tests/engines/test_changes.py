@@ -444,9 +444,52 @@ class TestAllWords:
             found = engine.find_words(" ".join(sorted(query)), k, where)
             assert found.complete == sum(query <= text for _, text in among)
             assert len(found.matches) == min(k, sum(bool(query & text) for _, text in among))
+            assert found.words == tuple(sorted(query))
+            assert found.counts == tuple(
+                sum(word in text for text in texts) for word in sorted(query)
+            )
+            assert found.records == len(texts)
             by_id = dict(among)
             for match in found.matches:
                 assert match.complete == (query <= by_id[match.id])
+                assert {found.words[n] for n in match.held} == query & by_id[match.id]
+                assert list(match.held) == sorted(match.held)
+            # None that holds all words is left out for one that does not.
+            whole = [match.complete for match in found.matches]
+            assert whole == sorted(whole, reverse=True)
+            assert sum(whole) == min(k, found.complete)
+            assert engine.find_words(" ".join(sorted(query)), k, where, counted=False) == found
+
+    def test_all_words_count_however_long_the_text_is(self, engine: Engine) -> None:
+        others = " ".join(f"w{n}" for n in range(1000))
+        records = [
+            Record("long", "r/1.jpg", caption=f"{others} zebra beach {others}"),
+            Record("tagged", "r/2.jpg", caption=others, tags=("zebra", "beach")),
+            *(Record(f"short{n}", f"r/short{n}.jpg", caption="zebra zebra") for n in range(5)),
+            *(Record(f"id{n}", f"r/{n}.jpg", caption="beach") for n in range(20)),
+        ]
+        engine.put(records, random_unit(len(records)))
+        for k in (2, 5, 99):
+            found = engine.find_words("a zebra on the beach", k)
+            assert {each.id for each in found.matches[:2]} == {"long", "tagged"}
+            assert [each.complete for each in found.matches[:3]] == [True, True, False][:k]
+            assert found.complete == 2
+        # A tag more takes nothing away from it.
+        for tags in (("sand",), ("sand", "zebras"), ("sand", *others.split()[:400])):
+            engine.put(
+                [Record("long", "r/1.jpg", caption="zebra beach", tags=tags)], random_unit(1)
+            )
+            found = engine.find_words("zebra beach", 9)
+            assert {each.id for each in found.matches if each.complete} == {"long", "tagged"}
+            assert found.complete == 2
+
+    def test_stop_words_are_not_missed(self, engine: Engine) -> None:
+        engine.put([Record("a", "r/1.jpg", caption="man, horse"), *plain(3)], random_unit(4))
+        found = engine.find_words("a man on the horse", 9)
+        assert (found.words, found.counts, found.records) == (("man", "horse"), (1, 1), 4)
+        assert [(each.complete, each.held) for each in found.matches] == [(True, (0, 1))]
+        nothing = engine.find_words("zebra", 9)
+        assert (nothing.matches, nothing.words, nothing.counts) == ((), ("zebra",), (0,))
 
 
 # ------------------------------------------------------------------ facets

@@ -86,12 +86,18 @@ def test_relevance_is_bm25(
         engine.delete([f"id{len(texts):03}"])
         expected = oracle(texts, query)
         found = by_words(engine, " ".join(query), k)
+    whole = {
+        f"id{i:03}"
+        for i, text in enumerate(texts)
+        if all(word in " ".join(text).split() for word in query)
+    }
+    best = sorted(expected, key=lambda id_: (id_ not in whole, -expected[id_]))[:k]
     assert [relevance for _, relevance in found] == pytest.approx(
-        sorted(expected.values(), reverse=True)[:k], rel=1e-9
+        [expected[id_] for id_ in best], rel=1e-9
     )
     for id_, relevance in found:
         assert relevance == pytest.approx(expected[id_], rel=1e-9)
-    assert found == sorted(found, key=lambda each: (-each[1], each[0]))
+    assert found == sorted(found, key=lambda each: (each[0] not in whole, -each[1], each[0]))
 
 
 def test_common_words_are_bounded(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,11 +116,68 @@ def test_common_words_are_bounded(engine: EmbeddedEngine, monkeypatch: pytest.Mo
     assert len(found) == 5 + 10
     assert {id_ for id_, _ in by_words(engine, "dog river", 5)} == {id_ for id_, _ in rare}
     assert len(by_words(engine, "photo", 100)) == 10
-    # Which most records hold is left out.
-    assert by_words(engine, "photo river", 9) == by_words(engine, "river", 9)
+    # Which most records hold only decides which come first.
+    found = by_words(engine, "photo river", 9)
+    assert sorted(found) == sorted(by_words(engine, "river", 9))
+    assert [id_ for id_, _ in found][3:] == ["id148", "id149"]
     ids = [f"id{i:03}" for i in (144, 145)]
     hits = by_words(engine, "dog", 100, Compare("id", "in", tuple(ids)))
     assert sorted(id_ for id_, _ in hits) == ids
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    texts=st.lists(
+        st.sets(st.sampled_from(WORDS[:5]), min_size=1).map(sorted), min_size=1, max_size=60
+    ),
+    query=st.lists(st.sampled_from(WORDS[:6]), min_size=1, max_size=4, unique=True),
+    k=st.integers(1, 30),
+    most=st.integers(2, 12),
+    filtered=st.booleans(),
+)
+def test_what_is_held_is_right_when_not_all_are_scored(
+    tmp_path_factory: pytest.TempPathFactory,
+    texts: list[list[str]],
+    query: list[str],
+    k: int,
+    most: int,
+    filtered: bool,
+) -> None:
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        open_embedded(tmp_path_factory.mktemp("words") / "library") as engine,
+    ):
+        patched.setattr(fulltext, "MOST_SCORED", most)
+        engine.ensure(Space("c" * 64, DIM, "tiny-model"))
+        put(engine, told([(" ".join(text), "") for text in texts]))
+        where = Compare("id", "ge", "id010") if filtered else None
+        found = engine.find_words(" ".join(query), k, where, counted=False)
+        exact = engine.find_words(" ".join(query), k, where).complete
+    assert found.counts == tuple(sum(word in text for text in texts) for word in query)
+    for match in found.matches:
+        text = texts[int(match.id[2:])]
+        assert match.held == tuple(n for n, word in enumerate(query) if word in text)
+        assert match.complete == (len(match.held) == len(query))
+    among = texts[10 * filtered :]
+    assert exact == sum(set(query) <= set(text) for text in among)
+    assert min(exact, k, most) <= sum(match.complete for match in found.matches)
+    assert sum(match.complete for match in found.matches) <= found.complete
+    if min(sum(word in text for text in among) for word in query) < most:
+        assert found.complete == exact
+
+
+def test_how_many_have_all_words_is_estimated(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captions = ["photo river" if i % 3 else "photo dog river" for i in range(900)]
+    put(engine, told([(caption, "") for caption in captions]))
+    monkeypatch.setattr(fulltext, "MOST_SCORED", 100)
+    where = Compare("id", "ge", "id000")
+    for query, complete in (("dog", 300), ("dog river", 300), ("photo", 900), ("dog cat", 0)):
+        for condition in (None, where):
+            found = engine.find_words(query, 10, condition, counted=False)
+            assert found.complete == pytest.approx(complete, rel=0.05)
+            assert engine.find_words(query, 10, condition).complete == complete
 
 
 def test_stop_words_are_left_out() -> None:

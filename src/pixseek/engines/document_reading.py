@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -236,7 +237,8 @@ class Reader:
     ) -> WordMatches:
         """Return the k records whose texts fit best, and how many have all of the words.
 
-        If the store can't express the filter, those are counted among the best `MOST_WORDS`.
+        If the store can't express the filter, those are counted among the best `MOST_WORDS`; or
+        estimated from fewer, if they are not to be counted.
         """
         if self._store.capabilities.text_search == "none":
             return WordMatches()
@@ -245,18 +247,34 @@ class Reader:
         many = max(k, MOST_WORDS)
         most = many if self._most is None else min(many, self._most)
         if rest is None:
-            return self._store.find_words(space, words, min(k, most), native)
+            return _told(self._store.find_words(space, words, min(k, most), native), words)
         fitting: dict[str, bool] = {}
         limit = most if counted else min(k + _SPARE, most)
         while True:
-            found = self._store.find_words(space, words, limit, native).matches
-            self._check(space, rest, (each.id for each in found), fitting)
-            matches = [each for each in found if fitting[each.id]]
-            if len(matches) >= k or len(found) < limit or limit == most:
+            found = _told(self._store.find_words(space, words, limit, native), words)
+            self._check(space, rest, (each.id for each in found.matches), fitting)
+            matches = [each for each in found.matches if fitting[each.id]]
+            if len(matches) >= k or len(found.matches) < limit or limit == most:
                 break
             limit = min(limit * 4, most)
-        complete = sum(each.complete for each in matches) if counted else 0
-        return WordMatches(tuple(matches[:k]), complete)
+        complete = sum(each.complete for each in matches)
+        checked = sum(each.complete for each in found.matches)
+        if not counted and checked:  # as many of the others fulfil the filter
+            complete = max(complete, round(complete * found.complete / checked))
+        return replace(found, matches=tuple(matches[:k]), complete=complete)
+
+
+def _told(found: WordMatches, words: Sequence[str]) -> WordMatches:
+    """Return what a store found, with the words, and those that complete matches hold."""
+    everything = tuple(range(len(words)))
+    return replace(
+        found,
+        words=tuple(words),
+        matches=tuple(
+            each._replace(held=everything) if each.complete and not each.held else each
+            for each in found.matches
+        ),
+    )
 
 
 def _scored(vectors: Vectors, k: int, pages: Iterable[Sequence[Document]]) -> list[list[Answer]]:

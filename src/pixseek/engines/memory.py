@@ -192,15 +192,21 @@ class MemoryStore:
     def find_words(
         self, space: Space, words: Sequence[str], k: int, where: Filter | None
     ) -> WordMatches:
-        matches = []
+        condition = None if where is None else compiled(where)
         wanted = [_stemmed(word) for word in words]
-        for document, _ in self._found(space, where):
+        counts, matches, records = [0] * len(words), [], 0
+        for document, fields in self._found(space, None):
             text = _stemmed(" ".join(columns.texts(document.record)))
-            share = sum(word in text for word in wanted) / len(wanted)
-            if share:
-                matches.append(WordMatch(document.record.id, share, complete=share == 1))
-        matches.sort(key=lambda match: (-match.share, match.id))
-        return WordMatches(tuple(matches[:k]), sum(match.complete for match in matches))
+            held = tuple(n for n, word in enumerate(wanted) if word in text)
+            records += 1
+            for n in held:
+                counts[n] += 1
+            if held and (condition is None or holds(condition, fields)):
+                share = len(held) / len(words)
+                matches.append(WordMatch(document.record.id, share, share == 1, held))
+        matches.sort(key=lambda match: (-match.share, match.id))  # complete ones have a share of 1
+        complete = sum(match.complete for match in matches)
+        return WordMatches(tuple(matches[:k]), complete, tuple(words), tuple(counts), records)
 
     def facets(
         self, space: Space, where: Filter | None, fields: Sequence[FacetField], most: int

@@ -237,8 +237,10 @@ class Store(Protocol):
     ) -> WordMatches:
         """Return the k documents whose texts fit best, and how many have all of the words.
 
-        What texts a record has is defined in `columns.texts`. Not called if
-        `capabilities.text_search` is "none".
+        Those that have all words come first. See `WordMatches` for what else there is to say; a
+        store may leave out `words`, `counts` and `records`, and what its matches hold. What texts a
+        record has is defined in `columns.texts`. Not called if `capabilities.text_search` is
+        "none".
 
         Args:
             space: which collection.

@@ -37,13 +37,17 @@ class WordMatch(NamedTuple):
 
     Attributes:
         id: of the record.
-        share: how relevant it is, in (0, 1].
-        complete: whether its texts hold all of the words.
+        share: how relevant it is, in (0, 1], as the engine ranks texts: a word counts less in a
+            longer text.
+        complete: whether its texts hold all of the words, however long they are.
+        held: which of the words they hold, as ascending indices of `WordMatches.words`; never
+            empty.
     """
 
     id: str
     share: float
     complete: bool
+    held: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +55,23 @@ class WordMatches:
     """The records whose texts fit a query best.
 
     Attributes:
-        matches: best first, ties by id.
-        complete: how many records have all of the words, whether they are in `matches` or not; 0
-            if they were not counted.
+        matches: those that hold all of the words first, then by their share, ties by id.
+        complete: how many records that fulfil the filter hold all of the words, whether they are
+            in `matches` or not. An estimate if they were not to be counted, never less than there
+            are in `matches`.
+        words: what was looked for: the distinct words of the query, without stop words. One that
+            was written without spaces is several characters with spaces between.
+        counts: how many records of the whole library hold each of the words, whatever the filter;
+            () if the engine does not say.
+        records: how many records the library has, whatever the filter, to put `counts` in
+            proportion: of a large library an estimate may do. 0 if there are no `counts`.
     """
 
     matches: tuple[WordMatch, ...] = ()
     complete: int = 0
+    words: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+    records: int = 0
 
 
 #: How records can be ordered when nothing is searched for.
@@ -273,14 +287,16 @@ class Engine(Protocol):
     ) -> WordMatches:
         """Return the k records whose texts fit best, and how many have all words of `text`.
 
-        Which texts a record has is defined in `engines.columns.texts`.
+        Records that hold all of the words come before all others. If a word is held by no record,
+        none holds them all. Which texts a record has is defined in `engines.columns.texts`.
 
         Args:
             text: what a user wrote.
             k: how many at most; below 1 nothing is looked for.
             where: which records; None for all.
             counted: whether to count the records that have all words. If words are common, that
-                may take longer than finding the best.
+                may take longer than finding the best; without it `complete` is an estimate that
+                costs nothing, and exact if less than tens of thousands hold the rarest word.
         """
         ...
 
