@@ -9,21 +9,43 @@ fractions), a shot "start_s" and "end_s".
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from pixseek.errors import QueryError, unknown
+from pixseek.errors import QueryError
 from pixseek.metadata.annotations import LISTS, listed
-from pixseek.types import And, Compare, Not, Operator, Or, Part, Query, Region, Sort, Term
+from pixseek.search.query_json import (
+    filter_from_plain,
+    filter_to_plain,
+    query_from_plain,
+    query_to_plain,
+)
+from pixseek.types import Part, Query
 
 if TYPE_CHECKING:
     from pixseek.library import Status
     from pixseek.models import ModelInfo
-    from pixseek.types import Failure, Filter, Hit, Record, Report, Results, Scalar
+    from pixseek.types import Failure, Hit, Record, Report, Results
+
+__all__ = [
+    "failure_to_plain",
+    "filter_from_plain",
+    "filter_to_plain",
+    "hit_to_plain",
+    "model_to_plain",
+    "part_from_plain",
+    "part_to_plain",
+    "query_from_plain",
+    "query_label",
+    "query_to_plain",
+    "record_to_plain",
+    "report_to_plain",
+    "results_to_plain",
+    "status_to_plain",
+]
 
 # ------------------------------------------------------------------ what comes back
 
@@ -229,224 +251,3 @@ def part_from_plain(plain: Mapping[str, Any]) -> Part:
     return Part(
         plain["kind"], tuple(box) if box else None, plain.get("start_s"), plain.get("end_s")
     )
-
-
-# ------------------------------------------------------------------ queries
-
-#: The options of a query, each with the types its value may have.
-_OPTIONS: Mapping[str, tuple[type, ...]] = {
-    "k": (int,), "offset": (int,), "sort": (str,), "min_confidence": (int, float),
-    "group": (bool,), "variety": (int, float), "text_weight": (int, float),
-}  # fmt: skip
-
-#: Filters nested more deeply are refused: they would exhaust the interpreter's stack.
-_DEEPEST = 32
-
-
-def query_to_plain(query: Query) -> dict[str, Any]:
-    """Return a whole query as an object that `query_from_plain` reads.
-
-    Raises:
-        QueryError: it holds an image in memory.
-    """
-    return {
-        "terms": [_term_to_plain(term) for term in query.terms],
-        "exclude": [_term_to_plain(term) for term in query.exclude],
-        "where": None if query.where is None else filter_to_plain(query.where),
-        **{name: getattr(query, name) for name in _OPTIONS},
-    }
-
-
-def query_from_plain(plain: str | Mapping[str, Any]) -> Query:
-    """Return the query that JSON stands for.
-
-    Args:
-        plain: a text in the language of the search box; or an object as `query_to_plain` makes it,
-            in which every name may be missing. Besides, "query" may be such a text, and "where" a
-            text that holds only filters: `{"query": "a dog", "where": "format:jpg", "k": 5}`.
-
-    Raises:
-        QueryError: it can't be understood; a name is unknown; a value has the wrong type.
-    """
-    from pixseek.search.language import parse
-
-    if isinstance(plain, str):
-        return parse(plain)
-    _check(plain, ("query", *(field.name for field in fields(Query))))
-    text = plain.get("query") or ""
-    if not isinstance(text, str):
-        raise _wrong("query", text, "a text")
-    parsed = parse(text)
-    given = [each for each in (parsed.where, filter_from_plain(plain.get("where"))) if each]
-    return Query(
-        terms=(*parsed.terms, *_terms_from_plain(plain, "terms")),
-        exclude=(*parsed.exclude, *_terms_from_plain(plain, "exclude")),
-        where=And(tuple(given)) if len(given) > 1 else next(iter(given), None),
-        **{name: _option(name, plain[name]) for name in _OPTIONS if plain.get(name) is not None},
-    )
-
-
-def filter_to_plain(where: Filter) -> dict[str, Any]:
-    """Return a filter as `{"and": [...]}`, `{"or": [...]}`, `{"not": ...}`, or a comparison.
-
-    A comparison is `{"field": "width", "op": "ge", "value": 1920}`; a time is
-    `{"datetime": "2024-05-03T12:00:00"}`.
-    """
-    match where:
-        case And(parts):
-            return {"and": [filter_to_plain(part) for part in parts]}
-        case Or(parts):
-            return {"or": [filter_to_plain(part) for part in parts]}
-        case Not(inner):
-            return {"not": filter_to_plain(inner)}
-        case Compare(field, op, value):
-            found: dict[str, Any] = {"field": field, "op": op}
-            if isinstance(value, tuple):
-                found["value"] = [_value_to_plain(each) for each in value]
-            elif value is not None:
-                found["value"] = _value_to_plain(value)
-            return found
-
-
-def filter_from_plain(plain: str | Mapping[str, Any] | None) -> Filter | None:
-    """Return the filter that a text or an object stands for; None for None and empty texts.
-
-    Raises:
-        QueryError: it can't be understood, or its fields don't exist.
-    """
-    if plain is None:
-        return None
-    if isinstance(plain, str):
-        from pixseek.search.language import filter_of
-
-        return filter_of(plain)
-    from pixseek import filters
-
-    where = _filter_from_plain(plain, 0)
-    filters.check(where)
-    return where
-
-
-def _filter_from_plain(plain: Any, depth: int) -> Filter:
-    if depth > _DEEPEST:
-        raise QueryError("Filters are nested too deeply", "", f"At most {_DEEPEST} levels.")
-    _check(plain, ("and", "or", "not", "field", "op", "value"))
-    kinds = [name for name in ("and", "or", "not", "field") if name in plain]
-    if len(kinds) != 1:
-        raise QueryError(
-            "A filter has one of these names", repr(dict(plain)), "and, or, not, or field."
-        )
-    if "not" in plain:
-        return Not(_filter_from_plain(plain["not"], depth + 1))
-    if kinds != ["field"]:
-        given = plain[kinds[0]]
-        if not isinstance(given, list | tuple):
-            raise _wrong(kinds[0], given, "a list of filters")
-        parts = tuple(_filter_from_plain(each, depth + 1) for each in given)
-        return And(parts) if kinds == ["and"] else Or(parts)
-    field, op, value = plain["field"], plain.get("op", "eq"), plain.get("value")
-    if not isinstance(field, str):
-        raise _wrong("field", field, "the name of a field")
-    if op not in get_args(Operator):
-        raise QueryError("Unknown operator", op, unknown("operator", op, get_args(Operator)))
-    if isinstance(value, list | tuple):
-        return Compare(field, op, tuple(_value_from_plain(each) for each in value))
-    return Compare(field, op, _value_from_plain(value))
-
-
-def _value_to_plain(value: Scalar) -> Any:
-    if isinstance(value, datetime):
-        return {"datetime": value.isoformat()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"number": repr(value)}  # JSON has no infinity
-    return value
-
-
-def _value_from_plain(plain: Any) -> Scalar:
-    if plain is None or isinstance(plain, str | bool | int | float):
-        return plain
-    try:
-        if isinstance(plain, Mapping) and len(plain) == 1:
-            if "datetime" in plain:
-                return datetime.fromisoformat(plain["datetime"])
-            if "number" in plain:
-                return float(plain["number"])
-    except (TypeError, ValueError):
-        pass
-    raise _wrong("value", plain, 'a text, a number, true, false, or {"datetime": "2024-05-03"}')
-
-
-def _term_to_plain(term: Term) -> dict[str, Any]:
-    value = term.value
-    if term.kind == "vector":
-        value = [float(each) for each in value]
-    elif isinstance(value, PurePath):
-        value = str(value)
-    elif not isinstance(value, str):
-        raise QueryError(
-            "An image in memory can't be written as JSON", "", "Save it and name the file."
-        )
-    plain: dict[str, Any] = {"kind": term.kind, "value": value, "weight": term.weight}
-    if term.region is not None:
-        plain["region"] = list(term.region.box)
-    return plain
-
-
-def _terms_from_plain(plain: Mapping[str, Any], name: str) -> tuple[Term, ...]:
-    given = plain.get(name) or ()
-    if not isinstance(given, list | tuple):
-        raise _wrong(name, given, "a list of terms")
-    return tuple(_term_from_plain(each) for each in given)
-
-
-def _term_from_plain(plain: Any) -> Term:
-    _check(plain, ("kind", "value", "weight", "region"))
-    kind, value, weight = plain.get("kind"), plain.get("value"), plain.get("weight", 1.0)
-    kinds = ("text", "image", "id", "vector")
-    if kind not in kinds:
-        raise QueryError("Unknown kind of term", kind, unknown("kind", kind, kinds))
-    if kind == "vector":
-        value = _numbers("value", value)
-    elif not isinstance(value, str):
-        raise _wrong("value", value, "a text")
-    if not _is_number(weight):
-        raise _wrong("weight", weight, "a number")
-    if plain.get("region") is None:
-        return Term(kind, value, weight)
-    box = _numbers("region", plain["region"])
-    if len(box) != 4:
-        raise _wrong("region", list(box), "a list of left, top, width and height")
-    return Term(kind, value, weight, Region(*box))
-
-
-def _numbers(name: str, value: Any) -> tuple[float, ...]:
-    if not isinstance(value, list | tuple) or not all(_is_number(each) for each in value):
-        raise _wrong(name, value, "a list of numbers")
-    return tuple(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _option(name: str, value: Any) -> Any:
-    wanted = _OPTIONS[name]
-    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
-        names = {int: "a whole number", str: "a text", bool: "true or false"}
-        raise _wrong(name, value, "a number" if len(wanted) > 1 else names[wanted[0]])
-    if name == "sort" and value not in get_args(Sort):
-        raise QueryError("Unknown order", value, unknown("order", value, get_args(Sort)))
-    return value
-
-
-def _check(plain: Any, known: tuple[str, ...]) -> None:
-    """Check that a value is an object with no names but these."""
-    if not isinstance(plain, Mapping):
-        raise QueryError("Not an object", repr(plain), f"Known names: {', '.join(known)}.")
-    for name in plain:
-        if name not in known:
-            raise QueryError("Unknown name in a query", name, unknown("name", name, known))
-
-
-def _wrong(name: str, value: Any, wanted: str) -> QueryError:
-    return QueryError(f"Wrong value for {name}", repr(value), f"It must be {wanted}.")
