@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 import pixseek
 from pixseek.errors import ImageError, LibraryNotFoundError, QueryError, SourceError
+from pixseek.search.language import parse
 from pixseek.types import Compare, Or, Query, Term
 
 from tiny_encoder import TinyEncoder, draw
@@ -86,6 +89,34 @@ def test_a_filter_as_text_is_the_same_as_the_filter(library: pixseek.Library) ->
     assert _names(library.search(both)) == {"red.png"}
     assert library.query("red", where="").where is None
     assert isinstance(library.query("", where="name:a OR name:b").where, Or)
+
+
+_pieces = st.sampled_from(
+    [
+        *'“”„‟«»‹›‘’‚‛＂「」『』｢｣〝〞‐‑‒–—−－﹘﹣：（）　＊２ｄ"():*-\\',
+        "OR",
+        "AND",
+        "NOT",
+        " ",
+        "dog",
+        "é",
+        "日本",
+    ]
+)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(typed=st.one_of(st.text(max_size=30), st.lists(_pieces, max_size=8).map("".join)))
+def test_plain_words_are_read_as_the_language_reads_them(
+    library: pixseek.Library, typed: str
+) -> None:
+    try:
+        expected = parse(typed)
+    except QueryError:
+        with pytest.raises(QueryError):
+            library.query(typed)
+        return
+    assert library.query(typed) == expected
 
 
 def test_facets_of_a_text_with_a_filter(library: pixseek.Library) -> None:

@@ -3,6 +3,7 @@ inverse."""
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 
 import pytest
@@ -41,7 +42,33 @@ def text(value: str, weight: float = 1.0) -> Term:
         (r'"say \"cheese\" \\ now"', Query((text(r'say "cheese" \ now'),))),
         ("t-shirt - cat --x 5* *", Query((text("t-shirt - cat --x 5* *"),))),
         ("a man (left), at 12:30: smiling", Query((text("a man (left) , at 12:30: smiling"),))),
-        ("OR", Query((text("OR"),))),
+        ('"OR" "AND" "NOT"', Query((text("OR"), text("AND"), text("NOT")))),
+        ("dog NOT snow", Query((text("dog"),), exclude=(text("snow"),))),
+        ("a man NOT wearing a hat", Query((text("a man"),), exclude=(text("wearing a hat"),))),
+        ("NOT snow", Query((), exclude=(text("snow"),))),
+        ("dog NOT NOT snow", Query((text("dog"), text("snow")))),
+        ("dog NOT -snow", Query((text("dog"), text("snow")))),
+        ('dog NOT "a red ball" cat', Query((text("dog"), text("cat")), (text("a red ball"),))),
+        ("dog AND snow", Query((text("dog"), text("snow")))),
+        ("a dog AND a cat AND NOT red", Query((text("a dog"), text("a cat")), (text("red"),))),
+        ("dog AND -red", Query((text("dog"),), (text("red"),))),
+        ("dog AND image:a.jpg", Query((text("dog"), Term("image", "a.jpg")))),
+        ("dog NOT image:a.jpg", Query((text("dog"),), (Term("image", "a.jpg"),))),
+        ("2*dog AND cat", Query((text("dog", 2), text("cat")))),
+        ("dog NOT 2*cat", Query((text("dog"), text("cat", -2)))),
+        ("(dog AND cat)", Query((text("dog"), text("cat")))),
+        ("a (dog AND cat) in snow", Query((text("a dog in snow"), text("a cat in snow")))),
+        ("dog NOT (cat AND snow)", Query((text("dog"),), (text("cat and snow"),))),
+        ("-(red ball) dog", Query((text("dog"),), (text("red ball"),))),
+        ("2*(red ball)", Query((text("red ball", 2),))),
+        ("(a dog)", Query((text("a dog"),))),
+        ("()", Query((text("()"),))),
+        (
+            "dog and snow or cat not Or And Not",
+            Query((text("dog and snow or cat not Or And Not"),)),
+        ),
+        ("ANDREA ORAND NOTE AND/OR dog", Query((text("ANDREA ORAND NOTE AND/OR dog"),))),
+        ("ｄｏｇ　ＡＮＤ　cat", Query((text("dog"), text("cat")))),
         ("not this and that", Query((text("not this and that"),))),
         ("", Query(())),
     ],
@@ -49,6 +76,77 @@ def text(value: str, weight: float = 1.0) -> Term:
 def test_meaning_of_terms(typed: str, query: Query) -> None:
     assert parse(typed) == query
     assert parse(to_text(query)) == query
+
+
+# ------------------------------------------------------------------ what phones and Macs type
+
+
+@pytest.mark.parametrize(
+    ("typed", "straight"),
+    [
+        ("“a dog” beach", '"a dog" beach'),
+        ("„a dog“ „a cat”", '"a dog" "a cat"'),
+        ("‟a dog”", '"a dog"'),
+        ("”a dog” ”a cat”", '"a dog" "a cat"'),
+        ("“a dog“ x", '"a dog" x'),
+        ('“a dog" x', '"a dog" x'),
+        ('"a dog” x', '"a dog" x'),
+        ("« un chien » «chat»", '"un chien" "chat"'),
+        ("»ein Hund« »en hund»", '"ein Hund" "en hund"'),
+        ("‹a dog› ›a cat‹", '"a dog" "a cat"'),
+        ("‘a dog’ x", '"a dog" x'),
+        ("‘a dog’s life’ x", '"a dog’s life" x'),
+        ("‚a dog‘ ‚a cat’", '"a dog" "a cat"'),
+        ("「a dog」『a cat』", '"a dog" "a cat"'),
+        ("＂ａ　ｄｏｇ＂", '"a dog"'),
+        ("“狗”“猫”", '"狗" "猫"'),
+        ("红色“跑车”", '红色 "跑车"'),
+        ("“say “cheese” now", '"say “cheese" now'),
+        ("-“a dog” –“a cat” x", '-"a dog" -"a cat" x'),
+        ("2*“a dog” ２＊cat", '2*"a dog" 2*cat'),
+        ("dog –snow —cat −red －blue ‑x", "dog -snow -cat -red -blue -x"),
+        ("city −0.5*night", "city -0.5*night"),
+        ("tag:“a b” tag:‘c d’ name:«e»", 'tag:"a b" tag:"c d" name:"e"'),
+        ("tag：dog　ｙｅａｒ：２０２１", "tag:dog year:2021"),
+        (
+            "width：＞＝１９２０ width:≥5 width:≤9 width:≠7",
+            "width:>=1920 width:>=5 width:<=9 width:!=7",
+        ),
+        ("（tag:a OR tag:b）", "(tag:a OR tag:b)"),
+        ("width：in（1，2，3）", "width:in(1,2,3)"),
+        ("date:2021–05..2021—08", "date:2021-05..2021-08"),
+        ("near:−33.9,151.2,5", "near:-33.9,151.2,5"),
+        ("image:“my ball.jpg”@0.1,0,.5,1", 'image:"my ball.jpg"@0.1,0,.5,1'),
+        ("a man（left）", "a man (left)"),
+        ("dog\u00a0\u3000\u2009beach", "dog beach"),
+    ],
+)
+def test_curly_and_wide_characters_mean_what_the_straight_ones_mean(
+    typed: str, straight: str
+) -> None:
+    assert parse(typed) == parse(straight)
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["dog’s", "dogs’", "’tis", "‘tis", "l’été", "19”", "t–shirt", "1990—1999", "— dog", "dog – cat",
+     "——dog", "--dog", "→", "rock ‘n’ roll", "5’ 6”", "»", "a » b", "‘", "x‘y’z"],
+)  # fmt: skip
+def test_apostrophes_and_dashes_within_words_are_letters(word: str) -> None:
+    assert parse(word) == Query((text(word),))
+
+
+@pytest.mark.parametrize("value", ["写真（1）.jpg", "ＤＳＣ０１", "it’s", "2019–2020", "（1）"])
+def test_values_with_curly_and_wide_characters_find_names_of_either_kind(value: str) -> None:
+    where = parse(f"name:{value}").where
+    assert where is not None
+    usual = "".join(
+        {"–": "-"}.get(c, chr(ord(c) - 0xFEE0) if "！" <= c <= "～" else c) for c in value
+    )
+    for name in (value, usual):
+        record = Record("i", f"root/{name}", Stamp(1, 0), media="image/jpeg")
+        assert filters.matches(where, record)
+    assert parse(f'name:"{value}"').where == c("name", "contains", value)
 
 
 # ------------------------------------------------------------------ filters
@@ -115,6 +213,13 @@ YEAR_2021 = And((c("taken_at", "ge", day(2021)), c("taken_at", "lt", day(2022)))
         ("has:caption", c("caption", "exists")),
         ("has:gps", c("fields.latitude", "exists")),
         ("has:tag", c("tags", "exists")),
+        ("has:year", c("taken_at", "exists")),
+        ("has:camera", Or((c("fields.camera_make", "exists"), c("fields.camera_model", "exists")))),
+        ("has:colour", c("fields.colour_names", "exists")),
+        ("has:format", c("media", "exists")),
+        ("taken:2021", YEAR_2021),
+        ("tag:a AND year:2021", And((c("tags", "contains", "a"), YEAR_2021))),
+        ("NOT NOT tag:a", c("tags", "contains", "a")),
         ("-has:rating", Not(c("fields.rating", "exists"))),
         ("user.price:>9.5", c("fields.user.price", "gt", 9.5)),
         ("fields.n:5", c("fields.n", "eq", 5)),
@@ -160,8 +265,30 @@ def test_every_field_has_a_meaning_and_a_valid_example() -> None:
     [
         ('a "dog', ["quotation mark is not closed", "character 3"]),
         ("dog OR cat", ["OR joins filters", "character 5", '"a dog" "a cat"']),
+        ("dog OR -cat", ["OR", "character 5"]),
         ("tag:a OR", ["nothing follows OR", "character 7"]),
         ("tag:a OR dog", ["OR joins filters", "character 7"]),
+        ("dog OR tag:a", ["OR joins filters", "character 5"]),
+        ("OR", ["nothing stands before OR", "character 1", 'in quotes: "OR"']),
+        ("OR dog", ["nothing stands before OR", "character 1"]),
+        ("AND", ["nothing stands before AND", "character 1"]),
+        ("AND dog", ["nothing stands before AND", "character 1"]),
+        ("dog AND", ["nothing follows AND", "character 5"]),
+        ("dog AND AND cat", ["nothing stands before AND", "character 9"]),
+        ("dog AND OR cat", ["nothing stands before OR", "character 9"]),
+        ("dog NOT", ["nothing follows NOT", "character 5"]),
+        ("NOT", ["nothing follows NOT", "character 1"]),
+        ("dog NOT AND cat", ["nothing follows NOT", "character 5"]),
+        ("(dog AND) cat", ["nothing follows AND", "character 6"]),
+        ("dog (NOT) cat", ["nothing follows NOT", "character 6"]),
+        ("tag:a OR OR tag:b", ["nothing follows OR", "character 7"]),
+        ("“a” dog ＮＯＴ", ["nothing follows NOT", "character 9"]),
+        ("dog “a cat", ["quotation mark is not closed", "character 5"]),
+        ("dog « chat", ["quotation mark is not closed", "character 5"]),
+        ("狗　（tag:a", ["parenthesis is not closed", "character 3"]),
+        ("2*(dog AND cat)", ["weight stands before one thing", "character 1"]),
+        ("NOT (dog -cat)", ["can't be left out", "character 1"]),
+        ("(a AND b AND c) (d AND e AND f) (g AND h)", ["more than 16 texts", "character 1"]),
         ("(tag:a", ["parenthesis is not closed", "character 1"]),
         ("tag:a)", ["closing parenthesis", "character 6"]),
         ("(tag:a dog)", ["parentheses join filters", "character 8"]),
@@ -186,6 +313,15 @@ def test_every_field_has_a_meaning_and_a_valid_example() -> None:
         ("width:in(1,2", ["list is not closed"]),
         ("year:>2021", ["year takes no operator", "year:2021"]),
         ("tags:>a", ["doesn't support the operator"]),
+        ("date:~2021", ["date doesn't support", "date:~2021", "Operators for date: =, !="]),
+        ("taken:yesterday", ["not a date: taken:yesterday"]),
+        ("date：2021–13", ["not a date: date:2021-13", "character 1"]),
+        ("after:x", ["not a date: after:x"]),
+        ("rating:x", ["not a number: rating:x"]),
+        ("rating:in(x)", ["not a number: rating:x"]),
+        ("tag:>a", ["tag doesn't support", "tag:>a", "Operators for tag: ~, *="]),
+        ("location:here", ["location has no single value", "near:"]),
+        ('path:"\0"', ["path can't be compared with invalid text"]),
         ("name:=", ["needs a value", "character 1"]),
         ("(" * 30, ["nested too deeply"]),
     ],
@@ -198,12 +334,27 @@ def test_invalid_text_raises_query_error_with_place_and_advice(
     said = str(caught.value).lower()
     for word in words:
         assert word.lower() in said, said
+    for name in ("taken_at", "fields.rating", "colour_names"):
+        assert name not in said.partition("known fields")[0]
+
+
+@pytest.mark.parametrize("field", sorted(language_fields.FIELDS))
+def test_errors_name_the_field_that_was_typed(field: str) -> None:
+    for value in ("\0", "~x", ">x", "in(\0)", "x" * 20_000, "0..x"):
+        with contextlib.suppress(QueryError):
+            parse(f"{field}:{value}")
+            continue
+        with pytest.raises(QueryError) as caught:
+            parse(f"{field}:{value}")
+        said = f"{caught.value.problem} {caught.value.subject}"
+        assert "taken_at" not in said and "fields." not in said, said
 
 
 # ------------------------------------------------------------------ for any text, any query
 
 _pieces = st.sampled_from(
-    [*'"()-*@:,.=<>~\\ \t', "OR", "AND", "NOT", "in(", "..", "dog", "2*", "tag:", "width:",
+    [*'"()-*@:,.=<>~\\ \t', *"“”„‟«»‹›‘’‚‛＂「」–—−－：（）　，≥ｄ",
+     " OR ", " AND ", " NOT ", "OR", "AND", "NOT", "in(", "..", "dog", "2*", "tag:", "width:",
      "image:", "id:", "date:2021", "year:", "name:=", "é", "日本", "\0", "\ud800", "fields.x:",
      "has:", "1e400"]
 )  # fmt: skip

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 #: Hits that facets count at most.
 _COUNTED = 1000
 
-#: Characters that mean something in the language of the search box.
-_LANGUAGE = frozenset('"():*-\\')
+#: Characters that mean something in the language of the search box; see `search.typography`.
+_LANGUAGE = frozenset('"():*-\\“”„‟«»‹›‘‚‛「『｢〝‐‑‒–—−﹘﹣') | frozenset(
+    map(chr, range(0xFF01, 0xFF5F))
+)
 
 
 class Asking:
@@ -221,8 +223,9 @@ def _filter(where: Filter | str | None) -> Filter | None:
 def _parsed(text: str, **options: Any) -> Query:
     """Return the query that a text stands for, with other fields of `Query`."""
     # Plain words need no parser, which takes 10 ms to import.
-    if text and not set(text) & _LANGUAGE and not {"OR", "AND", "NOT"} & set(text.split()):
-        return _with_options(Query((Term("text", " ".join(text.split())),)), options)
+    words = text.split()
+    if words and _LANGUAGE.isdisjoint(text) and {"OR", "AND", "NOT"}.isdisjoint(words):
+        return _with_options(Query((Term("text", " ".join(words)),)), options)
     from pixseek.search.language import parse
 
     return _with_options(parse(text), options)

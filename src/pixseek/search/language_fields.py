@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pixseek import filters
 from pixseek.errors import QueryError, unknown
@@ -46,12 +46,14 @@ class QueryField:
         example: a filter, as it is typed.
         compile: returns the filter for a value without an operator.
         field: compared with the value if there is an operator; "" if none is allowed.
+        stored: the fields it looks at, if not just `field`; `has:` is true if one has a value.
     """
 
     meaning: str
     example: str
     compile: Callable[[str], Filter]
     field: str = ""
+    stored: tuple[str, ...] = ()
 
 
 def compiled(name: str, operator: str, values: Sequence[Value]) -> Filter:
@@ -65,6 +67,25 @@ def compiled(name: str, operator: str, values: Sequence[Value]) -> Filter:
     Raises:
         QueryError: there is no such field, or the value or the operator does not suit it.
     """
+    try:
+        return _compiled(name, operator, values)
+    except QueryError as error:
+        # The name that the user wrote, not that of the column.
+        raise QueryError(
+            _STORED_NAME.sub(name, error.problem),
+            _STORED_NAME.sub(name, str(error.subject)),
+            error.advice,
+        ) from error
+
+
+#: The name of a stored field at the beginning of a part of an error.
+_STORED_NAME = re.compile(
+    rf"^({'|'.join(filters.FIELDS)}|{re.escape(filters.USER_PREFIX)}[^\s:]+)"
+    "(?=:| must be | can't be | is compared )"
+)
+
+
+def _compiled(name: str, operator: str, values: Sequence[Value]) -> Filter:
     special = FIELDS.get(name.lower())
     if special is not None and not operator:
         return special.compile(values[0].text)
@@ -72,8 +93,18 @@ def compiled(name: str, operator: str, values: Sequence[Value]) -> Filter:
     if not field:
         raise QueryError(f"{name} takes no operator", operator, f"Write {special_example(name)}.")
     kind = _kind(field)
-    if not operator:
+    if not operator and kind != "place":
         return _plain(field, kind, values[0])
+    known = filters.OPERATORS[filters.field_kind(field)]
+    if not operator or OPERATORS[operator] not in known:
+        symbols = [symbol for symbol, op in OPERATORS.items() if op in known]
+        raise QueryError(
+            f"{name} doesn't support the operator" if operator else f"{name} has no single value",
+            f"{name}:{operator}{values[0].text if values else ''}",
+            f"Operators for {name}: {', '.join(symbols)}."
+            if symbols
+            else "Write near:48.86,2.35,5.",
+        )
     if operator == "in":
         return _checked(Compare(field, "in", tuple(_typed(field, kind, v) for v in values)))
     op = OPERATORS[operator]
@@ -326,14 +357,18 @@ def _folder(text: str) -> Filter:
     return Or((_checked(Compare("folder", "eq", text)), _checked(below)))
 
 
+_CAMERA = (f"{filters.USER_PREFIX}camera_make", f"{filters.USER_PREFIX}camera_model")
+_PLACE = tuple(
+    f"{filters.USER_PREFIX}{part}" for part in ("place", "sublocation", "city", "state", "country")
+)
+
+
 def _camera(text: str) -> Filter:
-    names = (f"{filters.USER_PREFIX}camera_make", f"{filters.USER_PREFIX}camera_model")
-    return Or(tuple(_worded(name, text) for name in names))
+    return Or(tuple(_worded(name, text) for name in _CAMERA))
 
 
 def _place(text: str) -> Filter:
-    parts = ("place", "sublocation", "city", "state", "country")
-    return Or(tuple(_worded(f"{filters.USER_PREFIX}{part}", text) for part in parts))
+    return Or(tuple(_worded(name, text) for name in _PLACE))
 
 
 _ORIENTATIONS = {
@@ -393,22 +428,26 @@ def _near(text: str) -> Filter:
     return Compare("location", "near", (latitude, longitude, kilometres))
 
 
+_COLOURS = (f"{filters.USER_PREFIX}colour_names",)
+
+
 def _colour(text: str) -> Filter:
     from pixseek.images import COLOUR_NAMES
 
     word = {"gray": "grey"}.get(text.lower(), text.lower())
     if word not in COLOUR_NAMES:
         raise QueryError("unknown colour", text, unknown("colour", text, COLOUR_NAMES))
-    return Compare(f"{filters.USER_PREFIX}colour_names", "contains", word)
+    return Compare(_COLOURS[0], "contains", word)
 
 
 def _has(text: str) -> Filter:
     word = text.lower()
     if word in ("gps", "location"):
         return Compare(f"{filters.USER_PREFIX}latitude", "exists")
-    if word in FIELDS and FIELDS[word].field:
-        return Compare(FIELDS[word].field, "exists")
-    return _checked(Compare(_stored_name(text), "exists"))
+    special = FIELDS.get(word)
+    names = (special.stored or (special.field,)) if special else (_stored_name(text),)
+    found = tuple(_checked(Compare(name, "exists")) for name in names if name)
+    return found[0] if len(found) == 1 else Or(found)
 
 
 def _rating(text: str) -> Filter:
@@ -424,64 +463,27 @@ FIELDS: Mapping[str, QueryField] = {
                       lambda text: _worded("tags", text), "tags"),
     "date": QueryField("when the photo was taken", "date:2021-05..2021-08",
                        lambda text: _when("taken_at", text), "taken_at"),
+    "taken": QueryField("the same as date", "taken:2021-05",
+                        lambda text: _when("taken_at", text), "taken_at"),
     "year": QueryField("the year it was taken in", "year:2021",
-                       lambda text: _when("taken_at", text)),
+                       lambda text: _when("taken_at", text), stored=("taken_at",)),
     "after": QueryField("taken after this day, month or year", "after:2023-05",
-                        lambda text: _period("taken_at", "gt", text)),
+                        lambda text: _period("taken_at", "gt", text), stored=("taken_at",)),
     "before": QueryField("taken before this day, month or year", "before:2020",
-                         lambda text: _period("taken_at", "lt", text)),
-    "camera": QueryField("maker or model of the camera", "camera:nikon", _camera),
+                         lambda text: _period("taken_at", "lt", text), stored=("taken_at",)),
+    "camera": QueryField("maker or model of the camera", "camera:nikon", _camera,
+                         stored=_CAMERA),
     "orientation": QueryField("landscape, portrait or square", "orientation:portrait",
-                              _orientation),
-    "format": QueryField("format of the file's content", "format:heic", _format),
-    "type": QueryField("image or video", "type:image", _type),
-    "colour": QueryField("one of its main colours", "colour:red", _colour),
-    "color": QueryField("the same as colour", "color:red", _colour),
+                              _orientation, stored=("aspect",)),
+    "format": QueryField("format of the file's content", "format:heic", _format,
+                         stored=("media",)),
+    "type": QueryField("image or video", "type:image", _type, stored=("media",)),
+    "colour": QueryField("one of its main colours", "colour:red", _colour, stored=_COLOURS),
+    "color": QueryField("the same as colour", "color:red", _colour, stored=_COLOURS),
     "near": QueryField("taken within a distance of a place, in km", "near:48.86,2.35,5",
-                       _near),
-    "place": QueryField("name of the place, city, region or country", "place:lisbon", _place),
+                       _near, stored=("location",)),
+    "place": QueryField("name of the place, city, region or country", "place:lisbon", _place,
+                        stored=_PLACE),
     "has": QueryField("this field has a value", "has:gps", _has),
     "rating": QueryField("stars", "rating:4..5", _rating, f"{filters.USER_PREFIX}rating"),
 }  # fmt: skip
-
-
-# ------------------------------------------------------------------ filters as text
-
-
-def to_text(where: Filter) -> str:
-    """Return a filter in the language; parsing it returns the same filter."""
-    match where:
-        case And(parts):
-            return f"({' '.join(to_text(part) for part in parts)})"
-        case Or(parts):
-            return f"({' OR '.join(to_text(part) for part in parts)})"
-        case Not(Not() as inner):
-            return f"-({to_text(inner)})"
-        case Not(inner):
-            return f"-{to_text(inner)}"
-        case Compare(name, "exists"):
-            return f"has:{name}"
-        case Compare("location", "near", (latitude, longitude, kilometres)):
-            return f"near:{latitude!r},{longitude!r},{kilometres!r}"
-        case Compare(name, "in", values) if isinstance(values, tuple):
-            return f"{name}:in({','.join(value_text(value) for value in values)})"
-        case Compare(name, op, value):
-            symbol = next(symbol for symbol, each in OPERATORS.items() if each == op)
-            return f"{name}:{symbol}{value_text(value)}"
-
-
-def value_text(value: Any) -> str:
-    """Return a value in the language: texts in quotes, others bare."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, str):
-        return quoted(value)
-    return repr(value)
-
-
-def quoted(text: str) -> str:
-    """Return a text in quotation marks."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

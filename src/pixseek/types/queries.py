@@ -99,12 +99,15 @@ class Term:
             (height, width, 3) uint8; (dim,) float32 for "vector".
         weight: how much it counts among the terms of a query; below 0 to search away from it.
         region: the part of the image that is meant; None for all of it.
+        alternatives: other things, one of which is as good; the best match counts. Their own
+            weights and alternatives don't count.
     """
 
     kind: Literal["text", "image", "id", "vector"]
     value: Any
     weight: float = 1.0
     region: Region | None = None
+    alternatives: tuple[Term, ...] = ()
 
 
 #: Smallest confidence of a hit that is at least likely, and of a strong one.
