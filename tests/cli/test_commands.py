@@ -439,6 +439,30 @@ def test_exported_vectors_can_be_imported(indexed: Run, tmp_path: Path) -> None:
     assert "red" in json.loads(found.stdout)["hits"][0]["uri"]
 
 
+def test_vectors_whose_model_is_not_here_are_imported_by_its_name(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numpy as np
+
+    from pixseek.encoders import registry
+
+    monkeypatch.setattr("pixseek.encoders.load", registry.load)
+    monkeypatch.chdir(tmp_path)
+    rows = np.random.default_rng(0).normal(size=(3, 512)).astype(np.float32)
+    np.savez(tmp_path / "v.npz", uri=["a.jpg", "b.jpg", "c.jpg"], vectors=rows)
+    here = ("--library", "new.lib")
+    assert run("import", "v.npz", "--name", "x", "--model", "demo", *here).exit_code == 2
+    assert run("import", "v.npz", "--name", "x", "--dim", "7", *here).exit_code == 4
+    done = run("import", "v.npz", "--name", "our-clip", "--dim", "512", *here)
+    assert (done.exit_code, "Imported 3 images" in done.stdout) == (0, True)
+    done = run("search", "a dog", *here)
+    assert done.exit_code == 4
+    assert "not on this machine: our-clip" in done.stderr
+    assert "--model DIR" in done.stderr
+    done = run("import", "v.npz", "--name", "their-clip", *here)
+    assert (done.exit_code, "v.npz: their-clip" in done.stderr) == (4, True)
+
+
 def test_doctor_checks_library_model_and_decoders(
     indexed: Run, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pixseek.cli import wording
+from pixseek.cli.hints import settings
 from pixseek.cli.options import Command, open_library
 from pixseek.cli.usage import check_writable
 
@@ -37,6 +38,7 @@ def export(file: str) -> None:
     examples=(
         ("pixseek import photos.npz -L copy.lib", "a file of `pixseek export`"),
         ("pixseek import run/ -m clip-b32-openai -L new.lib", "a folder of clip-retrieval"),
+        ("pixseek import v.npz --name our-clip --dim 512 -L new.lib", "its model is not here"),
     ),
 )
 @click.argument("path", type=click.Path(exists=True), metavar="PATH")
@@ -46,19 +48,36 @@ def export(file: str) -> None:
     metavar="DIR",
     help="Folder that relative paths in PATH start from; it becomes a folder of the library.",
 )
-def import_(path: str, base: str | None) -> None:
+@click.option(
+    "--name",
+    default="",
+    metavar="NAME",
+    help="Name of the model that made the vectors, if the file names none. Its files need not be "
+    "on this machine: ids, vectors and filters find images without them.",
+)
+@click.option(
+    "--dim",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Refuse vectors that do not have N numbers.",
+)
+@click.pass_context
+def import_(ctx: click.Context, path: str, base: str | None, name: str, dim: int | None) -> None:
     """Read vectors that were computed elsewhere with the library's model.
 
     PATH is a .parquet or .npz file with `uri` and vectors, as `pixseek export` writes it, or a
-    folder that clip-retrieval inference wrote. A new library takes the model that the file
-    names. If the file names none, or one that is not in `pixseek models`, give --model: vectors
-    of different models can't be compared, and without a name only their length can be checked.
+    folder that clip-retrieval inference wrote. A new library takes the model that the file names.
+    If the file names none, give --model (which is loaded, and downloaded if needed) or --name
+    (which is only a name): vectors of different models can't be compared, and without a name only
+    their length can be checked.
     """
     from pixseek.cli.progress import display
 
+    if name and settings().get("model"):
+        raise click.UsageError("Give --model or --name, not both.", ctx)
     with open_library(create=True) as library, display() as shown:
         library.on_download = shown.download
-        count = library.import_vectors(path, base=base)
+        count = library.import_vectors(path, base=base, name=name, dim=dim or 0)
         held = len(library)
     click.echo(
         f"Imported {wording.counted(count, 'image')}; the library holds "

@@ -18,7 +18,15 @@ class PairedEncoder:
     The fingerprint is that of the images: any text tower of their space can search them.
     """
 
-    def __init__(self, images: Encoder, texts: Encoder, *, name: str, note: str = "") -> None:
+    def __init__(
+        self,
+        images: Encoder,
+        texts: Encoder,
+        *,
+        name: str,
+        note: str = "",
+        fingerprint: str = "",
+    ) -> None:
         """Combine two encoders.
 
         Args:
@@ -26,6 +34,7 @@ class PairedEncoder:
             texts: the encoder of texts.
             name: name to show.
             note: what users must know about it.
+            fingerprint: of the space it is used for, if that is known by its model's name only.
 
         Raises:
             ModelError: their vectors have different lengths.
@@ -38,7 +47,7 @@ class PairedEncoder:
             )
         self.name = name
         self.note = note
-        self.fingerprint = images.fingerprint
+        self.fingerprint = fingerprint or images.fingerprint
         self.dim = images.dim
         self.input_side = images.input_side
         self._images, self._texts = images, texts

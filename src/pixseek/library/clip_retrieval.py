@@ -41,15 +41,15 @@ def read(folder: Path) -> Incoming:
         import numpy as np
 
         for embedding, table_path in zip(embeddings, tables, strict=True):
+            vectors = _vectors(embedding)
             try:
-                vectors = np.load(embedding, mmap_mode="r", allow_pickle=False)
                 table = pq.read_table(table_path)
             except (OSError, ValueError, pa.ArrowException) as error:
-                raise SourceError("The file can't be read", embedding, str(error)) from error
+                raise SourceError("The file can't be read", table_path, str(error)) from error
             if len(vectors) != table.num_rows:
                 raise SourceError(
                     "Vectors and metadata do not fit together",
-                    f"{embedding}: {len(vectors)} vectors, {table.num_rows} rows",
+                    f"{embedding}: {len(vectors)} vectors; {table_path}: {table.num_rows} rows",
                     "Run clip-retrieval inference again for this part.",
                 )
             for start in range(0, len(vectors), BATCH):
@@ -59,10 +59,30 @@ def read(folder: Path) -> Incoming:
                 ]
                 yield records, np.asarray(vectors[start : start + len(rows)], dtype=np.float32)
 
+    dim = int(_vectors(embeddings[0]).shape[1])
+    return Incoming(Space("", dim, ""), batches())
+
+
+def _vectors(file: Path) -> Vectors:
+    """Return the (n, dim) array of a file, mapped.
+
+    Raises:
+        SourceError: it holds something else.
+    """
     import numpy as np
 
-    dim = int(np.load(embeddings[0], mmap_mode="r", allow_pickle=False).shape[1])
-    return Incoming(Space("", dim, ""), batches())
+    try:
+        vectors: Vectors = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise SourceError("The file can't be read", file, str(error)) from error
+    shape, kind = getattr(vectors, "shape", ()), getattr(vectors, "dtype", np.dtype("O"))
+    if len(shape) != 2 or kind.kind not in "fiu":
+        raise SourceError(
+            "The file does not hold vectors",
+            f"{file}: an array of {kind}, shape {shape}",
+            "It must hold (n, dim) numbers.",
+        )
+    return vectors
 
 
 def _record(row: dict[str, Any], otherwise: str) -> Record:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import SourceError, SpaceMismatchError, StorageError
 from pixseek.library import clip_retrieval, vector_files
+from pixseek.library.imported_space import space_of_import
 from pixseek.library.model import LibraryModel
 from pixseek.library.opened import Opened
-from pixseek.types import Record, Space, Stamp, record_id
+from pixseek.types import Record, Stamp, record_id
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -35,29 +36,29 @@ def import_vectors(
     model: LibraryModel,
     path: str | os.PathLike[str],
     base: str | os.PathLike[str] | None,
+    name: str,
+    dim: int,
 ) -> int:
     """Bring in vectors that were computed elsewhere; see `Library.import_vectors`."""
     with opened.writing():
         source = Path(os.path.expanduser(path))
         read = clip_retrieval.read if os.path.isdir(source) else vector_files.read_vectors
         incoming = read(source)
-        model.adopt(incoming.space.model)
-        encoder = model.encoder_for_writing()
         theirs = incoming.space
-        if (theirs.fingerprint and theirs.fingerprint != encoder.fingerprint) or (
-            theirs.dim and theirs.dim != encoder.dim
-        ):
+        if not theirs.dim:
+            raise SourceError("There are no vectors in it", source, "Choose another file.")
+        if dim and dim != theirs.dim:
             raise SpaceMismatchError(
-                "The vectors were made by another model than the library's",
-                f"{theirs.model or 'unknown'} ({theirs.dim} numbers) and "
-                f"{encoder.name} ({encoder.dim} numbers)",
-                "Give the model they were made with as --model, and a new --library.",
+                "The vectors do not have the length that was given",
+                f"{source}: {theirs.dim} numbers, and not {dim}",
+                "Leave out --dim, or choose another file.",
             )
-        opened.engine.ensure(Space(encoder.fingerprint, encoder.dim, encoder.name))
+        space = space_of_import(opened, model, theirs, source, name)
+        opened.engine.ensure(space)
         place = _placing(opened, base)
         count = 0
         for records, vectors in incoming.batches:
-            rows = _unit_rows(vectors, encoder.dim, path)
+            rows = _unit_rows(vectors, space.dim, path)
             moved = [place(record) for record in records]
             # Of several rows with one URI the last counts.
             last = {record.id: n for n, record in enumerate(moved)}
@@ -68,8 +69,8 @@ def import_vectors(
             count += len(chosen)
         for kind, texts in incoming.kept.items():
             here = opened.engine.kept(kind)
-            for name in texts.keys() - here.keys():  # what is kept here stays as it is
-                opened.engine.keep(kind, name, texts[name])
+            for each in texts.keys() - here.keys():  # what is kept here stays as it is
+                opened.engine.keep(kind, each, texts[each])
         return count
 
 

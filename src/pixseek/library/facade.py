@@ -678,27 +678,38 @@ class Library:
         return exchange.export(self.opened, path)
 
     def import_vectors(
-        self, path: str | os.PathLike[str], *, base: str | os.PathLike[str] | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        base: str | os.PathLike[str] | None = None,
+        name: str = "",
+        dim: int = 0,
     ) -> int:
         """Bring in vectors that were computed elsewhere with the library's model.
 
-        A new library that was opened without a model takes the one that the file names.
+        A new library that was opened without a model takes the one that the file or `name` names.
+        The model's files need not be on this machine: ids, vectors and filters find images without
+        them, and only words can't be searched for.
 
         Args:
             path: a .parquet or .npz file with uri and vectors (`pixseek export` writes these),
                 or a folder that clip-retrieval inference wrote.
             base: folder that relative URIs start from; it becomes a root of the library.
+            name: of the model that made the vectors, if the file names none.
+            dim: length that the vectors must have; 0 for that of the file.
 
         Returns:
             How many records were brought in.
 
         Raises:
             SourceError: the file lacks data, or its vectors can't be used.
-            SpaceMismatchError: the file names another model, or its vectors have another length.
+            SpaceMismatchError: the vectors were made by another model than the library's, or than
+                the one given; or they have another length.
+            ModelError: nothing names the model, and the default one is unavailable.
         """
         from pixseek.library import exchange
 
-        return exchange.import_vectors(self.opened, self._model, path, base)
+        return exchange.import_vectors(self.opened, self._model, path, base, name, dim)
 
     # ---------------------------------------------------------------- parts made when needed
 

@@ -20,15 +20,20 @@ from pixseek.encoders.paired import PairedEncoder
 from pixseek.errors import ModelError, SpaceMismatchError
 from pixseek.search import background
 from pixseek.storage.ledger import Ledger
+from pixseek.types import Space
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pixseek.library.opened import Opened
     from pixseek.search.asked import Backgrounds
-    from pixseek.types import Encoder, Space
+    from pixseek.types import Encoder
 
 #: Settings of the ledger: the model of the first space, and the choices by fingerprint.
 MODEL, CHOICES = "model", "models"
+
+#: How the fingerprint of a space begins that is known by its model's name only. Other fingerprints
+#: are hexadecimal.
+_NAMED = "named"
 
 #: Two text towers are of one space if their vectors of the bank's captions have at least this mean
 #: cosine, both centred. Towers of different spaces have 0 give or take .01; one that was distilled
@@ -158,23 +163,16 @@ class LibraryModel:
         found = chosen(self._opened.ledger, space)
         return found or ModelChoice(self._opened.config.model or encoders.DEFAULT)
 
-    def adopt(self, name: str) -> None:
-        """Use this model if neither the caller, the library nor the settings name one.
+    @property
+    def asked(self) -> str | None:
+        """The model that the library was opened with; None for its own."""
+        return self._asked
 
-        Raises:
-            SpaceMismatchError: it is not in the catalogue, such as the name of a folder.
-        """
-        opened = self._opened
-        named = self._asked or chosen(opened.ledger, opened.engine.space) or opened.config.model
-        if named or not name:
-            return
-        if name.partition(":")[0] not in encoders.names():
-            raise SpaceMismatchError(
-                "The vectors were made by a model that is not in the catalogue",
-                name,
-                "Name its folder, or its repository on the hub: --model NAME|DIR",
-            )
-        self._asked = name
+    def remember_first(self, space: Space, model: str) -> None:
+        """Remember the model of a new library's space."""
+        ledger = self._opened.ledger
+        ledger.set(MODEL, model)
+        remember(ledger, space.fingerprint, ModelChoice(model))
 
     def check_asked(self) -> None:
         """Raise SpaceMismatchError if another model than the library's was asked for."""
@@ -183,7 +181,7 @@ class LibraryModel:
         if not self._asked or space is None or known is None:
             return
         # Only another name needs a look at the model itself.
-        if _portable(self._asked) not in (known.model, space.model):
+        if portable(self._asked) not in (known.model, space.model):
             self.encoder()
 
     @property
@@ -209,18 +207,53 @@ class LibraryModel:
             choice = self._choice_in(space)
             encoder = self._encoder if choice == self._encoder_choice else None
             if encoder is None:
-                encoder = choice.load(self._opened.config, on_download or self.on_download)
+                encoder = self._loaded(choice, space, on_download or self.on_download)
             if space is not None and space.fingerprint != encoder.fingerprint:
                 raise _mismatch(space, encoder.name, encoder.fingerprint, self._opened.folder)
             self._encoder, self._encoder_choice = encoder, choice
             return encoder
+
+    def _loaded(
+        self,
+        choice: ModelChoice,
+        space: Space | None,
+        on_progress: Callable[[str, int, int | None], None] | None,
+    ) -> Encoder:
+        """Return the encoder of a choice for a space.
+
+        Raises:
+            ModelError: it is unavailable.
+        """
+        try:
+            encoder = choice.load(self._opened.config, on_progress)
+        except ModelError as error:
+            if space is None or self._asked or not _is_nowhere(choice.model):
+                raise
+            raise ModelError(
+                "The model that made the library's vectors is not on this machine",
+                f"{space.model} ({self._opened.folder})",
+                "Words need its text tower; ids, vectors and filters find images without it. "
+                "If you have its files, name their folder: --model DIR",
+            ) from error
+        if space is None or not is_named(space) or encoder.dim != space.dim:
+            return encoder
+        # Nothing but the name says which model it was. A folder is the user's word for it.
+        if encoder.name != space.model and choice.model in encoders.names():
+            return encoder
+        return PairedEncoder(
+            encoder,
+            encoder,
+            name=space.model,
+            note=encoder.note,
+            fingerprint=space.fingerprint,
+        )
 
     def encoder_for_writing(self) -> Encoder:
         """Return the encoder, and remember in the ledger that the library uses its model."""
         encoder = self.encoder()
         ledger = self._opened.ledger
         if ledger.setting(MODEL) is None or self._opened.engine.space is None:
-            ledger.set(MODEL, _portable(self.choice.model))
+            ledger.set(MODEL, portable(self.choice.model))
             self.remember(encoder.fingerprint)
         self.learn_texts(encoder, self.choice)
         return encoder
@@ -229,7 +262,7 @@ class LibraryModel:
         """Remember the model of a space, unless the ledger knows it."""
         ledger = self._opened.ledger
         if fingerprint not in (ledger.setting(CHOICES) or {}):
-            named = ledger.setting(MODEL) or _portable(self.choice.model)
+            named = ledger.setting(MODEL) or portable(self.choice.model)
             remember(ledger, fingerprint, ModelChoice(named))
 
     def changed(
@@ -238,8 +271,8 @@ class LibraryModel:
         """Return the choice that `Library.reindex` makes with these arguments."""
         now = chosen(self._opened.ledger, self._opened.engine.space) or self.choice
         texts = now.texts if model is None and text_model is None else os.fspath(text_model or "")
-        named = now.model if model is None else _portable(os.fspath(model))
-        texts = _portable(texts) if texts else ""
+        named = now.model if model is None else portable(os.fspath(model))
+        texts = portable(texts) if texts else ""
         return ModelChoice(named, "" if texts == named else texts)
 
     def switch(self, space: Space, choice: ModelChoice, encoder: Encoder) -> None:
@@ -278,6 +311,23 @@ class LibraryModel:
             self._opened.engine, self.encoder, files.bank, files.folder, choice.texts
         )
         return replace(found, calibration=files.calibration)
+
+
+def named_space(model: str, dim: int) -> Space:
+    """Return the space of a model that is known by its name only; see `is_named`."""
+    import hashlib
+
+    digest = hashlib.sha256(f"{model}\n{dim}".encode()).hexdigest()
+    return Space(f"{_NAMED}{digest[len(_NAMED) :]}", dim, model)
+
+
+def is_named(space: Space) -> bool:
+    """Return whether the fingerprint of a space stands for the name of its model.
+
+    Vectors that were imported with only a name have such a space. It takes any encoder that the
+    user says is the model, since there is nothing to compare.
+    """
+    return space.fingerprint.startswith(_NAMED)
 
 
 def shown(name: str) -> str:
@@ -331,7 +381,14 @@ def _file(folder: Path | None, name: str) -> Path | None:
     return file if file is not None and file.is_file() else None
 
 
-def _portable(model: str) -> str:
+def _is_nowhere(model: str) -> bool:
+    """Return whether a model can't be downloaded, and has no folder on this machine."""
+    if os.path.isabs(model):
+        return not os.path.isdir(model)
+    return model.partition(":")[0] not in encoders.names() and "/" not in model
+
+
+def portable(model: str) -> str:
     """Return a model's name to be remembered: a folder by its full path."""
     if model in encoders.names():  # even if a folder happens to have its name
         return model

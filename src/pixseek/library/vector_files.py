@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 from datetime import datetime
@@ -27,7 +29,8 @@ class Incoming:
     """Vectors found in a file.
 
     Attributes:
-        space: the space that the file names; the fingerprint is "" if it names none.
+        space: of the vectors: their length, 0 if there are none; the model and the fingerprint
+            that the file names, "" if it names none.
         batches: records with their vectors, (parts, dim) float32, not normalised.
         kept: texts about the whole library, by kind and name; see `Engine.keep`.
     """
@@ -117,38 +120,73 @@ def _row(record: Record, part: Part) -> dict[str, Any]:
     }
 
 
-def _records(rows: list[dict[str, Any]]) -> list[Record]:
-    """Return the records of consecutive rows; rows of one id are the parts of one record."""
+def _records(rows: list[dict[str, Any]], path: Path, first: int) -> list[Record]:
+    """Return the records of consecutive rows; rows of one id are the parts of one record.
+
+    Args:
+        rows: columns by name.
+        path: the file that they are of, for errors.
+        first: number of the first row, from 1.
+
+    Raises:
+        SourceError: a row holds something else than `_row` writes.
+    """
     records: list[Record] = []
-    for row in rows:
-        kind, box, start_s, end_s = json.loads(row["part"])
-        part = Part(kind, tuple(box) if box else None, start_s, end_s)
-        if records and records[-1].id == row["id"]:
+    for number, row in enumerate(rows, first):
+        try:
+            record = _record(row)
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            raise SourceError(
+                "A row can't be read",
+                f"{path}, row {number} ({row.get('uri')})",
+                f"{error}. Correct it, or leave it out.",
+            ) from error
+        if records and records[-1].id == record.id:
             last = records[-1]
-            records[-1] = Record(**{**_values(last), "parts": (*last.parts, part)})
-            continue
-        records.append(
-            Record(
-                id=row["id"],
-                uri=row["uri"],
-                stamp=Stamp(row["size"], row["mtime_ns"]) if row["size"] >= 0 else None,
-                digest=row["digest"],
-                media=row["media"],
-                width=row["width"],
-                height=row["height"],
-                taken_at=datetime.fromisoformat(row["taken_at"]) if row["taken_at"] else None,
-                caption=row["caption"],
-                tags=tuple(json.loads(row["tags"])),
-                fields={
-                    name: datetime.fromisoformat(value["datetime"])
-                    if isinstance(value, dict)
-                    else value
-                    for name, value in json.loads(row["fields"]).items()
-                },
-                parts=(part,),
-            )
-        )
+            records[-1] = Record(**{**_values(last), "parts": (*last.parts, *record.parts)})
+        else:
+            records.append(record)
     return records
+
+
+def _record(row: dict[str, Any]) -> Record:
+    """Return the record of one row, with one part."""
+    kind, box, start_s, end_s = _json(row, "part", list)
+    return Record(
+        id=row["id"],
+        uri=row["uri"],
+        stamp=Stamp(row["size"], row["mtime_ns"]) if row["size"] >= 0 else None,
+        digest=row["digest"],
+        media=row["media"],
+        width=row["width"],
+        height=row["height"],
+        taken_at=_date(row["taken_at"]) if row["taken_at"] else None,
+        caption=row["caption"],
+        tags=tuple(_json(row, "tags", list)),
+        fields={
+            name: _date(value["datetime"]) if isinstance(value, dict) else value
+            for name, value in _json(row, "fields", dict).items()
+        },
+        parts=(Part(kind, tuple(box) if box else None, start_s, end_s),),
+    )
+
+
+def _json(row: dict[str, Any], name: str, kind: type) -> Any:
+    try:
+        value = json.loads(row[name])
+    except ValueError:
+        value = None
+    if not isinstance(value, kind):
+        what = "a list" if kind is list else "an object"
+        raise ValueError(f"{name} is {str(row[name])[:40]!r}, and not {what} in JSON")
+    return value
+
+
+def _date(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a date as in 2024-05-03T12:00:00") from None
 
 
 def _values(record: Record) -> dict[str, Any]:
@@ -230,29 +268,66 @@ def _read_parquet(path: Path) -> Incoming:
             f"{path}: {', '.join(sorted(missing))}",
             "It needs at least uri (text) and vector (list of floats).",
         )
-    header = {k.decode(): v.decode() for k, v in (file.schema_arrow.metadata or {}).items()}
+    header = {
+        k.decode(errors="replace"): v.decode(errors="replace")
+        for k, v in (file.schema_arrow.metadata or {}).items()
+    }
+
+    def rows_of(columns: list[str]) -> Iterator[Any]:
+        try:
+            yield from file.iter_batches(BATCH, columns=columns)
+        except (pa.ArrowException, OSError) as error:
+            raise SourceError("The file is damaged", path, str(error)) from error
+
+    def vectors_of(batch: Any) -> Vectors:
+        import numpy as np
+
+        try:
+            flat = batch.column("vector").flatten().to_numpy(zero_copy_only=False)
+            vectors: Vectors = flat.astype(np.float32).reshape(batch.num_rows, -1)
+        except (pa.ArrowException, AttributeError, ValueError, TypeError) as error:
+            raise SourceError(
+                "The vectors can't be read",
+                f"{path}: column vector, {file.schema_arrow.field('vector').type}",
+                "It needs a list of as many numbers in each row.",
+            ) from error
+        return vectors
 
     def batches() -> Iterator[tuple[list[Record], Vectors]]:
         import numpy as np
 
         held: list[dict[str, Any]] = []
         held_vectors: list[Any] = []
-        for batch in file.iter_batches(BATCH):
+        first = 1
+        for batch in rows_of([n for n in (*_COLUMNS, "vector") if n in names]):
             rows = batch.select([n for n in _COLUMNS if n in names]).to_pylist()
-            held += [{**_blank(row["uri"]), **_given(row)} for row in rows]
-            column = batch.column("vector")
-            flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-            held_vectors.append(flat.reshape(len(rows), -1))
+            held += [{**_blank(str(row["uri"])), **_given(row)} for row in rows]
+            held_vectors.append(vectors_of(batch))
+            if len({each.shape[1] for each in held_vectors}) > 1:
+                raise _ragged(path)
             vectors = np.concatenate(held_vectors)
             # The last record may continue in the next batch.
             whole = _complete(held)
             if whole:
-                yield _records(held[:whole]), vectors[:whole]
+                yield _records(held[:whole], path, first), vectors[:whole]
                 held, held_vectors = held[whole:], [vectors[whole:]]
+                first += whole
         if held:
-            yield _records(held), np.concatenate(held_vectors)
+            yield _records(held, path, first), np.concatenate(held_vectors)
 
-    return Incoming(_space(header), batches(), _kept(header))
+    def dim() -> int:
+        if not file.metadata.num_rows:
+            return 0
+        fixed = getattr(file.schema_arrow.field("vector").type, "list_size", 0)
+        return fixed or int(vectors_of(next(rows_of(["vector"])).slice(0, 1)).shape[1])
+
+    return Incoming(_space(header, dim(), path), batches(), _kept(header))
+
+
+def _ragged(path: Path) -> SourceError:
+    return SourceError(
+        "The vectors do not all have the same length", path, "Make them with one model."
+    )
 
 
 def _complete(rows: list[dict[str, Any]]) -> int:
@@ -272,11 +347,17 @@ def _given(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}
 
 
-def _space(header: dict[str, str]) -> Space:
+def _space(header: Mapping[str, Any], dim: int, path: Path) -> Space:
+    """Return the space that a header names, of vectors of this length."""
+    named = header.get("pixseek_dim") or dim
+    if str(named) != str(dim) and dim:
+        raise SourceError(
+            "The file contradicts itself",
+            f"{path}: its header says {named} numbers a vector, and there are {dim}",
+            "Export it again.",
+        )
     return Space(
-        header.get("pixseek_fingerprint", ""),
-        int(header.get("pixseek_dim", 0)),
-        header.get("pixseek_model", ""),
+        str(header.get("pixseek_fingerprint", "")), dim, str(header.get("pixseek_model", ""))
     )
 
 
@@ -317,14 +398,19 @@ def _read_npz(path: Path) -> Incoming:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error,
+            NotImplementedError, RuntimeError, AttributeError) as error:  # fmt: skip
+        # AttributeError: a .npy file of one array, under this name.
         raise SourceError("The file can't be read as npz", path, str(error)) from error
     if not {"uri", "vectors"} <= arrays.keys():
         raise SourceError(
             "The file lacks arrays", path, "It needs at least uri (n,) and vectors (n, dim)."
         )
-    vectors = arrays["vectors"].astype(np.float32)
-    uris = [str(uri) for uri in arrays["uri"]]
+    try:
+        vectors = arrays["vectors"].astype(np.float32)
+    except (ValueError, TypeError) as error:
+        raise SourceError("The vectors are not numbers", path, str(error)) from error
+    uris = [str(uri) for uri in np.atleast_1d(arrays["uri"])]
     if vectors.ndim != 2 or len(vectors) != len(uris):
         raise SourceError(
             "The arrays do not fit together",
@@ -332,11 +418,23 @@ def _read_npz(path: Path) -> Incoming:
             "vectors must have one row for each URI.",
         )
     columns = {name: arrays[name].tolist() for name in _COLUMNS if name in arrays}
+    for name in columns:
+        if arrays[name].shape != (len(uris),):
+            raise SourceError(
+                "The arrays do not fit together",
+                f"{path}: {len(uris)} URIs, {name} of shape {arrays[name].shape}",
+                f"{name} must have one value for each URI.",
+            )
     rows = [
         {**_blank(uri), **{name: values[n] for name, values in columns.items()}}
         for n, uri in enumerate(uris)
     ]
-    header = json.loads(str(arrays["header"])) if "header" in arrays else {}
+    try:
+        header = json.loads(str(arrays["header"])) if "header" in arrays else {}
+    except ValueError as error:
+        raise SourceError("The header is not JSON", path, str(error)) from error
+    if not isinstance(header, dict):
+        raise SourceError("The header is not an object in JSON", path, "Export the file again.")
 
     def batches() -> Iterator[tuple[list[Record], Vectors]]:
         start = 0
@@ -344,7 +442,11 @@ def _read_npz(path: Path) -> Incoming:
             end = min(start + BATCH, len(rows))
             while end < len(rows) and rows[end]["id"] == rows[end - 1]["id"]:
                 end += 1
-            yield _records(rows[start:end]), vectors[start:end]
+            yield _records(rows[start:end], path, start + 1), vectors[start:end]
             start = end
 
-    return Incoming(_space(header), batches(), _kept(header))
+    return Incoming(
+        _space(header, vectors.shape[1] if len(vectors) else 0, path),
+        batches(),
+        _kept(header),
+    )
