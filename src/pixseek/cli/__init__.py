@@ -22,6 +22,8 @@ COMMANDS = {
     "index": "index",
     "search": "search",
     "similar": "search",
+    "save": "saved",
+    "saved": "saved",
     "show": "show",
     "classify": "classify",
     "tag": "tag",

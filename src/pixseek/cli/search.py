@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar, get_args
 
@@ -33,7 +33,7 @@ _QUERIES_AT_A_TIME = 256
 _MOST_OPENED = 10
 
 
-class _SearchCommand(Command):
+class SearchCommand(Command):
     """A command that tells its options from the words of a query.
 
     `--html` takes the next word only if it names an HTML file, and `-night` is no cluster of
@@ -72,9 +72,38 @@ _OF_ONE_SEARCH = (
 )  # fmt: skip
 
 
-def _result_options(function: _Decorated) -> _Decorated:
-    """Add the options that select hits and say how to show them."""
-    for option in reversed(
+def _with(
+    options: Sequence[Callable[[_Decorated], _Decorated]], function: _Decorated
+) -> _Decorated:
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def term_options(function: _Decorated) -> _Decorated:
+    """Add the options that say what to search for, besides words."""
+    return _with(
+        (
+            click.option("--image", metavar="FILE|URL",
+                         help="Search with an example image, alone or with words."),
+            click.option("--region", metavar="X,Y,W,H",
+                         help="Use only this part of the example: in pixels, or as fractions of "
+                         "its sides."),
+            click.option("--not", "excluded", multiple=True, metavar="WORDS",
+                         help="Leave out images that show this; repeatable. The same as -WORD in "
+                         "the query."),
+            click.option("--like", "liked", multiple=True, metavar="ID",
+                         help="Find more like this hit."),
+            click.option("--unlike", "disliked", multiple=True, metavar="ID",
+                         help="Find less like this hit."),
+        ),
+        function,
+    )  # fmt: skip
+
+
+def query_options(function: _Decorated) -> _Decorated:
+    """Add the options that are fields of a query."""
+    return _with(
         (
             click.option("-k", type=click.IntRange(min=1), default=10, show_default=True,
                          metavar="N", help="Show at most N hits."),
@@ -94,6 +123,15 @@ def _result_options(function: _Decorated) -> _Decorated:
             click.option("--text-weight", type=click.FloatRange(min=0), default=None, metavar="N",
                          help="Weight of captions, tags and names that contain the words; 0 looks "
                          "at the pixels only. [default: 0.3]"),
+        ),
+        function,
+    )  # fmt: skip
+
+
+def _shown_options(function: _Decorated) -> _Decorated:
+    """Add the options that say how to show hits."""
+    return _with(
+        (
             click.option("--why", is_flag=True, help="Explain each hit."),
             click.option("--facets", is_flag=True,
                          help="Count the matches by folder, year, camera, tag, colour and "
@@ -114,14 +152,13 @@ def _result_options(function: _Decorated) -> _Decorated:
                          help="How to draw pictures in the terminal. auto: kitty, iTerm2 or sixel "
                          "graphics if the terminal has them. blocks: coloured characters, which "
                          "nearly every terminal has. [env: PIXSEEK_THUMBNAILS]"),
-        )
-    ):  # fmt: skip
-        function = option(function)
-    return function
+        ),
+        function,
+    )  # fmt: skip
 
 
 @click.command(
-    cls=_SearchCommand,
+    cls=SearchCommand,
     section="Index and search",
     short_help="Find images by words or by an example.",
     examples=(
@@ -137,30 +174,15 @@ def _result_options(function: _Decorated) -> _Decorated:
     ),
 )
 @click.argument("words", nargs=-1, metavar="[WORDS]...")
-@click.option(
-    "--image", metavar="FILE|URL", help="Search with an example image, alone or with words."
-)
-@click.option(
-    "--region",
-    metavar="X,Y,W,H",
-    help="Use only this part of the example: in pixels, or as fractions of its sides.",
-)
-@click.option(
-    "--not",
-    "excluded",
-    multiple=True,
-    metavar="WORDS",
-    help="Leave out images that show this; repeatable. The same as -WORD in the query.",
-)
-@click.option("--like", "liked", multiple=True, metavar="ID", help="Find more like this hit.")
-@click.option("--unlike", "disliked", multiple=True, metavar="ID", help="Find less like this hit.")
+@term_options
 @click.option(
     "--queries",
     type=click.File(encoding="utf-8"),
     metavar="FILE",
     help="Answer many searches at once, one per line of a file; - for standard input.",
 )
-@_result_options
+@query_options
+@_shown_options
 @click.pass_context
 def search(
     ctx: click.Context,
@@ -193,7 +215,7 @@ def search(
             raise click.UsageError("--queries can't be combined with words.", ctx)
         check_alone(ctx, *(("queries", each) for each in _OF_ONE_SEARCH))
     _check_page(options)
-    asked = _asked(options)
+    asked = _asked(ctx, options)
     if queries is not None:
         lines = [line.strip() for line in text_of(queries).split("\n") if line.strip()]
         with open_library() as library:
@@ -211,7 +233,7 @@ def search(
         raise click.UsageError("--region needs --image.", ctx)
     with _library_for_one_answer() as library:
         query = library.query(
-            " ".join(words), image=image, region=_region(region), exclude=excluded, **asked
+            " ".join(words), image=image, region=region_of(region), exclude=excluded, **asked
         ).refined(liked, disliked)
         _show(ctx, library, library.search(query), **options)
 
@@ -226,13 +248,24 @@ def _library_for_one_answer() -> Iterator[Library]:
             yield library
 
 
-def _asked(options: dict[str, Any]) -> dict[str, Any]:
-    """Remove the fields of the query from the options of a command, and return them."""
+def asked_of(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
+    """Remove the fields of the query from the options of a command, and return those given."""
     asked = {name: options.pop(name) for name in _OF_QUERY}
-    if asked["group"] is None:
-        # A program wants every image; people don't want to see the same one ten times.
-        for_programs = options["paths"] or options["null"] or options["as_json"]
-        asked["group"] = not for_programs and (options["html"] is not None or sys.stdout.isatty())
+    return {
+        name: value
+        for name, value in asked.items()
+        # What was not given is left to a saved search.
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
+
+
+def _asked(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of the query, after removing them from the options of a command."""
+    asked = asked_of(ctx, options)
+    # A program wants every image; people don't want to see the same one ten times.
+    for_programs = options["paths"] or options["null"] or options["as_json"]
+    if not for_programs and (options["html"] is not None or sys.stdout.isatty()):
+        asked.setdefault("group", True)
     return asked
 
 
@@ -246,7 +279,8 @@ def _check_page(options: dict[str, Any]) -> None:
         check_writable(options["html"], "--html")
 
 
-def _region(text: str | None) -> Region | None:
+def region_of(text: str | None) -> Region | None:
+    """Return the rectangle that an option names."""
     if text is None:
         return None
     from pixseek.types import Region
@@ -261,7 +295,7 @@ def _region(text: str | None) -> Region | None:
 
 
 @click.command(
-    cls=_SearchCommand,
+    cls=SearchCommand,
     section="Index and search",
     short_help="Find images that look like a given one.",
     examples=(
@@ -270,7 +304,8 @@ def _region(text: str | None) -> Region | None:
     ),
 )
 @click.argument("to", metavar="ID_OR_FILE")
-@_result_options
+@query_options
+@_shown_options
 @click.pass_context
 def similar(ctx: click.Context, /, to: str, **options: Any) -> None:
     """Find images that look like a given one: an id, or a file, which need not be indexed.
@@ -280,7 +315,7 @@ def similar(ctx: click.Context, /, to: str, **options: Any) -> None:
     check_alone(ctx, *_CONTRADICTIONS)
     _check_page(options)
     with _library_for_one_answer() as library:
-        results = library.similar(to, **_asked(options))
+        results = library.similar(to, **_asked(ctx, options))
         _show(ctx, library, results, heading=f"Like {Path(to).name}", **options)
 
 

@@ -22,6 +22,7 @@ from pixseek.types import POSSIBLE, And, Filter, Query, Region, Results, Term
 if TYPE_CHECKING:
     from PIL import Image
 
+    from pixseek.library.saved import SavedSearch
     from pixseek.search.duplicates import DuplicateGroup
     from pixseek.search.facets import Facets
     from pixseek.types import Pixels
@@ -53,7 +54,7 @@ class Asking:
         **options: Any,
     ) -> Query:
         """Return the query that these arguments of `Library.search` stand for."""
-        query = _parsed(text or "", **options)
+        query = self._read(text or "", **options)
         terms = list(query.terms)
         if image is not None:
             terms.append(Term("image", image, region=region))
@@ -70,10 +71,39 @@ class Asking:
         def whole(query: str | Query) -> Query:
             if isinstance(query, Query):
                 return query
-            parsed = _parsed(query, **options)
+            parsed = self._read(query, **options)
             return replace(parsed, where=both(parsed.where, only))
 
         return self.answer([whole(each) for each in queries])
+
+    def _read(self, text: str, **options: Any) -> Query:
+        """Return the query that a text stands for, which may begin with that of a saved search."""
+        if text.lstrip()[:1] != "@":
+            return _parsed(text, **options)
+        from pixseek.library import saved
+
+        return _with_options(saved.recalled(self._opened, text, _parsed), options)
+
+    def save(self, query: str | Query, name: str, **options: Any) -> str:
+        """Keep a search under a name; see `Library.save_search`."""
+        from pixseek.library import saved
+
+        whole = query if isinstance(query, Query) else self.query(query, **options)
+        check(whole)
+        text, rest = "", whole
+        # What is text stays text, except the path of an example, which is relative to a folder, and
+        # another saved search, which may change.
+        if isinstance(query, str) and query.lstrip()[:1] != "@":
+            read = _parsed(query)
+            if not any(term.kind == "image" for term in (*read.terms, *read.exclude)):
+                text, rest = query, self.query(None, **options)
+        return saved.save(self._opened, name, text, rest)
+
+    def saved(self) -> dict[str, SavedSearch]:
+        """Return the saved searches; see `Library.saved_searches`."""
+        from pixseek.library import saved
+
+        return saved.saved(self._opened, _parsed)
 
     def similar(
         self,

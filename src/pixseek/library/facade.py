@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pixseek.encoders.classifiers import Classifier
     from pixseek.library.jobs import Jobs
     from pixseek.library.labelling import Labelling
+    from pixseek.library.saved import SavedSearch
     from pixseek.library.status import Status
     from pixseek.search.classification import Guess
     from pixseek.search.duplicates import DuplicateGroup
@@ -339,7 +340,8 @@ class Library:
         """Find images by words, by an example, or both, with filters.
 
         Args:
-            query: plain words, or the language of the search box (see `pixseek.search.language`);
+            query: plain words, or the language of the search box (see `pixseek.search.language`),
+                which may begin with a saved search, as in "@dogs year:2021" (see `save_search`);
                 or a whole `Query`, and then the other arguments don't count.
             image: an example image, alone or with words: a file, a URL, a Pillow image, or a
                 numpy array, (height, width, 3) uint8.
@@ -438,6 +440,41 @@ class Library:
             counts by value, largest first.
         """
         return self._asking.facets(query, most, where=where)
+
+    def save_search(self, query: str | Query, name: str, **options: Any) -> str:
+        """Keep a search under a name; `search("@NAME")` runs it, also with more words behind it.
+
+        It is kept in the library's engine, so all machines that use the engine see it. A search
+        of the same name is replaced.
+
+        Args:
+            query: as for `search`. Text is kept as text; an example image by its full path.
+            name: letters, digits, "-", "_" and spaces; upper and lower case are the same.
+            **options: image, region, exclude, where and the others, as for `search`.
+
+        Returns:
+            The name as it is kept.
+
+        Raises:
+            QueryError: the query can't be understood or holds an image in memory, or the name
+                can't be used.
+            EngineError, StorageError: the engine can't keep it.
+        """
+        return self._asking.save(query, name, **options)
+
+    def saved_searches(self) -> dict[str, SavedSearch]:
+        """Return the searches kept by `save_search`, by name, each as text and as a `Query`."""
+        return self._asking.saved()
+
+    def forget_search(self, name: str) -> None:
+        """Forget a saved search.
+
+        Raises:
+            QueryError: there is none of this name.
+        """
+        from pixseek.library import saved
+
+        saved.forget(self.opened, name)
 
     def duplicates(self, threshold: float | None = None) -> list[DuplicateGroup]:
         """Return the groups of images that are nearly the same, by the URI of the one to keep.
