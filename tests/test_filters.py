@@ -58,7 +58,98 @@ def test_empty_and_zero_values_are_not_missing() -> None:
 )  # fmt: skip
 def test_glob_matches_the_whole_text_ignoring_case(pattern: str, text: str, fits: bool) -> None:
     assert holds(Record("id", "r/a", fields={"x": text}), "fields.x", "glob", pattern) is fits
-    assert holds(Record("id", "r/a", tags=("zzz", text)), "tags", "glob", pattern) is fits
+    if "/" not in text:  # which separates levels
+        assert holds(Record("id", "r/a", tags=("zzz", text)), "tags", "glob", pattern) is fits
+
+
+@pytest.mark.parametrize("tag", ["Nature|Birds|Owl", "Nature/Birds/Owl", "nature > birds > OWL"])
+def test_a_tag_is_found_by_its_levels_and_by_the_paths_from_its_top(tag: str) -> None:
+    record = Record("id", "r/a", tags=("x", tag))
+    for value in ("nature", "Birds", "owl", "Nature|Birds", "nature/birds", "NATURE > BIRDS > OWL"):
+        assert holds(record, "tags", "contains", value)
+        assert holds(record, "tags", "glob", value)
+        assert not matches(Not(Compare("tags", "contains", value)), record)
+    for value in ("bird", "birds|owl", "nature|owl", "", "|", "nature|"):
+        assert not holds(record, "tags", "contains", value)
+    assert holds(record, "tags", "glob", "bird*")
+    assert holds(record, "tags", "glob", "*/owl")
+    assert not holds(record, "tags", "glob", "wl*")
+
+
+_FORMS = [("Zoë", "Zoe\u0308"), ("한국", "\u1112\u1161\u11ab\u1100\u116e\u11a8"), ("K", "\u212a")]
+
+
+@pytest.mark.parametrize(("one", "other"), [*_FORMS, *((b, a) for a, b in _FORMS)])
+def test_normal_forms_are_equal_in_every_comparison(one: str, other: str) -> None:
+    record = Record(
+        one, f"{one}/{one}/{one}", media=one, digest=one, caption=one, tags=(one,),
+        fields={"x": one, "people": one, "camera_make": one},
+    )  # fmt: skip
+    for name in (
+        "id",
+        "root",
+        "folder",
+        "name",
+        "media",
+        "digest",
+        "caption",
+        "fields.x",
+        "camera",
+    ):
+        for op in ("eq", "le", "ge", "glob", "contains"):
+            assert holds(record, name, op, other), (name, op)
+        assert holds(record, name, "in", ("-", other))
+        for op in ("ne", "lt", "gt"):
+            assert not holds(record, name, op, other), (name, op)
+        assert holds(record, name, "glob", f"*{other}")
+    for name in ("tags", "person"):
+        assert holds(record, name, "contains", other)
+        assert holds(record, name, "glob", f"{other}*")
+    for name in ("uri", "folder"):
+        assert holds(record, name, "under", f"{other}/{other}")
+
+
+def test_case_is_folded_by_unicode_and_the_same_for_every_language() -> None:
+    record = Record("id", "r/a", fields={"x": "ΟΔΌΣ İSTANBUL STRASSE"})
+    for part in ("οδός", "i\u0307stanbul", "straße"):
+        assert holds(record, "fields.x", "contains", part)
+    assert not holds(record, "fields.x", "contains", "ıstanbul")
+    assert not holds(record, "fields.x", "eq", "ΟΔΌΣ İSTANBUL strasse")
+
+
+def test_a_folder_is_found_below_itself_by_its_root_or_its_path_below_any_root() -> None:
+    record = Record("id", "Photos/2021/Été/a.jpg")
+    for folder in ("photos", "Photos/2021", "photos/2021/e\u0301te\u0301/", "2021", "2021/été"):
+        assert holds(record, "folder", "under", folder), folder
+        assert holds(record, "uri", "under", folder) is folder.lower().startswith("photos")
+    for folder in ("202", "été", "photos/2021/été/a.jpg", "a.jpg", "*"):
+        assert not holds(record, "folder", "under", folder), folder
+    assert holds(record, "folder", "under", "/2021/")
+    assert holds(record, "folder", "under", "")
+    page = Record("id", "https://example.org/x/a.jpg")
+    assert holds(page, "folder", "under", "https://example.org/x")
+    assert not holds(page, "folder", "under", "x")
+
+
+def test_camera_is_maker_and_model_and_people_are_separate_names() -> None:
+    record = Record("id", "r/a", fields={
+        "camera_make": "Canon", "camera_model": "EOS 5D", "people": "Ann Lee; Bob;;Zoë ", "x": 1,
+        "colour_names": "red, blue",
+    })  # fmt: skip
+    assert holds(record, "camera", "eq", "Canon EOS 5D")
+    assert holds(record, "camera", "contains", "canon eos")
+    for name in ("ann lee", "Bob", "ZOË"):
+        assert holds(record, "person", "contains", name)
+    for name in ("ann", "lee", "", "Ann Lee; Bob"):
+        assert not holds(record, "person", "contains", name)
+    assert holds(record, "person", "glob", "ann*")
+    assert holds(record, "colour", "contains", "Blue")
+    for odd in (
+        EMPTY,
+        Record("id", "r/a", fields={"people": 7, "camera_make": 5, "camera_model": ""}),
+    ):
+        for name in ("person", "colour", "camera"):
+            assert not holds(odd, name, "exists")
 
 
 def test_contains_tests_for_a_part_of_a_text_or_a_whole_tag() -> None:
@@ -125,6 +216,8 @@ def test_and_or_and_not_combine_filters() -> None:
         (Compare("fields.", "gt", 1), "fields.NAME"),
         (Compare("width", "glob", "1"), "Operators for width: eq"),
         (Compare("tags", "eq", "a"), "Operators for tags: contains"),
+        (Compare("name", "under", "a"), "Operators for name: eq"),
+        (Compare("folder", "under", 3), "a text"),
         (Compare("width", "equals", 1), "Known operators"),  # type: ignore[arg-type]
         (Compare("width", "gt", "1"), "a number"),
         (Compare("width", "gt", True), "a number"),
@@ -160,5 +253,7 @@ def test_filters_are_nested_at_most_max_depth_levels() -> None:
 def test_every_field_belongs_to_a_record() -> None:
     for name in FIELDS:
         assert field_kind(name) == FIELDS[name].kind
-        assert hasattr(EMPTY, name) or name in {"size", "mtime", "aspect", "megapixels", "location"}
+        assert hasattr(EMPTY, name) or name in {
+            "size", "mtime", "aspect", "megapixels", "location", "camera", "person", "colour"
+        }  # fmt: skip
     assert field_kind("fields.anything at all") == "any"

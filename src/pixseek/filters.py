@@ -7,11 +7,19 @@ them with `matches`.
   caption, an empty list of tags, the root of a URL, and a user field that is absent or None. A
   comparison with a missing value is false, `ne` included, and its `Not` is true. `exists` tests for
   it.
-- **Text** is compared by code point, so case matters, except in `glob` and `contains`, which fold
-  case (`str.casefold`).
+- **Text** is compared in Unicode's normal form NFC, by code point: "é" of a Mac equals "é" of a PC,
+  and case matters. `glob`, `contains` and `under` ignore case as well (`types.texts.folded`), as
+  does every comparison of tags, people and colours.
 - **glob** must match the whole text: `*` is any number of any characters, "/" included; `?` is one
   character. Brackets are literal, since file names contain them.
-- **contains** tests for a substring of a text, or for one whole tag.
+- **contains** tests for a substring of a text, for a tag, or for one whole name.
+- **under** tests whether a file lies in a folder or below it. The folder is given as in URIs, with
+  the root's name in front; for the field `folder` also as a path below any root.
+- **tags** are found by the whole tag, by each level of a hierarchical one, and by each path from
+  its top: "Nature|Birds|Owl" contains "nature", "birds", "owl" and "nature|birds". "|", "/" and
+  ">" separate levels alike.
+- **camera** is the maker and the model, joined by a space. **person** and **colour** are lists,
+  made from the fields `people` (names separated by ";") and `colour_names` (by ",").
 - **Times.** `taken_at` is the wall clock at the place of the photo, with a time zone only if the
   file gives one. Two times with a time zone are compared as instants, any others as wall clocks.
   `mtime` is always an instant; a value without a time zone is in this machine's local time.
@@ -37,6 +45,7 @@ from typing import Any, Literal
 from pixseek.errors import QueryError, unknown
 from pixseek.types import And, Compare, Filter, Not, Operator, Or, Record, Scalar
 from pixseek.types.dataclass import dataclass
+from pixseek.types.texts import composed, folded, tag_names, tag_path
 
 Kind = Literal["text", "number", "time", "tags", "place", "truth", "any"]
 
@@ -72,6 +81,9 @@ FIELDS: Mapping[str, Field] = {
     "taken_at": Field("time", "time at which the photo was taken"),
     "caption": Field("text", "its description"),
     "tags": Field("tags", "its keywords"),
+    "person": Field("tags", "names of the people in it"),
+    "camera": Field("text", "maker and model of the camera"),
+    "colour": Field("tags", "its main colours"),
     "location": Field("place", "place at which it was taken"),
     "away": Field("truth", "whether its file is gone"),
 }
@@ -90,8 +102,14 @@ OPERATORS: Mapping[Kind, tuple[Operator, ...]] = {
     "any": ("eq", "ne", "lt", "le", "gt", "ge", "in", "glob", "contains", "exists"),
 }
 
+#: The fields that the operator `under` tests besides the others of texts.
+PATHS = frozenset({"uri", "folder"})
+
 #: The fields computed from width and height.
 DERIVED = frozenset({"aspect", "megapixels"})
+
+#: The lists of words that are kept in one text: by field, the user field and what separates them.
+LISTS: Mapping[str, tuple[str, str]] = {"person": ("people", ";"), "colour": ("colour_names", ",")}
 
 #: Mean radius of the earth, in kilometres.
 EARTH_KM = 6371.0088
@@ -199,6 +217,21 @@ def derived(name: str, width: int, height: int) -> float | None:
     return float(width) * float(height) / 1e6
 
 
+def camera(fields: Mapping[str, Scalar]) -> str | None:
+    """Return maker and model of the camera, joined by a space; None if both are missing."""
+    names = (fields.get("camera_make"), fields.get("camera_model"))
+    return " ".join(name for name in names if isinstance(name, str) and name) or None
+
+
+def listed(name: str, fields: Mapping[str, Scalar]) -> tuple[str, ...]:
+    """Return the words of a field of `LISTS`, as they are written."""
+    field, separator = LISTS[name]
+    text = fields.get(field)
+    if not isinstance(text, str):
+        return ()
+    return tuple(word for part in text.split(separator) if (word := part.strip()))
+
+
 def location(fields: Mapping[str, Scalar]) -> tuple[float, float] | None:
     """Return latitude and longitude in degrees; None if they are missing or out of range."""
     latitude, longitude = fields.get("latitude"), fields.get("longitude")
@@ -241,8 +274,13 @@ def matches(where: Filter, record: Record) -> bool:
             return any(matches(each, record) for each in filters)
         case Not(inner):
             return not matches(inner, record)
-        case Compare("tags", op, value):
-            return _tags_match(record.tags, op, value)
+        case Compare(("tags" | "person" | "colour") as name, op, value):
+            words = record.tags if name == "tags" else listed(name, record.fields)
+            return list_test(name, op, value)(words)
+        case Compare("camera", op, value):
+            return _compare(camera(record.fields), op, value)
+        case Compare(name, "under", value):
+            return is_under(name, record, str(value))
         case Compare("mtime", op, value):
             stored = None if record.stamp is None else record.stamp.mtime_ns
             if isinstance(value, tuple):
@@ -266,12 +304,67 @@ def matches(where: Filter, record: Record) -> bool:
 
 @lru_cache(maxsize=256)
 def glob_expression(pattern: str) -> re.Pattern[str]:
-    """Return the regular expression of a glob, for a full match of casefolded text."""
+    """Return the regular expression of a glob, for a full match of folded text."""
     parts = (
         ".*" if piece[0] == "*" else "." if piece == "?" else re.escape(piece)
-        for piece in re.findall(r"\*+|\?|[^*?]+", pattern.casefold())
+        for piece in re.findall(r"\*+|\?|[^*?]+", folded(pattern))
     )
     return re.compile("".join(parts), re.DOTALL)
+
+
+@lru_cache(maxsize=256)
+def text_test(op: Operator, value: str | tuple[str, ...]) -> Callable[[str], bool]:
+    """Return the test of a text that is there by a comparison with a text, or with several."""
+    if isinstance(value, tuple):
+        several = frozenset(map(composed, value))
+        return lambda stored: composed(stored) in several
+    if op == "contains":
+        part = folded(value)
+        return lambda stored: part in folded(stored)
+    if op == "glob":
+        fits = glob_expression(value).fullmatch
+        return lambda stored: fits(folded(stored)) is not None
+    holds, whole = _ORDER[op], composed(value)
+    return lambda stored: bool(holds(composed(stored), whole))
+
+
+@lru_cache(maxsize=256)
+def list_test(name: str, op: Operator, value: Any) -> Callable[[tuple[str, ...]], bool]:
+    """Return the test of the words of a list: tags, or a field of `LISTS`."""
+    if op == "exists":
+        return bool
+    if name == "tags":
+        wanted = tag_path(str(value))
+        if op == "contains":
+            return lambda tags: any(wanted in tag_names(tag) for tag in tags)
+        fits = glob_expression(wanted).fullmatch
+        return lambda tags: any(fits(name) for tag in tags for name in tag_names(tag))
+    whole = folded(str(value))
+    if op == "contains":
+        return lambda words: any(folded(word) == whole for word in words)
+    fits = glob_expression(whole).fullmatch
+    return lambda words: any(fits(folded(word)) for word in words)
+
+
+def is_under(name: str, record: Record, folder: str) -> bool:
+    """Return whether a record lies in a folder or below it.
+
+    Args:
+        name: "uri" for a folder with its root's name, "folder" also for one below any root.
+        record: the record.
+        folder: its path, with "/" between its parts; "" stands for everything.
+    """
+    beginning = beginning_of(name, folder)
+    if not beginning or folded(record.uri).startswith(beginning):
+        return True
+    return name == "folder" and folded(record.relative_path).startswith(beginning)
+
+
+def beginning_of(name: str, folder: str) -> str:
+    """Return what the folded URI, or path, of a file below a folder begins with; "" for any."""
+    path = folded(folder).rstrip("/")
+    path = path.lstrip("/") if name == "folder" else path
+    return f"{path}/" if path else ""
 
 
 def _stored(record: Record, name: str) -> Scalar:
@@ -303,10 +396,11 @@ def _check(where: Filter, depth: int) -> int:
 def _check_compare(compare: Compare) -> None:
     name, op, value = compare.field, compare.op, compare.value
     kind = field_kind(name)
-    if op not in OPERATORS[kind]:
-        known = (*OPERATORS["any"], "near")
+    allowed = (*OPERATORS[kind], "under") if name in PATHS else OPERATORS[kind]
+    if op not in allowed:
+        known = (*OPERATORS["any"], "near", "under")
         advice = (
-            f"Operators for {name}: {', '.join(OPERATORS[kind])}."
+            f"Operators for {name}: {', '.join(allowed)}."
             if op in known
             else unknown("operator", op, known)
         )
@@ -374,16 +468,6 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _tags_match(tags: tuple[str, ...], op: Operator, value: object) -> bool:
-    if op == "exists":
-        return bool(tags)
-    text = str(value)
-    if op == "contains":
-        return any(tag.casefold() == text.casefold() for tag in tags)
-    expression = glob_expression(text)
-    return any(expression.fullmatch(tag.casefold()) for tag in tags)
-
-
 def _compare(stored: Scalar, op: Operator, value: Scalar | tuple[Scalar, ...]) -> bool:
     if stored is None:
         return False
@@ -391,13 +475,10 @@ def _compare(stored: Scalar, op: Operator, value: Scalar | tuple[Scalar, ...]) -
         return True
     if isinstance(value, tuple):
         return any(_compare(stored, "eq", each) for each in value)
+    if isinstance(stored, str) and isinstance(value, str):
+        return text_test(op, value)(stored)
     if op in {"glob", "contains"}:
-        if not isinstance(stored, str):
-            return False
-        folded, text = stored.casefold(), str(value)
-        if op == "contains":
-            return text.casefold() in folded
-        return glob_expression(text).fullmatch(folded) is not None
+        return False
     if value_kind(stored) != value_kind(value):
         return op == "ne"
     if isinstance(stored, datetime) and isinstance(value, datetime):

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from pixseek import filters
 from pixseek.types import And, Compare, Filter, Not, Or, Record, Stamp
 
+#: The same letters in both normal forms, and those that become ASCII in one.
+_FORMS = ["\u00e9", "e\u0301", "E\u0301", "\u212a", "k", "\u0345\u0301", "\uac00", "\u1100\u1161"]
+_PATHS = ["a|dog", "A / Dog", "a>dog>k", "|", "a/"]
 WORDS = st.sampled_from(
-    ["", "a", "A", "dog", "Dog", "STRASSE", "straße", "a%b", "a_b", "a*b", "[x]"]
+    ["", "a", "A", "dog", "Dog", "STRASSE", "straße", "a%b", "a_b", "a*b", "[x]", *_FORMS]
 )
 MOMENTS = st.one_of(
     st.datetimes(datetime(2000, 1, 1), datetime(2000, 1, 3)),
@@ -56,7 +59,7 @@ def _near(draw: st.DrawFn) -> tuple[float, float, float]:
 def drawn_records() -> st.SearchStrategy[list[Record]]:
     def build(i: int, drawn: tuple[Any, ...]) -> Record:
         folder, name, media, width, height, stamp, digest, taken_at, caption, tags = drawn[:10]
-        fields = {**drawn[10], **drawn[11]}
+        fields = {**drawn[10], **drawn[11], **drawn[12]}
         uri = f"https://{folder}/{name}{i}" if width == 3 else f"{folder}/{name}/{i}{name}"
         return Record(
             f"id{i}", uri, stamp, digest, media, width, height, taken_at, caption, tags, fields
@@ -68,8 +71,10 @@ def drawn_records() -> st.SearchStrategy[list[Record]]:
         st.none() | st.builds(Stamp, st.integers(0, 3), st.integers(0, 2).map(
             lambda day: _BASE_NS + day * 86_400_000_000_000)),
         st.sampled_from(["", "aa", "AA"]), st.none() | MOMENTS, WORDS,
-        st.lists(WORDS, max_size=2).map(tuple),
+        st.lists(WORDS | st.sampled_from(_PATHS), max_size=2).map(tuple),
         st.dictionaries(st.sampled_from(["x", 'y "z"']), st.none() | _VALUES, max_size=2), _PLACES,
+        st.dictionaries(st.sampled_from(["people", "colour_names", "camera_make", "camera_model"]),
+                        st.sampled_from(["dog; A", "a, dog", " ; ", "dog"]) | _VALUES, max_size=2),
     )  # fmt: skip
     return st.lists(one, min_size=12, max_size=12).map(
         lambda many: [build(i, drawn) for i, drawn in enumerate(many)]
@@ -78,7 +83,10 @@ def drawn_records() -> st.SearchStrategy[list[Record]]:
 
 def _compare() -> st.SearchStrategy[Compare]:
     patterns = st.one_of(
-        WORDS, st.sampled_from(["*", "a*", "*A", "?og", "*/*", "D?G*", "*0", "**"])
+        WORDS, st.sampled_from(["*", "a*", "*A", "?og", "*/*", "D?G*", "*0", "**", "?", *_PATHS])
+    )
+    folders = st.one_of(
+        WORDS, st.builds("{}/{}".format, WORDS, WORDS), st.sampled_from(["/", "/a/", "https://a"])
     )
 
     def of(kind: str, values: st.SearchStrategy[Any], names: list[str]) -> Any:
@@ -112,7 +120,8 @@ def _compare() -> st.SearchStrategy[Compare]:
         st.builds(Compare, st.just("location"), st.just("near"), _near()),
         st.just(Compare("location", "exists")),
         of("time", MOMENTS, ["taken_at", "mtime"]),
-        of("tags", WORDS, ["tags"]),
+        of("tags", WORDS, ["tags", "person", "colour"]),
+        st.builds(Compare, st.sampled_from(["uri", "folder"]), st.just("under"), folders),
         of("any", _VALUES, ["fields.x", 'fields.y "z"']),
     )
 

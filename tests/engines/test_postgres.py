@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,35 @@ def test_an_older_format_gets_words_and_spaces(
             assert engine.spaces() == [SPACE, other]
             (found,) = search(engine, np.eye(DIM, dtype=np.float32)[3:4], 1)
             assert found[0].record.id == "3"
+
+
+def test_an_older_format_gets_what_filters_compare(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "ROWS", 3)
+    records = [
+        Record(
+            f"{i}", f"r/e\u0301/{i}", taken_at=datetime(2020, 1, 1 + i), tags=("Nature|Birds",),
+            fields={"people": "Ann; Bob", "taken_from": "file" if i % 2 else "exif"},
+        )
+        for i in range(10)
+    ]  # fmt: skip
+    wheres = (
+        Compare("tags", "contains", "birds"), Compare("person", "contains", "bob"),
+        Compare("folder", "contains", "\u00e9"),
+    )  # fmt: skip
+    with opened(postgres, table="unfolded") as engine:
+        engine.put(records, np.eye(DIM, dtype=np.float32)[:10])
+        with psycopg.connect(postgres) as db:
+            db.execute("UPDATE unfolded_record SET folded = '{}'")
+            db.execute("UPDATE unfolded_space SET format = 3")
+    for _ in range(2):
+        with opened(postgres, table="unfolded") as engine:
+            assert [engine.count(where) for where in wheres] == [10, 10, 10]
+            found = engine.get(["1", "2"])
+            assert [each and each.taken_at for each in found] == [None, datetime(2020, 1, 3)]
+            assert found[0] is not None
+            assert dict(found[0].fields) == {"people": "Ann; Bob"}
 
 
 def test_the_scan_of_the_index_may_end_early(

@@ -188,13 +188,15 @@ def test_an_and_asks_sql_only_about_the_rows_that_are_left(
 ) -> None:
     where = And((Compare("width", "gt", 990), Compare("caption", "contains", "7")))
     asked = []
-    matches = filters.matches
+    test = filters.text_test
     with open_embedded(tmp_path / "library") as engine:
         engine.ensure(Space("c" * 64, DIM, "tiny-model"))
         records = [Record(f"id{i}", f"r/{i}", width=1 + i, caption=str(i)) for i in range(1000)]
         put(engine, {}, records)
         assert found(engine, where) == {"id997"}
-        monkeypatch.setattr(filters, "matches", lambda *a: (asked.append(a[1]), matches(*a))[1])
+        monkeypatch.setattr(
+            filters, "text_test", lambda *a: lambda text: (asked.append(text), test(*a)(text))[1]
+        )
         assert found(engine, where) == {"id997"}
     assert len(asked) == 10
 

@@ -127,8 +127,8 @@ def test_every_column_holds_what_stores_can_index() -> None:
         )
     )  # fmt: skip
     kinds: dict[str, type] = {
-        "text": str, "folded": str, "integer": int, "real": float, "special": int, "truth": bool,
-        "wall": int, "instant": int, "place": tuple,
+        "text": str, "folded": str, "written": str, "integer": int, "real": float,
+        "special": int, "truth": bool, "wall": int, "instant": int, "place": tuple,
     }  # fmt: skip
     for column, values in fields.items():
         assert values
@@ -154,7 +154,7 @@ def test_every_column_holds_what_stores_can_index() -> None:
 
 def test_a_record_with_nothing_known_has_few_columns() -> None:
     names = {column.name for column in fields_of(Record("id", "https://example.org/a.jpg"))}
-    assert names == {"id", "uri", "folder", "name", "away"}
+    assert names == {"id", "uri", "path", "folder", "name", "away"}
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ from pixseek.types import (
     Space,
     WordMatches,
 )
+from pixseek.types.texts import composed
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -369,12 +370,15 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
 
     def _known(self, at: _Session, prefix: str) -> Iterator[Known]:
         where: list[Filter] = [rules.PRESENT]
-        if prefix:
-            where.append(Compare("uri", "ge", prefix))
-            end = columns.prefix_end(prefix)
+        # Filters compare normal forms, in which a prefix may end within a letter; a folder can't.
+        folder = composed(prefix[: prefix.rfind("/") + 1])
+        if folder:
+            where.append(Compare("uri", "ge", folder))
+            end = columns.prefix_end(folder)
             if end is not None:
                 where.append(Compare("uri", "lt", end))
-        return map(_known_of, self._records(at, And(tuple(where))))
+        found = self._records(at, And(tuple(where)))
+        return (_known_of(each) for each in found if each.uri.startswith(prefix))
 
     def _with_digests(self, at: _Session, digests: Sequence[str]) -> Iterator[Known]:
         for start in range(0, len(digests), PAGE):

@@ -8,12 +8,13 @@ what `pixseek.filters` means. `holds` evaluates a condition; tests compare it wi
 `filters.matches`, and the memory store uses it.
 
 A column is a field in one of several kinds, since a user's field may hold any of them, and since a
-text is stored twice: as it is, and casefolded for wildcards.
+text is stored twice: in the normal form NFC, and folded (`types.texts`) for wildcards.
 
 | kind | values | of |
 |---|---|---|
-| text | str, ordered by code point | texts |
-| folded | str, casefolded | texts; tags, which have several values |
+| text | str in NFC, ordered by code point | texts |
+| folded | str, folded | texts; tags and other lists, which have several values |
+| written | str as it is | URIs and names, for sorting |
 | integer | int of 64 bits | numbers; `mtime` in nanoseconds since 1970 |
 | real | finite float64 | aspect and megapixels; a user's numbers that no integer column holds |
 | special | -1, 0, 1 | a user's numbers that are -infinity, NaN, infinity |
@@ -21,6 +22,9 @@ text is stored twice: as it is, and casefolded for wildcards.
 | wall | int: microseconds from 1970 to the wall clock, whatever its zone | times |
 | instant | int: microseconds since 1970 in UTC | times that have a zone |
 | place | (latitude, longitude) in degrees | the location |
+
+Folders are tested by `Like`: a file's folded URI, or its path in its root (the column "path"),
+begins with that of the folder.
 """
 
 from __future__ import annotations
@@ -36,9 +40,10 @@ from typing import Any, Literal, NamedTuple
 from pixseek import filters
 from pixseek.types import And, Compare, Filter, Not, Operator, Or, Order, Record, Scalar
 from pixseek.types.dataclass import dataclass
+from pixseek.types.texts import composed, folded, tag_names, tag_path
 
 Kind = Literal[
-    "text", "folded", "integer", "real", "special", "truth", "wall", "instant", "place"
+    "text", "folded", "written", "integer", "real", "special", "truth", "wall", "instant", "place"
 ]  # fmt: skip
 
 
@@ -143,8 +148,8 @@ Condition = Equal | Range | OneOf | Like | Exists | Within | Never | AllOf | Any
 
 #: The column by which each order sorts.
 ORDERS: Mapping[Order, Column] = {
-    "uri": Column("uri", "text"),
-    "name": Column("name", "text"),
+    "uri": Column("uri", "written"),
+    "name": Column("name", "written"),
     "taken_at": Column("taken_at", "wall"),
     "mtime": Column("mtime", "integer"),
     "size": Column("size", "integer"),
@@ -168,6 +173,8 @@ def fields_of(record: Record) -> Fields:
     columns: dict[Column, tuple[Value, ...]] = {}
     for name in ("id", "uri", "folder", "name"):
         columns |= _columns_of(name, getattr(record, name))
+    for name in ("uri", "name"):
+        columns[Column(name, "written")] = (getattr(record, name),)
     for name in ("root", "media", "digest", "caption"):  # "" means unknown
         columns |= _columns_of(name, getattr(record, name) or None)
     columns |= _columns_of("width", record.width or None)
@@ -180,8 +187,14 @@ def fields_of(record: Record) -> Fields:
         ratio = filters.derived(name, record.width, record.height)
         if ratio is not None:
             columns[Column(name, "real")] = (ratio,)
+    columns[Column("path", "folded")] = (folded(record.relative_path),)
+    columns |= _columns_of("camera", filters.camera(record.fields))
     if record.tags:
-        columns[Column("tags", "folded")] = tuple(tag.casefold() for tag in record.tags)
+        names = (name for tag in record.tags for name in tag_names(tag))
+        columns[Column("tags", "folded")] = tuple(dict.fromkeys(names))
+    for name in filters.LISTS:
+        if words := filters.listed(name, record.fields):
+            columns[Column(name, "folded")] = tuple(map(folded, words))
     place = filters.location(record.fields)
     if place is not None:
         columns[Column("location", "place")] = (place,)
@@ -197,8 +210,10 @@ def _columns_of(name: str, value: Scalar) -> Fields:
         case None:
             return {}
         case str():
-            folded = value.casefold()
-            return {Column(name, "text"): (value,), Column(name, "folded"): (folded,)}
+            return {
+                Column(name, "text"): (composed(value),),
+                Column(name, "folded"): (folded(value),),
+            }
         case bool():
             return {Column(name, "truth"): (value,)}
         case datetime():
@@ -250,13 +265,24 @@ def compiled(where: Filter) -> Condition:
             return _one_of([compiled(Compare(name, "eq", each)) for each in value])
         case Compare(name, "near", value):
             return Within(Column(name, "place"), *filters.circle(value))
+        case Compare("tags", ("glob" | "contains") as op, value):
+            path = tag_path(str(value))
+            column = Column("tags", "folded")
+            return Equal(column, path) if op == "contains" else Like(column, _pattern(path))
         case Compare(name, "glob", value):
             return Like(Column(name, "folded"), _pattern(str(value)))
-        case Compare("tags", "contains", value):
-            return Equal(Column("tags", "folded"), str(value).casefold())
+        case Compare(name, "contains", value) if name in filters.LISTS:
+            return Equal(Column(name, "folded"), folded(str(value)))
         case Compare(name, "contains", value):
-            part = str(value).casefold()
+            part = folded(str(value))
             return Like(Column(name, "folded"), (Wildcard.ANY, part, Wildcard.ANY))
+        case Compare(name, "under", value):
+            beginning = filters.beginning_of(name, str(value))
+            if not beginning:
+                return AllOf(())
+            paths = ("uri", "path") if name == "folder" else ("uri",)
+            pattern = (beginning, Wildcard.ANY)
+            return _any([Like(Column(path, "folded"), pattern) for path in paths])
         case Compare(name, op, value):
             assert not isinstance(value, tuple)
             return _compared(name, op, value)
@@ -302,7 +328,7 @@ def _compared(name: str, op: Operator, value: Scalar) -> Condition:
             whole = _whole(Column(name, "integer"), op, value)
             return _any((whole, _real(Column(name, "real"), op, value), *special))
         case _:
-            return _bound(Column(name, "text"), op, str(value))
+            return _bound(Column(name, "text"), op, composed(str(value)))
 
 
 def _fits(op: str, stored: Any, value: Any) -> bool:
@@ -387,8 +413,8 @@ def _any(conditions: Iterator[Condition] | Sequence[Condition]) -> Condition:
 
 
 def _pattern(glob: str) -> tuple[str | Wildcard, ...]:
-    """Return a glob in pieces, casefolded; stars in a row are one."""
-    pieces = re.findall(r"\*+|\?|[^*?]+", glob.casefold())
+    """Return a glob in pieces, folded; stars in a row are one."""
+    pieces = re.findall(r"\*+|\?|[^*?]+", folded(glob))
     return tuple(
         Wildcard.ANY if each[0] == "*" else Wildcard.ONE if each == "?" else each for each in pieces
     )

@@ -10,7 +10,9 @@ from typing import Any, Literal
 from pixseek.types.dataclass import dataclass
 from pixseek.types.records import Scalar
 
-Operator = Literal["eq", "ne", "lt", "le", "gt", "ge", "in", "glob", "contains", "near", "exists"]
+Operator = Literal[
+    "eq", "ne", "lt", "le", "gt", "ge", "in", "glob", "contains", "under", "near", "exists"
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

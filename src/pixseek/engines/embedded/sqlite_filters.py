@@ -14,6 +14,7 @@ from pixseek.engines import columns
 from pixseek.engines.embedded.catalog import packed, unpacked
 from pixseek.engines.embedded.reading import IS_AWAY, IS_PRESENT
 from pixseek.types import And, Compare, Filter, Not, Or, Order, Record
+from pixseek.types.texts import composed, folded
 
 
 def where_sql(db: sqlite3.Connection, where: Filter | None) -> tuple[str, list[Any]]:
@@ -47,8 +48,9 @@ def where_sql(db: sqlite3.Connection, where: Filter | None) -> tuple[str, list[A
                 return f"CASE WHEN {column} IS NULL THEN 0 ELSE {call} END"
 
     sql = compile_(where)
-    if "packed(" in sql:
-        db.create_function("packed", 1, packed, deterministic=True)
+    for name, function in _FUNCTIONS.items():
+        if f"{name}(" in sql:
+            db.create_function(name, 1, function, deterministic=True)
     if predicates:
         db.create_function("fits", 2, lambda number, value: predicates[number](value))
     return sql, parameters
@@ -80,6 +82,12 @@ _DERIVED = {
     "aspect": "(CAST(width AS REAL) / CAST(height AS REAL))",
     "megapixels": "(CAST(width AS REAL) * CAST(height AS REAL) / 1e6)",
 }
+#: The functions of ours that conditions call, each with one argument.
+_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "packed": packed, "composed": composed, "folded": folded
+}  # fmt: skip
+#: The characters whose normal form is in ASCII, besides ASCII itself, become these.
+_SINGLETONS = frozenset(";K`")
 _SYMBOLS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _TEXT_COLUMNS = {"id", "uri", "media", "caption"}
 _NUMBER_COLUMNS = {"width", "height", "size"}
@@ -99,21 +107,34 @@ def _native(compare: Compare, parameters: list[Any]) -> str | None:
     if op == "exists":
         known = _TEXT_COLUMNS | _NUMBER_COLUMNS | {"digest", "mtime", "taken_at", "tags"}
         return f"{column} IS NOT NULL" if name in known else None
+    if op == "under":
+        return _under(name, str(value), parameters)
     if op in {"glob", "contains"}:
         return None
     if name == "root" and op == "eq" and value and "://" not in str(value):
-        parameters += [value, f"{value}/", f"{value}0"]  # "0" follows "/"
-        return "(uri = ? OR (uri >= ? AND uri < ? AND instr(uri, '://') = 0))"
+        text = composed(str(value))
+        parameters += [text, f"{text}/", f"{text}0"]  # "0" follows "/"
+        written = "(uri = ? OR (uri >= ? AND uri < ? AND instr(uri, '://') = 0))"
+        if _has_one_form(text):
+            return written
+        parameters.append(text)
+        root = "substr(uri, 1, instr(uri || '/', '/') - 1)"
+        other = f"{_IS_NOT_ASCII.format('uri')} AND instr(uri, '://') = 0 AND composed({root}) = ?"
+        return f"({written} OR ({other}))"
     if name == "taken_at" and isinstance(value, datetime) and value.tzinfo is None:
         parameters.append(columns.time_to_text(value))
         return f"substr(taken_at, 1, 26) {_SYMBOLS[op]} ?"
+    if name == "digest" and not all(map(_has_one_form, _texts(value))):
+        return None
     if name == "digest" and op in {"eq", "ne"}:  # their order is not that of their bytes
         parameters.append(packed(str(value)))
         return f"digest {_SYMBOLS[op]} ?"
     if name == "digest" and isinstance(value, tuple):
         parameters.append(json.dumps(value))
         return "digest IN (SELECT packed(value) FROM json_each(?))"
-    if name not in _TEXT_COLUMNS | _NUMBER_COLUMNS | {"mtime"}:
+    if name in _TEXT_COLUMNS:
+        return _text(name, op, value, parameters)
+    if name not in _NUMBER_COLUMNS | {"mtime"}:
         return None
     values = value if isinstance(value, tuple) else (value,)
     bound: list[Any] = [filters.mtime_value_ns(v) if name == "mtime" else v for v in values]
@@ -125,6 +146,55 @@ def _native(compare: Compare, parameters: list[Any]) -> str | None:
         return f"{column} IN (SELECT value FROM json_each(?))"
     parameters.append(bound[0])
     return f"{column} {_SYMBOLS[op]} ?"
+
+
+#: True of a text with other characters than those of ASCII; ASCII has one normal form only.
+_IS_NOT_ASCII = "length(CAST({0} AS BLOB)) <> length({0})"
+
+
+def _has_one_form(text: str) -> bool:
+    """Return whether all texts that equal this one, in normal form NFC, are written the same."""
+    return text.isascii() and _SINGLETONS.isdisjoint(text)
+
+
+def _texts(value: Any) -> list[str]:
+    """Return the normal forms of one text, or of several."""
+    return [composed(str(each)) for each in (value if isinstance(value, tuple) else (value,))]
+
+
+def _text(column: str, op: str, value: Any, parameters: list[Any]) -> str:
+    """Return a comparison of texts by their normal form; SQL alone compares those in ASCII."""
+    texts = _texts(value)
+    bound = json.dumps(texts) if op == "in" else texts[0]
+    wanted = "IN (SELECT value FROM json_each(?))" if op == "in" else f"{_SYMBOLS[op]} ?"
+    parameters.append(bound)
+    if op in {"eq", "in"} and all(map(_has_one_form, texts)):
+        return f"{column} {wanted}"
+    is_other = _IS_NOT_ASCII.format(column)
+    if op in {"eq", "in"}:  # by an index as far as possible
+        parameters.append(bound)
+        return f"({column} {wanted} OR ({is_other} AND composed({column}) {wanted}))"
+    return f"CASE WHEN {is_other} THEN composed({column}) ELSE {column} END {wanted}"
+
+
+def _under(name: str, folder: str, parameters: list[Any]) -> str:
+    """Return whether a folded URI, or path in its root, begins with that of a folder."""
+    beginning = filters.beginning_of(name, folder)
+    if not beginning:
+        return "1"
+
+    def begins(text: str) -> str:
+        parameters.extend([len(beginning), beginning, len(beginning), beginning])
+        return (
+            f"CASE WHEN {_IS_NOT_ASCII.format('uri')} THEN substr(folded({text}), 1, ?) = ? "
+            f"ELSE lower(substr({text}, 1, ?)) = ? END"
+        )
+
+    if name == "uri":
+        return begins("uri")
+    below = begins("substr(uri, instr(uri, '/') + 1)")
+    in_root = "instr(uri, '://') = 0 AND instr(uri, '/') > 0"
+    return f"(({in_root} AND {below}) OR {begins('uri')})"
 
 
 def _bindable(value: int | float) -> int | float:
@@ -150,24 +220,44 @@ def _predicate(compare: Compare) -> tuple[str, Callable[[Any], bool]]:
     if name in filters.DERIVED:  # "in": SQLite may read the numbers of a JSON list inexactly
         assert isinstance(compare.value, tuple)
         return _DERIVED[name], frozenset(map(filters.as_float, compare.value)).__contains__
-    if name == "tags":
-        return "tags", lambda text: filters.matches(
-            compare, Record("", "", tags=columns.tags_from_json(text))
+    if name == "camera":
+        return CAMERA, lambda text: filters.matches(compare, camera_record(text))
+    if name in filters.LISTS:
+        field = filters.LISTS[name][0]
+        return text_of(field), lambda text: filters.matches(
+            compare, Record("", "", fields={field: text})
         )
+    if name == "tags":
+        holds = filters.list_test(name, compare.op, compare.value)
+        return "tags", lambda text: holds(columns.tags_from_json(text))
     if name == "taken_at":
         return "taken_at", lambda text: filters.matches(
             compare, Record("", "", taken_at=datetime.fromisoformat(text))
         )
-    if name in {"root", "folder", "name", "uri"}:
+    if name in {"root", "folder"} or compare.op == "exists":
         return "uri", lambda text: filters.matches(compare, Record("", text))
-    if name == "id":
-        return "id", lambda text: filters.matches(compare, Record(text, ""))
-    as_record: dict[str, Callable[[Any], Record]] = {
-        "media": lambda text: Record("", "", media=text),
-        "digest": lambda digest: Record("", "", digest=unpacked(digest) or ""),
-        "caption": lambda text: Record("", "", caption=text),
-    }
-    return name, lambda text: filters.matches(compare, as_record[name](text))
+    test = filters.text_test(compare.op, compare.value)
+    if name == "name":
+        return "uri", lambda text: test(text.rpartition("/")[2])
+    if name == "digest":
+        return "digest", lambda digest: test(unpacked(digest) or "")
+    return name, test
+
+
+#: The maker and the model of the camera, as a JSON list.
+CAMERA = "json_extract(fields, '$.camera_make', '$.camera_model')"
+
+
+def text_of(field: str) -> str:
+    """Return an expression for a user field if it holds a text, else NULL."""
+    path = f"fields, '$.{field}'"
+    return f"CASE json_type({path}) WHEN 'text' THEN json_extract({path}) END"
+
+
+def camera_record(text: str) -> Record:
+    """Return a record with the camera of a JSON list of its maker and its model."""
+    names = map(columns.scalar_from_json, json.loads(text))
+    return Record("", "", fields=dict(zip(("camera_make", "camera_model"), names, strict=True)))
 
 
 def _location(compare: Compare) -> str:

@@ -10,6 +10,7 @@ from pixseek import filters
 from pixseek.engines import columns
 from pixseek.engines.postgres.schema import IS_AWAY
 from pixseek.types import And, Compare, Filter, Not, Or, Order
+from pixseek.types.texts import composed, folded, tag_path
 
 #: What records are ordered by.
 ORDERS: dict[Order, str] = {
@@ -55,8 +56,12 @@ def _compare_sql(compare: Compare, bind: _Bind) -> str:
         return IS_AWAY if value == (op == "eq") else f"NOT coalesce({IS_AWAY}, false)"
     if name == filters.USER_PREFIX + columns.AWAY_FIELD:
         return "false"  # not a user's field
-    if op in {"glob", "contains"}:
+    if op in {"glob", "contains", "under"}:
         return _text_sql(name, op, str(value), bind)
+    if name in filters.LISTS:
+        return f"jsonb_array_length(r.folded->'{name}') > 0"
+    if name == "camera":
+        return _camera_sql(op, value, bind)
     if name.startswith(filters.USER_PREFIX):
         return _user_sql(bind(name.removeprefix(filters.USER_PREFIX)) + "::text", op, value, bind)
     if name == "location":
@@ -73,12 +78,7 @@ def _compare_sql(compare: Compare, bind: _Bind) -> str:
     if name == "mtime":
         values = [filters.mtime_value_ns(each) for each in values]
     if filters.FIELDS[name].kind == "text":
-        # An explicit type, since that of an empty list can't be seen.
-        return (
-            f"{column} = ANY({bind(list(values))}::text[])"
-            if op == "in"
-            else f"{column} {_SYMBOLS[op]} {bind(values[0])}::text"
-        )
+        return _equal_sql(column, op, values, bind)
     # As text to numeric: exact for every number, infinity included.
     texts = [str(each) for each in values]
     return (
@@ -86,6 +86,33 @@ def _compare_sql(compare: Compare, bind: _Bind) -> str:
         if op == "in"
         else f"{column} {_SYMBOLS[op]} {bind(texts[0])}::text::numeric"
     )
+
+
+def _equal_sql(stored: str, op: str, values: Sequence[Any], bind: _Bind) -> str:
+    """Compare texts by their normal form; those in ASCII have no other."""
+    texts = [composed(str(each)) for each in values]
+    # An explicit type, since that of an empty list can't be seen.
+    wanted = (
+        f"= ANY({bind(texts)}::text[])" if op == "in" else f"{_SYMBOLS[op]} {bind(texts[0])}::text"
+    )
+    is_other = f"octet_length({stored}) <> char_length({stored})"
+    if op in {"eq", "in"}:  # by an index as far as possible
+        return f"{stored} {wanted} OR ({is_other} AND normalize({stored}, NFC) {wanted})"
+    form = f"CASE WHEN {is_other} THEN normalize({stored}, NFC) ELSE {stored} END"
+    return f'({form}) COLLATE "C" {wanted}'
+
+
+def _camera_sql(op: str, value: Any, bind: _Bind) -> str:
+    """Compare maker and model, joined as in `filters.camera`."""
+    names = ", ".join(
+        f"CASE json_typeof(r.fields->'{name}') WHEN 'string' THEN nullif(r.fields->>'{name}', '') "
+        "END"
+        for name in ("camera_make", "camera_model")
+    )
+    stored = f"nullif(concat_ws(' ', {names}), '') COLLATE \"C\""
+    if op == "exists":
+        return f"{stored} IS NOT NULL"
+    return _equal_sql(f"({stored})", op, value if isinstance(value, tuple) else (value,), bind)
 
 
 def _derived_sql(name: str, op: str, value: Any, bind: _Bind) -> str:
@@ -120,20 +147,30 @@ def _location_sql(op: str, value: Any, bind: _Bind) -> str:
 
 
 def _text_sql(name: str, op: str, value: str, bind: _Bind) -> str:
-    """Compare texts that are stored casefolded in `folded` (see `schema`)."""
-    pattern = value.casefold()
-    for special in ("\\", "%", "_"):
-        pattern = pattern.replace(special, f"\\{special}")
+    """Compare texts that are stored folded in `folded` (see `schema`)."""
+    if op == "under":
+        beginning = _escaped(filters.beginning_of(name, value))
+        paths = ("uri", "path") if name == "folder" else ("uri",)
+        return " OR ".join(f"r.folded->>'{path}' LIKE {bind(f'{beginning}%')}" for path in paths)
+    is_list = name == "tags" or name in filters.LISTS
+    pattern = _escaped(tag_path(value) if name == "tags" else folded(value))
     if op == "glob":
         pattern = pattern.replace("*", "%").replace("?", "_")
-    elif name != "tags":
+    elif not is_list:
         pattern = f"%{pattern}%"
-    if name == "tags":
+    if is_list:
         return (
-            "EXISTS (SELECT 1 FROM jsonb_array_elements_text(r.folded->'tags') tag "
-            f"WHERE tag LIKE {bind(pattern)})"
+            f"EXISTS (SELECT 1 FROM jsonb_array_elements_text(r.folded->'{name}') word "
+            f"WHERE word LIKE {bind(pattern)})"
         )
     return f"r.folded->>{bind(name)}::text LIKE {bind(pattern)}"
+
+
+def _escaped(text: str) -> str:
+    """Return a text as a pattern that matches itself."""
+    for special in ("\\", "%", "_"):
+        text = text.replace(special, f"\\{special}")
+    return text
 
 
 def _time_sql(stored: str, symbol: str, value: datetime, bind: _Bind) -> str:
@@ -172,8 +209,10 @@ def _user_sql(name: str, op: str, value: Any, bind: _Bind) -> str:
         case "truth":
             of_kind, cast, bound = "boolean", "::boolean", f"{bind(value)}::boolean"
         case _:
-            of_kind, cast, bound = "string", ' COLLATE "C"', f"{bind(value)}::text"
-    stored = (
-        f"CASE json_typeof(r.fields->{name}) WHEN '{of_kind}' THEN (r.fields->>{name}){cast} END"
-    )
+            of_kind, cast = "string", ' COLLATE "C"'
+            bound = f"{bind(composed(value))}::text"
+    text = f"r.fields->>{name}"
+    if of_kind == "string":
+        text = f"normalize({text}, NFC)"
+    stored = f"CASE json_typeof(r.fields->{name}) WHEN '{of_kind}' THEN ({text}){cast} END"
     return f"{stored} {symbol} {bound}"

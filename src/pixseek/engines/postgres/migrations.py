@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pixseek.engines import columns
-from pixseek.engines.postgres.schema import WORDS, Names
+from pixseek.engines.postgres.schema import SELECTED, WORDS, Names, folded_texts
 
 #: Rows that a migration reads at a time.
 ROWS = 1_000
@@ -32,6 +32,8 @@ def migrate(db: Any, names: Names, found: int, wanted: int) -> None:
     if found < 3 <= wanted:
         for statement in _SPACES:
             db.execute(names.sql(statement))
+    if found < 4 <= wanted:
+        _fold_again(db, names)
     db.execute(names.sql("UPDATE {space} SET format = %s"), [wanted])
 
 
@@ -49,3 +51,23 @@ def _add_words(db: Any, names: Names) -> None:
             db.cursor().executemany(update, [(*columns.texts_of(*row[1:]), row[0]) for row in rows])
     db.execute(names.sql("ALTER TABLE {record} ALTER COLUMN words SET NOT NULL"))
     db.execute(names.sql("CREATE INDEX IF NOT EXISTS {record_words} ON {record} USING gin (words)"))
+
+
+def _fold_again(db: Any, names: Names) -> None:
+    """Store what filters compare, in normal forms and with the levels of tags.
+
+    The time of a file is no longer taken for when the photo was taken.
+    """
+    db.execute(
+        names.sql(
+            "UPDATE {record} SET taken_at = NULL, "
+            "fields = ((fields::jsonb) - 'taken_from')::json WHERE fields->>'taken_from' = 'file'"
+        )
+    )
+    with db.cursor("migration") as cursor:
+        cursor.execute(names.sql(f"SELECT number, {SELECTED} FROM {{record}} ORDER BY number"))
+        update = names.sql("UPDATE {record} SET folded = %s WHERE number = %s")
+        while rows := cursor.fetchmany(ROWS):
+            records = ((number, columns.from_columns(values, ())) for number, *values in rows)
+            folded = [(folded_texts(record), number) for number, record in records]
+            db.cursor().executemany(update, folded)

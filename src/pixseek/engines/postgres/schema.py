@@ -9,12 +9,13 @@ from pixseek import filters
 from pixseek.engines import columns
 from pixseek.errors import LibraryFormatError
 from pixseek.types import Record
+from pixseek.types.texts import folded, tag_names
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
 
-#: 2: the words of each record. 3: several spaces.
-FORMAT = 3
+#: 2: the words of each record. 3: several spaces. 4: `folded` holds what filters compare.
+FORMAT = 4
 #: pgvector can't index longer half vectors.
 MAX_INDEXED_DIM = 4_000
 
@@ -135,22 +136,35 @@ def row_of(record: Record) -> Row:
 
 
 def _derived(record: Record) -> tuple[str | None, str, str, str]:
-    """Return what filters need besides the columns: root, folder, name and `folded`.
+    """Return what filters need besides the columns: root, folder, name and `folded`."""
+    return record.root or None, record.folder, record.name, folded_texts(record)
 
-    `folded` holds all texts casefolded by Python, as `filters` defines it: what a server calls
-    lower case depends on its locale.
+
+def folded_texts(record: Record) -> str:
+    """Return the column `folded`, as JSON.
+
+    It holds all texts folded by Python, as `filters` defines it (what a server calls lower case
+    depends on its locale), the names that tags are found by, and the words of lists.
     """
     texts: dict[str, Any] = {
         name: getattr(record, name)
         for name, field in filters.FIELDS.items()
-        if field.kind == "text" and (getattr(record, name) or name in {"folder", "name"})
+        if field.kind == "text"
+        and name != "camera"
+        and (getattr(record, name) or name in {"folder", "name"})
     }
     for name, value in record.fields.items():
         if isinstance(value, str):
             texts[f"{filters.USER_PREFIX}{name}"] = value
-    folded: dict[str, Any] = {name: text.casefold() for name, text in texts.items()}
-    folded["tags"] = [tag.casefold() for tag in record.tags]
-    return record.root or None, record.folder, record.name, json.dumps(folded, ensure_ascii=False)
+    texts["path"] = record.relative_path
+    if camera := filters.camera(record.fields):
+        texts["camera"] = camera
+    found: dict[str, Any] = {name: folded(text) for name, text in texts.items()}
+    tags = (name for tag in record.tags for name in tag_names(tag))
+    found["tags"] = list(dict.fromkeys(tags))
+    for name in filters.LISTS:
+        found[name] = [folded(word) for word in filters.listed(name, record.fields)]
+    return json.dumps(found, ensure_ascii=False)
 
 
 def vector_text(vector: Vectors) -> str:

@@ -75,7 +75,7 @@ class RowFilters:
             where: see `filters.check`.
         """
         compared = list(comparisons(where))
-        fields = {compare.field for compare in compared}
+        fields = {_column_of(compare) for compare in compared}
         with self._lock:
             used = {
                 field: self._column(field)
@@ -85,7 +85,7 @@ class RowFilters:
             self._asked |= fields
         masks: dict[int, Mask] = {}  # by id(): Compare(x, eq, 1) equals Compare(x, eq, True)
         for compare in compared:
-            column = used.get(compare.field)
+            column = used.get(_column_of(compare))
             if column is not None:
                 mask = column.matching(db, view, compare)
                 if mask is not None:
@@ -139,6 +139,11 @@ class RowFilters:
         if column is not None:
             self._columns[field] = column
         return column
+
+
+def _column_of(compare: Compare) -> str:
+    """Return the field whose column answers a comparison."""
+    return "folder" if compare.op == "under" else compare.field
 
 
 class _Evaluation:

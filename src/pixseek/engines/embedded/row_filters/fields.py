@@ -17,6 +17,7 @@ from pixseek import filters
 from pixseek.engines import columns
 from pixseek.engines.embedded.row_filters.numbers import ORDER, numbers_fit, values_of
 from pixseek.engines.embedded.snapshots import View
+from pixseek.engines.embedded.sqlite_filters import CAMERA, camera_record, text_of
 from pixseek.engines.embedded.vectorfile import Mask
 from pixseek.types import Compare, Record
 
@@ -36,6 +37,13 @@ def new_column(field: str) -> Column | None:
         return _TextColumn("media", str, lambda text: Record("", "", media=text))
     if field in {"root", "folder"}:
         return _TextColumn("uri", _place, lambda place: Record("", place))
+    if field == "camera":
+        return _TextColumn(CAMERA, str, camera_record, column="fields")
+    if field in filters.LISTS:
+        name = filters.LISTS[field][0]
+        return _TextColumn(
+            text_of(name), str, lambda text: Record("", "", fields={name: text}), column="fields"
+        )
     if field == "taken_at":
         return _TimeColumn()
     if field in filters.DERIVED:
@@ -366,14 +374,20 @@ class _TextColumn(_CodedColumn):
     """Texts that many records share."""
 
     def __init__(
-        self, column: str, key: Callable[[str], str], record: Callable[[str], Record]
+        self,
+        expression: str,
+        key: Callable[[str], str],
+        record: Callable[[str], Record],
+        column: str = "",
     ) -> None:
-        super().__init__(column, column)
+        super().__init__(expression, column or expression)
         self._key, self._record = key, record
 
     def _extend(self, count: int, found: Iterable[tuple[int, Any]]) -> bool:
         codes = np.zeros(count, np.int32)
         for row, text in found:
+            if not isinstance(text, str):  # nothing, or another kind of value
+                continue
             key = self._key(text)
             code = self._code_of.get(key)
             codes[row] = code or self._add(key, self._record(key))
