@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,13 @@ import click
 from pixseek.cli import wording
 from pixseek.cli.exit_codes import code_of
 from pixseek.cli.hints import settings
-from pixseek.cli.options import Command, open_library, show_error, warn
+from pixseek.cli.options import Command, open_library, show_error
 from pixseek.cli.results import terminal_size, write_json
 from pixseek.errors import LicenceError, ModelError, PixseekError
 
 if TYPE_CHECKING:
     from pixseek.config import Config
-    from pixseek.models import ModelInfo, Stored
+    from pixseek.models import Stored
 
 _ACTIONS = ("list", "download", "remove", "trust", "export", "verify", "benchmark")
 
@@ -138,69 +138,12 @@ def _list(config: Config, names: tuple[str, ...], as_json: bool) -> None:
 
         write_json({"models": [model_to_plain(row) for row in rows]})
         return
-    head = (*_HEAD, *_MEASURED) if any(row.measured for row in rows) else _HEAD
-    table = _fitted([head, *(_cells_of(row)[: len(head)] for row in rows)])
-    for line in _lines(table):
+    from pixseek.cli import model_table
+    from pixseek.models import default_name
+
+    width = terminal_size().columns if sys.stdout.isatty() else None
+    for line in model_table.lines(rows, width, default_name()):
         click.echo(line)
-
-
-#: Benchmarks of English that most models were measured on; other published figures get a column.
-_COMMON = ("Flickr30k", "COCO")
-_HEAD = ("", "model", "download", "languages", *_COMMON, "other", "run by", "licence")
-_MEASURED = ("images/s", "text ms")
-_RIGHT = frozenset({"download", *_COMMON, *_MEASURED})
-#: Columns that a narrow terminal does without, in this order.
-_LEAST_NEEDED = ("other", "run by", "languages", "licence")
-
-
-def _cells_of(model: ModelInfo) -> tuple[str, ...]:
-    quality = dict(model.quality)
-    measured = model.measured
-    return (
-        "✓" if model.folder else "",
-        model.name,
-        wording.size(model.size) if model.size else "",
-        model.languages,
-        *(f"{quality[name]:.1f}" if name in quality else "" for name in _COMMON),
-        ", ".join(f"{name} {of:.1f}" for name, of in model.quality if name not in _COMMON),
-        ", ".join(model.runtimes),
-        model.licence,
-        *((f"{measured.images_per_s:.1f}", f"{measured.text_ms:.1f}") if measured else ("", "")),
-    )
-
-
-def _fitted(table: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Return a table without the columns that a terminal has no room for."""
-    if not sys.stdout.isatty():
-        return table
-    head = table[0]
-    left = terminal_size().columns + 2
-    widths = {
-        title: max(wording.cells(row[n]) for row in table) + 2 for n, title in enumerate(head)
-    }
-    hidden = set()
-    for title in _LEAST_NEEDED:
-        if sum(width for title, width in widths.items() if title not in hidden) <= left:
-            break
-        hidden.add(title)
-    if hidden:
-        warn(f"Not shown at this width: {', '.join(t for t in head if t in hidden)}.")
-    kept = [n for n, title in enumerate(head) if title not in hidden]
-    return [tuple(row[n] for n in kept) for row in table]
-
-
-def _lines(table: list[tuple[str, ...]]) -> Iterator[str]:
-    """Yield the rows of a table, its head in bold."""
-    head = table[0]
-    widths = [max(map(wording.cells, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        line = "  ".join(
-            f"{' ' * (width - wording.cells(cell))}{cell}"
-            if title in _RIGHT
-            else f"{cell}{' ' * (width - wording.cells(cell))}"
-            for title, cell, width in zip(head, row, widths, strict=True)
-        ).rstrip()
-        yield click.style(line, bold=True) if row is head else line
 
 
 # ------------------------------------------------------------------ download, remove, trust

@@ -222,8 +222,11 @@ class CommandGroup(click.Group):
             show_error(error)
             ctx.exit(code_of(error))
         except click.UsageError as error:
+            from pixseek.cli.wording import fitted
+
             said = error.format_message()
-            if (completed := hints.hinted(said)) == said:
+            completed = fitted(hints.hinted(said), first=7, err=True)
+            if completed == said:
                 raise
             raise click.UsageError(completed, error.ctx) from None
         except (click.ClickException, click.exceptions.Exit):
@@ -328,7 +331,9 @@ def show_error(error: PixseekError) -> None:
 def warn(message: str) -> None:
     """Write a note to standard error."""
     note = click.style("Note:", fg="yellow", bold=True)
-    click.echo(f"{note} {hints.hinted(message)}", err=True)
+    from pixseek.cli.wording import fitted
+
+    click.echo(f"{note} {fitted(hints.hinted(message), first=6, err=True)}", err=True)
 
 
 def warn_if_empty(library: Library) -> None:
@@ -340,12 +345,12 @@ def warn_if_empty(library: Library) -> None:
 
 
 def _say(head: str, advice: str) -> None:
-    from pixseek.cli.wording import visible
+    from pixseek.cli.wording import fitted, visible
 
-    lines = [visible(line) for line in head.splitlines()] or [""]
-    click.echo(f"{click.style('Error:', fg='red', bold=True)} " + "\n".join(lines), err=True)
+    text = fitted("\n".join(map(visible, head.splitlines())), first=7, err=True)
+    click.echo(f"{click.style('Error:', fg='red', bold=True)} {text}", err=True)
     if advice:
-        click.echo(advice, err=True)
+        click.echo(fitted(advice, err=True), err=True)
 
 
 def _debugging() -> bool:

@@ -142,6 +142,7 @@ def write_saved(*, as_json: bool) -> None:
         text = wording.visible(" ".join((each.text or "(a vector)", *_options(each.query))))
         if sys.stdout.isatty():
             space = " " * (wide - wording.cells(shown))
+            text = wording.fitted(text, hanging=" " * (wide + 2), first=wide + 2)
             click.echo(f"{click.style(shown, bold=True)}{space}  {text}")
         else:
             click.echo(f"{name}\t{text}")

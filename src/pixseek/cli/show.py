@@ -73,10 +73,10 @@ def show(what: str, as_json: bool, thumbnails: str) -> None:
     known = list(rows(record, path))
     wide = max(len(name) for name, _ in known)
     for name, text in known:
-        first, *more = text.splitlines() or [""]
-        click.echo(f"{click.style(f'{name:<{wide}}', bold=True)}  {first}")
-        for line in more:
-            click.echo(f"{'':<{wide}}  {line}")
+        indent = " " * (wide + 2)
+        # A path stays whole, and its link takes no columns.
+        shown = text if name == "path" else wording.fitted(text, hanging=indent, first=wide + 2)
+        click.echo(f"{click.style(f'{name:<{wide}}', bold=True)}  {shown}")
 
 
 def rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:

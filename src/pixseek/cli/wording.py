@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import unicodedata
 
 
@@ -72,3 +74,58 @@ def shortened(path: str, width: int) -> str:
         if kept > room:
             return "…" + path[start + 1 :]
     return path
+
+
+#: A suggested command, to the end of its line.
+_COMMAND = re.compile(r"(?:(?<=: )|(?<=^)|(?<=^  ))(?:pixseek|pip) [a-z].*$", re.MULTILINE)
+
+#: A space at which no line is broken; `textwrap` knows of the other kinds only.
+_JOINED = "\N{NO-BREAK SPACE}"
+
+
+def wrapped(text: str, width: int, *, hanging: str = "", first: int = 0) -> list[str]:
+    """Return the lines of a text that fit `width` columns, broken between words.
+
+    Paths, addresses and the commands that it suggests stay whole, so that they can be copied.
+
+    Args:
+        text: may have lines of its own.
+        width: columns of the terminal.
+        hanging: what every line but the first begins with.
+        first: columns that are taken on the first line.
+    """
+    import textwrap
+
+    found: list[str] = []
+    whole = _COMMAND.sub(lambda part: part[0].replace(" ", _JOINED), text)
+    for n, line in enumerate(whole.split("\n")):
+        written = line.lstrip(" ")
+        then = hanging + " " * (len(line) - len(written))
+        begin = then if n else " " * first
+        broken = textwrap.wrap(
+            written,
+            max(width, 20 + max(len(begin), len(then))),
+            initial_indent=begin,
+            subsequent_indent=then,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ) or [begin]
+        if not n:
+            broken[0] = broken[0][first:]
+        found += [each.replace(_JOINED, " ").rstrip() for each in broken]
+    return found
+
+
+def fitted(text: str, *, hanging: str = "", first: int = 0, err: bool = False) -> str:
+    """Return a text for standard output or standard error, wrapped if that is a terminal.
+
+    Args:
+        text, hanging, first: see `wrapped`.
+        err: it goes to standard error.
+    """
+    if not (sys.stderr if err else sys.stdout).isatty():
+        return text.replace("\n", f"\n{hanging}")  # for programs, and for people who search it
+    import shutil
+
+    width = shutil.get_terminal_size().columns
+    return "\n".join(wrapped(text, width, hanging=hanging, first=first))

@@ -1,0 +1,44 @@
+"""Texts for a terminal: broken between words only, commands whole."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixseek.cli.wording import fitted, wrapped
+
+WORDS = st.lists(st.text("abé-/.", min_size=1, max_size=30), min_size=1, max_size=30)
+
+
+@given(WORDS, st.integers(30, 120), st.integers(0, 10), st.integers(0, 10))
+def test_words_stay_whole_and_lines_fit(
+    words: list[str], width: int, first: int, hanging: int
+) -> None:
+    lines = wrapped(" ".join(words), width, hanging=" " * hanging, first=first)
+    assert " ".join(lines).split() == words
+    for n, line in enumerate(lines):
+        taken = first if n == 0 else 0
+        assert taken + len(line) <= max(width, 20 + max(first, hanging)) or " " not in line.strip()
+        assert n == 0 or line.startswith(" " * hanging)
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80])
+def test_a_suggested_command_stays_on_one_line(width: int) -> None:
+    command = "pixseek search 'a dog on a beach' --not 'snow and ice' --library 'my photos'"
+    for text in (f"Nothing was found. Try: {command}", f"Try one of these:\n  {command}", command):
+        assert any(line.endswith(command) for line in wrapped(text, width))
+
+
+def test_lines_of_a_text_keep_their_indentation() -> None:
+    assert wrapped("one\n  two three four five six", 20, hanging="    ") == [
+        "one", "      two three four five", "      six",
+    ]  # fmt: skip
+
+
+def test_texts_for_programs_are_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = "word " * 50
+    assert fitted(long) == long
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert max(map(len, fitted(long, err=True).split("\n"))) <= 60
