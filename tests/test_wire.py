@@ -15,6 +15,7 @@ from PIL import Image
 
 from pixseek.errors import QueryError
 from pixseek.library import RootStatus, Status
+from pixseek.library.status import Contents, LastRun
 from pixseek.search.language import parse
 from pixseek.types import (
     WHOLE,
@@ -333,7 +334,14 @@ def test_json_of_a_report() -> None:
         ],
         "seconds": {"total": 1.235},
         "stopped": False,
+        "acceleration": None,
     }
+
+
+def test_json_of_a_report_says_what_images_were_embedded_in() -> None:
+    report = Report(acceleration=Acceleration("onnxruntime", "fp32", "too few images"))
+    plain = json.loads(json.dumps(report_to_plain(report)))["acceleration"]
+    assert (plain["precision"], plain["why"]) == ("fp32", "too few images")
 
 
 def test_json_of_a_status() -> None:
@@ -342,9 +350,13 @@ def test_json_of_a_status() -> None:
     space = Space("f" * 8, 512, "clip")
     how = Acceleration("openvino", "bf16", "because")
     others = ((Space("a" * 8, 768, "siglip"), 2),)
+    oldest, newest = datetime(2019, 7, 1, 12), datetime(2024, 5, 3, 9, 30)
+    contents = Contents(2, oldest, newest, 1, 1, 3, 0, 0, 1, 4)
+    last = LastRun("index", datetime(2026, 11, 29, 12, tzinfo=UTC), 1.5, False, added=3, failed=1)
     full = Status(
-        Path("/lib"), "clip", space, 3, (root,), {"damaged": 1}, 99, running, how, "german", others
-    )
+        Path("/lib"), "clip", space, 3, (root,), {"damaged": 1}, 99, running, how, "german", others,
+        contents, {"index": 90, "previews": 5, "other": 4}, last,
+    )  # fmt: skip
     assert json.loads(json.dumps(status_to_plain(full))) == {
         "path": str(Path("/lib")),
         "model": "clip",
@@ -366,8 +378,33 @@ def test_json_of_a_status() -> None:
             "rank_agreement": 1.0,
             "speedup": 0.0,
         },
+        "contents": {
+            "dated": 2,
+            "oldest": "2019-07-01T12:00:00",
+            "newest": "2024-05-03T09:30:00",
+            "located": 1,
+            "tagged": 1,
+            "captioned": 3,
+            "rated": 0,
+            "unreachable": 0,
+            "without_vectors": 1,
+            "away": 4,
+        },
+        "disk": {"index": 90, "previews": 5, "other": 4},
+        "last_run": {
+            "kind": "index",
+            "ended_at": "2026-11-29T12:00:00+00:00",
+            "seconds": 1.5,
+            "stopped": False,
+            "added": 3,
+            "updated": 0,
+            "moved": 0,
+            "removed": 0,
+            "unchanged": 0,
+            "failed": 1,
+        },
     }
     empty = status_to_plain(Status(Path("/lib"), "", None, 0, (), {}, 0, None))
     assert (empty["space"], empty["running"], empty["roots"]) == (None, None, [])
-    assert empty["acceleration"] is None
+    assert (empty["acceleration"], empty["last_run"]) == (None, None)
     assert (empty["texts"], empty["other_spaces"]) == ("", [])

@@ -140,6 +140,7 @@ def report_to_plain(report: Report) -> dict[str, Any]:
         "failures": [failure_to_plain(failure) for failure in report.failures],
         "seconds": {stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
         "stopped": report.stopped,
+        "acceleration": asdict(report.acceleration) if report.acceleration else None,
     }
 
 
@@ -185,6 +186,16 @@ def status_to_plain(status: Status) -> dict[str, Any]:
         "bytes_on_disk": status.bytes_on_disk,
         "acceleration": asdict(status.acceleration) if status.acceleration else None,
         "running": dict(status.running) if status.running else None,
+        "contents": _dates_as_text(asdict(status.contents)),
+        "disk": dict(status.disk),
+        "last_run": _dates_as_text(asdict(status.last_run)) if status.last_run else None,
+    }
+
+
+def _dates_as_text(plain: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in plain.items()
     }
 
 

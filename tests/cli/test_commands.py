@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -391,6 +392,59 @@ def test_status_shows_the_speed_and_how_it_was_checked(
     shown = "int8 in onnxruntime (1.2x faster; same results on 128 of your images)\n"
     assert f"speed    {shown}" in run("status").stdout
     assert json.loads(run("status", "--json").stdout)["acceleration"]["why"] == "because"
+
+
+def test_status_shows_what_the_library_holds(run: Run, photos_folder: Path) -> None:
+    (photos_folder / "IMG_20190704_120000.png").write_bytes(
+        draw(photos_folder / "x.png", "red", 50).read_bytes()
+    )
+    (photos_folder / "x.png").unlink()
+    draw(photos_folder.parent / "Drive" / "1.png", "red", 60)
+    run("index", photos_folder, photos_folder.parent / "Drive")
+    run("tag", photos_folder / "a" / "red-1.png", "--add", "wall", "--rating", "4")
+    run("tag", photos_folder / "a" / "blue-5.png", "--caption", "a blue wall")
+    (photos_folder.parent / "Drive").rename(photos_folder.parent / "unplugged")
+    text = run("status").stdout
+    assert "images   8\n" in text
+    assert "1 with a date (2019-07-04), 7 without" in text
+    assert "1 with tags, 1 with a caption, 0 with a place, 1 rated" in text
+    assert "1 in folders that are missing now" in text
+    assert "model    tiny (48 numbers a vector)" in text
+    assert re.search(r"disk     [\d.]+ kB \(index [\d.]+ kB, previews ", text)
+    assert re.search(r"last run \d{4}-\d\d-\d\d \d\d:\d\d, index: 8 added; took", text)
+    found = json.loads(run("status", "--json").stdout)
+    assert {name: found["contents"][name] for name in ("dated", "tagged", "unreachable")} == {
+        "dated": 1, "tagged": 1, "unreachable": 1
+    }  # fmt: skip
+    assert found["bytes_on_disk"] == sum(found["disk"].values())
+    assert (found["last_run"]["added"], found["last_run"]["kind"]) == (8, "index")
+
+
+def test_status_describes_the_library_and_then_the_last_run(
+    indexed: Run, photos_folder: Path
+) -> None:
+    indexed("index")
+    text = indexed("status").stdout
+    assert text.index("images   6") < text.index("model    ") < text.index("last run ")
+    assert "index: 6 unchanged; took" in text
+
+
+def test_an_int8_that_was_not_used_is_said(
+    run: Run, photos_folder: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = run("index", photos_folder / "a", "--precision", "int8")
+    assert "precision int8 was not used: this model has no choice" in done.stdout
+    how = Acceleration("onnxruntime", "fp32", "too few images to check int8 on")
+    monkeypatch.setattr(tiny, "accelerate", lambda *_: how, raising=False)
+    draw(photos_folder / "a" / "new.png", "red", 80)
+    done = run("index", "--precision", "int8")
+    assert "precision fp32 instead of int8: too few images to check int8 on\n" in done.stdout
+    assert "precision" not in run("index", "--precision", "int8").stdout  # nothing was embedded
+    draw(photos_folder / "a" / "newer.png", "red", 81)
+    report = json.loads(run("index", "--precision", "int8", "--json").stdout)
+    assert report["acceleration"]["why"] == "too few images to check int8 on"
+    draw(photos_folder / "a" / "newest.png", "red", 82)
+    assert "precision" not in run("index").stdout
 
 
 def test_failures_are_listed_and_retried(run: Run, photos_folder: Path) -> None:

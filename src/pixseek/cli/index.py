@@ -257,6 +257,7 @@ def run_and_report(
             report,
             images=len(library),
             threads=library.config.thread_count,
+            precision=library.config.precision,
             remembered={failure.uri for failure in library.failures()},
             library=named,
         )

@@ -102,6 +102,7 @@ def reindex(
                 report,
                 status=library.status(),
                 threads=library.config.thread_count,
+                precision=library.config.precision,
                 library=named,
                 again=again + named,
             )

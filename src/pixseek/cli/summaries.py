@@ -41,6 +41,7 @@ def write_report(
     images: int,
     threads: int,
     remembered: Collection[str] = (),
+    precision: str = "auto",
     library: str = "",
 ) -> None:
     """Write the end of an indexing run to standard output.
@@ -50,6 +51,7 @@ def write_report(
         images: how many the library holds now.
         threads: how many threads decoded and embedded.
         remembered: URIs of the failures that `pixseek failures` lists.
+        precision: what was asked for.
         library: the option that names the library in a suggested command, with a leading space;
             "" for the default library.
     """
@@ -77,6 +79,7 @@ def write_report(
     if report.reused:
         click.echo(f"  {wording.number(report.reused)} reused existing vectors")
     _write_times(report, threads)
+    _write_precision(report, precision)
     kept = [failure for failure in report.failures if failure.uri in remembered]
     only_here = [failure for failure in report.failures if failure.uri not in remembered]
     if only_here:
@@ -103,7 +106,13 @@ def write_next_step(report: Report, *, images: int, library: str) -> None:
 
 
 def write_reindex_report(
-    report: Report, *, status: Status, threads: int, library: str, again: str
+    report: Report,
+    *,
+    status: Status,
+    threads: int,
+    library: str,
+    again: str,
+    precision: str = "auto",
 ) -> None:
     """Write the end of a change of the model to standard output.
 
@@ -113,6 +122,7 @@ def write_reindex_report(
         threads: how many threads decoded and embedded.
         library: the option that names the library in a suggested command; see `write_report`.
         again: the command that continues a stopped run.
+        precision: what was asked for.
     """
     total = wording.duration(report.seconds.get("total", 0.0))
     by = f"{status.model}, with texts by {status.texts}" if status.texts else status.model
@@ -132,6 +142,7 @@ def write_reindex_report(
         style = {"fg": "red"} if name == "failed" and value else {} if value else {"dim": True}
         click.echo(click.style(f"  {name:<12}{wording.number(value):>{wide}}", **style))
     _write_times(report, threads)
+    _write_precision(report, precision)
     if report.failures:
         click.echo()
         write_failures(report.failures, examples=1)
@@ -163,6 +174,18 @@ def _write_times(report: Report, threads: int) -> None:
     )
     click.echo(f"  time      {shares}")
     click.echo(f"            {rate:.1f} images/s; {_STAGES[slowest]}")
+
+
+def _write_precision(report: Report, asked: str) -> None:
+    """Say that images were embedded in another precision than was asked for, and why."""
+    how = report.acceleration
+    embedded = report.added + report.updated - report.reused
+    if asked == "auto" or (how is not None and how.precision == asked):
+        return
+    if how is not None:
+        click.echo(f"  precision {how.precision} instead of {asked}: {how.why}")
+    elif embedded > 0:
+        click.echo(f"  precision {asked} was not used: this model has no choice")
 
 
 def write_failures(

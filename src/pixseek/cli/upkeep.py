@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +18,7 @@ from pixseek.cli.usage import check_alone
 
 if TYPE_CHECKING:
     from pixseek.library import Library, Status
+    from pixseek.library.status import LastRun
     from pixseek.types import Acceleration, Failure
 
 _SECTION = "Look after the library"
@@ -45,23 +47,11 @@ def status(as_json: bool) -> None:
 
 
 def _write_status(found: Status) -> None:
-    rows = [
-        ("library", str(found.path)),
-        ("model", found.model or "none yet"),
-        *([("texts", f"by the text tower of {found.texts}")] if found.texts else ()),
-        ("images", wording.number(found.records)),
-        ("size", wording.size(found.bytes_on_disk)),
-    ]
-    for name, value in rows:
-        _write_row(name, wording.visible(value))
-    for n, (space, held) in enumerate(found.other_spaces):
-        _write_row(
-            "" if n else "also",
-            f"vectors by {wording.visible(space.model)} for {wording.number(held)} of "
-            f"{wording.counted(found.records, 'image')}",
-        )
-    if found.acceleration:
-        _write_row("speed", _speed(found.acceleration))
+    _write_row("library", wording.visible(str(found.path)))
+    _write_row("images", wording.number(found.records))
+    if found.records:
+        for text in _contents(found):
+            _write_row("", text)
     for n, root in enumerate(found.roots):
         gone = "" if root.is_there else click.style("  missing", fg="red")
         _write_row(
@@ -75,18 +65,91 @@ def _write_status(found: Status) -> None:
             f"{wording.number(count)} {reason}"
             for reason, count in sorted(found.failures.items(), key=lambda item: -item[1])
         )
+        _write_row("failed", f"{click.style(reasons, fg='red')} (see: pixseek failures)")
+    numbers = f" ({found.space.dim} numbers a vector)" if found.space else ""
+    _write_row("model", wording.visible(found.model) + numbers if found.model else "none yet")
+    if found.texts:
+        _write_row("texts", f"by the text tower of {wording.visible(found.texts)}")
+    for n, (space, held) in enumerate(found.other_spaces):
         _write_row(
-            "failed", f"{click.style(reasons, fg='red')} ({hinted('see: pixseek failures')})"
+            "" if n else "also",
+            f"vectors by {wording.visible(space.model)} for {wording.number(held)} of "
+            f"{wording.counted(found.records, 'image')}",
         )
+    if found.acceleration:
+        _write_row("speed", _speed(found.acceleration))
+    _write_row("disk", _disk(found))
+    if found.last_run:
+        _write_row("last run", _last_run(found.last_run))
     if found.running:
         _write_row("now", _running(found))
 
 
+def _contents(found: Status) -> Iterator[str]:
+    """Yield what is known of the images, in short lines."""
+    known, all_ = found.contents, found.records
+    between = ""
+    if known.oldest and known.newest:
+        days = dict.fromkeys(f"{each:%Y-%m-%d}" for each in (known.oldest, known.newest))
+        between = f" ({' to '.join(days)})"
+    if known.dated < all_:
+        yield (
+            f"{wording.number(known.dated)} with a date{between}, "
+            f"{wording.number(all_ - known.dated)} without"
+        )
+    else:
+        yield f"all with a date{between}"
+    counts = (
+        ("with tags", known.tagged),
+        ("with a caption", known.captioned),
+        ("with a place", known.located),
+        ("rated", known.rated),
+    )
+    yield ", ".join(f"{wording.number(count)} {what}" for what, count in counts)
+    if known.unreachable:
+        yield click.style(
+            f"{wording.number(known.unreachable)} in folders that are missing now", fg="yellow"
+        )
+    if known.without_vectors:
+        yield (
+            f"{wording.number(known.without_vectors)} found only by words and filters, until "
+            "pixseek index embeds them"
+        )
+    if known.away:
+        yield f"besides, {wording.number(known.away)} whose file is gone but whose tags are kept"
+
+
+def _disk(found: Status) -> str:
+    named = (("index", "index"), ("previews", "previews"), ("other", "other files"))
+    parts = ", ".join(
+        f"{what} {wording.size(found.disk[name])}" for name, what in named if found.disk.get(name)
+    )
+    return f"{wording.size(found.bytes_on_disk)} ({parts})"
+
+
+def _last_run(run: LastRun) -> str:
+    """Return the last run in one line."""
+    counts = (
+        ("added", run.added),
+        ("updated" if run.kind == "index" else "embedded", run.updated),
+        ("moved", run.moved),
+        ("removed", run.removed),
+        ("unchanged", run.unchanged),
+        ("failed", run.failed),
+    )
+    did = ", ".join(f"{wording.number(count)} {what}" for what, count in counts if count)
+    took = "stopped after" if run.stopped else "took"
+    return (
+        f"{run.ended_at.astimezone():%Y-%m-%d %H:%M}, {run.kind}: {did or 'nothing to do'}; "
+        f"{took} {wording.duration(run.seconds)}"
+    )
+
+
 def _speed(how: Acceleration) -> str:
-    """Return what images are embedded in, and how that was checked."""
+    """Return what images are embedded in, and how that was checked, or why nothing faster."""
     said = [f"{how.speedup:.1f}x faster"] if how.speedup else []
     said += [f"same results on {how.images} of your images"] if how.images else []
-    checks = f" ({'; '.join(said)})" if said else ""
+    checks = f" ({'; '.join(said)})" if said else f": {how.why}" if how.why else ""
     return f"{how.precision} in {how.runtime}{checks}"
 
 

@@ -36,6 +36,7 @@ from pixseek.metadata.dates import date_in_name
 from pixseek.storage.ledger import Ledger
 from pixseek.storage.previews import Previews
 from pixseek.types import (
+    Acceleration,
     Encoder,
     Engine,
     Failure,
@@ -131,6 +132,7 @@ class _Run:
         self.found = Comparison(engine, ledger, self.unfit, options.retry)
         self.departed: set[str] = set()  # ids of records whose content was found elsewhere
         self.pace = Pace(0)
+        self.acceleration: Acceleration | None = None
 
     # ---------------------------------------------------------------- the run
 
@@ -213,6 +215,7 @@ class _Run:
         )
         embedding = self.embedding(encoder, look_up=True)
         if chosen is not None:
+            self.acceleration = chosen
             self.ledger.set(ACCELERATION, asdict(chosen))
         yield self.pace.progress(0, 0)
         done = 0
@@ -418,6 +421,7 @@ class _Run:
             failures=tuple(self.failures),
             seconds=seconds,
             stopped=stopped,
+            acceleration=self.acceleration,
         )
 
 

@@ -228,6 +228,7 @@ class _Run:
             failures=tuple(self.failures.values()),
             seconds=seconds,
             stopped=stopped,
+            acceleration=chosen,
         )
 
     def lacking(self) -> Iterator[Record]:

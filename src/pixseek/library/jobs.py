@@ -18,6 +18,7 @@ from pixseek.indexing import pipeline
 from pixseek.indexing.options import IndexOptions
 from pixseek.library.model import LibraryModel
 from pixseek.library.opened import Opened
+from pixseek.library.status import note_run
 from pixseek.types import Progress, Record, Report, Space, record_id
 
 if TYPE_CHECKING:
@@ -69,9 +70,11 @@ class Jobs:
                 ended = not report.stopped
             finally:
                 opened.roots.forget_unused(before, may_continue=not ended)
+            report = replace(report, failures=(*gone, *report.failures))
+            note_run(opened.ledger, "index", report)
             if not report.stopped:
                 self._prepare_searching()
-            return replace(report, failures=(*gone, *report.failures))
+            return report
 
     def reindex(
         self,
@@ -120,6 +123,7 @@ class Jobs:
                 stop=stop,
             )
             report = yield from self._noted(run)
+            note_run(opened.ledger, "reindex", report)
             if report.stopped:
                 return report
             if report.failures and not opened.engine.held(space):

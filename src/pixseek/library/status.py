@@ -5,17 +5,28 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import field, fields
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pixseek.indexing import pipeline
 from pixseek.library import model
 from pixseek.library.opened import Opened
 from pixseek.library.roots import is_reachable
-from pixseek.types import Acceleration, Space
+from pixseek.types import Acceleration, And, Compare, Not, Space
 from pixseek.types.dataclass import dataclass
+
+if TYPE_CHECKING:
+    from pixseek.storage.ledger import Ledger
+    from pixseek.types import Engine, Report
+
+#: The ledger's setting that holds the last run.
+LAST_RUN = "last_run"
+
+#: What is remembered of a report.
+_COUNTED = ("added", "updated", "moved", "removed", "unchanged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,56 @@ class RootStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Contents:
+    """What is known of the images of a library.
+
+    Attributes:
+        dated: how many have a date besides that of the file.
+        oldest, newest: the first and the last of these dates; None if there is none.
+        located: how many have a place.
+        tagged, captioned, rated: how many have tags, a caption, a rating.
+        unreachable: how many lie in folders that are not there now.
+        without_vectors: how many words and filters find, but not what they show.
+        away: records besides these whose file is gone; what you said of them is kept.
+    """
+
+    dated: int = 0
+    oldest: datetime | None = None
+    newest: datetime | None = None
+    located: int = 0
+    tagged: int = 0
+    captioned: int = 0
+    rated: int = 0
+    unreachable: int = 0
+    without_vectors: int = 0
+    away: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """The last run that indexed or reindexed, to its end or until it was stopped.
+
+    Attributes:
+        kind: "index" or "reindex".
+        ended_at: when, in UTC.
+        seconds: how long it took.
+        stopped: whether it was stopped before its end.
+        added, updated, moved, removed, unchanged, failed: as in `Report`.
+    """
+
+    kind: str
+    ended_at: datetime
+    seconds: float
+    stopped: bool
+    added: int = 0
+    updated: int = 0
+    moved: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What a library holds.
 
@@ -46,12 +107,15 @@ class Status:
         records: how many images.
         roots: where they are.
         failures: how many could not be read, by reason.
-        bytes_on_disk: size of the library's folder.
+        bytes_on_disk: size of the library's folder; without what a server holds for it.
         running: progress of the indexing run in progress: "pid", "host", "stage", "done",
             "total", "left_s"; None if there is none.
         acceleration: how the last run that embedded images did so; None before one did.
         texts: name of another model whose text tower is used; "" for the model's own.
         other_spaces: the inactive spaces, each with how many images have vectors in it.
+        contents: what is known of the images.
+        disk: bytes of the "index" (records and vectors), the "previews", and the rest, "other".
+        last_run: the last run; None before one.
     """
 
     path: Path
@@ -65,6 +129,9 @@ class Status:
     acceleration: Acceleration | None = None
     texts: str = ""
     other_spaces: tuple[tuple[Space, int], ...] = ()
+    contents: Contents = Contents()
+    disk: Mapping[str, int] = field(default_factory=dict)
+    last_run: LastRun | None = None
 
 
 def status(opened: Opened) -> Status:
@@ -75,36 +142,99 @@ def status(opened: Opened) -> Status:
     running = opened.ledger.setting("running")
     if running and not opened.writing().is_held():
         running = None  # it was killed
+    roots = tuple(
+        RootStatus(
+            root.name,
+            root.path if root.kind == "folder" else root.where,
+            is_reachable(root),
+            opened.roots.count(root),
+        )
+        for root in opened.roots.all()
+    )
+    disk = _disk(opened.folder)
     return Status(
         path=opened.folder,
         model=space.model if space else "",
         space=space,
         records=opened.engine.count(),
-        roots=tuple(
-            RootStatus(
-                root.name,
-                root.path if root.kind == "folder" else root.where,
-                is_reachable(root),
-                opened.roots.count(root),
-            )
-            for root in opened.roots.all()
-        ),
+        roots=roots,
         failures=dict(Counter(failure.reason for failure in opened.ledger.failures())),
-        bytes_on_disk=_size(opened.folder),
+        bytes_on_disk=sum(disk.values()),
         acceleration=_acceleration(opened.ledger.setting(pipeline.ACCELERATION)),
         running=running,
         texts=model.shown(chosen.texts) if chosen else "",
         other_spaces=tuple((each, opened.engine.held(each)) for each in spaces[1:]),
+        contents=_contents(opened.engine, roots),
+        disk=disk,
+        last_run=_last_run(opened.ledger.setting(LAST_RUN)),
     )
 
 
-def _size(folder: Path) -> int:
+def note_run(ledger: Ledger, kind: str, report: Report) -> None:
+    """Remember the last run; see `LastRun`."""
+    ledger.set(
+        LAST_RUN,
+        {
+            "kind": kind,
+            "ended_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(report.seconds.get("total", 0.0), 3),
+            "stopped": report.stopped,
+            **{name: getattr(report, name) for name in _COUNTED},
+            "failed": len(report.failures),
+        },
+    )
+
+
+def _last_run(noted: dict[str, Any] | None) -> LastRun | None:
+    known = {each.name for each in fields(LastRun)}
+    if not noted or not known >= noted.keys():
+        return None  # none yet, or by a newer pixseek
+    return LastRun(**{**noted, "ended_at": datetime.fromisoformat(noted["ended_at"])})
+
+
+def _contents(engine: Engine, roots: Sequence[RootStatus]) -> Contents:
+    """Count what is known of the images."""
+    space = engine.space
+    if space is None:
+        return Contents()
+
+    # The time of a file says when it was copied, not when the photo was taken.
+    of_file = Compare("fields.taken_from", "eq", "file")
+    dated = And((Compare("taken_at", "exists"), Not(of_file)))
+
+    def having(name: str) -> int:
+        return engine.count(Compare(name, "exists"))
+
+    def end(descending: bool) -> datetime | None:
+        found = engine.select(dated, order="taken_at", descending=descending, k=1, offset=0)
+        return found[0].taken_at if found else None
+
+    return Contents(
+        dated=engine.count(dated),
+        oldest=end(descending=False),
+        newest=end(descending=True),
+        located=having("location"),
+        tagged=having("tags"),
+        captioned=having("caption"),
+        rated=having("fields.rating"),
+        unreachable=sum(root.records for root in roots if not root.is_there),
+        without_vectors=max(0, engine.count() - engine.held(space)),
+        away=engine.count(Compare("away", "eq", True)),
+    )
+
+
+def _disk(folder: Path) -> dict[str, int]:
     """Return the bytes of all files below a folder; files that go away meanwhile don't count."""
-    total = 0
+    total = {"index": 0, "previews": 0, "other": 0}
     for parent, _, names in os.walk(folder):
+        below = Path(parent).relative_to(folder).parts
         for name in names:
+            first = below[0] if below else name
+            kind = next((each for each in ("index", "previews") if first.startswith(each)), "other")
             with contextlib.suppress(OSError):
-                total += os.stat(os.path.join(parent, name)).st_size
+                total[kind if first != "indexing.lock" else "other"] += os.stat(
+                    os.path.join(parent, name)
+                ).st_size
     return total
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow
     from numpy.typing import NDArray
 
+    from pixseek.types.encoders import Acceleration
     from pixseek.types.queries import Query
     from pixseek.types.records import Part, Record, Stamp, Vectors
 
@@ -221,6 +222,8 @@ class Report:
         seconds: where the time went: "scan", "decode" and "encode" and "store" as the sums over
             their threads, "total" by the clock.
         stopped: whether the run was stopped before its end; run again to continue.
+        acceleration: what the images were embedded in, and why; None if none was embedded, or if
+            the encoder has no choice.
     """
 
     added: int = 0
@@ -233,6 +236,7 @@ class Report:
     failures: tuple[Failure, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     stopped: bool = False
+    acceleration: Acceleration | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,8 @@ def accelerate(job: Job, precision: Precision) -> tuple[Tower, Acceleration]:
 
     Raises:
         ModelError: the precision is unknown; or it was asked for by name and is unavailable or
-            fails its check. For fewer images than the check needs, int8 is silently not used.
+            fails its check. For fewer images than the check needs, int8 is not used; the report
+            says so.
         MissingExtraError: it was asked for by name and needs a package that is not installed.
     """
     known = get_args(Precision)
@@ -210,8 +211,12 @@ class _Choice:
         if self.precision == "int8":
             if self.job.images < int8.CHECKED_AT_LEAST:
                 # The setting holds for all runs, and a run may be for one new photo.
-                self.notes.append("too few images to check int8 on")
-                return self.in_bf16() if has_bf16 else self.on_onnxruntime()
+                tower, said = self.in_bf16() if has_bf16 else self.on_onnxruntime()
+                why = (
+                    f"too few images to check int8 on: a run needs at least "
+                    f"{int8.CHECKED_AT_LEAST} new ones"
+                )
+                return tower, replace(said, why=why)
             by_openvino = openvino.installed() and _is_x86() and int8.has_vnni()
             return self.converted(self.by_openvino() if by_openvino else self.by_onnxruntime())
         if not openvino.installed():
