@@ -13,6 +13,7 @@ from pixseek.errors import QueryError
 from pixseek.metadata.annotations import (
     KEPT,
     LABELLED,
+    TAGS_FOUND,
     Annotation,
     annotate,
     annotation_of,
@@ -107,7 +108,7 @@ def test_a_record_keeps_the_values_of_both_sides() -> None:
         "user.tags_added": '["sea"]', "user.tags_removed": '["LAKE"]',
         "file.tags": '["boat", "lake"]', "user.price": 9.5,
     }  # fmt: skip
-    assert {*record.fields} - {"rating", "user.price"} == KEPT - {LABELLED}
+    assert {*record.fields} - {"rating", "user.price"} == KEPT - {LABELLED, TAGS_FOUND}
     labelled = annotate(record, replace(annotation_of(record), labelled="abc"))
     assert labelled.fields == {**record.fields, LABELLED: "abc"}
     assert annotate(labelled, annotation_of(labelled)) == labelled

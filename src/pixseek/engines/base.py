@@ -16,6 +16,7 @@ import numpy as np
 from pixseek.engines import columns, rules
 from pixseek.engines.rules import HeldSpace
 from pixseek.engines.steps import Session, Snapshot, Steps
+from pixseek.engines.words import words_to_find
 from pixseek.types import (
     Capabilities,
     FacetField,
@@ -375,7 +376,7 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
             QueryError: see `filters.check`.
         """
         rules.check(where)
-        words = columns.words_to_find(text)
+        words = words_to_find(text)
         with self._reading() as at:
             if at is None or k < 1 or not words:
                 return WordMatches()

@@ -9,13 +9,21 @@ from __future__ import annotations
 import json
 import math
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from pixseek import filters
+from pixseek.engines.words import searchable
 from pixseek.errors import EngineError
+from pixseek.metadata.annotations import (
+    KEPT,
+    LABEL_CONFIDENCES,
+    LABEL_SCORES,
+    USER_PREFIX,
+    tags_by_model,
+    without,
+)
 from pixseek.types import WHOLE, Known, Part, Record, Scalar, Stamp
 
 
@@ -60,44 +68,44 @@ class Texts(NamedTuple):
     weak: str
 
 
-#: The fields, besides the title, that are searched for words.
+#: The fields, besides the title and those of the user, that are searched for words.
 _TEXT_FIELDS = (
     "people", "event", "sublocation", "city", "state", "country", "place", "prompt",
 )  # fmt: skip
-#: Characters of a text that are searched: PostgreSQL indexes up to a megabyte of a record.
-_MOST_CHARACTERS = 50_000
-#: Most words of a query that are looked for.
-_MOST_WORDS = 32
-#: English words that say nothing about an image. They are left out of queries.
-_STOP_WORDS = frozenset(
-    "a about an and any are as at be but by can for from had has have he her him his how i if in "
-    "into is it its me my no not of on or our s she show so some such t that the their them there "
-    "these they this to us was we were what when where which who will with you your".split()
+#: Where a word ends within a name: IMGDay, imgDay, img1234, 2021party.
+_WITHIN = re.compile(
+    "(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
+    "|(?<=[A-Za-z][A-Za-z])(?=[0-9][0-9])|(?<=[0-9][0-9])(?=[A-Za-z][A-Za-z])"
 )
-#: Where a word ends within a name: IMGDay, imgDay.
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-#: Letters of Chinese and Japanese, which do not separate words. Compiled at need: it takes 2 ms.
-_IDEOGRAPH = "([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])"
 
 
 def texts(record: Record) -> Texts:
     """Return the words of a record.
 
+    Tags that only a model gave are not among them: what the model sees in an image is found by its
+    vector. Names of roots, folders and files are, without the ending of the file.
+
     A database that has indexed them needs the same words to remove them from its index, so a change
     of the result needs a migration that indexes all records again.
     """
     fields = record.fields
-    strong = (record.caption, *record.tags, fields.get("title"))
-    path = record.relative_path
-    path = path.rpartition(".")[0] if "." in record.name else path
-    split = _CAMEL.sub(" ", path)
-    weak = (*map(fields.get, _TEXT_FIELDS), path, split if split != path else None)
+    strong = (record.caption, *without(record.tags, tags_by_model(record)), fields.get("title"))
+    path = record.uri.rpartition(".")[0] if "." in record.name else record.uri
+    split = (_WITHIN.sub(" ", name) for name in path.split("/") if _WITHIN.search(name))
+    own = (value for name, value in fields.items() if _is_text_of_user(name))
+    weak = (*map(fields.get, _TEXT_FIELDS), *own, path, *split)
     return Texts(
         *(
-            " ".join(words(" ".join(text for text in some if isinstance(text, str))))
+            searchable(" ".join(text for text in some if isinstance(text, str)))
             for some in (strong, weak)
         )
     )
+
+
+def _is_text_of_user(name: str) -> bool:
+    """Return whether a field holds what a user wrote that no other text of the record holds."""
+    own = name.startswith(USER_PREFIX) and name not in KEPT
+    return own and name.removeprefix(USER_PREFIX) not in (LABEL_SCORES, LABEL_CONFIDENCES)
 
 
 def texts_of(uri: str, caption: str | None, tags: str | None, fields: str | None) -> Texts:
@@ -111,28 +119,6 @@ def texts_of(uri: str, caption: str | None, tags: str | None, fields: str | None
             fields=fields_from_json(fields),
         )
     )
-
-
-def words(text: str) -> list[str]:
-    """Return the words of a text, without case and accents, the same for every database.
-
-    Without a dictionary Chinese and Japanese words can't be separated: such a "word" is a phrase of
-    its characters, with spaces between.
-    """
-    text = text[:_MOST_CHARACTERS]
-    if text.isascii():
-        return re.findall("[a-z0-9]+", text.lower())
-    text = unicodedata.normalize("NFKD", text).casefold()
-    text = unicodedata.normalize("NFC", re.sub("[\u0300-\u036f]", "", text))
-    letters = "".join(each if unicodedata.category(each)[0] in "LMN" else " " for each in text)
-    return [" ".join(re.sub(_IDEOGRAPH, r" \1 ", word).split()) for word in letters.split()]
-
-
-def words_to_find(text: str) -> list[str]:
-    """Return the words of a query, each once, without stop words unless there are no others."""
-    distinct = list(dict.fromkeys(words(text)))
-    telling = [word for word in distinct if word not in _STOP_WORDS]
-    return (telling or distinct)[:_MOST_WORDS]
 
 
 def to_columns(record: Record) -> Columns:

@@ -21,6 +21,7 @@ from pixseek.engines import columns, facets
 from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.store import Document, Row, SpaceGoneError, Store
 from pixseek.engines.stored_fields import ORDERS, Fields, compiled, fields_of, holds
+from pixseek.engines.words import alternatives
 from pixseek.errors import ConfigError
 from pixseek.types import (
     Capabilities,
@@ -193,11 +194,11 @@ class MemoryStore:
         self, space: Space, words: Sequence[str], k: int, where: Filter | None
     ) -> WordMatches:
         condition = None if where is None else compiled(where)
-        wanted = [_stemmed(word) for word in words]
+        wanted = [[_stemmed(each) for each in alternatives(word)] for word in words]
         counts, matches, records = [0] * len(words), [], 0
         for document, fields in self._found(space, None):
             text = _stemmed(" ".join(columns.texts(document.record)))
-            held = tuple(n for n, word in enumerate(wanted) if word in text)
+            held = tuple(n for n, some in enumerate(wanted) if any(each in text for each in some))
             records += 1
             for n in held:
                 counts[n] += 1

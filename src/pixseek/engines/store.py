@@ -244,8 +244,9 @@ class Store(Protocol):
 
         Args:
             space: which collection.
-            words: one or more, of `columns.words_to_find`. A Chinese or Japanese one is a phrase
-                of characters with spaces between.
+            words: one or more, of `words.words_to_find`. One that was written without spaces is a
+                phrase of characters with spaces between; one may have `words.alternatives`, of
+                which any will do.
             k: how many at most.
             where: only documents that fulfil this.
         """

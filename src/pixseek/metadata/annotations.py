@@ -11,7 +11,7 @@ both sides: the user's as `user.caption`, `user.rating`, `user.tags_added` and `
 and the file's values that the user changed as `file.caption`, `file.rating` and `file.tags` (lists
 as JSON). So the file can be read again without losing the annotation, and the annotation can be
 cleared without reading the file. `user.labelled` names the set of labels that a model was asked to
-find in the image.
+find in the image, and `user.tags_found` holds the added tags that a model gave and no user.
 
 Everything here is a pure function of records and annotations; nothing is stored.
 """
@@ -35,6 +35,8 @@ USER_PREFIX = "user."
 
 CAPTION, RATING = "user.caption", "user.rating"
 TAGS_ADDED, TAGS_REMOVED = "user.tags_added", "user.tags_removed"
+#: Those of the added tags that a model gave, and nobody else.
+TAGS_FOUND = "user.tags_found"
 #: The set of labels that a model was asked to find in the image; see `Annotation`.
 LABELLED = "user.labelled"
 #: User fields with a model's scores for its labels: probabilities of a classifier, and
@@ -44,17 +46,22 @@ FILE_CAPTION, FILE_RATING, FILE_TAGS = "file.caption", "file.rating", "file.tags
 
 #: The fields of a record that keep the two sides apart; all others have no special meaning.
 KEPT = frozenset(
-    {CAPTION, RATING, TAGS_ADDED, TAGS_REMOVED, LABELLED, FILE_CAPTION, FILE_RATING, FILE_TAGS}
-)
+    {
+        CAPTION, RATING, TAGS_ADDED, TAGS_REMOVED, TAGS_FOUND, LABELLED, FILE_CAPTION, FILE_RATING,
+        FILE_TAGS,
+    }
+)  # fmt: skip
 
 #: The ones among them that hold a list, as JSON.
-LISTS = frozenset({TAGS_ADDED, TAGS_REMOVED, FILE_TAGS})
+LISTS = frozenset({TAGS_ADDED, TAGS_REMOVED, TAGS_FOUND, FILE_TAGS})
 
 #: The parts of an annotation that can be cleared.
 Clearable = Literal["tags", "caption", "rating", "fields", "all"]
 CLEARABLE: tuple[Clearable, ...] = ("tags", "caption", "rating", "fields", "all")
 
-_RESERVED = frozenset({"caption", "rating", "tags", "tags_added", "tags_removed", "labelled"})
+_RESERVED = frozenset(
+    {"caption", "rating", "tags", "tags_added", "tags_removed", "tags_found", "labelled"}
+)
 # The names that the query language accepts before a colon, so every user field can be searched.
 _NAME = re.compile(r"[^\W\d][\w.\-]*")
 
@@ -71,6 +78,8 @@ class Annotation:
         fields: the user's own fields, by name without the prefix.
         labelled: name of the set of labels that a model was asked to find in the image; "" for
             none.
+        tags_found: those of `tags_added` that a model gave and no user; None if that was not
+            noted, in libraries of an older pixseek.
     """
 
     caption: str = ""
@@ -79,6 +88,7 @@ class Annotation:
     tags_removed: tuple[str, ...] = ()
     fields: Mapping[str, Scalar] = field(default_factory=dict)
     labelled: str = ""
+    tags_found: tuple[str, ...] | None = None
 
     def __bool__(self) -> bool:
         """Whether the annotation holds anything."""
@@ -103,7 +113,8 @@ class Change:
         rating: 1 to 5, or -1 for rejected; 0 clears the user's rating; None keeps it.
         fields: the user's own fields; the value None clears a field.
         clear: parts to clear before the other changes are made.
-        labelled: the set of labels that a model was asked for; None keeps the present one.
+        labelled: the set of labels that a model was asked for; None keeps the present one. A change
+            that has it is a model's: the tags it adds are not the user's own.
     """
 
     add: tuple[str, ...] = ()
@@ -165,7 +176,25 @@ def annotation_of(record: Record) -> Annotation:
         tags_removed=listed(own.get(TAGS_REMOVED)),
         fields={n.removeprefix(USER_PREFIX): v for n, v in own.items() if n not in KEPT},
         labelled=labelled if isinstance(labelled, str) else "",
+        tags_found=listed(own[TAGS_FOUND]) if TAGS_FOUND in own else None,
     )
+
+
+def tags_by_model(record: Record) -> tuple[str, ...]:
+    """Return the tags of a record that only a model gave, and neither its user nor its file."""
+    found = _found(annotation_of(record))
+    return without(found, listed(record.fields.get(FILE_TAGS))) if found else ()
+
+
+def _found(said: Annotation) -> tuple[str, ...]:
+    """Return the added tags that a model gave and no user."""
+    if said.tags_found is not None:
+        return said.tags_found
+    # By the names of the scores: "a lake 0.97, sand 0.80".
+    scores = (said.fields.get(name) for name in (LABEL_SCORES, LABEL_CONFIDENCES))
+    labels = ", ".join(each for each in scores if isinstance(each, str)).split(", ")
+    names = {each.rpartition(" ")[0].casefold() for each in labels}
+    return tuple(tag for tag in said.tags_added if tag.casefold() in names)
 
 
 def file_part(record: Record) -> Record:
@@ -217,6 +246,8 @@ def annotate(record: Record, annotation: Annotation) -> Record:
     fields |= {USER_PREFIX + name: value for name, value in annotation.fields.items()}
     if annotation.labelled:
         fields[LABELLED] = annotation.labelled
+    if annotation.tags_found is not None:
+        fields[TAGS_FOUND] = _list(annotation.tags_found)
     return replace(record, caption=caption, tags=tags, fields=fields)
 
 
@@ -232,7 +263,7 @@ def changed(annotation: Annotation, what: Change, file_tags: Collection[str]) ->
     if "all" in what.clear:
         annotation = Annotation()
     if "tags" in what.clear:
-        annotation = replace(annotation, tags_added=(), tags_removed=())
+        annotation = replace(annotation, tags_added=(), tags_removed=(), tags_found=None)
     if "caption" in what.clear:
         annotation = replace(annotation, caption="")
     if "rating" in what.clear:
@@ -243,6 +274,12 @@ def changed(annotation: Annotation, what: Change, file_tags: Collection[str]) ->
     file_has = {tag.casefold() for tag in file_tags}
     removed = [tag for tag in what.remove if tag.casefold() in file_has]
     own = {**annotation.fields, **what.fields}
+    before = _found(annotation)
+    if what.labelled is None:  # what a user adds is the user's, also if a model found it before
+        found = without(before, what.add)
+    else:
+        found = once((*before, *without(what.add, annotation.tags_added)))
+    noted = found or before or annotation.tags_found is not None
     return Annotation(
         caption=annotation.caption if what.caption is None else what.caption,
         rating=annotation.rating if what.rating is None else what.rating,
@@ -250,6 +287,7 @@ def changed(annotation: Annotation, what: Change, file_tags: Collection[str]) ->
         tags_removed=without(once((*annotation.tags_removed, *removed)), what.add),
         fields={name: value for name, value in own.items() if value is not None},
         labelled=annotation.labelled if what.labelled is None else what.labelled,
+        tags_found=without(found, what.remove) if noted else None,
     )
 
 
@@ -267,7 +305,7 @@ def combined(before: Annotation, here: Annotation, there: Annotation) -> Annotat
         return mine if mine != getattr(before, name) else getattr(there, name)
 
     def tags(name: str) -> tuple[str, ...]:
-        first, mine, other = (getattr(each, name) for each in (before, here, there))
+        first, mine, other = (getattr(each, name) or () for each in (before, here, there))
         cleared = (*without(first, mine), *without(first, other))
         return without(once((*mine, *other)), cleared)
 
@@ -284,6 +322,9 @@ def combined(before: Annotation, here: Annotation, there: Annotation) -> Annotat
         tags_removed=tags("tags_removed"),
         fields={name: value for name, value in own.items() if value is not None},
         labelled=latest("labelled"),
+        tags_found=None
+        if here.tags_found is None and there.tags_found is None
+        else tags("tags_found"),
     )
 
 

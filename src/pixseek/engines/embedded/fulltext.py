@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pixseek.engines import columns
 from pixseek.engines.embedded.reading import LISTED, chunks
+from pixseek.engines.words import alternatives
 from pixseek.types import Record, WordMatch, WordMatches
 
 #: The weight of a word in captions, tags and titles; elsewhere it is 1.
@@ -295,5 +296,6 @@ def _weight(count: int, records: int) -> float:
 
 
 def _phrase(word: str) -> str:
-    """Return a word, or a phrase of several, in the quotation marks of FTS5."""
-    return f'"{word}"'
+    """Return a word, its phrase, or any of its alternatives, in the quotation marks of FTS5."""
+    phrases = [f'"{each}"' for each in alternatives(word)]
+    return phrases[0] if len(phrases) == 1 else f"({' OR '.join(phrases)})"

@@ -12,6 +12,7 @@ from pixseek.engines.postgres.filters import where_sql
 from pixseek.engines.postgres.schema import Names, vector_text
 from pixseek.engines.postgres.spaces import Held
 from pixseek.engines.rules import Answer
+from pixseek.engines.words import alternatives
 from pixseek.types import FacetField, Filter, WordMatch, WordMatches
 
 if TYPE_CHECKING:
@@ -96,19 +97,20 @@ def find_words(
     """Return the best k records by `ts_rank`, and how many have all words.
 
     Scaled so that a record whose strong part holds every word once has 1. PostgreSQL does not index
-    its stop words of English: they are never found, and not missed.
+    its stop words of English: they are not looked for.
     """
+    words, phrases = _phrases(db, words)
+    if not words:
+        return WordMatches()
     parameters: dict[str, Any] = {}
     condition = where_sql(where, parameters)
     numbers = range(len(words))
-    phrases = [f"phraseto_tsquery('english', %(word{n})s)" for n in numbers]
     asked = (
         f"(SELECT {' || '.join(phrases)} AS any_word, {' && '.join(phrases)} AS all_words, "
         f"{', '.join(f'{phrase} AS word{n}' for n, phrase in enumerate(phrases))}) AS asked"
     )
-    # No record holds a stop word, and none lacks it.
-    held = [f"(words @@ word{n} OR numnode(word{n}) = 0)" for n in numbers]
-    parameters |= {f"word{n}": word for n, word in enumerate(words)}
+    held = [f"words @@ word{n}" for n in numbers]
+    parameters |= _phrase_parameters(words)
     parameters |= {"weights": _WEIGHTS, "all": math.pi**2 / 6, "k": k}
 
     def counts(over: str) -> str:
@@ -137,6 +139,36 @@ def find_words(
         for id_, share, whole, holds, *_ in found
     )
     return WordMatches(matches, complete, tuple(words), tuple(held_by), _size(db, names))
+
+
+def _phrases(db: Any, words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the words that PostgreSQL looks for, with the SQL of each."""
+
+    def phrases(words: Sequence[str]) -> list[str]:
+        return [
+            "("
+            + " || ".join(
+                f"phraseto_tsquery('english', %(word{n}_{i})s)"
+                for i in range(len(alternatives(word)))
+            )
+            + ")"
+            for n, word in enumerate(words)
+        ]
+
+    (nodes,) = db.execute(
+        f"SELECT ARRAY[{', '.join(f'numnode({each})' for each in phrases(words))}]",
+        _phrase_parameters(words),
+    ).fetchone()
+    some = [word for word, node in zip(words, nodes, strict=True) if node]
+    return some, phrases(some)
+
+
+def _phrase_parameters(words: Sequence[str]) -> dict[str, str]:
+    return {
+        f"word{n}_{i}": phrase
+        for n, word in enumerate(words)
+        for i, phrase in enumerate(alternatives(word))
+    }
 
 
 def _size(db: Any, names: Names) -> int:
