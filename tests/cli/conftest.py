@@ -44,6 +44,12 @@ def run(tiny: TinyEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
     return run_line
 
 
+@pytest.fixture(autouse=True)
+def _a_busy_machine_is_no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands mention only waits that no machine has by chance."""
+    monkeypatch.setattr("pixseek.cli.waits.AFTER_S", 30.0)
+
+
 @pytest.fixture
 def photos_folder(tmp_path: Path) -> Path:
     """Six images of three colours, below two folders."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +16,7 @@ from pixseek.cli.exit_codes import FOUND_NOTHING
 from pixseek.cli.hints import hinted, quoted, settings
 from pixseek.cli.options import Command
 from pixseek.cli.results import terminal_size, write_json
+from pixseek.cli.waits import Waits, waits
 from pixseek.errors import LibraryNotFoundError, PixseekError
 from pixseek.types.dataclass import dataclass
 
@@ -120,8 +120,13 @@ def _checks(fetch: bool) -> Iterator[Check]:
         yield _failed("settings", error)
         return
     yield _settings(config)
-    yield from _library(config)
-    yield from _model(config, fetch)
+    said = waits()
+    with said.waiting("Looking at the library"):
+        library = list(_library(config))
+    yield from library
+    with said.waiting("Trying the model"):
+        model = list(_model(config, fetch, said))
+    yield from model
     yield from _decoders()
     yield from _extras()
     yield _terminal()
@@ -218,7 +223,7 @@ def _library(config: Config) -> Iterator[Check]:
     )  # fmt: skip
 
 
-def _model(config: Config, fetch: bool) -> Iterator[Check]:
+def _model(config: Config, fetch: bool, said: Waits) -> Iterator[Check]:
     from pixseek.models import describe, load
 
     name = _model_name(config)
@@ -233,8 +238,8 @@ def _model(config: Config, fetch: bool) -> Iterator[Check]:
         )
         return
     try:
-        with _downloads(fetch) as told:
-            encoder = load(config, name, on_progress=told)
+        encoder = load(config, name, on_progress=said.download if fetch else None)
+        said.wait("Trying the model")
         agreement = _try(encoder)
     except PixseekError as error:
         yield _failed("model", error)
@@ -273,17 +278,6 @@ def _how_to_get(known: ModelInfo, config: Config) -> str:
         f"pixseek doctor --fetch --model {known.name}\n"
         "To use a mirror of the hub, set HF_ENDPOINT. To try pixseek without it: pixseek demo"
     )
-
-
-@contextmanager
-def _downloads(fetch: bool) -> Iterator[Callable[[str, int, int | None], None] | None]:
-    if not fetch:
-        yield None
-        return
-    from pixseek.cli.progress import display
-
-    with display() as shown:
-        yield shown.download
 
 
 def _try(encoder: Encoder) -> str:

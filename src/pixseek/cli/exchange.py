@@ -71,12 +71,9 @@ def import_(ctx: click.Context, path: str, base: str | None, name: str, dim: int
     (which is only a name): vectors of different models can't be compared, and without a name only
     their length can be checked.
     """
-    from pixseek.cli.progress import display
-
     if name and settings().get("model"):
         raise click.UsageError("Give --model or --name, not both.", ctx)
-    with open_library(create=True) as library, display() as shown:
-        library.on_download = shown.download
+    with open_library(create=True) as library:
         count = library.import_vectors(path, base=base, name=name, dim=dim or 0)
         held = len(library)
     click.echo(

@@ -299,9 +299,13 @@ def drive(
         work: takes an event that is set to stop it, and a function to call with its progress.
         quiet: show nothing.
     """
-    with progress.display(quiet=quiet) as shown, _stoppable(shown) as (stop, signals):
-        library.on_download = _interruptible(shown, stop)
-        report = work(stop, shown.show)
+    before = library.on_download, library.on_wait
+    try:
+        with progress.display(quiet=quiet) as shown, _stoppable(shown) as (stop, signals):
+            library.on_download, library.on_wait = _interruptible(shown, stop), shown.wait
+            report = work(stop, shown.show)
+    finally:
+        library.on_download, library.on_wait = before
     return report, signals[0] if signals and report.stopped else 0
 
 

@@ -15,6 +15,7 @@ from pixseek.cli.exit_codes import code_of
 from pixseek.cli.hints import settings
 from pixseek.cli.options import Command, open_library, show_error
 from pixseek.cli.results import terminal_size, write_json
+from pixseek.cli.waits import waits
 from pixseek.errors import LicenceError, ModelError, PixseekError
 
 if TYPE_CHECKING:
@@ -164,7 +165,10 @@ def _download(config: Config, name: str, accept_licence: bool) -> None:
 
     def fetched() -> Path:
         with display() as shown:
-            return fetch(config, name, on_progress=shown.download)
+            shown.wait(f"Looking for {name} on the hub")
+            folder = fetch(config, name, on_progress=shown.download)
+            shown.wait("")
+            return folder
 
     known = describe(config, name)
     if known.restricted and known.folder is None:
@@ -207,13 +211,14 @@ def _trust(config: Config, name: str, yes: bool) -> None:
 
 
 def _export(config: Config, name: str, to: Path, stored: Stored, photos: Sequence[Path]) -> None:
-    from pixseek.cli.progress import display
     from pixseek.models import export, load
 
-    with display() as shown:
-        encoder = load(config, name, on_progress=shown.download)
+    said = waits()
+    with said.waiting(f"Loading {name}"):
+        encoder = load(config, name, on_progress=said.download)
     to = Path(os.path.expanduser(to))
-    found = export(config, encoder, to, photos=photos, precision=stored)
+    with said.waiting(f"Exporting {name}, and comparing the vectors of both"):
+        found = export(config, encoder, to, photos=photos, precision=stored)
     _rows(found.lines())
     _say_of_drawn(photos)
     click.echo(f"{name} is in {wording.visible(str(to))}. Use it with --model.")
@@ -222,10 +227,15 @@ def _export(config: Config, name: str, to: Path, stored: Stored, photos: Sequenc
 def _verify(config: Config, name: str, photos: Sequence[Path], against: Path | None) -> bool:
     from pixseek.models import verify
 
-    checks = verify(config, name, photos=photos, against=against)
-    good = True
+    said, good = waits(), True
+    with said.waiting(f"Checking {name}"):
+        checks = verify(config, name, photos=photos, against=against)
     click.echo(click.style(wording.visible(name), bold=True))
-    for check in checks:
+    while True:
+        with said.waiting(f"Checking {name}"):
+            check = next(checks, None)
+        if check is None:
+            break
         good &= check.good is not False
         mark = {True: "✓", False: "✗", None: "-"}[check.good]
         click.echo(f"{mark} {wording.visible(check.what):<8} {wording.visible(check.found)}")
@@ -237,9 +247,11 @@ def _verify(config: Config, name: str, photos: Sequence[Path], against: Path | N
 def _benchmark(config: Config, names: tuple[str, ...], photos: Sequence[Path]) -> None:
     from pixseek.models import benchmark, on_this_machine
 
+    said = waits()
     for name in names or on_this_machine(config):
         try:
-            found = benchmark(config, name, photos=photos)
+            with said.waiting(f"Measuring {name}"):
+                found = benchmark(config, name, photos=photos)
         except PixseekError as error:
             if names:
                 raise

@@ -99,12 +99,17 @@ def open_library(*, create: bool = False, **more: Any) -> Library:
         create: create it if it does not exist.
         **more: other arguments of `Library.open`; they override the command line.
     """
+    from pixseek.cli.waits import waits
     from pixseek.library import Library
 
     given = {**settings(), **more}
-    return Library.open(
-        given.pop("library", None), given.pop("model", None), create=create, **given
-    )
+    said = waits()
+    with said.waiting("Opening the library"):
+        library = Library.open(
+            given.pop("library", None), given.pop("model", None), create=create, **given
+        )
+    library.on_wait, library.on_download = said.wait, said.download
+    return library
 
 
 # ------------------------------------------------------------------ the layout of help

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import click
 
 from pixseek.cli import wording
+from pixseek.cli.waits import Waits
 
 if TYPE_CHECKING:
     from pixseek.types import Progress
@@ -39,6 +40,10 @@ class Display(Protocol):
 
     def download(self, what: str, done: int, total: int | None) -> None:
         """Show the progress of a download."""
+        ...
+
+    def wait(self, what: str) -> None:
+        """Show what is waited for from now on; "" for nothing."""
         ...
 
     def say(self, text: str) -> None:
@@ -73,6 +78,9 @@ class Silence:
     def download(self, what: str, done: int, total: int | None) -> None:
         """Do nothing."""
 
+    def wait(self, what: str) -> None:
+        """Do nothing."""
+
     def say(self, text: str) -> None:
         """Write the line: it responds to what the user just did."""
         click.echo(text, err=True)
@@ -83,7 +91,7 @@ class Lines(Silence):
 
     def __init__(self) -> None:
         self._written_at = time.monotonic()
-        self._downloading = ""
+        self._waits = Waits()
 
     def show(self, progress: Progress) -> None:
         """Write a line if it is due."""
@@ -92,10 +100,11 @@ class Lines(Silence):
 
     def download(self, what: str, done: int, total: int | None) -> None:
         """Write a line for each new file, and when one is due."""
-        if what != self._downloading or self._is_due():
-            self._downloading = what
-            of = f" of {wording.size(total)}" if total else ""
-            click.echo(f"Downloading {what}: {wording.size(done)}{of}", err=True)
+        self._waits.download(what, done, total)
+
+    def wait(self, what: str) -> None:
+        """Write a line if it takes long."""
+        self._waits.wait(what)
 
     def _is_due(self) -> bool:
         now = time.monotonic()
@@ -176,6 +185,11 @@ class Bars:
                 "Downloading the model", done / total if total else 0.0,
                 [f"{wording.size(done)}{of}"], "", wording.visible(what),
             )  # fmt: skip
+
+    def wait(self, what: str) -> None:
+        """Draw what is waited for; what follows is drawn over it."""
+        if what:
+            self._draw(f"{what} …")
 
     def say(self, text: str) -> None:
         """Write a line above the bar."""

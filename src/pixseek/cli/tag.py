@@ -189,7 +189,7 @@ def tag_by_classifier(
     from pixseek.cli.progress import display
 
     with display(quiet=quiet) as shown:
-        library.on_download = shown.download
+        library.on_download, library.on_wait = shown.download, shown.wait
         counts = library.tag_from(name, min_score=least, on_progress=shown.show, **which)
     if not quiet:
         _write_counts(counts, as_json=False)

@@ -65,7 +65,9 @@ def _write_status(found: Status) -> None:
             f"{wording.number(count)} {reason}"
             for reason, count in sorted(found.failures.items(), key=lambda item: -item[1])
         )
-        _write_row("failed", f"{click.style(reasons, fg='red')} (see: pixseek failures)")
+        _write_row(
+            "failed", f"{click.style(reasons, fg='red')} ({hinted('see: pixseek failures')})"
+        )
     numbers = f" ({found.space.dim} numbers a vector)" if found.space else ""
     _write_row("model", wording.visible(found.model) + numbers if found.model else "none yet")
     if found.texts:
@@ -113,7 +115,7 @@ def _contents(found: Status) -> Iterator[str]:
     if known.without_vectors:
         yield (
             f"{wording.number(known.without_vectors)} found only by words and filters, until "
-            "pixseek index embeds them"
+            f"{hinted('pixseek index')} embeds them"
         )
     if known.away:
         yield f"besides, {wording.number(known.away)} whose file is gone but whose tags are kept"

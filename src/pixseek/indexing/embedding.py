@@ -8,6 +8,7 @@ the size of the images.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -58,6 +59,9 @@ class Prepared(Protocol):
         ...
 
 
+#: Gives what is entered while something takes long; its argument says what.
+Waiting = Callable[[str], contextlib.AbstractContextManager[None]]
+
 Job = TypeVar("Job")
 Item = TypeVar("Item", bound=Prepared)
 
@@ -101,7 +105,11 @@ class Embedding(Generic[Job, Item]):
         self._clock = threading.Lock()
 
     def accelerate(
-        self, precision: Precision, images: int, sample: Callable[[int], Sequence[Job]]
+        self,
+        precision: Precision,
+        images: int,
+        sample: Callable[[int], Sequence[Job]],
+        waiting: Waiting,
     ) -> Acceleration | None:
         """Let the encoder choose its runtime; return the choice, None if it has none.
 
@@ -109,6 +117,7 @@ class Embedding(Generic[Job, Item]):
             precision: the wanted one.
             images: how many are to be embedded.
             sample: returns at most the given number of jobs, drawn evenly.
+            waiting: gives what is entered while this goes on, and is told what goes on.
 
         Raises:
             ModelError: the precision was named, and is unavailable or fails its check.
@@ -116,11 +125,17 @@ class Embedding(Generic[Job, Item]):
         if not isinstance(self.encoder, Accelerable):
             return None
 
-        def prepared(count: int) -> Vectors:
-            # Some more than asked for: a few images can't be decoded.
-            return self._tensors(sample(count + count // 8 + 1), count)
+        with contextlib.ExitStack() as stack:
 
-        return self.encoder.accelerate(precision, images, prepared)
+            def prepared(count: int) -> Vectors:
+                # Until the choice is made: after the sample come a conversion and the check.
+                text = f"Checking how to run the model fastest, on {count} of your images"
+                stack.enter_context(waiting(text))
+                # Some more than asked for: a few images can't be decoded.
+                return self._tensors(sample(count + count // 8 + 1), count)
+
+            stack.enter_context(waiting("Preparing the model"))
+            return self.encoder.accelerate(precision, images, prepared)
 
     def run(
         self, jobs: Iterable[Job], total: int

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from pixseek.errors import ModelError
 from pixseek.indexing import tiling
 from pixseek.indexing.comparing import Comparison, Job, moved, name_of
-from pixseek.indexing.embedding import Embedded, Embedding, Pace, drawn
+from pixseek.indexing.embedding import Embedded, Embedding, Pace, Waiting, drawn
 from pixseek.indexing.media import layout
 from pixseek.indexing.options import IndexOptions
 from pixseek.indexing.reading import Prepared, Reader
@@ -73,6 +73,7 @@ def index(
     threads: int,
     options: IndexOptions,
     stop: threading.Event | None = None,
+    waiting: Waiting = lambda _: contextlib.nullcontext(),
 ) -> Generator[Progress, None, Report]:
     """Bring an engine up to date with what the sources hold; yield progress, return a report.
 
@@ -86,6 +87,7 @@ def index(
         threads: how many threads read and decode.
         options: of the run; the sources already know what to exclude.
         stop: when set, the run stores what it has and ends early.
+        waiting: gives what is entered while something takes long, and is told what.
 
     Raises:
         SourceVanishedError: a source went away; images embedded until then are stored, and
@@ -101,6 +103,7 @@ def index(
         threads,
         options,
         stop or threading.Event(),
+        waiting,
     )
     return (yield from run.run(sources))
 
@@ -118,7 +121,9 @@ class _Run:
         threads: int,
         options: IndexOptions,
         stop: threading.Event,
+        waiting: Waiting,
     ) -> None:
+        self.waiting = waiting
         self.engine, self.load_encoder, self.ledger = engine, encoder, ledger
         self.is_there, self.threads, self.options, self.stop = is_there, threads, options, stop
         self.parts = layout(tiling.remembered(ledger, engine, options.tiles))
@@ -211,7 +216,7 @@ class _Run:
         encoder = self.load_encoder()
         self.engine.ensure(Space(encoder.fingerprint, encoder.dim, encoder.name))
         chosen = self.embedding(encoder, look_up=False).accelerate(
-            self.options.precision, len(jobs), lambda n: drawn(jobs, n)
+            self.options.precision, len(jobs), lambda n: drawn(jobs, n), self.waiting
         )
         embedding = self.embedding(encoder, look_up=True)
         if chosen is not None:

@@ -21,7 +21,7 @@ from pixseek.errors import ImageError, PixseekError, SourceVanishedError
 from pixseek.images import decode
 from pixseek.images.derived import PREVIEW_SIDE
 from pixseek.indexing import tiling
-from pixseek.indexing.embedding import Embedding, Pace
+from pixseek.indexing.embedding import Embedding, Pace, Waiting
 from pixseek.indexing.media import least_side, parts_of
 from pixseek.indexing.pipeline import ACCELERATION, CHECKPOINT_RECORDS, CHECKPOINT_S
 from pixseek.storage.ledger import Ledger
@@ -115,6 +115,7 @@ def reindex(
     threads: int,
     precision: Precision = "auto",
     stop: threading.Event | None = None,
+    waiting: Waiting = lambda _: contextlib.nullcontext(),
 ) -> Generator[Progress, None, Report]:
     """Give all records their vectors in a space; yield progress, return a report.
 
@@ -127,6 +128,7 @@ def reindex(
         threads: how many decode and embed.
         precision: what the image tower computes in; see `types.Accelerable`.
         stop: when set, the run stores what it has and ends early.
+        waiting: as for `pipeline.index`.
 
     Returns:
         As "updated" how many were embedded, as "unchanged" how many were before; failures are
@@ -137,7 +139,7 @@ def reindex(
             all others have their vectors.
         ModelError, EngineError, StorageError: from the encoder and the engine.
     """
-    run = _Run(space, engine, encoder, ledger, pictures, threads, precision, stop)
+    run = _Run(space, engine, encoder, ledger, pictures, threads, precision, stop, waiting)
     return (yield from run.run())
 
 
@@ -154,7 +156,9 @@ class _Run:
         threads: int,
         precision: Precision,
         stop: threading.Event | None,
+        waiting: Waiting,
     ) -> None:
+        self.waiting = waiting
         self.space, self.engine, self.encoder, self.ledger = space, engine, encoder, ledger
         self.pictures, self.precision = pictures, precision
         self.stop = stop or threading.Event()
@@ -178,7 +182,10 @@ class _Run:
         chosen = None
         if total:
             chosen = self.embedding.accelerate(
-                self.precision, total, lambda n: self.engine.lacking(self.space, n)
+                self.precision,
+                total,
+                lambda n: self.engine.lacking(self.space, n),
+                self.waiting,
             )
         pace, done = Pace(total), 0
         try:

@@ -123,7 +123,8 @@ class Asking:
         if not isinstance(query, Query):
             query = self.query(query, where=where)
         if not query.terms and not query.exclude and query.where is not None:
-            counted = self._opened.engine.facets(query.where, facets.FIELDS, most)
+            with self._model.waiting("Counting"):
+                counted = self._opened.engine.facets(query.where, facets.FIELDS, most)
             if counted is not None:
                 return counted
         at_least = max(query.min_confidence, POSSIBLE)
@@ -139,7 +140,8 @@ class Asking:
         if self.is_empty():
             return []
         least = self._model.backgrounds().duplicate if threshold is None else threshold
-        return list(duplicates.find(self._opened.engine, least))
+        with self._model.waiting("Comparing the images with each other"):
+            return list(duplicates.find(self._opened.engine, least))
 
     def image_term(self, image: str | os.PathLike[str] | Image.Image | Pixels) -> Term:
         """Return the term for an image given by its id, as a file or URL, or in memory.
@@ -204,7 +206,8 @@ class Asking:
     def _answered(self, queries: Sequence[Query]) -> list[Results]:
         engine = self._opened.engine
         # The matrix products of one query are small; those of many together are worth all cores.
-        with blas.one_thread() if len(queries) == 1 else contextlib.nullcontext():
+        one_thread = blas.one_thread() if len(queries) == 1 else contextlib.nullcontext()
+        with one_thread, self._model.waiting("Searching"):
             while True:
                 space = engine.space
                 try:

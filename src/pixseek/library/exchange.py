@@ -43,7 +43,8 @@ def import_vectors(
     with opened.writing():
         source = Path(os.path.expanduser(path))
         read = clip_retrieval.read if os.path.isdir(source) else vector_files.read_vectors
-        incoming = read(source)
+        with model.waiting(f"Reading {source.name}"):
+            incoming = read(source)
         theirs = incoming.space
         if not theirs.dim:
             raise SourceError("There are no vectors in it", source, "Choose another file.")
@@ -65,7 +66,8 @@ def import_vectors(
             starts = list(itertools.accumulate((len(record.parts) for record in moved), initial=0))
             chosen = sorted(last.values())
             wanted = [row for n in chosen for row in range(starts[n], starts[n + 1])]
-            opened.engine.put([moved[n] for n in chosen], rows[wanted])
+            with model.waiting(f"Importing: {count:,} images so far"):
+                opened.engine.put([moved[n] for n in chosen], rows[wanted])
             count += len(chosen)
         for kind, texts in incoming.kept.items():
             here = opened.engine.kept(kind)

@@ -146,6 +146,18 @@ class Library:
     def on_download(self, callback: Callable[[str, int, int | None], None] | None) -> None:
         self._model.on_download = callback
 
+    @property
+    def on_wait(self) -> Callable[[str], None] | None:
+        """Called with what is done when something begins that may take long, and with "" after it.
+
+        For instance "Loading the model clip-b32-openai". None for nothing.
+        """
+        return self._model.on_wait
+
+    @on_wait.setter
+    def on_wait(self, callback: Callable[[str], None] | None) -> None:
+        self._model.on_wait = callback
+
     def encoder(self, on_download: Callable[[str, int, int | None], None] | None = None) -> Encoder:
         """Return the library's encoder, loading it at the first call.
 
@@ -560,7 +572,8 @@ class Library:
         what = change(
             add=add, remove=remove, caption=caption, rating=rating, fields=fields, clear=clear
         )
-        return self._labelling.tag(images, what, write_xmp=write_xmp)
+        with self._model.waiting("Writing"):
+            return self._labelling.tag(images, what, write_xmp=write_xmp)
 
     def tag_zero_shot(
         self,
@@ -671,7 +684,8 @@ class Library:
         """Return what the library holds, and how far an indexing run in progress is."""
         from pixseek.library import status
 
-        return status.status(self.opened)
+        with self._model.waiting("Counting"):
+            return status.status(self.opened)
 
     # ---------------------------------------------------------------- taking out, bringing in
 
@@ -691,7 +705,8 @@ class Library:
         """
         from pixseek.library import removal
 
-        return removal.remove(self.opened, targets, root)
+        with self._model.waiting("Removing"):
+            return removal.remove(self.opened, targets, root)
 
     def remove_everything(self) -> int:
         """Take all images out of the library and forget its roots and failures.
@@ -700,7 +715,8 @@ class Library:
         """
         from pixseek.library import removal
 
-        return removal.remove_everything(self.opened)
+        with self._model.waiting("Removing"):
+            return removal.remove_everything(self.opened)
 
     def export(self, path: str | os.PathLike[str]) -> int:
         """Write ids, vectors and metadata to a .parquet or .npz file; return the number of rows.
@@ -712,7 +728,8 @@ class Library:
         """
         from pixseek.library import exchange
 
-        return exchange.export(self.opened, path)
+        with self._model.waiting(f"Writing {os.path.basename(path)}"):
+            return exchange.export(self.opened, path)
 
     def import_vectors(
         self,

@@ -65,6 +65,7 @@ class Jobs:
                     threads=opened.config.thread_count,
                     options=options,
                     stop=stop,
+                    waiting=self._model.waiting,
                 )
                 report = yield from self._noted(run)
                 ended = not report.stopped
@@ -101,7 +102,8 @@ class Jobs:
                 )  # fmt: skip
             choice = self._model.changed(model, text_model)
             if text_model:
-                choice.check_texts(opened.config, self._model.on_download)
+                with self._model.waiting("Comparing the text tower with the model's own"):
+                    choice.check_texts(opened.config, self._model.on_download)
             encoder = self._model.load(choice)
             space = Space(encoder.fingerprint, encoder.dim, encoder.name)
             self._model.remember(before.fingerprint)
@@ -121,6 +123,7 @@ class Jobs:
                 threads=opened.config.thread_count,
                 precision=opened.config.precision,
                 stop=stop,
+                waiting=self._model.waiting,
             )
             report = yield from self._noted(run)
             note_run(opened.ledger, "reindex", report)
@@ -182,9 +185,10 @@ class Jobs:
         self._model.backgrounds()
         records = opened.engine.select(None, order="uri", descending=False, k=LEARN_FROM, offset=0)
         pictures = (opened.preview(record) for record in records)
-        opened.backgrounds.learn_duplicates(
-            opened.engine, encoder, [_decoded(each) for each in pictures if each]
-        )
+        with self._model.waiting("Learning how alike near-duplicates are, once for this library"):
+            opened.backgrounds.learn_duplicates(
+                opened.engine, encoder, [_decoded(each) for each in pictures if each]
+            )
 
     def _keeps_previews(self, said: bool | None) -> bool:
         if said is not None:

@@ -73,7 +73,8 @@ class Labelling:
         # Read before the model looks: what gets other content meanwhile is looked at next time.
         digests = {known.id: known.digest for known in engine.known()}
         found: dict[str, dict[str, float]] = {each: {} for each in engine.matching_ids(only)}
-        matches = self._asking.searcher().matching(labels, only, min_confidence)
+        with self._model.waiting("Looking for the labels in all images"):
+            matches = self._asking.searcher().matching(labels, only, min_confidence)
         for label, rated in zip(labels, matches, strict=True):
             for each, confidence in rated.items():
                 found.setdefault(each, {})[label] = confidence
@@ -125,8 +126,18 @@ class Labelling:
         k: int,
     ) -> list[tuple[Guess, ...]]:
         """Return the likeliest labels of each image; see `Library.classify`."""
-        if not labels:
-            return self._classified(images, labels_from, k)
+        with self._model.waiting("Classifying"):
+            if not labels:
+                return self._classified(images, labels_from, k)
+            return self._chosen(images, labels, templates, k)
+
+    def _chosen(
+        self,
+        images: Sequence[str | os.PathLike[str] | Image.Image | Pixels],
+        labels: Sequence[str],
+        templates: Sequence[str],
+        k: int,
+    ) -> list[tuple[Guess, ...]]:
         import numpy as np
 
         from pixseek.search import classification, term_vectors
@@ -176,13 +187,15 @@ class Labelling:
         from pixseek.encoders import classifiers
 
         config = self._opened.config
-        return classifiers.load(
-            os.fspath(name) or classifiers.DEFAULT,
-            models_dir=config.models_dir,
-            offline=config.offline,
-            threads=config.threads,
-            on_progress=self._model.on_download,
-        )
+        named = os.fspath(name) or classifiers.DEFAULT
+        with self._model.waiting(f"Loading the classifier {os.path.basename(named)}"):
+            return classifiers.load(
+                named,
+                models_dir=config.models_dir,
+                offline=config.offline,
+                threads=config.threads,
+                on_progress=self._model.on_download,
+            )
 
     def _seen(self, record: Record) -> bytes | None:
         """Return the preview of a record, which is quick to decode, or its file."""

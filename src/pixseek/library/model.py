@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 #: Settings of the ledger: the model of the first space, and the choices by fingerprint.
 MODEL, CHOICES = "model", "models"
+
+#: What is said while the bank of captions is embedded.
+_LEARNING = "Learning which scores mean nothing, once for this model"
 
 #: How the fingerprint of a space begins that is known by its model's name only. Other fingerprints
 #: are hexadecimal.
@@ -141,6 +145,8 @@ class LibraryModel:
 
     Attributes:
         on_download: called during a download with what, bytes done, bytes in all; None for nothing.
+        on_wait: called with what is done before something that may take long, and with what was
+            done before, or "", after it; None for nothing.
     """
 
     def __init__(self, opened: Opened, asked: str | os.PathLike[str] | None) -> None:
@@ -151,6 +157,22 @@ class LibraryModel:
         self._encoder_choice: ModelChoice | None = None
         self._lock = threading.RLock()
         self.on_download: Callable[[str, int, int | None], None] | None = None
+        self.on_wait: Callable[[str], None] | None = None
+        self._waits_for = ""
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Tell `on_wait` what the block does."""
+        if self.on_wait is None:
+            yield
+            return
+        outer, self._waits_for = self._waits_for, what
+        self.on_wait(what)
+        try:
+            yield
+        finally:
+            self._waits_for = outer
+            self.on_wait(outer)
 
     @property
     def choice(self) -> ModelChoice:
@@ -198,7 +220,8 @@ class LibraryModel:
 
     def load(self, choice: ModelChoice) -> Encoder:
         """Return the encoder of any choice; see `ModelChoice.load`."""
-        return choice.load(self._opened.config, self.on_download)
+        with self.waiting(f"Loading the model {shown(choice.model)}"):
+            return choice.load(self._opened.config, self.on_download)
 
     def encoder(self, on_download: Callable[[str, int, int | None], None] | None = None) -> Encoder:
         """Return the library's encoder; see `Library.encoder`."""
@@ -225,7 +248,8 @@ class LibraryModel:
             ModelError: it is unavailable.
         """
         try:
-            encoder = choice.load(self._opened.config, on_progress)
+            with self.waiting(f"Loading the model {shown(choice.model)}"):
+                encoder = choice.load(self._opened.config, on_progress)
         except ModelError as error:
             if space is None or self._asked or not _is_nowhere(choice.model):
                 raise
@@ -299,17 +323,19 @@ class LibraryModel:
         so both need not fit into memory at once.
         """
         files = choice.texts_beside(self._opened.config.models_dir)
-        self._opened.backgrounds.texts(
-            encoder.fingerprint, lambda: encoder, files.bank, files.folder, choice.texts
-        )
+        with self.waiting(_LEARNING):
+            self._opened.backgrounds.texts(
+                encoder.fingerprint, lambda: encoder, files.bank, files.folder, choice.texts
+            )
 
     def backgrounds(self) -> Backgrounds:
         """Return which scores mean nothing here; see `pixseek.search.background`."""
         choice = self.choice
         files = choice.texts_beside(self._opened.config.models_dir)
-        found = self._opened.backgrounds.get(
-            self._opened.engine, self.encoder, files.bank, files.folder, choice.texts
-        )
+        with self.waiting(_LEARNING):
+            found = self._opened.backgrounds.get(
+                self._opened.engine, self.encoder, files.bank, files.folder, choice.texts
+            )
         return replace(found, calibration=files.calibration)
 
 
