@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixseek.cli.wording import fitted, wrapped
+from pixseek.cli.wording import cells, fitted, shortened, wrapped
 
 WORDS = st.lists(st.text("abé-/.", min_size=1, max_size=30), min_size=1, max_size=30)
 
@@ -42,3 +42,15 @@ def test_texts_for_programs_are_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "60")
     assert max(map(len, fitted(long, err=True).split("\n"))) <= 60
+
+
+@given(WORDS, st.integers(8, 60))
+def test_a_path_loses_folders_before_letters(parts: list[str], width: int) -> None:
+    path = "/".join(part.replace("/", "") or "x" for part in parts)
+    short = shortened(path, width)
+    assert cells(short) <= max(width, 1)
+    if short != path:
+        assert short[0] == "…" and path.endswith(short[1:])
+        name = "/" + path.rsplit("/", 1)[-1]
+        if "/" in path[1:] and cells(name) < width:
+            assert short[1] == "/" and short.endswith(name)

@@ -350,8 +350,8 @@ def _terminal() -> Check:
     how = graphics()
     if how is None:
         return Check("terminal", "ok", "no graphics",
-                     "To see thumbnails: pixseek search ... --thumbnails blocks, or "
-                     "--html")  # fmt: skip
+                     "To see thumbnails, add --thumbnails blocks or --html to a "
+                     "search.")  # fmt: skip
     colours = f", {how.colours} colours" if how.protocol == "sixel" else ""
     return Check("terminal", "ok", f"thumbnails as {how.protocol}{colours}, "
                  f"{how.cell[0]} x {how.cell[1]} pixels per character")  # fmt: skip

@@ -65,9 +65,15 @@ def _cells(character: str) -> int:
 
 
 def shortened(path: str, width: int) -> str:
-    """Return a path cut to `width` columns, from the left, so that its file name stays."""
+    """Return a path cut to `width` columns: folders are left out from the left, then letters.
+
+    So its file name stays, or at least the end of it.
+    """
     if cells(path) <= width:
         return path
+    for at in (n for n, character in enumerate(path) if character in "/\\" and n):
+        if cells(path[at:]) < width:
+            return "…" + path[at:]
     room, kept = width - 1, 0
     for start in range(len(path) - 1, -1, -1):
         kept += _cells(path[start])
