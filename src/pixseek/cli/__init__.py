@@ -24,6 +24,7 @@ COMMANDS = {
     "similar": "search",
     "save": "saved",
     "saved": "saved",
+    "list": "listing",
     "show": "show",
     "classify": "classify",
     "tag": "tag",

@@ -121,12 +121,20 @@ class Command(click.Command):
     Attributes:
         section: its heading in `pixseek --help`.
         examples: command lines, each with what it does.
+        takes_query: whether its arguments are words or filters, so that `-night` among them is
+            none of the options `-n ight`, as which it would be understood.
     """
 
     def __init__(
-        self, *arguments: Any, section: str = "", examples: Examples = (), **named: Any
+        self,
+        *arguments: Any,
+        section: str = "",
+        examples: Examples = (),
+        takes_query: bool = False,
+        **named: Any,
     ) -> None:
         super().__init__(*arguments, **named)
+        self.takes_query = takes_query
         self.section = section
         self.examples = examples
         self.own_params = list(self.params)
@@ -134,6 +142,10 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the options; of an unknown one say what may have been meant."""
+        if any(len(arg) > 2 and arg[0] == "-" and arg[1].isalnum() for arg in args):
+            from pixseek.cli.usage import check_clusters
+
+            check_clusters(ctx, args)
         with _known_options(ctx, args):
             return super().parse_args(ctx, args)
 
@@ -194,9 +206,9 @@ class CommandGroup(click.Group):
             with formatter.section(title):
                 formatter.write_dl(rows)
         formatter.write_paragraph()
-        formatter.write_text("Common options: --library DIR, --model NAME, --offline, --threads N")
         formatter.write_text(
-            "More: pixseek help COMMAND, pixseek help options, pixseek help exit-codes"
+            "More: pixseek help COMMAND, options or exit-codes. All take --library, --model, "
+            "--offline."
         )
 
     def resolve_command(

@@ -267,12 +267,15 @@ def write_facets(facets: Facets) -> None:
 
 def from_here(hit: Hit) -> str:
     """Return the path of a hit, relative to the current folder if it is below that."""
-    if hit.path is None:
-        return hit.uri
+    return hit.uri if hit.path is None else relative(hit.path)
+
+
+def relative(path: Path) -> str:
+    """Return a path, relative to the current folder if it is below that."""
     try:
-        return str(hit.path.relative_to(Path.cwd()))
+        return str(path.relative_to(Path.cwd()))
     except (ValueError, OSError):
-        return str(hit.path)
+        return str(path)
 
 
 def hyperlink(text: str, path: Path | None) -> str:

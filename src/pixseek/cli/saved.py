@@ -11,7 +11,7 @@ from pixseek.cli import wording
 from pixseek.cli.hints import hinted, quoted
 from pixseek.cli.options import Command, open_library
 from pixseek.cli.results import write_json
-from pixseek.cli.search import SearchCommand, asked_of, query_options, region_of, term_options
+from pixseek.cli.search import asked_of, query_options, region_of, term_options
 from pixseek.cli.usage import check_alone
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ _SECTION = "Index and search"
 
 
 @click.command(
-    cls=SearchCommand,
+    cls=Command,
+    takes_query=True,
     section=_SECTION,
     short_help="Save a search under a name.",
     examples=(

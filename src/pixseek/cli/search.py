@@ -34,14 +34,10 @@ _MOST_OPENED = 10
 
 
 class SearchCommand(Command):
-    """A command that tells its options from the words of a query.
-
-    `--html` takes the next word only if it names an HTML file, and `-night` is no cluster of
-    one-letter options, which would be understood as `-n ight`.
-    """
+    """A command whose `--html` takes the next word only if it names an HTML file."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep words of the query from being read as options or as their values."""
+        """Keep the words of the query that follow a bare `--html` out of its value."""
         args = list(args)
         for n, arg in enumerate(args):
             if arg == "--":
@@ -49,10 +45,6 @@ class SearchCommand(Command):
             after = args[n + 1] if n + 1 < len(args) else ""
             if arg == "--html" and not after.lower().endswith((".html", ".htm")):
                 args[n] = "--html="
-        if any(len(arg) > 2 and arg[0] == "-" and arg[1].isalnum() for arg in args):
-            from pixseek.cli.usage import check_clusters
-
-            check_clusters(ctx, args)
         return super().parse_args(ctx, args)
 
 
@@ -159,6 +151,7 @@ def _shown_options(function: _Decorated) -> _Decorated:
 
 @click.command(
     cls=SearchCommand,
+    takes_query=True,
     section="Index and search",
     short_help="Find images by words or by an example.",
     examples=(

@@ -156,7 +156,8 @@ def _speed(how: Acceleration) -> str:
 
 
 def _write_row(title: str, text: str) -> None:
-    click.echo(f"{click.style(f'{title:<9}', bold=True)}{text}")
+    shown = wording.fitted(text, hanging=" " * 9, first=9)
+    click.echo(f"{click.style(f'{title:<9}', bold=True)}{shown}")
 
 
 def _running(found: Status) -> str:

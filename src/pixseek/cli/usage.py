@@ -41,14 +41,14 @@ def unknown_option(
     """
     typed = _typed(error.option_name, arguments)
     name = typed.split("=", 1)[0]
-    known = [each for param in ctx.command.params for each in (*param.opts, *param.secondary_opts)]
+    known = _names(ctx)
     said = f"No such option: {typed}"
     advice = ""
     for own, others in _CALLED.items():
         # `-n5` is `-n 5`.
         if own in known and (name in others or re.sub(r"\d+$", "", name) in others):
             advice = f"It is called {_called(own, ctx)} here."
-    if not advice and not name.startswith("--") and "--not" in known:
+    if not advice and not name.startswith("--") and _takes_query(ctx):
         return click.UsageError(f"{said}\n{left_out(typed, ctx, arguments)}", ctx)
     if not advice:
         near = [each for each in known if each.lower() == name.lower()]
@@ -75,11 +75,11 @@ def left_out(typed: str, ctx: click.Context, arguments: Sequence[str]) -> str:
             query.append(argument)
         elif argument != "--":
             others.append(argument)
-    if len(query) < 2:
+    if len(query) < 2 and "--not" in _names(ctx):
         return "To leave out what shows it, say what to search for: 'a dog -snow'"
     lines = [[" ".join(query), *others]]
     # `-0.5*night` is a weight and `-tag:draft` a filter, which --not does not know.
-    if _PLAIN.fullmatch(words):
+    if _PLAIN.fullmatch(words) and "--not" in _names(ctx):
         rest = [each for each in arguments if each not in (typed, "--")]
         lines.append([*rest, "--not", words])
     ways = "Put the query in quotes" + (", or use --not" if len(lines) > 1 else "")
@@ -99,6 +99,8 @@ def check_clusters(ctx: click.Context, arguments: Sequence[str]) -> None:
     Raises:
         click.UsageError: see above.
     """
+    if not _takes_query(ctx):
+        return
     for argument, role in zip(arguments, roles(ctx.command, arguments), strict=True):
         if role != "option" or argument.startswith("--") or len(argument) < 3:
             continue
@@ -109,15 +111,19 @@ def check_clusters(ctx: click.Context, arguments: Sequence[str]) -> None:
             continue
         if letter in "Lm" and _names_something(letter, value):
             continue
-        if f"-{letter}" not in {name for param in ctx.command.params for name in param.opts}:
+        if f"-{letter}" not in _names(ctx):
             raise unknown_option(click.NoSuchOption(argument), ctx, arguments)
-        said = f"No such option: {argument}"
-        if "--not" in {name for param in ctx.command.params for name in param.opts}:
-            said += f"\n{left_out(argument, ctx, arguments)}"
+        said = f"No such option: {argument}\n{left_out(argument, ctx, arguments)}"
         if letter in "Lm":
             kind = {"L": "library", "m": "model"}[letter]
             said += f"\nTo name a {kind}: -{letter} {quoted(value)}"
         raise click.UsageError(said, ctx)
+
+
+def _takes_query(ctx: click.Context) -> bool:
+    from pixseek.cli.options import Command
+
+    return isinstance(ctx.command, Command) and ctx.command.takes_query
 
 
 def _names_something(letter: str, value: str) -> bool:
@@ -210,6 +216,11 @@ def unwritable(name: str, option: str, error: OSError) -> click.BadParameter:
         f"{visible(name)} can't be written ({error.strerror or error}). Choose another file.",
         param_hint=option,
     )
+
+
+def _names(ctx: click.Context) -> list[str]:
+    """Return the names of all options of a command."""
+    return [each for param in ctx.command.params for each in (*param.opts, *param.secondary_opts)]
 
 
 def _typed(option: str, arguments: Sequence[str]) -> str:

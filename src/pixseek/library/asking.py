@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pixseek.errors import PixseekError, QueryError, unknown
 from pixseek.library.model import LibraryModel
 from pixseek.library.opened import Opened
 from pixseek.search import blas, searcher
 from pixseek.search.asked import check
-from pixseek.types import POSSIBLE, And, Filter, Query, Region, Results, Term
+from pixseek.types import POSSIBLE, And, Filter, Query, Region, Results, Sort, Term
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from pixseek.library.saved import SavedSearch
     from pixseek.search.duplicates import DuplicateGroup
     from pixseek.search.facets import Facets
-    from pixseek.types import Pixels
+    from pixseek.types import Pixels, Record
 
 #: Hits that facets count at most.
 _COUNTED = 1000
+
+#: Records that are read at a time when all are listed.
+_PAGE = 5000
 
 #: Characters that mean something in the language of the search box; see `search.typography`.
 _LANGUAGE = frozenset('"():*-\\“”„‟«»‹›‘‚‛「『｢〝‐‑‒–—−﹘﹣') | frozenset(
@@ -132,6 +135,18 @@ class Asking:
         if not query.terms:
             wide = replace(wide, k=10 * _COUNTED)
         return facets.count((hit.record for hit in self.answer([wide])[0]), most)
+
+    def records(self, where: Filter | str | None, sort: Sort | None) -> Iterator[Record]:
+        """Yield the records that a filter lets through, in an order; see `Library.records`."""
+        if sort not in (None, *get_args(Sort)):
+            raise QueryError("Unknown order", sort, unknown("order", sort, get_args(Sort)))
+        field, descending = searcher.SORTED_BY[sort or "relevance"]
+        only, offset = both(None, where), 0
+        while page := self._opened.engine.select(
+            only, order=field, descending=descending, k=_PAGE, offset=offset
+        ):
+            yield from page
+            offset += len(page)
 
     def duplicates(self, threshold: float | None) -> list[DuplicateGroup]:
         """Return groups of nearly equal images; see `Library.duplicates`."""

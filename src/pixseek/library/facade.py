@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         Report,
         Root,
         Scalar,
+        Sort,
         Vectors,
     )
 
@@ -644,6 +645,22 @@ class Library:
         )
 
     # ---------------------------------------------------------------- records and their files
+
+    def records(
+        self, where: Filter | str | None = None, *, sort: Sort | None = None
+    ) -> Iterator[Record]:
+        """Yield the records of the library one after the other; no model is needed.
+
+        They are read in pages, so a record that is added or removed meanwhile may be met or not.
+
+        Args:
+            where: as for `search`; None for all.
+            sort: an order of `search`; None for that of their URIs.
+
+        Raises:
+            QueryError: the filter can't be understood, or the order is unknown.
+        """
+        return self._asking.records(where, sort)
 
     def get(self, record_id: str) -> Record | None:
         """Return the record with this id; None if there is none."""

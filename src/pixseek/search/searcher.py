@@ -68,7 +68,9 @@ EMPTY = "The library is empty. Index something first: pixseek index ~/Pictures"
 
 #: Queries in one call of the engine, which bounds memory: 400 vectors of 512 floats are 0.8 MB.
 _QUERIES_A_CALL = 64
-_SORTED_BY: dict[Sort, tuple[Literal["uri", "name", "taken_at", "size"], bool]] = {
+
+#: The field of each order, and whether it descends.
+SORTED_BY: dict[Sort, tuple[Literal["uri", "name", "taken_at", "size"], bool]] = {
     "newest": ("taken_at", True), "oldest": ("taken_at", False), "name": ("name", False),
     "largest": ("size", True), "smallest": ("size", False), "relevance": ("uri", False),
 }  # fmt: skip
@@ -372,7 +374,7 @@ class Searcher:
     def _sorted(self, order: list[int], ids: Sequence[str], sort: Sort) -> list[int]:
         """Return positions by a field of their records; those without it come last."""
         records = self.engine.get([ids[at] for at in order])
-        field, descending = _SORTED_BY[sort]
+        field, descending = SORTED_BY[sort]
         known: list[tuple[Any, str, int]] = []
         unknown: list[int] = []
         for at, record in zip(order, records, strict=True):
@@ -448,7 +450,7 @@ class Searcher:
         """Return the images that a filter lets through, in the order of the query."""
         if self.engine.space is None:
             return Results((), query, {}, "")
-        field, descending = _SORTED_BY[query.sort]
+        field, descending = SORTED_BY[query.sort]
         records = self.engine.select(
             query.where,
             order=field,

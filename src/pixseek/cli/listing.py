@@ -1,0 +1,100 @@
+"""`pixseek list`: the images of the library, all or those that a filter lets through."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from pixseek.cli import wording
+from pixseek.cli.exit_codes import FOUND_NOTHING
+from pixseek.cli.options import Command, open_library, warn_if_empty
+from pixseek.cli.results import hyperlink, relative
+from pixseek.cli.usage import check_alone
+
+if TYPE_CHECKING:
+    from pixseek.library import Library
+    from pixseek.types import Record, Sort
+
+_ORDERS = ("newest", "oldest", "name", "largest", "smallest")
+
+
+@click.command(
+    "list",
+    cls=Command,
+    takes_query=True,
+    section="Index and search",
+    short_help="List the images in the library.",
+    examples=(
+        ("pixseek list", "all of them, by folder"),
+        ("pixseek list year:2021 -k 20 --sort newest", "the newest 20 of a year"),
+        ("pixseek list 'tag:holiday -has:caption' -0 | xargs -0 ls -l", "for scripts"),
+    ),
+)
+@click.argument("filters", nargs=-1, metavar="[FILTER]...")
+@click.option("-k", type=click.IntRange(min=1), metavar="N",
+              help="List at most N images. [default: all]")  # fmt: skip
+@click.option("--sort", type=click.Choice(_ORDERS), help="Order. [default: by folder and name]")
+@click.option("--paths", is_flag=True, help="Print paths only, one per line, as in a pipe.")
+@click.option("-0", "null", is_flag=True, help="Print paths only, each followed by NUL.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@click.pass_context
+def list_(
+    ctx: click.Context,
+    filters: tuple[str, ...],
+    k: int | None,
+    sort: Sort | None,
+    paths: bool,
+    null: bool,
+    as_json: bool,
+) -> None:
+    """List the images in the library, or those that filters let through.
+
+    FILTER is the same as in searches: year:2021, camera:nikon, tag:holiday, folder:2021. No words:
+    `pixseek search` finds images by what they show. On a terminal, each image has a line with its
+    date, its size and its path; in a pipe only the path.
+    """
+    check_alone(ctx, ("paths", "as_json"), ("null", "as_json"))
+    as_table = sys.stdout.isatty() and not (paths or null or as_json)
+    count = 0
+    with open_library() as library:
+        found = library.records(" ".join(filters), sort=sort)
+        for record in itertools.islice(found, k):
+            count += 1
+            if as_json:
+                _write_json(library, record)
+            elif as_table:
+                _write_row(library, record)
+            else:
+                place = str(library.locate(record) or record.uri)
+                # As bytes: a name need not be valid text in the encoding of the terminal.
+                click.echo(os.fsencode(place) + (b"\0" if null else b"\n"), nl=False)
+        if not count:
+            warn_if_empty(library)
+    if as_table:
+        more = " or more" if count == k else ""
+        click.echo(click.style(f"{wording.counted(count, 'image')}{more}", dim=True))
+    if not count:
+        ctx.exit(FOUND_NOTHING)
+
+
+def _write_row(library: Library, record: Record) -> None:
+    path = library.locate(record)
+    day = record.taken_at.date().isoformat() if record.taken_at else ""
+    size = f"{record.width} × {record.height}" if record.width else ""
+    place = wording.visible(relative(path) if path else record.uri)
+    missing = "" if (path is None or path.exists()) else click.style("  missing", fg="red")
+    click.echo(f"{day:<10}  {size:>13}  {hyperlink(place, path)}{missing}")
+
+
+def _write_json(library: Library, record: Record) -> None:
+    import json
+
+    from pixseek.wire import record_to_plain
+
+    path = library.locate(record)
+    plain = {"path": str(path) if path else None, "is_there": (path is None or path.exists())}
+    click.echo(json.dumps({**plain, **record_to_plain(record)}))
