@@ -22,6 +22,7 @@ from pixseek.types import (
     Acceleration,
     And,
     Compare,
+    Exclusion,
     Failure,
     Hit,
     Not,
@@ -85,14 +86,15 @@ def test_json_of_results() -> None:
         caption="a lake",
         tags=("lake", "dawn"),
     )
-    why = (Reason("text", "a dog", 0.123456789, 2.5),)
+    why = (Reason("text", "a dog", 0.123456789, 2.5, strength="likely"),)
     tile = Part("tile", (0.0, 0.5, 0.5, 0.5))
-    hit = Hit(1, record, tile, 0.123456789, Path("/photos/a.jpg"), 0.75, why, ("ghi",))
+    hit = Hit(1, record, tile, 0.123456789, Path("/photos/a.jpg"), "likely", 0.5, why, ("ghi",))
     url = Hit(2, Record("def", "https://example.org/b.jpg"), WHOLE, 0.1, None)
     query = Query((Term("text", "a dog"),), k=2)
     results = Results(
-        (hit, url), query, {"encode": 1.23456, "total": 2.0}, "tiny", ("careful",), 1, 2, 3, 4
-    )
+        (hit, url), query, {"encode": 1.23456, "total": 2.0}, "tiny", ("careful",), 1, 2, 3, 4,
+        (Exclusion("snow", 7),),
+    )  # fmt: skip
     assert json.loads(json.dumps(results_to_plain(results))) == {
         "query": "a dog",
         "query_kind": "text",
@@ -101,10 +103,13 @@ def test_json_of_results() -> None:
         "took_ms": {"encode": 1.235, "total": 2.0},
         "model": "tiny",
         "warnings": ["careful"],
+        "strong": 1,
+        "likely": 2,
         "confident": 1,
         "possible": 2,
         "looked_at": 3,
         "total": 4,
+        "excluded": [{"what": "snow", "count": 7}],
         "hits": [
             {
                 "rank": 1,
@@ -112,7 +117,9 @@ def test_json_of_results() -> None:
                 "path": str(Path("/photos/a.jpg")),
                 "part": {"kind": "tile", "box": [0.0, 0.5, 0.5, 0.5]},
                 "score": 0.123457,
-                "confidence": 0.75,
+                "strength": "likely",
+                "probability": 0.5,
+                "confidence": 0.5,
                 "why": [
                     {
                         "kind": "text",
@@ -120,9 +127,11 @@ def test_json_of_results() -> None:
                         "score": 0.123457,
                         "deviations": 2.5,
                         "weight": 1.0,
+                        "strength": "likely",
                     }
                 ],
                 "duplicates": ["ghi"],
+                "excluded_by": "",
                 "uri": "Photos/a.jpg",
                 "width": 4,
                 "height": 3,
@@ -137,9 +146,12 @@ def test_json_of_results() -> None:
                 "path": None,
                 "part": {"kind": "image"},
                 "score": 0.1,
-                "confidence": 1.0,
+                "strength": "strong",
+                "probability": None,
+                "confidence": 0.95,
                 "why": [],
                 "duplicates": [],
+                "excluded_by": "",
                 "uri": "https://example.org/b.jpg",
                 "width": 0,
                 "height": 0,
@@ -233,7 +245,8 @@ _queries = st.builds(
     k=st.integers(1, 1000),
     offset=st.integers(0, 1000),
     sort=st.sampled_from(["relevance", "newest", "smallest"]),
-    min_confidence=st.floats(0, 1),
+    min_strength=st.sampled_from([None, "strong", "likely", "weak"]),
+    show_excluded=st.booleans(),
     group=st.booleans(),
     variety=st.floats(0, 1),
     text_weight=st.floats(0, 2),

@@ -50,14 +50,21 @@ class TinyEncoder:
         return self._unit(batch.reshape(len(batch), -1))
 
     def encode_texts(self, texts: Sequence[str]) -> Any:
-        """Return for the name of a colour that colour, and for any other text its own noise."""
+        """Return for "red", "a red" and "red and blue" the colours, else the text's own noise."""
         return self._unit(np.stack([self._row(text) for text in texts]))
 
     def _row(self, text: str) -> Any:
-        if text in COLOURS:
-            return np.repeat(np.array(COLOURS[text], np.float32) / 127.5 - 1, 16)
+        words = [word for word in text.split() if word not in ("a", "and")]
+        if words and all(word in COLOURS for word in words):
+            return self._striped(words, 4)
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
         return np.random.default_rng(seed).normal(size=48).astype(np.float32)
+
+    def _striped(self, colours: Sequence[str], side: int) -> Any:
+        """Return a picture of these colours next to each other."""
+        across = [COLOURS[colours[at * len(colours) // side]] for at in range(side)]
+        grid = np.broadcast_to(np.array(across, np.float32).T[:, None, :], (3, side, side))
+        return grid.ravel() / 127.5 - 1
 
     def _unit(self, rows: Any) -> Any:
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
@@ -79,8 +86,9 @@ class WideEncoder(TinyEncoder):
         return (np.asarray(small, dtype=np.float32) / 127.5 - 1).transpose(2, 0, 1)
 
     def _row(self, text: str) -> Any:
-        if text in COLOURS:
-            return np.repeat(np.array(COLOURS[text], np.float32) / 127.5 - 1, 64)
+        words = [word for word in text.split() if word not in ("a", "and")]
+        if words and all(word in COLOURS for word in words):
+            return self._striped(words, 8)
         return np.tile(super()._row(text), 4)
 
 

@@ -1,11 +1,10 @@
-"""Calibrate the demo model's confidence, and print its accuracy.
+"""Calibrate what the demo model's scores are worth, and print its accuracy.
 
     python training/calibrate_demo_model.py
 
 Writes two files into the model's folder. `background.txt` holds captions of random scenes, with
-which queries are compared. `calibration.json` holds a logistic function from score to confidence,
-fitted on random queries over random scenes, for which the true answers are known: the general
-calibration would not do, because each of those captions is true of some drawings. The printed
+which queries are compared. `calibration.json` holds a logistic function from score to probability,
+fitted on random queries over random scenes, for which the true answers are known. The printed
 figures are measured on other queries.
 """
 
@@ -25,8 +24,10 @@ from pixseek.demo import captions
 from pixseek.demo.drawing import render
 from pixseek.demo.scenes import Scene, facts, random_scene
 from pixseek.search import background
+from pixseek.search.asked import Backgrounds, look
 from pixseek.search.background import Background, Calibration
-from pixseek.types import Encoder, Picture
+from pixseek.search.strength import LIKELY_PROBABILITY, STRONG_PROBABILITY
+from pixseek.types import Encoder, Picture, Term
 
 MODEL = Path(captions.__file__).parent / "model"
 CAPTIONS = 300
@@ -64,8 +65,13 @@ def measured(encoder: Encoder, seed: int) -> tuple[Any, Any]:
     scenes = [random_scene(rng) for _ in range(SCENES)]
     queries = [description(rng) for _ in range(QUERIES)]
     images, texts = embedded(encoder, scenes), encoder.encode_texts([q.text for q in queries])
-    unrelated = Background.of(encoder.encode_texts(bank()))
-    scores = np.stack([unrelated.standardised(images @ text, images) for text in texts])
+    unrelated, own = Background.of(encoder.encode_texts(bank())), Background.of(images)
+    backgrounds = Backgrounds.of_library(unrelated, own, 1.0, len(images))
+    looks = [
+        look(Term("text", query.text), text, images, backgrounds, unread=frozenset())
+        for query, text in zip(queries, texts, strict=True)
+    ]
+    scores = np.stack([each.deviations for each in looks])
     known = [facts(scene) for scene in scenes]
     return scores, np.array([[query.facts <= each for each in known] for query in queries])
 
@@ -86,19 +92,19 @@ def fitted(scores: Any, true: Any) -> Calibration:
 
 def figures(scores: Any, true: Any, calibration: Calibration) -> dict[str, Any]:
     """Return the accuracy of the calibration on these scores."""
-    sure = calibration.confidences(scores)
+    sure = calibration.probabilities(scores)
     there = true.any(1)
     found: dict[str, Any] = {}
-    for least in (0.5, 0.95):
+    for least in (LIKELY_PROBABILITY, STRONG_PROBABILITY):
         kept = sure >= least
-        found[f"confidence at least {least}"] = {
+        found[f"probability at least {least}"] = {
             "precision": float(true[kept].mean()),
             "recall": float(kept[true].mean()),
             "queries with matches that find one": float((kept & true).any(1)[there].mean()),
             "queries without matches that find something": float(kept.any(1)[~there].mean()),
         }
     edges = np.array([0.1, 0.3, 0.5, 0.7, 0.9, 1.01])
-    found["share true, by confidence"] = {
+    found["share true, by probability"] = {
         f"{low:g} to {min(high, 1):g}": float(true[(sure >= low) & (sure < high)].mean())
         for low, high in itertools.pairwise(edges)
     }

@@ -24,6 +24,7 @@ from pixseek.search.query_json import (
     query_to_plain,
 )
 from pixseek.types import Part, Query
+from pixseek.types.results import old_confidence
 
 if TYPE_CHECKING:
     from pixseek.library import Status
@@ -61,10 +62,13 @@ def results_to_plain(results: Results) -> dict[str, Any]:
         "took_ms": {stage: round(ms, 3) for stage, ms in results.took_ms.items()},
         "model": results.model,
         "warnings": list(results.warnings),
-        "confident": results.confident,
-        "possible": results.possible,
+        "strong": results.strong,
+        "likely": results.likely,
+        "confident": results.strong,  # the name until 0.2
+        "possible": results.likely,  # the name until 0.2
         "looked_at": results.looked_at,
         "total": results.total,
+        "excluded": [asdict(each) for each in results.excluded],
         "hits": [hit_to_plain(hit) for hit in results],
     }
 
@@ -78,7 +82,9 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
         "path": str(hit.path) if hit.path else None,
         "part": part_to_plain(hit.part),
         "score": round(hit.score, 6),
-        "confidence": round(hit.confidence, 4),
+        "strength": hit.strength,
+        "probability": None if hit.probability is None else round(hit.probability, 4),
+        "confidence": round(old_confidence(hit), 4),  # deprecated
         "why": [
             {
                 "kind": reason.kind,
@@ -86,10 +92,12 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
                 "score": round(reason.score, 6),
                 "deviations": round(reason.deviations, 3),
                 "weight": reason.weight,
+                "strength": reason.strength,
             }
             for reason in hit.why
         ],
         "duplicates": list(hit.duplicates),
+        "excluded_by": hit.excluded_by,
         "uri": hit.uri,
         "width": record.width,
         "height": record.height,

@@ -99,14 +99,14 @@ def test_zero_shot_tags_can_be_searched(run: Run, photos_folder: Path, tmp_path:
     run("index", photos_folder)
     file = tmp_path / "labels.txt"
     file.write_text("red\npurple\n", "utf-8")
-    done = run("tag", "--zero-shot", file, "--min-confidence", 0.5)
+    done = run("tag", "--zero-shot", file, "--min-strength", "likely")
     assert done.exit_code == 0
     first, *lines = done.stdout.splitlines()
     assert first == "Checked 6 images."
     for count, label in map(str.split, lines):
         assert len(run("search", f"tag:{label}", "--paths").stdout.splitlines()) == int(count)
     assert sorted(line.split()[1] for line in lines) == ["purple", "red"]
-    again = json.loads(run("tag", "--zero-shot", file, "--min-confidence", 0.5, "--json").stdout)
+    again = json.loads(run("tag", "--zero-shot", file, "--min-strength", "likely", "--json").stdout)
     assert again == {"looked_at": 0, "tagged": {"red": 0, "purple": 0}}
     some = run("tag", "--zero-shot", file, "--where", "folder:a", "--again", "--json")
     assert json.loads(some.stdout)["looked_at"] == 3

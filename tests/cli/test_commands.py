@@ -223,9 +223,10 @@ def test_search_json_has_the_published_shape(indexed: Run) -> None:
     for hit in answer["hits"]:
         assert set(hit) == {
             "rank", "id", "path", "part", "score", "uri", "width", "height", "media",
-            "confidence", "why", "duplicates", "taken_at", "caption", "tags",
+            "confidence", "strength", "probability", "why", "duplicates", "excluded_by",
+            "taken_at", "caption", "tags",
         }  # fmt: skip
-        assert 0 <= hit["confidence"] <= 1
+        assert hit["strength"] in ("strong", "likely", "weak")
         assert Path(hit["path"]).is_file()
     assert (answer["hits"][0]["width"], answer["hits"][0]["height"]) == (40, 30)
     assert answer["hits"][0]["media"] == "image/png"

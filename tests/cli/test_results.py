@@ -13,7 +13,7 @@ from PIL import Image
 import pixseek
 from pixseek.cli import results
 from pixseek.cli.results import write_table
-from pixseek.types import WHOLE, Hit, Record
+from pixseek.types import WHOLE, Hit, Record, Strength
 
 from tiny_encoder import COLOURS, TinyEncoder, draw
 
@@ -43,15 +43,17 @@ def test_reasons_name_the_best_part_of_a_hit(
 
 
 @pytest.mark.parametrize(
-    ("confidence", "shown"),
+    ("strength", "probability", "shown"),
     [
-        (1.0, "strong 100%"), (0.997, "strong 100%"), (0.95, "strong  95%"),
-        (0.9499, "likely  94%"), (0.5, "likely  50%"),
-        (0.4999, "weak  49%"), (0.0, "weak   0%"),
+        ("strong", 0.9999, "strong 99%"), ("strong", 0.55, "strong 55%"),
+        ("likely", 0.5499, "likely 54%"), ("weak", 0.299, "weak 29%"), ("weak", 0.0, "weak  1%"),
+        ("strong", None, "strong"), ("weak", None, "weak"),
     ],
 )  # fmt: skip
-def test_rounding_does_not_lift_a_hit_to_the_next_strength(confidence: float, shown: str) -> None:
-    hit = Hit(1, Record("i", "p/a.jpg"), WHOLE, 0.3, Path("a.jpg"), confidence)
+def test_a_match_is_never_certain_and_has_a_number_only_if_it_was_measured(
+    strength: Strength, probability: float | None, shown: str
+) -> None:
+    hit = Hit(1, Record("i", "p/a.jpg"), WHOLE, 0.3, Path("a.jpg"), strength, probability)
     assert results.match_of(hit) == shown
 
 

@@ -52,7 +52,10 @@ def assert_alike(
     assert expected
     told = [[(h.uri, h.part, h.duplicates, h.path) for h in hits] for hits in (found, expected)]
     assert told[0] == told[1]
-    numbers = [[n for h in hits for n in (h.score, h.confidence)] for hits in (found, expected)]
+    numbers = [
+        [n for h in hits for n in (h.score, *(w.deviations for w in h.why))]
+        for hits in (found, expected)
+    ]
     assert numbers[0] == pytest.approx(numbers[1], abs=1e-6)
 
 

@@ -267,11 +267,11 @@ def test_labels_are_not_given_to_content_that_nobody_looked_at(
         library.index()
 
     between_read_and_write(library, monkeypatch, replaced)
-    counts = library.tag_zero_shot(["red"], min_confidence=0.01)
+    counts = library.tag_zero_shot(["red"], min_strength="weak")
     assert counts["red"] >= 4
     assert "user.labelled" not in record_of(library, "red0.png").fields
     assert record_of(library, "red0.png").tags == ()
-    again = library.tag_zero_shot(["red"], min_confidence=0.01)
+    again = library.tag_zero_shot(["red"], min_strength="weak")
     assert again[""] == 1, "only the new content is looked at"
 
 

@@ -469,21 +469,21 @@ def test_the_bank_of_captions_is_embedded_once_per_model(
     with pixseek.open(tmp_path / "other.lib") as other:
         other.index(tmp_path / "pictures")
         again = other.search("red", k=10)
-    assert calls == [1], "the first library's is used"
+    assert calls == [2], "the first library's is used; a word is also put with an article"
     found = library.search("red", k=10)
-    assert [hit.confidence for hit in again] == [hit.confidence for hit in found]
+    assert [hit.why for hit in again] == [hit.why for hit in found]
 
 
 def test_a_library_without_the_background_of_its_model_can_be_searched(
     library: pixseek.Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = [(hit.id, hit.confidence) for hit in library.search("red", k=10)]
+    wanted = [(hit.id, hit.strength) for hit in library.search("red", k=10)]
     # As on another machine, whose folder of models can't be written either.
     elsewhere = tmp_path / "a-file"
     elsewhere.write_text("where the folder should be")
     monkeypatch.setattr("pixseek.library.opened.may_write", lambda _: False)
     with pixseek.open(library.path, create=False, models_dir=elsewhere) as moved:
-        assert [(hit.id, hit.confidence) for hit in moved.search("red", k=10)] == wanted
+        assert [(hit.id, hit.strength) for hit in moved.search("red", k=10)] == wanted
 
 
 def test_another_text_tower_has_another_background(tmp_path: Path, tiny: TinyEncoder) -> None:

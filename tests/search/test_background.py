@@ -1,4 +1,4 @@
-"""Scores in standard deviations, and the confidence that follows."""
+"""Scores in standard deviations, and the probability that follows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pixseek.errors import ModelError
-from pixseek.search.background import Background, Calibration, bank, calibration, confidences
+from pixseek.search.background import Background, Calibration, bank, calibration
 
 
 def unit(rows: object) -> np.ndarray:
@@ -47,33 +47,6 @@ def test_a_background_without_spread_gives_zero_deviations() -> None:
     assert found.tolist() == [0, 0]
 
 
-def test_scores_explained_by_chance_have_no_confidence() -> None:
-    # 10,000 images with scores by chance: even the best is not a match.
-    scores = np.random.default_rng(0).normal(size=10_000)
-    best = np.sort(scores)[::-1][:1000]
-    assert confidences(best, 10_000).max() < 0.6
-    # Twenty that stand out are.
-    sure = confidences(np.concatenate([np.full(20, 5.0), best]), 10_020)
-    assert sure[:20].min() > 0.99
-    assert np.median(sure[20:]) < 0.5
-
-
-def test_more_images_need_higher_scores() -> None:
-    score = np.array([4.0])
-    assert confidences(score, 100)[0] > 0.99 > 0.7 > confidences(score, 10_000)[0]
-
-
-@given(
-    hnp.arrays(np.float64, st.integers(1, 50), elements=st.floats(-10, 10)),
-    st.integers(0, 10**7),
-)
-def test_confidence_never_falls_with_the_score(scores: np.ndarray, more: int) -> None:
-    sure = confidences(scores, len(scores) + more)
-    assert ((sure >= 0) & (sure <= 1)).all()
-    order = np.argsort(scores, kind="stable")
-    assert (np.diff(sure[order]) >= -1e-12).all()
-
-
 def test_the_bank_has_no_caption_twice() -> None:
     captions = bank()
     assert len(captions) > 500
@@ -88,14 +61,23 @@ def test_the_bank_has_no_caption_twice() -> None:
 def test_a_calibration_rises_with_the_score(
     scores: np.ndarray, slope: float, centre: float
 ) -> None:
-    sure = Calibration(slope, centre).confidences(scores)
+    sure = Calibration(slope, centre).probabilities(scores)
     assert ((sure >= 0) & (sure <= 1)).all()
     assert (np.diff(sure[np.argsort(scores, kind="stable")]) >= 0).all()
 
 
 def test_a_calibration_is_one_half_at_its_centre() -> None:
-    sure = Calibration(5.0, 2.0).confidences(np.array([1.0, 2.0, 3.0], np.float32))
+    sure = Calibration(5.0, 2.0).probabilities(np.array([1.0, 2.0, 3.0], np.float32))
     assert sure == pytest.approx([1 / (1 + np.exp(5)), 0.5, 1 / (1 + np.exp(-5))])
+
+
+@given(st.floats(0.1, 20), st.floats(-5, 5), st.floats(0.01, 0.99))
+def test_the_score_of_a_probability_has_that_probability(
+    slope: float, centre: float, probability: float
+) -> None:
+    made = Calibration(slope, centre)
+    score = np.array([made.score_at(probability)])
+    assert made.probabilities(score)[0] == pytest.approx(probability)
 
 
 def test_a_calibration_is_read_from_its_file(tmp_path: Path) -> None:

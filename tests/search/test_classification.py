@@ -18,7 +18,7 @@ from pixseek.demo.picture_library import write_picture_library
 from pixseek.demo.scenes import Scene, Thing
 from pixseek.encoders.hub import catalogue
 from pixseek.errors import QueryError
-from pixseek.search import searcher
+from pixseek.search import matching
 from pixseek.search.classification import (
     CLIP,
     ENSEMBLE,
@@ -177,7 +177,7 @@ def test_zero_shot_tags_are_the_strong_hits_of_a_search(drawings: pixseek.Librar
     assert counts.pop("") == 60
     assert counts["a bicycle"] == 0, "the demo model does not know the word"
     for label in ("a lake", "a boat"):
-        sure = drawings.search(label, k=100, min_confidence=0.95, text_weight=0)
+        sure = drawings.search(label, k=100, min_strength="strong", text_weight=0)
         assert counts[label] == len(sure) > 0
         assert tagged(drawings, label) == {hit.id for hit in sure}
     for hit in drawings.search('tag:"a lake"', k=100):
@@ -198,8 +198,8 @@ def test_zero_shot_looks_only_at_new_images(drawings: pixseek.Library, tmp_path:
     drawings.index()
     again = drawings.tag_zero_shot(["a lake"])
     assert again[""] == 1
-    # Other labels, or another confidence, are another question.
-    assert drawings.tag_zero_shot(["a lake"], min_confidence=0.5)[""] == 61
+    # Other labels, or another strength, are another question.
+    assert drawings.tag_zero_shot(["a lake"], min_strength="likely")[""] == 61
     assert drawings.tag_zero_shot(["a lake", "a city"])[""] == 61
     assert drawings.tag_zero_shot(["a city", "a lake"])[""] == 0, "in whatever order"
     assert drawings.tag_zero_shot(["a lake", "a city"], again=True)[""] == 61
@@ -226,9 +226,9 @@ def test_zero_shot_looks_only_at_images_that_pass_the_filter(drawings: pixseek.L
 def test_zero_shot_finds_more_matches_than_one_call_returns(
     drawings: pixseek.Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = drawings.tag_zero_shot(["a drawing at night"], min_confidence=0.01, again=True)
-    monkeypatch.setattr(searcher, "MANY", 4)
-    parts = drawings.tag_zero_shot(["a drawing at night"], min_confidence=0.01, again=True)
+    whole = drawings.tag_zero_shot(["a drawing at night"], min_strength="likely", again=True)
+    monkeypatch.setattr(matching, "MANY", 4)
+    parts = drawings.tag_zero_shot(["a drawing at night"], min_strength="likely", again=True)
     assert whole == parts
     assert whole["a drawing at night"] > 4
 
@@ -238,7 +238,7 @@ def test_zero_shot_without_labels_raises_query_error(
 ) -> None:
     with pytest.raises(QueryError, match="no label"):
         drawings.tag_zero_shot([" ", ""])
-    with pytest.raises(QueryError, match=r"[Mm]in_confidence"):
-        drawings.tag_zero_shot(["a lake"], min_confidence=0)
+    with pytest.raises(QueryError, match="nknown strength"):
+        drawings.tag_zero_shot(["a lake"], min_strength="sure")
     with pixseek.open(tmp_path / "empty", model="demo") as library:
         assert library.tag_zero_shot(["a lake"]) == {"": 0, "a lake": 0}

@@ -1,9 +1,8 @@
-"""Order, fusion, near-duplicates and variety: pure functions, for any input."""
+"""Order, near-duplicates and variety: pure functions, for any input."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,32 +22,6 @@ def test_order_is_by_score_and_then_by_id(scores: list[float]) -> None:
     assert sorted(order) == list(range(len(scores)))
     keys = [(-scores[at], ids[at]) for at in order]
     assert keys == sorted(keys)
-
-
-_lists = st.lists(st.lists(st.sampled_from("abcdefgh"), unique=True), min_size=1, max_size=4)
-
-
-@given(_lists, st.data())
-def test_reciprocal_rank_fusion_keeps_a_common_order(
-    orders: list[list[str]], data: st.DataObject
-) -> None:
-    weights = [data.draw(st.floats(0.01, 10)) for _ in orders]
-    scores = ranking.reciprocal_ranks(orders, weights)
-    assert set(scores) == {each for order in orders for each in order}
-    for one in scores:
-        for other in scores:
-            ahead = [
-                one in order and (other not in order or order.index(one) < order.index(other))
-                for order in orders
-            ]
-            if one != other and all(ahead):
-                assert scores[one] > scores[other]
-
-
-def test_reciprocal_rank_fusion_is_as_published() -> None:
-    assert ranking.reciprocal_ranks([["a", "b"], ["b"]], [1, 0.5]) == pytest.approx(
-        {"a": 1 / 61, "b": 1 / 62 + 0.5 / 61}
-    )
 
 
 @given(st.integers(0, 10**6), st.integers(0, 25), st.floats(-1, 1))

@@ -1,4 +1,4 @@
-"""Several things at once, exclusion, confidence, grouping, sorting and pages, by the facade."""
+"""Several things at once, exclusion, strength, grouping, sorting and pages, by the facade."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pixseek.demo.picture_library import write_picture_library
 from pixseek.errors import ImageError, QueryError
 from pixseek.library.model import LibraryModel
 from pixseek.search.background import Background
-from pixseek.types import CONFIDENT, POSSIBLE, Compare, Query, Region, Term
+from pixseek.types import Compare, Query, Region, Term
 
 from tiny_encoder import COLOURS, TinyEncoder, draw
 
@@ -173,10 +173,10 @@ def test_a_caption_with_the_excluded_words_removes_an_image(
         assert "3.png" not in names(library.search("red -wombat"))
 
 
-# ------------------------------------------------------------------ confidence
+# ------------------------------------------------------------------ strength
 
 
-def test_confidence_separates_shown_things_from_absent_ones(
+def test_strength_separates_shown_things_from_absent_ones(
     tmp_path: Path, tiny: TinyEncoder
 ) -> None:
     rng = np.random.default_rng(0)
@@ -192,17 +192,16 @@ def test_confidence_separates_shown_things_from_absent_ones(
     with pixseek.open(tmp_path / "l") as library:
         library.index(folder)
         present = library.search("red", text_weight=0)
-        assert present.confident >= 5
+        assert present.strong >= 5
         assert sorted(names(present)[:5]) == [f"{n}.png" for n in range(5)]
-        assert all(hit.confidence >= CONFIDENT for hit in present[:5])
+        assert all(hit.strength == "strong" for hit in present[:5])
         assert present.total == 300 and present.looked_at == 300
         absent = library.search("a word nobody drew", text_weight=0)
-        assert absent.confident == 0
-        assert all(hit.confidence < CONFIDENT for hit in absent)
-        sure = library.search("red", min_confidence=CONFIDENT, k=100, text_weight=0)
-        assert len(sure) == sure.confident == present.confident
-        confidence = [hit.confidence for hit in library.search("red", k=300, text_weight=0)]
-        assert all(0 <= each <= 1 for each in confidence)
+        assert absent.strong == 0
+        assert all(hit.strength != "strong" for hit in absent)
+        sure = library.search("red", min_strength="strong", k=100, text_weight=0)
+        assert len(sure) == sure.strong == present.strong
+        assert {hit.probability for hit in present} == {None}  # it was not measured
 
 
 def test_sorting_keeps_only_strong_and_likely_hits(
@@ -210,7 +209,7 @@ def test_sorting_keeps_only_strong_and_likely_hits(
 ) -> None:
     found = library.search("red", sort="name", k=60)
     assert names(found) == sorted(names(found))
-    assert all(hit.confidence >= POSSIBLE for hit in found)
+    assert all(hit.strength != "weak" for hit in found)
     everything = library.search("width:>0", sort="largest", k=60)
     sizes = [hit.record.stamp.size for hit in everything if hit.record.stamp]
     assert sizes == sorted(sizes, reverse=True)
@@ -234,7 +233,7 @@ def test_captions_find_images_the_model_does_not_understand(
         written = best.why[-1]
         assert (written.kind, written.what) == ("words", "caption: wombat, bruno")
         assert written.score == pytest.approx(1, abs=0.05)
-        assert best.confidence == 1
+        assert best.strength == "strong"
         assert library.search("wombat Bruno", k=3, text_weight=0)[0].why[-1].kind == "text"
 
 
@@ -323,7 +322,7 @@ def test_facets_count_matching_images(library: pixseek.Library) -> None:
     assert counts["format"] == {"PNG": 60}
     assert counts["colour"]["red"] == 30
     some = library.facets(library.query("red"))
-    assert sum(some["folder"].values()) == library.search("red").possible
+    assert sum(some["folder"].values()) == library.search("red").likely
 
 
 def test_backgrounds_are_made_once_and_kept(library: pixseek.Library, tiny: TinyEncoder) -> None:
@@ -334,7 +333,7 @@ def test_backgrounds_are_made_once_and_kept(library: pixseek.Library, tiny: Tiny
         path.write_bytes(b"damaged")
     with pixseek.open(library.path) as again:
         after = again.search("red", k=60)
-    assert [(h.id, h.confidence) for h in after] == [(h.id, h.confidence) for h in before]
+    assert [(h.id, h.strength, h.why) for h in after] == [(h.id, h.strength, h.why) for h in before]
 
 
 def test_the_threshold_of_near_duplicates_is_learned(tiny: TinyEncoder, tmp_path: Path) -> None:
@@ -359,12 +358,12 @@ def test_words_unknown_to_the_model_match_nothing(tmp_path: Path) -> None:
     with pixseek.open(tmp_path / "library", model="demo") as library:
         library.index(tmp_path / "pictures")
         unknown = library.search("a bicycle")
-        assert (unknown.confident, unknown.possible) == (0, 0)
+        assert (unknown.strong, unknown.likely) == (0, 0)
         assert unknown.hits, "the nearest are shown anyway"
         assert "The model does not know: bicycle" in unknown.warnings
         partly = library.search("a big red bicycle")
         assert "The model does not know: bicycle" in partly.warnings
         known = library.search("a boat")
-        assert known.confident and not any("know:" in each for each in known.warnings)
+        assert known.strong and not any("know:" in each for each in known.warnings)
         # Unknown words exclude nothing, except images whose texts contain them.
         assert len(library.search("a boat -bicycle", k=40)) == len(library.search("a boat", k=40))

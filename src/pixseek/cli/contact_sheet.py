@@ -102,9 +102,8 @@ def write_contact_sheet(
 <main>
 {sections}
 </main>
-<footer>Made by pixseek with the model {_escaped(models)}. The percentage of a hit is its
-confidence: of all images that match as well, the share that chance does not explain. Click a
-picture to open the original file.</footer>
+<footer>Made by pixseek with the model {_escaped(models)}. A percentage is how probably a hit
+matches, as measured for the model. Click a picture to open the original file.</footer>
 </body>
 </html>
 """

@@ -12,7 +12,6 @@ import click
 
 from pixseek.cli import wording
 from pixseek.cli.options import warn
-from pixseek.types import CONFIDENT, POSSIBLE
 
 if TYPE_CHECKING:
     from pixseek.library.surfaces import Facets
@@ -145,8 +144,8 @@ def write_picture(preview: bytes | None, path: Path | None, choice: str) -> None
 def write_table(results: Results, *, why: bool = False) -> None:
     """Write strength, score, size and path of each hit; for a mere filter the date instead."""
     searched = bool(results.query.terms)
-    if results and searched and not results.confident:
-        said = "No strong matches" if results.possible else "No matches"
+    if results and searched and not results.strong:
+        said = "No strong matches" if results.likely else "Nothing here matches well"
         click.echo(click.style(f"{said}. The closest images:", fg="yellow"))
     if not results:
         click.echo(_NOTHING[searched], err=True)
@@ -157,7 +156,7 @@ def write_table(results: Results, *, why: bool = False) -> None:
         "rank": [(str(hit.rank), plain) for hit in results]
     }
     if searched:
-        columns["match"] = [(match_of(hit), _STYLES[strength(hit)]) for hit in results]
+        columns["match"] = [(match_of(hit), _STYLES[hit.strength]) for hit in results]
         columns["score"] = [(f"{hit.score:.3f}", plain) for hit in results]
     else:
         columns["taken"] = [(_day(hit), plain) for hit in results]
@@ -203,11 +202,11 @@ def _found(results: Results) -> str:
 
 def matches(results: Results) -> str:
     """Return how many images match: "12 strong and 28 likely matches"."""
-    likely = results.possible - results.confident
+    likely = results.likely - results.strong
     # If all candidates that were looked at match, there may be more.
-    more = "+" if results.possible == results.looked_at < results.total else ""
+    more = "+" if results.likely == results.looked_at < results.total else ""
     return (
-        f"{wording.number(results.confident)}{more} strong and "
+        f"{wording.number(results.strong)}{more} strong and "
         f"{wording.number(likely)}{more} likely matches"
     )
 
@@ -219,20 +218,13 @@ _STYLES: dict[str, dict[str, Any]] = {
 }
 
 
-def strength(hit: Hit) -> str:
-    """Return how well a hit matches: "strong", "likely" or "weak"."""
-    if hit.confidence >= CONFIDENT:
-        return "strong"
-    return "likely" if hit.confidence >= POSSIBLE else "weak"
-
-
 def match_of(hit: Hit) -> str:
-    """Return the strength of a hit with its confidence: "strong 99%"."""
-    said = strength(hit)
-    # Rounding must not lift a likely hit to the least percentage of a strong one.
-    above = {"strong": 1.0, "likely": CONFIDENT, "weak": POSSIBLE}[said]
-    percent = min(round(100 * hit.confidence), round(100 * above) - (said != "strong"))
-    return f"{said} {percent:>3}%"
+    """Return the strength of a hit, with its probability if that was measured: "strong 82%"."""
+    said = f"not ({hit.excluded_by})" if hit.excluded_by else hit.strength
+    if hit.probability is None or hit.excluded_by:
+        return said
+    # Cut, not rounded, so that no likely hit shows the least percentage of a strong one.
+    return f"{said} {min(99, max(1, int(100 * hit.probability))):>2}%"
 
 
 def _write_reasons(hit: Hit) -> None:

@@ -49,7 +49,10 @@ class SearchCommand(Command):
 
 
 #: Options that are fields of `Query`.
-_OF_QUERY = ("k", "offset", "sort", "min_confidence", "group", "variety", "text_weight")
+_OF_QUERY = (
+    "k", "offset", "sort", "min_strength", "min_confidence", "show_excluded", "group", "variety",
+    "text_weight",
+)  # fmt: skip
 
 
 #: Options of which only one can be given: what one asks for, the other would not show.
@@ -104,9 +107,12 @@ def query_options(function: _Decorated) -> _Decorated:
             click.option("--sort", type=click.Choice(get_args(Sort)), default=None,
                          help="Order of the hits. Orders other than relevance show only strong "
                          "and likely hits."),
+            click.option("--min-strength", type=click.Choice(("strong", "likely", "weak")),
+                         default=None, help="Leave out hits that match less well."),
             click.option("--min-confidence", type=click.FloatRange(0, 1), default=None,
-                         metavar="0..1",
-                         help="Leave out hits below this confidence (0.95: strong, 0.5: likely)."),
+                         hidden=True),
+            click.option("--show-excluded", is_flag=True, default=None,
+                         help="Keep what -WORD or --not would leave out, marked."),
             click.option("--group/--no-group", default=None,
                          help="Show only one of several near-duplicates. [default: on a terminal "
                          "and in --html]"),
@@ -114,7 +120,7 @@ def query_options(function: _Decorated) -> _Decorated:
                          help="Prefer hits that differ from earlier ones; 0.3 is a good start."),
             click.option("--text-weight", type=click.FloatRange(min=0), default=None, metavar="N",
                          help="Weight of captions, tags and names that contain the words; 0 looks "
-                         "at the pixels only. [default: 0.3]"),
+                         "at the pixels only. [default: 1]"),
         ),
         function,
     )  # fmt: skip
@@ -244,6 +250,15 @@ def _library_for_one_answer() -> Iterator[Library]:
 def asked_of(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
     """Remove the fields of the query from the options of a command, and return those given."""
     asked = {name: options.pop(name) for name in _OF_QUERY}
+    least = asked.pop("min_confidence")
+    if least is not None:
+        warn("--min-confidence is deprecated: use --min-strength.")
+        if least and asked["min_strength"] is None:
+            return {**_given(ctx, asked), "min_strength": "strong" if least > 0.5 else "likely"}
+    return _given(ctx, asked)
+
+
+def _given(ctx: click.Context, asked: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in asked.items()

@@ -11,12 +11,12 @@ import click
 
 from pixseek.cli import wording
 from pixseek.cli.exit_codes import FOUND_NOTHING
-from pixseek.cli.options import Command, open_library, text_of, warn_if_empty
+from pixseek.cli.options import Command, open_library, text_of, warn, warn_if_empty
 from pixseek.cli.results import write_json
 
 if TYPE_CHECKING:
     from pixseek.library import Library
-    from pixseek.types import Scalar
+    from pixseek.types import Scalar, Strength
 
 
 @click.command(
@@ -60,9 +60,15 @@ if TYPE_CHECKING:
 @click.option("--min-score", type=click.FloatRange(0, 1, min_open=True), default=0.1,
               show_default=True, metavar="0..1",
               help="Minimum probability of a label from the classifier.")  # fmt: skip
-@click.option("--min-confidence", type=click.FloatRange(0, 1, min_open=True), default=0.95,
-              show_default=True, metavar="0..1",
-              help="Minimum confidence of a label from --zero-shot.")  # fmt: skip
+@click.option(
+    "--min-strength",
+    type=click.Choice(("strong", "likely")),
+    default=None,
+    help="How well a label from --zero-shot must match. [default: strong]",
+)
+@click.option(
+    "--min-confidence", type=click.FloatRange(0, 1, min_open=True), default=None, hidden=True
+)
 @click.option("--where", metavar="FILTER", help="With --zero-shot or --labels-from: only images "
               "that match, such as 'year:2024 -tag:done'.")  # fmt: skip
 @click.option("--again", is_flag=True, help="Do not skip images that were checked before.")
@@ -82,7 +88,8 @@ def tag(
     zero_shot: TextIO | None,
     labels_from: str | None,
     min_score: float,
-    min_confidence: float,
+    min_strength: Strength | None,
+    min_confidence: float | None,
     where: str | None,
     again: bool,
     as_json: bool,
@@ -106,7 +113,11 @@ def tag(
         if zero_shot is not None and labels_from is not None:
             raise click.UsageError("--zero-shot can't be combined with --labels-from.", ctx)
         if zero_shot is not None:
-            _zero_shot(text_of(zero_shot), min_confidence, where, again=again, as_json=as_json)
+            if min_confidence is not None and min_strength is None:
+                warn("--min-confidence is deprecated: use --min-strength.")
+                min_strength = "strong" if min_confidence > 0.5 else "likely"
+            least = min_strength or "strong"
+            _zero_shot(text_of(zero_shot), least, where, again=again, as_json=as_json)
         else:
             _labels_from(labels_from or "", min_score, where, again=again, as_json=as_json)
         return
@@ -152,14 +163,16 @@ def tag(
         ctx.exit(FOUND_NOTHING)
 
 
-def _zero_shot(text: str, least: float, where: str | None, *, again: bool, as_json: bool) -> None:
+def _zero_shot(
+    text: str, least: Strength, where: str | None, *, again: bool, as_json: bool
+) -> None:
     from pixseek.library.surfaces import split_labels
 
     labels = split_labels(text)
     if not labels:
         raise click.UsageError("The file given to --zero-shot has no labels.")
     with open_library() as library:
-        counts = library.tag_zero_shot(labels, min_confidence=least, where=where, again=again)
+        counts = library.tag_zero_shot(labels, min_strength=least, where=where, again=again)
         warn_if_empty(library)
     _write_counts(counts, as_json=as_json)
 

@@ -142,7 +142,7 @@ def _follow(
     )
 
 
-def name_of(model: str, labels: Sequence[str], least: float) -> str:
+def name_of(model: str, labels: Sequence[str], least: float | str) -> str:
     """Return a name for a search for labels, in any order, by a model with a least score."""
     said = json.dumps([model, sorted(labels), least])
     return hashlib.sha256(said.encode()).hexdigest()[:16]
@@ -155,25 +155,29 @@ def label(
     field: str,
     engine: Engine,
     digests: Mapping[str, str],
+    shown: Callable[[float], str] = "{:.2f}".format,
 ) -> None:
     """Add the labels that a model found to records, as tags of the user.
 
     Args:
-        found: labels with the model's confidence, by the id of a record; also for records with no
+        found: labels with the model's score, by the id of a record; also for records with no
             label.
         labelled: name of the set of labels that was looked for.
-        field: the user's field that holds the confidences.
+        field: the user's field that holds what `shown` makes of the scores.
         engine: where the records are.
         digests: the content that was looked at, by id; a record with other content by now is
             skipped.
+        shown: returns a score as text.
     """
-    changes = {each: _said(labels, labelled, field) for each, labels in found.items()}
+    changes = {each: _said(labels, labelled, field, shown) for each, labels in found.items()}
     tag(changes, engine=engine, digests=digests)
 
 
-def _said(labels: Mapping[str, float], labelled: str, field: str) -> Change:
+def _said(
+    labels: Mapping[str, float], labelled: str, field: str, shown: Callable[[float], str]
+) -> Change:
     rated = sorted(labels.items(), key=lambda each: -each[1])
-    scores = ", ".join(f"{each.split(',')[0]} {score:.2f}" for each, score in rated)
+    scores = ", ".join(f"{each.split(',')[0]} {shown(score)}" for each, score in rated)
     added = tuple(each for each, _ in rated)
     if field == LABEL_SCORES:  # nobody chose these words to search for them
         added += tuple(dict.fromkeys(place for each in added for place in waters_in(each)))

@@ -16,8 +16,8 @@ from pixseek.errors import PixseekError, QueryError, unknown
 from pixseek.library.model import LibraryModel
 from pixseek.library.opened import Opened
 from pixseek.search import blas, searcher
-from pixseek.search.asked import check
-from pixseek.types import POSSIBLE, And, Filter, Query, Region, Results, Sort, Term
+from pixseek.search.asked import check, least_strength
+from pixseek.types import And, Filter, Query, Region, Results, Sort, Strength, Term
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -130,8 +130,8 @@ class Asking:
                 counted = self._opened.engine.facets(query.where, facets.FIELDS, most)
             if counted is not None:
                 return counted
-        at_least = max(query.min_confidence, POSSIBLE)
-        wide = replace(query, k=_COUNTED, offset=0, group=False, min_confidence=at_least)
+        least: Strength = "strong" if least_strength(query) == "strong" else "likely"
+        wide = replace(query, k=_COUNTED, offset=0, group=False, min_strength=least)
         if not query.terms:
             wide = replace(wide, k=10 * _COUNTED)
         return facets.count((hit.record for hit in self.answer([wide])[0]), most)

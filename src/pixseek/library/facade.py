@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pixseek.library.asking import Asking
 from pixseek.library.model import LibraryModel
 from pixseek.library.opened import Opened
-from pixseek.types import CONFIDENT, Query, Record, Results
+from pixseek.types import Query, Record, Results, Strength
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -362,8 +362,8 @@ class Library:
             exclude: what hits must not show, in plain words.
             where: what hits must fulfil, besides the filters in `query`: a filter, or a text such
                 as "format:jpg" in the language of the search box, without words.
-            **options: other fields of `Query`: k, offset, sort, min_confidence, group, variety,
-                text_weight.
+            **options: other fields of `Query`: k, offset, sort, min_strength, group, variety,
+                text_weight, show_excluded.
 
         Raises:
             QueryError: there is nothing to look for, or the query can't be understood.
@@ -580,31 +580,40 @@ class Library:
         self,
         labels: Sequence[str],
         *,
-        min_confidence: float = CONFIDENT,
+        min_strength: Strength = "strong",
         where: Filter | str | None = None,
         again: bool = False,
+        min_confidence: float | None = None,
     ) -> dict[str, int]:
         """Tag every image with the labels the library's model finds in it.
 
         The tags are yours, like those of `tag`. Images that the same model searched for the same
         labels before are skipped; so a tag you removed stays removed, and only new images are
-        looked at. The field `user.label_confidences` holds the confidences.
+        looked at. The field `user.label_confidences` holds how well each matches: its probability
+        if that was measured for the model, else its strength.
 
         Args:
             labels: what to look for; each label found becomes a tag.
-            min_confidence: smallest confidence that counts, above 0.
+            min_strength: how well a label must match.
             where: which images, as for `search`; None for all.
             again: look at all of them again.
+            min_confidence: deprecated, use `min_strength`.
 
         Returns:
             How many images were tagged with each label, and under "" how many were looked at.
 
         Raises:
-            QueryError: there is no label, or `min_confidence` is invalid.
+            QueryError: there is no label, or `min_strength` is unknown.
             ModelError, SpaceMismatchError: the model is unavailable, or not the library's.
         """
+        if min_confidence is not None:
+            import warnings
+
+            said = "min_confidence is deprecated: use min_strength"
+            warnings.warn(said, DeprecationWarning, stacklevel=2)
+            min_strength = "strong" if min_confidence > 0.5 else "likely"
         return self._labelling.tag_zero_shot(
-            labels, min_confidence=min_confidence, where=where, again=again
+            labels, min_strength=min_strength, where=where, again=again
         )
 
     def tag_from(

@@ -6,15 +6,25 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from pixseek.errors import QueryError
+from pixseek.errors import QueryError, unknown
 from pixseek.indexing import tagging
 from pixseek.library.asking import Asking, both
 from pixseek.library.model import LibraryModel
 from pixseek.library.opened import Opened
 from pixseek.metadata.annotations import LABEL_CONFIDENCES, LABELLED, Change
-from pixseek.types import Compare, Contrastive, Filter, Not, Progress, Record, record_id
+from pixseek.search.strength import strengths
+from pixseek.types import (
+    Compare,
+    Contrastive,
+    Filter,
+    Not,
+    Progress,
+    Record,
+    Strength,
+    record_id,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -53,7 +63,7 @@ class Labelling:
         self,
         labels: Sequence[str],
         *,
-        min_confidence: float,
+        min_strength: Strength,
         where: Filter | str | None,
         again: bool,
     ) -> dict[str, int]:
@@ -62,23 +72,39 @@ class Labelling:
         labels = tuple(dict.fromkeys(label.strip() for label in labels if label.strip()))
         if not labels:
             raise QueryError("There is no label to look for", "", "Give some: 'a lake', 'a cat'.")
-        if not 0 < min_confidence <= 1:
-            raise QueryError("min_confidence lies above 0, up to 1", min_confidence)
+        if min_strength not in get_args(Strength):
+            raise QueryError(
+                "unknown strength",
+                min_strength,
+                unknown("strength", min_strength, get_args(Strength)),
+            )
         only = both(None, where)
         if engine.space is None or self._asking.is_empty():
             return {"": 0, **dict.fromkeys(labels, 0)}
-        mark = tagging.name_of(engine.space.fingerprint, labels, min_confidence)
+        mark = tagging.name_of(engine.space.fingerprint, labels, min_strength)
         if not again:
             only = both(only, _not_labelled(mark))
         # Read before the model looks: what gets other content meanwhile is looked at next time.
         digests = {known.id: known.digest for known in engine.known()}
         found: dict[str, dict[str, float]] = {each: {} for each in engine.matching_ids(only)}
         with self._model.waiting("Looking for the labels in all images"):
-            matches = self._asking.searcher().matching(labels, only, min_confidence)
+            matches = self._asking.searcher().matching(labels, only, min_strength)
         for label, rated in zip(labels, matches, strict=True):
-            for each, confidence in rated.items():
-                found.setdefault(each, {})[label] = confidence
-        tagging.label(found, mark, field=LABEL_CONFIDENCES, engine=engine, digests=digests)
+            for each, score in rated.items():
+                found.setdefault(each, {})[label] = score
+        calibration = self._model.backgrounds().calibration
+
+        def shown(score: float) -> str:
+            import numpy as np
+
+            scores = np.array([score])
+            if calibration is not None:
+                return f"{calibration.probabilities(scores)[0]:.2f}"
+            return strengths(scores)[0]
+
+        tagging.label(
+            found, mark, field=LABEL_CONFIDENCES, engine=engine, digests=digests, shown=shown
+        )
         return {
             "": len(found),
             **{label: len(rated) for label, rated in zip(labels, matches, strict=True)},

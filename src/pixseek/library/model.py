@@ -132,7 +132,7 @@ class TextFiles:
         folder: of the model whose text tower is used; None if it has none.
         bank: captions that are unrelated to anything, in the language of the texts: those in the
             folder of the text tower, else in that of the model, else those for photographs.
-        calibration: how confident a match of words is, if that was measured for this text tower.
+        calibration: how probable a match of words is, if that was measured for this text tower.
     """
 
     folder: Path | None

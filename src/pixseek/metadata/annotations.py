@@ -40,7 +40,7 @@ TAGS_FOUND = "user.tags_found"
 #: The set of labels that a model was asked to find in the image; see `Annotation`.
 LABELLED = "user.labelled"
 #: User fields with a model's scores for its labels: probabilities of a classifier, and
-#: confidences of zero-shot labels.
+#: probabilities or strengths of zero-shot labels.
 LABEL_SCORES, LABEL_CONFIDENCES = "label_scores", "label_confidences"
 FILE_CAPTION, FILE_RATING, FILE_TAGS = "file.caption", "file.rating", "file.tags"
 

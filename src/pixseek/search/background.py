@@ -2,21 +2,16 @@
 
 A cosine says little by itself: 0.3 is a good match of a text in one model and a bad one in another,
 and two photos that have nothing in common have a cosine of 0.6. What counts is how far a score lies
-above the scores of *unrelated* queries on the same image. Unrelated texts are a bank of some six
-hundred captions of very different things; unrelated images are the library's own.
+above the scores of *unrelated* queries. Unrelated texts are a bank of some six hundred captions of
+very different things; unrelated images are the library's own.
 
 The scores of unrelated vectors on an image x are nearly normally distributed, with mean `x . mean`
 and variance `x' covariance x`. So two small arrays stand for the whole bank, whatever the size of
-the library, and `standardised` returns a score in standard deviations. (docs/search-quality.md says
-how well this holds.)
+the library. `Background.standardised` gives a score in standard deviations on its own image;
+`asked.Backgrounds.scale` gives one mean and one deviation for all images of a query.
 
-`confidences` turns that into the share of hits that are right, by the false discovery rate of
-Benjamini and Hochberg (1995, https://doi.org/10.1111/j.2517-6161.1995.tb02031.x): of the n images
-that score at least m, chance explains N (1 - Phi(m)) among N.
-
-This holds if hardly any caption of the bank is true of an image. In a world of few things it does
-not: each of the demo model's captions is true of some of its drawings, and half true of many. Such
-a model has a `Calibration`, measured on images whose truth is known.
+What a score in standard deviations is worth must be measured on images whose truth is known: a
+model may have such a `Calibration`. `strength` says what holds without one.
 """
 
 from __future__ import annotations
@@ -87,17 +82,17 @@ class Background:
     def typical_spread(self, of: Background) -> float:
         """Return the root of the mean variance on images that are spread like `of`.
 
-        It brings a query to standard deviations before the images are known.
+        It is the deviation of an unrelated query's scores on such images, about their own means.
         """
         import numpy as np
 
-        second = of.covariance + np.outer(of.mean, of.mean)
-        return float(np.sqrt(max(float((self.covariance * second).sum()), _NOTHING)))
+        second = np.vdot(self.covariance, of.covariance) + of.mean @ self.covariance @ of.mean
+        return float(np.sqrt(max(float(second), _NOTHING)))
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How sure a match of words is, as measured on images whose truth is known.
+    """How probable a match of words is, as measured on images whose truth is known.
 
     The logistic function 1 / (1 + exp(-slope (score - centre))) of a score in standard deviations.
 
@@ -109,37 +104,17 @@ class Calibration:
     slope: float
     centre: float
 
-    def confidences(self, standardised: Vectors) -> NDArray[np.float64]:
-        """Return how sure it is that each of (n,) scores is a match, (n,) in [0, 1]."""
+    def probabilities(self, scores: Vectors) -> NDArray[np.float64]:
+        """Return how probable it is that each of (n,) scores is a match, (n,) in (0, 1)."""
         import numpy as np
 
-        raised = self.slope * (np.asarray(standardised, np.float64) - self.centre)
-        found: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(raised, -50, 50)))
+        raised = self.slope * (np.asarray(scores, np.float64) - self.centre)
+        found: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(raised, -30, 30)))
         return found
 
-
-def confidences(standardised: Vectors, total: int) -> NDArray[np.float64]:
-    """Return the confidence that each of the best-scoring images is a match.
-
-    Args:
-        standardised: (n,) scores of the best candidates, in standard deviations, in any order.
-        total: how many images were searched, n or more.
-
-    Returns:
-        (n,) in [0, 1]: of the images that score at least as high, the share that chance does not
-        explain; never lower for a higher score.
-    """
-    import numpy as np
-
-    scores = np.asarray(standardised, np.float64)
-    order = np.argsort(-scores, kind="stable")
-    by_chance = total * _upper_tail(scores[order])
-    share = np.minimum(1.0, by_chance / np.arange(1, len(scores) + 1))
-    # The smallest rate of any set that holds an image and all above it.
-    share = np.minimum.accumulate(share[::-1])[::-1]
-    found = np.empty(len(scores))
-    found[order] = 1.0 - share
-    return found
+    def score_at(self, probability: float) -> float:
+        """Return the score whose probability is this, in (0, 1)."""
+        return self.centre + math.log(probability / (1 - probability)) / self.slope
 
 
 def bank(file: Path | None = None) -> list[str]:
@@ -164,10 +139,3 @@ def calibration(file: Path) -> Calibration:
     if not (math.isfinite(found.centre) and 0 < found.slope < math.inf):
         raise ModelError("a model's calibration is invalid", file, "Its slope must be above 0.")
     return found
-
-
-def _upper_tail(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the probability that a standard normal variable is larger, for each of (n,)."""
-    import numpy as np
-
-    return np.array([0.5 * math.erfc(score / math.sqrt(2)) for score in scores.tolist()])

@@ -92,10 +92,11 @@ class BackgroundStore:
             images["duplicate"] = np.array([0.0]) if before is None else before["duplicate"]
             if not self._read_only:
                 _keep(kept, images)
-        found = Backgrounds(
+        found = Backgrounds.of_library(
             texts,
             Background(images["mean"], images["covariance"]),
             float(images["duplicate"][0]) or DUPLICATE,
+            int(images["count"][0]),
         )
         self._loaded = (of, int(images["count"][0]), found)
         return found

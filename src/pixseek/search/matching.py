@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from pixseek.search.asked import MANY, Backgrounds, look, tries
+from pixseek.search.asked import MANY, Backgrounds, look, luck
 from pixseek.types import Engine, Filter, Neighbours, Term
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ def matching(
     backgrounds: Backgrounds,
     unread: frozenset[str],
 ) -> dict[str, float]:
-    """Return the ids of all images that show something, with confidences, best first.
+    """Return the ids of all images that show something, with scores, best first.
 
     Args:
         term: what is looked for.
         vector: of the term, (dim,).
         where: which images; None for all.
-        least: smallest confidence, above 0.
+        least: smallest score, in standard deviations.
         engine: what is searched.
         backgrounds: which scores mean nothing.
         unread: texts that the model can't read.
@@ -59,24 +59,20 @@ def _rated(
     backgrounds: Backgrounds,
     unread: frozenset[str],
 ) -> dict[str, float]:
-    """Return the confidence of each candidate, by id, best first."""
+    """Return the score of each candidate in standard deviations, by id, best first."""
     import numpy as np
 
     ids: list[str] = []
     parts: list[int] = []
-    cosines, deviations, total = [], [], 0
+    deviations = []
     for block in blocks:
         ids += block.ids
-        scores = look(term, vector, block.vectors, backgrounds, unread=unread)
-        cosines.append(scores.cosines)
-        deviations.append(scores.deviations)
+        deviations.append(look(term, vector, block.vectors, backgrounds, unread=unread).deviations)
         parts += block.parts
-        total += block.total
     if not ids:
         return {}
-    rates = backgrounds.confidences([term], np.concatenate(deviations), tries(total, parts))
-    order = np.argsort(-np.concatenate(cosines), kind="stable").tolist()
-    return {ids[at]: float(rates[at]) for at in order}
+    scores = np.concatenate(deviations) - np.float32(luck(parts))
+    return {ids[at]: float(scores[at]) for at in np.argsort(-scores, kind="stable").tolist()}
 
 
 def _all(engine: Engine, where: Filter | None, vector: Vectors) -> Iterator[Neighbours]:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 #: The options of a query, each with the types its value may have.
 _OPTIONS: Mapping[str, tuple[type, ...]] = {
-    "k": (int,), "offset": (int,), "sort": (str,), "min_confidence": (int, float),
+    "k": (int,), "offset": (int,), "sort": (str,), "min_strength": (str,),
+    "min_confidence": (int, float), "show_excluded": (bool,),
     "group": (bool,), "variety": (int, float), "text_weight": (int, float),
 }  # fmt: skip
 

@@ -16,30 +16,12 @@ if TYPE_CHECKING:
 
     Order = NDArray[np.int64]
 
-#: Added to each rank by reciprocal rank fusion: the constant of Cormack, Clarke and Büttcher
-#: (2009, https://doi.org/10.1145/1571941.1572114).
-RRF_K = 60
-
 
 def order_of(scores: Vectors, ids: Sequence[str]) -> Order:
     """Return positions by score, best first, ties by id."""
     import numpy as np
 
     return np.array(sorted(range(len(ids)), key=lambda i: (-float(scores[i]), ids[i])), np.int64)
-
-
-def reciprocal_ranks(orders: Sequence[Sequence[str]], weights: Sequence[float]) -> dict[str, float]:
-    """Return the score of every id in any of the lists, by reciprocal rank fusion.
-
-    Args:
-        orders: ids, best first, one list per way of searching.
-        weights: of the lists.
-    """
-    scores: dict[str, float] = {}
-    for order, weight in zip(orders, weights, strict=True):
-        for rank, each in enumerate(order, 1):
-            scores[each] = scores.get(each, 0.0) + weight / (RRF_K + rank)
-    return scores
 
 
 def groups(vectors: Vectors, threshold: float) -> Order:

@@ -1,14 +1,14 @@
 """From queries to results: embed the terms, ask the engine, rank what it found.
 
     terms -> vectors -> one direction -> engine: the nearest candidates
-          -> each term's score on each candidate, in standard deviations (background)
-          -> exclusion -> fused with what captions say -> confidence -> sorted, grouped
+          -> one score each, in standard deviations (asked), with what is written (written)
+          -> strengths -> exclusion -> sorted, grouped
           -> one page, and only now records
 
 One thing to look for ranks by its cosine. Several are added in standard deviations above their own
-backgrounds, up to 4 of each: image to image cosines of 0.6 to 0.9 would drown text to image cosines
-of 0.2 to 0.3. For a word and an example this gives a mean average precision of .149, plain sums
-.124 (docs/search-quality.md).
+backgrounds on each image, up to 4 of each: image to image cosines of 0.6 to 0.9 would drown text to
+image cosines of 0.2 to 0.3. For a word and an example this gives a mean average precision of .138,
+plain sums .124 (docs/search-quality.md).
 
 Pages are cut from one order. Candidates are taken in blocks, and later blocks come after earlier
 ones, so a page never depends on how deep somebody looks.
@@ -22,11 +22,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pixseek.search import ranking, term_vectors, why
-from pixseek.search.asked import FEW, MANY, Asked, Backgrounds, Look, check, tries
+from pixseek.search import excluding, ordering, term_vectors, why
+from pixseek.search import strength as strengths
+from pixseek.search.asked import (
+    FEW,
+    Asked,
+    Backgrounds,
+    Sought,
+    check,
+    joined,
+)
+from pixseek.search.written import Written, judged
 from pixseek.types import (
-    CONFIDENT,
-    POSSIBLE,
     WHOLE,
     Encoder,
     Engine,
@@ -38,26 +45,13 @@ from pixseek.types import (
     Record,
     Results,
     Sort,
+    Strength,
     Term,
 )
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from pixseek.types import Vectors
-
-#: Smallest confidence at which an excluded term removes an image. On 107 pairs such as "a dog",
-#: not "a frisbee", .541 of the first twenty are wanted, .520 without exclusion.
-EXCLUDED = 0.7
-#: Minimum share of the query's words that an image's text must contain. Below it, images with
-#: captions push away those without: recall@10 is .725 with it, .695 without.
-WRITTEN = 0.3
-
-#: Standard deviations beyond which more of one thing hardly makes up for less of another: an
-#: example would otherwise find itself first, whatever else was asked.
-_PLENTY = 4.0
 
 #: Smallest share of unknown words at which a text matches nothing ("a bicycle": the model may know
 #: only the article).
@@ -122,14 +116,17 @@ class Searcher:
         return found
 
     def matching(
-        self, texts: Sequence[str], where: Filter | None, least: float
+        self, texts: Sequence[str], where: Filter | None, least: Strength
     ) -> list[dict[str, float]]:
-        """Return for each text the ids of all images that show it, with confidences, best first.
+        """Return for each text the ids of all images that show it, with scores, best first.
 
         Args:
             texts: words, each looked for by itself.
             where: which images; None for all.
-            least: smallest confidence, above 0.
+            least: how well they must match.
+
+        Returns:
+            Scores in standard deviations.
 
         Raises:
             ModelError, SpaceMismatchError: the model is unavailable, or not the library's.
@@ -140,14 +137,14 @@ class Searcher:
             return [{} for _ in texts]
         terms = [Term("text", text) for text in texts]
         backgrounds = self.backgrounds()
-        vectors = self.encoder().encode_texts(texts)
+        vectors = self._embed(terms)
         unread, _ = self._unread(terms)
         return [
             matching(
                 term,
                 vector,
                 where,
-                least,
+                strengths.least_score(least, backgrounds.calibration),
                 engine=self.engine,
                 backgrounds=backgrounds,
                 unread=unread,
@@ -157,20 +154,28 @@ class Searcher:
 
     def _together(self, queries: Sequence[Query]) -> list[Results]:
         began = time.perf_counter()
+        together = [joined(query) for query in queries]
         terms = [(*query.terms, *query.exclude) for query in queries]
         vectors = iter(
-            term_vectors.embed(
-                [term for each in terms for term in each],
-                engine=self.engine,
-                encoder=self.encoder,
-                picture_of=self.picture,
-                offline=self.offline,
+            self._embed(
+                [
+                    term
+                    for own, text in zip(terms, together, strict=True)
+                    for term in (own if text is None else (*own, text))
+                ]
             )
         )
-        asked = [
-            Asked(q, [next(vectors) for _ in own], *self._unread(own))
-            for q, own in zip(queries, terms, strict=True)
-        ]
+        asked = []
+        for query, own, text in zip(queries, terms, together, strict=True):
+            rows = [next(vectors) for _ in own]
+            unread, warnings = self._unread(own)
+            sought = [Sought(*each) for each in zip(query.terms, rows, strict=False)]
+            if text is not None:
+                if any(term.value in unread for term in query.terms if term.kind == "text"):
+                    unread |= {text.value}
+                sought = [each for each in sought if each.term.kind != "text"]
+                sought.append(Sought(text, next(vectors)))
+            asked.append(Asked(query, rows, tuple(sought), unread, warnings))
         encoded = time.perf_counter()
         looking = [each for each in asked if each.query.terms]
         space = self.engine.space
@@ -184,19 +189,28 @@ class Searcher:
         ]
         ended = time.perf_counter()
         took = {"encode": encoded - began, "search": ended - encoded, "total": ended - began}
-        warnings: tuple[str, ...] = ()
+        said: tuple[str, ...] = ()
         if not any(answers) and not self.engine.count():
-            warnings = (EMPTY,)
+            said = (EMPTY,)
         return [
             replace(
                 answer,
                 took_ms={stage: seconds * 1000 / len(queries) for stage, seconds in took.items()},
                 model=space.model if space else self.model,
-                warnings=warnings + each.warnings + answer.warnings,
+                warnings=said + each.warnings + answer.warnings,
                 stored_preview=self.preview,
             )
             for each, answer in zip(asked, answers, strict=True)
         ]
+
+    def _embed(self, terms: Sequence[Term]) -> list[Vectors]:
+        return term_vectors.embed(
+            terms,
+            engine=self.engine,
+            encoder=self.encoder,
+            picture_of=self.picture,
+            offline=self.offline,
+        )
 
     def _unread(self, terms: Sequence[Term]) -> tuple[frozenset[str], tuple[str, ...]]:
         """Return the texts that the model can't read, and warnings about unknown words.
@@ -243,13 +257,16 @@ class Searcher:
     def _answer(self, asked: Asked, nearest: Neighbours, backgrounds: Backgrounds) -> Results:
         """Rank the candidates of one query, fetching more until its page is full."""
         query, depth = asked.query, self._at_most(asked.depth)
-        written = self._written(query)
-        left_out = [
-            self._left_out(term, vector, asked, backgrounds)
+        written = self._written(query, nearest.total)
+        exclusions = [
+            excluding.exclusion(term, vector, asked, backgrounds, self.engine)
             for term, vector in zip(query.exclude, asked.vectors[len(query.terms) :], strict=True)
         ]
         while True:
-            ranked = self._ranked(asked, nearest, backgrounds, written, left_out)
+            candidates = self._with_written(nearest, written)
+            ranked = ordering.ranked(
+                asked, candidates, backgrounds, written, exclusions, self._sorted
+            )
             enough = len(ranked.order) >= query.offset + query.k
             deeper = self._at_most(4 * depth)
             if enough or len(nearest.ids) < depth or deeper == depth:
@@ -266,10 +283,12 @@ class Searcher:
             )
         page = ranked.order[query.offset : query.offset + query.k]
         records = self.engine.get([ranked.ids[at] for at in page])
+        judge = why.Judge(asked, backgrounds, written)
         hits = []
         for rank, (at, record) in enumerate(zip(page, records, strict=True), query.offset + 1):
             if record is None:
                 continue  # deleted since
+            likely = ranked.probabilities
             hits.append(
                 Hit(
                     rank,
@@ -277,99 +296,23 @@ class Searcher:
                     record.parts[ranked.parts[at]] if record.parts else WHOLE,
                     float(ranked.scores[at]),
                     self.locate(record),
-                    float(ranked.confidence[at]),
-                    why.reasons(query, ranked.looks, at, float(ranked.share[at]), record),
+                    ranked.strengths[at],
+                    None if likely is None else float(likely[at]),
+                    judge.reasons(ranked.vectors[at], record),
                     tuple(ranked.ids[i] for i in ranked.duplicates.get(at, ())),
+                    ranked.excluded_by.get(at, ""),
                 )
             )
+        counted = [ranked.strengths[at] for at in ranked.kept]
         return Results(
             tuple(hits), query, {}, "",
-            confident=int((ranked.confidence >= CONFIDENT).sum()),
-            possible=int((ranked.confidence >= POSSIBLE).sum()),
+            strong=strengths.at_least(counted, "strong"),
+            likely=strengths.at_least(counted, "likely"),
             looked_at=len(ranked.ids),
             total=nearest.total,
+            excluded=ranked.exclusions(query),
             warnings=warnings,
         )  # fmt: skip
-
-    def _ranked(
-        self,
-        asked: Asked,
-        nearest: Neighbours,
-        backgrounds: Backgrounds,
-        written: dict[str, float],
-        left_out: Sequence[_LeftOut],
-    ) -> _Ranked:
-        """Return the candidates with their order, after exclusion, grouping and sorting."""
-        import numpy as np
-
-        query = asked.query
-        ids, vectors, parts = self._with_written(nearest, written)
-        looks = [
-            asked.look(term, vector, vectors, backgrounds)
-            for term, vector in zip(query.terms, asked.vectors, strict=False)
-        ]
-        weights = np.array([term.weight for term in query.terms], np.float32)
-        deviations = np.stack([look.deviations for look in looks]).T
-        if not asked.is_one:
-            deviations = np.minimum(deviations, _PLENTY + (deviations - _PLENTY) / 10)
-        together = deviations @ weights
-        together = together / float(np.linalg.norm(weights))
-        scores = looks[0].cosines if asked.is_one else together
-        share = np.array([written.get(each, 0.0) for each in ids])
-        # An image whose text holds all words is as good as one that shows them.
-        chances = tries(nearest.total, nearest.parts)
-        sure = backgrounds.confidences(query.terms, together, chances)
-        confidence = np.maximum(sure, np.where(share > 0.99, 1, 0))
-        own = asked.own
-        keep = np.array([each not in own for each in ids], np.bool_)
-        keep &= confidence >= query.min_confidence
-        for each in left_out:
-            look = asked.look(each.term, each.vector, vectors, backgrounds)
-            shown = look.deviations >= each.least
-            keep &= ~(shown | np.array([one in each.ids for one in ids], np.bool_))
-        if query.sort != "relevance":
-            keep &= confidence >= POSSIBLE
-        order = [at for at in self._ordered(scores, share, ids, query).tolist() if keep[at]]
-        if query.variety:
-            first = order[:MANY]
-            chosen = ranking.varied(scores[first], vectors[first], query.variety)
-            order = [first[i] for i in chosen] + order[MANY:]
-        if query.sort != "relevance":
-            order = self._sorted(order, ids, query.sort)
-        duplicates: dict[int, list[int]] = {}
-        if query.group:
-            leaders = ranking.groups(vectors[order], backgrounds.duplicate)
-            for at, leader in zip(order, leaders.tolist(), strict=True):
-                if order[leader] != at:
-                    duplicates.setdefault(order[leader], []).append(at)
-            order = [
-                at
-                for at, leader in zip(order, leaders.tolist(), strict=True)
-                if order[leader] == at
-            ]
-        counted = np.where(keep, confidence, 0.0)
-        return _Ranked(ids, parts, scores, counted, order, duplicates, looks, share)
-
-    def _ordered(
-        self, scores: Vectors, share: NDArray[np.float64], ids: Sequence[str], query: Query
-    ) -> NDArray[np.int64]:
-        """Return positions by score within each block, fused with what is written."""
-        import numpy as np
-
-        block = MANY if len(ids) > FEW else FEW
-        order = []
-        for start in range(0, len(ids), block):
-            some = np.arange(start, min(start + block, len(ids)))
-            own = ids[start : start + block]
-            order += some[ranking.order_of(scores[some], own)].tolist()
-        if not share.any():
-            return np.array(order, np.int64)
-        seen = [ids[i] for i in order]
-        by_words = sorted((i for i in order if share[i] > 0), key=lambda i: -share[i])
-        fused = ranking.reciprocal_ranks(
-            [seen, [ids[i] for i in by_words]], [1.0, query.text_weight]
-        )
-        return np.array(sorted(order, key=lambda i: (-fused[ids[i]], ids[i])), np.int64)
 
     def _sorted(self, order: list[int], ids: Sequence[str], sort: Sort) -> list[int]:
         """Return positions by a field of their records; those without it come last."""
@@ -389,18 +332,18 @@ class Searcher:
 
     # -------------------------------------------------------------- texts of images
 
-    def _written(self, query: Query) -> dict[str, float]:
-        """Return the ids of images whose texts hold words of the query, with the share of them."""
+    def _written(self, query: Query, total: int) -> dict[str, Written]:
+        """Return what is written about images whose texts hold words of the query, by id."""
         words = " ".join(str(t.value) for t in query.terms if t.kind == "text" and t.weight > 0)
         if not words or not query.text_weight:
             return {}
         if self.engine.capabilities.text_search == "none":
             return {}
-        found = self.engine.find_words(words, FEW, query.where, counted=False).matches
-        return {each.id: each.share for each in found if each.share >= WRITTEN}
+        found = self.engine.find_words(words, FEW, query.where, counted=False)
+        return judged(found, total, query.text_weight)
 
     def _with_written(
-        self, nearest: Neighbours, written: dict[str, float]
+        self, nearest: Neighbours, written: dict[str, Written]
     ) -> tuple[list[str], Vectors, list[int]]:
         """Return the candidates together with those found by their words alone.
 
@@ -426,24 +369,6 @@ class Searcher:
             [0] * len(there) + parts,
         )
 
-    def _left_out(
-        self, term: Term, vector: Vectors, asked: Asked, backgrounds: Backgrounds
-    ) -> _LeftOut:
-        """Return what an excluded term removes: images it matches confidently, or names."""
-        import numpy as np
-
-        where = asked.query.where
-        # The term's own best matches, wherever they are, show what chance explains.
-        own = self.engine.nearest(vector[None], self._at_most(MANY), where)[0]
-        best = asked.look(term, vector, own.vectors, backgrounds).deviations
-        sure = backgrounds.confidences([term], best, tries(own.total, own.parts)) >= EXCLUDED
-        least = float(best[sure].min()) if sure.any() else float(np.inf)
-        ids = {term.value} if term.kind == "id" else set()
-        if term.kind == "text" and self.engine.capabilities.text_search != "none":
-            found = self.engine.find_words(str(term.value), MANY, where, counted=False).matches
-            ids |= {each.id for each in found if each.share > 0.99}
-        return _LeftOut(term, vector, least, frozenset(ids))
-
     # -------------------------------------------------------------- without a query
 
     def _browse(self, query: Query) -> Results:
@@ -464,32 +389,8 @@ class Searcher:
             for rank, record in enumerate(records, query.offset + 1)
         )
         return Results(
-            hits, query, {}, "", confident=total, possible=total, looked_at=total, total=total
+            hits, query, {}, "", strong=total, likely=total, looked_at=total, total=total
         )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _LeftOut:
-    """What an excluded term removes: images from `least` deviations up, and those in `ids`."""
-
-    term: Term
-    vector: Vectors
-    least: float
-    ids: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ranked:
-    """The candidates of one query, and the order of those that are shown; all of one length."""
-
-    ids: list[str]
-    parts: list[int]
-    scores: Vectors
-    confidence: NDArray[np.float64]
-    order: list[int]
-    duplicates: dict[int, list[int]]
-    looks: list[Look]
-    share: NDArray[np.float64]
 
 
 def _sort_value(record: Record, field: str) -> Any:

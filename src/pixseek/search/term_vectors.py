@@ -46,8 +46,10 @@ def embed(
                 raise QueryError(
                     "There is nothing to look for", "empty text", "Say what is in the images."
                 )
-        rows = encoder().encode_texts([terms[n].value for n in texts])
-        vectors.update(zip(texts, rows, strict=True))
+        ways = [_ways(str(terms[n].value)) for n in texts]
+        rows = iter(encoder().encode_texts([text for each in ways for text in each]))
+        for n, each in zip(texts, ways, strict=True):
+            vectors[n] = _mean([next(rows) for _ in each])
     for n, term in enumerate(terms):
         if term.kind == "vector":
             vectors[n] = _given(term, engine)
@@ -67,6 +69,28 @@ def embed(
                 found = _cut(found, term.region)
             vectors[n] = tower.encode_images(tower.prepare(found)[None])[0]
     return [vectors[n] for n in range(len(terms))]
+
+
+def _ways(text: str) -> tuple[str, ...]:
+    """Return the texts whose mean stands for a text: a single word is also put with an article.
+
+    For 45 subjects P@10 is .578 with both, .562 with the word, .571 with the article alone; and of
+    what exclusion is to remove, .36 goes instead of .32 (docs/search-quality.md).
+    """
+    word = text.strip()
+    if not (word.isascii() and word.isalpha() and word.islower() and len(word) > 1):
+        return (text,)
+    return (text, f"an {word}" if word[0] in "aeiou" else f"a {word}")
+
+
+def _mean(rows: list[Vectors]) -> Vectors:
+    """Return the unit vector in the middle of (dim,) unit vectors."""
+    import numpy as np
+
+    if len(rows) == 1:
+        return rows[0]
+    middle: Vectors = np.mean(rows, axis=0, dtype=np.float32)
+    return middle / max(float(np.linalg.norm(middle)), 1e-9)
 
 
 def picture(

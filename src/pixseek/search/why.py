@@ -1,52 +1,73 @@
-"""The reasons of a hit: the score of each term, and which texts hold words of the query."""
+"""The reasons of a hit: how well each term matches, and which texts hold words of the query."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from pixseek.metadata.annotations import KEPT, LABEL_CONFIDENCES, LABEL_SCORES, USER_PREFIX
-from pixseek.search.asked import Look
+from pixseek.search import excluding
+from pixseek.search.asked import Asked, Backgrounds
+from pixseek.search.strength import strengths
+from pixseek.search.written import Written
 from pixseek.types import Query, Reason, Record
+from pixseek.types.dataclass import dataclass
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
 
 #: Fields that nobody wrote about the image, or that other reasons report.
 _UNSAID = frozenset({"notes", "colours", "colour_names", "placeholder", *KEPT})
 
 
-def reasons(
-    query: Query, looks: Sequence[Look], at: int, share: float, record: Record
-) -> tuple[Reason, ...]:
-    """Return what each term, and what is written, contributes to a hit.
+@dataclass(frozen=True, slots=True, eq=False)
+class Judge:
+    """What gives the reasons of the hits of one query.
 
-    Args:
-        query: what was asked.
-        looks: the scores of each of its terms on the candidates.
-        at: which candidate it is.
-        share: how much of the query's words its texts hold, in [0, 1].
-        record: of the hit.
+    Attributes:
+        asked: the query.
+        backgrounds: of the library.
+        written: what is written about images, by id.
     """
-    found = [
-        Reason(
-            term.kind,
-            ""
-            if term.kind == "vector" or not isinstance(term.value, str | Path)
-            else str(term.value),
-            float(look.cosines[at]),
-            float(look.deviations[at]),
-            term.weight,
-        )
-        for term, look in zip(query.terms, looks, strict=True)
-    ]
-    if share > 0:
-        found.append(Reason("words", _where_written(query, record), share, 0.0, query.text_weight))
-    return tuple(found)
+
+    asked: Asked
+    backgrounds: Backgrounds
+    written: Mapping[str, Written]
+
+    def reasons(self, vector: Vectors, record: Record) -> tuple[Reason, ...]:
+        """Return what each term, and what is written, contributes to a hit.
+
+        Args:
+            vector: of the part that was found, (dim,).
+            record: of the hit.
+        """
+        query = self.asked.query
+        found = []
+        for term, own in zip(query.terms, self.asked.vectors, strict=False):
+            look = self.asked.look(term, own, vector[None], self.backgrounds)
+            calibration = self.backgrounds.calibrated([term])
+            found.append(
+                Reason(
+                    term.kind,
+                    excluding.name(term),
+                    float(look.cosines[0]),
+                    float(look.deviations[0]),
+                    term.weight,
+                    strengths(look.deviations, calibration)[0],
+                )
+            )
+        said = self.written.get(record.id)
+        if said is not None:
+            where = _where_written(query, record)
+            found.append(Reason("words", where, said.share, 0.0, query.text_weight))
+        return tuple(found)
 
 
 def _where_written(query: Query, record: Record) -> str:
     """Return which texts of a record hold words of a query, as in "caption: dog, beach".
 
-    For tags that a model gave, with their confidence: "tags: a lake 0.97".
+    For tags that a model gave, with how well they match: "tags: a lake 0.97".
     """
     words = [
         word

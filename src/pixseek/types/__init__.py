@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from pixseek.types.engines import Order as Order
     from pixseek.types.engines import WordMatch as WordMatch
     from pixseek.types.engines import WordMatches as WordMatches
-    from pixseek.types.queries import CONFIDENT as CONFIDENT
-    from pixseek.types.queries import POSSIBLE as POSSIBLE
     from pixseek.types.queries import And as And
     from pixseek.types.queries import Compare as Compare
     from pixseek.types.queries import Filter as Filter
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from pixseek.types.queries import Query as Query
     from pixseek.types.queries import Region as Region
     from pixseek.types.queries import Sort as Sort
+    from pixseek.types.queries import Strength as Strength
     from pixseek.types.queries import Term as Term
     from pixseek.types.records import WHOLE as WHOLE
     from pixseek.types.records import Known as Known
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from pixseek.types.records import Stamp as Stamp
     from pixseek.types.records import Vectors as Vectors
     from pixseek.types.records import record_id as record_id
+    from pixseek.types.results import Exclusion as Exclusion
     from pixseek.types.results import Failure as Failure
     from pixseek.types.results import Hit as Hit
     from pixseek.types.results import Neighbours as Neighbours
@@ -58,8 +58,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "records": "Scalar Stamp Part WHOLE record_id Record Known Space Picture",
-    "queries": "Operator Compare And Or Not Filter Region Term POSSIBLE CONFIDENT Sort Query",
-    "results": "Reason Neighbours Hit Results Failure Report Progress",
+    "queries": "Operator Compare And Or Not Filter Region Term Strength Sort Query",
+    "results": "Reason Exclusion Neighbours Hit Results Failure Report Progress",
     "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate",
     "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine",
     "roots": "Root",
@@ -67,8 +67,6 @@ _HOME = {
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names.split()}
 __all__ = [
-    "CONFIDENT",
-    "POSSIBLE",
     "WHOLE",
     "Accelerable",
     "Acceleration",
@@ -79,6 +77,7 @@ __all__ = [
     "Contrastive",
     "Encoder",
     "Engine",
+    "Exclusion",
     "FacetField",
     "Failure",
     "Filter",
@@ -109,6 +108,7 @@ __all__ = [
     "Source",
     "Space",
     "Stamp",
+    "Strength",
     "Term",
     "WordMatch",
     "WordMatches",

@@ -112,8 +112,8 @@ class Term:
     alternatives: tuple[Term, ...] = ()
 
 
-#: Smallest confidence of a hit that is at least likely, and of a strong one.
-POSSIBLE, CONFIDENT = 0.5, 0.95
+#: How well a hit matches, best first.
+Strength = Literal["strong", "likely", "weak"]
 
 
 #: How hits can be sorted.
@@ -131,11 +131,14 @@ class Query:
         k: at most this many hits are returned.
         offset: how many of the best hits to skip.
         sort: the order; any but "relevance" keeps only strong and likely hits.
-        min_confidence: smallest confidence of a hit, in [0, 1].
+        min_strength: hits that match less well are left out; None for no limit.
         group: show near-duplicates once.
         variety: 0 ranks by score alone, 1 by difference from the hits before alone.
-        text_weight: how much matches in captions, tags and names count next to the images, whose
-            weight is 1; 0 ignores them.
+        text_weight: how much captions, tags and names that hold the words count next to the
+            images, whose weight is 1; 0 ignores them.
+        show_excluded: keep what `exclude` would leave out, marked; see `Hit.excluded_by`.
+        min_confidence: deprecated, use `min_strength`: 0.95 and up is "strong", 0.5 and up is
+            "likely".
     """
 
     terms: tuple[Term, ...]
@@ -144,10 +147,12 @@ class Query:
     k: int = 10
     offset: int = 0
     sort: Sort = "relevance"
-    min_confidence: float = 0.0
+    min_strength: Strength | None = None
     group: bool = False
     variety: float = 0.0
-    text_weight: float = 0.3
+    text_weight: float = 1.0
+    show_excluded: bool = False
+    min_confidence: float = 0.0
 
     def refined(self, liked: Sequence[str] = (), disliked: Sequence[str] = ()) -> Query:
         """Return the query moved towards some images and away from others, given by their ids.

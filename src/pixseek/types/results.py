@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pixseek.types.encoders import Acceleration
-    from pixseek.types.queries import Query
+    from pixseek.types.queries import Query, Strength
     from pixseek.types.records import Part, Record, Stamp, Vectors
 
 
@@ -29,8 +29,9 @@ class Reason:
         what: the term; for "words" what was found where, as in "caption: dog".
         score: the cosine, in [-1, 1]; for "words" the share that was found, in (0, 1].
         deviations: how many standard deviations the cosine lies above the scores of unrelated
-            queries on the same image; 0 for "words".
+            queries; 0 for "words".
         weight: of the term.
+        strength: how well the image matches this term alone; None for "words".
     """
 
     kind: str
@@ -38,6 +39,21 @@ class Reason:
     score: float
     deviations: float = 0.0
     weight: float = 1.0
+    strength: Strength | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """What one excluded term removed.
+
+    Attributes:
+        what: the words, or the name of the example; "" for one in memory.
+        count: how many images that would have been among the hits up to this page, or are at
+            least likely matches.
+    """
+
+    what: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,11 +90,13 @@ class Hit:
             cosine between it and the part, in [-1, 1]; for several the standard deviations by
             which they lie, together, above unrelated queries.
         path: where its file is on this machine; None if it is not a file or its root is unknown.
-        confidence: that this is a match, in [0, 1]: of the images that match at
-            least as well, the share that chance does not explain. It means the same for every
-            model and query. 1 if nothing was looked for.
+        strength: how well it matches: "strong", "likely" or "weak". It never rises down the
+            hits, unless they are sorted by something else. "strong" if nothing was looked for.
+        probability: that this is a match, in (0, 1), as measured for the model; None if it was not
+            measured, or something else than words was looked for.
         why: the reasons, by term.
         duplicates: ids of the near-duplicates it stands for, if they are shown once.
+        excluded_by: the excluded term that it matches, if `Query.show_excluded` kept it.
     """
 
     rank: int
@@ -86,9 +104,11 @@ class Hit:
     part: Part
     score: float
     path: Path | None
-    confidence: float = 1.0
+    strength: Strength = "strong"
+    probability: float | None = None
     why: tuple[Reason, ...] = ()
     duplicates: tuple[str, ...] = ()
+    excluded_by: str = ""
 
     @property
     def id(self) -> str:
@@ -99,6 +119,15 @@ class Hit:
     def uri(self) -> str:
         """The record's URI."""
         return self.record.uri
+
+    @property
+    def confidence(self) -> float:
+        """Deprecated: use `strength` and `probability`.
+
+        The probability, or else the old cutoff of the strength: 0.95, 0.5 or 0.
+        """
+        _deprecated("Hit.confidence", "Hit.strength or Hit.probability")
+        return old_confidence(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +140,11 @@ class Results(Sequence[Hit]):
         took_ms: milliseconds by stage: "encode" (the query), "search", "total".
         model: name of the model whose space was searched.
         warnings: what the user should know about these results.
-        confident: how many of the images looked at are strong matches (confidence 0.95 and up).
-        possible: how many are at least likely matches (0.5 and up), strong ones included.
+        strong: how many of the images looked at are strong matches.
+        likely: how many are at least likely matches, strong ones included.
         looked_at: how many of the best candidates were looked at for these counts.
         total: how many images were searched: all, or those that the filter lets through.
+        excluded: what was left out, by term.
         stored_preview: returns the preview that the library keeps of a record.
     """
 
@@ -123,10 +153,11 @@ class Results(Sequence[Hit]):
     took_ms: Mapping[str, float]
     model: str
     warnings: tuple[str, ...] = ()
-    confident: int = 0
-    possible: int = 0
+    strong: int = 0
+    likely: int = 0
     looked_at: int = 0
     total: int = 0
+    excluded: tuple[Exclusion, ...] = ()
     stored_preview: Callable[[Record], bytes | None] | None = field(
         default=None, repr=False, compare=False
     )
@@ -141,6 +172,18 @@ class Results(Sequence[Hit]):
 
     def __len__(self) -> int:
         return len(self.hits)
+
+    @property
+    def confident(self) -> int:
+        """Deprecated: use `strong`."""
+        _deprecated("Results.confident", "Results.strong")
+        return self.strong
+
+    @property
+    def possible(self) -> int:
+        """Deprecated: use `likely`."""
+        _deprecated("Results.possible", "Results.likely")
+        return self.likely
 
     def preview(self, hit: Hit) -> bytes | None:
         """Return the stored preview of a hit, a small JPEG; None if there is none.
@@ -183,6 +226,19 @@ class Results(Sequence[Hit]):
                 "media": pa.array([hit.record.media for hit in hits], pa.string()),
             }
         )
+
+
+def old_confidence(hit: Hit) -> float:
+    """Return what `Hit.confidence` was: the probability, or the old cutoff of the strength."""
+    if hit.probability is not None:
+        return hit.probability
+    return {"strong": 0.95, "likely": 0.5, "weak": 0.0}[hit.strength]
+
+
+def _deprecated(old: str, new: str) -> None:
+    import warnings
+
+    warnings.warn(f"{old} is deprecated: use {new}", DeprecationWarning, stacklevel=3)
 
 
 @dataclass(frozen=True, slots=True)

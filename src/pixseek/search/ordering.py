@@ -1,0 +1,174 @@
+"""The order of the candidates of one query: scores, strengths, exclusion, groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pixseek.search import excluding, ranking
+from pixseek.search import strength as strengths
+from pixseek.search.asked import FEW, MANY, Asked, Backgrounds, least_strength, luck
+from pixseek.search.written import Written
+from pixseek.types import Exclusion, Query, Sort, Strength
+from pixseek.types.dataclass import dataclass
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pixseek.types import Vectors
+
+#: Standard deviations beyond which more of one thing hardly makes up for less of another: an
+#: example would otherwise find itself first, whatever else was asked.
+_PLENTY = 4.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranked:
+    """The candidates of one query; all but the last five are of one length.
+
+    Attributes:
+        ids, vectors, parts: as the engine found them.
+        scores: to show.
+        strengths, probabilities: of each.
+        whole: those that match well enough, best first.
+        kept: the same without what is excluded.
+        order: of those that are shown.
+        duplicates: those that each of them stands for.
+        excluded_by: what excludes them.
+    """
+
+    ids: list[str]
+    vectors: Vectors
+    parts: list[int]
+    scores: Vectors
+    strengths: list[Strength]
+    probabilities: NDArray[np.float64] | None
+    whole: list[int]
+    kept: list[int]
+    order: list[int]
+    duplicates: dict[int, list[int]]
+    excluded_by: dict[int, str]
+
+    def exclusions(self, query: Query) -> tuple[Exclusion, ...]:
+        """Return what was removed: of the pages up to this one, and of all likely matches."""
+        last = query.offset + query.k
+        counts = dict.fromkeys((excluding.name(term) for term in query.exclude), 0)
+        shown = 0
+        for at in self.whole:
+            what = self.excluded_by.get(at)
+            if what is None:
+                shown += 1
+            elif shown < last or self.strengths[at] != "weak":
+                counts[what] += 1
+        return tuple(Exclusion(what, count) for what, count in counts.items())
+
+
+def ranked(
+    asked: Asked,
+    candidates: tuple[list[str], Vectors, list[int]],
+    backgrounds: Backgrounds,
+    written: Mapping[str, Written],
+    exclusions: Sequence[excluding.Rule],
+    sorted_by: Callable[[list[int], Sequence[str], Sort], list[int]],
+) -> Ranked:
+    """Return the candidates of a query with their order, after exclusion, grouping and sorting.
+
+    Args:
+        asked: the query.
+        candidates: ids, (n, dim) unit rows, and parts, as the engine found them, best first.
+        backgrounds: of the library.
+        written: what is written about images, by id.
+        exclusions: what is left out.
+        sorted_by: returns positions by a field of their records.
+    """
+    import numpy as np
+
+    query = asked.query
+    ids, vectors, parts = candidates
+    scores, deviations = _scored(asked, vectors, backgrounds)
+    for at, each in enumerate(ids):
+        if (said := written.get(each)) is not None:
+            deviations[at] = max(deviations[at] + said.lift, said.least)
+    terms = [each.term for each in asked.sought]
+    order = _ordered(deviations, ids).tolist()
+    # Pages never rise: those fetched later come later.
+    fallen = np.minimum.accumulate(deviations[order]) - np.float32(luck(parts))
+    sure = np.empty_like(deviations)
+    sure[order] = fallen
+    calibration = backgrounds.calibrated(terms)
+    found = strengths.strengths(sure, calibration)
+    own = asked.own
+    keep = np.array([each not in own for each in ids], np.bool_)
+    least = strengths.STRENGTHS.index(least_strength(query))
+    keep &= np.array([strengths.STRENGTHS.index(each) <= least for each in found], np.bool_)
+    excluded_by: dict[int, str] = {}
+    for rule in exclusions:
+        for at in np.flatnonzero(rule.removes(ids, vectors) & keep).tolist():
+            excluded_by.setdefault(at, rule.what)
+    whole = [at for at in order if keep[at]]
+    kept = [at for at in whole if at not in excluded_by]
+    order = whole if query.show_excluded else kept
+    if query.variety:
+        first = order[:MANY]
+        chosen = ranking.varied(deviations[first], vectors[first], query.variety)
+        order = [first[i] for i in chosen] + order[MANY:]
+    if query.sort != "relevance":
+        order = sorted_by(order, ids, query.sort)
+    duplicates: dict[int, list[int]] = {}
+    if query.group:
+        leaders = ranking.groups(vectors[order], backgrounds.duplicate)
+        for at, leader in zip(order, leaders.tolist(), strict=True):
+            if order[leader] != at:
+                duplicates.setdefault(order[leader], []).append(at)
+        order = [
+            at for at, leader in zip(order, leaders.tolist(), strict=True) if order[leader] == at
+        ]
+    return Ranked(
+        ids,
+        vectors,
+        parts,
+        scores,
+        found,
+        None if calibration is None else calibration.probabilities(sure),
+        whole,
+        kept,
+        order,
+        duplicates,
+        excluded_by,
+    )
+
+
+def _scored(asked: Asked, vectors: Vectors, backgrounds: Backgrounds) -> tuple[Vectors, Vectors]:
+    """Return what is shown as the score of each candidate, and its score in deviations."""
+    import numpy as np
+
+    if asked.is_one:
+        one = asked.sought[0]
+        look = asked.look(one.term, one.vector, vectors, backgrounds)
+        return look.cosines, look.deviations.copy()
+    weights = np.array([each.term.weight for each in asked.sought], np.float32)
+    above = []
+    for each in asked.sought:
+        if each.term.kind == "text" and each.term.value in asked.unread:
+            above.append(np.zeros(len(vectors), np.float32))
+        else:
+            cosines = vectors @ each.vector
+            above.append(backgrounds.of(each.term).standardised(cosines, vectors))
+    deviations = np.stack(above).T
+    deviations = np.minimum(deviations, _PLENTY + (deviations - _PLENTY) / 10)
+    together: Vectors = deviations @ weights / np.float32(np.linalg.norm(weights))
+    return together, together.copy()
+
+
+def _ordered(scores: Vectors, ids: Sequence[str]) -> NDArray[np.int64]:
+    """Return positions by score within each block of candidates."""
+    import numpy as np
+
+    block = MANY if len(ids) > FEW else FEW
+    order = []
+    for start in range(0, len(ids), block):
+        some = np.arange(start, min(start + block, len(ids)))
+        own = ids[start : start + block]
+        order += some[ranking.order_of(scores[some], own)].tolist()
+    return np.array(order, np.int64)
