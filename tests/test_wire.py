@@ -421,3 +421,20 @@ def test_json_of_a_status() -> None:
     assert (empty["space"], empty["running"], empty["roots"]) == (None, None, [])
     assert (empty["acceleration"], empty["last_run"]) == (None, None)
     assert (empty["texts"], empty["other_spaces"]) == ("", [])
+
+
+def test_dates_in_the_words_of_json_are_filters_unless_refused() -> None:
+    query = query_from_plain({"query": "a dog 2019 tag:x", "k": 5})
+    (reading,) = query.date_readings
+    assert (reading.words, reading.means) == ("2019", "date:2019")
+    assert query_from_plain(json.loads(json.dumps(query_to_plain(query)))) == query
+    assert query_from_plain("a dog 2019") == replace(query, k=10, where=None)
+    refused = query_from_plain({"query": "a dog 2019", "dates": False})
+    assert refused == parse("a dog 2019")
+    more = {**query_to_plain(query), "query": "a cat"}
+    assert query_from_plain(more).dates_as_words() == replace(
+        parse('"a cat" "a dog 2019" tag:x'), k=5
+    )
+    for wrong in ({"dates": 1}, {"date_readings": [{}]}, {"date_readings": 1}):
+        with pytest.raises(QueryError):
+            query_from_plain({"query": "a dog", **wrong})

@@ -48,6 +48,7 @@ def save(
     image: str | None,
     region: str | None,
     excluded: tuple[str, ...],
+    dates: bool,
     liked: tuple[str, ...],
     disliked: tuple[str, ...],
     listed: bool,
@@ -85,7 +86,13 @@ def save(
     given = asked_of(ctx, options)
     with open_library() as library:
         before = {each.casefold() for each in library.saved_searches()}
-        how = {"image": image, "region": region_of(region), "exclude": excluded, **given}
+        how = {
+            "image": image,
+            "region": region_of(region),
+            "exclude": excluded,
+            "dates": dates,
+            **given,
+        }
         if liked or disliked:
             whole = library.query(" ".join(query), **how).refined(liked, disliked)
             kept = library.save_search(whole, name)

@@ -29,6 +29,9 @@ _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 #: Lines of --queries that are answered together, before their hits are written.
 _QUERIES_AT_A_TIME = 256
 
+#: The most notes about many queries; all of them are in --json.
+_MOST_WARNINGS = 20
+
 #: The most windows that `--open` opens.
 _MOST_OPENED = 10
 
@@ -87,6 +90,9 @@ def term_options(function: _Decorated) -> _Decorated:
             click.option("--not", "excluded", multiple=True, metavar="WORDS",
                          help="Leave out images that show this; repeatable. The same as -WORD in "
                          "the query."),
+            click.option("--dates/--no-dates", default=True,
+                         help="Read dates in plain words, such as july 2019 or last week, as "
+                         "filters. [default: yes]"),
             click.option("--like", "liked", multiple=True, metavar="ID",
                          help="Find more like this hit."),
             click.option("--unlike", "disliked", multiple=True, metavar="ID",
@@ -190,6 +196,7 @@ def search(
     image: str | None,
     region: str | None,
     excluded: tuple[str, ...],
+    dates: bool,
     liked: tuple[str, ...],
     disliked: tuple[str, ...],
     queries: TextIO | None,
@@ -214,7 +221,7 @@ def search(
             raise click.UsageError("--queries can't be combined with words.", ctx)
         check_alone(ctx, *(("queries", each) for each in _OF_ONE_SEARCH))
     _check_page(options)
-    asked = _asked(ctx, options)
+    asked = {**_asked(ctx, options), "dates": dates}
     if queries is not None:
         lines = [line.strip() for line in text_of(queries).split("\n") if line.strip()]
         with open_library() as library:
@@ -377,12 +384,14 @@ def _show_many(
         raise click.UsageError("The file given to --queries has no queries.", ctx)
     found = False
     pages: list[Results] = []
+    warned: set[str] = set()
     for at in range(0, len(queries), _QUERIES_AT_A_TIME):
         answers = library.search_many(queries[at : at + _QUERIES_AT_A_TIME], **asked)
         found = found or any(answers)
-        if at == 0:
-            for warning in answers[0].warnings:
+        for warning in (each for answer in answers for each in answer.warnings):
+            if warning not in warned and len(warned) < _MOST_WARNINGS:
                 warn(warning)
+            warned.add(warning)
         if html is not None:
             pages += answers
         if html is None or as_json:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
+from datetime import date
 from typing import TYPE_CHECKING, Any, get_args
 
 from pixseek.errors import PixseekError, QueryError, unknown
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from pixseek.search.facets import Facets
     from pixseek.types import Pixels, Record
 
+#: The most parts of a filter that are counted one by one.
+_COUNTED_PARTS = 8
+
 #: Hits that facets count at most.
 _COUNTED = 1000
 
@@ -36,6 +41,16 @@ _PAGE = 5000
 #: Characters that mean something in the language of the search box; see `search.typography`.
 _LANGUAGE = frozenset('"():*-\\“”„‟«»‹›‘‚‛「『｢〝‐‑‒–—−﹘﹣') | frozenset(
     map(chr, range(0xFF01, 0xFF5F))
+)
+
+#: Without four digits in a row or one of these words a text has no date; see `search.dates`.
+_YEAR = re.compile(r"\d{4}")
+_DATES = frozenset(
+    "last past letzte letzten letzter letztes letztem vorige voriges vorigen afgelopen förra forra "
+    "sidste forrige dernier dernière derniere derniers dernières dernieres pasado pasada scorso "
+    "scorsa passado passada this diese diesen dieses diesem dieser cette cet ce esta este questa "
+    "questo deze dit yesterday gestern ayer ieri ontem gisteren wczoraj igår igar вчера today "
+    "heute hoy oggi hoje vandaag dzisiaj сегодня".split()
 )
 
 
@@ -54,10 +69,11 @@ class Asking:
         region: Region | None = None,
         exclude: Sequence[str] = (),
         where: Filter | str | None = None,
+        dates: bool = True,
         **options: Any,
     ) -> Query:
         """Return the query that these arguments of `Library.search` stand for."""
-        query = self._read(text or "", **options)
+        query = self._read(text or "", dates, **options)
         terms = list(query.terms)
         if image is not None:
             terms.append(Term("image", image, region=region))
@@ -65,7 +81,12 @@ class Asking:
         return replace(query, terms=tuple(terms), exclude=left_out, where=both(query.where, where))
 
     def search_many(
-        self, queries: Iterable[str | Query], *, where: Filter | str | None = None, **options: Any
+        self,
+        queries: Iterable[str | Query],
+        *,
+        where: Filter | str | None = None,
+        dates: bool = True,
+        **options: Any,
     ) -> list[Results]:
         """Answer many queries together; see `Library.search_many`."""
 
@@ -74,33 +95,33 @@ class Asking:
         def whole(query: str | Query) -> Query:
             if isinstance(query, Query):
                 return query
-            parsed = self._read(query, **options)
+            parsed = self._read(query, dates, **options)
             return replace(parsed, where=both(parsed.where, only))
 
         return self.answer([whole(each) for each in queries])
 
-    def _read(self, text: str, **options: Any) -> Query:
+    def _read(self, text: str, dates: bool, **options: Any) -> Query:
         """Return the query that a text stands for, which may begin with that of a saved search."""
         if text.lstrip()[:1] != "@":
-            return _parsed(text, **options)
+            return _parsed(text, dates, **options)
         from pixseek.library import saved
 
-        return _with_options(saved.recalled(self._opened, text, _parsed), options)
+        return _with_options(saved.recalled(self._opened, text, _parsed, dates), options)
 
-    def save(self, query: str | Query, name: str, **options: Any) -> str:
+    def save(self, query: str | Query, name: str, *, dates: bool = True, **options: Any) -> str:
         """Keep a search under a name; see `Library.save_search`."""
         from pixseek.library import saved
 
-        whole = query if isinstance(query, Query) else self.query(query, **options)
+        whole = query if isinstance(query, Query) else self.query(query, dates=dates, **options)
         check(whole)
         text, rest = "", whole
         # What is text stays text, except the path of an example, which is relative to a folder, and
         # another saved search, which may change.
         if isinstance(query, str) and query.lstrip()[:1] != "@":
-            read = _parsed(query)
+            read = _parsed(query, dates)
             if not any(term.kind == "image" for term in (*read.terms, *read.exclude)):
                 text, rest = query, self.query(None, **options)
-        return saved.save(self._opened, name, text, rest)
+        return saved.save(self._opened, name, text, rest, dates)
 
     def saved(self) -> dict[str, SavedSearch]:
         """Return the saved searches; see `Library.saved_searches`."""
@@ -119,12 +140,15 @@ class Asking:
         query = Query((self.image_term(to),), where=both(None, where))
         return self.answer([_with_options(query, options)])[0]
 
-    def facets(self, query: str | Query, most: int, *, where: Filter | str | None) -> Facets:
+    def facets(
+        self, query: str | Query, most: int, *, where: Filter | str | None, dates: bool
+    ) -> Facets:
         """Count the values of some fields among what a query finds; see `Library.facets`."""
         from pixseek.search import facets
 
         if not isinstance(query, Query):
-            query = self.query(query, where=where)
+            query = self.query(query, where=where, dates=dates)
+        query, _ = self._dated(query)
         if not query.terms and not query.exclude and query.where is not None:
             with self._model.waiting("Counting"):
                 counted = self._opened.engine.facets(query.where, facets.FIELDS, most)
@@ -194,6 +218,49 @@ class Asking:
 
     def answer(self, queries: Sequence[Query]) -> list[Results]:
         """Answer whole queries, in order; see `searcher.Searcher.search`."""
+        dated = [self._dated(query) for query in queries]
+        found = self._answer([query for query, _ in dated])
+        return [
+            replace(each, warnings=(*notes, *each.warnings, *self._unfulfilled(each)))
+            for each, (_, notes) in zip(found, dated, strict=True)
+        ]
+
+    def _unfulfilled(self, results: Results) -> tuple[str, ...]:
+        """Return how many images each part of a filter lets through that lets none through."""
+        where, engine = results.query.where, self._opened.engine
+        if where is None or results.total or not engine.count():
+            return ()
+        from pixseek.search import language_writing
+
+        every = language_writing.parts(where)
+        if len(every) == 1:
+            return (f"No image fulfils {language_writing.to_text(where)}",)
+        first, *others = [
+            (language_writing.to_text(part), engine.count(part)) for part in every[:_COUNTED_PARTS]
+        ]
+        said = [f"{first[0]} lets {first[1]:,} through", *(f"{text} {n:,}" for text, n in others)]
+        if len(every) > _COUNTED_PARTS:
+            said.append(f"and {len(every) - _COUNTED_PARTS} more")
+        return (f"No image fulfils all: {', '.join(said)}",)
+
+    def _dated(self, query: Query) -> tuple[Query, tuple[str, ...]]:
+        """Return a query with its dates as filters or, if those find nothing, as words; and notes.
+
+        An empty library says so itself.
+        """
+        if not query.date_readings:
+            return query, ()
+        filtered = query.dates_as_filters()
+        if self._opened.engine.count(filtered.where):
+            said = "“{0.words}” is read as {0.means}; in quotation marks it is words"
+        elif self._opened.engine.count():
+            filtered = query.dates_as_words()
+            said = "“{0.words}” is searched as words: {0.means} would let no image through"
+        else:
+            return query.dates_as_words(), ()
+        return filtered, tuple(said.format(each) for each in query.date_readings)
+
+    def _answer(self, queries: Sequence[Query]) -> list[Results]:
         engine = self._opened.engine
         if self._model.loaded is not None or not self.is_empty():
             return self._answered(queries)
@@ -268,20 +335,31 @@ def _filter(where: Filter | str | None) -> Filter | None:
     )
 
 
-def _parsed(text: str, **options: Any) -> Query:
-    """Return the query that a text stands for, with other fields of `Query`."""
+def _parsed(text: str, dates: bool, **options: Any) -> Query:
+    """Return the query that a text stands for, with other fields of `Query`.
+
+    Args:
+        text: in the language of the search box.
+        dates: read dates in plain words.
+        **options: the other fields.
+    """
     # Plain words need no parser, which takes 10 ms to import.
     words = text.split()
-    if words and _LANGUAGE.isdisjoint(text) and {"OR", "AND", "NOT"}.isdisjoint(words):
+    if dates:
+        dates = _YEAR.search(text) is not None or not _DATES.isdisjoint(
+            word.strip(".,;:!?") for word in text.casefold().split()
+        )
+    plain = _LANGUAGE.isdisjoint(text) and {"OR", "AND", "NOT"}.isdisjoint(words)
+    if words and plain and not dates:
         return _with_options(Query((Term("text", " ".join(words)),)), options)
     from pixseek.search.language import parse
 
-    return _with_options(parse(text), options)
+    return _with_options(parse(text, today=date.today() if dates else None), options)
 
 
 def _with_options(query: Query, options: Mapping[str, Any]) -> Query:
     given = {name: value for name, value in options.items() if value is not None}
-    known = {each.name for each in fields(Query)} - {"terms", "exclude"}
+    known = {each.name for each in fields(Query)} - {"terms", "exclude", "date_readings"}
     for name in given:
         if name not in known:
             raise TypeError(f"unknown option {name!r}. {unknown('option', name, known)}")

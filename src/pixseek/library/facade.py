@@ -348,6 +348,7 @@ class Library:
         region: Region | None = None,
         exclude: Sequence[str] = (),
         where: Filter | str | None = None,
+        dates: bool = True,
         **options: Any,
     ) -> Results:
         """Find images by words, by an example, or both, with filters.
@@ -362,6 +363,9 @@ class Library:
             exclude: what hits must not show, in plain words.
             where: what hits must fulfil, besides the filters in `query`: a filter, or a text such
                 as "format:jpg" in the language of the search box, without words.
+            dates: read dates in plain words, such as "july 2019" or "last week", as filters on
+                when an image was taken. A note in `Results.warnings` says so. If they let no
+                image through, they are words.
             **options: other fields of `Query`: k, offset, sort, min_strength, group, variety,
                 text_weight, show_excluded.
 
@@ -372,7 +376,13 @@ class Library:
         """
         if not isinstance(query, Query):
             query = self.query(
-                query, image=image, region=region, exclude=exclude, where=where, **options
+                query,
+                image=image,
+                region=region,
+                exclude=exclude,
+                where=where,
+                dates=dates,
+                **options,
             )
         return self._asking.answer([query])[0]
 
@@ -381,13 +391,14 @@ class Library:
         queries: Iterable[str | Query],
         *,
         where: Filter | str | None = None,
+        dates: bool = True,
         **options: Any,
     ) -> list[Results]:
         """Answer many queries together, many times faster than one by one.
 
         Args:
             queries: each as for `search`.
-            where, **options: as for `search`; for queries that are given as text.
+            where, dates, **options: as for `search`; for queries that are given as text.
 
         Returns:
             The answers in order; `took_ms` of each is its share of the time of all.
@@ -395,7 +406,7 @@ class Library:
         Raises:
             QueryError, ImageError, ModelError, SpaceMismatchError: as `search`.
         """
-        return self._asking.search_many(queries, where=where, **options)
+        return self._asking.search_many(queries, where=where, dates=dates, **options)
 
     def query(
         self,
@@ -405,6 +416,7 @@ class Library:
         region: Region | None = None,
         exclude: Sequence[str] = (),
         where: Filter | str | None = None,
+        dates: bool = True,
         **options: Any,
     ) -> Query:
         """Return the query that these arguments of `search` stand for.
@@ -413,7 +425,13 @@ class Library:
             QueryError: it can't be understood.
         """
         return self._asking.query(
-            text, image=image, region=region, exclude=exclude, where=where, **options
+            text,
+            image=image,
+            region=region,
+            exclude=exclude,
+            where=where,
+            dates=dates,
+            **options,
         )
 
     def similar(
@@ -437,7 +455,12 @@ class Library:
         return self._asking.similar(to, where=where, **options)
 
     def facets(
-        self, query: str | Query, most: int = 10, *, where: Filter | str | None = None
+        self,
+        query: str | Query,
+        most: int = 10,
+        *,
+        where: Filter | str | None = None,
+        dates: bool = True,
     ) -> Facets:
         """Count the values of some fields among the images that a query finds.
 
@@ -446,13 +469,13 @@ class Library:
                 and likely hits are counted; of a query that is only a filter, all images (at most
                 10,000 if the library's engine can't count).
             most: values of each field at most.
-            where: as for `search`; for a query that is given as text.
+            where, dates: as for `search`; for a query that is given as text.
 
         Returns:
             By the name of the field ("folder", "year", "camera", "tag", "colour", "format"), the
             counts by value, largest first.
         """
-        return self._asking.facets(query, most, where=where)
+        return self._asking.facets(query, most, where=where, dates=dates)
 
     def save_search(self, query: str | Query, name: str, **options: Any) -> str:
         """Keep a search under a name; `search("@NAME")` runs it, also with more words behind it.

@@ -36,8 +36,8 @@ MARK = "@"
 _LONGEST = 100
 _QUOTED = re.compile(r'"([^"]*)"(?=\s|$)')
 
-#: Reads a text in the query language.
-Read = Callable[[str], Query]
+#: Reads a text in the query language, with dates in plain words or without.
+Read = Callable[[str, bool], Query]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class SavedSearch:
     query: Query
 
 
-def save(opened: Opened, name: str, text: str, rest: Query) -> str:
+def save(opened: Opened, name: str, text: str, rest: Query, dates: bool) -> str:
     """Keep a search under a name, in place of one with the same name; return the name.
 
     Args:
@@ -61,6 +61,7 @@ def save(opened: Opened, name: str, text: str, rest: Query) -> str:
         name: letters, digits, "-", "_" and spaces. Case makes no difference.
         text: what of the query is text, as it was written; it names no example image.
         rest: all else of the query.
+        dates: whether dates in the text's plain words are filters.
 
     Raises:
         QueryError: the name can't be used, or the query holds an image in memory.
@@ -77,7 +78,7 @@ def save(opened: Opened, name: str, text: str, rest: Query) -> str:
     for other in opened.engine.kept(KIND):
         if _key(other) == _key(name) and other != name:
             opened.engine.keep(KIND, other, None)
-    said = {"query": text, **plain} if text else plain
+    said = {"query": text, **({} if dates else {"dates": False}), **plain} if text else plain
     opened.engine.keep(KIND, name, json.dumps(said, ensure_ascii=False))
     return name
 
@@ -88,8 +89,8 @@ def saved(opened: Opened, read: Read) -> dict[str, SavedSearch]:
 
     found = {}
     for name, kept in opened.engine.kept(KIND).items():
-        text, rest = _parts(name, kept)
-        query = _together(rest, read(text), first=True) if text else rest
+        text, dates, rest = _parts(name, kept)
+        query = _together(rest, read(text, dates), first=True) if text else rest
         with contextlib.suppress(QueryError):  # a vector has no text
             text = f"{text} {to_text(rest)}".strip()
         found[name] = SavedSearch(text, query)
@@ -109,35 +110,36 @@ def forget(opened: Opened, name: str) -> None:
     opened.engine.keep(KIND, found, None)
 
 
-def recalled(opened: Opened, text: str, read: Read) -> Query:
+def recalled(opened: Opened, text: str, read: Read, dates: bool) -> Query:
     """Return the query of a text that begins with the name of a saved search.
 
     Args:
         opened: the library.
         text: `@NAME`, or `@"NAME"`, and what else the query is to hold, in the query language.
         read: reads that language.
+        dates: whether dates in plain words are filters, if the search was not saved without.
 
     Raises:
         QueryError: there is no such search, or the rest can't be understood.
     """
     kept = opened.engine.kept(KIND)
     name, more = _split(text.lstrip().removeprefix(MARK), kept)
-    written, query = _parts(name, kept[name])
+    written, with_dates, query = _parts(name, kept[name])
     if written:
-        query = _together(query, read(written), first=True)
-    return _together(query, read(more)) if more.strip() else query
+        query = _together(query, read(written, dates and with_dates), first=True)
+    return _together(query, read(more, dates)) if more.strip() else query
 
 
-def _parts(name: str, kept: str) -> tuple[str, Query]:
-    """Return what of a saved search is text, and the rest of it."""
+def _parts(name: str, kept: str) -> tuple[str, bool, Query]:
+    """Return what of a saved search is text, whether it may hold dates, and the rest of it."""
     try:
         plain: dict[str, Any] = json.loads(kept)
-        text = str(plain.pop("query", ""))
+        text, dates = str(plain.pop("query", "")), bool(plain.pop("dates", True))
     except (ValueError, TypeError, AttributeError) as error:
         raise LibraryFormatError(
             "A saved search is damaged", name, f"Forget it: pixseek saved --delete '{name}'"
         ) from error
-    return text, query_from_plain(plain)
+    return text, dates, query_from_plain(plain)
 
 
 def _together(query: Query, more: Query, *, first: bool = False) -> Query:
@@ -149,9 +151,11 @@ def _together(query: Query, more: Query, *, first: bool = False) -> Query:
     """
     one, other = (more, query) if first else (query, more)
     filters = [each for each in (one.where, other.where) if each is not None]
+    readings = (replace(each, at=each.at + len(one.terms)) for each in other.date_readings)
     return replace(
         query,
         terms=(*one.terms, *other.terms),
+        date_readings=(*one.date_readings, *readings),
         exclude=(*one.exclude, *other.exclude),
         where=And(tuple(filters)) if len(filters) > 1 else next(iter(filters), None),
     )

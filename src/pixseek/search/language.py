@@ -19,12 +19,17 @@ understood raises a `QueryError` with the character where it fails; every other 
 Curly and angle quotes, dashes before a word, full-width letters, colons and parentheses mean what
 the straight ones mean. An apostrophe within a word is a letter of it.
 
+Dates in plain words are filters if `today` is given: "july 2019", "paris 2019 street", "summer
+2021" (of the northern half of the earth), "last december", "before 2010", "14. Juli 2019". Months
+and seasons alone are words, and so is everything in quotation marks.
+
 `parse` and `to_text` are each other's inverse: printing and parsing again gives the same query.
 """
 
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import PurePath
 
 from pixseek.errors import QueryError
@@ -33,13 +38,18 @@ from pixseek.search.language_parser import parsed
 from pixseek.types import And, Filter, Query, Term
 
 
-def parse(text: str) -> Query:
+def parse(text: str, *, today: date | None = None) -> Query:
     """Return the query that a text stands for, with the default k and offset.
+
+    Args:
+        text: what was typed.
+        today: the day that "last week" is reckoned from, to read dates in plain words; None to
+            leave them as words.
 
     Raises:
         QueryError: it can't be understood; `subject` shows the place.
     """
-    return parsed(text)
+    return parsed(text, today)
 
 
 def filter_of(text: str) -> Filter | None:
@@ -59,16 +69,24 @@ def filter_of(text: str) -> Filter | None:
 def to_text(query: Query) -> str:
     """Return a text that `parse` turns into this query, except k, offset and the other options.
 
+    Dates that were read from plain words are written as filters.
+
     Raises:
         QueryError: a term has no text: a raw vector, or an image in memory.
     """
     pieces = [_term_text(term, excluded=False) for term in query.terms]
     pieces += [_term_text(term, excluded=True) for term in query.exclude]
+    query = query.dates_as_filters()
     if query.where is not None:
-        whole = query.where
-        parts = whole.filters if isinstance(whole, And) and len(whole.filters) > 1 else (whole,)
-        pieces += [language_writing.to_text(part) for part in parts]
+        pieces += [language_writing.to_text(part) for part in _joined(query.where)]
     return " ".join(pieces)
+
+
+def _joined(where: Filter) -> tuple[Filter, ...]:
+    """Return the filters that stand side by side in a text; parentheses around And are kept."""
+    if isinstance(where, And) and len(where.filters) > 1 and not language_writing.short(where):
+        return where.filters
+    return (where,)
 
 
 def _term_text(term: Term, *, excluded: bool) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from itertools import product
 from math import prod
 
@@ -14,6 +15,7 @@ from pixseek.search import language_fields, typography
 from pixseek.search.language_units import (
     AllOf,
     AnyOf,
+    Dated,
     LeftOut,
     Unit,
     Words,
@@ -42,9 +44,20 @@ _WORDS_WITH_OR = False
 _MOST_TEXTS = 16
 
 
-def parsed(text: str) -> Query:
+def parsed(text: str, today: date | None = None) -> Query:
     """Return the query that a text stands for; see `language.parse`."""
-    return query_of(_Parser(text).units())
+
+    units = _Parser(text).units()
+    if today is None:
+        return query_of(units)
+    from pixseek.search import dates  # which most searches do without
+
+    def dated(words: str) -> Dated | None:
+        found = dates.read(words, today)
+        where = found and parsed(found.where).where
+        return Dated(found.words, found.where, where, found.rest) if found and where else None
+
+    return query_of(units, dated)
 
 
 class _Parser:

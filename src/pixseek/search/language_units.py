@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from pixseek.types import And, Filter, Query, Term
+from pixseek.types import And, DateReading, Filter, Or, Query, Term
 from pixseek.types.dataclass import dataclass
 
 
@@ -40,14 +40,30 @@ class LeftOut:
     unit: Words | Term
 
 
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """The dates in some words: the words and their filter; `rest` is the text without them."""
+
+    words: str
+    means: str
+    where: Filter
+    rest: str
+
+
 Unit = Words | Term | Filter | AllOf | AnyOf | LeftOut
 
 
-def query_of(units: Sequence[Unit]) -> Query:
-    """Return the query of several things and filters."""
+def query_of(units: Sequence[Unit], dated: Callable[[str], Dated | None] = lambda _: None) -> Query:
+    """Return the query of several things and filters.
+
+    Args:
+        units: the things and filters.
+        dated: returns the dates in plain words.
+    """
     terms: list[Term] = []
     exclude: list[Term] = []
     filters: list[Filter] = []
+    readings: list[DateReading] = []
 
     def take(units: Sequence[Unit]) -> None:
         for unit in units:
@@ -55,17 +71,38 @@ def query_of(units: Sequence[Unit]) -> Query:
                 take(unit.units)
             elif isinstance(unit, LeftOut):
                 exclude.append(term_of(unit.unit))
-            elif isinstance(unit, AnyOf):
-                first, *others = map(term_of, unit.units)
-                terms.append(replace(first, alternatives=tuple(others)))
-            elif isinstance(unit, Words | Term):
-                terms.append(term_of(unit))
+            elif isinstance(unit, AnyOf | Words | Term):
+                take_term(unit)
             else:
                 filters.append(unit)
 
+    def take_term(unit: AnyOf | Words | Term) -> None:
+        some = unit.units if isinstance(unit, AnyOf) else (unit,)
+        first, *others = map(term_of, some)
+        term = replace(first, alternatives=tuple(others))
+        found = [dated(e.text) for e in some if isinstance(e, Words) and e.kind == "run"]
+        dates = [each for each in found if each is not None]
+        # Of alternatives all must be dates, and nothing else.
+        if len(dates) < len(some) or (others and any(each.rest for each in dates)):
+            terms.append(term)
+            return
+        rest = dates[0].rest
+        readings.append(
+            DateReading(
+                " OR ".join(each.words for each in dates),
+                " OR ".join(each.means for each in dates),
+                Or(tuple(each.where for each in dates)) if others else dates[0].where,
+                term,
+                len(terms),
+                not rest,
+            )
+        )
+        if rest:
+            terms.append(replace(term, value=rest))
+
     take(units)
     where = None if not filters else filters[0] if len(filters) == 1 else And(tuple(filters))
-    return Query(tuple(terms), exclude=tuple(exclude), where=where)
+    return Query(tuple(terms), exclude=tuple(exclude), where=where, date_readings=tuple(readings))
 
 
 def term_of(unit: Words | Term) -> Term:

@@ -6,14 +6,14 @@ Here, because a library keeps searches in this form, and imports nothing of the 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, get_args
 
 from pixseek.errors import QueryError, unknown
-from pixseek.types import And, Compare, Not, Operator, Or, Query, Region, Sort, Term
+from pixseek.types import And, Compare, DateReading, Not, Operator, Or, Query, Region, Sort, Term
 
 if TYPE_CHECKING:
     from pixseek.types import Filter, Scalar
@@ -39,6 +39,11 @@ def query_to_plain(query: Query) -> dict[str, Any]:
         "terms": [_term_to_plain(term) for term in query.terms],
         "exclude": [_term_to_plain(term) for term in query.exclude],
         "where": None if query.where is None else filter_to_plain(query.where),
+        **(
+            {"date_readings": [_reading_to_plain(each) for each in query.date_readings]}
+            if query.date_readings
+            else {}
+        ),
         **{name: getattr(query, name) for name in _OPTIONS},
     }
 
@@ -50,6 +55,7 @@ def query_from_plain(plain: str | Mapping[str, Any]) -> Query:
         plain: a text in the language of the search box; or an object as `query_to_plain` makes it,
             in which every name may be missing. Besides, "query" may be such a text, and "where" a
             text that holds only filters: `{"query": "a dog", "where": "format:jpg", "k": 5}`.
+            Dates in plain words of "query" are filters, unless "dates" is false.
 
     Raises:
         QueryError: it can't be understood; a name is unknown; a value has the wrong type.
@@ -57,19 +63,51 @@ def query_from_plain(plain: str | Mapping[str, Any]) -> Query:
     from pixseek.search.language import parse
 
     if isinstance(plain, str):
-        return parse(plain)
-    _check(plain, ("query", *(field.name for field in fields(Query))))
+        return parse(plain, today=date.today())
+    _check(plain, ("query", "dates", *(field.name for field in fields(Query))))
     text = plain.get("query") or ""
     if not isinstance(text, str):
         raise _wrong("query", text, "a text")
-    parsed = parse(text)
+    if not isinstance(plain.get("dates", True), bool):
+        raise _wrong("dates", plain["dates"], "true or false")
+    parsed = parse(text, today=date.today() if plain.get("dates", True) else None)
     given = [each for each in (parsed.where, filter_from_plain(plain.get("where"))) if each]
     return Query(
         terms=(*parsed.terms, *_terms_from_plain(plain, "terms")),
         exclude=(*parsed.exclude, *_terms_from_plain(plain, "exclude")),
         where=And(tuple(given)) if len(given) > 1 else next(iter(given), None),
+        date_readings=(
+            *parsed.date_readings,
+            *_readings_from_plain(plain, after=len(parsed.terms)),
+        ),
         **{name: _option(name, plain[name]) for name in _OPTIONS if plain.get(name) is not None},
     )
+
+
+def _reading_to_plain(reading: DateReading) -> dict[str, Any]:
+    return {
+        "words": reading.words,
+        "means": reading.means,
+        "instead": _term_to_plain(reading.instead),
+        "at": reading.at,
+        "alone": reading.alone,
+    }
+
+
+def _readings_from_plain(plain: Mapping[str, Any], after: int) -> Iterator[DateReading]:
+    given = plain.get("date_readings") or ()
+    if not isinstance(given, list | tuple):
+        raise _wrong("date_readings", given, "a list of dates in plain words")
+    for each in given:
+        _check(each, ("words", "means", "instead", "at", "alone"))
+        words, means, at = each.get("words"), each.get("means"), each.get("at", 0)
+        where = filter_from_plain(means) if isinstance(means, str) else None
+        if not isinstance(words, str) or where is None:
+            raise _wrong("date_readings", each, "words with the filter that they mean")
+        if not isinstance(at, int) or isinstance(at, bool) or at < 0:
+            raise _wrong("at", at, "a whole number")
+        instead = _term_from_plain(each.get("instead"))
+        yield DateReading(words, str(means), where, instead, after + at, bool(each.get("alone")))
 
 
 def filter_to_plain(where: Filter) -> dict[str, Any]:
@@ -175,6 +213,8 @@ def _term_to_plain(term: Term) -> dict[str, Any]:
     plain: dict[str, Any] = {"kind": term.kind, "value": value, "weight": term.weight}
     if term.region is not None:
         plain["region"] = list(term.region.box)
+    if term.alternatives:
+        plain["alternatives"] = [_term_to_plain(each) for each in term.alternatives]
     return plain
 
 
@@ -186,8 +226,9 @@ def _terms_from_plain(plain: Mapping[str, Any], name: str) -> tuple[Term, ...]:
 
 
 def _term_from_plain(plain: Any) -> Term:
-    _check(plain, ("kind", "value", "weight", "region"))
+    _check(plain, ("kind", "value", "weight", "region", "alternatives"))
     kind, value, weight = plain.get("kind"), plain.get("value"), plain.get("weight", 1.0)
+    others = _terms_from_plain(plain, "alternatives")
     kinds = ("text", "image", "id", "vector")
     if kind not in kinds:
         raise QueryError("Unknown kind of term", kind, unknown("kind", kind, kinds))
@@ -198,11 +239,11 @@ def _term_from_plain(plain: Any) -> Term:
     if not _is_number(weight):
         raise _wrong("weight", weight, "a number")
     if plain.get("region") is None:
-        return Term(kind, value, weight)
+        return Term(kind, value, weight, alternatives=others)
     box = _numbers("region", plain["region"])
     if len(box) != 4:
         raise _wrong("region", list(box), "a list of left, top, width and height")
-    return Term(kind, value, weight, Region(*box))
+    return Term(kind, value, weight, Region(*box), others)
 
 
 def _numbers(name: str, value: Any) -> tuple[float, ...]:

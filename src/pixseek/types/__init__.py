@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pixseek.types.engines import WordMatches as WordMatches
     from pixseek.types.queries import And as And
     from pixseek.types.queries import Compare as Compare
+    from pixseek.types.queries import DateReading as DateReading
     from pixseek.types.queries import Filter as Filter
     from pixseek.types.queries import Not as Not
     from pixseek.types.queries import Operator as Operator
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "records": "Scalar Stamp Part WHOLE record_id Record Known Space Picture",
-    "queries": "Operator Compare And Or Not Filter Region Term Strength Sort Query",
+    "queries": "Operator Compare And Or Not Filter Region Term Strength Sort DateReading Query",
     "results": "Reason Exclusion Neighbours Hit Results Failure Report Progress",
     "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate",
     "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine",
@@ -75,6 +76,7 @@ __all__ = [
     "Capabilities",
     "Compare",
     "Contrastive",
+    "DateReading",
     "Encoder",
     "Engine",
     "Exclusion",

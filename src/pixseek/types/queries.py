@@ -112,6 +112,27 @@ class Term:
     alternatives: tuple[Term, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class DateReading:
+    """Plain words of a query that were read as a date, such as "july 2019".
+
+    Attributes:
+        words: as they were typed.
+        means: the filter in the language of the search box: "date:2019-07".
+        where: the same filter.
+        instead: the term that has these words among its own.
+        at: where in the query's terms `instead` belongs.
+        alone: whether nothing but the date was left of `instead`, so that the terms lack it.
+    """
+
+    words: str
+    means: str
+    where: Filter
+    instead: Term
+    at: int
+    alone: bool
+
+
 #: How well a hit matches, best first.
 Strength = Literal["strong", "likely", "weak"]
 
@@ -139,6 +160,8 @@ class Query:
         show_excluded: keep what `exclude` would leave out, marked; see `Hit.excluded_by`.
         min_confidence: deprecated, use `min_strength`: 0.95 and up is "strong", 0.5 and up is
             "likely".
+        date_readings: dates read from plain words: filters besides `where`, but if no image
+            fulfils them all, their words are looked for.
     """
 
     terms: tuple[Term, ...]
@@ -153,6 +176,23 @@ class Query:
     text_weight: float = 1.0
     show_excluded: bool = False
     min_confidence: float = 0.0
+    date_readings: tuple[DateReading, ...] = ()
+
+    def dates_as_filters(self) -> Query:
+        """Return the query with dates in plain words as part of `where`."""
+        if not self.date_readings:
+            return self
+        given = () if self.where is None else (self.where,)
+        parts = (*given, *(each.where for each in self.date_readings))
+        where = parts[0] if len(parts) == 1 else And(parts)
+        return replace(self, where=where, date_readings=())
+
+    def dates_as_words(self) -> Query:
+        """Return the query with dates in plain words as words to look for."""
+        terms = list(self.terms)
+        for each in reversed(self.date_readings):
+            terms[each.at : each.at + (not each.alone)] = [each.instead]
+        return replace(self, terms=tuple(terms), date_readings=())
 
     def refined(self, liked: Sequence[str] = (), disliked: Sequence[str] = ()) -> Query:
         """Return the query moved towards some images and away from others, given by their ids.
