@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -11,7 +11,7 @@ from pixseek.cli import wording
 from pixseek.cli.hints import hinted, quoted
 from pixseek.cli.options import Command, open_library
 from pixseek.cli.results import write_json
-from pixseek.cli.search import asked_of, query_options, region_of, term_options
+from pixseek.cli.search import asked_of, example_of, query_options, term_options
 from pixseek.cli.usage import check_alone
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def save(
     words: tuple[str, ...],
     image: str | None,
     region: str | None,
+    vector: str | None,
+    vector_of: Literal["image", "text"] | None,
     excluded: tuple[str, ...],
     dates: bool,
     liked: tuple[str, ...],
@@ -79,20 +81,13 @@ def save(
         forget(words[0])
         return
     *query, name = words or ("",)
-    if not name or not (query or image is not None or liked):
+    if not name or not (query or image is not None or vector is not None or liked):
         raise click.UsageError("Give a search and its name: pixseek save 'a dog -snow' dogs", ctx)
-    if region is not None and image is None:
-        raise click.UsageError("--region needs --image.", ctx)
+    example = example_of(ctx, image, region, vector, vector_of)
     given = asked_of(ctx, options)
     with open_library() as library:
         before = {each.casefold() for each in library.saved_searches()}
-        how = {
-            "image": image,
-            "region": region_of(region),
-            "exclude": excluded,
-            "dates": dates,
-            **given,
-        }
+        how = {**example, "exclude": excluded, "dates": dates, **given}
         if liked or disliked:
             whole = library.query(" ".join(query), **how).refined(liked, disliked)
             kept = library.save_search(whole, name)

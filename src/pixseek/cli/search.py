@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar, get_args
 
 import click
 from click.core import ParameterSource
@@ -22,7 +22,7 @@ from pixseek.types import Sort
 
 if TYPE_CHECKING:
     from pixseek.library import Library
-    from pixseek.types import Region, Results
+    from pixseek.types import Query, Region, Results
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -66,7 +66,8 @@ _CONTRADICTIONS = (
 
 #: Options of a single search, which --queries does without.
 _OF_ONE_SEARCH = (
-    "image", "excluded", "liked", "disliked", "region", "paths", "null", "opened", "why", "facets",
+    "image", "vector", "excluded", "liked", "disliked", "region", "paths", "null", "opened", "why",
+    "facets",
 )  # fmt: skip
 
 
@@ -87,6 +88,10 @@ def term_options(function: _Decorated) -> _Decorated:
             click.option("--region", metavar="X,Y,W,H",
                          help="Use only this part of the example: in pixels, or as fractions of "
                          "its sides."),
+            click.option("--vector", metavar="FILE.npy",
+                         help="Search with a vector of the library's model, as numpy saves one."),
+            click.option("--vector-of", type=click.Choice(("image", "text")), default=None,
+                         help="What the vector was made of. [default: image]"),
             click.option("--not", "excluded", multiple=True, metavar="WORDS",
                          help="Leave out images that show this; repeatable. The same as -WORD in "
                          "the query."),
@@ -195,6 +200,8 @@ def search(
     words: tuple[str, ...],
     image: str | None,
     region: str | None,
+    vector: str | None,
+    vector_of: Literal["image", "text"] | None,
     excluded: tuple[str, ...],
     dates: bool,
     liked: tuple[str, ...],
@@ -213,7 +220,9 @@ def search(
     the number of strong and likely matches, which mean the same for every model. In a pipe,
     prints rank, score and path, separated by tabs.
 
-    With --queries, each line begins with its query, and --json prints one object per line.
+    With --queries, each line begins with its query, and --json prints one object per line. A line
+    of the file may also be a query as a JSON object, for instance with a vector:
+    {"terms": [{"kind": "vector", "value": [0.1, ...], "of": "text"}], "k": 5}
     """
     check_alone(ctx, *_CONTRADICTIONS)
     if queries is not None:
@@ -227,7 +236,7 @@ def search(
         with open_library() as library:
             _show_many(ctx, library, lines, asked, **options)
         return
-    if not words and image is None and not liked:
+    if not words and image is None and vector is None and not liked:
         if disliked or excluded:
             what = "--unlike" if disliked else "--not"
             raise click.UsageError(f"{what} needs something to search for.", ctx)
@@ -235,12 +244,11 @@ def search(
             'Nothing to search for. Try: pixseek search "a dog", or pixseek search --image FILE',
             ctx,
         )
-    if region is not None and image is None:
-        raise click.UsageError("--region needs --image.", ctx)
+    example = example_of(ctx, image, region, vector, vector_of)
     with _library_for_one_answer() as library:
-        query = library.query(
-            " ".join(words), image=image, region=region_of(region), exclude=excluded, **asked
-        ).refined(liked, disliked)
+        query = library.query(" ".join(words), exclude=excluded, **example, **asked).refined(
+            liked, disliked
+        )
         _show(ctx, library, library.search(query), **options)
 
 
@@ -294,6 +302,28 @@ def _check_page(options: dict[str, Any]) -> None:
         check_writable(options["html"], "--html")
 
 
+def example_of(
+    ctx: click.Context,
+    image: str | None,
+    region: str | None,
+    vector: str | None,
+    vector_of: Literal["image", "text"] | None,
+) -> dict[str, Any]:
+    """Return the arguments of `Library.query` that an example image and a vector stand for."""
+    for name, given, needs, there in (
+        ("--region", region, "--image", image),
+        ("--vector-of", vector_of, "--vector", vector),
+    ):
+        if given is not None and there is None:
+            raise click.UsageError(f"{name} needs {needs}.", ctx)
+    example: dict[str, Any] = {"image": image, "region": region_of(region)}
+    if vector is not None:
+        from pixseek.library.surfaces import read_vector
+
+        example |= {"vector": read_vector(vector), "vector_of": vector_of or "image"}
+    return example
+
+
 def region_of(text: str | None) -> Region | None:
     """Return the rectangle that an option names."""
     if text is None:
@@ -325,12 +355,18 @@ def region_of(text: str | None) -> Region | None:
 def similar(ctx: click.Context, /, to: str, **options: Any) -> None:
     """Find images that look like a given one: an id, or a file, which need not be indexed.
 
-    An indexed image is not embedded again, and is left out of its own hits.
+    An indexed image is not embedded again, and is left out of its own hits. A FILE.npy holds the
+    vector of an image, made by the library's model.
     """
     check_alone(ctx, *_CONTRADICTIONS)
     _check_page(options)
     with _library_for_one_answer() as library:
-        results = library.similar(to, **_asked(ctx, options))
+        like: Any = to
+        if to.lower().endswith(".npy"):
+            from pixseek.library.surfaces import read_vector
+
+            like = read_vector(to)
+        results = library.similar(like, **_asked(ctx, options))
         _show(ctx, library, results, heading=f"Like {Path(to).name}", **options)
 
 
@@ -386,7 +422,8 @@ def _show_many(
     pages: list[Results] = []
     warned: set[str] = set()
     for at in range(0, len(queries), _QUERIES_AT_A_TIME):
-        answers = library.search_many(queries[at : at + _QUERIES_AT_A_TIME], **asked)
+        some = queries[at : at + _QUERIES_AT_A_TIME]
+        answers = library.search_many([_query_of(line, asked) for line in some], **asked)
         found = found or any(answers)
         for warning in (each for answer in answers for each in answer.warnings):
             if warning not in warned and len(warned) < _MOST_WARNINGS:
@@ -400,6 +437,28 @@ def _show_many(
         click.echo(f"Contact sheet: {_write_page(pages, html)}", err=as_json)
     if not found:
         ctx.exit(FOUND_NOTHING)
+
+
+def _query_of(line: str, asked: dict[str, Any]) -> str | Query:
+    """Return the query that a line of --queries holds; text stays as it is.
+
+    Args:
+        line: words, in the language of the search box, or a JSON object.
+        asked: fields of the query that options give, for what the object does not say.
+    """
+    if not line.startswith("{"):
+        return line
+    import json
+
+    from pixseek.errors import QueryError
+    from pixseek.wire import query_from_plain
+
+    try:
+        plain = json.loads(line)
+    except ValueError as error:
+        shown = line if len(line) <= 60 else f"{line[:57]}..."
+        raise QueryError("A line of --queries is not JSON", shown, f"{error}.") from error
+    return query_from_plain({**asked, **plain})
 
 
 def _open(path: Path) -> None:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pixseek.errors import PixseekError, QueryError, unknown
 from pixseek.library.model import LibraryModel
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pixseek.library.saved import SavedSearch
     from pixseek.search.duplicates import DuplicateGroup
     from pixseek.search.facets import Facets
-    from pixseek.types import Pixels, Record
+    from pixseek.types import Pixels, Record, Vectors
 
 #: The most parts of a filter that are counted one by one.
 _COUNTED_PARTS = 8
@@ -67,6 +67,8 @@ class Asking:
         *,
         image: str | os.PathLike[str] | Image.Image | Pixels | None = None,
         region: Region | None = None,
+        vector: Vectors | None = None,
+        vector_of: Literal["image", "text"] = "image",
         exclude: Sequence[str] = (),
         where: Filter | str | None = None,
         dates: bool = True,
@@ -77,6 +79,8 @@ class Asking:
         terms = list(query.terms)
         if image is not None:
             terms.append(Term("image", image, region=region))
+        if vector is not None:
+            terms.append(Term("vector", vector, of=vector_of))
         left_out = (*query.exclude, *(Term("text", words) for words in exclude))
         return replace(query, terms=tuple(terms), exclude=left_out, where=both(query.where, where))
 
@@ -131,7 +135,7 @@ class Asking:
 
     def similar(
         self,
-        to: str | os.PathLike[str] | Image.Image | Pixels,
+        to: str | os.PathLike[str] | Image.Image | Pixels | Vectors,
         *,
         where: Filter | str | None = None,
         **options: Any,
@@ -182,14 +186,14 @@ class Asking:
         with self._model.waiting("Comparing the images with each other"):
             return list(duplicates.find(self._opened.engine, least))
 
-    def image_term(self, image: str | os.PathLike[str] | Image.Image | Pixels) -> Term:
-        """Return the term for an image given by its id, as a file or URL, or in memory.
+    def image_term(self, image: str | os.PathLike[str] | Image.Image | Pixels | Vectors) -> Term:
+        """Return the term for an image given by id, file, URL, pixels or vector.
 
         Raises:
             QueryError: there is no such image.
         """
         if not isinstance(image, str | os.PathLike):
-            return Term("image", image)
+            return Term("vector" if getattr(image, "ndim", 0) == 1 else "image", image)
         record = self._opened.find(image)
         if record is not None:
             return Term("id", record.id)

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pixseek.library.asking import Asking
 from pixseek.library.model import LibraryModel
@@ -346,6 +346,8 @@ class Library:
         *,
         image: str | os.PathLike[str] | Image.Image | Pixels | None = None,
         region: Region | None = None,
+        vector: Vectors | None = None,
+        vector_of: Literal["image", "text"] = "image",
         exclude: Sequence[str] = (),
         where: Filter | str | None = None,
         dates: bool = True,
@@ -360,6 +362,8 @@ class Library:
             image: an example image, alone or with words: a file, a URL, a Pillow image, or a
                 numpy array, (height, width, 3) uint8.
             region: the part of the example that is meant.
+            vector: in the library's space, (dim,), alone or with words. It needs no model.
+            vector_of: what the vector was made of, which tells what a high score is.
             exclude: what hits must not show, in plain words.
             where: what hits must fulfil, besides the filters in `query`: a filter, or a text such
                 as "format:jpg" in the language of the search box, without words.
@@ -379,6 +383,8 @@ class Library:
                 query,
                 image=image,
                 region=region,
+                vector=vector,
+                vector_of=vector_of,
                 exclude=exclude,
                 where=where,
                 dates=dates,
@@ -414,6 +420,8 @@ class Library:
         *,
         image: str | os.PathLike[str] | Image.Image | Pixels | None = None,
         region: Region | None = None,
+        vector: Vectors | None = None,
+        vector_of: Literal["image", "text"] = "image",
         exclude: Sequence[str] = (),
         where: Filter | str | None = None,
         dates: bool = True,
@@ -428,6 +436,8 @@ class Library:
             text,
             image=image,
             region=region,
+            vector=vector,
+            vector_of=vector_of,
             exclude=exclude,
             where=where,
             dates=dates,
@@ -436,7 +446,7 @@ class Library:
 
     def similar(
         self,
-        to: str | os.PathLike[str] | Image.Image | Pixels,
+        to: str | os.PathLike[str] | Image.Image | Pixels | Vectors,
         *,
         where: Filter | str | None = None,
         **options: Any,
@@ -445,7 +455,8 @@ class Library:
 
         Args:
             to: id of an indexed image, an image file (indexed or not), the URL of one, a Pillow
-                image, or a numpy array, (height, width, 3) uint8.
+                image, or a numpy array, (height, width, 3) uint8; or the vector of an image in the
+                library's space, (dim,), which needs no model.
             where, **options: as for `search`.
 
         Raises:
@@ -486,7 +497,7 @@ class Library:
         Args:
             query: as for `search`. Text is kept as text; an example image by its full path.
             name: letters, digits, "-", "_" and spaces; upper and lower case are the same.
-            **options: image, region, exclude, where and the others, as for `search`.
+            **options: image, region, vector, exclude, where and the others, as for `search`.
 
         Returns:
             The name as it is kept.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from pixseek import encoders
 from pixseek.config import Config
+from pixseek.encoders.hub import catalogue
 from pixseek.encoders.paired import PairedEncoder
 from pixseek.errors import ModelError, SpaceMismatchError
 from pixseek.search import background
@@ -112,10 +113,10 @@ class ModelChoice:
 
     def texts_beside(self, models_dir: Path) -> TextFiles:
         """Return the files next to the text tower for judging its scores."""
-        folder = encoders.locate(self.texts or self.model, models_dir)
+        folder = _folder(self.texts or self.model, models_dir)
         bank = _file(folder, background.BANK_FILE)
         if bank is None and self.texts:
-            bank = _file(encoders.locate(self.model, models_dir), background.BANK_FILE)
+            bank = _file(_folder(self.model, models_dir), background.BANK_FILE)
         calibration = _file(folder, background.CALIBRATION_FILE)
         return TextFiles(
             folder,
@@ -329,12 +330,24 @@ class LibraryModel:
             )
 
     def backgrounds(self) -> Backgrounds:
-        """Return which scores mean nothing here; see `pixseek.search.background`."""
+        """Return which scores mean nothing here; see `pixseek.search.background`.
+
+        Nothing is downloaded for them: a model whose files are not on this machine embeds no texts
+        either, and images are judged by the library's images.
+        """
         choice = self.choice
-        files = choice.texts_beside(self._opened.config.models_dir)
+        models_dir = self._opened.config.models_dir
+        files = choice.texts_beside(models_dir)
+        at_hand = choice == self._encoder_choice or all(
+            _is_here(name, models_dir) for name in (choice.model, choice.texts) if name
+        )
         with self.waiting(_LEARNING):
             found = self._opened.backgrounds.get(
-                self._opened.engine, self.encoder, files.bank, files.folder, choice.texts
+                self._opened.engine,
+                self.encoder if at_hand else None,
+                files.bank,
+                files.folder,
+                choice.texts,
             )
         return replace(found, calibration=files.calibration)
 
@@ -405,6 +418,22 @@ def forget(ledger: Ledger, fingerprint: str) -> None:
 def _file(folder: Path | None, name: str) -> Path | None:
     file = None if folder is None else folder / name
     return file if file is not None and file.is_file() else None
+
+
+def _folder(model: str, models_dir: Path) -> Path | None:
+    """Return the folder of a model; None if there is none, or the model is unknown."""
+    try:
+        return encoders.locate(model, models_dir)
+    except ModelError:
+        return None
+
+
+def _is_here(model: str, models_dir: Path) -> bool:
+    """Return whether a model can be loaded without a download, as far as its files tell."""
+    if _folder(model, models_dir) is not None:
+        return True
+    # That of another package has no folder.
+    return model in encoders.names() and catalogue.find(model) is None
 
 
 def _is_nowhere(model: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pixseek.errors import ImageError
+from pixseek.errors import ImageError, QueryError
 from pixseek.search.classification import ENSEMBLE, TEMPLATES, Guess, split_labels
 from pixseek.search.duplicates import DuplicateGroup
 from pixseek.search.facets import Facets
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from pixseek.images import Format
+    from pixseek.types import Vectors
 
 __all__ = [
     "EMPTY",
@@ -31,6 +32,7 @@ __all__ = [
     "Guess",
     "described",
     "formats",
+    "read_vector",
     "split_labels",
     "templates",
     "thumbnail",
@@ -110,6 +112,43 @@ def value_of(text: str) -> Scalar:
 
 
 # ------------------------------------------------------------------ labels
+
+
+def read_vector(file: str) -> Vectors:
+    """Return the vector that a file in numpy's format holds, (dim,) float32.
+
+    Args:
+        file: of shape (dim,) or (1, dim), with whole or real numbers.
+
+    Raises:
+        QueryError: it is not there, not such a file, or holds something else.
+    """
+    import numpy as np
+
+    path = Path(file).expanduser()
+    advice = "Save one with numpy.save: (dim,) numbers of the library's model."
+    try:
+        with path.open("rb") as opened:
+            if opened.read(6) != b"\x93NUMPY":
+                raise ValueError("it is not a .npy file")
+            opened.seek(0)
+            array = np.load(opened, allow_pickle=False)
+    except OSError as error:
+        reason = error.strerror or error
+        raise QueryError("The vector can't be read", path, f"{reason}. Check the path.") from error
+    except (ValueError, EOFError) as error:
+        raise QueryError("The vector can't be read", path, advice) from error
+    if array.dtype.kind not in "fiu":
+        raise QueryError("The file does not hold numbers", f"{path} ({array.dtype})", advice)
+    if array.ndim == 2 and len(array) == 1:
+        array = array[0]
+    if array.ndim != 1:
+        raise QueryError(
+            "The file does not hold one vector",
+            f"{path} (shape {array.shape})",
+            "Save one row of it: numpy.save('one.npy', vectors[0]).",
+        )
+    return np.asarray(array, np.float32)
 
 
 def templates(named: tuple[str, ...]) -> tuple[str, ...]:

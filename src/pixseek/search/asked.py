@@ -22,6 +22,8 @@ _PRIOR = 50
 #: Largest spread of a query's scores on the library, in those of an unrelated query: half of a
 #: library may show what is looked for.
 _WIDEST = 1.4
+#: A variance below this is a rounding error.
+_NOTHING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,14 @@ class Backgrounds:
     """Which scores mean nothing in one library; see `pixseek.search.background`.
 
     Attributes:
-        texts: for words.
-        images: for images and vectors.
+        texts: for words, and vectors of texts; that of images if it is not known.
+        images: for images, and vectors of images.
         duplicate: smallest cosine of two near-duplicates.
         spreads: the typical deviations of unrelated texts, and of unrelated images.
         count: how many images the background of images stands for.
         calibration: how probable a match of words is, if that was measured for the model.
+        knows_texts: whether the background of texts is known. Otherwise a vector of a text is
+            judged by its own cosines with all images.
     """
 
     texts: Background
@@ -43,22 +47,24 @@ class Backgrounds:
     spreads: tuple[float, float]
     count: int
     calibration: Calibration | None = None
+    knows_texts: bool = True
 
     @classmethod
     def of_library(
-        cls, texts: Background, images: Background, duplicate: float, count: int
+        cls, texts: Background | None, images: Background, duplicate: float, count: int
     ) -> Backgrounds:
         """Return the backgrounds with what follows from them."""
-        spreads = (texts.typical_spread(images), images.typical_spread(images))
-        return cls(texts, images, duplicate, spreads, count)
+        known = texts or images
+        spreads = (known.typical_spread(images), images.typical_spread(images))
+        return cls(known, images, duplicate, spreads, count, knows_texts=texts is not None)
 
     def of(self, term: Term) -> Background:
         """Return the background that the scores of a term must stand out from."""
-        return self.texts if self._is_text(term) else self.images
+        return self.texts if term.is_of_text else self.images
 
     def spread(self, term: Term) -> float:
         """Return the typical deviation of unrelated scores on one image."""
-        return self.spreads[0 if self._is_text(term) else 1]
+        return self.spreads[0 if term.is_of_text else 1]
 
     def scale(self, term: Term, vector: Vectors) -> tuple[float, float]:
         """Return the mean and the deviation that turn all of a term's cosines into scores.
@@ -67,18 +73,30 @@ class Backgrounds:
         term's own cosines on the library, which is larger for what many images show or resemble;
         unrelated queries set its limits, and stand in while the library is small.
         """
+        if term.is_of_text and not self.knows_texts:
+            variance = float(vector @ self.images.covariance @ vector)
+            return float(vector @ self.images.mean), math.sqrt(max(variance, _NOTHING))
         centre = float(self.of(term).mean @ self.images.mean)
         usual = self.spread(term)
         own = float(vector @ self.images.covariance @ vector)
         mixed = math.sqrt((self.count * own + _PRIOR * usual**2) / (self.count + _PRIOR))
         return centre, min(max(mixed, usual), _WIDEST * usual)
 
+    def deviations(self, term: Term, vector: Vectors, vectors: Vectors) -> Vectors:
+        """Return how far (n, dim) unit rows match a vector beyond what they match of all else.
+
+        Each image is judged by its own scores with unrelated queries of the same kind as the term.
+        """
+        cosines: Vectors = vectors @ vector
+        if term.is_of_text and not self.knows_texts:
+            centre, spread = self.scale(term, vector)
+            found: Vectors = (cosines - centre) / spread
+            return found
+        return self.of(term).standardised(cosines, vectors)
+
     def calibrated(self, terms: Iterable[Term]) -> Calibration | None:
         """Return the calibration, if it holds for these terms: only words were measured."""
-        return self.calibration if all(term.kind == "text" for term in terms) else None
-
-    def _is_text(self, term: Term) -> bool:
-        return term.kind == "text"
+        return self.calibration if all(term.is_of_text for term in terms) else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -57,7 +57,7 @@ class BackgroundStore:
     def get(
         self,
         engine: Engine,
-        encoder: Callable[[], Encoder],
+        encoder: Callable[[], Encoder] | None,
         captions: Sequence[str],
         model: Path | None,
         name: str = "",
@@ -66,7 +66,9 @@ class BackgroundStore:
 
         Args:
             engine: holds the images; it has a space.
-            encoder: returns the encoder; called only if the captions must be embedded.
+            encoder: returns the encoder; called only if the captions must be embedded. None if it
+                is not on this machine: texts have the background that another bank or another text
+                tower of the model left here, else that of the images.
             captions: the bank of unrelated texts.
             model: folder of the model that embeds texts; None if it has none.
             name: of that model, if it is not the model of the images.
@@ -74,12 +76,15 @@ class BackgroundStore:
         space = engine.space
         assert space is not None
         count = engine.count()
-        of = (space.fingerprint, model, name)
+        of = (space.fingerprint, model, name, encoder is None)
         if self._loaded is not None:
             loaded_of, counted, loaded = self._loaded
             if loaded_of == of and not _changed(counted, count):
                 return loaded
-        texts = self.texts(space.fingerprint, encoder, captions, model, name)
+        if encoder is None:
+            texts = self._left_here(space.fingerprint)
+        else:
+            texts = self.texts(space.fingerprint, encoder, captions, model, name)
         kept = self._of_images(space.fingerprint)
         images = _kept(kept)
         if images is None or _changed(int(images["count"][0]), count):
@@ -125,6 +130,17 @@ class BackgroundStore:
             arrays = _arrays(Background.of(encoder().encode_texts(list(captions))))
             _keep(kept, arrays)
         return Background(arrays["mean"], arrays["covariance"])
+
+    def _left_here(self, fingerprint: str) -> Background | None:
+        """Return the background of texts that was last kept for a model's space, by any bank."""
+        found: list[tuple[int, Path]] = []
+        for path in self._models.glob(f"background-{fingerprint[:16]}-*.npz"):
+            with contextlib.suppress(OSError):  # it went away meanwhile
+                found.append((path.stat().st_mtime_ns, path))
+        for _, path in sorted(found, reverse=True):
+            if arrays := _kept(path):
+                return Background(arrays["mean"], arrays["covariance"])
+        return None
 
     def learn_duplicates(
         self, engine: Engine, encoder: Encoder, pictures: Sequence[Image.Image]

@@ -63,14 +63,14 @@ class Rule:
         gone = np.array([each in self.ids for each in ids], np.bool_)
         if self.vector is None or not len(ids):
             return gone
-        own = self.backgrounds.of(self.term)
-        shown = own.standardised(vectors @ self.vector, vectors)
+        shown = self.backgrounds.deviations(self.term, self.vector, vectors)
         query = self.asked.direction(self.backgrounds)
-        asked = own.standardised(vectors @ query, vectors)
+        asked = self.backgrounds.deviations(self.term, query, vectors)
         sought = [each.term for each in self.asked.sought]
-        if self.term.kind != "text" or any(term.kind != "text" for term in sought):
+        if not all(term.is_of_text for term in (self.term, *sought)):
             # Images correlate with texts in another way, which was not measured.
             return gone | (shown >= LIKELY) | (shown >= np.maximum(asked, BEYOND))
+        own = self.backgrounds.of(self.term)
         rho = max(0.0, min(_correlation(own.covariance, query, self.vector), 0.99))
         return gone | ((shown - rho * asked) / math.sqrt(1 - rho * rho) >= BEYOND)
 

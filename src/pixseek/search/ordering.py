@@ -153,8 +153,7 @@ def _scored(asked: Asked, vectors: Vectors, backgrounds: Backgrounds) -> tuple[V
         if each.term.kind == "text" and each.term.value in asked.unread:
             above.append(np.zeros(len(vectors), np.float32))
         else:
-            cosines = vectors @ each.vector
-            above.append(backgrounds.of(each.term).standardised(cosines, vectors))
+            above.append(backgrounds.deviations(each.term, each.vector, vectors))
     deviations = np.stack(above).T
     deviations = np.minimum(deviations, _PLENTY + (deviations - _PLENTY) / 10)
     together: Vectors = deviations @ weights / np.float32(np.linalg.norm(weights))

@@ -213,6 +213,8 @@ def _term_to_plain(term: Term) -> dict[str, Any]:
     plain: dict[str, Any] = {"kind": term.kind, "value": value, "weight": term.weight}
     if term.region is not None:
         plain["region"] = list(term.region.box)
+    if term.kind == "vector":
+        plain["of"] = term.of
     if term.alternatives:
         plain["alternatives"] = [_term_to_plain(each) for each in term.alternatives]
     return plain
@@ -225,10 +227,10 @@ def _terms_from_plain(plain: Mapping[str, Any], name: str) -> tuple[Term, ...]:
     return tuple(_term_from_plain(each) for each in given)
 
 
-def _term_from_plain(plain: Any) -> Term:
-    _check(plain, ("kind", "value", "weight", "region", "alternatives"))
+def _term_from_plain(plain: Any, *, alone: bool = False) -> Term:
+    names = ("kind", "value", "weight", "region", "of")
+    _check(plain, names if alone else (*names, "alternatives"))
     kind, value, weight = plain.get("kind"), plain.get("value"), plain.get("weight", 1.0)
-    others = _terms_from_plain(plain, "alternatives")
     kinds = ("text", "image", "id", "vector")
     if kind not in kinds:
         raise QueryError("Unknown kind of term", kind, unknown("kind", kind, kinds))
@@ -238,12 +240,22 @@ def _term_from_plain(plain: Any) -> Term:
         raise _wrong("value", value, "a text")
     if not _is_number(weight):
         raise _wrong("weight", weight, "a number")
-    if plain.get("region") is None:
-        return Term(kind, value, weight, alternatives=others)
-    box = _numbers("region", plain["region"])
-    if len(box) != 4:
-        raise _wrong("region", list(box), "a list of left, top, width and height")
-    return Term(kind, value, weight, Region(*box), others)
+    of = plain.get("of")
+    if of not in (None, "text", "image"):
+        raise _wrong("of", of, '"text" or "image"')
+    if of is not None and kind != "vector":
+        raise _wrong("of", of, "missing: only a vector is of a text or of an image")
+    region = None
+    if plain.get("region") is not None:
+        box = _numbers("region", plain["region"])
+        if len(box) != 4:
+            raise _wrong("region", list(box), "a list of left, top, width and height")
+        region = Region(*box)
+    others = plain.get("alternatives") or ()
+    if not isinstance(others, list | tuple):
+        raise _wrong("alternatives", others, "a list of terms")
+    found = tuple(_term_from_plain(each, alone=True) for each in others)
+    return Term(kind, value, weight, region, found, "text" if of == "text" else "image")
 
 
 def _numbers(name: str, value: Any) -> tuple[float, ...]:

@@ -136,8 +136,8 @@ class Searcher:
         if self.engine.space is None:
             return [{} for _ in texts]
         terms = [Term("text", text) for text in texts]
-        backgrounds = self.backgrounds()
         vectors = self._embed(terms)
+        backgrounds = self.backgrounds()
         unread, _ = self._unread(terms)
         return [
             matching(

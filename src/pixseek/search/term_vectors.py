@@ -173,14 +173,25 @@ def _stored(term: Term, engine: Engine) -> Vectors:
 def _given(term: Term, engine: Engine) -> Vectors:
     import numpy as np
 
-    vector: Vectors = np.asarray(term.value, dtype=np.float32).reshape(-1)
     space = engine.space
+    advice = f"Give {space.dim if space else 'as many'} finite numbers, not all zero."
+    try:
+        vector: Vectors = np.asarray(term.value, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise QueryError("The vector can't be searched with", str(error), advice) from error
+    if vector.ndim == 2 and len(vector) == 1:
+        vector = vector[0]
     length = float(np.linalg.norm(vector))
-    if not np.isfinite(length) or length == 0 or (space and len(vector) != space.dim):
+    if (
+        vector.ndim != 1
+        or not np.isfinite(length)
+        or length == 0
+        or (space and len(vector) != space.dim)
+    ):
+        given = f"{len(vector)} numbers" if vector.ndim == 1 else f"shape {vector.shape}"
+        model = f", the library's vectors ({space.model}) have {space.dim}" if space else ""
         raise QueryError(
-            "The vector can't be searched with",
-            f"length {len(vector)}, norm {length:g}",
-            f"Give {space.dim if space else 'as many'} finite numbers, not all zero.",
+            "The vector can't be searched with", f"{given}, norm {length:g}{model}", advice
         )
     unit: Vectors = vector / length
     return unit

@@ -103,6 +103,8 @@ class Term:
         region: the part of the image that is meant; None for all of it.
         alternatives: other things, one of which is as good; the best match counts. Their own
             weights and alternatives don't count.
+        of: what a vector was made of. Its scores are judged like those of other texts or images:
+            a text has lower cosines with the images that show it than an image has.
     """
 
     kind: Literal["text", "image", "id", "vector"]
@@ -110,6 +112,12 @@ class Term:
     weight: float = 1.0
     region: Region | None = None
     alternatives: tuple[Term, ...] = ()
+    of: Literal["text", "image"] = "image"
+
+    @property
+    def is_of_text(self) -> bool:
+        """Whether it is words, or a vector that was made of a text."""
+        return self.kind == "text" or (self.kind == "vector" and self.of == "text")
 
 
 @dataclass(frozen=True, slots=True)
