@@ -80,6 +80,7 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
         "rank": hit.rank,
         "id": hit.id,
         "path": str(hit.path) if hit.path else None,
+        "is_there": hit.is_there,
         "part": part_to_plain(hit.part),
         "score": round(hit.score, 6),
         "strength": hit.strength,

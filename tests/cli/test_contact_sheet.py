@@ -2,6 +2,7 @@ import base64
 import html.parser
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -10,7 +11,7 @@ from PIL import Image
 
 from pixseek.cli.contact_sheet import write_contact_sheet
 from pixseek.errors import StorageError
-from pixseek.types import WHOLE, Hit, Query, Record, Results, Term, record_id
+from pixseek.types import WHOLE, Hit, Query, Reason, Record, Results, Term, record_id
 
 from tiny_encoder import draw
 
@@ -101,6 +102,29 @@ def test_hits_without_a_file_have_no_link(tmp_path: Path) -> None:
         "https://example.org/a.jpg?x=1&y=2",
         (tmp_path / "gone.png").as_uri(),
     }
+    assert [each for each in page.all("span") if each.get("class") == "missing"] != []
+
+
+def test_a_page_has_facets_and_the_reason_of_each_hit_in_words(tmp_path: Path) -> None:
+    draw(tmp_path / "red.png")
+    why = (
+        Reason("text", "<beach>", 0.3, 2.0, 1.0),
+        Reason("words", "tags: zebra", 0.5),
+    )
+    found = results(tmp_path / "red.png")
+    found = replace(found, hits=(replace(found.hits[0], why=why),))
+    facets = {"folder": {"a <b>": 1200, "c": 1}, "year": {}}
+    file = tmp_path / "sheet.html"
+    write_contact_sheet(file, [found], facets=[facets], opened=["facets"])
+    page = Page(file.read_text("utf-8"))
+    assert "its tag 'zebra'; looks like '<beach>' (" in page.text
+    assert "a <b> 1,200, c 1" in page.text
+    assert "year" not in page.text
+    folded = {each["class"]: "open" in each for each in page.all("details")}
+    assert folded == {"facets": True, "why": False}
+    write_contact_sheet(file, [found], opened=["why"])
+    page = Page(file.read_text("utf-8"))
+    assert [(each["class"], "open" in each) for each in page.all("details")] == [("why", True)]
 
 
 def test_unsafe_links_are_left_out(tmp_path: Path) -> None:

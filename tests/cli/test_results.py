@@ -39,7 +39,7 @@ def test_reasons_name_the_best_part_of_a_hit(
         library.index(tiles=(1, 1))
         write_table(library.search("red", where="name:corner*"), why=True)
         shown = capsys.readouterr().out
-        assert "cosine" in shown and "best part" not in shown
+        assert "looks like 'red' (" in shown and "best part" not in shown
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ import base64
 import html
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pixseek.cli import wording
+from pixseek.cli.reasons import reasons as reasons_of
 from pixseek.cli.results import match_of, matches
 from pixseek.cli.thumbnails import read_thumbnails
 from pixseek.errors import StorageError
@@ -18,6 +19,7 @@ from pixseek.errors import StorageError
 if TYPE_CHECKING:
     from PIL import Image
 
+    from pixseek.library.surfaces import Facets
     from pixseek.types import Hit, Results
 
 # Sharp on a phone too, where a column is about 170 points wide.
@@ -25,9 +27,9 @@ _SIDE = 360
 
 _STYLE = """
 :root { color-scheme: light dark; --ground: #f6f6f4; --card: #fff; --ink: #1d1d1f; --soft: #6b6b70;
-  --line: #e2e2de; --mark: #0b63ce; }
+  --line: #e2e2de; --mark: #0b63ce; --gone: #b3261e; }
 @media (prefers-color-scheme: dark) { :root { --ground: #161618; --card: #212124; --ink: #ececee;
-  --soft: #9d9da4; --line: #343438; --mark: #7ab4ff; } }
+  --soft: #9d9da4; --line: #343438; --mark: #7ab4ff; --gone: #ff8a80; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink);
   font: 15px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
@@ -59,6 +61,14 @@ a.picture:focus-visible, a:focus-visible { outline: 3px solid var(--mark); outli
   display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; overflow: hidden; }
 .path a { color: inherit; text-decoration: none; }
 .path a:hover { color: var(--mark); text-decoration: underline; }
+.missing { color: var(--gone); font-weight: 600; }
+details { font-size: 13px; color: var(--soft); }
+summary { cursor: pointer; }
+.why { padding: 0 10px 9px; overflow-wrap: anywhere; }
+.facets { margin: -8px 0 18px; }
+.facets dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 14px;
+  margin: 8px 0 0; }
+.facets dt { font-weight: 600; } .facets dd { margin: 0; overflow-wrap: anywhere; }
 footer { color: var(--soft); font-size: 13px; padding-top: 18px; padding-bottom: 32px; }
 @media (max-width: 480px) { ol { gap: 10px; } .facts { padding: 7px 8px 0; }
   .path { padding: 0 8px 8px; font-size: 12px; } section { padding-top: 20px; } }
@@ -70,7 +80,12 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def write_contact_sheet(
-    path: Path, pages: Sequence[Results], *, headings: Sequence[str] | None = None
+    path: Path,
+    pages: Sequence[Results],
+    *,
+    headings: Sequence[str] | None = None,
+    facets: Sequence[Facets] = (),
+    opened: Collection[Literal["why", "facets"]] = (),
 ) -> None:
     """Write a page with a section for each query.
 
@@ -78,14 +93,18 @@ def write_contact_sheet(
         path: the file to write.
         pages: the answers.
         headings: of the sections; None for the queries.
+        facets: of each answer; none to leave them out.
+        opened: what is unfolded: the reasons of hits, or the facets.
 
     Raises:
         StorageError: the file can't be written.
     """
     titles = headings or [title_of(results) for results in pages]
     title = titles[0] if len(titles) == 1 else f"{len(titles)} searches"
+    counts: Sequence[Facets] = facets or [{}] * len(pages)
     sections = "\n".join(
-        _section(results, heading) for results, heading in zip(pages, titles, strict=True)
+        _section(results, heading, counted, opened)
+        for results, heading, counted in zip(pages, titles, counts, strict=True)
     )
     models = ", ".join(dict.fromkeys(results.model for results in pages))
     text = f"""<!doctype html>
@@ -128,9 +147,14 @@ def title_of(results: Results) -> str:
     return f"Like {text}" if text else "Like an example"
 
 
-def _section(results: Results, heading: str) -> str:
+def _section(
+    results: Results, heading: str, facets: Facets, opened: Collection[Literal["why", "facets"]]
+) -> str:
     small = read_thumbnails(results, _SIDE)
-    cards = "\n".join(_card(hit, image) for hit, image in zip(results, small, strict=True))
+    cards = "\n".join(
+        _card(hit, image, unfolded="why" in opened)
+        for hit, image in zip(results, small, strict=True)
+    )
     stages = ", ".join(
         f"{_escaped(stage)} {ms:.0f} ms"
         for stage, ms in results.took_ms.items()
@@ -145,7 +169,29 @@ def _section(results: Results, heading: str) -> str:
     example = _example(results)
     if example:
         head = f'<div class="example">{example}<div>{head}</div></div>'
-    return f"<section>\n{head}\n{warnings}<ol>\n{cards}\n</ol>\n</section>"
+    counted = _facets(facets, unfolded="facets" in opened)
+    return f"<section>\n{head}\n{warnings}{counted}<ol>\n{cards}\n</ol>\n</section>"
+
+
+def _facets(facets: Facets, *, unfolded: bool) -> str:
+    """Return the counts of each field, largest first; "" if there are none."""
+    rows = "".join(
+        f"<dt>{_escaped(name)}</dt><dd>"
+        + ", ".join(
+            f"{_escaped(wording.visible(value))} {wording.number(count)}"
+            for value, count in counts.items()
+        )
+        + "</dd>"
+        for name, counts in facets.items()
+        if counts
+    )
+    if not rows:
+        return ""
+    names = ", ".join(name for name, counts in facets.items() if counts)
+    return (
+        f'<details class="facets"{" open" if unfolded else ""}><summary>By {_escaped(names)}'
+        f"</summary><dl>{rows}</dl></details>\n"
+    )
 
 
 def _matches(results: Results) -> str:
@@ -169,7 +215,7 @@ def _example(results: Results) -> str:
     return f'<img src="{_data_uri(image)}" alt="the example">' if image else ""
 
 
-def _card(hit: Hit, image: Image.Image | None) -> str:
+def _card(hit: Hit, image: Image.Image | None, *, unfolded: bool) -> str:
     name = _escaped(wording.visible(hit.record.name))
     shown = _escaped(wording.visible(hit.record.relative_path))
     link = _link(hit)
@@ -184,18 +230,23 @@ def _card(hit: Hit, image: Image.Image | None) -> str:
         '<span class="picture">', "</span>")  # fmt: skip
     where = f'<a href="{link}" title="{shown}">{shown}</a>' if link else shown
     size = f"{hit.record.width} × {hit.record.height}" if hit.record.width else ""
+    gone = '<span class="missing" title="the file is not there now">missing</span>'
+    reasons = _escaped(reasons_of(hit))
+    open_ = " open" if unfolded else ""
+    why = f'<details class="why"{open_}><summary>Why</summary>{reasons}</details>'
     return (
         f"<li>{opening}{picture}{closing}"
         f'<div class="facts"><span class="rank">{hit.rank}</span><span>{size}</span>'
+        f"{gone if hit.is_there is False else ''}"
         f'<span class="score" title="cosine or fused score {hit.score:.3f}">'
         f"{match_of(hit)}</span></div>"
-        f'<div class="path">{where}</div></li>'
+        f'<div class="path">{where}</div>{why if reasons else ""}</li>'
     )
 
 
 def _link(hit: Hit) -> str:
     """Return the address of the original, escaped; "" if it has none that is safe to follow."""
-    if hit.path is not None:
+    if hit.path is not None:  # also if it is missing now: the page may outlive that
         return _escaped(hit.path.absolute().as_uri())
     return _escaped(hit.uri) if hit.uri.startswith(("https://", "http://")) else ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from pixseek.cli import wording
 from pixseek.cli.exit_codes import FOUND_NOTHING
 from pixseek.cli.hints import hinted
 from pixseek.cli.options import Command, open_library, warn, warn_if_empty
-from pixseek.cli.results import write_json
+from pixseek.cli.results import hyperlink, relative, write_json
 from pixseek.cli.usage import check_alone
 from pixseek.errors import StorageError
 
@@ -98,8 +99,11 @@ def _write(library: Library, found: list[DuplicateGroup]) -> None:
             mark = click.style("keep", fg="green") if record is group.kept else "    "
             pixels = f"{record.width} × {record.height}" if record.width else ""
             size = wording.size(record.stamp.size) if record.stamp else ""
-            place = wording.visible(_place(library, record))
-            click.echo(f"  {mark}  {pixels:>13}  {size:>8}  {place}")
+            path = library.locate(record)
+            shown = relative(path) if path and sys.stdout.isatty() else _place(library, record)
+            place = hyperlink(wording.visible(shown), path)
+            gone = "" if path is None or path.exists() else click.style("  missing", fg="red")
+            click.echo(f"  {mark}  {pixels:>13}  {size:>8}  {place}{gone}")
         click.echo()
     copies = wording.counted(sum(len(group.rest) for group in found), "extra copy", "extra copies")
     groups = wording.counted(len(found), "group")

@@ -86,7 +86,7 @@ def _write_row(library: Library, record: Record) -> None:
     day = record.taken_at.date().isoformat() if record.taken_at else ""
     size = f"{record.width} × {record.height}" if record.width else ""
     place = wording.visible(relative(path) if path else record.uri)
-    missing = "" if (path is None or path.exists()) else click.style("  missing", fg="red")
+    missing = "" if path is None or path.exists() else click.style("  missing", fg="red")
     click.echo(f"{day:<10}  {size:>13}  {hyperlink(place, path)}{missing}")
 
 
@@ -96,5 +96,5 @@ def _write_json(library: Library, record: Record) -> None:
     from pixseek.wire import record_to_plain
 
     path = library.locate(record)
-    plain = {"path": str(path) if path else None, "is_there": (path is None or path.exists())}
+    plain = {"path": str(path) if path else None, "is_there": path.exists() if path else None}
     click.echo(json.dumps({**plain, **record_to_plain(record)}))

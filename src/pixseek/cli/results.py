@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 #: How to write results; "auto" is a table on a terminal, and lines otherwise.
 Form = Literal["auto", "paths", "paths0", "json"]
 
+#: Hits whose files are looked for when only paths are printed: that is slow on network drives.
+_LOOKED_FOR = 1000
+
+#: Missing files that a note names.
+_NAMED = 3
+
 #: The message without hits, by whether the query searches or only filters.
 _NOTHING = {True: "No hits.", False: "No image matches this filter."}
 
@@ -53,6 +59,7 @@ def write_results(
         warn(warning)
     if form in ("paths", "paths0"):
         end = b"\0" if form == "paths0" else b"\n"
+        _note_missing(results)
         # As bytes: a name need not be valid text in the encoding of the terminal.
         sys.stdout.flush()
         sys.stdout.buffer.write(b"".join(os.fsencode(place(hit)) + end for hit in results))
@@ -61,6 +68,7 @@ def write_results(
         write_thumbnails(results, thumbnails, blocks_too=blocks_too)
         write_table(results, why=why)
     else:
+        _note_missing(results)
         for hit in results:
             click.echo(f"{hit.rank}\t{hit.score:.4f}\t{wording.visible(place(hit))}")
             if why:
@@ -177,9 +185,15 @@ def write_table(results: Results, *, why: bool = False) -> None:
             for name, width in widths.items()
         ]
         more = f"  +{len(hit.duplicates)} like it" if hit.duplicates else ""
-        shown = wording.shortened(wording.visible(from_here(hit)), room - len(more))
-        link = hyperlink(shown, hit.path)
-        click.echo(f"{'  '.join(cells)}  {link}{click.style(more, dim=True)}")
+        gone = "  missing" if hit.is_there is False else ""
+        place = wording.visible(from_here(hit))
+        shown = wording.shortened(place, room - len(more) - len(gone))
+        # A name that is too long for the column has a line of its own, so that it stays whole.
+        below = shown[1:2] not in ("/", "\\") and shown != place
+        link = hyperlink(place if below else shown, None if gone else hit.path)
+        notes = f"{click.style(gone, fg='red')}{click.style(more, dim=True)}"
+        begin = "  ".join(cells)
+        click.echo(f"{begin}{notes}\n      {link}" if below else f"{begin}  {link}{notes}")
         if why:
             _write_reasons(hit)
     took = results.took_ms
@@ -228,20 +242,27 @@ def match_of(hit: Hit) -> str:
 
 
 def _write_reasons(hit: Hit) -> None:
-    for reason in hit.why:
-        weight = "" if reason.weight == 1 or reason.kind == "words" else f"{reason.weight:g}*"
-        if reason.kind == "words":
-            text = f"text contains: {reason.what} ({reason.score:.0%} of the words)"
-        else:
-            what = f" {reason.what!r}" if reason.what else ""
-            text = (
-                f"{weight}{reason.kind}{what}: cosine {reason.score:.3f}, "
-                f"{reason.deviations:+.1f} standard deviations"
-            )
-        click.echo(click.style(f"      {wording.visible(text)}", dim=True))
+    from pixseek.cli.reasons import reasons
+
+    said = wording.fitted(reasons(hit), hanging=" " * 6, first=6)
+    if said:
+        click.echo(click.style(f"      {said}", dim=True))
     if hit.part.box is not None:
         box = ",".join(f"{each:.3g}" for each in hit.part.box)
         click.echo(click.style(f"      best part: {hit.part.kind} {box}", dim=True))
+
+
+def _note_missing(results: Results) -> None:
+    """Say on standard error which files of lines and paths are not there."""
+    gone = [hit for hit in results[:_LOOKED_FOR] if hit.is_there is False]
+    if not gone:
+        return
+    named = ", ".join(wording.visible(place(hit)) for hit in gone[:_NAMED])
+    more = f" and {wording.number(len(gone) - _NAMED)} more" if len(gone) > _NAMED else ""
+    are = "1 file is" if len(gone) == 1 else f"{wording.number(len(gone))} files are"
+    warn(
+        f"{are} not there now (deleted, moved, or on a drive that is not connected): {named}{more}"
+    )
 
 
 def write_facets(facets: Facets) -> None:

@@ -18,6 +18,7 @@ from pixseek.cli.process import no_garbage_collector, one_blas_thread
 from pixseek.cli.results import Form, write_many, write_results
 from pixseek.cli.terminal_images import CHOICES
 from pixseek.cli.usage import check_alone, check_writable
+from pixseek.cli.wording import visible
 from pixseek.types import Sort
 
 if TYPE_CHECKING:
@@ -386,12 +387,20 @@ def _show(
     facets: bool,
 ) -> None:
     form: Form = "json" if as_json else "paths0" if null else "paths" if paths else "auto"
-    counted = library.facets(results.query) if facets else None
+    # On a page they are folded, so it always has them.
+    counted = library.facets(results.query) if facets or (html is not None and results) else None
     if html is None or form != "auto":
-        write_results(results, form, thumbnails=thumbnails, why=why, facets=counted)
+        shown = counted if facets else None
+        write_results(results, form, thumbnails=thumbnails, why=why, facets=shown)
     page = None
     if html is not None:
-        page = _write_page([results], html, [heading] if heading else None)
+        page = _write_page(
+            [results],
+            html,
+            headings=[heading] if heading else None,
+            facets=[counted] if counted else (),
+            opened=[*(["why"] if why else []), *(["facets"] if facets else [])],
+        )
         # The note must not get into an answer that a program reads.
         click.echo(f"Contact sheet: {page}", err=form != "auto")
     if opened and page is not None:
@@ -400,7 +409,10 @@ def _show(
         asked = ctx.get_parameter_source("k") is not ParameterSource.DEFAULT
         there = [hit.path for hit in results if hit.path is not None]
         for path in there[: min(results.query.k, _MOST_OPENED) if asked else 1]:
-            _open(path)
+            if path.exists():
+                _open(path)
+            else:
+                warn(f"It can't be opened, because it is missing: {visible(str(path))}")
     if not results:
         ctx.exit(FOUND_NOTHING)
 
@@ -466,7 +478,7 @@ def _open(path: Path) -> None:
         warn(f"No program was found to open {path} with.")
 
 
-def _write_page(pages: list[Results], name: str, headings: list[str] | None = None) -> Path:
+def _write_page(pages: list[Results], name: str, **how: Any) -> Path:
     from pixseek.cli.contact_sheet import write_contact_sheet
 
     if name:
@@ -477,5 +489,5 @@ def _write_page(pages: list[Results], name: str, headings: list[str] | None = No
         handle, made = tempfile.mkstemp(".html", "pixseek-")
         os.close(handle)
         page = Path(made)
-    write_contact_sheet(page, pages, headings=headings)
+    write_contact_sheet(page, pages, **how)
     return page

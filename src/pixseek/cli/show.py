@@ -66,7 +66,8 @@ def show(what: str, as_json: bool, thumbnails: str) -> None:
         if as_json:
             from pixseek.wire import record_to_plain
 
-            write_json({"path": str(path) if path else None, **record_to_plain(record)})
+            place = {"path": str(path), "is_there": path.exists()} if path else {"path": None}
+            write_json({**place, **record_to_plain(record)})
             return
         if sys.stdout.isatty():
             write_picture(library.preview(record), path, thumbnails)

@@ -121,6 +121,14 @@ class Hit:
         return self.record.uri
 
     @property
+    def is_there(self) -> bool | None:
+        """Whether its file is there now; None if it is not a file of this machine.
+
+        It is not if it was deleted or moved since, or is on a drive that is not connected.
+        """
+        return None if self.path is None else self.path.exists()
+
+    @property
     def confidence(self) -> float:
         """Deprecated: use `strength` and `probability`.
 
