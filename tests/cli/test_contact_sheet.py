@@ -64,7 +64,7 @@ def test_pictures_are_embedded_and_link_to_the_original(tmp_path: Path) -> None:
         parts = urlparse(link["href"] or "")
         assert (parts.scheme, unquote(parts.path)) == ("file", str(odd))
     assert "a <b>red</b> car" in page.text
-    assert "strong 100%" in page.text
+    assert "strong" in page.text
     assert "40 × 30" in page.text
     assert "5 ms (encode 3 ms, search 1 ms)" in page.text
     assert "tiny" in page.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,7 +14,7 @@ from PIL import Image
 import pixseek
 from pixseek.cli import results
 from pixseek.cli.results import write_table
-from pixseek.types import WHOLE, Hit, Record, Strength
+from pixseek.types import WHOLE, Exclusion, Hit, Query, Record, Results, Strength, Term
 
 from tiny_encoder import COLOURS, TinyEncoder, draw
 
@@ -55,6 +56,27 @@ def test_a_match_is_never_certain_and_has_a_number_only_if_it_was_measured(
 ) -> None:
     hit = Hit(1, Record("i", "p/a.jpg"), WHOLE, 0.3, Path("a.jpg"), strength, probability)
     assert results.match_of(hit) == shown
+
+
+@pytest.mark.parametrize(
+    ("excluded", "said"),
+    [
+        ([("snow", 2)], "Left out: 2 images for 'snow'"),
+        (
+            [("snow", 1200), ("", 1), ("ice", 0)],
+            "Left out: 1,200 images for 'snow', 1 for the example",
+        ),
+        ([("snow", 0)], ""),
+        ([], ""),
+    ],
+)
+def test_what_was_left_out_is_said_with_numbers(excluded: list[tuple[str, int]], said: str) -> None:
+    found = tuple(Exclusion(what, count) for what, count in excluded)
+    query = Query((Term("text", "x"),))
+    answer = Results((), query, {}, "tiny", excluded=found)
+    assert results.exclusions(answer) == said
+    shown = replace(answer, query=replace(query, show_excluded=True))
+    assert results.exclusions(shown) == ""
 
 
 def test_long_facets_are_wrapped_on_a_terminal_only(

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pixseek.cli import wording
+from pixseek.cli.hints import hinted
 from pixseek.cli.reasons import reasons as reasons_of
-from pixseek.cli.results import match_of, matches
+from pixseek.cli.results import exclusions, match_of, matches
 from pixseek.cli.thumbnails import read_thumbnails
 from pixseek.errors import StorageError
 
@@ -164,7 +165,8 @@ def _section(
         f"{wording.counted(len(results), 'hit')} in {results.took_ms.get('total', 0):.0f} ms"
         f" ({stages}){_matches(results)}"
     )
-    warnings = "".join(f'<p class="warning">{_escaped(text)}</p>\n' for text in results.warnings)
+    notes = [*results.warnings, *([said] if (said := exclusions(results)) else [])]
+    warnings = "".join(f'<p class="warning">{_escaped(hinted(text))}</p>\n' for text in notes)
     head = f'<h1>{_escaped(heading)}</h1>\n<p class="about">{about}</p>'
     example = _example(results)
     if example:

@@ -57,6 +57,9 @@ def write_results(
         return
     for warning in results.warnings:
         warn(warning)
+    as_table = form == "auto" and sys.stdout.isatty()
+    if (left_out := exclusions(results)) and not as_table:
+        warn(f"{left_out}. To see them, add --show-excluded.")
     if form in ("paths", "paths0"):
         end = b"\0" if form == "paths0" else b"\n"
         _note_missing(results)
@@ -64,7 +67,7 @@ def write_results(
         sys.stdout.flush()
         sys.stdout.buffer.write(b"".join(os.fsencode(place(hit)) + end for hit in results))
         sys.stdout.buffer.flush()
-    elif sys.stdout.isatty():
+    elif as_table:
         write_thumbnails(results, thumbnails, blocks_too=blocks_too)
         write_table(results, why=why)
     else:
@@ -201,6 +204,9 @@ def write_table(results: Results, *, why: bool = False) -> None:
     found, how = _found(results), f"{took.get('total', 0):.0f} ms ({stages}), model {results.model}"
     fits = len(found) + len(how) + 2 <= terminal_size().columns
     click.echo(click.style(f"{found}, {how}" if fits else f"{found}\n{how}", dim=True))
+    if left_out := exclusions(results):
+        said = wording.fitted(f"{left_out} (--show-excluded shows them)")
+        click.echo(click.style(said, dim=True))
 
 
 def _day(hit: Hit) -> str:
@@ -250,6 +256,18 @@ def _write_reasons(hit: Hit) -> None:
     if hit.part.box is not None:
         box = ",".join(f"{each:.3g}" for each in hit.part.box)
         click.echo(click.style(f"      best part: {hit.part.kind} {box}", dim=True))
+
+
+def exclusions(results: Results) -> str:
+    """Return how many images were left out: "Left out: 2 images for 'snow', 1 for 'red'"."""
+    found = [each for each in results.excluded if each.count and not results.query.show_excluded]
+    if not found:
+        return ""
+    names = [f"'{wording.visible(each.what)}'" if each.what else "the example" for each in found]
+    counts = [wording.number(each.count) for each in found]
+    counts[0] = wording.counted(found[0].count, "image")
+    why = (f"{count} for {name}" for count, name in zip(counts, names, strict=True))
+    return f"Left out: {', '.join(why)}"
 
 
 def _note_missing(results: Results) -> None:
