@@ -38,7 +38,7 @@ from vectors import DIM, SPACE, Opener, random_unit
 NOTHING = np.empty((0, DIM), np.float32)
 AWAY = Compare("away", "eq", True)
 NEW = Space("a" * 64, 24, "new-model")
-FIELDS: list[FacetField] = ["folder", "year", "camera", "tag", "colour", "format"]
+FIELDS: list[FacetField] = ["folder", "year", "camera", "tag", "person", "colour", "format"]
 
 examples = settings(
     max_examples=25,
@@ -495,7 +495,7 @@ class TestAllWords:
 # ------------------------------------------------------------------ facets
 
 _YEARS = st.none() | st.datetimes(datetime(1, 1, 1), datetime(2024, 12, 31))
-_NAMES = st.sampled_from(["", "Canon", "EOS, 5D", "é", '"', "a/b"])
+_NAMES = st.sampled_from(["", "Canon", "EOS, 5D", "é", "e\u0301", '"', "a/b", "A|B|c", "b"])
 _SCALARS = st.one_of(st.none(), _NAMES, st.booleans(), st.integers(0, 3), st.floats(0, 2), _YEARS)
 
 
@@ -503,10 +503,15 @@ _SCALARS = st.one_of(st.none(), _NAMES, st.booleans(), st.integers(0, 3), st.flo
 def _counted(draw: st.DrawFn) -> list[Record]:
     records = []
     for n in range(draw(st.integers(0, 12))):
-        uri = draw(st.sampled_from(["r/a/{}.jpg", "r/{}.jpg", "r/a/b/{}", "{}", "http://x/{}/y"]))
+        uri = draw(
+            st.sampled_from(
+                ["r/a/{}.jpg", "R/{}.jpg", "r/a/b/{}", "r/A/c//{}", "{}", "/d/{}", "http://x/{}/y"]
+            )
+        )
         fields = draw(
             st.dictionaries(
-                st.sampled_from(["camera_make", "camera_model", "colour_names"]), _SCALARS
+                st.sampled_from(["camera_make", "camera_model", "colour_names", "people"]),
+                _SCALARS | st.sampled_from(["Ann; Bob", "ann", "Zoe\u0308;Bob", "Zo\u00eb"]),
             )
         )
         if draw(st.booleans()):

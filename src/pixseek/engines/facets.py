@@ -1,14 +1,44 @@
-"""What a record counts under in each facet, and counts from groups of records that are alike."""
+"""What a record counts under in each facet, and counts from groups of records that are alike.
+
+Each value that is shown can be typed back: the filter that `search.facets.filter_text` makes of it
+finds the images that were counted. So a folder counts what is below it, a tag each of its levels,
+and values count together if a filter can't tell them apart.
+"""
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
+from pixseek import filters
 from pixseek.engines import columns
 from pixseek.types import FacetField, Record
+from pixseek.types.dataclass import dataclass
+from pixseek.types.texts import folded, tag_levels, tag_names, tag_path
+
+#: The year of images without a date.
+NO_DATE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class _Facet:
+    """How records are counted by a field.
+
+    Attributes:
+        words: the values of a record, as they are written.
+        keys: all that one of them counts under.
+        shown: of all values, with how often each is written, those to show; of values with the
+            same key the one that is written most often.
+        key: what a value to show is counted under.
+    """
+
+    words: Callable[[Record], Iterable[str]]
+    keys: Callable[[str], Iterable[str]] = lambda word: (word,)
+    shown: Callable[[Counter[str]], Iterable[tuple[str, int]]] = Counter.items
+    key: Callable[[str], str] = str
 
 
 def count(field: FacetField, groups: Iterable[tuple[Record, int]], most: int) -> dict[str, int]:
@@ -17,24 +47,46 @@ def count(field: FacetField, groups: Iterable[tuple[Record, int]], most: int) ->
     Args:
         field: the facet.
         groups: records, and how many others count under the same values as each, itself included.
-        most: how many values at most.
+        most: how many values at most. Images without a date are counted besides, last.
     """
-    counter: Counter[str] = Counter()
+    facet = FACETS[field]
+    counts: Counter[str] = Counter()
+    written: Counter[str] = Counter()
     for record, alike in groups:
-        for value in set(VALUES[field](record)):
-            counter[value] += alike
-    return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0]))[:most])
+        words = set(facet.words(record))
+        for key in {key for word in words for key in facet.keys(word)}:
+            counts[key] += alike
+        for word in words:
+            written[word] += alike
+    spelled: dict[str, tuple[int, str]] = {}
+    together: Counter[str] = Counter()
+    for text, times in facet.shown(written):
+        together[text] += times
+    for text, times in together.items():
+        key = facet.key(text)
+        spelled[key] = min(spelled.get(key, (0, "")), (-times, text))
+    undated = counts[NO_DATE] if field == "year" else 0
+    ordered = sorted(
+        (-counts[key], text)
+        for key, (_, text) in spelled.items()
+        if text and not (undated and key == NO_DATE)
+    )
+    found = {text: -less for less, text in ordered[:most]}
+    return {**found, NO_DATE: undated} if undated else found
 
 
-def record_of(field: FacetField, stored: str) -> Record:
+def record_of(field: FacetField, stored: str | None) -> Record:
     """Return a record that counts under the same values as one of which a database gives a part.
 
     Args:
         field: the facet.
-        stored: of "folder" the URI up to its last "/"; of "year" four digits; of "tag" and
-            "format" the columns `tags` and `media` (see `columns.Columns`); of "camera" and
-            "colour" a JSON list of the fields `camera_make` and `camera_model`, or `colour_names`.
+        stored: of "folder" the URI up to its last "/"; of "year" four digits, or None; of "tag" and
+            "format" the columns `tags` and `media` (see `columns.Columns`); of "camera", "colour"
+            and "person" a JSON list of the fields `camera_make` and `camera_model`, or
+            `colour_names`, or `people`.
     """
+    if stored is None:
+        return Record("", "")
     match field:
         case "folder":
             return Record("", stored)
@@ -46,40 +98,87 @@ def record_of(field: FacetField, stored: str) -> Record:
             return Record("", "", media=stored)
         case "camera":
             names = ["camera_make", "camera_model"]
-        case "colour":
-            names = ["colour_names"]
+        case "colour" | "person":
+            names = [filters.LISTS[field][0]]
     values = (columns.scalar_from_json(value) for value in json.loads(stored))
     return Record("", "", fields=dict(zip(names, values, strict=False)))
 
 
+# ------------------------------------------------------------------ the values of records
+
+
+def _folder(record: Record) -> list[str]:
+    folder = record.uri.rpartition("/")[0].rstrip("/")
+    return [folder] if folder else []
+
+
+def _ends(folder: str) -> list[int]:
+    """Return where a folder and each folder above it end; a server has none above it."""
+    begin = folder.find("://") + 3 if "://" in folder else 1
+    return [*(at for at in range(begin, len(folder)) if folder[at] == "/"), len(folder)]
+
+
+def _folders_shown(written: Counter[str]) -> Iterator[tuple[str, int]]:
+    """Yield the folders that hold images themselves, and those in which several such lie."""
+    inside: dict[str, set[str]] = {}
+    for folder, times in written.items():
+        yield folder, times
+        ends = _ends(folder)
+        for end, below in itertools.pairwise(ends):
+            inside.setdefault(folder[:end], set()).add(folded(folder[:below]))
+    for folder, times in written.items():
+        for end in _ends(folder)[:-1]:
+            if len(inside[folder[:end]]) > 1:
+                yield folder[:end], times
+
+
 def _year(record: Record) -> list[str]:
-    return [str(record.taken_at.year)] if record.taken_at else []
+    return [f"{record.taken_at.year:04d}" if record.taken_at else NO_DATE]
 
 
-def _camera(record: Record) -> list[str]:
-    words = [record.fields.get("camera_make"), record.fields.get("camera_model")]
-    name = " ".join(str(word) for word in words if word)
-    return [name] if name else []
+def _tags_shown(written: Counter[str]) -> Iterator[tuple[str, int]]:
+    """Yield the levels of hierarchical tags; a "/" may also just be part of a tag."""
+    for tag, times in written.items():
+        for text in tag_levels(tag) if "|" in tag else (tag,):
+            yield text, times
 
 
-def _colours(record: Record) -> list[str]:
-    names = record.fields.get("colour_names")
-    return names.split(", ") if isinstance(names, str) and names else []
+def _colours(record: Record) -> Iterator[str]:
+    from pixseek.images import COLOUR_NAMES  # takes longer to import than to search once
+
+    for word in filters.listed("colour", record.fields):
+        if folded(word) in COLOUR_NAMES:
+            yield folded(word)
 
 
 def _format(record: Record) -> list[str]:
-    from pixseek.images import FORMATS  # takes longer to import than to search once
+    from pixseek.images import FORMATS
 
     known = next((each.name for each in FORMATS if each.media == record.media), record.media)
     return [known] if known else []
 
 
-#: The values of a record in each facet.
-VALUES: Mapping[FacetField, Callable[[Record], list[str]]] = {
-    "folder": lambda record: [record.uri.rpartition("/")[0]],
-    "year": _year,
-    "camera": _camera,
-    "tag": lambda record: list(record.tags),
-    "colour": _colours,
-    "format": _format,
+def _camera(record: Record) -> list[str]:
+    camera = filters.camera(record.fields)
+    return [camera] if camera else []
+
+
+#: How records are counted in each facet.
+FACETS: Mapping[FacetField, _Facet] = {
+    "folder": _Facet(
+        _folder,
+        lambda folder: {folded(folder[:end]).rstrip("/") for end in _ends(folder)},
+        _folders_shown,
+        lambda folder: folded(folder).rstrip("/"),
+    ),
+    "year": _Facet(_year),
+    "camera": _Facet(_camera),
+    "tag": _Facet(lambda record: record.tags, tag_names, _tags_shown, tag_path),
+    "person": _Facet(
+        lambda record: filters.listed("person", record.fields),
+        lambda name: (folded(name),),
+        key=folded,
+    ),
+    "colour": _Facet(_colours),
+    "format": _Facet(_format),
 }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: What stands between a field's colon and its value, and the comparison it means.
 OPERATORS: Mapping[str, Operator] = {
     "=": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge", "~": "glob",
-    "*=": "contains", "in": "in",
+    "*=": "contains", "^=": "under", "in": "in",
 }  # fmt: skip
 
 
@@ -90,12 +90,21 @@ def _compiled(name: str, operator: str, values: Sequence[Value]) -> Filter:
     if special is not None and not operator:
         return special.compile(values[0].text)
     field = special.field if special is not None else _stored_name(name)
+    if special is not None and not field and operator in ("=", "!=", "in") and values:
+        return _any_of(tuple(special.compile(each.text) for each in values), operator)
     if not field:
         raise QueryError(f"{name} takes no operator", operator, f"Write {special_example(name)}.")
     kind = _kind(field)
     if not operator and kind != "place":
         return _plain(field, kind, values[0])
+    if kind == "tags" and operator in ("=", "!=", "in") and values:
+        return _any_of(
+            tuple(_checked(Compare(field, "contains", each.text)) for each in values), operator
+        )
+    if kind == "time" and operator == "in" and any(_DAY.fullmatch(each.text) for each in values):
+        return _any_of(tuple(_period(field, "eq", each.text) for each in values), operator)
     known = filters.OPERATORS[filters.field_kind(field)]
+    known = (*known, "under") if field in filters.PATHS else known
     if not operator or OPERATORS[operator] not in known:
         symbols = [symbol for symbol, op in OPERATORS.items() if op in known]
         raise QueryError(
@@ -108,9 +117,9 @@ def _compiled(name: str, operator: str, values: Sequence[Value]) -> Filter:
     if operator == "in":
         return _checked(Compare(field, "in", tuple(_typed(field, kind, v) for v in values)))
     op = OPERATORS[operator]
-    if op in ("glob", "contains"):
+    if op in ("glob", "contains", "under"):
         return _checked(Compare(field, op, values[0].text))
-    if kind == "time" and not values[0].quoted:
+    if kind == "time" and (not values[0].quoted or _DAY.fullmatch(values[0].text)):
         return _period(field, op, values[0].text)
     return _checked(Compare(field, op, _typed(field, kind, values[0])))
 
@@ -180,6 +189,12 @@ def _worded(field: str, text: str) -> Filter:
     """Return a comparison with part of a text, or with all of it if it has wildcards."""
     op: Operator = "glob" if "*" in text or "?" in text else "contains"
     return _checked(Compare(field, op, text))
+
+
+def _any_of(each: tuple[Filter, ...], operator: str) -> Filter:
+    """Return that one of some filters holds, or with "!=" that none does."""
+    one = each[0] if len(each) == 1 else Or(each)
+    return Not(one) if operator == "!=" else one
 
 
 def _ranged(field: str, text: str, number: Callable[[str], int | float]) -> Filter:
@@ -317,7 +332,9 @@ def _moment(text: str) -> datetime | None:
 
 
 def _when(field: str, text: str) -> Filter:
-    """Return the filter for a date, or for a range of dates, both ends included."""
+    """Return the filter for a date, for a range of dates, both ends included, or for "none"."""
+    if text.lower() == "none":
+        return Not(Compare(field, "exists"))
     low, dots, high = text.partition("..")
     if not dots:
         return _period(field, "eq", text)
@@ -350,21 +367,33 @@ def _period(field: str, op: Operator, text: str) -> Filter:
 
 
 def _folder(text: str) -> Filter:
-    text = text.strip("/")
-    if "*" in text or "?" in text:
-        return _checked(Compare("folder", "glob", text))
-    below = Compare("folder", "glob", f"{text}/*")
-    return Or((_checked(Compare("folder", "eq", text)), _checked(below)))
+    text = text.rstrip("/")
+    if "*" not in text and "?" not in text:
+        return _checked(Compare("folder", "under", text))
+    text = text.lstrip("/")
+    return Or(
+        (
+            _checked(Compare("folder", "glob", text)),
+            Compare("folder", "glob", f"{text}/*"),
+            Compare("uri", "glob", f"{text}/*"),  # with the root's name in front
+        )
+    )
 
 
-_CAMERA = (f"{filters.USER_PREFIX}camera_make", f"{filters.USER_PREFIX}camera_model")
 _PLACE = tuple(
     f"{filters.USER_PREFIX}{part}" for part in ("place", "sublocation", "city", "state", "country")
 )
 
 
 def _camera(text: str) -> Filter:
-    return Or(tuple(_worded(name, text) for name in _CAMERA))
+    """Return the cameras whose maker and model hold a text, or the maker's name in short."""
+    from pixseek.metadata.exif import tidy_camera
+
+    whole = " ".join(text.split()) or text
+    maker, _ = tidy_camera(whole, "")
+    names = dict.fromkeys((whole, maker or whole))
+    found = tuple(_worded("camera", name) for name in names)
+    return found[0] if len(found) == 1 else Or(found)
 
 
 def _place(text: str) -> Filter:
@@ -395,6 +424,8 @@ def _format(text: str) -> Filter:
         if each.name.lower() == word or f".{word}" in each.endings or each.media == word
         or (word == "raw" and each.family == "raw")
     }  # fmt: skip
+    if not found and "/" in word:
+        return _checked(Compare("media", "glob", text))  # a type that has no name here
     if not found:
         known = {each.name.lower() for each in FORMATS} | {"raw"}
         raise QueryError("unknown format", text, unknown("format", text, known))
@@ -428,16 +459,13 @@ def _near(text: str) -> Filter:
     return Compare("location", "near", (latitude, longitude, kilometres))
 
 
-_COLOURS = (f"{filters.USER_PREFIX}colour_names",)
-
-
 def _colour(text: str) -> Filter:
     from pixseek.images import COLOUR_NAMES
 
     word = {"gray": "grey"}.get(text.lower(), text.lower())
     if word not in COLOUR_NAMES:
         raise QueryError("unknown colour", text, unknown("colour", text, COLOUR_NAMES))
-    return Compare(_COLOURS[0], "contains", word)
+    return Compare("colour", "contains", word)
 
 
 def _has(text: str) -> Filter:
@@ -459,27 +487,30 @@ FIELDS: Mapping[str, QueryField] = {
     "folder": QueryField("in this folder or below it", "folder:2021/summer", _folder, "folder"),
     "path": QueryField("part of root, folders and name", "path:*/beach/*",
                        lambda text: _worded("uri", text), "uri"),
-    "tag": QueryField("one of its keywords", "tag:holiday",
+    "tag": QueryField("one of its keywords, or a level of one", "tag:holiday",
                       lambda text: _worded("tags", text), "tags"),
+    "person": QueryField("name of somebody in it, as the file says", 'person:"Ann Lee"',
+                         lambda text: _worded("person", text), "person"),
     "date": QueryField("when the photo was taken", "date:2021-05..2021-08",
                        lambda text: _when("taken_at", text), "taken_at"),
     "taken": QueryField("the same as date", "taken:2021-05",
                         lambda text: _when("taken_at", text), "taken_at"),
     "year": QueryField("the year it was taken in", "year:2021",
-                       lambda text: _when("taken_at", text), stored=("taken_at",)),
+                       lambda text: _when("taken_at", text), "taken_at"),
     "after": QueryField("taken after this day, month or year", "after:2023-05",
                         lambda text: _period("taken_at", "gt", text), stored=("taken_at",)),
     "before": QueryField("taken before this day, month or year", "before:2020",
                          lambda text: _period("taken_at", "lt", text), stored=("taken_at",)),
-    "camera": QueryField("maker or model of the camera", "camera:nikon", _camera,
-                         stored=_CAMERA),
+    "camera": QueryField("part of the camera's maker and model", "camera:nikon", _camera,
+                         "camera"),
     "orientation": QueryField("landscape, portrait or square", "orientation:portrait",
                               _orientation, stored=("aspect",)),
     "format": QueryField("format of the file's content", "format:heic", _format,
                          stored=("media",)),
     "type": QueryField("image or video", "type:image", _type, stored=("media",)),
-    "colour": QueryField("one of its main colours", "colour:red", _colour, stored=_COLOURS),
-    "color": QueryField("the same as colour", "color:red", _colour, stored=_COLOURS),
+    "colour": QueryField("one of its main colours", "colour:red", _colour,
+                         stored=("colour",)),
+    "color": QueryField("the same as colour", "color:red", _colour, stored=("colour",)),
     "near": QueryField("taken within a distance of a place, in km", "near:48.86,2.35,5",
                        _near, stored=("location",)),
     "place": QueryField("name of the place, city, region or country", "place:lisbon", _place,

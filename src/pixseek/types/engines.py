@@ -78,7 +78,7 @@ class WordMatches:
 Order = Literal["uri", "name", "taken_at", "mtime", "size"]
 
 #: What records can be counted by.
-FacetField = Literal["folder", "year", "camera", "tag", "colour", "format"]
+FacetField = Literal["folder", "year", "camera", "tag", "person", "colour", "format"]
 
 #: The kinds of texts that `Engine.keep` holds: saved searches, by name; what users judged, by the
 #: search and image they judged; what users forgot, by the record's URI.

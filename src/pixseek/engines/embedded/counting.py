@@ -15,6 +15,7 @@ _GROUPED_BY: dict[FacetField, str] = {
     "year": "substr(taken_at, 1, 4)",
     "camera": "json_extract(fields, '$.camera_make', '$.camera_model')",
     "tag": "tags",
+    "person": "json_extract(fields, '$.people', '$.people')",
     "colour": "json_extract(fields, '$.colour_names', '$.colour_names')",
     "format": "media",
 }
@@ -43,5 +44,5 @@ def _groups(
         f"WHERE {condition} GROUP BY value",
         parameters,
     ):
-        if value is not None:
+        if value is not None or field == "year":
             yield facets_.record_of(field, value), count

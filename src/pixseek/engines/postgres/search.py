@@ -30,6 +30,7 @@ _GROUPED_BY: dict[FacetField, str] = {
     "year": "substr(taken_at, 1, 4)",
     "camera": "json_build_array(fields->'camera_make', fields->'camera_model')::text",
     "tag": "tags::text",
+    "person": "json_build_array(fields->'people')::text",
     "colour": "json_build_array(fields->'colour_names')::text",
     "format": "media",
 }
@@ -196,6 +197,10 @@ def facets(
             ),
             parameters,
         )
-        groups = [(facets_.record_of(field, value), n) for value, n in rows if value is not None]
+        groups = [
+            (facets_.record_of(field, value), alike)
+            for value, alike in rows
+            if value is not None or field == "year"
+        ]
         counted[field] = facets_.count(field, groups, most)
     return counted
