@@ -247,8 +247,32 @@ It is the same in Python (`library.search`), on the command line (`pixseek searc
 
 A value alone is a part of a text (`*` and `?` are wildcards for the whole of it), a number or a
 range `1..5`, a year, a month, a day or a range of them. These operators may stand before a value:
-{operators}. `=` means exactly this, `~` wildcards over the whole text, `*=` a part, `in(a,b)` one
-of several. No comparison holds for a missing field; `-has:` finds it.
+{operators}. `=` means exactly this, `~` wildcards over the whole text, `*=` a part, `^=` in this
+folder or below it, `in(a,b)` one of several. No comparison holds for a missing field; `-has:` finds
+it, and `year:none` finds images without a date.
+
+**Case and accents.** A value alone, `~`, `*=` and `^=` ignore case by Unicode's folding, which is
+the same for every language: `strasse` finds `Straße`, and `İ` is `i` with its dot, not a plain
+`i`. `=`, `<` and the like heed case, except for tags, people and colours. Accents count, but it
+never matters how they are encoded (NFC, or NFD as on a Mac).
+
+**Folders.** `folder:` finds all images in a folder and below it. It takes the name of a root, a
+path in it (`folder:Photos/2021`), a path below any root (`folder:2021/summer`), and a place on
+this machine (`folder:~/Pictures/2021`, `folder:.`). A path that begins with the name of a root
+lies in that root. `folder:="2021"` finds what lies directly in the folder of that path in its
+root.
+
+**Tags.** `tag:birds` finds the tags `birds` and `Nature|Birds|Owl`; so do `tag:nature` and
+`tag:nature/birds`. `|`, `/` and `>` separate levels alike. `-tag:birds` finds all other images.
+
+**People.** `person:` finds names that files already carry: of face regions in XMP (as Lightroom,
+digiKam, Picasa and Windows write them), `PersonInImage`, digiKam's tags below `People`, and
+Google Takeout. pixseek recognises no faces. A name is compared as a whole; `person:ann*` finds
+all Anns.
+
+**Facets.** What `--facets` prints can be typed back as `field:"value"` and finds the images
+counted. `camera:` alone also finds longer names ("EOS 5D Mark II" for "EOS 5D"), and `*` and `?`
+are wildcards, so `camera:="value"` and `tag:="who?"` are exact.
 
 | stored field | kind | meaning |
 |---|---|---|

@@ -7,7 +7,6 @@ and values count together if a filter can't tell them apart.
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +16,7 @@ from pixseek import filters
 from pixseek.engines import columns
 from pixseek.types import FacetField, Record
 from pixseek.types.dataclass import dataclass
-from pixseek.types.texts import folded, tag_levels, tag_names, tag_path
+from pixseek.types.texts import composed, folded, tag_levels, tag_names, tag_path
 
 #: The year of images without a date.
 NO_DATE = "none"
@@ -49,15 +48,32 @@ def count(field: FacetField, groups: Iterable[tuple[Record, int]], most: int) ->
         groups: records, and how many others count under the same values as each, itself included.
         most: how many values at most. Images without a date are counted besides, last.
     """
+    words = FACETS[field].words
+    return count_words(field, ((words(record), alike) for record, alike in groups), most)
+
+
+def count_words(
+    field: FacetField, groups: Iterable[tuple[Iterable[str], int]], most: int
+) -> dict[str, int]:
+    """Return the counts of a facet; see `count`.
+
+    Args:
+        field: the facet.
+        groups: what `words_of` returns of some records, and of how many.
+        most: as for `count`.
+    """
     facet = FACETS[field]
     counts: Counter[str] = Counter()
     written: Counter[str] = Counter()
-    for record, alike in groups:
-        words = set(facet.words(record))
-        for key in {key for word in words for key in facet.keys(word)}:
-            counts[key] += alike
-        for word in words:
+    keys_of: dict[str, Iterable[str]] = {}
+    for words, alike in groups:
+        each = set(words)
+        for word in each:
             written[word] += alike
+            if word not in keys_of:
+                keys_of[word] = facet.keys(word)
+        for key in set().union(*map(keys_of.__getitem__, each)):
+            counts[key] += alike
     spelled: dict[str, tuple[int, str]] = {}
     together: Counter[str] = Counter()
     for text, times in facet.shown(written):
@@ -75,8 +91,8 @@ def count(field: FacetField, groups: Iterable[tuple[Record, int]], most: int) ->
     return {**found, NO_DATE: undated} if undated else found
 
 
-def record_of(field: FacetField, stored: str | None) -> Record:
-    """Return a record that counts under the same values as one of which a database gives a part.
+def words_of(field: FacetField, stored: str | None) -> Iterable[str]:
+    """Return the values of a record of which a database gives a part.
 
     Args:
         field: the facet.
@@ -85,23 +101,23 @@ def record_of(field: FacetField, stored: str | None) -> Record:
             and "person" a JSON list of the fields `camera_make` and `camera_model`, or
             `colour_names`, or `people`.
     """
+    if field == "tag":  # without a record, since there are many
+        return columns.tags_from_json(stored)
     if stored is None:
-        return Record("", "")
+        return FACETS[field].words(Record("", ""))
     match field:
         case "folder":
-            return Record("", stored)
+            record = Record("", stored)
         case "year":
-            return Record("", "", taken_at=datetime(int(stored), 1, 1))
-        case "tag":
-            return Record("", "", tags=columns.tags_from_json(stored))
+            record = Record("", "", taken_at=datetime(int(stored), 1, 1))
         case "format":
-            return Record("", "", media=stored)
-        case "camera":
-            names = ["camera_make", "camera_model"]
-        case "colour" | "person":
-            names = [filters.LISTS[field][0]]
-    values = (columns.scalar_from_json(value) for value in json.loads(stored))
-    return Record("", "", fields=dict(zip(names, values, strict=False)))
+            record = Record("", "", media=stored)
+        case "camera" | "colour" | "person":
+            of_camera = field == "camera"
+            names = ["camera_make", "camera_model"] if of_camera else [filters.LISTS[field][0]]
+            values = (columns.scalar_from_json(value) for value in json.loads(stored))
+            record = Record("", "", fields=dict(zip(names, values, strict=False)))
+    return FACETS[field].words(record)
 
 
 # ------------------------------------------------------------------ the values of records
@@ -116,20 +132,6 @@ def _ends(folder: str) -> list[int]:
     """Return where a folder and each folder above it end; a server has none above it."""
     begin = folder.find("://") + 3 if "://" in folder else 1
     return [*(at for at in range(begin, len(folder)) if folder[at] == "/"), len(folder)]
-
-
-def _folders_shown(written: Counter[str]) -> Iterator[tuple[str, int]]:
-    """Yield the folders that hold images themselves, and those in which several such lie."""
-    inside: dict[str, set[str]] = {}
-    for folder, times in written.items():
-        yield folder, times
-        ends = _ends(folder)
-        for end, below in itertools.pairwise(ends):
-            inside.setdefault(folder[:end], set()).add(folded(folder[:below]))
-    for folder, times in written.items():
-        for end in _ends(folder)[:-1]:
-            if len(inside[folder[:end]]) > 1:
-                yield folder[:end], times
 
 
 def _year(record: Record) -> list[str]:
@@ -168,11 +170,10 @@ FACETS: Mapping[FacetField, _Facet] = {
     "folder": _Facet(
         _folder,
         lambda folder: {folded(folder[:end]).rstrip("/") for end in _ends(folder)},
-        _folders_shown,
-        lambda folder: folded(folder).rstrip("/"),
+        key=lambda folder: folded(folder).rstrip("/"),
     ),
     "year": _Facet(_year),
-    "camera": _Facet(_camera),
+    "camera": _Facet(_camera, lambda camera: (composed(camera),), key=composed),
     "tag": _Facet(lambda record: record.tags, tag_names, _tags_shown, tag_path),
     "person": _Facet(
         lambda record: filters.listed("person", record.fields),

@@ -155,7 +155,8 @@ class Asking:
         query, _ = self._dated(query)
         if not query.terms and not query.exclude and query.where is not None:
             with self._model.waiting("Counting"):
-                counted = self._opened.engine.facets(query.where, facets.FIELDS, most)
+                only = self.filter(query.where)
+                counted = self._opened.engine.facets(only, facets.FIELDS, most)
             if counted is not None:
                 return counted
         least: Strength = "strong" if least_strength(query) == "strong" else "likely"
@@ -169,12 +170,21 @@ class Asking:
         if sort not in (None, *get_args(Sort)):
             raise QueryError("Unknown order", sort, unknown("order", sort, get_args(Sort)))
         field, descending = searcher.SORTED_BY[sort or "relevance"]
-        only, offset = both(None, where), 0
+        only, offset = self.filter(where), 0
         while page := self._opened.engine.select(
             only, order=field, descending=descending, k=_PAGE, offset=offset
         ):
             yield from page
             offset += len(page)
+
+    def filter(self, where: Filter | str | None) -> Filter | None:
+        """Return a filter, or one given as text, as this library's engine is asked it."""
+        read = both(None, where)
+        if read is None:
+            return None
+        from pixseek.library import folders
+
+        return folders.resolved(read, self._opened)
 
     def duplicates(self, threshold: float | None) -> list[DuplicateGroup]:
         """Return groups of nearly equal images; see `Library.duplicates`."""
@@ -240,7 +250,8 @@ class Asking:
         if len(every) == 1:
             return (f"No image fulfils {language_writing.to_text(where)}",)
         first, *others = [
-            (language_writing.to_text(part), engine.count(part)) for part in every[:_COUNTED_PARTS]
+            (language_writing.to_text(part), engine.count(self.filter(part)))
+            for part in every[:_COUNTED_PARTS]
         ]
         said = [f"{first[0]} lets {first[1]:,} through", *(f"{text} {n:,}" for text, n in others)]
         if len(every) > _COUNTED_PARTS:
@@ -255,7 +266,7 @@ class Asking:
         if not query.date_readings:
             return query, ()
         filtered = query.dates_as_filters()
-        if self._opened.engine.count(filtered.where):
+        if self._opened.engine.count(self.filter(filtered.where)):
             said = "“{0.words}” is read as {0.means}; in quotation marks it is words"
         elif self._opened.engine.count():
             filtered = query.dates_as_words()
@@ -291,13 +302,14 @@ class Asking:
 
     def _answered(self, queries: Sequence[Query]) -> list[Results]:
         engine = self._opened.engine
+        asked = [replace(query, where=self.filter(query.where)) for query in queries]
         # The matrix products of one query are small; those of many together are worth all cores.
         one_thread = blas.one_thread() if len(queries) == 1 else contextlib.nullcontext()
         with one_thread, self._model.waiting("Searching"):
             while True:
                 space = engine.space
                 try:
-                    found = self.searcher().search(queries)
+                    found = self.searcher().search(asked)
                 except PixseekError:
                     if engine.space == space:
                         raise
@@ -305,9 +317,11 @@ class Asking:
                 # Otherwise the model changed meanwhile, and vectors of both may have been mixed.
                 if engine.space == space:
                     break
-        if not (note := self._model.note):
-            return found
-        return [replace(each, warnings=(*each.warnings, note)) for each in found]
+        notes = (note,) if (note := self._model.note) else ()
+        return [
+            replace(each, query=query, warnings=(*each.warnings, *notes))
+            for each, query in zip(found, queries, strict=True)
+        ]
 
 
 def both(one: Filter | str | None, other: Filter | str | None) -> Filter | None:

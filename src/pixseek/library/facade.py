@@ -483,8 +483,12 @@ class Library:
             where, dates: as for `search`; for a query that is given as text.
 
         Returns:
-            By the name of the field ("folder", "year", "camera", "tag", "colour", "format"), the
-            counts by value, largest first.
+            By the name of the field ("folder", "year", "camera", "tag", "person", "colour",
+            "format"), the counts by value, largest first. A folder counts all images below it, a
+            tag all images that have it as a level. The year "none" is last: images without a date.
+            Each value can be typed back and finds the images counted: as `field:"value"`, or as
+            `field:="value"` for cameras and values with `*` or `?`
+            (`search.facets.filter_text`).
         """
         return self._asking.facets(query, most, where=where, dates=dates)
 

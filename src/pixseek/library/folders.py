@@ -9,12 +9,11 @@ path in a root if it begins with the name of one, else a path below any root.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from pixseek.library.opened import Opened
 from pixseek.types import And, Compare, Filter, Not, Or
-from pixseek.types.texts import composed, folded
+from pixseek.types.texts import folded
 
 #: What a path of this machine begins with, besides "/".
 _PLACES = ("~", ".", "..")
@@ -59,17 +58,15 @@ def _on_this_machine(folder: str, opened: Opened) -> list[str]:
     uri = opened.roots.uri_of(path)
     if uri is not None:
         return [uri.rstrip("/")]
-    forms: tuple[Callable[[str], str], ...] = (composed, lambda text: composed(os.path.realpath(text)))
-    for form in forms:
-        wanted = Path(form(str(path)))
-        found = []
-        for root in opened.roots.folders():
-            place = Path(form(str(root.path)))
-            if wanted.is_relative_to(place):
-                below = wanted.relative_to(place).as_posix()
-                return [root.name if below == "." else f"{root.name}/{below}"]
-            if place.is_relative_to(wanted):
-                found.append(root.name)
-        if found:
-            return found
-    return []
+    # A link may lead to a folder of the library, or a root may lie behind one.
+    real = Path(os.path.realpath(path))
+    for root in opened.roots.folders():
+        place = Path(os.path.realpath(root.path))
+        if real.is_relative_to(place):
+            below = real.relative_to(place).as_posix()
+            return [root.name if below == "." else f"{root.name}/{below}"]
+    return [
+        root.name
+        for root in opened.roots.folders()
+        if root.path.is_relative_to(path) or Path(os.path.realpath(root.path)).is_relative_to(real)
+    ]

@@ -78,7 +78,7 @@ class Labelling:
                 min_strength,
                 unknown("strength", min_strength, get_args(Strength)),
             )
-        only = both(None, where)
+        only = self._asking.filter(where)
         if engine.space is None or self._asking.is_empty():
             return {"": 0, **dict.fromkeys(labels, 0)}
         mark = tagging.name_of(engine.space.fingerprint, labels, min_strength)
@@ -123,7 +123,7 @@ class Labelling:
         engine = self._opened.engine
         if not 0 < min_score <= 1:
             raise QueryError("min_score lies above 0, up to 1", min_score)
-        only = both(None, where)
+        only = self._asking.filter(where)
         if self._asking.is_empty():
             return {"": 0}
         classifier = self.classifier(labels_from)

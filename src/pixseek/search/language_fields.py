@@ -87,10 +87,15 @@ _STORED_NAME = re.compile(
 
 def _compiled(name: str, operator: str, values: Sequence[Value]) -> Filter:
     special = FIELDS.get(name.lower())
+    is_home = operator == "~" and values[0].text[:1] == "/" and not values[0].quoted
+    if name.lower() == "folder" and is_home:
+        # A place in the user's home rather than a pattern, which begins with no "/".
+        return _folder(f"~{values[0].text}")
     if special is not None and not operator:
         return special.compile(values[0].text)
     field = special.field if special is not None else _stored_name(name)
-    if special is not None and not field and operator in ("=", "!=", "in") and values:
+    is_whole = not field or field == "colour"  # has no values but those that `compile` knows
+    if special is not None and is_whole and operator in ("=", "!=", "in") and values:
         return _any_of(tuple(special.compile(each.text) for each in values), operator)
     if not field:
         raise QueryError(f"{name} takes no operator", operator, f"Write {special_example(name)}.")
@@ -101,7 +106,7 @@ def _compiled(name: str, operator: str, values: Sequence[Value]) -> Filter:
         return _any_of(
             tuple(_checked(Compare(field, "contains", each.text)) for each in values), operator
         )
-    if kind == "time" and operator == "in" and any(_DAY.fullmatch(each.text) for each in values):
+    if kind == "time" and operator == "in" and any(_SPAN.fullmatch(each.text) for each in values):
         return _any_of(tuple(_period(field, "eq", each.text) for each in values), operator)
     known = filters.OPERATORS[filters.field_kind(field)]
     known = (*known, "under") if field in filters.PATHS else known
@@ -119,7 +124,7 @@ def _compiled(name: str, operator: str, values: Sequence[Value]) -> Filter:
     op = OPERATORS[operator]
     if op in ("glob", "contains", "under"):
         return _checked(Compare(field, op, values[0].text))
-    if kind == "time" and (not values[0].quoted or _DAY.fullmatch(values[0].text)):
+    if kind == "time" and (not values[0].quoted or _SPAN.fullmatch(values[0].text)):
         return _period(field, op, values[0].text)
     return _checked(Compare(field, op, _typed(field, kind, values[0])))
 
@@ -294,6 +299,8 @@ def _checked(compare: Compare) -> Compare:
 
 _TIMES = "Write 2021, 2021-05, 2021-05-03, 2021-05-03T14:30, or a range such as 2021..2022-06."
 _DAY = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?")
+#: What stands for more than one moment.
+_SPAN = re.compile(rf"{_DAY.pattern}|(?i:none)")
 
 
 def _span(field: str, text: str) -> tuple[datetime, datetime | None]:
@@ -332,9 +339,7 @@ def _moment(text: str) -> datetime | None:
 
 
 def _when(field: str, text: str) -> Filter:
-    """Return the filter for a date, for a range of dates, both ends included, or for "none"."""
-    if text.lower() == "none":
-        return Not(Compare(field, "exists"))
+    """Return the filter for a date, or for a range of dates, both ends included."""
     low, dots, high = text.partition("..")
     if not dots:
         return _period(field, "eq", text)
@@ -347,7 +352,13 @@ def _when(field: str, text: str) -> Filter:
 
 
 def _period(field: str, op: Operator, text: str) -> Filter:
-    """Return a comparison with all of a year, a month or a day; or with a moment, exactly."""
+    """Return a comparison with all of a year, a month or a day; or with a moment, exactly.
+
+    The date "none" stands for images without one, as facets print it.
+    """
+    if op in ("eq", "ne") and text.lower() == "none":
+        known = Compare(field, "exists")
+        return known if op == "ne" else Not(known)
     start, end = _span(field, text)
     if end is None:
         return _checked(Compare(field, op, start))
@@ -508,9 +519,8 @@ FIELDS: Mapping[str, QueryField] = {
     "format": QueryField("format of the file's content", "format:heic", _format,
                          stored=("media",)),
     "type": QueryField("image or video", "type:image", _type, stored=("media",)),
-    "colour": QueryField("one of its main colours", "colour:red", _colour,
-                         stored=("colour",)),
-    "color": QueryField("the same as colour", "color:red", _colour, stored=("colour",)),
+    "colour": QueryField("one of its main colours", "colour:red", _colour, "colour"),
+    "color": QueryField("the same as colour", "color:red", _colour, "colour"),
     "near": QueryField("taken within a distance of a place, in km", "near:48.86,2.35,5",
                        _near, stored=("location",)),
     "place": QueryField("name of the place, city, region or country", "place:lisbon", _place,

@@ -316,6 +316,8 @@ class _Parser:
             values = self.listed(at)
         elif self.value_follows():
             values = [self.value()]
+        elif symbol == "~" and key.lower() == "folder":  # the user's home
+            symbol, values = "", [language_fields.Value("~")]
         else:
             raise self.error("A filter needs a value", at)
         operator = _SYMBOLS.get(symbol, "")

@@ -198,9 +198,9 @@ def facets(
             parameters,
         )
         groups = [
-            (facets_.record_of(field, value), alike)
+            (facets_.words_of(field, value), alike)
             for value, alike in rows
             if value is not None or field == "year"
         ]
-        counted[field] = facets_.count(field, groups, most)
+        counted[field] = facets_.count_words(field, groups, most)
     return counted
