@@ -103,6 +103,37 @@ def test_a_broken_configuration_raises_model_error(tmp_path: Path, content: str)
         layouts.read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("config.json", {"text_cfg": 3}),
+        ("config.json", {"text_cfg": {"tokenizer_kwargs": [1]}}),
+        ("visual/preprocess_cfg.json", {"size": "a"}),
+        ("visual/preprocess_cfg.json", {"size": -5}),
+        ("visual/preprocess_cfg.json", {"size": [16, 16], "mean": None}),
+        ("visual/preprocess_cfg.json", {"size": [16, 16], "mean": ["a", "b", "c"]}),
+        ("visual/preprocess_cfg.json", {"size": [16, 16], "std": [0, 0, 0]}),
+        ("visual/preprocess_cfg.json", {"size": [1, 2, 3, 4]}),
+        ("visual/preprocess_cfg.json", {"size": [16, 16], "resize_mode": []}),
+    ],
+)
+def test_a_value_of_the_wrong_kind_raises_model_error_that_names_the_model(
+    tmp_path: Path, file: str, content: dict[str, object]
+) -> None:
+    tiny_models.immich(tmp_path)
+    (tmp_path / file).write_text(json.dumps(content))
+    with pytest.raises(ModelError) as caught:
+        layouts.read(tmp_path)
+    assert str(tmp_path) in caught.value.subject
+
+
+def test_a_negative_number_of_tokens_is_unknown(tmp_path: Path) -> None:
+    tiny_models.immich(tmp_path)
+    before = layouts.read(tmp_path).text.context
+    (tmp_path / "config.json").write_text(json.dumps({"text_cfg": {"context_length": -1}}))
+    assert layouts.read(tmp_path).text.context == before
+
+
 def test_the_vocabulary_may_be_next_to_the_graphs(tmp_path: Path) -> None:
     tiny_models.rclip(tmp_path / "m")
     flat = tmp_path / "flat"

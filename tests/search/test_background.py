@@ -66,6 +66,16 @@ def test_a_calibration_rises_with_the_score(
     assert (np.diff(sure[np.argsort(scores, kind="stable")]) >= 0).all()
 
 
+@pytest.mark.parametrize("content", [b"\xf5\xff", b"", b"# only a comment\n\n"])
+def test_a_broken_bank_is_an_error_that_names_the_file(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "background.txt"
+    file.write_bytes(content)
+    with pytest.raises(ModelError) as caught:
+        bank(file)
+    assert caught.value.subject == str(file)
+    assert caught.value.advice
+
+
 def test_a_calibration_is_one_half_at_its_centre() -> None:
     sure = Calibration(5.0, 2.0).probabilities(np.array([1.0, 2.0, 3.0], np.float32))
     assert sure == pytest.approx([1 / (1 + np.exp(5)), 0.5, 1 / (1 + np.exp(-5))])

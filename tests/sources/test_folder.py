@@ -83,6 +83,18 @@ def test_an_ignore_file_applies_to_its_folder_and_below(tmp_path: Path) -> None:
     assert found(FolderSource("r", tmp_path, ["sub/deep"])) == []
 
 
+def test_a_bad_pattern_in_a_file_is_named_with_its_line(tmp_path: Path) -> None:
+    make(tmp_path, "sub/a.jpg")
+    (tmp_path / "sub" / ".pixseekignore").write_text("*.gif\n\n!\n")
+    with pytest.raises(ConfigError) as caught:
+        found(FolderSource("r", tmp_path))
+    place = tmp_path / "sub" / ".pixseekignore"
+    assert caught.value.subject == f"{place}, line 3: !"
+    with pytest.raises(ConfigError) as caught:
+        FolderSource("r", tmp_path, exclude=["*.gif", "!"])
+    assert caught.value.subject == "!"
+
+
 def test_a_bad_pattern_raises_config_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="!"):
         FolderSource("r", tmp_path, exclude=["!"])

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixseek.encoders.configuration import read_json
+from pixseek.encoders.configuration import read_json, understood
 from pixseek.encoders.hub import catalogue, download
 from pixseek.encoders.hub.catalogue import Model, Source
 from pixseek.encoders.inputs import preprocessing
@@ -237,6 +237,11 @@ def load(
 
 
 def _read(folder: Path) -> _Files:
+    with understood(folder):
+        return _files(folder)
+
+
+def _files(folder: Path) -> _Files:
     config = read_json(folder / "config.json", optional=True)
     found = config.get("id2label")
     labels = found if isinstance(found, dict) else {}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,33 @@ def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ModelError("a model's configuration is not a JSON object", path)
     return found
+
+
+@contextmanager
+def understood(folder: Path) -> Iterator[None]:
+    """Turn what goes wrong while the configuration of a model is read into an error that names it.
+
+    Its values are other people's: where a number is expected there may be a text, or nothing.
+
+    Raises:
+        ModelError: a value is of the wrong kind.
+    """
+    try:
+        yield
+    except ModelError as error:
+        if type(error) is not ModelError or str(folder) in error.subject:
+            raise
+        raise ModelError(error.problem, f"{error.subject} in {folder}", error.advice) from error
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError, ArithmeticError) as error:
+        files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.json"))
+        others = ("tokenizer.json", "calibration.json")
+        files = [name for name in files if name.count("/") < 2 and not name.endswith(others)]
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ModelError(
+            "a model's configuration can't be used",
+            f"{', '.join(files) or 'its files'} in {folder}",
+            f"A value is missing or of the wrong kind ({reason}). Download it again.",
+        ) from error
 
 
 def there(path: Path) -> Path:

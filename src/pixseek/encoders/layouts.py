@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from pixseek.encoders.configuration import read_json, text_limit, there, token
+from pixseek.encoders.configuration import read_json, text_limit, there, token, understood
 from pixseek.encoders.inputs import preprocessing, tokens
 from pixseek.encoders.inputs.preprocessing import Preprocessing
 from pixseek.encoders.inputs.tokens import Cleaning, TextRules
@@ -80,7 +80,9 @@ def read(folder: Path) -> ModelFiles:
     for find, build in _LAYOUTS.values():
         towers = find(folder)
         if towers:
-            return build(folder, *map(graph.read, towers))
+            graphs = [graph.read(tower) for tower in towers]
+            with understood(folder):
+                return build(folder, *graphs)
     raise no_model(folder)
 
 
@@ -292,7 +294,7 @@ def _likelihood(config: dict[str, Any]) -> Likelihood | None:
 
 
 def _number(value: object) -> int:
-    return value if isinstance(value, int) else 0
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 _Find = Callable[[Path], Towers]

@@ -401,7 +401,12 @@ def _read_npz(path: Path) -> Incoming:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error,
             NotImplementedError, RuntimeError, AttributeError) as error:  # fmt: skip
         # AttributeError: a .npy file of one array, under this name.
-        raise SourceError("The file can't be read as npz", path, str(error)) from error
+        # numpy's own advice for other files is to load them in an unsafe way.
+        reason = f"{error}. " if isinstance(error, OSError) and error.strerror else ""
+        raise SourceError(
+            "The file can't be read as npz", path,
+            f"{reason}It is damaged, or was not made by numpy.savez.",
+        ) from error  # fmt: skip
     if not {"uri", "vectors"} <= arrays.keys():
         raise SourceError(
             "The file lacks arrays", path, "It needs at least uri (n,) and vectors (n, dim)."

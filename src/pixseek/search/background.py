@@ -118,9 +118,23 @@ class Calibration:
 
 
 def bank(file: Path | None = None) -> list[str]:
-    """Return the captions of a bank file, one a line; None for the bank for photographs."""
-    text = (Path(__file__).with_name(BANK_FILE) if file is None else file).read_text("utf-8")
-    return [line for line in text.splitlines() if line and not line.startswith("#")]
+    """Return the captions of a bank file, one a line; None for the bank for photographs.
+
+    Raises:
+        ModelError: the file can't be read, or holds no captions.
+    """
+    place = Path(__file__).with_name(BANK_FILE) if file is None else file
+    try:
+        text = place.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it is not UTF-8 text" if isinstance(error, ValueError) else str(error.strerror)
+        raise ModelError(
+            "a model's bank of captions can't be read", place, f"{reason}. Repair or delete it."
+        ) from error
+    found = [line for line in text.splitlines() if line and not line.startswith("#")]
+    if not found:
+        raise ModelError("a model's bank of captions is empty", place, "Fill or delete it.")
+    return found
 
 
 def calibration(file: Path) -> Calibration:

@@ -321,7 +321,7 @@ class FolderSource:
             text = (self.path / folder / IGNORE_FILE).read_text("utf-8", errors="replace")
         except OSError:
             return []
-        return [(folder, _spec(text.splitlines()))]
+        return [(folder, _spec(text.splitlines(), self.path / folder / IGNORE_FILE))]
 
     def _unreadable_folder(self, folder: str, error: OSError) -> Failure:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
@@ -395,15 +395,37 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _spec(lines: Iterable[str]) -> GitIgnoreSpec:
+def _spec(lines: Iterable[str], file: Path | None = None) -> GitIgnoreSpec:
+    """Return patterns as they match.
+
+    Args:
+        lines: in the syntax of .gitignore.
+        file: where they stand, for errors; None for options.
+
+    Raises:
+        ConfigError: one can't be understood.
+    """
     from pathspec import GitIgnoreSpec
 
     lines = list(lines)
     try:
         return GitIgnoreSpec.from_lines(lines)
     except Exception as error:  # pathspec raises its own kinds
+        number, wrong = _wrong_of(lines)
         raise ConfigError(
             "A pattern can't be understood",
-            ", ".join(lines),
+            wrong if file is None else f"{file}, line {number}: {wrong}",
             "Patterns follow the syntax of .gitignore, such as 'Screenshots/' or '*.gif'.",
         ) from error
+
+
+def _wrong_of(lines: list[str]) -> tuple[int, str]:
+    """Return the number, from 1, and the text of the first pattern that can't be understood."""
+    from pathspec import GitIgnoreSpec
+
+    for number, line in enumerate(lines, 1):
+        try:
+            GitIgnoreSpec.from_lines([line])
+        except Exception:  # as above
+            return number, line
+    return 1, ", ".join(lines)  # only together

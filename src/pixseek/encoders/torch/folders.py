@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pixseek.encoders.configuration import read_json, text_limit, token
+from pixseek.encoders.configuration import read_json, text_limit, token, understood
 from pixseek.encoders.inputs import preprocessing, tokens
 from pixseek.encoders.inputs.preprocessing import Patches, Preprocessing
 from pixseek.encoders.inputs.tokens import Cleaning, TextRules
@@ -93,11 +93,12 @@ def read(folder: Path) -> TorchFiles:
         ModelError: a part is missing or not supported.
     """
     layout = layout_of(folder)
-    if layout == "open_clip":
-        return _open_clip(folder)
-    if layout == "sentence-transformers":
-        return _sentence_transformers(folder)
-    return _transformers(folder)
+    with understood(folder):
+        if layout == "open_clip":
+            return _open_clip(folder)
+        if layout == "sentence-transformers":
+            return _sentence_transformers(folder)
+        return _transformers(folder)
 
 
 # ------------------------------------------------------------------ transformers
