@@ -215,7 +215,8 @@ def query_label(query: Query) -> tuple[str, str]:
     a "query", in the language of the search box. The text is "" if there is none: for an image in
     memory, and for a vector.
     """
-    if len(query.terms) != 1 or query.exclude or query.where is not None:
+    one = len(query.terms) == 1 and not query.terms[0].alternatives
+    if not one or query.exclude or query.where is not None:
         from pixseek.search.language import to_text
 
         try:

@@ -4,6 +4,7 @@ inverse."""
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -21,6 +22,10 @@ from pixseek.types import And, Compare, Filter, Not, Or, Query, Record, Region, 
 
 def text(value: str, weight: float = 1.0) -> Term:
     return Term("text", value, weight)
+
+
+def either(first: str, *others: str, weight: float = 1.0) -> Term:
+    return Term("text", first, weight, alternatives=tuple(map(text, others)))
 
 
 @pytest.mark.parametrize(
@@ -66,6 +71,24 @@ def text(value: str, weight: float = 1.0) -> Term:
         (
             "dog and snow or cat not Or And Not",
             Query((text("dog and snow or cat not Or And Not"),)),
+        ),
+        ("a dog OR a cat", Query((either("a dog", "a cat"),))),
+        ("dog OR cat OR bird", Query((either("dog", "cat", "bird"),))),
+        ('"a dog" OR "a cat" snow', Query((either("a dog", "a cat"), text("snow")))),
+        ("dog OR cat AND snow", Query((either("dog", "cat"), text("snow")))),
+        ("a (red OR blue) car", Query((either("a red car", "a blue car"),))),
+        ("(x OR y) (z OR w)", Query((either("x z", "x w", "y z", "y w"),))),
+        ("(dog OR cat) AND (red OR blue)", Query((either("dog", "cat"), either("red", "blue")))),
+        ("(dog OR cat) OR bird", Query((either("dog", "cat", "bird"),))),
+        ("(dog AND snow) OR cat", Query((either("dog and snow", "cat"),))),
+        ("2*(dog OR cat)", Query((either("dog", "cat", weight=2),))),
+        ("-0.5*(dog OR cat)", Query((either("dog", "cat", weight=-0.5),))),
+        ("x -(dog OR cat)", Query((text("x"),), (text("dog"), text("cat")))),
+        ("x NOT (dog OR cat)", Query((text("x"),), (text("dog"), text("cat")))),
+        ("dog OR cat -red", Query((either("dog", "cat"),), (text("red"),))),
+        (
+            "dog OR image:a.jpg",
+            Query((Term("text", "dog", alternatives=(Term("image", "a.jpg"),)),)),
         ),
         ("ANDREA ORAND NOTE AND/OR dog", Query((text("ANDREA ORAND NOTE AND/OR dog"),))),
         ("ｄｏｇ　ＡＮＤ　cat", Query((text("dog"), text("cat")))),
@@ -292,8 +315,14 @@ def test_every_field_has_a_meaning_and_a_valid_example() -> None:
     ("typed", "words"),
     [
         ('a "dog', ["quotation mark is not closed", "character 3"]),
-        ("dog OR cat", ["OR joins filters", "character 5", '"a dog" "a cat"']),
-        ("dog OR -cat", ["OR", "character 5"]),
+        ("dog OR -cat", ["OR can't join what is to be left out", "character 5"]),
+        ("x NOT dog OR cat", ["OR can't join what is to be left out", "NOT (a OR b)"]),
+        ("2*dog OR cat", ["without weights", "character 7", '2*("a dog" OR "a cat")']),
+        ("dog OR", ["nothing follows OR", "character 5"]),
+        ("dog OR AND cat", ["nothing follows OR", "character 5"]),
+        ("(dog OR) cat", ["nothing follows OR", "character 6"]),
+        ("a (1 OR 2 OR 3 OR 4 OR 5) b (1 OR 2 OR 3 OR 4)", ["more than 16 texts", "character 1"]),
+        ("dog OR image:a.jpg OR tag:x", ["OR joins filters", "character 20"]),
         ("tag:a OR", ["nothing follows OR", "character 7"]),
         ("tag:a OR dog", ["OR joins filters", "character 7"]),
         ("dog OR tag:a", ["OR joins filters", "character 5"]),
@@ -411,6 +440,8 @@ _terms = st.one_of(
     st.builds(Term, st.just("id"), _texts, _weights),
     st.builds(Term, st.just("image"), _texts, _weights, _regions),
 )
+_alternatives = st.lists(_terms.map(lambda t: replace(t, weight=1.0)), max_size=3).map(tuple)
+_sought = st.builds(lambda t, more: replace(t, alternatives=more), _terms, _alternatives)
 _moments = st.datetimes(timezones=st.sampled_from([None, UTC]))
 _numbers = st.integers(-(10**9), 10**9) | st.floats(allow_nan=False)
 _orders = st.sampled_from(["eq", "ne", "lt", "le", "gt", "ge"])
@@ -436,7 +467,7 @@ _filters = st.recursive(
 
 @settings(max_examples=300)
 @given(
-    st.lists(_terms, max_size=3),
+    st.lists(_sought, max_size=3),
     st.lists(_terms.map(lambda t: Term(t.kind, t.value, 1.0, t.region)), max_size=2),
     st.none() | _filters,
 )

@@ -76,6 +76,56 @@ def test_words_and_an_example_count_together(library: pixseek.Library, tmp_path:
         assert names(library.search("red", image=image, k=10)) == both
 
 
+def test_either_of_two_things_is_found(library: pixseek.Library) -> None:
+    found = library.search("red OR green", k=60)
+    alone = {one: library.search(one, k=60) for one in ("red", "green")}
+    best: dict[str, float] = {}
+    for each in alone.values():
+        for hit in each:
+            best[hit.id] = max(best.get(hit.id, -1), hit.score)
+    assert {hit.id: hit.score for hit in found} == pytest.approx(best)
+    first = names(found)[:20]
+    assert sum("-r.png" in name for name in first) == sum("-g.png" in name for name in first) == 10
+    assert found.query.terms == (Term("text", "red", alternatives=(Term("text", "green"),)),)
+    assert {reason.what for hit in found[:20] for reason in hit.why} == {"red", "green"}
+    assert [reason.what for reason in found[0].why] == [
+        "red" if "-r.png" in found[0].record.name else "green"
+    ]
+    pages = [library.search("red OR green", k=7, offset=at) for at in range(0, 60, 7)]
+    assert [name for page in pages for name in names(page)] == names(found)
+    assert names(library.search("green OR red", k=60)) == names(found)
+
+
+def test_alternatives_go_with_other_terms_filters_and_exclusion(library: pixseek.Library) -> None:
+    # To this encoder stripes have an order: red and green, red and red, blue and red.
+    found = names(library.search("(red OR blue) AND (green OR red)", k=30))
+    assert {name.partition("-")[2] for name in found} == {"rg.png", "r.png", "br.png"}
+    only = library.search("red OR green name:p*", k=60)
+    assert all(name.startswith("p") for name in names(only)) and only.total == 30
+    for query in ("red OR green -blue", "red OR green NOT blue"):
+        excluded = names(library.search(query, k=60))
+        assert not any("-b.png" in name for name in excluded)
+        assert {name[-5] for name in excluded[:20]} == {"r", "g"}
+    example = library.search("blue", k=1)[0].path
+    mixed = library.search(f'quagga OR image:"{example}"', k=10)
+    assert all(name.endswith("-b.png") for name in names(mixed))
+    assert {reason.kind for hit in mixed for reason in hit.why} == {"image"}
+
+
+def test_alternatives_of_which_one_is_written(library: pixseek.Library) -> None:
+    path = next(hit.path for hit in library.search("blue", k=1))
+    library.tag(str(path), caption="zebra crossing")
+    found = library.search("quagga OR zebra", k=5)
+    assert found[0].path == path and found[0].strength == "strong"
+    assert found[0].why[-1].what == "caption: zebra"
+
+
+def test_too_many_alternatives_are_refused(library: pixseek.Library) -> None:
+    either = tuple(Term("text", str(n)) for n in range(4))
+    with pytest.raises(QueryError, match="Too many alternatives: 25 ways"):
+        library.search(Query((Term("text", "a", alternatives=either),) * 2))
+
+
 def test_a_negative_weight_searches_away(library: pixseek.Library) -> None:
     order = names(library.search("red -0.9*green", k=60))
     with_green = [n for n, name in enumerate(order) if "rg" in name]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 from pixseek.errors import QueryError
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 #: Candidates fetched at first for a query that wants only the nearest, and for other queries.
 FEW, MANY = 400, 1000
+
+#: The most ways to choose among alternatives that are searched: each is a search of its own.
+MOST_CHOICES = 16
 
 #: How many images the spread over unrelated texts counts for, next to that of the library's images.
 _PRIOR = 50
@@ -127,6 +132,31 @@ def joined(query: Query) -> Term | None:
     return Term("text", " and ".join(str(term.value).strip() for term in texts), weight)
 
 
+def choices(query: Query) -> list[Query]:
+    """Return the queries without alternatives that a query stands for.
+
+    Raises:
+        QueryError: there are too many.
+    """
+    exclude = tuple(each for term in query.exclude for each in _alternatives(term))
+    if not any(term.alternatives for term in query.terms):
+        return [query if len(exclude) == len(query.exclude) else replace(query, exclude=exclude)]
+    every = [_alternatives(term) for term in query.terms]
+    if math.prod(map(len, every)) > MOST_CHOICES:
+        raise QueryError(
+            "Too many alternatives",
+            f"{math.prod(map(len, every)):,} ways to choose among them",
+            f"At most {MOST_CHOICES} are searched at once.",
+        )
+    return [replace(query, terms=terms, exclude=exclude) for terms in itertools.product(*every)]
+
+
+def _alternatives(term: Term) -> list[Term]:
+    """Return a term and its alternatives, each without alternatives and of the same weight."""
+    each = (term, *term.alternatives)
+    return [replace(one, weight=term.weight, alternatives=()) for one in each]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
     """A query with the vectors of its terms, then of what it excludes.
@@ -137,6 +167,8 @@ class Asked:
         sought: what is looked for.
         unread: texts with too many words unknown to the model to mean anything.
         warnings: about words that the model does not know.
+        choices: if terms have alternatives, the same for each way to choose among them; then
+            nothing is `sought` here, and an image's best choice counts.
     """
 
     query: Query
@@ -144,6 +176,21 @@ class Asked:
     sought: tuple[Sought, ...]
     unread: frozenset[str]
     warnings: tuple[str, ...]
+    choices: tuple[Asked, ...] = ()
+
+    @classmethod
+    def any_of(cls, query: Query, choices: Sequence[Asked]) -> Asked:
+        """Return a query that asks for one of several things."""
+        if len(choices) == 1:
+            return choices[0]
+        unread = frozenset().union(*(each.unread for each in choices))
+        said = dict.fromkeys(text for each in choices for text in each.warnings)
+        return cls(query, choices[0].vectors, (), unread, tuple(said), tuple(choices))
+
+    @property
+    def each(self) -> tuple[Asked, ...]:
+        """What is asked for by each choice: only this itself if there is nothing to choose."""
+        return self.choices or (self,)
 
     @property
     def is_one(self) -> bool:
@@ -153,7 +200,8 @@ class Asked:
     @property
     def own(self) -> set[str]:
         """The ids of the images that are the question, and so not among the answers."""
-        return {t.value for t in self.query.terms if t.kind == "id" and t.region is None}
+        terms = (t for each in self.each for t in each.query.terms)
+        return {t.value for t in terms if t.kind == "id" and t.region is None}
 
     @property
     def depth(self) -> int:
@@ -163,7 +211,7 @@ class Asked:
         return FEW if plain and q.offset + q.k + len(self.own) <= FEW else MANY
 
     def direction(self, backgrounds: Backgrounds) -> Vectors:
-        """Return the (dim,) unit vector whose nearest rows are the candidates.
+        """Return the (dim,) unit vector whose nearest rows are the candidates of one choice.
 
         For several things it is the sum of their distances from their backgrounds, each in its own
         standard deviations on a typical image.
@@ -223,7 +271,7 @@ def look(
     return Look(cosines, (cosines - np.float32(centre)) / np.float32(spread))
 
 
-def luck(parts: Iterable[int]) -> float:
+def luck(parts: Iterable[int], choices: int = 1) -> float:
     """Return by how much the best part of an image scores higher by chance, in deviations.
 
     Parts of an image resemble each other: five have the chances of two (docs/search-quality.md).
@@ -231,8 +279,9 @@ def luck(parts: Iterable[int]) -> float:
 
     Args:
         parts: index of the best part of each candidate.
+        choices: number of things of which one is enough.
     """
-    return math.log(math.sqrt(1 + max(parts, default=0))) / 4.3
+    return math.log(choices * math.sqrt(1 + max(parts, default=0))) / 4.3
 
 
 def check(query: Query) -> None:
@@ -257,6 +306,7 @@ def check(query: Query) -> None:
             f"k={query.k}, offset={query.offset}",
             "k must be at least 1, and offset at least 0.",
         )
+    choices(query)
     for name, value in (("min_confidence", query.min_confidence), ("variety", query.variety)):
         if not 0 <= value <= 1:
             raise QueryError(f"{name} lies between 0 and 1", value)

@@ -64,15 +64,26 @@ class Rule:
         if self.vector is None or not len(ids):
             return gone
         shown = self.backgrounds.deviations(self.term, self.vector, vectors)
-        query = self.asked.direction(self.backgrounds)
+        every = [self._removed(each, self.vector, shown, vectors) for each in self.asked.each]
+        best = np.argmax(np.stack([asked for asked, _ in every]), axis=0)
+        removed: NDArray[np.bool_] = np.choose(best, [removed for _, removed in every])
+        return gone | removed
+
+    def _removed(
+        self, choice: Asked, vector: Vectors, shown: Vectors, vectors: Vectors
+    ) -> tuple[Vectors, NDArray[np.bool_]]:
+        """Return how well candidates match what is asked, and which match the term beyond that."""
+        import numpy as np
+
+        query = choice.direction(self.backgrounds)
         asked = self.backgrounds.deviations(self.term, query, vectors)
-        sought = [each.term for each in self.asked.sought]
+        sought = [each.term for each in choice.sought]
         if not all(term.is_of_text for term in (self.term, *sought)):
             # Images correlate with texts in another way, which was not measured.
-            return gone | (shown >= LIKELY) | (shown >= np.maximum(asked, BEYOND))
+            return asked, (shown >= LIKELY) | (shown >= np.maximum(asked, BEYOND))
         own = self.backgrounds.of(self.term)
-        rho = max(0.0, min(_correlation(own.covariance, query, self.vector), 0.99))
-        return gone | ((shown - rho * asked) / math.sqrt(1 - rho * rho) >= BEYOND)
+        rho = max(0.0, min(_correlation(own.covariance, query, vector), 0.99))
+        return asked, (shown - rho * asked) / math.sqrt(1 - rho * rho) >= BEYOND
 
 
 def exclusion(

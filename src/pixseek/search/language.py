@@ -4,6 +4,7 @@
     "a dog" "a beach"             two things, each counts; the same: a dog AND a beach
     2*"a dog" beach               the first counts twice
     -frisbee   -"a red ball"      leave out images that show this; the same: NOT a red ball
+    a dog OR a cat                one of them is enough; within words: a (red OR blue) car
     -0.5*night                    away from this (subtraction; `-` alone is exclusion)
     image:ball.jpg   id:k3v5xq7m  like this file, URL, or indexed image
     image:ball.jpg@0.1,0.2,0.5,0.5         like this rectangle of it: x, y, width, height
@@ -74,7 +75,10 @@ def to_text(query: Query) -> str:
     Raises:
         QueryError: a term has no text: a raw vector, or an image in memory.
     """
-    pieces = [_term_text(term, excluded=False) for term in query.terms]
+    terms = [_term_text(term, excluded=False) for term in query.terms]
+    # Parentheses next to each other would be multiplied.
+    chosen = any(term.alternatives for term in query.terms)
+    pieces = [(" AND " if chosen else " ").join(terms)] if terms else []
     pieces += [_term_text(term, excluded=True) for term in query.exclude]
     query = query.dates_as_filters()
     if query.where is not None:

@@ -39,7 +39,6 @@ _OPERATOR = re.compile(r"(AND|OR|NOT)(?=[\s()]|$)")
 #: Keys whose value is a thing to look for.
 _TERMS = ("image", "id")
 _DEEPEST = 16
-_WORDS_WITH_OR = False
 #: The most texts that the words around parentheses may be multiplied into.
 _MOST_TEXTS = 16
 
@@ -123,11 +122,6 @@ class _Parser:
 
     def any_of(self, units: Sequence[Unit], at: int) -> AnyOf:
         """Return what is shown by an image that shows one of these."""
-        if not _WORDS_WITH_OR:
-            raise self.error(
-                "OR joins filters, not things to look for", at,
-                'Search for one after the other, or for both: "a dog" "a cat".',
-            )  # fmt: skip
         things: list[Words | Term] = []
         for unit in units:
             if isinstance(unit, AnyOf):
@@ -138,7 +132,7 @@ class _Parser:
                 things.append(unit)
             else:
                 raise self.error(
-                    "OR can't join what is to be left out", at, "Search for one after the other."
+                    "OR can't join what is to be left out", at, "To leave out both: NOT (a OR b)"
                 )
         if any(isinstance(each, Term) and each.weight != 1 for each in things):
             raise self.error(

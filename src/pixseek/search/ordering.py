@@ -90,10 +90,10 @@ def ranked(
     for at, each in enumerate(ids):
         if (said := written.get(each)) is not None:
             deviations[at] = max(deviations[at] + said.lift, said.least)
-    terms = [each.term for each in asked.sought]
+    terms = [each.term for choice in asked.each for each in choice.sought]
     order = _ordered(deviations, ids).tolist()
     # Pages never rise: those fetched later come later.
-    fallen = np.minimum.accumulate(deviations[order]) - np.float32(luck(parts))
+    fallen = np.minimum.accumulate(deviations[order]) - np.float32(luck(parts, len(asked.each)))
     sure = np.empty_like(deviations)
     sure[order] = fallen
     calibration = backgrounds.calibrated(terms)
@@ -143,6 +143,11 @@ def _scored(asked: Asked, vectors: Vectors, backgrounds: Backgrounds) -> tuple[V
     """Return what is shown as the score of each candidate, and its score in deviations."""
     import numpy as np
 
+    if asked.choices:
+        every = [_scored(each, vectors, backgrounds) for each in asked.choices]
+        best = np.argmax(np.stack([deviations for _, deviations in every]), axis=0)
+        scores, deviations = (np.choose(best, each) for each in zip(*every, strict=True))
+        return scores, deviations
     if asked.is_one:
         one = asked.sought[0]
         look = asked.look(one.term, one.vector, vectors, backgrounds)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pixseek.types import Neighbours
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -15,6 +17,31 @@ if TYPE_CHECKING:
     from pixseek.types import Vectors
 
     Order = NDArray[np.int64]
+
+
+def merged(found: Sequence[Neighbours]) -> Neighbours:
+    """Return the nearest to any of several queries, by their best rank; ties in this order.
+
+    What is fetched later comes later: a deeper fetch of each only adds to the end.
+    """
+    if len(found) == 1:
+        return found[0]
+    import numpy as np
+
+    first: dict[str, tuple[int, int]] = {}
+    for rank in range(max(map(len, found))):
+        for which, each in enumerate(found):
+            if rank < len(each):
+                first.setdefault(each.ids[rank], (which, rank))
+    rows = list(first.values())
+    dim = found[0].vectors.shape[1]
+    return Neighbours(
+        tuple(first),
+        np.array([found[which].scores[rank] for which, rank in rows], np.float32),
+        np.array([found[which].vectors[rank] for which, rank in rows], np.float32).reshape(-1, dim),
+        tuple(found[which].parts[rank] for which, rank in rows),
+        found[0].total,
+    )
 
 
 def order_of(scores: Vectors, ids: Sequence[str]) -> Order:

@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pixseek.search import excluding, ordering, term_vectors, why
+from pixseek.search import excluding, ordering, ranking, term_vectors, why
 from pixseek.search import strength as strengths
 from pixseek.search.asked import (
     FEW,
@@ -30,9 +30,10 @@ from pixseek.search.asked import (
     Backgrounds,
     Sought,
     check,
+    choices,
     joined,
 )
-from pixseek.search.written import Written, judged
+from pixseek.search.written import Written, best_of, judged
 from pixseek.types import (
     WHOLE,
     Encoder,
@@ -154,8 +155,11 @@ class Searcher:
 
     def _together(self, queries: Sequence[Query]) -> list[Results]:
         began = time.perf_counter()
-        together = [joined(query) for query in queries]
-        terms = [(*query.terms, *query.exclude) for query in queries]
+        # A query with alternatives is asked once for each choice among them.
+        every = [choices(query) for query in queries]
+        single = [choice for each in every for choice in each]
+        together = [joined(query) for query in single]
+        terms = [(*query.terms, *query.exclude) for query in single]
         vectors = iter(
             self._embed(
                 [
@@ -165,8 +169,8 @@ class Searcher:
                 ]
             )
         )
-        asked = []
-        for query, own, text in zip(queries, terms, together, strict=True):
+        chosen = []
+        for query, own, text in zip(single, terms, together, strict=True):
             rows = [next(vectors) for _ in own]
             unread, warnings = self._unread(own)
             sought = [Sought(*each) for each in zip(query.terms, rows, strict=False)]
@@ -175,7 +179,12 @@ class Searcher:
                     unread |= {text.value}
                 sought = [each for each in sought if each.term.kind != "text"]
                 sought.append(Sought(text, next(vectors)))
-            asked.append(Asked(query, rows, tuple(sought), unread, warnings))
+            chosen.append(Asked(query, rows, tuple(sought), unread, warnings))
+        own_choices = iter(chosen)
+        asked = [
+            Asked.any_of(query, [next(own_choices) for _ in each])
+            for query, each in zip(queries, every, strict=True)
+        ]
         encoded = time.perf_counter()
         looking = [each for each in asked if each.query.terms]
         space = self.engine.space
@@ -249,15 +258,19 @@ class Searcher:
             alike.setdefault((repr(each.query.where), depth), []).append(each)
         found: dict[int, Neighbours] = {}
         for (_, depth), members in alike.items():
-            directions = np.stack([each.direction(backgrounds) for each in members])
-            neighbours = self.engine.nearest(directions, depth, members[0].query.where)
-            found.update({id(a): n for a, n in zip(members, neighbours, strict=True)})
+            directions = [one.direction(backgrounds) for each in members for one in each.each]
+            where = members[0].query.where
+            neighbours = iter(self.engine.nearest(np.stack(directions), depth, where))
+            for each in members:
+                found[id(each)] = ranking.merged([next(neighbours) for _ in each.each])
         return found
 
     def _answer(self, asked: Asked, nearest: Neighbours, backgrounds: Backgrounds) -> Results:
         """Rank the candidates of one query, fetching more until its page is full."""
+        import numpy as np
+
         query, depth = asked.query, self._at_most(asked.depth)
-        written = self._written(query, nearest.total)
+        written = best_of([self._written(each.query, nearest.total) for each in asked.each])
         exclusions = [
             excluding.exclusion(term, vector, asked, backgrounds, self.engine)
             for term, vector in zip(query.exclude, asked.vectors[len(query.terms) :], strict=True)
@@ -272,8 +285,8 @@ class Searcher:
             if enough or len(nearest.ids) < depth or deeper == depth:
                 break
             depth = deeper
-            directions = asked.direction(backgrounds)[None]
-            nearest = self.engine.nearest(directions, depth, query.where)[0]
+            directions = np.stack([each.direction(backgrounds) for each in asked.each])
+            nearest = ranking.merged(self.engine.nearest(directions, depth, query.where))
         warnings: tuple[str, ...] = ()
         most = self.engine.capabilities.max_k
         if not enough and most == depth < min(query.offset + query.k, nearest.total):

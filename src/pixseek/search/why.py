@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from pixseek.metadata.annotations import KEPT, LABEL_CONFIDENCES, LABEL_SCORES, USER_PREFIX
 from pixseek.search import excluding
-from pixseek.search.asked import Asked, Backgrounds
+from pixseek.search.asked import Asked, Backgrounds, Look
 from pixseek.search.strength import strengths
 from pixseek.search.written import Written
-from pixseek.types import Query, Reason, Record
+from pixseek.types import Query, Reason, Record, Term
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ class Judge:
         """
         query = self.asked.query
         found = []
-        for term, own in zip(query.terms, self.asked.vectors, strict=False):
-            look = self.asked.look(term, own, vector[None], self.backgrounds)
+        for at in range(len(query.terms)):
+            term, look = self._look(at, vector)
             calibration = self.backgrounds.calibrated([term])
             found.append(
                 Reason(
@@ -63,6 +63,14 @@ class Judge:
             found.append(Reason("words", where, said.share, 0.0, query.text_weight))
         return tuple(found)
 
+    def _look(self, at: int, vector: Vectors) -> tuple[Term, Look]:
+        """Return a term of the query, of alternatives the best, and how it matches a hit."""
+        looks = []
+        for choice in self.asked.each:
+            term, own = choice.query.terms[at], choice.vectors[at]
+            looks.append((term, choice.look(term, own, vector[None], self.backgrounds)))
+        return max(looks, key=lambda each: float(each[1].deviations[0]))
+
 
 def _where_written(query: Query, record: Record) -> str:
     """Return which texts of a record hold words of a query, as in "caption: dog, beach".
@@ -72,8 +80,9 @@ def _where_written(query: Query, record: Record) -> str:
     words = [
         word
         for term in query.terms
-        if term.kind == "text" and term.weight > 0
-        for word in re.findall(r"\w{3,}", str(term.value).casefold())
+        for each in (term, *term.alternatives)
+        if each.kind == "text" and term.weight > 0
+        for word in re.findall(r"\w{3,}", str(each.value).casefold())
     ]
     texts = {"caption": record.caption, "tags": " ".join(record.tags), "name": record.relative_path}
     texts |= {name: str(value) for name, value in record.fields.items() if isinstance(value, str)}

@@ -17,6 +17,7 @@ Measured in docs/search-quality.md against reciprocal rank fusion and against su
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pixseek.types.dataclass import dataclass
@@ -83,6 +84,19 @@ def judged(found: WordMatches, total: int, weight: float = 1.0) -> dict[str, Wri
             weight * lift, weight * least if weight else -math.inf, share, match.complete
         )
     return judged
+
+
+def best_of(found: Sequence[dict[str, Written]]) -> dict[str, Written]:
+    """Return by id what counts most among several queries, one of which is enough."""
+    if len(found) == 1:
+        return found[0]
+    best: dict[str, Written] = {}
+    for each in found:
+        for image, said in each.items():
+            other = best.get(image)
+            if other is None or (said.least, said.lift) > (other.least, other.lift):
+                best[image] = said
+    return best
 
 
 def _rareness(total: int, count: int) -> float:
