@@ -83,8 +83,10 @@ class PairedEncoder:
         return self._texts.encode_texts(texts)
 
     def words(self, text: str) -> Mapping[str, bool]:
-        """Return the words of a text, each with whether the text tower knows it."""
-        return self._texts.words(text) if isinstance(self._texts, Literate) else {}
+        """Return the words of a text, each with whether the text tower knows it, if it can tell."""
+        if isinstance(self._texts, Literate):
+            return self._texts.words(text)
+        return dict.fromkeys(text.split() or [text], True)
 
     def likelihood(self) -> Likelihood | None:
         """Return the map from cosines to probabilities learned with the images' own text tower."""

@@ -31,6 +31,9 @@ _STOP_WORDS = frozenset(
 #: Between the alternatives of a word that is looked for.
 OR = "|"
 
+#: What may stand around a word as it is typed.
+AROUND = "\"'`()[]{}<>,;:!?.“”‘’„«»"
+
 #: A name as people copy it: IMG_1234, DSC-0042.jpg, 2019/Rome/1.png.
 _NAME = re.compile(r"\w+(?:[-_./\\]+\w+)+")
 _ENDING = re.compile(r"(?<=\w)\.(\w{2,5})$")
@@ -129,7 +132,7 @@ def words_to_find(text: str) -> list[str]:
     """
     found: list[str] = []
     for piece in text[:_MOST_CHARACTERS].split():
-        name = piece.strip("\"'`()[]{}<>,;:!?.“”‘’„«»")
+        name = piece.strip(AROUND)
         bare = _without_ending(name)
         if _NAME.fullmatch(name) and (bare != name or any(map(str.isdigit, name))):
             found.append(" ".join(words(bare)))

@@ -231,7 +231,13 @@ class Searcher:
         unread, warnings = set(), []
         for text in texts:
             encoder = self.encoder()
-            words = encoder.words(text) if isinstance(encoder, Literate) else {}
+            if not isinstance(encoder, Literate):
+                continue
+            words = encoder.words(text)
+            if not words:  # an emoji, for many vocabularies
+                unread.add(text)
+                warnings.append(f"The model reads nothing in: {text}")
+                continue
             unknown = [word for word, known in words.items() if not known]
             if not unknown:
                 continue

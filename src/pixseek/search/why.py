@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pixseek.metadata.annotations import KEPT, LABEL_CONFIDENCES, LABEL_SCORES, USER_PREFIX
+from pixseek.engines.words import AROUND, alternatives, searchable, words_to_find
+from pixseek.metadata.annotations import (
+    KEPT,
+    LABEL_CONFIDENCES,
+    LABEL_SCORES,
+    USER_PREFIX,
+    tags_by_model,
+    without,
+)
 from pixseek.search import excluding
 from pixseek.search.asked import Asked, Backgrounds, Look
 from pixseek.search.strength import strengths
@@ -18,7 +25,10 @@ if TYPE_CHECKING:
     from pixseek.types import Vectors
 
 #: Fields that nobody wrote about the image, or that other reasons report.
-_UNSAID = frozenset({"notes", "colours", "colour_names", "placeholder", *KEPT})
+_UNSAID = frozenset(
+    {"notes", "colours", "colour_names", "placeholder", *KEPT}
+    | {f"{USER_PREFIX}{field}" for field in (LABEL_SCORES, LABEL_CONFIDENCES)}
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,26 +83,41 @@ class Judge:
 
 
 def _where_written(query: Query, record: Record) -> str:
-    """Return which texts of a record hold words of a query, as in "caption: dog, beach".
-
-    For tags that a model gave, with how well they match: "tags: a lake 0.97".
-    """
-    words = [
-        word
+    """Return which texts of a record hold words of a query, as in "caption: dog, beach"."""
+    asked = [
+        str(each.value)
         for term in query.terms
         for each in (term, *term.alternatives)
         if each.kind == "text" and term.weight > 0
-        for word in re.findall(r"\w{3,}", str(each.value).casefold())
     ]
-    texts = {"caption": record.caption, "tags": " ".join(record.tags), "name": record.relative_path}
+    wanted = set(words_to_find(" ".join(asked)))
+    by_user = without(record.tags, tags_by_model(record))
+    texts = {"caption": record.caption, "tags": " ".join(by_user), "name": record.uri}
     texts |= {name: str(value) for name, value in record.fields.items() if isinstance(value, str)}
-    for field in (LABEL_SCORES, LABEL_CONFIDENCES):
-        scored = str(record.fields.get(f"{USER_PREFIX}{field}") or "").split(", ")
-        if said := [each for each in scored if any(w[:4] in each.casefold() for w in words)]:
-            return f"tags: {', '.join(said)}"
     for name, text in texts.items():
-        # Compare the beginnings of words, since the engine compares stems.
-        found = [word for word in words if word[:4] in text.casefold()]
-        if found and name not in _UNSAID:
+        if name in _UNSAID:
+            continue
+        held = f" {searchable(text)} "
+        found = [
+            piece.strip(AROUND).casefold()
+            for piece in " ".join(asked).split()
+            if any(_is_in(word, held) for word in words_to_find(piece) if word in wanted)
+        ]
+        if found:
             return f"{name}: {', '.join(dict.fromkeys(found))}"
     return ""
+
+
+def _is_in(word: str, held: str) -> bool:
+    """Return whether words, with spaces around, hold one of a query, about as engines do."""
+    return any(
+        f" {each} " in held or (each.isascii() and each.isalpha() and _is_stem_in(each, held))
+        for each in alternatives(word)
+    )
+
+
+def _is_stem_in(word: str, held: str) -> bool:
+    """Return whether words hold one that begins alike: engines compare English stems."""
+    return any(
+        one.startswith(word[:4]) or (len(one) > 2 and word.startswith(one)) for one in held.split()
+    )

@@ -148,9 +148,13 @@ def search(
         )
         for at in (at_of[number],)
     )[:k]
-    held = found.held[:, chosen[[at for *_, at in best_first]]].T
+    held = np.packbits(found.held[:, chosen[[at for *_, at in best_first]]].T, axis=1)
+    indices: dict[bytes, tuple[int, ...]] = {}
+    for row in map(bytes, np.unique(held, axis=0)):
+        bits = np.unpackbits(np.frombuffer(row, np.uint8))
+        indices[row] = tuple(np.flatnonzero(bits).tolist())
     matches = tuple(
-        WordMatch(id_, -less, not part, tuple(np.flatnonzero(row).tolist()))
+        WordMatch(id_, -less, not part, indices[bytes(row)])
         for (part, less, id_, _), row in zip(best_first, held, strict=True)
     )
     return WordMatches(matches, count, tuple(words), tuple(counts), records)
