@@ -35,14 +35,16 @@ def test_saved_searches_are_listed(indexed: Run) -> None:
     assert "pixseek save" in indexed("saved").stderr
     indexed("save", "red -blue year:2021", "-k", "50", "--sort", "newest", "reds")
     indexed("save", "green", "--variety", "0.5", "my greens")
+    indexed("save", "snow last week", "--min-strength", "likely", "--show-excluded", "snow")
     lines = indexed("saved").stdout.splitlines()
     assert lines == [
         "my greens\tgreen --variety 0.5",
         "reds\tred -blue year:2021 -k 50 --sort newest",
+        "snow\tsnow last week --min-strength likely --show-excluded",
     ]
     assert indexed("save", "--list").stdout.splitlines() == lines
     found = json.loads(indexed("saved", "--json").stdout)["searches"]
-    assert list(found) == ["my greens", "reds"]
+    assert list(found) == ["my greens", "reds", "snow"]
     assert found["reds"]["k"] == 50
     assert found["reds"]["terms"] == [{"kind": "text", "value": "red", "weight": 1.0}]
 

@@ -177,7 +177,9 @@ _TERMS = st.one_of(
     st.builds(Term, st.just("text"), _TEXTS, st.floats(0.1, 5)),
     st.builds(Term, st.just("id"), st.just("k3v5xq7mzr2a4bcd")),
     st.builds(Term, st.just("image"), st.just("https://example.org/a.jpg")),
-    st.builds(Term, st.just("vector"), st.just((0.25, -1.0))),
+    st.builds(
+        Term, st.just("vector"), st.just((0.25, -1.0)), of=st.sampled_from(["image", "text"])
+    ),
 )
 _QUERIES = st.builds(
     Query,
@@ -187,6 +189,8 @@ _QUERIES = st.builds(
     k=st.integers(1, 99),
     offset=st.integers(0, 9),
     sort=st.sampled_from(["relevance", "newest", "name"]),
+    min_strength=st.sampled_from([None, "likely", "strong"]),
+    show_excluded=st.booleans(),
     group=st.booleans(),
     variety=st.floats(0, 1),
     text_weight=st.floats(0, 2),

@@ -11,7 +11,7 @@ from pixseek.cli import wording
 from pixseek.cli.hints import hinted, quoted
 from pixseek.cli.options import Command, open_library
 from pixseek.cli.results import write_json
-from pixseek.cli.search import asked_of, example_of, query_options, term_options
+from pixseek.cli.search import OF_QUERY, asked_of, example_of, query_options, term_options
 from pixseek.cli.usage import check_alone
 
 if TYPE_CHECKING:
@@ -165,14 +165,14 @@ def called(name: str) -> str:
 
 def _options(query: Query) -> list[str]:
     """Return the options of a query that are not the default, as on a command line."""
-    from dataclasses import MISSING, fields
+    from dataclasses import fields
 
-    names = {"k": "-k", "group": "--group"}
+    names = {"k": "-k"}
+    defaults = {field.name: field.default for field in fields(query)}
+    given = ((name, getattr(query, name)) for name in OF_QUERY)
     return [
-        f"{names.get(field.name, '--' + field.name.replace('_', '-'))}"
+        names.get(name, "--" + name.replace("_", "-"))
         + ("" if value is True else f" {value:g}" if isinstance(value, float) else f" {value}")
-        for field in fields(query)
-        if field.name not in ("terms", "exclude", "where")
-        and field.default is not MISSING
-        and (value := getattr(query, field.name)) != field.default
+        for name, value in given
+        if value != defaults[name]
     ]

@@ -53,7 +53,7 @@ class SearchCommand(Command):
 
 
 #: Options that are fields of `Query`.
-_OF_QUERY = (
+OF_QUERY = (
     "k", "offset", "sort", "min_strength", "min_confidence", "show_excluded", "group", "variety",
     "text_weight",
 )  # fmt: skip
@@ -265,7 +265,7 @@ def _library_for_one_answer() -> Iterator[Library]:
 
 def asked_of(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
     """Remove the fields of the query from the options of a command, and return those given."""
-    asked = {name: options.pop(name) for name in _OF_QUERY}
+    asked = {name: options.pop(name) for name in OF_QUERY}
     least = asked.pop("min_confidence")
     if least is not None:
         warn("--min-confidence is deprecated: use --min-strength.")
