@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -67,6 +66,8 @@ def named_library(library: Library) -> str:
 
     A portable library is found from below its folder only.
     """
+    from pathlib import Path
+
     from pixseek.config import PORTABLE_NAME
 
     chosen = settings().get("library")

@@ -12,7 +12,7 @@ import click
 from pixseek.cli import wording
 from pixseek.cli.exit_codes import FOUND_NOTHING
 from pixseek.cli.options import Command, open_library, warn_if_empty
-from pixseek.cli.results import hyperlink, relative
+from pixseek.cli.results import day_of, hyperlink, relative
 from pixseek.cli.usage import check_alone
 
 if TYPE_CHECKING:
@@ -75,19 +75,18 @@ def list_(
         if not count:
             warn_if_empty(library)
     if as_table:
-        more = " or more" if count == k else ""
-        click.echo(click.style(f"{wording.counted(count, 'image')}{more}", dim=True))
+        first = "the first " if count == k else ""
+        click.echo(click.style(f"{first}{wording.counted(count, 'image')}", dim=True))
     if not count:
         ctx.exit(FOUND_NOTHING)
 
 
 def _write_row(library: Library, record: Record) -> None:
     path = library.locate(record)
-    day = record.taken_at.date().isoformat() if record.taken_at else ""
     size = f"{record.width} × {record.height}" if record.width else ""
     place = wording.visible(relative(path) if path else record.uri)
     missing = "" if path is None or path.exists() else click.style("  missing", fg="red")
-    click.echo(f"{day:<10}  {size:>13}  {hyperlink(place, path)}{missing}")
+    click.echo(f"{day_of(record):<10}  {size:>13}  {hyperlink(place, path)}{missing}")
 
 
 def _write_json(library: Library, record: Record) -> None:

@@ -15,7 +15,7 @@ from pixseek.cli.options import warn
 
 if TYPE_CHECKING:
     from pixseek.library.surfaces import Facets
-    from pixseek.types import Hit, Results
+    from pixseek.types import Hit, Record, Results
 
 #: How to write results; "auto" is a table on a terminal, and lines otherwise.
 Form = Literal["auto", "paths", "paths0", "json"]
@@ -170,7 +170,7 @@ def write_table(results: Results, *, why: bool = False) -> None:
         columns["match"] = [(match_of(hit), _STYLES[hit.strength]) for hit in results]
         columns["score"] = [(f"{hit.score:.3f}", plain) for hit in results]
     else:
-        columns["taken"] = [(_day(hit), plain) for hit in results]
+        columns["taken"] = [(day_of(hit.record), plain) for hit in results]
     columns["size"] = [
         (f"{hit.record.width} × {hit.record.height}" if hit.record.width else "", soft)
         for hit in results
@@ -209,9 +209,9 @@ def write_table(results: Results, *, why: bool = False) -> None:
         click.echo(click.style(said, dim=True))
 
 
-def _day(hit: Hit) -> str:
-    taken = hit.record.taken_at
-    return taken.date().isoformat() if taken else ""
+def day_of(record: Record) -> str:
+    """Return the day on which an image was taken; "" if that is not known."""
+    return record.taken_at.date().isoformat() if record.taken_at else ""
 
 
 def _found(results: Results) -> str:

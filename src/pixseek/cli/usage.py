@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Collection, Sequence
@@ -51,6 +50,8 @@ def unknown_option(
     if not advice and not name.startswith("--") and _takes_query(ctx):
         return click.UsageError(f"{said}\n{left_out(typed, ctx, arguments)}", ctx)
     if not advice:
+        import difflib
+
         near = [each for each in known if each.lower() == name.lower()]
         near = near or difflib.get_close_matches(name, known, n=3, cutoff=0.7)
         advice = f"Did you mean {' or '.join(near)}?" if near else ""
