@@ -31,10 +31,10 @@ _USED_BY = {
 }  # fmt: skip
 
 #: A command: after a colon or alone in its line it is the rest of the line, else one or two words.
-_COMMAND = re.compile(
-    r"(?:(?<=: )|^(?P<indent> *))pixseek (?P<name>[a-z]+)(?![a-z'-])(?P<rest>.*?)(?=[.)]*$)"
-    r"|\bpixseek (?P<inside>[a-z]+)(?![a-z'-])(?=(?P<after>.*))",
-    re.MULTILINE,
+#: Compiled at its first use, which most runs don't come to.
+_COMMAND = (
+    r"(?m)(?:(?<=: )|^(?P<indent> *))pixseek (?P<name>[a-z]+)(?![a-z'-])(?P<rest>.*?)(?=[.)]*$)"
+    r"|\bpixseek (?P<inside>[a-z]+)(?![a-z'-])(?=(?P<after>.*))"
 )
 
 
@@ -58,7 +58,7 @@ def hinted(text: str) -> str:
                 options += "" if given[name] is True else f" {quoted(str(given[name]))}"
         return f"{found[0]}{options}"
 
-    return _COMMAND.sub(completed, text)
+    return re.sub(_COMMAND, completed, text)
 
 
 def named_library(library: Library) -> str:

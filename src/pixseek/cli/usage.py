@@ -25,7 +25,7 @@ _CALLED = {
 }
 
 #: What `--not` takes: words, and nothing that means something in the language of the search box.
-_PLAIN = re.compile(r"[^\W\d][\w' -]*")
+_PLAIN = r"[^\W\d][\w' -]*"
 
 
 def unknown_option(
@@ -80,7 +80,7 @@ def left_out(typed: str, ctx: click.Context, arguments: Sequence[str]) -> str:
         return "To leave out what shows it, say what to search for: 'a dog -snow'"
     lines = [[" ".join(query), *others]]
     # `-0.5*night` is a weight and `-tag:draft` a filter, which --not does not know.
-    if _PLAIN.fullmatch(words) and "--not" in _names(ctx):
+    if re.fullmatch(_PLAIN, words) and "--not" in _names(ctx):
         rest = [each for each in arguments if each not in (typed, "--")]
         lines.append([*rest, "--not", words])
     ways = "Put the query in quotes" + (", or use --not" if len(lines) > 1 else "")

@@ -83,7 +83,7 @@ def shortened(path: str, width: int) -> str:
 
 
 #: A suggested command, to the end of its line.
-_COMMAND = re.compile(r"(?:(?<=: )|(?<=^)|(?<=^  ))(?:pixseek|pip) [a-z].*$", re.MULTILINE)
+_COMMAND = r"(?m)(?:(?<=: )|(?<=^)|(?<=^  ))(?:pixseek|pip) [a-z].*$"
 
 #: A space at which no line is broken; `textwrap` knows of the other kinds only.
 _JOINED = "\N{NO-BREAK SPACE}"
@@ -103,7 +103,7 @@ def wrapped(text: str, width: int, *, hanging: str = "", first: int = 0) -> list
     import textwrap
 
     found: list[str] = []
-    whole = _COMMAND.sub(lambda part: part[0].replace(" ", _JOINED), text)
+    whole = re.sub(_COMMAND, lambda part: part[0].replace(" ", _JOINED), text)
     for n, line in enumerate(whole.split("\n")):
         written = line.lstrip(" ")
         then = hanging + " " * (len(line) - len(written))
