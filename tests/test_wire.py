@@ -370,7 +370,7 @@ def test_json_of_a_status() -> None:
     last = LastRun("index", datetime(2026, 11, 29, 12, tzinfo=UTC), 1.5, False, added=3, failed=1)
     full = Status(
         Path("/lib"), "clip", space, 3, (root,), {"damaged": 1}, 99, running, how, "german", others,
-        contents, {"index": 90, "previews": 5, "other": 4}, last,
+        False, contents, {"index": 90, "previews": 5, "other": 4}, last,
     )  # fmt: skip
     assert json.loads(json.dumps(status_to_plain(full))) == {
         "path": str(Path("/lib")),
@@ -393,6 +393,7 @@ def test_json_of_a_status() -> None:
             "rank_agreement": 1.0,
             "speedup": 0.0,
         },
+        "model_is_here": False,
         "contents": {
             "dated": 2,
             "oldest": "2019-07-01T12:00:00",

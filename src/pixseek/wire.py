@@ -195,6 +195,7 @@ def status_to_plain(status: Status) -> dict[str, Any]:
         "bytes_on_disk": status.bytes_on_disk,
         "acceleration": asdict(status.acceleration) if status.acceleration else None,
         "running": dict(status.running) if status.running else None,
+        "model_is_here": status.model_is_here,
         "contents": _dates_as_text(asdict(status.contents)),
         "disk": dict(status.disk),
         "last_run": _dates_as_text(asdict(status.last_run)) if status.last_run else None,

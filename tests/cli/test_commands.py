@@ -514,6 +514,9 @@ def test_vectors_whose_model_is_not_here_are_imported_by_its_name(
     assert done.exit_code == 4
     assert "not on this machine: our-clip" in done.stderr
     assert "--model DIR" in done.stderr
+    assert "our-clip (512 numbers a vector); its files are not" in run("status", *here).stdout
+    done = run("doctor", *here)
+    assert (done.exit_code, "our-clip, which made the library's" in done.stdout) == (0, True)
     done = run("import", "v.npz", "--name", "their-clip", *here)
     assert (done.exit_code, "v.npz: their-clip" in done.stderr) == (4, True)
 

@@ -94,6 +94,27 @@ def test_words_say_that_the_model_is_not_here(tmp_path: Path, no_model: None) ->
             library.index(tmp_path / "more")
 
 
+def test_everything_but_words_needs_no_model(tmp_path: Path, no_model: None) -> None:
+    with pixseek.open(tmp_path / "new.lib") as library:
+        library.import_vectors(vectors_of(tmp_path / "v.npz"), name="our-clip")
+    vector = np.load(tmp_path / "v.npz")["vectors"][5]
+    with pixseek.open(tmp_path / "new.lib") as library:
+        [first] = library.search(vector=vector, k=1)
+        assert (first.uri, first.score) == ("05.jpg", pytest.approx(1, abs=1e-3))
+        nearest = [hit.uri for hit in library.similar(record_id("00.jpg"), k=3)]
+        assert nearest[0] == "01.jpg"
+        assert [hit.uri for hit in library.search(f"id:{record_id('00.jpg')}", k=3)] == nearest
+        assert len(library.search("name:0*", k=50)) == 10
+        assert [group.kept.uri for group in library.duplicates()] == ["00.jpg"]
+        assert library.tag(record_id("03.jpg"), add="dog") == 1
+        assert [hit.uri for hit in library.search("tag:dog")] == ["03.jpg"]
+        assert library.facets("tag:dog")["tag"] == {"dog": 1}
+        assert library.status().model_is_here is False
+        assert library.export(tmp_path / "out.npz") == 20
+        assert library.remove(record_id("03.jpg")) == 1
+        assert len(library) == 19
+
+
 def test_files_of_a_named_model_can_be_used_later(tmp_path: Path, tiny: TinyEncoder) -> None:
     tiny.name = "a-folder"
     (tmp_path / "a-folder").mkdir()

@@ -95,7 +95,7 @@ def test_a_filter_holds_for_every_hit_and_hides_none(library: pixseek.Library) -
     assert len(results) == 5
     assert {hit.record.folder for hit in results} == {"more"}
     with pytest.raises(QueryError, match="Known fields"):
-        library.search("red", where=Compare("colour", "eq", "red"))
+        library.search("red", where=Compare("shade", "eq", "red"))
 
 
 def test_a_vector_is_a_query(library: pixseek.Library, tiny: TinyEncoder) -> None:

@@ -226,11 +226,20 @@ def _library(config: Config) -> Iterator[Check]:
 def _model(config: Config, fetch: bool, said: Waits) -> Iterator[Check]:
     from pixseek.models import describe, load
 
-    name = _model_name(config)
+    name, is_of_library = _model_name(config)
     try:
         known = describe(config, name)
     except PixseekError as error:
-        yield _failed("model", error)
+        if not is_of_library:
+            yield _failed("model", error)
+            return
+        yield Check(
+            "model",
+            "warn",
+            f"{name}, which made the library's vectors, is not on this machine",
+            "Ids, vectors and filters find images; words need the model. If you have its files, "
+            "name their folder: --model DIR",
+        )
         return
     if known.folder is None and known.layout and not fetch:
         yield Check(
@@ -253,16 +262,19 @@ def _model(config: Config, fetch: bool, said: Waits) -> Iterator[Check]:
     )
 
 
-def _model_name(config: Config) -> str:
-    """Return the model of the command line, the library or the settings, in this order."""
+def _model_name(config: Config) -> tuple[str, bool]:
+    """Return the model of the command line, the library or the settings, in this order.
+
+    Besides, whether it is that of a library's vectors.
+    """
     from pixseek.cli.options import open_library
     from pixseek.models import default_name
 
     try:
         with open_library() as library:
-            return library.model
+            return library.model, not settings().get("model") and len(library) > 0
     except PixseekError:
-        return settings().get("model") or config.model or default_name()
+        return settings().get("model") or config.model or default_name(), False
 
 
 def _how_to_get(known: ModelInfo, config: Config) -> str:

@@ -69,7 +69,10 @@ def _write_status(found: Status) -> None:
             "failed", f"{click.style(reasons, fg='red')} ({hinted('see: pixseek failures')})"
         )
     numbers = f" ({found.space.dim} numbers a vector)" if found.space else ""
-    _write_row("model", wording.visible(found.model) + numbers if found.model else "none yet")
+    away = "" if found.model_is_here else "; its files are not on this machine"
+    _write_row(
+        "model", wording.visible(found.model) + numbers + away if found.model else "none yet"
+    )
     if found.texts:
         _write_row("texts", f"by the text tower of {wording.visible(found.texts)}")
     for n, (space, held) in enumerate(found.other_spaces):

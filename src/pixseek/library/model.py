@@ -257,8 +257,8 @@ class LibraryModel:
             raise ModelError(
                 "The model that made the library's vectors is not on this machine",
                 f"{space.model} ({self._opened.folder})",
-                "Words need its text tower; ids, vectors and filters find images without it. "
-                "If you have its files, name their folder: --model DIR",
+                "Words, example files and new images need it; ids, vectors and filters find images "
+                "without it. If you have its files, name their folder: --model DIR",
             ) from error
         if space is None or not is_named(space) or encoder.dim != space.dim:
             return encoder
@@ -339,7 +339,7 @@ class LibraryModel:
         models_dir = self._opened.config.models_dir
         files = choice.texts_beside(models_dir)
         at_hand = choice == self._encoder_choice or all(
-            _is_here(name, models_dir) for name in (choice.model, choice.texts) if name
+            is_here(name, models_dir) for name in (choice.model, choice.texts) if name
         )
         with self.waiting(_LEARNING):
             found = self._opened.backgrounds.get(
@@ -428,7 +428,7 @@ def _folder(model: str, models_dir: Path) -> Path | None:
         return None
 
 
-def _is_here(model: str, models_dir: Path) -> bool:
+def is_here(model: str, models_dir: Path) -> bool:
     """Return whether a model can be loaded without a download, as far as its files tell."""
     if _folder(model, models_dir) is not None:
         return True

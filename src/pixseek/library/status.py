@@ -113,6 +113,8 @@ class Status:
         acceleration: how the last run that embedded images did so; None before one did.
         texts: name of another model whose text tower is used; "" for the model's own.
         other_spaces: the inactive spaces, each with how many images have vectors in it.
+        model_is_here: whether the model's files are on this machine; if not, they are downloaded
+            when they are needed, or only ids, vectors and filters find images.
         contents: what is known of the images.
         disk: bytes of the "index" (records and vectors), the "previews", and the rest, "other".
         last_run: the last run; None before one.
@@ -129,6 +131,7 @@ class Status:
     acceleration: Acceleration | None = None
     texts: str = ""
     other_spaces: tuple[tuple[Space, int], ...] = ()
+    model_is_here: bool = True
     contents: Contents = Contents()
     disk: Mapping[str, int] = field(default_factory=dict)
     last_run: LastRun | None = None
@@ -164,6 +167,7 @@ def status(opened: Opened) -> Status:
         running=running,
         texts=model.shown(chosen.texts) if chosen else "",
         other_spaces=tuple((each, opened.engine.held(each)) for each in spaces[1:]),
+        model_is_here=chosen is None or model.is_here(chosen.model, opened.config.models_dir),
         contents=_contents(opened.engine, roots),
         disk=disk,
         last_run=_last_run(opened.ledger.setting(LAST_RUN)),
