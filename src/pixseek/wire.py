@@ -4,7 +4,7 @@ All surfaces that speak JSON share these functions, so a script written for one 
 others. A published name stays; new ones may be added.
 
 A part is `{"kind": "image"}` for the whole image; a tile has "box" (left, top, width, height, as
-fractions), a shot "start_s" and "end_s".
+fractions), a shot "start_s", "end_s" and "frame_s".
 """
 
 from __future__ import annotations
@@ -119,6 +119,8 @@ def record_to_plain(record: Record) -> dict[str, Any]:
         "height": record.height or None,
         "size": record.stamp.size if record.stamp else None,
         "digest": record.digest,
+        "pixels": record.pixels,
+        "perceptual_hash": record.perceptual_hash,
         "taken_at": record.taken_at,
         "caption": record.caption,
         "tags": list(record.tags),
@@ -259,7 +261,13 @@ def model_to_plain(model: ModelInfo) -> dict[str, Any]:
 
 def part_to_plain(part: Part) -> dict[str, Any]:
     """Return a part of a record; what does not apply to its kind is left out."""
-    plain = {"kind": part.kind, "box": part.box, "start_s": part.start_s, "end_s": part.end_s}
+    plain = {
+        "kind": part.kind,
+        "box": part.box,
+        "start_s": part.start_s,
+        "end_s": part.end_s,
+        "frame_s": part.frame_s,
+    }
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in plain.items()
@@ -271,5 +279,7 @@ def part_from_plain(plain: Mapping[str, Any]) -> Part:
     """Return the part that `part_to_plain` made this of."""
     box = plain.get("box")
     return Part(
-        plain["kind"], tuple(box) if box else None, plain.get("start_s"), plain.get("end_s")
+        plain["kind"],
+        tuple(box) if box else None,
+        *(plain.get(name) for name in ("start_s", "end_s", "frame_s")),
     )

@@ -214,18 +214,22 @@ class TestDescribing:
         assert engine.describe([Record("a", "r/a", caption="dog")]) == 1
         assert engine.get(["a"]) == [Record("a", "r/a", caption="dog", parts=())]
 
-    def test_more_than_are_logged(self, engine: Engine, opener: Opener, monkeypatch: Any) -> None:
-        from pixseek.engines.embedded import spaces
-
-        monkeypatch.setattr(spaces, "MOST_DESCRIBED", 7)
+    def test_readers_see_each_of_many_changes(self, engine: Engine, opener: Opener) -> None:
         engine.put(plain(30), random_unit(30))
-        where = Compare("width", "ge", 1)
+        wide, tagged = Compare("width", "ge", 1), Compare("tags", "contains", "new")
         reader = opener()
         for n in range(12):
             for each in (engine, reader, reader):
-                assert each.nearest(random_unit(1), 1, where)[0].total == min(3 * n, 30)
-            engine.describe([replace(each, width=1) for each in plain(3, 3 * n)])
-            engine.delete([f"id{n:05}"]) if n > 20 else None
+                for where in (wide, tagged):
+                    assert each.nearest(random_unit(1), 1, where)[0].total == min(3 * n, 30)
+            changed = [replace(each, width=1, tags=("NEW",)) for each in plain(3, 3 * n)]
+            engine.describe(changed)
+        engine.describe(plain(5))
+        engine.put(plain(1, 5), random_unit(1))
+        for each in (engine, reader):
+            for where in (wide, tagged):
+                assert each.nearest(random_unit(1), 1, where)[0].total == 24
+                assert each.count(where) == 24
 
     @examples
     @given(

@@ -21,9 +21,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from answers import by_words, search, with_digest
+from answers import search
 
-from pixseek import filters
 from pixseek.engines import open_engine
 from pixseek.engines.embedded import (
     EmbeddedEngine,
@@ -33,7 +32,6 @@ from pixseek.engines.embedded import (
     indexes,
     ivf,
     open_embedded,
-    reading,
     vectorfile,
 )
 from pixseek.engines.embedded import engine as embedded
@@ -459,49 +457,6 @@ def test_migration(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         open_embedded(folder)
 
 
-def downgrade(folder: Path, version: int) -> None:
-    """Turn a library into what an older pixseek wrote, but for the digests."""
-    with contextlib.closing(sqlite3.connect(folder / "records.sqlite")) as db:
-        db.execute("DROP TABLE words")
-        db.execute("ALTER TABLE space DROP COLUMN records")
-        db.execute("ALTER TABLE space DROP COLUMN held")
-        db.execute("ALTER TABLE part DROP COLUMN record_id")
-        db.execute("DROP INDEX record_taken")
-        db.execute(f"PRAGMA user_version = {version}")
-
-
-def test_words_of_an_older_format_are_indexed(folder: Path) -> None:
-    records = [
-        Record("a", "r/Beach.jpg", caption="dogs", parts=(Part(), Part("tile"))),
-        Record("b", "r/2.jpg", tags=("dog", "naïve"), fields={"city": "Lisboa"}),
-        *batch(0, 20)[0],
-    ]
-    vectors = np.concatenate([batch(100, 3)[1], batch(0, 20)[1]])
-    with open_embedded(folder) as engine:
-        engine.ensure(SPACE)
-        engine.put(records, vectors)
-        before = [by_words(engine, text, 9) for text in ("dog", "naive beach", "lisboa")]
-    downgrade(folder, 2)
-    with pytest.raises(LibraryFormatError, match=r"(?i)older format"):
-        open_embedded(folder, read_only=True)
-    for read_only in (False, True):
-        with open_embedded(folder, read_only=read_only) as engine:
-            for text, found in zip(("dog", "naive beach", "lisboa"), before, strict=True):
-                assert by_words(engine, text, 9) == found
-            assert engine.count() == 22
-            (found_,) = engine.nearest(vectors[1:2], 30)
-            assert found_.ids[0] == "a"
-            assert found_.parts[0] == 1
-            assert (len(found_), found_.total) == (22, 22)
-            assert len(engine.select(None, order="uri", descending=True, k=9, offset=0)) == 9
-            assert engine.sample(3).shape == (3, DIM)
-    with open_embedded(folder) as engine:
-        engine.put([Record("a", "r/Beach.jpg")], vectors[:1])
-        assert [id_ for id_, _ in by_words(engine, "dogs", 9)] == ["b"]
-        engine.delete(record.id for record in records)
-        assert by_words(engine, "dogs beach lisboa photos", 9) == []
-
-
 def test_compaction_keeps_the_neighbours(folder: Path) -> None:
     vectors = batch(0, 30)[1]
     with open_embedded(folder) as engine:
@@ -516,38 +471,6 @@ def test_compaction_keeps_the_neighbours(folder: Path) -> None:
             (found,) = engine.nearest(vectors[7:8], 1, Compare("id", "in", ("a", "id12")))
             assert (found.ids, found.parts, found.total) == (("a",), (7,), 2)
             engine.compact()
-
-
-def test_digests_of_the_first_format_are_packed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    digests = ["ab" * 32, "0" * 64, "AB" * 32, "ab", ""]
-    records = [Record(f"id{i}", f"r/{i}", digest=each) for i, each in enumerate(digests)]
-    with monkeypatch.context() as first:  # as the first format was written
-        first.setattr(reading, "packed", lambda digest: digest)
-        with open_embedded(folder) as engine:
-            engine.ensure(SPACE)
-            engine.put(records, batch(0, len(records))[1])
-    downgrade(folder, 1)
-    query = "SELECT typeof(digest), length(digest) FROM record ORDER BY number"
-    with contextlib.closing(sqlite3.connect(folder / "records.sqlite")) as db:
-        assert db.execute(query).fetchall()[:2] == [("text", 64)] * 2
-    for _ in range(2):
-        with open_embedded(folder) as engine:
-            assert engine.get([record.id for record in records]) == records
-            for record in records[:4]:
-                assert with_digest(engine, record.digest) == [record.id]
-            for op in ("eq", "ne", "lt", "ge", "in", "glob", "exists"):
-                value = None if op == "exists" else (digests[0],) if op == "in" else digests[0]
-                where = Compare("digest", op, value)  # type: ignore[arg-type]
-                assert engine.count(where) == sum(filters.matches(where, r) for r in records)
-    with contextlib.closing(sqlite3.connect(folder / "records.sqlite")) as db:
-        assert db.execute(query).fetchall()[:4] == [
-            ("blob", 32),
-            ("blob", 32),
-            ("text", 64),
-            ("text", 2),
-        ]
 
 
 # ------------------------------------------------------------------ compaction

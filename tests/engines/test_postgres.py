@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -90,9 +91,9 @@ def test_an_older_format_gets_words_and_spaces(
 ) -> None:
     monkeypatch.setattr(migrations, "ROWS", 3)
     monkeypatch.setattr(module, "INDEX_PARTS", 10)
-    records = [Record(f"{i}", f"r/{i}", caption="dogs" if i % 2 else "cats") for i in range(10)]
+    records = [Record(f"{i}", f"r/{i}", caption="dogs" if i % 2 else "cats") for i in range(11)]
     with opened(postgres, table="older") as engine:
-        engine.put(records, np.eye(DIM, dtype=np.float32)[:10])
+        engine.put(records, np.eye(DIM, dtype=np.float32)[:11])
         expected = by_words(engine, "dog", 9)
         with psycopg.connect(postgres) as db:
             for statement in (
@@ -106,6 +107,12 @@ def test_an_older_format_gets_words_and_spaces(
                 "ALTER TABLE older_part ADD PRIMARY KEY (record, ordinal)",
                 "CREATE INDEX older_part_vector ON older_part USING hnsw "
                 "(vector halfvec_cosine_ops)",
+                "ALTER TABLE older_space DROP COLUMN indexed, DROP COLUMN indexing",
+                "ALTER TABLE older_record DROP COLUMN away, DROP COLUMN pixels, "
+                "DROP COLUMN perceptual_hash",
+                "UPDATE older_record SET fields = '{\"x\":1,\"pixseek.away\":true}' WHERE id = '8'",
+                "DELETE FROM older_part WHERE record = (SELECT number FROM older_record "
+                "WHERE id = '8')",
                 "UPDATE older_space SET format = 1",
             ):
                 db.execute(statement)
@@ -120,6 +127,8 @@ def test_an_older_format_gets_words_and_spaces(
             assert engine.spaces() == [SPACE, other]
             (found,) = search(engine, np.eye(DIM, dtype=np.float32)[3:4], 1)
             assert found[0].record.id == "3"
+            assert engine.count() == 10
+            assert engine.get(["8"]) == [replace(records[8], fields={"x": 1}, parts=(), away=True)]
 
 
 def test_an_older_format_gets_what_filters_compare(
@@ -141,6 +150,11 @@ def test_an_older_format_gets_what_filters_compare(
         engine.put(records, np.eye(DIM, dtype=np.float32)[:10])
         with psycopg.connect(postgres) as db:
             db.execute("UPDATE unfolded_record SET folded = '{}'")
+            db.execute("ALTER TABLE unfolded_space DROP COLUMN indexed, DROP COLUMN indexing")
+            db.execute(
+                "ALTER TABLE unfolded_record DROP COLUMN away, DROP COLUMN pixels, "
+                "DROP COLUMN perceptual_hash"
+            )
             db.execute("UPDATE unfolded_space SET format = 3")
     for _ in range(2):
         with opened(postgres, table="unfolded") as engine:

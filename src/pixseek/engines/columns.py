@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -42,6 +42,9 @@ class Columns(NamedTuple):
     caption: str | None
     tags: str | None
     fields: str | None
+    away: bool
+    pixels: str | None
+    perceptual_hash: int | None
 
 
 #: The columns, as SQL lists them.
@@ -49,11 +52,22 @@ COLUMNS = ", ".join(Columns._fields)
 #: Those that `Known` is made of.
 KNOWN = "id, uri, size, mtime_ns, digest"
 
-#: The field that marks a record as away, in the column `fields`. No user field is called so.
+#: Up to format 4 this field marked a record as away, in the column `fields`. No
+#: user field is called so.
 AWAY_FIELD = "pixseek.away"
-#: What the column `fields` holds of a record that is away, and of no other: within a text of JSON
-#: quotation marks are escaped.
+#: What the column `fields` held of such a record, and of no other: within a text of JSON quotation
+#: marks are escaped.
 AWAY_MARK = f'"{AWAY_FIELD}":true'
+
+
+#: The version of what engines index of a record besides its columns: its `texts`, and in the
+#: embedded engine its facet values. After a release a change of these needs a new number: each
+#: library is then indexed again when it is opened, and an older pixseek refuses it.
+INDEXED = 2
+
+
+_TEXTS = ("id", "uri", "digest", "media", "caption", "pixels")
+_INTEGERS = ("size", "mtime_ns", "width", "height")
 
 
 class Texts(NamedTuple):
@@ -86,7 +100,7 @@ def texts(record: Record) -> Texts:
     vector. Names of roots, folders and files are, without the ending of the file.
 
     A database that has indexed them needs the same words to remove them from its index, so a change
-    of the result needs a migration that indexes all records again.
+    of the result needs a new number for `INDEXED`.
     """
     fields = record.fields
     strong = (record.caption, *without(record.tags, tags_by_model(record)), fields.get("title"))
@@ -110,14 +124,26 @@ def _is_text_of_user(name: str) -> bool:
 
 def texts_of(uri: str, caption: str | None, tags: str | None, fields: str | None) -> Texts:
     """Return the words of the record that has these columns."""
-    return texts(
-        Record(
-            "",
-            uri,
-            caption=caption or "",
-            tags=tags_from_json(tags),
-            fields=fields_from_json(fields),
-        )
+    return texts(described_by(uri, caption, tags, fields))
+
+
+def described_by(
+    uri: str,
+    caption: str | None,
+    tags: str | None,
+    fields: str | None,
+    media: str | None = None,
+    taken_at: str | None = None,
+) -> Record:
+    """Return a record that has these columns and no others."""
+    return Record(
+        "",
+        uri,
+        media=media or "",
+        taken_at=None if taken_at is None else datetime.fromisoformat(taken_at),
+        caption=caption or "",
+        tags=tags_from_json(tags),
+        fields=fields_from_json(fields),
     )
 
 
@@ -141,13 +167,20 @@ def to_columns(record: Record) -> Columns:
         taken_at=None if taken_at is None else time_to_text(taken_at),
         caption=record.caption or None,
         tags=_tags_to_json(record) if record.tags else None,
-        fields=_fields_to_json(record) if record.fields or record.away else None,
+        fields=_fields_to_json(record) if record.fields else None,
+        away=record.away,
+        pixels=record.pixels or None,
+        perceptual_hash=_hash_to_integer(record) if record.perceptual_hash else None,
     )
-    for name, value in zip(Columns._fields, columns, strict=True):
-        if isinstance(value, str):
-            _check_text(name, value, record)
-        elif value is not None:
-            _check_integer(name, value, record)
+    # The rest was checked where it was made.
+    for name in _TEXTS:
+        text = getattr(columns, name)
+        if text is not None and not is_storable(text):
+            raise _unstorable(name, record)
+    for name in _INTEGERS:
+        number = getattr(columns, name)
+        if number is not None:
+            _check_integer(name, number, record)
     return columns
 
 
@@ -167,7 +200,11 @@ def from_columns(columns: Sequence[Any], parts: tuple[Part, ...]) -> Record:
         tags=tags_from_json(row.tags),
         fields=fields_from_json(row.fields),
         parts=parts,
-        away=row.fields is not None and AWAY_MARK in row.fields,
+        away=bool(row.away),
+        pixels=row.pixels or "",
+        perceptual_hash=(
+            "" if row.perceptual_hash is None else f"{row.perceptual_hash % 2**64:016x}"
+        ),
     )
 
 
@@ -200,6 +237,20 @@ def fields_from_json(text: str | None) -> dict[str, Scalar]:
     return {name: scalar_from_json(value) for name, value in fields.items()}
 
 
+def scalar_to_json(value: Scalar) -> Any:
+    """Return the value of a user field as JSON can hold it."""
+    if isinstance(value, datetime):
+        return {"time": time_to_text(value)}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": repr(value)}  # JSON has no such numbers
+    return value
+
+
+def scalars_to_json(values: Iterable[Scalar]) -> str:
+    """Return a JSON list of values of user fields."""
+    return _json(list(map(scalar_to_json, values)))
+
+
 def scalar_from_json(value: Any) -> Scalar:
     """Return the value of a user field from its JSON."""
     if isinstance(value, dict):
@@ -225,15 +276,16 @@ def part_to_json(part: Part) -> str | None:
     """Return a part as a column; None for the whole image, which nearly all parts are."""
     if part == WHOLE:
         return None
-    return json.dumps([part.kind, part.box, part.start_s, part.end_s])
+    frame = [] if part.frame_s is None else [part.frame_s]
+    return json.dumps([part.kind, part.box, part.start_s, part.end_s, *frame])
 
 
 def part_from_json(text: str | None) -> Part:
     """Return the part of a column."""
     if text is None:
         return WHOLE
-    kind, box, start_s, end_s = json.loads(text)
-    return Part(kind, None if box is None else tuple(box), start_s, end_s)
+    kind, box, *seconds = json.loads(text)
+    return Part(kind, None if box is None else tuple(box), *seconds)
 
 
 def prefix_end(prefix: str) -> str | None:
@@ -253,50 +305,73 @@ def prefix_end(prefix: str) -> str | None:
 
 def is_storable(text: str) -> bool:
     """Return whether databases can store a text: no lone surrogates and no NUL."""
+    if "\0" in text:
+        return False
+    if text.isascii():  # known of every text, and most are
+        return True
     try:
-        return b"\0" not in text.encode()
+        text.encode()
     except UnicodeEncodeError:
         return False
+    return True
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+#: `json.dumps` makes an encoder at each call, which takes as long as encoding.
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _is_storable_json(text: str) -> bool:
+    """Return whether a text of JSON holds only texts that databases can store; False in doubt."""
+    return "\\u0000" not in text and is_storable(text)
 
 
 def _tags_to_json(record: Record) -> str:
-    for tag in record.tags:  # in JSON a NUL would hide behind its escape
-        _check_text("tags", tag, record)
-    return _json(record.tags)
+    text = _json(record.tags)
+    if not _is_storable_json(text):
+        for tag in record.tags:
+            _check_text("tags", tag, record)
+    return text
 
 
 def _fields_to_json(record: Record) -> str:
     plain: dict[str, object] = {}
-    fields: Mapping[str, Scalar] = record.fields
-    for name, value in fields.items():
-        _check_text("fields", name, record)
-        if name == AWAY_FIELD:
-            raise EngineError(
-                "this name of a field is reserved", f"fields.{name} of {record.uri!r}"
-            )
-        if isinstance(value, str):
-            _check_text(f"fields.{name}", value, record)
-        if isinstance(value, datetime):
-            plain[name] = {"time": time_to_text(value)}
-        elif isinstance(value, float) and not math.isfinite(value):
-            plain[name] = {"float": repr(value)}  # JSON has no such numbers
-        elif value is None or isinstance(value, str | bool | int | float):
+    for name, value in record.fields.items():
+        kind = type(value)
+        if kind is str or value is None or kind is bool:
+            plain[name] = value
+        elif isinstance(value, str | int | float | datetime):
             if isinstance(value, int):
                 _check_integer(f"fields.{name}", value, record)
-            plain[name] = value
+            plain[name] = scalar_to_json(value)
         else:
             raise EngineError(
-                f"a value of type {type(value).__name__} can't be stored",
+                f"a value of type {kind.__name__} can't be stored",
                 f"fields.{name} of {record.uri!r}",
                 "Fields hold text, numbers, truth values, datetimes or None.",
             )
-    if record.away:
-        plain[AWAY_FIELD] = True
-    return _json(plain)
+    if AWAY_FIELD in plain:
+        raise EngineError(
+            "this name of a field is reserved", f"fields.{AWAY_FIELD} of {record.uri!r}"
+        )
+    text = _json(plain)
+    if not _is_storable_json(text):  # look for the one that is not
+        for name, value in record.fields.items():
+            _check_text("fields", name, record)
+            if isinstance(value, str):
+                _check_text(f"fields.{name}", value, record)
+    return text
+
+
+def _hash_to_integer(record: Record) -> int:
+    """Return a perceptual hash as databases hold it: a signed integer of 64 bits."""
+    if not re.fullmatch("[0-9a-f]{16}", record.perceptual_hash):
+        raise EngineError(
+            "this is not a perceptual hash",
+            f"{record.perceptual_hash!r} of {record.uri!r}",
+            "Give 64 bits as 16 hexadecimal digits in lower case.",
+        )
+    number = int(record.perceptual_hash, 16)
+    return number - 2**64 if number >= 2**63 else number
 
 
 def _check_text(name: str, text: str, record: Record) -> None:

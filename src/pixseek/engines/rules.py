@@ -247,7 +247,7 @@ def merged(new: Record, stored: Record | None, merge: Merge) -> Record:
     if stored is None:
         return new
     result = merge(new, stored)
-    for name in ("id", "digest", "parts", "away"):
+    for name in ("id", "digest", "parts", "away", "pixels", "perceptual_hash"):
         if getattr(result, name) != getattr(new, name):
             raise EngineError(
                 "merging changed what it must keep",
@@ -259,7 +259,14 @@ def merged(new: Record, stored: Record | None, merge: Merge) -> Record:
 
 def described(given: Record, stored: Record, merge: Merge | None) -> Record:
     """Return a stored record with the metadata of a given one."""
-    kept = replace(given, digest=stored.digest, parts=stored.parts, away=stored.away)
+    kept = replace(
+        given,
+        digest=stored.digest,
+        parts=stored.parts,
+        away=stored.away,
+        pixels=stored.pixels,
+        perceptual_hash=stored.perceptual_hash,
+    )
     return kept if merge is None else merged(kept, stored, merge)
 
 

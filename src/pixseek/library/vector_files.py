@@ -92,7 +92,7 @@ def read_vectors(path: Path) -> Incoming:
 
 _COLUMNS = (
     "id", "uri", "part", "size", "mtime_ns", "digest", "media", "width", "height", "taken_at",
-    "caption", "tags", "fields",
+    "caption", "tags", "fields", "pixels", "perceptual_hash",
 )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def _row(record: Record, part: Part) -> dict[str, Any]:
     return {
         "id": record.id,
         "uri": record.uri,
-        "part": json.dumps([part.kind, part.box, part.start_s, part.end_s]),
+        "part": json.dumps([part.kind, part.box, part.start_s, part.end_s, part.frame_s]),
         "size": record.stamp.size if record.stamp else -1,
         "mtime_ns": record.stamp.mtime_ns if record.stamp else -1,
         "digest": record.digest,
@@ -117,6 +117,8 @@ def _row(record: Record, part: Part) -> dict[str, Any]:
                 for name, value in record.fields.items()
             }
         ),
+        "pixels": record.pixels,
+        "perceptual_hash": record.perceptual_hash,
     }
 
 
@@ -151,7 +153,7 @@ def _records(rows: list[dict[str, Any]], path: Path, first: int) -> list[Record]
 
 def _record(row: dict[str, Any]) -> Record:
     """Return the record of one row, with one part."""
-    kind, box, start_s, end_s = _json(row, "part", list)
+    kind, box, *seconds = _json(row, "part", list)
     return Record(
         id=row["id"],
         uri=row["uri"],
@@ -167,7 +169,9 @@ def _record(row: dict[str, Any]) -> Record:
             name: _date(value["datetime"]) if isinstance(value, dict) else value
             for name, value in _json(row, "fields", dict).items()
         },
-        parts=(Part(kind, tuple(box) if box else None, start_s, end_s),),
+        parts=(Part(kind, tuple(box) if box else None, *seconds),),
+        pixels=row["pixels"],
+        perceptual_hash=row["perceptual_hash"],
     )
 
 
@@ -235,6 +239,7 @@ def _write_parquet(engine: Engine, space: Space, path: Path) -> int:
             ("width", pa.int32()),
             ("height", pa.int32()),
             *((name, pa.string()) for name in ("taken_at", "caption", "tags", "fields")),
+            *((name, pa.string()) for name in ("pixels", "perceptual_hash")),
             ("vector", pa.list_(pa.float32(), space.dim)),
         ],
         metadata=_header(engine, space),

@@ -206,7 +206,8 @@ class Engine(Protocol):
                 and of their parts.
             merge: called as merge(new, stored) inside the write, for each record whose id is
                 stored by then; no other write comes between. Returns what to store instead of
-                `new`: the id, digest and parts must be the same.
+                `new`: the id, the parts and what follows from the content (digest, pixels,
+                perceptual hash) must be the same.
 
         Raises:
             EngineError: records and vectors do not belong together, or can't be stored.
@@ -218,8 +219,9 @@ class Engine(Protocol):
     def describe(self, records: Sequence[Record], merge: Merge | None = None) -> int:
         """Replace the metadata of stored records, in every space; vectors do not move.
 
-        Records that are not stored are skipped. Parts, digest and `away` of the given records are
-        ignored: the stored ones stay. Durable when it returns.
+        Records that are not stored are skipped. Parts, `away` and what follows from the content
+        (digest, pixels, perceptual hash) of the given records are ignored: the stored ones stay.
+        Durable when it returns.
 
         Args:
             records: any number; ids are distinct.

@@ -41,12 +41,14 @@ class Part:
         box: left, top, width, height of a tile, as fractions of the image; None for the whole.
         start_s: first second of a shot; None for images.
         end_s: last second of a shot; None for images.
+        frame_s: second of the frame that stands for a shot, whose vector it is; None for images.
     """
 
     kind: Literal["image", "tile", "shot"] = "image"
     box: tuple[float, float, float, float] | None = None
     start_s: float | None = None
     end_s: float | None = None
+    frame_s: float | None = None
 
 
 WHOLE = Part()
@@ -85,6 +87,10 @@ class Record:
             no vectors in the library's space, which is found by words and filters alone.
         away: its file is gone, but its annotations are kept. Such a record has no parts, and is
             found only by a filter on the field `away`.
+        pixels: SHA-256 of the decoded pixels in hexadecimal, the same for files that differ in
+            their metadata alone; "" when unknown.
+        perceptual_hash: 64 bits in 16 hexadecimal digits, close for pictures that look alike; ""
+            when unknown.
     """
 
     id: str
@@ -100,6 +106,8 @@ class Record:
     fields: Mapping[str, Scalar] = field(default_factory=dict)
     parts: tuple[Part, ...] = (WHOLE,)
     away: bool = False
+    pixels: str = ""
+    perceptual_hash: str = ""
 
     @property
     def root(self) -> str:

@@ -7,14 +7,14 @@ never blocked.
 from __future__ import annotations
 
 import contextlib
-import re
 import sqlite3
 import threading
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
-from pixseek.engines import columns
+from pixseek.engines.embedded import upgrade
+from pixseek.engines.embedded.reading import packed
 from pixseek.errors import LibraryFormatError, LibraryNotFoundError
 from pixseek.storage.errors import closed, not_writable, translated
 
@@ -71,16 +71,13 @@ UPDATE record SET digest = packed(digest) WHERE digest IS NOT NULL;
 CREATE INDEX record_digest ON record (digest) WHERE digest IS NOT NULL
 """
 
-#: The words of all records; how many records there are; the ids of records next to their rows (17
-#: bytes each, to find the records of 400 rows among a million in 1 ms instead of 11); and an index
-#: of when photos were taken, for browsing.
+#: The words of all records (which format 5 indexes); how many records there are; the ids of
+#: records next to their rows (17 bytes each, to find the records of 400 rows among a million in 1
+#: ms instead of 11); and an index of when photos were taken, for browsing.
 _VERSION_3 = """
 CREATE VIRTUAL TABLE words USING fts5(
     strong, weak, content='', tokenize="porter unicode61 categories 'L* N* M*'"
 );
-INSERT INTO words (rowid, strong, weak)
-SELECT number, strong_words(uri, caption, tags, fields), weak_words(uri, caption, tags, fields)
-FROM record;
 ALTER TABLE space ADD COLUMN records INTEGER NOT NULL DEFAULT 0;
 UPDATE space SET records = (SELECT count(*) FROM record);
 ALTER TABLE part ADD COLUMN record_id TEXT NOT NULL DEFAULT '';
@@ -94,22 +91,44 @@ ALTER TABLE space ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
 UPDATE space SET held = records
 """
 
+#: What is kept about the whole library; numbers of the library itself (`setting`); what follows
+#: from the content of a record; `away` as a column; which records changed, and when (see `spaces`);
+#: the values by which records are counted and filtered (`facet_values`). Records are indexed
+#: afterwards (`upgrade`). Format 4 took all records of an older library for ones with vectors.
+_VERSION_5 = """
+ALTER TABLE record ADD COLUMN away INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE record ADD COLUMN pixels BLOB;
+ALTER TABLE record ADD COLUMN perceptual_hash INTEGER;
+ALTER TABLE record ADD COLUMN changed INTEGER;
+DROP INDEX IF EXISTS record_away;
+CREATE INDEX record_away ON record (id) WHERE away;
+CREATE INDEX record_pixels ON record (pixels) WHERE pixels IS NOT NULL;
+CREATE INDEX record_changed ON record (changed) WHERE changed IS NOT NULL;
+UPDATE dead SET space = 0 WHERE space < 0 AND number = (SELECT max(number) FROM dead);
+DELETE FROM dead WHERE space < 0;
+UPDATE space SET held = (
+    SELECT count(*) FROM part WHERE part.space = space.number AND ordinal = 0
+);
+CREATE TABLE IF NOT EXISTS kept (
+    kind TEXT NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
+CREATE TABLE setting (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE value (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, field TEXT NOT NULL, stored TEXT NOT NULL,
+    UNIQUE (field, stored)
+);
+CREATE TABLE facet (
+    record INTEGER PRIMARY KEY, folder INTEGER, year INTEGER, camera INTEGER, people INTEGER,
+    colour INTEGER, format INTEGER
+);
+CREATE TABLE tagged (
+    tag INTEGER NOT NULL, record INTEGER NOT NULL, PRIMARY KEY (tag, record)
+) WITHOUT ROWID
+"""
+
 #: The steps from an empty file to the current format; a file's version is how many were taken. A
 #: step never changes once released: the next change of the format is another step.
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
-
-
-_DIGEST = re.compile("[0-9a-f]{64}")
-
-
-def packed(digest: str) -> str | bytes:
-    """Return a digest as the database holds it: a SHA-256 as bytes, anything else as it is."""
-    return bytes.fromhex(digest) if _DIGEST.fullmatch(digest) else digest
-
-
-def unpacked(digest: str | bytes | None) -> str | None:
-    """Return the digest that the database holds."""
-    return digest.hex() if isinstance(digest, bytes) else digest
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 
 
 class Catalog:
@@ -120,8 +139,20 @@ class Catalog:
         read_only: whether nothing can be written.
     """
 
-    def __init__(self, path: Path, read_only: bool, lock_timeout_s: float) -> None:
-        """Check the database if there is one.
+    def __init__(
+        self,
+        path: Path,
+        read_only: bool,
+        lock_timeout_s: float,
+        progress: upgrade.Progress | None = None,
+    ) -> None:
+        """Check the database if there is one, and bring it up to date if it is older.
+
+        Args:
+            path: of the database; it need not exist before something is written.
+            read_only: whether nothing can be written.
+            lock_timeout_s: how long a write waits for another process.
+            progress: called while an older database is brought up to date.
 
         Raises:
             LibraryFormatError: it is damaged, of a newer pixseek, or not a library.
@@ -130,6 +161,7 @@ class Catalog:
         self.path = path
         self.read_only = read_only
         self._lock_timeout_s = lock_timeout_s
+        self._progress = progress
         self._closed = False
         self._pool_lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
@@ -270,7 +302,7 @@ class Catalog:
                 self.path,
                 "Upgrade with: pip install --upgrade pixseek",
             )
-        if version < len(MIGRATIONS):
+        if version < len(MIGRATIONS) or upgrade.is_pending(db, self.path):
             if self.read_only:
                 raise LibraryFormatError(
                     f"the library has an older format ({version}) and can't be changed here",
@@ -279,22 +311,28 @@ class Catalog:
                 )
             # SQLite does not wait for the lock that this takes.
             _switch_to_log(db, self._lock_timeout_s)
-            migrate(db)
+            migrate(db, self.path)
+            upgrade.finish(db, self._progress)
         # A commit is on the disk when it returns, and survives a power cut.
         db.execute("PRAGMA synchronous = FULL")
 
 
-def migrate(db: sqlite3.Connection) -> None:
-    """Take the missing steps of `MIGRATIONS`, in one transaction."""
+def migrate(db: sqlite3.Connection, path: Path) -> None:
+    """Take the missing steps of `MIGRATIONS`, in one transaction; records are indexed later.
+
+    Raises:
+        StorageError: the disk has no room for that.
+    """
     db.create_function("packed", 1, packed, deterministic=True)
-    db.create_function("strong_words", 4, lambda *values: columns.texts_of(*values).strong)
-    db.create_function("weak_words", 4, lambda *values: columns.texts_of(*values).weak)
     db.execute("BEGIN IMMEDIATE")
     try:
         version, _ = _format(db)  # another process may have been first
+        if 0 < version < len(MIGRATIONS):
+            upgrade.check_room(db, path)
         for step in MIGRATIONS[version:]:
             for statement in step.split(";"):
                 db.execute(statement)
+        upgrade.begin(db)
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {max(version, len(MIGRATIONS))}")
         db.execute("COMMIT")

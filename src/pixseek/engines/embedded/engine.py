@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,6 @@ from pixseek.engines import columns, rules
 from pixseek.engines.base import BaseEngine
 from pixseek.engines.embedded import (
     answers,
-    catalog,
     codes,
     counting,
     fulltext,
@@ -76,7 +75,11 @@ _DIGESTS = 500
 
 
 def open_embedded(
-    folder: str | Path, *, read_only: bool | None = None, lock_timeout_s: float = 30.0
+    folder: str | Path,
+    *,
+    read_only: bool | None = None,
+    lock_timeout_s: float = 30.0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> EmbeddedEngine:
     """Open the embedded engine in a folder. Nothing is made there before the first `ensure`.
 
@@ -84,6 +87,8 @@ def open_embedded(
         folder: need not exist, unless `read_only`.
         read_only: True never to write, not even the cache; None to find out.
         lock_timeout_s: how long a write waits for another process that writes.
+        progress: called while the library of an older pixseek is brought up to date, with how many
+            records are done, and how many there are.
 
     Raises:
         LibraryFormatError: it was written by a newer pixseek, is damaged, or is not a library.
@@ -96,7 +101,7 @@ def open_embedded(
             read_only = path.exists() and not (
                 os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
             )
-    return EmbeddedEngine(Catalog(path, read_only, lock_timeout_s))
+    return EmbeddedEngine(Catalog(path, read_only, lock_timeout_s, progress))
 
 
 class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
@@ -185,7 +190,7 @@ class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
     def _describe(
         self, at: Session, active: Held, records: Sequence[Record], rows: Sequence[columns.Columns]
     ) -> None:
-        writing.describe(at.db, active, records, rows)
+        writing.describe(at.db, records, rows)
 
     def _put_vectors(
         self, at: Session, held: Held, records: Sequence[Record], vectors: Vectors
@@ -260,7 +265,7 @@ class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
         return reading.known(at.db, condition, [prefix] if end is None else [prefix, end])
 
     def _with_digests(self, at: Snapshot, digests: Sequence[str]) -> Iterator[Known]:
-        packed = [catalog.packed(digest) for digest in digests]
+        packed = [reading.packed(digest) for digest in digests]
         for start in range(0, len(packed), _DIGESTS):
             some = packed[start : start + _DIGESTS]
             yield from reading.known(at.db, f"digest IN (?{', ?' * (len(some) - 1)})", some)

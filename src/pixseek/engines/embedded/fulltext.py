@@ -23,6 +23,17 @@ from pixseek.engines.embedded.reading import LISTED, chunks
 from pixseek.engines.words import alternatives
 from pixseek.types import Record, WordMatch, WordMatches
 
+#: The table of words. It has the version of what it holds in its name: an older pixseek that has
+#: the library open can't put in what it takes for a record's words.
+WORDS = f"words_{columns.INDEXED}"
+TABLE = f"""
+CREATE VIRTUAL TABLE {WORDS} USING fts5(
+    {", ".join(columns.Texts._fields)}, content='',
+    tokenize="porter unicode61 categories 'L* N* M*'"
+)
+"""
+_NAMES = ", ".join(columns.Texts._fields)
+_PLACES = "?, " * len(columns.Texts._fields) + "?"
 #: The weight of a word in captions, tags and titles; elsewhere it is 1.
 STRONG = 2.0
 #: Most records that are scored: a score takes 1 us, and a common word is in some hundred thousand
@@ -35,29 +46,24 @@ COMMON = 0.2
 _K1 = 1.2
 _LEAST_WEIGHT = 1e-6
 #: CROSS, so that SQLite looks at the words first.
-_RECORD = "CROSS JOIN record ON record.number = words.rowid"
+_RECORD = f"CROSS JOIN record ON record.number = {WORDS}.rowid"
 _SCORED = np.dtype([("number", np.int64), ("score", np.float64)])
 
 
 def add(db: sqlite3.Connection, numbered: Iterable[tuple[int, Record]]) -> None:
     """Index records that are not indexed yet."""
     db.executemany(
-        "INSERT INTO words (rowid, strong, weak) VALUES (?, ?, ?)",
+        f"INSERT INTO {WORDS} (rowid, {_NAMES}) VALUES ({_PLACES})",
         ((number, *columns.texts(record)) for number, record in numbered),
     )
 
 
-def remove(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
-    """Remove records from the index; their columns must still be as they were indexed."""
-    for some in chunks(numbers):
-        rows = db.execute(
-            f"SELECT number, uri, caption, tags, fields FROM record WHERE number IN ({LISTED})",
-            (some,),
-        ).fetchall()
-        db.executemany(
-            "INSERT INTO words (words, rowid, strong, weak) VALUES ('delete', ?, ?, ?)",
-            ((number, *columns.texts_of(*values)) for number, *values in rows),
-        )
+def remove(db: sqlite3.Connection, numbered: Iterable[tuple[int, Record]]) -> None:
+    """Remove records from the index; they must be as they were indexed."""
+    db.executemany(
+        f"INSERT INTO {WORDS} ({WORDS}, rowid, {_NAMES}) VALUES ('delete', {_PLACES})",
+        ((number, *columns.texts(record)) for number, record in numbered),
+    )
 
 
 class _Found(NamedTuple):
@@ -108,7 +114,9 @@ def search(
     """
     phrases = [_phrase(word) for word in words]
     counts = [
-        int(db.execute("SELECT count(*) FROM words WHERE words MATCH ?", (each,)).fetchone()[0])
+        int(
+            db.execute(f"SELECT count(*) FROM {WORDS} WHERE {WORDS} MATCH ?", (each,)).fetchone()[0]
+        )
         for each in phrases
     ]
     there = sorted((n for n, count in enumerate(counts) if count), key=counts.__getitem__)
@@ -254,7 +262,7 @@ def _count(
         return counts[0]
     record = _RECORD if condition != "1" else ""
     (count,) = db.execute(
-        f"SELECT count(*) FROM words {record} WHERE words MATCH ? AND {condition}",
+        f"SELECT count(*) FROM {WORDS} {record} WHERE {WORDS} MATCH ? AND {condition}",
         (" AND ".join(phrases), *parameters),
     ).fetchone()
     return int(count)
@@ -274,7 +282,8 @@ def _holding(
         return np.zeros(0, np.bool_)
     # As one text: a third of the time that rows take.
     (text,) = db.execute(
-        "SELECT group_concat(rowid, ' ') FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ?",
+        f"SELECT group_concat(rowid, ' ') FROM {WORDS} "
+        f"WHERE {WORDS} MATCH ? AND rowid BETWEEN ? AND ?",
         (expression, int(among[0]), int(among[-1])),
     ).fetchone()
     return np.isin(among, np.fromstring(text or "", np.int64, sep=" "), assume_unique=True)
@@ -286,8 +295,8 @@ def _scored(
     """Return records that fit an expression, with their BM25; `MOST_SCORED` at most."""
     record = _RECORD if condition != "1" else ""
     rows = db.execute(
-        f"SELECT words.rowid, -bm25(words, {STRONG}, 1) FROM words {record} "
-        f"WHERE words MATCH ? AND {condition} LIMIT {MOST_SCORED}",
+        f"SELECT {WORDS}.rowid, -bm25({WORDS}, {STRONG}, 1) FROM {WORDS} {record} "
+        f"WHERE {WORDS} MATCH ? AND {condition} LIMIT {MOST_SCORED}",
         (expression, *parameters),
     )
     return np.fromiter(rows, _SCORED)

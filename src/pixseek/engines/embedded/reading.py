@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pixseek.engines import columns
-from pixseek.engines.embedded.catalog import packed, unpacked
 from pixseek.types import Known, Record
 
 #: The values of a parameter made by `chunks`.
 LISTED = "SELECT value FROM json_each(?)"
 #: Values handed to SQLite at a time, as JSON.
 _CHUNK = 10_000
-_DIGEST = columns.Columns._fields.index("digest")
+#: The columns that hold digests.
+_DIGESTS = tuple(map(columns.Columns._fields.index, ("digest", "pixels")))
 
-#: True of records that are away; also the condition of an index, made with the first of them.
-IS_AWAY = f"instr(fields, '{columns.AWAY_MARK}') > 0"
-IS_PRESENT = f"NOT ifnull({IS_AWAY}, 0)"
+#: True of records that are away; also the condition of an index.
+IS_AWAY = "away"
+IS_PRESENT = "NOT away"
 
 #: The parts of a record, each with its row.
 Parts = list[tuple[int, str | None]]
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+def packed(digest: str) -> str | bytes:
+    """Return a digest as the database holds it: a SHA-256 as bytes, anything else as it is."""
+    return bytes.fromhex(digest) if _SHA256.fullmatch(digest) else digest
+
+
+def unpacked(digest: str | bytes | None) -> str | None:
+    """Return the digest that the database holds."""
+    return digest.hex() if isinstance(digest, bytes) else digest
 
 
 def chunks(values: Sequence[str] | Sequence[int]) -> Iterator[str]:
@@ -34,21 +46,26 @@ def chunks(values: Sequence[str] | Sequence[int]) -> Iterator[str]:
 
 def stored(row: columns.Columns) -> tuple[Any, ...]:
     """Return the columns of a record as the database stores them."""
-    return (*row[:_DIGEST], row.digest and packed(row.digest), *row[_DIGEST + 1 :])
+    digest, pixels = _DIGESTS
+    return (
+        *row[:digest],
+        row.digest and packed(row.digest),
+        *row[digest + 1 : pixels],
+        row.pixels and packed(row.pixels),
+        *row[pixels + 1 :],
+    )
 
 
 def record_of(stored_columns: Sequence[Any], parts: Parts) -> Record:
     """Return a record from its columns in the database and its parts."""
     values = list(stored_columns)
-    values[_DIGEST] = unpacked(values[_DIGEST])
+    for n in _DIGESTS:
+        values[n] = unpacked(values[n])
     return columns.from_columns(values, tuple(columns.part_from_json(part) for _, part in parts))
 
 
 def has_away(db: sqlite3.Connection) -> bool:
     """Return whether some record is away."""
-    index = "SELECT 1 FROM sqlite_master WHERE name = 'record_away'"
-    if db.execute(index).fetchone() is None:
-        return False
     return db.execute(f"SELECT 1 FROM record WHERE {IS_AWAY} LIMIT 1").fetchone() is not None
 
 

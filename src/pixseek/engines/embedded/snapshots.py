@@ -7,7 +7,6 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +36,7 @@ class View:
         records: how many there are, with or without vectors.
         held: how many records have vectors.
         active: changes whenever what was learnt of rows is no longer true; see `spaces.Held`.
+        changes: number of the last change of metadata.
     """
 
     space: Space
@@ -48,6 +48,7 @@ class View:
     records: int
     held: int
     active: int
+    changes: int
 
     @property
     def alive(self) -> int:
@@ -138,11 +139,13 @@ class Snapshots:
         old = self._view
         if old is not None and old.generation != held.generation:
             old = None
-        counts = (held.records, held.held, held.active)
+        counts = (held.records, held.held, held.active, held.changes)
         if old and (old.vectors.rows, old.logged) == (held.rows, held.logged):
-            if (old.records, old.held, old.active) == counts:
+            if (old.records, old.held, old.active, old.changes) == counts:
                 return old
-            return replace(old, records=held.records, held=held.held, active=held.active)
+            return View(
+                old.space, old.number, old.generation, old.vectors, old.dead, old.logged, *counts
+            )
         if old and old.vectors.rows == held.rows:
             vectors = old.vectors
         else:
@@ -151,7 +154,7 @@ class Snapshots:
                 vectors = VectorFile(path, held.rows, held.space.dim)
             else:
                 vectors = VectorFile(Path(os.devnull), 0, held.space.dim)
-        died = spaces.logged_rows(db, held.number, old.logged if old else 0, held.logged)
+        died = spaces.dead_rows(db, held.number, old.logged if old else 0, held.logged)
         dead = np.sort(np.concatenate([old.dead, died]) if old else died)
         return View(held.space, held.number, held.generation, vectors, dead, held.logged, *counts)
 

@@ -3,8 +3,10 @@
 All are alike; the active one is marked. Records are the same for all spaces, and a row of `part`
 says that a record has a vector in one.
 
-The table `dead` is a log of the rows of vector files. An entry with the number of a space says that
-a row died; with the negative of that number it says that the row's record has other metadata now.
+The table `dead` is a log of the rows of vector files that died.
+
+If metadata change, vectors and their rows stay. The record is marked with the number of the change
+(`record.changed`), so readers that hold metadata by row look up again only what changed since.
 """
 
 from __future__ import annotations
@@ -16,14 +18,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from pixseek.engines import columns, rules
-from pixseek.engines.embedded import catalog
-from pixseek.engines.embedded.reading import IS_PRESENT, LISTED, chunks, has_away
+from pixseek.engines.embedded.reading import IS_PRESENT, LISTED, chunks, has_away, unpacked
 from pixseek.engines.embedded.vectorfile import Rows
 from pixseek.types import Part, Record, Space
 from pixseek.types.dataclass import dataclass
-
-#: Entries of rows whose records have other metadata now; a reader looks each of them up again.
-MOST_DESCRIBED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +31,14 @@ class Held:
     Attributes:
         number: of the space.
         active: 0 if it is not active; else greater than it was for any space that was active
-            before. While another space is active, records change without an entry in the log of
-            this one; so what was learnt of rows is no longer true when it is active again.
+            before. While another space is active, records are replaced without new rows in this
+            one; so what was learnt of rows is no longer true when it is active again.
         generation: of its vector file.
         rows: how many of the file count.
         logged: number of the last entry of the log, of whatever space.
         records: how many there are, with or without vectors in it.
         held: how many have vectors in it.
+        changes: number of the last change of metadata, in whatever space.
     """
 
     number: int
@@ -50,11 +49,13 @@ class Held:
     logged: int
     records: int
     held: int
+    changes: int
 
 
 _SELECT = (
     "SELECT number, fingerprint, dim, model, active, generation, rows, "
-    "(SELECT max(number) FROM dead), records, held FROM space"
+    "(SELECT max(number) FROM dead), records, held, "
+    "(SELECT value FROM setting WHERE name = 'changes') FROM space"
 )
 
 
@@ -95,36 +96,21 @@ def drop(db: sqlite3.Connection, number: int) -> None:
     db.execute("DELETE FROM space WHERE number = ?", (number,))
 
 
-def log_described(db: sqlite3.Connection, active: Held, numbers: Sequence[int]) -> None:
-    """Log the rows of the active space whose records now have other metadata.
-
-    Readers hold columns of metadata by row. If there are too many entries, all columns are out of
-    date at once instead.
-    """
-    (before,) = db.execute(
-        "SELECT count(*) FROM dead WHERE space = ?", (-active.number,)
-    ).fetchone()
-    if before + len(numbers) <= MOST_DESCRIBED:
-        for some in chunks(numbers):
-            db.execute(
-                "INSERT INTO dead (space, row) SELECT -space, row FROM part "
-                f"WHERE record IN ({LISTED}) AND +space = ?",
-                (some, active.number),
-            )
-        return
-    _forget_entries(db, -active.number)
+def next_change(db: sqlite3.Connection) -> int:
+    """Return the number of a change of metadata, greater than all before."""
     db.execute(
-        "UPDATE space SET active = (SELECT max(active) + 1 FROM space) WHERE number = ?",
-        (active.number,),
+        "INSERT INTO setting VALUES ('changes', 1) "
+        "ON CONFLICT (name) DO UPDATE SET value = value + 1"
     )
+    return int(db.execute("SELECT value FROM setting WHERE name = 'changes'").fetchone()[0])
 
 
-def logged_rows(db: sqlite3.Connection, space: int, after: int, last: int) -> Rows:
-    """Return the rows logged after one entry, up to another; a row may come more than once.
+def dead_rows(db: sqlite3.Connection, space: int, after: int, last: int) -> Rows:
+    """Return the rows of a space logged after one entry, up to another.
 
     Args:
         db: in the transaction of a snapshot.
-        space: number of the space for dead rows, its negative for described ones.
+        space: number of the space.
         after: number of an entry; 0 for the beginning.
         last: number of an entry.
     """
@@ -135,22 +121,16 @@ def logged_rows(db: sqlite3.Connection, space: int, after: int, last: int) -> Ro
 
 
 def forget_log(db: sqlite3.Connection, number: int) -> None:
-    """Forget what is logged of a space, once its vector file is another one or gone."""
-    _forget_entries(db, number)
-    _forget_entries(db, -number)
+    """Forget what is logged of a space, once its vector file is another one or gone.
 
-
-def _forget_entries(db: sqlite3.Connection, space: int) -> None:
-    """Forget entries of the log.
-
-    The last one stays, as that of no space: readers ask for the entries behind the last that they
+    The last entry stays, as that of no space: readers ask for the entries behind the last that they
     saw, so a number must not be used again.
     """
     db.execute(
         "UPDATE dead SET space = 0 WHERE space = ? AND number = (SELECT max(number) FROM dead)",
-        (space,),
+        (number,),
     )
-    db.execute("DELETE FROM dead WHERE space = ?", (space,))
+    db.execute("DELETE FROM dead WHERE space = ?", (number,))
 
 
 def forget_parts(db: sqlite3.Connection, numbers: Sequence[int], spaces: Iterable[int]) -> None:
@@ -192,7 +172,7 @@ def forget_changed(
         for number, digest in db.execute(
             f"SELECT number, digest FROM record WHERE number IN ({LISTED})", (some,)
         ):
-            digests[ids[number]] = catalog.unpacked(digest) or ""
+            digests[ids[number]] = unpacked(digest) or ""
         for space, number, part in db.execute(
             f"SELECT space, record, part FROM part WHERE record IN ({LISTED}) "
             "ORDER BY record, space, ordinal",
@@ -238,7 +218,7 @@ def new_generation() -> str:
     return os.urandom(6).hex()
 
 
-def _held(row: tuple[int, str, int, str, int, str, int, int | None, int, int]) -> Held:
-    number, fingerprint, dim, model, active_, generation, rows, logged, records, held = row
+def _held(row: tuple[int, str, int, str, int, str, int, int | None, int, int, int | None]) -> Held:
+    number, fingerprint, dim, model, active_, generation, rows, logged, records, held, changes = row
     space = Space(fingerprint, dim, model)
-    return Held(number, space, active_, generation, rows, logged or 0, records, held)
+    return Held(number, space, active_, generation, rows, logged or 0, records, held, changes or 0)

@@ -11,10 +11,10 @@ from typing import Any
 
 from pixseek import filters
 from pixseek.engines import columns
-from pixseek.engines.embedded.catalog import packed, unpacked
-from pixseek.engines.embedded.reading import IS_AWAY, IS_PRESENT
+from pixseek.engines.embedded import facet_values
+from pixseek.engines.embedded.reading import IS_AWAY, IS_PRESENT, packed, unpacked
 from pixseek.types import And, Compare, Filter, Not, Or, Order, Record
-from pixseek.types.texts import composed, folded
+from pixseek.types.texts import composed
 
 
 def where_sql(db: sqlite3.Connection, where: Filter | None) -> tuple[str, list[Any]]:
@@ -38,7 +38,7 @@ def where_sql(db: sqlite3.Connection, where: Filter | None) -> tuple[str, list[A
                 # NULL, from a missing value, counts as false before it is negated.
                 return f"NOT ifnull({compile_(inner)}, 0)"
             case Compare():
-                native = _native(where, parameters)
+                native = _native(db, where, parameters)
                 if native is not None:
                     return native
                 column, predicate = _predicate(where)
@@ -84,7 +84,7 @@ _DERIVED = {
 }
 #: The functions of ours that conditions call, each with one argument.
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
-    "packed": packed, "composed": composed, "folded": folded
+    "packed": packed, "composed": composed
 }  # fmt: skip
 #: The characters whose normal form is in ASCII, besides ASCII itself, become these.
 _SINGLETONS = frozenset(";K`")
@@ -93,7 +93,7 @@ _TEXT_COLUMNS = {"id", "uri", "media", "caption"}
 _NUMBER_COLUMNS = {"width", "height", "size"}
 
 
-def _native(compare: Compare, parameters: list[Any]) -> str | None:
+def _native(db: sqlite3.Connection, compare: Compare, parameters: list[Any]) -> str | None:
     """Return a comparison in SQL alone; None if SQL can't express it."""
     name, op, value = compare.field, compare.op, compare.value
     column = "mtime_ns" if name == "mtime" else name
@@ -104,13 +104,6 @@ def _native(compare: Compare, parameters: list[Any]) -> str | None:
     if name in filters.DERIVED and op != "in":
         parameters.append(filters.as_float(value))  # type: ignore[arg-type]
         return f"{_DERIVED[name]} {_SYMBOLS[op]} ?"
-    if op == "exists":
-        known = _TEXT_COLUMNS | _NUMBER_COLUMNS | {"digest", "mtime", "taken_at", "tags"}
-        return f"{column} IS NOT NULL" if name in known else None
-    if op == "under":
-        return _under(name, str(value), parameters)
-    if op in {"glob", "contains"}:
-        return None
     if name == "root" and op == "eq" and value and "://" not in str(value):
         text = composed(str(value))
         parameters += [text, f"{text}/", f"{text}0"]  # "0" follows "/"
@@ -121,6 +114,14 @@ def _native(compare: Compare, parameters: list[Any]) -> str | None:
         root = "substr(uri, 1, instr(uri || '/', '/') - 1)"
         other = f"{_IS_NOT_ASCII.format('uri')} AND instr(uri, '://') = 0 AND composed({root}) = ?"
         return f"({written} OR ({other}))"
+    coded = facet_values.condition(db, compare, parameters)
+    if coded is not None:
+        return coded
+    if op == "exists":
+        known = _TEXT_COLUMNS | _NUMBER_COLUMNS | {"digest", "mtime", "taken_at", "tags"}
+        return f"{column} IS NOT NULL" if name in known else None
+    if op in {"glob", "contains"}:
+        return None
     if name == "taken_at" and isinstance(value, datetime) and value.tzinfo is None:
         parameters.append(columns.time_to_text(value))
         return f"substr(taken_at, 1, 26) {_SYMBOLS[op]} ?"
@@ -177,26 +178,6 @@ def _text(column: str, op: str, value: Any, parameters: list[Any]) -> str:
     return f"CASE WHEN {is_other} THEN composed({column}) ELSE {column} END {wanted}"
 
 
-def _under(name: str, folder: str, parameters: list[Any]) -> str:
-    """Return whether a folded URI, or path in its root, begins with that of a folder."""
-    beginning = filters.beginning_of(name, folder)
-    if not beginning:
-        return "1"
-
-    def begins(text: str) -> str:
-        parameters.extend([len(beginning), beginning, len(beginning), beginning])
-        return (
-            f"CASE WHEN {_IS_NOT_ASCII.format('uri')} THEN substr(folded({text}), 1, ?) = ? "
-            f"ELSE lower(substr({text}, 1, ?)) = ? END"
-        )
-
-    if name == "uri":
-        return begins("uri")
-    below = begins("substr(uri, instr(uri, '/') + 1)")
-    in_root = "instr(uri, '://') = 0 AND instr(uri, '/') > 0"
-    return f"(({in_root} AND {below}) OR {begins('uri')})"
-
-
 def _bindable(value: int | float) -> int | float:
     """Return a number that compares with every stored one as `value` does, and fits SQLite."""
     if isinstance(value, float):
@@ -220,21 +201,11 @@ def _predicate(compare: Compare) -> tuple[str, Callable[[Any], bool]]:
     if name in filters.DERIVED:  # "in": SQLite may read the numbers of a JSON list inexactly
         assert isinstance(compare.value, tuple)
         return _DERIVED[name], frozenset(map(filters.as_float, compare.value)).__contains__
-    if name == "camera":
-        return CAMERA, lambda text: filters.matches(compare, camera_record(text))
-    if name in filters.LISTS:
-        field = filters.LISTS[name][0]
-        return text_of(field), lambda text: filters.matches(
-            compare, Record("", "", fields={field: text})
-        )
-    if name == "tags":
-        holds = filters.list_test(name, compare.op, compare.value)
-        return "tags", lambda text: holds(columns.tags_from_json(text))
     if name == "taken_at":
         return "taken_at", lambda text: filters.matches(
             compare, Record("", "", taken_at=datetime.fromisoformat(text))
         )
-    if name in {"root", "folder"} or compare.op == "exists":
+    if compare.op == "exists":
         return "uri", lambda text: filters.matches(compare, Record("", text))
     test = filters.text_test(compare.op, compare.value)
     if name == "name":

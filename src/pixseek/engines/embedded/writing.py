@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek.engines import columns
-from pixseek.engines.embedded import fulltext, spaces, vectorfile
-from pixseek.engines.embedded.reading import IS_AWAY, LISTED, chunks, numbers_of, stored
+from pixseek.engines.embedded import facet_values, fulltext, spaces, vectorfile
+from pixseek.engines.embedded.reading import LISTED, chunks, numbers_of, stored
 from pixseek.engines.embedded.snapshots import View, vector_path
 from pixseek.engines.embedded.spaces import Held
 from pixseek.types import Record
@@ -48,50 +48,107 @@ def put_records(
         records: one or more.
         rows: their columns.
     """
-    if any(record.away for record in records):
-        db.execute(f"CREATE INDEX IF NOT EXISTS record_away ON record (id) WHERE {IS_AWAY}")
     active, *others = held
     numbers = numbers_of(db, [record.id for record in records])
     known = list(numbers.values())
     spaces.forget_changed(db, others, numbers, records)
     spaces.forget_parts(db, known, [active.number])
-    fulltext.remove(db, known)
+    _unindex(db, known)
     (last,) = db.execute("SELECT ifnull(max(number), 0) FROM record").fetchone()
     for record in records:
         if record.id not in numbers:
             last += 1
             numbers[record.id] = last
-    _replace(db, numbers, records, rows)
+    _forget(db, known)
+    _insert(db, numbers, rows, None)
+    _index(db, [(numbers[record.id], record) for record in records])
     put_parts(db, active, [(numbers[record.id], record) for record in records])
     db.execute("UPDATE space SET records = records + ?", (len(records) - len(known),))
 
 
 def describe(
     db: sqlite3.Connection,
-    active: Held,
     records: Sequence[Record],
     rows: Sequence[columns.Columns],
 ) -> None:
-    """Replace the columns and words of records that are stored."""
+    """Replace the metadata of records that are stored."""
     numbers = numbers_of(db, [record.id for record in records])
-    fulltext.remove(db, list(numbers.values()))
-    _replace(db, numbers, records, rows)
-    spaces.log_described(db, active, list(numbers.values()))
+    before = _unindex(db, list(numbers.values()))
+    changed = spaces.next_change(db)
+    # Columns that have an index are written only if they change: most changes are tags.
+    listed = [before[numbers[row.id]] == (row.uri, row.taken_at) for row in rows]
+    updates = ", ".join(f"{name} = ?" for name in _PLAIN)
+    db.executemany(
+        f"UPDATE record SET changed = ?, {updates} WHERE number = ?",
+        [
+            (changed, *(getattr(row, name) for name in _PLAIN), numbers[row.id])
+            for row, same in zip(rows, listed, strict=True)
+            if same
+        ],
+    )
+    others = [row for row, same in zip(rows, listed, strict=True) if not same]
+    _forget(db, [numbers[row.id] for row in others])
+    _insert(db, numbers, others, changed)
+    _index(db, [(numbers[record.id], record) for record in records])
 
 
-def _replace(
+#: The columns of metadata that have no index.
+_PLAIN = ("size", "mtime_ns", "media", "width", "height", "caption", "tags", "fields")
+
+
+def _insert(
     db: sqlite3.Connection,
     numbers: dict[str, int],
-    records: Sequence[Record],
     rows: Sequence[columns.Columns],
+    changed: int | None,
 ) -> None:
-    """Store the columns and words of records that are not in the index of words."""
+    """Store records that are not there.
+
+    Args:
+        db: in a transaction.
+        numbers: of the records, by id.
+        rows: their columns.
+        changed: number of the change, if their rows of vectors stay; None if they get new ones.
+    """
+    # Not REPLACE, which takes half as long again.
     db.executemany(
-        f"REPLACE INTO record (number, {columns.COLUMNS}) "
-        f"VALUES (?{', ?' * len(columns.Columns._fields)})",
-        ((numbers[each.id], *stored(each)) for each in rows),
+        f"INSERT INTO record (number, changed, {columns.COLUMNS}) "
+        f"VALUES (?, ?{', ?' * len(columns.Columns._fields)})",
+        [(numbers[each.id], changed, *stored(each)) for each in rows],
     )
-    fulltext.add(db, ((numbers[record.id], record) for record in records))
+
+
+def _forget(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
+    """Delete records that are not indexed any more."""
+    for some in chunks(numbers):
+        db.execute(f"DELETE FROM record WHERE number IN ({LISTED})", (some,))
+
+
+def _index(db: sqlite3.Connection, numbered: Sequence[tuple[int, Record]]) -> None:
+    """Index records that are not indexed."""
+    fulltext.add(db, numbered)
+    facet_values.add(db, numbered)
+
+
+def _unindex(db: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, tuple[str, str | None]]:
+    """Remove records from what is indexed of them, while their columns are still there.
+
+    Returns:
+        Their URIs, and when they were taken as it is stored, by number.
+    """
+    found: dict[int, tuple[str, str | None]] = {}
+    for some in chunks(numbers):
+        before: list[tuple[int, Record]] = []
+        for number, uri, taken_at, *values in db.execute(
+            "SELECT number, uri, taken_at, caption, tags, fields FROM record "
+            f"WHERE number IN ({LISTED})",
+            (some,),
+        ):
+            found[number] = uri, taken_at
+            before.append((number, columns.described_by(uri, *values)))
+        fulltext.remove(db, before)
+        facet_values.remove(db, {number: record.tags for number, record in before})
+    return found
 
 
 def put_parts(db: sqlite3.Connection, held: Held, numbered: Sequence[tuple[int, Record]]) -> None:
@@ -117,9 +174,8 @@ def delete(db: sqlite3.Connection, held: Sequence[Held], ids: Sequence[str]) -> 
         found = db.execute(f"SELECT number FROM record WHERE id IN ({LISTED})", (some,))
         numbers = [number for (number,) in found]
         spaces.forget_parts(db, numbers, [each.number for each in held])
-        fulltext.remove(db, numbers)
-        for chunk in chunks(numbers):
-            db.execute(f"DELETE FROM record WHERE number IN ({LISTED})", (chunk,))
+        _unindex(db, numbers)
+        _forget(db, numbers)
         deleted += len(numbers)
     db.execute("UPDATE space SET records = records - ?", (deleted,))
     return deleted

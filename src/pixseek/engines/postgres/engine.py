@@ -27,7 +27,7 @@ from pixseek.engines.postgres import migrations, search, spaces
 from pixseek.engines.postgres.connections import Connections
 from pixseek.engines.postgres.filters import ORDERS, where_sql
 from pixseek.engines.postgres.records import Records
-from pixseek.engines.postgres.schema import FORMAT, MAX_INDEXED_DIM, Names, Row, row_of
+from pixseek.engines.postgres.schema import MAX_INDEXED_DIM, Names, Row, row_of
 from pixseek.engines.postgres.spaces import Held, Session
 from pixseek.engines.rules import Answer
 from pixseek.errors import ConfigError, MissingExtraError
@@ -48,17 +48,15 @@ if TYPE_CHECKING:
 
 #: From this many vectors up there is an HNSW index: below, scoring all takes some milliseconds.
 INDEX_PARTS = 10_000
-_AWAY_INDEX = (
-    "CREATE INDEX IF NOT EXISTS {record_away} ON {record} (id) "
-    f"WHERE (fields->>'{columns.AWAY_FIELD}') IS NOT NULL"
-)
 
 
-def open_postgres(url: str) -> PostgresEngine:
+def open_postgres(url: str, *, progress: migrations.Progress | None = None) -> PostgresEngine:
     """Open the engine on a PostgreSQL server.
 
     Args:
         url: `postgresql://...`, as libpq takes it, and optionally `schema` and `table`.
+        progress: called while the tables of an older pixseek are brought up to date, with how many
+            records are done, and how many there are.
 
     Raises:
         MissingExtraError: psycopg is not installed.
@@ -86,7 +84,7 @@ def open_postgres(url: str) -> PostgresEngine:
     query = urllib.parse.urlencode(rest, quote_via=urllib.parse.quote)
     engine = PostgresEngine(parsed._replace(query=query).geturl(), **names)
     try:
-        engine._migrate()
+        engine._migrate(progress)
     except BaseException:
         engine.close()
         raise
@@ -130,17 +128,13 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
             spaces.lock(db, self._names, shared=not alone)
             yield spaces.session(db, self._names)
 
-    def _migrate(self) -> None:
+    def _migrate(self, progress: migrations.Progress | None) -> None:
         """Bring the tables of an older pixseek up to date."""
-        with self._connections.transaction() as db:
-            if spaces.format_of(db, self._names) == FORMAT:
-                return
-            spaces.lock(db, self._names)
-            found = spaces.format_of(db, self._names)  # another process may have been first
-            migrations.migrate(db, self._names, found, FORMAT)
-            at = spaces.session(db, self._names)
-        if at.spaces:
-            self._after_write(at.active)
+        if migrations.migrate(self._connections, self._names, progress):
+            with self._looking() as at:
+                held = None if at is None else at.active
+            if held is not None:
+                self._after_write(held)
 
     # -------------------------------------------------------------- spaces
 
@@ -166,8 +160,6 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
     # -------------------------------------------------------------- writing
 
     def _prepared(self, records: Sequence[Record]) -> list[Row]:
-        if any(record.away for record in records):
-            self._index_away()
         return [row_of(record) for record in records]
 
     def _put(
@@ -224,14 +216,6 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
                 )
             )
         self._indexed.add(held.number)
-
-    def _index_away(self) -> None:
-        """Create the index that tells that some record is away, before the first one is stored."""
-        with self._looking() as at:
-            if at is None or at.has_away:
-                return
-        with self._writing(alone=True) as at:
-            at.db.execute(self._names.sql(_AWAY_INDEX))
 
     # -------------------------------------------------------------- reading
 

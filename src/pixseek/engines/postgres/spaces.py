@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from pixseek.engines import columns
 from pixseek.engines.postgres.schema import FORMAT, KEPT, TABLES, Names, check_format
 from pixseek.types import Space
 from pixseek.types.dataclass import dataclass
@@ -57,28 +58,37 @@ def session(db: Any, names: Names) -> Session:
         return Session(db, (), False)
     rows = db.execute(
         names.sql(
-            "SELECT format, to_regclass(%s) IS NOT NULL, number, fingerprint, dim, model "
-            "FROM {space} ORDER BY active DESC, number"
-        ),
-        [names.quoted("record_away")],
+            "SELECT format, indexed, EXISTS (SELECT 1 FROM {record} WHERE away), number, "
+            "fingerprint, dim, model FROM {space} ORDER BY active DESC, number"
+        )
     ).fetchall()
-    check_format(max((row[0] for row in rows), default=FORMAT), names)
-    spaces = tuple(Held(number, Space(*space)) for _, _, number, *space in rows)
-    return Session(db, spaces, any(row[1] for row in rows))
+    found, indexed = max(((row[0], row[1]) for row in rows), default=(FORMAT, 0))
+    check_format(found, indexed, names)
+    spaces = tuple(Held(number, Space(*space)) for _, _, _, number, *space in rows)
+    return Session(db, spaces, any(row[2] for row in rows))
 
 
-def format_of(db: Any, names: Names) -> int:
-    """Return the format of the tables; the newest one if nothing was ever stored.
+def state_of(db: Any, names: Names) -> tuple[int, bool]:
+    """Return the format of the tables, and whether all records are indexed as they should be.
+
+    The newest one if nothing was ever stored.
 
     Raises:
         LibraryFormatError: the tables are of a newer pixseek.
     """
     if not _has_tables(db, names):
-        return FORMAT
+        return FORMAT, True
     row = db.execute(names.sql("SELECT format FROM {space} LIMIT 1")).fetchone()
-    found = int(row[0]) if row else FORMAT
-    check_format(found, names)
-    return found
+    if row is None:
+        return FORMAT, True
+    if row[0] != FORMAT:
+        check_format(row[0], 0, names)
+        return int(row[0]), False
+    indexed, indexing = db.execute(
+        names.sql("SELECT indexed, indexing FROM {space} LIMIT 1")
+    ).fetchone()
+    check_format(FORMAT, indexed, names)
+    return FORMAT, indexed == columns.INDEXED and indexing is None
 
 
 def lock(db: Any, names: Names, *, shared: bool = False) -> None:
@@ -99,10 +109,10 @@ def add(db: Any, names: Names, space: Space, *, active: bool) -> None:
                 db.execute(names.sql(statement))
     db.execute(
         names.sql(
-            "INSERT INTO {space} (active, format, fingerprint, dim, model) "
-            "VALUES (%s, %s, %s, %s, %s)"
+            "INSERT INTO {space} (active, format, indexed, fingerprint, dim, model) "
+            "VALUES (%s, %s, %s, %s, %s, %s)"
         ),
-        [active, FORMAT, space.fingerprint, space.dim, space.model],
+        [active, FORMAT, columns.INDEXED, space.fingerprint, space.dim, space.model],
     )
 
 

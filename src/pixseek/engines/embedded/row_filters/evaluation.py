@@ -2,8 +2,8 @@
 
 SQL takes about 0.5 us a record to compare a number, and 5 us if it must ask Python; a column in
 numpy takes about 1 ns. A row never changes its record, so a column is only appended to. If a record
-is replaced it gets new rows; if only its metadata change, its rows are logged (`spaces`), and what
-columns say of these rows is corrected.
+is replaced it gets new rows; if only its metadata change, it is marked (`spaces`), and columns read
+again what has changed since they were loaded.
 
 A column is loaded when its field is used for the second time: loading takes about as long as one
 filter in SQL, and many processes search once. Columns of integers are loaded at once, since that
@@ -22,7 +22,6 @@ import threading
 
 import numpy as np
 
-from pixseek.engines.embedded import spaces
 from pixseek.engines.embedded.row_filters.fields import (
     INTEGERS,
     Column,
@@ -31,7 +30,7 @@ from pixseek.engines.embedded.row_filters.fields import (
 )
 from pixseek.engines.embedded.snapshots import View
 from pixseek.engines.embedded.sqlite_filters import where_sql
-from pixseek.engines.embedded.vectorfile import Mask, Rows
+from pixseek.engines.embedded.vectorfile import Mask
 from pixseek.engines.rules import comparisons
 from pixseek.types import And, Compare, Filter, Not, Or
 
@@ -47,14 +46,11 @@ class RowFilters:
     def __init__(self, view: View) -> None:
         """Start without columns, for the vector file of a view."""
         self._of = (view.generation, view.active)
-        self._since = view.logged
         self._lock = threading.Lock()
         self._asked: set[str] = set()
         self._in_sql: set[str] = set()
         self._columns: dict[str, Column] = {}  # the least recently used first
         self._ordinals = IntegerColumn("ordinal", is_time=False)
-        # The rows described since then, up to an entry of the log.
-        self._described: tuple[int, Rows] = (view.logged, np.empty(0, np.int64))
 
     def fits(self, view: View) -> bool:
         """Return whether what was learnt of rows holds for the vector file of a view."""
@@ -100,12 +96,6 @@ class RowFilters:
                 del self._columns[next(iter(self._columns))]
         rows = view.vectors.rows
         mask = _Evaluation(db, view.number, rows, masks).of(where)
-        if masks and view.logged > self._since:
-            changed = np.zeros(rows, np.bool_)
-            changed[self._described_rows(db, view)] = True
-            if changed.any():
-                mask[changed] = False
-                mask |= changed & _Evaluation(db, view.number, rows, {}).of(where, changed)
         mask[view.dead] = False
         return mask
 
@@ -119,17 +109,6 @@ class RowFilters:
             mask = np.zeros(view.vectors.rows, np.bool_)
             mask[np.fromiter((row for (row,) in found), np.int64)] = True
         return mask
-
-    def _described_rows(self, db: sqlite3.Connection, view: View) -> Rows:
-        """Return the rows whose records got other metadata since the beginning."""
-        last, rows = self._described
-        if view.logged < last:  # an older snapshot
-            return spaces.logged_rows(db, -view.number, self._since, view.logged)
-        if view.logged > last:
-            more = spaces.logged_rows(db, -view.number, last, view.logged)
-            rows = np.union1d(rows, more)
-            self._described = (view.logged, rows)
-        return rows
 
     def _column(self, field: str) -> Column | None:
         """Return a field's column, still empty if it is new; None if there is none."""

@@ -18,7 +18,7 @@ from pixseek.engines import columns
 from pixseek.engines.embedded.row_filters.numbers import ORDER, numbers_fit, values_of
 from pixseek.engines.embedded.snapshots import View
 from pixseek.engines.embedded.sqlite_filters import CAMERA, camera_record, text_of
-from pixseek.engines.embedded.vectorfile import Mask
+from pixseek.engines.embedded.vectorfile import Mask, Rows
 from pixseek.types import Compare, Record
 
 #: Different values, numbers apart, that a column may hold; each is compared in Python, 1 us.
@@ -70,6 +70,9 @@ class Column(abc.ABC):
         overfull: whether there turned out to be too many different values.
     """
 
+    #: The attributes that hold one value for each row.
+    _arrays: tuple[str, ...]
+
     def __init__(self, expression: str, column: str, *parameters: str) -> None:
         """Start without rows.
 
@@ -83,6 +86,7 @@ class Column(abc.ABC):
         self._lock = threading.RLock()
         self._rows = 0
         self._logged = 0
+        self._changes = 0
 
     @property
     @abc.abstractmethod
@@ -98,17 +102,41 @@ class Column(abc.ABC):
             compare: of this field.
         """
         with self._lock:
-            # A snapshot that is older than the column is not answered: rows that had died or were
-            # described before they were loaded have other values here.
-            if self.overfull or view.logged < self._logged:
+            # A snapshot that is older than the column is not answered: rows that had died before
+            # they were loaded, or have changed since, have other values here.
+            if self.overfull or view.logged < self._logged or view.changes < self._changes:
                 return None
             rows = view.vectors.rows
+            if not self._update(db, view) or (
+                rows > self._rows and not self._read(db, view.number, rows)
+            ):
+                self.overfull = True
+                return None
+            self._changes = view.changes
             if rows > self._rows:
-                if not self._read(db, view.number, rows):
-                    self.overfull = True
-                    return None
                 self._rows, self._logged = rows, view.logged
             return self._matching(compare)[:rows]
+
+    def _update(self, db: sqlite3.Connection, view: View) -> bool:
+        """Read again the rows whose records have changed since.
+
+        Return False if there are too many different values.
+        """
+        if not self._rows or view.changes == self._changes:
+            return True
+        changed = db.execute(
+            f"SELECT part.row, {self._column} IS NOT NULL, {self._expression} "
+            "FROM record JOIN part ON part.record = record.number "
+            "WHERE changed > ? AND changed <= ? AND +part.space = ? AND part.row < ?",
+            (*self._parameters, self._changes, view.changes, view.number, self._rows),
+        ).fetchall()
+        if not changed:
+            return True
+        found = ((n, value) for n, (_, is_known, value) in enumerate(changed) if is_known)
+        if not self._extend(len(changed), found):
+            return False
+        self._move(np.array([row for row, *_ in changed], np.int64))
+        return True
 
     def _read(self, db: sqlite3.Connection, space: int, rows: int) -> bool:
         """Append the rows up to `rows`; return False if there are too many different values."""
@@ -140,6 +168,14 @@ class Column(abc.ABC):
         Return False if there are too many different values.
         """
 
+    def _move(self, rows: Rows) -> None:
+        """Put the last rows in the place of these. Masks that were returned do not change."""
+        for name in self._arrays:
+            values = getattr(self, name)
+            moved = values[: len(values) - len(rows)].copy()
+            moved[rows] = values[len(moved) :]
+            setattr(self, name, moved)
+
     @abc.abstractmethod
     def _matching(self, compare: Compare) -> Mask:
         """Return which rows fulfil a comparison."""
@@ -147,6 +183,11 @@ class Column(abc.ABC):
 
 class IntegerColumn(Column):
     """Integers: 9 bytes a row."""
+
+    _arrays = (
+        "_values",
+        "_known",
+    )
 
     def __init__(self, column: str, *, is_time: bool) -> None:
         super().__init__(column, column)
@@ -189,6 +230,8 @@ class IntegerColumn(Column):
 class _DerivedColumn(Column):
     """A number derived from width and height: 8 bytes a row."""
 
+    _arrays = ("_values",)
+
     def __init__(self, field: str) -> None:
         # From several values SQLite makes a JSON list.
         super().__init__("json_array(width, height)", "width")
@@ -218,6 +261,8 @@ class _DerivedColumn(Column):
 
 class _PlaceColumn(Column):
     """Latitudes and longitudes: 16 bytes a row."""
+
+    _arrays = ("_places",)
 
     def __init__(self) -> None:
         paths = ("$.latitude", "$.longitude")
@@ -261,6 +306,12 @@ _RIM = 1e-9
 
 class _TimeColumn(Column):
     """Times with and without a zone: 17 bytes a row."""
+
+    _arrays = (
+        "_clock",
+        "_instant",
+        "_kind",
+    )
 
     def __init__(self) -> None:
         super().__init__("taken_at", "taken_at")
@@ -335,6 +386,15 @@ class _TagColumn(Column):
         self._count = self._rows + count
         return True
 
+    def _move(self, rows: Rows) -> None:
+        count = self._count - len(rows)
+        place = np.arange(self._count, dtype=np.int32)
+        place[count:] = rows
+        kept = np.ones(self._count, np.bool_)
+        kept[rows] = False
+        kept = kept[self._at]
+        self._at, self._tag, self._count = place[self._at[kept]], self._tag[kept], count
+
     def _matching(self, compare: Compare) -> Mask:
         one_each = (Record("", "", tags=(tag,)) for tag in self._number_of)
         fits = np.array([filters.matches(compare, record) for record in one_each], np.bool_)
@@ -348,6 +408,8 @@ class _CodedColumn(Column):
 
     A comparison is made once for each of them, by the definition in `filters`.
     """
+
+    _arrays: tuple[str, ...] = ("_codes",)
 
     def __init__(self, expression: str, column: str, *parameters: str) -> None:
         super().__init__(expression, column, *parameters)
@@ -399,6 +461,12 @@ class _TextColumn(_CodedColumn):
 
 class _UserColumn(_CodedColumn):
     """A user field: numbers by value, other values by code; 13 bytes a row."""
+
+    _arrays = (
+        "_codes",
+        "_kinds",
+        "_numbers",
+    )
 
     def __init__(self, name: str) -> None:
         # From two paths SQLite makes a JSON list, which keeps 1, 1.0 and true distinct, and all
