@@ -22,12 +22,8 @@ import threading
 
 import numpy as np
 
-from pixseek.engines.embedded.row_filters.fields import (
-    INTEGERS,
-    Column,
-    IntegerColumn,
-    new_column,
-)
+from pixseek.engines.embedded.row_filters.column import Column
+from pixseek.engines.embedded.row_filters.fields import INTEGERS, IntegerColumn, new_column
 from pixseek.engines.embedded.snapshots import View
 from pixseek.engines.embedded.sqlite_filters import where_sql
 from pixseek.engines.embedded.vectorfile import Mask
