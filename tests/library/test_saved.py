@@ -54,6 +54,17 @@ def test_words_filters_and_options_are_added(library: pixseek.Library) -> None:
     assert library.facets("@reds") == library.facets(library.query("@reds"))
 
 
+def test_a_saved_search_is_joined_like_words(library: pixseek.Library) -> None:
+    library.save_search("red", "my reds")
+    assert library.query("@my reds AND green -blue") == library.query('"red" green -blue')
+    assert library.query("@my reds NOT green") == library.query("red -green")
+    assert library.query("@“my reds” name:x") == library.query("red name:x")
+    with pytest.raises(QueryError, match="Nothing follows NOT: 'NOT' at character 18"):
+        library.query("@my reds (green) NOT")
+    with pytest.raises(QueryError, match="stands before OR: 'OR green' at character 10"):
+        library.query("@my reds OR green")
+
+
 def test_names_have_spaces_and_the_longest_is_meant(library: pixseek.Library) -> None:
     library.save_search("red", "my")
     library.save_search("green", "my  garden ")

@@ -495,3 +495,30 @@ def test_filters_of_the_language_match_the_right_records() -> None:
         assert where is not None and filters.matches(where, record), typed
         negated = parse(f"-{typed}").where
         assert negated is not None and not filters.matches(negated, record), typed
+
+
+@pytest.mark.parametrize(
+    ("typed", "written"),
+    [
+        ("year:2019", "year:2019"),
+        ("date:2019-07..2020", "date:2019-07..2020"),
+        ("after:2023-05", "date:2023-06.."),
+        ("before:2020 tag:holiday", "before:2020 tag:holiday"),
+        ("camera:nikon", "camera:nikon"),
+        ("folder:2021/summer", "folder:2021/summer"),
+        ('tag:"a b"', 'tag:"a b"'),
+        ("-has:date", "-has:date"),
+        ("has:camera", "has:camera"),
+        ("type:image format:jpg", "type:image format:jpeg"),
+        ("orientation:portrait", "orientation:portrait"),
+        ("rating:4..5 iso:>=100", "rating:4..5 iso:>=100"),
+        ("taken:>2021-05-03T14:30", "date:>2021-05-03T14:30:00"),
+        ("(year:2019 OR tag:x) -camera:nikon", "(year:2019 OR tag:x) -camera:nikon"),
+        ("fields.n:true", "fields.n:=true"),
+        ("a dog OR a cat", '("a dog" OR "a cat")'),
+        ("(a OR b) AND (c OR d)", '("a" OR "b") AND ("c" OR "d")'),
+    ],
+)
+def test_filters_are_written_as_people_type_them(typed: str, written: str) -> None:
+    assert to_text(parse(typed)) == written
+    assert repr(parse(written)) == repr(parse(typed))

@@ -214,8 +214,8 @@ def search(
 
     WORDS describe the image. They may include "phrases in quotes", -words to leave out, 2*weights,
     and filters such as year:2021, camera:nikon, tag:holiday, width:>=1920, folder:2021 or
-    near:48.86,2.35,5, combined by OR, NOT and parentheses. Put the whole query in single quotes
-    so that the shell leaves it alone.
+    near:48.86,2.35,5. AND, OR, NOT and parentheses combine filters, and words too. Put the whole
+    query in single quotes so that the shell leaves it alone.
 
     On a terminal, prints a table, with the pictures above it if the terminal can draw them, and
     the number of strong and likely matches, which mean the same for every model. In a pipe,

@@ -34,7 +34,9 @@ KIND = "search"
 MARK = "@"
 
 _LONGEST = 100
-_QUOTED = re.compile(r'"([^"]*)"(?=\s|$)')
+_QUOTED = re.compile(r'["＂“”„‟«]([^"＂“”„‟«»]*)["＂“”‟»](?=\s|$)')
+#: Between the name and what follows; both count in any case.
+_AND = re.compile(r"\s+AND(?=\s+\S)")
 
 #: Reads a text in the query language, with dates in plain words or without.
 Read = Callable[[str, bool], Query]
@@ -127,6 +129,10 @@ def recalled(opened: Opened, text: str, read: Read, dates: bool) -> Query:
     written, with_dates, query = _parts(name, kept[name])
     if written:
         query = _together(query, read(written, dates and with_dates), first=True)
+    if joined := _AND.match(more):
+        more = more[joined.end() :]
+    # An error gives the place in the whole text.
+    more = more.rjust(len(text))
     return _together(query, read(more, dates)) if more.strip() else query
 
 

@@ -157,7 +157,9 @@ def _stored_name(name: str) -> str:
     raise QueryError(
         "unknown field",
         name,
-        unknown("field", name, names()) + " Columns of your own are fields.NAME.",
+        # `date` is the name for people.
+        unknown("field", name, (each for each in names() if each != "taken_at"))
+        + " Columns of your own are fields.NAME.",
     )
 
 

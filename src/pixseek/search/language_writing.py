@@ -67,7 +67,7 @@ def _compare_text(compare: Compare) -> str:
     name, op, value = compare.field, compare.op, compare.value
     if op == "near" and isinstance(value, tuple):
         return f"near:{','.join(map(repr, value))}"
-    for shown in (*_names([compare]), name):
+    for shown in (*(each for each in _names([compare]) if each != "year"), name):
         if op == "exists":
             text, symbol, values = f"has:{shown}", "", [Value(shown)]
         elif op == "in" and isinstance(value, tuple):
@@ -97,7 +97,7 @@ def short(where: Filter) -> str | None:
         if name != "year" and _means("has", "", [Value(name)], where):
             return f"has:{name}"
         for value in _values(compares):
-            if name == "year" and not value.isdecimal():
+            if (name == "year" and not value.isdecimal()) or (name == "format" and "/" in value):
                 continue
             bare = Value(value)
             if _BARE.fullmatch(value) and typography.plain_value(value) == value:
