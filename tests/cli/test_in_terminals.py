@@ -254,6 +254,28 @@ def test_tables_and_checks_fit_the_terminal(slow, small, arguments, width: int) 
     assert len(lines) > 3
 
 
+#: Lines whose every command, with its own output or message, is shown at several widths.
+LINES = (
+    ("search", "red -snow", "--why", "--facets"), ("search", "width:>1"), ("search", "x", "-snow"),
+    ("search", "red", "--html", "no/page.html"), ("search", "@unknown"), ("search", "year:x"),
+    ("similar", "nothing.jpg"), ("list",), ("saved",), ("failures",), ("duplicates",), ("index",),
+    ("show", "photos/a red one.png"), ("classify", "photos/blue.png", "--labels", "red"),
+    ("help", "exit-codes"), ("save", "red"), ("search", "red", "-n", "5"), ("models", "verify"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [60, 100])
+@pytest.mark.parametrize("line", LINES, ids=" ".join)
+def test_no_line_is_broken_by_the_terminal(slow, small, line, width: int) -> None:
+    child = slow(*line, "-L", "lib", "--offline", width=width, TERM="dumb", NO_COLOR="1")
+    child.expect(pexpect.EOF)
+    shown = visible(child.before).splitlines()
+    # Paths and commands are kept whole, so that they can be copied.
+    long = [each for each in shown if len(each) > width and "/" not in each]
+    assert [each for each in long if not re.search(r"(: |^ *)pixseek |^sha256 ", each)] == []
+    assert shown and "Traceback" not in child.before
+
+
 def test_a_closed_pipe_ends_quietly(small, tmp_path, environment) -> None:
     code = "import sys; sys.stdout.reconfigure(line_buffering=True)\n" + SLOW_PIXSEEK
     script = f"{sys.executable} -c '{code}' search red -L lib --paths -k 2 | head -c 1 >/dev/null"
@@ -261,7 +283,8 @@ def test_a_closed_pipe_ends_quietly(small, tmp_path, environment) -> None:
         ["bash", "-o", "pipefail", "-c", script],
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.stderr == ""
+    # On a busy machine it may say what it waits for.
+    assert [line for line in done.stderr.splitlines() if not line.endswith(" …")] == []
     assert done.returncode in (0, 141)
 
 

@@ -107,6 +107,21 @@ def test_many_queries_refuse_the_options_of_one(
     assert f"--queries can't be combined with {option[0]}" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("action", "option"),
+    [
+        ("list", "--to x"), ("list", "--precision int8"), ("verify", "--json"),
+        ("download", "--against x"), ("download", "--photos x"), ("export", "--accept-licence"),
+        ("remove", "--yes"), ("benchmark", "--json"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_options_of_another_action_are_refused(run: Run, action: str, option: str) -> None:
+    done = run("models", action, *option.split())
+    assert done.exit_code == 2
+    assert f"{option.partition(' ')[0]} belongs to pixseek models " in done.stderr
+
+
 def test_options_without_what_they_belong_to_are_refused(run: Run) -> None:
     assert "--where needs" in run("tag", "x", "--add", "y", "--where", "year:2020").stderr
     assert "--again needs" in run("tag", "x", "--add", "y", "--again").stderr

@@ -102,11 +102,7 @@ def _fitted(text: str) -> list[str]:
     """Return lines that fit the terminal, right of the names of the checks."""
     if not sys.stdout.isatty():
         return [text]
-    import textwrap
-
-    width = max(20, terminal_size().columns - 18)
-    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
-    return lines or [""]
+    return wording.wrapped(text, terminal_size().columns - 18)
 
 
 def _checks(fetch: bool) -> Iterator[Check]:

@@ -76,7 +76,7 @@ def import_(ctx: click.Context, path: str, base: str | None, name: str, dim: int
     with open_library(create=True) as library:
         count = library.import_vectors(path, base=base, name=name, dim=dim or 0)
         held = len(library)
+    images = wording.counted(held, "image")
     click.echo(
-        f"Imported {wording.counted(count, 'image')}; the library holds "
-        f"{wording.counted(held, 'image')}."
+        wording.fitted(f"Imported {wording.counted(count, 'image')}; the library holds {images}.")
     )

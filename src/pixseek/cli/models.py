@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from pixseek.cli import wording
 from pixseek.cli.exit_codes import code_of
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from pixseek.models import Stored
 
 _ACTIONS = ("list", "download", "remove", "trust", "export", "verify", "benchmark")
+
+#: The options that only some actions have.
+_OF_ACTIONS = {
+    "accept_licence": ("download",), "yes": ("trust",), "as_json": ("list",), "to": ("export",),
+    "stored": ("export",), "photos": ("export", "verify", "benchmark"), "against": ("verify",),
+}  # fmt: skip
 
 #: The exit code of `verify` if a model is broken: that of any other error of a model.
 BROKEN = code_of(ModelError(""))
@@ -97,6 +104,11 @@ def models(
     """
     from pixseek.config import load_config
 
+    for option, of in _OF_ACTIONS.items():
+        if action not in of and ctx.get_parameter_source(option) is not ParameterSource.DEFAULT:
+            name = next(each.opts[-1] for each in ctx.command.params if each.name == option)
+            allowed = " or ".join(f"pixseek models {each}" for each in of)
+            raise click.UsageError(f"{name} belongs to {allowed}, not to {action}.", ctx)
     config = load_config(**settings())
     own = _folders_of(photos) if action in ("export", "verify", "benchmark") else []
     if action == "list":
@@ -238,7 +250,8 @@ def _verify(config: Config, name: str, photos: Sequence[Path], against: Path | N
             break
         good &= check.good is not False
         mark = {True: "✓", False: "✗", None: "-"}[check.good]
-        click.echo(f"{mark} {wording.visible(check.what):<8} {wording.visible(check.found)}")
+        found = wording.fitted(wording.visible(check.found), hanging=" " * 11, first=11)
+        click.echo(f"{mark} {wording.visible(check.what):<8} {found}")
     if against is not None:
         _say_of_drawn(photos)
     return good
@@ -286,4 +299,5 @@ def _folders_of(photos: Path | None) -> list[Path]:
 
 def _say_of_drawn(photos: Sequence[Path]) -> None:
     if not photos:
-        click.echo("Compared on drawn pictures. To compare on your own: --photos DIR", err=True)
+        said = "Compared on drawn pictures. To compare on your own: --photos DIR"
+        click.echo(wording.fitted(said, err=True), err=True)

@@ -88,20 +88,23 @@ def write_report(
     if kept:
         click.echo()
         write_failures(kept, examples=1)
-        click.echo(f"To list all: pixseek failures{library}")
+        click.echo(wording.fitted(f"To list all: pixseek failures{library}"))
 
 
 def write_next_step(report: Report, *, images: int, library: str) -> None:
     """Suggest a command after an indexing run; arguments as for `write_report`."""
     click.echo()
     if report.stopped:
-        click.echo(f"To continue: pixseek index{library}")
+        click.echo(wording.fitted(f"To continue: pixseek index{library}"))
     elif images:
-        click.echo(f'Next: pixseek search "a dog catching a frisbee"{library}')
+        example = 'pixseek search "a dog catching a frisbee"'
+        click.echo(wording.fitted(f"Next: {example}{library}"))
     else:
         click.echo(
-            "No images were found, so nothing was added to the library. "
-            "Name a folder that contains images."
+            wording.fitted(
+                "No images were found, so nothing was added to the library. "
+                "Name a folder that contains images."
+            )
         )
 
 
@@ -147,11 +150,13 @@ def write_reindex_report(
         click.echo()
         write_failures(report.failures, examples=1)
         click.echo(
-            "Until these files are indexed again, only text and filters find them.\n"
-            f"To list all: pixseek failures{library}"
+            wording.fitted(
+                "Until these files are indexed again, only text and filters find them.\n"
+                f"To list all: pixseek failures{library}"
+            )
         )
     if report.stopped:
-        click.echo(f"\nTo continue: {again}")
+        click.echo(wording.fitted(f"\nTo continue: {again}"))
 
 
 def _write_times(report: Report, threads: int) -> None:
@@ -183,9 +188,11 @@ def _write_precision(report: Report, asked: str) -> None:
     if asked == "auto" or (how is not None and how.precision == asked):
         return
     if how is not None:
-        click.echo(f"  precision {how.precision} instead of {asked}: {how.why}")
+        said = f"  precision {how.precision} instead of {asked}: {how.why}"
+        click.echo(wording.fitted(said, hanging=" " * 10))
     elif embedded > 0:
-        click.echo(f"  precision {asked} was not used: this model has no choice")
+        said = f"  precision {asked} was not used: this model has no choice"
+        click.echo(wording.fitted(said, hanging=" " * 10))
 
 
 def write_failures(
@@ -210,12 +217,14 @@ def write_failures(
         if is_folder:
             meaning = _FOLDERS.get(reason, "the folder can't be read")
         head = click.style(f"{wording.number(len(group))} {reason}", fg="red", bold=True)
-        click.echo(f"{head}: {meaning}" if meaning else head)
+        taken = wording.cells(click.unstyle(head)) + 2
+        click.echo(f"{head}: {wording.fitted(meaning, first=taken)}" if meaning else head)
         listed = group[:examples] if examples else group
         for failure, where in listed:
             click.echo(f"    {wording.visible(where)}")
-            click.echo(click.style(f"        {wording.visible(failure.message)}", dim=True))
+            said = wording.fitted(f"        {wording.visible(failure.message)}")
+            click.echo(click.style(said, dim=True))
         if len(group) > len(listed) > 1:
             click.echo(f"    and {wording.number(len(group) - len(listed))} more")
         for advice in dict.fromkeys(failure.advice for failure, _ in listed if failure.advice):
-            click.echo(f"  {hinted(advice)}")
+            click.echo(wording.fitted("  " + hinted(advice), hanging="  "))

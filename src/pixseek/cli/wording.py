@@ -106,8 +106,9 @@ def wrapped(text: str, width: int, *, hanging: str = "", first: int = 0) -> list
     whole = re.sub(_COMMAND, lambda part: part[0].replace(" ", _JOINED), text)
     for n, line in enumerate(whole.split("\n")):
         written = line.lstrip(" ")
-        then = hanging + " " * (len(line) - len(written))
-        begin = then if n else " " * first
+        own = " " * (len(line) - len(written))
+        then = hanging + own
+        begin = then if n else " " * first + own
         broken = textwrap.wrap(
             written,
             max(width, 20 + max(len(begin), len(then))),
