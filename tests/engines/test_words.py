@@ -108,6 +108,10 @@ FOUND = pairs(
     2019 : २०१९
     کتاب : كتاب‌ها
     हिन्दी : हिन्दी भाषा
+    हिंदी : हिन्दी
+    सम्बन्ध : संबंध
+    चाँद : चांद
+    ज़मीन : जमीन
     নদী : একটি নদী
     தமிழ் : தமிழ் நாடு
     co\u00adop : coop
@@ -165,11 +169,16 @@ def test_every_engine_finds_the_same(engine: Engine) -> None:
 _DESCRIBED: list[tuple[Record, Iterable[str]]] = [
     (
         Record("name", "Pictures/Rome 2019/IMG_1234.JPG"),
-        ["IMG_1234", "img_1234.jpg", "IMG_1234.JPG", "1234", "rome", "2019/…", "IMG-1234",
+        ["IMG_1234", "img_1234.jpg", "IMG_1234.JPG", "IMG1234", "img1234.jpg", "1234", "rome",
+         "2019/…", "IMG-1234",
          "Rome 2019/IMG_1234.jpg", "pictures", '"IMG_1234.jpg",'],
     ),
     (Record("dashed", "r/DSC-0042.png"), ["DSC-0042", "DSC-0042.png", "dsc 0042", "0042"]),
-    (Record("joined", "r/DSC0043.heic"), ["DSC0043", "dsc0043.heic", "0043", "dsc 0043"]),
+    (Record("joined", "r/DSC0043.heic"), ["DSC0043", "dsc0043.heic", "0043", "DSC_0043"]),
+    (
+        Record("odd", "r/my cat@2x (3).png"),
+        ["my cat@2x (3).png", "my cat@2x (3)", "cat@2x.png", "(3).png cat", "cats"],
+    ),
     (Record("camel", "r/BeachParty/x1.webp"), ["BeachParty", "beach party", "beachparty", "party"]),
     (Record("people", "r/5.jpg", fields={"people": "Ann Lee; José"}), ["ann", "Ann Lee", "Jose"]),
     (
@@ -202,6 +211,7 @@ def test_names_people_places_and_levels_of_tags_are_words(engine: Engine) -> Non
         ("IMG_1234", ["img 1234"]), ("IMG_1234.jpg", ["img 1234"]), ("x-ray.png", ["x ray"]),
         ("dog-friendly", ["dog", "friendly"]), ("24-70mm", ["24 70mm"]), ("a/b", ["b"]),
         ("node.js", ["node", "js"]), ("jpg", ["jpg"]), (".jpg", ["jpg"]), ("dogs.", ["dogs"]),
+        ("IMG1234", ["img1234|img 1234"]), ("(1).jpg", ["1"]), ("x4", ["x4"]),
         ("", []), ("?!", []), ("the", ["the"]), ("고양이가", ["고 양"]), ("개가", ["k개|개 가"]),
     ],
 )  # fmt: skip

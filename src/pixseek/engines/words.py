@@ -36,7 +36,9 @@ AROUND = "\"'`()[]{}<>,;:!?.“”‘’„«»"
 
 #: A name as people copy it: IMG_1234, DSC-0042.jpg, 2019/Rome/1.png.
 _NAME = re.compile(r"\w+(?:[-_./\\]+\w+)+")
-_ENDING = re.compile(r"(?<=\w)\.(\w{2,5})$")
+_ENDING = re.compile(r"(?<=[\w)\]}])\.(\w{2,5})$")
+#: Letters and a number, which other names have apart: IMG1234.
+_JOINED_NAME = re.compile("([a-z]{2,})([0-9]{2,})")
 
 # The following are compiled at need: most texts are ASCII.
 
@@ -47,11 +49,13 @@ _FOLDED = str.maketrans(
         "ħ": "h", "ŧ": "t", "ŋ": "n", "ى": "ي", "ی": "ي", "ک": "ك", "ة": "ه", "ٱ": "ا",
     }
 )  # fmt: skip
+#: The nasal before a consonant of Hindi, which many write as a dot.
+_NASAL = "[ङञणनम]\u094d(?=[\u0915-\u092d])|\u0901"
 #: Accents of European scripts, signs of Hebrew and Arabic that few people write, what changes how
 #: the character before it is drawn, skin tones, and characters that are not seen.
 _IGNORED = (
     "[\u00ad\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u061c\u0640"
-    "\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u180b-\u180f"
+    "\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u093c\u180b-\u180f"
     "\u1ab0-\u1aff\u1dc0-\u1dff\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f\u20d0-\u20ff"
     "\ufe00-\ufe0f\ufe20-\ufe2f\ufeff\U0001f3fb-\U0001f3ff\U000e0100-\U000e01ef]"
 )
@@ -103,6 +107,7 @@ def words(text: str) -> list[str]:
         return re.findall("[a-z0-9]+", text.lower())
     text = unicodedata.normalize("NFKD", text).casefold()
     text = re.sub(_IGNORED, "", re.sub(_NON_JOINER, " ", text))
+    text = re.sub(_NASAL, "\u0902", text)
     text = unicodedata.normalize("NFC", text.translate(_FOLDED))
     letters = "".join(map(_plain, re.sub(_EMOJIS, _spelled, text).replace(_JOINER, "")))
     return [
@@ -135,9 +140,9 @@ def words_to_find(text: str) -> list[str]:
         name = piece.strip(AROUND)
         bare = _without_ending(name)
         if _NAME.fullmatch(name) and (bare != name or any(map(str.isdigit, name))):
-            found.append(" ".join(words(bare)))
+            found.append(_joined_or_apart(" ".join(words(bare))))
         else:
-            found += [_to_find(word) for word in words(piece)]
+            found += [_to_find(word) for word in words(bare)]
     distinct = [word for word in dict.fromkeys(found) if word]
     telling = [word for word in distinct if word not in _STOP_WORDS]
     return (telling or distinct)[:_MOST_WORDS]
@@ -172,8 +177,16 @@ def _spelled(emojis: re.Match[str]) -> str:
     return f" {_JOINED.join('emoji' + spelled for spelled in each)} "
 
 
+def _joined_or_apart(word: str) -> str:
+    """Return a name of letters and a number as it is, or as two words."""
+    parts = _JOINED_NAME.fullmatch(word)
+    return f"{word}{OR}{parts[1]} {parts[2]}" if parts else word
+
+
 def _to_find(word: str) -> str:
     """Return a word of a query, without Korean particles."""
+    if word.isascii():
+        return _joined_or_apart(word)
     end = re.search(f"[{_HANGUL}](?: [{_HANGUL}])*$", word)
     if end is None:
         return word
