@@ -82,6 +82,10 @@ FOUND = pairs(
     🏴󠁧󠁢󠁥󠁮󠁧󠁿 : 🏴󠁧󠁢󠁥󠁮󠁧󠁿 fans
     1️⃣ : 1
     🏃 : 🏃‍♀️
+    # English words that some database would leave out
+    under : the bridge under the tower
+    before sunrise : before the sunrise
+    more : more of it
     # Letters with and without signs, either case
     istanbul : İstanbul
     İSTANBUL : istanbul

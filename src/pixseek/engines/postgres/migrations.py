@@ -19,6 +19,7 @@ from pixseek.engines.postgres.schema import (
     WORDS,
     Names,
     folded_texts,
+    words_of,
 )
 from pixseek.engines.postgres.spaces import lock, state_of
 
@@ -136,7 +137,7 @@ def _index(db: Any, names: Names, after: int) -> int | None:
         away = fields is not None and columns.AWAY_MARK in fields
         record = columns.from_columns(values, ())
         plain = columns.to_columns(record).fields
-        new.append((away, plain, folded_texts(record), *columns.texts(record), number))
+        new.append((away, plain, folded_texts(record), *words_of(record), number))
     db.cursor().executemany(
         names.sql(
             "UPDATE {record} SET away = away OR %s, fields = %s, folded = %s, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pixseek import filters
@@ -71,6 +72,14 @@ IS_AWAY = "r.away"
 WORDS = (
     "setweight(to_tsvector('english', %s::text), 'A') || "
     "setweight(to_tsvector('english', %s::text), 'D')"
+)
+#: PostgreSQL's stop words of English that `words.words_to_find` looks for. It does not index them,
+#: so they are spelled with a digit in what it gets.
+_STOPPED = re.compile(
+    r"\b(?:above|after|again|against|all|am|because|been|before|being|below|between|both|did|do|does"
+    r"|doing|don|down|during|each|few|further|hers|herself|himself|itself|just|more|most|myself|nor"
+    r"|now|off|once|only|other|ours|ourselves|out|over|own|same|should|than|theirs|themselves|then"
+    r"|those|through|too|under|until|up|very|while|whom|why|yours|yourself|yourselves)\b"
 )
 #: The columns of `Row`, in order; the last two make up the column `words`.
 NAMES = (*columns.Columns._fields, "root", "folder", "name", "folded", "words")
@@ -145,13 +154,24 @@ def check_format(found: int, indexed: int, names: Names) -> None:
         )
 
 
+def spelled(words: str) -> str:
+    """Return words as PostgreSQL gets them, those of records and those to look for."""
+    return _STOPPED.sub(r"\g<0>0", words)
+
+
+def words_of(record: Record) -> tuple[str, str]:
+    """Return the words of a record's strong part and of its weak part, as `WORDS` takes them."""
+    texts = columns.texts(record)
+    return spelled(texts.strong), spelled(texts.weak)
+
+
 def row_of(record: Record) -> Row:
     """Return a record as its table takes it.
 
     Raises:
         EngineError: see `columns.to_columns`.
     """
-    return (*columns.to_columns(record), *_derived(record), *columns.texts(record))
+    return (*columns.to_columns(record), *_derived(record), *words_of(record))
 
 
 def _derived(record: Record) -> tuple[str | None, str, str, str]:

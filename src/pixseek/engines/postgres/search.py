@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pixseek.engines import facets as facets_
 from pixseek.engines import rules
 from pixseek.engines.postgres.filters import where_sql
-from pixseek.engines.postgres.schema import Names, vector_text
+from pixseek.engines.postgres.schema import Names, spelled, vector_text
 from pixseek.engines.postgres.spaces import Held
 from pixseek.engines.rules import Answer
 from pixseek.engines.words import alternatives
@@ -97,8 +97,8 @@ def find_words(
 ) -> WordMatches:
     """Return the best k records by `ts_rank`, and how many have all words.
 
-    Scaled so that a record whose strong part holds every word once has 1. PostgreSQL does not index
-    its stop words of English: they are not looked for.
+    Scaled so that a record whose strong part holds every word once has 1. Words such as "the" are
+    not indexed, so a query of nothing else finds nothing.
     """
     words, phrases = _phrases(db, words)
     if not words:
@@ -166,7 +166,7 @@ def _phrases(db: Any, words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _phrase_parameters(words: Sequence[str]) -> dict[str, str]:
     return {
-        f"word{n}_{i}": phrase
+        f"word{n}_{i}": spelled(phrase)
         for n, word in enumerate(words)
         for i, phrase in enumerate(alternatives(word))
     }
