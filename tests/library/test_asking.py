@@ -15,6 +15,7 @@ from PIL import Image
 
 import pixseek
 from pixseek.errors import ImageError, LibraryNotFoundError, QueryError, SourceError
+from pixseek.search import date_words
 from pixseek.search.language import parse
 from pixseek.types import Compare, Or, Query, Term
 
@@ -212,6 +213,14 @@ def test_dates_that_find_nothing_are_words(dated: pixseek.Library) -> None:
         assert "is searched as words: date:" in found.warnings[0]
         assert found.query == dated.query(text, dates=False)
         assert found
+
+
+def test_every_word_of_a_date_is_noticed_in_plain_words(library: pixseek.Library) -> None:
+    today = date.today()
+    every = date_words.LAST | date_words.THIS | date_words.AGO
+    for word in sorted(every | date_words.YESTERDAY | date_words.TODAY):
+        for text in (word, f"{word} week", f"week {word}", f"a week {word}", f"Dog, {word}!"):
+            assert library.query(text) == parse(text, today=today), text
 
 
 def test_dates_in_plain_words_can_be_refused(dated: pixseek.Library) -> None:

@@ -120,6 +120,7 @@ def test_meaning_of_terms(typed: str, query: Query) -> None:
         ("‘a dog’ x", '"a dog" x'),
         ("‘a dog’s life’ x", '"a dog’s life" x'),
         ("‚a dog‘ ‚a cat’", '"a dog" "a cat"'),
+        ("❝a dog❞ x", '"a dog" x'),
         ("「a dog」『a cat』", '"a dog" "a cat"'),
         ("＂ａ　ｄｏｇ＂", '"a dog"'),
         ("“狗”“猫”", '"狗" "猫"'),
@@ -153,7 +154,8 @@ def test_curly_and_wide_characters_mean_what_the_straight_ones_mean(
 @pytest.mark.parametrize(
     "word",
     ["dog’s", "dogs’", "’tis", "‘tis", "l’été", "19”", "t–shirt", "1990—1999", "— dog", "dog – cat",
-     "——dog", "--dog", "→", "rock ‘n’ roll", "5’ 6”", "»", "a » b", "‘", "x‘y’z"],
+     "——dog", "--dog", "→", "rock ‘n’ roll", "the ‘60s kids’ toys", "‘tis the dogs’ ball",
+     "5’ 6”", "»", "a » b", "‘", "x‘y’z"],
 )  # fmt: skip
 def test_apostrophes_and_dashes_within_words_are_letters(word: str) -> None:
     assert parse(word) == Query((text(word),))

@@ -39,7 +39,7 @@ _COUNTED = 1000
 _PAGE = 5000
 
 #: Characters that mean something in the language of the search box; see `search.typography`.
-_LANGUAGE = frozenset('"():*-\\“”„‟«»‹›‘‚‛「『｢〝‐‑‒–—−﹘﹣') | frozenset(
+_LANGUAGE = frozenset('"():*-\\“”„‟«»‹›‘‚‛❝「『｢〝‐‑‒–—−﹘﹣') | frozenset(
     map(chr, range(0xFF01, 0xFF5F))
 )
 
@@ -50,7 +50,8 @@ _DATES = frozenset(
     "sidste forrige dernier dernière derniere derniers dernières dernieres pasado pasada scorso "
     "scorsa passado passada this diese diesen dieses diesem dieser cette cet ce esta este questa "
     "questo deze dit yesterday gestern ayer ieri ontem gisteren wczoraj igår igar вчера today "
-    "heute hoy oggi hoje vandaag dzisiaj сегодня".split()
+    "ago today's today’s yesterday's yesterday’s heute hoy oggi hoje vandaag dzisiaj "
+    "сегодня".split()
 )
 
 

@@ -18,6 +18,7 @@ from itertools import pairwise
 from pixseek.search.date_words import (
     AFTER,
     AFTER_YEAR,
+    AGO,
     AND,
     BEFORE,
     CHRISTMAS,
@@ -29,6 +30,7 @@ from pixseek.search.date_words import (
     MONTHS,
     NOT,
     NUMBERED,
+    NUMBERS,
     OF,
     PICTURES,
     SEASONS,
@@ -51,10 +53,13 @@ _CJK = r"\d{4}\s?[年년](?:\s?\d{1,2}\s?[月월](?:\s?\d{1,2}\s?[日号일])?)?
 _TOKEN = re.compile(rf"(?P<cjk>{_CJK})|(?:(?!{_CJK})[^\s,])+|,")
 _YEAR = re.compile(r"\d{4}")
 _DAY = re.compile(r"(\d{1,2})(?:st|nd|rd|th|er|º)?")
-_ISO = re.compile(r"(\d{4})-(\d{1,2})(?:-(\d{1,2}))?")
+_ISO = re.compile(r"(\d{4})-(\d{1,2})(?:-(\d{1,2}))?|(\d{4})[./](\d{1,2})[./](\d{1,2})")
 _DOTTED = re.compile(r"(?:(\d{1,2})\.)?(\d{1,2})[./](\d{4})")
+_SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
 _YEARS = re.compile(r"(\d{4})[-–—/](\d{4}|\d{2})")
 _DECADE = re.compile(r"(\d{3}0)['’]?(?:s|er|ern|-luvut)")
+_MONTHS_JOINED = re.compile(r"([^\W\d_]+)([-–—/])([^\W\d_]+)")
+_POSSESSIVE = re.compile(r"(?<=\w)['’]s$")
 _ELIDED = re.compile(r"(?:l|d|dell|nell|all|jusqu)['’](?=\w)")
 
 
@@ -78,7 +83,7 @@ def read(text: str, today: date) -> Reading | None:
 
     Several are alternatives, so that "2019 and 2020" finds the images of both years.
     """
-    tokens = [_Token.of(found) for found in _TOKEN.finditer(text)]
+    tokens = list(_tokens(text))
     spans = list(_qualified(tokens, _ranges(tokens, list(_atoms(tokens, today)))))
     if not spans:
         return None
@@ -98,14 +103,24 @@ def read(text: str, today: date) -> Reading | None:
     return Reading(words, " OR ".join(dict.fromkeys(s.where for s in spans)), "" if said else rest)
 
 
+def _tokens(text: str) -> Iterator[_Token]:
+    for found in _TOKEN.finditer(text):
+        both = _MONTHS_JOINED.fullmatch(found[0])
+        if both and all(folded(both[n]) in MONTHS for n in (1, 3)):
+            for n in (1, 2, 3):
+                yield _Token.of(both[n], found.start() + both.start(n))
+        else:
+            yield _Token.of(found[0], found.start())
+
+
 def _pieces(text: str, tokens: Sequence[_Token], gone: set[int]) -> Iterator[str]:
     """Yield what stands between the tokens that are gone."""
     began = 0
     for at in sorted(gone):
-        if piece := text[began : tokens[at].whole[0]].strip(" ,"):
+        if piece := text[began : tokens[at].whole[0]].strip(" ,-–—"):
             yield piece
         began = tokens[at].whole[1]
-    if piece := text[began:].strip(" ,"):
+    if piece := text[began:].strip(" ,-–—"):
         yield piece
 
 
@@ -120,15 +135,16 @@ class _Token:
     whole: tuple[int, int]
 
     @classmethod
-    def of(cls, found: re.Match[str]) -> _Token:
-        text = found[0]
+    def of(cls, text: str, at: int) -> _Token:
+        """Return the word of a text that begins at `at` of the whole."""
         bare = text.strip(".;:!?()[]\"'") or text
-        begin = found.start() + text.index(bare)
-        elided = _ELIDED.match(bare)
-        word = bare[elided.end() :] if elided else bare
-        typed = unicodedata.normalize("NFC", word.casefold())
-        end = begin + len(bare)
-        return cls(folded(word), typed, begin + len(bare) - len(word), end, found.span())
+        begin = at + text.index(bare)
+        if elided := _ELIDED.match(bare):
+            begin, bare = begin + elided.end(), bare[elided.end() :]
+        if not _DECADE.fullmatch(bare):
+            bare = _POSSESSIVE.sub("", bare)
+        typed = unicodedata.normalize("NFC", bare.casefold())
+        return cls(folded(bare), typed, begin, begin + len(bare), (at, at + len(text)))
 
     def of_table(self, table: Mapping[str, int]) -> int:
         """Return the number of this word in a table; 0 if it is not there."""
@@ -187,6 +203,10 @@ def _written_in_digits(tokens: Sequence[_Token], at: int, today: date) -> _Span 
     if found := _DOTTED.fullmatch(word):
         day, month, year = (int(each or 0) for each in found.groups())
         return _day(at, at + 1, today, year, month, *([day] if found[1] else []))
+    if found := _SLASHED.fullmatch(word):
+        one, two, year = map(int, found.groups())
+        if one == two or max(one, two) > 12:  # otherwise two countries disagree
+            return _day(at, at + 1, today, year, min(one, two), max(one, two))
     if found := _YEARS.fullmatch(word):
         first = int(found[1])
         last = int(found[2]) if len(found[2]) == 4 else first - first % 100 + int(found[2])
@@ -247,13 +267,14 @@ def _year_alone(tokens: Sequence[_Token], at: int, today: date) -> _Span | None:
     after = tokens[at + 1].word if at + 1 < len(tokens) else ""
     if before in NUMBERED or after in MEASURES:
         return None
-    end = at + 2 if after in AFTER_YEAR else at + 1
-    return _Span(at, end, str(year), str(year))
+    return _Span(at, at + 1, str(year), str(year))
 
 
 def _relative(tokens: Sequence[_Token], at: int, today: date) -> _Span | None:
     """Read "yesterday", "last week", "last december", "this year", "last 7 days"."""
     word = tokens[at].word
+    if found := _ago(tokens, at, today):
+        return found
     if word in YESTERDAY or (word in TODAY and at in (0, len(tokens) - 1)):
         if at and tokens[at - 1].word in BEFORE:  # the day before yesterday
             return None
@@ -270,6 +291,28 @@ def _relative(tokens: Sequence[_Token], at: int, today: date) -> _Span | None:
         return None
     days = _named_days(what, today, this=word in THIS)
     return None if days is None else _Span(at, at + 2, *days)
+
+
+def _ago(tokens: Sequence[_Token], at: int, today: date) -> _Span | None:
+    """Read "3 days ago", "two weeks ago", "a year ago": that day, week, month or year."""
+    if at + 2 >= len(tokens) or tokens[at + 2].word not in AGO:
+        return None
+    number = tokens[at].of_table(NUMBERS)
+    if not number and re.fullmatch(r"\d{1,3}", tokens[at].word):
+        number = int(tokens[at].word)
+    unit = tokens[at + 1].of_table(UNITS) if number else 0
+    if unit == 1:
+        days = _days(today - timedelta(number), 1)
+    elif unit == 2:
+        days = _days(today - timedelta(today.weekday() + 7 * number), 7)
+    elif unit == 4:
+        months = 12 * today.year + today.month - 1 - number
+        days = (f"{months // 12:04}-{months % 12 + 1:02}",) * 2
+    elif unit == 5:
+        days = (f"{today.year - number:04}",) * 2
+    else:
+        return None
+    return _Span(at, at + 3, *days)
 
 
 def _last_of_many(tokens: Sequence[_Token], at: int, number: int, today: date) -> _Span | None:
@@ -433,4 +476,6 @@ def _qualified(tokens: Sequence[_Token], spans: Iterator[_Span]) -> Iterator[_Sp
         while before > taken and tokens[before - 1].word in WITH_DATE:
             before -= 1
         taken = span.end
-        yield _Span(begin, span.end, low, high, before, where)
+        if taken < len(tokens) and tokens[taken].word in AFTER_YEAR:
+            taken += 1
+        yield _Span(begin, taken, low, high, before, where)

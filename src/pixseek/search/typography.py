@@ -20,12 +20,14 @@ _WIDE_AND_MINUS = {**_WIDE, **dict.fromkeys(map(ord, MINUSES), ord("-"))}
 _CLOSED_BY: Mapping[str, str] = {
     '"': '"', "＂": '＂"', "“": '”"‟', "„": '“”‟"', "‟": '”"', "”": "”",
     "«": "»", "»": "«»", "「": "」", "『": "』", "｢": "｣", "〝": "〞〟",
-    "‘": "’", "‚": "‘’", "‛": "’", "‹": "›", "›": "‹›",
+    "❝": "❞", "‘": "’", "‚": "‘’", "‛": "’", "‹": "›", "›": "‹›",
 }  # fmt: skip
 #: Marks that also stand elsewhere: these open only if something closes them, at the end of a word.
 _DOUBTFUL = "”»‘‚‛‹›"
 #: Marks that open in the middle of a word too, if something closes them.
 _INSIDE = re.compile("[“„‟«]")
+#: Letters are left out here: ‘60s, ‘tis, rock ‘n’ roll.
+_LEFT_OUT = re.compile(r"‘(?:\d\ds?|n|em|til|tis|twas|bout|cause|round)\b", re.IGNORECASE)
 #: What follows the end of a word.
 _ENDED = re.compile(r"[\s()（）,，@]|$")
 #: Marks that people mix when a program curls only one of a pair.
@@ -66,6 +68,8 @@ def quotation_end(text: str, at: int) -> int | None:
     If its own mark is missing, any double mark at the end of a word closes a double one: `“a dog"`.
     """
     mark = text[at]
+    if _LEFT_OUT.match(text, at):
+        return None
     found = _closing(text, at, _CLOSED_BY[mark], at_word_end=mark in _DOUBTFUL)
     if found is None and mark in _DOUBLE:
         found = _closing(text, at, _DOUBLE, at_word_end=True)
@@ -87,9 +91,7 @@ def quotation(text: str, at: int, end: int) -> str:
 def _closing(text: str, at: int, marks: str, *, at_word_end: bool) -> int | None:
     for found in re.compile(rf"\\[\\{text[at]}{marks}]|[{marks}]").finditer(text, at + 1):
         here = found.start()
-        if len(found[0]) > 1 or (at_word_end and _inside_word(text, here)):
-            continue
-        if text[at : here + 1].lower() != "‘n’":  # rock ‘n’ roll
+        if len(found[0]) == 1 and not (at_word_end and _inside_word(text, here)):
             return here
     return None
 
