@@ -46,10 +46,8 @@ def embed(
                 raise QueryError(
                     "There is nothing to look for", "empty text", "Say what is in the images."
                 )
-        ways = [_ways(str(terms[n].value)) for n in texts]
-        rows = iter(encoder().encode_texts([text for each in ways for text in each]))
-        for n, each in zip(texts, ways, strict=True):
-            vectors[n] = _mean([next(rows) for _ in each])
+        found = of_texts([str(terms[n].value) for n in texts], encoder())
+        vectors.update(zip(texts, found, strict=True))
     for n, term in enumerate(terms):
         if term.kind == "vector":
             vectors[n] = _given(term, engine)
@@ -69,6 +67,19 @@ def embed(
                 found = _cut(found, term.region)
             vectors[n] = tower.encode_images(tower.prepare(found)[None])[0]
     return [vectors[n] for n in range(len(terms))]
+
+
+def of_texts(texts: Sequence[str], encoder: Encoder) -> list[Vectors]:
+    """Return the (dim,) unit vector that a search for each text looks with.
+
+    All go through the model in one call.
+
+    Raises:
+        ModelError: the model failed.
+    """
+    ways = [_ways(text) for text in texts]
+    rows = iter(encoder.encode_texts([each for some in ways for each in some]))
+    return [_mean([next(rows) for _ in some]) for some in ways]
 
 
 def _ways(text: str) -> tuple[str, ...]:
