@@ -34,7 +34,7 @@ HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 # What takes minutes, needs a network or a model, or is a shell's own file: shown, not run.
 SHOWN_ONLY = re.compile(
     r"^(make |pip |git |docker |source |"
-    r"pixseek (doctor --fetch|models (benchmark$|download |trust |export |verify ~)|"
+    r"pixseek (doctor --fetch|models (benchmark$|download |trust |export |verify ~|calibrate ~)|"
     r".*--(labels-from|text-model) |.*--model (clip|siglip)))"
 )
 

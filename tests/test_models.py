@@ -11,6 +11,7 @@ from pixseek import models
 from pixseek.config import Config, load_config
 from pixseek.encoders import CATALOGUE
 from pixseek.errors import LicenceError, ModelError
+from pixseek.search.background import Calibration
 from pixseek.wire import model_to_plain
 
 import tiny_models
@@ -40,12 +41,30 @@ def test_a_description_says_what_is_still_to_be_downloaded(config: Config) -> No
     assert models.on_this_machine(config) == ["demo"]
 
 
-def test_a_local_folder_is_described_but_not_listed(config: Config, tmp_path: Path) -> None:
+def test_a_local_folder_is_listed_only_if_it_is_named(config: Config, tmp_path: Path) -> None:
     tiny_models.xenova(tmp_path / "own")
     found = models.describe(config, tmp_path / "own")
     assert (found.name, found.folder, found.dim) == ("own", tmp_path / "own", tiny_models.DIM)
     assert found.sources == () and found.runtimes == ("onnx",)
-    assert models.list_models(config, [str(tmp_path / "own")]) == []
+    assert models.list_models(config, [str(tmp_path / "own")]) == [found]
+    assert "own" not in [each.name for each in models.list_models(config)]
+
+
+def test_a_calibration_is_part_of_a_description(config: Config, tmp_path: Path) -> None:
+    tiny_models.xenova(tmp_path / "own")
+    assert models.describe(config, tmp_path / "own").calibration is None
+    file = tmp_path / "own" / "calibration.json"
+    for text, expected in (
+        ('{"slope": 2, "centre": 3.5}', Calibration(2, 3.5)),
+        ('{"slope": 2, "centre": 3.5, "measured": {"images": 900}}', Calibration(2, 3.5, 900)),
+        ('{"slope": 2, "centre": 3.5, "measured": 7}', None),
+        ("[]", None),
+        ("damaged", None),
+    ):
+        file.write_text(text)
+        assert models.describe(config, tmp_path / "own").calibration == expected, text
+    calibrated = models.describe(config, "demo").calibration
+    assert calibrated is not None and calibrated.images == 1000
 
 
 def test_an_unknown_name_lists_the_known(config: Config) -> None:
@@ -91,7 +110,7 @@ def test_the_plain_form_is_json_and_keeps_its_names(config: Config) -> None:
     assert list(plain) == [
         "name", "description", "folder", "download_bytes", "licence", "asks_for_a_yes", "dim",
         "image_side", "context", "languages", "quality", "quality_source", "precision", "note",
-        "measured", "sources",
+        "measured", "sources", "calibration",
     ]  # fmt: skip
     assert list(plain["sources"][0]) == ["runtime", "layout", "repo", "revision"]
     assert json.loads(json.dumps(plain)) == plain

@@ -16,6 +16,7 @@ from PIL import Image
 from pixseek.errors import QueryError
 from pixseek.library import RootStatus, Status
 from pixseek.library.status import Contents, LastRun
+from pixseek.search.background import Calibration
 from pixseek.search.language import parse
 from pixseek.types import (
     WHOLE,
@@ -371,6 +372,7 @@ def test_json_of_a_status() -> None:
     full = Status(
         Path("/lib"), "clip", space, 3, (root,), {"damaged": 1}, 99, running, how, "german", others,
         False, contents, {"index": 90, "previews": 5, "other": 4}, last,
+        Calibration(1.2, 4.0, 1000),
     )  # fmt: skip
     assert json.loads(json.dumps(status_to_plain(full))) == {
         "path": str(Path("/lib")),
@@ -419,10 +421,11 @@ def test_json_of_a_status() -> None:
             "unchanged": 0,
             "failed": 1,
         },
+        "calibration": {"slope": 1.2, "centre": 4.0, "images": 1000},
     }
     empty = status_to_plain(Status(Path("/lib"), "", None, 0, (), {}, 0, None))
     assert (empty["space"], empty["running"], empty["roots"]) == (None, None, [])
-    assert (empty["acceleration"], empty["last_run"]) == (None, None)
+    assert (empty["acceleration"], empty["last_run"], empty["calibration"]) == (None,) * 3
     assert (empty["texts"], empty["other_spaces"]) == ("", [])
 
 

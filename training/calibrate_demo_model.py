@@ -23,11 +23,10 @@ from pixseek import encoders
 from pixseek.demo import captions
 from pixseek.demo.drawing import render
 from pixseek.demo.scenes import Scene, facts, random_scene
-from pixseek.search import background
-from pixseek.search.asked import Backgrounds, look
-from pixseek.search.background import Background, Calibration
+from pixseek.search import background, calibrating
+from pixseek.search.background import Calibration
 from pixseek.search.strength import LIKELY_PROBABILITY, STRONG_PROBABILITY
-from pixseek.types import Encoder, Picture, Term
+from pixseek.types import Encoder, Picture
 
 MODEL = Path(captions.__file__).parent / "model"
 CAPTIONS = 300
@@ -64,30 +63,10 @@ def measured(encoder: Encoder, seed: int) -> tuple[Any, Any]:
     rng = random.Random(seed)
     scenes = [random_scene(rng) for _ in range(SCENES)]
     queries = [description(rng) for _ in range(QUERIES)]
-    images, texts = embedded(encoder, scenes), encoder.encode_texts([q.text for q in queries])
-    unrelated, own = Background.of(encoder.encode_texts(bank())), Background.of(images)
-    backgrounds = Backgrounds.of_library(unrelated, own, 1.0, len(images))
-    looks = [
-        look(Term("text", query.text), text, images, backgrounds, unread=frozenset())
-        for query, text in zip(queries, texts, strict=True)
-    ]
-    scores = np.stack([each.deviations for each in looks])
+    images = embedded(encoder, scenes)
+    scores = calibrating.scored(encoder, images, [query.text for query in queries], bank())
     known = [facts(scene) for scene in scenes]
     return scores, np.array([[query.facts <= each for each in known] for query in queries])
-
-
-def fitted(scores: Any, true: Any) -> Calibration:
-    """Return the logistic function that fits the scores best, by Newton's method."""
-    x, y = scores.ravel().astype(np.float64), true.ravel().astype(np.float64)
-    slope, offset = 3.0, -5.0
-    for _ in range(50):
-        guess = 1 / (1 + np.exp(-(slope * x + offset)))
-        weight = guess * (1 - guess)
-        gradient = [((y - guess) * x).sum(), (y - guess).sum()]
-        mixed = (weight * x).sum()
-        step = np.linalg.solve([[(weight * x * x).sum(), mixed], [mixed, weight.sum()]], gradient)
-        slope, offset = slope + step[0], offset + step[1]
-    return Calibration(round(float(slope), 2), round(float(-offset / slope), 2))
 
 
 def figures(scores: Any, true: Any, calibration: Calibration) -> dict[str, Any]:
@@ -116,8 +95,12 @@ def main() -> None:
         encoder = encoders.load("demo", models_dir=Path(folder))
     head = "# Made by training/calibrate_demo_model.py: captions of random scenes."
     (MODEL / background.BANK_FILE).write_text("\n".join([head, *bank()]) + "\n", "utf-8")
-    calibration = fitted(*measured(encoder, seed=1))
-    said = {"slope": calibration.slope, "centre": calibration.centre}
+    calibration = calibrating.fitted(*measured(encoder, seed=1))
+    said = {
+        "slope": calibration.slope,
+        "centre": calibration.centre,
+        "measured": {"images": SCENES, "queries": QUERIES},
+    }
     (MODEL / background.CALIBRATION_FILE).write_text(json.dumps(said) + "\n", "utf-8")
     print(json.dumps(said), json.dumps(figures(*measured(encoder, seed=2), calibration), indent=1))
 

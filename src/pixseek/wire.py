@@ -29,9 +29,11 @@ from pixseek.types.results import old_confidence
 if TYPE_CHECKING:
     from pixseek.library import Status
     from pixseek.models import ModelInfo
+    from pixseek.models.calibration import CalibrationReport
     from pixseek.types import Failure, Hit, Record, Report, Results
 
 __all__ = [
+    "calibration_to_plain",
     "failure_to_plain",
     "filter_from_plain",
     "filter_to_plain",
@@ -201,6 +203,7 @@ def status_to_plain(status: Status) -> dict[str, Any]:
         "contents": _dates_as_text(asdict(status.contents)),
         "disk": dict(status.disk),
         "last_run": _dates_as_text(asdict(status.last_run)) if status.last_run else None,
+        "calibration": asdict(status.calibration) if status.calibration else None,
     }
 
 
@@ -253,6 +256,21 @@ def model_to_plain(model: ModelInfo) -> dict[str, Any]:
         "note": model.note,
         "measured": asdict(model.measured) if model.measured else None,
         "sources": [asdict(source) for source in model.sources],
+        "calibration": asdict(model.calibration) if model.calibration else None,
+    }
+
+
+def calibration_to_plain(report: CalibrationReport) -> dict[str, Any]:
+    """Return the calibration of a model, and how it was measured."""
+    found = report.found
+    return {
+        "model": report.model,
+        "file": str(report.file),
+        "slope": found.calibration.slope,
+        "centre": found.calibration.centre,
+        "measured": found.measured(),
+        "images_in_table": report.images_in_table,
+        "failures": [failure_to_plain(each) for each in report.failures],
     }
 
 

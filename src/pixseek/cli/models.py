@@ -1,4 +1,4 @@
-"""`pixseek models`: list, download, export, verify and measure models."""
+"""`pixseek models`: list, download, export, verify, measure and calibrate models."""
 
 from __future__ import annotations
 
@@ -22,13 +22,25 @@ from pixseek.errors import LicenceError, ModelError, PixseekError
 if TYPE_CHECKING:
     from pixseek.config import Config
     from pixseek.models import Stored
+    from pixseek.models.calibration import CalibrationReport
+    from pixseek.types import Failure
 
-_ACTIONS = ("list", "download", "remove", "trust", "export", "verify", "benchmark")
+_ACTIONS = (
+    "list", "download", "remove", "trust", "export", "verify", "benchmark", "calibrate",
+)  # fmt: skip
+
+#: A tenth whose probability is this far from the share that is right.
+_FAR_OFF = 0.15
+
+#: Images that could not be used, to list at most.
+_LISTED = 10
 
 #: The options that only some actions have.
 _OF_ACTIONS = {
-    "accept_licence": ("download",), "yes": ("trust",), "as_json": ("list",), "to": ("export",),
-    "stored": ("export",), "photos": ("export", "verify", "benchmark"), "against": ("verify",),
+    "accept_licence": ("download",), "yes": ("trust",), "as_json": ("list", "calibrate"),
+    "to": ("export", "calibrate"), "stored": ("export",),
+    "photos": ("export", "verify", "benchmark", "calibrate"), "against": ("verify",),
+    "captions": ("calibrate",), "image_column": ("calibrate",), "caption_column": ("calibrate",),
 }  # fmt: skip
 
 #: The exit code of `verify` if a model is broken: that of any other error of a model.
@@ -38,7 +50,7 @@ BROKEN = code_of(ModelError(""))
 @click.command(
     cls=Command,
     section="Look after the library",
-    short_help="List models; download, export, verify or measure them.",
+    short_help="List models; download, export, verify, measure or calibrate them.",
     examples=(
         ("pixseek models", "all models, with a ✓ if on this machine"),
         ("pixseek models download siglip2-b16-224", "before going offline"),
@@ -52,25 +64,38 @@ BROKEN = code_of(ModelError(""))
         ),
         ("pixseek models verify siglip2-b16-224", "check its files and its vectors"),
         ("pixseek models benchmark", "measure all models on this machine"),
+        (
+            "pixseek models calibrate ~/models/own --captions photos/captions.tsv",
+            "let searches say how probable a hit is",
+        ),
     ),
 )
 @click.argument("action", type=click.Choice(_ACTIONS), default="list", metavar="[ACTION]")
 @click.argument("names", nargs=-1, metavar="[NAME|DIR...]")
 @click.option("--accept-licence", is_flag=True, help="Agree to licences that forbid some uses.")
 @click.option("-y", "--yes", is_flag=True, help="trust: do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="list: print one JSON object.")
-@click.option("--to", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-              help="export: folder to create.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="list, calibrate: print one JSON object.")
+@click.option("--to", type=click.Path(path_type=Path), metavar="PATH",
+              help="export: folder to create; calibrate: file to write instead of "
+              "calibration.json in the model's folder.")  # fmt: skip
 @click.option("--precision", "stored", type=click.Choice(("fp32", "fp16", "int8")),
               default="fp32", show_default=True,
               help="export: number format of the stored weights; fp16 halves the folder, int8 "
               "quarters the matrices. Computing stays in 32 bits.")  # fmt: skip
 @click.option("--photos", type=click.Path(path_type=Path), metavar="DIR",
               help="export, verify, benchmark: use these images instead of drawn ones; with "
-              "--library, the library's.")  # fmt: skip
+              "--library, the library's. calibrate: the folder that the table's files are "
+              "in.")  # fmt: skip
 @click.option("--against", type=click.Path(path_type=Path), metavar="DIR",
               help="verify: compare with this folder, from which the model was "
               "exported.")  # fmt: skip
+@click.option("--captions", type=click.Path(path_type=Path, dir_okay=False), metavar="TABLE",
+              help="calibrate: CSV or TSV file with a column of image files and one of "
+              "captions.")  # fmt: skip
+@click.option("--image-column", default="", metavar="NAME",
+              help="calibrate: the column of image files, if its name is unusual.")  # fmt: skip
+@click.option("--caption-column", default="", metavar="NAME",
+              help="calibrate: the column of captions, if its name is unusual.")  # fmt: skip
 @click.pass_context
 def models(
     ctx: click.Context,
@@ -83,10 +108,13 @@ def models(
     stored: Stored,
     photos: Path | None,
     against: Path | None,
+    captions: Path | None,
+    image_column: str,
+    caption_column: str,
 ) -> None:
-    """List models, or download, remove, trust, export, verify or measure them.
+    """List models, or download, remove, trust, export, verify, measure or calibrate them.
 
-    ACTION is list (the default), download, remove, trust, export, verify or benchmark.
+    ACTION is list (the default), download, remove, trust, export, verify, benchmark or calibrate.
 
     list prints a table. Its columns Flickr30k, COCO and other are recall@1 from text to image in
     per cent, as published. If both onnx and torch can run a model, ONNX Runtime does; add `:torch`
@@ -101,6 +129,10 @@ def models(
 
     benchmark measures the named models, or all models on this machine; list then shows the
     results.
+
+    calibrate measures how probable a hit is, on images with captions: at least 200, better 1,000,
+    best with several captions each. It writes calibration.json into the model's folder. Searches
+    with this model then show probabilities.
     """
     from pixseek.config import load_config
 
@@ -116,6 +148,13 @@ def models(
         return
     if action == "benchmark":
         _benchmark(config, names, own)
+        return
+    if action == "calibrate":
+        if captions is None or len(names) != 1:
+            raise click.UsageError(
+                "Name one model and a table: pixseek models calibrate NAME --captions TABLE", ctx
+            )
+        _calibrate(config, names[0], captions, photos, (image_column, caption_column), to, as_json)
         return
     if not names:
         raise click.UsageError(f"Name a model: pixseek models {action} NAME", ctx)
@@ -157,6 +196,10 @@ def _list(config: Config, names: tuple[str, ...], as_json: bool) -> None:
     width = terminal_size().columns if sys.stdout.isatty() else None
     for line in model_table.lines(rows, width, default_name()):
         click.echo(line)
+    if names and width is not None:
+        for row in rows:
+            calibrated = wording.strengths(row.calibration.images if row.calibration else None)
+            click.echo(f"{wording.visible(row.name)}: strength {calibrated}.")
 
 
 # ------------------------------------------------------------------ download, remove, trust
@@ -280,6 +323,100 @@ def _benchmark(config: Config, names: tuple[str, ...], photos: Sequence[Path]) -
                 ("memory", f"{found.peak_mib:,} MiB at its peak" if found.peak_mib else "unknown"),
             )
         )
+
+
+# ------------------------------------------------------------------ calibrate
+
+
+def _calibrate(
+    config: Config,
+    name: str,
+    captions: Path,
+    photos: Path | None,
+    columns: tuple[str, str],
+    to: Path | None,
+    as_json: bool,
+) -> None:
+    from pixseek.cli.progress import display
+    from pixseek.models import calibrate
+
+    with display(quiet=as_json) as shown:
+        found = calibrate(
+            config,
+            name,
+            Path(os.path.expanduser(captions)),
+            photos=Path(os.path.expanduser(photos)) if photos else None,
+            image_column=columns[0],
+            caption_column=columns[1],
+            to=Path(os.path.expanduser(to)) if to else None,
+            on_progress=shown.show,
+            on_wait=shown.wait,
+        )
+    if as_json:
+        from pixseek.wire import calibration_to_plain
+
+        write_json(calibration_to_plain(found))
+        return
+    _write_calibration(found)
+
+
+def _write_calibration(report: CalibrationReport) -> None:
+    found, said = report.found, report.found.accuracy
+    calibration = found.calibration
+    of = ""
+    if report.images_in_table > found.images + len(report.failures):
+        of = f", drawn from {wording.number(report.images_in_table)}"
+    text = (
+        f"{wording.visible(report.model)}: calibrated on {wording.counted(found.images, 'image')}"
+        f"{of}, by {wording.number(found.queries)} words and pairs of words of their captions "
+        f"(slope {calibration.slope:g}, centre {calibration.centre:g})."
+    )
+    click.echo(wording.fitted(text))
+    click.echo("Measured on queries that were not fitted:")
+    click.echo()
+    click.echo(click.style("  probability   right        hits", bold=True))
+    for each in said.reliability:
+        click.echo(
+            f"  {each.probability:11.2f}   {each.right:5.2f}  {wording.number(each.count):>10}"
+        )
+    click.echo()
+
+    def share(value: float | None) -> str:
+        return "there are none" if value is None else f"{value:.0%} are right"
+
+    _rows(
+        (
+            ("strong hits", share(said.strong_precision)),
+            ("likely hits and better", share(said.likely_precision)),
+            ("queries", f"{said.queries_with_strong:.0%} find something strong"),
+            ("calibration error", f"{said.ece:.4f} in the mean, at most {said.largest_gap:.2f}"),
+            (
+                "Brier score",
+                f"{said.brier:.4f} ({said.brier_of_base_rate:.4f} if every hit got the same "
+                "probability)",
+            ),
+        )
+    )
+    click.echo(f"Written to {wording.visible(str(report.file))}.")
+    if said.largest_gap > _FAR_OFF:
+        text = (
+            "The probabilities are far from the shares that are right. More images help, or "
+            "several captions an image; or delete the file, and searches show words only."
+        )
+        click.echo(wording.fitted(text, err=True), err=True)
+    if report.failures:
+        _write_unused(report.failures)
+
+
+def _write_unused(failures: Sequence[Failure]) -> None:
+    """Say which images could not be used."""
+    click.echo(f"{wording.counted(len(failures), 'image')} could not be used:", err=True)
+    for failure in failures[:_LISTED]:
+        click.echo(
+            f"  {wording.visible(failure.uri)}: {wording.visible(failure.message)}", err=True
+        )
+    if len(failures) > _LISTED:
+        click.echo(f"  and {wording.number(len(failures) - _LISTED)} more (--json)", err=True)
 
 
 def _rows(rows: Iterable[tuple[str, str]]) -> None:

@@ -165,7 +165,7 @@ class Bars:
         if not (self._is_due() or turn):
             return
         self._stage = progress.stage
-        if progress.stage != "index":
+        if progress.stage not in ("index", "embed"):
             self._draw(describe(progress) + " …")
             return
         share = progress.done / progress.total if progress.total else 1.0
@@ -175,7 +175,8 @@ class Bars:
         if progress.left_s is not None:
             parts.append(f"{wording.duration(progress.left_s)} left")
         failed = f"{wording.number(progress.failed)} failed" if progress.failed else ""
-        self._draw("Indexing", share, parts, failed, wording.visible(progress.latest))
+        title = "Indexing" if progress.stage == "index" else "Embedding images"
+        self._draw(title, share, parts, failed, wording.visible(progress.latest))
 
     def download(self, what: str, done: int, total: int | None) -> None:
         """Draw a download, at most ten times a second."""

@@ -75,6 +75,9 @@ def _write_status(found: Status) -> None:
     )
     if found.texts:
         _write_row("texts", f"by the text tower of {wording.visible(found.texts)}")
+    if found.space:
+        images = found.calibration.images if found.calibration else None
+        _write_row("strength", wording.strengths(images))
     for n, (space, held) in enumerate(found.other_spaces):
         _write_row(
             "" if n else "also",

@@ -43,6 +43,17 @@ def size(count: int) -> str:
     return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
 
 
+def strengths(images: int | None) -> str:
+    """Return what is known of the strengths of a model's hits.
+
+    Args:
+        images: on how many images it was calibrated; 0 if that is not known, None if it was not.
+    """
+    if images is None:
+        return "not measured for this model"
+    return f"calibrated on {counted(images, 'image')}" if images else "calibrated"
+
+
 def visible(text: str) -> str:
     r"""Return text with its control characters escaped.
 

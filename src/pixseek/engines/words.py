@@ -22,7 +22,7 @@ _MOST_CHARACTERS = 50_000
 #: Most words of a query that are looked for.
 _MOST_WORDS = 32
 #: English words that say nothing about an image. They are left out of queries.
-_STOP_WORDS = frozenset(
+STOP_WORDS = frozenset(
     "a about an and any are as at be but by can for from had has have he her him his how i if in "
     "into is it its me my no not of on or our s she show so some such t that the their them there "
     "these they this to us was we were what when where which who will with you your".split()
@@ -144,7 +144,7 @@ def words_to_find(text: str) -> list[str]:
         else:
             found += [_to_find(word) for word in words(bare)]
     distinct = [word for word in dict.fromkeys(found) if word]
-    telling = [word for word in distinct if word not in _STOP_WORDS]
+    telling = [word for word in distinct if word not in STOP_WORDS]
     return (telling or distinct)[:_MOST_WORDS]
 
 

@@ -114,14 +114,13 @@ class ModelChoice:
     def texts_beside(self, models_dir: Path) -> TextFiles:
         """Return the files next to the text tower for judging its scores."""
         folder = _folder(self.texts or self.model, models_dir)
-        bank = _file(folder, background.BANK_FILE)
+        bank = background.bank_beside(folder)
         if bank is None and self.texts:
-            bank = _file(_folder(self.model, models_dir), background.BANK_FILE)
-        calibration = _file(folder, background.CALIBRATION_FILE)
+            bank = background.bank_beside(_folder(self.model, models_dir))
         return TextFiles(
             folder,
-            background.bank(bank),
-            None if calibration is None else background.calibration(calibration),
+            background.bank() if bank is None else bank,
+            background.calibration_beside(folder),
         )
 
 
@@ -413,11 +412,6 @@ def forget(ledger: Ledger, fingerprint: str) -> None:
     choices = ledger.setting(CHOICES) or {}
     choices.pop(fingerprint, None)
     ledger.set(CHOICES, choices)
-
-
-def _file(folder: Path | None, name: str) -> Path | None:
-    file = None if folder is None else folder / name
-    return file if file is not None and file.is_file() else None
 
 
 def _folder(model: str, models_dir: Path) -> Path | None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pixseek.errors import ModelError
 from pixseek.indexing import pipeline
 from pixseek.library import model
 from pixseek.library.opened import Opened
@@ -19,6 +20,7 @@ from pixseek.types import Acceleration, And, Compare, Not, Space
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
+    from pixseek.search.background import Calibration
     from pixseek.storage.ledger import Ledger
     from pixseek.types import Engine, Report
 
@@ -118,6 +120,8 @@ class Status:
         contents: what is known of the images.
         disk: bytes of the "index" (records and vectors), the "previews", and the rest, "other".
         last_run: the last run; None before one.
+        calibration: how probable matches of words are, if that was measured for the model: its
+            `slope` and `centre`, and on how many `images`; None if it was not.
     """
 
     path: Path
@@ -135,6 +139,7 @@ class Status:
     contents: Contents = Contents()
     disk: Mapping[str, int] = field(default_factory=dict)
     last_run: LastRun | None = None
+    calibration: Calibration | None = None
 
 
 def status(opened: Opened) -> Status:
@@ -171,7 +176,15 @@ def status(opened: Opened) -> Status:
         contents=_contents(opened.engine, roots),
         disk=disk,
         last_run=_last_run(opened.ledger.setting(LAST_RUN)),
+        calibration=_calibration(opened, chosen),
     )
+
+
+def _calibration(opened: Opened, chosen: model.ModelChoice | None) -> Calibration | None:
+    try:
+        return chosen.texts_beside(opened.config.models_dir).calibration if chosen else None
+    except ModelError:  # it is damaged: a search says so
+        return None
 
 
 def note_run(ledger: Ledger, kind: str, report: Report) -> None:

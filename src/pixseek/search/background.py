@@ -99,10 +99,12 @@ class Calibration:
     Attributes:
         slope: above 0.
         centre: the score at which half of the images are matches.
+        images: on how many images it was measured; 0 if the file does not say.
     """
 
     slope: float
     centre: float
+    images: int = 0
 
     def probabilities(self, scores: Vectors) -> NDArray[np.float64]:
         """Return how probable it is that each of (n,) scores is a match, (n,) in (0, 1)."""
@@ -115,6 +117,27 @@ class Calibration:
     def score_at(self, probability: float) -> float:
         """Return the score whose probability is this, in (0, 1)."""
         return self.centre + math.log(probability / (1 - probability)) / self.slope
+
+
+def bank_beside(folder: Path | None) -> list[str] | None:
+    """Return the bank in a model's folder; None if it has none."""
+    file = _file(folder, BANK_FILE)
+    return None if file is None else bank(file)
+
+
+def calibration_beside(folder: Path | None) -> Calibration | None:
+    """Return the calibration in a model's folder; None if it has none.
+
+    Raises:
+        ModelError: it can't be read, or is not a calibration.
+    """
+    file = _file(folder, CALIBRATION_FILE)
+    return None if file is None else calibration(file)
+
+
+def _file(folder: Path | None, name: str) -> Path | None:
+    file = None if folder is None else folder / name
+    return file if file is not None and file.is_file() else None
 
 
 def bank(file: Path | None = None) -> list[str]:
@@ -145,8 +168,9 @@ def calibration(file: Path) -> Calibration:
     """
     try:
         said = json.loads(file.read_text("utf-8"))
-        found = Calibration(float(said["slope"]), float(said["centre"]))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        images = int(said.get("measured", {}).get("images", 0))
+        found = Calibration(float(said["slope"]), float(said["centre"]), images)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(
             "a model's calibration can't be read", file, 'It is like {"slope": 5.0, "centre": 2.0}.'
         ) from error

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek.search.asked import Backgrounds
-from pixseek.search.background import Background
+from pixseek.search.background import CALIBRATION_FILE, Background
 from pixseek.types import Encoder, Engine
 
 if TYPE_CHECKING:
@@ -234,12 +234,12 @@ def _keep(path: Path, arrays: dict[str, Vectors]) -> None:
 
 
 def _stamps(folder: Path | None) -> list[tuple[str, int, int]]:
-    """Return name, size and time of each file of a model."""
+    """Return name, size and time of each file of a model that vectors may depend on."""
     found = []
     walk = os.walk(folder) if folder is not None else ()
     for path in sorted(Path(parent, name) for parent, _, names in walk for name in names):
         with contextlib.suppress(OSError):  # it went away meanwhile
-            if path.is_file():
+            if path.is_file() and path.name != CALIBRATION_FILE:
                 stat = path.stat()
                 found.append((path.name, stat.st_size, stat.st_mtime_ns))
     return found

@@ -46,8 +46,8 @@ def embed(
                 raise QueryError(
                     "There is nothing to look for", "empty text", "Say what is in the images."
                 )
-        found = of_texts([str(terms[n].value) for n in texts], encoder())
-        vectors.update(zip(texts, found, strict=True))
+        rows = of_texts([str(terms[n].value) for n in texts], encoder())
+        vectors.update(zip(texts, rows, strict=True))
     for n, term in enumerate(terms):
         if term.kind == "vector":
             vectors[n] = _given(term, engine)

@@ -308,8 +308,9 @@ class Progress:
     """How far an indexing run is.
 
     Attributes:
-        stage: "scan" (total unknown), "prepare" (the model), "index", or "finish".
-        done: files looked at (scan) or settled (index), failures included.
+        stage: "scan" (total unknown), "prepare" (the model), "index", "embed" (images for another
+            purpose than a library), or "finish".
+        done: files looked at (scan) or settled (index, embed), failures included.
         total: files to settle; None while scanning.
         failed: failures so far in this run.
         rate: files settled a second, over the last few seconds.
@@ -317,7 +318,7 @@ class Progress:
         latest: URI last settled.
     """
 
-    stage: Literal["scan", "prepare", "index", "finish"]
+    stage: Literal["scan", "prepare", "index", "embed", "finish"]
     done: int
     total: int | None = None
     failed: int = 0

@@ -1,4 +1,4 @@
-"""Models: list, describe, fetch, check, export and measure them.
+"""Models: list, describe, fetch, check, export, measure and calibrate them.
 
 The one room that surfaces call for models. It works on the catalogue, on models that were fetched
 from the hub by their id, on local folders, and on models of other packages; a name is anything
@@ -8,7 +8,7 @@ the function that needs them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from pixseek.encoders.hub.download import OnProgress
     from pixseek.encoders.parity import Parity
     from pixseek.encoders.verification import Check
-    from pixseek.types import Encoder, Picture
+    from pixseek.models.calibration import CalibrationReport
+    from pixseek.search.background import Calibration
+    from pixseek.types import Encoder, Picture, Progress
 
 #: What the weights of an exported model are stored in.
 Stored = Literal["fp32", "fp16", "int8"]
@@ -72,6 +74,8 @@ class ModelInfo:
         missing_bytes: bytes that are still to be downloaded, about.
         sources: where it is on the hub, the preferred one first; none for local ones.
         measured: its speed on this machine; None if it was not measured.
+        calibration: how probable matches of words are, if that was measured for the model: its
+            `slope` and `centre`, and on how many `images`; None if it was not.
     """
 
     name: str
@@ -91,6 +95,7 @@ class ModelInfo:
     missing_bytes: int
     sources: tuple[ModelSource, ...] = ()
     measured: Measurement | None = None
+    calibration: Calibration | None = None
 
     @property
     def runtimes(self) -> tuple[str, ...]:
@@ -120,8 +125,7 @@ def list_models(config: Config, only: Sequence[str] = ()) -> list[ModelInfo]:
 
     Args:
         config: where models are kept.
-        only: names to return instead; models that have no name of their own (local folders and
-            models of other packages) are left out.
+        only: names, folders or models of other packages to return instead.
 
     Raises:
         ModelError: one of `only` is unknown.
@@ -130,11 +134,13 @@ def list_models(config: Config, only: Sequence[str] = ()) -> list[ModelInfo]:
     from pixseek.encoders import benchmark
     from pixseek.encoders.hub import catalogue
 
-    described = {name: encoders.describe(name, config.models_dir) for name in only}
     fetched = {model.alias: model for model in encoders.downloaded(config.models_dir)}
+    rows: list[tuple[Description, Model | None]]
     if only:
-        found = [(name, fetched.get(name) or _named(name)) for name in only]
-        rows = [(described[name], model) for name, model in found if model]
+        rows = [
+            (encoders.describe(name, config.models_dir), fetched.get(name) or _named(name))
+            for name in only
+        ]
     else:
         rows = [
             (encoders.describe(model.alias, config.models_dir), model)
@@ -176,6 +182,7 @@ def _named(name: str | Path) -> Model | None:
 
 
 def _info(known: Description, model: Model | None, measured: dict[str, Measurement]) -> ModelInfo:
+    calibration = _calibration(known.folder)
     if model is None:
         return ModelInfo(
             known.name,
@@ -194,6 +201,7 @@ def _info(known: Description, model: Model | None, measured: dict[str, Measureme
             known.download_bytes,
             known.download_bytes,
             measured=measured.get(known.name),
+            calibration=calibration,
         )
     return ModelInfo(
         model.alias,
@@ -216,7 +224,17 @@ def _info(known: Description, model: Model | None, measured: dict[str, Measureme
             for source in model.sources
         ),
         measured.get(model.alias),
+        calibration,
     )
+
+
+def _calibration(folder: Path | None) -> Calibration | None:
+    from pixseek.search.background import calibration_beside
+
+    try:
+        return calibration_beside(folder)
+    except ModelError:  # it is damaged: a search says so
+        return None
 
 
 # ------------------------------------------------------------------ fetching and trusting
@@ -401,6 +419,53 @@ def benchmark(config: Config, name: str | Path, *, photos: Sequence[Path] = ()) 
 
     pictures = _pictures(photos, describe(config, name).input_side)
     return measure(str(name), pictures, config.models_dir)
+
+
+def calibrate(
+    config: Config,
+    name: str | Path,
+    captions: Path,
+    *,
+    photos: Path | None = None,
+    image_column: str = "",
+    caption_column: str = "",
+    to: Path | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_wait: Callable[[str], None] | None = None,
+) -> CalibrationReport:
+    """Measure how probable a model's matches are, on images with captions, and keep that.
+
+    The calibration is written into the model's folder as `calibration.json`; from then on every
+    hit of words has a probability, in every library of the model. If the table names more than
+    5,000 images, as many are drawn.
+
+    Args:
+        config: where models are kept, and how many threads to use.
+        name: of the model.
+        captions: a CSV or TSV file with a column of image files and one of captions.
+        photos: the folder that names of files are relative to; None for that of the table.
+        image_column, caption_column: names of the columns; "" for usual ones.
+        to: the file to write instead of `calibration.json` in the model's folder; None for that.
+        on_progress: called after each image.
+        on_wait: called with what is done before something that takes long, and with "" after it.
+
+    Raises:
+        ModelError: the model is unknown, not on this machine or failed; its scores do not tell
+            which images fit the captions; or the calibration can't be written.
+        SourceError: the table can't be read, or has too few images or words.
+    """
+    from pixseek.models.calibration import calibrate
+
+    return calibrate(
+        config,
+        name,
+        captions,
+        photos=photos,
+        columns=(image_column, caption_column),
+        to=to,
+        on_progress=on_progress or (lambda _: None),
+        on_wait=on_wait or (lambda _: None),
+    )
 
 
 def _pictures(folders: Sequence[Path], side: int) -> list[Picture]:
