@@ -25,6 +25,7 @@ from answers import by_words
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import pixseek
 from pixseek import filters
 from pixseek.engines import columns
 from pixseek.engines.embedded import (
@@ -385,6 +386,51 @@ def test_digests_of_the_first_format_are_packed(tmp_path: Path, digest: str) -> 
     with contextlib.closing(sqlite3.connect(tmp_path / "old" / "records.sqlite")) as db:
         kind = "null" if not digest else "blob" if digest in ("ab" * 32, "0" * 64) else "text"
         assert db.execute("SELECT typeof(digest) FROM record").fetchone() == (kind,)
+
+
+# ------------------------------------------------------------------ libraries
+
+
+@pytest.fixture
+def older_library(tmp_path: Path) -> tuple[Path, list[Record]]:
+    """A library whose index is of format 4, and its records."""
+    path = tmp_path / "photos.lib"
+    pixseek.open(path, model="demo").close()
+    records, vectors = some_records(20)
+    shutil.rmtree(path / "index", ignore_errors=True)
+    write_older(path / "index", 4, records, vectors)
+    return path, records
+
+
+def test_opening_an_older_library_calls_back(
+    older_library: tuple[Path, list[Record]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, records = older_library
+    monkeypatch.setattr(upgrade, "BATCH", 8)
+    seen: list[tuple[int, int]] = []
+    for _ in range(2):
+        with pixseek.open(path, on_upgrade=lambda *each: seen.append(each)) as library:
+            assert library.get(records[3].id) == records[3]
+        assert seen == [(8, 20), (16, 20), (20, 20)]
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_the_command_line_shows_an_upgrade(
+    older_library: tuple[Path, list[Record]], options: list[str]
+) -> None:
+    path, records = older_library
+    present = sum(not each.away for each in records)
+    for n in range(2):
+        done = subprocess.run(
+            [sys.executable, "-m", "pixseek", "status", "--library", str(path), *options],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        shown = "Upgrading the library: 20 of 20 records" in done.stderr
+        assert shown == (n == 0 and not options), done.stderr
+        assert f"{present}" in done.stdout
 
 
 __all__ = ["EmbeddedEngine", "fulltext", "open_embedded", "os", "signal", "upgrade"]

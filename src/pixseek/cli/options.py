@@ -106,7 +106,11 @@ def open_library(*, create: bool = False, **more: Any) -> Library:
     said = waits()
     with said.waiting("Opening the library"):
         library = Library.open(
-            given.pop("library", None), given.pop("model", None), create=create, **given
+            given.pop("library", None),
+            given.pop("model", None),
+            create=create,
+            on_upgrade=said.upgrade,
+            **given,
         )
     library.on_wait, library.on_download = said.wait, said.download
     return library

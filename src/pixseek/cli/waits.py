@@ -84,6 +84,18 @@ class Waits:
             with self._lock:
                 self._say(f"Downloading {wording.visible(what)}: {wording.size(done)}{of}")
 
+    def upgrade(self, done: int, total: int) -> None:
+        """Show how much of a library of an older pixseek is upgraded."""
+        now = time.monotonic()
+        if not self._silent and now - self._downloaded_at >= _EVERY_S[self._live]:
+            from pixseek.cli import wording
+
+            self._downloaded_at = now
+            records = f"{wording.number(done)} of {wording.counted(total, 'record')}"
+            with self._lock:
+                self._what = f"Upgrading the library: {records}"
+                self._say(self._what)
+
     def _watch(self) -> None:
         """Say what is waited for when that has taken long enough; ends when nothing is."""
         left_s = AFTER_S

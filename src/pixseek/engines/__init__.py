@@ -14,13 +14,15 @@ from pixseek.types import Engine
 GROUP = "pixseek.engines"
 
 
-def open_engine(url: str | Path) -> Engine:
+def open_engine(url: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Engine:
     """Open the engine that a URL or a path names.
 
     Args:
         url: a folder or `embedded:FOLDER` for the embedded engine, `postgresql://...`,
             `memory://NAME` for a library that lasts as long as this process, or the URL of an
             engine that another package registers as an entry point.
+        progress: called while the library of an older pixseek is brought up to date, with how many
+            records are done, and how many there are; another package's engine does not call it.
 
     Raises:
         ConfigError: no engine has such a scheme.
@@ -32,7 +34,8 @@ def open_engine(url: str | Path) -> Engine:
     if scheme is None or scheme == "embedded":
         from pixseek.engines.embedded import open_embedded
 
-        return open_embedded(Path(str(url).removeprefix("embedded:") if scheme else url))
+        folder = Path(str(url).removeprefix("embedded:") if scheme else url)
+        return open_embedded(folder, progress=progress)
     if scheme == "memory":
         from pixseek.engines.memory import open_memory
 
@@ -49,14 +52,14 @@ def open_engine(url: str | Path) -> Engine:
             + f" A folder is written embedded:{url} or ./{url}",
         )
     try:
-        opener = cast("Callable[[str], Engine]", registered[name].load())
+        opener = cast("Callable[..., Engine]", registered[name].load())
     except PixseekError:
         raise
     except Exception as error:  # whatever a third party's module raises on import
         raise EngineError("the engine can't be loaded", registered[name].value, str(error)) from (
             error
         )
-    return opener(str(url))
+    return opener(str(url), progress=progress) if name == "postgresql" else opener(str(url))
 
 
 def _scheme(url: str) -> str | None:

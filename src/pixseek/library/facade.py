@@ -72,6 +72,7 @@ class Library:
         portable: bool = False,
         drawn: bool = False,
         engine: str | None = None,
+        on_upgrade: Callable[[int, int], None] | None = None,
         **settings: Any,
     ) -> Library:
         """Open a library, or create one.
@@ -88,6 +89,8 @@ class Library:
                 warn that it knows nothing else.
             engine: for a new library: URL of the engine that stores its records, such as
                 "postgresql://localhost/photos"; None for the embedded engine in its folder.
+            on_upgrade: called while a library of an older pixseek is upgraded: records done,
+                records in all. An upgrade that is interrupted goes on at the next open.
             **settings: any other setting of `pixseek.config`.
 
         Raises:
@@ -96,7 +99,13 @@ class Library:
             ConfigError: a setting is unknown or has an invalid value.
         """
         opened = Opened.open(
-            path, create=create, portable=portable, drawn=drawn, engine=engine, settings=settings
+            path,
+            create=create,
+            portable=portable,
+            drawn=drawn,
+            engine=engine,
+            settings=settings,
+            on_upgrade=on_upgrade,
         )
         return cls(opened, model)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from pixseek.types import Engine, Record, record_id
 from pixseek.types.dataclass import dataclass
 
 #: What `Library.open` takes by name besides the settings.
-_OPTIONS = ("create", "portable", "drawn", "engine")
+_OPTIONS = ("create", "portable", "drawn", "engine", "on_upgrade")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ class Opened:
         drawn: bool,
         engine: str | None,
         settings: Mapping[str, Any],
+        on_upgrade: Callable[[int, int], None] | None = None,
     ) -> Opened:
         """Open or create the library at `path`; for the arguments see `Library.open`.
 
@@ -84,14 +85,15 @@ class Opened:
         if is_new:
             _check_new(folder, create)
         # Before the ledger remembers it: a URL that fails leaves no library behind.
-        store = open_engine(engine) if is_new and engine else None
+        store = open_engine(engine, progress=on_upgrade) if is_new and engine else None
         ledger = Ledger(folder, read_only=not is_new and not may_write(folder))
         try:
             if is_new:
                 ledger.set("portable", portable or folder.name == PORTABLE_NAME)
                 ledger.set("drawn", drawn)
                 ledger.set("engine", engine)
-            store = store or open_engine(ledger.setting("engine") or folder / "index")
+            url = ledger.setting("engine") or folder / "index"
+            store = store or open_engine(url, progress=on_upgrade)
         except BaseException:
             ledger.close()
             if store is not None:
