@@ -74,6 +74,21 @@ def count_words(
                 keys_of[word] = facet.keys(word)
         for key in set().union(*map(keys_of.__getitem__, each)):
             counts[key] += alike
+    return ranked(field, written, counts, most)
+
+
+def ranked(
+    field: FacetField, written: Counter[str], counts: Mapping[str, int], most: int
+) -> dict[str, int]:
+    """Return the values of a facet to show with their counts; see `count`.
+
+    Args:
+        field: the facet.
+        written: how many records have each value, as it is written.
+        counts: how many count under each key; see `keys_of`.
+        most: as for `count`.
+    """
+    facet = FACETS[field]
     spelled: dict[str, tuple[int, str]] = {}
     together: Counter[str] = Counter()
     for text, times in facet.shown(written):
@@ -81,7 +96,7 @@ def count_words(
     for text, times in together.items():
         key = facet.key(text)
         spelled[key] = min(spelled.get(key, (0, "")), (-times, text))
-    undated = counts[NO_DATE] if field == "year" else 0
+    undated = counts.get(NO_DATE, 0) if field == "year" else 0
     ordered = sorted(
         (-counts[key], text)
         for key, (_, text) in spelled.items()
@@ -89,6 +104,11 @@ def count_words(
     )
     found = {text: -less for less, text in ordered[:most]}
     return {**found, NO_DATE: undated} if undated else found
+
+
+def keys_of(field: FacetField, value: str) -> Iterable[str]:
+    """Return all that a record with this value of a facet counts under."""
+    return FACETS[field].keys(value)
 
 
 def words_of(field: FacetField, stored: str | None) -> Iterable[str]:
