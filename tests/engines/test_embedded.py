@@ -457,6 +457,19 @@ def test_migration(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         open_embedded(folder)
 
 
+def test_compaction_forgets_values_that_no_record_has(folder: Path) -> None:
+    with open_embedded(folder) as engine:
+        engine.ensure(SPACE)
+        engine.put([Record("a", "r/x/a", tags=("old", "kept")), Record("b", "s/b")], batch(0, 2)[1])
+        engine.put([Record("a", "r/a", tags=("kept", "new"))], batch(2, 1)[1])
+        engine.compact()
+        assert engine.count(Compare("tags", "contains", "kept")) == 1
+        assert engine.facets(None, ["tag"], 9) == {"tag": {"kept": 1, "new": 1}}
+    with contextlib.closing(sqlite3.connect(folder / "records.sqlite")) as db:
+        found = db.execute("SELECT field, stored FROM value ORDER BY 1, 2").fetchall()
+    assert found == [("folder", "r/"), ("folder", "s/"), ("tag", "kept"), ("tag", "new")]
+
+
 def test_compaction_keeps_the_neighbours(folder: Path) -> None:
     vectors = batch(0, 30)[1]
     with open_embedded(folder) as engine:

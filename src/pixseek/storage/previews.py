@@ -1,8 +1,8 @@
 """Small pictures of indexed images, so that hits show at once, also if their drive is away.
 
-One SQLite file, keyed by the digest of the content: a moved file keeps its preview with nothing
-done, and two copies share one. It can be deleted at any time; previews come back as files are
-read again.
+One SQLite file, keyed by a digest, of the pixels if it is known and else of the content: a moved
+file keeps its preview with nothing done, and two copies share one. A video has further ones for its
+parts. The file can be deleted at any time; previews come back as files are read again.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from pathlib import Path
 from pixseek.storage.errors import translated
 from pixseek.types import Engine
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS previews (digest TEXT PRIMARY KEY, picture BLOB NOT NULL) WITHOUT ROWID
-"""
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS previews (digest TEXT PRIMARY KEY, picture BLOB NOT NULL) "
+    "WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS parts (digest TEXT, part INTEGER, picture BLOB NOT NULL, "
+    "PRIMARY KEY (digest, part)) WITHOUT ROWID",
+)
 
 
 class Previews:
@@ -45,12 +48,26 @@ class Previews:
                 self._db.close()
                 self._db = None
 
-    def get(self, digest: str) -> bytes | None:
-        """Return the preview of a content, an encoded image; None if there is none."""
+    def get(self, digest: str, part: int = 0) -> bytes | None:
+        """Return the preview of a content, an encoded image; None if there is none.
+
+        Args:
+            digest: of the content.
+            part: index of a part of a video; 0 for the content as a whole.
+        """
         with self._opened(write=False) as db:
             if db is None:
                 return None
-            row = db.execute("SELECT picture FROM previews WHERE digest = ?", (digest,)).fetchone()
+            table, also = ("parts", "AND part = ?") if part else ("previews", "")
+            if (
+                part
+                and not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'parts'").fetchone()
+            ):
+                return None  # written by an older pixseek, and read-only
+            row = db.execute(
+                f"SELECT picture FROM {table} WHERE digest = ? {also}",
+                (digest, part) if part else (digest,),
+            ).fetchone()
             return None if row is None else bytes(row[0])
 
     def put(self, previews: Mapping[str, bytes]) -> None:
@@ -66,6 +83,24 @@ class Previews:
                 db.executemany("INSERT OR REPLACE INTO previews VALUES (?, ?)", previews.items())
                 db.execute("COMMIT")
 
+    def put_parts(self, digest: str, pictures: Mapping[int, bytes]) -> None:
+        """Store the previews of the parts of one content, in place of all that it had.
+
+        Args:
+            digest: of the content.
+            pictures: by index of the part, from 1 up; 0 is the content as a whole (`put`).
+
+        Raises:
+            StorageError: the disk is full or can't be written; none was stored.
+        """
+        with self._opened(write=True) as db:
+            assert db is not None
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("DELETE FROM parts WHERE digest = ?", (digest,))
+            rows = ((digest, part, picture) for part, picture in pictures.items())
+            db.executemany("INSERT INTO parts VALUES (?, ?, ?)", rows)
+            db.execute("COMMIT")
+
     def delete(self, digests: Iterable[str]) -> None:
         """Forget the previews of these contents."""
         rows = [(digest,) for digest in digests]
@@ -74,6 +109,7 @@ class Previews:
                 assert db is not None
                 db.execute("BEGIN IMMEDIATE")
                 db.executemany("DELETE FROM previews WHERE digest = ?", rows)
+                db.executemany("DELETE FROM parts WHERE digest = ?", rows)
                 db.execute("COMMIT")
 
     def prune(self, digests: Iterable[str], engine: Engine) -> None:
@@ -100,7 +136,8 @@ class Previews:
                     check_same_thread=False,
                 )
                 if not self._read_only:
-                    self._db.execute(_SCHEMA)
+                    for statement in _SCHEMA:
+                        self._db.execute(statement)
             try:
                 yield self._db
             except BaseException:

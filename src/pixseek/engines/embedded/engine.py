@@ -34,6 +34,7 @@ from pixseek.engines.embedded import (
     answers,
     codes,
     counting,
+    facet_values,
     fulltext,
     kept,
     reading,
@@ -227,6 +228,7 @@ class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
                 view = self._snapshots.look(db, held)
                 if len(view.dead):
                     writing.rewrite(db, self._folder, view)
+            facet_values.forget_unused(db)
         self._sweep()
 
     def _sweep(self) -> None:

@@ -92,7 +92,7 @@ def remove(db: sqlite3.Connection, tags_of: Mapping[int, Iterable[str]]) -> None
 
 def forget_unused(db: sqlite3.Connection) -> None:
     """Forget texts that no record has any more."""
-    used = " UNION ".join(f"SELECT {name} FROM facet" for name in _COLUMNS)
+    used = " UNION ".join(f"SELECT {name} FROM facet WHERE {name} NOTNULL" for name in _COLUMNS)
     db.execute(f"DELETE FROM value WHERE number NOT IN (SELECT tag FROM tagged UNION {used})")
 
 
