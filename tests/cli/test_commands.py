@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+from datetime import date
 from pathlib import Path
 
 import click
@@ -346,6 +347,28 @@ def test_a_byte_order_mark_is_not_part_of_the_first_query(indexed: Run, tmp_path
     assert line.startswith("red\t1\t")
 
 
+def test_dates_in_plain_words_are_noted_and_can_be_refused(indexed: Run, tmp_path: Path) -> None:
+    done = indexed("search", "red", "july", "1999")
+    assert "Note: “july 1999” is searched as words: date:1999-07 would let" in done.stderr
+    shown = json.loads(indexed("search", "red 1999", "--json").stdout)
+    assert shown["query"] == "red 1999" and "“1999”" in shown["warnings"][0]
+    done = indexed("search", "red", "1999", "--no-dates")
+    assert "1999" not in done.stderr
+    lines = tmp_path / "lines.txt"
+    lines.write_text("red\nred 1999\nblue 1998\ngreen 1999\n", encoding="utf-8")
+    said = indexed("search", "--queries", lines).stderr
+    assert said.count("“1999” is searched") == said.count("“1998” is searched") == 1
+    assert "searched as" not in indexed("search", "--queries", lines, "--no-dates").stderr
+    indexed("save", "red 1999", "old", "--no-dates")
+    assert "1999" not in indexed("search", "@old").stderr
+
+
+def test_a_filter_without_images_says_which_part_lets_none_through(indexed: Run) -> None:
+    done = indexed("search", "red", "name:red*", "camera:nikon")
+    assert done.exit_code == 1
+    assert "No image fulfils all: name:red* lets 2 through, camera:nikon 0" in done.stderr
+
+
 def test_queries_from_a_file_are_answered_in_order(indexed: Run, tmp_path: Path) -> None:
     file = tmp_path / "words.txt"
     file.write_text("red\n\n  green \n")
@@ -355,6 +378,9 @@ def test_queries_from_a_file_are_answered_in_order(indexed: Run, tmp_path: Path)
         ("red", "1"), ("red", "2"), ("green", "1"), ("green", "2")
     ]  # fmt: skip
     assert all(row[0] in row[3] for row in rows)
+    this_year = f"red {date.today().year} name:*.png"
+    done = indexed("search", "--queries", "-", "-k", "1", input=f"{this_year}\n")
+    assert done.stdout.startswith(f"{this_year}\t1\t")
     lines = indexed("search", "--queries", "-", "--json", input="red\nblue\n").stdout.splitlines()
     assert [json.loads(line)["query"] for line in lines] == ["red", "blue"]
     page = tmp_path / "page.html"

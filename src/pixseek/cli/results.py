@@ -82,11 +82,12 @@ def write_results(
         write_facets(facets)
 
 
-def write_many(answers: Sequence[Results], *, as_json: bool) -> None:
+def write_many(queries: Sequence[str], answers: Sequence[Results], *, as_json: bool) -> None:
     """Write the hits of many queries, a line each: query, rank, score, path, separated by tabs.
 
     Args:
-        answers: to queries by words.
+        queries: the text of each as it was typed; "" if it was none.
+        answers: to each of them.
         as_json: write one line per query instead, with its answer as a JSON object.
     """
     if as_json:
@@ -99,8 +100,8 @@ def write_many(answers: Sequence[Results], *, as_json: bool) -> None:
         return
     from pixseek.wire import query_label
 
-    for results in answers:
-        words = wording.visible(query_label(results.query)[1])
+    for typed, results in zip(queries, answers, strict=True):
+        words = wording.visible(typed or query_label(results.query)[1])
         for hit in results:
             click.echo(f"{words}\t{hit.rank}\t{hit.score:.4f}\t{wording.visible(place(hit))}")
 

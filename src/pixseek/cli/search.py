@@ -434,8 +434,8 @@ def _show_many(
     pages: list[Results] = []
     warned: set[str] = set()
     for at in range(0, len(queries), _QUERIES_AT_A_TIME):
-        some = queries[at : at + _QUERIES_AT_A_TIME]
-        answers = library.search_many([_query_of(line, asked) for line in some], **asked)
+        some = [_query_of(line, asked) for line in queries[at : at + _QUERIES_AT_A_TIME]]
+        answers = library.search_many(some, **asked)
         found = found or any(answers)
         for warning in (each for answer in answers for each in answer.warnings):
             if warning not in warned and len(warned) < _MOST_WARNINGS:
@@ -444,7 +444,8 @@ def _show_many(
         if html is not None:
             pages += answers
         if html is None or as_json:
-            write_many(answers, as_json=as_json)
+            typed = [each if isinstance(each, str) else "" for each in some]
+            write_many(typed, answers, as_json=as_json)
     if html is not None:
         click.echo(f"Contact sheet: {_write_page(pages, html)}", err=as_json)
     if not found:
