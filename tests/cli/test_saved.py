@@ -78,6 +78,26 @@ def test_examples_and_refinements_are_saved(indexed: Run, photos_folder: Path) -
     assert [term["kind"] for term in terms] == ["text", "id"]
 
 
+def test_a_shell_completes_their_names(indexed: Run) -> None:
+    indexed("save", "red", "reds")
+    indexed("save", "green", "greens")
+    for words, expected in (
+        ("search @r", ["plain,@reds"]), ("search @", ["plain,@greens", "plain,@reds"]),
+        ("search r", []), ("saved --delete g", ["plain,greens"]),
+        ("search -L nowhere @", []), ("-L nowhere search @", []),
+    ):  # fmt: skip
+        typed = words.split()
+        done = indexed(
+            env={
+                "_PIXSEEK_COMPLETE": "bash_complete",
+                "COMP_WORDS": f"pixseek {words}",
+                "COMP_CWORD": str(len(typed)),
+            },
+            prog_name="pixseek",
+        )
+        assert done.stdout.split() == expected, words
+
+
 @pytest.mark.parametrize(
     "line",
     [

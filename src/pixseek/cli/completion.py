@@ -1,16 +1,31 @@
-"""`pixseek completion`: a script for the shell to complete commands, options and models."""
+"""`pixseek completion`: a script for the shell, and what it completes."""
 
 from __future__ import annotations
 
 import click
 
-from pixseek.cli.options import Command
+from pixseek.cli.options import Command, open_library
 
 _PLACES = {
     "bash": "pixseek completion bash > ~/.local/share/bash-completion/completions/pixseek",
     "zsh": "pixseek completion zsh > ~/.zfunc/_pixseek",
     "fish": "pixseek completion fish > ~/.config/fish/completions/pixseek.fish",
 }
+
+
+def complete_saved(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the saved searches that what was typed may become: `@do` may be `@dogs`."""
+    from pixseek.errors import PixseekError
+
+    mark = "@" if isinstance(param, click.Argument) else ""
+    if not incomplete.startswith(mark):
+        return []
+    try:
+        with ctx.scope(cleanup=False), open_library() as library:
+            names = list(library.saved_searches())
+    except PixseekError:
+        return []  # a shell that completes shows no errors
+    return [f"{mark}{name}" for name in names if f"{mark}{name}".startswith(incomplete)]
 
 
 @click.command(
@@ -26,7 +41,7 @@ _PLACES = {
 @click.argument("shell", type=click.Choice(list(_PLACES)))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print a script that lets the shell complete commands, options and models.
+    """Print a script that lets the shell complete commands, options, models and saved searches.
 
     Save it in the folder where the shell looks for such scripts (see the examples), then open a
     new shell.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from pixseek.cli import wording
+from pixseek.cli.hints import hinted
 from pixseek.cli.options import warn
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def write_results(
         from pixseek.wire import results_to_plain
 
         plain = results_to_plain(results)
+        plain["warnings"] = [hinted(warning) for warning in plain["warnings"]]
         write_json(plain if facets is None else {**plain, "facets": facets})
         return
     for warning in results.warnings:

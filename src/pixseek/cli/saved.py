@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from pixseek.cli import wording
+from pixseek.cli.completion import complete_saved
 from pixseek.cli.hints import hinted, quoted
 from pixseek.cli.options import Command, open_library
 from pixseek.cli.results import write_json
@@ -106,7 +107,8 @@ def save(
         ("pixseek saved --delete dogs", "forget one"),
     ),
 )
-@click.option("--delete", "deleted", metavar="NAME", help="Forget a saved search.")
+@click.option("--delete", "deleted", metavar="NAME", shell_complete=complete_saved,
+              help="Forget a saved search.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def saved(ctx: click.Context, deleted: str | None, as_json: bool) -> None:

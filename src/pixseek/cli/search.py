@@ -167,6 +167,12 @@ def _shown_options(function: _Decorated) -> _Decorated:
     )  # fmt: skip
 
 
+def _complete_saved(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from pixseek.cli.completion import complete_saved
+
+    return complete_saved(ctx, param, incomplete)
+
+
 @click.command(
     cls=SearchCommand,
     takes_query=True,
@@ -184,7 +190,7 @@ def _shown_options(function: _Decorated) -> _Decorated:
         ('pixseek search "our cat" --html --open', "a page in the browser"),
     ),
 )
-@click.argument("words", nargs=-1, metavar="[WORDS]...")
+@click.argument("words", nargs=-1, metavar="[WORDS]...", shell_complete=_complete_saved)
 @term_options
 @click.option(
     "--queries",
