@@ -57,7 +57,7 @@ def test_all_words_count_more_than_some() -> None:
     both, one = judged(found((0, 1), (0,), counts=(3, 40)), 1000).values()
     assert both.lift > one.lift and both.lift >= one.least
     assert one.share == pytest.approx(
-        math.log(1200 / 3.5) / (math.log(1200 / 3.5) + math.log(1200 / 40.5))
+        math.log(1100 / 3.5) / (math.log(1100 / 3.5) + math.log(1100 / 40.5))
     )
 
 

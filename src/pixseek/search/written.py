@@ -33,7 +33,7 @@ SOME = 6.0
 #: in queries of up to FEW_WORDS words; less in longer ones.
 RARE, SURE, FEW_WORDS = 4.0, 5.5, 3
 #: Images added to N: in a library of five even a unique word would hardly count.
-_MORE = 200.0
+_MORE = 100.0
 
 
 @dataclass(frozen=True, slots=True)
