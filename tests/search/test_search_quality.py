@@ -1,4 +1,4 @@
-"""Measured gains of strength, written words, several things and exclusion, on real photos and a real model."""
+"""Measured gains of strength, written words and exclusion, on real photos and a real model."""
 
 from __future__ import annotations
 
