@@ -4,9 +4,9 @@ A word on few images tells them from all others, so it counts as much as it is r
 is whether the words are there, not how long the text around them is. Of N images n hold all words
 of the query:
 
-- An image whose texts hold all words gains .5 ln(N/n)**1.5 standard deviations, and has at least
-  that many. For one of 1,000 that is 9, more than any image gains by what it shows; for 300 of
-  1,000 it is .8.
+- An image whose texts hold all words gains .25 ln(N/n)**2 standard deviations, and has at least
+  that many. For one of 1,000 that is 11, more than any image gains by what it shows; for 300 of
+  1,000 it is .4.
 - One that holds some of them gains 6 c**2, where c is their share of the words' weights ln(N/n).
 - In a query of few words, a word that fewer than one image in fifty holds is meant as written: its
   images have at least a score that grows with its rareness, whatever the other words say.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pixseek.types import WordMatches
 
 #: What all words give: FULL * ln(N/n) ** POWER.
-FULL, POWER = 0.5, 1.5
+FULL, POWER = 0.25, 2.0
 #: What some words give: SOME * share ** 2.
 SOME = 6.0
 #: A word is meant as written from ln(N/n) = RARE on, one image in fifty, and wholly from SURE on,
