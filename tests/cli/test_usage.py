@@ -112,7 +112,8 @@ def test_many_queries_refuse_the_options_of_one(
     [
         ("list", "--to x"), ("list", "--precision int8"), ("verify", "--json"),
         ("download", "--against x"), ("download", "--photos x"), ("export", "--accept-licence"),
-        ("remove", "--yes"), ("benchmark", "--json"),
+        ("remove", "--yes"), ("benchmark", "--json"), ("verify", "--captions x"),
+        ("list", "--image-column x"), ("calibrate", "--against x"),
     ],
     ids=" ".join,
 )  # fmt: skip
