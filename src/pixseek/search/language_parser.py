@@ -35,7 +35,7 @@ _LISTED = re.compile(r'[^\s"(),]+')
 _FLOAT = r"(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+)"
 _WEIGHT = re.compile(_FLOAT + r"\*(?=[^\s*)])")
 _REGION = re.compile("@" + ",".join([_FLOAT] * 4) + r"(?=[\s()]|$)")
-_OPERATOR = re.compile(r"(AND|OR|NOT)(?=[\s()]|$)")
+_OPERATOR = re.compile(rf"(AND|OR|NOT)(?=[\s(){typography.OPENING}]|$)")
 #: Keys whose value is a thing to look for.
 _TERMS = ("image", "id")
 _DEEPEST = 16
@@ -153,7 +153,9 @@ class _Parser:
         at = self.at
         minus = self.minus()
         weight = self.weight()
-        unit = self.operand(alone=minus or weight is not None)
+        # NOT takes the parentheses after it, or else all adjacent words.
+        closed = negations > 0 and self.plain[self.at] == "("
+        unit = self.operand(alone=minus or weight is not None or closed)
         if weight is not None:
             unit = self.weighted(unit, -weight if minus else weight, at)
         elif minus:

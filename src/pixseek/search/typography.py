@@ -22,6 +22,8 @@ _CLOSED_BY: Mapping[str, str] = {
     "«": "»", "»": "«»", "「": "」", "『": "』", "｢": "｣", "〝": "〞〟",
     "❝": "❞", "‘": "’", "‚": "‘’", "‛": "’", "‹": "›", "›": "‹›",
 }  # fmt: skip
+#: All marks that open a quotation.
+OPENING = "".join(_CLOSED_BY)
 #: Marks that also stand elsewhere: these open only if something closes them, at the end of a word.
 _DOUBTFUL = "”»‘‚‛‹›"
 #: Marks that open in the middle of a word too, if something closes them.
