@@ -70,8 +70,9 @@ def list_(
                 _write_row(library, record)
             else:
                 place = str(library.locate(record) or record.uri)
-                # As bytes: a name need not be valid text in the encoding of the terminal.
-                click.echo(os.fsencode(place) + (b"\0" if null else b"\n"), nl=False)
+                # As bytes: a name need not be valid text in the encoding of the terminal. Not by
+                # click, which flushes each line.
+                sys.stdout.buffer.write(os.fsencode(place) + (b"\0" if null else b"\n"))
         if not count:
             warn_if_empty(library)
     if as_table:

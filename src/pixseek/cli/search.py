@@ -184,6 +184,7 @@ def _complete_saved(ctx: click.Context, param: click.Parameter, incomplete: str)
         ("pixseek search --image sketch.png", "similar to this file"),
         ('pixseek search "in the snow" --image dog.jpg --not people', "all of it together"),
         ("pixseek search 'dog year:2021 -(folder:old OR tag:draft)'", "with filters"),
+        ("pixseek search @dogs year:2021", "a saved search, and a filter"),
         ("pixseek search --queries words.txt --json", "many searches at once"),
         ('pixseek search "a receipt" --paths | head -3', "paths, for scripts"),
         ('pixseek search "a boat" -0 | xargs -0 cp -t DIR', "safe with any file name"),
@@ -221,7 +222,8 @@ def search(
     WORDS describe the image. They may include "phrases in quotes", -words to leave out, 2*weights,
     and filters such as year:2021, camera:nikon, tag:holiday, width:>=1920, folder:2021 or
     near:48.86,2.35,5. AND, OR, NOT and parentheses combine filters, and words too. Put the whole
-    query in single quotes so that the shell leaves it alone.
+    query in single quotes so that the shell leaves it alone. @NAME runs a search that
+    `pixseek save` keeps.
 
     On a terminal, prints a table, with the pictures above it if the terminal can draw them, and
     the number of strong and likely matches, which mean the same for every model. In a pipe,
