@@ -130,6 +130,7 @@ def test_an_example_is_kept_by_its_full_path(
     library.save_search("", "by option", image="red-0.png", region=Region(0, 0, 0.5, 1))
     library.save_search("image:red-0.png bright", "by words")
     library.save_search("a -image:red-0.png", "without")
+    library.save_search("red OR image:red-0.png", "either")
     monkeypatch.chdir(tmp_path)
     path = str(tmp_path / "pictures" / "red-0.png")
     assert library.query("@by option").terms == (
@@ -137,6 +138,8 @@ def test_an_example_is_kept_by_its_full_path(
     )  # fmt: skip
     assert library.query("@by words").terms[0] == Term("image", path)
     assert library.query("@without").exclude == (Term("image", path),)
+    (either,) = library.query("@either").terms
+    assert [each.value for each in (either, *either.alternatives)] == ["red", path]
     assert library.search("@by option")[0].path == Path(path)
 
 

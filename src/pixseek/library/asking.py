@@ -124,7 +124,8 @@ class Asking:
         # another saved search, which may change.
         if isinstance(query, str) and query.lstrip()[:1] != "@":
             read = _parsed(query, dates)
-            if not any(term.kind == "image" for term in (*read.terms, *read.exclude)):
+            terms = (*read.terms, *read.exclude)
+            if not any(t.kind == "image" for term in terms for t in (term, *term.alternatives)):
                 text, rest = query, self.query(None, **options)
         return saved.save(self._opened, name, text, rest, dates)
 

@@ -217,6 +217,9 @@ def _key(name: str) -> str:
 
 def _lasting(term: Term, name: str) -> Term:
     """Return a term that means the same in any folder and any process."""
+    if term.alternatives:
+        others = tuple(_lasting(each, name) for each in term.alternatives)
+        return replace(_lasting(replace(term, alternatives=()), name), alternatives=others)
     if term.kind != "image":
         return term
     if not isinstance(term.value, str | os.PathLike):

@@ -11,6 +11,7 @@
     year:2021 camera:nikon width:>=1920    filters; all must hold
     (tag:cat OR tag:dog) -folder:old       OR, NOT or a minus, parentheses
     name:="exact.jpg" iso:100..400 width:in(1,2) has:caption
+    @holidays -people             a saved search, and more; only at the beginning, in a library
 
 Adjacent words are one thing to look for. `AND`, `OR` and `NOT` in capitals stand between such
 things and before them; in small letters or in quotation marks they are words. `OR` binds more
