@@ -12,6 +12,7 @@ from answers import by_words, search
 
 from pixseek.engines.postgres import PostgresEngine, migrations, open_postgres, spaces
 from pixseek.engines.postgres import engine as module
+from pixseek.engines.words import words_to_find
 from pixseek.errors import ConfigError, EngineError
 from pixseek.types import Compare, Record, Space
 
@@ -84,6 +85,28 @@ def test_index(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
                 hits += len({str(i) for i in best} & {match.record.id for match in found})
                 wanted += len(best)
             assert hits / wanted >= 0.9
+
+
+#: The file english.stop of PostgreSQL 15.
+_STOP_WORDS = """
+i me my myself we our ours ourselves you your yours yourself yourselves he him his himself she her
+hers herself it its itself they them their theirs themselves what which who whom this that these
+those am is are was were be been being have has had having do does did doing a an the and but if or
+because as until while of at by for with about against between into through during before after
+above below to from up down in out on off over under again further then once here there when where
+why how all any both each few more most other some such no nor not only own same so than too very s
+t can will just don should now
+"""
+
+
+def test_words_that_its_english_leaves_out_are_found(postgres: str) -> None:
+    wanted = [each for each in _STOP_WORDS.split() if words_to_find(f"{each} zebra")[0] == each]
+    assert len(wanted) > 60
+    record = Record("a", "r/1.jpg", caption=_STOP_WORDS)
+    with opened(postgres, table="stopped") as engine:
+        engine.put([record], np.eye(DIM, dtype=np.float32)[:1])
+        missing = [each for each in wanted if not by_words(engine, each, 1)]
+        assert not missing
 
 
 def test_an_older_format_gets_words_and_spaces(

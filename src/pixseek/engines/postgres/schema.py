@@ -76,10 +76,13 @@ WORDS = (
 #: PostgreSQL's stop words of English that `words.words_to_find` looks for. It does not index them,
 #: so they are spelled with a digit in what it gets.
 _STOPPED = re.compile(
-    r"\b(?:above|after|again|against|all|am|because|been|before|being|below|between|both|did|do|does"
-    r"|doing|don|down|during|each|few|further|hers|herself|himself|itself|just|more|most|myself|nor"
-    r"|now|off|once|only|other|ours|ourselves|out|over|own|same|should|than|theirs|themselves|then"
-    r"|those|through|too|under|until|up|very|while|whom|why|yours|yourself|yourselves)\b"
+    r"\b(?:"
+    r"above|after|again|against|all|am|because|been|before|being|below|between|both|"
+    r"did|do|does|doing|don|down|during|each|few|further|having|here|hers|herself|"
+    r"himself|itself|just|more|most|myself|nor|now|off|once|only|other|ours|"
+    r"ourselves|out|over|own|same|should|than|theirs|themselves|then|those|through|"
+    r"too|under|until|up|very|while|whom|why|yours|yourself|yourselves"
+    r")\b"
 )
 #: The columns of `Row`, in order; the last two make up the column `words`.
 NAMES = (*columns.Columns._fields, "root", "folder", "name", "folded", "words")
