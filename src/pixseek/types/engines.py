@@ -62,9 +62,9 @@ class WordMatches:
         words: what was looked for: the distinct words of the query, without stop words. One that
             was written without spaces is several characters with spaces between.
         counts: how many records of the whole library hold each of the words, whatever the filter;
-            () if the engine does not say.
+            in a large library it may be an estimate. () if the engine does not say.
         records: how many records the library has, whatever the filter, to put `counts` in
-            proportion: of a large library an estimate may do. 0 if there are no `counts`.
+            proportion; it may be an estimate, too. 0 if there are no `counts`.
     """
 
     matches: tuple[WordMatch, ...] = ()

@@ -24,6 +24,8 @@ _WEIGHTS = [0.5, 0.5, 0.5, 1.0]
 _BEYOND = 16
 #: How many records are counted for the proportion of those that hold a word.
 _COUNTED = 20_000
+#: Of larger libraries about so many are looked at; a word is counted there if it is in enough.
+_SAMPLED, _ENOUGH = 2_000, 30
 #: What records are grouped by for each facet.
 _GROUPED_BY: dict[FacetField, str] = {
     "folder": "substr(uri, 1, length(uri) - length(name))",
@@ -110,36 +112,88 @@ def find_words(
         f"(SELECT {' || '.join(phrases)} AS any_word, {' && '.join(phrases)} AS all_words, "
         f"{', '.join(f'{phrase} AS word{n}' for n, phrase in enumerate(phrases))}) AS asked"
     )
-    held = [f"words @@ word{n}" for n in numbers]
     parameters |= _phrase_parameters(words)
     parameters |= {"weights": _WEIGHTS, "all": math.pi**2 / 6, "k": k}
-
-    def counts(over: str) -> str:
-        how_many = (f"count(*) FILTER (WHERE words @@ word{n}){over}" for n in numbers)
-        return f"ARRAY[{', '.join(how_many)}]"
-
+    # Of one word, those that hold all are those that hold it.
+    several = len(words) > 1
+    complete = "words @@ all_words" if several else "true"
     found = db.execute(
         names.sql(
-            "SELECT id, "
+            "SELECT number, id, "
             "least(1, ts_rank(%(weights)s::float4[], words, any_word) * %(all)s) AS share, "
-            f"words @@ all_words AS complete, ARRAY[{', '.join(held)}], "
-            f"count(*) FILTER (WHERE words @@ all_words) OVER (), {counts(' OVER ()')} "
+            f"{complete} AS complete, count(*) FILTER (WHERE {complete}) OVER () "
             f"FROM {{record}} r, {asked} WHERE words @@ any_word AND {condition} "
             "ORDER BY complete DESC, share DESC, id LIMIT %(k)s"
         ),
         parameters,
     ).fetchall()
-    complete, held_by = found[0][4:] if found else (0, [0] * len(words))
-    if where is not None:
-        (held_by,) = db.execute(
-            names.sql(f"SELECT {counts('')} FROM {{record}}, {asked} WHERE words @@ any_word"),
-            parameters,
-        ).fetchone()
+    size = _size(db, names)
+    whole = found[0][4] if found else 0
+    held_by = [whole]
+    if several or where is not None:
+        held_by = _held_by(db, names, asked, parameters, numbers, size)
+    held: dict[int, list[bool]] = {}
+    if partly := [row[0] for row in found if not row[3]]:
+        each_word = ", ".join(f"words @@ word{n}" for n in numbers)
+        rows = db.execute(
+            names.sql(
+                f"SELECT number, ARRAY[{each_word}] FROM {{record}}, {asked} "
+                "WHERE number = ANY(%(partly)s)"
+            ),
+            {**parameters, "partly": partly},
+        )
+        held = dict(rows)
+    everything = tuple(numbers)
     matches = tuple(
-        WordMatch(id_, float(share), whole, tuple(n for n in numbers if holds[n]))
-        for id_, share, whole, holds, *_ in found
+        WordMatch(
+            id_,
+            float(share),
+            has_all,
+            everything if has_all else tuple(n for n in numbers if held[number][n]),
+        )
+        for number, id_, share, has_all, *_ in found
     )
-    return WordMatches(matches, complete, tuple(words), tuple(held_by), _size(db, names))
+    return WordMatches(matches, whole, tuple(words), tuple(held_by), size)
+
+
+def _held_by(
+    db: Any,
+    names: Names,
+    asked: str,
+    parameters: dict[str, Any],
+    numbers: Sequence[int],
+    size: int,
+) -> list[int]:
+    """Return how many records hold each word: of common ones in a large library, about how many.
+
+    Args:
+        db: in a transaction.
+        names: of the tables.
+        asked: SQL of a row of the words.
+        parameters: of `asked`.
+        numbers: of the words.
+        size: how many records there are.
+    """
+
+    def counted(of: Sequence[int], among: str) -> list[int]:
+        counts = ", ".join(f"count(*) FILTER (WHERE words @@ word{n})" for n in of)
+        statement = names.sql(f"SELECT count(*), {counts} FROM {{record}} {among}")
+        return list(db.execute(statement, parameters).fetchone())
+
+    found: dict[int, int] = {}
+    if size > _COUNTED:
+        share = 100 * _SAMPLED / size
+        seen, *some = counted(numbers, f"TABLESAMPLE SYSTEM ({share:.6f}), {asked}")
+        found = {
+            n: round(count * size / seen)
+            for n, count in zip(numbers, some, strict=True)
+            if count >= _ENOUGH
+        }
+    if rest := [n for n in numbers if n not in found]:
+        any_of = " || ".join(f"word{n}" for n in rest)
+        _, *some = counted(rest, f", {asked} WHERE words @@ ({any_of})")
+        found |= dict(zip(rest, some, strict=True))
+    return [found[n] for n in numbers]
 
 
 def _phrases(db: Any, words: Sequence[str]) -> tuple[list[str], list[str]]:
