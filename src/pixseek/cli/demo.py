@@ -65,28 +65,28 @@ def demo(to: str | None, thumbnails: str) -> None:
     _step(f"Drawing {_PICTURES} pictures into {pictures}")
     write_picture_library(pictures, _PICTURES)
     _step("Indexing them with the demo model, which knows drawings like these, not photographs")
+    program, there = _program(), f" --library {quoted(_from_here(place))}"
     with Library.open(place, "demo", drawn=True) as library:
         report, stopped_by = run(library, [str(pictures)])
         write_report(
             report, images=len(library), threads=library.config.thread_count,
-            library=f" --library {quoted(_from_here(place))}",
+            library=there,
         )  # fmt: skip
         if stopped_by:
             click.get_current_context().exit(128 + stopped_by)
         answers = []
         for query in _QUERIES:
-            _step(f'pixseek search "{query}"')
+            _step(f'{program} search "{query}" -k {_HITS}{there}')
             answers.append(_shown(library.search(query, k=_HITS), thumbnails))
         example = _drawn_example(folder)
-        _step(f"pixseek search --image {_from_here(example)}")
+        _step(f"{program} search --image {quoted(_from_here(example))} -k {_HITS}{there}")
         answers.append(_shown(library.search(image=example, k=_HITS), thumbnails))
     page = folder / "contact-sheet.html"
     write_contact_sheet(page, answers)
     _step(f"All searches as a page: {hyperlink(_from_here(page), page)}")
     seconds = wording.duration(time.monotonic() - began)
     click.echo(f"That took {seconds}. Now search the drawings yourself:\n")
-    program = _program()
-    click.echo(f'    {program} search "a yellow balloon" --library {quoted(_from_here(place))}\n')
+    click.echo(f'    {program} search "a yellow balloon"{there}\n')
     click.echo("Then your photos; their model (about 610 MB) is downloaded once:\n")
     click.echo(f"    {program} index ~/Pictures")
     click.echo(f'    {program} search "a dog catching a frisbee"\n')

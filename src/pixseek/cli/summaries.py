@@ -31,6 +31,9 @@ _FOLDERS = {
     "no-permission": "this user may not read the folder",
 }
 
+#: Characters of a path that are shown: a list that is not one has lines of any length.
+_LONGEST = 400
+
 #: Failures to list for each reason if no other command lists them.
 _LISTED = 10
 
@@ -221,7 +224,7 @@ def write_failures(
         click.echo(f"{head}: {wording.fitted(meaning, first=taken)}" if meaning else head)
         listed = group[:examples] if examples else group
         for failure, where in listed:
-            click.echo(f"    {wording.visible(where)}")
+            click.echo(f"    {wording.shortened(wording.visible(where), _LONGEST)}")
             said = wording.fitted(f"        {wording.visible(failure.message)}")
             click.echo(click.style(said, dim=True))
         if len(group) > len(listed) > 1:
