@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ def test_what_is_written_comes_before_what_it_looks_like() -> None:
 )
 def test_what_it_looks_like_is_named(reason: tuple[Any, ...], said: str) -> None:
     assert reasons(_hit(_looks(*reason))) == said
+
+
+def test_an_excluded_hit_says_by_what() -> None:
+    hit = replace(_hit(_looks("text", "a dog")), excluded_by="snow")
+    assert reasons(hit) == "looks like 'a dog' (strong); matches 'snow', which is excluded"
 
 
 def test_no_numbers_but_weights_are_shown() -> None:

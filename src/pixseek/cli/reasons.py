@@ -32,7 +32,8 @@ def reasons(hit: Hit) -> str:
     """
     written = [_written(each) for each in hit.why if each.kind == "words"]
     seen = [_seen(each) for each in hit.why if each.kind != "words"]
-    return wording.visible("; ".join(each for each in (*written, *seen) if each))
+    excluded = [f"matches '{hit.excluded_by}', which is excluded"] if hit.excluded_by else []
+    return wording.visible("; ".join((*written, *seen, *excluded)))
 
 
 def _written(reason: Reason) -> str:

@@ -69,8 +69,10 @@ class Judge:
             )
         said = self.written.get(record.id)
         if said is not None:
-            where = _where_written(query, record)
-            found.append(Reason("words", where, said.share, 0.0, query.text_weight))
+            found += [
+                Reason("words", where, said.share, 0.0, query.text_weight)
+                for where in _where_written(query, record)
+            ]
         return tuple(found)
 
     def _look(self, at: int, vector: Vectors) -> tuple[Term, Look]:
@@ -82,8 +84,11 @@ class Judge:
         return max(looks, key=lambda each: float(each[1].deviations[0]))
 
 
-def _where_written(query: Query, record: Record) -> str:
-    """Return which texts of a record hold words of a query, as in "caption: dog, beach"."""
+def _where_written(query: Query, record: Record) -> list[str]:
+    """Return which texts of a record hold words of a query, as in "caption: dog, beach".
+
+    Each word is named where it is found first; [""] if none is found, though an engine found some.
+    """
     asked = [
         str(each.value)
         for term in query.terms
@@ -94,6 +99,8 @@ def _where_written(query: Query, record: Record) -> str:
     by_user = without(record.tags, tags_by_model(record))
     texts = {"caption": record.caption, "tags": " ".join(by_user), "name": record.uri}
     texts |= {name: str(value) for name, value in record.fields.items() if isinstance(value, str)}
+    said: list[str] = []
+    known: set[str] = set()
     for name, text in texts.items():
         if name in _UNSAID:
             continue
@@ -103,9 +110,11 @@ def _where_written(query: Query, record: Record) -> str:
             for piece in " ".join(asked).split()
             if any(_is_in(word, held) for word in words_to_find(piece) if word in wanted)
         ]
-        if found:
-            return f"{name}: {', '.join(dict.fromkeys(found))}"
-    return ""
+        new = [each for each in dict.fromkeys(found) if each not in known]
+        known.update(new)
+        if new:
+            said.append(f"{name}: {', '.join(new)}")
+    return said or [""]
 
 
 def _is_in(word: str, held: str) -> bool:
