@@ -87,7 +87,7 @@ _TEXT_FIELDS = (
     "people", "event", "sublocation", "city", "state", "country", "place", "prompt",
 )  # fmt: skip
 #: Where a word ends within a name: IMGDay, imgDay, img1234, 2021party.
-_WITHIN = re.compile(
+_WITHIN = (  # compiled when something is indexed
     "(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
     "|(?<=[A-Za-z][A-Za-z])(?=[0-9][0-9])|(?<=[0-9][0-9])(?=[A-Za-z][A-Za-z])"
 )
@@ -105,7 +105,7 @@ def texts(record: Record) -> Texts:
     fields = record.fields
     strong = (record.caption, *without(record.tags, tags_by_model(record)), fields.get("title"))
     path = record.uri.rpartition(".")[0] if "." in record.name else record.uri
-    split = (_WITHIN.sub(" ", name) for name in path.split("/") if _WITHIN.search(name))
+    split = (re.sub(_WITHIN, " ", name) for name in path.split("/") if re.search(_WITHIN, name))
     own = (value for name, value in fields.items() if _is_text_of_user(name))
     weak = (*map(fields.get, _TEXT_FIELDS), *own, path, *split)
     return Texts(

@@ -34,13 +34,13 @@ OR = "|"
 #: What may stand around a word as it is typed.
 AROUND = "\"'`()[]{}<>,;:!?.“”‘’„«»"
 
-#: A name as people copy it: IMG_1234, DSC-0042.jpg, 2019/Rome/1.png.
-_NAME = re.compile(r"\w+(?:[-_./\\]+\w+)+")
-_ENDING = re.compile(r"(?<=[\w)\]}])\.(\w{2,5})$")
-#: Letters and a number, which other names have apart: IMG1234.
-_JOINED_NAME = re.compile("([a-z]{2,})([0-9]{2,})")
+# Patterns are compiled at need: most texts are ASCII, and most queries plain words.
 
-# The following are compiled at need: most texts are ASCII.
+#: A name as people copy it: IMG_1234, DSC-0042.jpg, 2019/Rome/1.png.
+_NAME = r"\w+(?:[-_./\\]+\w+)+"
+_ENDING = r"(?<=[\w)\]}])\.(\w{2,5})$"
+#: Letters and a number, which other names have apart: IMG1234.
+_JOINED_NAME = "([a-z]{2,})([0-9]{2,})"
 
 #: Letters that no decomposition turns into plain ones.
 _FOLDED = str.maketrans(
@@ -138,8 +138,11 @@ def words_to_find(text: str) -> list[str]:
     found: list[str] = []
     for piece in text[:_MOST_CHARACTERS].split():
         name = piece.strip(AROUND)
+        if name.isascii() and name.isalpha():
+            found.append(name.lower())
+            continue
         bare = _without_ending(name)
-        if _NAME.fullmatch(name) and (bare != name or any(map(str.isdigit, name))):
+        if re.fullmatch(_NAME, name) and (bare != name or any(map(str.isdigit, name))):
             found.append(_joined_or_apart(" ".join(words(bare))))
         else:
             found += [_to_find(word) for word in words(bare)]
@@ -155,7 +158,7 @@ def alternatives(word: str) -> list[str]:
 
 def _without_ending(name: str) -> str:
     """Return a name without the ending of an image file; the texts of images have none."""
-    ending = _ENDING.search(name)
+    ending = re.search(_ENDING, name)
     if ending is None:
         return name
     from pixseek.images.formats import EXTENSIONS
@@ -179,7 +182,7 @@ def _spelled(emojis: re.Match[str]) -> str:
 
 def _joined_or_apart(word: str) -> str:
     """Return a name of letters and a number as it is, or as two words."""
-    parts = _JOINED_NAME.fullmatch(word)
+    parts = re.fullmatch(_JOINED_NAME, word)
     return f"{word}{OR}{parts[1]} {parts[2]}" if parts else word
 
 
