@@ -73,6 +73,7 @@ class _Parser:
         self.plain = typography.plain(text)
         self.at = 0
         self.depth = 0
+        self.unclosed: set[str] = set()
         self.groups: dict[int, tuple[Unit, int]] = {}
 
     def units(self, opened: int | None = None) -> list[Unit]:
@@ -422,7 +423,8 @@ class _Parser:
     def word(self) -> str:
         found = _BARE.match(self.plain, self.at)
         assert found is not None  # neither space, nor quotation mark, nor parenthesis
-        began, self.at = self.at, typography.next_quotation(self.text, self.at, found.end())
+        began = self.at
+        self.at = typography.next_quotation(self.text, began, found.end(), self.unclosed)
         return self.plain[began : self.at]
 
     def value(self) -> language_fields.Value:

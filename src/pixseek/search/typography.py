@@ -56,11 +56,20 @@ def opens_quotation(text: str, at: int) -> bool:
     return text[at + 1 : at + 2].strip() != "" and quotation_end(text, at) is not None
 
 
-def next_quotation(text: str, begin: int, end: int) -> int:
-    """Return where a quotation opens in the middle of the word from `begin` to `end`, or `end`."""
+def next_quotation(text: str, begin: int, end: int, unclosed: set[str]) -> int:
+    """Return where a quotation opens in the middle of the word from `begin` to `end`, or `end`.
+
+    Args:
+        text: the whole text.
+        begin, end: of a word.
+        unclosed: the marks that nothing closes in the rest of the text; found ones are added.
+    """
     for found in _INSIDE.finditer(text, begin + 1, end):
+        if found[0] in unclosed:
+            continue
         if quotation_end(text, found.start()) is not None:
             return found.start()
+        unclosed.add(found[0])
     return end
 
 
