@@ -199,8 +199,8 @@ def test_the_label_of_several_terms_is_their_text() -> None:
             {"kind": "tile", "box": [0.0, 0.5, 0.25, 0.5]},
         ),
         (
-            Part("shot", start_s=0.0, end_s=2.5),
-            {"kind": "shot", "start_s": 0.0, "end_s": 2.5},
+            Part("shot", start_s=0.0, end_s=2.5, frame_s=1.5),
+            {"kind": "shot", "start_s": 0.0, "end_s": 2.5, "frame_s": 1.5},
         ),
     ],
     ids=["image", "tile", "shot"],

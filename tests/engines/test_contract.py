@@ -69,8 +69,10 @@ FULL = Record(
     parts=(
         Part(),
         Part("tile", (0.0, 0.5, 0.5, 0.5)),
-        Part("shot", start_s=1.25, end_s=7.0),
+        Part("shot", start_s=1.25, end_s=7.0, frame_s=3.5),
     ),
+    pixels="cd" * 32,
+    perceptual_hash="f0" * 8,
 )
 
 
@@ -232,6 +234,19 @@ class TestStore:
             assert len(list(engine.known(record.uri))) == prefixed
         assert engine.count(Compare("caption", "contains", "%_*?[")) == 1
 
+    @pytest.mark.parametrize("bits", ["0" * 16, "7" + "f" * 15, "8" + "0" * 15, "f" * 16])
+    def test_every_perceptual_hash_comes_back(self, engine: Engine, bits: str) -> None:
+        record = Record("a", "r/a", perceptual_hash=bits)
+        engine.put([record], random_unit(1))
+        assert engine.get(["a"]) == [record]
+
+    def test_describing_keeps_what_follows_from_the_content(self, engine: Engine) -> None:
+        stored = Record("a", "r/a", digest="aa", pixels="bb", perceptual_hash="1" * 16)
+        engine.put([stored], random_unit(1))
+        given = replace(stored, tags=("x",), digest="", pixels="cc", perceptual_hash="2" * 16)
+        assert engine.describe([given]) == 1
+        assert engine.get(["a"]) == [replace(stored, tags=("x",))]
+
     @pytest.mark.parametrize("bad", ["a\ud800", "a\0b"])
     def test_text_that_databases_can_not_store_is_refused(self, engine: Engine, bad: str) -> None:
         for record in (
@@ -259,8 +274,11 @@ class TestStore:
             (plain(1), np.full((1, DIM), np.nan, np.float32)),
             ([Record("a", "r/a", width=2**63)], random_unit(1)),
             ([Record("a", "r/a", fields={"x": b"bytes"})], random_unit(1)),  # type: ignore[dict-item]
+            ([Record("a", "r/a", fields={"x": -(2**63) - 1})], random_unit(1)),
+            ([Record("a", "r/a", perceptual_hash="F0" * 8)], random_unit(1)),
+            ([Record("a", "r/a", perceptual_hash="f0")], random_unit(1)),
         ],
-        ids=["too few", "dim", "same id", "nan", "integer", "type"],
+        ids=["too few", "dim", "same id", "nan", "integer", "type", "field", "case", "short"],
     )
     def test_a_bad_batch_stores_nothing(
         self, engine: Engine, records: list[Record], vectors: Any

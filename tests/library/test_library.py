@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from pixseek.errors import (
     SpaceMismatchError,
     StorageError,
 )
-from pixseek.types import Acceleration, Compare, Query, Term, record_id
+from pixseek.types import Acceleration, Compare, Part, Query, Term, record_id
 
 from tiny_encoder import TinyEncoder, draw
 
@@ -218,6 +219,13 @@ def test_exported_vectors_can_be_imported(
     target = tmp_path / f"all.{ending}"
     library.opened.engine.keep("search", "reds", "red")
     library.opened.engine.keep("search", "blues", "blue")
+    red = library.get(record_id("pictures/red.png"))
+    assert red is not None
+    seen = replace(
+        red, pixels="cd" * 32, perceptual_hash="0f" * 8, parts=(Part("shot", None, 1.0, 3.0, 2.5),)
+    )
+    (vectors,) = library.opened.engine.vectors([red.id])
+    library.opened.engine.put([seen], vectors)
     assert library.export(target) == 10
     assert [p.name for p in tmp_path.iterdir() if "unfinished" in p.name] == []
     with pixseek.open(tmp_path / "copy.lib", model="demo") as copy:

@@ -48,7 +48,7 @@ from pixseek.engines.embedded.reading import IS_AWAY
 from pixseek.engines.embedded.row_filters import RowFilters
 from pixseek.engines.embedded.snapshots import Session, Snapshot, Snapshots, View
 from pixseek.engines.embedded.spaces import Held
-from pixseek.engines.embedded.sqlite_filters import order_sql, where_sql
+from pixseek.engines.embedded.sqlite_filters import has_index, order_sql, where_sql
 from pixseek.engines.rules import Answer
 from pixseek.errors import PixseekError
 from pixseek.storage.errors import translated
@@ -71,6 +71,8 @@ if TYPE_CHECKING:
 COMPACT_ROWS = 4_096
 
 _NAME = "records.sqlite"
+#: Records that are looked at one by one for a page, before all that fulfil its filter are sorted.
+_FIRST = 20_000
 #: Digests looked up by one statement.
 _DIGESTS = 500
 
@@ -286,8 +288,13 @@ class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
         k: int,
         offset: int,
     ) -> list[Record]:
-        condition, parameters = where_sql(at.db, where)
         by_index = where is None or where is rules.PRESENT
+        if where is not None and not by_index and offset + k <= _FIRST // 10:
+            numbers = self._first(at, where, order, descending, k, offset)
+            if len(numbers) == k:
+                records = reading.records_of(at.db, at.number, numbers)
+                return [records[number][0] for number in numbers]
+        condition, parameters = where_sql(at.db, where)
         found = at.db.execute(
             f"SELECT number FROM record WHERE {condition} ORDER BY "
             f"{order_sql(order, descending, by_index=by_index)} LIMIT ? OFFSET ?",
@@ -296,6 +303,28 @@ class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
         numbers = [number for (number,) in found]
         records = reading.records_of(at.db, at.number, numbers)
         return [records[number][0] for number in numbers]
+
+    def _first(
+        self, at: Snapshot, where: Filter, order: Order, descending: bool, k: int, offset: int
+    ) -> list[int]:
+        """Return k of the records that fulfil a filter, or fewer if more than `_FIRST` are before.
+
+        Browsing asks for one page. If many records fulfil the filter, sorting all takes long, and
+        some of the first records by an index do. If few do, looking at these takes some ms.
+        """
+        if not has_index(order, descending) or not all(
+            facet_values.decides(each) or each.field == "away" for each in rules.comparisons(where)
+        ):
+            return []
+        condition, parameters = where_sql(at.db, where, one_by_one=True)
+        # SQLite keeps the order of the inner rows, and reads no more of them than it needs.
+        found = at.db.execute(
+            f"SELECT number FROM (SELECT number, uri, away FROM record ORDER BY "
+            f"{order_sql(order, descending, by_index=True)} LIMIT {_FIRST}) AS record "
+            f"WHERE {condition} LIMIT ? OFFSET ?",
+            (*parameters, k, offset),
+        )
+        return [number for (number,) in found]
 
     def _count(self, at: Snapshot, where: Filter | None) -> int:
         if where is None:

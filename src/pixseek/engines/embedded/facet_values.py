@@ -96,26 +96,51 @@ def forget_unused(db: sqlite3.Connection) -> None:
     db.execute(f"DELETE FROM value WHERE number NOT IN (SELECT tag FROM tagged UNION {used})")
 
 
-def condition(db: sqlite3.Connection, compare: Compare, parameters: list[Any]) -> str | None:
-    """Return a comparison as a condition on `record`; None if these tables do not decide it."""
+def decides(compare: Compare) -> bool:
+    """Return whether these tables decide a comparison."""
+    return bool(_column(compare))
+
+
+def condition(
+    db: sqlite3.Connection, compare: Compare, parameters: list[Any], *, one_by_one: bool = False
+) -> str | None:
+    """Return a comparison as a condition on `record`; None if these tables do not decide it.
+
+    Args:
+        db: in the transaction of a snapshot.
+        compare: what is compared.
+        parameters: those of the condition are added.
+        one_by_one: look at one record after the other, instead of finding all that fit first.
+    """
+    column = _column(compare)
+    if not column:
+        return None
     fits: Callable[[str], bool]
-    if compare.field == "tags" and compare.op != "exists":
-        name, column = "tag", "tagged WHERE tag"
+    if column == "tag":
         holds = filters.list_test("tags", compare.op, compare.value)
         fits = lambda tag: holds((tag,))  # noqa: E731
     else:
-        # Whether a file lies below a folder depends on its folder.
-        name = "folder" if compare.op == "under" else _DECIDED_BY.get(compare.field, "")
-        if not name:
-            return None
-        column = f"facet WHERE {name}"
-        fits = lambda stored: filters.matches(compare, _record_of(name, stored))  # noqa: E731
-    texts = db.execute("SELECT number, stored FROM value WHERE field = ?", (name,))
+        fits = lambda stored: filters.matches(compare, _record_of(column, stored))  # noqa: E731
+    texts = db.execute("SELECT number, stored FROM value WHERE field = ?", (column,))
     fitting = [number for number, text in texts if fits(text)]
     if not fitting:
         return "0"
     parameters.append(json.dumps(fitting))
-    return f"record.number IN (SELECT record FROM {column} IN ({LISTED}))"
+    table = "tagged" if column == "tag" else "facet"
+    if not one_by_one:
+        return f"record.number IN (SELECT record FROM {table} WHERE {column} IN ({LISTED}))"
+    own = f"FROM {table} WHERE {table}.record = record.number"
+    if column == "tag":
+        return f"EXISTS (SELECT 1 {own} AND tag IN ({LISTED}))"
+    return f"(SELECT {column} {own}) IN ({LISTED})"
+
+
+def _column(compare: Compare) -> str:
+    """Return the column that decides a comparison, or "tag"; "" for none."""
+    if compare.field == "tags":
+        return "" if compare.op == "exists" else "tag"
+    # Whether a file lies below a folder depends on its folder.
+    return "folder" if compare.op == "under" else _DECIDED_BY.get(compare.field, "")
 
 
 def _record_of(name: str, stored: str) -> Record:

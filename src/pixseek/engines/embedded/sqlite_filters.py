@@ -17,7 +17,9 @@ from pixseek.types import And, Compare, Filter, Not, Or, Order, Record
 from pixseek.types.texts import composed
 
 
-def where_sql(db: sqlite3.Connection, where: Filter | None) -> tuple[str, list[Any]]:
+def where_sql(
+    db: sqlite3.Connection, where: Filter | None, *, one_by_one: bool = False
+) -> tuple[str, list[Any]]:
     """Return a filter as a condition on `record`, with its parameters.
 
     What SQL can't express as `filters` defines it is asked of `filters.matches` through a
@@ -38,7 +40,7 @@ def where_sql(db: sqlite3.Connection, where: Filter | None) -> tuple[str, list[A
                 # NULL, from a missing value, counts as false before it is negated.
                 return f"NOT ifnull({compile_(inner)}, 0)"
             case Compare():
-                native = _native(db, where, parameters)
+                native = _native(db, where, parameters, one_by_one)
                 if native is not None:
                     return native
                 column, predicate = _predicate(where)
@@ -69,6 +71,12 @@ def order_sql(order: Order, descending: bool, *, by_index: bool) -> str:
     return f"{'' if by_index else '+'}{_ORDERS[order]} {direction} NULLS LAST, id"
 
 
+def has_index(order: Order, descending: bool) -> bool:
+    """Return whether an index has records in this order."""
+    # Those that were taken at no known time come first in an index, and last in the order.
+    return order == "uri" or (order == "taken_at" and descending)
+
+
 _ORDERS: dict[Order, str] = {
     "uri": "uri",
     # The part after the last "/": rtrim removes all characters but that one.
@@ -93,7 +101,9 @@ _TEXT_COLUMNS = {"id", "uri", "media", "caption"}
 _NUMBER_COLUMNS = {"width", "height", "size"}
 
 
-def _native(db: sqlite3.Connection, compare: Compare, parameters: list[Any]) -> str | None:
+def _native(
+    db: sqlite3.Connection, compare: Compare, parameters: list[Any], one_by_one: bool
+) -> str | None:
     """Return a comparison in SQL alone; None if SQL can't express it."""
     name, op, value = compare.field, compare.op, compare.value
     column = "mtime_ns" if name == "mtime" else name
@@ -114,7 +124,7 @@ def _native(db: sqlite3.Connection, compare: Compare, parameters: list[Any]) -> 
         root = "substr(uri, 1, instr(uri || '/', '/') - 1)"
         other = f"{_IS_NOT_ASCII.format('uri')} AND instr(uri, '://') = 0 AND composed({root}) = ?"
         return f"({written} OR ({other}))"
-    coded = facet_values.condition(db, compare, parameters)
+    coded = facet_values.condition(db, compare, parameters, one_by_one=one_by_one)
     if coded is not None:
         return coded
     if op == "exists":

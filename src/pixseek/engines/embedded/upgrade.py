@@ -22,9 +22,9 @@ from pixseek.types import Record
 
 #: Records indexed in one transaction: some megabytes, half a second.
 BATCH = 5_000
-#: Bytes that indexing takes for each record, at most: 1,000,000 records with captions of some words
-#: and three tags took 360 MB. What the old index of words took is used again.
-BYTES_A_RECORD = 500
+#: Bytes that an upgrade takes for each record while it runs: 130 from format 4 (captions of some
+#: words, two tags), whose index of words is replaced; without one to replace, about as much again.
+BYTES_A_RECORD = 300
 
 #: Called with how many records are indexed, and how many there are.
 Progress = Callable[[int, int], None]
