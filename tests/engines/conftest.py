@@ -13,6 +13,7 @@ import pytest
 from pixseek.engines import open_engine
 from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.embedded import candidates, codes, counting, indexes
+from pixseek.engines.embedded import engine as embedded
 from pixseek.types import Engine
 
 from stores import FewStore
@@ -64,6 +65,7 @@ def opener(
             monkeypatch.setattr(indexes, "PATIENT_QUERIES", 0)
             monkeypatch.setattr(candidates, "GATHER_ROWS", 3)
             monkeypatch.setattr(counting, "_FEW", 2)
+            monkeypatch.setattr(embedded, "_FIRST", 30)
         elif request.param == "without turbovec":
             monkeypatch.setattr(codes, "available", lambda dim: False)
             monkeypatch.setattr(indexes, "EXACT_ROWS", 4)

@@ -709,6 +709,13 @@ def test_filters_agree_with_the_oracle(
         (found,) = search(engine, query, 50, where)
         assert {match.record.id for match in found} == {each[1] for each in expected}, where
         assert {record.id for record in select(engine, where)} == {each[1] for each in expected}
+        matching = sorted(
+            (record.uri, record.id) for record in records if filters.matches(where, record)
+        )
+        for k, offset in ((1, 0), (2, 1), (3, 9)):
+            options = {"order": "uri", "descending": False, "k": k, "offset": offset}
+            page = [(record.uri, record.id) for record in select(engine, where, **options)]
+            assert page == matching[offset : offset + k], where
         assert engine.nearest(query, 4, where)[0].total == len(expected), where
 
 
