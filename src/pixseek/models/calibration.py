@@ -61,7 +61,7 @@ def calibrate(
     if not any(map(os.path.isfile, paths)):
         raise SourceError(
             f"None of the {len(said):,} images in the table is there",
-            paths[0],
+            f"{table}: {paths[0]}",
             "Name the folder that the table's files lie in: --photos DIR",
         )
     bank = background.bank_beside(folder)
