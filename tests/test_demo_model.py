@@ -164,10 +164,10 @@ def test_probabilities_equal_the_share_of_right_answers(
     calibrated: ModuleType, tmp_path: Path
 ) -> None:
     encoder = encoders.load("demo", models_dir=tmp_path)
-    scores, true = calibrated.measured(encoder, seed=3)  # the script uses the seeds 1 and 2
+    measured = calibrated.measured(encoder, seed=3)  # the script uses the seeds 1 and 2
     calibration = background.calibration(MODEL / background.CALIBRATION_FILE)
-    found = calibrated.figures(scores, true, calibration)
-    assert found["probability at least 0.55"]["precision"] > 0.9
+    found = calibrated.figures(*measured, calibration)
+    assert found["probability at least 0.5"]["precision"] > 0.9
     assert found["probability at least 0.3"]["recall"] > 0.88
     for edges, share in found["share true, by probability"].items():
         low, high = (float(edge) for edge in edges.split(" to "))

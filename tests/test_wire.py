@@ -421,7 +421,15 @@ def test_json_of_a_status() -> None:
             "unchanged": 0,
             "failed": 1,
         },
-        "calibration": {"slope": 1.2, "centre": 4.0, "images": 1000},
+        "calibration": {
+            "slope": 1.2,
+            "centre": 4.0,
+            "images": 1000,
+            "rank": 0.0,
+            "demand": 0.0,
+            "knee": 0.0,
+            "bend": 0.0,
+        },
     }
     empty = status_to_plain(Status(Path("/lib"), "", None, 0, (), {}, 0, None))
     assert (empty["space"], empty["running"], empty["roots"]) == (None, None, [])

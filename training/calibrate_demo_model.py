@@ -58,20 +58,21 @@ def embedded(encoder: Encoder, scenes: list[Scene]) -> Any:
     return np.concatenate(rows)
 
 
-def measured(encoder: Encoder, seed: int) -> tuple[Any, Any]:
-    """Return scores in standard deviations and whether they are true, each (queries, scenes)."""
+def measured(encoder: Encoder, seed: int) -> tuple[Any, list[str], Any]:
+    """Return scores, (queries, scenes), the queries, and whether each score's match is true."""
     rng = random.Random(seed)
     scenes = [random_scene(rng) for _ in range(SCENES)]
     queries = [description(rng) for _ in range(QUERIES)]
     images = embedded(encoder, scenes)
-    scores = calibrating.scored(encoder, images, [query.text for query in queries], bank())
+    texts = [query.text for query in queries]
+    scores = calibrating.scored(encoder, images, texts, bank())
     known = [facts(scene) for scene in scenes]
-    return scores, np.array([[query.facts <= each for each in known] for query in queries])
+    return scores, texts, np.array([[query.facts <= each for each in known] for query in queries])
 
 
-def figures(scores: Any, true: Any, calibration: Calibration) -> dict[str, Any]:
+def figures(scores: Any, texts: list[str], true: Any, calibration: Calibration) -> dict[str, Any]:
     """Return the accuracy of the calibration on these scores."""
-    sure = calibration.probabilities(scores)
+    sure = calibration.probabilities(calibrating.judged(scores, texts, calibration))
     there = true.any(1)
     found: dict[str, Any] = {}
     for least in (LIKELY_PROBABILITY, STRONG_PROBABILITY):
@@ -95,10 +96,14 @@ def main() -> None:
         encoder = encoders.load("demo", models_dir=Path(folder))
     head = "# Made by training/calibrate_demo_model.py: captions of random scenes."
     (MODEL / background.BANK_FILE).write_text("\n".join([head, *bank()]) + "\n", "utf-8")
-    calibration = calibrating.fitted(*measured(encoder, seed=1))
+    calibration = calibrating.weighed(*measured(encoder, seed=1))
     said = {
         "slope": calibration.slope,
         "centre": calibration.centre,
+        "rank": calibration.rank,
+        "demand": calibration.demand,
+        "knee": calibration.knee,
+        "bend": calibration.bend,
         "measured": {"images": SCENES, "queries": QUERIES},
     }
     (MODEL / background.CALIBRATION_FILE).write_text(json.dumps(said) + "\n", "utf-8")

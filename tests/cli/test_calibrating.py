@@ -88,7 +88,10 @@ def test_json_says_all_that_was_measured_and_to_writes_elsewhere(
     found = json.loads(done.stdout)
     assert not (own / "calibration.json").exists() and found["file"] == str(to)
     kept = json.loads(to.read_text())
-    assert kept == {name: found[name] for name in ("slope", "centre", "measured")}
+    assert kept == {
+        name: found[name]
+        for name in ("slope", "centre", "rank", "demand", "knee", "bend", "measured")
+    }
     assert found["images_in_table"] == PICTURES and found["measured"]["images"] == PICTURES - 2
     assert {each["reason"] for each in found["failures"]} == {"missing", "not-an-image"}
     tenths = found["measured"]["reliability"]

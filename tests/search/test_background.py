@@ -81,11 +81,13 @@ def test_a_calibration_is_one_half_at_its_centre() -> None:
     assert sure == pytest.approx([1 / (1 + np.exp(5)), 0.5, 1 / (1 + np.exp(-5))])
 
 
-@given(st.floats(0.1, 20), st.floats(-5, 5), st.floats(0.01, 0.99))
+@given(
+    st.floats(0.1, 20), st.floats(-5, 5), st.floats(0.01, 0.99), st.floats(-5, 5), st.floats(0, 5)
+)
 def test_the_score_of_a_probability_has_that_probability(
-    slope: float, centre: float, probability: float
+    slope: float, centre: float, probability: float, knee: float, bend: float
 ) -> None:
-    made = Calibration(slope, centre)
+    made = Calibration(slope, centre, knee=knee, bend=bend)
     score = np.array([made.score_at(probability)])
     assert made.probabilities(score)[0] == pytest.approx(probability)
 

@@ -144,7 +144,22 @@ def test_a_calibration_holds_for_images_that_were_not_used() -> None:
     assert found.accuracy.brier < 0.9 * found.accuracy.brier_of_base_rate
     other = calibrating.calibrate(*material(600, seed=1), bank).calibration
     assert other.slope == pytest.approx(found.calibration.slope, rel=0.1)
-    assert other.centre == pytest.approx(found.calibration.centre, abs=0.3)
+    assert other.centre == pytest.approx(found.calibration.centre, abs=0.5)
+
+
+def test_what_ranks_count_for_is_fitted() -> None:
+    # A match of what is common has a lower score: only the rank tells that it is one.
+    rng = np.random.default_rng(0)
+    scores, true = rng.normal(size=(60, 1000)), np.zeros((60, 1000), np.bool_)
+    for n, count in enumerate(np.geomspace(2, 400, 60).astype(int).tolist()):
+        true[n, :count] = True
+        scores[n, :count] += 6 + 0.5 * np.log(1 / count)
+    found = calibrating.weighed(scores, ["a"] * 60, true)
+    assert found.rank > 0
+    plain = calibrating.fitted(scores, true)
+    numbers = calibrating.judged(scores, ["a"] * 60, found)
+    better = ((found.probabilities(numbers) - true) ** 2).mean()
+    assert better < ((plain.probabilities(scores) - true) ** 2).mean()
 
 
 def test_the_same_material_gives_the_same_calibration() -> None:

@@ -55,7 +55,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 def backgrounds(images: np.ndarray) -> Backgrounds:
     texts = unit(np.random.default_rng(1).normal(0.1, 1, (500, images.shape[1])))
-    return Backgrounds.of_library(Background.of(texts), Background.of(images), 0.98, len(images))
+    return Backgrounds.of_library(Background.of(texts), Background.of(images), 0.98)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 300))

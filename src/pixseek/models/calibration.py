@@ -144,6 +144,10 @@ def _write(file: Path, found: calibrating.Calibrated) -> None:
     said = {
         "slope": found.calibration.slope,
         "centre": found.calibration.centre,
+        "rank": found.calibration.rank,
+        "demand": found.calibration.demand,
+        "knee": found.calibration.knee,
+        "bend": found.calibration.bend,
         "measured": found.measured(),
     }
     text = json.dumps(said, indent=1) + "\n"

@@ -22,11 +22,6 @@ FEW, MANY = 400, 1000
 #: The most ways to choose among alternatives that are searched: each is a search of its own.
 MOST_CHOICES = 16
 
-#: How many images the spread over unrelated texts counts for, next to that of the library's images.
-_PRIOR = 50
-#: Largest spread of a query's scores on the library, in those of an unrelated query: half of a
-#: library may show what is looked for.
-_WIDEST = 1.4
 #: A variance below this is a rounding error.
 _NOTHING = 1e-9
 
@@ -40,7 +35,6 @@ class Backgrounds:
         images: for images, and vectors of images.
         duplicate: smallest cosine of two near-duplicates.
         spreads: the typical deviations of unrelated texts, and of unrelated images.
-        count: how many images the background of images stands for.
         calibration: how probable a match of words is, if that was measured for the model.
         knows_texts: whether the background of texts is known. Otherwise a vector of a text is
             judged by its own cosines with all images.
@@ -50,18 +44,17 @@ class Backgrounds:
     images: Background
     duplicate: float
     spreads: tuple[float, float]
-    count: int
     calibration: Calibration | None = None
     knows_texts: bool = True
 
     @classmethod
     def of_library(
-        cls, texts: Background | None, images: Background, duplicate: float, count: int
+        cls, texts: Background | None, images: Background, duplicate: float
     ) -> Backgrounds:
         """Return the backgrounds with what follows from them."""
         known = texts or images
         spreads = (known.typical_spread(images), images.typical_spread(images))
-        return cls(known, images, duplicate, spreads, count, knows_texts=texts is not None)
+        return cls(known, images, duplicate, spreads, knows_texts=texts is not None)
 
     def of(self, term: Term) -> Background:
         """Return the background that the scores of a term must stand out from."""
@@ -74,18 +67,13 @@ class Backgrounds:
     def scale(self, term: Term, vector: Vectors) -> tuple[float, float]:
         """Return the mean and the deviation that turn all of a term's cosines into scores.
 
-        The mean is that of unrelated queries on a typical image. The deviation is that of the
-        term's own cosines on the library, which is larger for what many images show or resemble;
-        unrelated queries set its limits, and stand in while the library is small.
+        They are those of unrelated queries of its kind on a typical image, so that what most of a
+        library shows stands out as much as what few images show.
         """
         if term.is_of_text and not self.knows_texts:
             variance = float(vector @ self.images.covariance @ vector)
             return float(vector @ self.images.mean), math.sqrt(max(variance, _NOTHING))
-        centre = float(self.of(term).mean @ self.images.mean)
-        usual = self.spread(term)
-        own = float(vector @ self.images.covariance @ vector)
-        mixed = math.sqrt((self.count * own + _PRIOR * usual**2) / (self.count + _PRIOR))
-        return centre, min(max(mixed, usual), _WIDEST * usual)
+        return float(self.of(term).mean @ self.images.mean), self.spread(term)
 
     def deviations(self, term: Term, vector: Vectors, vectors: Vectors) -> Vectors:
         """Return how far (n, dim) unit rows match a vector beyond what they match of all else.

@@ -100,23 +100,38 @@ class Calibration:
         slope: above 0.
         centre: the score at which half of the images are matches.
         images: on how many images it was measured; 0 if the file does not say.
+        rank: what ln(rank / images) counts for next to a score, in standard deviations, 0 or more.
+        demand: by how much a score must be higher for each word after the first, 0 or more.
+        knee: the judged score above which the slope is another.
+        bend: by how much it is steeper there; 0 if it is not.
     """
 
     slope: float
     centre: float
     images: int = 0
+    rank: float = 0.0
+    demand: float = 0.0
+    knee: float = 0.0
+    bend: float = 0.0
 
     def probabilities(self, scores: Vectors) -> NDArray[np.float64]:
         """Return how probable it is that each of (n,) scores is a match, (n,) in (0, 1)."""
         import numpy as np
 
-        raised = self.slope * (np.asarray(scores, np.float64) - self.centre)
+        numbers = np.asarray(scores, np.float64)
+        raised = self.slope * (numbers - self.centre)
+        raised += self.bend * np.maximum(0.0, numbers - self.knee)
         found: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(raised, -30, 30)))
         return found
 
     def score_at(self, probability: float) -> float:
         """Return the score whose probability is this, in (0, 1)."""
-        return self.centre + math.log(probability / (1 - probability)) / self.slope
+        wanted = math.log(probability / (1 - probability))
+        score = self.centre + wanted / self.slope
+        if not self.bend or score <= self.knee:
+            return score
+        at_knee = self.slope * (self.knee - self.centre)
+        return self.knee + (wanted - at_knee) / (self.slope + self.bend)
 
 
 def bank_beside(folder: Path | None) -> list[str] | None:
@@ -169,11 +184,26 @@ def calibration(file: Path) -> Calibration:
     try:
         said = json.loads(file.read_text("utf-8"))
         images = int(said.get("measured", {}).get("images", 0))
-        found = Calibration(float(said["slope"]), float(said["centre"]), images)
+        found = Calibration(
+            float(said["slope"]),
+            float(said["centre"]),
+            images,
+            float(said.get("rank", 0)),
+            float(said.get("demand", 0)),
+            float(said.get("knee", 0)),
+            float(said.get("bend", 0)),
+        )
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(
             "a model's calibration can't be read", file, 'It is like {"slope": 5.0, "centre": 2.0}.'
         ) from error
     if not (math.isfinite(found.centre) and 0 < found.slope < math.inf):
         raise ModelError("a model's calibration is invalid", file, "Its slope must be above 0.")
+    straight = math.isfinite(found.knee) and -found.slope < found.bend < math.inf
+    if not (straight and 0 <= found.rank < math.inf and 0 <= found.demand < math.inf):
+        raise ModelError(
+            "a model's calibration is invalid",
+            file,
+            "Its rank and demand must not be below 0, nor its slope and bend together.",
+        )
     return found

@@ -101,7 +101,6 @@ class BackgroundStore:
             texts,
             Background(images["mean"], images["covariance"]),
             float(images["duplicate"][0]) or DUPLICATE,
-            int(images["count"][0]),
         )
         self._loaded = (of, int(images["count"][0]), found)
         return found

@@ -17,7 +17,6 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from pixseek.search.asked import Asked, Backgrounds
-from pixseek.search.strength import LIKELY
 from pixseek.types import Engine, Term
 from pixseek.types.dataclass import dataclass
 
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Smallest residual deviation of what is removed.
 BEYOND = 1.6
+#: Deviations from which on an excluded image or vector is resembled, whatever the query.
+_SHOWN = 3.4
 #: Images at most whose texts hold the excluded words: more would take seconds to find.
 _MOST_WRITTEN = 20_000
 
@@ -80,7 +81,7 @@ class Rule:
         sought = [each.term for each in choice.sought]
         if not all(term.is_of_text for term in (self.term, *sought)):
             # Images correlate with texts in another way, which was not measured.
-            return asked, (shown >= LIKELY) | (shown >= np.maximum(asked, BEYOND))
+            return asked, (shown >= _SHOWN) | (shown >= np.maximum(asked, BEYOND))
         own = self.backgrounds.of(self.term)
         rho = max(0.0, min(_correlation(own.covariance, query, vector), 0.99))
         return asked, (shown - rho * asked) / math.sqrt(1 - rho * rho) >= BEYOND

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pixseek.search.asked import MANY, Backgrounds, look, luck
+from pixseek.search.strength import demand, judged
 from pixseek.types import Engine, Filter, Neighbours, Term
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def matching(
         term: what is looked for.
         vector: of the term, (dim,).
         where: which images; None for all.
-        least: smallest score, in standard deviations.
+        least: smallest judged score.
         engine: what is searched.
         backgrounds: which scores mean nothing.
         unread: texts that the model can't read.
@@ -59,20 +60,24 @@ def _rated(
     backgrounds: Backgrounds,
     unread: frozenset[str],
 ) -> dict[str, float]:
-    """Return the score of each candidate in standard deviations, by id, best first."""
+    """Return the judged score of each candidate, by id, best first; see `strength.judged`."""
     import numpy as np
 
     ids: list[str] = []
     parts: list[int] = []
-    deviations = []
+    deviations, total = [], 0
     for block in blocks:
         ids += block.ids
         deviations.append(look(term, vector, block.vectors, backgrounds, unread=unread).deviations)
         parts += block.parts
+        total += block.total
     if not ids:
         return {}
-    scores = np.concatenate(deviations) - np.float32(luck(parts))
-    return {ids[at]: float(scores[at]) for at in np.argsort(-scores, kind="stable").tolist()}
+    demanded = demand(str(term.value), backgrounds.calibration) if term.kind == "text" else 0.0
+    scores = np.concatenate(deviations) - np.float32(luck(parts) + demanded)
+    order = np.argsort(-scores, kind="stable")
+    found = judged(scores[order], total, backgrounds.calibrated([term]))
+    return {ids[at]: float(score) for at, score in zip(order.tolist(), found, strict=True)}
 
 
 def _all(engine: Engine, where: Filter | None, vector: Vectors) -> Iterator[Neighbours]:

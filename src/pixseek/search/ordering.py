@@ -70,6 +70,7 @@ def ranked(
     backgrounds: Backgrounds,
     written: Mapping[str, Written],
     exclusions: Sequence[excluding.Rule],
+    total: int,
     sorted_by: Callable[[list[int], Sequence[str], Sort], list[int]],
 ) -> Ranked:
     """Return the candidates of a query with their order, after exclusion, grouping and sorting.
@@ -80,23 +81,30 @@ def ranked(
         backgrounds: of the library.
         written: what is written about images, by id.
         exclusions: what is left out.
+        total: how many images were searched.
         sorted_by: returns positions by a field of their records.
     """
     import numpy as np
 
     query = asked.query
     ids, vectors, parts = candidates
+    terms = [each.term for choice in asked.each for each in choice.sought]
+    calibration = backgrounds.calibrated(terms)
     scores, deviations = _scored(asked, vectors, backgrounds)
     for at, each in enumerate(ids):
         if (said := written.get(each)) is not None:
             deviations[at] = max(deviations[at] + said.lift, said.least)
-    terms = [each.term for choice in asked.each for each in choice.sought]
     order = _ordered(deviations, ids).tolist()
-    # Pages never rise: those fetched later come later.
-    fallen = np.minimum.accumulate(deviations[order]) - np.float32(luck(parts, len(asked.each)))
+    lucky = np.float32(luck(parts, len(asked.each)))
+    falling = np.minimum.accumulate(deviations[order]) - lucky
+    # In blocks of one size, so that the first page does not depend on how deep somebody looks.
+    blocks = [
+        strengths.judged(falling[at : at + FEW], total, calibration, above=at)
+        for at in range(0, len(order), FEW)
+    ]
     sure = np.empty_like(deviations)
-    sure[order] = fallen
-    calibration = backgrounds.calibrated(terms)
+    if blocks:
+        sure[order] = np.minimum.accumulate(np.concatenate(blocks))
     found = strengths.strengths(sure, calibration)
     own = asked.own
     keep = np.array([each not in own for each in ids], np.bool_)
@@ -151,7 +159,10 @@ def _scored(asked: Asked, vectors: Vectors, backgrounds: Backgrounds) -> tuple[V
     if asked.is_one:
         one = asked.sought[0]
         look = asked.look(one.term, one.vector, vectors, backgrounds)
-        return look.cosines, look.deviations.copy()
+        demanded = 0.0
+        if one.term.kind == "text":
+            demanded = strengths.demand(str(one.term.value), backgrounds.calibration)
+        return look.cosines, look.deviations - np.float32(demanded)
     weights = np.array([each.term.weight for each in asked.sought], np.float32)
     above = []
     for each in asked.sought:

@@ -284,7 +284,7 @@ class Searcher:
         while True:
             candidates = self._with_written(nearest, written)
             ranked = ordering.ranked(
-                asked, candidates, backgrounds, written, exclusions, self._sorted
+                asked, candidates, backgrounds, written, exclusions, nearest.total, self._sorted
             )
             enough = len(ranked.order) >= query.offset + query.k
             deeper = self._at_most(4 * depth)
@@ -317,7 +317,7 @@ class Searcher:
                     self.locate(record),
                     ranked.strengths[at],
                     None if likely is None else float(likely[at]),
-                    judge.reasons(ranked.vectors[at], record),
+                    judge.reasons(ranked.vectors[at], record, ranked.strengths[at]),
                     tuple(ranked.ids[i] for i in ranked.duplicates.get(at, ())),
                     ranked.excluded_by.get(at, ""),
                 )

@@ -1,19 +1,26 @@
 """How well hits match: strong, likely or weak; and how probably, where that was measured.
 
-Both follow from one number a hit, its score in standard deviations of the query, so that they never
-rise down a page.
+Both follow from one number a hit, so that they never rise down a page: its score in standard
+deviations above unrelated queries, and what rank it has with that score. If many images score as
+high, what is looked for is common here, and each of them is likelier to show it; if one of a
+million does, chance may have brought it there. That is the thought of the false discovery rate
+(Benjamini and Hochberg 1995, https://doi.org/10.1111/j.2517-6161.1995.tb02031.x), with a weight
+that was measured: errors are not chance but near misses.
 
-The cutoffs were measured with photo-mini, a small model of photographs, on 1,000 photos with five
-captions each (docs/search-quality.md): of 45 single subjects a strong hit shows .88 and a likely
-one .77 or more, by captions, which leave out most of what a photo shows. A model with a calibration
-has its own cutoffs, at the probabilities that photo-mini has at these.
+Of N images the one at rank r with the score s is judged by s + .4 ln(r / N). With photo-mini, a
+small model of photographs, on 1,000 photos with five captions each (docs/search-quality.md), strong
+hits of 45 single subjects are right in .80, of two things together in .61, by captions, which leave
+out most of what a photo shows. Judged by s alone, at the same precision, only half of the subjects
+have strong hits, and "dog" has none among 250 dogs.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pixseek.engines.words import words_to_find
 from pixseek.search.background import Calibration
 from pixseek.types import Strength
 
@@ -21,17 +28,63 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: Smallest score of a strong hit and of a likely one, in standard deviations, for a model without
-#: a calibration.
-STRONG, LIKELY = 4.3, 3.4
-#: Smallest probability of a strong hit and of a likely one, for a model with a calibration.
-STRONG_PROBABILITY, LIKELY_PROBABILITY = 0.55, 0.3
+#: Smallest judged score of a strong hit and of a likely one, for a model without a calibration.
+STRONG, LIKELY = 1.9, 1.5
+#: Smallest probability of a strong hit and of a likely one, for a model with a calibration: those
+#: that photo-mini has at the cutoffs above.
+STRONG_PROBABILITY, LIKELY_PROBABILITY = 0.5, 0.3
+#: For a model without a calibration: what ln(r / N) counts for, in standard deviations (of the
+#: subjects .82 have strong hits with .4, and half of them with 0 at the same precision), and by how
+#: much a score must be higher for each word after the first: an image that shows one of two things
+#: scores high.
+RANK, DEMAND = 0.4, 0.6
+#: Words after the first that count.
+_MOST_WORDS = 2
+#: A smaller library is judged as one of this many images: of five, rank 1 says little.
+_FEWEST = 1000
+#: The part of all images at which a score is judged whose rank is not known.
+_SOMEWHERE = 0.01
 #: The strengths by their place in `Cutoffs`.
 STRENGTHS: tuple[Strength, ...] = ("strong", "likely", "weak")
 
 
+def judged(
+    scores: NDArray[np.floating],
+    total: int,
+    calibration: Calibration | None = None,
+    *,
+    above: int = 0,
+) -> NDArray[np.floating]:
+    """Return the numbers that the strengths of hits follow from; they never rise.
+
+    Args:
+        scores: (n,) in standard deviations, falling.
+        total: how many images were searched.
+        calibration: of the model.
+        above: how many rank above the first of these.
+    """
+    import numpy as np
+
+    weight = RANK if calibration is None else calibration.rank
+    ranks = np.arange(above + 1, above + len(scores) + 1)
+    alone = scores + weight * np.log(ranks / max(total, _FEWEST))
+    # An image is at least as good as those below it.
+    return np.maximum.accumulate(alone[::-1])[::-1]
+
+
+def demand(text: str, calibration: Calibration | None = None) -> float:
+    """Return by how much the scores of a text must be higher than those of a single word."""
+    each = DEMAND if calibration is None else calibration.demand
+    return each * further_words(text) if each else 0.0
+
+
+def further_words(text: str) -> int:
+    """Return how many words of a text count besides the first."""
+    return min(max(0, len(words_to_find(text)) - 1), _MOST_WORDS)
+
+
 def cutoffs(calibration: Calibration | None) -> tuple[float, float]:
-    """Return the smallest scores of a strong and of a likely hit, in standard deviations."""
+    """Return the smallest judged scores of a strong and of a likely hit."""
     if calibration is None:
         return STRONG, LIKELY
     return calibration.score_at(STRONG_PROBABILITY), calibration.score_at(LIKELY_PROBABILITY)
@@ -40,7 +93,7 @@ def cutoffs(calibration: Calibration | None) -> tuple[float, float]:
 def strengths(
     scores: NDArray[np.floating], calibration: Calibration | None = None
 ) -> list[Strength]:
-    """Return the strength of each of (n,) scores in standard deviations."""
+    """Return the strength of each of (n,) judged scores."""
     strong, likely = cutoffs(calibration)
     return [
         "strong" if score >= strong else "likely" if score >= likely else "weak"
@@ -48,8 +101,16 @@ def strengths(
     ]
 
 
+def of_one(score: float, calibration: Calibration | None = None) -> Strength:
+    """Return the strength of a score in standard deviations whose rank is not known."""
+    weight = RANK if calibration is None else calibration.rank
+    strong, likely = cutoffs(calibration)
+    judged = score + weight * math.log(_SOMEWHERE)
+    return "strong" if judged >= strong else "likely" if judged >= likely else "weak"
+
+
 def least_score(strength: Strength, calibration: Calibration | None) -> float:
-    """Return the smallest score of hits that match at least as well."""
+    """Return the smallest judged score of hits that match at least as well."""
     return (*cutoffs(calibration), float("-inf"))[STRENGTHS.index(strength)]
 
 

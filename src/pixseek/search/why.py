@@ -16,9 +16,9 @@ from pixseek.metadata.annotations import (
 )
 from pixseek.search import excluding
 from pixseek.search.asked import Asked, Backgrounds, Look
-from pixseek.search.strength import strengths
+from pixseek.search.strength import of_one
 from pixseek.search.written import Written
-from pixseek.types import Query, Reason, Record, Term
+from pixseek.types import Query, Reason, Record, Strength, Term
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -45,14 +45,17 @@ class Judge:
     backgrounds: Backgrounds
     written: Mapping[str, Written]
 
-    def reasons(self, vector: Vectors, record: Record) -> tuple[Reason, ...]:
+    def reasons(self, vector: Vectors, record: Record, strength: Strength) -> tuple[Reason, ...]:
         """Return what each term, and what is written, contributes to a hit.
 
         Args:
             vector: of the part that was found, (dim,).
             record: of the hit.
+            strength: of the hit.
         """
         query = self.asked.query
+        said = self.written.get(record.id)
+        alone = len(query.terms) == 1 and said is None
         found = []
         for at in range(len(query.terms)):
             term, look = self._look(at, vector)
@@ -64,10 +67,9 @@ class Judge:
                     float(look.cosines[0]),
                     float(look.deviations[0]),
                     term.weight,
-                    strengths(look.deviations, calibration)[0],
+                    strength if alone else of_one(float(look.deviations[0]), calibration),
                 )
             )
-        said = self.written.get(record.id)
         if said is not None:
             found += [
                 Reason("words", where, said.share, 0.0, query.text_weight)

@@ -31,7 +31,7 @@ FULL, POWER = 0.25, 2.0
 SOME = 6.0
 #: A word is meant as written from ln(N/n) = RARE on, one image in fifty, and wholly from SURE on,
 #: in queries of up to FEW_WORDS words; less in longer ones.
-RARE, SURE, FEW_WORDS = 4.0, 5.5, 3
+RARE, SURE, FEW_WORDS = 4.0, 5.2, 3
 #: Images added to N: in a library of five even a unique word would hardly count.
 _MORE = 100.0
 
