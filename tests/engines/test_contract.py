@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -246,6 +247,27 @@ class TestStore:
         given = replace(stored, tags=("x",), digest="", pixels="cc", perceptual_hash="2" * 16)
         assert engine.describe([given]) == 1
         assert engine.get(["a"]) == [replace(stored, tags=("x",))]
+
+    @pytest.mark.parametrize("value", ["K", "\u212a", "é;", "a"])
+    @pytest.mark.parametrize("name", ["id", "uri", "root", "media", "digest", "caption", "camera"])
+    def test_texts_are_compared_in_any_form_also_if_some_are_missing(
+        self, engine: Engine, name: str, value: str
+    ) -> None:
+        forms = [value, unicodedata.normalize("NFD", value), value.replace("K", "\u212a"), "b"]
+        records = [Record("empty", "r/1"), *(
+            Record(f"{n}{text}", f"{text}/{n}", media=text, digest=text, caption=text,
+                   fields={"camera_make": text})
+            for n, text in enumerate(dict.fromkeys(forms))
+        )]  # fmt: skip
+        engine.put(records, random_unit(len(records)))
+        wanted = {"id": f"0{value}", "uri": f"{value}/0"}.get(name, value)
+        for where in (
+            Compare(name, "eq", wanted), Compare(name, "ne", wanted), Compare(name, "ge", wanted),
+            Compare(name, "in", (wanted, "x")), Not(Compare(name, "le", wanted)),
+        ):  # fmt: skip
+            expected = {each.id for each in records if filters.matches(where, each)}
+            assert set(engine.matching_ids(where)) == expected, where
+            assert set(engine.nearest(random_unit(1), 9, where)[0].ids) == expected, where
 
     @pytest.mark.parametrize("bad", ["a\ud800", "a\0b"])
     def test_text_that_databases_can_not_store_is_refused(self, engine: Engine, bad: str) -> None:
@@ -576,7 +598,12 @@ def test_browsing(engine: Engine, order: Any, descending: bool) -> None:
     by_id = sorted(_BROWSED, key=lambda record: record.id)
     valued = [record for record in by_id if value[order](record) is not None]
     valued.sort(key=value[order], reverse=descending)  # stable: ties stay in the order of ids
-    expected = valued + [record for record in by_id if record not in valued]
+    rest = [record for record in by_id if record not in valued]
+    if order == "taken_at":  # those without a date come by the time of their file
+        timed = [record for record in rest if value["mtime"](record) is not None]
+        timed.sort(key=value["mtime"], reverse=descending)
+        rest = timed + [record for record in rest if record not in timed]
+    expected = valued + rest
     options = {"order": order, "descending": descending}
     assert select(engine, **options) == expected
     for page in (1, 2, 3):

@@ -11,7 +11,7 @@ import pytest
 import pixseek
 from pixseek.demo.picture_library import write_picture_library
 from pixseek.search import facets
-from pixseek.types import Query
+from pixseek.types import Query, Record
 
 from tiny_encoder import TinyEncoder, draw
 
@@ -75,6 +75,41 @@ def test_a_folder_below_any_root_is_found_unless_a_root_has_its_name(
         library.index(tmp_path / "2021")
         assert names(library, "folder:2021") == "c"
         assert names(library, "folder:one/2021") == "a"
+
+
+def test_names_are_found_in_either_normal_form(tmp_path: Path, tiny: TinyEncoder) -> None:
+    mac, pc = "U\u0308bung/Zoe\u0308.png", "Übung/Zoë.png"
+    draw(tmp_path / "a" / mac, "red", 1)
+    with pixseek.open(tmp_path / "photos.lib") as library:
+        assert library.index(tmp_path / "a" / "Übung").added == 1  # typed otherwise
+        (record,) = library.search("width:>0")
+        assert record.uri == mac
+        for form in (mac, pc):
+            path = tmp_path / "a" / form
+            found = library.find(path)
+            assert found is not None and found.id == record.id
+            assert [hit.id for hit in library.search(f'folder:"{path.parent}"')] == [record.id]
+            assert [hit.id for hit in library.search(f'name:="{path.name}"')] == [record.id]
+            assert library.similar(path, k=1).query.terms[0].value == record.id
+            assert len(library.search(f'image:"{path}"')) == 1
+        # Also when the drive is not there.
+        (tmp_path / "a").rename(tmp_path / "away")
+        for form in (mac, pc):
+            assert library.find(tmp_path / "a" / form) is not None
+        assert library.remove(tmp_path / "a" / pc) == 1
+
+
+def test_ids_are_found_in_either_normal_form(tmp_path: Path, tiny: TinyEncoder) -> None:
+    draw(tmp_path / "a" / "x.png", "red", 1)
+    with pixseek.open(tmp_path / "photos.lib") as library:
+        library.index(tmp_path / "a")
+        vector = library.vectors(library.search("width:>0")[0].id)
+        assert vector is not None
+        library.opened.engine.put([Record("Zoe\u0308", "shop/1")], vector)  # as `import` does
+        for id_ in ("Zoë", "Zoe\u0308"):
+            assert library.search(f'id:"{id_}"').query.terms[0].value == id_
+            found = library.find(id_)
+            assert found is not None and found.uri == "shop/1"
 
 
 @pytest.mark.parametrize("kind", ["folders", "demo", "shared"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ from pixseek.metadata.merging import Metadata, Sidecar, read_metadata
 from pixseek.types import Picture
 
 #: A file time different from all other dates in the tests, and the same as a date.
-MTIME_NS = 1_600_000_000_123_456_000
-MTIME = datetime(2020, 9, 13, 12, 26, 40, 123456, UTC)
 
 #: A rational that `exif_block` writes as 0/0, which some versions of Pillow can't write.
 UNKNOWN = IFDRational(1_234_567_891, 1)
@@ -108,14 +105,13 @@ def read(
     texts: dict[str, bytes] | None = None,
     profile: str = "",
     name: str = "beach.jpg",
-    mtime_ns: int = MTIME_NS,
     sidecars: dict[str, bytes] | None = None,
 ) -> Metadata:
     """The metadata read from these blocks, checked to have documented names and types."""
     picture = Picture(Image.new("RGB", (1, 1)), 1, 1, "image/jpeg", (), exif, xmp, iptc,
                       texts or {}, profile)  # fmt: skip
     files = [Sidecar(*each) for each in (sidecars or {}).items()]
-    metadata = read_metadata(picture, name=name, mtime_ns=mtime_ns, sidecars=files)
+    metadata = read_metadata(picture, name=name, sidecars=files)
     assert_documented(metadata)
     return metadata
 

@@ -206,3 +206,27 @@ def test_changes_of_two_places_are_combined(
     for name in ("x", "y"):
         changed_here = here.fields.get(name) != before.fields.get(name)
         assert both.fields.get(name) == (here if changed_here else there).fields.get(name)
+
+
+def test_removing_a_level_of_a_hierarchical_tag_removes_the_tag() -> None:
+    file_tags = ("Owl", "Nature|Birds|Owl", "Nature|Trees", "black/white", "white")
+    record = Record("id", "r/a.jpg", tags=file_tags)
+    for level, left in {
+        "birds": ("Owl", "Nature|Trees", "black/white", "white"),
+        "Owl": ("Nature|Trees", "black/white", "white"),
+        "nature|BIRDS": ("Nature|Trees", "black/white", "white", "Owl"),
+        "Nature": ("Owl", "black/white", "white"),
+        "white": ("Owl", "Nature|Birds|Owl", "Nature|Trees", "black/white"),
+        "oak": file_tags,
+    }.items():
+        said = changed(Annotation(), change(remove=level), file_tags)
+        after = annotate(record, said)
+        # "nature|birds" stands for its leaf too.
+        assert {*after.tags} == {*left}, level
+        assert bool(said.tags_removed) is (level != "oak")
+        assert annotate(file_part(after), annotation_of(after)) == after
+        undone = annotate(record, changed(said, change(add=level), file_tags))
+        assert {*file_tags} <= {*undone.tags}
+    own = changed(Annotation(), change(add="Places|Italy|Rome"), ())
+    assert changed(own, change(remove="Places|Italy|Rome"), ()) == Annotation()
+    assert changed(own, change(remove="italy"), ()).tags_added == ("Rome",)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL.ExifTags import GPS, Base
 
-from metadata.blocks import MTIME, exif_block, iptc_block, read, xmp_packet
+from metadata.blocks import exif_block, iptc_block, read, xmp_packet
 from pixseek.metadata.dates import date_in_name, is_plausible, parse_date, zone_by_gps
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -246,16 +246,13 @@ def test_dates_are_used_in_the_documented_order() -> None:
         ({"exif": changed, "name": name, "sidecars": {"a.json": TAKEOUT}}, 2017, 14, "sidecar"),
         ({"exif": changed, "name": name}, 2015, 1, "name"),
         ({"exif": changed}, 2010, 3, "exif"),
-        ({}, 2020, 13, "file"),
     ]
     for blocks, year, day, source in cases:
         found = read(**blocks)  # type: ignore[arg-type]
         assert found.taken_at is not None
         assert (found.taken_at.year, found.taken_at.day) == (year, day)
         assert found.taken_from == found.fields["taken_from"] == source
-    assert read().taken_at == MTIME
-    assert read(mtime_ns=0).taken_at is None
-    assert read(mtime_ns=10**40).taken_at is None
+    assert read().taken_at is None
 
 
 def test_the_same_time_in_more_detail_is_used() -> None:

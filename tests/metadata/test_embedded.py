@@ -47,7 +47,7 @@ def test_unknown_and_implausible_numbers_in_exif_are_ignored() -> None:
         }
     )  # fmt: skip
     found = read(exif=exif)
-    assert dict(found.fields) == {"taken_from": "file"}
+    assert dict(found.fields) == {}
     assert found.notes == ("exposure_bias_ev of 500 ignored",)
 
 
@@ -107,7 +107,7 @@ def test_exif_gives_caption_tags_rating_and_author() -> None:
     assert found.caption == "Ein Boot\nauf dem See — früh"
     assert found.tags == ("Boot", "See", "Zürich")
     assert dict(found.fields) == {
-        "taken_from": "file", "title": "Am See", "rating": 4, "artist": "Jörg", "copyright": "Ann",
+        "title": "Am See", "rating": 4, "artist": "Jörg", "copyright": "Ann",
     }  # fmt: skip
 
 
@@ -195,7 +195,7 @@ def test_unusual_gps_positions_are_read(
 def test_invalid_gps_positions_are_ignored_with_a_note(changes: dict[str, Any]) -> None:
     found = read(exif=exif_block(gps=position(GPSAltitude=5.0, **changes)))
     # The altitude is ignored as well.
-    assert dict(found.fields) == {"taken_from": "file"}
+    assert dict(found.fields) == {}
     assert len(found.notes) == 1 and "GPS position" in found.notes[0]
 
 
@@ -241,7 +241,7 @@ def test_xmp_bags_sequences_and_languages_are_read() -> None:
     assert found.caption == "A boat"
     assert found.tags == ("boat", "lake", "über & unter")
     assert dict(found.fields) == {
-        "taken_from": "file", "title": "Am See", "copyright": "Ann", "artist": "Ann; Bob",
+        "title": "Am See", "copyright": "Ann", "artist": "Ann; Bob",
         "iso": 400,
     }  # fmt: skip
 
@@ -297,6 +297,26 @@ def test_names_of_people_are_read_from_all_kinds_of_regions() -> None:
     assert fields(xmp=xmp_packet(microsoft)) == {"people": "Cleo"}
     everybody = fields(xmp=xmp_packet(in_image + metadata_working_group + microsoft))
     assert everybody == {"people": "Dora; ann; Bob; Cleo"}
+
+
+def test_names_of_people_are_read_from_the_tags_of_digikam() -> None:
+    tags = bag(
+        "digiKam:TagsList", "People/Ann Lee", "People/Family/Bob", "People/Unknown", "People",
+        "Places/Rome", "People/ann lee",
+    )  # fmt: skip
+    found = read(xmp=xmp_packet(tags))
+    assert found.fields["people"] == "Ann Lee; Bob"
+    assert "People|Ann Lee" in found.tags
+
+
+def test_a_name_keeps_to_itself_and_is_never_cut() -> None:
+    assert fields(xmp=xmp_packet(bag("Iptc4xmpExt:PersonInImage", "Lee; Ann", "Bob", "--"))) == {
+        "people": "Lee, Ann; Bob"
+    }
+    many = [f"Person Number {n}" for n in range(100)]
+    kept = fields(xmp=xmp_packet(bag("Iptc4xmpExt:PersonInImage", *many)))["people"]
+    assert set(str(kept).split("; ")) <= {*many}
+    assert len(str(kept)) > 900
 
 
 def test_fields_of_xmp_structures_are_read() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metadata.blocks import MTIME, exif_block, iptc_block, read, xmp_packet
+from metadata.blocks import exif_block, iptc_block, read, xmp_packet
 
 # Pillow warns about broken blocks; these tests call readers without decoding, which silences it.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -47,13 +47,12 @@ def mangled(valid: bytes) -> st.SearchStrategy[bytes]:
     st.binary(max_size=300) | mangled(VALID_IPTC),
     st.binary(max_size=100),
     st.binary(max_size=100) | mangled(b'{"tags": ["a"], "geoData": {"latitude": 1}}'),
-    st.integers(-(10**30), 10**30),
 )
 def test_any_bytes_are_read_without_an_exception(
-    exif: bytes, xmp: bytes, iptc: bytes, text: bytes, data: bytes, mtime_ns: int
+    exif: bytes, xmp: bytes, iptc: bytes, text: bytes, data: bytes
 ) -> None:
     sidecars = {"a.txt": text, "a.json": data, "a.xmp": xmp[::-1]}
-    read(exif=exif, xmp=xmp, iptc=iptc, mtime_ns=mtime_ns, sidecars=sidecars)
+    read(exif=exif, xmp=xmp, iptc=iptc, sidecars=sidecars)
 
 
 @settings(max_examples=200, deadline=None)
@@ -115,7 +114,7 @@ def test_hostile_blocks_take_little_time(case: str) -> None:
     found = read(**HOSTILE[case])  # type: ignore[arg-type]
     took_s = time.perf_counter() - began
     assert took_s < 5  # usually far below one second, but test machines are busy
-    assert found.taken_at == MTIME
+    assert found.taken_at is None
     assert "lol" not in str(found.fields) and "root:" not in str(found.fields)
 
 

@@ -113,6 +113,11 @@ def test_json_of_exiftool_and_osxphotos_is_read() -> None:
     found = read(sidecars={"beach.jpg.json": json.dumps([entry]).encode()})
     assert (found.caption, found.tags) == ("a red boat", ("boat", "lake"))
     assert found.fields["people"] == "Ann; Bob"
+    regions = {
+        "XMP:RegionName": ["Ann", "Rex"], "XMP:RegionType": ["Face", "Pet"],
+        "XMP:RegionPersonDisplayName": ["Cleo"], "XMP:TagsList": ["People/Dora", "lake"],
+    }  # fmt: skip
+    assert read(sidecars=sidecar(**regions)).fields["people"] == "Cleo; Ann; Dora"
     assert (found.taken_at, found.taken_from) == (datetime(2021, 5, 3, 14, 22, 33), "sidecar")
 
 
@@ -163,8 +168,8 @@ def test_zero_coordinates_of_google_takeout_are_ignored() -> None:
 )  # fmt: skip
 def test_broken_and_foreign_json_gives_nothing(data: bytes) -> None:
     found = read(sidecars={"beach.json": data})
-    assert (found.caption, found.tags, found.taken_from) == ("", (), "file")
-    assert dict(found.fields) == {"taken_from": "file"}
+    assert (found.caption, found.tags, found.taken_from) == ("", (), "")
+    assert dict(found.fields) == {}
 
 
 @given(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL.ExifTags import Base
 
-from metadata.blocks import MTIME, exif_block, read, xmp_packet
+from metadata.blocks import exif_block, read, xmp_packet
 
 
 def texts(**written: str | bytes) -> dict[str, bytes]:
@@ -38,7 +38,7 @@ def test_the_standard_texts_of_a_png_are_read() -> None:
     found = read(texts=written)
     assert found.caption == "Ein Boot\nauf dem See"
     assert dict(found.fields) == {
-        "taken_from": "file", "title": "Am See", "artist": "Jörg", "copyright": "© Jörg",
+        "title": "Am See", "artist": "Jörg", "copyright": "© Jörg",
         "software": "Krita 5.2",
     }  # fmt: skip
 
@@ -94,7 +94,7 @@ def test_creation_times_are_parsed(text: str, expected: datetime) -> None:
 )
 def test_invalid_creation_times_are_ignored(text: str) -> None:
     found = read(texts={"Creation Time": text.encode()})
-    assert (found.taken_at, found.taken_from) == (MTIME, "file")
+    assert (found.taken_at, found.taken_from) == (None, "")
 
 
 # ------------------------------------------------------------------ generators
@@ -134,7 +134,7 @@ def test_prompts_of_stable_diffusion_s_web_ui_are_read() -> None:
     xmp = xmp_packet(f"<exif:UserComment>{WEB_UI}</exif:UserComment>")
     for found in (read(exif=exif), read(xmp=xmp)):
         assert found.caption == ""
-        assert dict(found.fields) == {"taken_from": "file", **DRAWN}
+        assert dict(found.fields) == {**DRAWN}
 
 
 def test_prompts_of_comfy_ui_are_read() -> None:
@@ -142,7 +142,7 @@ def test_prompts_of_comfy_ui_are_read() -> None:
     exif = exif_block({
         Base.Make: 'workflow:{"nodes": []}', Base.Model: f"prompt:{json.dumps(GRAPH)}"
     })  # fmt: skip
-    assert dict(read(exif=exif).fields) == {"taken_from": "file", **FROM_GRAPH}
+    assert dict(read(exif=exif).fields) == {**FROM_GRAPH}
 
 
 def test_prompts_of_comfy_ui_without_a_sampler_are_read() -> None:
@@ -165,7 +165,7 @@ def test_prompts_in_json_are_read(written: dict[str, str]) -> None:
     found = read(texts=texts(**written))
     assert found.caption == ""
     assert dict(found.fields) == {
-        "taken_from": "file", "prompt": "a boat", "generation": "Negative prompt: fog; seed: 42"
+        "prompt": "a boat", "generation": "Negative prompt: fog; seed: 42"
     }  # fmt: skip
 
 
@@ -193,7 +193,7 @@ def test_a_prompt_is_not_a_caption_but_a_description_next_to_it_is() -> None:
 )  # fmt: skip
 def test_malformed_texts_of_generators_are_ignored(text: str) -> None:
     for keyword in ("parameters", "prompt", "Dream", "Comment", "invokeai_metadata"):
-        assert read(texts={keyword: text.encode()}).taken_at == MTIME
+        assert read(texts={keyword: text.encode()}).taken_at is None
 
 
 @settings(max_examples=200, deadline=None)

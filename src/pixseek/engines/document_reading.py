@@ -12,7 +12,17 @@ from pixseek import filters
 from pixseek.engines import columns, rules
 from pixseek.engines.rules import Answer
 from pixseek.engines.store import Counting, Document, Refreshing, Store, split
-from pixseek.types import FacetField, Filter, Order, Record, Space, WordMatches
+from pixseek.types import (
+    And,
+    Compare,
+    FacetField,
+    Filter,
+    Not,
+    Order,
+    Record,
+    Space,
+    WordMatches,
+)
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -116,6 +126,33 @@ class Reader:
         offset: int,
     ) -> list[Record]:
         """Return k records behind the first `offset`, in an order; see `Engine.select`."""
+        if order == "taken_at":
+            return self._by_date(space, where, descending, k, offset)
+        return self._sorted(space, where, order, descending, k, offset)
+
+    def _by_date(
+        self, space: Space, where: Filter | None, descending: bool, k: int, offset: int
+    ) -> list[Record]:
+        """Return records by their dates, and behind them those without one by the file's time."""
+        dated: Filter = Compare("taken_at", "exists")
+        undated: Filter = Not(dated)
+        if where is not None:
+            dated, undated = And((where, dated)), And((where, undated))
+        found = self._sorted(space, dated, "taken_at", descending, k, offset)
+        if len(found) < k:
+            before = max(0, offset - self.count(space, dated))
+            found += self._sorted(space, undated, "mtime", descending, k - len(found), before)
+        return found
+
+    def _sorted(
+        self,
+        space: Space,
+        where: Filter | None,
+        order: Order,
+        descending: bool,
+        k: int,
+        offset: int,
+    ) -> list[Record]:
         native, rest = split(where, self._store.supports)
         if rest is None and order in self._store.orders:
             self.refresh()

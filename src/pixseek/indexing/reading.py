@@ -121,12 +121,7 @@ class Reader:
         sidecars = [Sidecar(*each) for each in item.sidecars]
         if item.fields:
             sidecars.insert(0, Sidecar("fields.json", _as_json(item.fields)))
-        metadata = read_metadata(
-            picture,
-            name=name_of(candidate.uri),
-            mtime_ns=candidate.modified_ns,
-            sidecars=sidecars,
-        )
+        metadata = read_metadata(picture, name=name_of(candidate.uri), sidecars=sidecars)
         fields = {**_own_fields(item.fields), **metadata.fields, **_seen(picture)}
         notes = (*picture.notes, *metadata.notes)
         if notes:

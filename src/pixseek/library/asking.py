@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from pixseek.errors import PixseekError, QueryError, unknown
 from pixseek.library.model import LibraryModel
 from pixseek.library.opened import Opened
+from pixseek.library.roots import absolute
 from pixseek.search import blas, searcher
 from pixseek.search.asked import check, least_strength
 from pixseek.types import And, Filter, Query, Region, Results, Sort, Strength, Term
@@ -210,7 +211,7 @@ class Asking:
         if record is not None:
             return Term("id", record.id)
         text = os.fspath(image)
-        if text.startswith(("http://", "https://")) or os.path.isfile(os.path.expanduser(text)):
+        if text.startswith(("http://", "https://")) or absolute(text).is_file():
             return Term("image", text)
         raise QueryError(
             "No image with this id, and no such file",

@@ -27,8 +27,9 @@ from pixseek.library.roots import Roots
 from pixseek.search.background_store import BackgroundStore
 from pixseek.storage.ledger import Ledger
 from pixseek.storage.previews import Previews
-from pixseek.types import Engine, Record, record_id
+from pixseek.types import Compare, Engine, Record, record_id
 from pixseek.types.dataclass import dataclass
+from pixseek.types.texts import composed
 
 #: What `Library.open` takes by name besides the settings.
 _OPTIONS = ("create", "portable", "drawn", "engine", "on_upgrade")
@@ -119,15 +120,25 @@ class Opened:
     def find(self, what: str | os.PathLike[str]) -> Record | None:
         """Return the record with this id, or of this file unless it changed since indexing."""
         text = os.fspath(what)
-        record = self.engine.get([text])[0]
+        record = self.engine.get([text])[0] or self._in_another_form("id", text)
         if record is not None:
             return record
         uri = self.roots.uri_of(text)
         record = self.engine.get([record_id(uri)])[0] if uri else None
+        if uri and record is None:
+            record = self._in_another_form("uri", uri)
         path = self.locate(record) if record is not None else None
         if record is None or path is None or record.stamp is None:
             return None
         return record if _size(path) in (None, record.stamp.size) else None
+
+    def _in_another_form(self, field: str, text: str) -> Record | None:
+        """Return the record whose id or URI is this text in another normal form."""
+        if text.isascii() or not composed(text).isprintable():
+            return None
+        same = Compare(field, "eq", text)
+        found = self.engine.select(same, order="uri", descending=False, k=1, offset=0)
+        return found[0] if found else None
 
     def locate(self, record: Record) -> Path | None:
         """Return where a record's file is or was; None for a URL and for an unknown root."""

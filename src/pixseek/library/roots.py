@@ -19,6 +19,7 @@ from pixseek.errors import QueryError, SourceError, unknown
 from pixseek.library.nested_roots import absorbing, move_records, nested, pattern_of
 from pixseek.storage.ledger import Ledger
 from pixseek.types import Compare, Engine, Failure, Known, Record, Root
+from pixseek.types.texts import composed
 
 if TYPE_CHECKING:
     from pixseek.types import Source
@@ -53,13 +54,16 @@ class Roots:
 
     def uri_of(self, path: str | os.PathLike[str]) -> str | None:
         """Return the URI that a path has; None when it lies under no root, or is not text."""
-        absolute = _absolute(path)
-        if not _is_text(absolute):
+        typed = absolute(path)
+        if not _is_text(typed):
             return None
-        for root in self.folders():
-            if absolute.is_relative_to(root.path):
-                relative = absolute.relative_to(root.path).as_posix()
-                return f"{root.name}/" if relative == "." else f"{root.name}/{relative}"
+        for form in (str, composed):  # the second for a root that is not there now
+            given = Path(form(str(typed)))
+            for root in self.folders():
+                place = Path(form(root.where))
+                if given.is_relative_to(place):
+                    relative = given.relative_to(place).as_posix()
+                    return f"{root.name}/" if relative == "." else f"{root.name}/{relative}"
         return None
 
     def path_of(self, uri: str) -> Path | None:
@@ -130,7 +134,7 @@ class Roots:
                 kind_of(os.fspath(given))
                 urls.append(os.fspath(given))
                 continue
-            path = _absolute(given)
+            path = absolute(given)
             if (problem := _unusable(path)) is not None:
                 message, advice = problem
                 raise SourceError(message, given, advice)
@@ -139,7 +143,7 @@ class Roots:
             else:
                 found.append(path)
         for given in listed:
-            path = _absolute(given)
+            path = absolute(given)
             # An empty name would be the current folder, with all that is in it.
             problem = _unusable(path) if os.fspath(given) else _NOT_THERE
             if problem is not None:
@@ -454,9 +458,15 @@ def _shown(given: str | os.PathLike[str]) -> str:
     return os.fspath(given).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _absolute(path: str | os.PathLike[str]) -> Path:
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """Return a path that a user typed as an absolute one, spelled as on the disk."""
     # What begins with "~" and names no user is a file of that name.
-    return Path(os.path.abspath(Path(os.path.expanduser(path))))
+    found = Path(os.path.abspath(Path(os.path.expanduser(path))))
+    if str(found).isascii():
+        return found
+    from pixseek.sources.spelling import as_written
+
+    return as_written(found)
 
 
 def _is_in(folder: Path, known: Known) -> bool:

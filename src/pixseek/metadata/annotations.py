@@ -2,7 +2,8 @@
 
 The whole rule: **a record shows its file's metadata, changed by its user's annotation.**
 
-- Tags are the file's, without those the user removed, plus those the user added.
+- Tags are the file's, without those the user removed, plus those the user added. Removing a level
+  of hierarchical tags removes these.
 - The caption and the rating are the user's if given, otherwise the file's.
 - The user's own fields stand next to the file's, under names that begin with `user.`.
 
@@ -29,6 +30,7 @@ from pixseek.errors import QueryError, unknown
 from pixseek.metadata.fields import MAX_CAPTION, MAX_TAG, clean_text, once, split_tags
 from pixseek.types import Record, Scalar
 from pixseek.types.dataclass import dataclass
+from pixseek.types.texts import tag_names, tag_path
 
 #: Prefix of the fields that hold the annotation; these follow the content when a file moves.
 USER_PREFIX = "user."
@@ -242,7 +244,7 @@ def annotate(record: Record, annotation: Annotation) -> Record:
             fields[TAGS_REMOVED] = _list(annotation.tags_removed)
         if tags:
             fields[FILE_TAGS] = _list(tags)
-        tags = once((*without(tags, annotation.tags_removed), *annotation.tags_added))
+        tags = once((*untagged(tags, annotation.tags_removed), *annotation.tags_added))
     fields |= {USER_PREFIX + name: value for name, value in annotation.fields.items()}
     if annotation.labelled:
         fields[LABELLED] = annotation.labelled
@@ -270,9 +272,8 @@ def changed(annotation: Annotation, what: Change, file_tags: Collection[str]) ->
         annotation = replace(annotation, rating=0)
     if "fields" in what.clear:
         annotation = replace(annotation, fields={})
-    added = once((*without(annotation.tags_added, what.remove), *what.add))
-    file_has = {tag.casefold() for tag in file_tags}
-    removed = [tag for tag in what.remove if tag.casefold() in file_has]
+    added = once((*untagged(annotation.tags_added, what.remove), *what.add))
+    removed = [tag for tag in what.remove if len(untagged(file_tags, [tag])) < len(file_tags)]
     own = {**annotation.fields, **what.fields}
     before = _found(annotation)
     if what.labelled is None:  # what a user adds is the user's, also if a model found it before
@@ -287,7 +288,7 @@ def changed(annotation: Annotation, what: Change, file_tags: Collection[str]) ->
         tags_removed=without(once((*annotation.tags_removed, *removed)), what.add),
         fields={name: value for name, value in own.items() if value is not None},
         labelled=annotation.labelled if what.labelled is None else what.labelled,
-        tags_found=without(found, what.remove) if noted else None,
+        tags_found=untagged(found, what.remove) if noted else None,
     )
 
 
@@ -326,6 +327,19 @@ def combined(before: Annotation, here: Annotation, there: Annotation) -> Annotat
         if here.tags_found is None and there.tags_found is None
         else tags("tags_found"),
     )
+
+
+def untagged(tags: Iterable[str], removed: Iterable[str]) -> tuple[str, ...]:
+    """Return the tags that are left when some are removed.
+
+    "Nature|Birds|Owl" goes with its leaf and with each other level, since filters find it by them.
+    """
+    gone = {tag_path(tag) for tag in removed}
+
+    def is_left(tag: str) -> bool:
+        return gone.isdisjoint(tag_names(tag) if "|" in tag else (tag_path(tag),))
+
+    return tuple(filter(is_left, tags))
 
 
 def without(tags: Iterable[str], removed: Iterable[str]) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ _SOME = 1e-9
 #: Every field that metadata can fill, by name.
 FIELDS: Mapping[str, Field] = {
     "taken_from": Field(
-        str, "", "source of `taken_at`: exif, xmp, iptc, png, sidecar, name or file", "",
+        str, "", "source of `taken_at`: exif, xmp, iptc, png, sidecar or name", "",
     ),
     "title": Field(
         str, "", "short title",
@@ -68,7 +68,8 @@ FIELDS: Mapping[str, Field] = {
     "favourite": Field(bool, "", "marked as a favourite", "JSON favorited, favorite"),
     "people": Field(
         str, "", "names of the people in it, separated by '; '",
-        "XMP mwg-rs:Regions (faces), MP:RegionInfo, Iptc4xmpExt:PersonInImage; JSON people",
+        "XMP mwg-rs:Regions (faces), MP:RegionInfo, Iptc4xmpExt:PersonInImage, "
+        "digiKam:TagsList (below People); JSON people",
     ),
     "artist": Field(
         str, "", "its author",
@@ -208,7 +209,6 @@ class DateSource(IntEnum):
     SIDECAR_JSON = 9  # photoTakenTime of Google Takeout, in UTC, and the like
     NAME = 10  # a pattern in the file's name
     EXIF_CHANGED = 11  # DateTime
-    FILE = 12  # the file's modification time, in UTC
 
     @property
     def label(self) -> str:
@@ -218,9 +218,7 @@ class DateSource(IntEnum):
     @property
     def is_always_utc(self) -> bool:
         """Whether its time zone is UTC wherever the photo was taken."""
-        return self in (
-            DateSource.GPS, DateSource.SIDECAR_JSON, DateSource.NAME, DateSource.FILE
-        )  # fmt: skip
+        return self in (DateSource.GPS, DateSource.SIDECAR_JSON, DateSource.NAME)
 
 
 _LABELS: Mapping[DateSource, str] = {
@@ -235,7 +233,6 @@ _LABELS: Mapping[DateSource, str] = {
     DateSource.SIDECAR_JSON: "sidecar",
     DateSource.NAME: "name",
     DateSource.EXIF_CHANGED: "exif",
-    DateSource.FILE: "file",
 }
 
 
@@ -304,8 +301,15 @@ class Findings:
             self.notes.append("GPS position out of range ignored")
 
     def put_people(self, names: Iterable[str]) -> None:
-        """Keep the names of people, each once."""
-        self.put("people", "; ".join(once(clean_text(name, MAX_TAG) for name in names)))
+        """Keep the names of people, each once, as many as fit."""
+        # ";" separates names. One without a letter or digit is none.
+        cleaned = (clean_text(name.replace(";", ","), MAX_TAG) for name in names)
+        kept = ""
+        for name in once(name for name in cleaned if any(map(str.isalnum, name))):
+            longer = f"{kept}; {name}" if kept else name
+            if len(longer) <= MAX_FIELD:
+                kept = longer
+        self.put("people", kept)
 
 
 # Texts that no person wrote: a camera's default captions, settings as JSON or XML, and programs
@@ -386,6 +390,21 @@ def once(texts: Iterable[str]) -> tuple[str, ...]:
         if text:
             kept.setdefault(text.casefold(), text)
     return tuple(kept.values())
+
+
+#: Tags that digiKam puts below People for faces without a name.
+_NOBODY = frozenset({"", "unknown", "unconfirmed", "ignored"})
+
+
+def people_of_digikam(paths: Iterable[str]) -> list[str]:
+    """Return the names of people among digiKam's tags, such as "People/Family/Ann"."""
+    names = []
+    for path in paths:
+        top, _, below = path.partition("/")
+        name = below.rpartition("/")[2].strip()
+        if top.strip().casefold() == "people" and name.casefold() not in _NOBODY:
+            names.append(name)
+    return names
 
 
 def split_tags(texts: Iterable[str]) -> tuple[str, ...]:

@@ -17,14 +17,15 @@ These are all rules of precedence; in each list the first source that has a valu
 - **Date**: the first plausible one in the order of `DateSource`. If that has only a day, or no
   fraction of a second, then the next source that gives the same time in more detail. It gets a time
   zone only from the file: one written with the date or with the same wall clock elsewhere in the
-  file, or the difference to a GPS time, if clocks at that longitude can have it.
+  file, or the difference to a GPS time, if clocks at that longitude can have it. The time of the
+  file says when it was copied or edited, so an image without a date has none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from pixseek.metadata.dates import date_in_name, is_plausible, zone_by_gps
@@ -81,15 +82,12 @@ class Metadata:
         return str(self.fields.get("taken_from", ""))
 
 
-def read_metadata(
-    picture: Picture, *, name: str, mtime_ns: int, sidecars: Sequence[Sidecar] = ()
-) -> Metadata:
+def read_metadata(picture: Picture, *, name: str, sidecars: Sequence[Sidecar] = ()) -> Metadata:
     """Return the merged metadata of an image; never raises.
 
     Args:
         picture: the decoded image; its `exif`, `xmp`, `iptc`, `texts` and `profile` are read.
         name: name of its file.
-        mtime_ns: the file's modification time in nanoseconds since 1970; 0 if unknown.
         sidecars: its sidecars, the most specific first.
     """
     exif = _read("EXIF", read_exif, picture.exif)
@@ -126,7 +124,7 @@ def read_metadata(
     dates = {at: moment for each in sources for at, moment in each.dates.items()}
     # An XMP sidecar's dates replace those of the embedded packet.
     dates |= xmp_sidecar.dates
-    taken_at = _date(dates, name, mtime_ns, fields.get("longitude"), fields, notes)
+    taken_at = _date(dates, name, fields.get("longitude"), fields, notes)
     return Metadata(
         taken_at=taken_at,
         caption=next((caption for caption in captions if caption), ""),
@@ -185,7 +183,6 @@ def _fill_place_names(fields: dict[str, Scalar]) -> list[str]:
 def _date(
     dates: dict[DateSource, datetime],
     name: str,
-    mtime_ns: int,
     longitude: Scalar,
     fields: dict[str, Scalar],
     notes: list[str],
@@ -195,14 +192,10 @@ def _date(
     named = date_in_name(name)
     if named is not None:
         dates[DateSource.NAME] = named
-    if mtime_ns > 0:
-        changed = _from_ns(mtime_ns)
-        if changed is not None:
-            dates[DateSource.FILE] = changed
     for source in sorted(dates):
         moment = dates[source]
         if not is_plausible(moment, now):
-            if source not in (DateSource.FILE, DateSource.NAME):
+            if source is not DateSource.NAME:
                 notes.append(f"date {moment:%Y-%m-%d} ignored")
             continue
         finest = _finest(source, dates)
@@ -253,10 +246,3 @@ def _with_zone(
         if other.replace(tzinfo=None, microsecond=0) == wall.replace(microsecond=0):
             return wall.replace(tzinfo=other.tzinfo)
     return wall
-
-
-def _from_ns(mtime_ns: int) -> datetime | None:
-    try:
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=mtime_ns // 1000)
-    except OverflowError:
-        return None

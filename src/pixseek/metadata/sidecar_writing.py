@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape, quoteattr
 
+from pixseek.metadata.annotations import untagged
 from pixseek.metadata.fields import split_tags
 from pixseek.metadata.xmp import MAX_PACKET, read_xmp
 
@@ -118,7 +119,8 @@ def edited(
         caption: the text for `dc:description`; "" removes it; None keeps it.
         rating: the value for `xmp:Rating`; 0 removes it; None keeps it.
         add: tags to add.
-        remove: tags to remove, ignoring case. "Places|Italy" is removed together with its leaf.
+        remove: tags to remove, ignoring case. "Places|Italy" is removed together with its leaf, and
+            with each other level.
         otherwise: the tags to start from if the packet has none. A sidecar with tags must hold all
             of them, since readers then ignore the tags of other sources.
 
@@ -156,10 +158,10 @@ def edited(
 
 def _gives(text: str, removed: Collection[str], slash: str = "|") -> bool:
     """Return whether a tag, or a path separated by `slash`, gives one of the tags to remove."""
-    gone = {tag.casefold() for tag in removed}
     text = text.replace(slash, "|")
     # Pass it twice, because a single text would be split at commas.
-    return any(tag.casefold() in gone for tag in split_tags([text, text]))
+    tags = split_tags([text, text])
+    return len(untagged(tags, removed)) < len(tags)
 
 
 def _parsed(packet: bytes) -> Document:

@@ -7,7 +7,14 @@ from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from pixseek.metadata.dates import from_epoch, parse_date
-from pixseek.metadata.fields import DateSource, Findings, decode_text, number, split_tags
+from pixseek.metadata.fields import (
+    DateSource,
+    Findings,
+    decode_text,
+    number,
+    people_of_digikam,
+    split_tags,
+)
 
 #: Maximum bytes of a sidecar; larger ones are ignored.
 MAX_TEXT = 64 << 10
@@ -22,7 +29,7 @@ _TAKEOUT_NAME = 46
 _CAPTION_KEYS = ("caption", "captions", "description", "alt_text", "alttext", "alt", "text",
                  "prompt", "content")  # fmt: skip
 _TAG_KEYS = ("tags", "keywords", "tagslist", "subject")
-_PEOPLE_KEYS = ("people", "persons", "personinimage")
+_PEOPLE_KEYS = ("people", "persons", "personinimage", "regionpersondisplayname")
 _DATE_KEYS = ("taken_at", "date_taken", "datetimeoriginal")
 
 #: What `read_json` understands of an object that is not Google Takeout's, in lower case.
@@ -122,13 +129,23 @@ def read_json(data: bytes) -> Findings:
     found.put("source_url", entry.get("url"))
     found.put("favourite", entry.get("favorited"))
     found.put("favourite", entry.get("favorite"))
-    found.put_people(text for key in _PEOPLE_KEYS for text in _texts(entry.get(key)))
+    found.put_people(_people(entry))
     _read_takeout(entry, found)
     for key in _DATE_KEYS:
         written = entry.get(key)
         if isinstance(written, str):
             found.put_date(DateSource.SIDECAR_JSON, parse_date(written))
     return found
+
+
+def _people(entry: Mapping[str, Any]) -> Iterator[str]:
+    for key in _PEOPLE_KEYS:
+        yield from _texts(entry.get(key))
+    # exiftool's lists of regions: as many types as names, if all regions have one.
+    names, kinds = list(_texts(entry.get("regionname"))), list(_texts(entry.get("regiontype")))
+    kinds = kinds if len(kinds) == len(names) else ["Face"] * len(names)
+    yield from (name for name, kind in zip(names, kinds, strict=True) if kind == "Face")
+    yield from people_of_digikam(_texts(entry.get("tagslist")))
 
 
 def _read_takeout(entry: Mapping[str, Any], found: Findings) -> None:

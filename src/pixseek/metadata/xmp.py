@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pixseek.metadata.dates import parse_date
 from pixseek.metadata.exif import tidy_camera
-from pixseek.metadata.fields import DateSource, Findings, number, split_tags
+from pixseek.metadata.fields import DateSource, Findings, number, people_of_digikam, split_tags
 from pixseek.metadata.generators import put_generation
 
 if TYPE_CHECKING:
@@ -255,6 +255,7 @@ def _read_people(properties: _Properties, found: Findings) -> None:
             names.append(_part(region, _REGIONS + "Name"))
     for region in _structures(properties.element(_MICROSOFT_PEOPLE + "RegionInfo")):
         names.append(_part(region, _MICROSOFT_REGION + "PersonDisplayName"))
+    names += people_of_digikam(properties.texts(_DIGIKAM + "TagsList"))
     found.put_people(names[:_MAX_ITEMS])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import ImageError, QueryError
-from pixseek.types import Encoder, Engine, Picture, Record, Region, Term
+from pixseek.types import Compare, Encoder, Engine, Picture, Record, Region, Term
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -168,8 +168,16 @@ def _not_an_image(given: str) -> QueryError:
     )
 
 
+def _id(term: Term, engine: Engine) -> str:
+    """Return the id that a term names, as it is stored if it was typed in another normal form."""
+    id_ = str(term.value)
+    if id_.isascii() or engine.get([id_])[0] is not None:
+        return id_
+    return next(engine.matching_ids(Compare("id", "eq", id_)), id_)
+
+
 def _stored(term: Term, engine: Engine) -> Vectors:
-    rows = engine.vectors([term.value])[0]
+    rows = engine.vectors([_id(term, engine)])[0]
     if rows is None:
         raise QueryError("No image with this id", term.value, "Search for it first.")
     if not len(rows):
@@ -209,7 +217,7 @@ def _given(term: Term, engine: Engine) -> Vectors:
 
 
 def _indexed(term: Term, engine: Engine, picture_of: Callable[[Record], bytes | None]) -> bytes:
-    record = engine.get([term.value])[0]
+    record = engine.get([_id(term, engine)])[0]
     if record is None:
         raise QueryError("No image with this id", term.value, "Search for it first.")
     content = picture_of(record)
@@ -221,6 +229,14 @@ def _indexed(term: Term, engine: Engine, picture_of: Callable[[Record], bytes | 
     return content
 
 
+def _as_written(path: Path) -> Path:
+    if str(path).isascii():
+        return path
+    from pixseek.sources.spelling import as_written
+
+    return as_written(path.absolute())
+
+
 def _content(image: str | os.PathLike[str], offline: bool) -> bytes:
     """Return the bytes of an image file or URL."""
     text = os.fspath(image)
@@ -228,7 +244,7 @@ def _content(image: str | os.PathLike[str], offline: bool) -> bytes:
         return _fetched(text, offline)
     path = Path(os.path.expanduser(text))
     try:
-        return path.read_bytes()
+        return _as_written(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else error
         raise QueryError(

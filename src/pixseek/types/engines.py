@@ -323,7 +323,8 @@ class Engine(Protocol):
     ) -> list[Record]:
         """Return `k` of the records that fulfil `where`, after the first `offset`, in an order.
 
-        Ties go by id. Records that have no value come last, whether ascending or descending.
+        Ties go by id. Records that have no value come last, whether ascending or descending; in
+        the order "taken_at" those without a date by the time of their file.
         """
         ...
 

@@ -68,7 +68,11 @@ def order_sql(order: Order, descending: bool, *, by_index: bool) -> str:
             records, sorting them is quicker.
     """
     direction = "DESC" if descending else "ASC"
-    return f"{'' if by_index else '+'}{_ORDERS[order]} {direction} NULLS LAST, id"
+    plus = "" if by_index else "+"
+    orders = [_ORDERS[order]]
+    if order == "taken_at":  # those without a date by the time of their file
+        orders.append("CASE WHEN taken_at IS NULL THEN mtime_ns END")
+    return f"{plus}{', '.join(f'{each} {direction} NULLS LAST' for each in orders)}, id"
 
 
 def has_index(order: Order, descending: bool) -> bool:
@@ -92,8 +96,9 @@ _DERIVED = {
 }
 #: The functions of ours that conditions call, each with one argument.
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
-    "packed": packed, "composed": composed
-}  # fmt: skip
+    "packed": packed,
+    "composed": lambda text: text and composed(text),  # NULL too: AND may evaluate both sides
+}
 #: The characters whose normal form is in ASCII, besides ASCII itself, become these.
 _SINGLETONS = frozenset(";K`")
 _SYMBOLS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}

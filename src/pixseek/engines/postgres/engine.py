@@ -25,7 +25,7 @@ from pixseek.engines import columns
 from pixseek.engines.base import BaseEngine
 from pixseek.engines.postgres import migrations, search, spaces
 from pixseek.engines.postgres.connections import Connections
-from pixseek.engines.postgres.filters import ORDERS, where_sql
+from pixseek.engines.postgres.filters import order_sql, where_sql
 from pixseek.engines.postgres.records import Records
 from pixseek.engines.postgres.schema import MAX_INDEXED_DIM, Names, Row, row_of
 from pixseek.engines.postgres.spaces import Held, Session
@@ -271,11 +271,10 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
     ) -> list[Record]:
         parameters: dict[str, Any] = {}
         condition = where_sql(where, parameters)
-        direction = "DESC" if descending else "ASC"
         found = at.db.execute(
             self._names.sql(
                 f"SELECT number FROM {{record}} r WHERE {condition} "
-                f"ORDER BY {ORDERS[order]} {direction} NULLS LAST, id "
+                f"ORDER BY {order_sql(order, descending)} "
                 "LIMIT %(k)s OFFSET %(offset)s"
             ),
             {**parameters, "k": k, "offset": offset},

@@ -13,16 +13,23 @@ from pixseek.types import And, Compare, Filter, Not, Or, Order
 from pixseek.types.texts import composed, folded, tag_path
 
 #: What records are ordered by.
-ORDERS: dict[Order, str] = {
-    "uri": "uri",
-    "name": "name",
-    "taken_at": "substr(taken_at, 1, 26)",  # the wall clock, as an album goes
-    "mtime": "mtime_ns",
-    "size": "size",
+_ORDERS: dict[Order, tuple[str, ...]] = {
+    "uri": ("uri",),
+    "name": ("name",),
+    # The wall clock, as an album goes; those without a date by the time of their file.
+    "taken_at": ("substr(taken_at, 1, 26)", "CASE WHEN taken_at IS NULL THEN mtime_ns END"),
+    "mtime": ("mtime_ns",),
+    "size": ("size",),
 }
 
 _SYMBOLS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _Bind = Callable[[Any], str]
+
+
+def order_sql(order: Order, descending: bool) -> str:
+    """Return what records are ordered by: those without a value last, ties by id."""
+    direction = "DESC" if descending else "ASC"
+    return ", ".join((*(f"{each} {direction} NULLS LAST" for each in _ORDERS[order]), "id"))
 
 
 def where_sql(where: Filter | None, parameters: dict[str, Any]) -> str:
