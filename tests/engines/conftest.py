@@ -66,6 +66,7 @@ def opener(
             monkeypatch.setattr(candidates, "GATHER_ROWS", 3)
             monkeypatch.setattr(counting, "_FEW", 2)
             monkeypatch.setattr(embedded, "_FIRST", 30)
+            monkeypatch.setattr(embedded, "_SHARE", 2)
         elif request.param == "without turbovec":
             monkeypatch.setattr(codes, "available", lambda dim: False)
             monkeypatch.setattr(indexes, "EXACT_ROWS", 4)

@@ -13,7 +13,7 @@ from answers import by_words, search
 from pixseek.engines.postgres import PostgresEngine, migrations, open_postgres, spaces
 from pixseek.engines.postgres import engine as module
 from pixseek.engines.words import words_to_find
-from pixseek.errors import ConfigError, EngineError
+from pixseek.errors import ConfigError, EngineError, LibraryFormatError
 from pixseek.types import Compare, Record, Space
 
 from vectors import Clustered
@@ -186,6 +186,36 @@ def test_an_older_format_gets_what_filters_compare(
             assert [each and each.taken_at for each in found] == [None, datetime(2020, 1, 3)]
             assert found[0] is not None
             assert dict(found[0].fields) == {"people": "Ann; Bob"}
+
+
+def test_an_upgrade_that_is_interrupted_at_every_batch_goes_on(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "ROWS", 3)
+    records = [Record(f"{i}", f"r/{i}", tags=("dogs",)) for i in range(10)]
+    with opened(postgres, table="halted") as engine:
+        engine.put(records, np.eye(DIM, dtype=np.float32)[:10])
+        with psycopg.connect(postgres) as db:
+            db.execute("UPDATE halted_record SET words = '', folded = '{}'")
+            db.execute("UPDATE halted_space SET indexed = 1")
+    url = f"{postgres}{'&' if '?' in postgres else '?'}table=halted"
+    seen: list[tuple[int, int]] = []
+
+    def halt(*progress: int) -> None:
+        seen.append((progress[0], progress[1]))
+        raise KeyboardInterrupt
+
+    for _ in range(4):
+        with pytest.raises(KeyboardInterrupt):
+            open_postgres(url, progress=halt)
+    assert seen == [(3, 10), (6, 10), (9, 10), (10, 10)]
+    with opened(postgres, table="halted") as engine:
+        assert len(by_words(engine, "dog", 99)) == 10
+        assert engine.count(Compare("tags", "contains", "dogs")) == 10
+    with psycopg.connect(postgres) as db:
+        db.execute("UPDATE halted_space SET indexed = 99")
+    with pytest.raises(LibraryFormatError, match=r"(?i)newer pixseek.*index 99"):
+        open_postgres(url)
 
 
 def test_the_scan_of_the_index_may_end_early(

@@ -115,14 +115,7 @@ def condition(
     column = _column(compare)
     if not column:
         return None
-    fits: Callable[[str], bool]
-    if column == "tag":
-        holds = filters.list_test("tags", compare.op, compare.value)
-        fits = lambda tag: holds((tag,))  # noqa: E731
-    else:
-        fits = lambda stored: filters.matches(compare, _record_of(column, stored))  # noqa: E731
-    texts = db.execute("SELECT number, stored FROM value WHERE field = ?", (column,))
-    fitting = [number for number, text in texts if fits(text)]
+    fitting = _fitting(db, compare, column)
     if not fitting:
         return "0"
     parameters.append(json.dumps(fitting))
@@ -133,6 +126,29 @@ def condition(
     if column == "tag":
         return f"EXISTS (SELECT 1 {own} AND tag IN ({LISTED}))"
     return f"(SELECT {column} {own}) IN ({LISTED})"
+
+
+def is_common(db: sqlite3.Connection, compare: Compare, count: int) -> bool:
+    """Return whether a comparison is not one of tags that fewer than this many records have."""
+    if _column(compare) != "tag":
+        return True
+    (found,) = db.execute(
+        f"SELECT count(*) FROM (SELECT 1 FROM tagged WHERE tag IN ({LISTED}) LIMIT ?)",
+        (json.dumps(_fitting(db, compare, "tag")), count),
+    ).fetchone()
+    return bool(found >= count)
+
+
+def _fitting(db: sqlite3.Connection, compare: Compare, column: str) -> list[int]:
+    """Return the numbers of the texts that fulfil a comparison."""
+    fits: Callable[[str], bool]
+    if column == "tag":
+        holds = filters.list_test("tags", compare.op, compare.value)
+        fits = lambda tag: holds((tag,))  # noqa: E731
+    else:
+        fits = lambda stored: filters.matches(compare, _record_of(column, stored))  # noqa: E731
+    texts = db.execute("SELECT number, stored FROM value WHERE field = ?", (column,))
+    return [number for number, text in texts if fits(text)]
 
 
 def _column(compare: Compare) -> str:
