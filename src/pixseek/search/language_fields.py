@@ -7,16 +7,15 @@ in `FIELDS`.
 
 from __future__ import annotations
 
-import calendar
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pixseek import filters
 from pixseek.errors import QueryError, unknown
-from pixseek.types import And, Compare, Filter, Not, Operator, Or, Scalar
+from pixseek.search.language_times import SPAN, TIMES, joined, moment_of, period, when
+from pixseek.types import Compare, Filter, Not, Operator, Or, Scalar
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -106,8 +105,8 @@ def _compiled(name: str, operator: str, values: Sequence[Value]) -> Filter:
         return _any_of(
             tuple(_checked(Compare(field, "contains", each.text)) for each in values), operator
         )
-    if kind == "time" and operator == "in" and any(_SPAN.fullmatch(each.text) for each in values):
-        return _any_of(tuple(_period(field, "eq", each.text) for each in values), operator)
+    if kind == "time" and operator == "in" and any(SPAN.fullmatch(each.text) for each in values):
+        return _any_of(tuple(period(field, "eq", each.text) for each in values), operator)
     known = filters.OPERATORS[filters.field_kind(field)]
     known = (*known, "under") if field in filters.PATHS else known
     if not operator or OPERATORS[operator] not in known:
@@ -124,8 +123,8 @@ def _compiled(name: str, operator: str, values: Sequence[Value]) -> Filter:
     op = OPERATORS[operator]
     if op in ("glob", "contains", "under"):
         return _checked(Compare(field, op, values[0].text))
-    if kind == "time" and (not values[0].quoted or _SPAN.fullmatch(values[0].text)):
-        return _period(field, op, values[0].text)
+    if kind == "time" and (not values[0].quoted or SPAN.fullmatch(values[0].text)):
+        return period(field, op, values[0].text)
     return _checked(Compare(field, op, _typed(field, kind, values[0])))
 
 
@@ -183,7 +182,7 @@ def _plain(field: str, kind: str, value: Value) -> Filter:
     if kind in ("text", "tags"):
         return _worded(field, value.text)
     if kind == "time":
-        return _when(field, value.text)
+        return when(field, value.text)
     if kind == "number" and not value.quoted:
         return _ranged(field, value.text, lambda text: _number(field, text))
     typed = _typed(field, kind, value)
@@ -213,13 +212,7 @@ def _ranged(field: str, text: str, number: Callable[[str], int | float]) -> Filt
         bounds.append(Compare(field, "ge", number(low)))
     if high:
         bounds.append(Compare(field, "le", number(high)))
-    return _joined(bounds, field, text)
-
-
-def _joined(bounds: list[Filter], field: str, text: str) -> Filter:
-    if not bounds:
-        raise QueryError("range without an end", f"{field}:{text}", "Write 1..5, 1.. or ..5.")
-    return bounds[0] if len(bounds) == 1 else And(tuple(bounds))
+    return joined(bounds, field, text)
 
 
 def _typed(field: str, kind: str, value: Value) -> Scalar:
@@ -232,16 +225,16 @@ def _typed(field: str, kind: str, value: Value) -> Scalar:
     if kind == "truth":
         return _truth(field, text)
     if kind == "time":
-        found = _moment(text)
+        found = moment_of(text)
         if found is None:
-            raise QueryError("not a time", f"{field}:{text}", _TIMES)
+            raise QueryError("not a time", f"{field}:{text}", TIMES)
         return found
     if text in ("true", "false"):
         return text == "true"
     try:
         return _literal(text)
     except ValueError:
-        moment = _moment(text) if "-" in text[1:] else None
+        moment = moment_of(text) if "-" in text[1:] else None
         return text if moment is None else moment
 
 
@@ -295,85 +288,6 @@ def _truth(field: str, text: str) -> bool:
 def _checked(compare: Compare) -> Compare:
     filters.check(compare)
     return compare
-
-
-# ------------------------------------------------------------------ times
-
-_TIMES = "Write 2021, 2021-05, 2021-05-03, 2021-05-03T14:30, or a range such as 2021..2022-06."
-_DAY = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?")
-#: What stands for more than one moment.
-_SPAN = re.compile(rf"{_DAY.pattern}|(?i:none)")
-
-
-def _span(field: str, text: str) -> tuple[datetime, datetime | None]:
-    """Return when a year, month or day begins, and when the next one does.
-
-    The second is None for a moment.
-    """
-    found = _DAY.fullmatch(text)
-    try:
-        if found is None:
-            moment = _moment(text)
-            if moment is None:
-                raise ValueError(text)
-            return moment, None
-        year, month, day = (int(part) if part else 0 for part in found.groups())
-        start = datetime(year, month or 1, day or 1)
-        days = (
-            1 if day
-            else calendar.monthrange(year, month)[1] if month
-            else 366 if calendar.isleap(year)
-            else 365
-        )  # fmt: skip
-    except ValueError as error:
-        raise QueryError("not a date", f"{field}:{text}", _TIMES) from error
-    try:
-        return start, start + timedelta(days=days)
-    except OverflowError:
-        return start, datetime.max  # of the year 9999 a microsecond is missing
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None
-
-
-def _when(field: str, text: str) -> Filter:
-    """Return the filter for a date, or for a range of dates, both ends included."""
-    low, dots, high = text.partition("..")
-    if not dots:
-        return _period(field, "eq", text)
-    bounds: list[Filter] = []
-    if low:
-        bounds.append(_period(field, "ge", low))
-    if high:
-        bounds.append(_period(field, "le", high))
-    return _joined(bounds, field, text)
-
-
-def _period(field: str, op: Operator, text: str) -> Filter:
-    """Return a comparison with all of a year, a month or a day; or with a moment, exactly.
-
-    The date "none" stands for images without one, as facets print it.
-    """
-    if op in ("eq", "ne") and text.lower() == "none":
-        known = Compare(field, "exists")
-        return known if op == "ne" else Not(known)
-    start, end = _span(field, text)
-    if end is None:
-        return _checked(Compare(field, op, start))
-    inside = And((Compare(field, "ge", start), Compare(field, "lt", end)))
-    periods: dict[Operator, Filter] = {
-        "eq": inside,
-        "ne": Not(inside),
-        "lt": Compare(field, "lt", start),
-        "ge": Compare(field, "ge", start),
-        "gt": Compare(field, "ge", end),
-        "le": Compare(field, "lt", end),
-    }
-    return periods[op]
 
 
 # ------------------------------------------------------------------ names that mean more
@@ -505,15 +419,15 @@ FIELDS: Mapping[str, QueryField] = {
     "person": QueryField("name of somebody in it, as the file says", 'person:"Ann Lee"',
                          lambda text: _worded("person", text), "person"),
     "date": QueryField("when the photo was taken", "date:2021-05..2021-08",
-                       lambda text: _when("taken_at", text), "taken_at"),
+                       lambda text: when("taken_at", text), "taken_at"),
     "taken": QueryField("the same as date", "taken:2021-05",
-                        lambda text: _when("taken_at", text), "taken_at"),
+                        lambda text: when("taken_at", text), "taken_at"),
     "year": QueryField("the year it was taken in", "year:2021",
-                       lambda text: _when("taken_at", text), "taken_at"),
+                       lambda text: when("taken_at", text), "taken_at"),
     "after": QueryField("taken after this day, month or year", "after:2023-05",
-                        lambda text: _period("taken_at", "gt", text), stored=("taken_at",)),
+                        lambda text: period("taken_at", "gt", text), stored=("taken_at",)),
     "before": QueryField("taken before this day, month or year", "before:2020",
-                         lambda text: _period("taken_at", "lt", text), stored=("taken_at",)),
+                         lambda text: period("taken_at", "lt", text), stored=("taken_at",)),
     "camera": QueryField("part of the camera's maker and model", "camera:nikon", _camera,
                          "camera"),
     "orientation": QueryField("landscape, portrait or square", "orientation:portrait",
