@@ -101,7 +101,7 @@ class Calibration:
         centre: the score at which half of the images are matches.
         images: on how many images it was measured; 0 if the file does not say.
         rank: what ln(rank / images) counts for next to a score, in standard deviations, 0 or more.
-        demand: by how much a score must be higher for each word after the first, 0 or more.
+        demand: by how much a score must be higher for a text of several words, 0 or more.
         knee: the judged score above which the slope is another.
         bend: by how much it is steeper there; 0 if it is not.
     """

@@ -44,7 +44,7 @@ _PARTS = 10
 _ENOUGH_HITS = 50
 #: Queries at most: more of them hardly change the figures, and take memory.
 _MOST_WORDS, _MOST_PAIRS = 1000, 300
-#: What is tried for the weights of ranks and of further words.
+#: What is tried for the weights of ranks and of several words.
 _RANKS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 _DEMANDS = (0.0, 0.2, 0.4, 0.6, 0.8)
 _WORD = re.compile(r"[^\W\d_]+")
@@ -221,7 +221,7 @@ def judged(
 def weighed(
     scores: NDArray[np.floating], texts: Sequence[str], true: NDArray[np.bool_]
 ) -> Calibration:
-    """Return the calibration that fits best, with what ranks and further words count for.
+    """Return the calibration that fits best, with what ranks and several words count for.
 
     Args:
         scores: in standard deviations, (texts, images).

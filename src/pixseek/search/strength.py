@@ -35,11 +35,9 @@ STRONG, LIKELY = 1.9, 1.5
 STRONG_PROBABILITY, LIKELY_PROBABILITY = 0.5, 0.3
 #: For a model without a calibration: what ln(r / N) counts for, in standard deviations (of the
 #: subjects .82 have strong hits with .4, and half of them with 0 at the same precision), and by how
-#: much a score must be higher for each word after the first: an image that shows one of two things
+#: much a score must be higher for a text of several words: an image that shows one of two things
 #: scores high.
 RANK, DEMAND = 0.4, 0.6
-#: Words after the first that count.
-_MOST_WORDS = 2
 #: A smaller library is judged as one of this many images: of five, rank 1 says little.
 _FEWEST = 1000
 #: The part of all images at which a score is judged whose rank is not known.
@@ -75,12 +73,7 @@ def judged(
 def demand(text: str, calibration: Calibration | None = None) -> float:
     """Return by how much the scores of a text must be higher than those of a single word."""
     each = DEMAND if calibration is None else calibration.demand
-    return each * further_words(text) if each else 0.0
-
-
-def further_words(text: str) -> int:
-    """Return how many words of a text count besides the first."""
-    return min(max(0, len(words_to_find(text)) - 1), _MOST_WORDS)
+    return each if each and len(words_to_find(text)) > 1 else 0.0
 
 
 def cutoffs(calibration: Calibration | None) -> tuple[float, float]:
