@@ -52,7 +52,7 @@ def test_saved_searches_are_listed(indexed: Run) -> None:
 def test_saved_searches_are_forgotten(indexed: Run) -> None:
     for name in ("one", "two"):
         indexed("save", "red", name)
-    assert indexed("save", "--delete", "one").stdout == "Forgotten.\n"
+    assert indexed("save", "--delete", "one").stdout == "Deleted @one.\n"
     assert indexed("saved", "--delete", "@two").exit_code == 0
     assert indexed("saved").stdout == ""
     done = indexed("saved", "--delete", "two")

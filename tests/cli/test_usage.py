@@ -1,5 +1,6 @@
 """Command lines that can't be understood: what is said of them, before anything is opened."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -27,10 +28,25 @@ def test_weights_and_filters_are_quoted_only(run: Run, word: str) -> None:
     assert "--not" not in done.stderr
 
 
+def test_a_minus_at_the_beginning_comes_with_a_line_that_can_be_typed(indexed: Run) -> None:
+    said = indexed("search", "-snow", "boat", "-k1").stderr
+    assert "pixseek search 'boat -snow' -k1\n" in said
+    for command, typed in (
+        ("list", "-has:caption"),
+        ("search", "-tag:x"),
+        ("search", "-snow boat"),
+    ):
+        said = indexed(command, typed).stderr
+        assert f" -- {shlex.quote(typed)}\n" in said
+        assert indexed(command, "--", typed).exit_code == 0
+
+
 def test_the_suggested_line_keeps_the_library_and_phrases(run: Run) -> None:
     said = run("-L", "my lib", "search", "red car", "-old car").stderr
     assert "pixseek search 'red car -\"old car\"' --library 'my lib'\n" in said
     assert "pixseek search 'red car' --not 'old car' --library 'my lib'\n" in said
+    said = run("-L", "my lib", "list", "-has:caption").stderr
+    assert "pixseek list --library 'my lib' -- -has:caption\n" in said
 
 
 def test_words_after_two_dashes_are_words(indexed: Run) -> None:

@@ -414,6 +414,7 @@ def test_words_unknown_to_the_model_match_nothing(tmp_path: Path) -> None:
         assert (unknown.strong, unknown.likely) == (0, 0)
         assert unknown.hits, "the nearest are shown anyway"
         assert "The model does not know: bicycle" in unknown.warnings
+        assert not library.search("a cup on the table").likely, "it knows only a, on and the"
         partly = library.search("a big red bicycle")
         assert "The model does not know: bicycle" in partly.warnings
         known = library.search("a boat")

@@ -56,7 +56,8 @@ def hinted(text: str) -> str:
             if given.get(name) and command in users and not there:
                 options += f" --{name}"
                 options += "" if given[name] is True else f" {quoted(str(given[name]))}"
-        return f"{found[0]}{options}"
+        before, dashes, words = found[0].partition(" -- ")
+        return f"{before}{options}{dashes}{words}"
 
     return re.sub(_COMMAND, completed, text)
 

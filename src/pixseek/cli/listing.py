@@ -87,7 +87,7 @@ def _write_row(library: Library, record: Record) -> None:
     size = f"{record.width} × {record.height}" if record.width else ""
     place = wording.visible(relative(path) if path else record.uri)
     missing = "" if path is None or path.exists() else click.style("  missing", fg="red")
-    click.echo(f"{day_of(record):<10}  {size:>13}  {hyperlink(place, path)}{missing}")
+    click.echo(f"{day_of(record) or 'no date':<10}  {size:>13}  {hyperlink(place, path)}{missing}")
 
 
 def _write_json(library: Library, record: Record) -> None:

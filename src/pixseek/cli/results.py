@@ -172,7 +172,7 @@ def write_table(results: Results, *, why: bool = False) -> None:
     if searched:
         columns["match"] = [(match_of(hit), _STYLES[hit.strength]) for hit in results]
         columns["score"] = [(f"{hit.score:.3f}", plain) for hit in results]
-    else:
+    elif any(hit.record.taken_at for hit in results):
         columns["taken"] = [(day_of(hit.record), plain) for hit in results]
     columns["size"] = [
         (f"{hit.record.width} × {hit.record.height}" if hit.record.width else "", soft)
@@ -230,7 +230,7 @@ def matches(results: Results) -> str:
     more = "+" if results.likely == results.looked_at < results.total else ""
     return (
         f"{wording.number(results.strong)}{more} strong and "
-        f"{wording.number(likely)}{more} likely matches"
+        f"{wording.number(likely)}{more} likely match{'' if likely == 1 and not more else 'es'}"
     )
 
 

@@ -157,7 +157,7 @@ def forget(name: str) -> None:
     """Forget a saved search."""
     with open_library() as library:
         library.forget_search(name)
-    click.echo("Forgotten.")
+    click.echo(f"Deleted {called(name)}.")
 
 
 def called(name: str) -> str:

@@ -76,8 +76,13 @@ def left_out(typed: str, ctx: click.Context, arguments: Sequence[str]) -> str:
             query.append(argument)
         elif argument != "--":
             others.append(argument)
-    if len(query) < 2 and "--not" in _names(ctx):
-        return "To leave out what shows it, say what to search for: 'a dog -snow'"
+    if len(query) < 2:
+        if "--not" in _names(ctx) and re.fullmatch(r"[^\W\d][\w'-]*", words):
+            return "To leave out what shows it, say what to search for: 'a dog -snow'"
+        line = " ".join(map(quoted, [*others, "--", typed]))
+        return f"To begin with a minus, write -- first:\n  pixseek {ctx.info_name} {line}"
+    # A query that begins with a minus would be read as options again.
+    query.sort(key=lambda each: each.startswith("-"))
     lines = [[" ".join(query), *others]]
     # `-0.5*night` is a weight and `-tag:draft` a filter, which --not does not know.
     if re.fullmatch(_PLAIN, words) and "--not" in _names(ctx):

@@ -22,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pixseek.engines.words import STOP_WORDS
 from pixseek.search import excluding, ordering, ranking, term_vectors, why
 from pixseek.search import strength as strengths
 from pixseek.search.asked import (
@@ -54,8 +55,7 @@ from pixseek.types.dataclass import dataclass
 if TYPE_CHECKING:
     from pixseek.types import Vectors
 
-#: Smallest share of unknown words at which a text matches nothing ("a bicycle": the model may know
-#: only the article).
+#: Smallest share of unknown words at which a text matches nothing.
 _TOO_MANY_UNKNOWN = 0.5
 
 #: What results from an empty library say.
@@ -241,7 +241,9 @@ class Searcher:
             unknown = [word for word, known in words.items() if not known]
             if not unknown:
                 continue
-            if len(unknown) >= len(words) * _TOO_MANY_UNKNOWN:
+            # "a cup on the table" says nothing to a model that knows only "a", "on" and "the".
+            telling = [word for word in words if word not in STOP_WORDS]
+            if len(unknown) >= len(words) * _TOO_MANY_UNKNOWN or set(telling) <= set(unknown):
                 unread.add(text)
             warnings.append(f"The model does not know: {', '.join(unknown)}")
         return frozenset(unread), tuple(warnings)
