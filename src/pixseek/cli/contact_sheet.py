@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import os
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -230,7 +231,9 @@ def _card(hit: Hit, image: Image.Image | None, *, unfolded: bool) -> str:
         )
     opening, closing = (f'<a class="picture" href="{link}">', "</a>") if link else (
         '<span class="picture">', "</span>")  # fmt: skip
-    where = f'<a href="{link}" title="{shown}">{shown}</a>' if link else shown
+    # Lines break there, rather than before the last letter of ".jpg".
+    broken = re.sub("(?<=[/_-])(?=.)", "<wbr>", shown)
+    where = f'<a href="{link}" title="{shown}">{broken}</a>' if link else shown
     size = f"{hit.record.width} × {hit.record.height}" if hit.record.width else ""
     gone = '<span class="missing" title="the file is not there now">missing</span>'
     reasons = _escaped(reasons_of(hit))

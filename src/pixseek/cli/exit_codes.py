@@ -27,7 +27,7 @@ PIPE_CLOSED = 141
 
 EXIT_CODES = (
     ExitCode(0, "success; also if an index run could not read some of the files"),
-    ExitCode(FOUND_NOTHING, "nothing found (search, similar, duplicates), or doctor found a fault"),
+    ExitCode(FOUND_NOTHING, "no image found, no duplicates, or doctor found a fault"),
     ExitCode(2, "invalid command line"),
     ExitCode(
         3,

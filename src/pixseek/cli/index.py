@@ -261,7 +261,7 @@ def run_and_report(
             remembered={failure.uri for failure in library.failures()},
             library=named,
         )
-        write_next_step(report, images=len(library), library=named)
+        write_next_step(report, images=len(library), library=named, model=library.model)
     if library.note and not quiet:
         warn(library.note)
     if stopped_by:

@@ -53,8 +53,8 @@ def list_(
 ) -> None:
     """List the images in the library, or those that filters let through.
 
-    FILTER is the same as in searches: year:2021, camera:nikon, tag:holiday, folder:2021. No words:
-    `pixseek search` finds images by what they show. On a terminal, each image has a line with its
+    FILTER is the same as in searches: year:2021, camera:nikon, tag:holiday, folder:2021. To find
+    images by what they show, use `pixseek search`. On a terminal, each image has a line with its
     date, its size and its path; in a pipe only the path.
     """
     check_alone(ctx, ("paths", "as_json"), ("null", "as_json"))

@@ -144,8 +144,8 @@ def _shown_options(function: _Decorated) -> _Decorated:
         (
             click.option("--why", is_flag=True, help="Explain each hit."),
             click.option("--facets", is_flag=True,
-                         help="Count the matches by folder, year, camera, tag, colour and "
-                         "format."),
+                         help="Count the matches by folder, year, camera, tag, person, "
+                         "colour and format."),
             click.option("--paths", is_flag=True, help="Print paths only, one per line."),
             click.option("-0", "null", is_flag=True,
                          help="Print paths only, each followed by NUL, for xargs -0."),

@@ -94,14 +94,19 @@ def write_report(
         click.echo(wording.fitted(f"To list all: pixseek failures{library}"))
 
 
-def write_next_step(report: Report, *, images: int, library: str) -> None:
-    """Suggest a command after an indexing run; arguments as for `write_report`."""
+def write_next_step(report: Report, *, images: int, library: str, model: str) -> None:
+    """Suggest a command after an indexing run; arguments as for `write_report`.
+
+    Args:
+        model: the library's.
+    """
     click.echo()
     if report.stopped:
         click.echo(wording.fitted(f"To continue: pixseek index{library}"))
     elif images:
-        example = 'pixseek search "a dog catching a frisbee"'
-        click.echo(wording.fitted(f"Next: {example}{library}"))
+        # The demo model knows no frisbee.
+        example = "a red boat" if model == "demo" else "a dog catching a frisbee"
+        click.echo(wording.fitted(f'Next: pixseek search "{example}"{library}'))
     else:
         click.echo(
             wording.fitted(

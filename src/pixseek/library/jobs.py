@@ -185,7 +185,9 @@ class Jobs:
         self._model.backgrounds()
         records = opened.engine.select(None, order="uri", descending=False, k=LEARN_FROM, offset=0)
         pictures = (opened.preview(record) for record in records)
-        with self._model.waiting("Learning how alike near-duplicates are, once for this library"):
+        with self._model.waiting(
+            "Measuring how similar near-duplicates are, once for this library"
+        ):
             opened.backgrounds.learn_duplicates(
                 opened.engine, encoder, [_decoded(each) for each in pictures if each]
             )

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 MODEL, CHOICES = "model", "models"
 
 #: What is said while the bank of captions is embedded.
-_LEARNING = "Learning which scores mean nothing, once for this model"
+_LEARNING = "Measuring how unrelated words score, once for this model"
 
 #: How the fingerprint of a space begins that is known by its model's name only. Other fingerprints
 #: are hexadecimal.

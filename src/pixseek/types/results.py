@@ -86,9 +86,10 @@ class Hit:
         rank: 1 for the best.
         record: what was found.
         part: the part of it that matched best.
-        score: what hits are ranked by, comparable within one query only. For a single term the
-            cosine between it and the part, in [-1, 1]; for several the standard deviations by
-            which they lie, together, above unrelated queries.
+        score: how like the query it looks, comparable within one query only. For one term, and
+            for texts of equal weight, the cosine between them and the part, in [-1, 1]; else
+            the standard deviations by which the terms lie, together, above unrelated queries.
+            What is written of an image moves it up without changing its score.
         path: where its file is on this machine; None if it is not a file or its root is unknown.
         strength: how well it matches: "strong", "likely" or "weak". It never rises down the
             hits, unless they are sorted by something else. "strong" if nothing was looked for.
