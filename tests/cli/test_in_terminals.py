@@ -233,10 +233,17 @@ def test_no_color_is_respected(slow, small) -> None:
     assert "\x1b" not in text
 
 
-def test_a_filter_alone_shows_dates_and_no_scores(slow, small) -> None:
+def test_a_filter_alone_shows_dates_if_there_are_any_and_no_scores(
+    slow, small, tmp_path, environment
+) -> None:
     arguments = ("-L", "lib", "--thumbnails", "never")
     text = drawn(slow("search", "width:>0", *arguments, NO_COLOR="1"))
+    assert text.split("\n")[0].split() == ["rank", "size", "path"]
+    draw(tmp_path / "photos" / "IMG_20210503_142233.png", "green", size=(40, 60))
+    assert plain("index", "-L", "lib", cwd=tmp_path, env=environment).returncode == 0
+    text = drawn(slow("search", "width:>0", *arguments, NO_COLOR="1"))
     assert text.split("\n")[0].split() == ["rank", "taken", "size", "path"]
+    assert "2021-05-03" in text
     assert "match" not in text
     nothing = slow("search", "width:>9999", *arguments, NO_COLOR="1")
     nothing.expect("No image matches this filter.")
