@@ -392,6 +392,27 @@ def test_queries_from_a_file_are_answered_in_order(indexed: Run, tmp_path: Path)
     assert indexed("search", "--queries", file).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('"blue', "line 3: '\"blue' at character 1"),
+        ("year:x", "line 3: year:x"),
+        ('{"terms": [', 'line 3: {"terms": ['),
+        ('{"terms": [{"kind": "vector", "value": [1, 2]}]}', "line 3: 2 numbers"),
+    ],
+)
+def test_a_line_of_queries_that_cannot_be_answered_is_named(
+    indexed: Run, tmp_path: Path, line: str, said: str
+) -> None:
+    file = tmp_path / "words.txt"
+    file.write_text(f"red\n\n{line}\ngreen\n")
+    done = indexed("search", "--queries", file)
+    assert done.exit_code == 5
+    assert f"words.txt, {said}" in done.stderr
+    done = indexed("search", "--queries", "-", input=file.read_text())
+    assert f": standard input, {said}" in done.stderr
+
+
 # ------------------------------------------------------------------ looking after it
 
 

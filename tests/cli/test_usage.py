@@ -220,3 +220,25 @@ def test_a_hint_about_a_model_names_that_model_only(run: Run) -> None:
 def test_version_is_that_of_the_option(run: Run) -> None:
     assert run("version").stdout == run("--version").stdout
     assert run("help", "version").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "better"),
+    [
+        (["search", "-snow dog"], "search -- '-snow dog'"),
+        (["search", "-snow", "dog", "-k", "3"], "search 'dog -snow' -k 3"),
+        (["search", "-year:2008"], "search -- -year:2008"),
+        (["search", "dog", "-snow", "-tree"], "search 'dog -snow -tree'"),
+        (["list", "-tag:done"], "list -- -tag:done"),
+        (["list", "-tag:done", "-year:2008"], "list -- '-tag:done -year:2008'"),
+        (["--offline", "list", "-tag:done"], "list --offline -- -tag:done"),
+    ],
+)
+def test_a_suggested_line_can_be_typed(indexed: Run, line: list[str], better: str) -> None:
+    done = indexed(*line)
+    assert done.exit_code == 2
+    better = better.replace(" --offline", "")
+    suggested = [each[10:] for each in done.stderr.splitlines() if each.startswith("  pixseek ")]
+    assert better in [each.replace(" --offline", "") for each in suggested]
+    for each in suggested:
+        assert indexed(*shlex.split(each)).exit_code in (0, 1)

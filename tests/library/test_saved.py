@@ -163,6 +163,13 @@ def test_what_cannot_be_searched_cannot_be_saved(library: pixseek.Library) -> No
     assert library.saved_searches() == {}
 
 
+def test_a_date_alone_can_be_saved(library: pixseek.Library) -> None:
+    library.save_search("july 2019", "then")
+    assert library.query("@then") == library.query("july 2019")
+    joined, whole = library.query("@then red"), library.query("july 2019 red")
+    assert joined.dates_as_filters() == whole.dates_as_filters()
+
+
 def test_a_search_saved_from_another_keeps_what_that_was(library: pixseek.Library) -> None:
     library.save_search("red", "one", k=3)
     library.save_search("@one night", "two")

@@ -108,6 +108,22 @@ def write_many(queries: Sequence[str], answers: Sequence[Results], *, as_json: b
             click.echo(f"{words}\t{hit.rank}\t{hit.score:.4f}\t{wording.visible(place(hit))}")
 
 
+def write_page(pages: list[Results], name: str, **how: Any) -> Path:
+    """Write a page with the hits to a file, a temporary one without a name; return its path."""
+    from pixseek.cli.contact_sheet import write_contact_sheet
+
+    if name:
+        page = Path(os.path.expanduser(name))
+    else:
+        import tempfile
+
+        handle, made = tempfile.mkstemp(".html", "pixseek-")
+        os.close(handle)
+        page = Path(made)
+    write_contact_sheet(page, pages, **how)
+    return page
+
+
 def write_json(value: Any) -> None:
     """Write one JSON object to standard output."""
     import json

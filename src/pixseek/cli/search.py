@@ -15,7 +15,7 @@ from click.core import ParameterSource
 from pixseek.cli.exit_codes import FOUND_NOTHING
 from pixseek.cli.options import Command, open_library, text_of, warn
 from pixseek.cli.process import no_garbage_collector, one_blas_thread
-from pixseek.cli.results import Form, write_many, write_results
+from pixseek.cli.results import Form, write_page, write_results
 from pixseek.cli.terminal_images import CHOICES
 from pixseek.cli.usage import check_alone, check_writable
 from pixseek.cli.wording import visible
@@ -23,15 +23,9 @@ from pixseek.types import Sort
 
 if TYPE_CHECKING:
     from pixseek.library import Library
-    from pixseek.types import Query, Region, Results
+    from pixseek.types import Region, Results
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
-
-#: Lines of --queries that are answered together, before their hits are written.
-_QUERIES_AT_A_TIME = 256
-
-#: The most notes about many queries; all of them are in --json.
-_MOST_WARNINGS = 20
 
 #: The most windows that `--open` opens.
 _MOST_OPENED = 10
@@ -241,9 +235,12 @@ def search(
     _check_page(options)
     asked = {**_asked(ctx, options), "dates": dates}
     if queries is not None:
-        lines = [line.strip() for line in text_of(queries).split("\n") if line.strip()]
+        every = enumerate(text_of(queries).split("\n"), 1)
+        lines = {number: line.strip() for number, line in every if line.strip()}
+        from pixseek.cli import many_queries
+
         with open_library() as library:
-            _show_many(ctx, library, lines, asked, **options)
+            many_queries.show(ctx, library, lines, asked, file=queries.name, **options)
         return
     if not words and image is None and vector is None and not liked:
         if disliked or excluded:
@@ -402,7 +399,7 @@ def _show(
         write_results(results, form, thumbnails=thumbnails, why=why, facets=shown)
     page = None
     if html is not None:
-        page = _write_page(
+        page = write_page(
             [results],
             html,
             headings=[heading] if heading else None,
@@ -425,78 +422,6 @@ def _show(
         ctx.exit(FOUND_NOTHING)
 
 
-def _show_many(
-    ctx: click.Context,
-    library: Library,
-    queries: list[str],
-    asked: dict[str, Any],
-    *,
-    as_json: bool,
-    html: str | None,
-    **_: Any,
-) -> None:
-    """Answer and show many queries, some hundreds at a time, so that the first appear soon."""
-    if not queries:
-        raise click.UsageError("The file given to --queries has no queries.", ctx)
-    found = False
-    pages: list[Results] = []
-    warned: set[str] = set()
-    for at in range(0, len(queries), _QUERIES_AT_A_TIME):
-        some = [_query_of(line, asked) for line in queries[at : at + _QUERIES_AT_A_TIME]]
-        answers = library.search_many(some, **asked)
-        found = found or any(answers)
-        for warning in (each for answer in answers for each in answer.warnings):
-            if warning not in warned and len(warned) < _MOST_WARNINGS:
-                warn(warning)
-            warned.add(warning)
-        if html is not None:
-            pages += answers
-        if html is None or as_json:
-            typed = [each if isinstance(each, str) else "" for each in some]
-            write_many(typed, answers, as_json=as_json)
-    if html is not None:
-        click.echo(f"Contact sheet: {_write_page(pages, html)}", err=as_json)
-    if not found:
-        ctx.exit(FOUND_NOTHING)
-
-
-def _query_of(line: str, asked: dict[str, Any]) -> str | Query:
-    """Return the query that a line of --queries holds; text stays as it is.
-
-    Args:
-        line: words, in the language of the search box, or a JSON object.
-        asked: fields of the query that options give, for what the object does not say.
-    """
-    if not line.startswith("{"):
-        return line
-    import json
-
-    from pixseek.errors import QueryError
-    from pixseek.wire import query_from_plain
-
-    try:
-        plain = json.loads(line)
-    except ValueError as error:
-        shown = line if len(line) <= 60 else f"{line[:57]}..."
-        raise QueryError("A line of --queries is not JSON", shown, f"{error}.") from error
-    return query_from_plain({**asked, **plain})
-
-
 def _open(path: Path) -> None:
     if click.launch(os.fspath(path)):
         warn(f"No program was found to open {path} with.")
-
-
-def _write_page(pages: list[Results], name: str, **how: Any) -> Path:
-    from pixseek.cli.contact_sheet import write_contact_sheet
-
-    if name:
-        page = Path(os.path.expanduser(name))
-    else:
-        import tempfile
-
-        handle, made = tempfile.mkstemp(".html", "pixseek-")
-        os.close(handle)
-        page = Path(made)
-    write_contact_sheet(page, pages, **how)
-    return page

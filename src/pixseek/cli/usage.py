@@ -67,25 +67,30 @@ def left_out(typed: str, ctx: click.Context, arguments: Sequence[str]) -> str:
         arguments: the command line after the name of the command.
     """
     words = typed.lstrip("-")
+    known = _names(ctx)
     query: list[str] = []
     others: list[str] = []
     for argument, role in zip(arguments, roles(ctx.command, arguments), strict=True):
-        if argument == typed:
-            query.append(f'-"{words}"' if " " in words else typed)
-        elif role == "word":
+        if role == "word" or (
+            role == "option" and (argument == typed or _is_left_out(argument, known))
+        ):
             query.append(argument)
         elif argument != "--":
             others.append(argument)
-    if len(query) < 2:
-        if "--not" in _names(ctx) and re.fullmatch(r"[^\W\d][\w'-]*", words):
-            return "To leave out what shows it, say what to search for: 'a dog -snow'"
-        line = " ".join(map(quoted, [*others, "--", typed]))
-        return f"To begin with a minus, write -- first:\n  pixseek {ctx.info_name} {line}"
+    if len(query) > 1:
+        query = [f'-"{each[1:]}"' if each[0] == "-" and " " in each else each for each in query]
     # A query that begins with a minus would be read as options again.
     query.sort(key=lambda each: each.startswith("-"))
-    lines = [[" ".join(query), *others]]
+    whole = " ".join(query)
+    if whole.startswith("-"):
+        if "--not" in known and all(re.fullmatch(r"-[^\W\d][\w'-]*", each) for each in query):
+            return "To leave out what shows it, say what to search for: 'a dog -snow'"
+        line = " ".join(map(quoted, [*others, "--", whole]))
+        return f"To begin with a minus, write -- first:\n  pixseek {ctx.info_name} {line}"
+    lines = [[whole, *others]]
     # `-0.5*night` is a weight and `-tag:draft` a filter, which --not does not know.
-    if re.fullmatch(_PLAIN, words) and "--not" in _names(ctx):
+    plain = re.fullmatch(_PLAIN, words) and sum(each[0] == "-" for each in query) == 1
+    if plain and "--not" in known:
         rest = [each for each in arguments if each not in (typed, "--")]
         lines.append([*rest, "--not", words])
     ways = "Put the query in quotes" + (", or use --not" if len(lines) > 1 else "")
@@ -95,6 +100,11 @@ def left_out(typed: str, ctx: click.Context, arguments: Sequence[str]) -> str:
             *(f"  pixseek {ctx.info_name} {' '.join(map(quoted, line))}" for line in lines),
         ]
     )
+
+
+def _is_left_out(argument: str, known: Collection[str]) -> bool:
+    """Return whether an argument that looks like an option is something to leave out."""
+    return argument[:2] not in (*known, "--")
 
 
 def check_clusters(ctx: click.Context, arguments: Sequence[str]) -> None:

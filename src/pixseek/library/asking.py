@@ -119,7 +119,7 @@ class Asking:
         from pixseek.library import saved
 
         whole = query if isinstance(query, Query) else self.query(query, dates=dates, **options)
-        check(whole)
+        check(whole.dates_as_filters())
         text, rest = "", whole
         # What is text stays text, except the path of an example, which is relative to a folder, and
         # another saved search, which may change.
