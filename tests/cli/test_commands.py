@@ -288,6 +288,12 @@ def test_similar_html_names_the_file(indexed: Run, photos_folder: Path, tmp_path
     assert "<h1>Like red-1.png</h1>" in page.read_text()
 
 
+def test_facets_of_weak_hits_alone_say_why_they_are_empty(indexed: Run) -> None:
+    none = indexed("search", "a bicycle", "--facets")
+    assert none.stdout and "Facets count strong and likely matches; there are none." in none.stderr
+    assert "Facets count" not in indexed("search", "width:>0", "--facets").stderr
+
+
 def test_search_without_hits_exits_like_grep(run: Run, photos_folder: Path) -> None:
     run("index", photos_folder)
     run("remove", "--all", "--yes")

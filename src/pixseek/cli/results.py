@@ -81,6 +81,8 @@ def write_results(
         if not results:
             click.echo(_NOTHING[bool(results.query.terms)], err=True)
     if facets and form == "auto":
+        if results and not any(facets.values()):
+            click.echo("Facets count strong and likely matches; there are none.", err=True)
         write_facets(facets)
 
 
