@@ -105,6 +105,14 @@ def test_hits_without_a_file_have_no_link(tmp_path: Path) -> None:
     assert [each for each in page.all("span") if each.get("class") == "missing"] != []
 
 
+def test_a_page_explains_percentages_if_it_has_any(tmp_path: Path) -> None:
+    found = results(draw(tmp_path / "red.png"))
+    assert "percentage" not in written(tmp_path, found).text
+    found = replace(found, hits=(replace(found.hits[0], probability=0.8),))
+    page = written(tmp_path, found)
+    assert "A percentage is how probably a hit matches" in page.text and "80%" in page.text
+
+
 def test_a_page_has_facets_and_the_reason_of_each_hit_in_words(tmp_path: Path) -> None:
     draw(tmp_path / "red.png")
     why = (

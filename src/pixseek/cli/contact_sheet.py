@@ -109,6 +109,12 @@ def write_contact_sheet(
         for results, heading, counted in zip(pages, titles, counts, strict=True)
     )
     models = ", ".join(dict.fromkeys(results.model for results in pages))
+    measured = any(hit.probability is not None for results in pages for hit in results)
+    percentages = (
+        " A percentage is how probably a hit matches, as measured for the model."
+        if measured
+        else ""
+    )
     text = f"""<!doctype html>
 <html lang="en">
 <head>
@@ -123,8 +129,8 @@ def write_contact_sheet(
 <main>
 {sections}
 </main>
-<footer>Made by pixseek with the model {_escaped(models)}. A percentage is how probably a hit
-matches, as measured for the model. Click a picture to open the original file.</footer>
+<footer>Made by pixseek with the model {_escaped(models)}.{percentages}
+Click a picture to open the original file.</footer>
 </body>
 </html>
 """
