@@ -39,6 +39,7 @@ from pixseek.types import (
     Term,
 )
 from pixseek.wire import (
+    hit_to_plain,
     part_from_plain,
     part_to_plain,
     query_from_plain,
@@ -452,3 +453,9 @@ def test_dates_in_the_words_of_json_are_filters_unless_refused() -> None:
     for wrong in ({"dates": 1}, {"date_readings": [{}]}, {"date_readings": 1}):
         with pytest.raises(QueryError):
             query_from_plain({"query": "a dog", **wrong})
+
+
+@pytest.mark.parametrize(("probability", "said"), [(0.99999, 0.9999), (1e-9, 0.0001), (0.5, 0.5)])
+def test_no_probability_is_certain(probability: float, said: float) -> None:
+    hit = Hit(1, Record("abc", "Photos/a.jpg"), WHOLE, 0.1, None, probability=probability)
+    assert hit_to_plain(hit)["probability"] == said

@@ -86,7 +86,7 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
         "part": part_to_plain(hit.part),
         "score": round(hit.score, 6),
         "strength": hit.strength,
-        "probability": None if hit.probability is None else round(hit.probability, 4),
+        "probability": _rounded(hit.probability),
         "confidence": round(old_confidence(hit), 4),  # deprecated
         "why": [
             {
@@ -109,6 +109,11 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
         "caption": record.caption,
         "tags": list(record.tags),
     }
+
+
+def _rounded(probability: float | None) -> float | None:
+    """Return a probability with four digits; nothing is certain, so it is never 0 or 1."""
+    return None if probability is None else min(max(round(probability, 4), 0.0001), 0.9999)
 
 
 def record_to_plain(record: Record) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pixseek.types import WHOLE, Hit, Reason, Record
         ([Reason("words", "tags: a lake 0.97", 1.0)], "the model's tag 'a lake'"),
         ([Reason("words", "caption: dog, beach", 0.4)], "its caption says 'dog', 'beach'"),
         ([Reason("words", "name: img_1", 0.4)], "its file name has 'img_1'"),
+        ([Reason("words", "folder: summer", 0.4)], "its folder is 'summer'"),
         ([Reason("words", "user.notes: x", 0.4)], "its user.notes says 'x'"),
         ([Reason("words", "", 0.4)], "its texts have the words"),
         ([], ""),

@@ -28,7 +28,7 @@ def library(tmp_path: Path, tiny: TinyEncoder) -> Iterator[pixseek.Library]:
     [
         ("dogs", "caption: dogs"), ("a dog, running", "caption: dog, running"),
         ("sand zebra", "tags: sand"), ("고양이가", "caption: 고양이가"), ("雪山", "caption: 雪山"),
-        ("🐕", "caption: 🐕"), ("IMG_1.png", "name: img_1.png"), ("rome", "name: rome"),
+        ("🐕", "caption: 🐕"), ("IMG_1.png", "name: img_1.png"), ("rome", "folder: rome"),
         ("acme", "user.client: acme"), ("개", "caption: 개"),
     ],
 )  # fmt: skip

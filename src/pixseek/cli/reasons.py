@@ -16,6 +16,7 @@ _TEXTS = {
     "caption": ("its caption says", "its caption says"),
     "tags": ("its tag", "its tags"),
     "name": ("its file name has", "its file name has"),
+    "folder": ("its folder is", "its folder is"),
     "title": ("its title says", "its title says"),
     "place": ("its place is", "its place is"),
     "people": ("the person", "the people"),

@@ -99,7 +99,8 @@ def _where_written(query: Query, record: Record) -> list[str]:
     ]
     wanted = set(words_to_find(" ".join(asked)))
     by_user = without(record.tags, tags_by_model(record))
-    texts = {"caption": record.caption, "tags": " ".join(by_user), "name": record.uri}
+    folder, _, name = record.uri.rpartition("/")
+    texts = {"caption": record.caption, "tags": " ".join(by_user), "name": name, "folder": folder}
     texts |= {name: str(value) for name, value in record.fields.items() if isinstance(value, str)}
     said: list[str] = []
     known: set[str] = set()
