@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,3 +42,17 @@ def test_a_new_calibration_leaves_the_background_of_texts_as_it_is(tmp_path: Pat
     (model / "model.onnx").write_bytes(b"22")
     texts()
     assert encoder.calls == 2
+
+
+def test_learning_is_said_only_while_something_is_learned(tmp_path: Path) -> None:
+    encoder, said = Counting(), []
+
+    @contextlib.contextmanager
+    def learning() -> Iterator[None]:
+        said.append("learning")
+        yield
+
+    for _ in range(2):
+        store = BackgroundStore(tmp_path / "l", tmp_path / "models", read_only=False)
+        store.texts("f" * 16, lambda: encoder, ["a red", "noise"], None, "", learning)
+    assert said == ["learning"] and encoder.calls == 1

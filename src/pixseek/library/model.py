@@ -323,10 +323,14 @@ class LibraryModel:
         so both need not fit into memory at once.
         """
         files = choice.texts_beside(self._opened.config.models_dir)
-        with self.waiting(_LEARNING):
-            self._opened.backgrounds.texts(
-                encoder.fingerprint, lambda: encoder, files.bank, files.folder, choice.texts
-            )
+        self._opened.backgrounds.texts(
+            encoder.fingerprint,
+            lambda: encoder,
+            files.bank,
+            files.folder,
+            choice.texts,
+            lambda: self.waiting(_LEARNING),
+        )
 
     def backgrounds(self) -> Backgrounds:
         """Return which scores mean nothing here; see `pixseek.search.background`.
@@ -340,14 +344,14 @@ class LibraryModel:
         at_hand = choice == self._encoder_choice or all(
             is_here(name, models_dir) for name in (choice.model, choice.texts) if name
         )
-        with self.waiting(_LEARNING):
-            found = self._opened.backgrounds.get(
-                self._opened.engine,
-                self.encoder if at_hand else None,
-                files.bank,
-                files.folder,
-                choice.texts,
-            )
+        found = self._opened.backgrounds.get(
+            self._opened.engine,
+            self.encoder if at_hand else None,
+            files.bank,
+            files.folder,
+            choice.texts,
+            lambda: self.waiting(_LEARNING),
+        )
         return replace(found, calibration=files.calibration)
 
 

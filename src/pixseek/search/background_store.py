@@ -8,6 +8,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,7 @@ class BackgroundStore:
         captions: Sequence[str],
         model: Path | None,
         name: str = "",
+        learning: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> Backgrounds:
         """Return the backgrounds; missing or outdated ones are rebuilt.
 
@@ -72,6 +74,7 @@ class BackgroundStore:
             captions: the bank of unrelated texts.
             model: folder of the model that embeds texts; None if it has none.
             name: of that model, if it is not the model of the images.
+            learning: entered while one is built.
         """
         space = engine.space
         assert space is not None
@@ -84,15 +87,16 @@ class BackgroundStore:
         if encoder is None:
             texts = self._left_here(space.fingerprint)
         else:
-            texts = self.texts(space.fingerprint, encoder, captions, model, name)
+            texts = self.texts(space.fingerprint, encoder, captions, model, name, learning)
         kept = self._of_images(space.fingerprint)
         images = _kept(kept)
         if images is None or _changed(int(images["count"][0]), count):
             import numpy as np
 
-            sample = engine.sample(_SAMPLE)
-            before = images
-            images = _arrays(Background.of(sample)) if len(sample) else _flat(space.dim)
+            with learning():
+                sample = engine.sample(_SAMPLE)
+                before = images
+                images = _arrays(Background.of(sample)) if len(sample) else _flat(space.dim)
             images["count"] = np.array([count])
             images["duplicate"] = np.array([0.0]) if before is None else before["duplicate"]
             if not self._read_only:
@@ -112,12 +116,13 @@ class BackgroundStore:
         captions: Sequence[str],
         model: Path | None,
         name: str = "",
+        learning: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> Background:
         """Return the background of unrelated texts, built if it is missing.
 
         Args:
             fingerprint: of the model's space.
-            encoder, captions, model, name: as for `get`.
+            encoder, captions, model, name, learning: as for `get`.
         """
         whole = hashlib.sha256("\n".join(captions).encode())
         # The fingerprint is that of the image tower. The text tower is identified by size and time
@@ -126,7 +131,8 @@ class BackgroundStore:
         kept = self._models / f"background-{fingerprint[:16]}-{whole.hexdigest()[:16]}.npz"
         arrays = _kept(kept)
         if arrays is None:
-            arrays = _arrays(Background.of(encoder().encode_texts(list(captions))))
+            with learning():
+                arrays = _arrays(Background.of(encoder().encode_texts(list(captions))))
             _keep(kept, arrays)
         return Background(arrays["mean"], arrays["covariance"])
 
