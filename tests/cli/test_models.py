@@ -112,6 +112,7 @@ def test_trust_lists_the_code_and_asks(run: Run, tmp_path: Path, models_dir: Pat
     assert missing.exit_code == 4 and "not on this machine" in missing.stderr
 
 
+@pytest.mark.slow
 def test_verify_prints_its_checks_and_fails_if_one_does(real: Run, tmp_path: Path) -> None:
     done = real("models", "verify", "demo")
     assert done.exit_code == 0, done.output
@@ -146,6 +147,7 @@ def test_verify_uses_the_images_of_a_library(
     assert "drawn" not in done.stderr
 
 
+@pytest.mark.slow
 def test_benchmark_adds_two_columns_to_the_table(real: Run) -> None:
     assert "images/s" not in real("models").stdout
     done = real("models", "benchmark")

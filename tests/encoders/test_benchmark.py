@@ -23,6 +23,7 @@ def pictures() -> list[Picture]:
     return [Picture(each, *each.size, "image/png") for each in drawn]
 
 
+@pytest.mark.slow
 def test_the_last_measurement_of_a_model_is_kept(tmp_path: Path, pictures: list[Picture]) -> None:
     tiny.xenova(tmp_path / "m")
     models = tmp_path / "models"

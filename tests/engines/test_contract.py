@@ -686,6 +686,7 @@ class TestWords:
         assert [id_ for id_, _ in by_words(engine, "dogs", 9)] == ["caption"]
 
 
+@pytest.mark.slow
 @settings(
     max_examples=150,
     deadline=None,

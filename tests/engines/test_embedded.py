@@ -141,6 +141,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize(
     "kills",

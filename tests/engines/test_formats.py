@@ -239,6 +239,7 @@ def batches_of(folder: Path) -> tuple[int, int]:
     return indexed, records - indexed
 
 
+@pytest.mark.slow
 def test_an_upgrade_that_is_killed_at_every_batch_goes_on(tmp_path: Path) -> None:
     records, vectors = some_records(40)
     old = tmp_path / "old"

@@ -101,6 +101,7 @@ def found(engine: EmbeddedEngine, where: Filter) -> set[str]:
     return {match.record.id for match in matches}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", ["none", "few values", "little memory"])
 @settings(
     max_examples=20,

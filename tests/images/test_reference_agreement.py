@@ -64,6 +64,7 @@ def test_exact_decoding_equals_the_reference_and_fast_decoding_is_close(
 
 
 # Each value with some of the others; all combinations take 40 s of processor time.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("preprocessing", "size", "levels_"),
     [
@@ -96,6 +97,7 @@ def test_a_jpeg_2000_decoded_at_a_fraction_is_close_to_the_reference(
     assert abs(found - expected).mean() < 1
 
 
+@pytest.mark.slow
 def test_a_photo_as_jpeg_2000_is_close_to_the_reference(shared: Path) -> None:
     photo = decode((shared / "images" / "odd" / "IMG_1034.heic").read_bytes()).pixels
     data = saved(photo, "JPEG2000", quality_mode="rates", quality_layers=[20], irreversible=True)
@@ -106,6 +108,7 @@ def test_a_photo_as_jpeg_2000_is_close_to_the_reference(shared: Path) -> None:
     assert abs(levels(CLIP, fast) - expected).mean() < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [pytest.param((1800, 1801), marks=pytest.mark.slow), (1203, 2001)])
 def test_a_heic_averaged_in_strips_is_close_to_the_reference(size: tuple[int, int]) -> None:
     heif = pytest.importorskip("pillow_heif")

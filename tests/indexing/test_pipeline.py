@@ -725,6 +725,7 @@ def _change(folder: Path, rng: random.Random) -> None:
                 path.write_text("broken")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 @pytest.mark.parametrize(
     ("rounds", "kills_a_round"),

@@ -112,6 +112,7 @@ def test_ids_are_found_in_either_normal_form(tmp_path: Path, tiny: TinyEncoder) 
             assert found is not None and found.uri == "shop/1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["folders", "demo", "shared"])
 def test_facets_of_a_library_can_be_typed_back(
     kind: str, tmp_path: Path, tiny: TinyEncoder, request: pytest.FixtureRequest

@@ -211,7 +211,7 @@ class Asking:
         if record is not None:
             return Term("id", record.id)
         text = os.fspath(image)
-        if text.startswith(("http://", "https://")) or absolute(text).is_file():
+        if text.startswith(("http://", "https://")) or os.path.isfile(absolute(text)):
             return Term("image", text)
         raise QueryError(
             "No image with this id, and no such file",

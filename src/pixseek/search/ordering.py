@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: Standard deviations beyond which more of one thing hardly makes up for less of another: an
 #: example would otherwise find itself first, whatever else was asked.
 _PLENTY = 4.0
+#: Added to the deviations of near-duplicates of an example, so that they are strong anywhere.
+_SAME = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,6 +161,10 @@ def _scored(asked: Asked, vectors: Vectors, backgrounds: Backgrounds) -> tuple[V
     if asked.is_one:
         one = asked.sought[0]
         look = asked.look(one.term, one.vector, vectors, backgrounds)
+        if not one.term.is_of_text:
+            # The same picture is a match, also where few others show what is no match.
+            same = look.cosines >= backgrounds.duplicate
+            return look.cosines, np.where(same, look.deviations + _SAME, look.deviations)
         demanded = 0.0
         if one.term.kind == "text":
             demanded = strengths.demand(str(one.term.value), backgrounds.calibration)

@@ -38,8 +38,8 @@ STRONG_PROBABILITY, LIKELY_PROBABILITY = 0.5, 0.3
 #: much a score must be higher for a text of several words: an image that shows one of two things
 #: scores high.
 RANK, DEMAND = 0.4, 0.6
-#: A smaller library is judged as one of this many images: of five, rank 1 says little.
-_FEWEST = 1000
+#: A smaller library is judged as one of this many images.
+_FEWEST = 5
 #: The part of all images at which a score is judged whose rank is not known.
 _SOMEWHERE = 0.01
 #: The strengths by their place in `Cutoffs`.

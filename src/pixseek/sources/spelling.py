@@ -19,12 +19,12 @@ def as_written(path: Path) -> Path:
         path: absolute; returned as it is if no file or folder has its name in any form.
     """
     text = str(path)
-    if text.isascii() or path.exists():
+    if text.isascii() or os.path.exists(path):
         return path
     found = Path(path.anchor)
     for part in path.parts[1:]:
         step = found / part
-        if not step.exists() and (spelled := _name_in(found, part)) is not None:
+        if not os.path.exists(step) and (spelled := _name_in(found, part)) is not None:
             step = found / spelled
         found = step
     return found
