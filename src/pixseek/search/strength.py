@@ -9,7 +9,7 @@ that was measured: errors are not chance but near misses.
 
 Of N images the one at rank r with the score s is judged by s + .4 ln(r / N). With photo-mini, a
 small model of photographs, on 1,000 photos with five captions each (docs/search-quality.md), strong
-hits of 45 single subjects are right in .80, of two things together in .61, by captions, which leave
+hits of 45 single subjects are right in .83, of two things together in .73, by captions, which leave
 out most of what a photo shows. Judged by s alone, at the same precision, only half of the subjects
 have strong hits, and "dog" has none among 250 dogs.
 """
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Smallest judged score of a strong hit and of a likely one, for a model without a calibration.
-STRONG, LIKELY = 1.9, 1.5
+STRONG, LIKELY = 2.05, 1.5
 #: Smallest probability of a strong hit and of a likely one, for a model with a calibration: those
 #: that photo-mini has at the cutoffs above.
 STRONG_PROBABILITY, LIKELY_PROBABILITY = 0.5, 0.3
 #: For a model without a calibration: what ln(r / N) counts for, in standard deviations (of the
-#: subjects .82 have strong hits with .4, and half of them with 0 at the same precision), and by how
+#: subjects .76 have strong hits with .4, and half of them with 0 at the same precision), and by how
 #: much a score must be higher for a text of several words: an image that shows one of two things
 #: scores high.
 RANK, DEMAND = 0.4, 0.6
 #: A smaller library is judged as one of this many images.
-_FEWEST = 5
+_FEWEST = 20
 #: The part of all images at which a score is judged whose rank is not known.
 _SOMEWHERE = 0.01
 #: The strengths by their place in `Cutoffs`.
