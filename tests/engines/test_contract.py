@@ -663,6 +663,21 @@ class TestWords:
         assert found[0][1] > 0.95
         assert found[-1][1] < 0.5
 
+    def test_words_of_captions_tags_and_titles_are_stated(self, engine: Engine) -> None:
+        records = [
+            Record("a", "r/a", caption="a zebra and a dog"),
+            Record("b", "r/zebra dog.jpg"),
+            Record("c", "r/zebra.jpg", tags=("dogs",)),
+            Record("d", "r/d", tags=("zebra",), fields={"title": "my dog"}),
+            Record("e", "r/e", caption="zebra"),
+        ]
+        engine.put([*records, *plain(20)], random_unit(25))
+        found = engine.find_words("zebra dog", 10).matches
+        assert {each.id for each in found if each.complete} == {"a", "b", "c", "d"}
+        assert {each.id for each in found if each.stated} == {"a", "d"}
+        found = engine.find_words("zebra", 10).matches
+        assert {each.id for each in found if each.stated} == {"a", "d", "e"}
+
     def test_ties_go_by_id(self, engine: Engine) -> None:
         records = [Record(f"id{n}", f"r/{n}", caption="dog") for n in (5, 3, 1, 4, 2, 0)]
         engine.put([*records, *plain(20)], random_unit(26))

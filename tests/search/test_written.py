@@ -114,6 +114,21 @@ def test_more_tags_never_make_an_image_harder_to_find(
         assert before.strength == after.strength == "strong"
 
 
+@pytest.mark.parametrize("tagged", [10, 60, 150])
+def test_images_tagged_with_the_word_are_likely_at_least(
+    noise: Path, tmp_path: Path, tiny: TinyEncoder, tagged: int
+) -> None:
+    with pixseek.open(tmp_path / "l") as library:
+        library.index(noise)
+        own = {f"{n:03}.png" for n in range(tagged)}
+        library.tag([noise / name for name in own], add=["holiday"])
+        found = library.search("holiday", k=200)
+        likely = {hit.record.name for hit in found if hit.strength != "weak"}
+        assert own <= likely and len(likely) <= tagged + 3
+        assert found.likely == len(likely)
+        assert {h.record.name for h in library.search("holiday", k=200, sort="name")} == likely
+
+
 def test_a_minus_removes_every_image_whose_texts_hold_the_word(
     noise: Path, tmp_path: Path, tiny: TinyEncoder
 ) -> None:

@@ -197,14 +197,16 @@ class MemoryStore:
         wanted = [[_stemmed(each) for each in alternatives(word)] for word in words]
         counts, matches, records = [0] * len(words), [], 0
         for document, fields in self._found(space, None):
-            text = _stemmed(" ".join(columns.texts(document.record)))
+            texts = columns.texts(document.record)
+            text, strong = _stemmed(" ".join(texts)), _stemmed(texts.strong)
             held = tuple(n for n, some in enumerate(wanted) if any(each in text for each in some))
             records += 1
             for n in held:
                 counts[n] += 1
             if held and (condition is None or holds(condition, fields)):
                 share = len(held) / len(words)
-                matches.append(WordMatch(document.record.id, share, share == 1, held))
+                stated = all(any(each in strong for each in some) for some in wanted)
+                matches.append(WordMatch(document.record.id, share, share == 1, held, stated))
         matches.sort(key=lambda match: (-match.share, match.id))  # complete ones have a share of 1
         complete = sum(match.complete for match in matches)
         return WordMatches(tuple(matches[:k]), complete, tuple(words), tuple(counts), records)

@@ -53,6 +53,7 @@ from pixseek.types import (
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
+    from pixseek.search.background import Calibration
     from pixseek.types import Vectors
 
 #: Smallest share of unknown words at which a text matches nothing.
@@ -278,7 +279,12 @@ class Searcher:
         import numpy as np
 
         query, depth = asked.query, self._at_most(asked.depth)
-        written = best_of([self._written(each.query, nearest.total) for each in asked.each])
+        written = best_of(
+            [
+                self._written(each.query, nearest.total, backgrounds.calibration)
+                for each in asked.each
+            ]
+        )
         exclusions = [
             excluding.exclusion(term, vector, asked, backgrounds, self.engine)
             for term, vector in zip(query.exclude, asked.vectors[len(query.terms) :], strict=True)
@@ -353,7 +359,9 @@ class Searcher:
 
     # -------------------------------------------------------------- texts of images
 
-    def _written(self, query: Query, total: int) -> dict[str, Written]:
+    def _written(
+        self, query: Query, total: int, calibration: Calibration | None
+    ) -> dict[str, Written]:
         """Return what is written about images whose texts hold words of the query, by id."""
         words = " ".join(str(t.value) for t in query.terms if t.kind == "text" and t.weight > 0)
         if not words or not query.text_weight:
@@ -361,7 +369,7 @@ class Searcher:
         if self.engine.capabilities.text_search == "none":
             return {}
         found = self.engine.find_words(words, FEW, query.where, counted=False)
-        return judged(found, total, query.text_weight)
+        return judged(found, total, query.text_weight, calibration)
 
     def _with_written(
         self, nearest: Neighbours, written: dict[str, Written]

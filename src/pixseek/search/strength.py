@@ -94,6 +94,12 @@ def strengths(
     ]
 
 
+def likely_score(rank: int, total: int, calibration: Calibration | None) -> float:
+    """Return the score in standard deviations that makes an image likely at a rank."""
+    weight = RANK if calibration is None else calibration.rank
+    return cutoffs(calibration)[1] - weight * math.log(rank / max(total, _FEWEST))
+
+
 def of_one(score: float, calibration: Calibration | None = None) -> Strength:
     """Return the strength of a score in standard deviations whose rank is not known."""
     weight = RANK if calibration is None else calibration.rank

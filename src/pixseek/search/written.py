@@ -10,6 +10,7 @@ of the query:
 - One that holds some of them gains 6 c**2, where c is their share of the words' weights ln(N/n).
 - In a query of few words, a word that fewer than one image in fifty holds is meant as written: its
   images have at least a score that grows with its rareness, whatever the other words say.
+- If all words stand in its caption, tags or title, it is a likely match at least.
 
 Measured in docs/search-quality.md against reciprocal rank fusion and against sums with BM25.
 """
@@ -20,9 +21,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pixseek.search import strength
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
+    from pixseek.search.background import Calibration
     from pixseek.types import WordMatches
 
 #: What all words give: FULL * ln(N/n) ** POWER.
@@ -34,6 +37,8 @@ SOME = 6.0
 RARE, SURE, FEW_WORDS = 4.0, 5.2, 3
 #: Images added to N: in a library of five even a unique word would hardly count.
 _MORE = 100.0
+#: Above the cutoff of likely matches, for the small deductions that follow.
+_MARGIN = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +58,27 @@ class Written:
     complete: bool
 
 
-def judged(found: WordMatches, total: int, weight: float = 1.0) -> dict[str, Written]:
+def judged(
+    found: WordMatches,
+    total: int,
+    weight: float = 1.0,
+    calibration: Calibration | None = None,
+) -> dict[str, Written]:
     """Return what counts for each image whose texts hold words of a query, by id.
 
     Args:
         found: what the engine found.
         total: how many images were searched.
         weight: of texts next to images.
+        calibration: of the model.
     """
     if not found.matches:
         return {}
     complete = _rareness(total, found.complete)
     full = FULL * complete**POWER
+    # As many of them as were found rank below each other, and the last is likely too.
+    ranked = min(found.complete, sum(match.complete for match in found.matches))
+    said = strength.likely_score(max(1, ranked), total, calibration) + _MARGIN
     rare = [_rareness(found.records, count) for count in found.counts]
     whole = sum(rare)
     few = min(1.0, FEW_WORDS / max(1, len(rare))) ** 2
@@ -76,6 +90,8 @@ def judged(found: WordMatches, total: int, weight: float = 1.0) -> dict[str, Wri
             rarest = max(rare[at] for at in match.held)
         if match.complete:
             lift, least, share = full, full, 1.0
+            if match.stated:
+                least = max(least, said)
         else:
             lift = SOME * share**2
             meant = (rarest - RARE) / (SURE - RARE)

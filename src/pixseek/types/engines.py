@@ -42,12 +42,15 @@ class WordMatch(NamedTuple):
         complete: whether its texts hold all of the words, however long they are.
         held: which of the words they hold, as ascending indices of `WordMatches.words`; never
             empty.
+        stated: whether its caption, tags and title alone hold all of the words; False also if the
+            engine does not say.
     """
 
     id: str
     share: float
     complete: bool
     held: tuple[int, ...] = ()
+    stated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,9 +161,14 @@ def search(
     for row in map(bytes, np.unique(held, axis=0)):
         bits = np.unpackbits(np.frombuffer(row, np.uint8))
         indices[row] = tuple(np.flatnonzero(bits).tolist())
+    whole_of = np.sort([int(found.numbers[chosen[at]]) for part, *_, at in best_first if not part])
+    strong = f"strong : ({' AND '.join(phrases)})"
+    stated = set(whole_of[_holding(db, strong, whole_of)].tolist()) if len(whole_of) else set()
     matches = tuple(
-        WordMatch(id_, -less, not part, indices[bytes(row)])
-        for (part, less, id_, _), row in zip(best_first, held, strict=True)
+        WordMatch(
+            id_, -less, not part, indices[bytes(row)], int(found.numbers[chosen[at]]) in stated
+        )
+        for (part, less, id_, at), row in zip(best_first, held, strict=True)
     )
     return WordMatches(matches, count, tuple(words), tuple(counts), records)
 

@@ -121,7 +121,8 @@ def find_words(
         names.sql(
             "SELECT number, id, "
             "least(1, ts_rank(%(weights)s::float4[], words, any_word) * %(all)s) AS share, "
-            f"{complete} AS complete, count(*) FILTER (WHERE {complete}) OVER () "
+            f"{complete} AS complete, count(*) FILTER (WHERE {complete}) OVER (), "
+            "ts_filter(words, '{{a}}') @@ all_words "
             f"FROM {{record}} r, {asked} WHERE words @@ any_word AND {condition} "
             "ORDER BY complete DESC, share DESC, id LIMIT %(k)s"
         ),
@@ -150,8 +151,9 @@ def find_words(
             float(share),
             has_all,
             everything if has_all else tuple(n for n in numbers if held[number][n]),
+            stated,
         )
-        for number, id_, share, has_all, *_ in found
+        for number, id_, share, has_all, _, stated in found
     )
     return WordMatches(matches, whole, tuple(words), tuple(held_by), size)
 
