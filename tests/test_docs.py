@@ -52,8 +52,19 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+#: Pages that a reader begins with; the others run in the slow tier.
+FIRST = ("README.md", "tutorial.md", "find.md")
+
+
 @pytest.mark.parametrize(
-    "page", [p for p in PAGES if blocks(p)], ids=lambda p: str(p.relative_to(ROOT))
+    "page",
+    [
+        pytest.param(
+            p, marks=() if p.name in FIRST else pytest.mark.slow, id=str(p.relative_to(ROOT))
+        )
+        for p in PAGES
+        if blocks(p)
+    ],
 )
 def test_examples_run(page: Path, pictures: Path, tmp_path: Path) -> None:
     import shutil

@@ -45,6 +45,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "own"
 
 
+@pytest.mark.slow
 def test_after_calibration_searches_show_probabilities(
     own: Path, drawn: Path, tmp_path: Path
 ) -> None:

@@ -94,6 +94,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(texts=st.lists(st.text(max_size=120), min_size=1, max_size=4))
 def test_any_text_has_the_same_embedding(texts: list[str], folder: Path) -> None:

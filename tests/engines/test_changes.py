@@ -231,6 +231,7 @@ class TestDescribing:
                 assert each.nearest(random_unit(1), 1, where)[0].total == 24
                 assert each.count(where) == 24
 
+    @pytest.mark.slow
     @examples
     @given(
         records=drawn_records(), wheres=st.lists(FILTERS, min_size=4, max_size=4), data=st.data()
@@ -357,6 +358,7 @@ class TestAway:
         assert mixed.get(["b"]) == [tricky]
         assert "b" in set(mixed.matching_ids())
 
+    @pytest.mark.slow
     @examples
     @given(records=drawn_records(), wheres=st.lists(FILTERS, min_size=6, max_size=6))
     def test_filters_leave_it_out(

@@ -727,6 +727,7 @@ def test_any_text_can_be_searched_for(engine: Engine, text: str, query: str | No
 # ------------------------------------------------------------------ filters against the oracle
 
 
+@pytest.mark.slow
 @settings(
     max_examples=25,
     deadline=None,

@@ -365,6 +365,7 @@ _ACTIONS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(
     max_examples=20,
     deadline=None,

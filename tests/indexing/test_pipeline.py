@@ -773,6 +773,7 @@ def test_a_library_killed_at_random_points_equals_one_that_was_not(
     assert kills >= rounds
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10**9))
 @settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -368,6 +368,7 @@ def test_invalid_files_are_named_by_import(
 # ------------------------------------------------------------------ real photos, a real model
 
 
+@pytest.mark.slow
 def test_real_photos_are_found_by_words_and_by_example(
     photos: Path, photo_mini: Path, tmp_path: Path
 ) -> None:
