@@ -117,7 +117,7 @@ class Embedding(Generic[Job, Item]):
             precision: the wanted one.
             images: how many are to be embedded.
             sample: returns at most the given number of jobs, drawn evenly.
-            waiting: gives what is entered while this goes on, and is told what goes on.
+            waiting: returns what to enter while this goes on; called with what goes on.
 
         Raises:
             ModelError: the precision was named, and is unavailable or fails its check.

@@ -87,7 +87,7 @@ def index(
         threads: how many threads read and decode.
         options: of the run; the sources already know what to exclude.
         stop: when set, the run stores what it has and ends early.
-        waiting: gives what is entered while something takes long, and is told what.
+        waiting: returns what to enter while something takes long; called with what it is.
 
     Raises:
         SourceVanishedError: a source went away; images embedded until then are stored, and

@@ -40,7 +40,7 @@ _TOGETHER = 0.6
 #: Parts of the queries, each measured with what was fitted to the others: ten are the custom, and
 #: with photo-mini the shares of each tenth hardly depend on the draw then.
 _PARTS = 10
-#: Hits of a tenth from which on its share of right ones is no accident.
+#: The fewest hits of a tenth whose share of right ones means something.
 _ENOUGH_HITS = 50
 #: Queries at most: more of them hardly change the figures, and take memory.
 _MOST_WORDS, _MOST_PAIRS = 1000, 300

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 #: Smallest residual deviation of what is removed.
 BEYOND = 1.6
-#: Deviations from which on an excluded image or vector is resembled, whatever the query.
+#: Smallest deviation at which an image resembles an excluded image or vector, whatever the query.
 _SHOWN = 3.4
 #: Images at most whose texts hold the excluded words: more would take seconds to find.
 _MOST_WRITTEN = 20_000

@@ -110,8 +110,7 @@ def ranked(
     found = strengths.strengths(sure, calibration)
     own = asked.own
     keep = np.array([each not in own for each in ids], np.bool_)
-    least = strengths.STRENGTHS.index(least_strength(query))
-    keep &= np.array([strengths.STRENGTHS.index(each) <= least for each in found], np.bool_)
+    keep &= sure >= strengths.least_score(least_strength(query), calibration)
     excluded_by: dict[int, str] = {}
     for rule in exclusions:
         for at in np.flatnonzero(rule.removes(ids, vectors) & keep).tolist():

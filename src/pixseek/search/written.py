@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 FULL, POWER = 0.25, 2.0
 #: What some words give: SOME * share ** 2.
 SOME = 6.0
-#: A word is meant as written from ln(N/n) = RARE on, one image in fifty, and wholly from SURE on,
-#: in queries of up to FEW_WORDS words; less in longer ones.
+#: A word begins to be meant as written at ln(N/n) = RARE, one image in fifty, and is at SURE, in
+#: queries of up to FEW_WORDS words; less in longer ones.
 RARE, SURE, FEW_WORDS = 4.0, 5.2, 3
 #: Images added to N: in a library of five even a unique word would hardly count.
 _MORE = 100.0
