@@ -14,6 +14,7 @@ import argparse
 import compileall
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -86,7 +87,7 @@ def measurements(
         return {"cpu_s": cell["p50_ms"] / 1000, "others": cell["others"]}
 
     def live(count: int) -> dict[str, Any]:
-        asked = {"library": str(live_library(work.parent, count)), "phase": "ask", "queries": 300}
+        asked = {"library": str(live_library(work, count)), "phase": "ask", "queries": 300}
         answer = drive(python, "live_pixseek", asked, environment=path)
         last["live memory"] = {"peak_mb": answer["peak_mb"]}
         return answer
@@ -94,9 +95,7 @@ def measurements(
     command("index", "-m", options.model, "-q", str(photos["warm-up"]))
     return {
         "pixseek --help": lambda: command("--help"),
-        "one-shot search, 1,000 images": lambda: one_shot(
-            python, live_library(work.parent, 1_000), path
-        ),
+        "one-shot search, 1,000 images": lambda: one_shot(python, live_library(work, 1_000), path),
         **{f"index {size}": lambda size=size: index(size) for size in PHOTOS},
         "peak memory of indexing": lambda: last.pop("memory"),
         **{
@@ -145,6 +144,9 @@ def main() -> None:
                 build_live(tree, options.model, photos["warm-up"], cache, Path(temporary))
             work = Path(temporary) / f"work-{name}"
             work.mkdir()
+            # A copy each: a newer version brings it to a format that the older one can't read.
+            for count in LIVE:
+                shutil.copytree(live_library(Path(temporary), count), live_library(work, count))
             found = measurements(tree, options, photos, vectors, work)
             trees[name] = {what: each for what, each in found.items() if options.only in what}
         outcomes = rounds.interleave(
