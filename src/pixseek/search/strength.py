@@ -115,4 +115,4 @@ def least_score(strength: Strength, calibration: Calibration | None) -> float:
 
 def at_least(found: Sequence[Strength], strength: Strength) -> int:
     """Return how many match at least as well as `strength`."""
-    return sum(STRENGTHS.index(each) <= STRENGTHS.index(strength) for each in found)
+    return sum(found.count(each) for each in STRENGTHS[: STRENGTHS.index(strength) + 1])

@@ -97,7 +97,12 @@ def _where_written(query: Query, record: Record) -> list[str]:
         for each in (term, *term.alternatives)
         if each.kind == "text" and term.weight > 0
     ]
-    wanted = set(words_to_find(" ".join(asked)))
+    joined = " ".join(asked)
+    wanted = set(words_to_find(joined))
+    looked_for = [
+        (piece.strip(AROUND).casefold(), [word for word in words_to_find(piece) if word in wanted])
+        for piece in joined.split()
+    ]
     by_user = without(record.tags, tags_by_model(record))
     folder, _, name = record.uri.rpartition("/")
     texts = {"caption": record.caption, "tags": " ".join(by_user), "name": name, "folder": folder}
@@ -108,11 +113,7 @@ def _where_written(query: Query, record: Record) -> list[str]:
         if name in _UNSAID:
             continue
         held = f" {searchable(text)} "
-        found = [
-            piece.strip(AROUND).casefold()
-            for piece in " ".join(asked).split()
-            if any(_is_in(word, held) for word in words_to_find(piece) if word in wanted)
-        ]
+        found = [piece for piece, own in looked_for if any(_is_in(word, held) for word in own)]
         new = [each for each in dict.fromkeys(found) if each not in known]
         known.update(new)
         if new:

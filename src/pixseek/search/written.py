@@ -26,7 +26,7 @@ from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pixseek.search.background import Calibration
-    from pixseek.types import WordMatches
+    from pixseek.types import WordMatch, WordMatches
 
 #: What all words give: FULL * ln(N/n) ** POWER.
 FULL, POWER = 0.25, 2.0
@@ -81,11 +81,12 @@ def judged(
     said = strength.likely_score(max(1, ranked), total, calibration) + _MARGIN
     rare = [_rareness(found.records, count) for count in found.counts]
     whole = sum(rare)
+    told = whole > 0  # whether the engine says which words an image's texts hold
     few = min(1.0, FEW_WORDS / max(1, len(rare))) ** 2
-    judged = {}
-    for match in found.matches:
+
+    def of_one(match: WordMatch) -> Written:
         share, rarest = match.share, 0.0
-        if rare and whole > 0:
+        if told:
             share = sum(rare[at] for at in match.held) / whole
             rarest = max(rare[at] for at in match.held)
         if match.complete:
@@ -96,9 +97,18 @@ def judged(
             lift = SOME * share**2
             meant = (rarest - RARE) / (SURE - RARE)
             least = few * rarest * min(1.0, meant) if meant > 0 else -math.inf
-        judged[match.id] = Written(
+        return Written(
             weight * lift, weight * least if weight else -math.inf, share, match.complete
         )
+
+    # Most of them hold the same words as others.
+    alike: dict[object, Written] = {}
+    judged = {}
+    for match in found.matches:
+        same = (match.held, match.complete, match.stated, None if told else match.share)
+        if same not in alike:
+            alike[same] = of_one(match)
+        judged[match.id] = alike[same]
     return judged
 
 

@@ -157,10 +157,10 @@ def search(
         for at in (at_of[number],)
     )[:k]
     held = np.packbits(found.held[:, chosen[[at for *_, at in best_first]]].T, axis=1)
-    indices: dict[bytes, tuple[int, ...]] = {}
-    for row in map(bytes, np.unique(held, axis=0)):
-        bits = np.unpackbits(np.frombuffer(row, np.uint8))
-        indices[row] = tuple(np.flatnonzero(bits).tolist())
+    indices = {
+        row: tuple(np.flatnonzero(np.unpackbits(np.frombuffer(row, np.uint8))).tolist())
+        for row in set(map(bytes, held))
+    }
     whole_of = np.sort([int(found.numbers[chosen[at]]) for part, *_, at in best_first if not part])
     strong = f"strong : ({' AND '.join(phrases)})"
     stated = set(whole_of[_holding(db, strong, whole_of)].tolist()) if len(whole_of) else set()
@@ -204,10 +204,12 @@ def _found(
 
     # Word by word, which says what each record holds; BM25 is the sum over the words.
     by_word = [scored(phrases[n]) for n in rare]
-    numbers = np.unique(np.concatenate([each["number"] for each in by_word]))
-    scores = np.zeros(len(numbers))
-    for each in by_word:
-        scores[np.searchsorted(numbers, each["number"])] += each["score"]
+    numbers, scores = by_word[0]["number"], by_word[0]["score"]
+    if len(by_word) > 1:
+        numbers = np.unique(np.concatenate([each["number"] for each in by_word]))
+        scores = np.zeros(len(numbers))
+        for each in by_word:
+            scores[np.searchsorted(numbers, each["number"])] += each["score"]
     cut = len(by_word[0]) == MOST_SCORED  # then the rarest word is the only rare one
     both = by_word[0]  # all that hold all telling words are among these, up to the last if cut
     more: list[NDArray[np.void]] = []
