@@ -242,6 +242,78 @@ def test_sidecars_are_read_and_their_changes_are_seen_without_embedding(
     assert tiny.embedded == 6
 
 
+def test_every_change_of_a_sidecar_is_seen_whatever_its_time(
+    library: pixseek.Library, pictures: Path, tiny: TinyEncoder
+) -> None:
+    image, sidecar = pictures / "red.png", pictures / "red.png.xmp"
+    other = pictures / "RED.txt"
+    packet = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:dc="http://purl.org/dc/elements/1.1/" '
+        'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:RDF>'
+        '<rdf:Description dc:description="{}"/></rdf:RDF></x:xmpmeta>'
+    )
+
+    def said() -> tuple[dict[str, int], str, int]:
+        report = library.index(pictures)
+        record = library.find(image)
+        assert record.stamp is not None
+        return counts(report), record.caption, record.stamp.mtime_ns // 10**9
+
+    def write(path: Path, text: str, second: int) -> None:
+        path.write_text(text)
+        os.utime(path, (second, second))
+
+    os.utime(image, (1_600_000_000, 1_600_000_000))
+    changed = {"updated": 1, "unchanged": 5}
+    write(sidecar, packet.format("one"), 1_700_000_000)
+    library.index(pictures)
+    # Older and of the same size (as rsync and Syncthing leave it), and older than the image.
+    write(sidecar, packet.format("two"), 1_650_000_000)
+    assert said() == (changed, "two", 1_650_000_000)
+    write(sidecar, packet.format("ten"), 1_500_000_000)
+    assert said() == (changed, "ten", 1_600_000_000)
+    # Another size, with the same time.
+    write(sidecar, packet.format("eleven"), 1_500_000_000)
+    assert said() == (changed, "eleven", 1_600_000_000)
+    # One goes, and another comes with the same time.
+    sidecar.unlink()
+    write(other, "a text", 1_500_000_000)
+    assert said() == (changed, "a text", 1_600_000_000)
+    other.unlink()
+    assert said() == (changed, "", 1_600_000_000)
+    assert said()[0] == {"unchanged": 6}
+    # The image itself, by an older one of the same size.
+    assert tiny.embedded == 6
+    draw(image, "red", 77)
+    size = image.stat().st_size
+    draw(image, "red", 0)
+    image.write_bytes(image.read_bytes().ljust(size, b"\0"))
+    library.index(pictures)
+    os.utime(image, (1_400_000_000, 1_400_000_000))
+    assert said() == (changed, "", 1_400_000_000)
+
+
+def test_a_photo_that_is_renamed_with_its_sidecars_is_recognised_by_its_stamp(
+    library: pixseek.Library, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (pictures / "red.xmp").write_text("<x/>")
+    (pictures / "red.png.json").write_text('{"caption": "a wall"}')
+    library.index(pictures)
+    for ending in (".png", ".xmp", ".png.json"):
+        (pictures / f"red{ending}").rename(pictures / f"wall{ending}")
+    (pictures / "away").mkdir()
+    for ending in (".png", ".xmp", ".png.json"):
+        shutil.copy2(pictures / f"wall{ending}", pictures / "away")
+        (pictures / f"wall{ending}").unlink()
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a file was read")
+
+    monkeypatch.setattr(reading.Reader, "read", refuse)
+    assert counts(library.index(pictures)) == {"moved": 1, "unchanged": 5}
+    assert library.find(pictures / "away" / "wall.png").caption == "a wall"
+
+
 def test_a_rename_that_changes_the_date_updates_it(
     library: pixseek.Library, pictures: Path, tiny: TinyEncoder
 ) -> None:

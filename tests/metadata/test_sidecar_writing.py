@@ -206,6 +206,8 @@ def test_what_is_written_is_read_back(
     [
         ([], "photo.jpg.xmp"), (["photo.xmp"], "photo.xmp"), (["photo.jpg.XMP"], "photo.jpg.XMP"),
         (["photo.xmp", "photo.jpg.xmp"], "photo.jpg.xmp"), (["photo.jpg.txt"], "photo.jpg.xmp"),
+        (["PHOTO.XMP"], "PHOTO.XMP"), (["photo.JPG.xmp"], "photo.JPG.xmp"),
+        (["photo.JPG", "photo.JPG.xmp"], "photo.jpg.xmp"),  # that of another photo
     ],
 )  # fmt: skip
 def test_an_existing_sidecar_is_used(tmp_path: Path, there: list[str], chosen: str) -> None:

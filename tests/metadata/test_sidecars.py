@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metadata.blocks import read, xmp_packet
-from pixseek.metadata.sidecars import sidecar_names
+from pixseek.metadata.sidecars import SidecarFinder
 
 
 @pytest.mark.parametrize(
@@ -35,30 +35,57 @@ from pixseek.metadata.sidecars import sidecar_names
         ("A" * 47 + ".jpg", "A" * 46 + ".json", ["A" * 46 + ".json"]),
         ("photo.jpg", "photo.txt photo.jpg.supplemental-metadata.json",
          ["photo.txt", "photo.jpg.supplemental-metadata.json"]),
+        # Case, on disks that distinguish it.
+        ("A1.JPG", "A1.jpg.xmp", ["A1.jpg.xmp"]),
+        ("A1.JPG", "a1.XMP", ["a1.XMP"]),
+        ("A1.JPG", "a1.jpg.xmp A1.JPG.XMP", ["A1.JPG.XMP"]),
+        ("A1.JPG", "A1.JPG.XMP A1.JPG.xmp A1.jpg.Xmp", ["A1.JPG.xmp"]),
+        ("A1.JPG", "a1.jpg a1.jpg.xmp", []),  # the other photo's
+        ("a1.jpg", "A1.JPG a1.jpg.xmp A1.JPG.xmp", ["a1.jpg.xmp"]),
+        ("A1.JPG", "a1.nef a1.xmp", []),
+        ("A1.JPG", "A1.NEF A1.xmp", ["A1.xmp"]),
+        ("IMG_1.HEIC", "img_1.heic.Supplemental-Metadata.JSON",
+         ["img_1.heic.Supplemental-Metadata.JSON"]),
+        ("IMG_1.JPG", "IMG_1.jpg.json IMG_1.txt", ["IMG_1.jpg.json", "IMG_1.txt"]),
+        # Normal forms: a name from a Mac, its sidecar from a Takeout archive.
+        ("e\u0301t\u00e9.jpg", "\u00e9te\u0301.jpg.json", ["\u00e9te\u0301.jpg.json"]),
+        # Google's copies, in the language of the account.
+        *((f"p-{word}.jpg", "p.jpg p.jpg.supplemental-metadata.json",
+           ["p.jpg.supplemental-metadata.json"])
+          for word in ("bearbeitet", "modifi\u00e9", "modifie\u0301", "modificato", "editado",
+                       "ha_editado", "bewerkt", "redigerad", "edytowane",
+                       "\u7de8\u96c6\u6e08\u307f", "EDITED", "effects", "aWordOfAnotherLanguage")),
+        ("p-bearbeitet.jpg", "p.jpg p.jpg.json p-bearbeitet.jpg.json", ["p-bearbeitet.jpg.json"]),
+        ("p-bearbeitet(1).jpg", "p.jpg.json p.jpg(1).json", ["p.jpg(1).json"]),
+        ("p-crop.jpg", "p.jpg p.jpg.json", []),
+        ("p-crop.jpg", "p.jpg.supplemental-metadata.json", []),
+        ("p-2.jpg", "p.jpg p.jpg.supplemental-metadata.json", []),
+        ("B" * 43 + "-edi.jpg", "B" * 43 + ".jpg " + "B" * 43 + ".jpg.json",
+         ["B" * 43 + ".jpg.json"]),
+        ("p-edi.jpg", "p.jpg p.jpg.json", []),
+        # Cut names: at 46 characters, of which an emoji is two.
+        ("A" * 60 + ".jpg", "A" * 46 + ".json", ["A" * 46 + ".json"]),
+        ("A" * 60 + "(2).jpg", "A" * 46 + ".json " + "A" * 46 + "(2).json",
+         ["A" * 46 + "(2).json"]),
+        ("A" * 43 + ".jpg", "A" * 43 + ".jp.json " + "A" * 43 + ".jpg.json",
+         ["A" * 43 + ".jpg.json"]),
+        ("\U0001f600" * 24 + ".jpg", "\U0001f600" * 23 + ".json", ["\U0001f600" * 23 + ".json"]),
     ],
 )  # fmt: skip
 def test_the_sidecars_of_an_image_are_found(name: str, listing: str, expected: list[str]) -> None:
-    assert sidecar_names(name, {*listing.split(), name}) == expected
+    name = name.replace("ha_editado", "ha editado")
+    assert SidecarFinder([*listing.split(), name]).find(name) == expected
 
 
-def test_sidecars_are_found_without_walking_through_the_folder() -> None:
-    class Counted(set[str]):
-        looked_up = 0
-
-        def __contains__(self, item: object) -> bool:
-            Counted.looked_up += 1
-            return super().__contains__(item)
-
-        def __iter__(self):  # type: ignore[no-untyped-def]
-            raise AssertionError("the folder was walked")
-
-    assert sidecar_names("photo-edited(1).jpg", Counted(["x"])) == []
-    assert Counted.looked_up < 80
+def test_a_folder_is_walked_through_once() -> None:
+    finder = SidecarFinder(f"{each}.jpg.json" for each in ("a", "b"))
+    assert [finder.find(f"{each}.jpg") for each in "abc"] == [["a.jpg.json"], ["b.jpg.json"], []]
 
 
 @given(st.text(max_size=60), st.sets(st.text(max_size=60), max_size=5))
 def test_sidecars_are_always_in_the_listing(name: str, listing: set[str]) -> None:
-    assert {*sidecar_names(name, listing)} <= listing
+    names = {*listing, *(f"{each}.json" for each in (name, name.upper(), *listing))}
+    assert {*SidecarFinder(names).find(name)} <= names
 
 
 @pytest.mark.parametrize(

@@ -158,9 +158,14 @@ def moved(jobs: Collection[Job], missing: Mapping[str, Known]) -> list[tuple[Job
             if names[name] == 1 == by_name[name]:
                 # Same name, size and time: this distinguishes a burst of photos of one second.
                 moves.append((job, next(k for k in departures if name_of(k.uri) == name)))
-            elif len(arrivals) == 1 == len(departures) and stamp.mtime_ns % 1_000_000_000:
+            elif len(arrivals) == 1 == len(departures) and _is_fine(job.candidate):
                 moves.append((job, departures[0]))
     return moves
+
+
+def _is_fine(candidate: Candidate) -> bool:
+    """Return whether the time of a file is finer than a second; its stamp may hold a mark."""
+    return (candidate.modified_ns or candidate.stamp.mtime_ns) % 1_000_000_000 != 0
 
 
 def name_of(uri: str) -> str:

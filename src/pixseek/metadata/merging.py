@@ -47,7 +47,7 @@ _MAX_NOTES = 20
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """A metadata file next to an image; see `sidecars.sidecar_names`.
+    """A metadata file next to an image; see `sidecars.SidecarFinder`.
 
     Attributes:
         name: file name; its ending gives the kind (.xmp, .txt, .json).

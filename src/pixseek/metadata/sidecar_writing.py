@@ -18,6 +18,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from pixseek.metadata.annotations import untagged
 from pixseek.metadata.fields import split_tags
+from pixseek.metadata.sidecars import SidecarFinder
 from pixseek.metadata.xmp import MAX_PACKET, read_xmp
 
 if TYPE_CHECKING:
@@ -55,10 +56,19 @@ _NEW = (
 
 
 def xmp_sidecar(image: Path) -> Path:
-    """Return the XMP sidecar of an image: the one that exists, otherwise `photo.jpg.xmp`."""
-    names = [whole + ending for whole in (image.name, image.stem) for ending in (".xmp", ".XMP")]
-    there = (image.with_name(name) for name in names)
-    return next((path for path in there if path.exists()), image.with_name(names[0]))
+    """Return the XMP sidecar of an image: the one that is read, otherwise `photo.jpg.xmp`."""
+    own = [whole + ending for whole in (image.name, image.stem) for ending in (".xmp", ".XMP")]
+    for name in own:
+        if (sidecar := image.with_name(name)).exists():
+            return sidecar
+    # The folder is listed only if the name has another case: it may hold thousands of files.
+    others = {each for name in own for each in (name.lower(), name.upper())}
+    others |= {image.stem + image.suffix.swapcase() + ending for ending in (".xmp", ".XMP")}
+    if any(image.with_name(name).exists() for name in others):
+        for name in SidecarFinder(os.listdir(image.parent)).find(image.name):
+            if name.lower().endswith(".xmp"):
+                return image.with_name(name)
+    return image.with_name(own[0])
 
 
 def write_xmp(

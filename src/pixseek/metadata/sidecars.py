@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pixseek.metadata.dates import from_epoch, parse_date
@@ -15,16 +15,27 @@ from pixseek.metadata.fields import (
     people_of_digikam,
     split_tags,
 )
+from pixseek.types.texts import composed, folded
 
 #: Maximum bytes of a sidecar; larger ones are ignored.
 MAX_TEXT = 64 << 10
 MAX_JSON = 1 << 20
 
-_ENDINGS = (".xmp", ".XMP", ".txt", ".TXT", ".json", ".JSON")
+_ENDINGS = (".xmp", ".txt", ".json")
 
-# Google Takeout adds this, and cuts the name at a length that has changed over the years.
-_TAKEOUT = ".supplemental-metadata"
+# Google Takeout adds this, and cuts the name at a length that has changed over the years. Lengths
+# are counted in UTF-16, in which most emojis are two.
+_TAKEOUT_TAILS = tuple(".supplemental-metadata"[:length] for length in range(22, -1, -1))
 _TAKEOUT_NAME = 46
+_TAKEOUT_LONGEST = 50
+
+# What Google Photos appends to the names of copies that it makes, in the languages of accounts.
+_COPIES = (
+    "-edited", "-effects", "-smile", "-mix", "-bearbeitet", "-modifié", "-modificato", "-editado",
+    "-ha editado", "-editada", "-editat", "-bewerkt", "-redigerad", "-redigert", "-redigeret",
+    "-edytowane", "-muokattu", "-upraveno", "-upravené", "-szerkesztett", "-düzenlendi",
+    "-編集済み", "-已编辑", "-已編輯", "-수정됨", "-измененный", "-отредактировано", "-змінено",
+)  # fmt: skip
 
 _CAPTION_KEYS = ("caption", "captions", "description", "alt_text", "alttext", "alt", "text",
                  "prompt", "content")  # fmt: skip
@@ -39,49 +50,106 @@ JSON_KEYS = frozenset(
 )  # fmt: skip
 
 
-def sidecar_names(name: str, listing: Set[str]) -> list[str]:
-    """Return the names of an image's sidecars, the most specific first.
+class SidecarFinder:
+    """Finds the sidecars of the images in one folder.
 
-    These are `photo.jpg.xmp` and `photo.xmp`, the same with `.txt` and `.json`, and the names of
-    Google Takeout: `photo.jpg.supplemental-metadata.json`, cut anywhere, `photo.jpg(1).json` for
-    `photo(1).jpg`, and for `photo-edited.jpg` the sidecar of `photo.jpg`. This takes about 40
-    look-ups, however large the folder is.
-
-    Args:
-        name: name of the image's file.
-        listing: names of all files in its folder.
+    A folder is walked through once, and each image takes some 40 look-ups, however large it is.
     """
-    stem, dot, ending = name.rpartition(".")
-    if not dot:
-        stem, ending = name, ""
-    found = [
-        whole + sidecar
-        for whole in dict.fromkeys((name, stem))
-        for sidecar in _ENDINGS
-        if whole + sidecar in listing
-    ]
-    if not any(each.endswith((".json", ".JSON")) for each in found):
-        found += _takeout_names(stem, f".{ending}" if dot else "", listing)
-    return found
+
+    def __init__(self, names: Iterable[str]) -> None:
+        """Take the names of all files in a folder."""
+        self._sidecars: dict[str, list[str]] = {}  # by their folded name
+        others: list[str] = []
+        for name in names:
+            if name.lower().endswith(_ENDINGS):
+                self._sidecars.setdefault(folded(name), []).append(name)
+            else:
+                others.append(name)
+        # What a sidecar can be named after, exactly; most folders have no sidecars.
+        self._owners: set[str] = set()
+        if self._sidecars:
+            self._owners = {each for name in others for each in (name, _stem(name))}
+
+    def find(self, name: str) -> list[str]:
+        """Return the names of an image's sidecars, the most specific first.
+
+        These are `photo.jpg.xmp` and `photo.xmp`, the same with `.txt` and `.json`, and the names
+        of Google Takeout: `photo.jpg.supplemental-metadata.json`, cut anywhere,
+        `photo.jpg(1).json` for `photo(1).jpg`, and for `photo-edited.jpg`, in any language, the
+        sidecar of `photo.jpg`. Case and normal form do not matter, unless there is a sidecar that
+        agrees in these too, or another file that a sidecar is named after exactly.
+        """
+        if not self._sidecars:
+            return []
+        found = [
+            sidecar
+            for whole in dict.fromkeys((name, _stem(name)))
+            for ending in _ENDINGS
+            if (sidecar := self._named(whole, ending)) is not None
+        ]
+        if not any(each.lower().endswith(".json") for each in found):
+            found += filter(None, (self._of_takeout(name),))
+        return found
+
+    def _named(self, whole: str, tail: str) -> str | None:
+        """Return the sidecar whose name is that of a file and an ASCII tail; None if absent."""
+        candidates = self._sidecars.get(folded(whole) + tail)
+        if candidates is None:
+            return None
+        best = min(candidates, key=lambda each: (each != whole + tail, not each.startswith(whole)))
+        if best.startswith(whole) or best[: -len(tail)] not in self._owners:
+            return best
+        return None
+
+    def _of_takeout(self, name: str) -> str | None:
+        stem, ending = _stem(name), name[len(_stem(name)) :]
+        copy = ""
+        if stem.endswith(")"):
+            bare, bracket, count = stem[:-1].rpartition("(")
+            if bracket and count.isdigit():
+                stem, copy = bare, f"({count})"
+        for original in (stem, *self._originals(stem, copy, ending)):
+            title = original + ending
+            for tail in _TAKEOUT_TAILS:
+                if found := self._named(title, f"{tail}{copy}.json"):
+                    return found
+            cut = _cut(title, _TAKEOUT_NAME)
+            if cut != title and (found := self._named(cut, f"{copy}.json")):
+                return found
+        return None
+
+    def _originals(self, stem: str, copy: str, ending: str) -> Iterator[str]:
+        """Yield the stems of the files that Google Photos may have made a copy of."""
+        lower = composed(stem).lower()
+        for suffix in _COPIES:
+            if lower.endswith(suffix):
+                yield composed(stem)[: -len(suffix)]
+        bare, dash, word = stem.rpartition("-")
+        if not dash or bare + copy + ending not in self._owners:
+            return
+        # A name that is too long is cut within the suffix. And the words of other languages: each
+        # file that was uploaded has JSON of its own, so one without it is a copy.
+        is_cut = _length(stem + copy + ending) >= _TAKEOUT_LONGEST
+        if (is_cut and any(suffix.startswith(f"-{word.lower()}") for suffix in _COPIES)) or (
+            word.replace(" ", "").isalpha()
+            and any(self._named(bare + ending, f"{s}{copy}.json") for s in _TAKEOUT_TAILS[:-2])
+        ):
+            yield bare
 
 
-def _takeout_names(stem: str, ending: str, listing: Set[str]) -> list[str]:
-    copy = ""
-    if stem.endswith(")"):
-        bare, bracket, count = stem[:-1].rpartition("(")
-        if bracket and count.isdigit():
-            stem, copy = bare, f"({count})"
-    for original in dict.fromkeys((stem, stem.removesuffix("-edited"))):
-        title = original + ending
-        for length in range(len(_TAKEOUT), -1, -1):
-            candidate = f"{title}{_TAKEOUT[:length]}{copy}.json"
-            if candidate in listing:
-                return [candidate]
-        if len(title) > _TAKEOUT_NAME:
-            candidate = f"{title[:_TAKEOUT_NAME]}{copy}.json"
-            if candidate in listing:
-                return [candidate]
-    return []
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0] or name
+
+
+def _length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _cut(text: str, most: int) -> str:
+    """Return a text without what goes beyond some length in UTF-16."""
+    if text.isascii():
+        return text[:most]
+    return text.encode("utf-16-le", "surrogatepass")[: 2 * most].decode("utf-16-le", "ignore")
 
 
 def read_text(data: bytes) -> Findings:

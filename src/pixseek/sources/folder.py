@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import posixpath
@@ -14,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from pixseek.errors import ConfigError, ImageError, SourceVanishedError
 from pixseek.images import EXTENSIONS, MAX_BYTES
-from pixseek.metadata.sidecars import sidecar_names
+from pixseek.metadata.sidecars import SidecarFinder
 from pixseek.types import Candidate, Failure, Item, Stamp
+from pixseek.types.sources import marked
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -39,8 +39,6 @@ _JUNK = frozenset(
         "desktop.ini",
     }
 )
-
-_SIDECAR_ENDINGS = (".xmp", ".txt", ".json")
 
 # More than any sidecar that is worth reading; XMP with edits of a long history takes a megabyte.
 _MAX_SIDECAR_BYTES = 4 << 20
@@ -130,7 +128,7 @@ class FolderSource:
             if any(entry.name == IGNORE_FILE for entry in listing):
                 specs = [*specs, *self._ignore_file(folder)]
             below: list[str] = []
-            beside = self._sidecars_in(entry.name for entry in listing)
+            beside = SidecarFinder(entry.name for entry in listing)
             for entry in listing:
                 name = entry.name
                 if name[0] == "." or name.lower() in _JUNK:
@@ -233,11 +231,6 @@ class FolderSource:
             pass
         return None
 
-    @staticmethod
-    def _sidecars_in(names: Iterable[str]) -> frozenset[str]:
-        """Return which files of a folder may be sidecars, so that most folders cost nothing."""
-        return frozenset(name for name in names if name.lower().endswith(_SIDECAR_ENDINGS))
-
     def _prefixes(self) -> tuple[str, ...]:
         names = self._files | self._gone
         if len(self._folders) + len(names) <= _PREFIXES:
@@ -253,11 +246,11 @@ class FolderSource:
         for folder, files in itertools.groupby(
             sorted(self._files, key=posixpath.split), key=posixpath.dirname
         ):
-            beside: frozenset[str] | None = None
+            beside: SidecarFinder | None = None
             for relative in files:
                 try:
                     if beside is None:
-                        beside = self._sidecars_in(os.listdir(self.path / folder))
+                        beside = SidecarFinder(os.listdir(self.path / folder))
                     yield self._offered(relative, os.stat(self.path / relative), beside)
                 except OSError as error:
                     self.check_there(error)
@@ -273,17 +266,14 @@ class FolderSource:
                 continue  # it went away, or may not be read: the image is indexed without
 
     def _offered(
-        self, relative: str, status: os.stat_result, beside: frozenset[str]
+        self, relative: str, status: os.stat_result, beside: SidecarFinder
     ) -> Candidate | Failure:
         uri = f"{self.name}/{relative}"
         folder, _, name = relative.rpartition("/")
-        sidecars = tuple(sidecar_names(name, beside)) if beside else ()
-        newest = status.st_mtime_ns
-        for sidecar in sidecars:
-            with contextlib.suppress(FileNotFoundError):  # it went away: the image did not
-                newest = max(newest, os.stat(self.path / folder / sidecar).st_mtime_ns)
-        # A nanosecond for each, so that one that is older than the image is noticed too.
-        stamp = Stamp(status.st_size, newest + len(sidecars))
+        sidecars = tuple(beside.find(name))
+        stamp = Stamp(status.st_size, status.st_mtime_ns)
+        if sidecars:
+            stamp = self._with_sidecars(stamp, folder, name, sidecars)
         if not uri.isascii():
             try:
                 uri.encode()
@@ -297,6 +287,26 @@ class FolderSource:
                     stamp,
                 )
         return Candidate(uri, stamp, status.st_mtime_ns, sidecars)
+
+    def _with_sidecars(
+        self, stamp: Stamp, folder: str, name: str, sidecars: tuple[str, ...]
+    ) -> Stamp:
+        """Return an image's stamp, marked with the names, sizes and times of its sidecars.
+
+        Its second is that of the newest. Names count without what they share with the image's, so
+        a photo that is renamed together with its sidecars keeps its stamp.
+        """
+        stem = name.rpartition(".")[0] or name
+        newest, marks = stamp.mtime_ns, [str(stamp.mtime_ns)]
+        for sidecar in sidecars:
+            try:
+                status = os.stat(self.path / folder / sidecar)
+            except OSError:
+                continue  # it went away, or is a broken link: the image is indexed without
+            newest = max(newest, status.st_mtime_ns)
+            own = sidecar.removeprefix(stem)
+            marks.append(f"{own}\0{status.st_size}\0{status.st_mtime_ns}")
+        return marked(Stamp(stamp.size, newest), "\0\0".join(marks))
 
     def _is_excluded(
         self, relative: str, is_folder: bool, specs: list[tuple[str, GitIgnoreSpec]]

@@ -22,12 +22,12 @@ class Candidate:
     """A file (or other item) that a source offers for indexing.
 
     Its stamp tells whether it changed, or its version if it has one. A record keeps only a stamp,
-    so the version goes into that: the nanoseconds of its time become a hash of the version (30
-    bits, so a change is missed with a probability of 1e-9), and the second stays.
+    so the version goes into that; see `marked`.
 
     Attributes:
         uri: of the item.
-        stamp: of the file; its time is raised by sidecars, so that their changes are seen.
+        stamp: of the file; its nanoseconds are marked with its sidecars, so that their changes are
+            seen.
         modified_ns: when the file itself was changed, in nanoseconds since 1970; 0 when unknown.
         sidecars: names of files next to it that describe it.
         version: an ETag, a digest, a row's revision: any text that is equal only while the item
@@ -42,10 +42,7 @@ class Candidate:
 
     def __post_init__(self) -> None:
         if self.version:
-            digest = hashlib.blake2b(self.version.encode(), digest_size=8).digest()
-            second = self.stamp.mtime_ns // _SECOND_NS * _SECOND_NS
-            mark = second + int.from_bytes(digest) % _SECOND_NS
-            object.__setattr__(self, "stamp", Stamp(self.stamp.size, mark))
+            object.__setattr__(self, "stamp", marked(self.stamp, self.version))
 
     def is_as(self, stamp: Stamp | None) -> bool:
         """Return whether the item is unchanged since a candidate of it had this stamp.
@@ -55,6 +52,17 @@ class Candidate:
         if self.version and stamp is not None:
             return stamp.mtime_ns % _SECOND_NS == self.stamp.mtime_ns % _SECOND_NS
         return stamp == self.stamp
+
+
+def marked(stamp: Stamp, text: str) -> Stamp:
+    """Return a stamp that differs if a text does.
+
+    The nanoseconds of its time become a hash of the text (30 bits, so a change is missed with a
+    probability of 1e-9), and the second stays.
+    """
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    second = stamp.mtime_ns // _SECOND_NS * _SECOND_NS
+    return Stamp(stamp.size, second + int.from_bytes(digest) % _SECOND_NS)
 
 
 @dataclass(frozen=True, slots=True)
