@@ -141,6 +141,19 @@ def test_index_without_previews(run: Run, photos_folder: Path) -> None:
     assert (Path(library) / "previews.sqlite").exists()
 
 
+def test_index_reread_updates_what_no_time_shows(run: Run, photos_folder: Path) -> None:
+    image = draw(photos_folder / "wall.png", "red", 78)
+    sidecar = image.with_name("wall.png.json")
+    sidecar.write_text('{"caption": "one"}')
+    run("index", photos_folder)
+    before = sidecar.stat()
+    sidecar.write_text('{"caption": "two"}')
+    os.utime(sidecar, ns=(before.st_mtime_ns, before.st_mtime_ns))
+    assert json.loads(run("index", "--json").stdout)["updated"] == 0
+    assert json.loads(run("index", "--reread", "--json").stdout)["updated"] == 1
+    assert "two" in run("show", image).stdout
+
+
 def test_index_strict_refuses_truncated_images(run: Run, photos_folder: Path) -> None:
     whole = draw(photos_folder / "broken.jpg", "red", 77, size=(400, 300)).read_bytes()
     (photos_folder / "broken.jpg").write_bytes(whole[: len(whole) * 4 // 5])

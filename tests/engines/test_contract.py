@@ -248,6 +248,16 @@ class TestStore:
         assert engine.describe([given]) == 1
         assert engine.get(["a"]) == [replace(stored, tags=("x",))]
 
+    def test_describing_fills_what_follows_from_the_content(self, engine: Engine) -> None:
+        stored = [Record(i, f"r/{i}", digest="aa") for i in "ab"]
+        engine.put(stored, random_unit(2))
+        given = [
+            replace(stored[0], pixels="cc" * 32, perceptual_hash="8" + "2" * 15),
+            replace(stored[1], digest="bb", pixels="cc" * 32, perceptual_hash="2" * 16),
+        ]
+        assert engine.describe(given) == 2
+        assert engine.get(["a", "b"]) == [given[0], stored[1]]
+
     @pytest.mark.parametrize("value", ["K", "\u212a", "é;", "a"])
     @pytest.mark.parametrize("name", ["id", "uri", "root", "media", "digest", "caption", "camera"])
     def test_texts_are_compared_in_any_form_also_if_some_are_missing(

@@ -55,6 +55,7 @@ class PathOrUrl(click.Path):
         ("pixseek index ~/Pictures --exclude 'raw/'", "skip folders of this name"),
         ("pixseek index --from-file list.txt", "the files that a list names"),
         ("pixseek index /media/disk --portable", "keep the library on the drive"),
+        ("pixseek index --reread", "read all metadata again after an upgrade"),
         ("pixseek index --quiet", "from a timer"),
     ),
 )
@@ -75,6 +76,12 @@ class PathOrUrl(click.Path):
     help="Skip matching files, in the syntax of .gitignore; remembered; repeatable.",
 )
 @click.option("--retry", is_flag=True, help="Try files again that failed before.")
+@click.option(
+    "--reread",
+    is_flag=True,
+    help="Read the metadata and sidecars of unchanged files again, without embedding them: after "
+    "an upgrade that reads more. Your annotations stay.",
+)
 @click.option(
     "--strict",
     is_flag=True,
@@ -131,6 +138,7 @@ def index(
     from_file: BinaryIO | None,
     exclude: tuple[str, ...],
     retry: bool,
+    reread: bool,
     strict: bool,
     demosaic: bool,
     precision: str | None,
@@ -184,6 +192,7 @@ def index(
             listed=None if from_file is None else names_in(from_file),
             exclude=exclude,
             retry=retry,
+            reread=reread,
             strict=strict,
             demosaic=demosaic,
             previews=previews,

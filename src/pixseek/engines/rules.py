@@ -258,14 +258,18 @@ def merged(new: Record, stored: Record | None, merge: Merge) -> Record:
 
 
 def described(given: Record, stored: Record, merge: Merge | None) -> Record:
-    """Return a stored record with the metadata of a given one."""
+    """Return a stored record with the metadata of a given one.
+
+    What follows from the content is filled if it is missing; older versions did not compute it.
+    """
+    same = given if given.digest == stored.digest else stored
     kept = replace(
         given,
         digest=stored.digest,
         parts=stored.parts,
         away=stored.away,
-        pixels=stored.pixels,
-        perceptual_hash=stored.perceptual_hash,
+        pixels=stored.pixels or same.pixels,
+        perceptual_hash=stored.perceptual_hash or same.perceptual_hash,
     )
     return kept if merge is None else merged(kept, stored, merge)
 

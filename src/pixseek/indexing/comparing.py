@@ -17,11 +17,19 @@ from pixseek.types.dataclass import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A file to read, and the record that its URI has now, if any."""
+    """A file to read.
+
+    Attributes:
+        candidate: names it.
+        source: reads it.
+        before: the record that its URI has now, if any.
+        is_unchanged: it is as it was when its record was stored; only its metadata are wanted.
+    """
 
     candidate: Candidate
     source: Source
     before: Known | None
+    is_unchanged: bool = False
 
 
 class Comparison:
@@ -37,7 +45,15 @@ class Comparison:
         settled: URIs whose failure in the ledger is over.
     """
 
-    def __init__(self, engine: Engine, ledger: Ledger, unfit: Collection[str], retry: bool) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        ledger: Ledger,
+        unfit: Collection[str],
+        *,
+        retry: bool = False,
+        reread: bool = False,
+    ) -> None:
         """Compare with the contents of an engine and a ledger.
 
         Args:
@@ -45,8 +61,10 @@ class Comparison:
             ledger: holds earlier failures.
             unfit: ids of records that need new vectors though their files are unchanged.
             retry: whether files that failed and have not changed are jobs.
+            reread: whether unchanged files are jobs.
         """
-        self._engine, self._ledger, self._unfit, self._retry = engine, ledger, unfit, retry
+        self._engine, self._ledger, self._unfit = engine, ledger, unfit
+        self._retry, self._reread = retry, reread
         self.jobs: list[Job] = []
         self.missing: dict[str, Known] = {}
         self.changed: dict[str, str] = {}
@@ -113,6 +131,9 @@ class Comparison:
             self.failed_before.add(candidate.uri)
         same = before is not None and candidate.is_as(before.stamp)
         if before is not None and same and before.id not in self._unfit:
+            if self._reread:
+                self.jobs.append(Job(candidate, source, before, is_unchanged=True))
+                return
             self.counts["unchanged"] += 1
             if earlier is not None:
                 self.settled.append(candidate.uri)

@@ -13,6 +13,7 @@ class IndexOptions:
     Attributes:
         exclude: patterns of what to skip, in the syntax of .gitignore.
         retry: try files again that failed before and have not changed.
+        reread: read the metadata of unchanged files again, without embedding them.
         strict: refuse truncated images instead of keeping the part that could be read.
         demosaic: develop camera raw files instead of using the preview inside them.
         previews: keep a preview of each image; None for the library's last choice.
@@ -23,6 +24,7 @@ class IndexOptions:
 
     exclude: tuple[str, ...] = ()
     retry: bool = False
+    reread: bool = False
     strict: bool = False
     demosaic: bool = False
     previews: bool | None = None

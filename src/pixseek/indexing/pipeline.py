@@ -31,6 +31,7 @@ from pixseek.indexing.embedding import Embedded, Embedding, Pace, Waiting, drawn
 from pixseek.indexing.media import layout
 from pixseek.indexing.options import IndexOptions
 from pixseek.indexing.reading import Prepared, Reader
+from pixseek.indexing.rereading import Rereading
 from pixseek.indexing.storing import Writes, with_words_of
 from pixseek.metadata.dates import date_in_name
 from pixseek.storage.ledger import Ledger
@@ -134,7 +135,10 @@ class _Run:
         self.failures: list[Failure] = []
         self.gone: set[str] = set()  # URIs of folders that failed
         self.unfit: set[str] = set()  # ids of records whose vectors are to be made again
-        self.found = Comparison(engine, ledger, self.unfit, options.retry)
+        self.found = Comparison(
+            engine, ledger, self.unfit, retry=options.retry, reread=options.reread
+        )
+        self.rereading = Rereading(engine, previews)
         self.departed: set[str] = set()  # ids of records whose content was found elsewhere
         self.pace = Pace(0)
         self.acceleration: Acceleration | None = None
@@ -166,7 +170,7 @@ class _Run:
                 self.delete_missing()
         finally:
             # Also on the way out of an error or of a Ctrl-C: what was embedded is kept.
-            self.writes.store()
+            self.store()
         if not self.stop.is_set():
             tiling.note_undone(self.ledger, bool(outdated and self.unfit))
         return self.report(stopped=self.stop.is_set())
@@ -182,6 +186,8 @@ class _Run:
 
     def move_by_stamp(self, jobs: list[Job]) -> list[Job]:
         """Take files that were renamed or moved out of `jobs` and give them their old vectors."""
+        if self.options.reread:
+            return jobs  # all files are read, so moves are found by digest
         moves, done = moved(jobs, self.found.missing), dict[str, Record]()
         for start in range(0, len(moves), CHECKPOINT_RECORDS):
             chunk = moves[start : start + CHECKPOINT_RECORDS]
@@ -215,9 +221,11 @@ class _Run:
         yield Progress("prepare", 0, len(jobs))
         encoder = self.load_encoder()
         self.engine.ensure(Space(encoder.fingerprint, encoder.dim, encoder.name))
-        chosen = self.embedding(encoder, look_up=False).accelerate(
-            self.options.precision, len(jobs), lambda n: drawn(jobs, n), self.waiting
-        )
+        chosen = None
+        if new := [job for job in jobs if not job.is_unchanged]:
+            chosen = self.embedding(encoder, look_up=False).accelerate(
+                self.options.precision, len(new), lambda n: drawn(new, n), self.waiting
+            )
         embedding = self.embedding(encoder, look_up=True)
         if chosen is not None:
             self.acceleration = chosen
@@ -234,9 +242,9 @@ class _Run:
                     yield self.pace.progress(done, len(self.failures), uri)
                     if (
                         time.perf_counter() - self.writes.stored_at > CHECKPOINT_S
-                        or len(self.writes) >= CHECKPOINT_RECORDS
+                        or len(self.writes) + len(self.rereading) >= CHECKPOINT_RECORDS
                     ):
-                        self.writes.store()
+                        self.store()
         except ModelError:
             # The model is broken, not the images.
             self.writes.forget_refusals()
@@ -260,6 +268,8 @@ class _Run:
 
     def twins_of(self, job: Job, digest: str) -> tuple[tuple[Known, ...], bool]:
         """Return the records of a content, and whether their vectors serve; called in a thread."""
+        if job.is_unchanged and job.before is not None and job.before.digest == digest:
+            return (job.before,), True
         twins = tuple(self.engine.with_digests([digest]).get(digest, ()))
         if digest in self.writes.displaced or any(twin.id not in self.unfit for twin in twins):
             return twins, True
@@ -276,8 +286,24 @@ class _Run:
         elif outcome.item.tensors:
             before = outcome.item.job.before
             self.place(outcome.item, outcome.rows, None, "updated" if before else "added")
+        elif outcome.item.job.is_unchanged and outcome.item.twins == (outcome.item.job.before,):
+            self.rereading.take(outcome.item)
         else:
             self.reuse(outcome.item)
+
+    def store(self) -> None:
+        """Write everything that is not stored yet."""
+        again = self.rereading
+        try:
+            again.store()
+        finally:
+            for uri in (*again.updated, *again.unchanged):
+                if uri in self.found.failed_before:
+                    self.writes.settled.append(uri)
+            self.counts["updated"] += len(again.updated)
+            self.counts["unchanged"] += len(again.unchanged)
+            again.updated, again.unchanged = [], []
+            self.writes.store()
 
     def reuse(self, item: Prepared) -> None:
         """Give a file the vectors of a record with the same content."""
@@ -391,8 +417,10 @@ class _Run:
         self.failures.append(failure)
         self.writes.fail(failure)
         gone = record_id(failure.uri)
-        # A record that lacks vectors and whose file is unchanged stays.
-        is_as_it_was = gone in self.unfit and gone not in self.found.changed
+        # A record whose file is unchanged stays, if it was read again or lacks vectors.
+        is_as_it_was = (self.options.reread or gone in self.unfit) and (
+            gone not in self.found.changed
+        )
         if failure.stage in ("decode", "encode") and not is_as_it_was:
             self.unfit.discard(gone)
             self.writes.delete([gone])

@@ -204,6 +204,7 @@ class Library:
         listed: Iterable[str | os.PathLike[str]] | None = None,
         exclude: Iterable[str] = (),
         retry: bool = False,
+        reread: bool = False,
         strict: bool = False,
         demosaic: bool = False,
         previews: bool | None = None,
@@ -226,6 +227,9 @@ class Library:
             exclude: patterns of what to skip, in the syntax of .gitignore; they are remembered
                 for the root.
             retry: try files again that failed before and have not changed.
+            reread: read the metadata and sidecars of unchanged files again. Nothing is embedded:
+                vectors, previews and your annotations stay. This fills what a newer version
+                reads besides; "updated" in the report counts the images that changed.
             strict: refuse truncated images instead of keeping the part that could be read.
             demosaic: develop camera raw files instead of using the preview inside them; needs
                 rawpy. Files that are in the library already stay as they are.
@@ -251,6 +255,7 @@ class Library:
             listed=listed,
             exclude=exclude,
             retry=retry,
+            reread=reread,
             strict=strict,
             demosaic=demosaic,
             previews=previews,
@@ -265,6 +270,7 @@ class Library:
         listed: Iterable[str | os.PathLike[str]] | None = None,
         exclude: Iterable[str] = (),
         retry: bool = False,
+        reread: bool = False,
         strict: bool = False,
         demosaic: bool = False,
         previews: bool | None = None,
@@ -277,6 +283,7 @@ class Library:
         options = IndexOptions(
             exclude=tuple(exclude),
             retry=retry,
+            reread=reread,
             strict=strict,
             demosaic=demosaic,
             previews=previews,

@@ -223,8 +223,9 @@ class Engine(Protocol):
         """Replace the metadata of stored records, in every space; vectors do not move.
 
         Records that are not stored are skipped. Parts, `away` and what follows from the content
-        (digest, pixels, perceptual hash) of the given records are ignored: the stored ones stay.
-        Durable when it returns.
+        (digest, pixels, perceptual hash) of the given records are ignored: the stored ones stay,
+        and of these only missing pixels and perceptual hashes are filled, if the digests are
+        equal. Durable when it returns.
 
         Args:
             records: any number; ids are distinct.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pixseek.engines import columns
 from pixseek.engines.embedded import facet_values, fulltext, spaces, vectorfile
-from pixseek.engines.embedded.reading import LISTED, chunks, numbers_of, stored
+from pixseek.engines.embedded.reading import LISTED, chunks, numbers_of, packed, stored
 from pixseek.engines.embedded.snapshots import View, vector_path
 from pixseek.engines.embedded.spaces import Held
 from pixseek.types import Record
@@ -76,7 +76,10 @@ def describe(
     before = _unindex(db, list(numbers.values()))
     changed = spaces.next_change(db)
     # Columns that have an index are written only if they change: most changes are tags.
-    listed = [before[numbers[row.id]] == (row.uri, row.taken_at) for row in rows]
+    listed = [
+        before[numbers[row.id]] == (row.uri, row.taken_at, row.pixels and packed(row.pixels))
+        for row in rows
+    ]
     updates = ", ".join(f"{name} = ?" for name in _PLAIN)
     db.executemany(
         f"UPDATE record SET changed = ?, {updates} WHERE number = ?",
@@ -93,7 +96,9 @@ def describe(
 
 
 #: The columns of metadata that have no index.
-_PLAIN = ("size", "mtime_ns", "media", "width", "height", "caption", "tags", "fields")
+_PLAIN = (
+    "size", "mtime_ns", "media", "width", "height", "caption", "tags", "fields", "perceptual_hash"
+)  # fmt: skip
 
 
 def _insert(
@@ -130,21 +135,23 @@ def _index(db: sqlite3.Connection, numbered: Sequence[tuple[int, Record]]) -> No
     facet_values.add(db, numbered)
 
 
-def _unindex(db: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, tuple[str, str | None]]:
+def _unindex(
+    db: sqlite3.Connection, numbers: Sequence[int]
+) -> dict[int, tuple[str, str | None, bytes | str | None]]:
     """Remove records from what is indexed of them, while their columns are still there.
 
     Returns:
-        Their URIs, and when they were taken as it is stored, by number.
+        Their URIs, when they were taken and their pixels, as these are stored, by number.
     """
-    found: dict[int, tuple[str, str | None]] = {}
+    found: dict[int, tuple[str, str | None, bytes | str | None]] = {}
     for some in chunks(numbers):
         before: list[tuple[int, Record]] = []
-        for number, uri, taken_at, *values in db.execute(
-            "SELECT number, uri, taken_at, caption, tags, fields FROM record "
+        for number, uri, taken_at, pixels, *values in db.execute(
+            "SELECT number, uri, taken_at, pixels, caption, tags, fields FROM record "
             f"WHERE number IN ({LISTED})",
             (some,),
         ):
-            found[number] = uri, taken_at
+            found[number] = uri, taken_at, pixels
             before.append((number, columns.described_by(uri, *values)))
         fulltext.remove(db, before)
         facet_values.remove(db, {number: record.tags for number, record in before})

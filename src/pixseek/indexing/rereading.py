@@ -1,0 +1,109 @@
+"""Files that were read again though they are unchanged: only what their records say is replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import field, replace
+from typing import TYPE_CHECKING
+
+from pixseek.indexing.reading import Prepared
+from pixseek.indexing.storing import with_words_of
+from pixseek.storage.previews import Previews
+from pixseek.types import Engine, Record
+from pixseek.types.dataclass import dataclass
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+
+@dataclass(slots=True)
+class Rereading:
+    """Describes records anew, many in one write. Their vectors and previews stay.
+
+    Attributes:
+        engine: holds the records.
+        previews: where a preview goes that is missing; None to keep none.
+        updated: URIs of the records that changed, until somebody takes them.
+        unchanged: the same of those that did not.
+    """
+
+    engine: Engine
+    previews: Previews | None
+    updated: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    _read: list[Prepared] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """How many files are not compared with their records yet."""
+        return len(self._read)
+
+    def take(self, item: Prepared) -> None:
+        """Keep what was read of a file for the next write."""
+        self._read.append(item)
+
+    def store(self) -> None:
+        """Describe the records that are not as their files say."""
+        items, self._read = self._read, []
+        if not items:
+            return
+        ids = [item.record.id for item in items]
+        changed: list[Record] = []
+        rewritten: list[Record] = []
+        for item, stored in zip(items, self.engine.get(ids), strict=True):
+            if stored is None or stored.digest != item.record.digest:
+                continue  # another process removed or replaced it meanwhile
+            record = _described(item.record, stored)
+            if record == stored:
+                self.unchanged.append(record.uri)
+                continue
+            self.updated.append(record.uri)
+            # Describing fills what follows from the content, and never replaces it.
+            is_filled = (stored.pixels or record.pixels) == record.pixels and (
+                stored.perceptual_hash or record.perceptual_hash
+            ) == record.perceptual_hash
+            (changed if is_filled else rewritten).append(record)
+        self._keep_previews(items)
+        digests = {record.id: record.digest for record in changed}
+
+        def merge(given: Record, stored: Record) -> Record:
+            if stored.digest != digests[stored.id]:
+                return stored
+            return with_words_of(given, stored)
+
+        self.engine.describe(changed, merge)
+        self._put(rewritten)
+
+    def _put(self, records: Sequence[Record]) -> None:
+        """Store records anew, with the vectors that they have."""
+        import numpy as np
+
+        vectors: Mapping[str, Vectors | None] = dict(
+            zip(
+                (record.id for record in records),
+                self.engine.vectors([record.id for record in records]),
+                strict=True,
+            )
+        )
+        whole = [(each, rows) for each in records if (rows := vectors[each.id]) is not None]
+        if whole:
+            self.engine.put(
+                [record for record, _ in whole],
+                np.concatenate([rows for _, rows in whole]),
+                with_words_of,
+            )
+
+    def _keep_previews(self, items: Sequence[Prepared]) -> None:
+        if self.previews is not None:
+            digests = {item.record.digest: item.preview for item in items if item.preview}
+            missing = {d: p for d, p in digests.items() if self.previews.get(d) is None}
+            self.previews.put(missing)
+
+
+def _described(record: Record, stored: Record) -> Record:
+    """Return a stored record as its file describes it now, with the user's words."""
+    return replace(
+        with_words_of(record, stored),
+        parts=stored.parts,
+        pixels=record.pixels or stored.pixels,
+        perceptual_hash=record.perceptual_hash or stored.perceptual_hash,
+    )
