@@ -33,6 +33,7 @@ __all__ = [
     "decodable_formats",
     "decode",
     "derive",
+    "pixel_digest",
     "thumbnail",
 ]
 
@@ -99,3 +100,10 @@ def derive(picture: Picture, preview_side: int = 384) -> Derived:
     from pixseek.images import derived
 
     return derived.derive(picture, preview_side)
+
+
+def pixel_digest(data: bytes) -> str:
+    """Return the SHA-256 of a file's coded picture, without its metadata; see `coded.digest`."""
+    from pixseek.images import coded
+
+    return coded.digest(data)

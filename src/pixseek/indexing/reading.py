@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pixseek.errors import ImageError, PixseekError
-from pixseek.images import MAX_BYTES, decode, derive
+from pixseek.images import MAX_BYTES, decode, derive, pixel_digest
 from pixseek.images.derived import PREVIEW_SIDE
 from pixseek.indexing.comparing import Job, name_of
 from pixseek.indexing.media import least_side, parts_of
@@ -89,7 +89,7 @@ class Reader:
                 strict=self.options.strict,
                 demosaic=self.options.demosaic,
             )
-            record, preview = self._described(candidate, item, digest, picture)
+            record, preview = self._described(candidate, item, content, digest, picture)
             tensors: tuple[Vectors, ...] = ()
             if not is_embedded:
                 tensors = tuple(
@@ -115,7 +115,7 @@ class Reader:
             )
 
     def _described(
-        self, candidate: Candidate, item: Item, digest: str, picture: Picture
+        self, candidate: Candidate, item: Item, content: bytes, digest: str, picture: Picture
     ) -> tuple[Record, bytes]:
         """Return all that is known of an image, and its preview."""
         sidecars = [Sidecar(*each) for each in item.sidecars]
@@ -146,6 +146,7 @@ class Reader:
             tags=metadata.tags,
             fields=fields,
             parts=self.parts,
+            pixels=pixel_digest(content),
         )
         return record, preview
 

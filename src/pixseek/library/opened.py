@@ -146,10 +146,7 @@ class Opened:
 
     def preview(self, record: Record) -> bytes | None:
         """Return the stored preview of a record, a small JPEG; None if there is none."""
-        for digest in (record.pixels, record.digest):
-            if digest and (preview := self.previews.get(digest)) is not None:
-                return preview
-        return None
+        return self.previews.get(record.digest) if record.digest else None
 
     def content(self, record: Record) -> bytes | None:
         """Return the file of a record, or its preview if the file can't be read."""

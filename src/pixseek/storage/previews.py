@@ -1,8 +1,8 @@
 """Small pictures of indexed images, so that hits show at once, also if their drive is away.
 
-One SQLite file, keyed by a digest, of the pixels if it is known and else of the content: a moved
-file keeps its preview with nothing done, and two copies share one. A video has further ones for its
-parts. The file can be deleted at any time; previews come back as files are read again.
+One SQLite file, keyed by the digest of the content: a moved file keeps its preview with nothing
+done, and two copies share one. A video has further ones for its parts. The file can be deleted at
+any time; previews come back as files are read again.
 """
 
 from __future__ import annotations

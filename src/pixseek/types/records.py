@@ -87,8 +87,8 @@ class Record:
             no vectors in the library's space, which is found by words and filters alone.
         away: its file is gone, but its annotations are kept. Such a record has no parts, and is
             found only by a filter on the field `away`.
-        pixels: SHA-256 of the decoded pixels in hexadecimal, the same for files that differ in
-            their metadata alone; "" when unknown.
+        pixels: SHA-256 of the coded picture in hexadecimal, the same for files that differ in
+            their metadata alone, with orientation and colour profile; "" when unknown.
         perceptual_hash: 64 bits in 16 hexadecimal digits, close for pictures that look alike; ""
             when unknown.
     """
