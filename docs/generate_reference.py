@@ -22,6 +22,7 @@ from pixseek.metadata.fields import FIELDS, MAX_CAPTION, MAX_FIELD, MAX_TAG, MAX
 from pixseek.metadata.sidecars import MAX_JSON, MAX_TEXT
 from pixseek.metadata.xmp import MAX_PACKET
 from pixseek.search import language, language_fields
+from pixseek.sources.skipping import OPENED, READABLE, RULES, UNREADABLE
 
 HERE = Path(__file__).parent / "reference"
 MADE = "<!-- Made by docs/generate_reference.py from the code; edit the code. -->\n"
@@ -183,8 +184,52 @@ def files() -> str:
         "| reason | meaning |",
         "|---|---|",
         *(f"| `{reason}` | {meaning} |" for reason, meaning in ImageError.REASONS.items()),
+        *_skipped(),
     ]
     return "\n".join(rows) + "\n"
+
+
+def _skipped() -> Iterator[str]:
+    """What is skipped by itself, and how to index it."""
+    yield """
+## What is skipped
+
+`pixseek index` skips what `--exclude` and `.pixseekignore` name, and by itself:
+
+- folders and files whose names begin with a dot;
+- the folders of this table, in any case of letters; `*` stands for any name, `**` for any folders
+  in between. Folders of yours with such names (`Trash`, `Cache`, `Thumbnails`) are indexed anywhere
+  else.
+
+The report names them and counts the images in them by their names (not in thumbnails that systems
+keep in every folder); `pixseek index --json` has all in `skipped`. To index them, add `--include`
+with a pattern in the syntax of `.gitignore`: `--include '@Recycle/'`, `--include
+'.picasaoriginals/'`. It is remembered, and `--exclude` with the same pattern clears it. A folder
+that you name is never skipped: `pixseek index "Photos.photoslibrary/resources/derivatives"`. Images
+that were indexed in a skipped folder before leave the library, as those of an excluded folder do.
+
+| folders | that lie in | what they are |
+|---|---|---|"""
+    for rule in RULES:
+        names = ", ".join(f"`{name}`" for name in rule.names)
+        but = ", ".join(f"`{name}`" for name in rule.but)
+        inside = ", ".join(f"`{place}`" for place in rule.inside) or "any"
+        names += f" (but not {but})" if but else " (in capitals)" if rule.exact else ""
+        yield f"| {names} | {inside} | {rule.why} |"
+    yield f"""
+Files that look like images but have other endings are counted, too:
+
+- endings behind that of an image: `.JPG_large`, `.jpg~`, `.jpg.bak`, `.jpg (1)`, `.jpg?name=orig`;
+- {_endings(READABLE)}: pixseek can read these, as the ones above, with
+  `--include '*.JPG_large'`, or if you name the file;
+- files without any ending whose content is an image (of the first {OPENED:,} in each root, since
+  each must be opened): name them to index them;
+- {_endings(UNREADABLE)}: pixseek can't read these; save them as JPEG, PNG or TIFF.
+"""
+
+
+def _endings(endings: frozenset[str]) -> str:
+    return " ".join(f"`{ending}`" for ending in sorted(endings))
 
 
 def metadata() -> str:

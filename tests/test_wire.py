@@ -352,6 +352,7 @@ def test_json_of_a_report() -> None:
         "seconds": {"total": 1.235},
         "stopped": False,
         "acceleration": None,
+        "skipped": [],
     }
 
 

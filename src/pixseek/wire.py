@@ -159,6 +159,7 @@ def report_to_plain(report: Report) -> dict[str, Any]:
         "seconds": {stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
         "stopped": report.stopped,
         "acceleration": asdict(report.acceleration) if report.acceleration else None,
+        "skipped": [asdict(each) for each in report.skipped],
     }
 
 

@@ -75,6 +75,14 @@ class PathOrUrl(click.Path):
     metavar="PATTERN",
     help="Skip matching files, in the syntax of .gitignore; remembered; repeatable.",
 )
+@click.option(
+    "--include",
+    multiple=True,
+    metavar="PATTERN",
+    help="Index matching files and folders that are skipped otherwise: recycle bins ('@Recycle/'), "
+    "previews of other programs, hidden folders, unusual endings ('*.JPG_large'); remembered; "
+    "repeatable.",
+)
 @click.option("--retry", is_flag=True, help="Try files again that failed before.")
 @click.option(
     "--reread",
@@ -137,6 +145,7 @@ def index(
     paths: tuple[str, ...],
     from_file: BinaryIO | None,
     exclude: tuple[str, ...],
+    include: tuple[str, ...],
     retry: bool,
     reread: bool,
     strict: bool,
@@ -153,10 +162,10 @@ def index(
 ) -> None:
     """Index folders (with their subfolders) and files; without PATH, everything indexed before.
 
-    Hidden files, system files, and files that a .pixseekignore names (in the syntax of .gitignore)
-    are skipped. Unchanged files are not read again; moved and renamed files keep their vectors;
-    files that are gone are removed from the library. Files that can't be read are listed with the
-    reason, and do not make the run fail.
+    Hidden files, recycle bins, previews that other programs keep, and what a .pixseekignore names
+    (in the syntax of .gitignore) are skipped; the report counts them. Unchanged files are not read
+    again; moved and renamed files keep their vectors; files that are gone are removed from the
+    library. Files that can't be read are listed with the reason, and do not make the run fail.
 
     Ctrl-C stops after the current batch and keeps what was done; run the command again to
     continue. A second Ctrl-C stops at once, and loses the last few seconds.
@@ -191,6 +200,7 @@ def index(
             as_json=as_json,
             listed=None if from_file is None else names_in(from_file),
             exclude=exclude,
+            include=include,
             retry=retry,
             reread=reread,
             strict=strict,

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from pixseek.cli import wording
-from pixseek.cli.hints import hinted
+from pixseek.cli.hints import hinted, quoted
 from pixseek.cli.results import terminal_size
 from pixseek.errors import ImageError
 
 if TYPE_CHECKING:
     from pixseek.library import Status
-    from pixseek.types import Failure, Report
+    from pixseek.types import Failure, Report, Skipped
 
 _STAGES = {
     "scan": "looking for files is the bottleneck",
@@ -85,6 +85,9 @@ def write_report(
     _write_precision(report, precision)
     kept = [failure for failure in report.failures if failure.uri in remembered]
     only_here = [failure for failure in report.failures if failure.uri not in remembered]
+    if report.skipped:
+        click.echo()
+        _write_skipped(report.skipped, library)
     if only_here:
         click.echo()
         write_failures(only_here, examples=_LISTED)
@@ -107,6 +110,13 @@ def write_next_step(report: Report, *, images: int, library: str, model: str) ->
         # The demo model knows no frisbee.
         example = "a red boat" if model == "demo" else "a dog catching a frisbee"
         click.echo(wording.fitted(f'Next: pixseek search "{example}"{library}'))
+    elif any(each.images for each in report.skipped):
+        click.echo(
+            wording.fitted(
+                "No other images were found, so nothing was added to the library. Add --include "
+                "as shown above, or name a folder that contains other images."
+            )
+        )
     else:
         click.echo(
             wording.fitted(
@@ -201,6 +211,50 @@ def _write_precision(report: Report, asked: str) -> None:
     elif embedded > 0:
         said = f"  precision {asked} was not used: this model has no choice"
         click.echo(wording.fitted(said, hanging=" " * 10))
+
+
+def _write_skipped(skipped: Sequence[Skipped], library: str) -> None:
+    """Write what was left out without being told to, and how to index it."""
+    lines: list[tuple[str, str]] = []
+    quiet: list[str] = []
+    include: list[str] = []
+    for each in skipped:
+        what = wording.visible(each.what)
+        if not each.images:
+            quiet.append(f"{wording.number(each.folders)} {what}")
+            continue
+        images = wording.number(each.images)
+        if each.kind == "folder":
+            lines.append((f"{images} in {what}", each.why))
+        elif each.kind == "hidden":
+            lines.append((f"{images} hidden", each.why))
+        elif each.what:
+            lines.append((f"{images} {what}", each.why))
+        else:
+            lines.append((f"{images} without an ending",
+                          f"{each.why}, such as {wording.visible(each.example)}"))  # fmt: skip
+        if each.include and each.kind != "hidden":
+            include.append(each.include)
+    for what, why in lines[:_LISTED]:
+        click.echo(wording.fitted(f"Skipped {what}: {why}", hanging="  "))
+    if len(lines) > _LISTED:
+        more = wording.counted(len(lines) - _LISTED, "other kind")
+        click.echo(f"Skipped {more}: --json lists all")
+    if quiet:
+        shown = ", ".join(quiet[:_LISTED])
+        click.echo(wording.fitted(f"Skipped folders: {shown}", hanging="  "))
+    if include:
+        click.echo(
+            wording.fitted(f"To index them: pixseek index{library} --include {quoted(include[0])}")
+        )
+    if any(each.kind == "ending" and not each.what for each in skipped):
+        click.echo(
+            wording.fitted(f"To index a file whatever its name: pixseek index{library} FILE")
+        )
+    if any(each.kind == "ending" and each.what and not each.include for each in skipped):
+        click.echo(
+            wording.fitted("To index what pixseek can't read, save it as JPEG, PNG or TIFF.")
+        )
 
 
 def write_failures(

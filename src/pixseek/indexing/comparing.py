@@ -7,11 +7,11 @@ whose files were not met yet, and the files to read.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from pixseek.errors import SourceVanishedError
 from pixseek.storage.ledger import Ledger
-from pixseek.types import Candidate, Engine, Failure, Known, Source, Stamp
+from pixseek.types import Candidate, Engine, Failure, Known, Skipped, Source, Stamp
 from pixseek.types.dataclass import dataclass
 
 
@@ -43,6 +43,7 @@ class Comparison:
         failures: files and folders that could not be looked at.
         failed_before: URIs of jobs and unchanged files with a failure in the ledger.
         settled: URIs whose failure in the ledger is over.
+        skipped: what the sources left out by themselves.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Comparison:
         self.failures: list[Failure] = []
         self.failed_before: set[str] = set()
         self.settled: list[str] = []
+        self.skipped: list[Skipped] = []
 
     def take(self, source: Source) -> Iterator[int]:
         """Compare all that a source offers; yield the number of files looked at, now and then.
@@ -97,6 +99,11 @@ class Comparison:
         for event in source.scan():
             if isinstance(event, int):
                 yield event
+                continue
+            if isinstance(event, Skipped):
+                self.skipped.append(event)
+                # An unmounted drive has no recycle bin: what was in one is no longer wanted.
+                is_empty = is_empty and not (event.kind == "folder" and event.images)
                 continue
             is_empty = False
             if isinstance(event, Failure):
@@ -187,6 +194,15 @@ def moved(jobs: Collection[Job], missing: Mapping[str, Known]) -> list[tuple[Job
 def _is_fine(candidate: Candidate) -> bool:
     """Return whether the time of a file is finer than a second; its stamp may hold a mark."""
     return (candidate.modified_ns or candidate.stamp.mtime_ns) % 1_000_000_000 != 0
+
+
+def skipped_in_all(found: Iterable[Skipped]) -> tuple[Skipped, ...]:
+    """Return what several sources left out, as one list: most images first."""
+    by_name: dict[tuple[str, str, str], Skipped] = {}
+    for each in found:
+        key = (each.kind, each.what.lower(), each.why)
+        by_name[key] = by_name[key].and_also(each) if key in by_name else each
+    return tuple(sorted(by_name.values(), key=lambda each: (-each.images, each.what.lower())))
 
 
 def name_of(uri: str) -> str:

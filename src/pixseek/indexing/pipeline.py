@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from pixseek.errors import ModelError
 from pixseek.indexing import tiling
-from pixseek.indexing.comparing import Comparison, Job, moved, name_of
+from pixseek.indexing.comparing import Comparison, Job, moved, name_of, skipped_in_all
 from pixseek.indexing.embedding import Embedded, Embedding, Pace, Waiting, drawn
 from pixseek.indexing.media import layout
 from pixseek.indexing.options import IndexOptions
@@ -455,6 +455,7 @@ class _Run:
             seconds=seconds,
             stopped=stopped,
             acceleration=self.acceleration,
+            skipped=skipped_in_all(self.found.skipped),
         )
 
 

@@ -203,6 +203,7 @@ class Library:
         *paths: str | os.PathLike[str],
         listed: Iterable[str | os.PathLike[str]] | None = None,
         exclude: Iterable[str] = (),
+        include: Iterable[str] = (),
         retry: bool = False,
         reread: bool = False,
         strict: bool = False,
@@ -226,6 +227,10 @@ class Library:
                 report, while a missing path in `paths` is an error. An empty list indexes nothing.
             exclude: patterns of what to skip, in the syntax of .gitignore; they are remembered
                 for the root.
+            include: patterns of what to index although it would be skipped by itself: recycle
+                bins, previews of other programs, hidden folders ("@Recycle/"), files with unusual
+                endings ("*.JPG_large"). They are remembered, too. A folder or file that is
+                named in `paths` needs none.
             retry: try files again that failed before and have not changed.
             reread: read the metadata and sidecars of unchanged files again. Nothing is embedded:
                 vectors, previews and your annotations stay. This fills what a newer version
@@ -254,6 +259,7 @@ class Library:
             *paths,
             listed=listed,
             exclude=exclude,
+            include=include,
             retry=retry,
             reread=reread,
             strict=strict,
@@ -269,6 +275,7 @@ class Library:
         *paths: str | os.PathLike[str],
         listed: Iterable[str | os.PathLike[str]] | None = None,
         exclude: Iterable[str] = (),
+        include: Iterable[str] = (),
         retry: bool = False,
         reread: bool = False,
         strict: bool = False,
@@ -282,6 +289,7 @@ class Library:
 
         options = IndexOptions(
             exclude=tuple(exclude),
+            include=tuple(include),
             retry=retry,
             reread=reread,
             strict=strict,

@@ -52,9 +52,11 @@ class Jobs:
             before, ended = {root.name for root in opened.roots.all()}, False
             try:
                 if paths or listed is not None:
-                    sources, gone = opened.roots.sources(paths, options.exclude, listed or ())
+                    sources, gone = opened.roots.sources(
+                        paths, options.exclude, listed or (), options.include
+                    )
                 else:
-                    sources, gone = opened.roots.all_sources(options.exclude)
+                    sources, gone = opened.roots.all_sources(options.exclude, options.include)
                 run = pipeline.index(
                     sources,
                     engine=opened.engine,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -51,14 +51,32 @@ def absorbing(outer: Root, inner: Root) -> Root:
     """Return the outer root with the patterns and scopes of the inner one."""
     below = inner.path.relative_to(outer.path).as_posix()
     patterns = (_below(below, pattern) for pattern in inner.exclude)
-    scopes = (f"{below}/{scope}" if scope else below for scope in inner.scopes)
+    included = (_below(below, pattern) for pattern in inner.include)
+    scopes = tuple(f"{below}/{scope}" if scope else below for scope in inner.scopes)
     return replace(
         outer,
         exclude=tuple(dict.fromkeys((*outer.exclude, *patterns))),
+        # What was named in a folder that a scan of the outer root skips stays.
+        include=tuple(dict.fromkeys((*outer.include, *included, *not_reached(outer, scopes)))),
         scopes=outer.scopes
         if "" in outer.scopes
         else tuple(dict.fromkeys((*outer.scopes, *scopes))),
     )
+
+
+def not_reached(root: Root, relatives: Iterable[str]) -> Iterator[str]:
+    """Yield the patterns of those named paths that a scan of the whole root would skip."""
+    if root.kind != "folder":
+        return
+    from pixseek.sources.skipping import is_reached
+
+    where = root.path.as_posix()
+    for relative in relatives:
+        # Most are images by their names, which need no look at the disk.
+        if not is_reached(where, relative, is_folder=False) and not (
+            (root.path / relative).is_dir() and is_reached(where, relative, is_folder=True)
+        ):
+            yield pattern_of(relative)
 
 
 def _below(folder: str, pattern: str) -> str:

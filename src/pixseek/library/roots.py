@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek.errors import QueryError, SourceError, unknown
-from pixseek.library.nested_roots import absorbing, move_records, nested, pattern_of
+from pixseek.library.nested_roots import (
+    absorbing,
+    move_records,
+    nested,
+    not_reached,
+    pattern_of,
+)
 from pixseek.storage.ledger import Ledger
 from pixseek.types import Compare, Engine, Failure, Known, Record, Root
 from pixseek.types.texts import composed
@@ -107,6 +113,7 @@ class Roots:
         paths: Sequence[str | os.PathLike[str]],
         exclude: tuple[str, ...],
         listed: Iterable[str | os.PathLike[str]] = (),
+        include: tuple[str, ...] = (),
     ) -> tuple[list[Source], list[Failure]]:
         """Return a source for each root that paths lie in, making roots if there is none.
 
@@ -114,6 +121,8 @@ class Roots:
             paths: files, folders and URLs to scan.
             exclude: patterns to skip, besides those that are remembered.
             listed: more files and folders; one that does not exist is a failure, and no error.
+            include: patterns of what is indexed although it would be skipped by itself, besides
+                those that are remembered.
 
         Returns:
             The sources; and a failure for each file that is missing or not an image, by the path
@@ -161,11 +170,12 @@ class Roots:
             root = self._known()[name]
             # A path that is named is no longer skipped.
             wanted = {pattern_of(relative) for relative in relatives}
-            kept = tuple(p for p in (*root.exclude, *exclude) if p not in wanted)
             covered = (*root.scopes, *relatives)
+            root = _with_patterns(root, exclude, include)
             root = replace(
                 root,
-                exclude=tuple(dict.fromkeys(kept)),
+                exclude=tuple(p for p in root.exclude if p not in wanted),
+                include=tuple(dict.fromkeys((*root.include, *not_reached(root, relatives)))),
                 scopes=("",) if "" in covered else tuple(dict.fromkeys(covered)),
             )
             # Opened first, so that a pattern that can't be understood is not remembered.
@@ -173,8 +183,12 @@ class Roots:
             self.change(root)
         return sources, failures
 
-    def all_sources(self, exclude: tuple[str, ...]) -> tuple[list[Source], list[Failure]]:
+    def all_sources(
+        self, exclude: tuple[str, ...], include: tuple[str, ...] = ()
+    ) -> tuple[list[Source], list[Failure]]:
         """Return a source for each root that is there, and a failure for each that is not.
+
+        For the patterns see `sources`.
 
         Raises:
             SourceError: there is no root, or none is there.
@@ -191,8 +205,7 @@ class Roots:
             if not is_reachable(root):
                 gone.append(self._gone(root))
                 continue
-            patterns = tuple(dict.fromkeys((*root.exclude, *exclude)))
-            now = replace(root, exclude=patterns)
+            now = _with_patterns(root, exclude, include)
             scopes = tuple(_settled(now)) if now.kind == "folder" else now.scopes
             sources.append(open_source(replace(now, scopes=scopes)))
             if now != root:
@@ -416,6 +429,15 @@ def _path_in(known: Mapping[str, Root], uri: str) -> Path | None:
         return Path(root.where, relative) if root.kind == "folder" else None
     path = Path(uri)  # an imported record may name its file by its full path
     return path if path.is_absolute() else None
+
+
+def _with_patterns(root: Root, exclude: Collection[str], include: Collection[str]) -> Root:
+    """Return a root with more patterns; those of one kind take equal ones of the other back."""
+    return replace(
+        root,
+        exclude=tuple(dict.fromkeys((*(p for p in root.exclude if p not in include), *exclude))),
+        include=tuple(dict.fromkeys((*(p for p in root.include if p not in exclude), *include))),
+    )
 
 
 def _settled(root: Root) -> Iterator[str]:

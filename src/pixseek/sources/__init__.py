@@ -27,7 +27,7 @@ def open_source(root: Root) -> Source:
     if root.kind == "folder":
         from pixseek.sources.folder import FolderSource
 
-        return FolderSource(root.name, root.path, root.scopes, root.exclude)
+        return FolderSource(root.name, root.path, root.scopes, root.exclude, root.include)
     registered = _registered()
     if root.kind not in registered:
         raise ConfigError(

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 from pixseek.errors import ConfigError, ImageError, SourceVanishedError
 from pixseek.images import EXTENSIONS, MAX_BYTES
 from pixseek.metadata.sidecars import SidecarFinder
-from pixseek.types import Candidate, Failure, Item, Stamp
+from pixseek.sources.skipping import (
+    Included,
+    Tally,
+    may_be_skipped,
+    printable,
+    skipped_folder,
+)
+from pixseek.types import Candidate, Failure, Item, Skipped, Stamp
 from pixseek.types.sources import marked
 
 if TYPE_CHECKING:
@@ -23,22 +30,6 @@ if TYPE_CHECKING:
 #: File that names what to skip, in any folder, in the syntax of .gitignore.
 IGNORE_FILE = ".pixseekignore"
 
-# Folders and files that systems and devices leave behind (besides all whose names begin with a
-# dot): Synology's thumbnails, Windows' recycle bin and caches, macOS' archive twins.
-_JUNK = frozenset(
-    {
-        "@eadir",
-        "#recycle",
-        "#snapshot",
-        "$recycle.bin",
-        "system volume information",
-        "__macosx",
-        "lost+found",
-        "lost.dir",
-        "thumbs.db",
-        "desktop.ini",
-    }
-)
 
 # More than any sidecar that is worth reading; XMP with edits of a long history takes a megabyte.
 _MAX_SIDECAR_BYTES = 4 << 20
@@ -57,7 +48,12 @@ class FolderSource:
     """
 
     def __init__(
-        self, name: str, path: Path, scopes: Iterable[str] = ("",), exclude: Iterable[str] = ()
+        self,
+        name: str,
+        path: Path,
+        scopes: Iterable[str] = ("",),
+        exclude: Iterable[str] = (),
+        include: Iterable[str] = (),
     ) -> None:
         """Describe what to scan; nothing is read yet.
 
@@ -67,6 +63,8 @@ class FolderSource:
             scopes: relative paths, with forward slashes, of what to scan; "" for everything.
                 A hundred thousand files are fine. Those that do not exist hold nothing.
             exclude: patterns of what to skip, in the syntax of .gitignore.
+            include: patterns of what to index although it would be skipped by itself; what
+                `exclude` names is skipped nevertheless.
 
         Raises:
             ConfigError: a pattern can't be understood.
@@ -81,6 +79,10 @@ class FolderSource:
         self._gone = {s for s in gone if not _is_below(s, folders)}
         self.prefixes = self._prefixes()
         self._exclude = _spec(exclude) if exclude else None
+        include = tuple(include)
+        self._include = Included(include, [_spec([each]) for each in include]) if include else None
+        self._inner: set[str] = set()  # included folders that the walk does not come to
+        self._add_included(self._include.paths if self._include else ())
         self._device: int | None = None
         self._inodes: dict[str, tuple[int, int]] = {}  # of the folders that were scanned
 
@@ -94,11 +96,12 @@ class FolderSource:
             or _is_below(relative, self._gone)
         )
 
-    def scan(self) -> Iterator[Candidate | Failure | int]:
-        """Yield candidates, failures and counts; see `Source.scan`.
+    def scan(self) -> Iterator[Candidate | Failure | Skipped | int]:
+        """Yield candidates, failures, counts and what was skipped; see `Source.scan`.
 
-        Hidden files, what systems leave behind, and what the patterns name are skipped; links are
-        followed, each folder once. What is held is one folder's listing at a time.
+        Hidden files, recycle bins, previews of other programs, and what the patterns name are
+        skipped; links are followed, each folder once. What is held is one folder's listing at a
+        time.
 
         Raises:
             SourceVanishedError: the root is gone, or went away during the scan.
@@ -107,9 +110,10 @@ class FolderSource:
         yield from self._named_files()
         looked_at = len(self._files)
         seen: set[tuple[int, int]] = set()
+        tally = Tally(self.name)
         stack = [
             (folder, self._ignore_files_above(folder))
-            for folder in sorted(self._folders, reverse=True)
+            for folder in sorted(self._folders | self._inner, reverse=True)
         ]
         while stack:
             folder, specs = stack.pop()
@@ -131,18 +135,26 @@ class FolderSource:
             beside = SidecarFinder(entry.name for entry in listing)
             for entry in listing:
                 name = entry.name
-                if name[0] == "." or name.lower() in _JUNK:
-                    continue
                 relative = f"{folder}/{name}" if folder else name
                 try:
                     is_folder = entry.is_dir()
                     if self._is_excluded(relative, is_folder, specs):
                         continue
                     if is_folder:
-                        below.append(relative)
+                        if not self._is_skipped(name, folder, tally):
+                            below.append(relative)
+                        continue
+                    if relative in self._files:
+                        continue  # it was offered already, as it is named
+                    if name[0] == "." and not self._is_included(relative):
+                        tally.hidden_file(relative)
                         continue
                     looked_at += 1
-                    if os.path.splitext(name)[1].lower() not in EXTENSIONS:
+                    if os.path.splitext(name)[1].lower() not in EXTENSIONS and not (
+                        self._is_included(relative)
+                    ):
+                        if entry.is_file():
+                            tally.file(entry.path, relative)
                         continue
                     if not entry.is_file():
                         continue  # a socket, a pipe, a link to nothing
@@ -152,6 +164,7 @@ class FolderSource:
             stack.extend((path, specs) for path in reversed(below))
             yield looked_at
         self.check_there()
+        yield from tally.found()
 
     def read(self, candidate: Candidate) -> Item:
         """Return the content of a file of this source and its sidecars; see `Source.read`."""
@@ -279,7 +292,7 @@ class FolderSource:
                 uri.encode()
             except UnicodeEncodeError:
                 return Failure(
-                    _printable(uri),
+                    printable(uri),
                     "scan",
                     "bad-name",
                     "The file's name is not valid text",
@@ -307,6 +320,33 @@ class FolderSource:
             own = sidecar.removeprefix(stem)
             marks.append(f"{own}\0{status.st_size}\0{status.st_mtime_ns}")
         return marked(Stamp(stamp.size, newest), "\0\0".join(marks))
+
+    def _add_included(self, paths: Iterable[str]) -> None:
+        """Take included files, and folders that lie in skipped ones, into the walk."""
+        for path in paths:
+            if _is_below(path, self._folders):
+                kind = _kind(self.path / path)
+                if kind == "file":
+                    self._files.add(path)
+                elif kind == "folder":
+                    self._inner.add(path)
+
+    def _is_skipped(self, name: str, folder: str, tally: Tally) -> bool:
+        """Return whether a folder in `folder` is skipped by itself, and count it if so."""
+        is_hidden = name[0] == "."
+        if not (is_hidden or may_be_skipped(name)):
+            return False
+        relative = f"{folder}/{name}" if folder else name
+        rule = skipped_folder(name, f"{self.path.as_posix()}/{folder}".rstrip("/"))
+        if (rule is None and not is_hidden) or relative in self._inner:
+            return False
+        if self._include is not None and self._include.folder(relative):
+            return False
+        tally.folder(str(self.path / relative), relative, rule)
+        return True
+
+    def _is_included(self, relative: str) -> bool:
+        return self._include is not None and self._include.file(relative)
 
     def _is_excluded(
         self, relative: str, is_folder: bool, specs: list[tuple[str, GitIgnoreSpec]]
@@ -339,7 +379,7 @@ class FolderSource:
         failure = self._failure(folder, error)
         # The slash says that everything below it is unknown, so that it is kept.
         return Failure(
-            f"{self.name}/{_printable(folder)}/",
+            f"{self.name}/{printable(folder)}/",
             "scan",
             failure.reason,
             failure.message,
@@ -359,10 +399,10 @@ class FolderSource:
         message = (
             "The folder was moved or deleted during the run"
             if now is None
-            else f"The folder was renamed during the run, to {_printable(now.name)}"
+            else f"The folder was renamed during the run, to {printable(now.name)}"
         )
         return Failure(
-            f"{self.name}/{_printable(folder)}/", "read", "missing", message,
+            f"{self.name}/{printable(folder)}/", "read", "missing", message,
             "Run again: pixseek index",
         )  # fmt: skip
 
@@ -379,7 +419,7 @@ class FolderSource:
         else:
             reason, message = "unreadable", f"It can't be read ({error.strerror or error})"
             advice = "Check the disk, then run again with --retry."
-        return Failure(f"{self.name}/{_printable(relative)}", "read", reason, message, advice)
+        return Failure(f"{self.name}/{printable(relative)}", "read", reason, message, advice)
 
 
 def _kind(path: Path) -> str:
@@ -399,10 +439,6 @@ def _is_below(path: str, folders: Set[str]) -> bool:
         if path in folders:
             return True
     return "" in folders
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _spec(lines: Iterable[str], file: Path | None = None) -> GitIgnoreSpec:

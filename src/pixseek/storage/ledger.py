@@ -50,6 +50,8 @@ _MIGRATIONS = (
 # The setting that holds kind and options of roots that are not folders, by name. The table of roots
 # has no column for them; so existing ledgers need no change.
 _KINDS = "kinds"
+# Likewise, the patterns of what is included in each root, by name.
+_INCLUDED = "included"
 
 
 class Ledger:
@@ -112,16 +114,14 @@ class Ledger:
         with self._lock, translated(self._path):
             rows = self._db.execute("SELECT * FROM roots ORDER BY name").fetchall()
             kinds = self.setting(_KINDS) or {}
-        return [
-            Root(
-                name,
-                os.path.normpath(self._folder / where) if relative else where,
-                tuple(json.loads(scopes)),
-                tuple(json.loads(exclude)),
-                *kinds.get(name, ()),
-            )
-            for name, where, relative, scopes, exclude in rows
-        ]
+            included = self.setting(_INCLUDED) or {}
+        found = []
+        for name, where, relative, scopes, exclude in rows:
+            kind, options = kinds.get(name, ("folder", {}))
+            place = os.path.normpath(self._folder / where) if relative else where
+            patterns = tuple(json.loads(exclude)), kind, options, tuple(included.get(name, ()))
+            found.append(Root(name, place, tuple(json.loads(scopes)), *patterns))
+        return found
 
     def set_root(self, root: Root, *, relative: bool) -> None:
         """Store a root; a folder by its path from the library's folder if `relative`."""
@@ -142,6 +142,9 @@ class Ledger:
             if not is_folder:
                 kinds = {**(self.setting(_KINDS) or {}), root.name: [root.kind, dict(root.options)]}
                 self._set(db, _KINDS, kinds)
+            included = self.setting(_INCLUDED) or {}
+            if tuple(included.get(root.name, ())) != root.include:
+                self._set(db, _INCLUDED, {**included, root.name: root.include})
 
     def remove_root(self, name: str) -> None:
         """Forget a root and its failures."""
@@ -150,6 +153,9 @@ class Ledger:
             kinds = self.setting(_KINDS) or {}
             if kinds.pop(name, None) is not None:
                 self._set(db, _KINDS, kinds)
+            included = self.setting(_INCLUDED) or {}
+            if included.pop(name, None) is not None:
+                self._set(db, _INCLUDED, included)
         self.clear_failures(failure.uri for failure in self.failures(f"{name}/"))
 
     def failures(self, prefix: str = "") -> list[Failure]:

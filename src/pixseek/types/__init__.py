@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from pixseek.types.results import Reason as Reason
     from pixseek.types.results import Report as Report
     from pixseek.types.results import Results as Results
+    from pixseek.types.results import Skipped as Skipped
     from pixseek.types.roots import Root as Root
     from pixseek.types.sources import Candidate as Candidate
     from pixseek.types.sources import Item as Item
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 _HOME = {
     "records": "Scalar Stamp Part WHOLE record_id Record Known Space Picture",
     "queries": "Operator Compare And Or Not Filter Region Term Strength Sort DateReading Query",
-    "results": "Reason Exclusion Neighbours Hit Results Failure Report Progress",
+    "results": "Reason Exclusion Neighbours Hit Results Failure Report Skipped Progress",
     "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate",
     "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine",
     "roots": "Root",
@@ -106,6 +107,7 @@ __all__ = [
     "Results",
     "Root",
     "Scalar",
+    "Skipped",
     "Sort",
     "Source",
     "Space",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Literal, overload
 
 from pixseek.types.dataclass import dataclass
@@ -272,6 +272,37 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """Images, or files that look like images, that a run left out without being told to.
+
+    Attributes:
+        kind: "folder" for recycle bins, previews and the like; "ending" for files whose endings
+            make no candidates; "hidden".
+        what: name of the folders, or the ending with its dot ("" for files without one).
+        why: what such folders are ("recycle bin of a QNAP NAS"), or what the files look like.
+        images: how many images, by their names; 0 for folders that are not looked into.
+        folders: how many folders of this name.
+        example: URI of one of them.
+        include: the pattern that lets a run index them; "" if pixseek can't read them, or if they
+            have to be named one by one.
+    """
+
+    kind: Literal["folder", "ending", "hidden"]
+    what: str
+    why: str
+    images: int = 0
+    folders: int = 0
+    example: str = ""
+    include: str = ""
+
+    def and_also(self, other: Skipped) -> Skipped:
+        """Return this together with another of the same kind and name."""
+        return replace(
+            self, images=self.images + other.images, folders=self.folders + other.folders
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What an indexing run did.
 
@@ -289,6 +320,8 @@ class Report:
         stopped: whether the run was stopped before its end; run again to continue.
         acceleration: what the images were embedded in, and why; None if none was embedded, or if
             the encoder has no choice.
+        skipped: what was left out without being told to: folders such as recycle bins, and files
+            that look like images.
     """
 
     added: int = 0
@@ -302,6 +335,7 @@ class Report:
     seconds: Mapping[str, float] = field(default_factory=dict)
     stopped: bool = False
     acceleration: Acceleration | None = None
+    skipped: tuple[Skipped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

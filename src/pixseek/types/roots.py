@@ -21,6 +21,8 @@ class Root:
         exclude: patterns of what is skipped, in the syntax of .gitignore.
         kind: what reads it: "folder", or the name of an entry point in `pixseek.sources`.
         options: of that kind; anything JSON can hold.
+        include: patterns of what is indexed although it would be skipped by itself (recycle bins,
+            previews, hidden folders, unusual endings), in the syntax of .gitignore.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Root:
     exclude: tuple[str, ...] = ()
     kind: str = "folder"
     options: Mapping[str, Any] = field(default_factory=dict)
+    include: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:

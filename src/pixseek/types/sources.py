@@ -12,7 +12,7 @@ from pixseek.types.dataclass import dataclass
 from pixseek.types.records import Scalar, Stamp
 
 if TYPE_CHECKING:
-    from pixseek.types.results import Failure
+    from pixseek.types.results import Failure, Skipped
 
 _SECOND_NS = 1_000_000_000
 
@@ -94,13 +94,14 @@ class Source(Protocol):
         """Return whether a known record of this URI, if the scan does not offer it, is gone."""
         ...
 
-    def scan(self) -> Iterator[Candidate | Failure | int]:
+    def scan(self) -> Iterator[Candidate | Failure | Skipped | int]:
         """Yield what the source holds, as a stream; nothing of it is kept.
 
         Yields:
             A `Candidate` for each item, each URI once, in any order; a `Failure` for what could
             not be looked at (records of such a URI, or below it, are kept; one that ends in "/"
-            means everything below); and now and then the number of files looked at so far.
+            means everything below); a `Skipped` for what it leaves out by itself and users may
+            miss; and now and then the number of files looked at so far.
 
         Raises:
             SourceVanishedError: the source is gone; nothing is removed.
