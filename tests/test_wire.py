@@ -336,6 +336,7 @@ def test_json_of_a_report() -> None:
         "updated": 0,
         "moved": 0,
         "removed": 0,
+        "away": 0,
         "unchanged": 0,
         "reused": 0,
         "known_failures": 1,

@@ -78,6 +78,7 @@ FIELDS: Mapping[str, Field] = {
     "size": Field("number", "size of the file, in bytes"),
     "mtime": Field("time", "time of the file's last change"),
     "digest": Field("text", "SHA-256 of the content, in hexadecimal"),
+    "pixels": Field("text", "SHA-256 of the picture without its metadata, in hexadecimal"),
     "taken_at": Field("time", "time at which the photo was taken"),
     "caption": Field("text", "its description"),
     "tags": Field("tags", "its keywords"),

@@ -151,6 +151,7 @@ def report_to_plain(report: Report) -> dict[str, Any]:
         "updated": report.updated,
         "moved": report.moved,
         "removed": report.removed,
+        "away": report.away,
         "unchanged": report.unchanged,
         "reused": report.reused,
         "known_failures": report.known_failures,

@@ -31,6 +31,7 @@ COMMANDS = {
     "status": "upkeep",
     "failures": "upkeep",
     "remove": "upkeep",
+    "forget": "forget",
     "reindex": "reindex",
     "duplicates": "duplicates",
     "export": "exchange",

@@ -69,6 +69,7 @@ def help_(ctx: click.Context, topic: str | None) -> None:
 @click.command(
     cls=Command,
     section="Try it, set it up",
+    hidden=True,  # every program has --version
     short_help="Print the version of pixseek.",
     examples=(("pixseek version", "the same as pixseek --version"),),
 )

@@ -23,7 +23,7 @@ SETTINGS = "pixseek.settings"
 _USED_BY = {
     "library": frozenset({
         "index", "search", "similar", "list", "show", "classify", "tag", "save", "saved", "status",
-        "failures", "remove", "reindex", "duplicates", "export", "import", "doctor",
+        "failures", "remove", "forget", "reindex", "duplicates", "export", "import", "doctor",
     }),
     "model": frozenset({"index", "search", "similar", "classify", "tag", "import", "doctor"}),
     "offline": frozenset({"index", "search", "similar", "classify", "tag", "duplicates"}),

@@ -50,7 +50,7 @@ BROKEN = code_of(ModelError(""))
 @click.command(
     cls=Command,
     section="Look after the library",
-    short_help="List models; download, export, verify, measure or calibrate them.",
+    short_help="List, download, export, verify, measure or calibrate models.",
     examples=(
         ("pixseek models", "all models, with a ✓ if on this machine"),
         ("pixseek models download siglip2-b16-224", "before going offline"),

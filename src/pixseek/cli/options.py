@@ -204,6 +204,8 @@ class CommandGroup(click.Group):
         write_examples(self.examples, formatter)
         sections: dict[str, list[tuple[str, str]]] = {}
         for name, command in self.all_commands(ctx).items():
+            if command.hidden:
+                continue
             rows = sections.setdefault(getattr(command, "section", ""), [])
             rows.append((name, command.get_short_help_str(100)))
         for title, rows in sections.items():

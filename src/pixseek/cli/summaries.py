@@ -75,6 +75,8 @@ def write_report(
     wide = max(len(wording.number(value)) for _, value in rows)
     for name, value in rows:
         line = f"  {name:<10}{wording.number(value):>{wide}}"
+        if name == "removed" and report.away:
+            line += f"  (what you said of {wording.number(report.away)} is kept)"
         if name == "failed" and report.known_failures:
             line += f"  ({wording.number(report.known_failures)} that failed before were skipped)"
         style = {"fg": "red"} if name == "failed" and value else {} if value else {"dim": True}

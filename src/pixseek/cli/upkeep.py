@@ -124,7 +124,9 @@ def _contents(found: Status) -> Iterator[str]:
             f"{hinted('pixseek index')} embeds them"
         )
     if known.away:
-        yield f"besides, {wording.number(known.away)} whose file is gone but whose tags are kept"
+        images = wording.counted(known.away, "image")
+        what = f"besides, {images} not there now, of which your tags and so on are kept"
+        yield f"{what} (list: {hinted('pixseek forget')})"
 
 
 def _disk(found: Status) -> str:
@@ -264,9 +266,19 @@ def remove(
             question = f"Remove all {wording.counted(len(library), 'image')} from {library.path}?"
             if not yes:
                 click.confirm(question, abort=True, err=True)
+            before = len(library.away())
             removed = library.remove_everything()
         else:
+            before = len(library.away())
             removed = library.remove(*targets, root=root)
+        kept = len(library.away()) - before
     click.echo(
         f"Removed {wording.counted(removed, 'image')} from the library. No files were touched."
     )
+    if kept > 0:
+        click.echo(
+            wording.fitted(
+                f"What you said of {wording.number(kept)} is kept until they are back; "
+                f"to see it: {hinted('pixseek forget')}"
+            )
+        )

@@ -175,7 +175,7 @@ def fields_of(record: Record) -> Fields:
         columns |= _columns_of(name, getattr(record, name))
     for name in ("uri", "name"):
         columns[Column(name, "written")] = (getattr(record, name),)
-    for name in ("root", "media", "digest", "caption"):  # "" means unknown
+    for name in ("root", "media", "digest", "pixels", "caption"):  # "" means unknown
         columns |= _columns_of(name, getattr(record, name) or None)
     columns |= _columns_of("width", record.width or None)
     columns |= _columns_of("height", record.height or None)

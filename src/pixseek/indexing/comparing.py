@@ -7,11 +7,11 @@ whose files were not met yet, and the files to read.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from pixseek.errors import SourceVanishedError
 from pixseek.storage.ledger import Ledger
-from pixseek.types import Candidate, Engine, Failure, Known, Skipped, Source, Stamp
+from pixseek.types import Candidate, Engine, Failure, FileSystem, Known, Skipped, Source, Stamp
 from pixseek.types.dataclass import dataclass
 
 
@@ -95,6 +95,7 @@ class Comparison:
         }
         held = bool(known)
         is_empty = True
+        drives = _Drives(self._ledger.devices())
         unseen: list[str] = []  # URIs, or folders, that nobody could look at
         for event in source.scan():
             if isinstance(event, int):
@@ -105,6 +106,9 @@ class Comparison:
                 # An unmounted drive has no recycle bin: what was in one is no longer wanted.
                 is_empty = is_empty and not (event.kind == "folder" and event.images)
                 continue
+            if isinstance(event, FileSystem):
+                drives.now[event.uri] = event.device
+                continue
             is_empty = False
             if isinstance(event, Failure):
                 unseen.append(event.uri)
@@ -112,6 +116,8 @@ class Comparison:
                 failed.pop(event.uri, None)
             else:
                 before, earlier = known.pop(event.uri, None), failed.pop(event.uri, None)
+                if before is not None and event.is_as(before.stamp):
+                    drives.meet(event.uri)
                 self._compare(source, event, before, earlier)
         roots = [each for each in source.prefixes if each.count("/") == 1 and source.covers(each)]
         if held and is_empty and roots:
@@ -122,6 +128,21 @@ class Comparison:
                 "Nothing was removed. If they are really gone: "
                 f"pixseek remove --root {roots[0][:-1]}",
             )
+        absent = drives.absent(known)
+        for uri in absent:
+            unseen.append(uri)
+            failed.pop(uri, None)
+            self.failures.append(
+                Failure(
+                    uri,
+                    "scan",
+                    "missing",
+                    "Its drive is not there, or another one is in its place",
+                    "Nothing of it was removed. Bring it back and run again; if it is gone for "
+                    "good: pixseek remove, with this folder",
+                )
+            )
+        self._ledger.set_devices(drives.remembered(source, absent))
         kept = tuple(unseen)
         for each in known.values():
             if each.uri.startswith(kept):
@@ -157,6 +178,57 @@ class Comparison:
             self.jobs.append(Job(candidate, source, before))
             if before is not None and not same:
                 self.changed[before.id] = before.digest
+
+
+class _Drives:
+    """The file systems that a source has, next to those that it had.
+
+    An unmounted drive leaves an empty folder, one with a few other files, or none. A drive may
+    get another device number each time it is plugged in, so it is the same if most of its files are
+    there as they were, unless its number is known as that of what came in its place.
+
+    Attributes:
+        now: devices that the scan came into, by the URI of their folder.
+    """
+
+    def __init__(self, before: Mapping[str, Sequence[str]]) -> None:
+        self._before = before
+        self._met: Counter[str] = Counter()
+        self.now: dict[str, str] = {}
+
+    def meet(self, uri: str) -> None:
+        """Count a file that is as it was."""
+        self._met.update(top for top in self._before if uri.startswith(top))
+
+    def absent(self, missing: Collection[str]) -> list[str]:
+        """Return the folders whose drive is not there, given the missing files."""
+        found = []
+        for top, (own, *others) in self._before.items():
+            now = self._device_at(top)
+            if now in (None, own):
+                continue
+            below = sum(uri.startswith(top) for uri in missing)
+            if below and (now in others or self._met[top] < below):
+                found.append(top)
+        return found
+
+    def remembered(self, source: Source, absent: Collection[str]) -> dict[str, list[str]]:
+        """Return the devices to remember: of each folder its own, then what is in its place."""
+        devices = {
+            top: list(own)
+            for top, own in self._before.items()
+            if not source.covers(f"{top}x")  # nobody looked
+        }
+        devices |= {top: [device] for top, device in self.now.items()}
+        for top in absent:
+            own, now = self._before[top][0], self._device_at(top)
+            devices[top] = [own] if now is None else [own, now]
+        return devices
+
+    def _device_at(self, folder: str) -> str | None:
+        """Return the device that a folder is on, or would be; None if the scan was elsewhere."""
+        above = [top for top in self.now if folder.startswith(top)]
+        return self.now[max(above, key=len)] if above else None
 
 
 def moved(jobs: Collection[Job], missing: Mapping[str, Known]) -> list[tuple[Job, Known]]:

@@ -32,7 +32,8 @@ from pixseek.indexing.media import layout
 from pixseek.indexing.options import IndexOptions
 from pixseek.indexing.reading import Prepared, Reader
 from pixseek.indexing.rereading import Rereading
-from pixseek.indexing.storing import Writes, with_words_of
+from pixseek.indexing.said import hand_on, with_words_of
+from pixseek.indexing.storing import Writes
 from pixseek.metadata.dates import date_in_name
 from pixseek.storage.ledger import Ledger
 from pixseek.storage.previews import Previews
@@ -70,7 +71,7 @@ def index(
     encoder: Callable[[], Encoder],
     ledger: Ledger,
     previews: Previews | None,
-    is_there: Callable[[str], bool],
+    is_there: Callable[[str], bool | None],
     threads: int,
     options: IndexOptions,
     stop: threading.Event | None = None,
@@ -84,7 +85,7 @@ def index(
         encoder: gives the encoder; called only if there is something to embed.
         ledger: where failures go.
         previews: where previews go; None to keep none.
-        is_there: whether the file of a URI exists, for records that no source covers.
+        is_there: whether the file of a URI exists; None where that can't be told.
         threads: how many threads read and decode.
         options: of the run; the sources already know what to exclude.
         stop: when set, the run stores what it has and ends early.
@@ -118,7 +119,7 @@ class _Run:
         encoder: Callable[[], Encoder],
         ledger: Ledger,
         previews: Previews | None,
-        is_there: Callable[[str], bool],
+        is_there: Callable[[str], bool | None],
         threads: int,
         options: IndexOptions,
         stop: threading.Event,
@@ -128,7 +129,7 @@ class _Run:
         self.engine, self.load_encoder, self.ledger = engine, encoder, ledger
         self.is_there, self.threads, self.options, self.stop = is_there, threads, options, stop
         self.parts = layout(tiling.remembered(ledger, engine, options.tiles))
-        self.writes = Writes(engine, ledger, previews)
+        self.writes = Writes(engine, ledger, previews, self.is_gone, self.depart)
         self.began = time.perf_counter()
         self.counts: Counter[str] = Counter()
         self.seconds = {"scan": 0.0, "decode": 0.0, "encode": 0.0}
@@ -196,6 +197,8 @@ class _Run:
             for (job, known), record, rows in zip(chunk, records, vectors, strict=True):
                 if record is None or rows is None or _date_changes(record, job.candidate.uri):
                     continue
+                if not self.is_gone(known):
+                    continue  # it is excluded, and this is a copy
                 uri, stamp = job.candidate.uri, job.candidate.stamp
                 is_fit = known.id not in self.unfit
                 self.depart(known)
@@ -336,12 +339,21 @@ class _Run:
         for twin in item.twins:
             if twin.id in self.departed:
                 continue
-            is_elsewhere = twin.id in self.found.missing or twin.id in self.found.changed
-            if is_elsewhere or not self.is_there(twin.uri):
+            if self.is_gone(twin):
                 return twin, True
         if not item.twins:
             return None, True  # it was displaced
         return item.twins[0], False
+
+    def is_gone(self, record: Known | Record) -> bool:
+        """Return whether the content of a record is no longer at its place."""
+        if record.id in self.departed:
+            return False  # it was found elsewhere already
+        if record.id in self.found.changed:
+            return True
+        is_there = self.is_there(record.uri)
+        # A file that a pattern excludes is missing, and still there.
+        return is_there is False or (is_there is None and record.id in self.found.missing)
 
     def embed_now(self, item: Prepared, origin: Record | None, outcome: str) -> None:
         """Decode and embed one file after all; see `place`."""
@@ -384,7 +396,7 @@ class _Run:
             self.writes.displace(old, rows)
         return old
 
-    def depart(self, origin: Known) -> None:
+    def depart(self, origin: Known | Record) -> None:
         """Note that the content of a record is elsewhere now."""
         self.departed.add(origin.id)
         if origin.id not in self.found.changed:
@@ -432,6 +444,7 @@ class _Run:
         missing = self.found.missing
         self.counts["removed"] += len(missing)
         self.unfit -= missing.keys()
+        hand_on(self.engine, list(missing), self.is_gone)
         self.writes.delete(list(missing))
         self.writes.dropped.update(known.digest for known in missing.values())
         self.found.missing = {}
@@ -448,6 +461,7 @@ class _Run:
             updated=counts["updated"],
             moved=counts["moved"],
             removed=counts["removed"],
+            away=self.writes.away,
             unchanged=counts["unchanged"],
             reused=counts["reused"],
             known_failures=counts["known_failures"],

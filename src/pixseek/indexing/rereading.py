@@ -7,7 +7,7 @@ from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from pixseek.indexing.reading import Prepared
-from pixseek.indexing.storing import with_words_of
+from pixseek.indexing.said import with_words_of
 from pixseek.storage.previews import Previews
 from pixseek.types import Engine, Record
 from pixseek.types.dataclass import dataclass

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pixseek.metadata.annotations import Annotation, annotate, annotation_of, combined
+from pixseek.indexing import said
+from pixseek.indexing.said import Moved, with_words_of
+from pixseek.metadata.annotations import annotation_of
 from pixseek.storage.ledger import Ledger
 from pixseek.storage.previews import Previews
 from pixseek.types import Engine, Failure, Record
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 # later: if files are renumbered, each takes the place of the next. 16,384 rows of 512 floats are
 # 33 MB.
 _DISPLACED = 16_384
-
-
-#: A record whose content was moved here, and the record that had it, as it was read.
-Moved = tuple[Record, Record]
 
 
 class Writes:
@@ -41,11 +37,28 @@ class Writes:
         dropped: digests of contents that a record no longer has.
         stored_at: when `store` last ran, by `time.perf_counter`.
         seconds: spent in storing.
+        away: how many records have become away.
     """
 
-    def __init__(self, engine: Engine, ledger: Ledger, previews: Previews | None) -> None:
-        """Say where things go; None to keep no previews."""
+    def __init__(
+        self,
+        engine: Engine,
+        ledger: Ledger,
+        previews: Previews | None,
+        is_gone: Callable[[Record], bool],
+        depart: Callable[[Record], None],
+    ) -> None:
+        """Say where things go.
+
+        Args:
+            engine: takes the records.
+            ledger: takes the failures.
+            previews: None to keep none.
+            is_gone: whether the file of a stored record is no longer there.
+            depart: called with a stored record whose content is elsewhere now.
+        """
         self._engine, self._ledger, self.previews = engine, ledger, previews
+        self._is_gone, self._depart = is_gone, depart
         self._records: list[Record] = []
         self._vectors: list[Vectors] = []
         self._origins: dict[str, Record] = {}  # by the id of the record that has their content now
@@ -57,6 +70,8 @@ class Writes:
         self.dropped: set[str] = set()
         self.stored_at = time.perf_counter()
         self.seconds = 0.0
+        self.away = 0
+        self._placed: set[str] = set()  # digests of contents that took along what was said of them
 
     def __len__(self) -> int:
         """How many records are not stored yet."""
@@ -108,117 +123,58 @@ class Writes:
         if self.previews is not None and self._previews:
             self.previews.put(self._previews)
             self._previews = {}
-        moved: list[Moved] = []
-        if self._records:
-            overwritten: dict[str, Record] = {}
-
-            def merge(new: Record, stored: Record) -> Record:
-                overwritten[stored.id] = stored
-                return new if new.id in self._origins else with_words_of(new, stored)
-
-            self._engine.put(self._records, np.concatenate(self._vectors), merge)
-            for stored in overwritten.values():
-                old = self.displaced.get(stored.digest)
-                if old is not None and old[0].id == stored.id:
-                    self.displaced[stored.digest] = (stored, old[1])
-            moved = [(r, self._origins[r.id]) for r in self._records if r.id in self._origins]
-            moved = carry_words(self._engine, moved, overwritten)
-            self._records, self._vectors, self._origins = [], [], {}
+        moved = self._store_records(np.concatenate(self._vectors)) if self._records else []
         self._ledger.add_failures(self._failures)
         self._failures = []
         if self._gone:
-            delete_moved(self._engine, self._gone, moved)
+            self.away += said.delete(self._engine, self._gone, moved)
             self._gone = []
         self._ledger.clear_failures(self.settled)
         self.settled = []
         self.stored_at = time.perf_counter()
         self.seconds += self.stored_at - began
 
+    def _store_records(self, vectors: Vectors) -> list[Moved]:
+        """Write the records; return those that came from elsewhere, with their origins."""
+        arrived = said.arrivals(self._engine, self._records)
+        new = [record for record in self._records if record.id not in self._origins]
+        for id_, origin in said.origins(self._engine, new, arrived, self._is_gone).items():
+            self._origins[id_] = origin
+            self._depart(origin)
+        self._records = [
+            with_words_of(record, self._origins[record.id])
+            if record.id in self._origins
+            else record
+            for record in self._records
+        ]
+        said.keep_displaced(self._engine, self._records, arrived, self._origins, self._placed)
+        overwritten: dict[str, Record] = {}
+
+        def merge(new: Record, stored: Record) -> Record:
+            overwritten[stored.id] = stored
+            return new if new.id in self._origins else with_words_of(new, stored)
+
+        self._engine.put(self._records, vectors, merge)
+        for stored in overwritten.values():
+            old = self.displaced.get(stored.digest)
+            if old is not None and old[0].id == stored.id:
+                self.displaced[stored.digest] = (stored, old[1])
+        moved = [(r, self._origins[r.id]) for r in self._records if r.id in self._origins]
+        late = {
+            id_: stored
+            for id_, stored in overwritten.items()
+            if id_ in self._origins
+            and annotation_of(stored) != annotation_of(arrived.get(id_, stored))
+        }
+        said.keep_displaced(self._engine, self._records, late, self._origins, self._placed)
+        self._placed.update(origin.digest for _, origin in moved)
+        said.forget_displaced(self._engine, [origin for _, origin in moved])
+        moved = said.carry_words(self._engine, moved, overwritten)
+        self._records, self._vectors, self._origins = [], [], {}
+        return moved
+
     def prune_previews(self) -> None:
         """Delete the previews of contents that no record has any more."""
         if self.previews is not None and self.dropped:
             self.store()
             self.previews.prune(self.dropped, self._engine)
-
-
-def with_words_of(record: Record, old: Record) -> Record:
-    """Return `record` with the user's words about `old`."""
-    said = annotation_of(old)
-    if said.labelled and record.digest != old.digest:
-        said = replace(said, labelled="")  # nobody looked for labels in the new content
-    return annotate(record, said)
-
-
-def carry_words(
-    engine: Engine,
-    moved: Sequence[Moved],
-    overwritten: Mapping[str, Record] = MappingProxyType({}),
-) -> list[Moved]:
-    """Give records what the user said of their origins after those were read.
-
-    Args:
-        engine: where the records are stored.
-        moved: records with their origins, as both were read; those have not been deleted yet.
-        overwritten: origins that the write replaced, as they were then, by id.
-
-    Returns:
-        The same, with what was said until now.
-    """
-    rest = [origin.id for _, origin in moved if origin.id not in overwritten]
-    found = zip(rest, engine.get(rest), strict=True) if rest else ()
-    latest = {**overwritten, **{each: record for each, record in found if record is not None}}
-    words: dict[str, tuple[Annotation, Annotation]] = {}  # as taken along, and the latest
-    now: list[Moved] = []
-    for record, origin in moved:
-        current = latest.get(origin.id)
-        if current is None or current.digest != origin.digest:
-            continue
-        said = annotation_of(current)
-        if said != annotation_of(origin):
-            words[record.id] = (annotation_of(record), said)
-            now.append((annotate(record, said), current))
-        else:
-            now.append((record, origin))
-
-    def merge(given: Record, stored: Record) -> Record:
-        taken, said = words[stored.id]
-        return annotate(stored, combined(taken, annotation_of(stored), said))
-
-    if words:
-        engine.describe([record for record, _ in now if record.id in words], merge)
-    return now
-
-
-def delete_moved(engine: Engine, ids: Sequence[str], moved: Sequence[Moved]) -> None:
-    """Delete records; what the user says of them until then goes to where their files are now.
-
-    Args:
-        engine: where the records are stored.
-        ids: of the records to delete, moved or not.
-        moved: as `carry_words` returns it.
-    """
-    left = list(ids)
-    while left:
-        said = {origin.id: annotation_of(origin) for _, origin in moved}
-        late = _delete_unless_late(engine, left, said)
-        left = [each for each in left if each in late]
-        moved = carry_words(engine, [pair for pair in moved if pair[1].id in late])
-
-
-def _delete_unless_late(
-    engine: Engine, ids: Sequence[str], said: Mapping[str, Annotation]
-) -> set[str]:
-    """Delete records, but for those of which the user said more meanwhile; return these."""
-    late: set[str] = set()
-
-    def is_carried(stored: Record) -> bool:
-        carried = stored.id not in said or annotation_of(stored) == said[stored.id]
-        if not carried:
-            late.add(stored.id)
-        return carried
-
-    if said:
-        engine.delete(ids, is_carried)
-    else:
-        engine.delete(ids)
-    return late

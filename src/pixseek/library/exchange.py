@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import SourceError, SpaceMismatchError, StorageError
+from pixseek.indexing import said
 from pixseek.library import clip_retrieval, vector_files
 from pixseek.library.imported_space import space_of_import
 from pixseek.library.model import LibraryModel
 from pixseek.library.opened import Opened
-from pixseek.types import Record, Stamp, record_id
+from pixseek.types import Engine, Record, Stamp
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -67,13 +68,35 @@ def import_vectors(
             chosen = sorted(last.values())
             wanted = [row for n in chosen for row in range(starts[n], starts[n + 1])]
             with model.waiting(f"Importing: {count:,} images so far"):
-                opened.engine.put([moved[n] for n in chosen], rows[wanted])
+                opened.engine.put([moved[n] for n in chosen], rows[wanted], _with_words_here)
             count += len(chosen)
+        _import_bare(opened.engine, [place(record) for record in incoming.bare])
         for kind, texts in incoming.kept.items():
             here = opened.engine.kept(kind)
             for each in texts.keys() - here.keys():  # what is kept here stays as it is
                 opened.engine.keep(kind, each, texts[each])
         return count
+
+
+def _with_words_here(record: Record, stored: Record) -> Record:
+    """Return an incoming record with what was said of it here too; that counts more."""
+    return said.with_words_of_both(record, stored, first=stored)
+
+
+def _import_bare(engine: Engine, records: Sequence[Record]) -> None:
+    """Store records without vectors; of those that are here, only what was said of them."""
+    import numpy as np
+
+    assert engine.space is not None
+    none = np.zeros((0, engine.space.dim), np.float32)
+    for start in range(0, len(records), vector_files.BATCH):
+        some = records[start : start + vector_files.BATCH]
+        found = zip(some, engine.get([record.id for record in some]), strict=True)
+        here = {each.id: each for each, stored in found if stored is not None}
+        engine.put([each for each in some if each.id not in here], none)
+        engine.describe(
+            list(here.values()), lambda given, stored: said.with_words_of_both(stored, given)
+        )
 
 
 def _placing(opened: Opened, base: str | os.PathLike[str] | None) -> Callable[[Record], Record]:
@@ -93,7 +116,7 @@ def _placing(opened: Opened, base: str | os.PathLike[str] | None) -> Callable[[R
             elif prefix:
                 uri = f"{prefix}/{Path(uri).as_posix()}"
         if uri != record.uri:
-            record = replace(record, id=record_id(uri), uri=uri)
+            record = said.at_place(record, uri)
         path = opened.roots.path_of(uri)
         if record.stamp is None and path is not None and path.is_file():
             # As it is now: the next run takes the file as unchanged, and embeds nothing again.

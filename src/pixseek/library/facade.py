@@ -786,7 +786,7 @@ class Library:
             root: name of a root to forget with all its records.
 
         Returns:
-            How many records were removed.
+            How many records were removed. What was said of them is kept; see `away`.
 
         Raises:
             QueryError: a target is not in the library.
@@ -805,6 +805,42 @@ class Library:
 
         with self._model.waiting("Removing"):
             return removal.remove_everything(self.opened)
+
+    def away(self, *targets: str | os.PathLike[str]) -> list[Record]:
+        """Return the images of which something is kept though they are not in the library.
+
+        Their files are gone, excluded or broken, or they were removed. Their tags, ratings,
+        captions and fields of users come back with them: at the same place, or with the same
+        pixels anywhere. They are found by no search.
+
+        Args:
+            *targets: ids, files and folders; none for all.
+
+        Returns:
+            Their records, by URI, with `away` true and without parts.
+
+        Raises:
+            QueryError: nothing is kept of a target.
+        """
+        from pixseek.library import removal
+
+        return removal.away(self.opened, targets)
+
+    def forget(self, *targets: str | os.PathLike[str]) -> int:
+        """Forget what was said of images that are not in the library any more; see `away`.
+
+        Args:
+            *targets: ids, files and folders.
+
+        Returns:
+            How many records were forgotten.
+
+        Raises:
+            QueryError: nothing is kept of a target.
+        """
+        from pixseek.library import removal
+
+        return removal.forget(self.opened, removal.away(self.opened, targets)) if targets else 0
 
     def export(self, path: str | os.PathLike[str]) -> int:
         """Write ids, vectors and metadata to a .parquet or .npz file; return the number of rows.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pixseek.types import record_id
+from pixseek.types import And, Compare
 
 if TYPE_CHECKING:
     from pixseek.types import Engine, Root
@@ -29,22 +29,23 @@ def move_records(inner: Root, outer: Root, engine: Engine) -> None:
     """
     import numpy as np
 
-    from pixseek.indexing.storing import carry_words, delete_moved
+    from pixseek.indexing import said
 
     below = inner.path.relative_to(outer.path).as_posix()
+    away = And((Compare("away", "eq", True), Compare("root", "eq", inner.name)))
     ids = [known.id for known in engine.known(f"{inner.name}/")]
+    ids += engine.matching_ids(away)
     for start in range(0, len(ids), CHUNK):
         chunk = ids[start : start + CHUNK]
         news, vectors, moved = [], [], []
         for old, rows in zip(engine.get(chunk), engine.vectors(chunk), strict=True):
             if old is not None and rows is not None:
-                uri = f"{outer.name}/{below}/{old.relative_path}"
-                news.append(replace(old, id=record_id(uri), uri=uri))
+                news.append(said.at_place(old, f"{outer.name}/{below}/{old.relative_path}"))
                 vectors.append(rows)
                 moved.append((news[-1], old))
         if news:
-            engine.put(news, np.concatenate(vectors))
-        delete_moved(engine, chunk, carry_words(engine, moved))
+            engine.put(news, np.concatenate(vectors), said.with_words_of_both)
+        said.delete(engine, chunk, said.carry_words(engine, moved))
 
 
 def absorbing(outer: Root, inner: Root) -> Root:

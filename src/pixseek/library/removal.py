@@ -6,8 +6,9 @@ import os
 from collections.abc import Sequence
 
 from pixseek.errors import QueryError
+from pixseek.indexing import said
 from pixseek.library.opened import Opened
-from pixseek.types import Known
+from pixseek.types import And, Compare, Filter, Known, Or, Record
 
 
 def remove(opened: Opened, targets: Sequence[str | os.PathLike[str]], root: str | None) -> int:
@@ -47,14 +48,53 @@ def _remove(opened: Opened, target: str) -> int:
     if path is not None and path.exists():
         opened.roots.exclude(uri)
     opened.ledger.clear_failures(failed)
+    opened.roots.forget_devices(below)
     return _delete(opened, gone)
 
 
 def _delete(opened: Opened, gone: Sequence[Known]) -> int:
-    """Delete records, and the previews that no other record has."""
-    removed = opened.engine.delete([known.id for known in gone])
+    """Delete records, and the previews that no other record has; what was said of them stays."""
+    removed = len(gone)
+    said.delete(opened.engine, [known.id for known in gone])
     opened.previews.prune({known.digest for known in gone}, opened.engine)
     return removed
+
+
+def away(opened: Opened, targets: Sequence[str | os.PathLike[str]] = ()) -> list[Record]:
+    """Return records that are away, all or those below some places; see `Library.away`."""
+    if opened.engine.space is None:
+        return []
+    if not targets:
+        return _found(opened, said.AWAY)
+    found: dict[str, Record] = {}
+    for target in (os.fspath(each) for each in targets):
+        uri = (opened.roots.uri_of(target) or target).rstrip("/")
+        places = (
+            Compare("id", "eq", target),
+            Compare("uri", "eq", uri),
+            Compare("uri", "under", uri),
+        )
+        some = _found(opened, And((Compare("away", "eq", True), Or(places))))
+        if not some:
+            raise QueryError(
+                "Nothing is kept of it",
+                target,
+                "Name an id, a file or a folder that `pixseek forget` lists; to clear what you "
+                "said of an image in the library: pixseek tag --clear all",
+            )
+        found |= {record.id: record for record in some}
+    return list(found.values())
+
+
+def _found(opened: Opened, where: Filter) -> list[Record]:
+    """Return the records that a filter lets through, by URI."""
+    records = opened.engine.get(list(opened.engine.matching_ids(where)))
+    return sorted((each for each in records if each is not None), key=lambda each: each.uri)
+
+
+def forget(opened: Opened, records: Sequence[Record]) -> int:
+    """Delete records that are away; see `Library.forget`."""
+    return opened.engine.delete([record.id for record in records], lambda stored: stored.away)
 
 
 def _not_there(target: str) -> QueryError:

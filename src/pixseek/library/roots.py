@@ -6,6 +6,7 @@ mounted elsewhere changes one entry here and no record.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shlex
@@ -40,6 +41,8 @@ _BEGINNING = 1 << 16
 
 #: Files that must be found in a new place before it is taken for a root's.
 _SAMPLE = 64
+#: Stands for a device that is not known.
+_NO_DEVICE = ""
 #: Folders next to a root's old place that are looked at.
 _BESIDE = 256
 
@@ -93,20 +96,29 @@ class Roots:
 
         return path_of
 
-    def is_there(self, uri: str) -> bool:
-        """Return whether the file of a URI exists, as far as can be told."""
+    def is_there(self, uri: str) -> bool | None:
+        """Return whether the file of a URI exists; None where that can't be told."""
         path = self.path_of(uri)
         if path is None:
-            return True
-        root = self._known().get(uri.partition("/")[0])
-        if root is not None and not is_reachable(root):
-            return True  # its drive is not here: nothing can be said
-        return path.exists()
+            return None
+        return path.exists() or (False if self._drive_away(uri) is None else None)
 
     def away(self, record: Record) -> str | None:
-        """Return the folder of a record's root if that is not there now, else None."""
-        root = self._known().get(record.root)
-        return root.where if root is not None and not is_reachable(root) else None
+        """Return the folder whose drive is not there now, of those that a record is in, or None."""
+        return self._drive_away(record.uri)
+
+    def _drive_away(self, uri: str) -> str | None:
+        root = self._known().get(uri.partition("/")[0])
+        if root is None or root.kind != "folder":
+            return None
+        if not is_reachable(root):
+            return root.where
+        for top, (device, *_) in self._ledger.devices().items():
+            if uri.startswith(top):
+                folder = Path(root.where, top.partition("/")[2])
+                if _drive_at(folder) != device:
+                    return str(folder)
+        return None
 
     def sources(
         self,
@@ -331,7 +343,13 @@ class Roots:
     def forget(self, name: str) -> None:
         """Forget a root and its failures; its records are the caller's to delete."""
         self._ledger.remove_root(name)
+        self.forget_devices(f"{name}/")
         self._changed()
+
+    def forget_devices(self, below: str) -> None:
+        """Forget which drives were mounted at or below a folder, given by its URI with a slash."""
+        devices = self._ledger.devices()
+        self._ledger.set_devices({u: d for u, d in devices.items() if not u.startswith(below)})
 
     def count(self, root: Root) -> int:
         """Return how many records a root has."""
@@ -413,13 +431,33 @@ class Roots:
         while (pair := nested(self.folders())) is not None:
             inner, outer = pair
             move_records(inner, outer, self._engine)
+            self._move_devices(inner, outer)
             self.change(absorbing(outer, inner))
             self.forget(inner.name)
+
+    def _move_devices(self, inner: Root, outer: Root) -> None:
+        """Remember the drives of a root that becomes part of another."""
+        devices = self._ledger.devices()
+        top = f"{outer.name}/{inner.path.relative_to(outer.path).as_posix()}/"
+        for uri, device in {f"{inner.name}/": [_NO_DEVICE], **devices}.items():
+            if uri.startswith(f"{inner.name}/"):
+                devices[top + uri.partition("/")[2]] = device
+        self._ledger.set_devices(devices)
 
 
 def is_reachable(root: Root) -> bool:
     """Return whether a root is there, as far as can be told without asking a server."""
     return root.kind != "folder" or root.path.is_dir()
+
+
+def _drive_at(folder: Path) -> str | None:
+    """Return the drive that a folder is on, or would be."""
+    from pixseek.sources.folder import drive_of
+
+    for each in (folder, *folder.parents):
+        with contextlib.suppress(OSError):
+            return drive_of(each)
+    return None
 
 
 def _path_in(known: Mapping[str, Root], uri: str) -> Path | None:

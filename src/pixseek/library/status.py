@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import ModelError
-from pixseek.indexing import pipeline
+from pixseek.indexing import pipeline, said
 from pixseek.library import model
 from pixseek.library.opened import Opened
 from pixseek.library.roots import is_reachable
@@ -236,7 +236,7 @@ def _contents(engine: Engine, roots: Sequence[RootStatus]) -> Contents:
         rated=having("fields.rating"),
         unreachable=sum(root.records for root in roots if not root.is_there),
         without_vectors=max(0, engine.count() - engine.held(space)),
-        away=engine.count(Compare("away", "eq", True)),
+        away=engine.count(said.AWAY),
     )
 
 

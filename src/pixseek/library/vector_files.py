@@ -6,8 +6,8 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,8 @@ from pixseek.types.engines import KINDS
 if TYPE_CHECKING:
     from pixseek.types import Vectors
 
+#: The key of a header with the records that have no vectors.
+_BARE = "pixseek_bare"
 #: Rows that are written or read at once.
 BATCH = 4096
 
@@ -33,17 +35,20 @@ class Incoming:
             that the file names, "" if it names none.
         batches: records with their vectors, (parts, dim) float32, not normalised.
         kept: texts about the whole library, by kind and name; see `Engine.keep`.
+        bare: records without vectors, those that are away among them.
     """
 
     space: Space
     batches: Iterator[tuple[list[Record], Vectors]]
     kept: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    bare: tuple[Record, ...] = ()
 
 
 def export_vectors(engine: Engine, path: Path) -> int:
     """Write every record with its vectors to `path`, a .parquet or .npz file.
 
-    One row per vector. The file appears under its name only when it is complete.
+    One row per vector; records without vectors are in the header. The file appears under its name
+    only when it is complete.
 
     Returns:
         The number of rows.
@@ -197,13 +202,27 @@ def _values(record: Record) -> dict[str, Any]:
     return {name: getattr(record, name) for name in Record.__slots__}
 
 
-def _header(engine: Engine, space: Space) -> dict[str, str]:
+def _header(engine: Engine, space: Space, bare: Sequence[Record]) -> dict[str, str]:
     return {
         "pixseek_model": space.model,
         "pixseek_fingerprint": space.fingerprint,
         "pixseek_dim": str(space.dim),
         "pixseek_kept": json.dumps({kind: engine.kept(kind) for kind in KINDS}),
+        _BARE: json.dumps([{**_row(record, WHOLE), "away": record.away} for record in bare]),
     }
+
+
+def _bare(header: Mapping[str, str], path: Path) -> tuple[Record, ...]:
+    """Return the records without vectors in a header; () from another program or pixseek."""
+    try:
+        rows = json.loads(header.get(_BARE, "[]"))
+        records = _records(rows, path, 1)
+        return tuple(
+            replace(record, parts=(), away=row.get("away") is True)
+            for record, row in zip(records, rows, strict=True)
+        )
+    except (ValueError, TypeError, AttributeError):
+        return ()
 
 
 def _kept(header: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -219,8 +238,10 @@ def _kept(header: Mapping[str, str]) -> dict[str, dict[str, str]]:
         return {}
 
 
-def _rows_of(engine: Engine) -> Iterator[tuple[list[dict[str, Any]], Vectors]]:
+def _rows_of(engine: Engine, bare: list[Record]) -> Iterator[tuple[list[dict[str, Any]], Vectors]]:
+    """Yield the rows of a library with their vectors, and collect the records that have none."""
     for records, vectors in engine.export(BATCH):
+        bare += [record for record in records if not record.parts]
         yield [_row(record, part) for record in records for part in record.parts], vectors
 
 
@@ -241,12 +262,11 @@ def _write_parquet(engine: Engine, space: Space, path: Path) -> int:
             *((name, pa.string()) for name in ("taken_at", "caption", "tags", "fields")),
             *((name, pa.string()) for name in ("pixels", "perceptual_hash")),
             ("vector", pa.list_(pa.float32(), space.dim)),
-        ],
-        metadata=_header(engine, space),
+        ]
     )
-    count = 0
+    count, bare = 0, list[Record]()
     with pq.ParquetWriter(path, schema) as writer:
-        for rows, vectors in _rows_of(engine):
+        for rows, vectors in _rows_of(engine, bare):
             columns: dict[str, Any] = {
                 name: pa.array([row[name] for row in rows], schema.field(name).type)
                 for name in _COLUMNS
@@ -256,6 +276,7 @@ def _write_parquet(engine: Engine, space: Space, path: Path) -> int:
             )
             writer.write_table(pa.table(columns, schema=schema))
             count += len(rows)
+        writer.add_key_value_metadata(_header(engine, space, bare))
     return count
 
 
@@ -275,7 +296,7 @@ def _read_parquet(path: Path) -> Incoming:
         )
     header = {
         k.decode(errors="replace"): v.decode(errors="replace")
-        for k, v in (file.schema_arrow.metadata or {}).items()
+        for k, v in (file.metadata.metadata or {}).items()
     }
 
     def rows_of(columns: list[str]) -> Iterator[Any]:
@@ -326,7 +347,7 @@ def _read_parquet(path: Path) -> Incoming:
         fixed = getattr(file.schema_arrow.field("vector").type, "list_size", 0)
         return fixed or int(vectors_of(next(rows_of(["vector"])).slice(0, 1)).shape[1])
 
-    return Incoming(_space(header, dim(), path), batches(), _kept(header))
+    return Incoming(_space(header, dim(), path), batches(), _kept(header), _bare(header, path))
 
 
 def _ragged(path: Path) -> SourceError:
@@ -388,12 +409,13 @@ def _write_npz(engine: Engine, space: Space, path: Path) -> int:
 
     rows: list[dict[str, Any]] = []
     vectors: list[Any] = []
-    for some_rows, some_vectors in _rows_of(engine):
+    bare: list[Record] = []
+    for some_rows, some_vectors in _rows_of(engine, bare):
         rows += some_rows
         vectors.append(some_vectors)
     all_vectors = np.concatenate(vectors) if vectors else np.zeros((0, space.dim), np.float32)
     columns: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in _COLUMNS}
-    np.savez(path, vectors=all_vectors, header=json.dumps(_header(engine, space)), **columns)
+    np.savez(path, vectors=all_vectors, header=json.dumps(_header(engine, space, bare)), **columns)
     return len(rows)
 
 
@@ -459,4 +481,5 @@ def _read_npz(path: Path) -> Incoming:
         _space(header, vectors.shape[1] if len(vectors) else 0, path),
         batches(),
         _kept(header),
+        _bare(header, path),
     )

@@ -141,8 +141,8 @@ def names() -> list[str]:
 # ------------------------------------------------------------------ one field, one value
 
 
-#: The fields that queries can name: `away` is for programs.
-_STORED = frozenset(filters.FIELDS) - {"away"}
+#: The fields that queries can name; the others are for programs.
+_STORED = frozenset(filters.FIELDS) - {"away", "pixels"}
 
 
 def _stored_name(name: str) -> str:

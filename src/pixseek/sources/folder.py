@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import posixpath
@@ -21,7 +22,7 @@ from pixseek.sources.skipping import (
     printable,
     skipped_folder,
 )
-from pixseek.types import Candidate, Failure, Item, Skipped, Stamp
+from pixseek.types import Candidate, Failure, FileSystem, Item, Skipped, Stamp
 from pixseek.types.sources import marked
 
 if TYPE_CHECKING:
@@ -36,6 +37,26 @@ _MAX_SIDECAR_BYTES = 4 << 20
 
 # With more scopes than this the engine is asked once for all records below their common folder.
 _PREFIXES = 64
+
+
+def drive_of(folder: Path) -> str:
+    """Return what tells the file system of a folder from others.
+
+    Two sticks that are plugged in one after the other have the same device number, so the number
+    that the file system has of itself counts too. If it has none of its own (FAT, exFAT, XFS), its
+    size does.
+
+    Raises:
+        OSError: the folder is not there.
+    """
+    device = os.stat(folder).st_dev
+    if not hasattr(os, "statvfs"):  # Windows, whose device number is the volume's own
+        return str(device)
+    found = os.statvfs(folder)
+    own = found.f_fsid
+    if own & 0xFFFFFFFF == device & 0xFFFFFFFF:
+        own = found.f_blocks * found.f_frsize
+    return f"{device}-{own}"
 
 
 class FolderSource:
@@ -96,7 +117,7 @@ class FolderSource:
             or _is_below(relative, self._gone)
         )
 
-    def scan(self) -> Iterator[Candidate | Failure | Skipped | int]:
+    def scan(self) -> Iterator[Candidate | Failure | FileSystem | Skipped | int]:
         """Yield candidates, failures, counts and what was skipped; see `Source.scan`.
 
         Hidden files, recycle bins, previews of other programs, and what the patterns name are
@@ -107,16 +128,17 @@ class FolderSource:
             SourceVanishedError: the root is gone, or went away during the scan.
         """
         self._device = self._device_now()
+        yield FileSystem(f"{self.name}/", drive_of(self.path))
         yield from self._named_files()
         looked_at = len(self._files)
         seen: set[tuple[int, int]] = set()
         tally = Tally(self.name)
         stack = [
-            (folder, self._ignore_files_above(folder))
+            (folder, self._ignore_files_above(folder), self._device)
             for folder in sorted(self._folders | self._inner, reverse=True)
         ]
         while stack:
-            folder, specs = stack.pop()
+            folder, specs, device = stack.pop()
             try:
                 with os.scandir(self.path / folder if folder else self.path) as entries:
                     listing = sorted(entries, key=lambda entry: entry.name)
@@ -129,6 +151,9 @@ class FolderSource:
                 continue
             seen.add((here.st_dev, here.st_ino))
             self._inodes[folder] = (here.st_dev, here.st_ino)
+            if here.st_dev != device:
+                top = self._top_of(folder, here.st_dev)
+                yield FileSystem(f"{self.name}/{top}/", drive_of(self.path / folder))
             if any(entry.name == IGNORE_FILE for entry in listing):
                 specs = [*specs, *self._ignore_file(folder)]
             below: list[str] = []
@@ -161,7 +186,7 @@ class FolderSource:
                     yield self._offered(relative, entry.stat(), beside)
                 except OSError as error:
                     yield self._failure(relative, error)
-            stack.extend((path, specs) for path in reversed(below))
+            stack.extend((path, specs, here.st_dev) for path in reversed(below))
             yield looked_at
         self.check_there()
         yield from tally.found()
@@ -212,6 +237,16 @@ class FolderSource:
             return self._device or 0
         except OSError as error:
             raise self._vanished() from (cause or error)
+
+    def _top_of(self, folder: str, device: int) -> str:
+        """Return the topmost folder on a device, of one that is on it and those above it."""
+        while above := posixpath.dirname(folder):
+            with contextlib.suppress(OSError):
+                if os.stat(self.path / above).st_dev == device:
+                    folder = above
+                    continue
+            break
+        return folder
 
     def _vanished(self) -> SourceVanishedError:
         if (now := self._renamed("", self.path)) is not None:

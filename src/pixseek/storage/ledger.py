@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,9 @@ _MIGRATIONS = (
 _KINDS = "kinds"
 # Likewise, the patterns of what is included in each root, by name.
 _INCLUDED = "included"
+
+# The setting that holds the devices of folders, by their URI.
+_DEVICES = "devices"
 
 
 class Ledger:
@@ -108,6 +111,18 @@ class Ledger:
     @staticmethod
     def _set(db: sqlite3.Connection, name: str, value: Any) -> None:
         db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value)))
+
+    def devices(self) -> dict[str, list[str]]:
+        """Return the devices of folders at the top of a file system, by the folder's URI.
+
+        That of its drive comes first, then those of what was found in its place.
+        """
+        return self.setting(_DEVICES) or {}
+
+    def set_devices(self, devices: Mapping[str, list[str]]) -> None:
+        """Remember the devices of folders; those of all others are forgotten."""
+        if devices != self.devices():
+            self.set(_DEVICES, dict(devices))
 
     def roots(self) -> list[Root]:
         """Return the roots by name, each with the place where it is now."""

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from pixseek.types.results import Skipped as Skipped
     from pixseek.types.roots import Root as Root
     from pixseek.types.sources import Candidate as Candidate
+    from pixseek.types.sources import FileSystem as FileSystem
     from pixseek.types.sources import Item as Item
     from pixseek.types.sources import Source as Source
 
@@ -65,7 +66,7 @@ _HOME = {
     "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate",
     "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine",
     "roots": "Root",
-    "sources": "Candidate Item Source",
+    "sources": "Candidate FileSystem Item Source",
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names.split()}
 __all__ = [
@@ -83,6 +84,7 @@ __all__ = [
     "Exclusion",
     "FacetField",
     "Failure",
+    "FileSystem",
     "Filter",
     "Hit",
     "Item",

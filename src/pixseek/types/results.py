@@ -311,6 +311,8 @@ class Report:
         updated: records whose file has changed.
         moved: records whose file was found elsewhere; their vectors were kept.
         removed: records whose file is gone.
+        away: records that are not found any more, of which what was said is kept until their
+            file is back.
         unchanged: files that have not changed.
         reused: among added, updated and moved, those that needed no embedding.
         known_failures: files that failed before, have not changed, and were not tried again.
@@ -336,6 +338,7 @@ class Report:
     stopped: bool = False
     acceleration: Acceleration | None = None
     skipped: tuple[Skipped, ...] = ()
+    away: int = 0
 
 
 @dataclass(frozen=True, slots=True)

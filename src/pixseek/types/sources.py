@@ -66,6 +66,19 @@ def marked(stamp: Stamp, text: str) -> Stamp:
 
 
 @dataclass(frozen=True, slots=True)
+class FileSystem:
+    """A folder at the top of a file system: the root of a source, or where a drive is mounted.
+
+    Attributes:
+        uri: of the folder; ends in "/".
+        device: what tells it from others.
+    """
+
+    uri: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """What a source reads of one candidate.
 
@@ -94,14 +107,15 @@ class Source(Protocol):
         """Return whether a known record of this URI, if the scan does not offer it, is gone."""
         ...
 
-    def scan(self) -> Iterator[Candidate | Failure | Skipped | int]:
+    def scan(self) -> Iterator[Candidate | Failure | FileSystem | Skipped | int]:
         """Yield what the source holds, as a stream; nothing of it is kept.
 
         Yields:
             A `Candidate` for each item, each URI once, in any order; a `Failure` for what could
             not be looked at (records of such a URI, or below it, are kept; one that ends in "/"
             means everything below); a `Skipped` for what it leaves out by itself and users may
-            miss; and now and then the number of files looked at so far.
+            miss; a `FileSystem` for each that the scan came into, if the source has those; and now
+            and then the number of files looked at so far.
 
         Raises:
             SourceVanishedError: the source is gone; nothing is removed.

@@ -104,6 +104,8 @@ _SINGLETONS = frozenset(";K`")
 _SYMBOLS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _TEXT_COLUMNS = {"id", "uri", "media", "caption"}
 _NUMBER_COLUMNS = {"width", "height", "size"}
+#: Stored as bytes.
+_DIGESTS = {"digest", "pixels"}
 
 
 def _native(
@@ -133,21 +135,21 @@ def _native(
     if coded is not None:
         return coded
     if op == "exists":
-        known = _TEXT_COLUMNS | _NUMBER_COLUMNS | {"digest", "mtime", "taken_at", "tags"}
+        known = _TEXT_COLUMNS | _NUMBER_COLUMNS | _DIGESTS | {"mtime", "taken_at", "tags"}
         return f"{column} IS NOT NULL" if name in known else None
     if op in {"glob", "contains"}:
         return None
     if name == "taken_at" and isinstance(value, datetime) and value.tzinfo is None:
         parameters.append(columns.time_to_text(value))
         return f"substr(taken_at, 1, 26) {_SYMBOLS[op]} ?"
-    if name == "digest" and not all(map(_has_one_form, _texts(value))):
+    if name in _DIGESTS and not all(map(_has_one_form, _texts(value))):
         return None
-    if name == "digest" and op in {"eq", "ne"}:  # their order is not that of their bytes
+    if name in _DIGESTS and op in {"eq", "ne"}:  # their order is not that of their bytes
         parameters.append(packed(str(value)))
-        return f"digest {_SYMBOLS[op]} ?"
-    if name == "digest" and isinstance(value, tuple):
+        return f"{name} {_SYMBOLS[op]} ?"
+    if name in _DIGESTS and isinstance(value, tuple):
         parameters.append(json.dumps(value))
-        return "digest IN (SELECT packed(value) FROM json_each(?))"
+        return f"{name} IN (SELECT packed(value) FROM json_each(?))"
     if name in _TEXT_COLUMNS:
         return _text(name, op, value, parameters)
     if name not in _NUMBER_COLUMNS | {"mtime"}:
@@ -225,8 +227,8 @@ def _predicate(compare: Compare) -> tuple[str, Callable[[Any], bool]]:
     test = filters.text_test(compare.op, compare.value)
     if name == "name":
         return "uri", lambda text: test(text.rpartition("/")[2])
-    if name == "digest":
-        return "digest", lambda digest: test(unpacked(digest) or "")
+    if name in _DIGESTS:
+        return name, lambda digest: test(unpacked(digest) or "")
     return name, test
 
 
