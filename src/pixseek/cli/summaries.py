@@ -230,6 +230,9 @@ def _write_skipped(skipped: Sequence[Skipped], library: str) -> None:
             lines.append((f"{images} in {what}", each.why))
         elif each.kind == "hidden":
             lines.append((f"{images} hidden", each.why))
+        elif each.kind == "trashed":
+            lines.append((f"{images} in the trash of Google Photos",
+                          f"{each.why}, such as {wording.visible(each.example)}"))  # fmt: skip
         elif each.what:
             lines.append((f"{images} {what}", each.why))
         else:

@@ -35,6 +35,7 @@ __all__ = [
     "derive",
     "pixel_digest",
     "thumbnail",
+    "turned",
 ]
 
 
@@ -84,6 +85,16 @@ def decode(
     request = Request(at_least, exact, strict, demosaic, limits)
     isolated = kind.isolated or (demosaic and kind.family == "raw")
     return (decode_isolated if isolated else decode_here)(kind, data, request)
+
+
+def turned(picture: Picture, orientation: int) -> Picture:
+    """Return a picture turned by an orientation, 1 to 8, that only a sidecar tells.
+
+    The orientation in the file itself, which is applied by `decode`, wins.
+    """
+    from pixseek.images import orientation as orientations
+
+    return orientations.turned(picture, orientation)
 
 
 def thumbnail(picture: Picture, side: int) -> Image.Image:

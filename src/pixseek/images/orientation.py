@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pixseek.images import tiffheader
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from pixseek.types import Picture
 
 _IN_XMP = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])\s*[\"'<]")
 
@@ -46,3 +49,20 @@ def upright(image: Image.Image, value: int) -> Image.Image:
         8: Transpose.ROTATE_90,
     }.get(value)
     return image if turn is None else image.transpose(turn)
+
+
+def turned(picture: Picture, value: int) -> Picture:
+    """Return a picture with an orientation applied that was written outside of its file.
+
+    If the file has one of its own, that was applied when it was decoded, and nothing changes.
+    """
+    has_own = tiffheader.orientation(picture.exif) is not None or _IN_XMP.search(picture.xmp)
+    if value == 1 or has_own:
+        return picture
+    width, height = picture.width, picture.height
+    return replace(
+        picture,
+        pixels=upright(picture.pixels, value),
+        width=height if on_its_side(value) else width,
+        height=width if on_its_side(value) else height,
+    )

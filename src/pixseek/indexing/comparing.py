@@ -14,6 +14,9 @@ from pixseek.storage.ledger import Ledger
 from pixseek.types import Candidate, Engine, Failure, FileSystem, Known, Skipped, Source, Stamp
 from pixseek.types.dataclass import dataclass
 
+#: The reason of a `Failure` that is none: its owner has put the image into Google's trash.
+TRASHED = "trashed"
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -171,7 +174,10 @@ class Comparison:
             and earlier.stage in ("decode", "encode")
             and not self._retry
         ):
-            self.counts["known_failures"] += 1
+            if earlier.reason == TRASHED:
+                self.skipped.append(in_the_trash(candidate.uri))
+            else:
+                self.counts["known_failures"] += 1
             if before is not None and not same:  # killed between failure and deletion
                 self.missing[before.id] = before
         else:
@@ -266,6 +272,11 @@ def moved(jobs: Collection[Job], missing: Mapping[str, Known]) -> list[tuple[Job
 def _is_fine(candidate: Candidate) -> bool:
     """Return whether the time of a file is finer than a second; its stamp may hold a mark."""
     return (candidate.modified_ns or candidate.stamp.mtime_ns) % 1_000_000_000 != 0
+
+
+def in_the_trash(uri: str) -> Skipped:
+    """Return what a report says of an image that is in the trash of Google Photos."""
+    return Skipped("trashed", "", "Google Takeout marks them so", images=1, example=uri)
 
 
 def skipped_in_all(found: Iterable[Skipped]) -> tuple[Skipped, ...]:

@@ -26,12 +26,20 @@ from typing import TYPE_CHECKING
 
 from pixseek.errors import ModelError
 from pixseek.indexing import tiling
-from pixseek.indexing.comparing import Comparison, Job, moved, name_of, skipped_in_all
+from pixseek.indexing.comparing import (
+    TRASHED,
+    Comparison,
+    Job,
+    in_the_trash,
+    moved,
+    name_of,
+    skipped_in_all,
+)
 from pixseek.indexing.embedding import Embedded, Embedding, Pace, Waiting, drawn
 from pixseek.indexing.media import layout
 from pixseek.indexing.options import IndexOptions
 from pixseek.indexing.reading import Prepared, Reader
-from pixseek.indexing.rereading import Rereading
+from pixseek.indexing.rereading import Rereading, lie_alike
 from pixseek.indexing.said import hand_on, with_words_of
 from pixseek.indexing.storing import Writes
 from pixseek.metadata.dates import date_in_name
@@ -299,13 +307,14 @@ class _Run:
         again = self.rereading
         try:
             again.store()
+            for item, record in again.turned:
+                self.embed_now(item, record, "updated")
         finally:
-            for uri in (*again.updated, *again.unchanged):
-                if uri in self.found.failed_before:
-                    self.writes.settled.append(uri)
+            settled = {*again.updated, *again.unchanged} & self.found.failed_before
+            self.writes.settled += settled
             self.counts["updated"] += len(again.updated)
             self.counts["unchanged"] += len(again.unchanged)
-            again.updated, again.unchanged = [], []
+            again.updated, again.unchanged, again.turned = [], [], []
             self.writes.store()
 
     def reuse(self, item: Prepared) -> None:
@@ -320,12 +329,17 @@ class _Run:
         # Annotations of a photo go with its content; a copy starts without any.
         origin = found[0] if found is not None and (is_moved or is_own) else None
         outcome = "updated" if before else "moved" if is_moved else "added"
-        if found is not None and len(found[1]) and found[0].parts == self.parts:
+        if (
+            found is not None
+            and len(found[1])
+            and found[0].parts == self.parts
+            and lie_alike(found[0], item.record)
+        ):
             self.place(item, found[1], origin, outcome)
             self.counts["reused"] += 1
         else:
             # Its record was replaced after the thread looked, and is no longer set aside; or it
-            # has no vectors, or vectors of other parts.
+            # has no vectors, or vectors of other parts, or a sidecar turned its picture.
             self.embed_now(item, origin, outcome)
         if is_moved and twin is not None:
             self.depart(twin)
@@ -426,12 +440,17 @@ class _Run:
             if failure.uri in self.gone:
                 return  # a folder that is gone is one failure, however many files it had
             self.gone.add(failure.uri)
-        self.failures.append(failure)
+        if failure.reason == TRASHED:
+            self.found.skipped.append(in_the_trash(failure.uri))
+        else:
+            self.failures.append(failure)
         self.writes.fail(failure)
         gone = record_id(failure.uri)
         # A record whose file is unchanged stays, if it was read again or lacks vectors.
-        is_as_it_was = (self.options.reread or gone in self.unfit) and (
-            gone not in self.found.changed
+        is_as_it_was = (
+            (self.options.reread or gone in self.unfit)
+            and gone not in self.found.changed
+            and failure.reason != TRASHED
         )
         if failure.stage in ("decode", "encode") and not is_as_it_was:
             self.unfit.discard(gone)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pixseek.errors import ImageError, PixseekError
-from pixseek.images import MAX_BYTES, decode, derive, pixel_digest
+from pixseek.images import MAX_BYTES, decode, derive, pixel_digest, turned
 from pixseek.images.derived import PREVIEW_SIDE
-from pixseek.indexing.comparing import Job, name_of
+from pixseek.indexing.comparing import TRASHED, Job, name_of
 from pixseek.indexing.media import least_side, parts_of
 from pixseek.indexing.options import IndexOptions
 from pixseek.metadata.fields import FIELDS, Findings
 from pixseek.metadata.merging import Sidecar, read_metadata
-from pixseek.metadata.sidecars import JSON_KEYS
+from pixseek.metadata.sidecars import JSON_KEYS, is_trashed, orientation_beside
 from pixseek.types import (
     Candidate,
     Encoder,
@@ -79,6 +81,8 @@ class Reader:
         stage: Literal["read", "decode"] = "read"
         try:
             item = job.source.read(candidate)
+            if not candidate.is_wanted and is_trashed(item.sidecars):
+                return _in_the_trash(candidate)
             content = _content(item)
             digest = hashlib.sha256(content).hexdigest()
             twins, is_embedded = twins_of(job, digest)
@@ -89,7 +93,11 @@ class Reader:
                 strict=self.options.strict,
                 demosaic=self.options.demosaic,
             )
+            orientation = orientation_beside(_sidecars_of(item))
+            stored, picture = picture, turned(picture, orientation)
             record, preview = self._described(candidate, item, content, digest, picture)
+            if picture is not stored:
+                record = replace(record, fields={**record.fields, "turned": orientation})
             tensors: tuple[Vectors, ...] = ()
             if not is_embedded:
                 tensors = tuple(
@@ -118,9 +126,7 @@ class Reader:
         self, candidate: Candidate, item: Item, content: bytes, digest: str, picture: Picture
     ) -> tuple[Record, bytes]:
         """Return all that is known of an image, and its preview."""
-        sidecars = [Sidecar(*each) for each in item.sidecars]
-        if item.fields:
-            sidecars.insert(0, Sidecar("fields.json", _as_json(item.fields)))
+        sidecars = [Sidecar(*each) for each in _sidecars_of(item)]
         metadata = read_metadata(picture, name=name_of(candidate.uri), sidecars=sidecars)
         fields = {**_own_fields(item.fields), **metadata.fields, **_seen(picture)}
         notes = (*picture.notes, *metadata.notes)
@@ -151,6 +157,18 @@ class Reader:
         return record, preview
 
 
+def _in_the_trash(candidate: Candidate) -> Failure:
+    path = candidate.uri.partition("/")[2]
+    return Failure(
+        candidate.uri,
+        "decode",  # so that it is not read again while it is unchanged
+        TRASHED,
+        "It is in the trash of Google Photos",
+        f"To index it: pixseek index --include {shlex.quote('/' + path)}",
+        candidate.stamp,
+    )
+
+
 def _content(item: Item) -> bytes:
     """Return the bytes of an image, also if its source gave a path."""
     if not isinstance(item.content, Path):
@@ -167,6 +185,12 @@ def _content(item: Item) -> bytes:
         "The file is too large for an image",
         advice=f"Files up to {MAX_BYTES // 1_000_000} MB are read.",
     )
+
+
+def _sidecars_of(item: Item) -> list[tuple[str, bytes]]:
+    """Return name and content of an item's sidecars; its fields are the first."""
+    fields = [("fields.json", _as_json(item.fields))] if item.fields else []
+    return [*fields, *item.sidecars]
 
 
 def _as_json(fields: Mapping[str, Scalar]) -> bytes:

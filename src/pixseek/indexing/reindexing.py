@@ -18,7 +18,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Literal
 
 from pixseek.errors import ImageError, PixseekError, SourceVanishedError
-from pixseek.images import decode
+from pixseek.images import decode, turned
 from pixseek.images.derived import PREVIEW_SIDE
 from pixseek.indexing import tiling
 from pixseek.indexing.embedding import Embedding, Pace, Waiting
@@ -90,11 +90,14 @@ class Pictures:
         if content is None:
             return small
         try:
-            return decode(content, at_least=max(2 * least, PREVIEW_SIDE))
+            whole_file = decode(content, at_least=max(2 * least, PREVIEW_SIDE))
         except ImageError:
             if small is None:
                 raise
             return small
+        # Of an image without EXIF of its own, a sidecar can say how it lies; see `reading`.
+        orientation = record.fields.get("turned")
+        return turned(whole_file, orientation) if isinstance(orientation, int) else whole_file
 
 
 @dataclass(frozen=True, slots=True)

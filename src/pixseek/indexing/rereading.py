@@ -25,12 +25,14 @@ class Rereading:
         previews: where a preview goes that is missing; None to keep none.
         updated: URIs of the records that changed, until somebody takes them.
         unchanged: the same of those that did not.
+        turned: files whose pictures lie otherwise now, which need new vectors, with their records.
     """
 
     engine: Engine
     previews: Previews | None
     updated: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
+    turned: list[tuple[Prepared, Record]] = field(default_factory=list)
     _read: list[Prepared] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -52,6 +54,9 @@ class Rereading:
         for item, stored in zip(items, self.engine.get(ids), strict=True):
             if stored is None or stored.digest != item.record.digest:
                 continue  # another process removed or replaced it meanwhile
+            if not lie_alike(item.record, stored):
+                self.turned.append((item, stored))
+                continue
             record = _described(item.record, stored)
             if record == stored:
                 self.unchanged.append(record.uri)
@@ -97,6 +102,14 @@ class Rereading:
             digests = {item.record.digest: item.preview for item in items if item.preview}
             missing = {d: p for d, p in digests.items() if self.previews.get(d) is None}
             self.previews.put(missing)
+
+
+def lie_alike(one: Record, other: Record) -> bool:
+    """Return whether records of the same content show the same picture.
+
+    A sidecar can turn the picture; see `metadata.sidecars.orientation_beside`.
+    """
+    return one.fields.get("turned") == other.fields.get("turned")
 
 
 def _described(record: Record, stored: Record) -> Record:

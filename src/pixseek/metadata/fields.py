@@ -66,6 +66,7 @@ FIELDS: Mapping[str, Field] = {
     ),
     "label": Field(str, "", "colour label, as named by the photo manager", "XMP xmp:Label"),
     "favourite": Field(bool, "", "marked as a favourite", "JSON favorited, favorite"),
+    "archived": Field(bool, "", "archived by its owner in Google Photos", "JSON archived"),
     "people": Field(
         str, "", "names of the people in it, separated by '; '",
         "XMP mwg-rs:Regions (faces), MP:RegionInfo, Iptc4xmpExt:PersonInImage, "

@@ -9,8 +9,8 @@ These are all rules of precedence; in each list the first source that has a valu
   added.
 - **Text that people write** (title, rating, place names, people, ...): XMP sidecar, embedded XMP,
   IPTC, EXIF, JSON sidecar, texts. Lightroom, digiKam and others write the newest edit to XMP.
-- **Measurements of the camera**: EXIF, embedded XMP, XMP sidecar, texts. The colour space is that
-  of the embedded profile, since the colours were converted from it.
+- **Measurements of the camera**: EXIF, embedded XMP, XMP sidecar, JSON sidecar, texts. The colour
+  space is that of the embedded profile, since the colours were converted from it.
 - **Coordinates**: XMP sidecar, embedded XMP, EXIF, JSON sidecar. All come from the first that has
   both latitude and longitude.
 - **Place names** that no source has come from the coordinates; `place` always does.
@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from pixseek.metadata.dates import date_in_name, is_plausible, zone_by_gps
@@ -101,13 +102,12 @@ def read_metadata(picture: Picture, *, name: str, sidecars: Sequence[Sidecar] = 
     for sidecar in reversed(sidecars):
         kind = sidecar.name.rpartition(".")[2].lower()
         if kind in by_kind:
-            by_kind[kind] = _read(
-                clean_text(sidecar.name, 100), _SIDECAR_READERS[kind], sidecar.data
-            )
+            reader = partial(_SIDECAR_READERS[kind], name=name)
+            by_kind[kind] = _read(clean_text(sidecar.name, 100), reader, sidecar.data)
     xmp_sidecar, text, data = by_kind["xmp"], by_kind["txt"], by_kind["json"]
 
     fields: dict[str, Scalar] = {}
-    for source in (converted, exif, xmp, xmp_sidecar, texts):
+    for source in (converted, exif, xmp, xmp_sidecar, data, texts):
         _fill(fields, source, "camera")
     for source in (xmp_sidecar, xmp, iptc, exif, data, texts):
         _fill(fields, source, "described")
@@ -134,9 +134,9 @@ def read_metadata(picture: Picture, *, name: str, sidecars: Sequence[Sidecar] = 
     )
 
 
-_SIDECAR_READERS: Mapping[str, Callable[[bytes], Findings]] = {
-    "xmp": lambda data: read_xmp(data, sidecar=True),
-    "txt": read_text,
+_SIDECAR_READERS: Mapping[str, Callable[..., Findings]] = {
+    "xmp": lambda data, name: read_xmp(data, sidecar=True),
+    "txt": lambda data, name: read_text(data),
     "json": read_json,
 }
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from pixseek.metadata import exiftool
 from pixseek.metadata.dates import from_epoch, parse_date
 from pixseek.metadata.fields import (
     DateSource,
@@ -40,13 +42,13 @@ _COPIES = (
 _CAPTION_KEYS = ("caption", "captions", "description", "alt_text", "alttext", "alt", "text",
                  "prompt", "content")  # fmt: skip
 _TAG_KEYS = ("tags", "keywords", "tagslist", "subject")
-_PEOPLE_KEYS = ("people", "persons", "personinimage", "regionpersondisplayname")
+_PEOPLE_KEYS = ("people", "persons", "personinimage")
 _DATE_KEYS = ("taken_at", "date_taken", "datetimeoriginal")
 
 #: What `read_json` understands of an object that is not Google Takeout's, in lower case.
 JSON_KEYS = frozenset(
     {*_CAPTION_KEYS, *_TAG_KEYS, *_PEOPLE_KEYS, *_DATE_KEYS, "title", "author", "artist",
-     "copyright", "rating", "url", "favorited", "favorite"}
+     "copyright", "rating", "url", "favorited", "favorite", "archived"}
 )  # fmt: skip
 
 
@@ -164,11 +166,15 @@ def read_text(data: bytes) -> Findings:
     return found
 
 
-def read_json(data: bytes) -> Findings:
+def read_json(data: bytes, name: str = "") -> Findings:
     """Return the metadata in a JSON sidecar.
 
     Google Takeout, img2dataset, osxphotos and exiftool write these; any JSON object with keys such
     as "caption", "tags" and "title" will do.
+
+    Args:
+        data: content of the file.
+        name: of the image's file, which chooses among several objects of exiftool.
 
     Raises:
         Exception: whatever the parser raises if it is not JSON; `merging` catches it.
@@ -178,17 +184,22 @@ def read_json(data: bytes) -> Findings:
         found.notes.append("JSON file too long for a sidecar ignored")
         return found
     content = json.loads(data)
-    if isinstance(content, list) and len(content) == 1:  # exiftool, osxphotos
-        content = content[0]
+    if isinstance(content, list):  # exiftool, osxphotos
+        content = _of_image(content, name)
     if not isinstance(content, dict):
         found.notes.append("JSON without an object ignored")
         return found
-    # exiftool writes the group before the name: "XMP:Title".
-    entry = {key.rpartition(":")[2].casefold(): value for key, value in reversed(content.items())}
+    if exiftool.is_exiftool(content):
+        entry = exiftool.flattened(content)
+        exiftool.read_tags(entry, found)
+    else:
+        names = ((key.rpartition(":")[2].casefold(), key) for key in reversed(content))
+        entry = {name: content[key] for name, key in names}
     is_takeout = "phototakentime" in entry or "geodata" in entry
     for key in _CAPTION_KEYS:
         found.put_caption("\n".join(_texts(entry.get(key))))
-    found.tags = split_tags([text for key in _TAG_KEYS for text in _texts(entry.get(key))])
+    if not found.tags:
+        found.tags = split_tags([text for key in _TAG_KEYS for text in _texts(entry.get(key))])
     if not is_takeout:  # Takeout's title is the file's name
         found.put("title", entry.get("title"))
     found.put("artist", "; ".join(_texts(entry.get("author") or entry.get("artist"))))
@@ -197,22 +208,80 @@ def read_json(data: bytes) -> Findings:
     found.put("source_url", entry.get("url"))
     found.put("favourite", entry.get("favorited"))
     found.put("favourite", entry.get("favorite"))
+    found.put("archived", entry.get("archived"))
     found.put_people(_people(entry))
     _read_takeout(entry, found)
     for key in _DATE_KEYS:
         written = entry.get(key)
         if isinstance(written, str):
             found.put_date(DateSource.SIDECAR_JSON, parse_date(written))
+    _read_exif_text(entry.get("exif"), found)
     return found
+
+
+def _of_image(entries: list[Any], name: str) -> object:
+    """Return the one of several objects that is about an image; None if none is."""
+    if len(entries) == 1:
+        return entries[0]
+    wanted = folded(name)
+    by_name: dict[str, object] = {}
+    for entry in entries:
+        source = entry.get("SourceFile") if isinstance(entry, dict) else None
+        if isinstance(source, str):
+            by_name.setdefault(folded(re.split(r"[/\\]", source)[-1]), entry)
+    return by_name.get(wanted) or next(
+        (each for key, each in by_name.items() if _stem(key) == _stem(wanted)), None
+    )
+
+
+def _read_exif_text(text: object, found: Findings) -> None:
+    """Add what img2dataset keeps of the original's EXIF: the file that it wrote has none."""
+    content = json.loads(text) if isinstance(text, str) and text.startswith("{") else None
+    if isinstance(content, dict):
+        exiftool.read_tags(exiftool.of_exifread(content), found)
+
+
+def orientation_beside(sidecars: Iterable[tuple[str, bytes]]) -> int:
+    """Return the orientation, 1 to 8, in which only the JSON of img2dataset says that pixels lie.
+
+    img2dataset writes images anew without EXIF, and does not turn them.
+
+    Args:
+        sidecars: name and content of each.
+    """
+    for name, data in sidecars:
+        if name.lower().endswith(".json") and b"Image Orientation" in data:
+            exif = _object(data).get("exif")
+            content = _object(exif.encode("utf-8", "replace")) if isinstance(exif, str) else {}
+            return exiftool.orientation(exiftool.of_exifread(content))
+    return 1
+
+
+def is_trashed(sidecars: Iterable[tuple[str, bytes]]) -> bool:
+    """Return whether the JSON of Google Takeout says that an image is in the trash.
+
+    Args:
+        sidecars: name and content of each.
+    """
+    return any(
+        _object(data).get("trashed") is True
+        for name, data in sidecars
+        if name.lower().endswith(".json") and b'"trashed"' in data
+    )
+
+
+def _object(data: bytes) -> Mapping[str, Any]:
+    """Return the object in a JSON file; an empty one if there is none, or it is too long."""
+    try:
+        content = json.loads(data) if len(data) <= MAX_JSON else None
+    except (ValueError, RecursionError):
+        content = None
+    return content if isinstance(content, dict) else {}
 
 
 def _people(entry: Mapping[str, Any]) -> Iterator[str]:
     for key in _PEOPLE_KEYS:
         yield from _texts(entry.get(key))
-    # exiftool's lists of regions: as many types as names, if all regions have one.
-    names, kinds = list(_texts(entry.get("regionname"))), list(_texts(entry.get("regiontype")))
-    kinds = kinds if len(kinds) == len(names) else ["Face"] * len(names)
-    yield from (name for name, kind in zip(names, kinds, strict=True) if kind == "Face")
     yield from people_of_digikam(_texts(entry.get("tagslist")))
 
 
@@ -227,7 +296,9 @@ def _read_takeout(entry: Mapping[str, Any], found: Findings) -> None:
         if not isinstance(place, dict) or "latitude" in found.fields:
             continue
         latitude, longitude = number(place.get("latitude")), number(place.get("longitude"))
-        if latitude and longitude is not None:  # Takeout writes 0, 0 for "unknown"
+        if latitude is None or longitude is None:
+            continue
+        if latitude or longitude:  # Takeout writes 0, 0 for "unknown"
             found.put_position(latitude, longitude)
             found.put("altitude_m", place.get("altitude") or None)
 

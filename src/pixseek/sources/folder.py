@@ -18,6 +18,7 @@ from pixseek.metadata.sidecars import SidecarFinder
 from pixseek.sources.skipping import (
     Included,
     Tally,
+    is_reached,
     may_be_skipped,
     printable,
     skipped_folder,
@@ -104,6 +105,8 @@ class FolderSource:
         self._include = Included(include, [_spec([each]) for each in include]) if include else None
         self._inner: set[str] = set()  # included folders that the walk does not come to
         self._add_included(self._include.paths if self._include else ())
+        above, _, own = path.as_posix().rpartition("/")
+        self._is_a_bin = skipped_folder(own, above) is not None
         self._device: int | None = None
         self._inodes: dict[str, tuple[int, int]] = {}  # of the folders that were scanned
 
@@ -320,8 +323,10 @@ class FolderSource:
         folder, _, name = relative.rpartition("/")
         sidecars = tuple(beside.find(name))
         stamp = Stamp(status.st_size, status.st_mtime_ns)
+        is_wanted = False
         if sidecars:
-            stamp = self._with_sidecars(stamp, folder, name, sidecars)
+            is_wanted = sidecars[-1].lower().endswith(".json") and self._is_wanted(relative)
+            stamp = self._with_sidecars(stamp, folder, name, sidecars, is_wanted)
         if not uri.isascii():
             try:
                 uri.encode()
@@ -334,18 +339,21 @@ class FolderSource:
                     "Rename the file.",
                     stamp,
                 )
-        return Candidate(uri, stamp, status.st_mtime_ns, sidecars)
+        return Candidate(uri, stamp, status.st_mtime_ns, sidecars, is_wanted=is_wanted)
 
     def _with_sidecars(
-        self, stamp: Stamp, folder: str, name: str, sidecars: tuple[str, ...]
+        self, stamp: Stamp, folder: str, name: str, sidecars: tuple[str, ...], is_wanted: bool
     ) -> Stamp:
         """Return an image's stamp, marked with the names, sizes and times of its sidecars.
 
         Its second is that of the newest. Names count without what they share with the image's, so
-        a photo that is renamed together with its sidecars keeps its stamp.
+        a photo that is renamed together with its sidecars keeps its stamp. Whether the image is
+        wanted counts too, since that decides what becomes of one in the trash.
         """
         stem = name.rpartition(".")[0] or name
         newest, marks = stamp.mtime_ns, [str(stamp.mtime_ns)]
+        if is_wanted:
+            marks.append("wanted")
         for sidecar in sidecars:
             try:
                 status = os.stat(self.path / folder / sidecar)
@@ -355,6 +363,17 @@ class FolderSource:
             own = sidecar.removeprefix(stem)
             marks.append(f"{own}\0{status.st_size}\0{status.st_mtime_ns}")
         return marked(Stamp(stamp.size, newest), "\0\0".join(marks))
+
+    def _is_wanted(self, relative: str) -> bool:
+        """Return whether a file was asked for, by a pattern or as part of a recycle bin.
+
+        A file that is named is not meant: it would be another one for a run that names its folder.
+        """
+        if self._include is not None and self._include.covers(relative):
+            return True
+        return self._is_a_bin or not is_reached(
+            self.path.as_posix(), posixpath.dirname(relative), is_folder=True
+        )
 
     def _add_included(self, paths: Iterable[str]) -> None:
         """Take included files, and folders that lie in skipped ones, into the walk."""

@@ -324,6 +324,14 @@ class Included:
         """Return whether a folder is included."""
         return any(spec.match_file(f"{relative}/") for _, spec in self._specs)
 
+    def covers(self, relative: str) -> bool:
+        """Return whether a file is included in any way, also by a folder that it lies in."""
+        return (
+            relative in self.paths
+            or any(relative.startswith(f"{path}/") for path in self.paths)
+            or any(spec.match_file(relative) for _, spec in self._specs)
+        )
+
     def file(self, relative: str) -> bool:
         """Return whether a file is included by its own name, and not by that of a folder."""
         above = f"{relative.rpartition('/')[0]}/"

@@ -277,7 +277,7 @@ class Skipped:
 
     Attributes:
         kind: "folder" for recycle bins, previews and the like; "ending" for files whose endings
-            make no candidates; "hidden".
+            make no candidates; "hidden"; "trashed" for images that Google Takeout marks so.
         what: name of the folders, or the ending with its dot ("" for files without one).
         why: what such folders are ("recycle bin of a QNAP NAS"), or what the files look like.
         images: how many images, by their names; 0 for folders that are not looked into.
@@ -287,7 +287,7 @@ class Skipped:
             have to be named one by one.
     """
 
-    kind: Literal["folder", "ending", "hidden"]
+    kind: Literal["folder", "ending", "hidden", "trashed"]
     what: str
     why: str
     images: int = 0

@@ -32,6 +32,8 @@ class Candidate:
         sidecars: names of files next to it that describe it.
         version: an ETag, a digest, a row's revision: any text that is equal only while the item
             is the same; "" for a file, whose stamp says it.
+        is_wanted: the user has asked for it, so it is indexed even if a sidecar says that it is in
+            the trash.
     """
 
     uri: str
@@ -39,6 +41,7 @@ class Candidate:
     modified_ns: int = 0
     sidecars: tuple[str, ...] = ()
     version: str = ""
+    is_wanted: bool = False
 
     def __post_init__(self) -> None:
         if self.version:

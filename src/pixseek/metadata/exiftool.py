@@ -1,0 +1,301 @@
+"""Read the JSON of exiftool, as its options shape it, and of programs that write the same names.
+
+With `-G` and `-G1` the group stands before the name ("XMP-dc:Title"), with `-g` around it; `-n`
+writes numbers, `-struct` structures, `-l` values with descriptions. osxphotos writes the same, and
+img2dataset keeps EXIF as exifread prints it ("Image Make"), which differs in few names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pixseek.metadata.dates import parse_date
+from pixseek.metadata.exif import tidy_camera
+from pixseek.metadata.fields import (
+    DateSource,
+    Findings,
+    number,
+    people_of_digikam,
+    split_tags,
+)
+from pixseek.metadata.generators import put_generation
+
+_MAX_ITEMS = 1_000
+
+# Groups, best first: what exiftool computed from several tags, then the newest copy of a text.
+# Others are left out: "File" and "JFIF" say nothing of the photo, "IFD1" is about the thumbnail,
+# and the names in makers' notes mean something else ("Canon:Model").
+_GROUPS = (
+    "composite", "xmp", "", "iptc", "exif", "ifd0", "image", "exififd", "gps", "photoshop",
+    # Of other families: -G2, -G3, -G4.
+    "camera", "time", "location", "author", "other", "main", "unknown",
+)  # fmt: skip
+
+# Names that give it away; tools leave out parts of its output.
+_OWN_NAMES = frozenset(
+    {"SourceFile", "ExifToolVersion", "ImageDescription", "Caption-Abstract", "DateTimeOriginal",
+     "GPSLatitude"}
+)  # fmt: skip
+
+_TEXTS = (
+    ("title", ("title", "objectname", "headline", "xptitle")),
+    ("copyright", ("rights", "copyright", "copyrightnotice")),
+    ("label", ("label",)),
+    ("event", ("event",)),
+    ("sublocation", ("locationshownsublocation", "location", "sub-location")),
+    ("city", ("locationshowncity", "city")),
+    ("state", ("locationshownprovincestate", "state", "province-state")),
+    ("country", ("locationshowncountryname", "country", "country-primarylocationname")),
+    ("country_code", ("locationshowncountrycode", "countrycode", "country-primarylocationcode")),
+    ("lens", ("lensmodel", "lens", "lensid")),
+    ("software", ("software", "creatortool")),
+)
+
+_NUMBERS = (
+    ("rating", ("rating",)),
+    ("focal_length_mm", ("focallength",)),
+    ("focal_length_35mm", ("focallengthin35mmformat", "focallengthin35mmfilm")),
+    ("aperture", ("fnumber", "aperture")),
+    ("exposure_s", ("exposuretime", "shutterspeed")),
+    ("exposure_bias_ev", ("exposurecompensation", "exposurebiasvalue")),
+    ("iso", ("iso", "isospeedratings", "photographicsensitivity")),
+    ("direction_deg", ("gpsimgdirection",)),
+)
+
+_CAPTIONS = ("description", "caption-abstract", "imagedescription", "xpcomment")
+
+# Each date with the tags that hold its fraction and its time zone. When a photo was taken comes
+# before when it was digitised, which is what exiftool calls CreateDate.
+_DATES = (
+    ("subsecdatetimeoriginal", "", ""),
+    ("datetimeoriginal", "subsectimeoriginal", "offsettimeoriginal"),
+    ("datetimecreated", "", ""),
+    ("datecreated", "", ""),
+    ("subseccreatedate", "", ""),
+    ("createdate", "subsectimedigitized", "offsettimedigitized"),
+    ("datetimedigitized", "subsectimedigitized", "offsettimedigitized"),
+    ("gpsdatetime", "", ""),
+)
+
+_LEADING_NUMBER = re.compile(r"\s*([-+]?\d{1,12}(?:\.\d{1,15})?(?:/\d{1,12})?)")
+_COORDINATE_PART = re.compile(r"\d{1,12}(?:\.\d{1,15})?(?:/\d{1,12})?")
+
+_HEMISPHERE = re.compile(r"([NSEW])(?:orth|outh|ast|est)?$|^([NSEW])\b", re.IGNORECASE)
+
+#: The texts of exifread for EXIF's orientations.
+_ORIENTATIONS = {
+    "horizontal (normal)": 1,
+    "mirrored horizontal": 2,
+    "rotated 180": 3,
+    "mirrored vertical": 4,
+    "mirrored horizontal then rotated 90 ccw": 5,
+    "rotated 90 cw": 6,
+    "mirrored horizontal then rotated 90 cw": 7,
+    "rotated 90 ccw": 8,
+}
+
+
+def is_exiftool(content: Mapping[str, Any]) -> bool:
+    """Return whether a JSON object was written by exiftool or a program that imitates it."""
+    return not _OWN_NAMES.isdisjoint(content) or any(
+        ":" in key and _rank(key.rpartition(":")[0]) is not None for key in content
+    )
+
+
+def flattened(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object's values by their names without group, in lower case, best group first."""
+    found: dict[str, tuple[int, Any]] = {}
+    for group, written, value in _tags(content):
+        rank, name = _rank(group), written.casefold()
+        if rank is not None and (name not in found or rank < found[name][0]):
+            found[name] = rank, value
+    return {name: value for name, (_, value) in found.items()}
+
+
+def of_exifread(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of EXIF as img2dataset keeps it, by their names in lower case."""
+    apart = ((*key.partition(" "), value) for key, value in content.items())
+    return flattened({f"{group}:{name}": value for group, _, name, value in apart})
+
+
+def orientation(tags: Mapping[str, Any]) -> int:
+    """Return the orientation, 1 to 8, in what `of_exifread` returns; 1 if it has none."""
+    return _ORIENTATIONS.get(str(tags.get("orientation", "")).casefold(), 1)
+
+
+def read_tags(tags: Mapping[str, Any], found: Findings) -> None:
+    """Add the metadata in the tags of one file to `found`.
+
+    Args:
+        tags: what `flattened` returns.
+        found: where the values go; those that it has stay.
+    """
+    for name in _CAPTIONS:
+        found.put_caption(_text(tags, name))
+    comment = _text(tags, "usercomment")
+    if not put_generation(comment, found):
+        found.put_caption(comment)
+    for field, names in _TEXTS:
+        for name in names:
+            found.put(field, _text(tags, name))
+    found.put("artist", "; ".join(_first(tags, "creator", "artist", "by-line", "xpauthor")))
+    found.put("digital_source", _text(tags, "digitalsourcetype").rstrip("/").rpartition("/")[2])
+    for field, names in _NUMBERS:
+        for name in names:
+            found.put(field, _amount(tags.get(name)))
+    if not found.tags:
+        found.tags = _keywords(tags)
+    found.put_people(_people(tags))
+    _read_camera(tags, found)
+    _read_place(tags, found)
+    for name, fraction, zone in _DATES:
+        found.put_date(DateSource.SIDECAR_JSON, _date(tags, name, fraction, zone))
+
+
+def _tags(content: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Yield group, name and value of each tag."""
+    for key, value in content.items():
+        is_group = isinstance(value, dict) and "val" not in value
+        if is_group and _rank(key.rpartition(":")[2]) is not None:
+            yield from ((key, name, _plain(inner)) for name, inner in value.items())
+        else:
+            group, _, name = key.rpartition(":")
+            yield group, name, _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value without its description (`-l`)."""
+    return value.get("num", value["val"]) if isinstance(value, dict) and "val" in value else value
+
+
+def _rank(group: str) -> int | None:
+    """Return the rank of a group such as "XMP-dc" or "EXIF:IFD0"; None to leave it out."""
+    for part in reversed(group.casefold().split(":")):
+        family = part.partition("-")[0]
+        if family in _GROUPS:
+            return _GROUPS.index(family)
+    return None
+
+
+def _texts(value: object) -> list[str]:
+    """Return the texts in a value; exiftool writes a text of digits as a number."""
+    given = value[:_MAX_ITEMS] if isinstance(value, list) else [value]
+    return [
+        str(each).lower() if isinstance(each, bool) else str(each)
+        for each in given
+        if isinstance(each, str | int | float)
+    ]
+
+
+def _text(tags: Mapping[str, Any], name: str) -> str:
+    return next((text for text in _texts(tags.get(name)) if not text.isspace()), "")
+
+
+def _first(tags: Mapping[str, Any], *names: str) -> list[str]:
+    """Return the texts of the first tag that has any."""
+    return next((texts for name in names if (texts := _texts(tags.get(name)))), [])
+
+
+def _amount(value: object) -> float | None:
+    """Return the number at the beginning of a value, such as "50.0 mm"."""
+    if isinstance(value, str):
+        leading = _LEADING_NUMBER.match(value[:40])
+        value = leading[1] if leading else None
+    return number(value)
+
+
+def _keywords(tags: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the keywords of the first kind of metadata that has any: these are copies."""
+    paths = [path.replace("/", "|") for path in _texts(tags.get("tagslist"))]
+    newest = [*_texts(tags.get("subject")), *_texts(tags.get("hierarchicalsubject")), *paths]
+    if not paths:
+        newest += [each.replace("/", "|") for each in _texts(tags.get("lastkeywordxmp"))]
+    texts = newest or _texts(tags.get("keywords")) or _texts(tags.get("xpkeywords"))
+    return split_tags([*texts, *texts])  # twice: a single one would be split at commas
+
+
+def _people(tags: Mapping[str, Any]) -> Iterator[str]:
+    yield from _texts(tags.get("personinimage"))
+    yield from _texts(tags.get("regionpersondisplayname"))
+    names, kinds = _texts(tags.get("regionname")), _texts(tags.get("regiontype"))
+    yield from _faces(zip(names, kinds, strict=True) if len(kinds) == len(names) else
+                      ((name, "Face") for name in names))  # fmt: skip
+    regions = tags.get("regioninfo")
+    for region in _structures(regions, "RegionList"):
+        yield from _faces([(_text(region, "Name"), _text(region, "Type") or "Face")])
+    for region in _structures(tags.get("regioninfomp"), "Regions"):
+        yield _text(region, "PersonDisplayName")
+    yield from people_of_digikam(_texts(tags.get("tagslist")))
+
+
+def _faces(regions: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield the names of regions that are people, not pets, barcodes or focus points."""
+    return (name for name, kind in regions if kind == "Face")
+
+
+def _structures(value: object, name: str) -> list[Mapping[str, Any]]:
+    """Return the structures in a list of another one (`-struct`)."""
+    inner = value.get(name) if isinstance(value, dict) else None
+    return [x for x in inner[:_MAX_ITEMS] if isinstance(x, dict)] if isinstance(inner, list) else []
+
+
+def _read_camera(tags: Mapping[str, Any], found: Findings) -> None:
+    make, model = tidy_camera(_text(tags, "make"), _text(tags, "model"))
+    found.put("camera_make", make)
+    found.put("camera_model", model)
+    space = _text(tags, "colorspace")
+    found.put("colour_space", {"1": "sRGB", "2": "Adobe RGB"}.get(space, "") or
+              (space if space in ("sRGB", "Adobe RGB") else None))  # fmt: skip
+    flash = tags.get("flash", tags.get("flashfired"))
+    if isinstance(flash, bool):
+        found.put("flash", flash)
+    elif isinstance(flash, int):
+        found.put("flash", bool(flash & 1))
+    elif isinstance(flash, str) and "fire" in flash.lower():
+        found.put("flash", "not fire" not in flash.lower())
+    percent = number(tags.get("ratingpercent"))
+    if percent is not None and 0 <= percent <= 99:
+        found.put("rating", 0 if percent == 0 else 1 + round(percent / 25))
+
+
+def _read_place(tags: Mapping[str, Any], found: Findings) -> None:
+    latitude = _coordinate(tags.get("gpslatitude"), _text(tags, "gpslatituderef"))
+    longitude = _coordinate(tags.get("gpslongitude"), _text(tags, "gpslongituderef"))
+    if latitude is None or longitude is None:
+        halves = re.split(r",\s*|\s+(?=[-+]?\d+\.\d+\s*$)", _text(tags, "gpsposition")[:100])
+        if len(halves) == 2:
+            latitude, longitude = (_coordinate(half, "") for half in halves)
+    if latitude is not None and longitude is not None:
+        found.put_position(latitude, longitude)
+    altitude = _amount(tags.get("gpsaltitude"))
+    if altitude is not None:
+        said = f"{_text(tags, 'gpsaltitude')} {_text(tags, 'gpsaltituderef')}".casefold()
+        is_below = "below" in said or _text(tags, "gpsaltituderef") == "1"
+        found.put("altitude_m", -abs(altitude) if is_below else altitude)
+
+
+def _coordinate(value: object, hemisphere: str) -> float | None:
+    """Return degrees from a number, a list, or a text such as "33 deg 51' 24.48\" S"."""
+    text = "" if value is None or isinstance(value, bool | dict) else str(value)[:100].strip()
+    text = re.sub(r"^([-+]?\d{1,3}),(\d{3,})", r"\1.\2", text)  # a decimal comma
+    parts = [number(part) for part in _COORDINATE_PART.findall(text)]
+    if not 1 <= len(parts) <= 3 or any(part is None or part >= 60 for part in parts[1:]):
+        return None
+    size = sum(((part or 0.0) / 60.0**place for place, part in enumerate(parts)), 0.0)
+    letter = _HEMISPHERE.search(text) or _HEMISPHERE.search(hemisphere)
+    is_negative = letter is not None and (letter[1] or letter[2]).upper() in ("S", "W")
+    return -size if text.startswith("-") or is_negative else size
+
+
+def _date(tags: Mapping[str, Any], name: str, fraction: str, zone: str) -> Any:
+    """Return the date of a tag, with the fraction and the time zone from others."""
+    text = _text(tags, name)
+    if name == "datecreated" and len(text) <= 10 and (time := _text(tags, "timecreated")):
+        text = f"{text} {time}"
+    if fraction and len(text) == 19:
+        part, offset = _text(tags, fraction), _text(tags, zone) or _text(tags, "offsettime")
+        text += f".{part}" if part.isdigit() else ""
+        text += offset
+    return parse_date(text)
