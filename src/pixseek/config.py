@@ -20,8 +20,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pixseek.errors import ConfigError, unknown
+from pixseek.redaction import is_address
 from pixseek.types import Precision
 from pixseek.types.dataclass import dataclass
+
+#: How to keep the records of a library on a server.
+_ENGINE = (
+    "Name a folder for what belongs to this machine, and give the address once, when you create "
+    "the library:\npixseek index ~/Pictures --library photos.lib --engine postgresql://HOST/DATABASE"
+)
 
 #: Name of a library that lies next to its photos.
 PORTABLE_NAME = ".pixseek"
@@ -32,7 +39,7 @@ class Config:
     """The settings of one run.
 
     Attributes:
-        library: folder of the library, or URL of an engine.
+        library: folder of the library.
         model: alias or folder of the model for a new library; None for the library's own.
         models_dir: folder that downloaded models are kept in.
         offline: never touch the network.
@@ -138,6 +145,10 @@ def _read_file(path: Path, names: list[str]) -> dict[str, Any]:
 
 def _typed(name: str, value: Any, where: str) -> Any:
     """Return `value` as the type of the setting `name`."""
+    if name == "library" and is_address(os.fspath(value)):
+        raise ConfigError(
+            "A library is a folder, and this is the address of a server", value, _ENGINE
+        )
     if name in ("library", "models_dir"):
         return Path(os.path.expanduser(value))
     if name in ("offline", "compile"):

@@ -18,13 +18,15 @@
     │   └── SourceVanishedError a root that held images is gone (an unplugged drive?)
     └── MissingExtraError       an optional part is not installed
 
-Each has three short parts: what failed, on what, and what to do next.
+Each has three short parts: what failed, on what, and what to do next. None shows a secret.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
+
+from pixseek.redaction import redacted
 
 
 class PixseekError(Exception):
@@ -37,10 +39,10 @@ class PixseekError(Exception):
     """
 
     def __init__(self, problem: str, subject: object = "", advice: str = "") -> None:
-        self.problem = problem
-        self.subject = str(subject)
-        self.advice = advice
-        super().__init__(problem, self.subject, advice)
+        self.problem = redacted(problem)
+        self.subject = redacted(str(subject))
+        self.advice = redacted(advice)
+        super().__init__(self.problem, self.subject, self.advice)
 
     def __str__(self) -> str:
         problem = self.problem[:1].upper() + self.problem[1:]

@@ -18,6 +18,7 @@ from pixseek.cli.options import Command
 from pixseek.cli.results import terminal_size, write_json
 from pixseek.cli.waits import Waits, waits
 from pixseek.errors import LibraryNotFoundError, PixseekError
+from pixseek.redaction import redacted
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def doctor(ctx: click.Context, fetch: bool, as_json: bool) -> None:
     """
     checks = []
     for found in _checks(fetch):
-        check = replace(found, advice=hinted(found.advice))
+        check = replace(found, found=redacted(found.found), advice=redacted(hinted(found.advice)))
         checks.append(check)
         if not as_json:
             _write(check)
@@ -168,7 +169,8 @@ def _settings(config: Config) -> Check:
 
     path = config_file()
     parts = [f"{path}{'' if path.is_file() else ' (optional; does not exist)'}"]
-    parts += [f"{name}={os.environ[name]}" for name in sorted(os.environ)
+    # One by one: they may hold tokens, and addresses with passwords.
+    parts += [redacted(f"{name}={os.environ[name]}") for name in sorted(os.environ)
               if name.startswith("PIXSEEK_") or name == "HF_ENDPOINT"]  # fmt: skip
     if config.offline:
         parts.append("offline")

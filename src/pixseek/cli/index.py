@@ -131,6 +131,14 @@ class PathOrUrl(click.Path):
     is_flag=True,
     help="Keep the library next to the photos, in PATH/.pixseek, with relative paths.",
 )
+@click.option(
+    "--engine",
+    metavar="URL",
+    envvar="PIXSEEK_ENGINE",
+    help="For a new library: keep the records on a server (postgresql://HOST/DATABASE); "
+    "remembered. A password belongs in ~/.pgpass, or in this variable: other users can see command "
+    "lines. [env: PIXSEEK_ENGINE]",
+)
 @click.option("--labels-from", metavar="MODEL",
               help="After indexing, tag new images with a classifier: vit-b16-imagenet, "
               "vit-l16-imagenet, a folder, or a repository on the hub.")  # fmt: skip
@@ -155,6 +163,7 @@ def index(
     previews: bool | None,
     tiles: tuple[int, int] | None,
     portable: bool,
+    engine: str | None,
     labels_from: str | None,
     min_score: float,
     quiet: bool,
@@ -188,7 +197,9 @@ def index(
         )
     with (
         _nothing_left_behind(more.get("library")),
-        open_library(create=True, precision=precision, compile=compile_, **more) as library,
+        open_library(
+            create=True, engine=engine, precision=precision, compile=compile_, **more
+        ) as library,
     ):
         if labels_from is not None:
             library.classifier(labels_from)  # fail before a long run, not after it

@@ -17,6 +17,7 @@ from pixseek.cli import hints
 from pixseek.cli.exit_codes import PIPE_CLOSED, UNEXPECTED, code_of
 from pixseek.cli.hints import settings
 from pixseek.errors import PixseekError, SourceError, StorageError
+from pixseek.redaction import redacted, scrub
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -241,17 +242,18 @@ class CommandGroup(click.Group):
             return result
         except PixseekError as error:
             if _debugging():
+                scrub(error)
                 raise
             show_error(error)
             ctx.exit(code_of(error))
         except click.UsageError as error:
             from pixseek.cli.wording import fitted
 
-            said = error.format_message()
+            said = redacted(error.format_message())
             completed = fitted(hints.hinted(said), first=7, err=True)
-            if completed == said:
+            if completed == error.format_message():
                 raise
-            raise click.UsageError(completed, error.ctx) from None
+            raise click.UsageError(redacted(completed), error.ctx) from None
         except (click.ClickException, click.exceptions.Exit):
             raise
         except (KeyboardInterrupt, click.Abort):
@@ -263,6 +265,7 @@ class CommandGroup(click.Group):
             ctx.exit(PIPE_CLOSED)
         except Exception as error:
             if _debugging():
+                scrub(error)
                 raise
             if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
                 # Errors of a library's files have been translated, so it is the output.
@@ -289,7 +292,13 @@ def _known_options(ctx: click.Context, args: Sequence[str]) -> Iterator[None]:
     except click.NoSuchOption as error:
         from pixseek.cli.usage import unknown_option
 
-        raise unknown_option(error, ctx, typed) from None
+        found = unknown_option(error, ctx, typed)
+        raise click.UsageError(redacted(found.message), ctx) from None
+    except click.UsageError as error:
+        said = error.format_message()
+        if redacted(said) == said:
+            raise
+        raise click.UsageError(redacted(said), error.ctx) from None
 
 
 def write_examples(examples: Examples, formatter: click.HelpFormatter) -> None:
@@ -356,7 +365,7 @@ def warn(message: str) -> None:
     note = click.style("Note:", fg="yellow", bold=True)
     from pixseek.cli.wording import fitted
 
-    click.echo(f"{note} {fitted(hints.hinted(message), first=6, err=True)}", err=True)
+    click.echo(f"{note} {fitted(redacted(hints.hinted(message)), first=6, err=True)}", err=True)
 
 
 def warn_if_empty(library: Library) -> None:
@@ -370,10 +379,10 @@ def warn_if_empty(library: Library) -> None:
 def _say(head: str, advice: str) -> None:
     from pixseek.cli.wording import fitted, visible
 
-    text = fitted("\n".join(map(visible, head.splitlines())), first=7, err=True)
+    text = fitted("\n".join(map(visible, redacted(head).splitlines())), first=7, err=True)
     click.echo(f"{click.style('Error:', fg='red', bold=True)} {text}", err=True)
     if advice:
-        click.echo(fitted(advice, err=True), err=True)
+        click.echo(fitted(redacted(advice), err=True), err=True)
 
 
 def _debugging() -> bool:

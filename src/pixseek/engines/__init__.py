@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from pixseek.errors import ConfigError, EngineError, PixseekError, unknown
+from pixseek.redaction import is_address, scrub
 from pixseek.types import Engine
 
 #: Entry points of engines: the name is the scheme, the value a function that takes the URL.
@@ -25,12 +26,16 @@ def open_engine(url: str | Path, *, progress: Callable[[int, int], None] | None 
             records are done, and how many there are; another package's engine does not call it.
 
     Raises:
-        ConfigError: no engine has such a scheme.
+        ConfigError: no engine has such a scheme, or it is a connection string and no URL.
         LibraryError: the embedded engine can't be opened.
         EngineError: the engine is out of reach, or its package can't be loaded.
         MissingExtraError: the engine needs a package that is not installed.
     """
     scheme = None if isinstance(url, Path) else _scheme(url)
+    if scheme is None and is_address(str(url)):
+        raise ConfigError(
+            "not the URL of an engine", url, "Write it as postgresql://USER@HOST/DATABASE"
+        )
     if scheme is None or scheme == "embedded":
         from pixseek.engines.embedded import open_embedded
 
@@ -49,7 +54,7 @@ def open_engine(url: str | Path, *, progress: Callable[[int, int], None] | None 
             "unknown engine",
             scheme,
             unknown("engine", name, {*registered, "memory"})
-            + f" A folder is written embedded:{url} or ./{url}",
+            + " A folder whose name looks like a URL is written ./NAME",
         )
     try:
         opener = cast("Callable[..., Engine]", registered[name].load())
@@ -59,7 +64,14 @@ def open_engine(url: str | Path, *, progress: Callable[[int, int], None] | None 
         raise EngineError("the engine can't be loaded", registered[name].value, str(error)) from (
             error
         )
-    return opener(str(url), progress=progress) if name == "postgresql" else opener(str(url))
+    try:
+        return opener(str(url), progress=progress) if name == "postgresql" else opener(str(url))
+    except PixseekError as error:
+        scrub(error, str(url))
+        raise
+    except Exception as error:
+        scrub(error, str(url))
+        raise EngineError("the engine can't be opened", url, str(error)) from error
 
 
 def _scheme(url: str) -> str | None:

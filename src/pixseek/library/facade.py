@@ -88,7 +88,9 @@ class Library:
             drawn: for a new library: its images are drawn scenes, so the demo model need not
                 warn that it knows nothing else.
             engine: for a new library: URL of the engine that stores its records, such as
-                "postgresql://localhost/photos"; None for the embedded engine in its folder.
+                "postgresql://localhost/photos"; None for the embedded engine in its folder. It is
+                remembered, with a password in a file that only you can read; give it again when
+                the password has changed. Nothing shows the password.
             on_upgrade: called while a library of an older pixseek is upgraded: records done,
                 records in all. An upgrade that is interrupted goes on at the next open.
             **settings: any other setting of `pixseek.config`.

@@ -24,6 +24,7 @@ from pixseek.errors import (
 )
 from pixseek.indexing.lock import IndexingLock
 from pixseek.library.roots import Roots
+from pixseek.redaction import redacted
 from pixseek.search.background_store import BackgroundStore
 from pixseek.storage.ledger import Ledger
 from pixseek.storage.previews import Previews
@@ -92,9 +93,16 @@ class Opened:
             if is_new:
                 ledger.set("portable", portable or folder.name == PORTABLE_NAME)
                 ledger.set("drawn", drawn)
-                ledger.set("engine", engine)
-            url = ledger.setting("engine") or folder / "index"
-            store = store or open_engine(url, progress=on_upgrade)
+                _keep_address(folder, ledger, engine)
+            url = ledger.setting("engine")
+            is_renewed = bool(
+                engine and url and engine != url and redacted(engine) == redacted(url)
+            )
+            if is_renewed:
+                url = engine  # its password has changed
+            store = store or open_engine(url or folder / "index", progress=on_upgrade)
+            if is_renewed and may_write(folder):
+                _keep_address(folder, ledger, engine)
         except BaseException:
             ledger.close()
             if store is not None:
@@ -164,6 +172,13 @@ class Opened:
 def may_write(folder: Path) -> bool:
     """Return whether the library in this folder may be written."""
     return os.access(folder, os.W_OK) and os.access(folder / "ledger.sqlite", os.W_OK)
+
+
+def _keep_address(folder: Path, ledger: Ledger, engine: str | None) -> None:
+    """Remember the engine. One with a secret is needed at the next time, and by nobody else."""
+    if engine and redacted(engine) != engine:
+        os.chmod(folder / "ledger.sqlite", 0o600)
+    ledger.set("engine", engine)
 
 
 def _check_new(folder: Path, create: bool) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import shlex
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from pixseek.library.nested_roots import (
     not_reached,
     pattern_of,
 )
+from pixseek.redaction import redacted
 from pixseek.storage.ledger import Ledger
 from pixseek.types import Compare, Engine, Failure, Known, Record, Root
 from pixseek.types.texts import composed
@@ -263,7 +265,9 @@ class Roots:
         for root in self.all():
             if (root.kind, root.where) == (kind, url):
                 return f"{root.name}/"
-        name = self._new_name(Path(url.partition("://")[2]))
+        # Without its parameters and secrets: the name is part of every URI.
+        shown = re.split(r"[?#]", redacted(url).partition("://")[2])[0]
+        name = self._new_name(Path(shown.rpartition("@")[2]))
         self.change(Root(name, url, scopes=(), kind=kind))
         return f"{name}/"
 

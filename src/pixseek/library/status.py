@@ -16,6 +16,7 @@ from pixseek.indexing import pipeline, said
 from pixseek.library import model
 from pixseek.library.opened import Opened
 from pixseek.library.roots import is_reachable
+from pixseek.redaction import redacted
 from pixseek.types import Acceleration, And, Compare, Not, Space
 from pixseek.types.dataclass import dataclass
 
@@ -37,7 +38,7 @@ class RootStatus:
 
     Attributes:
         name: of the root.
-        path: its folder; the URL of a root that is not a folder.
+        path: its folder; the URL of a root that is not a folder, without its secrets.
         is_there: whether it can be reached; always true of a URL, which is not asked.
         records: how many lie under it.
     """
@@ -153,7 +154,7 @@ def status(opened: Opened) -> Status:
     roots = tuple(
         RootStatus(
             root.name,
-            root.path if root.kind == "folder" else root.where,
+            root.path if root.kind == "folder" else redacted(root.where),
             is_reachable(root),
             opened.roots.count(root),
         )

@@ -7,6 +7,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from pixseek.redaction import redacted
 from pixseek.types.dataclass import dataclass
 
 
@@ -32,6 +33,9 @@ class Root:
     kind: str = "folder"
     options: Mapping[str, Any] = field(default_factory=dict)
     include: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Root({self.name!r}, {redacted(self.where)!r}, kind={self.kind!r})"
 
     @property
     def path(self) -> Path:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
 from pixseek.errors import EngineError
+from pixseek.redaction import Address
 from pixseek.storage.errors import closed
 
 #: Classes of psycopg's errors, the problem, and what to do. The first class that fits counts; {0}
@@ -37,14 +37,14 @@ _MEANINGS = (
 class Connections:
     """Connections to one server. May be used from several threads."""
 
-    def __init__(self, conninfo: str, subject: str) -> None:
+    def __init__(self, address: Address, subject: str) -> None:
         """Connect later.
 
         Args:
-            conninfo: a URL, as libpq takes it.
+            address: a URL, as libpq takes it.
             subject: name of the library in errors.
         """
-        self._conninfo, self._subject = conninfo, subject
+        self._address, self._subject = address, subject
         self._lock = threading.Lock()
         self._idle: list[Any] = []
         self._all: list[Any] = []
@@ -60,7 +60,7 @@ class Connections:
         Raises:
             EngineError: the server is out of reach, or refuses.
         """
-        with translated(self._conninfo):
+        with translated(self._address):
             db = self._take()
             try:
                 with db.transaction():
@@ -91,26 +91,24 @@ class Connections:
                 if not db.closed:
                     return db
                 self._all.remove(db)
-        db = psycopg.connect(self._conninfo, autocommit=True, connect_timeout=10)
+        db = psycopg.connect(self._address.secret, autocommit=True, connect_timeout=10)
         with self._lock:
             self._all.append(db)
         return db
 
 
 @contextlib.contextmanager
-def translated(conninfo: str) -> Iterator[None]:
-    """Turn errors of psycopg into EngineErrors, by `_MEANINGS`."""
+def translated(address: Address) -> Iterator[None]:
+    """Turn errors of psycopg into EngineErrors without secrets, by `_MEANINGS`."""
     import psycopg
 
     try:
         yield
     except psycopg.Error as error:
+        address.scrub(error)
         for names, problem, advice in _MEANINGS:
             if isinstance(error, tuple(_named(name) for name in names)):
-                parsed = urllib.parse.urlsplit(conninfo)
-                # Never the password.
-                subject = f"{parsed.hostname or 'local'}{parsed.path}"
-                raise EngineError(problem, subject, advice.format(error)) from error
+                raise EngineError(problem, address.place, advice.format(error)) from error
         raise
 
 

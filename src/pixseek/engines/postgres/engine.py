@@ -31,6 +31,7 @@ from pixseek.engines.postgres.schema import MAX_INDEXED_DIM, Names, Row, row_of
 from pixseek.engines.postgres.spaces import Held, Session
 from pixseek.engines.rules import Answer
 from pixseek.errors import ConfigError, MissingExtraError
+from pixseek.redaction import Address
 from pixseek.types import (
     Capabilities,
     Engine,
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 #: From this many vectors up there is an HNSW index: below, scoring all takes some milliseconds.
 INDEX_PARTS = 10_000
+
+_ENCODE = "Encode what is special in a user or password: / as %2F, @ as %40, : as %3A, # as %23."
 
 
 def open_postgres(url: str, *, progress: migrations.Progress | None = None) -> PostgresEngine:
@@ -68,7 +71,10 @@ def open_postgres(url: str, *, progress: migrations.Progress | None = None) -> P
         import psycopg  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("the PostgreSQL engine", "psycopg", "postgres") from error
-    parsed = urllib.parse.urlsplit(url)
+    try:
+        parsed = urllib.parse.urlsplit(url)
+    except ValueError:  # it quotes the password
+        raise ConfigError("The URL can't be understood", url, _ENCODE) from None
     names = {"schema": "public", "table": "pixseek"}
     rest = []
     for key, value in urllib.parse.parse_qsl(parsed.query, keep_blank_values=True):
@@ -82,7 +88,8 @@ def open_postgres(url: str, *, progress: migrations.Progress | None = None) -> P
             rest.append((key, value))
     # Spaces as %20: libpq does not know "+".
     query = urllib.parse.urlencode(rest, quote_via=urllib.parse.quote)
-    engine = PostgresEngine(parsed._replace(query=query).geturl(), **names)
+    address = Address(parsed._replace(query=query).geturl(), url)
+    engine = PostgresEngine(address, **names)
     try:
         engine._migrate(progress)
     except BaseException:
@@ -101,10 +108,10 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
 
     capabilities = Capabilities(exact=False, text_search="ts_rank")
 
-    def __init__(self, conninfo: str, schema: str, table: str) -> None:
+    def __init__(self, address: Address, schema: str, table: str) -> None:
         self._subject = table
         self._names = Names(schema, table)
-        self._connections = Connections(conninfo, table)
+        self._connections = Connections(address, table)
         self._records = Records(self._names)
         self._indexed: set[int] = set()  # numbers of spaces
 
