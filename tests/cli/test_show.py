@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from pixseek.cli.results import day_of
 from pixseek.cli.show import rows
 from pixseek.metadata.fields import FIELDS
 from pixseek.types import Record, Scalar
@@ -44,7 +45,8 @@ def test_every_field_is_shown() -> None:
     given: dict[type, Scalar] = {str: "x", int: 3, float: 1.0, bool: True}
     fields = {name: given[about.kind] for name, about in FIELDS.items()}
     shown = list(rows(Record("i", "photos/a.jpg", fields=fields), None))
-    assert len(shown) == 2 + len(FIELDS) - 1  # id and uri; `taken_from` stands next to the date
+    # Id and uri; `taken_from` and `taken_precision` belong to the date.
+    assert len(shown) == 2 + len(FIELDS) - 2
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,20 @@ def test_dates_name_their_origin(taken_at: datetime, origin: str, shown: str) ->
     fields = {"taken_from": origin} if origin else {}
     record = Record("i", "photos/a.jpg", taken_at=taken_at, fields=fields)
     assert ("taken", shown) in list(rows(record, None))
+
+
+@pytest.mark.parametrize(
+    ("precision", "shown"),
+    [("year", "1993"), ("month", "1993-08"), ("day", "1993-08-01"), ("hour", "1993-08-01 00"),
+     ("minute", "1993-08-01 00:00")],
+)  # fmt: skip
+def test_no_more_of_a_date_is_shown_than_is_known(precision: str, shown: str) -> None:
+    fields = {"taken_precision": precision}
+    record = Record("i", "photos/a.jpg", taken_at=datetime(1993, 8, 1), fields=fields)
+    found = list(rows(record, None))
+    assert ("taken", shown) in found
+    assert precision not in [value for _, value in found]
+    assert day_of(record) == shown[:10]
 
 
 def test_large_sizes_have_megapixels() -> None:

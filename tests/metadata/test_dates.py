@@ -11,41 +11,103 @@ from PIL.ExifTags import GPS, Base
 
 from metadata.blocks import exif_block, iptc_block, read, xmp_packet
 from pixseek.metadata.dates import date_in_name, is_plausible, parse_date, zone_by_gps
+from pixseek.metadata.fields import Dated
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ROME = timezone(timedelta(hours=2))
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("text", "expected", "precision"),
     [
-        ("2021:05:03 14:22:33", datetime(2021, 5, 3, 14, 22, 33)),
-        ("2021-05-03T14:22:33", datetime(2021, 5, 3, 14, 22, 33)),
-        ("2021-05-03T14:22", datetime(2021, 5, 3, 14, 22)),
-        ("2021-05-03T14:22:33.5", datetime(2021, 5, 3, 14, 22, 33, 500_000)),
-        ("2021-05-03T14:22:33.123456789Z", datetime(2021, 5, 3, 14, 22, 33, 123456, UTC)),
-        ("2021-05-03T14:22:33+02:00", datetime(2021, 5, 3, 14, 22, 33, tzinfo=ROME)),
-        ("2021:05:03 14:22:33+0200", datetime(2021, 5, 3, 14, 22, 33, tzinfo=ROME)),
-        ("2021-05-03T14:22:33-03:30",
-         datetime(2021, 5, 3, 14, 22, 33, tzinfo=timezone(-timedelta(hours=3, minutes=30)))),
-        ("20210503 142233+0200", datetime(2021, 5, 3, 14, 22, 33, tzinfo=ROME)),
-        ("20210503 ", datetime(2021, 5, 3)),
-        ("2021-05", datetime(2021, 5, 1)),
-        ("1905", datetime(1905, 1, 1)),
-        ("2021:05:03 14:22:60", datetime(2021, 5, 3, 14, 22, 59)),
-        ("0000:00:00 00:00:00", None),
-        ("    :  :     :  :  ", None),
-        ("2021:02:30 10:00:00", None),
-        ("2021:05:03 25:00:00", None),
-        ("May 3rd, 2021", None),
-        ("", None),
-        ("2" * 10_000, None),
+        ("2021:05:03 14:22:33", datetime(2021, 5, 3, 14, 22, 33), "second"),
+        ("2021-05-03T14:22:33", datetime(2021, 5, 3, 14, 22, 33), "second"),
+        ("2021-05-03T14:22", datetime(2021, 5, 3, 14, 22), "minute"),
+        ("2021-05-03T14", datetime(2021, 5, 3, 14), "hour"),
+        ("2021-05-03T14:22:33.5", datetime(2021, 5, 3, 14, 22, 33, 500_000), "second"),
+        ("2021:05:03 14:22:33,5", datetime(2021, 5, 3, 14, 22, 33, 500_000), "second"),
+        ("2021-05-03T14:22:33.123456789Z", datetime(2021, 5, 3, 14, 22, 33, 123456, UTC),
+         "second"),
+        ("2021:05:03 14:22:33Z\0", datetime(2021, 5, 3, 14, 22, 33, tzinfo=UTC), "second"),
+        ("2021-05-03T14:22:33+02:00", datetime(2021, 5, 3, 14, 22, 33, tzinfo=ROME), "second"),
+        ("2021:05:03 14:22:33+0200", datetime(2021, 5, 3, 14, 22, 33, tzinfo=ROME), "second"),
+        ("2021:05:03 14:22:33 GMT+2", datetime(2021, 5, 3, 14, 22, 33, tzinfo=ROME), "second"),
+        ("2021:05:03 14:22:33 CEST", datetime(2021, 5, 3, 14, 22, 33), "second"),
+        ("2021-05-03T14:22-03:30",
+         datetime(2021, 5, 3, 14, 22, tzinfo=timezone(-timedelta(hours=3, minutes=30))), "minute"),
+        ("20210503 142233+0200", datetime(2021, 5, 3, 14, 22, 33, tzinfo=ROME), "second"),
+        ("20210503142233", datetime(2021, 5, 3, 14, 22, 33), "second"),
+        # Single digits, blanks for zeros, other separators.
+        ("2003:8:5 7:05:09", datetime(2003, 8, 5, 7, 5, 9), "second"),
+        ("2003: 8: 5  7: 5: 9", datetime(2003, 8, 5, 7, 5, 9), "second"),
+        ("2021.05.03 14.22.33", datetime(2021, 5, 3, 14, 22, 33), "second"),
+        ("2021/05/03 14-22-33", datetime(2021, 5, 3, 14, 22, 33), "second"),
+        ("2021:05:03:14:22:33", datetime(2021, 5, 3, 14, 22, 33), "second"),
+        ("2021年5月3日 14时22分33秒", datetime(2021, 5, 3, 14, 22, 33), "second"),
+        # Clocks of twelve hours, other digits, Thai years.
+        ("2013:05:28 10:42:04 PM", datetime(2013, 5, 28, 22, 42, 4), "second"),
+        ("2013:05:28 12:42:04 a. m.", datetime(2013, 5, 28, 0, 42, 4), "second"),
+        ("2013:05:28 12:42:04pm", datetime(2013, 5, 28, 12, 42, 4), "second"),
+        ("2013:05:28 14:42:04 PM", datetime(2013, 5, 28, 14, 42, 4), "second"),
+        ("2013:05:28 下午10:42:04", datetime(2013, 5, 28, 22, 42, 4), "second"),
+        ("2013:05:28 下午10", datetime(2013, 5, 28, 22), "hour"),  # cut at 20 bytes
+        ("2013:05:28 上午12:42:04", datetime(2013, 5, 28, 0, 42, 4), "second"),
+        ("2013:05:28 오후 1:02:03", datetime(2013, 5, 28, 13, 2, 3), "second"),
+        ("2013:05:28 오전 12:02:03", datetime(2013, 5, 28, 0, 2, 3), "second"),
+        ("2013:05:28 午後1:02:03", datetime(2013, 5, 28, 13, 2, 3), "second"),
+        ("٢٠١٣:٠٥:٢٨ ١٠:٤٢:٠٤", datetime(2013, 5, 28, 10, 42, 4), "second"),
+        ("2556:05:28 10:42:04", datetime(2013, 5, 28, 10, 42, 4), "second"),
+        # The end of a day, Android's clock from 1 to 24, leap seconds.
+        ("2021:05:03 24:00:00", datetime(2021, 5, 4), "second"),
+        ("2021:05:03 24:15:30", datetime(2021, 5, 3, 0, 15, 30), "second"),
+        ("2021:05:03 14:22:60", datetime(2021, 5, 3, 14, 22, 59), "second"),
+        # What is not known.
+        ("20210503 ", datetime(2021, 5, 3), "day"),
+        ("2021:05:03   :  :  ", datetime(2021, 5, 3), "day"),
+        ("2021:05:03 14:  :  ", datetime(2021, 5, 3, 14), "hour"),
+        ("2021:05:03 25:00:00", datetime(2021, 5, 3), "day"),
+        ("2021:05:03 noon", datetime(2021, 5, 3), "day"),
+        ("1993:08:00 00:00:00", datetime(1993, 8, 1), "month"),
+        ("1993:08:     :  :  ", datetime(1993, 8, 1), "month"),
+        ("1993-08-XX", datetime(1993, 8, 1), "month"),
+        ("19930800", datetime(1993, 8, 1), "month"),
+        ("2021-05", datetime(2021, 5, 1), "month"),
+        ("1993:08", datetime(1993, 8, 1), "month"),
+        ("1993:00:00 00:00:00", datetime(1993, 1, 1), "year"),
+        ("1993:00:00", datetime(1993, 1, 1), "year"),
+        ("1993:  :     :  :  ", datetime(1993, 1, 1), "year"),
+        ("19930000 000000", datetime(1993, 1, 1), "year"),
+        ("1905", datetime(1905, 1, 1), "year"),
+        # Not dates.
+        ("0000:00:00 00:00:00", None, ""),
+        ("    :  :     :  :  ", None, ""),
+        ("2021:02:30 10:00:00", None, ""),
+        ("2021:13:01 10:00:00", None, ""),
+        ("May 3rd, 2021", None, ""),
+        ("1993 at the beach", None, ""),
+        ("9999:12:31 24:00:00", datetime(9999, 12, 31), "day"),
+        ("", None, ""),
+        ("2" * 10_000, None, ""),
     ],
 )  # fmt: skip
-def test_dates_of_exif_xmp_and_iptc_are_parsed(text: str, expected: datetime | None) -> None:
-    assert parse_date(text) == expected
-    if expected is not None:
-        assert (parse_date(text) or expected).tzinfo == expected.tzinfo
+def test_what_is_plain_in_a_date_is_kept_with_its_precision(
+    text: str, expected: datetime | None, precision: str
+) -> None:
+    found = parse_date(text)
+    if expected is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert (found.moment, found.precision) == (expected, precision)
+        assert found.moment.tzinfo == expected.tzinfo
+
+
+@given(st.text(alphabet="0123456789:-/. TZ+apmPM上午下?X\0年", max_size=30) | st.text(max_size=70))
+def test_any_text_gives_a_date_that_is_at_the_beginning_of_its_precision_or_none(text: str) -> None:
+    found = parse_date(text)
+    assert found is None or found.precision == "second" or (
+        found.since(found.precision) == found.moment.replace(tzinfo=None)
+    )  # fmt: skip
 
 
 def local(*numbers: int) -> datetime:
@@ -105,25 +167,30 @@ def local(*numbers: int) -> datetime:
 )  # fmt: skip
 def test_dates_in_file_names_are_found(name: str, expected: datetime | None) -> None:
     found = date_in_name(name)
-    assert found == expected
-    assert (found and found.tzinfo) == (expected and expected.tzinfo)
+    assert (found and found.moment) == expected
+    assert (found and found.moment.tzinfo) == (expected and expected.tzinfo)
+    if found is not None and found.moment == local(2021, 5, 3):
+        assert found.precision == "day"
 
 
 @given(st.text(max_size=400))
 def test_any_name_gives_a_date_or_none(name: str) -> None:
-    assert date_in_name(name) is None or date_in_name(name).year >= 1900  # type: ignore[union-attr]
+    found = date_in_name(name)
+    assert found is None or found.moment.year >= 1900
     read(name=name)
 
 
 def test_dates_before_photography_unset_clocks_and_the_future_are_implausible() -> None:
-    assert is_plausible(datetime(1838, 1, 1), NOW)
-    assert is_plausible(NOW.replace(tzinfo=None) + timedelta(hours=14), NOW)
+    assert is_plausible(Dated(datetime(1838, 1, 1)), NOW)
+    assert is_plausible(Dated(NOW.replace(tzinfo=None) + timedelta(hours=14)), NOW)
+    assert is_plausible(Dated(datetime(1970, 1, 1), "year"), NOW)  # written by a person
     for moment in (
+        datetime(1970, 1, 1, 1), datetime(1969, 12, 31, 19), datetime(1980, 1, 6),
         datetime(1, 1, 1), datetime(1800, 1, 1), datetime(1904, 1, 1), datetime(1970, 1, 1),
         datetime(1980, 1, 1), datetime(1970, 1, 1, tzinfo=UTC), NOW + timedelta(days=2),
         datetime(2098, 1, 1), datetime.max, datetime.max.replace(tzinfo=timezone(-timedelta(1/24))),
     ):  # fmt: skip
-        assert not is_plausible(moment, NOW)
+        assert not is_plausible(Dated(moment), NOW)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +298,7 @@ def test_dates_are_used_in_the_documented_order() -> None:
     changed = exif_block({Base.DateTime: "2010:01:03 00:00:00"})
     created = 'xmp:CreateDate="2011-01-02"'
     xmp = xmp_packet(attributes=f'photoshop:DateCreated="2011-01-01" {created}')
+    created_xmp = xmp_packet(attributes=created)
     iptc = iptc_block((2, 55, b"20120101"), (2, 60, b"100000+0200"))
     sidecar = xmp_packet(attributes='exif:DateTimeOriginal="2014-01-01T00:00:00"')
     name = "IMG_20150101_000000.jpg"
@@ -238,9 +306,11 @@ def test_dates_are_used_in_the_documented_order() -> None:
     cases = [
         ({**everything, "sidecars": {"a.xmp": sidecar, "a.json": TAKEOUT}}, 2014, 1, "xmp"),
         ({**everything, "sidecars": {"a.json": TAKEOUT}}, 2010, 1, "exif"),
-        ({**everything, "exif": without_original}, 2010, 2, "exif"),
+        ({**everything, "exif": without_original}, 2011, 1, "xmp"),
+        ({**everything, "exif": without_original, "xmp": created_xmp}, 2012, 1, "iptc"),
+        ({"exif": without_original, "xmp": created_xmp, "name": name}, 2010, 2, "exif"),
         ({**everything, "exif": changed}, 2011, 1, "xmp"),
-        ({**everything, "exif": changed, "xmp": xmp_packet(attributes=created)}, 2011, 2, "xmp"),
+        ({"exif": changed, "xmp": created_xmp, "name": name}, 2011, 2, "xmp"),
         ({"exif": changed, "iptc": iptc, "name": name}, 2012, 1, "iptc"),
         ({"exif": exif_block(gps=gps("2013:01:01", 1.0, 0.0, 0.0)), "name": name}, 2013, 1, "exif"),
         ({"exif": changed, "name": name, "sidecars": {"a.json": TAKEOUT}}, 2017, 14, "sidecar"),

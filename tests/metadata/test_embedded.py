@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -242,7 +243,7 @@ def test_xmp_bags_sequences_and_languages_are_read() -> None:
     assert found.tags == ("boat", "lake", "über & unter")
     assert dict(found.fields) == {
         "title": "Am See", "copyright": "Ann", "artist": "Ann; Bob",
-        "iso": 400,
+        "iso": 400, "translations": "Ein Boot; Un bateau",
     }  # fmt: skip
 
 
@@ -255,11 +256,20 @@ def test_hierarchical_tags_give_their_leaf_and_path() -> None:
     assert read(xmp=xmp_packet(single)).tags == ("Paris, France", "Places|Paris, France")
 
 
-def test_a_single_text_with_commas_is_split_into_tags() -> None:
-    assert read(xmp=xmp_packet(bag("dc:subject", "boat, lake,  boat"))).tags == ("boat", "lake")
-    assert read(xmp=xmp_packet(bag("dc:subject", "Paris, France", "boat"))).tags == (
-        "Paris, France", "boat",
-    )  # fmt: skip
+def test_a_comma_separates_tags_in_plain_text_and_belongs_to_an_item_of_a_list() -> None:
+    plain = xmp_packet("<dc:subject>boat, lake,  boat</dc:subject>")
+    assert read(xmp=plain).tags == ("boat", "lake")
+    assert read(xmp=xmp_packet(attributes='dc:subject="boat, lake"')).tags == ("boat", "lake")
+    for items in (["Smith, John"], ["Paris, France", "boat"]):
+        assert read(xmp=xmp_packet(bag("dc:subject", *items))).tags == tuple(items)
+        iptc = iptc_block(*((2, 25, item.encode()) for item in items))
+        assert read(iptc=iptc).tags == tuple(items)
+        windows = ";".join(items).encode("utf-16-le")
+        assert read(exif=exif_block({Base.XPKeywords: windows})).tags == tuple(items)
+        listed = json.dumps({"keywords": items}).encode()
+        assert read(sidecars={"a.json": listed}).tags == tuple(items)
+    assert read(sidecars={"a.json": b'{"tags": "boat, lake"}'}).tags == ("boat", "lake")
+    assert read(xmp=xmp_packet(bag("dc:subject", "boat; lake"))).tags == ("boat", "lake")
 
 
 @pytest.mark.parametrize(

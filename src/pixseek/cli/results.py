@@ -231,8 +231,11 @@ def write_table(results: Results, *, why: bool = False) -> None:
 
 
 def day_of(record: Record) -> str:
-    """Return the day on which an image was taken; "" if that is not known."""
-    return record.taken_at.date().isoformat() if record.taken_at else ""
+    """Return the day on which an image was taken, or what is known of it; "" for nothing."""
+    if not record.taken_at:
+        return ""
+    known = {"year": 4, "month": 7}.get(str(record.fields.get("taken_precision", "")), 10)
+    return record.taken_at.isoformat()[:known]
 
 
 def _found(results: Results) -> str:

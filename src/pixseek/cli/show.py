@@ -11,7 +11,7 @@ import click
 
 from pixseek.cli import wording
 from pixseek.cli.options import Command, open_library
-from pixseek.cli.results import hyperlink, write_json, write_picture
+from pixseek.cli.results import day_of, hyperlink, write_json, write_picture
 from pixseek.cli.terminal_images import CHOICES
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pixseek.types import Record, Scalar
 
 # Fields for programs, which are in the JSON only.
-_NOT_SHOWN = frozenset({"placeholder", "taken_from"})
+_NOT_SHOWN = frozenset({"placeholder", "taken_from", "taken_precision"})
 
 # Names of fields without their units.
 _NAMES = {
@@ -100,10 +100,14 @@ def rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:
     if record.taken_at:
         origin = str(record.fields.get("taken_from", ""))
         origin = _ORIGINS.get(origin, origin)
-        # With a fraction of a second only if there is one.
-        written = record.taken_at.isoformat(
-            " ", "milliseconds" if record.taken_at.microsecond else "seconds"
-        )
+        precision = str(record.fields.get("taken_precision", ""))
+        if precision in ("year", "month", "day"):
+            written = day_of(record)
+        else:
+            # With a fraction of a second only if there is one.
+            finest = "milliseconds" if record.taken_at.microsecond else "seconds"
+            kept = {"hour": "hours", "minute": "minutes"}.get(precision, finest)
+            written = record.taken_at.isoformat(" ", kept)
         yield "taken", f"{written}{f' (from {origin})' if origin else ''}"
     said = described(record)
     yield from _said(said)

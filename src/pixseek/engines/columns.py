@@ -84,7 +84,7 @@ class Texts(NamedTuple):
 
 #: The fields, besides the title and those of the user, that are searched for words.
 _TEXT_FIELDS = (
-    "people", "event", "sublocation", "city", "state", "country", "place", "prompt",
+    "translations", "people", "event", "sublocation", "city", "state", "country", "place", "prompt",
 )  # fmt: skip
 #: Where a word ends within a name: IMGDay, imgDay, img1234, 2021party.
 _WITHIN = (  # compiled when something is indexed

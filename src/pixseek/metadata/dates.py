@@ -3,21 +3,49 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Literal
 
-# EXIF "2021:05:03 14:22:33", XMP "2021-05-03T14:22:33.5+02:00" (or only its beginning), IPTC
-# "20210503", "142233+0200" once joined by a space.
-_WRITTEN = re.compile(
-    r"\s*(\d{4})(?:[-:/.]?(\d\d)(?:[-:/.]?(\d\d)"
-    r"(?:[T\s]\s?(\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d{1,9})\d{0,9})?)?\s*(Z|[+-]\d\d:?\d\d)?)?)?)?\s*"
+from pixseek.metadata.fields import Dated, Precision
+
+# A month or day that is written but unknown: the blanks of EXIF, "00" of IPTC, "XX" of EDTF.
+_PART = r"(\s?\d{1,2}|[\s?Xx*_]{1,2}|--|)"
+_SEPARATED = re.compile(rf"(\d{{4}})(?:[-:/.]{_PART}(?:[-:/.]{_PART})?)?(?!\d)")
+_COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)?")
+_UNKNOWN_TIME = re.compile(r"[\sT:.,?Xx*_+Z\d-]*")
+
+# Clocks of twelve hours, as phones write them in the user's language.
+_HALVES: Mapping[str, Literal["am", "pm"]] = {
+    "am": "am", "a.m": "am", "a. m": "am", "上午": "am", "午前": "am", "오전": "am", "凌晨": "am",
+    "早上": "am", "sa": "am", "öö": "am", "πμ": "am", "π.μ": "am", "ص": "am", "ق.ظ": "am",
+    "pm": "pm", "p.m": "pm", "p. m": "pm", "下午": "pm", "午後": "pm", "오후": "pm", "晚上": "pm",
+    "ch": "pm", "ös": "pm", "μμ": "pm", "μ.μ": "pm", "م": "pm", "ب.ظ": "pm",
+}  # fmt: skip
+_HALF = "|".join(sorted(map(re.escape, _HALVES), key=len, reverse=True))
+_ZONE = r"Z|(?:UTC|GMT)?\s?[+-]\s?\d{1,2}(?::?\d\d)?|UTC|GMT"
+_TIME = re.compile(
+    rf"(?:({_HALF})\.?\s?)?"
+    r"(?:(\d{1,2})(?:\s?([:.\-/])\s?(\d{1,2})(?:\s?\3\s?(\d{1,2})(?:[.,:](\d{1,9})\d*)?)?)?"
+    r"|(\d\d)(\d\d)(?:(\d\d)(?:[.,]?(\d{1,9})\d*)?)?)"
+    # Names of time zones differ between countries, so they are not read.
+    rf"(?:\s?({_HALF})\.?)?(?:\s?({_ZONE})|\s[A-Z]{{3,5}})?",
+    re.IGNORECASE,
 )
-_OFFSET = re.compile(r"\s*(?:Z|([+-])(\d\d):?(\d\d))\s*")
+_OFFSET = re.compile(r"\s*(?:(?:UTC|GMT)?\s?([+-])\s?(\d{1,2})(?::?(\d\d))?|Z|UTC|GMT)\s*")
+
+# "2021年5月3日 14時22分33秒" and "14h22m33" in the form of the others.
+_WORDED = str.maketrans("年년月월時时시点點分분", "----:::::::", "日号號일秒초")
+_HOURS = re.compile(r"(?<=\d)[hm](?=\d)")
+
+# Calendars in Thailand and Laos count from the Buddha's death; Android writes such years into EXIF.
+_BUDDHIST = 543
 
 # A date, perhaps with a time, in a file name; with any separators.
 _DATE = r"(?<!\d)((?:19|20)\d\d)([-_.]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])"
-_TIME = r"([01]\d|2[0-3]|\d(?=[.:]))[-_.:h]?([0-5]\d)[-_.:m]?([0-5]\d)"
+_CLOCK = r"([01]\d|2[0-3]|\d(?=[.:]))[-_.:h]?([0-5]\d)[-_.:m]?([0-5]\d)"
 _NAMED = re.compile(
-    rf"{_DATE}(?:(?:\s?at\s|[-_ T.]{{0,2}}){_TIME}(?:[-_.]?(\d{{3}})(?!\d))?"
+    rf"{_DATE}(?:(?:\s?at\s|[-_ T.]{{0,2}}){_CLOCK}(?:[-_.]?(\d{{3}})(?!\d))?"
     r"(?:\s?([AaPp])[Mm])?)?(?!\d)"
 )
 
@@ -25,16 +53,26 @@ _NAMED = re.compile(
 # (Facebook, WeChat). Ten digits (seconds) are not accepted: they are as often the id of an upload.
 _EPOCH_MS = re.compile(r"(?:FB_IMG_|mmexport|wx_camera_|IMG_|image_)?(1\d{12})", re.IGNORECASE)
 
+_EPOCH = datetime(1970, 1, 1)
+
 # Times of clocks that were never set, and of archives without times.
 _UNSET = frozenset(
     {
         datetime(1904, 1, 1),  # Mac and QuickTime
-        datetime(1970, 1, 1),  # Unix
+        _EPOCH,  # Unix
         datetime(1980, 1, 1),  # FAT and ZIP
+        datetime(1980, 1, 6),  # GPS
     }
 )
 
 _OLDEST_PHOTO = 1826
+
+#: The year from which on people own digital cameras, whose clocks can be wrong.
+FIRST_DIGITAL = 1995
+
+# What programs write if nobody set the time: drivers of Qualcomm's cameras in many phones, and
+# "month 0, day 0" of 2000 and 1980 counted back.
+_DEFAULTS = frozenset({datetime(2002, 12, 8, 12), datetime(1999, 11, 30), datetime(1979, 11, 30)})
 
 # The offsets from UTC, in minutes, that clocks have had since digital cameras exist.
 _OFFSETS = (
@@ -46,62 +84,100 @@ _OFFSETS = (
 _CLOCK_ERROR = timedelta(minutes=5)
 
 
-def parse_date(text: str) -> datetime | None:
-    """Return the time in a text of EXIF, XMP or IPTC; None if it is not a time.
+def parse_date(text: str) -> Dated | None:
+    """Return the date in a text of EXIF, XMP or IPTC; None if it is not a date.
 
-    Missing parts take their first value: "2021-05" is the first of May at midnight.
+    Texts such as "2021:05:03 14:22:33", "2021-05-03T14:22:33.5+02:00" or "20210503 142233+0200"
+    are read, with single digits, other separators and clocks of twelve hours. A month or day may
+    be missing, blank or zero: "1993:08:00 00:00:00" is a month. A time that can't be read leaves
+    the day.
     """
-    found = _WRITTEN.fullmatch(text[:64])
+    text = _HOURS.sub(":", text[:64].strip("\0 \t\r\n").translate(_WORDED))
+    found = _COMPACT.match(text) or _SEPARATED.match(text)
     if found is None:
         return None
-    year, month, day, hour, minute, second, fraction, zone = found.groups()
+    year, month, day = (int(part) if part and part.strip().isdigit() else 0
+                        for part in found.groups())  # fmt: skip
+    if 2400 < year < 2700:
+        year -= _BUDDHIST
+    rest = text[found.end() :]
+    if not month or not day:
+        if not year or rest[:1].isdigit() or not _UNKNOWN_TIME.fullmatch(rest):
+            return None
+        return _dated((year, month or 1, 1), "month" if month else "year")
+    written = _dated((year, month, day), "day")
+    return written and (_with_time(written.moment, rest) or written)
+
+
+def _dated(day: tuple[int, int, int], precision: Precision) -> Dated | None:
     try:
-        return datetime(
-            int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0),
-            min(int(second or 0), 59),  # leap seconds
-            int((fraction or "0")[:6].ljust(6, "0")),
-            parse_offset(zone or ""),
-        )  # fmt: skip
-    except ValueError:  # "0000:00:00", the 31st of June
+        return Dated(datetime(*day), precision)
+    except ValueError:  # the 31st of June
         return None
+
+
+def _with_time(day: datetime, text: str) -> Dated | None:
+    """Return a day with the time in a text; None if it has none that can be read."""
+    found = _TIME.fullmatch(text.lstrip(" T,_:;-").rstrip("?Xx*:. -"))
+    if found is None:
+        return None
+    before, *separated, h, m, s, f, after, zone = found.groups()
+    hour, _, minute, second, fraction = separated if separated[0] else (h, "", m, s, f)
+    hours, minutes, seconds = int(hour), int(minute or 0), int(second or 0)
+    half = _HALVES.get((before or after or "").lower())
+    if half and hours <= 12:
+        hours = hours % 12 + (12 if half == "pm" else 0)
+    if hours == 24 and day.year < 9999:
+        # ISO 8601's end of the day; otherwise Android's clock from 1 to 24.
+        day, hours = (day if minutes or seconds else day + timedelta(days=1)), 0
+    if hours > 23 or minutes > 59 or seconds > 60:
+        return None
+    micro = int((fraction or "0")[:6].ljust(6, "0"))
+    moment = day.replace(
+        hour=hours, minute=minutes, second=min(seconds, 59),  # leap seconds
+        microsecond=micro, tzinfo=parse_offset(zone or ""),
+    )  # fmt: skip
+    return Dated(moment, "second" if second else "minute" if minute else "hour")
 
 
 def parse_offset(text: str) -> timezone | None:
-    """Return the time zone of "+02:00" or "Z"; None if the text is not one."""
+    """Return the time zone of "+02:00", "GMT+2" or "Z"; None if the text is not one."""
     found = _OFFSET.fullmatch(text[:32])
     if found is None:
         return None
     if found[1] is None:
         return UTC
-    offset = timedelta(hours=int(found[2]), minutes=int(found[3]))
-    if offset > timedelta(hours=14) or int(found[3]) > 59:
+    offset = timedelta(hours=int(found[2]), minutes=int(found[3] or 0))
+    if offset > timedelta(hours=14) or int(found[3] or 0) > 59:
         return None
     return timezone(-offset if found[1] == "-" else offset)
 
 
-def date_in_name(name: str) -> datetime | None:
+def date_in_name(name: str) -> Dated | None:
     """Return the time in a file's name at which the photo was taken; None if there is none.
 
     Names of Pixel phones (PXL_...) and milliseconds since 1970 are in UTC; all others have no time
-    zone. A name with only a date (WhatsApp) gives midnight.
+    zone. A name with only a date (WhatsApp) gives the day.
     """
     stem = name[:255].rpartition(".")[0] or name[:255]
     epoch = _EPOCH_MS.fullmatch(stem)
     if epoch is not None:
-        return from_epoch(int(epoch[1]) / 1000)
+        since = from_epoch(int(epoch[1]) / 1000)
+        return None if since is None else Dated(since)
     for found in _NAMED.finditer(stem):
         year, _, month, day, hour, minute, second, millisecond, half = found.groups()
         hours = int(hour or 0)
         if half and 1 <= hours <= 12:
             hours = hours % 12 + (12 if half in "Pp" else 0)
         try:
-            return datetime(
+            moment = datetime(
                 int(year), int(month), int(day), hours, int(minute or 0), int(second or 0),
                 int(millisecond or 0) * 1000,
                 UTC if stem[:4].upper() == "PXL_" and hour else None,
             )  # fmt: skip
         except ValueError:  # the 31st of June
             continue
+        return Dated(moment, "second" if hour else "day")
     return None
 
 
@@ -113,18 +189,50 @@ def from_epoch(seconds: float) -> datetime | None:
         return None
 
 
-def is_plausible(moment: datetime, now: datetime) -> bool:
+def is_plausible(dated: Dated, now: datetime) -> bool:
     """Return whether a photo can have been taken then: after photography began, not in the future.
 
+    The zero of a computer's clock, also in local time, is not plausible. A year or month alone was
+    written by a person, and is.
+
     Args:
-        moment: with or without a time zone.
+        dated: with or without a time zone.
         now: with a time zone.
     """
+    moment = dated.moment
     wall = moment.replace(tzinfo=None)
-    if wall.year < _OLDEST_PHOTO or wall in _UNSET or wall.year > now.year + 1:
+    if wall.year < _OLDEST_PHOTO or wall.year > now.year + 1:
+        return False
+    if dated.precision not in ("year", "month") and (wall in _UNSET or _is_zero_of_unix(wall)):
         return False
     # Allow a day: the wall clock may be 14 hours ahead of UTC, and clocks go wrong.
     return moment.replace(tzinfo=moment.tzinfo or UTC) <= now + timedelta(days=1)
+
+
+def _is_zero_of_unix(wall: datetime) -> bool:
+    """Return whether this is the first of January 1970 in UTC, in any zone's local time.
+
+    Noon is not counted: people who know only the day write it.
+    """
+    minutes = (wall - _EPOCH) / timedelta(minutes=1)
+    return minutes in _OFFSETS and minutes != 12 * 60
+
+
+def clock_is_at_default(dated: Dated) -> Literal["known", "new year", ""]:
+    """Return whether a camera's clock probably was never set, so that another date is better.
+
+    Returns:
+        "known" for a value that is known to be a default; "new year" for the hour after midnight
+        or noon of the first of January, where clocks without a battery begin, and where some
+        photos are really taken; "" otherwise.
+    """
+    wall = dated.since("second")
+    if dated.precision in ("year", "month", "day"):
+        return ""
+    if wall in _DEFAULTS or (wall.year, wall.month, wall.day) in ((1970, 1, 1), (1980, 1, 1)):
+        return "known"
+    is_new_year = wall.year >= FIRST_DIGITAL and (wall.month, wall.day) == (1, 1)
+    return "new year" if is_new_year and wall.hour in (0, 12) else ""
 
 
 def zone_by_gps(wall: datetime, utc: datetime, longitude: float | None) -> timezone | None:

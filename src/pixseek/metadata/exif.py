@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, timedelta
+from typing import Any, Literal
 
+from pixseek.metadata.charsets import decode_text, decode_unicode, is_utf16
+from pixseek.metadata.coordinates import parse_coordinate
 from pixseek.metadata.dates import parse_date, parse_offset
-from pixseek.metadata.fields import DateSource, Findings, decode_text, number, split_tags
+from pixseek.metadata.fields import Dated, DateSource, Findings, number, split_tags
 from pixseek.metadata.generators import put_generation
 
 # Limits on what Pillow reads of one block. An ordinary block takes 100 reads and a few KB, or up to
@@ -18,8 +21,20 @@ from pixseek.metadata.generators import put_generation
 _MAX_READS = 10_000
 _MAX_READ_BYTES = 8 << 20
 
-# Huawei and Honor phones write processing codes into the caption: "oznor", "rhdr", "mde".
-_HUAWEI_CODE = re.compile(r"[a-z_]{1,12}")
+# Huawei and Honor phones write processing codes into the caption: "oznor", "rhdr", "mde_soft".
+# Other words without a vowel are unknown codes; with one, they may be the owner's.
+_HUAWEI_CODE = re.compile(
+    r"(?:oz|front|rpt|sdr_|mde|nor|WO|mon|dav|cof|edf|ptr|fbt|rbt|btr|btf|mdn|hdrpl|hdrb|hdr|bhdp|hdp|"
+    r"frem|rem|burst|qrf|fsh|bty|cmrd|maker|nfr|pbx|trr|lmn|rfn|soft|_|[rfbv])+|"
+    r"[b-df-hj-np-tv-xz_]{1,12}",
+    re.IGNORECASE,
+)
+
+# The type of texts in UTF-8, since EXIF 3.0, and that of ASCII.
+_UTF8, _ASCII = 129, 2
+
+# UserComment begins with the name of its encoding, in eight bytes.
+_CODE = re.compile(rb"(ASCII|JIS|UNICODE|UTF-?8|UNDEFINED?)(\0+|\s{2,})", re.IGNORECASE)
 
 _COMPANY = re.compile(
     r"[ ,]+(?:corporation|corp\.?|company|co\.?,? ?ltd\.?|co\.|ltd\.?|inc\.?|gmbh|ag|"
@@ -63,7 +78,7 @@ def read_exif(block: bytes) -> Findings:
     from PIL import ExifTags, Image
 
     found = Findings()
-    file = _Metered(block.removeprefix(b"Exif\0\0"))
+    file = _Metered(_with_known_types(block.removeprefix(b"Exif\0\0")))
     exif = Image.Exif()
     exif.load_from_fp(file)
     image: Mapping[int, Any] = exif
@@ -79,6 +94,30 @@ def read_exif(block: bytes) -> Findings:
     _read_dates(image, photo, found)
     _read_place(gps, found)
     return found
+
+
+def _with_known_types(block: bytes) -> bytes:
+    """Return a block whose texts in UTF-8 are marked as ASCII: Pillow skips a type it doesn't know.
+
+    ASCII is decoded as UTF-8 here anyway.
+    """
+    order = {b"II": "<", b"MM": ">"}.get(block[:2], "")
+    if not order or struct.pack(f"{order}H", _UTF8) not in block:
+        return block
+    changed = bytearray(block)
+    try:
+        directories = [*struct.unpack_from(f"{order}L", block, 4)]
+        for at in directories:
+            (count,) = struct.unpack_from(f"{order}H", block, at)
+            for entry in range(at + 2, at + 2 + 12 * count, 12):
+                tag, kind, _, value = struct.unpack_from(f"{order}HHLL", block, entry)
+                if kind == _UTF8:
+                    struct.pack_into(f"{order}H", changed, entry + 2, _ASCII)
+                elif tag in (0x8769, 0x8825) and len(directories) < 3:
+                    directories.append(value)
+    except struct.error:  # the rest is missing
+        pass
+    return bytes(changed)
 
 
 def _directory(exif: Any, tag: int, found: Findings) -> Mapping[int, Any]:
@@ -101,6 +140,8 @@ def _text(value: object) -> str:
         value = value.encode("latin-1", "replace")
     if not isinstance(value, bytes):
         return ""
+    if is_utf16(value[:65536]):
+        return decode_text(value[:65536]).strip("\0 ")
     # "Copyright" holds the photographer's, a NUL, and the editor's; take the first if not blank.
     pieces = (decode_text(piece).strip() for piece in value[:65536].split(b"\0", 8))
     return next((piece for piece in pieces if piece), "")
@@ -167,9 +208,12 @@ def _read_descriptions(
     from PIL.ExifTags import Base
 
     caption = _text(image.get(Base.ImageDescription))
-    make = _text(image.get(Base.Make)).upper()
-    is_code = make.startswith(("HUAWEI", "HONOR")) and _HUAWEI_CODE.fullmatch(caption)
-    if not is_code and not put_generation(caption, found):
+    make, model = _text(image.get(Base.Make)), _text(image.get(Base.Model))
+    is_huawei = make.upper().startswith(("HUAWEI", "HONOR"))
+    is_code = is_huawei and _HUAWEI_CODE.fullmatch(caption)
+    names = (model, f"{make} {model}", tidy_camera(make, model)[1], _text(image.get(Base.Software)))
+    is_name = caption.casefold() in {name.casefold() for name in names}
+    if not is_code and not is_name and not put_generation(caption, found):
         found.put_caption(caption)
     found.put_caption(_windows_text(image.get(Base.XPComment)))
     found.put_caption(_windows_text(image.get(Base.XPSubject)))
@@ -177,7 +221,7 @@ def _read_descriptions(
     if not put_generation(comment, found):
         found.put_caption(comment)
     found.put("title", _windows_text(image.get(Base.XPTitle)))
-    found.tags = split_tags([_windows_text(image.get(Base.XPKeywords)).replace(",", ";")])
+    found.tags = split_tags([_windows_text(image.get(Base.XPKeywords))])
     found.put("artist", _text(image.get(Base.Artist)))
     found.put("artist", _windows_text(image.get(Base.XPAuthor)))
     found.put("copyright", _text(image.get(Base.Copyright)))
@@ -190,26 +234,29 @@ def _windows_text(value: object) -> str:
         value = bytes(each & 255 for each in value[:65536] if isinstance(each, int))
     if not isinstance(value, bytes):
         return ""
-    return value[:65536].decode("utf-16-le", "ignore").partition("\0")[0].strip()
+    return decode_unicode(value[:65536], "le").partition("\0")[0].strip()
 
 
 def _comment(value: object, endian: str) -> str:
     """Return the text of UserComment, whose first eight bytes name its encoding."""
+    if isinstance(value, str):  # written with the type of other texts
+        value = value.encode("latin-1", "replace")
     if not isinstance(value, bytes):
         return _text(value)
-    code, text = value[:8], value[8:65536]
-    if code == b"UNICODE\0":
-        # By the standard it has the file's byte order, but many programs write the other.
-        even, odd = text[::2].count(0), text[1::2].count(0)
-        order = "be" if even > odd or (even == odd and endian == ">") else "le"
-        is_marked = text[:2] in (b"\xff\xfe", b"\xfe\xff")
-        decoded = text.decode("utf-16" if is_marked else f"utf-16-{order}", "ignore")
-    elif code.startswith(b"JIS\0"):
-        decoded = text.decode("iso2022_jp", "replace")
-    elif code in (b"ASCII\0\0\0", bytes(8)):
-        decoded = decode_text(text)
+    found = _CODE.match(value[:16])
+    if found is None:
+        code, text = b"", value.removeprefix(bytes(8))
     else:
-        decoded = decode_text(value[:65536])
+        # Some programs don't fill the eight bytes.
+        end = 8 if not value[found.end(1) : 8].strip(b"\0 ") else found.end()
+        code, text = found[1].upper(), value[end:]
+    text = text[:65536]
+    if code == b"UNICODE":
+        decoded = decode_unicode(text, "be" if endian == ">" else "le")
+    elif code == b"JIS" and b"\x1b" in text:
+        decoded = text.decode("iso2022_jp", "replace")
+    else:
+        decoded = decode_text(text)
     return decoded.strip("\0 ").partition("\0")[0].strip()
 
 
@@ -226,25 +273,29 @@ def _read_dates(image: Mapping[int, Any], photo: Mapping[int, Any], found: Findi
     ):  # fmt: skip
         directory = image if tag == Base.DateTime else photo
         written = _text(directory.get(tag))
-        moment = parse_date(written)
-        if moment is None:
+        date = parse_date(written)
+        if date is None:
             if written.strip(" :0"):
                 found.notes.append(f"EXIF date {written[:30]!r} ignored")
             continue
-        digits = _text(photo.get(fraction))
-        if digits.isascii() and digits.isdigit():
-            moment = moment.replace(microsecond=int(digits[:6].ljust(6, "0")))
-        zone = parse_offset(_text(photo.get(offset)))
-        if zone is None and written == changed:
-            zone = parse_offset(_text(photo.get(Base.OffsetTime)))
-        found.put_date(source, moment if zone is None else moment.replace(tzinfo=zone))
+        moment = date.moment
+        if date.precision == "second":
+            digits = _text(photo.get(fraction))
+            if digits.isascii() and digits.isdigit():
+                moment = moment.replace(microsecond=int(digits[:6].ljust(6, "0")))
+            zone = parse_offset(_text(photo.get(offset)))
+            if zone is None and written == changed:
+                zone = parse_offset(_text(photo.get(Base.OffsetTime)))
+            if zone is not None:
+                moment = moment.replace(tzinfo=zone)
+        found.put_date(source, Dated(moment, date.precision))
 
 
 def _read_place(gps: Mapping[int, Any], found: Findings) -> None:
     from PIL.ExifTags import GPS
 
-    latitude = _degrees(gps.get(GPS.GPSLatitude), gps.get(GPS.GPSLatitudeRef), "NS")
-    longitude = _degrees(gps.get(GPS.GPSLongitude), gps.get(GPS.GPSLongitudeRef), "EW")
+    latitude = _degrees(gps.get(GPS.GPSLatitude), gps.get(GPS.GPSLatitudeRef), "latitude")
+    longitude = _degrees(gps.get(GPS.GPSLongitude), gps.get(GPS.GPSLongitudeRef), "longitude")
     if latitude is not None and longitude is not None:
         found.put_position(latitude, longitude)
     elif GPS.GPSLatitude in gps:
@@ -259,14 +310,19 @@ def _read_place(gps: Mapping[int, Any], found: Findings) -> None:
     time = gps.get(GPS.GPSTimeStamp)
     if day is not None and isinstance(time, tuple) and len(time) == 3:
         hours, minutes, seconds = (number(each) or 0.0 for each in time)
-        if 0 <= hours < 24 and 0 <= minutes < 60 and 0 <= seconds < 61:
-            midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        if day.precision == "day" and 0 <= hours < 24 and 0 <= minutes < 60 and 0 <= seconds < 61:
             since = timedelta(hours=hours, minutes=minutes, seconds=seconds)
-            found.put_date(DateSource.GPS, midnight + since)
+            found.put_date(DateSource.GPS, day.moment.replace(tzinfo=UTC) + since)
 
 
-def _degrees(value: object, reference: object, hemispheres: str) -> float | None:
+def _degrees(
+    value: object, reference: object, axis: Literal["latitude", "longitude"]
+) -> float | None:
     """Return degrees, minutes and seconds as degrees; None if the hemisphere is unknown."""
+    letter = _text(reference)
+    if isinstance(value, str):  # "43.4675": no type for a coordinate, but some programs' own
+        found = parse_coordinate(value, axis, letter)
+        return found[0] if found and found[1] else None
     if not isinstance(value, tuple):
         value = (value,)
     degrees = number(value[0]) if value else None
@@ -275,8 +331,9 @@ def _degrees(value: object, reference: object, hemispheres: str) -> float | None
     # Seconds are often 0/0 if the minutes have decimals.
     for size, part in zip((60, 3600), value[1:3], strict=False):
         degrees += (number(part) or 0.0) / size
-    letter = _text(reference)[:1].upper()
+    hemispheres = {"latitude": "NS", "longitude": "EW"}[axis]
+    letter = letter[:1].upper()
     if letter and letter in hemispheres:
-        return -abs(degrees) if letter == hemispheres[1] else degrees
-    # A negative number needs no letter; for a positive one the hemisphere is not guessed.
-    return degrees if degrees < 0 else None
+        return -abs(degrees) if letter == hemispheres[1] and degrees else degrees
+    # A negative number and the equator need no letter; otherwise the hemisphere is not guessed.
+    return degrees if degrees <= 0 else None

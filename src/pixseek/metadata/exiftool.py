@@ -213,7 +213,7 @@ def _keywords(tags: Mapping[str, Any]) -> tuple[str, ...]:
     if not paths:
         newest += [each.replace("/", "|") for each in _texts(tags.get("lastkeywordxmp"))]
     texts = newest or _texts(tags.get("keywords")) or _texts(tags.get("xpkeywords"))
-    return split_tags([*texts, *texts])  # twice: a single one would be split at commas
+    return split_tags(texts)
 
 
 def _people(tags: Mapping[str, Any]) -> Iterator[str]:

@@ -56,6 +56,14 @@ FIELDS: Mapping[str, Field] = {
     "taken_from": Field(
         str, "", "source of `taken_at`: exif, xmp, iptc, png, sidecar or name", "",
     ),
+    "taken_precision": Field(
+        str, "", "what is known of `taken_at`: year, month, day, hour or minute; missing if it has "
+        "seconds. The rest of `taken_at` is the beginning of that time", "",
+    ),
+    "translations": Field(
+        str, "", "caption and title in other languages, separated by '; '",
+        "XMP dc:description, dc:title",
+    ),
     "title": Field(
         str, "", "short title",
         "XMP dc:title, photoshop:Headline; IPTC 2:05, 2:105; EXIF XPTitle; JSON title; PNG Title",
@@ -191,25 +199,53 @@ FIELDS: Mapping[str, Field] = {
 }  # fmt: skip
 
 
-class DateSource(IntEnum):
-    """The sources of a date, best first; the first plausible date is used.
+#: The finest part of a date that is written.
+Precision = Literal["year", "month", "day", "hour", "minute", "second"]
+PRECISIONS: tuple[Precision, ...] = ("year", "month", "day", "hour", "minute", "second")
 
-    A sidecar's capture time precedes EXIF, because photo managers that don't touch image files
-    write corrected times into sidecars. EXIF's time of the last change is near the end, because
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """A date as it was written.
+
+    Attributes:
+        moment: with a time zone only if it is written; parts that are not have their first value.
+        precision: the finest part that is written.
+    """
+
+    moment: datetime
+    precision: Precision = "second"
+
+    def since(self, precision: Precision) -> datetime:
+        """Return the beginning of the year, month, day, hour or minute, without a time zone."""
+        bare, cut = self.moment.replace(tzinfo=None), PRECISIONS.index(precision) + 1
+        parts = (bare.year, bare.month, bare.day, bare.hour, bare.minute, bare.second)[:cut]
+        return datetime(*parts, *(1, 1)[cut - 1 :])  # type: ignore[arg-type]
+
+
+class DateSource(IntEnum):
+    """The sources of a date, best first; `dating` says when a later one is used nevertheless.
+
+    A sidecar's dates precede EXIF, because photo managers that don't touch image files write
+    corrected times into sidecars. When a photo was taken precedes when it was digitised: a scanner
+    writes the latter, and people the former. EXIF's time of the last change is at the end, because
     editors set it.
     """
 
-    SIDECAR_ORIGINAL = 1  # exif:DateTimeOriginal, photoshop:DateCreated of an XMP sidecar
-    EXIF_ORIGINAL = 2  # DateTimeOriginal, SubSecTimeOriginal, OffsetTimeOriginal
-    EXIF_DIGITIZED = 3  # DateTimeDigitized, SubSecTimeDigitized, OffsetTimeDigitized
-    XMP_ORIGINAL = 4  # exif:DateTimeOriginal, photoshop:DateCreated
-    XMP_CREATED = 5  # exif:DateTimeDigitized, xmp:CreateDate
-    IPTC_CREATED = 6  # 2:55 and 2:60, then 2:62 and 2:63
-    PNG_CREATED = 7  # Creation Time
-    GPS = 8  # GPSDateStamp and GPSTimeStamp, in UTC
-    SIDECAR_JSON = 9  # photoTakenTime of Google Takeout, in UTC, and the like
-    NAME = 10  # a pattern in the file's name
-    EXIF_CHANGED = 11  # DateTime
+    SIDECAR_ORIGINAL = 1  # exif:DateTimeOriginal of an XMP sidecar
+    SIDECAR_CREATED = 2  # photoshop:DateCreated of an XMP sidecar
+    EXIF_ORIGINAL = 3  # DateTimeOriginal, SubSecTimeOriginal, OffsetTimeOriginal
+    XMP_ORIGINAL = 4  # exif:DateTimeOriginal
+    XMP_CREATED = 5  # photoshop:DateCreated
+    IPTC_CREATED = 6  # 2:55 and 2:60
+    EXIF_DIGITIZED = 7  # DateTimeDigitized, SubSecTimeDigitized, OffsetTimeDigitized
+    XMP_DIGITIZED = 8  # exif:DateTimeDigitized, xmp:CreateDate
+    IPTC_DIGITIZED = 9  # 2:62 and 2:63
+    PNG_CREATED = 10  # Creation Time
+    GPS = 11  # GPSDateStamp and GPSTimeStamp, in UTC
+    SIDECAR_JSON = 12  # photoTakenTime of Google Takeout, in UTC, and the like
+    NAME = 13  # a pattern in the file's name
+    EXIF_CHANGED = 14  # DateTime
 
     @property
     def label(self) -> str:
@@ -224,11 +260,14 @@ class DateSource(IntEnum):
 
 _LABELS: Mapping[DateSource, str] = {
     DateSource.SIDECAR_ORIGINAL: "xmp",
+    DateSource.SIDECAR_CREATED: "xmp",
     DateSource.EXIF_ORIGINAL: "exif",
-    DateSource.EXIF_DIGITIZED: "exif",
     DateSource.XMP_ORIGINAL: "xmp",
     DateSource.XMP_CREATED: "xmp",
     DateSource.IPTC_CREATED: "iptc",
+    DateSource.EXIF_DIGITIZED: "exif",
+    DateSource.XMP_DIGITIZED: "xmp",
+    DateSource.IPTC_DIGITIZED: "iptc",
     DateSource.PNG_CREATED: "png",
     DateSource.GPS: "exif",
     DateSource.SIDECAR_JSON: "sidecar",
@@ -246,13 +285,16 @@ class Findings:
         caption: "" for none.
         tags: in the order of the file, each once.
         fields: with the names and types in `FIELDS`.
+        is_unsigned: the position is written without its hemispheres, which may be others than
+            north and east.
         notes: notes about values that were ignored.
     """
 
-    dates: dict[DateSource, datetime] = field(default_factory=dict)
+    dates: dict[DateSource, Dated] = field(default_factory=dict)
     caption: str = ""
     tags: tuple[str, ...] = ()
     fields: dict[str, Scalar] = field(default_factory=dict)
+    is_unsigned: bool = False
     notes: list[str] = field(default_factory=list)
 
     def put(self, name: str, value: object) -> None:
@@ -261,10 +303,12 @@ class Findings:
             return
         about = FIELDS[name]
         if about.kind is str:
+            from pixseek.metadata.captions import is_by_people  # here: a search needs only FIELDS
+
             text = clean_text(value, MAX_FIELD) if isinstance(value, str) else ""
             if not any(map(str.isalnum, text)):
                 return  # such as a lens called "----"
-            if about.group == "camera" or _by_people(text):
+            if about.group == "camera" or is_by_people(text):
                 self.fields[name] = text
         elif about.kind is bool:
             if isinstance(value, bool):
@@ -282,13 +326,15 @@ class Findings:
     def put_caption(self, text: str | None) -> None:
         """Keep a caption, unless it is blank or written by a camera or program, or one is kept."""
         if text and not self.caption:
-            caption = clean_text(text, MAX_CAPTION, lines=True)
-            self.caption = caption if _by_people(caption) else ""
+            from pixseek.metadata.captions import is_by_people
 
-    def put_date(self, source: DateSource, moment: datetime | None) -> None:
+            caption = clean_text(text, MAX_CAPTION, lines=True)
+            self.caption = caption if is_by_people(caption) else ""
+
+    def put_date(self, source: DateSource, date: Dated | datetime | None) -> None:
         """Keep a date, unless there already is one from this source."""
-        if moment is not None:
-            self.dates.setdefault(source, moment)
+        if date is not None:
+            self.dates.setdefault(source, date if isinstance(date, Dated) else Dated(date))
 
     def put_position(self, latitude: float, longitude: float) -> None:
         """Keep a position, unless it is out of range or 0, 0, which means unknown."""
@@ -313,25 +359,9 @@ class Findings:
         self.put("people", kept)
 
 
-# Texts that no person wrote: a camera's default captions, settings as JSON or XML, and programs
-# that name themselves ("File written by Adobe Photoshop").
-_NOT_BY_PEOPLE = (
-    r"[\w .&+-]*DIGITAL (?:STILL ?)?CAMERA|SONY DSC|DCIM[\\/].*|default|untitled|"
-    r"<?(?:Digimax|KENOX|SAMSUNG)[^>]*>?|charset=.*|xr:d:.*|LEAD Technologies.*|AppleMark|"
-    r"\{\s*[\"'}].*|<\?xml.*|ImageJ=.*|"
-    r"(?:[\w:]{1,15} ){0,4}(?:https?://)?(?:www\.)?(?:gd-jpeg|Lavc\d|GIMP|Inkscape|ImageMagick|"
-    r"GraphicsMagick|Adobe (?:Photoshop|ImageReady|Fireworks|Illustrator)|Paint\.NET|"
-    r"Paint ?Shop Pro|Pixelmator|Canva\b|ezgif|ScreenToGif|gifmaker|GifBuilder|Gifsicle|"
-    r"U-?Lead|GIF (?:Animator|Movie Gear)|OpenJPEG|Kakadu-v\d|JPEGmini|Intel\(R\)|JPEG Encoder|"
-    r"jpeg-recompress|ACD Systems|Handmade Software|IrfanView|XnView|Matplotlib|Picasa).*"
-)
 # Control characters except line ends and tabs, lone surrogates, and the two code points at the end
 # of the plane that XML and databases refuse.
 _UNWANTED = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"
-
-
-def _by_people(text: str) -> bool:
-    return re.fullmatch(_NOT_BY_PEOPLE, text, re.IGNORECASE | re.DOTALL) is None
 
 
 def clean_text(text: str, limit: int, *, lines: bool = False) -> str:
@@ -349,18 +379,6 @@ def clean_text(text: str, limit: int, *, lines: bool = False) -> str:
         text = " ".join(text.split())
     # NFC, so that a filter sees the same letter in an "é" from a Mac and from a PC.
     return unicodedata.normalize("NFC", text)[:limit].rstrip()
-
-
-def decode_text(data: bytes) -> str:
-    """Decode bytes without a declared encoding: as UTF-8, otherwise as Windows' cp1252."""
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        # Bytes undefined in cp1252 become control characters in Latin-1, which are removed later.
-        try:
-            return data.decode("cp1252")
-        except UnicodeDecodeError:
-            return data.decode("latin-1")
 
 
 def number(value: object) -> float | None:
@@ -408,14 +426,22 @@ def people_of_digikam(paths: Iterable[str]) -> list[str]:
     return names
 
 
-def split_tags(texts: Iterable[str]) -> tuple[str, ...]:
-    """Return tags, each once: split at ";" and, if there is only one text, at ",".
+def split_tags(texts: Iterable[str], *, commas: bool = False) -> tuple[str, ...]:
+    """Return tags, each once: split at ";".
 
     A hierarchical tag ("Places|Italy|Arezzo") gives both its leaf and its full path.
+
+    Args:
+        texts: as the file lists them. An item of a list may contain a comma ("Smith, John").
+        commas: the texts are whole lists, which commas separate if no semicolons do.
     """
     given = [text for text in texts if text and not text.isspace()][: MAX_TAGS * 2]
-    if len(given) == 1 and not {*";|"} & {*given[0]}:
-        given = given[0].split(",", MAX_TAGS)
+    if commas:
+        given = [
+            tag
+            for text in given
+            for tag in ([text] if {*";|"} & {*text} else text.split(",", MAX_TAGS))
+        ]
     tags: list[str] = []
     for text in given:
         for tag in text.split(";", MAX_TAGS):

@@ -8,28 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pixseek.metadata.charsets import decode_as, encoding_of
 from pixseek.metadata.dates import parse_date
-from pixseek.metadata.fields import DateSource, Findings, decode_text, split_tags
+from pixseek.metadata.fields import DateSource, Findings, split_tags
 
 _MAX_DATASETS = 5_000
-_UTF8 = b"\x1b%G"
+
+# How many bytes of each tell the encoding.
+_SAMPLE = 1_000
 
 # Application record (2): dataset numbers.
 _TITLE, _KEYWORD, _BYLINE, _HEADLINE, _CAPTION = 5, 25, 80, 105, 120
-_DATES = ((55, 60), (62, 63))  # date and time created, then digitised
+# Date and time.
+_DATES = ((DateSource.IPTC_CREATED, 55, 60), (DateSource.IPTC_DIGITIZED, 62, 63))
 
 
 def read_iptc(block: bytes) -> Findings:
     """Return the metadata in an IPTC-IIM block."""
     found = Findings()
-    texts: dict[int, list[str]] = {}
-    is_utf8 = False
+    written: dict[int, list[bytes]] = {}
     for record, dataset, data in _datasets(block, found):
-        if (record, dataset) == (1, 90):
-            is_utf8 = data.startswith(_UTF8)
-        elif record == 2 and data:
-            text = data.decode("utf-8", "replace") if is_utf8 else decode_text(data)
-            texts.setdefault(dataset, []).append(text.replace("\r", "\n"))
+        # Dataset 1:90 declares the encoding, but not all programs that write UTF-8 write it.
+        if record == 2 and data and dataset:
+            written.setdefault(dataset, []).append(data)
+    # One program wrote all of them, and a long text tells more than a short one.
+    encoding = encoding_of(
+        b"\n".join(data[:_SAMPLE] for datas in written.values() for data in datas)
+    )
+    texts = {
+        dataset: [decode_as(data, encoding).replace("\r", "\n") for data in datas]
+        for dataset, datas in written.items()
+    }
 
     def first(dataset: int) -> str:
         return texts.get(dataset, [""])[0]
@@ -45,11 +54,8 @@ def read_iptc(block: bytes) -> Findings:
     found.put("state", first(95))
     found.put("country_code", first(100))
     found.put("country", first(101))
-    for day, time in _DATES:
-        if first(day):
-            # If the time can't be read, use the day alone.
-            moment = parse_date(f"{first(day)} {first(time)}") or parse_date(first(day))
-            found.put_date(DateSource.IPTC_CREATED, moment)
+    for source, day, time in _DATES:
+        found.put_date(source, parse_date(f"{first(day)} {first(time)}"))
     return found
 
 

@@ -12,13 +12,12 @@ These are all rules of precedence; in each list the first source that has a valu
 - **Measurements of the camera**: EXIF, embedded XMP, XMP sidecar, JSON sidecar, texts. The colour
   space is that of the embedded profile, since the colours were converted from it.
 - **Coordinates**: XMP sidecar, embedded XMP, EXIF, JSON sidecar. All come from the first that has
-  both latitude and longitude.
+  both latitude and longitude; from EXIF if XMP has the same ones without their hemispheres.
 - **Place names** that no source has come from the coordinates; `place` always does.
-- **Date**: the first plausible one in the order of `DateSource`. If that has only a day, or no
-  fraction of a second, then the next source that gives the same time in more detail. It gets a time
-  zone only from the file: one written with the date or with the same wall clock elsewhere in the
-  file, or the difference to a GPS time, if clocks at that longitude can have it. The time of the
-  file says when it was copied or edited, so an image without a date has none.
+- **Date**: the first plausible one in the order of `DateSource`, with the exceptions of `dating`.
+  It gets a time zone only from the file: one written with the date or with the same wall clock
+  elsewhere in the file, or the difference to a GPS time, if clocks at that longitude can have it.
+  The time of the file says when it was copied or edited, so an image without a date has none.
 """
 
 from __future__ import annotations
@@ -29,7 +28,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
-from pixseek.metadata.dates import date_in_name, is_plausible, zone_by_gps
+from pixseek.metadata.dates import date_in_name
+from pixseek.metadata.dating import choose_date
 from pixseek.metadata.exif import read_exif
 from pixseek.metadata.fields import FIELDS, MAX_TAGS, DateSource, Findings, clean_text, once
 from pixseek.metadata.iptc import read_iptc
@@ -111,8 +111,7 @@ def read_metadata(picture: Picture, *, name: str, sidecars: Sequence[Sidecar] = 
         _fill(fields, source, "camera")
     for source in (xmp_sidecar, xmp, iptc, exif, data, texts):
         _fill(fields, source, "described")
-    placed = (each for each in (xmp_sidecar, xmp, exif, data) if "latitude" in each.fields)
-    _fill(fields, next(placed, Findings()), "place")
+    _fill(fields, _place_of(xmp_sidecar, xmp, exif, data), "place")
     unnamed = _fill_place_names(fields)
     if fields.get("rating") == 0:
         del fields["rating"]  # unrated; kept until here to override an older rating
@@ -121,12 +120,23 @@ def read_metadata(picture: Picture, *, name: str, sidecars: Sequence[Sidecar] = 
     tags = next((each.tags for each in (xmp_sidecar, xmp, iptc, exif) if each.tags), ())
     sources = (exif, xmp, iptc, texts, xmp_sidecar, text, data)
     notes = [*(note for each in sources for note in each.notes), *unnamed]
-    dates = {at: moment for each in sources for at, moment in each.dates.items()}
+    dates = {at: date for each in sources for at, date in each.dates.items()}
     # An XMP sidecar's dates replace those of the embedded packet.
     dates |= xmp_sidecar.dates
-    taken_at = _date(dates, name, fields.get("longitude"), fields, notes)
+    named = date_in_name(name)
+    if named is not None:
+        dates[DateSource.NAME] = named
+    longitude = fields.get("longitude")
+    chosen = choose_date(
+        dates, datetime.now(UTC), longitude if isinstance(longitude, float) else None, notes
+    )
+    if chosen is not None:
+        date, origin = chosen
+        fields["taken_from"] = origin.label
+        if date.precision != "second":
+            fields["taken_precision"] = date.precision
     return Metadata(
-        taken_at=taken_at,
+        taken_at=chosen and chosen[0].moment,
         caption=next((caption for caption in captions if caption), ""),
         tags=once((*tags, *data.tags))[:MAX_TAGS],
         fields={each: fields[each] for each in FIELDS if each in fields},
@@ -180,69 +190,23 @@ def _fill_place_names(fields: dict[str, Scalar]) -> list[str]:
     return []
 
 
-def _date(
-    dates: dict[DateSource, datetime],
-    name: str,
-    longitude: Scalar,
-    fields: dict[str, Scalar],
-    notes: list[str],
-) -> datetime | None:
-    """Return the best date, with its time zone if known; put its source into `fields`."""
-    now = datetime.now(UTC)
-    named = date_in_name(name)
-    if named is not None:
-        dates[DateSource.NAME] = named
-    for source in sorted(dates):
-        moment = dates[source]
-        if not is_plausible(moment, now):
-            if source is not DateSource.NAME:
-                notes.append(f"date {moment:%Y-%m-%d} ignored")
+def _place_of(xmp_sidecar: Findings, xmp: Findings, exif: Findings, data: Findings) -> Findings:
+    """Return the source of the coordinates."""
+    for source in (xmp_sidecar, xmp, exif, data):
+        if "latitude" not in source.fields:
             continue
-        finest = _finest(source, dates)
-        moment = dates[finest]
-        fields["taken_from"] = finest.label
-        if moment.tzinfo is None:
-            return _with_zone(moment, finest, dates, longitude, notes)
-        return moment
-    return None
+        # A copy of EXIF's position without its hemispheres.
+        if source.is_unsigned and _differ_by_sign(source.fields, exif.fields):
+            return exif
+        return source
+    return Findings()
 
 
-def _finest(source: DateSource, dates: Mapping[DateSource, datetime]) -> DateSource:
-    """Return the source that gives the same time in more detail; `source` if none does.
-
-    Some programs write only the day, and some drop the fraction of the second.
-    """
-    coarse = dates[source].replace(tzinfo=None)
-    for other in sorted(dates):
-        if other.is_always_utc or other < source:
-            continue
-        finer = dates[other].replace(tzinfo=None)
-        if finer != coarse and coarse in (
-            finer.replace(microsecond=0),
-            finer.replace(hour=0, minute=0, second=0, microsecond=0),
-        ):
-            return other
-    return source
-
-
-def _with_zone(
-    wall: datetime,
-    source: DateSource,
-    dates: Mapping[DateSource, datetime],
-    longitude: Scalar,
-    notes: list[str],
-) -> datetime:
-    """Return a wall clock with the time zone that the other dates give; without one if none do."""
-    gps = dates.get(DateSource.GPS)
-    if gps is not None and source < DateSource.GPS:
-        zone = zone_by_gps(wall, gps, longitude if isinstance(longitude, float) else None)
-        if zone is not None:
-            return wall.replace(tzinfo=zone)
-        notes.append("GPS time ignored: no time zone lies between it and the camera's clock")
-    for at, other in dates.items():
-        # Sources that are always in UTC say nothing about the camera's time zone.
-        if other.tzinfo is None or at.is_always_utc:
-            continue
-        if other.replace(tzinfo=None, microsecond=0) == wall.replace(microsecond=0):
-            return wall.replace(tzinfo=other.tzinfo)
-    return wall
+def _differ_by_sign(one: Mapping[str, Scalar], other: Mapping[str, Scalar]) -> bool:
+    """Return whether two positions are the same, up to their signs and about a kilometre."""
+    return all(
+        isinstance(a := one.get(axis), float)
+        and isinstance(b := other.get(axis), float)
+        and abs(abs(a) - abs(b)) < 0.01
+        for axis in ("latitude", "longitude")
+    )

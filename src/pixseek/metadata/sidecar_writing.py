@@ -154,7 +154,7 @@ def edited(
         start = [tag for tag in kept or otherwise if not _gives(tag, remove)]
         tree.separate_list(_DC, "subject")
         for space, name in _TAG_LISTS:
-            slash = "/" if space == _DIGIKAM else "|"
+            slash = "/" if space in (_DIGIKAM, _MICROSOFT) else "|"
             tree.drop_from_list(space, name, partial(_gives, removed=remove, slash=slash))
         there = {tag.casefold() for tag in start}
         new = [tag for tag in add if tag.casefold() not in there]
@@ -168,9 +168,7 @@ def edited(
 
 def _gives(text: str, removed: Collection[str], slash: str = "|") -> bool:
     """Return whether a tag, or a path separated by `slash`, gives one of the tags to remove."""
-    text = text.replace(slash, "|")
-    # Pass it twice, because a single text would be split at commas.
-    tags = split_tags([text, text])
+    tags = split_tags([text.replace(slash, "|")])
     return len(untagged(tags, removed)) < len(tags)
 
 
@@ -270,9 +268,11 @@ class _Properties:
             self.remove(space, name)
 
     def separate_list(self, space: str, name: str) -> None:
-        """Split a single text of tags with commas, which some programs write, into items."""
+        """Split a plain text of tags with commas, which some programs write, into items."""
+        if any(True for element in self._found(space, name) for _ in _elements(element)):
+            return  # a list, whose items may contain commas
         texts = self.texts(space, name)
-        tags = split_tags(texts)
+        tags = split_tags(texts, commas=True)
         if len(texts) == 1 and "," in texts[0] and len(tags) > 1:
             self.remove(space, name)
             self.extend_list(space, name, tags)

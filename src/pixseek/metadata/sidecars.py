@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pixseek.metadata import exiftool
+from pixseek.metadata.charsets import decode_text
 from pixseek.metadata.dates import from_epoch, parse_date
 from pixseek.metadata.fields import (
+    MAX_TAGS,
     DateSource,
     Findings,
-    decode_text,
     number,
+    once,
     people_of_digikam,
     split_tags,
 )
@@ -199,7 +201,12 @@ def read_json(data: bytes, name: str = "") -> Findings:
     for key in _CAPTION_KEYS:
         found.put_caption("\n".join(_texts(entry.get(key))))
     if not found.tags:
-        found.tags = split_tags([text for key in _TAG_KEYS for text in _texts(entry.get(key))])
+        # A text alone is a list, in which commas separate; an item of an array may contain one.
+        found.tags = once(
+            tag
+            for key in _TAG_KEYS
+            for tag in split_tags(_texts(entry.get(key)), commas=isinstance(entry.get(key), str))
+        )[:MAX_TAGS]
     if not is_takeout:  # Takeout's title is the file's name
         found.put("title", entry.get("title"))
     found.put("artist", "; ".join(_texts(entry.get("author") or entry.get("artist"))))

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
+from pixseek.metadata.charsets import decode_text
 from pixseek.metadata.dates import parse_date
-from pixseek.metadata.fields import DateSource, Findings, decode_text
+from pixseek.metadata.fields import Dated, DateSource, Findings
 from pixseek.metadata.generators import put_generation
 
 # Keywords that image generators use; people use the last two as well.
@@ -39,11 +40,11 @@ def read_texts(texts: Mapping[str, bytes]) -> Findings:
     return found
 
 
-def _creation_time(text: str) -> datetime | None:
+def _creation_time(text: str) -> Dated | datetime | None:
     """Return the time in a text: in the form of EXIF, XMP or RFC 1123, PNG's standard."""
-    moment = parse_date(text)
-    if moment is not None or _HALF_OF_DAY.search(text):
-        return moment
+    date = parse_date(text)
+    if date is not None or _HALF_OF_DAY.search(text):
+        return date
     from email.utils import parsedate_to_datetime  # here, since importing it takes 10 ms
 
     try:

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from pixseek.metadata.coordinates import parse_coordinate
 from pixseek.metadata.dates import parse_date
 from pixseek.metadata.exif import tidy_camera
-from pixseek.metadata.fields import DateSource, Findings, number, people_of_digikam, split_tags
+from pixseek.metadata.fields import (
+    DateSource,
+    Findings,
+    number,
+    once,
+    people_of_digikam,
+    split_tags,
+)
 from pixseek.metadata.generators import put_generation
 
 if TYPE_CHECKING:
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
 MAX_PACKET = 2 << 20
 
 _MAX_ITEMS = 1_000
+_MAX_LEVELS = 32
 
 _X = "{adobe:ns:meta/}"
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
@@ -40,6 +49,9 @@ _IPTC_CORE = "{http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/}"
 _IPTC_EXT = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
 _REGIONS = "{http://www.metadataworkinggroup.com/schemas/regions/}"
 _MICROSOFT = "{http://ns.microsoft.com/photo/1.0/}"
+_MEDIA_PRO = "{http://ns.iview-multimedia.com/mediapro/1.0/}"
+_EXPRESSION_MEDIA = "{http://ns.microsoft.com/expressionmedia/1.0/}"
+_ACDSEE = "{http://ns.acdsee.com/iptc/1.0/}"
 _MICROSOFT_BARE = "{http://ns.microsoft.com/photo/1.0}"  # as Nikon's programs write it
 _MICROSOFT_PEOPLE = "{http://ns.microsoft.com/photo/1.2/}"
 _MICROSOFT_REGION = "{http://ns.microsoft.com/photo/1.2/t/Region#}"
@@ -74,11 +86,7 @@ _SHOWN = (
     ("country", "CountryName"), ("country_code", "CountryCode"),
 )  # fmt: skip
 
-# XMP's coordinates: "43,28,2.8N", "43,28.0469N"; some programs write decimal degrees.
-_COORDINATE = re.compile(
-    r"\s*(-?\d{1,3}(?:\.\d{0,15})?)(?:,(\d{1,2}(?:\.\d{0,15})?))?(?:,(\d{1,2}(?:\.\d{0,15})?))?"
-    r"\s*([NSEW])?\s*"
-)
+_AXES: tuple[Literal["latitude"], Literal["longitude"]] = ("latitude", "longitude")
 
 # Characters that XML 1.0 forbids, and the first tag of the document in a damaged packet.
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
@@ -105,13 +113,14 @@ def read_xmp(packet: bytes, *, sidecar: bool = False) -> Findings:
     _read_people(properties, found)
     _read_camera(properties, found)
     _read_place(properties, found)
-    original = DateSource.SIDECAR_ORIGINAL if sidecar else DateSource.XMP_ORIGINAL
     for source, name in (
-        (original, _EXIF + "DateTimeOriginal"),
-        (original, _PHOTOSHOP + "DateCreated"),
-        (DateSource.XMP_CREATED, _EXIF + "DateTimeDigitized"),
-        (DateSource.XMP_CREATED, _XMP + "CreateDate"),
-    ):
+        (DateSource.SIDECAR_ORIGINAL if sidecar else DateSource.XMP_ORIGINAL,
+         _EXIF + "DateTimeOriginal"),
+        (DateSource.SIDECAR_CREATED if sidecar else DateSource.XMP_CREATED,
+         _PHOTOSHOP + "DateCreated"),
+        (DateSource.XMP_DIGITIZED, _EXIF + "DateTimeDigitized"),
+        (DateSource.XMP_DIGITIZED, _XMP + "CreateDate"),
+    ):  # fmt: skip
         found.put_date(source, parse_date(properties.text(name)))
     return found
 
@@ -161,19 +170,32 @@ class _Properties:
         element = self._elements.get(name)
         return [] if element is None else _texts(element)
 
+    def is_array(self, name: str) -> bool:
+        """Return whether a property is a list; some programs write one text instead."""
+        element = self._elements.get(name)
+        return name not in self._attributes and element is not None and _array(element) is not None
+
     def text(self, name: str) -> str:
         """Return the first value of a property that is not blank; "" if there is none."""
         return next((text for text in self.texts(name) if not text.isspace()), "")
 
 
-def _texts(element: Element) -> list[str]:
+def _array(element: Element) -> tuple[str, Element] | None:
+    """Return the kind of an array, and the array; None if the value is not one."""
     for kind in ("Alt", "Bag", "Seq"):
         array = element.find(_RDF + kind)
-        if array is None:
-            continue
+        if array is not None:
+            return kind, array
+    return None
+
+
+def _texts(element: Element) -> list[str]:
+    found = _array(element)
+    if found is not None:
+        kind, array = found
         items = array.findall(_RDF + "li")[:_MAX_ITEMS]
         if kind == "Alt":
-            items.sort(key=lambda item: item.get(_LANGUAGE, "x-default") != "x-default")
+            items.sort(key=lambda item: item.get(_LANGUAGE, "x-default").lower() != "x-default")
         return [text for text in map(_own_text, items) if text]
     text = _own_text(element)
     return [text] if text else []
@@ -217,14 +239,14 @@ def _read_descriptions(properties: _Properties, found: Findings) -> None:
     comment = properties.text(_EXIF + "UserComment")
     if not put_generation(comment, found):
         found.put_caption(comment)
-    # digiKam's paths use slashes, which are not separators in other tags.
-    paths = [text.replace("/", "|") for text in properties.texts(_DIGIKAM + "TagsList")]
+    # Among languages, the first counts; the others are kept for searches.
+    others = [*properties.texts(_DC + "description")[1:], *properties.texts(_DC + "title")[1:]]
+    found.put("translations", "; ".join(once(" ".join(text.split()) for text in others)))
+    subject = _DC + "subject"
     found.tags = split_tags(
         [
-            *split_tags(properties.texts(_DC + "subject")),
-            *properties.texts(_LIGHTROOM + "hierarchicalSubject"),
-            *paths,
-            *([] if paths else properties.texts(_MICROSOFT + "LastKeywordXMP")),
+            *split_tags(properties.texts(subject), commas=not properties.is_array(subject)),
+            *_paths(properties),
         ]
     )
     found.put("artist", "; ".join(properties.texts(_DC + "creator")))
@@ -245,6 +267,34 @@ def _read_descriptions(properties: _Properties, found: Findings) -> None:
         found.put(name, properties.text(source))
     origin = properties.text(_IPTC_EXT + "DigitalSourceType")
     found.put("digital_source", origin.rstrip("/").rpartition("/")[2])
+
+
+def _paths(properties: _Properties) -> Iterator[str]:
+    """Yield the hierarchical tags, with "|" between their levels as Lightroom writes them."""
+    yield from properties.texts(_LIGHTROOM + "hierarchicalSubject")
+    yield from properties.texts(_MEDIA_PRO + "CatalogSets")
+    yield from properties.texts(_EXPRESSION_MEDIA + "CatalogSets")
+    yield from _categories(properties.text(_ACDSEE + "categories"))
+    # Slashes are not separators in other tags. Where digiKam wrote, it wrote all.
+    slashed = properties.texts(_DIGIKAM + "TagsList")
+    for text in slashed or properties.texts(_MICROSOFT + "LastKeywordXMP"):
+        yield text.replace("/", "|")
+
+
+def _categories(text: str) -> Iterator[str]:
+    """Yield the paths of ACDSee's categories, XML in a text, that are assigned to the image."""
+    from defusedxml.ElementTree import ParseError, fromstring
+
+    try:
+        todo = [(fromstring(text, forbid_dtd=True), "")] if text else []
+    except ParseError:
+        return
+    for element, above in todo:
+        path = f"{above}|{(element.text or '').strip()}".strip("|")
+        if element.get("Assigned") == "1":
+            yield path
+        if len(todo) < _MAX_ITEMS and path.count("|") < _MAX_LEVELS:
+            todo.extend((child, path) for child in element)
 
 
 def _read_people(properties: _Properties, found: Findings) -> None:
@@ -272,20 +322,19 @@ def _read_camera(properties: _Properties, found: Findings) -> None:
 
 
 def _read_place(properties: _Properties, found: Findings) -> None:
-    latitude = _coordinate(properties.text(_EXIF + "GPSLatitude"))
-    longitude = _coordinate(properties.text(_EXIF + "GPSLongitude"))
-    if latitude is not None and longitude is not None:
-        found.put_position(latitude, longitude)
+    # Apple writes the hemispheres apart, as EXIF does.
+    north, east = (
+        parse_coordinate(
+            properties.text(f"{_EXIF}GPS{axis.title()}"),
+            axis,
+            properties.text(f"{_EXIF}GPS{axis.title()}Ref"),
+        )
+        for axis in _AXES
+    )
+    if north is not None and east is not None:
+        found.put_position(north[0], east[0])
+        found.is_unsigned = not (north[1] and east[1])
     altitude = number(properties.text(_EXIF + "GPSAltitude"))
     if altitude is not None:
         is_below = properties.text(_EXIF + "GPSAltitudeRef").strip() == "1"
         found.put("altitude_m", -altitude if is_below else altitude)
-
-
-def _coordinate(text: str) -> float | None:
-    parts = _COORDINATE.fullmatch(text[:64])
-    if parts is None:
-        return None
-    degrees = float(parts[1])
-    size = abs(degrees) + float(parts[2] or 0) / 60 + float(parts[3] or 0) / 3600
-    return -size if degrees < 0 or (parts[4] or "") in ("S", "W") else size

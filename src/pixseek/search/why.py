@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 #: Fields that nobody wrote about the image, or that other reasons report.
 _UNSAID = frozenset(
-    {"notes", "colours", "colour_names", "placeholder", *KEPT}
+    {"notes", "colours", "colour_names", "placeholder", "taken_from", "taken_precision", *KEPT}
     | {f"{USER_PREFIX}{field}" for field in (LABEL_SCORES, LABEL_CONFIDENCES)}
 )
 

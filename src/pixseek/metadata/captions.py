@@ -1,0 +1,95 @@
+"""Tell what people write about an image from what cameras, programs and datasets write there."""
+
+from __future__ import annotations
+
+import re
+
+# Defaults of cameras and phones, each the whole text.
+_CAMERAS = (
+    r"(?:[\w.&+-]+ ){0,6}?(?-i:DIGITAL|Digital) (?-i:STILL ?|Still ?)?(?-i:CAMERA|Camera)",
+    r"(?:SONY|(?:KONICA )?MINOLTA) DSC",
+    r"DCIM[\\/].*",
+    r"<(?:Digimax|KENOX|SAMSUNG|MENU)[^>]*>?|(?:Digimax|KENOX)[^>]*",
+    r"SAMSUNG(?: CAMERA PICTURES)?|MY BEAUTIFUL PICTURE|DVC \d+(?:\.\d+)? HDMI",
+    r"(?:oplus|oppo|oneplus|realme|vivo|xiaomi|redmi|honor|huawei|heytap)_-?\d{1,12}",
+    r"Exif[ _-]?JPEG(?:[ _-](?:PICTURE|4\d\d))?",
+    # Names of files.
+    r"(?:MV)?(?:IMG|DSC[FN]?|PICT|PXL|SAM|SDC|DCP|CIMG|IMGP|_?MG|_DSC|GOPR|DJI|HPIM|VID)"
+    r"[_-]?\d{3,}[\w-]{0,20}(?:\.(?:jpe?g|heic|dng))?|P\d{7}(?:\.jpe?g)?",
+    r"\[#Beginning of Shooting Data Section\].*",
+)
+
+# Programs and formats.
+_PROGRAMS = (
+    r"default|untitled|undefined|null|\(null\)|ASCII|UNICODE|JIS|UTF-?8|x-default|charset=.*|"
+    r"binary comment|user ?comments?|xr:d:.*|FBMD[0-9a-f]{6,}.*|"
+    r"LEAD Technologies.*|AppleMark|iClarified|ImageJ=.*",
+    r"\{\s*[\"'}].*|\[\s*\{.*|<\?xml.*",
+    r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32,}",
+    r"(?:[\w:]{1,15} ){0,4}(?:https?://)?(?:www\.)?(?:gd-jpeg|Lavc\d|GIMP|Inkscape|ImageMagick|"
+    r"GraphicsMagick|Adobe (?:Photoshop|ImageReady|Fireworks|Illustrator)|Paint\.NET|"
+    r"Paint ?Shop Pro|Pixelmator|Canva\b|ezgif|ScreenToGif|gifmaker|GifBuilder|Gifsicle|"
+    r"U-?Lead|GIF (?:Animator|Movie Gear)|OpenJPEG|Kakadu-v\d|JPEGmini|Intel\(R\)|JPEG Encoder|"
+    r"jpeg-recompress|ACD Systems|Handmade Software|IrfanView|XnView|Matplotlib|Picasa).*",
+    # "Processed with VSCO with a6 preset", but not "processed with care".
+    r"(?:(?:photo|image|picture|file) )?(?:processed|edited|created|made|generated|taken|captured|"
+    r"shot|exported|scanned|rendered|saved|optimi[sz]ed|compressed|converted|produced|enhanced|"
+    r"filtered|developed|written|powered) (?:with|by|in|using|from|on|via|through) (?:the )?"
+    r"(?:VSCO|VSCOcam|Snapseed|PicsArt|Instagram|Hipstamatic|Google AI|Google Photos|Lightroom|"
+    r"Adobe [A-Z]\w+|darktable|RawTherapee|digiKam|Luminar|Affinity Photo|Capture One|PhotoScape|"
+    r"Photoshop|Imlib|ffmpeg|Meitu|B612|BeautyPlus|Snapchat|Camera360|FaceApp|Lensa|Pixlr|Polarr|"
+    r"Prisma|Afterlight|Skitch|Snagit|CorelDRAW|MS Paint|Krita|Blender|PhotoFiltre|Zoner|ACDSee)"
+    r"(?: [\w.]+){0,2}(?:(?: with)? [\w-]+ (?:preset|filter)s?)?(?: for \w+)?[.!]?",
+)
+_NOT_BY_PEOPLE = "|".join((*_CAMERAS, *_PROGRAMS))
+
+# Settings of a camera's program, as phones write them: "filter: 0; fileterIntensity: 0.0; ...".
+_SETTING = re.compile(r"\s*([A-Za-z][\w-]{0,40})\s?[:=]\s?([^;]{0,200})(?:;|\Z)")
+_MACHINE = re.compile(r"[-\d.,\sx]*|true|false|null|none|\(.*\)|\[.*\]", re.IGNORECASE)
+
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+
+
+def is_by_people(text: str) -> bool:
+    """Return whether a person may have written a text; False for defaults, settings and labels."""
+    if re.fullmatch(_NOT_BY_PEOPLE, text, re.IGNORECASE | re.DOTALL):
+        return False
+    return not (_is_settings(text) or _is_labels(text))
+
+
+def _is_settings(text: str) -> bool:
+    """Return whether a text is a list of names with values, most of which no person writes."""
+    if text.count(";") < 2 or text[:100].count(":") + text[:100].count("=") < 2:
+        return False
+    at, values = 0, list[str]()
+    while (found := _SETTING.match(text, at)) and found.end() > at:
+        values.append(found[2].strip())
+        at = found.end()
+    by_machine = sum(_MACHINE.fullmatch(value) is not None for value in values)
+    return len(values) >= 3 and by_machine * 2 >= len(values)
+
+
+def _is_labels(text: str) -> bool:
+    """Return whether a text is a file of labels for training: boxes, polygons, key points.
+
+    YOLO: "0 0.51 0.48 0.2 0.3"; KITTI: "Car 0.00 0 -1.57 614.24 ..."; DOTA and ICDAR: eight corners
+    and a name.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    if lines and lines[0].startswith("imagesource:"):
+        lines = [line for line in lines if not line.startswith(("imagesource:", "gsd:"))]
+    return bool(lines) and all(map(_is_label, lines))
+
+
+def _is_label(line: str) -> bool:
+    words = [word for word in re.split(r"[\s,;]+", line[:5000].strip()) if word]
+    numbers = 0
+    for at, word in enumerate(words):
+        if _NUMBER.fullmatch(word):
+            numbers += 1
+        elif at:  # a name comes first or last
+            break
+    rest = len(words) - numbers
+    if numbers >= 8:
+        return True
+    return numbers >= 4 and rest <= 2 and sum("." in word for word in words[: numbers + 1]) >= 2

@@ -1,0 +1,155 @@
+"""Decode texts whose encoding is not declared, or declared wrongly.
+
+Programs write texts into EXIF, IPTC, comments and text files in the encoding of their user's
+computer. UTF-8 and UTF-16 are recognised by their form. For anything else chardet says which
+encoding of a language without Latin letters it is, if the bytes can't be words with a few accents.
+charset-normalizer needs longer texts: of the 46 captions in `tests/metadata/test_charsets.py` in
+other scripts, chardet 7.7 reads 46, charset-normalizer 3.5 reads 29 when given the same choice.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# What chardet may answer, by its names, which are Python's: encodings of Windows and older systems.
+_ALPHABETS = ("cp1251", "koi8-r", "cp1253", "cp1255", "cp1256", "cp874")
+_FOREIGN = ("cp932", "euc_jis_2004", "gb18030", "big5hkscs", "cp949", *_ALPHABETS)
+_LATIN = ("cp1252", "cp1250", "cp1254")
+
+# The fewest bytes beyond ASCII from which an encoding is told.
+_ENOUGH = 4
+
+# How many bytes are looked at.
+_SAMPLE = 4096
+
+# Words of more than one letter, of Latin letters and others mixed, and of Hangul and Chinese mixed:
+# the first are in any text in an alphabet, the others in none.
+_WORD = re.compile(r"[^\W\d_a-zA-Z][^\W\d_]{2}")
+_MIXED = re.compile(r"[A-Za-z](?=[^\W\d_a-zA-Z])|(?<=[^\W\d_a-zA-Z])[A-Za-z]")
+_MIXED_KOREAN = re.compile(r"[\uac00-\ud7a3][\u4e00-\u9fff]|[\u4e00-\u9fff][\uac00-\ud7a3]")
+
+# Legacy sets that hold the characters of one language and few others.
+_COMMON = ("gb2312", "shift_jis", "big5", "iso2022_kr", "cp1252", "cp1251", "cp1253", "cp1255",
+           "cp1256", "cp874", "cp1250")  # fmt: skip
+
+_WORDLIKE = re.compile(r"(?=.*[aeiouAEIOU\s\d])[A-Za-z0-9\s,.:;!?'()&-]+")
+
+
+def decode_text(data: bytes) -> str:
+    """Decode bytes without a declared encoding: as UTF-8, UTF-16, or what chardet says.
+
+    Short and doubtful texts are decoded as Windows' cp1252.
+    """
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "ignore")
+    order = _order_by_zeros(data)
+    if order:
+        return _utf16(data, order)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return decode_as(data, encoding_of(data))
+
+
+def decode_as(data: bytes, encoding: str) -> str:
+    """Decode bytes with what `encoding_of` returned for them or for their neighbours."""
+    for each in ("utf-8-sig", encoding):
+        try:
+            return data.decode(each)
+        except UnicodeDecodeError:
+            continue
+    # Bytes undefined in cp1252 become control characters in Latin-1, which are removed later.
+    return data.decode("latin-1")
+
+
+def encoding_of(data: bytes) -> str:
+    """Return the encoding of bytes that are not UTF-8, by Python's name."""
+    if len(data) > _SAMPLE:
+        # Cut where no character is cut: no encoding uses bytes below the digits in a longer one.
+        data = re.sub(rb"[\x30-\xff]*\Z", b"", data[:_SAMPLE]) or data[:_SAMPLE]
+    high = sum(byte > 127 for byte in data)
+    letters = high + len(re.findall(rb"[A-Za-z]", data))
+    # Words of Latin letters have an accent here and there.
+    if high < _ENOUGH or (high * 2 < letters and not re.search(rb"[\x80-\xff]{5}", data)):
+        return "cp1252"
+    import chardet  # here, since importing it takes 40 ms, and few texts need it
+
+    possible = [*_FOREIGN, *_LATIN]
+    while True:
+        found = chardet.detect(data, include_encodings=possible, compat_names=False)
+        encoding = str(found["encoding"])
+        if encoding not in _FOREIGN or _is_text(data, encoding):
+            return encoding if encoding in _FOREIGN else "cp1252"
+        possible.remove(encoding)
+
+
+def _is_text(data: bytes, encoding: str) -> bool:
+    """Return whether bytes decode to words; in a wrong encoding, many become other symbols."""
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    if encoding in _ALPHABETS and (not _WORD.search(text) or _MIXED.search(text)):
+        return False
+    if encoding == "cp949" and _MIXED_KOREAN.search(text):
+        return False
+    beyond = [unicodedata.category(each)[0] in "LM" for each in text if ord(each) > 127]
+    return sum(beyond) * 10 >= len(beyond) * 7
+
+
+def decode_unicode(data: bytes, order: str) -> str:
+    """Decode bytes that are declared as Unicode: UTF-8 since EXIF 3.0, UTF-16 before.
+
+    Args:
+        data: the bytes, perhaps with zeros or blanks at their end.
+        order: "le" or "be": the byte order that UTF-16 should have; many programs write the other.
+    """
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "ignore")
+    by_zeros = _order_by_zeros(data)
+    if by_zeros:
+        return _utf16(data, by_zeros)
+    text = data.removeprefix(b"\xef\xbb\xbf").rstrip(b"\0")
+    other = {"le": "be", "be": "le"}[order]
+    # The first if both are equal.
+    wide = max((_utf16(data, each) for each in (order, other)), key=_share_in_one_set)
+    try:
+        narrow = text.decode("utf-8")
+    except UnicodeDecodeError:
+        return wide
+    if any(unicodedata.category(each) == "Cc" and each not in "\t\r\n" for each in narrow):
+        return wide
+    # Two or three Chinese characters can happen to be printable ASCII.
+    is_short = narrow.isascii() and len(text) <= 6 and len(text) % 2 == 0
+    if is_short and not _WORDLIKE.fullmatch(narrow) and _share_in_one_set(wide) == 1:
+        return wide
+    return narrow
+
+
+def _utf16(data: bytes, order: str) -> str:
+    if len(data) % 2 and order == "le":
+        data += b"\0"  # taken for the end of a text
+    return data.decode(f"utf-16-{order}", "ignore")
+
+
+def is_utf16(data: bytes) -> bool:
+    """Return whether bytes begin with a mark of UTF-16, or are Latin letters in it."""
+    return data.startswith((b"\xff\xfe", b"\xfe\xff")) or _order_by_zeros(data) != ""
+
+
+def _order_by_zeros(data: bytes) -> str:
+    """Return "le" or "be" if every second byte of Latin letters in UTF-16 is zero; "" otherwise."""
+    data = data.rstrip(b"\0")  # padding
+    pairs = len(data) // 2
+    even, odd = data[: pairs * 2 : 2].count(0), data[1 : pairs * 2 : 2].count(0)
+    if not pairs or max(even, odd) * 3 < pairs * 2 or even == odd:
+        return ""
+    return "be" if even > odd else "le"
+
+
+def _share_in_one_set(text: str) -> float:
+    """Return which share of a text the best fitting legacy set holds, from 0 to 1."""
+    text = text.strip("\0 ")
+    best = max(len(text.encode(each, "ignore").decode(each, "ignore")) for each in _COMMON)
+    return best / len(text) if text else 0.0
