@@ -416,3 +416,47 @@ def test_a_broken_iptc_block_is_read_up_to_the_error(tail: bytes) -> None:
     found = read(iptc=iptc_block((2, 25, b"boat")) + tail)
     assert found.tags == ("boat",)
     assert found.notes == ("broken IPTC block read in part",)
+
+
+# ------------------------------------------------------------------ remains of older packets
+
+NEW, OLD = (xmp_packet(bag("dc:subject", name)) for name in ("new", "old"))
+BARE_NEW, BARE_OLD = (xmp_packet(bag("dc:subject", name), wrapped=False) for name in ("new", "old"))
+
+
+@pytest.mark.parametrize("sidecar", [False, True])
+@pytest.mark.parametrize(
+    ("packet", "tag"),
+    [
+        (NEW + OLD, "new"),
+        (NEW + b" " * 3000 + OLD, "new"),
+        (BARE_NEW + BARE_OLD, "new"),
+        (BARE_NEW + b"\n</x:xmpmeta>", "new"),
+        (BARE_NEW + OLD[300:], "new"),  # a longer one was overwritten by a shorter one
+        (NEW + OLD[-100:], "new"),
+        (NEW + b"\0" * 500 + OLD, "new"),
+        (NEW[:-30] + OLD, "new"),
+        (NEW.replace(b"</x:xmpmeta>", b"</x:xmpmeta >") + OLD, "new"),
+        (OLD[:400] + NEW, "new"),  # half of an older one before it
+        (OLD[: OLD.index(b"<rdf:RDF") + 12] + NEW, "new"),
+        (NEW[NEW.index(b"<rdf:RDF") : NEW.index(b"</x:xmp")] + OLD, "new"),
+        (b"\xef\xbb\xbf" + NEW + OLD, "new"),
+        ((NEW + OLD).decode().encode("utf-16"), "new"),
+        (BARE_NEW.decode().encode("utf-16-le"), "new"),
+        (BARE_NEW.decode().encode("utf-16-be"), "new"),
+        (b'<?xml version="1.0" encoding="UTF-16"?>'.decode().encode("utf-16")
+         + BARE_NEW.decode().encode("utf-16")[2:], "new"),
+    ],
+    ids=range(17),
+)  # fmt: skip
+def test_of_several_packets_the_first_whole_one_counts(
+    packet: bytes, tag: str, sidecar: bool
+) -> None:
+    found = read(sidecars={"a.xmp": packet}) if sidecar else read(xmp=packet)
+    assert (found.tags, found.notes) == ((tag,), ())
+
+
+def test_a_packet_of_many_beginnings_is_given_up_soon() -> None:
+    hostile = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>" * 50_000
+    assert read(xmp=hostile).notes == ("broken XMP ignored (ParseError)",)
+    assert read(xmp=hostile + b"</x:xmpmeta>" * 40_000).tags == ()

@@ -203,6 +203,17 @@ def test_what_is_written_is_read_back(
         assert others(after) == others(packet)
 
 
+@pytest.mark.parametrize(
+    "tail", [b"\0" * 300, b"\n</x:xmpmeta>", xmp_packet(bag("dc:subject", "old")), b"<rdf:RDF>"]
+)
+def test_remains_behind_a_packet_are_dropped(tail: bytes) -> None:
+    packet = xmp_packet(bag("dc:subject", "boat"), wrapped=False) + tail
+    after = edited(packet, add=["lake"], rating=3)
+    assert read_xmp(after).tags == ("boat", "lake")
+    assert b"old" not in after
+    assert edited(after, add=["lake"], rating=3) == after
+
+
 # ------------------------------------------------------------------ files
 
 

@@ -50,10 +50,17 @@ _KEYWORDS = (
     "ImageDescription", "parameters", "prompt", "invokeai_metadata", "sd-metadata", "Dream",
 )  # fmt: skip
 
+#: Maximum number of XMP packets of a JPEG that are read.
+_MOST_PACKETS = 4
+
 #: Maximum bytes of one text. The node graph that some generators write takes about 10 kB.
 _MOST_TEXT = 256 << 10
 
-_RAW_PROFILE = re.compile(r"\s*\w*\s+(\d+)\s+([0-9a-fA-F\s]+)")
+# A profile as ImageMagick and exiftool keep it in a PNG's text: its name, its length, its bytes.
+# Without limits, a megabyte of white space would take hours.
+_RAW_PROFILE = re.compile(r"\s{0,9}[^\n]{0,80}\n\s{0,20}(\d{1,9})\s{1,9}([0-9a-fA-F\s]+)")
+
+_XMP_IN_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
 
 
 class _LateError(Exception):
@@ -144,8 +151,8 @@ def _decode(
     request.limits.check_pixels(*image.size)  # an icon's size is known only after loading
     if kind.name in ("TIFF", "ICO"):  # Pillow turns a TIFF upright; an icon has several sizes
         width, height = image.size
-    if kind.name == "PNG" and not exif:  # its chunk may follow the pixels
-        exif, xmp = _exif(image, data), xmp or _xmp(image, data)
+    if kind.name == "PNG" and not (exif and xmp):  # their chunks may follow the pixels
+        exif, xmp = exif or _exif(image, data), xmp or _xmp(image, data)
         turn = orientation.stored_orientation(exif, xmp)
     elif kind.name == "TIFF" and tiffheader.orientation(exif):
         turn = 1
@@ -336,9 +343,9 @@ def _exif(image: Image.Image, data: bytes) -> bytes:
     """Return the EXIF block, from its TIFF header on; for a TIFF that is the whole file."""
     if hasattr(image, "tag_v2"):
         return data
-    block: object = image.info.get("exif")
-    if not block and "Raw profile type exif" in image.info:  # ImageMagick's PNGs
-        block = _hexadecimal(image.info["Raw profile type exif"])
+    block: object = image.info.get("exif") or _raw_profile(image, "exif")
+    if not block and (app1 := _raw_profile(image, "APP1")).startswith(b"Exif\0\0"):
+        block = app1
     if not block and image.format == "JPEG2000":
         block = boxes.embedded_metadata(data)[0]
     if not block and image.format == "PSD":
@@ -349,9 +356,13 @@ def _exif(image: Image.Image, data: bytes) -> bytes:
 
 
 def _xmp(image: Image.Image, data: bytes) -> bytes:
-    packet: object = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
-    if isinstance(packet, str):
-        packet = packet.encode("utf-8", "replace")
+    if image.format == "JPEG":
+        return _xmp_of_jpeg(image, data)
+    packet: object = image.info.get("xmp")
+    if not packet and image.format == "PNG":
+        packet = _text_bytes(image.info.get("XML:com.adobe.xmp")) or _raw_profile(image, "xmp")
+        if not packet and (app1 := _raw_profile(image, "APP1")).startswith(_XMP_IN_JPEG):
+            packet = app1.removeprefix(_XMP_IN_JPEG)
     if not packet and image.format == "JPEG2000":
         packet = boxes.embedded_metadata(data)[1]
     if not packet and image.format == "PSD":
@@ -363,14 +374,33 @@ def _xmp(image: Image.Image, data: bytes) -> bytes:
     return packet if isinstance(packet, bytes) else b""
 
 
+def _xmp_of_jpeg(image: Image.Image, data: bytes) -> bytes:
+    """Return the packets of a JPEG, one behind the other; nearly all have one.
+
+    Pillow gives the last, which may be what an editor left of the one that it replaced.
+    """
+    last: object = image.info.get("xmp")
+    if not isinstance(last, bytes):
+        return b""
+    packets: list[bytes] = []
+    at = data.find(_XMP_IN_JPEG)
+    while 4 <= at < len(data) and data[at - 4 : at - 2] == b"\xff\xe1":
+        end = at - 2 + int.from_bytes(data[at - 2 : at], "big")
+        packets.append(data[at + len(_XMP_IN_JPEG) : end])
+        if packets[-1] == last or len(packets) == _MOST_PACKETS:
+            break
+        at = data.find(_XMP_IN_JPEG, end)
+    return b"\n".join(packets) if packets and packets[-1] == last else last
+
+
 def _iptc(image: Image.Image, data: bytes) -> bytes:
     tags = getattr(image, "tag_v2", None)
     if tags is not None:
         first = next(tiffheader.directories(data), None)
-        return first.content(tiffheader.IPTC) if first else b""
-    if "Raw profile type iptc" in image.info:
-        block = _hexadecimal(image.info["Raw profile type iptc"])
-        return _resource(block, 0x0404) if block.startswith(b"8BIM") else block
+        return _iptc_of_tiff(first) if first else b""
+    for name in ("iptc", "8bim"):
+        if block := _raw_profile(image, name):
+            return _resource(block, 0x0404) if block.startswith(b"8BIM") else block
     if image.format == "PSD":
         return _photoshop_resource(image, 0x0404)
     resources = image.info.get("photoshop")
@@ -378,24 +408,43 @@ def _iptc(image: Image.Image, data: bytes) -> bytes:
     return found if isinstance(found, bytes) else b""
 
 
+def _iptc_of_tiff(first: tiffheader.Directory) -> bytes:
+    """Return IPTC from its own tag or from Photoshop's resources, whichever has more.
+
+    ImageMagick cuts the tag to a quarter; libtiff counts it in integers, and may swap their bytes.
+    """
+    block = first.content(tiffheader.IPTC)
+    if block[:1] != b"\x1c" and block[3:4] == b"\x1c":
+        block = b"".join(block[at : at + 4][::-1] for at in range(0, len(block), 4))
+    inner = _resource(first.content(tiffheader.PHOTOSHOP), 0x0404)
+    return inner if len(inner) > len(block) else block
+
+
 def _texts(image: Image.Image) -> dict[str, bytes]:
     """Return a file's comment and a PNG's texts, by keyword, each cut to a sane length."""
-    from PIL.PngImagePlugin import iTXt
-
     found: dict[str, bytes] = {}
     for keyword in _KEYWORDS:
         text = image.info.get("comment" if keyword == "Comment" else keyword)
         text = image.info.get(keyword) if text is None else text
-        if isinstance(text, str):
-            # Pillow reads other than "international" texts as Latin-1, which preserves the bytes.
-            text = text.encode("utf-8" if isinstance(text, iTXt) else "latin-1", "replace")
-        if isinstance(text, bytes) and text:
-            found[keyword] = text[:_MOST_TEXT]
+        if content := _text_bytes(text):
+            found[keyword] = content[:_MOST_TEXT]
     return found
 
 
-def _hexadecimal(text: object) -> bytes:
-    found = _RAW_PROFILE.match(str(text))
+def _text_bytes(text: object) -> bytes:
+    """Return a text of a PNG, or a comment, as it is in the file; b"" if there is none."""
+    from PIL.PngImagePlugin import iTXt
+
+    if isinstance(text, str):
+        # Pillow reads other than "international" texts as Latin-1, which preserves the bytes.
+        text = text.encode("utf-8" if isinstance(text, iTXt) else "latin-1", "replace")
+    return text if isinstance(text, bytes) else b""
+
+
+def _raw_profile(image: Image.Image, name: str) -> bytes:
+    """Return a profile that is kept as hexadecimal digits in a text of a PNG; b"" if absent."""
+    text = image.info.get(f"Raw profile type {name}")
+    found = None if text is None else _RAW_PROFILE.match(str(text))
     try:
         return bytes.fromhex(found[2])[: int(found[1])] if found else b""
     except ValueError:

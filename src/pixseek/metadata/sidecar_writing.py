@@ -8,6 +8,7 @@ digiKam and Windows keep.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -19,7 +20,7 @@ from xml.sax.saxutils import escape, quoteattr
 from pixseek.metadata.annotations import untagged
 from pixseek.metadata.fields import split_tags
 from pixseek.metadata.sidecars import SidecarFinder
-from pixseek.metadata.xmp import MAX_PACKET, read_xmp
+from pixseek.metadata.xmp import MAX_PACKET, read_xmp, whole_documents
 
 if TYPE_CHECKING:
     from xml.dom.minidom import Document, Element, Node
@@ -173,16 +174,29 @@ def _gives(text: str, removed: Collection[str], slash: str = "|") -> bool:
 
 
 def _parsed(packet: bytes) -> Document:
-    from defusedxml.common import DefusedXmlException  # type: ignore[import-untyped]
-    from defusedxml.minidom import parseString  # type: ignore[import-untyped]
-
+    """Return a packet's document; remains of an older one behind it are dropped."""
     encoding = "utf-16" if packet.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
         text = packet.decode(encoding).strip("\0 \t\r\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(str(error)) from error
+    from xml.parsers.expat import ExpatError
+
+    from defusedxml.common import DefusedXmlException  # type: ignore[import-untyped]
+    from defusedxml.minidom import parseString  # type: ignore[import-untyped]
+
+    try:
         document: Document = parseString(text, forbid_dtd=True)
     except DefusedXmlException as error:
         raise ValueError("it has a document type, which XMP doesn't allow") from error
-    except Exception as error:  # expat's errors, LookupError for an unknown encoding
+    except ExpatError as error:
+        for whole in whole_documents(text.encode()):
+            with contextlib.suppress(ExpatError):
+                document = parseString(whole.decode(), forbid_dtd=True)
+                break
+        else:
+            raise ValueError(str(error)) from error
+    except Exception as error:  # such as LookupError for an unknown encoding
         raise ValueError(str(error)) from error
     return document
 

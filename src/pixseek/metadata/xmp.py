@@ -6,8 +6,10 @@ be text, `rdf:resource`, `rdf:value`, bags, sequences and alternatives.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from pixseek.metadata.coordinates import parse_coordinate
@@ -32,6 +34,9 @@ MAX_PACKET = 2 << 20
 
 _MAX_ITEMS = 1_000
 _MAX_LEVELS = 32
+
+#: Maximum beginnings of documents that are tried in a damaged packet.
+_MAX_DOCUMENTS = 8
 
 _X = "{adobe:ns:meta/}"
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
@@ -90,6 +95,7 @@ _AXES: tuple[Literal["latitude"], Literal["longitude"]] = ("latitude", "longitud
 
 # Characters that XML 1.0 forbids, and the first tag of the document in a damaged packet.
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_DECLARATION = re.compile(r"<\?xml\s[^>]{0,200}\?>")
 _BEGINNING = re.compile(rb"<((?:[\w.-]{1,20}:)?(?:xmpmeta|xapmeta|RDF))[\s>]")
 
 
@@ -129,21 +135,47 @@ def _parse(packet: bytes) -> Element:
     """Return the root element; refuse entities and document types, which XMP doesn't allow."""
     from defusedxml.ElementTree import ParseError, fromstring  # type: ignore[import-untyped]
 
-    if packet.startswith((b"\xff\xfe", b"\xfe\xff")):
-        packet = packet.decode("utf-16", "replace").encode("utf-8", "replace")
-    packet = packet.strip(b"\0 \t\r\n")
+    packet = _in_utf8(packet)
     try:
         root: Element = fromstring(packet, forbid_dtd=True)
     except ParseError:
-        # Some programs leave padding, control characters or half of an older packet.
-        beginning = _BEGINNING.search(packet)
-        closing = b"</" + beginning[1] + b">" if beginning else b""
-        end = packet.rfind(closing)
-        if beginning is None or end < beginning.start():
+        for document in whole_documents(packet):
+            with contextlib.suppress(ParseError):
+                root = fromstring(document, forbid_dtd=True)
+                break
+        else:
             raise
-        document = packet[beginning.start() : end + len(closing)]
-        root = fromstring(_FORBIDDEN.sub(b" ", document), forbid_dtd=True)
     return root
+
+
+def whole_documents(packet: bytes) -> Iterator[bytes]:
+    """Yield what may be the XMP document in a damaged packet, the most likely first.
+
+    Some programs leave padding, control characters, half of an older packet, or a whole one behind
+    the new one: the first that is whole counts.
+
+    Args:
+        packet: in UTF-8.
+    """
+    last = b""
+    for beginning in islice(_BEGINNING.finditer(packet), _MAX_DOCUMENTS):
+        closing = re.compile(rb"</" + re.escape(beginning[1]) + rb"\s*>")
+        end = closing.search(packet, beginning.end())
+        if end is not None:
+            yield _FORBIDDEN.sub(b" ", packet[beginning.start() : end.end()])
+            last = last or packet[beginning.start() : packet.rfind(b"</" + beginning[1])] + end[0]
+    if last:
+        yield _FORBIDDEN.sub(b" ", last)
+
+
+def _in_utf8(packet: bytes) -> bytes:
+    """Return a packet without padding around it; UTF-16 becomes UTF-8."""
+    encoding = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le",
+                b"\0<": "utf-16-be"}.get(packet[:2])  # fmt: skip
+    if encoding:
+        text = packet.decode(encoding, "replace")
+        packet = _DECLARATION.sub("", text, count=1).encode("utf-8", "replace")
+    return packet.strip(b"\0 \t\r\n")
 
 
 class _Properties:
