@@ -7,10 +7,12 @@ img2dataset keeps EXIF as exifread prints it ("Image Make"), which differs in fe
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
+from pixseek.metadata.coordinates import parse_coordinate
 from pixseek.metadata.dates import parse_date
 from pixseek.metadata.exif import tidy_camera
 from pixseek.metadata.fields import (
@@ -80,10 +82,6 @@ _DATES = (
 )
 
 _LEADING_NUMBER = re.compile(r"\s*([-+]?\d{1,12}(?:\.\d{1,15})?(?:/\d{1,12})?)")
-_COORDINATE_PART = re.compile(r"\d{1,12}(?:\.\d{1,15})?(?:/\d{1,12})?")
-
-_HEMISPHERE = re.compile(r"([NSEW])(?:orth|outh|ast|est)?$|^([NSEW])\b", re.IGNORECASE)
-
 #: The texts of exifread for EXIF's orientations.
 _ORIENTATIONS = {
     "horizontal (normal)": 1,
@@ -261,12 +259,13 @@ def _read_camera(tags: Mapping[str, Any], found: Findings) -> None:
 
 
 def _read_place(tags: Mapping[str, Any], found: Findings) -> None:
-    latitude = _coordinate(tags.get("gpslatitude"), _text(tags, "gpslatituderef"))
-    longitude = _coordinate(tags.get("gpslongitude"), _text(tags, "gpslongituderef"))
+    latitude = _coordinate(tags.get("gpslatitude"), "latitude", _text(tags, "gpslatituderef"))
+    longitude = _coordinate(tags.get("gpslongitude"), "longitude", _text(tags, "gpslongituderef"))
     if latitude is None or longitude is None:
         halves = re.split(r",\s*|\s+(?=[-+]?\d+\.\d+\s*$)", _text(tags, "gpsposition")[:100])
         if len(halves) == 2:
-            latitude, longitude = (_coordinate(half, "") for half in halves)
+            latitude = _coordinate(halves[0], "latitude", "")
+            longitude = _coordinate(halves[1], "longitude", "")
     if latitude is not None and longitude is not None:
         found.put_position(latitude, longitude)
     altitude = _amount(tags.get("gpsaltitude"))
@@ -276,17 +275,16 @@ def _read_place(tags: Mapping[str, Any], found: Findings) -> None:
         found.put("altitude_m", -abs(altitude) if is_below else altitude)
 
 
-def _coordinate(value: object, hemisphere: str) -> float | None:
+def _coordinate(value: object, axis: Literal["latitude", "longitude"], ref: str) -> float | None:
     """Return degrees from a number, a list, or a text such as "33 deg 51' 24.48\" S"."""
-    text = "" if value is None or isinstance(value, bool | dict) else str(value)[:100].strip()
-    text = re.sub(r"^([-+]?\d{1,3}),(\d{3,})", r"\1.\2", text)  # a decimal comma
-    parts = [number(part) for part in _COORDINATE_PART.findall(text)]
-    if not 1 <= len(parts) <= 3 or any(part is None or part >= 60 for part in parts[1:]):
-        return None
-    size = sum(((part or 0.0) / 60.0**place for place, part in enumerate(parts)), 0.0)
-    letter = _HEMISPHERE.search(text) or _HEMISPHERE.search(hemisphere)
-    is_negative = letter is not None and (letter[1] or letter[2]).upper() in ("S", "W")
-    return -size if text.startswith("-") or is_negative else size
+    if isinstance(value, float) and math.isfinite(value):
+        value = f"{value:.9f}"
+    elif isinstance(value, list):
+        value = " ".join(map(str, value[:3]))
+    found = None
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        found = parse_coordinate(str(value)[:100].strip("[] "), axis, ref)
+    return None if found is None else found[0]
 
 
 def _date(tags: Mapping[str, Any], name: str, fraction: str, zone: str) -> Any:
