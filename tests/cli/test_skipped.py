@@ -24,11 +24,9 @@ def test_a_folder_with_nothing_else_says_what_it_skipped_and_how_to_index_it(
 ) -> None:
     folder = filled(tmp_path / "work" / "p")
     said = run("index", folder, "--library", "new.lib").output
-    assert "Skipped 1 in @Recycle: recycle bin of a QNAP NAS" in said
-    assert "Skipped 1 .PNG_large: look like images by their names" in said
-    assert "Skipped 1 .tga: images in a format that pixseek can't read" in said
-    assert "Skipped 1 without an ending: are images by their content, such as p/f_000123" in said
-    assert "Skipped folders: 1 @eaDir" in said
+    assert "Skipped: 1 in @Recycle (recycle bin of a QNAP NAS), 1 @eaDir folder\n" in said
+    assert "look like images: 1 without an ending (such as p/f_000123), 1 .PNG_large\n" in said
+    assert "can't read them (save them as JPEG or PNG): 1 .tga\n" in said
     assert "pixseek index --library new.lib --include '*.PNG_large'" in said
     assert "No other images were found" in said
     assert not Path("new.lib").exists()

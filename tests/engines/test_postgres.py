@@ -61,6 +61,12 @@ def test_a_server_out_of_reach() -> None:
         open_postgres("postgresql://me:secret-word@localhost:1/nowhere")
 
 
+@pytest.mark.parametrize("password", ["pa/ss", "pa@ss", "pa?ss", "12/34", "[x"])
+def test_a_password_that_is_not_encoded_is_an_error_that_says_how(password: str) -> None:
+    with pytest.raises(ConfigError, match=r"(?s)can't be understood.*%2F"):
+        open_postgres(f"postgresql://me:{password}@localhost:1/nowhere")
+
+
 def test_no_pgvector(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tables = spaces.TABLES.replace("EXTENSION IF NOT EXISTS vector", "EXTENSION vectorrr")
     monkeypatch.setattr(spaces, "TABLES", tables)

@@ -217,49 +217,49 @@ def _write_precision(report: Report, asked: str) -> None:
 
 def _write_skipped(skipped: Sequence[Skipped], library: str) -> None:
     """Write what was left out without being told to, and how to index it."""
-    lines: list[tuple[str, str]] = []
-    quiet: list[str] = []
+    left_out: list[str] = []
+    alike: list[str] = []
+    unreadable: list[str] = []
     include: list[str] = []
     for each in skipped:
         what = wording.visible(each.what)
+        images, such = wording.number(each.images), wording.visible(each.example)
         if not each.images:
-            quiet.append(f"{wording.number(each.folders)} {what}")
-            continue
-        images = wording.number(each.images)
-        if each.kind == "folder":
-            lines.append((f"{images} in {what}", each.why))
+            left_out.append(wording.counted(each.folders, f"{what} folder"))
+        elif each.kind == "folder":
+            left_out.append(f"{images} in {what} ({each.why})")
         elif each.kind == "hidden":
-            lines.append((f"{images} hidden", each.why))
+            left_out.append(f"{images} hidden")
         elif each.kind == "trashed":
-            lines.append((f"{images} in the trash of Google Photos",
-                          f"{each.why}, such as {wording.visible(each.example)}"))  # fmt: skip
-        elif each.what:
-            lines.append((f"{images} {what}", each.why))
+            left_out.append(f"{images} in the trash of Google Photos (such as {such})")
+        elif not each.what:
+            alike.append(f"{images} without an ending (such as {such})")
+        elif each.include:
+            alike.append(f"{images} {what}")
         else:
-            lines.append((f"{images} without an ending",
-                          f"{each.why}, such as {wording.visible(each.example)}"))  # fmt: skip
-        if each.include and each.kind != "hidden":
-            include.append(each.include)
-    for what, why in lines[:_LISTED]:
-        click.echo(wording.fitted(f"Skipped {what}: {why}", hanging="  "))
-    if len(lines) > _LISTED:
-        more = wording.counted(len(lines) - _LISTED, "other kind")
-        click.echo(f"Skipped {more}: --json lists all")
-    if quiet:
-        shown = ", ".join(quiet[:_LISTED])
-        click.echo(wording.fitted(f"Skipped folders: {shown}", hanging="  "))
+            unreadable.append(f"{images} {what}")
+        if each.images and each.include:
+            # Users want these more often than what lies in a bin.
+            include.insert(0 if each.kind == "ending" else len(include), each.include)
+    _write_list("Skipped", left_out)
+    _write_list("Skipped, but look like images", alike)
+    _write_list("Skipped, since pixseek can't read them (save them as JPEG or PNG)", unreadable)
     if include:
-        click.echo(
-            wording.fitted(f"To index them: pixseek index{library} --include {quoted(include[0])}")
-        )
-    if any(each.kind == "ending" and not each.what for each in skipped):
-        click.echo(
-            wording.fitted(f"To index a file whatever its name: pixseek index{library} FILE")
-        )
-    if any(each.kind == "ending" and each.what and not each.include for each in skipped):
-        click.echo(
-            wording.fitted("To index what pixseek can't read, save it as JPEG, PNG or TIFF.")
-        )
+        line = f"To index them: pixseek index{library} --include {quoted(include[0])}"
+    elif alike:
+        line = f"To index one of them, name it: pixseek index{library} FILE"
+    else:
+        return
+    click.echo(wording.fitted(line))
+
+
+def _write_list(head: str, items: Sequence[str]) -> None:
+    """Write a line of the first few items; nothing if there is none."""
+    if items:
+        more = len(items) - _LISTED
+        shown = [*items[:_LISTED], f"and {wording.number(more)} more (--json lists all)"]
+        line = f"{head}: {', '.join(shown if more > 0 else items)}"
+        click.echo(wording.fitted(line, hanging="  "))
 
 
 def write_failures(

@@ -84,10 +84,19 @@ class Opened:
         config = load_config(library=path, **settings)
         folder = Path(os.path.abspath(config.library))
         is_new = not os.path.exists(folder / "ledger.sqlite")
+        was_there = folder.exists()
         if is_new:
             _check_new(folder, create)
-        # Before the ledger remembers it: a URL that fails leaves no library behind.
-        store = open_engine(engine, progress=on_upgrade) if is_new and engine else None
+        store = None
+        if is_new and engine:
+            # Before the ledger remembers it: a URL that fails leaves no library behind.
+            try:
+                store = open_engine(engine, progress=on_upgrade)
+            except BaseException:
+                if not was_there:
+                    with contextlib.suppress(OSError):
+                        folder.rmdir()
+                raise
         ledger = Ledger(folder, read_only=not is_new and not may_write(folder))
         try:
             if is_new:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import urllib.parse
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,7 @@ def open_postgres(url: str, *, progress: migrations.Progress | None = None) -> P
         MissingExtraError: psycopg is not installed.
         EngineError: the server is out of reach or refuses.
         LibraryFormatError: the library was written by a newer pixseek.
-        ConfigError: the URL has a schema or table whose name can't be used.
+        ConfigError: the URL can't be understood, or has a schema or table whose name can't be used.
     """
     try:
         import psycopg  # noqa: F401
@@ -75,6 +76,8 @@ def open_postgres(url: str, *, progress: migrations.Progress | None = None) -> P
         parsed = urllib.parse.urlsplit(url)
     except ValueError:  # it quotes the password
         raise ConfigError("The URL can't be understood", url, _ENCODE) from None
+    if _is_misread(parsed):
+        raise ConfigError("The URL can't be understood", url, _ENCODE)
     names = {"schema": "public", "table": "pixseek"}
     rest = []
     for key, value in urllib.parse.parse_qsl(parsed.query, keep_blank_values=True):
@@ -96,6 +99,15 @@ def open_postgres(url: str, *, progress: migrations.Progress | None = None) -> P
         engine.close()
         raise
     return engine
+
+
+def _is_misread(parsed: urllib.parse.SplitResult) -> bool:
+    """Return whether a password seems to hold what ends it in a URL."""
+    place = parsed.netloc
+    if "@" not in place:
+        hosts = (re.fullmatch(r"([^:]*|\[.*\])(:\d*)?", each) for each in place.split(","))
+        return "@" in parsed.path or not all(hosts)
+    return place.count("@") > 1
 
 
 class PostgresEngine(BaseEngine[Session, Session, Held]):
