@@ -35,6 +35,9 @@ NAMESPACES = {
     "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0/",
     "MP": "http://ns.microsoft.com/photo/1.2/",
     "MPRI": "http://ns.microsoft.com/photo/1.2/t/RegionInfo#",
+    "mediapro": "http://ns.iview-multimedia.com/mediapro/1.0/",
+    "expressionmedia": "http://ns.microsoft.com/expressionmedia/1.0/",
+    "acdsee": "http://ns.acdsee.com/iptc/1.0/",
     "MPReg": "http://ns.microsoft.com/photo/1.2/t/Region#",
 }
 

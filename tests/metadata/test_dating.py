@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from PIL.ExifTags import GPS, Base
 
 from metadata.blocks import exif_block, iptc_block, read, xmp_packet
+from pixseek.filters import matches
+from pixseek.search.language import filter_of
+from pixseek.types import Record
 
 BOTH = (Base.DateTimeOriginal, Base.DateTimeDigitized)
 ORIGINAL, DIGITIZED, CHANGED = Base.DateTimeOriginal, Base.DateTimeDigitized, Base.DateTime
@@ -157,6 +160,20 @@ def test_a_date_known_in_part_keeps_its_precision(
     blocks: dict[str, Any], expected: tuple[str, str, str]
 ) -> None:
     assert when(**blocks) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "found_by", "not_by"),
+    [
+        ("1993:08:00 00:00:00", "year:1993 date:1993-08 after:1992 before:1994-01", "date:1993-09"),
+        ("1993:00:00 00:00:00", "year:1993 date:1993 before:1994", "year:1992"),
+    ],
+)
+def test_a_date_known_in_part_is_found(written: str, found_by: str, not_by: str) -> None:
+    found = read(exif=exif(ORIGINAL, at=written))
+    record = Record("i", "a.jpg", taken_at=found.taken_at, fields=dict(found.fields))
+    assert matches(filter_of(found_by), record)
+    assert not matches(filter_of(not_by), record)
 
 
 def test_a_date_in_part_has_no_time_zone_from_gps_and_no_fraction() -> None:

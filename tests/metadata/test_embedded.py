@@ -11,7 +11,11 @@ from PIL.ExifTags import GPS, IFD, Base
 from PIL.TiffImagePlugin import IFDRational
 
 from metadata.blocks import UNKNOWN, alternatives, bag, exif_block, iptc_block, read, xmp_packet
+from pixseek.engines.columns import texts
+from pixseek.filters import matches
 from pixseek.metadata.exif import tidy_camera
+from pixseek.search.language import filter_of
+from pixseek.types import Record
 
 
 def fields(**blocks: Any) -> dict[str, Any]:
@@ -254,6 +258,45 @@ def test_hierarchical_tags_give_their_leaf_and_path() -> None:
     assert read(xmp=xmp_packet(digikam)).tags == ("Arezzo", "Places|Italy|Arezzo", "boat")
     single = bag("lr:hierarchicalSubject", "Places|Paris, France")
     assert read(xmp=xmp_packet(single)).tags == ("Paris, France", "Places|Paris, France")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        bag("lr:hierarchicalSubject", "Places|Italy|Arezzo"),
+        bag("digiKam:TagsList", "Places/Italy/Arezzo", kind="Seq"),
+        bag("MicrosoftPhoto:LastKeywordXMP", "Places/Italy/Arezzo"),
+        bag("mediapro:CatalogSets", "Places|Italy|Arezzo"),
+        bag("expressionmedia:CatalogSets", "Places|Italy|Arezzo"),
+        "<acdsee:categories>&lt;Categories&gt;&lt;Category Assigned=&quot;0&quot;&gt;Places"
+        "&lt;Category Assigned=&quot;0&quot;&gt;Italy&lt;Category Assigned=&quot;1&quot;&gt;Arezzo"
+        "&lt;/Category&gt;&lt;/Category&gt;&lt;Category Assigned=&quot;0&quot;&gt;Paris"
+        "&lt;/Category&gt;&lt;/Category&gt;&lt;/Categories&gt;</acdsee:categories>",
+    ],
+)
+def test_each_level_of_every_programs_hierarchy_is_found(written: str) -> None:
+    found = read(xmp=xmp_packet(written)).tags
+    assert found == ("Arezzo", "Places|Italy|Arezzo")
+    record = Record("i", "a.jpg", tags=found)
+    for level in ("arezzo", "Italy", "places", "places/italy", "Places|Italy|Arezzo"):
+        assert matches(filter_of(f'tag:"{level}"'), record), level
+    assert not matches(filter_of("tag:paris"), record)
+
+
+@pytest.mark.parametrize("categories", ["", "Places", "&lt;Categories", "&lt;!DOCTYPE a&gt;"])
+def test_broken_categories_leave_the_other_tags(categories: str) -> None:
+    packet = bag("dc:subject", "boat") + f"<acdsee:categories>{categories}</acdsee:categories>"
+    assert read(xmp=xmp_packet(packet)).tags == ("boat",)
+
+
+def test_captions_and_titles_in_other_languages_are_searched() -> None:
+    packet = alternatives("dc:description", de="Ein Boot", x_default="A boat", en="A boat")
+    packet += alternatives("dc:title", x_default="At sea", fr="En mer")
+    found = read(xmp=xmp_packet(packet))
+    assert (found.caption, found.fields["title"]) == ("A boat", "At sea")
+    assert found.fields["translations"] == "Ein Boot; En mer"
+    record = Record("i", "a.jpg", caption=found.caption, fields=dict(found.fields))
+    assert {"boot", "mer", "boat", "sea"} <= {*texts(record).strong.split()}
 
 
 def test_a_comma_separates_tags_in_plain_text_and_belongs_to_an_item_of_a_list() -> None:

@@ -74,7 +74,7 @@ class Texts(NamedTuple):
     """The texts that a search for words looks through, as words with spaces between.
 
     Attributes:
-        strong: caption, tags and title.
+        strong: caption, tags and title, also in other languages.
         weak: other texts that may name the image.
     """
 
@@ -82,9 +82,9 @@ class Texts(NamedTuple):
     weak: str
 
 
-#: The fields, besides the title and those of the user, that are searched for words.
+#: The fields, besides the title, translations and those of the user, that are searched for words.
 _TEXT_FIELDS = (
-    "translations", "people", "event", "sublocation", "city", "state", "country", "place", "prompt",
+    "people", "event", "sublocation", "city", "state", "country", "place", "prompt",
 )  # fmt: skip
 #: Where a word ends within a name: IMGDay, imgDay, img1234, 2021party.
 _WITHIN = (  # compiled when something is indexed
@@ -103,7 +103,8 @@ def texts(record: Record) -> Texts:
     of the result needs a new number for `INDEXED`.
     """
     fields = record.fields
-    strong = (record.caption, *without(record.tags, tags_by_model(record)), fields.get("title"))
+    by_people = (fields.get("title"), fields.get("translations"))
+    strong = (record.caption, *without(record.tags, tags_by_model(record)), *by_people)
     path = record.uri.rpartition(".")[0] if "." in record.name else record.uri
     split = (re.sub(_WITHIN, " ", name) for name in path.split("/") if re.search(_WITHIN, name))
     own = (value for name, value in fields.items() if _is_text_of_user(name))

@@ -41,6 +41,8 @@ def decode_text(data: bytes) -> str:
 
     Short and doubtful texts are decoded as Windows' cp1252.
     """
+    if data.isascii() and b"\0" not in data:  # most texts
+        return data.decode("ascii")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "ignore")
     order = _order_by_zeros(data)
@@ -141,6 +143,8 @@ def is_utf16(data: bytes) -> bool:
 def _order_by_zeros(data: bytes) -> str:
     """Return "le" or "be" if every second byte of Latin letters in UTF-16 is zero; "" otherwise."""
     data = data.rstrip(b"\0")  # padding
+    if b"\0" not in data:
+        return ""
     pairs = len(data) // 2
     even, odd = data[: pairs * 2 : 2].count(0), data[1 : pairs * 2 : 2].count(0)
     if not pairs or max(even, odd) * 3 < pairs * 2 or even == odd:

@@ -109,10 +109,11 @@ def _with_known_types(block: bytes) -> bytes:
         directories = [*struct.unpack_from(f"{order}L", block, 4)]
         for at in directories:
             (count,) = struct.unpack_from(f"{order}H", block, at)
-            for entry in range(at + 2, at + 2 + 12 * count, 12):
-                tag, kind, _, value = struct.unpack_from(f"{order}HHLL", block, entry)
+            entries = block[at + 2 : at + 2 + 12 * count]
+            entries = entries[: len(entries) // 12 * 12]
+            for n, (tag, kind, _, value) in enumerate(struct.iter_unpack(f"{order}HHLL", entries)):
                 if kind == _UTF8:
-                    struct.pack_into(f"{order}H", changed, entry + 2, _ASCII)
+                    struct.pack_into(f"{order}H", changed, at + 2 + 12 * n + 2, _ASCII)
                 elif tag in (0x8769, 0x8825) and len(directories) < 3:
                     directories.append(value)
     except struct.error:  # the rest is missing
@@ -208,12 +209,8 @@ def _read_descriptions(
     from PIL.ExifTags import Base
 
     caption = _text(image.get(Base.ImageDescription))
-    make, model = _text(image.get(Base.Make)), _text(image.get(Base.Model))
-    is_huawei = make.upper().startswith(("HUAWEI", "HONOR"))
-    is_code = is_huawei and _HUAWEI_CODE.fullmatch(caption)
-    names = (model, f"{make} {model}", tidy_camera(make, model)[1], _text(image.get(Base.Software)))
-    is_name = caption.casefold() in {name.casefold() for name in names}
-    if not is_code and not is_name and not put_generation(caption, found):
+    is_default = caption and _is_default(caption, image)
+    if not is_default and not put_generation(caption, found):
         found.put_caption(caption)
     found.put_caption(_windows_text(image.get(Base.XPComment)))
     found.put_caption(_windows_text(image.get(Base.XPSubject)))
@@ -226,6 +223,17 @@ def _read_descriptions(
     found.put("artist", _windows_text(image.get(Base.XPAuthor)))
     found.put("copyright", _text(image.get(Base.Copyright)))
     found.put("rating", image.get(Base.Rating))
+
+
+def _is_default(caption: str, image: Mapping[int, Any]) -> bool:
+    """Return whether a caption is the name of the camera or of its program, or a code of Huawei."""
+    from PIL.ExifTags import Base
+
+    make, model = _text(image.get(Base.Make)), _text(image.get(Base.Model))
+    if make.upper().startswith(("HUAWEI", "HONOR")) and _HUAWEI_CODE.fullmatch(caption):
+        return True
+    names = (model, f"{make} {model}", tidy_camera(make, model)[1], _text(image.get(Base.Software)))
+    return caption.casefold() in {name.casefold() for name in names}
 
 
 def _windows_text(value: object) -> str:

@@ -303,11 +303,11 @@ class Findings:
             return
         about = FIELDS[name]
         if about.kind is str:
-            from pixseek.metadata.captions import is_by_people  # here: a search needs only FIELDS
-
             text = clean_text(value, MAX_FIELD) if isinstance(value, str) else ""
             if not any(map(str.isalnum, text)):
                 return  # such as a lens called "----"
+            from pixseek.metadata.captions import is_by_people  # here: a search needs only FIELDS
+
             if about.group == "camera" or is_by_people(text):
                 self.fields[name] = text
         elif about.kind is bool:

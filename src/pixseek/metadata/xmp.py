@@ -272,8 +272,8 @@ def _read_descriptions(properties: _Properties, found: Findings) -> None:
     if not put_generation(comment, found):
         found.put_caption(comment)
     # Among languages, the first counts; the others are kept for searches.
-    others = [*properties.texts(_DC + "description")[1:], *properties.texts(_DC + "title")[1:]]
-    found.put("translations", "; ".join(once(" ".join(text.split()) for text in others)))
+    of_both = (once(map(str.strip, properties.texts(_DC + n))) for n in ("description", "title"))
+    found.put("translations", "; ".join(once(text for texts in of_both for text in texts[1:])))
     subject = _DC + "subject"
     found.tags = split_tags(
         [
@@ -319,7 +319,7 @@ def _categories(text: str) -> Iterator[str]:
 
     try:
         todo = [(fromstring(text, forbid_dtd=True), "")] if text else []
-    except ParseError:
+    except (ParseError, ValueError):  # ValueError: a document type
         return
     for element, above in todo:
         path = f"{above}|{(element.text or '').strip()}".strip("|")
