@@ -57,6 +57,11 @@ from pixseek.metadata.sidecars import SidecarFinder
                        "\u7de8\u96c6\u6e08\u307f", "EDITED", "effects", "aWordOfAnotherLanguage")),
         ("p-bearbeitet.jpg", "p.jpg p.jpg.json p-bearbeitet.jpg.json", ["p-bearbeitet.jpg.json"]),
         ("p-bearbeitet(1).jpg", "p.jpg.json p.jpg(1).json", ["p.jpg(1).json"]),
+        ("p(1)-edited.jpg", "p.jpg.json p.jpg(1).json", ["p.jpg(1).json"]),
+        ("p(1)-edited.jpg", "p(1).jpg.s.json p.jpg(1).json", ["p(1).jpg.s.json"]),
+        # A title that ends in a number itself.
+        ("p(1).jpg", "p.jpg.su.json p(1).jpg.su.json", ["p(1).jpg.su.json"]),
+        ("p(1)(2).jpg", "p.jpg.json p(1).jpg.su(2).json", ["p(1).jpg.su(2).json"]),
         ("p-crop.jpg", "p.jpg p.jpg.json", []),
         ("p-crop.jpg", "p.jpg.supplemental-metadata.json", []),
         ("p-2.jpg", "p.jpg p.jpg.supplemental-metadata.json", []),
@@ -129,6 +134,19 @@ def test_json_of_datasets_is_read() -> None:
     assert {**found.fields, "taken_from": ""} == {
         "title": "At sea", "rating": 4, "artist": "Ann", "taken_from": "",
     }  # fmt: skip
+
+
+def test_json_is_read_in_any_encoding() -> None:
+    text = json.dumps({"caption": "Zürich, früh", "tags": ["Brücke"]}, ensure_ascii=False)
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"):
+        found = read(sidecars={"a.json": text.encode(encoding)})
+        assert (found.caption, found.tags) == ("Zürich, früh", ("Brücke",))
+
+
+def test_a_broken_exif_text_leaves_the_rest() -> None:
+    for text in ("{", "[" * 60_000, '{"a":' * 60_000, '{"GPS GPSLatitude": {"x": 1}}'):
+        found = read(sidecars=sidecar(caption="a boat", exif=text))
+        assert (found.caption, found.notes) == ("a boat", ())
 
 
 def test_json_of_exiftool_and_osxphotos_is_read() -> None:

@@ -107,38 +107,49 @@ class SidecarFinder:
 
     def _of_takeout(self, name: str) -> str | None:
         stem, ending = _stem(name), name[len(_stem(name)) :]
-        copy = ""
-        if stem.endswith(")"):
-            bare, bracket, count = stem[:-1].rpartition("(")
-            if bracket and count.isdigit():
-                stem, copy = bare, f"({count})"
-        for original in (stem, *self._originals(stem, copy, ending)):
-            title = original + ending
+        titles = [*_numbered(stem)]
+        titles += [made for title in titles for made in self._made_of(*title, ending)]
+        for title, count in titles:
             for tail in _TAKEOUT_TAILS:
-                if found := self._named(title, f"{tail}{copy}.json"):
+                if found := self._named(title + ending, f"{tail}{count}.json"):
                     return found
-            cut = _cut(title, _TAKEOUT_NAME)
-            if cut != title and (found := self._named(cut, f"{copy}.json")):
+        # A count stands behind the cut, so the name that has one comes first.
+        for title, count in sorted(titles, key=lambda each: not each[1]):
+            cut = _cut(title + ending, _TAKEOUT_NAME)
+            if cut != title + ending and (found := self._named(cut, f"{count}.json")):
                 return found
         return None
 
-    def _originals(self, stem: str, copy: str, ending: str) -> Iterator[str]:
-        """Yield the stems of the files that Google Photos may have made a copy of."""
+    def _made_of(self, stem: str, count: str, ending: str) -> Iterator[tuple[str, str]]:
+        """Yield stems and counts of the files that Google Photos may have made a copy of."""
         lower = composed(stem).lower()
         for suffix in _COPIES:
             if lower.endswith(suffix):
-                yield composed(stem)[: -len(suffix)]
+                bare = composed(stem)[: -len(suffix)]
+                yield from [(bare, count)] if count else _numbered(bare)
         bare, dash, word = stem.rpartition("-")
-        if not dash or bare + copy + ending not in self._owners:
+        if not dash or bare + count + ending not in self._owners:
             return
         # A name that is too long is cut within the suffix. And the words of other languages: each
         # file that was uploaded has JSON of its own, so one without it is a copy.
-        is_cut = _length(stem + copy + ending) >= _TAKEOUT_LONGEST
+        is_cut = _length(stem + count + ending) >= _TAKEOUT_LONGEST
         if (is_cut and any(suffix.startswith(f"-{word.lower()}") for suffix in _COPIES)) or (
             word.replace(" ", "").isalpha()
-            and any(self._named(bare + ending, f"{s}{copy}.json") for s in _TAKEOUT_TAILS[:-2])
+            and any(self._named(bare + ending, f"{s}{count}.json") for s in _TAKEOUT_TAILS[:-2])
         ):
-            yield bare
+            yield bare, count
+
+
+def _numbered(stem: str) -> Iterator[tuple[str, str]]:
+    """Yield a stem as it is, and without a count such as "(1)", each with the count that is gone.
+
+    Google numbers files of equal titles, and puts the number elsewhere in the name of the JSON.
+    """
+    yield stem, ""
+    if stem.endswith(")"):
+        bare, bracket, count = stem[:-1].rpartition("(")
+        if bracket and count.isdigit():
+            yield bare, f"({count})"
 
 
 def _stem(name: str) -> str:
@@ -185,7 +196,10 @@ def read_json(data: bytes, name: str = "") -> Findings:
     if len(data) > MAX_JSON:
         found.notes.append("JSON file too long for a sidecar ignored")
         return found
-    content = json.loads(data)
+    try:
+        content = json.loads(data)
+    except UnicodeDecodeError:  # a console of Windows wrote it in the encoding of its country
+        content = json.loads(decode_text(data))
     if isinstance(content, list):  # exiftool, osxphotos
         content = _of_image(content, name)
     if not isinstance(content, dict):
@@ -243,8 +257,8 @@ def _of_image(entries: list[Any], name: str) -> object:
 
 def _read_exif_text(text: object, found: Findings) -> None:
     """Add what img2dataset keeps of the original's EXIF: the file that it wrote has none."""
-    content = json.loads(text) if isinstance(text, str) and text.startswith("{") else None
-    if isinstance(content, dict):
+    if isinstance(text, str) and text.startswith("{"):
+        content = _object(text.encode("utf-8", "replace"))
         exiftool.read_tags(exiftool.of_exifread(content), found)
 
 
