@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 import traceback
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -169,6 +170,44 @@ def test_what_another_package_raises_keeps_the_secret(
         open_engine(address)
     assert SHOWN not in chain_of(caught.value)
     assert "host/db" in str(caught.value)
+
+
+class _Leaking:
+    """A working engine of another package, whose server fails later and quotes the key."""
+
+    def __init__(self, url: str) -> None:
+        self.inner = open_engine("memory://inside")
+        self.url = url
+
+    def __getattr__(self, name: str) -> object:
+        if name == "count":
+            return self.fail
+        if name == "known":
+            return self.fail_later
+        return getattr(self.inner, name)
+
+    def fail(self, *_: object) -> None:
+        raise RuntimeError(f"the key {urlsplit(self.url).password} has expired")
+
+    def fail_later(self, *_: object) -> Iterator[None]:
+        yield None
+        self.fail()
+
+
+def test_what_another_package_raises_later_keeps_the_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    point = EntryPoint("other", f"{__name__}:_Leaking", "pixseek.engines")
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: [point])
+    address = "other://me:{}@host/db".replace("{}", SHOWN)
+    with pixseek.open(tmp_path / "x.lib", engine=address) as library:
+        engine = library.opened.engine
+        assert engine.spaces() == []
+        for leak in (lambda: len(library), lambda: list(engine.known(""))):
+            with pytest.raises(RuntimeError, match="has expired") as caught:
+                leak()
+            assert SHOWN not in chain_of(caught.value)
+        assert SHOWN not in repr(library.opened)
 
 
 COMMANDS = (

@@ -78,7 +78,7 @@ def is_address(text: str) -> bool:
 
     Also `postgresql:/...`, which is a URL that went through a path, and what libpq takes.
     """
-    return (
+    return (":" in text or "=" in text) and (  # else no pattern need be compiled
         re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) is not None
         or re.match(r"(?i)(?:postgres(?:ql)?:|memory:/|embedded:)", text) is not None
         or is_connection_string(text)

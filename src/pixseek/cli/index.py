@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
 import click
+from click.core import ParameterSource
 
 from pixseek.cli import progress
 from pixseek.cli.hints import named_library, settings
@@ -195,6 +196,7 @@ def index(
             "--json can't be combined with --labels-from. Run pixseek tag --labels-from after it.",
             ctx,
         )
+    _say_what_engine_is_for(ctx, more.get("library"))
     with (
         _nothing_left_behind(more.get("library")),
         open_library(
@@ -225,6 +227,28 @@ def index(
             tag_by_classifier(library, labels_from, min_score, quiet=quiet)
 
 
+def _say_what_engine_is_for(ctx: click.Context, place: Path | None) -> None:
+    """Say it if `--engine` is given for a library that exists; the variable may be for others.
+
+    Args:
+        ctx: of the command.
+        place: as for `_nothing_left_behind`.
+    """
+    is_typed = ctx.get_parameter_source("engine") is ParameterSource.COMMANDLINE
+    if is_typed and (_folder_of(place) / "ledger.sqlite").is_file():
+        warn(
+            "The library exists, so --engine can only renew a password. For another engine, create "
+            "a new library: pixseek index ~/Pictures --library DIR --engine URL"
+        )
+
+
+def _folder_of(place: Path | None) -> Path:
+    """Return the library's folder; `place` is None for the one that the settings name."""
+    from pixseek.config import load_config
+
+    return Path(os.path.abspath(place or load_config(**settings()).library))
+
+
 @contextmanager
 def _nothing_left_behind(place: Path | None) -> Iterator[None]:
     """Delete a library that was created in vain: without it, the default one would be used here.
@@ -232,10 +256,9 @@ def _nothing_left_behind(place: Path | None) -> Iterator[None]:
     Args:
         place: the library's folder; None for the one that the settings name.
     """
-    from pixseek.config import load_config
     from pixseek.library import Library
 
-    folder = Path(os.path.abspath(place or load_config(**settings()).library))
+    folder = _folder_of(place)
     existed = folder.exists()
     try:
         yield

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, Self, cast
 
 from pixseek.errors import ConfigError, EngineError, PixseekError, unknown
-from pixseek.redaction import is_address, scrub
+from pixseek.redaction import is_address, redacted, scrub
 from pixseek.types import Engine
 
 #: Entry points of engines: the name is the scheme, the value a function that takes the URL.
@@ -64,14 +65,56 @@ def open_engine(url: str | Path, *, progress: Callable[[int, int], None] | None 
         raise EngineError("the engine can't be loaded", registered[name].value, str(error)) from (
             error
         )
+    address = str(url)
     try:
-        return opener(str(url), progress=progress) if name == "postgresql" else opener(str(url))
+        if name == "postgresql":
+            return opener(address, progress=progress)
+        engine = opener(address)
     except PixseekError as error:
-        scrub(error, str(url))
+        scrub(error, address)
         raise
     except Exception as error:
-        scrub(error, str(url))
-        raise EngineError("the engine can't be opened", url, str(error)) from error
+        scrub(error, address)
+        raise EngineError("the engine can't be opened", address, str(error)) from error
+    # Its package may quote its address in errors at any time.
+    return engine if redacted(address) == address else cast("Engine", _Discreet(engine, address))
+
+
+class _Discreet:
+    """An engine of another package, out of whose errors the secrets of its address are taken."""
+
+    def __init__(self, engine: Engine, address: str) -> None:
+        self._engine, self._address = engine, address
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._engine, name)
+        if not callable(found):
+            return found
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            with self._scrubbed():
+                answer = found(*arguments, **named)
+            return self._each(answer) if isinstance(answer, Iterator) else answer
+
+        return call
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _each(self, answer: Iterator[Any]) -> Iterator[Any]:
+        with self._scrubbed():
+            yield from answer
+
+    @contextlib.contextmanager
+    def _scrubbed(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            scrub(error, self._address)
+            raise
 
 
 def _scheme(url: str) -> str | None:

@@ -41,6 +41,7 @@ from pixseek.engines.document_writing import UnwrittenError, Writer, by_record
 from pixseek.engines.rules import Answer
 from pixseek.engines.store import ConflictError, Document, SpaceGoneError, Store
 from pixseek.errors import EngineError
+from pixseek.redaction import redacted
 from pixseek.types import (
     And,
     Compare,
@@ -120,7 +121,8 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
     def __init__(self, store: Store) -> None:
         self.store = store
         self.capabilities = store.capabilities
-        self._subject = store.name
+        # A store may be named by what stands behind the scheme of its URL.
+        self._subject = redacted(f"store://{store.name}").removeprefix("store://")
         self._read = Reader(store)
         self._write = Writer(store, self._read)
         self._closed = False

@@ -290,8 +290,8 @@ class Library:
         from pixseek.indexing.options import IndexOptions
 
         options = IndexOptions(
-            exclude=tuple(exclude),
-            include=tuple(include),
+            exclude=_patterns(exclude),
+            include=_patterns(include),
             retry=retry,
             reread=reread,
             strict=strict,
@@ -904,3 +904,8 @@ class Library:
         from pixseek.library.labelling import Labelling
 
         return Labelling(self.opened, self._model, self._asking)
+
+
+def _patterns(given: Iterable[str]) -> tuple[str, ...]:
+    """Return patterns; a single text is one, and not one for each letter."""
+    return (given,) if isinstance(given, str) else tuple(given)

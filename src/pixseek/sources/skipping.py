@@ -24,6 +24,9 @@ from pixseek.types.texts import composed
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
+#: A library next to its photos, which nobody misses.
+PORTABLE = ".pixseek"
+
 #: Folders below a skipped one that are listed to count its images, at most.
 _LISTED = 1000
 
@@ -368,6 +371,8 @@ class Tally:
         """Count a folder that is skipped by a rule, or, without one, as it is hidden."""
         name = relative.rpartition("/")[2]
         uri, include = self._uri(relative), f"{_escaped(name)}/"
+        if name == PORTABLE:
+            return
         if rule is None:
             self._add(Skipped("hidden", "hidden", _HIDDEN, 0, 1, uri, include))
         else:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Literal, overload
 
+from pixseek.redaction import redacted
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -270,6 +271,11 @@ class Failure:
     advice: str = ""
     stamp: Stamp | None = None
 
+    def __post_init__(self) -> None:
+        # A source of another package may quote its URL.
+        object.__setattr__(self, "message", redacted(self.message))
+        object.__setattr__(self, "advice", redacted(self.advice))
+
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
@@ -280,7 +286,8 @@ class Skipped:
             make no candidates; "hidden"; "trashed" for images that Google Takeout marks so.
         what: name of the folders, or the ending with its dot ("" for files without one).
         why: what such folders are ("recycle bin of a QNAP NAS"), or what the files look like.
-        images: how many images, by their names; 0 for folders that are not looked into.
+        images: how many images, by their names, in up to 1,000 folders below each; 0 for folders
+            that are not looked into.
         folders: how many folders of this name.
         example: URI of one of them.
         include: the pattern that lets a run index them; "" if pixseek can't read them, or if they
