@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixseek.images import decode
+from pixseek import images
+from pixseek.images import decode, orientation
 
 from image_files import exif, halves, is_halves, saved, turned, xmp
 
@@ -33,6 +34,20 @@ def test_xmp_gives_the_orientation_only_if_exif_does_not(orientation: int) -> No
     assert by_xmp.xmp == xmp(orientation)
     both = decode(saved(halves(), "JPEG", xmp=xmp(orientation), exif=exif(1)))
     assert is_halves(both.pixels)
+
+
+@pytest.mark.parametrize(("text", "orientation"), orientation.TEXTS.items())
+def test_a_sidecar_gives_the_orientation_only_if_the_file_does_not(
+    text: str, orientation: int
+) -> None:
+    alone = decode(saved(turned(halves(), orientation), "PNG"))
+    upright = images.turned(alone, text.title())
+    assert (upright.width, upright.height) == upright.pixels.size == (60, 40)
+    assert is_halves(upright.pixels)
+    for own in (decode(saved(halves(), "JPEG", exif=exif(1))),
+                decode(saved(halves(), "JPEG", xmp=xmp(1)))):  # fmt: skip
+        assert images.turned(own, text) is own
+    assert images.turned(alone, "upside down") is alone
 
 
 def heic(image: Image.Image, **options: object) -> bytes:

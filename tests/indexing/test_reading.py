@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import pixseek
+from pixseek.indexing.reindexing import Pictures
 
 from tiny_encoder import TinyEncoder, draw
 
@@ -57,6 +58,22 @@ def test_pixels_are_turned_as_the_json_of_img2dataset_says(
         Image.open(io.BytesIO(library.preview(upright) or b"")) as expected,
     ):
         np.testing.assert_array_equal(np.asarray(shown), np.asarray(expected))
+
+
+def test_a_file_that_is_read_for_another_model_is_turned_too(
+    library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    image = tmp_path / "set" / "0.png"
+    halves(image)
+    image.with_name("0.json").write_text(lying("Rotated 90 CW"))
+    library.index(tmp_path / "set")
+    record = library.find(image)
+    pictures = Pictures(
+        preview=lambda _: None, file=lambda _: image.read_bytes(), away=lambda _: None,
+    )  # fmt: skip
+    picture = pictures.of(record, 16)
+    assert picture is not None
+    assert picture.pixels.size == (record.width, record.height) == (40, 60)
 
 
 def test_the_orientation_in_the_image_itself_wins(

@@ -257,20 +257,14 @@ def test_what_img2dataset_keeps_of_exif_is_read() -> None:
 @pytest.mark.parametrize(
     ("exif", "orientation"),
     [
-        ({"Image Orientation": "Horizontal (normal)"}, 1),
-        ({"Image Orientation": "Mirrored horizontal"}, 2),
-        ({"Image Orientation": "Rotated 180"}, 3),
-        ({"Image Orientation": "Mirrored vertical"}, 4),
-        ({"Image Orientation": "Mirrored horizontal then rotated 90 CCW"}, 5),
-        ({"Image Orientation": "Rotated 90 CW"}, 6),
-        ({"Image Orientation": "Mirrored horizontal then rotated 90 CW"}, 7),
-        ({"Image Orientation": "Rotated 90 CCW"}, 8),
-        (EXIF, 6), ({"Thumbnail Orientation": "Rotated 180"}, 1), ({}, 1), ("{}", 1), ("", 1),
-        ({"Image Orientation": ["Rotated 180"]}, 1), ({"Image Orientation": "Orientation"}, 1),
-        ('{"Image Orientation": ', 1), ("[" * 50_000 + "Image Orientation", 1),
+        ({"Image Orientation": "Horizontal (normal)"}, "Horizontal (normal)"),
+        ({"Image Orientation": " Rotated 90  CW\n"}, "Rotated 90 CW"),
+        (EXIF, "Rotated 90 CW"), ({"Thumbnail Orientation": "Rotated 180"}, ""), ({}, ""),
+        ("{}", ""), ("", ""), ({"Image Orientation": {"Image Orientation": 1}}, ""),
+        ('{"Image Orientation": ', ""), ("[" * 50_000 + "Image Orientation", ""),
     ],
 )  # fmt: skip
-def test_the_orientation_that_img2dataset_keeps(exif: object, orientation: int) -> None:
+def test_the_orientation_that_img2dataset_keeps(exif: object, orientation: str) -> None:
     assert orientation_beside([("a.txt", b"x"), ("a.json", img2dataset(exif))]) == orientation
 
 
@@ -296,4 +290,4 @@ def test_any_values_are_read_without_an_exception(content: dict[str, Any]) -> No
 def test_any_exif_text_is_read_without_an_exception(content: dict[str, Any]) -> None:
     found = read(sidecars={"a.json": img2dataset(content)})
     assert not [note for note in found.notes if "broken" in note]
-    assert orientation_beside([("a.json", img2dataset(content))]) in range(1, 9)
+    assert len(orientation_beside([("a.json", img2dataset(content))])) <= 80

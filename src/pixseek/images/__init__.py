@@ -87,14 +87,14 @@ def decode(
     return (decode_isolated if isolated else decode_here)(kind, data, request)
 
 
-def turned(picture: Picture, orientation: int) -> Picture:
-    """Return a picture turned by an orientation, 1 to 8, that only a sidecar tells.
+def turned(picture: Picture, text: str) -> Picture:
+    """Return a picture turned as only a sidecar says, with a text such as "Rotated 90 CW".
 
-    The orientation in the file itself, which is applied by `decode`, wins.
+    The orientation in the file itself, which `decode` has applied, wins; see `orientation.TEXTS`.
     """
-    from pixseek.images import orientation as orientations
+    from pixseek.images import orientation
 
-    return orientations.turned(picture, orientation)
+    return orientation.turned(picture, text)
 
 
 def thumbnail(picture: Picture, side: int) -> Image.Image:

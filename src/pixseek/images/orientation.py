@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 _IN_XMP = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])\s*[\"'<]")
 
 
+#: Texts of exifread for EXIF's orientations, in lower case.
+TEXTS = {
+    "horizontal (normal)": 1,
+    "mirrored horizontal": 2,
+    "rotated 180": 3,
+    "mirrored vertical": 4,
+    "mirrored horizontal then rotated 90 ccw": 5,
+    "rotated 90 cw": 6,
+    "mirrored horizontal then rotated 90 cw": 7,
+    "rotated 90 ccw": 8,
+}
+
+
 def stored_orientation(exif: bytes, xmp: bytes) -> int:
     """Return the orientation, 1 to 8, from EXIF, or from XMP if EXIF has none."""
     value = tiffheader.orientation(exif)
@@ -51,12 +64,17 @@ def upright(image: Image.Image, value: int) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def turned(picture: Picture, value: int) -> Picture:
+def turned(picture: Picture, text: str) -> Picture:
     """Return a picture with an orientation applied that was written outside of its file.
 
     If the file has one of its own, that was applied when it was decoded, and nothing changes.
+
+    Args:
+        picture: as it was decoded.
+        text: one of `TEXTS`; any other changes nothing.
     """
     has_own = tiffheader.orientation(picture.exif) is not None or _IN_XMP.search(picture.xmp)
+    value = TEXTS.get(text.lower(), 1)
     if value == 1 or has_own:
         return picture
     width, height = picture.width, picture.height

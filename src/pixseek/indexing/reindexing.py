@@ -96,8 +96,7 @@ class Pictures:
                 raise
             return small
         # Of an image without EXIF of its own, a sidecar can say how it lies; see `reading`.
-        orientation = record.fields.get("turned")
-        return turned(whole_file, orientation) if isinstance(orientation, int) else whole_file
+        return turned(whole_file, str(record.fields.get("turned", "")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,17 +82,6 @@ _DATES = (
 )
 
 _LEADING_NUMBER = re.compile(r"\s*([-+]?\d{1,12}(?:\.\d{1,15})?(?:/\d{1,12})?)")
-#: The texts of exifread for EXIF's orientations.
-_ORIENTATIONS = {
-    "horizontal (normal)": 1,
-    "mirrored horizontal": 2,
-    "rotated 180": 3,
-    "mirrored vertical": 4,
-    "mirrored horizontal then rotated 90 ccw": 5,
-    "rotated 90 cw": 6,
-    "mirrored horizontal then rotated 90 cw": 7,
-    "rotated 90 ccw": 8,
-}
 
 
 def is_exiftool(content: Mapping[str, Any]) -> bool:
@@ -118,9 +107,9 @@ def of_exifread(content: Mapping[str, Any]) -> dict[str, Any]:
     return flattened({f"{group}:{name}": value for group, _, name, value in apart})
 
 
-def orientation(tags: Mapping[str, Any]) -> int:
-    """Return the orientation, 1 to 8, in what `of_exifread` returns; 1 if it has none."""
-    return _ORIENTATIONS.get(str(tags.get("orientation", "")).casefold(), 1)
+def orientation(tags: Mapping[str, Any]) -> str:
+    """Return the orientation in what `of_exifread` returns, such as "Rotated 90 CW"; "" if none."""
+    return " ".join(_text(tags, "orientation")[:80].split())
 
 
 def read_tags(tags: Mapping[str, Any], found: Findings) -> None:

@@ -262,20 +262,23 @@ def _read_exif_text(text: object, found: Findings) -> None:
         exiftool.read_tags(exiftool.of_exifread(content), found)
 
 
-def orientation_beside(sidecars: Iterable[tuple[str, bytes]]) -> int:
-    """Return the orientation, 1 to 8, in which only the JSON of img2dataset says that pixels lie.
+def orientation_beside(sidecars: Iterable[tuple[str, bytes]]) -> str:
+    """Return how pixels lie that the JSON of img2dataset describes.
 
     img2dataset writes images anew without EXIF, and does not turn them.
 
     Args:
         sidecars: name and content of each.
+
+    Returns:
+        A text such as "Rotated 90 CW" (see `images.turned`), or any other; "" if it says nothing.
     """
     for name, data in sidecars:
         if name.lower().endswith(".json") and b"Image Orientation" in data:
             exif = _object(data).get("exif")
             content = _object(exif.encode("utf-8", "replace")) if isinstance(exif, str) else {}
             return exiftool.orientation(exiftool.of_exifread(content))
-    return 1
+    return ""
 
 
 def is_trashed(sidecars: Iterable[tuple[str, bytes]]) -> bool:
