@@ -61,8 +61,14 @@ def test_the_next_source_is_read_if_one_has_only_a_default() -> None:
     assert read(exif=exif).caption == "Oma"
 
 
+def test_alt_text_is_a_caption() -> None:
+    name = "Iptc4xmpCore:AltTextAccessibility"
+    found = read(xmp=xmp_packet(alternatives(name, x_default="A boat on a lake")))
+    assert found.caption == "A boat on a lake"
+
+
 def test_the_name_of_the_camera_is_not_a_caption() -> None:
-    for text in ("COOLPIX P6000", "NIKON COOLPIX P6000", "Ver.1.0"):
+    for text in ("COOLPIX P6000", "NIKON COOLPIX P6000", "Ver.1.0", "Nikon"):
         image = {Base.Make: "NIKON", Base.Model: "COOLPIX P6000", Base.Software: "Ver.1.0"}
         assert read(exif=exif_block({**image, Base.ImageDescription: text})).caption == ""
 
@@ -93,6 +99,8 @@ def test_codes_of_huawei_are_not_captions_and_words_are(text: str, caption: str)
         "imagesource:GoogleEarth\ngsd:0.146\n2753 2408 2861 2385 2888 2468 2805 2502 plane 0",
         "377,117,463,117,465,130,378,130,Genaxis Theatre",
         "0.51,0.48,0.2,0.3,dog",
+        "12 34 56 78 dog\n90 12 34 56 cat",
+        "2\n12 34 56 78\n90 12 34 56",
         "",
         "\n \n",
     ],

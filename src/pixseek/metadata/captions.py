@@ -78,10 +78,14 @@ def _is_labels(text: str) -> bool:
     lines = [line for line in text.splitlines() if line.strip()]
     if lines and lines[0].startswith("imagesource:"):
         lines = [line for line in lines if not line.startswith(("imagesource:", "gsd:"))]
-    return bool(lines) and all(map(_is_label, lines))
+    if lines and lines[0].strip() == str(len(lines) - 1):
+        lines = lines[1:]  # how many there are
+        return bool(lines) and all(_is_label(line, whole=True) for line in lines)
+    return bool(lines) and all(_is_label(line, whole=len(lines) > 1) for line in lines)
 
 
-def _is_label(line: str) -> bool:
+def _is_label(line: str, *, whole: bool) -> bool:
+    """Return whether a line is a label; coordinates may be whole numbers if `whole`."""
     words = [word for word in re.split(r"[\s,;]+", line[:5000].strip()) if word]
     numbers = 0
     for at, word in enumerate(words):
@@ -92,4 +96,5 @@ def _is_label(line: str) -> bool:
     rest = len(words) - numbers
     if numbers >= 8:
         return True
-    return numbers >= 4 and rest <= 2 and sum("." in word for word in words[: numbers + 1]) >= 2
+    decimals = sum("." in word for word in words[: numbers + 1])
+    return numbers >= 4 and rest <= 2 and (whole or decimals >= 2)

@@ -17,9 +17,11 @@ _UNKNOWN_TIME = re.compile(r"[\sT:.,?Xx*_+Z\d-]*")
 
 # Clocks of twelve hours, as phones write them in the user's language.
 _HALVES: Mapping[str, Literal["am", "pm"]] = {
-    "am": "am", "a.m": "am", "a. m": "am", "上午": "am", "午前": "am", "오전": "am", "凌晨": "am",
+    "am": "am", "a.m": "am", "a. m": "am", "vorm": "am", "fm": "am", "f.m": "am", "de": "am",
+    "ap": "am", "дп": "am", "пр.об": "am", "上午": "am", "午前": "am", "오전": "am", "凌晨": "am",
     "早上": "am", "sa": "am", "öö": "am", "πμ": "am", "π.μ": "am", "ص": "am", "ق.ظ": "am",
-    "pm": "pm", "p.m": "pm", "p. m": "pm", "下午": "pm", "午後": "pm", "오후": "pm", "晚上": "pm",
+    "pm": "pm", "p.m": "pm", "p. m": "pm", "nachm": "pm", "em": "pm", "e.m": "pm", "du": "pm",
+    "ip": "pm", "пп": "pm", "сл.об": "pm", "下午": "pm", "午後": "pm", "오후": "pm", "晚上": "pm",
     "ch": "pm", "ös": "pm", "μμ": "pm", "μ.μ": "pm", "م": "pm", "ب.ظ": "pm",
 }  # fmt: skip
 _HALF = "|".join(sorted(map(re.escape, _HALVES), key=len, reverse=True))
@@ -73,6 +75,9 @@ FIRST_DIGITAL = 1995
 # What programs write if nobody set the time: drivers of Qualcomm's cameras in many phones, and
 # "month 0, day 0" of 2000 and 1980 counted back.
 _DEFAULTS = frozenset({datetime(2002, 12, 8, 12), datetime(1999, 11, 30), datetime(1979, 11, 30)})
+
+# The days on which clocks begin that count from there.
+_ZERO_DAYS = frozenset({(1970, 1, 1), (1980, 1, 1), (1980, 1, 6)})
 
 # The offsets from UTC, in minutes, that clocks have had since digital cameras exist.
 _OFFSETS = (
@@ -229,7 +234,7 @@ def clock_is_at_default(dated: Dated) -> Literal["known", "new year", ""]:
     wall = dated.since("second")
     if dated.precision in ("year", "month", "day"):
         return ""
-    if wall in _DEFAULTS or (wall.year, wall.month, wall.day) in ((1970, 1, 1), (1980, 1, 1)):
+    if wall in _DEFAULTS or (wall.year, wall.month, wall.day) in _ZERO_DAYS:
         return "known"
     is_new_year = wall.year >= FIRST_DIGITAL and (wall.month, wall.day) == (1, 1)
     return "new year" if is_new_year and wall.hour in (0, 12) else ""

@@ -30,6 +30,13 @@ _HUAWEI_CODE = re.compile(
     re.IGNORECASE,
 )
 
+# Makers that some of their cameras write for a caption. Others may be the name of a person.
+_MAKERS = frozenset(
+    "aiptek apple benq canon casio dji epson fujifilm google gopro honor htc huawei jenoptik kodak "
+    "leica lg lge minolta motorola nikon nokia olympus oneplus oppo panasonic pentax realme ricoh "
+    "samsung sigma sony vivo xiaomi".split()
+)
+
 # The type of texts in UTF-8, since EXIF 3.0, and that of ASCII.
 _UTF8, _ASCII = 129, 2
 
@@ -233,7 +240,8 @@ def _is_default(caption: str, image: Mapping[int, Any]) -> bool:
     if make.upper().startswith(("HUAWEI", "HONOR")) and _HUAWEI_CODE.fullmatch(caption):
         return True
     names = (model, f"{make} {model}", tidy_camera(make, model)[1], _text(image.get(Base.Software)))
-    return caption.casefold() in {name.casefold() for name in names}
+    said = caption.casefold()
+    return said in {name.casefold() for name in names} or (said == make.casefold() in _MAKERS)
 
 
 def _windows_text(value: object) -> str:

@@ -268,6 +268,8 @@ def _structures(element: Element | None) -> Iterator[Element]:
 
 def _read_descriptions(properties: _Properties, found: Findings) -> None:
     found.put_caption(properties.text(_DC + "description"))
+    found.put_caption(properties.text(_IPTC_CORE + "AltTextAccessibility"))
+    found.put_caption(properties.text(_IPTC_CORE + "ExtDescrAccessibility"))
     comment = properties.text(_EXIF + "UserComment")
     if not put_generation(comment, found):
         found.put_caption(comment)
