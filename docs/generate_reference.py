@@ -204,9 +204,10 @@ def _skipped() -> Iterator[str]:
 The report names them and counts the images in them by their names (not in thumbnails that systems
 keep in every folder); `pixseek index --json` has all in `skipped`. To index them, add `--include`
 with a pattern in the syntax of `.gitignore`: `--include '@Recycle/'`, `--include
-'.picasaoriginals/'`. It is remembered, and `--exclude` with the same pattern clears it. A folder
-that you name is never skipped: `pixseek index "Photos.photoslibrary/resources/derivatives"`. Images
-that were indexed in a skipped folder before leave the library, as those of an excluded folder do.
+'.picasaoriginals/'`, in any case of letters. It is remembered, and `--exclude` with the same
+pattern clears it. A folder that you name is never skipped: `pixseek index
+"Photos.photoslibrary/resources/derivatives"`. Images that were indexed in a skipped folder before
+leave the library, as those of an excluded folder do.
 
 | folders | that lie in | what they are |
 |---|---|---|"""

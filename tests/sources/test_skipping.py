@@ -135,6 +135,12 @@ def test_files_without_an_ending_are_looked_into(tmp_path: Path) -> None:
         (["/@Recycle"], ["@Recycle/1.jpg", "@Recycle/deep/2.jpg"]),
         (["/@Recycle/deep"], ["@Recycle/deep/2.jpg"]),
         (["/@Recycle/1.jpg"], ["@Recycle/1.jpg"]),
+        (["@Recycle/deep/"], ["@Recycle/deep/2.jpg"]),
+        (["@Recycle/deep"], ["@Recycle/deep/2.jpg"]),
+        (["@Recycle/de*/"], []),  # nothing leads below a folder that is skipped
+        (["/@RECYCLE/"], ["@Recycle/1.jpg", "@Recycle/deep/2.jpg"]),
+        (["*.jpg_LARGE"], ["x.JPG_large"]),
+        (["#recycle/"], ["sub/#Recycle/5.jpg"]),
         ([".picasaoriginals/"], ["sub/.picasaoriginals/4.jpg"]),
         (["*.JPG_large"], ["x.JPG_large"]),
         (["@Recycle/", "*.JPG_large"], ["@Recycle/1.jpg", "@Recycle/deep/2.jpg",
@@ -148,9 +154,30 @@ def test_include_lets_in_what_it_names_and_nothing_else(
 ) -> None:
     make(tmp_path, "a.jpg", "@Recycle/1.jpg", "@Recycle/deep/2.jpg", "@Recycle/list.txt",
          "@Recycle/y.JPG_large", "sub/@Recycle/3.jpg", "sub/.picasaoriginals/4.jpg",
-         "x.JPG_large", "notes.txt")  # fmt: skip
+         "sub/#Recycle/5.jpg", "x.JPG_large", "notes.txt")  # fmt: skip
     offered, _ = walked(FolderSource("r", tmp_path, include=include))
     assert offered == sorted(f"r/{name}" for name in ("a.jpg", *more))
+
+
+def test_options_have_no_comments(tmp_path: Path) -> None:
+    make(tmp_path, "a.jpg", "#old/1.jpg")
+    assert walked(FolderSource("r", tmp_path, exclude=["#old/"]))[0] == ["r/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    "name", ["#recycle", "$RECYCLE.BIN", "iPod Photo Cache", "Trip [1].lrdata"]
+)
+def test_the_pattern_that_a_report_names_lets_in_what_it_counted(tmp_path: Path, name: str) -> None:
+    make(tmp_path, "a.jpg", f"sub/{name}/1.jpg")
+    _, skipped = walked(FolderSource("r", tmp_path))
+    offered, _ = walked(FolderSource("r", tmp_path, include=[skipped[name].include]))
+    assert offered == ["r/a.jpg", f"r/sub/{name}/1.jpg"]
+
+
+def test_a_preview_in_a_package_is_named_with_its_place(tmp_path: Path) -> None:
+    make(tmp_path, "Shoot/CaptureOne/Cache/Proxies/1.jpg", "Other/CaptureOne/Cache/2.jpg")
+    _, skipped = walked(FolderSource("r", tmp_path))
+    assert (skipped["CaptureOne/Cache"].images, skipped["CaptureOne/Cache"].folders) == (2, 2)
 
 
 def test_exclude_is_stronger_than_include(tmp_path: Path) -> None:

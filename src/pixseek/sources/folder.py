@@ -102,7 +102,7 @@ class FolderSource:
         self.prefixes = self._prefixes()
         self._exclude = _spec(exclude) if exclude else None
         include = tuple(include)
-        self._include = Included(include, [_spec([each]) for each in include]) if include else None
+        self._include = Included(include, _spec) if include else None
         self._inner: set[str] = set()  # included folders that the walk does not come to
         self._add_included(self._include.paths if self._include else ())
         above, _, own = path.as_posix().rpartition("/")
@@ -508,6 +508,8 @@ def _spec(lines: Iterable[str], file: Path | None = None) -> GitIgnoreSpec:
     from pathspec import GitIgnoreSpec
 
     lines = list(lines)
+    if file is None:  # an option has no comments, and Synology has a folder #recycle
+        lines = [f"\\{line}" if line.startswith("#") else line for line in lines]
     try:
         return GitIgnoreSpec.from_lines(lines)
     except Exception as error:  # pathspec raises its own kinds

@@ -11,7 +11,7 @@ import fnmatch
 import functools
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from pixseek.errors import ImageError
@@ -307,25 +307,28 @@ def is_image(path: str) -> bool:
 
 
 class Included:
-    """Patterns of what is indexed although a walk would skip it.
+    """Patterns of what is indexed although a walk would skip it, without regard to case.
 
     Attributes:
         paths: those patterns that name one path of the root, as relative paths.
     """
 
-    def __init__(self, patterns: Iterable[str], specs: Iterable[GitIgnoreSpec]) -> None:
-        """Take patterns in the syntax of .gitignore, each with its compiled form."""
+    def __init__(
+        self, patterns: Iterable[str], compiled: Callable[[list[str]], GitIgnoreSpec]
+    ) -> None:
+        """Take patterns in the syntax of .gitignore, and what compiles them."""
         paths = {pattern: _literal(pattern) for pattern in patterns}
         self.paths = frozenset(path for path in paths.values() if path)
         self._specs = [
-            (pattern.endswith("/"), spec)
-            for pattern, spec in zip(paths, specs, strict=True)
-            if not paths[pattern]
+            (pattern.endswith("/"), compiled([_folded(pattern)]))
+            for pattern, path in paths.items()
+            # As the library remembers a path that was named: there may be many.
+            if not (path and pattern.startswith("/") and not pattern.endswith("/"))
         ]
 
     def folder(self, relative: str) -> bool:
         """Return whether a folder is included."""
-        return any(spec.match_file(f"{relative}/") for _, spec in self._specs)
+        return any(spec.match_file(f"{_folded(relative)}/") for _, spec in self._specs)
 
     def covers(self, relative: str) -> bool:
         """Return whether a file is included in any way, also by a folder that it lies in."""
@@ -337,6 +340,7 @@ class Included:
 
     def file(self, relative: str) -> bool:
         """Return whether a file is included by its own name, and not by that of a folder."""
+        relative = _folded(relative)
         above = f"{relative.rpartition('/')[0]}/"
         return any(
             spec.match_file(relative) and (above == "/" or not spec.match_file(above))
@@ -346,13 +350,11 @@ class Included:
 
 
 def _literal(pattern: str) -> str:
-    """Return the path that a pattern such as "/a/b" names; "" if it means more than one."""
-    if not pattern.startswith("/") or pattern.endswith("/"):
+    """Return the path that a pattern such as "/a/b" or "a/b/" names; "" if it means more."""
+    path = re.sub(r"\\(.)", "\0\\1", pattern.rstrip("/"))
+    if "/" not in path or path.startswith("!") or re.search(r"(?<!\0)[*?\[]", path):
         return ""
-    path = re.sub(r"\\(.)", "\0\\1", pattern[1:])
-    if re.search(r"(?<!\0)[*?\[]", path):
-        return ""
-    return path.replace("\0", "")
+    return path.replace("\0", "").lstrip("/")
 
 
 # ------------------------------------------------------------------ counting
@@ -377,7 +379,9 @@ class Tally:
             self._add(Skipped("hidden", "hidden", _HIDDEN, 0, 1, uri, include))
         else:
             images = _count(path) if rule.counted else 0
-            self._add(Skipped("folder", name, rule.why, images, 1, uri, include))
+            # "Cache" alone says little.
+            what = "/".join(path.split(os.sep)[-2:]) if rule.inside else name
+            self._add(Skipped("folder", what, rule.why, images, 1, uri, include))
 
     def hidden_file(self, relative: str) -> None:
         """Count a hidden file, if it is an image by its name."""
@@ -421,7 +425,7 @@ def printable(text: str) -> str:
 
 
 def _escaped(name: str) -> str:
-    return "".join(f"\\{c}" if c in "*?[]!#\\ " else c for c in printable(name))
+    return re.sub(r"([*?\[\]\\]|^[#!]| $)", r"\\\1", printable(name))
 
 
 def _is_image_name(name: str) -> bool:
