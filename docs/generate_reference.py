@@ -225,6 +225,8 @@ Files that look like images but have other endings are counted, too:
   `--include '*.JPG_large'`, or if you name the file;
 - files without any ending whose content is an image (of the first {OPENED:,} in each root, since
   each must be opened): name them to index them;
+- images that a cloud drive has not downloaded (`.IMG_1.heic.icloud`, `IMG_1.jpg.nextcloud`):
+  download them, then index again;
 - {_endings(UNREADABLE)}: pixseek can't read these; save them as JPEG, PNG or TIFF.
 """
 

@@ -288,6 +288,19 @@ def test_the_library_of_a_url_is_an_error_that_says_how(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_list_of_files_with_an_address_in_it_keeps_its_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.txt").write_text("postgresql://me:Zq9x@host/db\n")
+    for more in ([], ["--json"]):
+        result = CliRunner().invoke(
+            main, ["index", "--from-file", "list.txt", "-L", "x.lib", *more]
+        )
+        assert "host/db" in result.output
+        assert "Zq9x" not in result.output
+
+
 def test_doctor_masks_what_the_environment_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "https://me:Zq9x@mirror.example/hub?token=Zq9x")
     monkeypatch.setenv("PIXSEEK_ENGINE", "postgresql://me:Zq9x@host/db")

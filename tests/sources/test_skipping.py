@@ -47,6 +47,7 @@ Cloud.lrlibrary/1a2b/previews Shoot/CaptureOne/Cache Cat.cocatalog/Cache M4ROOT/
 Takeout/Google\\ Photos/Trash Takeout/Google\\ Fotos/Papierkorb Google\\ Photos/Corbeille
 takeout-20240101T000000Z-001/Takeout/Google\\ Foto/Cestino Takeout/Google\\ フォト/ゴミ箱
 Takeout/Google\\ Фото/Корзина Takeout/Google\\ Photos/Bin Takeout/Trash appdata_oc12/preview
+Android/data/com.whatsapp/cache iCloud\\ Photos\\ Part\\ 1\\ of\\ 2/Recently\\ Deleted
 """
 
 INDEXED = """
@@ -117,6 +118,16 @@ def test_files_that_look_like_images_are_counted_by_ending(tmp_path: Path) -> No
     assert skipped[".JPG_large"].include == "*.JPG_large"
     assert skipped[".insp"].include == "*.insp"
     assert skipped[".psb"].include == ""
+
+
+def test_what_a_cloud_drive_has_not_downloaded_is_named(tmp_path: Path) -> None:
+    make(tmp_path, "a.jpg", ".b.heic.icloud", ".notes.txt.icloud", "c.jpg.nextcloud",
+         "d.jpg@SynoResource")  # fmt: skip
+    _, skipped = walked(FolderSource("r", tmp_path))
+    assert {what: (each.kind, each.why) for what, each in skipped.items()} == {
+        ".icloud": ("placeholder", "not downloaded from iCloud"),
+        ".nextcloud": ("placeholder", "not downloaded from Nextcloud"),
+    }
 
 
 def test_files_without_an_ending_are_looked_into(tmp_path: Path) -> None:

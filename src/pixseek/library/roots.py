@@ -519,7 +519,8 @@ def _is_text(path: Path) -> bool:
 
 def _shown(given: str | os.PathLike[str]) -> str:
     """Return a path that was given, as text that can be printed."""
-    return os.fspath(given).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    text = os.fspath(given).encode("utf-8", "surrogateescape")
+    return redacted(text.decode("utf-8", "backslashreplace"))
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:

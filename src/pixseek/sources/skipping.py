@@ -105,6 +105,7 @@ RULES: tuple[Rule, ...] = (
     Rule(("files_trashbin",), "recycle bin of Nextcloud or ownCloud"),
     Rule((".debris", ".rubbish"), "recycle bin of MEGA"),
     Rule(_TRASH, "recycle bin of Google Photos", inside=_TAKEOUT),
+    Rule(("recently deleted",), "recycle bin of iCloud Photos", inside=("icloud photos*",)),
     # Older versions and copies.
     Rule(("files_versions",), "older versions of Nextcloud or ownCloud"),
     Rule((".stversions",), "older versions of Syncthing"),
@@ -119,6 +120,8 @@ RULES: tuple[Rule, ...] = (
     Rule((".@__thumb", "@__thumb", "@tmp"), "thumbnails of a QNAP NAS", counted=False),
     Rule((".thumbnails", ".thumbcache*", ".thumbs", ".wdmc"), "thumbnails", counted=False),
     Rule(("thmbnl",), "thumbnails of a camera", inside=("m4root", "xdroot")),
+    Rule(("cache",), "caches of Android apps", inside=("android/data/*", "android/media/*"),
+         counted=False),
     Rule(("preview",), "thumbnails of Nextcloud", inside=("appdata_*",), counted=False),
     Rule(("system volume information", "__macosx", "temporary items"), "files of the system"),
     # Previews inside packages of photo programs; originals and edited versions are indexed.
@@ -230,12 +233,16 @@ _IMAGES = "|".join(sorted((ending[1:] for ending in EXTENSIONS), key=len, revers
 
 #: An ending of an image with something behind it that no sidecar has: .JPG_large, .jpg~, .jpg!d,
 #: .jpg (1), .jpg?name=orig.
-_TRAILED = re.compile(rf"\.(?:{_IMAGES})[^a-z0-9.].*", re.DOTALL)
+_TRAILED = re.compile(rf"\.(?:{_IMAGES})(?!@syno)[^a-z0-9.].*", re.DOTALL)
 #: Endings that programs put behind another.
 _BEHIND = re.compile(
     r"\.(?:bak|backup|old|orig|original|save|saved|copy|tmp|temp|part|partial|crdownload|download"
     r"|opdownload|\d{1,3})"
 )
+#: Endings of small files that stand for images which a cloud drive has not downloaded.
+_PLACEHOLDERS = {".icloud": "iCloud", ".nextcloud": "Nextcloud", ".owncloud": "ownCloud",
+                 ".cloud": "odrive"}  # fmt: skip
+
 #: Endings that are not candidates by name, though pixseek can read what such files usually hold.
 READABLE = frozenset(
     f".{ending}"
@@ -386,12 +393,16 @@ class Tally:
     def hidden_file(self, relative: str) -> None:
         """Count a hidden file, if it is an image by its name."""
         name = relative.rpartition("/")[2]
+        if self._is_placeholder(relative):
+            return
         if _is_image_name(name) and not name.startswith(_TWIN):
             uri = self._uri(relative)
             self._add(Skipped("hidden", "hidden", _HIDDEN, 1, 0, uri, _escaped(name)))
 
     def file(self, path: str, relative: str) -> None:
         """Count a file that is not a candidate, if it looks like an image."""
+        if self._is_placeholder(relative):
+            return
         stem, ending = os.path.splitext(relative.rpartition("/")[2])
         before = os.path.splitext(stem)[1]
         if (found := lookalike(ending.lower(), before.lower())) is not None:
@@ -405,6 +416,16 @@ class Tally:
             with contextlib.suppress(OSError):
                 if is_image(path):
                     self._add(Skipped("ending", "", _WITHOUT, 1, 0, self._uri(relative)))
+
+    def _is_placeholder(self, relative: str) -> bool:
+        """Return whether a file stands for an image that was not downloaded, and count it if so."""
+        stem, ending = os.path.splitext(relative.rpartition("/")[2])
+        drive = _PLACEHOLDERS.get(ending.lower())
+        if drive is None or not _is_image_name(stem):
+            return False
+        why = f"not downloaded from {drive}"
+        self._add(Skipped("placeholder", ending, why, 1, 0, self._uri(relative)))
+        return True
 
     def found(self) -> Iterable[Skipped]:
         """Return what was counted."""
