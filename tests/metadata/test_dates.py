@@ -79,7 +79,15 @@ ROME = timezone(timedelta(hours=2))
         ("1993:  :     :  :  ", datetime(1993, 1, 1), "year"),
         ("19930000 000000", datetime(1993, 1, 1), "year"),
         ("1905", datetime(1905, 1, 1), "year"),
+        # The year comes last.
+        ("05.08.2003 07:05:09", datetime(2003, 8, 5, 7, 5, 9), "second"),
+        ("25/08/2003 07:05:09", datetime(2003, 8, 25, 7, 5, 9), "second"),
+        ("08/25/2003 7:05:09 PM", datetime(2003, 8, 25, 19, 5, 9), "second"),
+        ("05/08/2003 07:05:09", datetime(2003, 1, 1), "year"),
+        ("Tue Aug  5 07:05:09 2003", datetime(2003, 8, 5, 7, 5, 9), "second"),
+        ("Tue Aug 05 07:05:09 CEST 2003", datetime(2003, 8, 5, 7, 5, 9), "second"),
         # Not dates.
+        ("30/02/2003 07:05:09", None, ""),
         ("0000:00:00 00:00:00", None, ""),
         ("    :  :     :  :  ", None, ""),
         ("2021:02:30 10:00:00", None, ""),
@@ -187,6 +195,7 @@ def test_dates_before_photography_unset_clocks_and_the_future_are_implausible() 
     assert is_plausible(Dated(datetime(1970, 1, 1), "year"), NOW)  # written by a person
     for moment in (
         datetime(1970, 1, 1, 1), datetime(1969, 12, 31, 19), datetime(1980, 1, 6),
+        datetime(1899, 12, 30), datetime(1858, 11, 17),
         datetime(1, 1, 1), datetime(1800, 1, 1), datetime(1904, 1, 1), datetime(1970, 1, 1),
         datetime(1980, 1, 1), datetime(1970, 1, 1, tzinfo=UTC), NOW + timedelta(days=2),
         datetime(2098, 1, 1), datetime.max, datetime.max.replace(tzinfo=timezone(-timedelta(1/24))),

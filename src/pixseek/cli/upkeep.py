@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import datetime, time
 from typing import TYPE_CHECKING
 
 import click
@@ -93,12 +94,19 @@ def _write_status(found: Status) -> None:
         _write_row("now", _running(found))
 
 
+def _day(moment: datetime) -> str:
+    """Return the day of an end of the range; only what is known if that may be a year or month."""
+    if moment.day > 1 or moment.time() != time():
+        return f"{moment:%Y-%m-%d}"
+    return f"{moment:%Y-%m}" if moment.month > 1 else f"{moment:%Y}"
+
+
 def _contents(found: Status) -> Iterator[str]:
     """Yield what is known of the images, in short lines."""
     known, all_ = found.contents, found.records
     between = ""
     if known.oldest and known.newest:
-        days = dict.fromkeys(f"{each:%Y-%m-%d}" for each in (known.oldest, known.newest))
+        days = dict.fromkeys(map(_day, (known.oldest, known.newest)))
         between = f" ({' to '.join(days)})"
     if known.dated < all_:
         yield (

@@ -40,6 +40,15 @@ _OFFSET = re.compile(r"\s*(?:(?:UTC|GMT)?\s?([+-])\s?(\d{1,2})(?::?(\d\d))?|Z|UT
 _WORDED = str.maketrans("年년月월時时시点點分분", "----:::::::", "日号號일秒초")
 _HOURS = re.compile(r"(?<=\d)[hm](?=\d)")
 
+# "05.08.2003", in which the day comes first everywhere; "25/08/2003" and "08/25/2003", in which it
+# does somewhere; "Tue Aug 05 07:05:09 2003", as C writes it.
+_YEAR_LAST = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})(?!\d)(.*)", re.DOTALL)
+_OF_C = re.compile(
+    r"(?:[A-Z][a-z]{2} )?(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) {1,2}(\d{1,2}) "
+    r"(\d{1,2}:\d\d:\d\d) (?:[A-Z]{3,5} )?(\d{4})"
+)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
 # Calendars in Thailand and Laos count from the Buddha's death; Android writes such years into EXIF.
 _BUDDHIST = 543
 
@@ -64,6 +73,8 @@ _UNSET = frozenset(
         _EPOCH,  # Unix
         datetime(1980, 1, 1),  # FAT and ZIP
         datetime(1980, 1, 6),  # GPS
+        datetime(1899, 12, 30),  # Windows' programs and spreadsheets
+        datetime(1858, 11, 17),  # astronomy, VMS and some scanners
     }
 )
 
@@ -72,9 +83,11 @@ _OLDEST_PHOTO = 1826
 #: The year from which on people own digital cameras, whose clocks can be wrong.
 FIRST_DIGITAL = 1995
 
-# What programs write if nobody set the time: drivers of Qualcomm's cameras in many phones, and
-# "month 0, day 0" of 2000 and 1980 counted back.
-_DEFAULTS = frozenset({datetime(2002, 12, 8, 12), datetime(1999, 11, 30), datetime(1979, 11, 30)})
+# What programs write if nobody set the time: drivers of Qualcomm's cameras in many phones, "month
+# 0, day 0" of 2000 and 1980 counted back, and the first day of spreadsheets.
+_DEFAULTS = (
+    datetime(2002, 12, 8, 12), datetime(1999, 11, 30), datetime(1979, 11, 30), datetime(1900, 1, 1),
+)  # fmt: skip
 
 # The days on which clocks begin that count from there.
 _ZERO_DAYS = frozenset({(1970, 1, 1), (1980, 1, 1), (1980, 1, 6)})
@@ -98,6 +111,7 @@ def parse_date(text: str) -> Dated | None:
     the day.
     """
     text = _HOURS.sub(":", text[:64].strip("\0 \t\r\n").translate(_WORDED))
+    text = _year_first(text)
     found = _COMPACT.match(text) or _SEPARATED.match(text)
     if found is None:
         return None
@@ -112,6 +126,21 @@ def parse_date(text: str) -> Dated | None:
         return _dated((year, month or 1, 1), "month" if month else "year")
     written = _dated((year, month, day), "day")
     return written and (_with_time(written.moment, rest) or written)
+
+
+def _year_first(text: str) -> str:
+    """Return a date that ends with its year in the order of EXIF; any other text as it is."""
+    if found := _OF_C.fullmatch(text):
+        month, day, time, year = found.groups()
+        return f"{year}-{_MONTHS.index(month) + 1}-{day} {time}"
+    if found := _YEAR_LAST.fullmatch(text):
+        first, between, second, year, rest = found.groups()
+        if between == "." or int(first) > 12 or first == second:
+            return f"{year}-{second}-{first}{rest}"
+        if int(second) > 12:
+            return f"{year}-{first}-{second}{rest}"
+        return year  # the day and the month can't be told apart
+    return text
 
 
 def _dated(day: tuple[int, int, int], precision: Precision) -> Dated | None:
@@ -227,9 +256,9 @@ def clock_is_at_default(dated: Dated) -> Literal["known", "new year", ""]:
     """Return whether a camera's clock probably was never set, so that another date is better.
 
     Returns:
-        "known" for a value that is known to be a default; "new year" for the hour after midnight
-        or noon of the first of January, where clocks without a battery begin, and where some
-        photos are really taken; "" otherwise.
+        "known" for a value that is known to be a default; "new year" for the hour after one, and
+        after midnight and noon of the first of January, where clocks without a battery begin, and
+        where some photos are really taken; "" otherwise.
     """
     wall = dated.since("second")
     if dated.precision in ("year", "month", "day"):
@@ -237,7 +266,10 @@ def clock_is_at_default(dated: Dated) -> Literal["known", "new year", ""]:
     if wall in _DEFAULTS or (wall.year, wall.month, wall.day) in _ZERO_DAYS:
         return "known"
     is_new_year = wall.year >= FIRST_DIGITAL and (wall.month, wall.day) == (1, 1)
-    return "new year" if is_new_year and wall.hour in (0, 12) else ""
+    if is_new_year and wall.hour in (0, 12):
+        return "new year"
+    is_after = any(timedelta(0) < wall - each < timedelta(hours=1) for each in _DEFAULTS)
+    return "new year" if is_after else ""
 
 
 def zone_by_gps(wall: datetime, utc: datetime, longitude: float | None) -> timezone | None:

@@ -55,7 +55,10 @@ def read_iptc(block: bytes) -> Findings:
     found.put("country_code", first(100))
     found.put("country", first(101))
     for source, day, time in _DATES:
-        found.put_date(source, parse_date(f"{first(day)} {first(time)}"))
+        clock = first(time)
+        # Photoshop and others write midnight in Greenwich if only the day is known.
+        clock = "" if clock.strip() in ("000000+0000", "000000-0000") else clock
+        found.put_date(source, parse_date(f"{first(day)} {clock}"))
     return found
 
 
