@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixseek.errors import ConfigError, ImageError, SourceVanishedError
+from pixseek.errors import ImageError, SourceVanishedError
 from pixseek.images import EXTENSIONS, MAX_BYTES
 from pixseek.metadata.sidecars import SidecarFinder
+from pixseek.sources.patterns import Included, compiled
 from pixseek.sources.skipping import (
-    Included,
     Tally,
     is_reached,
     may_be_skipped,
@@ -100,9 +100,9 @@ class FolderSource:
         self._files = {s for s in kinds.keys() - folders - gone if not _is_below(s, folders)}
         self._gone = {s for s in gone if not _is_below(s, folders)}
         self.prefixes = self._prefixes()
-        self._exclude = _spec(exclude) if exclude else None
+        self._exclude = compiled(exclude) if exclude else None
         include = tuple(include)
-        self._include = Included(include, _spec) if include else None
+        self._include = Included(include) if include else None
         self._inner: set[str] = set()  # included folders that the walk does not come to
         self._add_included(self._include.paths if self._include else ())
         above, _, own = path.as_posix().rpartition("/")
@@ -425,7 +425,7 @@ class FolderSource:
             text = (self.path / folder / IGNORE_FILE).read_text("utf-8", errors="replace")
         except OSError:
             return []
-        return [(folder, _spec(text.splitlines(), self.path / folder / IGNORE_FILE))]
+        return [(folder, compiled(text.splitlines(), self.path / folder / IGNORE_FILE))]
 
     def _unreadable_folder(self, folder: str, error: OSError) -> Failure:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
@@ -493,41 +493,3 @@ def _is_below(path: str, folders: Set[str]) -> bool:
         if path in folders:
             return True
     return "" in folders
-
-
-def _spec(lines: Iterable[str], file: Path | None = None) -> GitIgnoreSpec:
-    """Return patterns as they match.
-
-    Args:
-        lines: in the syntax of .gitignore.
-        file: where they stand, for errors; None for options.
-
-    Raises:
-        ConfigError: one can't be understood.
-    """
-    from pathspec import GitIgnoreSpec
-
-    lines = list(lines)
-    if file is None:  # an option has no comments, and Synology has a folder #recycle
-        lines = [f"\\{line}" if line.startswith("#") else line for line in lines]
-    try:
-        return GitIgnoreSpec.from_lines(lines)
-    except Exception as error:  # pathspec raises its own kinds
-        number, wrong = _wrong_of(lines)
-        raise ConfigError(
-            "A pattern can't be understood",
-            wrong if file is None else f"{file}, line {number}: {wrong}",
-            "Patterns follow the syntax of .gitignore, such as 'Screenshots/' or '*.gif'.",
-        ) from error
-
-
-def _wrong_of(lines: list[str]) -> tuple[int, str]:
-    """Return the number, from 1, and the text of the first pattern that can't be understood."""
-    from pathspec import GitIgnoreSpec
-
-    for number, line in enumerate(lines, 1):
-        try:
-            GitIgnoreSpec.from_lines([line])
-        except Exception:  # as above
-            return number, line
-    return 1, ", ".join(lines)  # only together

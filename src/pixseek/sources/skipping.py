@@ -11,7 +11,7 @@ import fnmatch
 import functools
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pixseek.errors import ImageError
@@ -22,7 +22,7 @@ from pixseek.types.dataclass import dataclass
 from pixseek.types.texts import composed
 
 if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+    pass
 
 #: A library next to its photos, which nobody misses.
 PORTABLE = ".pixseek"
@@ -162,18 +162,18 @@ def skipped_folder(name: str, above: str) -> Rule | None:
         above: the path that it lies in, with forward slashes.
     """
     for pattern, rule in _candidates():
-        if pattern.match(name if rule.exact else _folded(name)) is None:
+        if pattern.match(name if rule.exact else folded(name)) is None:
             continue
-        if rule.inside and not _inside(rule.inside).search(_folded(above)):
+        if rule.inside and not _inside(rule.inside).search(folded(above)):
             continue
-        if not any(fnmatch.fnmatchcase(_folded(name), each) for each in rule.but):
+        if not any(fnmatch.fnmatchcase(folded(name), each) for each in rule.but):
             return rule
     return None
 
 
 def may_be_skipped(name: str) -> bool:
     """Return whether `skipped_folder` need be asked at all: few names need it."""
-    return _any_name().match(_folded(name)) is not None
+    return _any_name().match(folded(name)) is not None
 
 
 def is_reached(root: str, relative: str, *, is_folder: bool) -> bool:
@@ -195,20 +195,21 @@ def is_reached(root: str, relative: str, *, is_folder: bool) -> bool:
     return is_folder or (name[0] != "." and _is_image_name(name))
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """Return a name as names are compared: composed, in lower case."""
     return text.lower() if text.isascii() else composed(text).lower()
 
 
 @functools.cache
 def _any_name() -> re.Pattern[str]:
-    names = {_folded(name) for rule in RULES for name in rule.names}
+    names = {folded(name) for rule in RULES for name in rule.names}
     return re.compile("|".join(map(fnmatch.translate, sorted(names))))
 
 
 @functools.cache
 def _candidates() -> tuple[tuple[re.Pattern[str], Rule], ...]:
     def pattern(rule: Rule) -> re.Pattern[str]:
-        names = rule.names if rule.exact else map(_folded, rule.names)
+        names = rule.names if rule.exact else map(folded, rule.names)
         return re.compile("|".join(map(fnmatch.translate, names)))
 
     return tuple((pattern(rule), rule) for rule in RULES)
@@ -222,7 +223,7 @@ def _inside(patterns: tuple[str, ...]) -> re.Pattern[str]:
     one = {"/**/": "/(?:[^/]+/)*", "*": "[^/]*", "[0-9]": "[0-9]"}
     whole = (
         "".join(one.get(part, re.escape(part)) for part in re.split(r"(/\*\*/|\*|\[0-9\])", each))
-        for each in map(_folded, patterns)
+        for each in map(folded, patterns)
     )
     return re.compile(f"(?:^|/)(?:{'|'.join(whole)})$")
 
@@ -308,60 +309,6 @@ def is_image(path: str) -> bool:
         return bool(beginning) and identify(beginning).name not in _WEAK
     except ImageError as error:
         return error.reason == "no-decoder"
-
-
-# ------------------------------------------------------------------ --include
-
-
-class Included:
-    """Patterns of what is indexed although a walk would skip it, without regard to case.
-
-    Attributes:
-        paths: those patterns that name one path of the root, as relative paths.
-    """
-
-    def __init__(
-        self, patterns: Iterable[str], compiled: Callable[[list[str]], GitIgnoreSpec]
-    ) -> None:
-        """Take patterns in the syntax of .gitignore, and what compiles them."""
-        paths = {pattern: _literal(pattern) for pattern in patterns}
-        self.paths = frozenset(path for path in paths.values() if path)
-        self._specs = [
-            (pattern.endswith("/"), compiled([_folded(pattern)]))
-            for pattern, path in paths.items()
-            # As the library remembers a path that was named: there may be many.
-            if not (path and pattern.startswith("/") and not pattern.endswith("/"))
-        ]
-
-    def folder(self, relative: str) -> bool:
-        """Return whether a folder is included."""
-        return any(spec.match_file(f"{_folded(relative)}/") for _, spec in self._specs)
-
-    def covers(self, relative: str) -> bool:
-        """Return whether a file is included in any way, also by a folder that it lies in."""
-        return (
-            relative in self.paths
-            or any(relative.startswith(f"{path}/") for path in self.paths)
-            or any(spec.match_file(relative) for _, spec in self._specs)
-        )
-
-    def file(self, relative: str) -> bool:
-        """Return whether a file is included by its own name, and not by that of a folder."""
-        relative = _folded(relative)
-        above = f"{relative.rpartition('/')[0]}/"
-        return any(
-            spec.match_file(relative) and (above == "/" or not spec.match_file(above))
-            for folders_only, spec in self._specs
-            if not folders_only
-        )
-
-
-def _literal(pattern: str) -> str:
-    """Return the path that a pattern such as "/a/b" or "a/b/" names; "" if it means more."""
-    path = re.sub(r"\\(.)", "\0\\1", pattern.rstrip("/"))
-    if "/" not in path or path.startswith("!") or re.search(r"(?<!\0)[*?\[]", path):
-        return ""
-    return path.replace("\0", "").lstrip("/")
 
 
 # ------------------------------------------------------------------ counting
