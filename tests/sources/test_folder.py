@@ -247,6 +247,18 @@ def test_named_files_are_offered_with_their_sidecars(tmp_path: Path) -> None:
     assert source.read(candidates[0]).sidecars == (("1.xmp", b"x" * 8),)
 
 
+def test_what_can_not_be_read_as_a_sidecar_is_ignored(tmp_path: Path) -> None:
+    make(tmp_path, "1.jpg")
+    (tmp_path / "1.jpg.xmp").mkdir()
+    (tmp_path / "1.json").symlink_to(tmp_path / "gone")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "1.txt")
+    source = FolderSource("r", tmp_path)
+    candidates, failures = scan(source)
+    assert failures == []
+    assert source.read(candidates[0]).sidecars == ()
+
+
 def test_a_named_file_that_goes_away_is_a_failure(tmp_path: Path) -> None:
     make(tmp_path, "1.jpg", "2.jpg")
     source = FolderSource("r", tmp_path, ["1.jpg", "2.jpg"])

@@ -311,6 +311,8 @@ class FolderSource:
         folder = (self.path / relative).parent
         for name in names:
             try:
+                if not stat.S_ISREG(os.stat(folder / name).st_mode):
+                    continue  # opening a pipe would wait for somebody to write into it
                 with open(folder / name, "rb") as file:
                     yield name, file.read(_MAX_SIDECAR_BYTES)
             except OSError:
