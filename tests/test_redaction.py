@@ -131,10 +131,10 @@ def chain_of(error: BaseException) -> str:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
-    "secret", ["Zq9x", "Zq9x/Zq8y", "Zq9x@Zq8y", "Zq9x#Zq8y", "Zq9x?Zq8y", "Zq%zz"]
+    "secret", ["Zq9x", "Zq9x/Zq8y", "Zq9x@Zq8y", "Zq9x#Zq8y", "Zq9x?Zq8y", "Zq%zz", "Zq9x&Zq8y"]
 )
 def test_engines_that_can_not_be_opened_keep_their_secret(form: str, secret: str) -> None:
-    if "=" in form and secret != "Zq9x":
+    if "=" in form and secret not in ("Zq9x", "Zq9x&Zq8y", "Zq%zz"):
         return
     address = form.replace("{}", secret)
     if address.startswith("memory"):

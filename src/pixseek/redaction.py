@@ -22,13 +22,14 @@ _ADDRESS = (
 _WEB = r"(?P<scheme>(?i:https?|wss?))://(?P<rest>[^\s'\"<>]*)"
 
 #: A parameter behind "?", and names of those that are secret, once decoded.
-_PARAMETER = r"[?&;#]([^=&;#\s]{1,80})=([^&\n]*)"
+#: What stands behind "&" without a name of its own is part of the value before.
+_PARAMETER = r"[?&;#]([^=&;#\s]{1,80})=([^&\n]*(?:&[^=&\n]*(?=&|$))*)"
 _SECRET_NAME = r"(?i)pass|pwd|secret|token|cred|signature|^sig$|^auth$|key$"
 
 #: `password=...` anywhere, as libpq and the environment write it.
 _KEYWORD = (
     r"(?i)(?<![\w-])[\w-]*(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key)[\w-]*\s*=\s*"
-    r"('(?:\\.|[^'\\])*'?|\"(?:\\.|[^\"\\])*\"?|[^\s&]+)"
+    r"('(?:\\.|[^'\\])*'?|\"(?:\\.|[^\"\\])*\"?|[^\s&]+(?:&[^=&\s]*(?=&|\s|$))*)"
 )
 
 #: Keywords of a connection string of libpq, which names a server without a URL.

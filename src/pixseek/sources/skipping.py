@@ -12,7 +12,6 @@ import functools
 import os
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from pixseek.errors import ImageError
 from pixseek.images import EXTENSIONS
@@ -20,9 +19,6 @@ from pixseek.images.formats import identify
 from pixseek.types import Skipped
 from pixseek.types.dataclass import dataclass
 from pixseek.types.texts import composed
-
-if TYPE_CHECKING:
-    pass
 
 #: A library next to its photos, which nobody misses.
 PORTABLE = ".pixseek"

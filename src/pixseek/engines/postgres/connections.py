@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 from pixseek.errors import EngineError
-from pixseek.redaction import Address
+from pixseek.redaction import MASK, Address
 from pixseek.storage.errors import closed
 
 #: Classes of psycopg's errors, the problem, and what to do. The first class that fits counts; {0}
@@ -106,6 +107,9 @@ def translated(address: Address) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         address.scrub(error)
+        if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
+            # The address can't be parsed: what libpq quotes may be any part of a password.
+            error.args = tuple(re.sub(r'".*"', f'"{MASK}"', str(arg)) for arg in error.args)
         for names, problem, advice in _MEANINGS:
             if isinstance(error, tuple(_named(name) for name in names)):
                 raise EngineError(problem, address.place, advice.format(error)) from error
