@@ -6,9 +6,9 @@ import re
 
 # Defaults of cameras and phones, each the whole text.
 _CAMERAS = (
-    r"(?:[\w.&+-]+ ){0,6}?(?-i:DIGITAL|Digital) (?-i:STILL ?|Still ?)?(?-i:CAMERA|Camera)",
+    r"(?:[\w.,&+-]+ ){0,6}?(?-i:DIGITAL|Digital) (?-i:STILL ?|Still ?)?(?-i:CAMERA|Camera)",
     r"(?:SONY|(?:KONICA )?MINOLTA) DSC",
-    r"DCIM[\\/].*",
+    r"DCIM(?:[\\/].*)?",
     r"<(?:Digimax|KENOX|SAMSUNG|MENU)[^>]*>?|(?:Digimax|KENOX)[^>]*",
     r"SAMSUNG(?: CAMERA PICTURES)?|MY BEAUTIFUL PICTURE|DVC \d+(?:\.\d+)? HDMI",
     r"(?:oplus|oppo|oneplus|realme|vivo|xiaomi|redmi|honor|huawei|heytap)_-?\d{1,12}",
@@ -22,7 +22,8 @@ _CAMERAS = (
 # Programs and formats.
 _PROGRAMS = (
     r"default|untitled|undefined|null|\(null\)|ASCII|UNICODE|JIS|UTF-?8|x-default|charset=.*|"
-    r"binary comment|user ?comments?|xr:d:.*|FBMD[0-9a-f]{6,}.*|"
+    r"binary comment|user ?comments?|JFIF|maker:\w*|n/a|none|"
+    r"\(?no (?:caption|comment|description|title)\)?|[!-/:-@\[-`{-~\s]*|xr:d:.*|FBMD[0-9a-f]{6,}.*|"
     r"LEAD Technologies.*|AppleMark|iClarified|ImageJ=.*",
     r"\{\s*[\"'}].*|\[\s*\{.*|<\?xml.*",
     r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32,}",
@@ -38,13 +39,19 @@ _PROGRAMS = (
     r"(?:VSCO|VSCOcam|Snapseed|PicsArt|Instagram|Hipstamatic|Google AI|Google Photos|Lightroom|"
     r"Adobe [A-Z]\w+|darktable|RawTherapee|digiKam|Luminar|Affinity Photo|Capture One|PhotoScape|"
     r"Photoshop|Imlib|ffmpeg|Meitu|B612|BeautyPlus|Snapchat|Camera360|FaceApp|Lensa|Pixlr|Polarr|"
-    r"Prisma|Afterlight|Skitch|Snagit|CorelDRAW|MS Paint|Krita|Blender|PhotoFiltre|Zoner|ACDSee)"
+    r"Prisma|Afterlight|Skitch|Snagit|CorelDRAW|MS Paint|Krita|Blender|PhotoFiltre|MOLDIV|"
+    r"Repix|Camera\+|Snapbucket|RNI Films|Zoner|ACDSee)"
     r"(?: [\w.]+){0,2}(?:(?: with)? [\w-]+ (?:preset|filter)s?)?(?: for \w+)?[.!]?",
 )
 _NOT_BY_PEOPLE = "|".join((*_CAMERAS, *_PROGRAMS))
 
 # Settings of a camera's program, as phones write them: "filter: 0; fileterIntensity: 0.0; ...".
 _SETTING = re.compile(r"\s*([A-Za-z][\w-]{0,40})\s?[:=]\s?([^;]{0,200})(?:;|\Z)")
+_OF_PHONES = frozenset(
+    "filter fileterIntensity filterMask captureOrientation module hw-remosaic touch modeInfo "
+    "sceneMode cct_value AI_Scene aec_lux aec_lux_index albedo confidence motionLevel weatherinfo "
+    "temperature".split()
+)
 _MACHINE = re.compile(r"[-\d.,\sx]*|true|false|null|none|\(.*\)|\[.*\]", re.IGNORECASE)
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -59,14 +66,16 @@ def is_by_people(text: str) -> bool:
 
 def _is_settings(text: str) -> bool:
     """Return whether a text is a list of names with values, most of which no person writes."""
-    if text.count(";") < 2 or text[:100].count(":") + text[:100].count("=") < 2:
+    if ":" not in text[:60] and "=" not in text[:60]:
         return False
-    at, values = 0, list[str]()
+    at, names, values = 0, list[str](), list[str]()
     while (found := _SETTING.match(text, at)) and found.end() > at:
+        names.append(found[1])
         values.append(found[2].strip())
         at = found.end()
     by_machine = sum(_MACHINE.fullmatch(value) is not None for value in values)
-    return len(values) >= 3 and by_machine * 2 >= len(values)
+    least = 1 if _OF_PHONES.issuperset(names) else 3
+    return len(values) >= least and by_machine * 2 >= len(values)
 
 
 def _is_labels(text: str) -> bool:

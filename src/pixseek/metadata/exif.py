@@ -246,6 +246,8 @@ def _is_default(caption: str, image: Mapping[int, Any]) -> bool:
 
 def _windows_text(value: object) -> str:
     """Return the text of a Windows Explorer tag: UTF-16-LE in files of either byte order."""
+    if isinstance(value, str):  # written with the type of other texts
+        value = value.encode("latin-1", "replace")
     if isinstance(value, tuple | list):
         value = bytes(each & 255 for each in value[:65536] if isinstance(each, int))
     if not isinstance(value, bytes):

@@ -79,7 +79,8 @@ class Record:
         media: media type of the content, such as "image/jpeg"; "" when unknown.
         width: in pixels, upright; 0 when unknown.
         height: in pixels, upright; 0 when unknown.
-        taken_at: when the photo was taken; with a time zone only where the file says one.
+        taken_at: when the photo was taken; with a time zone only if the file gives one. The field
+            `taken_precision` says if only its year, month, day, hour or minute is known.
         caption: what somebody wrote about the image.
         tags: keywords.
         fields: anything else, by name.
