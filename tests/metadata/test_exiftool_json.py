@@ -206,6 +206,38 @@ def test_time_and_zone_of_iptc_and_gps_are_read() -> None:
     assert found.taken_at == datetime(2021, 7, 4, 10, 30, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("tags", "field", "wanted"),
+    [
+        ({"XMP:LocationShown": [{"City": "Rome", "CountryName": "Italy"}]}, "city", "Rome"),
+        ({"XMP:LocationShownCity": ["Rome"], "IPTC:City": "Milan"}, "city", "Rome"),
+        ({"Description": "boat", "Description-de": "Boot", "Title-fr-CA": "bateau"},
+         "translations", "Boot; bateau"),
+        ({"Title": "base64:Wvxyaw=="}, "title", "Zürk"),
+        ({"Title": "base64:??"}, "title", "base64:??"),
+        ({"RatingPercent": 75}, "rating", 4),
+        ({"ISO": "100 100"}, "iso", 100),
+        ({"FocalLength": "4.2 mm (35 mm equivalent: 28.0 mm)"}, "focal_length_mm", 4.2),
+        ({"ExposureTime": "0.3"}, "exposure_s", 0.3),
+        ({"FNumber": "undef"}, "aperture", None),
+        ({"Flash": "On, Fired"}, "flash", True),
+        ({"Flash": "No Flash"}, "flash", None),
+        ({"Flash": 25}, "flash", True),
+        ({"GPSLatitude": 1.5, "GPSLongitude": 2.5, "GPSAltitude": "undef"}, "altitude_m", None),
+        ({"DateTimeOriginal": "1993:08:00 00:00:00"}, "taken_precision", "month"),
+    ],
+)  # fmt: skip
+def test_single_values(tags: dict[str, Any], field: str, wanted: object) -> None:
+    found = read(sidecars={"a.json": json.dumps([{"SourceFile": "a", **tags}]).encode()})
+    assert found.fields.get(field) == wanted
+    assert found.caption == tags.get("Description", "")
+
+
+def test_a_caption_in_one_language_alone_is_the_caption() -> None:
+    entry = {"SourceFile": "a", "XMP:Description-de": "Boot"}
+    assert read(sidecars={"a.json": json.dumps([entry]).encode()}).caption == "Boot"
+
+
 def test_of_several_objects_that_of_the_image_counts() -> None:
     entries = [
         {"SourceFile": "C:/x/B.JPG", "Title": "b"}, {"SourceFile": "x/a.jpg", "Title": "a"},

@@ -194,6 +194,12 @@ def test_json_of_google_takeout_is_read() -> None:
     assert found.notes == ()
 
 
+def test_entities_of_google_takeout_are_characters() -> None:
+    told = {**TAKEOUT, "description": "Ann&#39;s &amp; Bob&quot;s"}
+    assert read(sidecars=sidecar(**told)).caption == "Ann's & Bob\"s"
+    assert read(sidecars=sidecar(caption="a &amp; b")).caption == "a &amp; b"
+
+
 def test_zero_coordinates_of_google_takeout_are_ignored() -> None:
     zero = {"latitude": 0.0, "longitude": 0.0, "altitude": 0.0}
     exif_only = {"latitude": -33.9, "longitude": 18.4, "altitude": 0.0}

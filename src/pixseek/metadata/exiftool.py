@@ -7,11 +7,14 @@ img2dataset keeps EXIF as exifread prints it ("Image Make"), which differs in fe
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
+from pixseek.metadata.charsets import decode_text
 from pixseek.metadata.coordinates import parse_coordinate
 from pixseek.metadata.dates import parse_date
 from pixseek.metadata.exif import tidy_camera
@@ -19,6 +22,7 @@ from pixseek.metadata.fields import (
     DateSource,
     Findings,
     number,
+    once,
     people_of_digikam,
     split_tags,
 )
@@ -81,6 +85,8 @@ _DATES = (
     ("gpsdatetime", "", ""),
 )
 
+# Texts in other than the default language.
+_TRANSLATION = re.compile(r"(?:description|title)-[a-z]{2,3}(?:-[a-z0-9]{2,8}){0,2}")
 _LEADING_NUMBER = re.compile(r"\s*([-+]?\d{1,12}(?:\.\d{1,15})?(?:/\d{1,12})?)")
 
 
@@ -121,12 +127,19 @@ def read_tags(tags: Mapping[str, Any], found: Findings) -> None:
     """
     for name in _CAPTIONS:
         found.put_caption(_text(tags, name))
+    others = {name: _text(tags, name) for name in tags if _TRANSLATION.fullmatch(name)}
+    found.put("translations", "; ".join(once(" ".join(text.split()) for text in others.values())))
+    for name, text in others.items():
+        if name.startswith("description"):
+            found.put_caption(text)
     comment = _text(tags, "usercomment")
     if not put_generation(comment, found):
         found.put_caption(comment)
+    shown = next(iter(_structures(tags.get("locationshown"))), {})
+    places = {f"locationshown{name}".casefold(): value for name, value in shown.items()}
     for field, names in _TEXTS:
         for name in names:
-            found.put(field, _text(tags, name))
+            found.put(field, _text(places, name) or _text(tags, name))
     found.put("artist", "; ".join(_first(tags, "creator", "artist", "by-line", "xpauthor")))
     found.put("digital_source", _text(tags, "digitalsourcetype").rstrip("/").rpartition("/")[2])
     for field, names in _NUMBERS:
@@ -169,11 +182,17 @@ def _rank(group: str) -> int | None:
 def _texts(value: object) -> list[str]:
     """Return the texts in a value; exiftool writes a text of digits as a number."""
     given = value[:_MAX_ITEMS] if isinstance(value, list) else [value]
-    return [
-        str(each).lower() if isinstance(each, bool) else str(each)
-        for each in given
-        if isinstance(each, str | int | float)
-    ]
+    return [_as_text(each) for each in given if isinstance(each, str | int | float)]
+
+
+def _as_text(value: str | int | float) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value)
+    if text.startswith("base64:"):  # how `-b` writes what is not UTF-8
+        with contextlib.suppress(ValueError):
+            return decode_text(base64.b64decode(text[7:]))
+    return text
 
 
 def _text(tags: Mapping[str, Any], name: str) -> str:
@@ -209,10 +228,9 @@ def _people(tags: Mapping[str, Any]) -> Iterator[str]:
     names, kinds = _texts(tags.get("regionname")), _texts(tags.get("regiontype"))
     yield from _faces(zip(names, kinds, strict=True) if len(kinds) == len(names) else
                       ((name, "Face") for name in names))  # fmt: skip
-    regions = tags.get("regioninfo")
-    for region in _structures(regions, "RegionList"):
+    for region in _structures(_part(tags.get("regioninfo"), "RegionList")):
         yield from _faces([(_text(region, "Name"), _text(region, "Type") or "Face")])
-    for region in _structures(tags.get("regioninfomp"), "Regions"):
+    for region in _structures(_part(tags.get("regioninfomp"), "Regions")):
         yield _text(region, "PersonDisplayName")
     yield from people_of_digikam(_texts(tags.get("tagslist")))
 
@@ -222,10 +240,14 @@ def _faces(regions: Iterable[tuple[str, str]]) -> Iterator[str]:
     return (name for name, kind in regions if kind == "Face")
 
 
-def _structures(value: object, name: str) -> list[Mapping[str, Any]]:
-    """Return the structures in a list of another one (`-struct`)."""
-    inner = value.get(name) if isinstance(value, dict) else None
-    return [x for x in inner[:_MAX_ITEMS] if isinstance(x, dict)] if isinstance(inner, list) else []
+def _part(structure: object, name: str) -> object:
+    return structure.get(name) if isinstance(structure, dict) else None
+
+
+def _structures(value: object) -> list[Mapping[str, Any]]:
+    """Return the structures in a list (`-struct`)."""
+    given = value[:_MAX_ITEMS] if isinstance(value, list) else [value]
+    return [each for each in given if isinstance(each, dict)]
 
 
 def _read_camera(tags: Mapping[str, Any], found: Findings) -> None:

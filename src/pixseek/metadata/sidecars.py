@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -213,7 +214,9 @@ def read_json(data: bytes, name: str = "") -> Findings:
         entry = {name: content[key] for name, key in names}
     is_takeout = "phototakentime" in entry or "geodata" in entry
     for key in _CAPTION_KEYS:
-        found.put_caption("\n".join(_texts(entry.get(key))))
+        caption = "\n".join(_texts(entry.get(key)))
+        # Takeout writes an apostrophe as "&#39;".
+        found.put_caption(html.unescape(caption) if is_takeout else caption)
     if not found.tags:
         # A text alone is a list, in which commas separate; an item of an array may contain one.
         found.tags = once(
