@@ -82,3 +82,15 @@ def test_what_an_older_run_indexed_in_a_bin_goes(library: pixseek.Library, photo
     # All that is left lies in the bin: that is no unplugged drive.
     assert library.index(photos).removed == 3
     assert held(library) == []
+
+
+def test_what_was_said_of_an_image_in_a_bin_comes_back_with_it(
+    library: pixseek.Library, photos: Path
+) -> None:
+    library.index(photos, include=["@Recycle/"])
+    library.tag(photos / "@Recycle" / "b.png", add=["keeper"])
+    library.index(exclude=["@Recycle/"])
+    assert held(library) == ["p/a.png"]
+    library.index(include=["@Recycle/"])
+    tags = {record.uri: record.tags for record in library.records()}
+    assert tags["p/@Recycle/b.png"] == ("keeper",)
