@@ -8,7 +8,7 @@ import pytest
 from PIL.ExifTags import Base
 
 from metadata.blocks import alternatives, exif_block, iptc_block, read, xmp_packet
-from pixseek.metadata.captions import is_by_people
+from pixseek.metadata.captions import is_caption
 
 VIVO = (
     "filter: 0; fileterIntensity: 0.0; filterMask: 0; captureOrientation: 0; \nmodule: photo;"
@@ -36,7 +36,8 @@ OF_PEOPLE = (
     "me", "Oma", "x", "1987", "42", "Ann, Bob", "Samsung building in Seoul", "SONY",
     "0170 12 34 56", "My first digital camera", "processed with care", "Edited in Berlin by Ann",
     "hdr", "Default risk",
-    "filter: red, by Ann", "Touch: wood", "title: 3", "❤️", "no title yet",
+    "filter: red, by Ann", "Touch: wood", "temperature: 20", "confidence: 1",
+    "title: 3", "❤️", "no title yet",
     "left: Ann; middle: Bob; right: Cleo", "Car: 1; bus: 2", "Oplus", "IMG of the year",
     "12.5.1987 18.30 19.45 20", "2 of 3", "1 2 3 4 5 6 7", "P1", "null and void", "unknown woman",
     "Photo by Ann", "Made by Oma", "Taken in Google's office", "The menu of <Oma>",
@@ -60,6 +61,16 @@ def test_what_cameras_and_programs_write_is_not_a_caption(text: str) -> None:
 def test_what_people_write_is_a_caption(text: str) -> None:
     assert read(exif=exif_block({Base.ImageDescription: text.encode()})).caption == text
     assert read(sidecars={"a.txt": text.encode()}).caption == text
+
+
+def test_what_is_no_caption_can_be_another_text() -> None:
+    packet = xmp_packet(attributes='photoshop:City="None" photoshop:State="0.5 0.5 0.5 0.5 0.5"')
+    assert {"city": "None", "state": "0.5 0.5 0.5 0.5 0.5"}.items() <= read(
+        xmp=packet
+    ).fields.items()
+    drawn = b"a boat\nSteps: 20, Seed: 1\nSteps: 20; Seed: 1; CFG: 7"
+    fields = read(texts={"parameters": drawn}).fields
+    assert "generation" in fields and fields["prompt"] == "a boat"
 
 
 def test_the_next_source_is_read_if_one_has_only_a_default() -> None:
@@ -118,5 +129,5 @@ def test_label_files_are_not_captions(text: str) -> None:
 def test_long_texts_are_judged_in_little_time() -> None:
     began = time.perf_counter()
     for text in ("a: 1; " * 100_000, "0.5 " * 100_000, "made with " * 50_000, "a " * 100_000):
-        is_by_people(text)
+        is_caption(text)
     assert time.perf_counter() - began < 5  # usually 0.2

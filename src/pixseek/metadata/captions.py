@@ -13,20 +13,15 @@ _CAMERAS = (
     r"SAMSUNG(?: CAMERA PICTURES)?|MY BEAUTIFUL PICTURE|DVC \d+(?:\.\d+)? HDMI",
     r"(?:oplus|oppo|oneplus|realme|vivo|xiaomi|redmi|honor|huawei|heytap)_-?\d{1,12}",
     r"Exif[ _-]?JPEG(?:[ _-](?:PICTURE|4\d\d))?",
-    # Names of files.
-    r"(?:MV)?(?:IMG|DSC[FN]?|PICT|PXL|SAM|SDC|DCP|CIMG|IMGP|_?MG|_DSC|GOPR|DJI|HPIM|VID)"
-    r"[_-]?\d{3,}[\w-]{0,20}(?:\.(?:jpe?g|heic|dng))?|P\d{7}(?:\.jpe?g)?",
     r"\[#Beginning of Shooting Data Section\].*",
 )
 
 # Programs and formats.
 _PROGRAMS = (
     r"default|untitled|undefined|null|\(null\)|ASCII|UNICODE|JIS|UTF-?8|x-default|charset=.*|"
-    r"binary comment|user ?comments?|JFIF|maker:\w*|n/a|none|"
-    r"\(?no (?:caption|comment|description|title)\)?|[!-/:-@\[-`{-~\s]*|xr:d:.*|FBMD[0-9a-f]{6,}.*|"
+    r"binary comment|user ?comments?|JFIF|xr:d:.*|FBMD[0-9a-f]{6,}.*|"
     r"LEAD Technologies.*|AppleMark|iClarified|ImageJ=.*",
     r"\{\s*[\"'}].*|\[\s*\{.*|<\?xml.*",
-    r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32,}",
     r"(?:[\w:]{1,15} ){0,4}(?:https?://)?(?:www\.)?(?:gd-jpeg|Lavc\d|GIMP|Inkscape|ImageMagick|"
     r"GraphicsMagick|Adobe (?:Photoshop|ImageReady|Fireworks|Illustrator)|Paint\.NET|"
     r"Paint ?Shop Pro|Pixelmator|Canva\b|ezgif|ScreenToGif|gifmaker|GifBuilder|Gifsicle|"
@@ -43,25 +38,39 @@ _PROGRAMS = (
     r"Repix|Camera\+|Snapbucket|RNI Films|Zoner|ACDSee)"
     r"(?: [\w.]+){0,2}(?:(?: with)? [\w-]+ (?:preset|filter)s?)?(?: for \w+)?[.!]?",
 )
-_NOT_BY_PEOPLE = "|".join((*_CAMERAS, *_PROGRAMS))
+_DEFAULTS = "|".join((*_CAMERAS, *_PROGRAMS))
+
+# What says nothing as a caption: names of files, empty words, identifiers.
+_EMPTY = (
+    r"(?:MV)?(?:IMG|DSC[FN]?|PICT|PXL|SAM|SDC|DCP|CIMG|IMGP|_?MG|_DSC|GOPR|DJI|HPIM|VID)"
+    r"[_-]?\d{3,}[\w-]{0,20}(?:\.(?:jpe?g|heic|dng))?|P\d{7}(?:\.jpe?g)?|"
+    r"n/a|none|maker:\w*|\(?no (?:caption|comment|description|title)\)?|[!-/:-@\[-`{-~\s]*|"
+    r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32,}"
+)
 
 # Settings of a camera's program, as phones write them: "filter: 0; fileterIntensity: 0.0; ...".
 _SETTING = re.compile(r"\s*([A-Za-z][\w-]{0,40})\s?[:=]\s?([^;]{0,200})(?:;|\Z)")
 _OF_PHONES = frozenset(
-    "filter fileterIntensity filterMask captureOrientation module hw-remosaic touch modeInfo "
-    "sceneMode cct_value AI_Scene aec_lux aec_lux_index albedo confidence motionLevel weatherinfo "
-    "temperature".split()
+    "filter fileterIntensity filterMask captureOrientation hw-remosaic modeInfo sceneMode "
+    "cct_value AI_Scene aec_lux aec_lux_index motionLevel weatherinfo".split()
 )
 _MACHINE = re.compile(r"[-\d.,\sx]*|true|false|null|none|\(.*\)|\[.*\]", re.IGNORECASE)
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 
-def is_by_people(text: str) -> bool:
-    """Return whether a person may have written a text; False for defaults, settings and labels."""
-    if re.fullmatch(_NOT_BY_PEOPLE, text, re.IGNORECASE | re.DOTALL):
-        return False
-    return not (_is_settings(text) or _is_labels(text))
+def is_default(text: str) -> bool:
+    """Return whether a camera or program wrote a text by itself, in any field."""
+    return re.fullmatch(_DEFAULTS, text, re.IGNORECASE | re.DOTALL) is not None
+
+
+def is_caption(text: str) -> bool:
+    """Return whether a person may have written a text about an image.
+
+    False for defaults, names of files, settings and label files.
+    """
+    is_empty = re.fullmatch(_EMPTY, text, re.IGNORECASE)
+    return not (is_empty or is_default(text) or _is_settings(text) or _is_labels(text))
 
 
 def _is_settings(text: str) -> bool:
@@ -74,7 +83,7 @@ def _is_settings(text: str) -> bool:
         values.append(found[2].strip())
         at = found.end()
     by_machine = sum(_MACHINE.fullmatch(value) is not None for value in values)
-    least = 1 if _OF_PHONES.issuperset(names) else 3
+    least = 3 if _OF_PHONES.isdisjoint(names) else 1
     return len(values) >= least and by_machine * 2 >= len(values)
 
 

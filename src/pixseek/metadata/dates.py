@@ -9,6 +9,9 @@ from typing import Literal
 
 from pixseek.metadata.fields import Dated, Precision
 
+# Nearly all dates of EXIF: a shortcut.
+_PLAIN = re.compile(r"((?:18|19|20)\d\d):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)")
+
 # A month or day that is written but unknown: the blanks of EXIF, "00" of IPTC, "XX" of EDTF.
 _PART = r"(\s?\d{1,2}|[\s?Xx*_]{1,2}|--|)"
 _SEPARATED = re.compile(rf"(\d{{4}})(?:[-:/.]{_PART}(?:[-:/.]{_PART})?)?(?!\d)")
@@ -110,6 +113,11 @@ def parse_date(text: str) -> Dated | None:
     be missing, blank or zero: "1993:08:00 00:00:00" is a month. A time that can't be read leaves
     the day.
     """
+    if found := _PLAIN.fullmatch(text):
+        try:
+            return Dated(datetime(*map(int, found.groups())))  # type: ignore[arg-type]
+        except ValueError:  # zeros, leap seconds
+            pass
     text = _HOURS.sub(":", text[:64].strip("\0 \t\r\n").translate(_WORDED))
     text = _year_first(text)
     found = _COMPACT.match(text) or _SEPARATED.match(text)

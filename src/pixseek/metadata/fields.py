@@ -306,9 +306,9 @@ class Findings:
             text = clean_text(value, MAX_FIELD) if isinstance(value, str) else ""
             if not any(map(str.isalnum, text)):
                 return  # such as a lens called "----"
-            from pixseek.metadata.captions import is_by_people  # here: a search needs only FIELDS
+            from pixseek.metadata.captions import is_default  # here: a search needs only FIELDS
 
-            if about.group == "camera" or is_by_people(text):
+            if about.group == "camera" or not is_default(text):
                 self.fields[name] = text
         elif about.kind is bool:
             if isinstance(value, bool):
@@ -326,10 +326,10 @@ class Findings:
     def put_caption(self, text: str | None) -> None:
         """Keep a caption, unless it is blank or written by a camera or program, or one is kept."""
         if text and not self.caption:
-            from pixseek.metadata.captions import is_by_people
+            from pixseek.metadata.captions import is_caption
 
             caption = clean_text(text, MAX_CAPTION, lines=True)
-            self.caption = caption if is_by_people(caption) else ""
+            self.caption = caption if is_caption(caption) else ""
 
     def put_date(self, source: DateSource, date: Dated | datetime | None) -> None:
         """Keep a date, unless there already is one from this source."""
