@@ -295,6 +295,9 @@ def test_captions_and_titles_in_other_languages_are_searched() -> None:
     found = read(xmp=xmp_packet(packet))
     assert (found.caption, found.fields["title"]) == ("A boat", "At sea")
     assert found.fields["translations"] == "Ein Boot; En mer"
+    camera = alternatives("dc:description", x_default="SONY DSC", de="Ein Boot", fr="Un bateau")
+    other = read(xmp=xmp_packet(camera))
+    assert (other.caption, other.fields["translations"]) == ("Ein Boot", "Un bateau")
     record = Record("i", "a.jpg", caption=found.caption, fields=dict(found.fields))
     assert {"boot", "mer", "boat", "sea"} <= {*texts(record).strong.split()}
 

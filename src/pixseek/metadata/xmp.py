@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
+from pixseek.metadata.captions import is_caption
 from pixseek.metadata.coordinates import parse_coordinate
 from pixseek.metadata.dates import parse_date
 from pixseek.metadata.exif import tidy_camera
@@ -267,15 +268,19 @@ def _structures(element: Element | None) -> Iterator[Element]:
 
 
 def _read_descriptions(properties: _Properties, found: Findings) -> None:
-    found.put_caption(properties.text(_DC + "description"))
+    # Among languages, the first counts; the others are kept for searches.
+    captions, titles = (
+        once(text for text in map(str.strip, properties.texts(_DC + name)) if is_caption(text))
+        for name in ("description", "title")
+    )
+    found.put("translations", "; ".join(once((*captions[1:], *titles[1:]))))
+    found.put("title", titles[0] if titles else None)
+    found.put_caption(captions[0] if captions else None)
     found.put_caption(properties.text(_IPTC_CORE + "AltTextAccessibility"))
     found.put_caption(properties.text(_IPTC_CORE + "ExtDescrAccessibility"))
     comment = properties.text(_EXIF + "UserComment")
     if not put_generation(comment, found):
         found.put_caption(comment)
-    # Among languages, the first counts; the others are kept for searches.
-    of_both = (once(map(str.strip, properties.texts(_DC + n))) for n in ("description", "title"))
-    found.put("translations", "; ".join(once(text for texts in of_both for text in texts[1:])))
     subject = _DC + "subject"
     found.tags = split_tags(
         [
