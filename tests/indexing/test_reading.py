@@ -5,15 +5,19 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 import pixseek
 from pixseek.indexing.reindexing import Pictures
+from pixseek.types import Record
 
 from tiny_encoder import TinyEncoder, draw
 
@@ -160,3 +164,71 @@ def test_trashed_in_other_files_means_nothing(
         draw(tmp_path / "all" / f"{number}.png", "red", number)
         (tmp_path / "all" / f"{number}.json").write_text(said)
     assert library.index(tmp_path / "all").added == 5
+
+
+# ------------------------------------------------------------------ any changes of sidecars
+
+PACKET = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:dc="http://purl.org/dc/elements/1.1/" '
+    'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:RDF>'
+    '<rdf:Description dc:description="{}"/></rdf:RDF></x:xmpmeta>'
+)
+TURNS = ["Rotated 90 CW", "Rotated 180", "Horizontal (normal)"]
+
+
+def change_sidecars(folder: Path, rng: random.Random) -> None:
+    """Do to sidecars what programs do that edit, copy and synchronise them."""
+    for _ in range(rng.randint(1, 6)):
+        image = rng.choice(sorted(folder.glob("*.png")))
+        names = [image.name, image.stem, image.name.upper(), image.stem.upper()]
+        sidecar = folder / f"{rng.choice(names)}{rng.choice(['.xmp', '.json', '.txt', '.XMP'])}"
+        there = sorted(each for each in folder.iterdir() if each.suffix != ".png")
+        match rng.randrange(6):
+            case 0 if there:
+                rng.choice(there).unlink()
+            case 1 if there:
+                rng.choice(there).rename(sidecar)
+            case 2:  # the image and all that is named after it
+                for each in sorted(folder.glob(f"{image.stem}.*")):
+                    each.rename(folder / each.name.replace(image.stem, f"moved{rng.random():.9f}"))
+            case _:
+                # Texts of the same length, at any time: the past, too.
+                text = f"{rng.randrange(10, 100)}"
+                if sidecar.suffix == ".json":
+                    text = lying(rng.choice(TURNS)).replace("two", text)
+                elif sidecar.suffix != ".txt":
+                    text = PACKET.format(text)
+                sidecar.write_text(text)
+                moment = rng.randrange(10**18, 17 * 10**17)
+                os.utime(sidecar, ns=(moment, moment))
+
+
+@pytest.mark.slow
+@given(seed=st.integers(0, 10**9))
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_after_any_changes_of_sidecars_a_library_equals_a_rebuilt_one(
+    tmp_path_factory: pytest.TempPathFactory, tiny: TinyEncoder, seed: int
+) -> None:
+    base = tmp_path_factory.mktemp("any")
+    rng = random.Random(seed)
+    for number in range(3):
+        draw(base / "all" / f"p{number}.png", "red", number)
+
+    def content(library: pixseek.Library) -> dict[str, tuple[Record, bytes]]:
+        return {
+            record.uri: (record, row.astype(np.float16).tobytes())
+            for records, rows in library.opened.engine.export()
+            for record, row in zip(records, rows, strict=True)
+        }
+
+    with pixseek.open(base / "lived.lib") as lived, pixseek.open(base / "anew.lib") as anew:
+        for _ in range(3):
+            lived.index(base / "all")
+            change_sidecars(base / "all", rng)
+        lived.index()
+        anew.index(base / "all")
+        assert content(lived) == content(anew)
+        assert lived.index(reread=True).updated == 0
+        assert content(lived) == content(anew)
