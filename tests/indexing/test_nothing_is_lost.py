@@ -33,7 +33,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import pixseek
-from pixseek.errors import QueryError, SourceVanishedError
+from pixseek.errors import QueryError, SourceError
 from pixseek.types import Record
 
 from tiny_encoder import TinyEncoder
@@ -154,7 +154,12 @@ class Said(RuleBasedStateMachine):
             file = File(self.base / folder / "0.png", next(self.numbers))
             self.files.append(file)
             self.write(file)
-        self.index("both", one_of)
+        # A folder may be a root of its own before the one above it is.
+        for inner in one_of.sample(["one/sub", "one/usb", "two/deep"], one_of.randrange(3)):
+            self.library.index(self.base / inner)
+            self.seen(self.base / inner)
+        if one_of.random() < 0.7:
+            self.index("both", one_of)
 
     @rule(one_of=st.randoms(use_true_random=False))
     def add(self, one_of: random.Random) -> None:
@@ -260,6 +265,14 @@ class Said(RuleBasedStateMachine):
             self.excluded = False
             self.seen(self.base / "one" / "sub")
 
+    @rule()
+    def remove_root(self) -> None:
+        if any(root.name == "two" for root in self.library.opened.roots.all()):
+            self.library.remove(root="two")
+            for file in self.files:
+                if file.place.is_relative_to(self.base / "two"):
+                    file.is_seen = False
+
     # ------------------------------------------------------------ the library
 
     def seen(self, *folders: Path) -> None:
@@ -285,9 +298,10 @@ class Said(RuleBasedStateMachine):
             if what != "all":
                 self.library.index(folder)
         if what == "all":
+            folders = [root.path for root in self.library.opened.roots.all()]
             try:
                 self.library.index()
-            except SourceVanishedError:
+            except SourceError:
                 return
         self.seen(*folders)
 
@@ -310,7 +324,7 @@ class Said(RuleBasedStateMachine):
                 patch.setattr(engine, name, dying(getattr(engine, name)))
             try:
                 self.library.index(self.base / one_of.choice(["one", "two"]))
-            except (Killed, SourceVanishedError):
+            except (Killed, SourceError):
                 pass
 
     @rule(one_of=st.randoms(use_true_random=False))

@@ -43,6 +43,8 @@ _BEGINNING = 1 << 16
 
 #: Files that must be found in a new place before it is taken for a root's.
 _SAMPLE = 64
+#: The ledger's setting that says where roots were that have been forgotten, by name.
+_FORMER = "former_roots"
 #: Stands for a device that is not known.
 _NO_DEVICE = ""
 #: Folders next to a root's old place that are looked at.
@@ -346,6 +348,10 @@ class Roots:
 
     def forget(self, name: str) -> None:
         """Forget a root and its failures; its records are the caller's to delete."""
+        root = self._known().get(name)
+        if root is not None:
+            former = self._ledger.setting(_FORMER) or {}
+            self._ledger.set(_FORMER, {**former, name: root.where})
         self._ledger.remove_root(name)
         self.forget_devices(f"{name}/")
         self._changed()
@@ -387,7 +393,10 @@ class Roots:
         base = folder.name or folder.drive.rstrip(":") or "root"
         base = base.replace(":", "_")
         numbered = (f"{base}-{number}" for number in itertools.count(2))
-        return next(name for name in itertools.chain([base], numbered) if name not in self._known())
+        # What was said of images of a root that was removed is kept under its name.
+        former = self._ledger.setting(_FORMER) or {}
+        taken = self._known().keys() | {n for n, where in former.items() if where != str(folder)}
+        return next(name for name in itertools.chain([base], numbered) if name not in taken)
 
     def _relocate(self, folder: Path) -> bool:
         """Move the root whose place is gone and whose files are found in `folder`, if there is."""
