@@ -7,6 +7,7 @@ files are back, each has what was said of it. Copies can't be told apart, so of 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import random
@@ -20,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings, strategies as st
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -322,10 +324,8 @@ class Said(RuleBasedStateMachine):
         with pytest.MonkeyPatch.context() as patch:
             for name in names:
                 patch.setattr(engine, name, dying(getattr(engine, name)))
-            try:
+            with contextlib.suppress(Killed, SourceError):
                 self.library.index(self.base / one_of.choice(["one", "two"]))
-            except (Killed, SourceError):
-                pass
 
     @rule(one_of=st.randoms(use_true_random=False))
     def say(self, one_of: random.Random) -> None:
