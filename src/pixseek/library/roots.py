@@ -184,13 +184,13 @@ class Roots:
         sources = []
         for name, relatives in scopes.items():
             root = self._known()[name]
-            # A path that is named is no longer skipped.
-            wanted = {pattern_of(relative) for relative in relatives}
+            # A path that is named is no longer skipped; "in/" and "/in" mean the same folder.
+            wanted = {pattern_of(relative).strip("/") for relative in relatives}
             covered = (*root.scopes, *relatives)
             root = _with_patterns(root, exclude, include)
             root = replace(
                 root,
-                exclude=tuple(p for p in root.exclude if p not in wanted),
+                exclude=tuple(p for p in root.exclude if p.strip("/") not in wanted),
                 include=tuple(dict.fromkeys((*root.include, *not_reached(root, relatives)))),
                 scopes=("",) if "" in covered else tuple(dict.fromkeys(covered)),
             )
