@@ -89,6 +89,18 @@ def test_captions_of_many_languages_are_read(encoding: str) -> None:
         assert read(sidecars={"a.txt": text.encode(encoding)}).caption == text
 
 
+def test_captions_that_are_cut_within_a_character_are_read() -> None:
+    for encoding, text in (
+        ("utf-8", "Ein Boot auf dem Zürichsee früh"), ("utf-8", "湖の船"), ("gbk", "上海外滩夜景"),
+        ("cp932", "家族旅行 京都で"), ("euc_kr", "제주도 가족 여행"),
+    ):  # fmt: skip
+        data = text.encode(encoding)
+        cut = next(n for n in range(len(data) - 1, 0, -1) if data[n] > 127 and data[n - 1] > 127)
+        assert decode_text(data[:cut]) == data[:cut].decode(encoding, "ignore")
+    assert decode_text("Zürich café".encode("cp1252")) == "Zürich café"
+    assert decode_text("café".encode("cp1252")) == "café"
+
+
 def test_western_captions_and_short_ones_are_never_taken_for_another_script() -> None:
     for text in WESTERN:
         assert decode_text(text.encode("cp1252")) == text

@@ -10,6 +10,7 @@ to choose from, reads 77.
 
 from __future__ import annotations
 
+import codecs
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ _WITH_CASE = ("cp1251", "cp1253")
 _ENOUGH = 4
 
 # How many bytes are looked at.
-_SAMPLE = 4096
+_SAMPLE = 2_000
 
 # A text in an alphabet has words of several letters, none of them Latin. Korean words are not
 # partly Chinese.
@@ -63,21 +64,30 @@ def decode_text(data: bytes) -> str:
     order = _order_by_zeros(data)
     if order:
         return _utf16(data, order)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return decode_as(data, encoding_of(data))
+    text = _decoded(data, "utf-8-sig")
+    return decode_as(data, encoding_of(data)) if text is None else text
 
 
 def decode_as(data: bytes, encoding: str) -> str:
     """Decode bytes with what `encoding_of` returned for them or for their neighbours."""
     for each in ("utf-8-sig", encoding):
-        try:
-            return data.decode(each)
-        except UnicodeDecodeError:
-            continue
+        text = _decoded(data, each)
+        if text is not None:
+            return text
     # Bytes undefined in cp1252 become control characters in Latin-1, which are removed later.
     return data.decode("latin-1")
+
+
+def _decoded(data: bytes, encoding: str) -> str | None:
+    """Return a text in an encoding; None if it is not in it.
+
+    Its last character may be cut: IPTC and some programs limit the bytes of a text.
+    """
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(data)
+        return data.decode(encoding) if text.isascii() else text
+    except UnicodeDecodeError:
+        return None
 
 
 def encoding_of(data: bytes) -> str:
@@ -120,9 +130,8 @@ def _guesses(data: bytes) -> Iterator[tuple[float, str]]:
 
 def _is_text(data: bytes, encoding: str) -> bool:
     """Return whether bytes decode to words; in a wrong encoding, many become other symbols."""
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError:
+    text = _decoded(data, encoding)
+    if text is None:
         return False
     beyond = [each for each in text if ord(each) > 127]
     if encoding in _ALPHABETS:
@@ -157,9 +166,8 @@ def decode_unicode(data: bytes, order: str) -> str:
     other = {"le": "be", "be": "le"}[order]
     # The first if both are equal.
     wide = max((_utf16(data, each) for each in (order, other)), key=_share_in_one_set)
-    try:
-        narrow = text.decode("utf-8")
-    except UnicodeDecodeError:
+    narrow = _decoded(text, "utf-8")
+    if narrow is None:
         return wide
     if any(unicodedata.category(each) == "Cc" and each not in "\t\r\n" for each in narrow):
         return wide
