@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pixseek.metadata import exiftool
@@ -89,42 +89,50 @@ class SidecarFinder:
         found = [
             sidecar
             for whole in dict.fromkeys((name, _stem(name)))
-            for ending in _ENDINGS
-            if (sidecar := self._named(whole, ending)) is not None
+            for sidecar in self._named(whole, _ENDINGS)
         ]
         if not any(each.lower().endswith(".json") for each in found):
-            found += filter(None, (self._of_takeout(name),))
+            found += self._of_takeout(name)
         return found
 
-    def _named(self, whole: str, tail: str) -> str | None:
-        """Return the sidecar whose name is that of a file and an ASCII tail; None if absent."""
-        candidates = self._sidecars.get(folded(whole) + tail)
-        if candidates is None:
-            return None
-        best = min(candidates, key=lambda each: (each != whole + tail, not each.startswith(whole)))
-        if best.startswith(whole) or best[: -len(tail)] not in self._owners:
-            return best
-        return None
+    def _named(self, whole: str, tails: Iterable[str]) -> Iterator[str]:
+        """Yield the sidecars whose names are that of a file and one of some ASCII tails."""
+        key = folded(whole)
+        for tail in tails:
+            candidates = self._sidecars.get(key + tail)
+            if candidates is None:
+                continue
+            best = _closest(candidates, whole, tail)
+            if best.startswith(whole) or best[: -len(tail)] not in self._owners:
+                yield best
 
-    def _of_takeout(self, name: str) -> str | None:
+    def _of_takeout(self, name: str) -> list[str]:
+        """Return the JSON that Google Takeout has for an image, if it is there."""
         stem, ending = _stem(name), name[len(_stem(name)) :]
         titles = [*_numbered(stem)]
-        titles += [made for title in titles for made in self._made_of(*title, ending)]
+        found = self._of_titles(titles, ending)
+        if not found:
+            made = [made for title in titles for made in self._made_of(*title, ending)]
+            found = self._of_titles(made, ending)
+        return found
+
+    def _of_titles(self, titles: Sequence[tuple[str, str]], ending: str) -> list[str]:
         for title, count in titles:
-            for tail in _TAKEOUT_TAILS:
-                if found := self._named(title + ending, f"{tail}{count}.json"):
-                    return found
+            tails = (f"{tail}{count}.json" for tail in _TAKEOUT_TAILS)
+            for found in self._named(title + ending, tails):
+                return [found]
         # A count stands behind the cut, so the name that has one comes first.
         for title, count in sorted(titles, key=lambda each: not each[1]):
             cut = _cut(title + ending, _TAKEOUT_NAME)
-            if cut != title + ending and (found := self._named(cut, f"{count}.json")):
-                return found
-        return None
+            if cut != title + ending:
+                for found in self._named(cut, (f"{count}.json",)):
+                    return [found]
+        return []
 
     def _made_of(self, stem: str, count: str, ending: str) -> Iterator[tuple[str, str]]:
         """Yield stems and counts of the files that Google Photos may have made a copy of."""
         lower = composed(stem).lower()
-        for suffix in _COPIES:
+        for suffix in _COPIES if lower.endswith(_COPIES) else ():
             if lower.endswith(suffix):
                 bare = composed(stem)[: -len(suffix)]
                 yield from [(bare, count)] if count else _numbered(bare)
@@ -136,9 +144,14 @@ class SidecarFinder:
         is_cut = _length(stem + count + ending) >= _TAKEOUT_LONGEST
         if (is_cut and any(suffix.startswith(f"-{word.lower()}") for suffix in _COPIES)) or (
             word.replace(" ", "").isalpha()
-            and any(self._named(bare + ending, f"{s}{count}.json") for s in _TAKEOUT_TAILS[:-2])
+            and any(self._named(bare + ending, [f"{s}{count}.json" for s in _TAKEOUT_TAILS[:-2]]))
         ):
             yield bare, count
+
+
+def _closest(candidates: Sequence[str], whole: str, tail: str) -> str:
+    """Return the name that is most like that of a file and a tail, in case and normal form."""
+    return min(candidates, key=lambda each: (each != whole + tail, not each.startswith(whole)))
 
 
 def _numbered(stem: str) -> Iterator[tuple[str, str]]:

@@ -353,12 +353,13 @@ class FolderSource:
         wanted counts too, since that decides what becomes of one in the trash.
         """
         stem = name.rpartition(".")[0] or name
+        here = os.path.join(self.path, folder, "")
         newest, marks = stamp.mtime_ns, [str(stamp.mtime_ns)]
         if is_wanted:
             marks.append("wanted")
         for sidecar in sidecars:
             try:
-                status = os.stat(self.path / folder / sidecar)
+                status = os.stat(f"{here}{sidecar}")
             except OSError:
                 continue  # it went away, or is a broken link: the image is indexed without
             newest = max(newest, status.st_mtime_ns)
