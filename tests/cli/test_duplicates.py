@@ -12,42 +12,71 @@ from .conftest import Run
 from tiny_encoder import draw
 
 
+def view(size: tuple[int, int] = (160, 120)) -> Image.Image:
+    """A picture with structure everywhere, as photos have it."""
+    image = Image.effect_mandelbrot(size, (-2, -1, 1, 1), 40).convert("RGB")
+    return Image.blend(image, Image.linear_gradient("L").resize(size).convert("RGB"), 0.4)
+
+
 @pytest.fixture
 def copies(run: Run, tmp_path: Path) -> Run:
-    """A photo, a copy of it, a smaller version of it, and another photo."""
+    """A photo, a copy of it, one with a caption, a smaller one; three white pages."""
     folder = tmp_path / "work" / "Photos"
-    original = draw(folder / "original.png", "red", 1, size=(80, 60))
+    folder.mkdir()
+    original = folder / "original.png"
+    view().save(original)
     os.utime(original, (1_000_000_000, 1_000_000_000))  # of the same the oldest is kept
     shutil.copy(original, folder / "copy.png")
-    with Image.open(original) as image:
-        image.resize((40, 30)).save(folder / "small.jpg", quality=90)
-    draw(folder / "other.png", "blue", 2)
+    exif = Image.Exif()
+    exif[0x010E], exif[0x0112] = "A coast", 1
+    view().save(folder / "captioned.png", exif=exif)
+    view().resize((100, 75)).save(folder / "small.jpg", quality=90)
+    for n in range(3):
+        draw(folder / f"page-{n}.png", "white", n, size=(80, 60))
     assert run("index", folder).exit_code == 0
     return run
 
 
+def names(paths: list[str]) -> list[str]:
+    return [Path(each).name for each in paths]
+
+
 def test_groups_are_listed_with_the_one_to_keep_first(copies: Run) -> None:
-    [group] = json.loads(copies("duplicates", "--json").stdout)
-    names = [Path(each).name for each in (group["keep"], *group["rest"])]
-    assert names == ["original.png", "copy.png", "small.jpg"]
-    assert not group["exact"]
-    shown = copies("duplicates").stdout
-    assert "1 group, 2 extra copies." in shown
-    assert shown.splitlines()[0] == "near-duplicates"
+    photo, pages = json.loads(copies("duplicates", "--json", "--threshold", "0.9").stdout)
+    assert names([photo["keep"], *photo["rest"]])[1:] == ["original.png", "copy.png", "small.jpg"]
+    assert names([photo["keep"]]) == ["captioned.png"]  # it has the most bytes
+    assert (photo["kind"], photo["exact"]) == ("edited", False)
+    assert (pages["kind"], pages["exact"]) == ("alike", False)
+    assert sorted(names([pages["keep"], *pages["rest"]])) == [f"page-{n}.png" for n in range(3)]
+    shown = copies("duplicates", "--threshold", "0.9").stdout
+    assert shown.splitlines()[0] == "edited or resized"
     assert shown.splitlines()[1].startswith("  keep")
+    assert shown.splitlines()[6] == "alike"
+    assert "1 group, 3 extra copies. 3 images in 1 group only look alike." in shown
+    assert shown.count("keep") == 1
 
 
-def test_exact_lists_only_identical_files(copies: Run, tmp_path: Path) -> None:
+def test_the_same_picture_with_other_metadata_is_told_from_an_edited_one(
+    copies: Run, tmp_path: Path
+) -> None:
     (tmp_path / "work" / "Photos" / "small.jpg").unlink()
     copies("index")
+    photo, _ = json.loads(copies("duplicates", "--json", "--threshold", "0.9").stdout)
+    assert (photo["kind"], photo["exact"]) == ("same", False)
+    assert copies("duplicates").stdout.startswith("the same picture\n")
+
+
+def test_exact_lists_only_identical_files(copies: Run) -> None:
+    # Also if edited ones lie next to them.
     [group] = json.loads(copies("duplicates", "--exact", "--json").stdout)
-    assert group["exact"]
+    assert (group["kind"], group["exact"]) == ("same", True)
+    assert names([group["keep"], *group["rest"]]) == ["original.png", "copy.png"]
     assert "identical files" in copies("duplicates", "--exact").stdout
 
 
 def test_rest_prints_paths_for_other_programs(copies: Run) -> None:
     lines = copies("duplicates", "--rest").stdout.splitlines()
-    assert [Path(line).name for line in lines] == ["copy.png", "small.jpg"]
+    assert names(lines) == ["original.png", "copy.png", "small.jpg"]
     assert copies("duplicates", "--rest", "-0").stdout == "".join(f"{line}\0" for line in lines)
 
 
@@ -56,18 +85,39 @@ def test_moving_asks_first_and_deletes_nothing(copies: Run, tmp_path: Path) -> N
     before = sorted(path.read_bytes() for path in folder.iterdir())
     assert copies("duplicates", "--move", target, input="n\n").exit_code == 130
     assert not target.exists()
-    done = copies("duplicates", "--move", target, "--yes")
-    assert "Moved 2 images" in done.stdout
-    assert sorted(path.name for path in folder.iterdir()) == ["original.png", "other.png"]
+    done = copies("duplicates", "--move", target, "--threshold", "0.5", "--yes")
+    assert "Moved 3 images" in done.stdout
+    pages = [f"page-{n}.png" for n in range(3)]  # they are only alike
+    assert sorted(path.name for path in folder.iterdir()) == ["captioned.png", *pages]
     both = [*folder.iterdir(), *(target / "Photos").iterdir()]
     assert sorted(path.read_bytes() for path in both) == before
     copies("index")
-    assert copies("duplicates").exit_code == 1
+    assert copies("duplicates", "--exact").exit_code == 1
+    assert "No copies found. 3 images in 1 group" in copies("duplicates").stdout
 
 
-def test_a_threshold_can_be_given(copies: Run) -> None:
-    [group] = json.loads(copies("duplicates", "--threshold", "0", "--json").stdout)
-    assert len(group["ids"]) >= 3
+def test_a_threshold_says_what_is_compared(copies: Run) -> None:
+    found = json.loads(copies("duplicates", "--threshold", "0", "--json").stdout)
+    assert {group["kind"] for group in found} == {"edited", "alike"}
+    assert (
+        json.loads(copies("duplicates", "--threshold", "1", "--json").stdout)[0]["kind"] == "same"
+    )
+
+
+def test_pages_without_files_or_previews_are_only_alike(copies: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "work" / "Photos"
+    with Image.open(folder / "page-0.png") as page:
+        page.save(folder / "page-0.bmp")
+    copies("index")
+    kinds = {group["kind"] for group in json.loads(copies("duplicates", "--json").stdout)}
+    assert kinds == {"edited", "alike"}
+    (folder / "page-0.bmp").rename(tmp_path / "page-0.bmp")
+    (folder / "small.jpg").rename(tmp_path / "small.jpg")
+    found = json.loads(copies("duplicates", "--json").stdout)
+    # The photo is compared by its preview, the page can't be compared in detail.
+    assert [
+        names([each["keep"], *each["rest"]])[-1] for each in found if each["kind"] == "edited"
+    ] == ["small.jpg"]
 
 
 def test_a_folder_that_images_cannot_be_moved_to_is_named(copies: Run, tmp_path: Path) -> None:

@@ -27,15 +27,26 @@ def test_order_is_by_score_and_then_by_id(scores: list[float]) -> None:
 @given(st.integers(0, 10**6), st.integers(0, 25), st.floats(-1, 1))
 def test_groups_depend_on_what_comes_before_only(seed: int, n: int, threshold: float) -> None:
     vectors = rows(seed, n)
-    leaders = ranking.groups(vectors, threshold)
+    kinds = np.random.default_rng(seed).integers(0, 2, n)
+
+    def are_one(one: int, other: int) -> bool:
+        return bool(kinds[one] == kinds[other])
+
+    leaders = ranking.groups(vectors, threshold, are_one, n).tolist()
     assert len(leaders) == n
-    for row, leader in enumerate(leaders.tolist()):
+    for row, leader in enumerate(leaders):
         assert leader <= row
         assert leaders[leader] == leader
         if leader != row:
             assert float(vectors[leader] @ vectors[row]) >= threshold - 1e-6
+            assert are_one(row, leader)
     for cut in range(n):
-        assert ranking.groups(vectors[:cut], threshold).tolist() == leaders[:cut].tolist()
+        assert ranking.groups(vectors[:cut], threshold, are_one, n).tolist() == leaders[:cut]
+    # The first pages are the same, however many groups are wanted.
+    for enough in range(len(set(leaders)) + 1):
+        few = ranking.groups(vectors, threshold, are_one, enough).tolist()
+        shown = [row for row, leader in enumerate(few) if row == leader]
+        assert shown[:enough] == sorted(set(leaders))[:enough]
 
 
 @given(st.integers(0, 10**6), st.integers(0, 25), st.floats(0, 1))

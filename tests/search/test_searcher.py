@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -296,15 +297,32 @@ def test_captions_find_images_the_model_does_not_understand(
 def test_near_duplicates_are_shown_once_with_their_number(
     tmp_path: Path, tiny: TinyEncoder
 ) -> None:
-    for n in range(4):
-        draw(tmp_path / "p" / f"same-{n}.png", "red", seed=n)
-    paint(tmp_path / "p" / "other.png", "red", "blue")
+    view = Image.effect_mandelbrot((200, 150), (-2, -1, 1, 1), 40).convert("RGB")
+    view = Image.blend(view, Image.linear_gradient("L").resize((200, 150)).convert("RGB"), 0.4)
+    (tmp_path / "p").mkdir()
+    for n in range(3):  # a burst: the camera moved
+        view.crop((n, n, 190 + n, 145 + n)).save(tmp_path / "p" / f"burst-{n}.png")
+    view.crop((0, 0, 190, 145)).resize((95, 72)).save(tmp_path / "p" / "small.png")
+    for n in range(4):  # pages that say different things
+        draw(tmp_path / "p" / f"page-{n}.png", "white", seed=n)
+    shutil.copy(tmp_path / "p" / "page-0.png", tmp_path / "p" / "page-0-copy.png")
     with pixseek.open(tmp_path / "l") as library:
         library.index(tmp_path / "p")
-        found = library.search("red", group=True, text_weight=0)
-        assert [len(hit.duplicates) for hit in found] == [3, 0]
-        assert len({hit.id for hit in found} | {i for h in found for i in h.duplicates}) == 5
-        assert len(library.search("red", text_weight=0)) == 5
+        found = library.search("white", group=True, text_weight=0, min_strength="weak")
+        pages = [hit for hit in found if hit.record.name.startswith("page")]
+        assert sorted(len(hit.duplicates) for hit in pages) == [0, 0, 0, 1]
+        assert [len(hit.duplicates) for hit in found if hit not in pages] == [3]
+        assert len({hit.id for hit in found} | {i for h in found for i in h.duplicates}) == 9
+        assert len(library.search("white", text_weight=0, min_strength="weak")) == 9
+        # A page of hits at a time, and nothing is shown twice.
+        one_by_one = [
+            hit.id
+            for n in range(5)
+            for hit in library.search(
+                "white", k=1, offset=n, group=True, text_weight=0, min_strength="weak"
+            )
+        ]
+        assert one_by_one == [hit.id for hit in found]
 
 
 def test_variety_shows_different_images_early(library: pixseek.Library) -> None:

@@ -1,4 +1,4 @@
-"""`pixseek duplicates`: groups of near-duplicates."""
+"""`pixseek duplicates`: groups of copies, and of images that are alike."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from pixseek.library.surfaces import DuplicateGroup
     from pixseek.types import Record
 
+#: What the kinds of groups are called.
+_KINDS = {"same": "the same picture", "edited": "edited or resized", "alike": "alike"}
+
 
 @click.command(
     cls=Command,
     section="Look after the library",
-    short_help="List near-duplicates: copies, smaller versions, bursts.",
+    short_help="List copies, edited versions, and images that are alike.",
     examples=(
         ("pixseek duplicates", "each group, the one to keep first"),
         ("pixseek duplicates --rest -0 | xargs -0 ls -l", "the extra copies"),
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     "--threshold",
     type=click.FloatRange(0, 1),
     metavar="0..1",
-    help="Minimum cosine of two near-duplicates. Default: learned from your images.",
+    help="Minimum cosine of images to compare. Default: learned from your images.",
 )
 @click.option("--rest", is_flag=True, help="Print only the paths of the extra copies.")
 @click.option("-0", "null", is_flag=True, help="With --rest: end each path with NUL, for xargs -0.")
@@ -63,26 +66,30 @@ def duplicates(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """List groups of near-duplicates, the image to keep first.
+    """List groups of copies, the image to keep first: it has the most pixels, then bytes.
 
-    That is the one with the most pixels, then with the most bytes. Nothing is ever deleted; only
-    --move touches your files, and moves the extra copies.
+    Each group is of one kind: "the same picture" (perhaps with other metadata), "edited or
+    resized" (recompressed, cropped, turned, marked), or "alike" (a burst, pages of one form).
+
+    Nothing is ever deleted. Only --move touches your files. --move and --rest take the extra
+    copies of the first two kinds; images that are only alike stay where they are.
     """
     check_alone(
         ctx, ("as_json", "rest"), ("as_json", "null"), ("as_json", "target"), ("rest", "target"),
         ("null", "target"),
     )  # fmt: skip
     with open_library() as library:
-        found = [group for group in library.duplicates(threshold) if group.exact or not exact]
+        found = library.duplicates(threshold, exact=exact)
+        copies = [group for group in found if group.kind != "alike"]
         if as_json:
             write_json([_plain(library, group) for group in found])
         elif rest or null:
             end = "\0" if null else "\n"
-            for group in found:
+            for group in copies:
                 for record in group.rest:
                     click.echo(f"{_place(library, record)}{end}", nl=False)
         elif target is not None:
-            _move(library, found, Path(os.path.expanduser(target)), yes=yes)
+            _move(library, copies, Path(os.path.expanduser(target)), yes=yes)
         else:
             _write(library, found)
         if not found:
@@ -93,10 +100,10 @@ def duplicates(
 
 def _write(library: Library, found: list[DuplicateGroup]) -> None:
     for group in found:
-        said = "identical files" if group.exact else "near-duplicates"
-        click.echo(click.style(said, dim=True))
+        click.echo(click.style("identical files" if group.exact else _KINDS[group.kind], dim=True))
         for record in group.records:
-            mark = click.style("keep", fg="green") if record is group.kept else "    "
+            is_first = record is group.kept and group.kind != "alike"
+            mark = click.style("keep", fg="green") if is_first else "    "
             pixels = f"{record.width} × {record.height}" if record.width else ""
             size = wording.size(record.stamp.size) if record.stamp else ""
             path = library.locate(record)
@@ -105,9 +112,18 @@ def _write(library: Library, found: list[DuplicateGroup]) -> None:
             gone = "" if path is None or path.exists() else click.style("  missing", fg="red")
             click.echo(f"  {mark}  {pixels:>13}  {size:>8}  {place}{gone}")
         click.echo()
-    copies = wording.counted(sum(len(group.rest) for group in found), "extra copy", "extra copies")
-    groups = wording.counted(len(found), "group")
-    click.echo(f"{groups}, {copies}." if found else "No near-duplicates found.")
+    click.echo(_summary(found))
+
+
+def _summary(found: list[DuplicateGroup]) -> str:
+    copies = [group for group in found if group.kind != "alike"]
+    alike = [group for group in found if group.kind == "alike"]
+    extra = wording.counted(sum(len(g.rest) for g in copies), "extra copy", "extra copies")
+    said = f"{wording.counted(len(copies), 'group')}, {extra}." if copies else "No copies found."
+    if alike:
+        images = wording.counted(sum(len(group.records) for group in alike), "image")
+        said += f" {images} in {wording.counted(len(alike), 'group')} only look alike."
+    return said
 
 
 def _move(library: Library, found: list[DuplicateGroup], target: Path, *, yes: bool) -> None:
@@ -149,6 +165,7 @@ def _place(library: Library, record: Record) -> str:
 def _plain(library: Library, group: DuplicateGroup) -> dict[str, object]:
     return {
         "exact": group.exact,
+        "kind": group.kind,
         "keep": _place(library, group.kept),
         "rest": [_place(library, record) for record in group.rest],
         "ids": [record.id for record in group.records],

@@ -120,8 +120,8 @@ def query_options(function: _Decorated) -> _Decorated:
             click.option("--show-excluded", is_flag=True, default=None,
                          help="Keep what -WORD or --not would leave out, marked."),
             click.option("--group/--no-group", default=None,
-                         help="Show only one of several near-duplicates. [default: on a terminal "
-                         "and in --html]"),
+                         help="Show only one of several copies or frames of a burst. [default: on "
+                         "a terminal and in --html]"),
             click.option("--variety", type=click.FloatRange(0, 1), default=None, metavar="0..1",
                          help="Prefer hits that differ from earlier ones; 0.3 is a good start."),
             click.option("--text-weight", type=click.FloatRange(min=0), default=None, metavar="N",

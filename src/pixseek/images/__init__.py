@@ -33,6 +33,7 @@ __all__ = [
     "decodable_formats",
     "decode",
     "derive",
+    "perceptual_hash",
     "pixel_digest",
     "thumbnail",
     "turned",
@@ -118,3 +119,13 @@ def pixel_digest(data: bytes) -> str:
     from pixseek.images import coded
 
     return coded.digest(data)
+
+
+def perceptual_hash(picture: Picture) -> str:
+    """Return 64 bits in 16 hexadecimal digits, close for pictures that look alike.
+
+    "" for a picture of one shade; see `likeness.perceptual_hash`.
+    """
+    from pixseek.images import likeness
+
+    return likeness.perceptual_hash(picture.pixels)

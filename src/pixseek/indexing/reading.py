@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pixseek.errors import ImageError, PixseekError
-from pixseek.images import MAX_BYTES, decode, derive, pixel_digest, turned
+from pixseek.images import MAX_BYTES, decode, derive, perceptual_hash, pixel_digest, turned
 from pixseek.images.derived import PREVIEW_SIDE
 from pixseek.indexing.comparing import TRASHED, Job, name_of
 from pixseek.indexing.media import least_side, parts_of
@@ -153,6 +153,7 @@ class Reader:
             fields=fields,
             parts=self.parts,
             pixels=pixel_digest(content),
+            perceptual_hash=perceptual_hash(picture),
         )
         return record, preview
 

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 #: The most parts of a filter that are counted one by one.
 _COUNTED_PARTS = 8
 
+#: Pixels a side of a picture without a preview, for comparing it with others.
+_COMPARED = 384
+
 #: Hits that facets count at most.
 _COUNTED = 1000
 
@@ -189,15 +192,38 @@ class Asking:
 
         return folders.resolved(read, self._opened)
 
-    def duplicates(self, threshold: float | None) -> list[DuplicateGroup]:
-        """Return groups of nearly equal images; see `Library.duplicates`."""
+    def duplicates(self, threshold: float | None, exact: bool) -> list[DuplicateGroup]:
+        """Return groups of copies and of images that are alike; see `Library.duplicates`."""
         from pixseek.search import duplicates
 
         if self.is_empty():
             return []
+        engine = self._opened.engine
+        if exact:
+            return list(duplicates.exact(engine))
         least = self._model.backgrounds().duplicate if threshold is None else threshold
+        pictures = duplicates.Pictures(self._small, self._full)
         with self._model.waiting("Comparing the images with each other"):
-            return list(duplicates.find(self._opened.engine, least))
+            return list(duplicates.find(engine, least, pictures))
+
+    def _small(self, record: Record) -> Image.Image | None:
+        """Return the preview of a record, or its file if it has none, decoded."""
+        preview = self._opened.preview(record)
+        return self._file(record, _COMPARED) if preview is None else _decoded(preview)
+
+    def _full(self, record: Record) -> Image.Image | None:
+        """Return the file of a record, decoded at full size."""
+        return self._file(record, None)
+
+    def _file(self, record: Record, at_least: int | None) -> Image.Image | None:
+        path = self._opened.locate(record)
+        if path is None:
+            return None
+        with contextlib.suppress(OSError):
+            content = path.read_bytes()
+            if record.stamp is None or record.stamp.size == len(content):
+                return _decoded(content, at_least, str(record.fields.get("turned", "")))
+        return None  # it is away, or it has changed since it was indexed
 
     def image_term(self, image: str | os.PathLike[str] | Image.Image | Pixels | Vectors) -> Term:
         """Return the term for an image given by id, file, URL, pixels or vector.
@@ -325,6 +351,23 @@ class Asking:
             replace(each, query=query, warnings=(*each.warnings, *notes))
             for each, query in zip(found, queries, strict=True)
         ]
+
+
+def _decoded(content: bytes, at_least: int | None = None, turn: str = "") -> Image.Image | None:
+    """Return the pixels of a file or preview; None if it can't be decoded.
+
+    Args:
+        content: of the file or preview.
+        at_least: pixels a side that are enough; None for all.
+        turn: the orientation that only a sidecar tells; see `images.turned`.
+    """
+    from pixseek.errors import ImageError
+    from pixseek.images import decode, turned
+
+    try:
+        return turned(decode(content, at_least=at_least), turn).pixels
+    except ImageError:
+        return None
 
 
 def both(one: Filter | str | None, other: Filter | str | None) -> Filter | None:

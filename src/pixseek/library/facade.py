@@ -553,14 +553,20 @@ class Library:
 
         saved.forget(self.opened, name)
 
-    def duplicates(self, threshold: float | None = None) -> list[DuplicateGroup]:
-        """Return the groups of images that are nearly the same, by the URI of the one to keep.
+    def duplicates(
+        self, threshold: float | None = None, *, exact: bool = False
+    ) -> list[DuplicateGroup]:
+        """Return the groups of copies, and then of images that are alike, each by URI.
+
+        Copies are proved by their content or pixels. Groups of the kind "alike" are images that
+        resemble each other and are different pictures: remove none of these without a look.
 
         Args:
-            threshold: smallest cosine of two duplicates; None for the one learned from the
-                library's own images and model (see `pixseek.search.background_store`).
+            threshold: smallest cosine of images that are compared; None for the one learned from
+                the library's own images and model (see `pixseek.search.background_store`).
+            exact: only files with the same content, byte for byte.
         """
-        return self._asking.duplicates(threshold)
+        return self._asking.duplicates(threshold, exact)
 
     # ---------------------------------------------------------------- labels
 

@@ -74,6 +74,7 @@ def ranked(
     exclusions: Sequence[excluding.Rule],
     total: int,
     sorted_by: Callable[[list[int], Sequence[str], Sort], list[int]],
+    are_one: Callable[[list[str]], Callable[[int, int], bool]],
 ) -> Ranked:
     """Return the candidates of a query with their order, after exclusion, grouping and sorting.
 
@@ -85,6 +86,7 @@ def ranked(
         exclusions: what is left out.
         total: how many images were searched.
         sorted_by: returns positions by a field of their records.
+        are_one: returns for ids what says of two places in them whether both show one picture.
     """
     import numpy as np
 
@@ -126,7 +128,12 @@ def ranked(
         order = sorted_by(order, ids, query.sort)
     duplicates: dict[int, list[int]] = {}
     if query.group:
-        leaders = ranking.groups(vectors[order], backgrounds.duplicate)
+        leaders = ranking.groups(
+            vectors[order],
+            backgrounds.duplicate,
+            are_one([ids[at] for at in order]),
+            query.offset + query.k,
+        )
         for at, leader in zip(order, leaders.tolist(), strict=True):
             if order[leader] != at:
                 duplicates.setdefault(order[leader], []).append(at)

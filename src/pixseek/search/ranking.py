@@ -5,7 +5,7 @@ A position is the index of a candidate; candidates come best first, as the engin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pixseek.types import Neighbours
@@ -51,22 +51,35 @@ def order_of(scores: Vectors, ids: Sequence[str]) -> Order:
     return np.array(sorted(range(len(ids)), key=lambda i: (-float(scores[i]), ids[i])), np.int64)
 
 
-def groups(vectors: Vectors, threshold: float) -> Order:
-    """Return for each of (n, dim) unit rows, best first, the row it is a near-duplicate of.
+def groups(
+    vectors: Vectors, threshold: float, are_one: Callable[[int, int], bool], enough: int
+) -> Order:
+    """Return for each of (n, dim) unit rows, best first, the row that stands for it.
 
-    The first of a group stands for itself; rows whose cosine to it is at least `threshold` belong
-    to it. So a group does not depend on what comes after its members.
+    The first of a group stands for itself. A row belongs to the first of these to which its cosine
+    is at least `threshold` and with which it is one picture. So a group does not depend on what
+    comes after its members.
+
+    Args:
+        vectors: (n, dim) unit rows.
+        threshold: smallest cosine in a group.
+        are_one: says whether a row and one before it show one picture.
+        enough: groups that are wanted; rows after the first of the last stand for themselves.
     """
     import numpy as np
 
-    leaders = np.full(len(vectors), -1, np.int64)
+    leaders = np.arange(len(vectors))
+    first: list[int] = []
+    shown = np.empty((min(enough, len(vectors)), vectors.shape[1]), vectors.dtype)
     for row in range(len(vectors)):
-        if leaders[row] >= 0:
-            continue
-        leaders[row] = row
-        rest = np.flatnonzero(leaders[row + 1 :] < 0) + row + 1
-        near = rest[vectors[rest] @ vectors[row] >= threshold]
-        leaders[near] = row
+        if len(first) >= enough:
+            break
+        near = np.flatnonzero(shown[: len(first)] @ vectors[row] >= threshold).tolist()
+        leader = next((first[at] for at in near if are_one(row, first[at])), row)
+        leaders[row] = leader
+        if leader == row:
+            shown[len(first)] = vectors[row]
+            first.append(row)
     return leaders
 
 

@@ -62,6 +62,9 @@ _TOO_MANY_UNKNOWN = 0.5
 #: What results from an empty library say.
 EMPTY = "The library is empty. Index something first: pixseek index ~/Pictures"
 
+#: Records that are fetched together for grouping, one after the other down the order.
+_AT_ONCE = 64
+
 #: Queries in one call of the engine, which bounds memory: 400 vectors of 512 floats are 0.8 MB.
 _QUERIES_A_CALL = 64
 
@@ -292,7 +295,14 @@ class Searcher:
         while True:
             candidates = self._with_written(nearest, written)
             ranked = ordering.ranked(
-                asked, candidates, backgrounds, written, exclusions, nearest.total, self._sorted
+                asked,
+                candidates,
+                backgrounds,
+                written,
+                exclusions,
+                nearest.total,
+                self._sorted,
+                self._are_one,
             )
             enough = len(ranked.order) >= query.offset + query.k
             deeper = self._at_most(4 * depth)
@@ -356,6 +366,20 @@ class Searcher:
         known.sort(key=lambda each: each[1])
         known.sort(key=lambda each: each[0], reverse=descending)
         return [at for *_, at in known] + unknown
+
+    def _are_one(self, ids: list[str]) -> Callable[[int, int], bool]:
+        """Return what says of two of these images, by their places, whether to show one only."""
+        from pixseek.search.duplicates import shown_once
+
+        records: list[Record | None] = []
+
+        def are_one(one: int, other: int) -> bool:
+            while len(records) <= max(one, other):
+                records.extend(self.engine.get(ids[len(records) : len(records) + _AT_ONCE]))
+            first, second = records[one], records[other]
+            return first is not None and second is not None and shown_once(first, second)
+
+        return are_one
 
     # -------------------------------------------------------------- texts of images
 

@@ -161,7 +161,7 @@ class Query:
         offset: how many of the best hits to skip.
         sort: the order; any but "relevance" keeps only strong and likely hits.
         min_strength: hits that match less well are left out; None for no limit.
-        group: show near-duplicates once.
+        group: show copies, and photos of one view, once.
         variety: 0 ranks by score alone, 1 by difference from the hits before alone.
         text_weight: how much captions, tags and names that hold the words count next to the
             images, whose weight is 1; 0 ignores them.

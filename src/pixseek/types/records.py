@@ -91,7 +91,7 @@ class Record:
         pixels: SHA-256 of the coded picture in hexadecimal, the same for files that differ in
             their metadata alone, with orientation and colour profile; "" when unknown.
         perceptual_hash: 64 bits in 16 hexadecimal digits, close for pictures that look alike; ""
-            when unknown.
+            when unknown, and for pictures of one shade.
     """
 
     id: str

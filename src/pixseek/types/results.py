@@ -97,7 +97,8 @@ class Hit:
         probability: that this is a match, in (0, 1), as measured for the model; None if it was not
             measured, or something else than words was looked for.
         why: the reasons, by term.
-        duplicates: ids of the near-duplicates it stands for, if they are shown once.
+        duplicates: ids of the copies and photos of one view that it stands for, if they are shown
+            once: those that come before the end of its page.
         excluded_by: the excluded term that it matches, if `Query.show_excluded` kept it.
     """
 
