@@ -191,7 +191,7 @@ def menu(seed: int) -> Picture:
 def blank(seed: int) -> Picture:
     """White, or paper: with grain, a shadow, a tint."""
     rng, kind = np.random.default_rng(seed), seed % 4
-    pixels = np.full((1754, 1240, 3), 255.0 - seed % 7)
+    pixels = np.full((1754, 1240, 3), 255.0 - seed / 2)
     if kind == 1:
         pixels += rng.normal(0, 3, pixels.shape)
     if kind == 2:

@@ -164,11 +164,14 @@ def agree_in_detail(one: Image.Image, other: Image.Image) -> bool:
     """
     import numpy as np
 
-    size = _common_size(one, other, PLAIN_SIDE)
+    size = width, height = _common_size(one, other, PLAIN_SIDE)
     if max(size) < _LEGIBLE and max(*one.size, *other.size) > 1.5 * max(size):
         return False
-    pair = (np.asarray(_at_size(each.convert("L"), size), np.float32) for each in (one, other))
-    return _agreement(*pair, in_detail=True) == 1.0
+    a, b = (np.asarray(_at_size(each.convert("L"), size), np.float32) for each in (one, other))
+    # In four grids, since the edge of a block may cut what differs in half.
+    step = _SMALL_BLOCK // 2 if min(width, height) >= 2 * _SMALL_BLOCK else 0
+    starts = {(x, y) for x in (0, step) for y in (0, step)}
+    return all(_agreement(a[y:, x:], b[y:, x:], in_detail=True) == 1.0 for x, y in starts)
 
 
 def _compared(one: Image.Image, other: Image.Image) -> tuple[float, float]:
@@ -226,9 +229,9 @@ def _agreement(one: Samples, other: Samples, *, in_detail: bool = False) -> floa
     has_structure = most > (2 * _STRUCTURE if in_detail else _STRUCTURE)
     if has_structure.sum() < _LEAST_BLOCKS:
         return 0.0
-    # Another digit, of 14 pixels or more, leaves mostly .66 of some block unexplained; a copy at
-    # half the size and quality 40 at most .52 to .66. Faint blocks suffer more.
-    ratio = np.where(most > 5 * _STRUCTURE, 0.6, 0.8) if in_detail else 0.7
+    # Another digit, of 14 pixels or more, leaves at least .56 of some block unexplained; a copy of
+    # a page at half the size and quality 60 at most .44. Faint blocks suffer more.
+    ratio = np.where(most > 5 * _STRUCTURE, 0.5, 0.75) if in_detail else 0.7
     allowed = np.maximum(7 if in_detail else 12, ratio * most + 3)
     weights = np.minimum(most, 40) * has_structure
     return float((weights * (unexplained < allowed)).sum() / weights.sum())
