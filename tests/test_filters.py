@@ -24,7 +24,8 @@ def holds(record: Record, *compare: Any) -> bool:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("digest", "a"), ("media", "a"), ("caption", "a"), ("width", 1), ("height", 1),
+        ("digest", "a"), ("pixels", "a"), ("media", "a"), ("caption", "a"), ("width", 1),
+        ("height", 1),
         ("size", 1), ("mtime", datetime(2000, 1, 1)), ("taken_at", datetime(2000, 1, 1)),
         ("fields.x", 1), ("fields.x", True), ("fields.x", "a"),
     ],

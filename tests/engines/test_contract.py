@@ -259,13 +259,15 @@ class TestStore:
         assert engine.get(["a", "b"]) == [given[0], stored[1]]
 
     @pytest.mark.parametrize("value", ["K", "\u212a", "é;", "a"])
-    @pytest.mark.parametrize("name", ["id", "uri", "root", "media", "digest", "caption", "camera"])
+    @pytest.mark.parametrize(
+        "name", ["id", "uri", "root", "media", "digest", "pixels", "caption", "camera"]
+    )
     def test_texts_are_compared_in_any_form_also_if_some_are_missing(
         self, engine: Engine, name: str, value: str
     ) -> None:
         forms = [value, unicodedata.normalize("NFD", value), value.replace("K", "\u212a"), "b"]
         records = [Record("empty", "r/1"), *(
-            Record(f"{n}{text}", f"{text}/{n}", media=text, digest=text, caption=text,
+            Record(f"{n}{text}", f"{text}/{n}", media=text, digest=text, pixels=text, caption=text,
                    fields={"camera_make": text})
             for n, text in enumerate(dict.fromkeys(forms))
         )]  # fmt: skip

@@ -262,10 +262,11 @@ class Said(RuleBasedStateMachine):
 
     @rule()
     def include(self) -> None:
-        if self.excluded:
-            self.library.index(self.base / "one" / "sub")
+        sub = self.base / "one" / "sub"
+        if self.excluded and any(sub.iterdir()):
+            self.library.index(sub)
             self.excluded = False
-            self.seen(self.base / "one" / "sub")
+            self.seen(sub)
 
     @rule()
     def remove_root(self) -> None:
@@ -294,17 +295,13 @@ class Said(RuleBasedStateMachine):
     def index(self, what: str, one_of: random.Random) -> None:
         folders = [self.base / each for each in ("one", "two") if what in (each, "both", "all")]
         one_of.shuffle(folders)
-        for folder in folders:
-            if not any(each.is_file() for each in folder.rglob("*.png")):
-                continue  # as if its drive were not there, which is an error
-            if what != "all":
-                self.library.index(folder)
         if what == "all":
             folders = [root.path for root in self.library.opened.roots.all()]
+        for folder in list(folders):
             try:
-                self.library.index()
-            except SourceError:
-                return
+                self.library.index(*([] if what == "all" else [folder]))
+            except SourceError:  # it has no images: a drive may be away, so nothing is removed
+                folders.remove(folder)
         self.seen(*folders)
 
     @rule(writes=st.integers(1, 6), one_of=st.randoms(use_true_random=False))
@@ -348,10 +345,10 @@ class Said(RuleBasedStateMachine):
     @rule(one_of=st.randoms(use_true_random=False))
     def everything_is_back(self, one_of: random.Random) -> None:
         self.plug()
-        self.include()
         for file in self.files:
             while file.in_trash and not file.was_painted:
                 self.bring_back(file, one_of)
+        self.include()
         self.index("both", one_of)
         for file in [each for each in self.files if each.in_trash]:  # one painted: its place only
             occupant = next(
