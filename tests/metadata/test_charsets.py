@@ -123,7 +123,9 @@ def test_iptc_that_declares_utf8_and_is_not_is_read() -> None:
 
 COMMENTS = (
     "a lake", "me", "Oma", "I love you", "2005", "Zürich", "Öl", "湖の船", "家族", "北京天安门",
-    "우리 가족", "Озеро", "Αθήνα", "ירושלים", "京都 2005", "👍 super",
+    "우리 가족", "Озеро", "Αθήνα", "ירושלים", "京都 2005", "👍 super", "うちの猫",
+    "高雄港", "西湖", "日",
+    "C++ @ home!", "#1 fan", "🎉", "❤️",
 )  # fmt: skip
 
 

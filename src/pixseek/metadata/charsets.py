@@ -45,11 +45,15 @@ _MIXED = re.compile(r"[A-Za-z](?=[^\W\d_a-zA-Z])|(?<=[^\W\d_a-zA-Z])[A-Za-z]")
 _LATIN_LETTER = re.compile(r"[\u00c0-\u024f]")
 _MIXED_KOREAN = re.compile(r"[\uac00-\ud7a3][\u4e00-\u9fff]|[\u4e00-\u9fff][\uac00-\ud7a3]")
 
-# Legacy sets that hold the characters of one language and few others.
+# Legacy sets that hold the characters of one language and few others; first those with Chinese.
 _COMMON = ("gb2312", "shift_jis", "big5", "iso2022_kr", "cp1252", "cp1251", "cp1253", "cp1255",
            "cp1256", "cp874", "cp1250")  # fmt: skip
 
-_WORDLIKE = re.compile(r"(?=.*[aeiouAEIOU\s\d])[A-Za-z0-9\s,.:;!?'()&-]+")
+_EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\ufe0f\u200d]")
+
+_WORDLIKE = re.compile(
+    r"(?=.*[aeiouAEIOU\s\d])[A-Za-z0-9\s,.:;!?'()&-]+|.*(?:[a-z]{3}|\d\d).*", re.DOTALL
+)
 
 
 def decode_text(data: bytes) -> str:
@@ -165,15 +169,15 @@ def decode_unicode(data: bytes, order: str) -> str:
     text = data.removeprefix(b"\xef\xbb\xbf").rstrip(b"\0")
     other = {"le": "be", "be": "le"}[order]
     # The first if both are equal.
-    wide = max((_utf16(data, each) for each in (order, other)), key=_share_in_one_set)
+    wide = max((_utf16(data, each) for each in (order, other)), key=_fit)
     narrow = _decoded(text, "utf-8")
     if narrow is None:
         return wide
     if any(unicodedata.category(each) == "Cc" and each not in "\t\r\n" for each in narrow):
         return wide
-    # Two or three Chinese characters can happen to be printable ASCII.
-    is_short = narrow.isascii() and len(text) <= 6 and len(text) % 2 == 0
-    if is_short and not _WORDLIKE.fullmatch(narrow) and _share_in_one_set(wide) == 1:
+    # A few Chinese or Japanese characters can happen to be UTF-8, which then is no word.
+    is_word = _WORDLIKE.fullmatch(narrow) if narrow.isascii() else _share_in_one_set(narrow) == 1
+    if not is_word and len(text) % 2 == 0 and _share_in_one_set(wide) == 1:
         return wide
     return narrow
 
@@ -203,6 +207,13 @@ def _order_by_zeros(data: bytes) -> str:
 
 def _share_in_one_set(text: str) -> float:
     """Return which share of a text the best fitting legacy set holds, from 0 to 1."""
-    text = text.strip("\0 ")
-    best = max(len(text.encode(each, "ignore").decode(each, "ignore")) for each in _COMMON)
-    return best / len(text) if text else 0.0
+    return _fit(text)[0]
+
+
+def _fit(text: str) -> tuple[float, int]:
+    """Return that share, and how many sets hold it: frequent Chinese characters are in several."""
+    given, text = text, _EMOJI.sub("", text.strip("\0 "))
+    if not text:
+        return (1.0, 4) if _EMOJI.search(given) else (0.0, 0)
+    held = [len(text.encode(each, "ignore").decode(each, "ignore")) for each in _COMMON]
+    return max(held) / len(text), held[:4].count(len(text))
