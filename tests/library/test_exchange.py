@@ -71,6 +71,35 @@ def test_a_name_is_enough_to_import(tmp_path: Path, no_model: None) -> None:
             copy.import_vectors(file, name="their-clip")
 
 
+def test_imported_images_with_sidecars_are_unchanged_and_can_be_read(
+    tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    folder = tmp_path / "set"
+    for number in range(3):
+        draw(folder / f"{number}.png", "red", number)
+        (folder / f"{number}.json").write_text(json.dumps({"caption": f"wall {number}"}))
+    with pixseek.open(tmp_path / "first.lib") as first:
+        first.index(folder)
+        space = first.status().space
+    assert space is not None
+    rows = np.random.default_rng(0).normal(size=(3, space.dim)).astype(np.float32)
+    uris = np.array([f"{number}.png" for number in range(3)])
+    header = naming(space.model, space.fingerprint, space.dim)
+    np.savez(tmp_path / "v.npz", vectors=rows, uri=uris, header=header)
+    tiny.embedded = 0
+    with pixseek.open(tmp_path / "new.lib") as library:
+        library.import_vectors(tmp_path / "v.npz", base=folder)
+        assert library.index(folder).unchanged == 3
+        assert library.find(folder / "1.png").caption == ""
+        kept = library.opened.engine.vectors([library.find(folder / "1.png").id])[0]
+        assert library.index(reread=True).updated == 3
+        record = library.find(folder / "1.png")
+        assert (record.caption, len(record.digest)) == ("wall 1", 64)
+        np.testing.assert_array_equal(library.opened.engine.vectors([record.id])[0], kept)
+        assert library.index(reread=True).unchanged == 3
+    assert tiny.embedded == 0
+
+
 def test_the_name_in_a_file_is_used_whatever_the_settings_say(
     tmp_path: Path, no_model: None
 ) -> None:

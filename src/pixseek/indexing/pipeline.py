@@ -279,8 +279,8 @@ class _Run:
 
     def twins_of(self, job: Job, digest: str) -> tuple[tuple[Known, ...], bool]:
         """Return the records of a content, and whether their vectors serve; called in a thread."""
-        if job.is_unchanged and job.before is not None and job.before.digest == digest:
-            return (job.before,), True
+        if job.is_unchanged and job.before is not None and job.before.digest in (digest, ""):
+            return (job.before,), True  # imported vectors have no digest
         twins = tuple(self.engine.with_digests([digest]).get(digest, ()))
         if digest in self.writes.displaced or any(twin.id not in self.unfit for twin in twins):
             return twins, True

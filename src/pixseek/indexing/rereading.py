@@ -52,7 +52,7 @@ class Rereading:
         changed: list[Record] = []
         rewritten: list[Record] = []
         for item, stored in zip(items, self.engine.get(ids), strict=True):
-            if stored is None or stored.digest != item.record.digest:
+            if stored is None or stored.digest not in (item.record.digest, ""):
                 continue  # another process removed or replaced it meanwhile
             if not lie_alike(item.record, stored):
                 self.turned.append((item, stored))
@@ -62,10 +62,13 @@ class Rereading:
                 self.unchanged.append(record.uri)
                 continue
             self.updated.append(record.uri)
-            # Describing fills what follows from the content, and never replaces it.
-            is_filled = (stored.pixels or record.pixels) == record.pixels and (
-                stored.perceptual_hash or record.perceptual_hash
-            ) == record.perceptual_hash
+            # Describing fills what follows from the content, and never replaces it; the digest,
+            # which imported vectors do not have, it leaves as it is.
+            is_filled = (
+                stored.digest == record.digest
+                and stored.pixels in (record.pixels, "")
+                and stored.perceptual_hash in (record.perceptual_hash, "")
+            )
             (changed if is_filled else rewritten).append(record)
         self._keep_previews(items)
         digests = {record.id: record.digest for record in changed}

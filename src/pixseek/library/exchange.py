@@ -15,7 +15,8 @@ from pixseek.library import clip_retrieval, vector_files
 from pixseek.library.imported_space import space_of_import
 from pixseek.library.model import LibraryModel
 from pixseek.library.opened import Opened
-from pixseek.types import Engine, Record, Stamp
+from pixseek.sources.stamps import Stamps
+from pixseek.types import Engine, Record
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -108,6 +109,8 @@ def _placing(opened: Opened, base: str | os.PathLike[str] | None) -> Callable[[R
             raise SourceError("No such folder", base, "Check the path.")
         prefix = opened.roots.add(folder, whole=True).rstrip("/")
 
+    stamps = Stamps()
+
     def place(record: Record) -> Record:
         uri = record.uri
         if "://" not in uri:
@@ -120,8 +123,7 @@ def _placing(opened: Opened, base: str | os.PathLike[str] | None) -> Callable[[R
         path = opened.roots.path_of(uri)
         if record.stamp is None and path is not None and path.is_file():
             # As it is now: the next run takes the file as unchanged, and embeds nothing again.
-            status = path.stat()
-            record = replace(record, stamp=Stamp(status.st_size, status.st_mtime_ns))
+            record = replace(record, stamp=stamps.of(path))
         return record
 
     return place

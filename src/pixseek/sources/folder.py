@@ -23,8 +23,8 @@ from pixseek.sources.skipping import (
     printable,
     skipped_folder,
 )
+from pixseek.sources.stamps import with_sidecars
 from pixseek.types import Candidate, Failure, FileSystem, Item, Skipped, Stamp
-from pixseek.types.sources import marked
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -328,7 +328,8 @@ class FolderSource:
         is_wanted = False
         if sidecars:
             is_wanted = sidecars[-1].lower().endswith(".json") and self._is_wanted(relative)
-            stamp = self._with_sidecars(stamp, folder, name, sidecars, is_wanted)
+            here = os.path.join(self.path, folder)
+            stamp = with_sidecars(stamp, here, name, sidecars, is_wanted=is_wanted)
         if not uri.isascii():
             try:
                 uri.encode()
@@ -342,30 +343,6 @@ class FolderSource:
                     stamp,
                 )
         return Candidate(uri, stamp, status.st_mtime_ns, sidecars, is_wanted=is_wanted)
-
-    def _with_sidecars(
-        self, stamp: Stamp, folder: str, name: str, sidecars: tuple[str, ...], is_wanted: bool
-    ) -> Stamp:
-        """Return an image's stamp, marked with the names, sizes and times of its sidecars.
-
-        Its second is that of the newest. Names count without what they share with the image's, so
-        a photo that is renamed together with its sidecars keeps its stamp. Whether the image is
-        wanted counts too, since that decides what becomes of one in the trash.
-        """
-        stem = name.rpartition(".")[0] or name
-        here = os.path.join(self.path, folder, "")
-        newest, marks = stamp.mtime_ns, [str(stamp.mtime_ns)]
-        if is_wanted:
-            marks.append("wanted")
-        for sidecar in sidecars:
-            try:
-                status = os.stat(f"{here}{sidecar}")
-            except OSError:
-                continue  # it went away, or is a broken link: the image is indexed without
-            newest = max(newest, status.st_mtime_ns)
-            own = sidecar.removeprefix(stem)
-            marks.append(f"{own}\0{status.st_size}\0{status.st_mtime_ns}")
-        return marked(Stamp(stamp.size, newest), "\0\0".join(marks))
 
     def _is_wanted(self, relative: str) -> bool:
         """Return whether a file was asked for, by a pattern or as part of a recycle bin.
