@@ -148,6 +148,7 @@ def test_unicode_comments_are_read_in_every_form(written_as: str, code: bytes) -
         (b"Ascii\0\0\0a lake", "a lake"),
         (b"ASCII   a lake", "a lake"),
         (b"ASCII\0a lake", "a lake"),
+        (b"Unicode " + "a lake".encode("utf-16-le"), "a lake"),
         (b"ASCII\0\0\0" + "Zürich".encode(), "Zürich"),
         (b"ASCII\0\0\0" + "Zürich".encode("cp1252"), "Zürich"),
         (b"ASCII\0\0\0" + "湖の船".encode("cp932"), "湖の船"),

@@ -261,6 +261,8 @@ def _comment(value: object, endian: str) -> str:
         value = value.encode("latin-1", "replace")
     if not isinstance(value, bytes):
         return _text(value)
+    if value[:8].upper() == b"UNICODE " and is_utf16(value[8:65536]):
+        value = b"UNICODE\0" + value[8:]
     found = _CODE.match(value[:16])
     if found is None:
         code, text = b"", value.removeprefix(bytes(8))
