@@ -100,6 +100,13 @@ def test_frames_of_a_burst_are_no_copies() -> None:
     assert _is_copy(first, picture)  # but this is a crop
 
 
+def test_a_darker_picture_of_something_else_is_no_marked_copy() -> None:
+    # All changes go towards black, as if much ink had been used.
+    dark = ImageEnhance.Brightness(scene(8)).enhance(0.15)
+    assert not _is_copy(scene(7), dark)
+    assert not _is_copy(scene(7), Image.blend(scene(7), dark, 0.85))
+
+
 def test_pages_that_look_alike_are_no_copies() -> None:
     one = page("Ann Lee", "A table of oak", "1,250.00", "Due on 2 May 2024")
     other = page("Bob Ray", "Two chairs", "80.00", "Due on 28 May 2024")

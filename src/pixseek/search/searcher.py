@@ -369,11 +369,11 @@ class Searcher:
 
     def _are_one(self, ids: list[str]) -> Callable[[int, int], bool]:
         """Return what says of two of these images, by their places, whether to show one only."""
-        from pixseek.search.duplicates import shown_once
-
         records: list[Record | None] = []
 
         def are_one(one: int, other: int) -> bool:
+            from pixseek.search.duplicates import shown_once  # few searches come to this
+
             while len(records) <= max(one, other):
                 records.extend(self.engine.get(ids[len(records) : len(records) + _AT_ONCE]))
             first, second = records[one], records[other]
