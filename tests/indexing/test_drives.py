@@ -139,6 +139,35 @@ def test_a_drive_that_is_gone_for_good_can_be_removed(
     assert [each.uri for each in library.away()] == ["photos/usb/1.png"]
 
 
+def test_another_drive_at_the_place_of_a_removed_one_is_indexed(
+    library: pixseek.Library, drive: Drive
+) -> None:
+    leave_empty(drive)
+    library.index()
+    assert library.remove(drive.place) == 3
+    drive.plug()
+    assert library.index().added == 3
+    assert library.away() == []
+
+
+def test_a_folder_of_a_drive_that_was_renamed_on_another_computer(
+    library: pixseek.Library, drive: Drive
+) -> None:
+    drive.unplug()
+    (drive.files / "Italy").mkdir()
+    for each in list(drive.files.glob("*.png")):
+        each.rename(drive.files / "Italy" / each.name)
+    other = Drive(drive.files.parent / "other", drive.files)
+    other.plug()  # it takes the number that this one had
+    try:
+        drive.plug()
+        report = library.index()
+    finally:
+        other.unplug()
+    assert (report.moved, report.failures) == (3, ())
+    assert list(said(library)) == ["photos/usb/Italy/1.png"]
+
+
 def test_a_copy_made_while_a_drive_is_away_takes_nothing_from_it(
     library: pixseek.Library, drive: Drive, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 import pixseek
 from pixseek.errors import QueryError
+from pixseek.metadata.annotations import tags_by_model
 
 from tiny_encoder import TinyEncoder, draw
 
@@ -315,3 +316,56 @@ def test_roots_that_are_joined_keep_what_is_away(
     (tmp_path / "trash.png").unlink()
     library.index()
     assert list(said(library)) == [f"{tmp_path.name}/photos/in/1.png"]
+
+
+def test_what_a_model_looked_for_is_nothing_that_a_user_said(
+    library: pixseek.Library, photos: Path
+) -> None:
+    library.tag_zero_shot(["black"])
+    (photos / "in" / "0.png").unlink()
+    report = library.index(photos)
+    assert (report.removed, report.away, library.away()) == (1, 0, [])
+
+
+def test_a_copy_that_a_model_tagged_gets_the_words_of_a_deleted_original(
+    library: pixseek.Library, photos: Path
+) -> None:
+    shutil.copy2(photos / "in" / "1.png", photos / "copy.png")
+    library.index(photos)
+    library.tag_zero_shot(["red"])
+    library.tag_zero_shot(["blue"])
+    delete(library, photos)
+    copy = library.find(photos / "copy.png")
+    assert copy is not None
+    assert {"mine", "red"} <= set(copy.tags)
+    assert tags_by_model(copy) == ("red",)
+
+
+def test_a_tag_of_a_model_that_was_removed_does_not_return_with_other_metadata(
+    library: pixseek.Library, photos: Path
+) -> None:
+    library.tag_zero_shot(["red"])
+    record = library.find(photos / "in" / "0.png")
+    assert record is not None
+    assert record.tags == ("red",)
+    library.tag([record.id], remove="red")
+    edited(photos / "in" / "0.png")
+    (photos / "in" / "0.png").rename(photos / "else.png")
+    library.index(photos)
+    library.tag_zero_shot(["red"])
+    record = library.find(photos / "else.png")
+    assert record is not None
+    assert record.tags == ()
+
+
+def test_an_import_gives_what_is_away_to_the_same_picture_elsewhere(
+    library: pixseek.Library, photos: Path, tmp_path: Path
+) -> None:
+    delete(library, photos)
+    library.export(tmp_path / "out.npz")
+    (tmp_path / "new").mkdir()
+    shutil.copy(tmp_path / "trash.png", tmp_path / "new" / "else.png")
+    with pixseek.open(tmp_path / "lib2") as other:
+        other.index(tmp_path / "new")
+        other.import_vectors(tmp_path / "out.npz")
+        assert said(other) == {"new/else.png": WORDS}

@@ -119,7 +119,9 @@ class Comparison:
                 failed.pop(event.uri, None)
             else:
                 before, earlier = known.pop(event.uri, None), failed.pop(event.uri, None)
-                if before is not None and event.is_as(before.stamp):
+                if before is None:
+                    drives.arrive(event)
+                elif event.is_as(before.stamp):
                     drives.meet(event.uri)
                 self._compare(source, event, before, earlier)
         roots = [each for each in source.prefixes if each.count("/") == 1 and source.covers(each)]
@@ -191,7 +193,7 @@ class _Drives:
 
     An unmounted drive leaves an empty folder, one with a few other files, or none. A drive may
     get another device number each time it is plugged in, so it is the same if most of its files are
-    there as they were, unless its number is known as that of what came in its place.
+    there as they were, or renamed, unless its number is known as that of what came in its place.
 
     Attributes:
         now: devices that the scan came into, by the URI of their folder.
@@ -200,21 +202,29 @@ class _Drives:
     def __init__(self, before: Mapping[str, Sequence[str]]) -> None:
         self._before = before
         self._met: Counter[str] = Counter()
+        self._came: dict[str, set[Stamp]] = {}
         self.now: dict[str, str] = {}
 
     def meet(self, uri: str) -> None:
         """Count a file that is as it was."""
         self._met.update(top for top in self._before if uri.startswith(top))
 
-    def absent(self, missing: Collection[str]) -> list[str]:
-        """Return the folders whose drive is not there, given the missing files."""
+    def arrive(self, candidate: Candidate) -> None:
+        """Note a new file, which may have been renamed on a drive that is another one now."""
+        for top, (own, *_) in self._before.items():
+            if candidate.uri.startswith(top) and self._device_at(top) != own:
+                self._came.setdefault(top, set()).add(candidate.stamp)
+
+    def absent(self, missing: Mapping[str, Known]) -> list[str]:
+        """Return the folders whose drive is not there, given the missing files by their URI."""
         found = []
         for top, (own, *others) in self._before.items():
             now = self._device_at(top)
             if now in (None, own):
                 continue
-            below = sum(uri.startswith(top) for uri in missing)
-            if below and (now in others or self._met[top] < below):
+            gone = [known.stamp for uri, known in missing.items() if uri.startswith(top)]
+            renamed = sum(stamp in self._came.get(top, ()) for stamp in gone)
+            if gone and (now in others or self._met[top] + renamed < len(gone) - renamed):
                 found.append(top)
         return found
 

@@ -306,5 +306,5 @@ class _Run:
             "(is its drive plugged in?)",
             folder,
             "The library is as it was, and what was embedded is kept. Bring the folder back and "
-            "run this again; or forget it: pixseek remove --root NAME",
+            "run this again; if it is gone for good: pixseek remove, with this folder",
         )

@@ -20,7 +20,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import replace
 from types import MappingProxyType
 
-from pixseek.metadata.annotations import Annotation, annotate, annotation_of, combined
+from pixseek.metadata.annotations import (
+    Annotation,
+    annotate,
+    annotation_of,
+    by_hand,
+    combined,
+)
 from pixseek.types import And, Compare, Engine, Not, Or, Record, record_id
 from pixseek.types.engines import Merge
 
@@ -44,7 +50,8 @@ Moved = tuple[Record, Record]
 def with_words_of(record: Record, old: Record) -> Record:
     """Return `record` with the user's words about `old`."""
     said = annotation_of(old)
-    if said.labelled and record.digest != old.digest:
+    has_same_pixels = bool(record.pixels) and record.pixels == old.pixels
+    if said.labelled and record.digest != old.digest and not has_same_pixels:
         said = replace(said, labelled="")  # nobody looked for labels in the new content
     return annotate(record, said)
 
@@ -155,7 +162,14 @@ def origins(
             ]
             if not options:
                 continue
-            best = min(options, key=lambda each: (each.digest != record.digest, each.uri))
+            best = min(
+                options,
+                key=lambda each: (
+                    each.digest != record.digest,
+                    not by_hand(annotation_of(each)),
+                    each.uri,
+                ),
+            )
             taken.add(best.id)
             found[record.id] = best
     return found
@@ -179,14 +193,14 @@ def _candidates(
         pixels = Compare("pixels", "in", tuple(sorted({r.pixels for r in some if r.pixels})))
         away = And((Compare("away", "eq", True), Or((digests, pixels))))
         for record in engine.get(list(engine.matching_ids(away))):
-            if record is not None and annotation_of(record):
+            if record is not None and annotation_of(record).is_said:
                 yield record
         if not pixels.value:
             continue
         # Copies with the same digest are known to the run already, and there may be thousands.
         edited = And((pixels, Not(digests)))
         for record in engine.select(edited, order="uri", descending=False, k=_MOST_ALIKE, offset=0):
-            if annotation_of(record) and is_gone(record):
+            if annotation_of(record).is_said and is_gone(record):
                 yield record
 
 
@@ -213,7 +227,7 @@ def keep_displaced(
     losing: list[Record] = []
     for record in records:
         old = stored.get(record.id)
-        if old is None or not annotation_of(old) or is_same_picture(old, record):
+        if old is None or not annotation_of(old).is_said or is_same_picture(old, record):
             continue
         if old.digest in elsewhere:
             continue
@@ -308,7 +322,8 @@ def delete(engine: Engine, ids: Sequence[str], moved: Sequence[Moved] = ()) -> i
             late: set[str] = late,
             unmoved: set[str] = unmoved,
         ) -> bool:
-            if annotation_of(stored) == said.get(stored.id, _NOTHING):
+            carried, now = said.get(stored.id), annotation_of(stored)
+            if now == carried or (carried is None and not now.is_said):
                 return True
             (late if stored.id in said else unmoved).add(stored.id)
             return False
@@ -323,7 +338,8 @@ def delete(engine: Engine, ids: Sequence[str], moved: Sequence[Moved] = ()) -> i
 def hand_on(engine: Engine, missing: Sequence[str], is_gone: Callable[[Record], bool]) -> None:
     """Give what was said of records that are about to become away to copies without words.
 
-    It is kept with the away records as well: their files may come back.
+    A copy that only a model tagged has none yet. What was said is
+    kept with the away records as well: their files may come back.
 
     Args:
         engine: where the records are stored.
@@ -335,7 +351,7 @@ def hand_on(engine: Engine, missing: Sequence[str], is_gone: Callable[[Record], 
         gone = [
             record
             for record in engine.get(missing[start : start + _CHUNK])
-            if record is not None and annotation_of(record) and is_gone(record)
+            if record is not None and annotation_of(record).is_said and is_gone(record)
         ]
         if not gone:
             continue
@@ -345,7 +361,7 @@ def hand_on(engine: Engine, missing: Sequence[str], is_gone: Callable[[Record], 
         copies = [
             copy
             for copy in engine.select(same, order="uri", descending=False, k=_MOST_ALIKE, offset=0)
-            if copy.id not in leaving and not annotation_of(copy)
+            if copy.id not in leaving and not by_hand(annotation_of(copy))
         ]
         heirs: dict[str, Record] = {}
         for record in gone:
@@ -357,7 +373,8 @@ def hand_on(engine: Engine, missing: Sequence[str], is_gone: Callable[[Record], 
                 heirs[best.id] = record
 
         def inherit(_: Record, stored: Record, heirs: Mapping[str, Record] = heirs) -> Record:
-            said = annotation_of(stored)
-            return stored if said else with_words_of(stored, heirs[stored.id])
+            if by_hand(annotation_of(stored)):
+                return stored
+            return with_words_of_both(stored, with_words_of(stored, heirs[stored.id]))
 
         engine.describe([copy for copy in copies if copy.id in heirs], inherit)

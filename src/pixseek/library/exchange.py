@@ -85,7 +85,10 @@ def _with_words_here(record: Record, stored: Record) -> Record:
 
 
 def _import_bare(engine: Engine, records: Sequence[Record]) -> None:
-    """Store records without vectors; of those that are here, only what was said of them."""
+    """Store records without vectors; of those that are here, only what was said of them.
+
+    What was said of an away record goes to an image here that has its content and no words.
+    """
     import numpy as np
 
     assert engine.space is not None
@@ -94,7 +97,10 @@ def _import_bare(engine: Engine, records: Sequence[Record]) -> None:
         some = records[start : start + vector_files.BATCH]
         found = zip(some, engine.get([record.id for record in some]), strict=True)
         here = {each.id: each for each, stored in found if stored is not None}
-        engine.put([each for each in some if each.id not in here], none)
+        new = [each for each in some if each.id not in here]
+        engine.put(new, none)
+        away = [each.id for each in new if each.away and said.REPLACED not in each.fields]
+        said.hand_on(engine, away, lambda _: True)
         engine.describe(
             list(here.values()), lambda given, stored: said.with_words_of_both(stored, given)
         )

@@ -45,7 +45,8 @@ def _remove(opened: Opened, target: str) -> int:
     if not gone and not failed:
         raise _not_there(target)
     path = opened.roots.path_of(uri)
-    if path is not None and path.exists():
+    # Where a drive was, another may be mounted later.
+    if path is not None and path.exists() and not opened.roots.is_drive_away(uri):
         opened.roots.exclude(uri)
     opened.ledger.clear_failures(failed)
     opened.roots.forget_devices(below)

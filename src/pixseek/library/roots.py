@@ -111,6 +111,10 @@ class Roots:
         """Return the folder whose drive is not there now, of those that a record is in, or None."""
         return self._drive_away(record.uri)
 
+    def is_drive_away(self, uri: str) -> bool:
+        """Return whether a folder is the place of a drive that is not there now."""
+        return self._drive_away(f"{uri}/") == str(self.path_of(uri))
+
     def _drive_away(self, uri: str) -> str | None:
         root = self._known().get(uri.partition("/")[0])
         if root is None or root.kind != "folder":

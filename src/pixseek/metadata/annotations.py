@@ -103,6 +103,11 @@ class Annotation:
             or self.labelled
         )
 
+    @property
+    def is_said(self) -> bool:
+        """Whether anything was said: more than that a model looked for labels and found none."""
+        return self.tags_found is not None or bool(replace(self, labelled=""))
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -186,6 +191,21 @@ def tags_by_model(record: Record) -> tuple[str, ...]:
     """Return the tags of a record that only a model gave, and neither its user nor its file."""
     found = _found(annotation_of(record))
     return without(found, listed(record.fields.get(FILE_TAGS))) if found else ()
+
+
+def by_hand(said: Annotation) -> Annotation:
+    """Return what a user said, without what a model found."""
+    return replace(
+        said,
+        tags_added=without(said.tags_added, _found(said)),
+        fields={
+            name: value
+            for name, value in said.fields.items()
+            if name not in (LABEL_SCORES, LABEL_CONFIDENCES)
+        },
+        labelled="",
+        tags_found=None,
+    )
 
 
 def _found(said: Annotation) -> tuple[str, ...]:
