@@ -357,6 +357,7 @@ class Said(RuleBasedStateMachine):
             if occupant is not None:
                 continue
             self.bring_back(file, one_of)
+        self.include()
         self.index("both", one_of)
         found = {Path(str(path)): said(record) for record, path in self.places()}
         groups = defaultdict(list)

@@ -10,8 +10,19 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from pixseek.errors import SourceVanishedError
+from pixseek.metadata.dates import date_in_name
 from pixseek.storage.ledger import Ledger
-from pixseek.types import Candidate, Engine, Failure, FileSystem, Known, Skipped, Source, Stamp
+from pixseek.types import (
+    Candidate,
+    Engine,
+    Failure,
+    FileSystem,
+    Known,
+    Record,
+    Skipped,
+    Source,
+    Stamp,
+)
 from pixseek.types.dataclass import dataclass
 
 #: The reason of a `Failure` that is none: its owner has put the image into Google's trash.
@@ -296,6 +307,13 @@ def skipped_in_all(found: Iterable[Skipped]) -> tuple[Skipped, ...]:
         key = (each.kind, each.what.lower(), each.why)
         by_name[key] = by_name[key].and_also(each) if key in by_name else each
     return tuple(sorted(by_name.values(), key=lambda each: (-each.images, each.what.lower())))
+
+
+def date_changes(record: Record, uri: str) -> bool:
+    """Return whether a photo would get another date under another name."""
+    if record.fields.get("taken_from", "") not in ("name", "file", ""):
+        return False
+    return date_in_name(record.name) != date_in_name(name_of(uri))
 
 
 def name_of(uri: str) -> str:

@@ -30,9 +30,9 @@ from pixseek.indexing.comparing import (
     TRASHED,
     Comparison,
     Job,
+    date_changes,
     in_the_trash,
     moved,
-    name_of,
     skipped_in_all,
 )
 from pixseek.indexing.embedding import Embedded, Embedding, Pace, Waiting, drawn
@@ -42,7 +42,6 @@ from pixseek.indexing.reading import Prepared, Reader
 from pixseek.indexing.rereading import Rereading, lie_alike
 from pixseek.indexing.said import hand_on, with_words_of
 from pixseek.indexing.storing import Writes
-from pixseek.metadata.dates import date_in_name
 from pixseek.storage.ledger import Ledger
 from pixseek.storage.previews import Previews
 from pixseek.types import (
@@ -203,7 +202,7 @@ class _Run:
             records = self.engine.get([known.id for _, known in chunk])
             vectors = self.engine.vectors([known.id for _, known in chunk])
             for (job, known), record, rows in zip(chunk, records, vectors, strict=True):
-                if record is None or rows is None or _date_changes(record, job.candidate.uri):
+                if record is None or rows is None or date_changes(record, job.candidate.uri):
                     continue
                 if not self.is_gone(known):
                     continue  # it is excluded, and this is a copy
@@ -413,7 +412,9 @@ class _Run:
     def depart(self, origin: Known | Record) -> None:
         """Note that the content of a record is elsewhere now."""
         self.departed.add(origin.id)
-        if origin.id not in self.found.changed:
+        # What was said of a file that is excluded or broken stays with its place as well.
+        stays = isinstance(origin, Record) and origin.away and self.is_there(origin.uri)
+        if origin.id not in self.found.changed and not stays:
             self.found.missing.pop(origin.id, None)
             self.unfit.discard(origin.id)
             self.writes.delete([origin.id])
@@ -490,10 +491,3 @@ class _Run:
             acceleration=self.acceleration,
             skipped=skipped_in_all(self.found.skipped),
         )
-
-
-def _date_changes(record: Record, uri: str) -> bool:
-    """Return whether a photo would get another date under another name."""
-    if record.fields.get("taken_from", "") not in ("name", "file", ""):
-        return False
-    return date_in_name(record.name) != date_in_name(name_of(uri))

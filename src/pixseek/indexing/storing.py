@@ -123,7 +123,10 @@ class Writes:
         if self.previews is not None and self._previews:
             self.previews.put(self._previews)
             self._previews = {}
+        written = {record.id for record in self._records}
         moved = self._store_records(np.concatenate(self._vectors)) if self._records else []
+        # An away record that was found elsewhere may be one that was written over just now.
+        self._gone = [each for each in self._gone if each not in written]
         self._ledger.add_failures(self._failures)
         self._failures = []
         if self._gone:
