@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pixseek.errors import PixseekError, QueryError, unknown
 from pixseek.library.model import LibraryModel
+from pixseek.library.named_paths import absolute
 from pixseek.library.opened import Opened
-from pixseek.library.roots import absolute
 from pixseek.search import blas, searcher
 from pixseek.search.asked import check, least_strength
 from pixseek.types import And, Filter, Query, Region, Results, Sort, Strength, Term

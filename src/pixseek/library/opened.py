@@ -84,7 +84,7 @@ class Opened:
         config = load_config(library=path, **settings)
         folder = Path(os.path.abspath(config.library))
         is_new = not os.path.exists(folder / "ledger.sqlite")
-        was_there = folder.exists()
+        was_there = os.path.exists(folder)  # Path.exists raises if the name is too long
         if is_new:
             _check_new(folder, create)
         store = None

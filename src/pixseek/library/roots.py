@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek.errors import QueryError, SourceError, unknown
+from pixseek.library.named_paths import NOT_THERE, absolute, first_look, is_text, shown, unusable
 from pixseek.library.nested_roots import (
     absorbing,
     move_records,
@@ -33,13 +34,8 @@ from pixseek.types.texts import composed
 if TYPE_CHECKING:
     from pixseek.types import Source
 
-_NOT_THERE = ("No such file or folder", "Check the path.")
-
 #: Reasons of failures that say that a file is not an image, and not that it is a broken one.
 _NOT_IMAGES = frozenset({"not-an-image", "empty", "missing", "bad-name"})
-
-#: Bytes that tell the format of a file.
-_BEGINNING = 1 << 16
 
 #: Files that must be found in a new place before it is taken for a root's.
 _SAMPLE = 64
@@ -68,7 +64,7 @@ class Roots:
     def uri_of(self, path: str | os.PathLike[str]) -> str | None:
         """Return the URI that a path has; None when it lies under no root, or is not text."""
         typed = absolute(path)
-        if not _is_text(typed):
+        if not is_text(typed):
             return None
         for form in (str, composed):  # the second for a root that is not there now
             given = Path(form(str(typed)))
@@ -156,7 +152,7 @@ class Roots:
         failures: list[Failure] = []
         found: list[Path] = []
         urls: list[str] = []
-        first_look = self._first_look()
+        look = first_look(self.all(), self.uri_of)
         # Nothing is registered before all of it was looked at.
         for given in paths:
             if is_url(os.fspath(given)):
@@ -164,20 +160,20 @@ class Roots:
                 urls.append(os.fspath(given))
                 continue
             path = absolute(given)
-            if (problem := _unusable(path)) is not None:
+            if (problem := unusable(path)) is not None:
                 message, advice = problem
                 raise SourceError(message, given, advice)
-            if (failure := first_look(path, given)) is not None:
+            if (failure := look(path, given)) is not None:
                 failures.append(failure)
             else:
                 found.append(path)
         for given in listed:
             path = absolute(given)
             # An empty name would be the current folder, with all that is in it.
-            problem = _unusable(path) if os.fspath(given) else _NOT_THERE
+            problem = unusable(path) if os.fspath(given) else NOT_THERE
             if problem is not None:
-                failures.append(Failure(_shown(given), "scan", "missing", *problem))
-            elif (failure := first_look(path, given)) is not None:
+                failures.append(Failure(shown(given), "scan", "missing", *problem))
+            elif (failure := look(path, given)) is not None:
                 failures.append(failure)
             else:
                 found.append(path)
@@ -276,37 +272,6 @@ class Roots:
         name = self._new_name(Path(shown.rpartition("@")[2]))
         self.change(Root(name, url, scopes=(), kind=kind))
         return f"{name}/"
-
-    def _first_look(self) -> Callable[[Path, str | os.PathLike[str]], Failure | None]:
-        """Return what says why a file named for the first time is not an image; None if it may be.
-
-        It reads the beginning of the file. Whether the rest is in order, the run will find out.
-        Scopes and URIs are looked up once a folder, since a list may name a hundred thousand files.
-        """
-        from pixseek.images.formats import not_an_image
-
-        scopes = {root.name: frozenset(root.scopes) for root in self.all()}
-        uris: dict[Path, str | None] = {}
-
-        def look(path: Path, given: str | os.PathLike[str]) -> Failure | None:
-            if not path.is_file():
-                return None
-            if path.parent not in uris:
-                uris[path.parent] = self.uri_of(path.parent)
-            if (folder := uris[path.parent]) is not None:
-                name, _, relative = f"{folder.rstrip('/')}/{path.name}".partition("/")
-                if "" in scopes[name] or relative in scopes[name]:
-                    return None  # not the first time
-            try:
-                with open(path, "rb") as file:
-                    error = not_an_image(file.read(_BEGINNING))
-            except OSError:
-                return None  # the run says why
-            if error is None:
-                return None
-            return Failure(_shown(given), "scan", error.reason, error.problem, error.advice)
-
-        return look
 
     def forget_unused(self, before: Collection[str], *, may_continue: bool) -> None:
         """Forget new roots in which nothing could be indexed.
@@ -510,41 +475,6 @@ def _settled(root: Root) -> Iterator[str]:
         except OSError:
             is_empty = True
         yield from (s for s in scopes if not s or not is_empty or (root.path / s).exists())
-
-
-def _unusable(path: Path) -> tuple[str, str] | None:
-    """Return why a path can't be indexed, and what to do; None if it can."""
-    if not os.path.exists(path):  # also if no system has names as long
-        return _NOT_THERE
-    if not _is_text(path):
-        return "The path's name is not valid text", "Rename it, then index it."
-    return None
-
-
-def _is_text(path: Path) -> bool:
-    """Return whether a path can be a part of a URI; others are never indexed."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _shown(given: str | os.PathLike[str]) -> str:
-    """Return a path that was given, as text that can be printed."""
-    text = os.fspath(given).encode("utf-8", "surrogateescape")
-    return redacted(text.decode("utf-8", "backslashreplace"))
-
-
-def absolute(path: str | os.PathLike[str]) -> Path:
-    """Return a path that a user typed as an absolute one, spelled as on the disk."""
-    # What begins with "~" and names no user is a file of that name.
-    found = Path(os.path.abspath(Path(os.path.expanduser(path))))
-    if str(found).isascii():
-        return found
-    from pixseek.sources.spelling import as_written
-
-    return as_written(found)
 
 
 def _is_in(folder: Path, known: Known) -> bool:

@@ -1,0 +1,84 @@
+"""Paths that users name: whether they can be indexed, and how they are shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pixseek.redaction import redacted
+from pixseek.types import Failure, Root
+
+NOT_THERE = ("No such file or folder", "Check the path.")
+
+#: Bytes that tell the format of a file.
+_BEGINNING = 1 << 16
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """Return a path that a user typed as an absolute one, spelled as on the disk."""
+    # What begins with "~" and names no user is a file of that name.
+    found = Path(os.path.abspath(Path(os.path.expanduser(path))))
+    if str(found).isascii():
+        return found
+    from pixseek.sources.spelling import as_written
+
+    return as_written(found)
+
+
+def first_look(
+    roots: Sequence[Root], uri_of: Callable[[Path], str | None]
+) -> Callable[[Path, str | os.PathLike[str]], Failure | None]:
+    """Return what says why a file named for the first time is not an image; None if it may be.
+
+    It reads the beginning of the file. Whether the rest is in order, the run will find out.
+    Scopes and URIs are looked up once a folder, since a list may name a hundred thousand files.
+    """
+    from pixseek.images.formats import not_an_image
+
+    scopes = {root.name: frozenset(root.scopes) for root in roots}
+    uris: dict[Path, str | None] = {}
+
+    def look(path: Path, given: str | os.PathLike[str]) -> Failure | None:
+        if not path.is_file():
+            return None
+        if path.parent not in uris:
+            uris[path.parent] = uri_of(path.parent)
+        if (folder := uris[path.parent]) is not None:
+            name, _, relative = f"{folder.rstrip('/')}/{path.name}".partition("/")
+            if "" in scopes[name] or relative in scopes[name]:
+                return None  # not the first time
+        try:
+            with open(path, "rb") as file:
+                error = not_an_image(file.read(_BEGINNING))
+        except OSError:
+            return None  # the run says why
+        if error is None:
+            return None
+        return Failure(shown(given), "scan", error.reason, error.problem, error.advice)
+
+    return look
+
+
+def unusable(path: Path) -> tuple[str, str] | None:
+    """Return why a path can't be indexed, and what to do; None if it can."""
+    if not os.path.exists(path):  # also if no system has names as long
+        return NOT_THERE
+    if not is_text(path):
+        return "The path's name is not valid text", "Rename it, then index it."
+    return None
+
+
+def is_text(path: Path) -> bool:
+    """Return whether a path can be a part of a URI; others are never indexed."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown(given: str | os.PathLike[str]) -> str:
+    """Return a path that was given, as text that can be printed."""
+    text = os.fspath(given).encode("utf-8", "surrogateescape")
+    return redacted(text.decode("utf-8", "backslashreplace"))
