@@ -203,7 +203,8 @@ def _at_size(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
     if image.size == size:
         return image
-    return image.resize(size, Resampling.BOX if image.width > size[0] else Resampling.BICUBIC)
+    # With a box, copies at 3/4 of the size differ nearly as much as another digit does.
+    return image.resize(size, Resampling.BICUBIC, reducing_gap=3.0)
 
 
 def _agreement(one: Samples, other: Samples, *, in_detail: bool = False) -> float:
