@@ -42,6 +42,7 @@ ROME = timezone(timedelta(hours=2))
         ("2003: 8: 5  7: 5: 9", datetime(2003, 8, 5, 7, 5, 9), "second"),
         ("2021.05.03 14.22.33", datetime(2021, 5, 3, 14, 22, 33), "second"),
         ("2021/05/03 14-22-33", datetime(2021, 5, 3, 14, 22, 33), "second"),
+        ("2021-05-03 14h22m33s", datetime(2021, 5, 3, 14, 22, 33), "second"),
         ("2021:05:03:14:22:33", datetime(2021, 5, 3, 14, 22, 33), "second"),
         ("2021年5月3日 14时22分33秒", datetime(2021, 5, 3, 14, 22, 33), "second"),
         # Clocks of twelve hours, other digits, Thai years.
@@ -67,6 +68,8 @@ ROME = timezone(timedelta(hours=2))
         ("2021:05:03   :  :  ", datetime(2021, 5, 3), "day"),
         ("2021:05:03 14:  :  ", datetime(2021, 5, 3, 14), "hour"),
         ("2021:05:03 25:00:00", datetime(2021, 5, 3), "day"),
+        ("2021:05:03 14:22:70.5", datetime(2021, 5, 3, 14, 22), "minute"),
+        ("2021:05:03 14:72:33+02:00", datetime(2021, 5, 3, 14, tzinfo=ROME), "hour"),
         ("2021:05:03 noon", datetime(2021, 5, 3), "day"),
         ("1993:08:00 00:00:00", datetime(1993, 8, 1), "month"),
         ("1993:08:     :  :  ", datetime(1993, 8, 1), "month"),

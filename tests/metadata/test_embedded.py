@@ -251,6 +251,19 @@ def test_xmp_bags_sequences_and_languages_are_read() -> None:
     }  # fmt: skip
 
 
+def test_exifs_texts_are_read_where_xmp_keeps_them() -> None:
+    packet = alternatives("tiff:ImageDescription", x_default="A boat")
+    packet += "<tiff:Artist>Ann</tiff:Artist><tiff:Copyright>Bob</tiff:Copyright>"
+    found = read(xmp=xmp_packet(packet))
+    assert (found.caption, found.fields["artist"], found.fields["copyright"]) == (
+        "A boat", "Ann", "Bob",
+    )  # fmt: skip
+    newer = packet + alternatives("dc:description", x_default="Two boats")
+    assert read(xmp=xmp_packet(newer)).caption == "Two boats"
+    camera = "<tiff:Model>X3</tiff:Model><tiff:ImageDescription>X3</tiff:ImageDescription>"
+    assert read(xmp=xmp_packet(camera)).caption == ""
+
+
 def test_hierarchical_tags_give_their_leaf_and_path() -> None:
     lightroom = bag("dc:subject", "Arezzo") + bag("lr:hierarchicalSubject", "Places|Italy|Arezzo")
     assert read(xmp=xmp_packet(lightroom)).tags == ("Arezzo", "Places|Italy|Arezzo")
@@ -266,6 +279,9 @@ def test_hierarchical_tags_give_their_leaf_and_path() -> None:
         bag("lr:hierarchicalSubject", "Places|Italy|Arezzo"),
         bag("digiKam:TagsList", "Places/Italy/Arezzo", kind="Seq"),
         bag("MicrosoftPhoto:LastKeywordXMP", "Places/Italy/Arezzo"),
+        bag("MicrosoftPhoto:LastKeywordXMP", "Places/Italy/Arezzo")
+        .replace("MicrosoftPhoto:LastKeywordXMP", "LastKeywordXMP", 2)
+        .replace("<LastKeywordXMP", '<LastKeywordXMP xmlns="http://ns.microsoft.com/photo/1.0"'),
         bag("mediapro:CatalogSets", "Places|Italy|Arezzo"),
         bag("expressionmedia:CatalogSets", "Places|Italy|Arezzo"),
         "<acdsee:categories>&lt;Categories&gt;&lt;Category Assigned=&quot;0&quot;&gt;Places"

@@ -197,6 +197,15 @@ def test_dates(tags: dict[str, Any], wanted: int | None) -> None:
     assert (found.taken_at and found.taken_at.year) == wanted
 
 
+def test_dates_in_a_format_of_the_users_have_the_zone_of_its_own_tag() -> None:
+    """`-d "%Y-%m-%d %H:%M:%S"` drops fractions and zones from all dates."""
+    dates = ("DateTimeOriginal", "CreateDate", "DateCreated", "SubSecDateTimeOriginal")
+    content = PLAIN | dict.fromkeys(dates, "2021-07-04 12:30:00")
+    found = read(sidecars={"a.json": json.dumps(content).encode()})
+    zone = timezone(timedelta(hours=2))
+    assert found.taken_at == datetime(2021, 7, 4, 12, 30, 0, 250_000, zone)
+
+
 def test_time_and_zone_of_iptc_and_gps_are_read() -> None:
     iptc = {"IPTC:DateCreated": "2021:07:04", "IPTC:TimeCreated": "12:30:00+02:00"}
     found = read(sidecars={"a.json": json.dumps([iptc]).encode()})

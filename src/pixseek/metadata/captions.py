@@ -44,6 +44,8 @@ _DEFAULTS = "|".join((*_CAMERAS, *_PROGRAMS))
 _EMPTY = (
     r"(?:MV)?(?:IMG|DSC[FN]?|PICT|PXL|SAM|SDC|DCP|CIMG|IMGP|_?MG|_DSC|GOPR|DJI|HPIM|VID)"
     r"[_-]?\d{3,}[\w-]{0,20}(?:\.(?:jpe?g|heic|dng))?|P\d{7}(?:\.jpe?g)?|"
+    r"(?:(?:Picture|Image|Photo|Scan)[ _-]?0\d{1,5}|Untitled[ _-]?\d{1,3}|"
+    r"Screen ?shot[ _-]\d{4}[-_.]?\d\d[-_.]?\d\d[-\d _.]*)(?:\.(?:jpe?g|png|tiff?))?|"
     r"n/a|none|maker:\w*|\(?no (?:caption|comment|description|title)\)?|[!-/:-@\[-`{-~\s]*|"
     r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32,}"
 )

@@ -39,9 +39,9 @@ _TIME = re.compile(
 )
 _OFFSET = re.compile(r"\s*(?:(?:UTC|GMT)?\s?([+-])\s?(\d{1,2})(?::?(\d\d))?|Z|UTC|GMT)\s*")
 
-# "2021年5月3日 14時22分33秒" and "14h22m33" in the form of the others.
+# "2021年5月3日 14時22分33秒" and "14h22m33s" in the form of the others.
 _WORDED = str.maketrans("年년月월時时시点點分분", "----:::::::", "日号號일秒초")
-_HOURS = re.compile(r"(?<=\d)[hm](?=\d)")
+_HOURS = re.compile(r"(?<=\d)[hm](?=\d)|(?<=\d)s\Z")
 
 # "05.08.2003", in which the day comes first everywhere; "25/08/2003" and "08/25/2003", in which it
 # does somewhere; "Tue Aug 05 07:05:09 2003", as C writes it.
@@ -172,8 +172,14 @@ def _with_time(day: datetime, text: str) -> Dated | None:
     if hours == 24 and day.year < 9999:
         # ISO 8601's end of the day; otherwise Android's clock from 1 to 24.
         day, hours = (day if minutes or seconds else day + timedelta(days=1)), 0
-    if hours > 23 or minutes > 59 or seconds > 60:
+    if hours > 23:
         return None
+    # What stands before a part that no clock shows is still plain.
+    if minutes > 59:
+        minutes = seconds = 0
+        minute = second = fraction = None
+    elif seconds > 60:
+        seconds, second, fraction = 0, None, None
     micro = int((fraction or "0")[:6].ljust(6, "0"))
     moment = day.replace(
         hour=hours, minute=minutes, second=min(seconds, 59),  # leap seconds

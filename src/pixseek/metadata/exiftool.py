@@ -75,11 +75,11 @@ _CAPTIONS = ("description", "caption-abstract", "imagedescription", "xpcomment")
 # Each date with the tags that hold its fraction and its time zone. When a photo was taken comes
 # before when it was digitised, which is what exiftool calls CreateDate.
 _DATES = (
-    ("subsecdatetimeoriginal", "", ""),
+    ("subsecdatetimeoriginal", "subsectimeoriginal", "offsettimeoriginal"),
     ("datetimeoriginal", "subsectimeoriginal", "offsettimeoriginal"),
     ("datetimecreated", "", ""),
     ("datecreated", "", ""),
-    ("subseccreatedate", "", ""),
+    ("subseccreatedate", "subsectimedigitized", "offsettimedigitized"),
     ("createdate", "subsectimedigitized", "offsettimedigitized"),
     ("datetimedigitized", "subsectimedigitized", "offsettimedigitized"),
     ("gpsdatetime", "", ""),

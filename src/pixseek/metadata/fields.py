@@ -82,11 +82,11 @@ FIELDS: Mapping[str, Field] = {
     ),
     "artist": Field(
         str, "", "its author",
-        "XMP dc:creator; IPTC 2:80; EXIF Artist, XPAuthor; JSON author; PNG Author",
+        "XMP dc:creator, tiff:Artist; IPTC 2:80; EXIF Artist, XPAuthor; JSON author; PNG Author",
     ),
     "copyright": Field(
         str, "", "copyright notice",
-        "XMP dc:rights; IPTC 2:116; EXIF Copyright; JSON copyright; PNG Copyright",
+        "XMP dc:rights, tiff:Copyright; IPTC 2:116; EXIF Copyright; JSON copyright; PNG Copyright",
     ),
     "event": Field(str, "", "event at which it was taken", "XMP Iptc4xmpExt:Event"),
     "sublocation": Field(

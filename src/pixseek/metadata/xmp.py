@@ -58,7 +58,7 @@ _MICROSOFT = "{http://ns.microsoft.com/photo/1.0/}"
 _MEDIA_PRO = "{http://ns.iview-multimedia.com/mediapro/1.0/}"
 _EXPRESSION_MEDIA = "{http://ns.microsoft.com/expressionmedia/1.0/}"
 _ACDSEE = "{http://ns.acdsee.com/iptc/1.0/}"
-_MICROSOFT_BARE = "{http://ns.microsoft.com/photo/1.0}"  # as Nikon's programs write it
+_MICROSOFT_BARE = "{http://ns.microsoft.com/photo/1.0}"  # as exiftool and Nikon write it
 _MICROSOFT_PEOPLE = "{http://ns.microsoft.com/photo/1.2/}"
 _MICROSOFT_REGION = "{http://ns.microsoft.com/photo/1.2/t/Region#}"
 
@@ -68,6 +68,7 @@ _PLAIN = (
     ("title", _PHOTOSHOP + "Headline"),
     ("label", _XMP + "Label"),
     ("copyright", _DC + "rights"),
+    ("copyright", _TIFF + "Copyright"),
     ("event", _IPTC_EXT + "Event"),
     ("sublocation", _IPTC_CORE + "Location"),
     ("city", _PHOTOSHOP + "City"),
@@ -90,6 +91,11 @@ _PLAIN = (
 _SHOWN = (
     ("sublocation", "Sublocation"), ("city", "City"), ("state", "ProvinceState"),
     ("country", "CountryName"), ("country_code", "CountryCode"),
+)  # fmt: skip
+
+# Lists of tags with "/" between their levels, of which the first holds all.
+_SLASHED = (
+    _DIGIKAM + "TagsList", _MICROSOFT + "LastKeywordXMP", _MICROSOFT_BARE + "LastKeywordXMP",
 )  # fmt: skip
 
 _AXES: tuple[Literal["latitude"], Literal["longitude"]] = ("latitude", "longitude")
@@ -278,9 +284,12 @@ def _read_descriptions(properties: _Properties, found: Findings) -> None:
     found.put_caption(captions[0] if captions else None)
     found.put_caption(properties.text(_IPTC_CORE + "AltTextAccessibility"))
     found.put_caption(properties.text(_IPTC_CORE + "ExtDescrAccessibility"))
-    comment = properties.text(_EXIF + "UserComment")
-    if not put_generation(comment, found):
-        found.put_caption(comment)
+    # What EXIF calls so, in XMP's names for EXIF.
+    for name in (_TIFF + "ImageDescription", _EXIF + "UserComment"):
+        text = properties.text(name)
+        is_camera = text and text.strip() == properties.text(_TIFF + "Model").strip()
+        if not is_camera and not put_generation(text, found):
+            found.put_caption(text)
     subject = _DC + "subject"
     found.tags = split_tags(
         [
@@ -289,6 +298,7 @@ def _read_descriptions(properties: _Properties, found: Findings) -> None:
         ]
     )
     found.put("artist", "; ".join(properties.texts(_DC + "creator")))
+    found.put("artist", properties.text(_TIFF + "Artist"))
     rating = properties.text(_XMP + "Rating")
     if rating:
         found.put("rating", rating)
@@ -315,8 +325,7 @@ def _paths(properties: _Properties) -> Iterator[str]:
     yield from properties.texts(_EXPRESSION_MEDIA + "CatalogSets")
     yield from _categories(properties.text(_ACDSEE + "categories"))
     # Slashes are not separators in other tags. Where digiKam wrote, it wrote all.
-    slashed = properties.texts(_DIGIKAM + "TagsList")
-    for text in slashed or properties.texts(_MICROSOFT + "LastKeywordXMP"):
+    for text in next(filter(None, map(properties.texts, _SLASHED)), ()):
         yield text.replace("/", "|")
 
 
