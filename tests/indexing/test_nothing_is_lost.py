@@ -95,26 +95,27 @@ class Said(RuleBasedStateMachine):
         for folder in FOLDERS:
             (self.base / folder).mkdir(parents=True)
         (self.base / "trash").mkdir()
-        (self.base / "unplugged").mkdir()
+        (self.base / "drive").mkdir()
         if self.mounts:
-            self._mount()
+            # It stays mounted there, so it is the same drive whenever it is plugged in.
+            self._mount("-t", "tmpfs", "-o", "size=4m", "none")
+            self._mount("--bind", str(self.base / "drive"))
         self.library = pixseek.open(self.base / "lib")
 
     def teardown(self) -> None:
         self.library.close()
-        if self.mounts and self.is_plugged:
-            subprocess.run(["umount", "-l", str(self.drive)], check=True)
+        if self.mounts:
+            drives = [self.base / "drive", *([self.drive] if self.is_plugged else [])]
+            subprocess.run(["umount", "-l", *map(str, drives)], check=True)
         shutil.rmtree(self.base)
 
     @property
     def drive(self) -> Path:
         return self.base / "one" / "usb"
 
-    def _mount(self) -> None:
-        self.drive.mkdir(exist_ok=True)
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(self.drive)], check=True
-        )
+    def _mount(self, *options: str) -> None:
+        place = self.base / "drive" if "tmpfs" in options else self.drive
+        subprocess.run(["mount", *options, str(place)], check=True)
 
     # ------------------------------------------------------------ what is where
 
@@ -231,21 +232,15 @@ class Said(RuleBasedStateMachine):
 
     @rule()
     def unplug(self) -> None:
-        if not self.is_plugged or not self.mounts:
-            return
-        shutil.copytree(self.drive, self.base / "unplugged", dirs_exist_ok=True)
-        subprocess.run(["umount", "-l", str(self.drive)], check=True)
-        self.is_plugged = False
+        if self.is_plugged and self.mounts:
+            subprocess.run(["umount", "-l", str(self.drive)], check=True)
+            self.is_plugged = False
 
     @rule()
     def plug(self) -> None:
-        if self.is_plugged:
-            return
-        self._mount()
-        shutil.copytree(self.base / "unplugged", self.drive, dirs_exist_ok=True)
-        shutil.rmtree(self.base / "unplugged")
-        (self.base / "unplugged").mkdir()
-        self.is_plugged = True
+        if not self.is_plugged:
+            self._mount("--bind", str(self.base / "drive"))
+            self.is_plugged = True
 
     @rule()
     def exclude(self) -> None:
