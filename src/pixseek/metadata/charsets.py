@@ -50,7 +50,7 @@ _COMMON = ("gb2312", "shift_jis", "big5", "iso2022_kr", "cp1252", "cp1251", "cp1
            "cp1256", "cp874", "cp1250")  # fmt: skip
 
 # Armenian, Georgian, Ethiopian, and the scripts of India and South-East Asia, which none holds.
-_NEWER = re.compile(r"[\u0530-\u058f\u0900-\u0dff\u0e80-\u10ff\u1200-\u139f\u1780-\u17ff\s\d]")
+_NEWER = re.compile(r"[\u0530-\u058f\u0900-\u0dff\u0e80-\u10ff\u1200-\u139f\u1780-\u17ff\s\d]+")
 
 _EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\ufe0f\u200d]")
 
@@ -218,7 +218,7 @@ def _fit(text: str) -> tuple[float, int]:
     given, text = text, _EMOJI.sub("", text.strip("\0 "))
     if not text:
         return (1.0, 4) if _EMOJI.search(given) else (0.0, 0)
-    if not text.isascii() and (newer := len(_NEWER.findall(text)) / len(text)) == 1:
-        return newer, 1
+    if not text.isascii() and _NEWER.fullmatch(text):
+        return 1.0, 1
     held = [len(text.encode(each, "ignore").decode(each, "ignore")) for each in _COMMON]
     return max(held) / len(text), held[:4].count(len(text))

@@ -58,9 +58,11 @@ _BUDDHIST = 543
 # A date, perhaps with a time, in a file name; with any separators.
 _DATE = r"(?<!\d)((?:19|20)\d\d)([-_.]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])"
 _CLOCK = r"([01]\d|2[0-3]|\d(?=[.:]))[-_.:h]?([0-5]\d)[-_.:m]?([0-5]\d)"
+# What macOS writes between day and time of a screenshot, in its languages.
+_AT = r"\s?(?:at|um|à|a\u0300|om|alle|às|a\u0300s|as|a las?|a la\(s\)|kl\.|klo|o|v|в|о)\s"
 _NAMED = re.compile(
-    rf"{_DATE}(?:(?:\s?at\s|[-_ T.]{{0,2}}){_CLOCK}(?:[-_.]?(\d{{3}})(?!\d))?"
-    r"(?:\s?([AaPp])[Mm])?)?(?!\d)"
+    rf"{_DATE}(?:(?:{_AT}|[-_ T.]{{0,2}})(?:([上下]午|午[前後]|오[전후])\s?)?{_CLOCK}"
+    r"(?:[-_.]?(\d{3})(?!\d))?(?:\s?([AaPp])\.?\s?[Mm])?)?(?!\d)"
 )
 
 # Milliseconds since 1970, as the whole name or after the prefix of a program that writes them
@@ -213,10 +215,11 @@ def date_in_name(name: str) -> Dated | None:
         since = from_epoch(int(epoch[1]) / 1000)
         return None if since is None else Dated(since)
     for found in _NAMED.finditer(stem):
-        year, _, month, day, hour, minute, second, millisecond, half = found.groups()
+        year, _, month, day, before, hour, minute, second, millisecond, after = found.groups()
+        half = _HALVES[before] if before else (after or "").lower()
         hours = int(hour or 0)
         if half and 1 <= hours <= 12:
-            hours = hours % 12 + (12 if half in "Pp" else 0)
+            hours = hours % 12 + (12 if half[0] == "p" else 0)
         try:
             moment = datetime(
                 int(year), int(month), int(day), hours, int(minute or 0), int(second or 0),
