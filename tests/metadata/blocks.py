@@ -31,6 +31,7 @@ NAMESPACES = {
     "digiKam": "http://www.digikam.org/ns/1.0/",
     "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
     "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
+    "mwg-kw": "http://www.metadataworkinggroup.com/schemas/keywords/",
     "mwg-rs": "http://www.metadataworkinggroup.com/schemas/regions/",
     "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0/",
     "MP": "http://ns.microsoft.com/photo/1.2/",

@@ -284,6 +284,13 @@ def test_hierarchical_tags_give_their_leaf_and_path() -> None:
         .replace("<LastKeywordXMP", '<LastKeywordXMP xmlns="http://ns.microsoft.com/photo/1.0"'),
         bag("mediapro:CatalogSets", "Places|Italy|Arezzo"),
         bag("expressionmedia:CatalogSets", "Places|Italy|Arezzo"),
+        "<mwg-kw:Keywords rdf:parseType='Resource'><mwg-kw:Hierarchy><rdf:Bag><rdf:li>"
+        "<rdf:Description mwg-kw:Keyword='Places'><mwg-kw:Children><rdf:Bag>"
+        "<rdf:li rdf:parseType='Resource'><mwg-kw:Children><rdf:Bag>"
+        "<rdf:li rdf:parseType='Resource'><mwg-kw:Keyword>Arezzo"
+        "</mwg-kw:Keyword></rdf:li></rdf:Bag></mwg-kw:Children><mwg-kw:Keyword>Italy"
+        "</mwg-kw:Keyword></rdf:li></rdf:Bag></mwg-kw:Children></rdf:Description></rdf:li></rdf:Bag>"
+        "</mwg-kw:Hierarchy></mwg-kw:Keywords>",
         "<acdsee:categories>&lt;Categories&gt;&lt;Category Assigned=&quot;0&quot;&gt;Places"
         "&lt;Category Assigned=&quot;0&quot;&gt;Italy&lt;Category Assigned=&quot;1&quot;&gt;Arezzo"
         "&lt;/Category&gt;&lt;/Category&gt;&lt;Category Assigned=&quot;0&quot;&gt;Paris"

@@ -54,6 +54,7 @@ _DIGIKAM = "{http://www.digikam.org/ns/1.0/}"
 _IPTC_CORE = "{http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/}"
 _IPTC_EXT = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
 _REGIONS = "{http://www.metadataworkinggroup.com/schemas/regions/}"
+_KEYWORDS = "{http://www.metadataworkinggroup.com/schemas/keywords/}"
 _MICROSOFT = "{http://ns.microsoft.com/photo/1.0/}"
 _MEDIA_PRO = "{http://ns.iview-multimedia.com/mediapro/1.0/}"
 _EXPRESSION_MEDIA = "{http://ns.microsoft.com/expressionmedia/1.0/}"
@@ -324,6 +325,7 @@ def _paths(properties: _Properties) -> Iterator[str]:
     yield from properties.texts(_MEDIA_PRO + "CatalogSets")
     yield from properties.texts(_EXPRESSION_MEDIA + "CatalogSets")
     yield from _categories(properties.text(_ACDSEE + "categories"))
+    yield from _keywords(properties.element(_KEYWORDS + "Keywords"))
     # Slashes are not separators in other tags. Where digiKam wrote, it wrote all.
     for text in next(filter(None, map(properties.texts, _SLASHED)), ()):
         yield text.replace("/", "|")
@@ -343,6 +345,27 @@ def _categories(text: str) -> Iterator[str]:
             yield path
         if len(todo) < _MAX_ITEMS and path.count("|") < _MAX_LEVELS:
             todo.extend((child, path) for child in element)
+
+
+def _keywords(keywords: Element | None) -> Iterator[str]:
+    """Yield the paths of the Metadata Working Group's keywords that are given to the image."""
+    todo = [(each, "") for each in _items(keywords, _KEYWORDS + "Hierarchy")]
+    for keyword, above in todo:
+        path = f"{above}|{_part(keyword, _KEYWORDS + 'Keyword').strip()}".strip("|")
+        children = _items(keyword, _KEYWORDS + "Children")
+        if not children or _part(keyword, _KEYWORDS + "Applied").lower() == "true":
+            yield path
+        if len(todo) < _MAX_ITEMS and path.count("|") < _MAX_LEVELS:
+            todo.extend((child, path) for child in children)
+
+
+def _items(structure: Element | None, name: str) -> list[Element]:
+    """Return the structures in an array that is a field of a structure."""
+    field = None if structure is None else structure.find(name)
+    found = None if field is None else _array(field)
+    items = [] if found is None else found[1].findall(_RDF + "li")[:_MAX_ITEMS]
+    inner = (item.find(_RDF + "Description") for item in items)
+    return [item if each is None else each for item, each in zip(items, inner, strict=True)]
 
 
 def _read_people(properties: _Properties, found: Findings) -> None:
