@@ -183,6 +183,37 @@ def test_a_photo_in_the_place_of_one_that_moved_does_not_lose_its_words(
     assert said(library) == {"photos/in/1.png": WORDS, "other/one.png": WORDS}
 
 
+@pytest.mark.parametrize("checkpoint", [1, 1024])
+def test_photos_that_change_places_and_metadata_take_their_words_along(
+    library: pixseek.Library, photos: Path, checkpoint: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pixseek.indexing.pipeline.CHECKPOINT_RECORDS", checkpoint)
+    for number in (2, 1, 0):
+        path = photos / "in" / f"{number}.png"
+        path.rename(photos / "in" / f"{number + 1}.png")
+        edited(photos / "in" / f"{number + 1}.png")
+    library.index(photos)
+    assert said(library) == {"photos/in/2.png": WORDS}
+    assert library.away() == []
+
+
+@pytest.mark.parametrize("is_edited", [False, True])
+def test_an_original_that_is_moved_back_over_its_edit_keeps_the_words(
+    library: pixseek.Library, photos: Path, is_edited: bool
+) -> None:
+    place, original = photos / "in" / "1.png", photos / "original.png"
+    shutil.copy2(place, original)
+    library.index(photos)
+    draw(place, "black", 77)
+    library.index(photos)
+    original.rename(place)
+    if is_edited:
+        edited(place)
+    library.index(photos)
+    assert said(library) == {"photos/in/1.png": WORDS}
+    assert library.away() == []
+
+
 def test_a_file_edited_in_place_keeps_its_words_and_nothing_is_away(
     library: pixseek.Library, photos: Path
 ) -> None:

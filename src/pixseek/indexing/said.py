@@ -16,6 +16,7 @@ for the case that the old content turns up elsewhere, perhaps after a kill, perh
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -119,6 +120,7 @@ def origins(
     records: Sequence[Record],
     stored: Mapping[str, Record],
     is_gone: Callable[[Record], bool],
+    displaced: Iterable[Record] = (),
 ) -> dict[str, Record]:
     """Return the records whose words belong to records that are about to be stored, by the new id.
 
@@ -129,16 +131,28 @@ def origins(
         records: the new ones.
         stored: what is stored under their ids.
         is_gone: whether the file of a record that is not away is no longer there.
+        displaced: contents that lost their place earlier in this run.
     """
     at_home: list[str] = []
     lacking: list[Record] = []
+    taking: set[str] = set()  # pixels that come to a place where something was said of others
     for record in records:
         own = stored.get(record.id)
         if own is not None and is_same_picture(own, record):
             at_home.append(own.id)
         else:
             lacking.append(record)
-    candidates = _candidates(engine, lacking, is_gone)
+            if own is not None and record.pixels and annotation_of(own).is_said:
+                taking.add(record.pixels)
+
+    def counts(record: Record) -> bool:
+        # A picture of which nothing was said brings just that along.
+        return record.pixels in taking or annotation_of(record).is_said
+
+    candidates = itertools.chain(
+        _candidates(engine, lacking, is_gone, counts),
+        (each for each in displaced if each.pixels in taking and not annotation_of(each).is_said),
+    )
     taken = set(at_home)
     by_digest: dict[str, list[Record]] = {}
     by_pixels: dict[str, list[Record]] = {}
@@ -153,12 +167,15 @@ def origins(
             if record.id in found:
                 continue
             own = stored.get(record.id)
+            same = (*by_digest.get(record.digest, ()), *by_pixels.get(record.pixels, ()))
+            is_restored = own is not None and any(_has_all(own, each) for each in same)
             options = [
                 each
-                for each in (*by_digest.get(record.digest, ()), *by_pixels.get(record.pixels, ()))
+                for each in same
                 if each.id not in taken
                 and (not by_name or each.name == record.name)
                 and not (own is not None and _has_all(own, each))
+                and not (is_restored and not annotation_of(each).is_said)
             ]
             if not options:
                 continue
@@ -180,10 +197,45 @@ def _has_all(own: Record, old: Record) -> bool:
     return own.uri == old.uri and REPLACED in old.fields and not own.away
 
 
+def restored(
+    engine: Engine,
+    records: Sequence[Record],
+    stored: Mapping[str, Record],
+    moved: Mapping[str, Record],
+) -> set[str]:
+    """Return the ids of records whose content comes back to a place that had it before.
+
+    Only of those of which something is said there, and nothing where the content comes from.
+
+    Args:
+        engine: holds what the places had.
+        records: those that will be written.
+        stored: what is stored under their ids.
+        moved: where the contents of some of them come from, by their id.
+    """
+    some = [
+        record
+        for record in records
+        if record.id in moved
+        and not annotation_of(moved[record.id]).is_said
+        and record.id in stored
+        and annotation_of(stored[record.id]).is_said
+    ]
+    had = engine.get([_place_id(record) for record in some]) if some else ()
+    return {
+        record.id
+        for record, old in zip(some, had, strict=True)
+        if old is not None and is_same_picture(old, record)
+    }
+
+
 def _candidates(
-    engine: Engine, records: Sequence[Record], is_gone: Callable[[Record], bool]
+    engine: Engine,
+    records: Sequence[Record],
+    is_gone: Callable[[Record], bool],
+    counts: Callable[[Record], bool],
 ) -> Iterator[Record]:
-    """Yield records of which something was said, with the content or the pixels of some others.
+    """Yield the records that count, of those with the content or the pixels of some others.
 
     Those are away, or their file is gone.
     """
@@ -200,7 +252,7 @@ def _candidates(
         # Copies with the same digest are known to the run already, and there may be thousands.
         edited = And((pixels, Not(digests)))
         for record in engine.select(edited, order="uri", descending=False, k=_MOST_ALIKE, offset=0):
-            if annotation_of(record).is_said and is_gone(record):
+            if counts(record) and is_gone(record):
                 yield record
 
 

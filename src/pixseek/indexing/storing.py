@@ -140,8 +140,12 @@ class Writes:
     def _store_records(self, vectors: Vectors) -> list[Moved]:
         """Write the records; return those that came from elsewhere, with their origins."""
         arrived = said.arrivals(self._engine, self._records)
+        for id_ in said.restored(self._engine, self._records, arrived, self._origins):
+            del self._origins[id_]
         new = [record for record in self._records if record.id not in self._origins]
-        for id_, origin in said.origins(self._engine, new, arrived, self._is_gone).items():
+        displaced = [record for record, _ in self.displaced.values()]
+        found = said.origins(self._engine, new, arrived, self._is_gone, displaced)
+        for id_, origin in found.items():
             self._origins[id_] = origin
             self._depart(origin)
         self._records = [
