@@ -198,6 +198,31 @@ def test_photos_that_change_places_and_metadata_take_their_words_along(
 
 
 @pytest.mark.parametrize("is_edited", [False, True])
+@pytest.mark.parametrize(("first", "both"), [("photos", False), ("photos", True), ("other", True)])
+def test_photos_that_change_places_between_folders_that_are_indexed_apart(
+    library: pixseek.Library, photos: Path, first: str, is_edited: bool, both: bool
+) -> None:
+    one, two = photos / "in" / "1.png", photos.parent / "other" / "2.png"
+    wanted = {"other/2.png": ("mine", "B", "A|B")}
+    edited(two, "a longer note, so that it has another size")
+    library.index()
+    if both:
+        record = library.find(two)
+        assert record is not None
+        library.tag([record.id], add="two", fields={"price": 1})
+        wanted["photos/in/1.png"] = ("two",)
+    one.rename(photos.parent / "moving.png")
+    two.rename(one)
+    (photos.parent / "moving.png").rename(two)
+    if is_edited:
+        edited(one)
+        edited(two, "short")
+    library.index(photos.parent / first)
+    library.index()
+    assert {uri: tags for uri, (tags, *_) in said(library).items()} == wanted
+
+
+@pytest.mark.parametrize("is_edited", [False, True])
 def test_an_original_that_is_moved_back_over_its_edit_keeps_the_words(
     library: pixseek.Library, photos: Path, is_edited: bool
 ) -> None:

@@ -81,6 +81,7 @@ def index(
     is_there: Callable[[str], bool | None],
     threads: int,
     options: IndexOptions,
+    is_other: Callable[[Known | Record], bool] = lambda _: False,
     stop: threading.Event | None = None,
     waiting: Waiting = lambda _: contextlib.nullcontext(),
 ) -> Generator[Progress, None, Report]:
@@ -93,6 +94,7 @@ def index(
         ledger: where failures go.
         previews: where previews go; None to keep none.
         is_there: whether the file of a URI exists; None where that can't be told.
+        is_other: whether another content is at the place of a record, as far as a look tells.
         threads: how many threads read and decode.
         options: of the run; the sources already know what to exclude.
         stop: when set, the run stores what it has and ends early.
@@ -113,6 +115,7 @@ def index(
         options,
         stop or threading.Event(),
         waiting,
+        is_other,
     )
     return (yield from run.run(sources))
 
@@ -131,8 +134,9 @@ class _Run:
         options: IndexOptions,
         stop: threading.Event,
         waiting: Waiting,
+        is_other: Callable[[Known | Record], bool],
     ) -> None:
-        self.waiting = waiting
+        self.waiting, self.is_other = waiting, is_other
         self.engine, self.load_encoder, self.ledger = engine, encoder, ledger
         self.is_there, self.threads, self.options, self.stop = is_there, threads, options, stop
         self.parts = layout(tiling.remembered(ledger, engine, options.tiles))
@@ -365,6 +369,9 @@ class _Run:
         if record.id in self.found.changed:
             return True
         is_there = self.is_there(record.uri)
+        if is_there and record.id not in self.found.missing and self.is_other(record):
+            self.found.changed[record.id] = record.digest  # in a folder that this run does not scan
+            return True
         # A file that a pattern excludes is missing, and still there.
         return is_there is False or (is_there is None and record.id in self.found.missing)
 

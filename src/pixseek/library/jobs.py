@@ -64,6 +64,7 @@ class Jobs:
                     ledger=opened.ledger,
                     previews=opened.previews if self._keeps_previews(options.previews) else None,
                     is_there=opened.roots.is_there,
+                    is_other=opened.roots.is_other,
                     threads=opened.config.thread_count,
                     options=options,
                     stop=stop,

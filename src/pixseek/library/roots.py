@@ -103,6 +103,17 @@ class Roots:
             return None
         return path.exists() or (False if self._drive_away(uri) is None else None)
 
+    def is_other(self, record: Known | Record) -> bool:
+        """Return whether the file of a record has another size now."""
+        path = self.path_of(record.uri)
+        if path is None or record.stamp is None:
+            return False
+        try:
+            size = path.stat().st_size
+        except OSError:
+            return False
+        return size != record.stamp.size and self._drive_away(record.uri) is None
+
     def away(self, record: Record) -> str | None:
         """Return the folder whose drive is not there now, of those that a record is in, or None."""
         return self._drive_away(record.uri)
