@@ -65,7 +65,7 @@ FOREIGN = {
 
 #: Captions that could be words of another language.
 MISREAD = {
-    ("euc_jp", "家族旅行 京都 2005年"), ("gbk", "颐和园 2004"), ("gbk", "小猫"), ("big5", "小狗"),
+    ("euc_jp", "家族旅行 京都 2005年"), ("gbk", "小猫"), ("big5", "小狗"),
     ("euc_kr", "벚꽃 축제"),
 }  # fmt: skip
 
@@ -87,6 +87,16 @@ def test_captions_of_many_languages_are_read(encoding: str) -> None:
         exif = exif_block({Base.ImageDescription: text.encode(encoding)})
         assert read(exif=exif).caption == text
         assert read(sidecars={"a.txt": text.encode(encoding)}).caption == text
+
+
+def test_scripts_are_told_by_what_their_words_can_not_have() -> None:
+    for encoding, text in (
+        ("cp932", "おばあちゃんの家"), ("cp932", "おじいちゃんとおばあちゃん"),
+        ("cp1251", "Наш дом"), ("gbk", "九寨沟"), ("gbk", "青岛"),
+    ):  # fmt: skip
+        assert decode_text(text.encode(encoding)) == text
+    thai = "เที่ยวทะเล".encode("cp874")
+    assert decode_text(thai) == thai.decode("cp1252")  # and not Cyrillic
 
 
 def test_captions_that_are_cut_within_a_character_are_read() -> None:
