@@ -87,6 +87,7 @@ def test_json_of_results() -> None:
         taken_at=datetime(2020, 2, 29, 12, 30),
         caption="a lake",
         tags=("lake", "dawn"),
+        fields={"taken_precision": "minute"},
     )
     why = (Reason("text", "a dog", 0.123456789, 2.5, strength="likely"),)
     tile = Part("tile", (0.0, 0.5, 0.5, 0.5))
@@ -140,6 +141,7 @@ def test_json_of_results() -> None:
                 "height": 3,
                 "media": "image/jpeg",
                 "taken_at": "2020-02-29T12:30:00",
+                "taken_precision": "minute",
                 "caption": "a lake",
                 "tags": ["lake", "dawn"],
             },
@@ -161,6 +163,7 @@ def test_json_of_results() -> None:
                 "height": 0,
                 "media": "",
                 "taken_at": None,
+                "taken_precision": None,
                 "caption": "",
                 "tags": [],
             },

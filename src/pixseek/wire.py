@@ -106,6 +106,7 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
         "height": record.height,
         "media": record.media,
         "taken_at": record.taken_at.isoformat() if record.taken_at else None,
+        "taken_precision": record.fields.get("taken_precision"),
         "caption": record.caption,
         "tags": list(record.tags),
     }
