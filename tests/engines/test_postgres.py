@@ -56,6 +56,18 @@ def test_invalid_names_raise_config_error(name: str) -> None:
         open_postgres(f"postgresql://localhost/x?table={name}")
 
 
+def test_the_address_of_a_socket_without_a_host(postgres: str) -> None:
+    parsed = urlsplit(postgres)
+    if "host=" not in parsed.query:
+        pytest.skip("the server has no socket")
+    user = (parsed.username or "") and f"&user={parsed.username}"
+    engine = open_postgres(f"postgresql://{parsed.path}?{parsed.query}{user}&table=socket")
+    try:
+        assert engine.count() == 0
+    finally:
+        engine.close()
+
+
 def test_a_server_out_of_reach() -> None:
     with pytest.raises(EngineError, match=r"(?i)out of reach: localhost/nowhere"):
         open_postgres("postgresql://me:secret-word@localhost:1/nowhere")

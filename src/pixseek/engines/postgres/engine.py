@@ -91,7 +91,10 @@ def open_postgres(url: str, *, progress: migrations.Progress | None = None) -> P
             rest.append((key, value))
     # Spaces as %20: libpq does not know "+".
     query = urllib.parse.urlencode(rest, quote_via=urllib.parse.quote)
-    address = Address(parsed._replace(query=query).geturl(), url)
+    # Not by `geturl`, which leaves out the slashes of an empty host: "postgresql:///db?host=/run".
+    secret = f"{parsed.scheme}://{parsed.netloc}{parsed.path}"
+    secret += (query and f"?{query}") + (parsed.fragment and f"#{parsed.fragment}")
+    address = Address(secret, url)
     engine = PostgresEngine(address, **names)
     try:
         engine._migrate(progress)
