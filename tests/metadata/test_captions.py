@@ -22,6 +22,8 @@ OF_PROGRAMS = (
     "SAMSUNG CAMERA PICTURES", "SAMSUNG", "<MENU:xyz>", "DCIM\\100MEDIA", "DCIM/100GOPRO/G0010.JPG",
     "default", "ASCII", "charset=Ascii", "binary comment", "User comments", "(null)",
     "DSC_0042", "IMG_20210503_142233.jpg", "P1010001.JPG", "_MG_1234",
+    "IM000123.JPG", "<untitled>",
+    "Processed with RNI Films. Preset 'Agfa Optima 200'",
     "Picture 001", "SCAN_0004.tif", "Untitled-1", "Screenshot_20240101-120000.png",
     VIVO, "module: 1facing:0; hw-remosaic: 0; touch: (0.3, 0.4); modeInfo: ; sceneMode: 0;",
     "filter: 0;", "hw-remosaic: false;\ntouch: (-1.0, -1.0);",
@@ -42,7 +44,8 @@ OF_PEOPLE = (
     "left: Ann; middle: Bob; right: Cleo", "Car: 1; bus: 2", "Oplus", "IMG of the year",
     "12.5.1987 18.30 19.45 20", "2 of 3", "1 2 3 4 5 6 7", "P1", "null and void", "unknown woman",
     "Photo by Ann", "Made by Oma", "Taken in Google's office", "The menu of <Oma>",
-    "Foto 1985", "Scan 2", "Screenshot of my flat", "Picture 12 of 20", "Untitled love",
+    "See anna.jpg", "anna.jpg and ben.jpg", "Sunset.jpeg", "Foto 1985",
+    "Scan 2", "Screenshot of my flat", "Picture 12 of 20", "Untitled love",
 )  # fmt: skip
 
 

@@ -142,6 +142,13 @@ def test_a_cameras_default_text_is_not_a_caption(text: str) -> None:
     assert read(xmp=xmp).caption == ""
 
 
+def test_the_name_of_a_cameras_maker_is_not_a_caption() -> None:
+    image = {Base.Make: "CASIO COMPUTER CO.,LTD.", Base.ImageDescription: "CASIO"}
+    assert read(exif=exif_block(image)).caption == ""
+    image[Base.ImageDescription] = "computer"
+    assert read(exif=exif_block(image)).caption == "computer"
+
+
 def test_processing_codes_of_huawei_are_not_captions() -> None:
     assert (
         read(exif=exif_block({Base.Make: "HUAWEI", Base.ImageDescription: "oznor"})).caption == ""

@@ -18,7 +18,7 @@ _CAMERAS = (
 
 # Programs and formats.
 _PROGRAMS = (
-    r"default|untitled|undefined|null|\(null\)|ASCII|UNICODE|JIS|UTF-?8|x-default|charset=.*|"
+    r"default|<?untitled>?|undefined|null|\(null\)|ASCII|UNICODE|JIS|UTF-?8|x-default|charset=.*|"
     r"binary comment|user ?comments?|JFIF|xr:d:.*|FBMD[0-9a-f]{6,}.*|"
     r"LEAD Technologies.*|AppleMark|iClarified|ImageJ=.*",
     r"\{\s*[\"'}].*|\[\s*\{.*|<\?xml.*",
@@ -35,8 +35,9 @@ _PROGRAMS = (
     r"Adobe [A-Z]\w+|darktable|RawTherapee|digiKam|Luminar|Affinity Photo|Capture One|PhotoScape|"
     r"Photoshop|Imlib|ffmpeg|Meitu|B612|BeautyPlus|Snapchat|Camera360|FaceApp|Lensa|Pixlr|Polarr|"
     r"Prisma|Afterlight|Skitch|Snagit|CorelDRAW|MS Paint|Krita|Blender|PhotoFiltre|MOLDIV|"
-    r"Repix|Camera\+|Snapbucket|RNI Films|Zoner|ACDSee)"
-    r"(?: [\w.]+){0,2}(?:(?: with)? [\w-]+ (?:preset|filter)s?)?(?: for \w+)?[.!]?",
+    r"Repix|Camera\+|Snapbucket|RNI Films|Zoner|ACDSee|Remini|BeFunky|Fotor|InShot|CapCut)"
+    r"(?: [\w.]+){0,2}(?:(?: with)? [\w-]+ (?:preset|filter)s?)?(?: for \w+)?"
+    r"(?:\.? Preset .{1,60})?[.!]?",
 )
 _DEFAULTS = "|".join((*_CAMERAS, *_PROGRAMS))
 
@@ -44,6 +45,7 @@ _DEFAULTS = "|".join((*_CAMERAS, *_PROGRAMS))
 _EMPTY = (
     r"(?:MV)?(?:IMG|DSC[FN]?|PICT|PXL|SAM|SDC|DCP|CIMG|IMGP|_?MG|_DSC|GOPR|DJI|HPIM|VID)"
     r"[_-]?\d{3,}[\w-]{0,20}(?:\.(?:jpe?g|heic|dng))?|P\d{7}(?:\.jpe?g)?|"
+    r"(?=[^.]*\d{3})[\w-]{1,80}\.(?:jpe?g|png|heic|tiff?|dng|gif|webp|bmp)|"
     r"(?:(?:Picture|Image|Photo|Scan)[ _-]?0\d{1,5}|Untitled[ _-]?\d{1,3}|"
     r"Screen ?shot[ _-]\d{4}[-_.]?\d\d[-_.]?\d\d[-\d _.]*)(?:\.(?:jpe?g|png|tiff?))?|"
     r"n/a|none|maker:\w*|\(?no (?:caption|comment|description|title)\)?|[!-/:-@\[-`{-~\s]*|"

@@ -241,7 +241,8 @@ def _is_default(caption: str, image: Mapping[int, Any]) -> bool:
         return True
     names = (model, f"{make} {model}", tidy_camera(make, model)[1], _text(image.get(Base.Software)))
     said = caption.casefold()
-    return said in {name.casefold() for name in names} or (said == make.casefold() in _MAKERS)
+    is_maker = said in _MAKERS and said in make.casefold().split()
+    return is_maker or said in {name.casefold() for name in names}
 
 
 def _windows_text(value: object) -> str:
