@@ -150,6 +150,23 @@ def test_another_drive_at_the_place_of_a_removed_one_is_indexed(
     assert library.away() == []
 
 
+@pytest.mark.parametrize("pattern", ["usb/", "/usb", "*"])
+def test_a_drive_that_is_excluded_is_removed_and_comes_back(
+    library: pixseek.Library, drive: Drive, pattern: str
+) -> None:
+    before = said(library)
+    if pattern == "*":
+        (drive.place / ".pixseekignore").write_text("*")
+        report = library.index()
+        (drive.place / ".pixseekignore").unlink()
+    else:
+        report = library.index(drive.place.parent, exclude=[pattern])
+    assert (report.removed, report.away, report.failures) == (3, 1, ())
+    library.index(drive.place)
+    library.index()
+    assert said(library) == before
+
+
 def test_a_folder_of_a_drive_that_was_renamed_on_another_computer(
     library: pixseek.Library, drive: Drive
 ) -> None:

@@ -6,8 +6,9 @@ whose files were not met yet, and the files to read.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from pixseek.errors import SourceVanishedError
 from pixseek.metadata.dates import date_in_name
@@ -27,6 +28,9 @@ from pixseek.types.dataclass import dataclass
 
 #: The reason of a `Failure` that is none: its owner has put the image into Google's trash.
 TRASHED = "trashed"
+
+#: Missing files of a drive that are looked for, to tell whether they are excluded.
+_SAMPLE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Comparison:
         engine: Engine,
         ledger: Ledger,
         unfit: Collection[str],
+        is_there: Callable[[str], bool | None],
         *,
         retry: bool = False,
         reread: bool = False,
@@ -75,11 +80,12 @@ class Comparison:
             engine: holds the records.
             ledger: holds earlier failures.
             unfit: ids of records that need new vectors though their files are unchanged.
+            is_there: whether the file of a URI exists; None where that can't be told.
             retry: whether files that failed and have not changed are jobs.
             reread: whether unchanged files are jobs.
         """
         self._engine, self._ledger, self._unfit = engine, ledger, unfit
-        self._retry, self._reread = retry, reread
+        self._is_there, self._retry, self._reread = is_there, retry, reread
         self.jobs: list[Job] = []
         self.missing: dict[str, Known] = {}
         self.changed: dict[str, str] = {}
@@ -144,7 +150,7 @@ class Comparison:
                 "Nothing was removed. If they are really gone: "
                 f"pixseek remove --root {roots[0][:-1]}",
             )
-        absent = drives.absent(known)
+        absent = drives.absent(known, self._is_there)
         for uri in absent:
             unseen.append(uri)
             failed.pop(uri, None)
@@ -226,15 +232,19 @@ class _Drives:
             if candidate.uri.startswith(top) and self._device_at(top) != own:
                 self._came.setdefault(top, set()).add(candidate.stamp)
 
-    def absent(self, missing: Mapping[str, Known]) -> list[str]:
+    def absent(
+        self, missing: Mapping[str, Known], is_there: Callable[[str], bool | None]
+    ) -> list[str]:
         """Return the folders whose drive is not there, given the missing files by their URI."""
         found = []
         for top, (own, *others) in self._before.items():
             now = self._device_at(top)
             if now in (None, own):
                 continue
-            gone = [known.stamp for uri, known in missing.items() if uri.startswith(top)]
-            renamed = sum(stamp in self._came.get(top, ()) for stamp in gone)
+            gone = {uri: known.stamp for uri, known in missing.items() if uri.startswith(top)}
+            if any(is_there(uri) for uri in itertools.islice(gone, _SAMPLE)):
+                continue  # the scan did not offer what is there: it is excluded
+            renamed = sum(stamp in self._came.get(top, ()) for stamp in gone.values())
             if gone and (now in others or self._met[top] + renamed < len(gone) - renamed):
                 found.append(top)
         return found

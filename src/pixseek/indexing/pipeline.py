@@ -148,7 +148,7 @@ class _Run:
         self.gone: set[str] = set()  # URIs of folders that failed
         self.unfit: set[str] = set()  # ids of records whose vectors are to be made again
         self.found = Comparison(
-            engine, ledger, self.unfit, retry=options.retry, reread=options.reread
+            engine, ledger, self.unfit, is_there, retry=options.retry, reread=options.reread
         )
         self.rereading = Rereading(engine, previews)
         self.departed: set[str] = set()  # ids of records whose content was found elsewhere
