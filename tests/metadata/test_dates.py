@@ -96,6 +96,7 @@ ROME = timezone(timedelta(hours=2))
         ("2021:02:30 10:00:00", None, ""),
         ("2021:13:01 10:00:00", None, ""),
         ("May 3rd, 2021", None, ""),
+        ("1950s", None, ""),
         ("1993 at the beach", None, ""),
         ("9999:12:31 24:00:00", datetime(9999, 12, 31), "day"),
         ("", None, ""),

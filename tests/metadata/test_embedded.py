@@ -276,6 +276,9 @@ def test_hierarchical_tags_give_their_leaf_and_path() -> None:
     assert read(xmp=xmp_packet(lightroom)).tags == ("Arezzo", "Places|Italy|Arezzo")
     digikam = bag("digiKam:TagsList", "Places/Italy/Arezzo", "boat", kind="Seq")
     assert read(xmp=xmp_packet(digikam)).tags == ("Arezzo", "Places|Italy|Arezzo", "boat")
+    windows = bag("dc:subject", "Places/Italy/Arezzo", "boat")
+    windows += bag("MicrosoftPhoto:LastKeywordXMP", "Places/Italy/Arezzo", "boat")
+    assert read(xmp=xmp_packet(windows)).tags == ("boat", "Arezzo", "Places|Italy|Arezzo")
     single = bag("lr:hierarchicalSubject", "Places|Paris, France")
     assert read(xmp=xmp_packet(single)).tags == ("Paris, France", "Places|Paris, France")
 

@@ -41,7 +41,7 @@ _OFFSET = re.compile(r"\s*(?:(?:UTC|GMT)?\s?([+-])\s?(\d{1,2})(?::?(\d\d))?|Z|UT
 
 # "2021年5月3日 14時22分33秒" and "14h22m33s" in the form of the others.
 _WORDED = str.maketrans("年년月월時时시点點分분", "----:::::::", "日号號일秒초")
-_HOURS = re.compile(r"(?<=\d)[hm](?=\d)|(?<=\d)s\Z")
+_HOURS = re.compile(r"(?<=\d)[hm](?=\d)|(?<=[hm:]\d\d)s\Z")
 
 # "05.08.2003", in which the day comes first everywhere; "25/08/2003" and "08/25/2003", in which it
 # does somewhere; "Tue Aug 05 07:05:09 2003", as C writes it.

@@ -291,13 +291,11 @@ def _read_descriptions(properties: _Properties, found: Findings) -> None:
         is_camera = text and text.strip() == properties.text(_TIFF + "Model").strip()
         if not is_camera and not put_generation(text, found):
             found.put_caption(text)
-    subject = _DC + "subject"
-    found.tags = split_tags(
-        [
-            *split_tags(properties.texts(subject), commas=not properties.is_array(subject)),
-            *_paths(properties),
-        ]
-    )
+    subject, paths = _DC + "subject", [*_paths(properties)]
+    # Windows writes its paths here, too.
+    known = {path.replace("|", "/") for path in paths if "|" in path}
+    flat = [text for text in properties.texts(subject) if text not in known]
+    found.tags = split_tags([*split_tags(flat, commas=not properties.is_array(subject)), *paths])
     found.put("artist", "; ".join(properties.texts(_DC + "creator")))
     found.put("artist", properties.text(_TIFF + "Artist"))
     rating = properties.text(_XMP + "Rating")
