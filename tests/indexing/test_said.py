@@ -375,6 +375,17 @@ def test_a_copy_takes_nothing_from_a_place_that_is_still_to_come(
     assert said(library) == {"photos/in/1.png": WORDS, "photos/in/a-copy.png": WORDS}
 
 
+def test_a_copy_takes_nothing_from_a_root_that_is_removed_for_now(
+    library: pixseek.Library, photos: Path
+) -> None:
+    shutil.copy(photos / "in" / "1.png", photos.parent / "other" / "copy.png")
+    draw(photos / "in" / "1.png", "green", 50)
+    library.remove(root="photos")
+    library.index(photos.parent / "other")
+    library.index(photos)
+    assert said(library) == {"photos/in/1.png": WORDS, "other/copy.png": WORDS}
+
+
 def test_a_copy_in_a_later_run_takes_nothing_from_an_excluded_photo(
     library: pixseek.Library, photos: Path
 ) -> None:

@@ -286,7 +286,7 @@ def remove(
     if kept > 0:
         click.echo(
             wording.fitted(
-                f"What you said of {wording.number(kept)} is kept until they are back; "
+                f"What you said of {wording.counted(kept, 'image')} is kept; "
                 f"to see it: {hinted('pixseek forget')}"
             )
         )

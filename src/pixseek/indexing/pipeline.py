@@ -420,7 +420,7 @@ class _Run:
         """Note that the content of a record is elsewhere now."""
         self.departed.add(origin.id)
         # What was said of a file that is excluded or broken stays with its place as well.
-        stays = isinstance(origin, Record) and origin.away and self.is_there(origin.uri)
+        stays = getattr(origin, "away", False) and self.is_there(origin.uri) is not False
         if origin.id not in self.found.changed and not stays:
             self.found.missing.pop(origin.id, None)
             self.unfit.discard(origin.id)

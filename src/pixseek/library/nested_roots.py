@@ -1,8 +1,8 @@
-"""Roots that lie in one another: the inner one becomes part of the outer."""
+"""Roots that lie in one another: the inner one becomes part of the outer; patterns of roots."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -94,3 +94,12 @@ def pattern_of(relative: str) -> str:
     """Return the pattern that matches just this path of a root."""
     escaped = "".join(f"\\{c}" if c in "*?[]!#\\ " else c for c in relative)
     return f"/{escaped}"
+
+
+def with_patterns(root: Root, exclude: Collection[str], include: Collection[str]) -> Root:
+    """Return a root with more patterns; those of one kind take equal ones of the other back."""
+    return replace(
+        root,
+        exclude=tuple(dict.fromkeys((*(p for p in root.exclude if p not in include), *exclude))),
+        include=tuple(dict.fromkeys((*(p for p in root.include if p not in exclude), *include))),
+    )

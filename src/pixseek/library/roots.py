@@ -25,6 +25,7 @@ from pixseek.library.nested_roots import (
     nested,
     not_reached,
     pattern_of,
+    with_patterns,
 )
 from pixseek.redaction import redacted
 from pixseek.storage.ledger import Ledger
@@ -98,10 +99,16 @@ class Roots:
 
     def is_there(self, uri: str) -> bool | None:
         """Return whether the file of a URI exists; None where that can't be told."""
-        path = self.path_of(uri)
+        path = self.path_of(uri) or self._former_path_of(uri)
         if path is None:
             return None
         return path.exists() or (False if self._drive_away(uri) is None else None)
+
+    def _former_path_of(self, uri: str) -> Path | None:
+        """Return the path of a URI below a root that was removed, if its folder is still there."""
+        name, _, relative = uri.partition("/")
+        where = self._former().get(name)
+        return Path(where, relative) if where and os.path.isdir(where) else None
 
     def is_other(self, record: Known | Record) -> bool:
         """Return whether the file of a record has another size now."""
@@ -198,7 +205,7 @@ class Roots:
             # A path that is named is no longer skipped; "in/" and "/in" mean the same folder.
             wanted = {pattern_of(relative).strip("/") for relative in relatives}
             covered = (*root.scopes, *relatives)
-            root = _with_patterns(root, exclude, include)
+            root = with_patterns(root, exclude, include)
             root = replace(
                 root,
                 exclude=tuple(p for p in root.exclude if p.strip("/") not in wanted),
@@ -232,7 +239,7 @@ class Roots:
             if not is_reachable(root):
                 gone.append(self._gone(root))
                 continue
-            now = _with_patterns(root, exclude, include)
+            now = with_patterns(root, exclude, include)
             scopes = tuple(_settled(now)) if now.kind == "folder" else now.scopes
             sources.append(open_source(replace(now, scopes=scopes)))
             if now != root:
@@ -302,12 +309,11 @@ class Roots:
                 (root.path / scope).is_dir() for scope in root.scopes
             )
             if not is_folder or not (may_continue or self._has_failed(root)):
-                self.forget(root.name)
+                self._drop(root.name)
 
     def _has_failed(self, root: Root) -> bool:
         """Return whether images of a root failed for a reason that may go away."""
-        failures = self._ledger.failures(f"{root.name}/")
-        return any(failure.reason not in _NOT_IMAGES for failure in failures)
+        return any(f.reason not in _NOT_IMAGES for f in self._ledger.failures(f"{root.name}/"))
 
     def exclude(self, uri: str) -> None:
         """Let later runs skip a file or folder."""
@@ -328,10 +334,13 @@ class Roots:
 
     def forget(self, name: str) -> None:
         """Forget a root and its failures; its records are the caller's to delete."""
-        root = self._known().get(name)
-        if root is not None:
-            former = self._ledger.setting(_FORMER) or {}
-            self._ledger.set(_FORMER, {**former, name: root.where})
+        self._ledger.set(_FORMER, {**self._former(), name: self._known()[name].where})
+        self._drop(name)
+
+    def _former(self) -> dict[str, str]:
+        return self._ledger.setting(_FORMER) or {}
+
+    def _drop(self, name: str) -> None:
         self._ledger.remove_root(name)
         self.forget_devices(f"{name}/")
         self._changed()
@@ -374,8 +383,8 @@ class Roots:
         base = base.replace(":", "_")
         numbered = (f"{base}-{number}" for number in itertools.count(2))
         # What was said of images of a root that was removed is kept under its name.
-        former = self._ledger.setting(_FORMER) or {}
-        taken = self._known().keys() | {n for n, where in former.items() if where != str(folder)}
+        former = {name for name, where in self._former().items() if where != str(folder)}
+        taken = self._known().keys() | former
         return next(name for name in itertools.chain([base], numbered) if name not in taken)
 
     def _relocate(self, folder: Path) -> bool:
@@ -426,7 +435,7 @@ class Roots:
             move_records(inner, outer, self._engine)
             self._move_devices(inner, outer)
             self.change(absorbing(outer, inner))
-            self.forget(inner.name)
+            self._drop(inner.name)
 
     def _move_devices(self, inner: Root, outer: Root) -> None:
         """Remember the drives of a root that becomes part of another."""
@@ -460,15 +469,6 @@ def _path_in(known: Mapping[str, Root], uri: str) -> Path | None:
         return Path(root.where, relative) if root.kind == "folder" else None
     path = Path(uri)  # an imported record may name its file by its full path
     return path if path.is_absolute() else None
-
-
-def _with_patterns(root: Root, exclude: Collection[str], include: Collection[str]) -> Root:
-    """Return a root with more patterns; those of one kind take equal ones of the other back."""
-    return replace(
-        root,
-        exclude=tuple(dict.fromkeys((*(p for p in root.exclude if p not in include), *exclude))),
-        include=tuple(dict.fromkeys((*(p for p in root.include if p not in exclude), *include))),
-    )
 
 
 def _settled(root: Root) -> Iterator[str]:
