@@ -325,6 +325,10 @@ class Said(RuleBasedStateMachine):
         record = file and self.library.find(file.place)
         if file is None or record is None or record.away:
             return
+        # Words of one of several copies may have come back to another one: now they are replaced.
+        for other in self.files:
+            if other.pixels == file.pixels and other.said == said(record):
+                other.said = None
         number = next(self.numbers)
         file.said = f"tag-{number}", number % 5 + 1, f"caption {number}"
         tag, rating, caption = file.said
