@@ -96,6 +96,25 @@ def test_moving_asks_first_and_deletes_nothing(copies: Run, tmp_path: Path) -> N
     assert "No copies found. 3 images in 1 group" in copies("duplicates").stdout
 
 
+def test_the_kept_copy_gets_what_was_said_of_the_moved_ones(copies: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "work" / "Photos"
+    copies("tag", folder / "captioned.png", "--add", "own", "--rating", "2")
+    copies("tag", folder / "small.jpg", "--add", "small", "--rating", "5", "--set", "price=9.5")
+    copies("tag", folder / "copy.png", "--caption", "my coast")
+    done = copies("duplicates", "--move", tmp_path / "away", "--yes")
+    assert "1 kept image got what you said of the moved ones" in done.stdout
+    copies("index")
+    kept = json.loads(copies("show", folder / "captioned.png", "--json").stdout)
+    assert kept["tags"] == ["own", "small"]
+    assert (kept["caption"], kept["rating"]) == ("my coast", 2)
+    assert kept["user.price"] == 9.5
+    # If they come back they have it too.
+    shutil.copytree(tmp_path / "away" / "Photos", folder, dirs_exist_ok=True)
+    copies("index")
+    small = json.loads(copies("show", folder / "small.jpg", "--json").stdout)
+    assert (small["tags"], small["rating"]) == (["small"], 5)
+
+
 def test_a_threshold_says_what_is_compared(copies: Run) -> None:
     found = json.loads(copies("duplicates", "--threshold", "0", "--json").stdout)
     assert {group["kind"] for group in found} == {"edited", "alike"}

@@ -131,30 +131,37 @@ def _move(library: Library, found: list[DuplicateGroup], target: Path, *, yes: b
     if rest and not yes:
         question = f"Move {wording.counted(len(rest), 'image')} to {target}?"
         click.confirm(question, abort=True, err=True)
-    moved = 0
-    for record in rest:
-        path = library.locate(record)
-        if path is None or not path.is_file():
-            warn(f"Not moved, since it is missing: {wording.visible(_place(library, record))}")
-            continue
-        place = target / record.uri
-        if place.exists():
-            warn(f"Not moved, since the target exists: {wording.visible(str(place))}")
-            continue
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(path, place)
-        except OSError as error:
-            raise StorageError(
-                f"The image can't be moved ({error.strerror or error})",
-                f"{path} to {place}",
-                f"Choose another folder. Moved before: {wording.counted(moved, 'image')}.",
-            ) from error
-        moved += 1
+    moved, given = 0, 0
+    for group in found:
+        gone = []
+        for record in group.rest:
+            path = library.locate(record)
+            if path is None or not path.is_file():
+                warn(f"Not moved, since it is missing: {wording.visible(_place(library, record))}")
+                continue
+            place = target / record.uri
+            if place.exists():
+                warn(f"Not moved, since the target exists: {wording.visible(str(place))}")
+                continue
+            try:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(path, place)
+            except OSError as error:
+                raise StorageError(
+                    f"The image can't be moved ({error.strerror or error})",
+                    f"{path} to {place}",
+                    f"Choose another folder. Moved before: {wording.counted(moved, 'image')}.",
+                ) from error
+            moved += 1
+            gone.append(record.id)
+        given += library.copy_annotations(gone, group.kept.id)
     click.echo(
         f"Moved {wording.counted(moved, 'image')}. "
         + hinted("To update the library: pixseek index")
     )
+    if given:
+        kept = wording.counted(given, "kept image")
+        click.echo(f"{kept} got what you said of the moved ones: tags, rating, caption, fields.")
 
 
 def _place(library: Library, record: Record) -> str:

@@ -387,6 +387,34 @@ def delete(engine: Engine, ids: Sequence[str], moved: Sequence[Moved] = ()) -> i
     return kept
 
 
+def give(engine: Engine, of: Sequence[str], to: str) -> bool:
+    """Give a record what users said of others too; its own words count more.
+
+    Args:
+        engine: where they are stored.
+        of: ids of the others.
+        to: id of the record.
+
+    Returns:
+        Whether anything was added.
+    """
+    others = [each for each in engine.get(of) if each is not None and by_hand(annotation_of(each))]
+    is_changed = False
+
+    def merge(_: Record, stored: Record) -> Record:
+        nonlocal is_changed
+        merged = stored
+        for each in others:
+            merged = with_words_of_both(merged, each)
+        is_changed = merged != stored
+        return merged
+
+    (record,) = engine.get([to])
+    if others and record is not None:
+        engine.describe([record], merge)
+    return is_changed
+
+
 def hand_on(engine: Engine, missing: Sequence[str], is_gone: Callable[[Record], bool]) -> None:
     """Give what was said of records that are about to become away to copies without words.
 

@@ -646,6 +646,23 @@ class Library:
         with self._model.waiting("Writing"):
             return self._labelling.tag(images, what, write_xmp=write_xmp)
 
+    def copy_annotations(self, of: Sequence[str], to: str) -> bool:
+        """Give an image what was said of others, such as copies of it that are moved away.
+
+        Its own caption, rating and fields count more; tags are put together. What only a model
+        said of the others is left out.
+
+        Args:
+            of: ids of the others; those that are not stored are skipped.
+            to: id of the image.
+
+        Returns:
+            Whether anything was added.
+        """
+        from pixseek.indexing import said
+
+        return said.give(self.opened.engine, of, to)
+
     def tag_zero_shot(
         self,
         labels: Sequence[str],
