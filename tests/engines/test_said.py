@@ -75,7 +75,7 @@ def test_a_content_that_loses_its_place_is_kept_once_a_place(engine: Engine) -> 
     (origin,) = said.origins(engine, [arrives], {}, lambda _: False).values()
     assert origin.uri == "r/a"
     # Another content with words of its own takes the place: those of the first are kept apart.
-    new, origin = record("r/a", "5"), annotate(record("r/b", "5"), WORDS)
+    new, origin = record("r/a", "5"), annotate(record("r/b", "5"), replace(WORDS, rating=1))
     said.keep_displaced(engine, [new], said.arrivals(engine, [new]), {new.id: origin}, ())
     assert engine.count(said.AWAY) == 1
     said.forget_displaced(engine, [annotate(record("r/a", "3"), WORDS)])

@@ -384,7 +384,7 @@ def said(record: Record) -> tuple[str, int, str] | None:
     "examples",
     [
         pytest.param(40, marks=pytest.mark.slow),
-        pytest.param(2000, marks=[pytest.mark.wide, pytest.mark.timeout(3600)]),
+        pytest.param(3000, marks=[pytest.mark.wide, pytest.mark.timeout(3600)]),
     ],
 )
 def test_nothing_that_was_said_is_lost(examples: int, tiny: TinyEncoder) -> None:

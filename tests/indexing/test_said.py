@@ -279,6 +279,21 @@ def test_a_copy_gets_the_words_when_the_original_is_deleted(
     assert said(library) == {"other/copy.png": WORDS}
 
 
+@pytest.mark.parametrize("first", ["other", "photos"])
+def test_a_photo_that_moved_keeps_its_words_if_one_of_its_size_takes_its_place(
+    library: pixseek.Library, photos: Path, first: str
+) -> None:
+    old = photos / "in" / "1.png"
+    size = old.stat().st_size
+    old.rename(photos.parent / "other" / "moved.png")
+    draw(old, "green", 60)
+    with old.open("ab") as file:
+        file.write(b"\0" * (size - old.stat().st_size))
+    for name in (first, "other", "photos"):
+        library.index(photos.parent / name)
+    assert said(library)["other/moved.png"] == WORDS
+
+
 def test_copies_get_back_their_own_words_by_name(library: pixseek.Library, photos: Path) -> None:
     shutil.copy(photos / "in" / "1.png", photos / "in" / "copy.png")
     library.index()

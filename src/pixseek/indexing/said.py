@@ -265,8 +265,8 @@ def keep_displaced(
     stored: Mapping[str, Record],
     moved: Mapping[str, Record],
     placed: Collection[str],
-) -> None:
-    """Keep what was said of contents that are about to be overwritten.
+) -> list[Record]:
+    """Keep what was said of contents that are about to be overwritten; return those contents.
 
     Args:
         engine: where it is kept.
@@ -284,12 +284,13 @@ def keep_displaced(
         if old.digest in elsewhere:
             continue
         away = replace(old, away=True, parts=())
-        if record.id in moved:
+        if record.id in moved and annotation_of(moved[record.id]) != annotation_of(old):
             losing.append(replace(away, id=_content_id(old)))
         else:
             fields = {**old.fields, REPLACED: True}
             losing.append(replace(away, id=_place_id(old), fields=fields))
     _put_away(engine, losing)
+    return losing
 
 
 def forget_displaced(engine: Engine, found: Iterable[Record]) -> None:
@@ -433,10 +434,21 @@ def hand_on(engine: Engine, missing: Sequence[str], is_gone: Callable[[Record], 
             for record in engine.get(missing[start : start + _CHUNK])
             if record is not None and annotation_of(record).is_said and is_gone(record)
         ]
-        if not gone:
-            continue
-        digests = tuple(sorted({record.digest for record in gone if record.digest}))
-        pixels = tuple(sorted({record.pixels for record in gone if record.pixels}))
+        inherit(engine, gone, leaving)
+
+
+def inherit(engine: Engine, gone: Sequence[Record], leaving: Collection[str] = ()) -> None:
+    """Give what was said of contents that are gone to copies without words.
+
+    Args:
+        engine: where the copies are looked for.
+        gone: records of the contents, as they were.
+        leaving: ids of records that are no heirs, since they are about to go as well.
+    """
+    for start in range(0, len(gone), _CHUNK):
+        some = gone[start : start + _CHUNK]
+        digests = tuple(sorted({record.digest for record in some if record.digest}))
+        pixels = tuple(sorted({record.pixels for record in some if record.pixels}))
         same = Or((Compare("digest", "in", digests), Compare("pixels", "in", pixels)))
         copies = [
             copy
@@ -444,7 +456,7 @@ def hand_on(engine: Engine, missing: Sequence[str], is_gone: Callable[[Record], 
             if copy.id not in leaving and not by_hand(annotation_of(copy))
         ]
         heirs: dict[str, Record] = {}
-        for record in gone:
+        for record in some:
             alike = [
                 copy for copy in copies if copy.id not in heirs and is_same_picture(copy, record)
             ]
@@ -452,9 +464,9 @@ def hand_on(engine: Engine, missing: Sequence[str], is_gone: Callable[[Record], 
                 best = min(alike, key=lambda each: (each.name != record.name, each.uri))
                 heirs[best.id] = record
 
-        def inherit(_: Record, stored: Record, heirs: Mapping[str, Record] = heirs) -> Record:
+        def give_words(_: Record, stored: Record, heirs: Mapping[str, Record] = heirs) -> Record:
             if by_hand(annotation_of(stored)):
                 return stored
             return with_words_of_both(stored, with_words_of(stored, heirs[stored.id]))
 
-        engine.describe([copy for copy in copies if copy.id in heirs], inherit)
+        engine.describe([copy for copy in copies if copy.id in heirs], give_words)

@@ -154,7 +154,9 @@ class Writes:
             else record
             for record in self._records
         ]
-        said.keep_displaced(self._engine, self._records, arrived, self._origins, self._placed)
+        lost = said.keep_displaced(
+            self._engine, self._records, arrived, self._origins, self._placed
+        )
         overwritten: dict[str, Record] = {}
 
         def merge(new: Record, stored: Record) -> Record:
@@ -174,6 +176,7 @@ class Writes:
             and annotation_of(stored) != annotation_of(arrived.get(id_, stored))
         }
         said.keep_displaced(self._engine, self._records, late, self._origins, self._placed)
+        said.inherit(self._engine, lost)
         self._placed.update(origin.digest for _, origin in moved)
         said.forget_displaced(self._engine, [origin for _, origin in moved])
         moved = said.carry_words(self._engine, moved, overwritten)
