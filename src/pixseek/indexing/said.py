@@ -419,8 +419,8 @@ def give(engine: Engine, of: Sequence[str], to: str) -> bool:
 def hand_on(engine: Engine, missing: Sequence[str], is_gone: Callable[[Record], bool]) -> None:
     """Give what was said of records that are about to become away to copies without words.
 
-    A copy that only a model tagged has none yet. What was said is
-    kept with the away records as well: their files may come back.
+    A copy that only a model tagged has none yet. What was said is kept with the away records as
+    well: their files may come back.
 
     Args:
         engine: where the records are stored.

@@ -32,7 +32,7 @@ _CAPITALS = re.compile(rb"[\x00-\x60\x7b-\x7f\xc0-\xdf\xa8]*")
 _LOWER = bytes(range(0xC0)) + bytes(range(0xE0, 0x100)) * 2
 _WITH_CASE = ("cp1251", "cp1253")
 
-# The fewest bytes beyond ASCII from which an encoding is told.
+# With fewer bytes beyond ASCII the encoding is not guessed.
 _ENOUGH = 4
 
 # How many bytes are looked at.

@@ -85,7 +85,7 @@ _UNSET = frozenset(
 
 _OLDEST_PHOTO = 1826
 
-#: The year from which on people own digital cameras, whose clocks can be wrong.
+#: Before this year hardly anybody had a digital camera, whose clock can be wrong.
 FIRST_DIGITAL = 1995
 
 # What programs write if nobody set the time: drivers of Qualcomm's cameras in many phones, "month
