@@ -36,7 +36,6 @@ from __future__ import annotations
 
 import math
 import operator
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -304,13 +303,11 @@ def matches(where: Filter, record: Record) -> bool:
 
 
 @lru_cache(maxsize=256)
-def glob_expression(pattern: str) -> re.Pattern[str]:
-    """Return the regular expression of a glob, for a full match of folded text."""
-    parts = (
-        ".*" if piece[0] == "*" else "." if piece == "?" else re.escape(piece)
-        for piece in re.findall(r"\*+|\?|[^*?]+", folded(pattern))
-    )
-    return re.compile("".join(parts), re.DOTALL)
+def glob_test(pattern: str) -> Callable[[str], bool]:
+    """Return the test whether a folded text fits a glob, in time linear in its length."""
+    from pixseek.types.wildcards import matcher, pieces  # which most searches do without
+
+    return matcher(pieces(folded(pattern)))
 
 
 @lru_cache(maxsize=256)
@@ -323,8 +320,8 @@ def text_test(op: Operator, value: str | tuple[str, ...]) -> Callable[[str], boo
         part = folded(value)
         return lambda stored: part in folded(stored)
     if op == "glob":
-        fits = glob_expression(value).fullmatch
-        return lambda stored: fits(folded(stored)) is not None
+        fits = glob_test(value)
+        return lambda stored: fits(folded(stored))
     holds, whole = _ORDER[op], composed(value)
     return lambda stored: bool(holds(composed(stored), whole))
 
@@ -338,12 +335,12 @@ def list_test(name: str, op: Operator, value: Any) -> Callable[[tuple[str, ...]]
         wanted = tag_path(str(value))
         if op == "contains":
             return lambda tags: any(wanted in tag_names(tag) for tag in tags)
-        fits = glob_expression(wanted).fullmatch
+        fits = glob_test(wanted)
         return lambda tags: any(fits(name) for tag in tags for name in tag_names(tag))
     whole = folded(str(value))
     if op == "contains":
         return lambda words: any(folded(word) == whole for word in words)
-    fits = glob_expression(whole).fullmatch
+    fits = glob_test(whole)
     return lambda words: any(fits(folded(word)) for word in words)
 
 

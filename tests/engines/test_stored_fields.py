@@ -23,13 +23,13 @@ from pixseek.engines.stored_fields import (
     Never,
     OneOf,
     Range,
-    Wildcard,
     Within,
     compiled,
     fields_of,
     holds,
 )
 from pixseek.types import And, Compare, Filter, Record, Stamp
+from pixseek.types.wildcards import Wildcard
 
 from drawn_filters import FILTERS, drawn_records
 

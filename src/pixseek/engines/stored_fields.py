@@ -31,16 +31,15 @@ from __future__ import annotations
 
 import math
 import operator
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from enum import Enum
 from typing import Any, Literal, NamedTuple
 
 from pixseek import filters
 from pixseek.types import And, Compare, Filter, Not, Operator, Or, Order, Record, Scalar
 from pixseek.types.dataclass import dataclass
 from pixseek.types.texts import composed, folded, tag_names, tag_path
+from pixseek.types.wildcards import Wildcard, matcher, pieces
 
 Kind = Literal[
     "text", "folded", "written", "integer", "real", "special", "truth", "wall", "instant", "place"
@@ -57,13 +56,6 @@ class Column(NamedTuple):
 Value = str | int | float | bool | tuple[float, float]
 #: The columns of one record. A column that is missing has no values; only tags have several.
 Fields = Mapping[Column, tuple[Value, ...]]
-
-
-class Wildcard(Enum):
-    """What a piece of a pattern stands for if it is not a text."""
-
-    ONE = "?"
-    ANY = "*"
 
 
 # ------------------------------------------------------------------ the seven tests
@@ -413,11 +405,8 @@ def _any(conditions: Iterator[Condition] | Sequence[Condition]) -> Condition:
 
 
 def _pattern(glob: str) -> tuple[str | Wildcard, ...]:
-    """Return a glob in pieces, folded; stars in a row are one."""
-    pieces = re.findall(r"\*+|\?|[^*?]+", folded(glob))
-    return tuple(
-        Wildcard.ANY if each[0] == "*" else Wildcard.ONE if each == "?" else each for each in pieces
-    )
+    """Return a glob in pieces, folded."""
+    return pieces(folded(glob))
 
 
 # ------------------------------------------------------------------ evaluation
@@ -443,19 +432,11 @@ def holds(condition: Condition, fields: Fields) -> bool:
         case Range(column, op, value):
             return any(_ORDER[op](each, value) for each in fields.get(column, ()))
         case Like(column, pattern):
-            expression = _expression(pattern)
-            return any(expression.fullmatch(str(each)) for each in fields.get(column, ()))
+            fits = matcher(pattern)
+            return any(fits(str(each)) for each in fields.get(column, ()))
         case Within(column, centre, kilometres):
             return any(
                 filters.distance_km(place, centre) <= kilometres
                 for place in fields.get(column, ())
                 if isinstance(place, tuple)
             )
-
-
-def _expression(pattern: tuple[str | Wildcard, ...]) -> re.Pattern[str]:
-    wild = {Wildcard.ANY: ".*", Wildcard.ONE: "."}
-    return re.compile(
-        "".join(wild[each] if isinstance(each, Wildcard) else re.escape(each) for each in pattern),
-        re.DOTALL,
-    )
