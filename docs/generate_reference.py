@@ -209,6 +209,9 @@ pattern clears it. A folder that you name is never skipped: `pixseek index
 "Photos.photoslibrary/resources/derivatives"`. Images that were indexed in a skipped folder before
 leave the library, as those of an excluded folder do.
 
+Patterns mean what they mean to git. Of an ignore file the first megabyte is read, and up to 10,000
+patterns apply to a folder, 1,000 of them with wildcards; the report names a file that has more.
+
 | folders | that lie in | what they are |
 |---|---|---|"""
     for rule in RULES:

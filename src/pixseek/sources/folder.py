@@ -10,12 +10,13 @@ import shlex
 import stat
 from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from pixseek import files
 from pixseek.errors import ImageError, SourceVanishedError
 from pixseek.images import EXTENSIONS, MAX_BYTES
 from pixseek.metadata.sidecars import SidecarFinder
-from pixseek.sources.patterns import Included, compiled
+from pixseek.sources import patterns
+from pixseek.sources.patterns import Included, Patterns
 from pixseek.sources.skipping import (
     Tally,
     is_reached,
@@ -26,9 +27,6 @@ from pixseek.sources.skipping import (
 from pixseek.sources.stamps import with_sidecars
 from pixseek.types import Candidate, Failure, FileSystem, Item, Skipped, Stamp
 
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
-
 #: File that names what to skip, in any folder, in the syntax of .gitignore.
 IGNORE_FILE = ".pixseekignore"
 
@@ -38,6 +36,10 @@ _MAX_SIDECAR_BYTES = 4 << 20
 
 # With more scopes than this the engine is asked once for all records below their common folder.
 _PREFIXES = 64
+
+
+#: A folder with the patterns of its ignore file.
+_Ignored = tuple[str, Patterns]
 
 
 def drive_of(folder: Path) -> str:
@@ -100,7 +102,7 @@ class FolderSource:
         self._files = {s for s in kinds.keys() - folders - gone if not _is_below(s, folders)}
         self._gone = {s for s in gone if not _is_below(s, folders)}
         self.prefixes = self._prefixes()
-        self._exclude = compiled(exclude) if exclude else None
+        self._exclude = patterns.compiled(exclude) if exclude else None
         include = tuple(include)
         self._include = Included(include) if include else None
         self._inner: set[str] = set()  # included folders that the walk does not come to
@@ -136,10 +138,12 @@ class FolderSource:
         looked_at = len(self._files)
         seen: set[tuple[int, int]] = set()
         tally = Tally(self.name)
-        stack = [
-            (folder, self._ignore_files_above(folder), self._device)
-            for folder in sorted(self._folders | self._inner, reverse=True)
-        ]
+        stack: list[tuple[str, list[_Ignored], int]] = []
+        for folder in sorted(self._folders | self._inner, reverse=True):
+            specs: list[_Ignored] = []
+            for above in _folders_above(folder):
+                yield from self._add_ignore_file(above, specs)
+            stack.append((folder, specs, self._device))
         while stack:
             folder, specs, device = stack.pop()
             try:
@@ -158,7 +162,8 @@ class FolderSource:
                 top = self._top_of(folder, here.st_dev)
                 yield FileSystem(f"{self.name}/{top}/", drive_of(self.path / folder))
             if any(entry.name == IGNORE_FILE for entry in listing):
-                specs = [*specs, *self._ignore_file(folder)]
+                specs = [*specs]
+                yield from self._add_ignore_file(folder, specs)
             below: list[str] = []
             beside = SidecarFinder(entry.name for entry in listing)
             for entry in listing:
@@ -294,11 +299,11 @@ class FolderSource:
 
     def _named_files(self) -> Iterator[Candidate | Failure]:
         """Offer the files that were named, whatever their names; each folder is listed once."""
-        for folder, files in itertools.groupby(
+        for folder, named in itertools.groupby(
             sorted(self._files, key=posixpath.split), key=posixpath.dirname
         ):
             beside: SidecarFinder | None = None
-            for relative in files:
+            for relative in named:
                 try:
                     if beside is None:
                         beside = SidecarFinder(os.listdir(self.path / folder))
@@ -382,30 +387,40 @@ class FolderSource:
     def _is_included(self, relative: str) -> bool:
         return self._include is not None and self._include.file(relative)
 
-    def _is_excluded(
-        self, relative: str, is_folder: bool, specs: list[tuple[str, GitIgnoreSpec]]
-    ) -> bool:
+    def _is_excluded(self, relative: str, is_folder: bool, specs: list[_Ignored]) -> bool:
         tail = "/" if is_folder else ""
-        if self._exclude is not None and self._exclude.match_file(relative + tail):
+        if self._exclude is not None and self._exclude.match(relative + tail):
             return True
-        for base, spec in specs:
+        for base, each in specs:
             below = relative[len(base) + 1 :] if base else relative
-            if spec.match_file(below + tail):
+            if each.match(below + tail):
                 return True
         return False
 
-    def _ignore_files_above(self, scope: str) -> list[tuple[str, GitIgnoreSpec]]:
-        """Return the patterns of the ignore files in the folders above `scope`."""
-        parts = scope.split("/")[:-1] if scope else []
-        folders = ["/".join(parts[:n]) for n in range(len(parts) + 1)] if scope else []
-        return [rule for folder in folders for rule in self._ignore_file(folder)]
+    def _add_ignore_file(self, folder: str, specs: list[_Ignored]) -> Iterator[Failure]:
+        """Add the patterns of a folder's ignore file, if it has one, to those of the folders above.
 
-    def _ignore_file(self, folder: str) -> list[tuple[str, GitIgnoreSpec]]:
+        Yields:
+            A failure if some of them are not applied.
+        """
+        file = self.path / folder / IGNORE_FILE
         try:
-            text = (self.path / folder / IGNORE_FILE).read_text("utf-8", errors="replace")
+            content = files.beginning(file, patterns.MAX_BYTES + 1)
         except OSError:
-            return []
-        return [(folder, compiled(text.splitlines(), self.path / folder / IGNORE_FILE))]
+            return
+        text = content[: patterns.MAX_BYTES].decode("utf-8", "replace")
+        found, beyond = patterns.of_file(text, file, [each for _, each in specs])
+        specs.append((folder, found))
+        if beyond or len(content) > patterns.MAX_BYTES:
+            where = f"line {beyond}" if beyond else f"byte {patterns.MAX_BYTES:,}"
+            yield Failure(
+                f"{self.name}/{printable(posixpath.join(folder, IGNORE_FILE))}",
+                "scan",
+                "too-large",
+                f"Its patterns from {where} on are not applied: there are too many",
+                f"Up to {patterns.MAX_PATTERNS:,} apply to a folder, {patterns.MAX_WILD:,} of them "
+                "with wildcards: ignore whole folders instead.",
+            )
 
     def _unreadable_folder(self, folder: str, error: OSError) -> Failure:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
@@ -454,6 +469,13 @@ class FolderSource:
             reason, message = "unreadable", f"It can't be read ({error.strerror or error})"
             advice = "Check the disk, then run again with --retry."
         return Failure(f"{self.name}/{printable(relative)}", "read", reason, message, advice)
+
+
+def _folders_above(scope: str) -> Iterator[str]:
+    """Yield the folders that a scope lies in, from the root down."""
+    parts = scope.split("/")[:-1]
+    for count in range(len(parts) + 1 if scope else 0):
+        yield "/".join(parts[:count])
 
 
 def _kind(path: Path) -> str:
