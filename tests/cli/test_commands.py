@@ -599,6 +599,7 @@ def test_doctor_checks_library_model_and_decoders(
     assert "6 images" in by_name["library"]["found"]
     assert "test image matches its caption" in by_name["model"]["found"]
     assert "JPEG" in by_name["decoders"]["found"]
+    assert "decoders run in processes with" in by_name["sandbox"]["found"]
 
 
 def test_doctor_names_the_command_that_downloads_the_model(run: Run) -> None:

@@ -334,6 +334,27 @@ def _decoders() -> Iterator[Check]:
             f"no {', '.join(names)}: {decoder} is not installed",
             fix,
         )
+    yield _protections()
+
+
+def _protections() -> Check:
+    from pixseek.library.surfaces import protections
+
+    try:
+        found = protections()
+    except PixseekError as error:
+        return Check("sandbox", "fail", error.problem, error.advice)
+    said = f"decoders run in processes with {', '.join(found) or 'time limits'}"
+    if "Landlock" in found:
+        return Check("sandbox", "ok", said)
+    said += "; Landlock and seccomp are off"
+    if sys.platform != "linux":
+        return Check("sandbox", "ok", said)
+    return Check(
+        "sandbox", "ok", said,
+        "A decoder that a hostile file takes over could then do what you can. On kernels with "
+        f"Landlock this keeps it from your files:\n{_pip()} 'pixseek[sandbox]'",
+    )  # fmt: skip
 
 
 def _extras() -> Iterator[Check]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
+import importlib
+import json
 import os
 import sys
+import time
 import warnings
 from typing import Any
 
 from pixseek.errors import ImageError
+from pixseek.images.confinement import MOST_CPU_S, allow_cpu, confine
 from pixseek.images.decoders import decode_here
 from pixseek.images.formats import by_name
-from pixseek.images.isolation import receive, send
 from pixseek.images.limits import Limits, Request, damaged, too_large
+from pixseek.images.messages import Channel
 
 #: Seconds past the time limit after which a hanging worker ends itself, if its parent is gone and
 #: can't kill it. The timer is in C, so it works inside a C library too.
@@ -23,27 +26,34 @@ _ORPHANED_S = 10.0
 def main() -> None:
     """Answer questions; see `isolation`."""
     # A library's prints must not get into the answers.
-    questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    channel = Channel(os.dup(0), os.dup(1))
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
     warnings.simplefilter("ignore")
-    _restrain(int(sys.argv[2]))
     silent = open(os.devnull, "w")  # noqa: SIM115
+    settings = json.loads(sys.argv[1])
+    confined = confine(settings["memory_mib"], settings["parent"], settings["path"])
+    importlib.import_module("PIL.Image")  # now, so that it takes nothing of a file's time
+    channel.send({"ready": confined})
     while True:
         try:
-            question, (data,) = receive(questions)
+            question = channel.receive_head()
+            (data,) = channel.receive_blobs(question["blobs"])
         except EOFError:
             return
         limits = Limits(**question["request"].pop("limits"))
         request = Request(**question["request"], limits=limits)
+        allow_cpu((limits.timeout_s + _ORPHANED_S) * (request.threads + 1))
         faulthandler.dump_traceback_later(limits.timeout_s + _ORPHANED_S, exit=True, file=silent)
-        answer, blobs = _answer(question["format"], data, request)
+        answer, blobs = _answer(question["format"], bytes(data), request)
         faulthandler.cancel_dump_traceback_later()
         del data
         try:
-            send(answers, answer, blobs)
+            channel.send({**answer, "number": question["number"]}, blobs)
         except OSError:
+            return
+        if time.process_time() > MOST_CPU_S / 2:
             return
 
 
@@ -69,23 +79,3 @@ def _answer(name: str, data: bytes, request: Request) -> tuple[dict[str, Any], l
     except BaseException as error:  # a panic in a Rust library is not an Exception
         refusal = damaged(error)
     return {"error": (refusal.reason, refusal.problem, refusal.advice)}, []
-
-
-def _restrain(memory_mib: int) -> None:
-    """Limit this process's memory, and forbid core dumps and writing files."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    wanted = {
-        "RLIMIT_AS": memory_mib << 20,
-        "RLIMIT_CORE": 0,
-        "RLIMIT_FSIZE": 0,
-    }
-    for name, value in wanted.items():
-        # macOS refuses some of these; the time limit still holds there.
-        with contextlib.suppress(AttributeError, ValueError, OSError):
-            kind = getattr(resource, name)
-            _, hard = resource.getrlimit(kind)
-            most = value if hard == resource.RLIM_INFINITY else min(value, hard)
-            resource.setrlimit(kind, (most, most))

@@ -199,3 +199,16 @@ def formats() -> tuple[Format, ...]:
     from pixseek.images import FORMATS
 
     return tuple(FORMATS)
+
+
+def protections() -> tuple[str, ...]:
+    """Return what guards the processes that decode, of "limits", "Landlock" and others.
+
+    Starts one if none runs.
+
+    Raises:
+        ImageError: none can be started.
+    """
+    from pixseek.images import isolation
+
+    return isolation.protections()
