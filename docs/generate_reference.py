@@ -231,6 +231,17 @@ Files that look like images but have other endings are counted, too:
 - images that a cloud drive has not downloaded (`.IMG_1.heic.icloud`, `IMG_1.jpg.nextcloud`):
   download them, then index again;
 - {_endings(UNREADABLE)}: pixseek can't read these; save them as JPEG, PNG or TIFF.
+
+## Links
+
+Links are followed within an indexed folder. A link that leads out of it is listed as a failure
+(`outside`), whether it leads to an image, a folder, a sidecar or a `.pixseekignore`: a folder from
+somebody else may link to any file of yours. If you made such links yourself, `pixseek index
+--follow-links DIR` follows all links in DIR; it is remembered, and `--no-follow-links` clears it.
+What was indexed through such a link before stays in the library. A folder that you name may be a
+link itself.
+
+Pipes, sockets and devices are never opened.
 """
 
 

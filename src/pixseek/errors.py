@@ -77,6 +77,8 @@ class ImageError(PixseekError):
         "no-permission": "this user may not read the file",
         "missing": "there is no such file, or it disappeared before it was read",
         "unreadable": "the disk or the system refused to read the file",
+        "outside": "a link leads out of the indexed folder",
+        "not-a-file": "it is a pipe, a socket or a device",
         "bad-name": "the file's name is not valid text",
         "unexpected": "an unexpected error; please report it",
         "not-encodable": "the model could not embed the image",

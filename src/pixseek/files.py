@@ -128,7 +128,7 @@ def opened(
     descriptor = _open(path)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise _not_regular(path)
+            raise not_regular(path)
         if within is not None and not _lies_in(_place_of(descriptor, path), within):
             raise _outside(path, within)
         yield descriptor
@@ -149,7 +149,7 @@ def _open(path: str | os.PathLike[str]) -> int:
             time.sleep(0.05)
         except OSError as error:
             if error.errno in (errno.ENXIO, errno.EOPNOTSUPP):  # a socket, a device without driver
-                raise _not_regular(path) from error
+                raise not_regular(path) from error
             raise
 
 
@@ -226,7 +226,7 @@ def _mode_of(path: Path, folder: int | None) -> int | None:
     if stat.S_ISLNK(found.st_mode):
         return None
     if not stat.S_ISREG(found.st_mode):
-        raise _not_regular(path)
+        raise not_regular(path)
     return stat.S_IMODE(found.st_mode)
 
 
@@ -289,7 +289,8 @@ def _lies_in(place: str, within: str | os.PathLike[str]) -> bool:
     return False
 
 
-def _not_regular(path: str | os.PathLike[str]) -> NotRegularError:
+def not_regular(path: str | os.PathLike[str]) -> NotRegularError:
+    """Return the error of a path that is not a regular file."""
     return NotRegularError(
         errno.EINVAL, "it is a folder, a pipe, a socket or a device", os.fspath(path)
     )

@@ -6,11 +6,12 @@ import ctypes
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pixseek.errors import ConfigError, ImageError, SourceVanishedError
+from pixseek.errors import ConfigError, ImageError, SourceError, SourceVanishedError
 from pixseek.sources.folder import FolderSource
 from pixseek.types import Candidate, Failure, Item, Stamp
 
@@ -120,6 +121,94 @@ def test_links_are_followed_and_a_loop_ends(tmp_path: Path) -> None:
     assert found(FolderSource("r", tmp_path)) == ["r/linked.jpg", "r/real/1.jpg"]
 
 
+@pytest.fixture
+def stranger(tmp_path: Path) -> Path:
+    """A folder with links that lead out of it, next to files of the user."""
+    mine, root = tmp_path / "mine", tmp_path / "root"
+    make(mine, "private/p.jpg", "p.xmp", "ignored")
+    make(root, "a.jpg", "b.jpg", "sub/c.jpg")
+    (mine / "ignored").write_text("*.jpg")
+    for name, target in {
+        "out.jpg": "../mine/private/p.jpg", "out": "../mine/private", "b.xmp": "../mine/p.xmp",
+        "other.txt": "../mine/p.xmp", "sub/.pixseekignore": "../../mine/ignored",
+        "in.jpg": "sub/c.jpg", "back": "../root/sub", "nothing.jpg": "../mine/nothing.jpg",
+    }.items():  # fmt: skip
+        (root / name).symlink_to(target)
+    return root
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need special rights on Windows")
+def test_links_that_lead_out_of_the_root_are_failures(stranger: Path) -> None:
+    candidates, failures = scan(FolderSource("r", stranger))
+    # "back" and "sub" are one folder, which is walked once.
+    assert [c.uri for c in candidates] == ["r/a.jpg", "r/b.jpg", "r/in.jpg", "r/back/c.jpg"]
+    assert {(f.uri, f.reason) for f in failures} == {
+        ("r/out.jpg", "outside"),
+        ("r/out/", "outside"),
+        ("r/b.xmp", "outside"),
+        ("r/back/.pixseekignore", "outside"),
+    }
+    assert "--follow-links" in failures[0].advice
+    assert candidates[1].sidecars == ()
+    named, unnamed = scan(FolderSource("r", stranger, ["out.jpg", "out", "back"]))
+    assert [c.uri for c in named] == ["r/back/c.jpg"]
+    assert {f.uri for f in unnamed} == {"r/out.jpg", "r/out/", "r/back/.pixseekignore"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need special rights on Windows")
+def test_with_follow_links_all_links_are_followed(stranger: Path) -> None:
+    candidates, failures = scan(FolderSource("r", stranger, follow_links=True))
+    assert not failures
+    assert [(c.uri, c.sidecars) for c in candidates] == [
+        ("r/a.jpg", ()), ("r/b.jpg", ("b.xmp",)), ("r/in.jpg", ()), ("r/out.jpg", ()),
+        ("r/out/p.jpg", ()),
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need special rights on Windows")
+def test_a_link_that_appears_after_the_scan_is_not_followed(stranger: Path) -> None:
+    source = FolderSource("r", stranger)
+    found = {each.uri: each for each in scan(source)[0]}
+    (stranger / "b.xmp").unlink()
+    make(stranger, "b.xmp")
+    named = replace(found["r/b.jpg"], sidecars=("b.xmp",))
+    assert len(source.read(named).sidecars) == 1
+    for name, target in {"a.jpg": "../mine/private/p.jpg", "b.xmp": "../mine/p.xmp"}.items():
+        (stranger / name).unlink()
+        (stranger / name).symlink_to(target)
+    assert source.read(named).sidecars == ()
+    with pytest.raises(ImageError) as caught:
+        source.read(found["r/a.jpg"])
+    assert caught.value.reason == "outside"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes in folders")
+@pytest.mark.timeout(20)
+def test_pipes_never_hang_a_scan(tmp_path: Path) -> None:
+    make(tmp_path, "a.jpg", "sub/b.jpg")
+    for name in ("p.jpg", "a.xmp", "sub/.pixseekignore", "noending"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "link.jpg").symlink_to("p.jpg")
+    source = FolderSource("r", tmp_path)
+    candidates, failures = scan(source)
+    assert [c.uri for c in candidates] == ["r/a.jpg", "r/sub/b.jpg"]
+    assert [(f.uri, f.reason) for f in failures] == [
+        ("r/link.jpg", "not-a-file"),
+        ("r/p.jpg", "not-a-file"),
+        ("r/sub/.pixseekignore", "not-a-file"),
+    ]
+    assert source.read(candidates[0]).sidecars == ()
+
+
+@pytest.mark.parametrize("scope", ["..", "../other", "/etc", "a/../../b", "a//b"])
+def test_a_scope_outside_of_the_root_is_refused(tmp_path: Path, scope: str) -> None:
+    with pytest.raises(SourceError, match="outside of its folder"):
+        FolderSource("r", tmp_path, [scope])
+    make(tmp_path, "outside/1.jpg", "root/2.jpg")
+    included = FolderSource("r", tmp_path / "root", include=["/../outside/1.jpg", "/../outside/"])
+    assert found(included) == ["r/2.jpg"]
+
+
 def test_odd_names_are_kept(tmp_path: Path) -> None:
     names = ["Zürich ☃.jpg", "a b\tc.jpg", "quote'\".jpg", "-rf.jpg", "new\nline.jpg", "日本.jpg"]
     make(tmp_path, *names)
@@ -192,6 +281,7 @@ def test_an_unreadable_folder_is_a_failure_and_its_records_are_kept(tmp_path: Pa
     (tmp_path / "3.jpg").chmod(0)
     code = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from pixseek.errors import ImageError
 from pixseek.sources.folder import FolderSource

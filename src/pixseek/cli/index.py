@@ -84,6 +84,12 @@ class PathOrUrl(click.Path):
     "previews of other programs, hidden folders, unusual endings ('*.JPG_large'); remembered; "
     "repeatable.",
 )
+@click.option(
+    "--follow-links/--no-follow-links",
+    default=None,
+    help="Also follow links that lead out of the indexed folder; remembered. "
+    "[default: no-follow-links]",
+)
 @click.option("--retry", is_flag=True, help="Try files again that failed before.")
 @click.option(
     "--reread",
@@ -155,6 +161,7 @@ def index(
     from_file: BinaryIO | None,
     exclude: tuple[str, ...],
     include: tuple[str, ...],
+    follow_links: bool | None,
     retry: bool,
     reread: bool,
     strict: bool,
@@ -214,6 +221,7 @@ def index(
             listed=None if from_file is None else names_in(from_file),
             exclude=exclude,
             include=include,
+            follow_links=follow_links,
             retry=retry,
             reread=reread,
             strict=strict,

@@ -29,6 +29,7 @@ _FOLDERS = {
     "missing": "the folder is gone: renamed, moved, deleted or on a drive that is not here; "
     "nothing of it was removed from the library",
     "no-permission": "this user may not read the folder",
+    "outside": "a link leads out of the indexed folder; what was indexed below it is kept",
 }
 
 #: Characters of a path that are shown: a list that is not one has lines of any length.

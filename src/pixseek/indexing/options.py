@@ -13,6 +13,7 @@ class IndexOptions:
     Attributes:
         exclude: patterns of what to skip, in the syntax of .gitignore.
         include: patterns of what to index although it would be skipped by itself.
+        follow_links: follow links that lead out of the roots; None for the last choice.
         retry: try files again that failed before and have not changed.
         reread: read the metadata of unchanged files again, without embedding them.
         strict: refuse truncated images instead of keeping the part that could be read.
@@ -25,6 +26,7 @@ class IndexOptions:
 
     exclude: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
+    follow_links: bool | None = None
     retry: bool = False
     reread: bool = False
     strict: bool = False

@@ -206,6 +206,7 @@ class Library:
         listed: Iterable[str | os.PathLike[str]] | None = None,
         exclude: Iterable[str] = (),
         include: Iterable[str] = (),
+        follow_links: bool | None = None,
         retry: bool = False,
         reread: bool = False,
         strict: bool = False,
@@ -233,6 +234,9 @@ class Library:
                 bins, previews of other programs, hidden folders ("@Recycle/"), files with unusual
                 endings ("*.JPG_large"). They are remembered, too. A folder or file that is
                 named in `paths` needs none.
+            follow_links: follow links that lead out of the indexed folders, too; it is remembered
+                for the root. None for the last choice, at first not to: a folder from somebody
+                else may link to any file of yours.
             retry: try files again that failed before and have not changed.
             reread: read the metadata and sidecars of unchanged files again. Nothing is embedded:
                 vectors, previews and your annotations stay. This fills what a newer version
@@ -262,6 +266,7 @@ class Library:
             listed=listed,
             exclude=exclude,
             include=include,
+            follow_links=follow_links,
             retry=retry,
             reread=reread,
             strict=strict,
@@ -278,6 +283,7 @@ class Library:
         listed: Iterable[str | os.PathLike[str]] | None = None,
         exclude: Iterable[str] = (),
         include: Iterable[str] = (),
+        follow_links: bool | None = None,
         retry: bool = False,
         reread: bool = False,
         strict: bool = False,
@@ -292,6 +298,7 @@ class Library:
         options = IndexOptions(
             exclude=_patterns(exclude),
             include=_patterns(include),
+            follow_links=follow_links,
             retry=retry,
             reread=reread,
             strict=strict,

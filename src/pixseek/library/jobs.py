@@ -53,10 +53,16 @@ class Jobs:
             try:
                 if paths or listed is not None:
                     sources, gone = opened.roots.sources(
-                        paths, options.exclude, listed or (), options.include
+                        paths,
+                        options.exclude,
+                        listed or (),
+                        options.include,
+                        follow_links=options.follow_links,
                     )
                 else:
-                    sources, gone = opened.roots.all_sources(options.exclude, options.include)
+                    sources, gone = opened.roots.all_sources(
+                        options.exclude, options.include, follow_links=options.follow_links
+                    )
                 run = pipeline.index(
                     sources,
                     engine=opened.engine,

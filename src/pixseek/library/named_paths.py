@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pixseek import files
 from pixseek.redaction import redacted
 from pixseek.types import Failure, Root
 
@@ -49,8 +50,7 @@ def first_look(
             if "" in scopes[name] or relative in scopes[name]:
                 return None  # not the first time
         try:
-            with open(path, "rb") as file:
-                error = not_an_image(file.read(_BEGINNING))
+            error = not_an_image(files.beginning(path, _BEGINNING))
         except OSError:
             return None  # the run says why
         if error is None:
@@ -64,6 +64,8 @@ def unusable(path: Path) -> tuple[str, str] | None:
     """Return why a path can't be indexed, and what to do; None if it can."""
     if not os.path.exists(path):  # also if no system has names as long
         return NOT_THERE
+    if not (os.path.isfile(path) or os.path.isdir(path)):
+        return "It is a pipe, a socket or a device", "Name an image or a folder."
     if not is_text(path):
         return "The path's name is not valid text", "Rename it, then index it."
     return None

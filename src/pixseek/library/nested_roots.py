@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pixseek import files
 from pixseek.types import And, Compare
 
 if TYPE_CHECKING:
@@ -16,10 +18,21 @@ CHUNK = 1024
 
 
 def nested(roots: Sequence[Root]) -> tuple[Root, Root] | None:
-    """Return a folder that lies below another, and that other; None if none does."""
+    """Return a folder that lies below another, and that other; None if none does.
+
+    A folder that a link leads to, out of the other, stays a root of its own.
+    """
     by_path = {root.path: root for root in roots}
     pairs = ((root, by_path.get(above)) for root in by_path.values() for above in root.path.parents)
-    return next(((root, above) for root, above in pairs if above is not None), None)
+    return next(
+        (
+            (root, above)
+            for root, above in pairs
+            if above is not None
+            and (above.follow_links or files.is_inside(root.path, os.path.realpath(above.path)))
+        ),
+        None,
+    )
 
 
 def move_records(inner: Root, outer: Root, engine: Engine) -> None:
@@ -96,10 +109,16 @@ def pattern_of(relative: str) -> str:
     return f"/{escaped}"
 
 
-def with_patterns(root: Root, exclude: Collection[str], include: Collection[str]) -> Root:
-    """Return a root with more patterns; those of one kind take equal ones of the other back."""
+def with_patterns(
+    root: Root, exclude: Collection[str], include: Collection[str], follow_links: bool | None
+) -> Root:
+    """Return a root with more patterns; those of one kind take equal ones of the other back.
+
+    It follows links as before if `follow_links` is None.
+    """
     return replace(
         root,
         exclude=tuple(dict.fromkeys((*(p for p in root.exclude if p not in include), *exclude))),
         include=tuple(dict.fromkeys((*(p for p in root.include if p not in exclude), *include))),
+        follow_links=root.follow_links if follow_links is None else follow_links,
     )

@@ -7,17 +7,20 @@ mounted elsewhere changes one entry here and no record.
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import re
 import shlex
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pixseek import files
 from pixseek.errors import QueryError, SourceError, unknown
+from pixseek.images import MAX_BYTES
 from pixseek.library.named_paths import NOT_THERE, absolute, first_look, is_text, shown, unusable
 from pixseek.library.nested_roots import (
     absorbing,
@@ -27,6 +30,7 @@ from pixseek.library.nested_roots import (
     pattern_of,
     with_patterns,
 )
+from pixseek.library.places import drive_at, is_in, is_reachable, path_in, settled, within
 from pixseek.redaction import redacted
 from pixseek.storage.ledger import Ledger
 from pixseek.types import Compare, Engine, Failure, Known, Record, Root
@@ -69,7 +73,8 @@ class Roots:
             return None
         for form in (str, composed):  # the second for a root that is not there now
             given = Path(form(str(typed)))
-            for root in self.folders():
+            # A root that lies in another leads out of that by a link, and is one of its own.
+            for root in sorted(self.folders(), key=lambda root: -len(root.where)):
                 place = Path(form(root.where))
                 if given.is_relative_to(place):
                     relative = given.relative_to(place).as_posix()
@@ -77,8 +82,37 @@ class Roots:
         return None
 
     def path_of(self, uri: str) -> Path | None:
-        """Return where the file of a URI is, or was; None for a URL and for an unknown root."""
-        return None if "://" in uri else _path_in(self._known(), uri)
+        """Return where the file of a URI is, or was; None for a URL and for an unknown root.
+
+        It lies in its root by its text, and it may be a link: `read` and `file_of` follow links
+        only as far as the root lets them.
+        """
+        return path_in(self._known(), uri)
+
+    def within(self, uri: str) -> str | None:
+        """Return the folder, resolved, that the file of a URI has to lie in; None for any."""
+        root = self._known().get(uri.partition("/")[0])
+        return None if root is None else within(root)
+
+    def read(self, uri: str) -> bytes:
+        """Return the content of the file of a URI.
+
+        Raises:
+            OSError: there is none, it lies outside of its root, or it can't be read; see `files`.
+        """
+        path = self.path_of(uri)
+        if path is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri)
+        return files.read(path, MAX_BYTES, within=self.within(uri))
+
+    def file_of(self, uri: str) -> Path | None:
+        """Return where the file of a URI is; None unless it is there, a file, and in its root."""
+        path = self.path_of(uri)
+        with contextlib.suppress(OSError):
+            if path is not None:
+                with files.opened(path, within=self.within(uri)):
+                    return path
+        return None
 
     def paths(self) -> Callable[[str], Path | None]:
         """Return `path_of` for the hits of one answer: it reads the roots once, when first called.
@@ -89,11 +123,9 @@ class Roots:
 
         def path_of(uri: str) -> Path | None:
             nonlocal known
-            if "://" in uri:
-                return None
             if uri.partition("/")[0] not in known:
                 known = self._known()
-            return _path_in(known, uri)
+            return path_in(known, uri)
 
         return path_of
 
@@ -138,7 +170,7 @@ class Roots:
         for top, (device, *_) in self._ledger.devices().items():
             if uri.startswith(top):
                 folder = Path(root.where, top.partition("/")[2])
-                if _drive_at(folder) != device:
+                if drive_at(folder) != device:
                     return str(folder)
         return None
 
@@ -148,6 +180,8 @@ class Roots:
         exclude: tuple[str, ...],
         listed: Iterable[str | os.PathLike[str]] = (),
         include: tuple[str, ...] = (),
+        *,
+        follow_links: bool | None = None,
     ) -> tuple[list[Source], list[Failure]]:
         """Return a source for each root that paths lie in, making roots if there is none.
 
@@ -157,6 +191,7 @@ class Roots:
             listed: more files and folders; one that does not exist is a failure, and no error.
             include: patterns of what is indexed although it would be skipped by itself, besides
                 those that are remembered.
+            follow_links: follow links that lead out of the roots; None as remembered.
 
         Returns:
             The sources; and a failure for each file that is missing or not an image, by the path
@@ -205,7 +240,7 @@ class Roots:
             # A path that is named is no longer skipped; "in/" and "/in" mean the same folder.
             wanted = {pattern_of(relative).strip("/") for relative in relatives}
             covered = (*root.scopes, *relatives)
-            root = with_patterns(root, exclude, include)
+            root = with_patterns(root, exclude, include, follow_links)
             root = replace(
                 root,
                 exclude=tuple(p for p in root.exclude if p.strip("/") not in wanted),
@@ -213,16 +248,20 @@ class Roots:
                 scopes=("",) if "" in covered else tuple(dict.fromkeys(covered)),
             )
             # Opened first, so that a pattern that can't be understood is not remembered.
-            sources.append(open_source(replace(root, scopes=tuple(relatives))))
+            sources.append(open_source(self._alone(replace(root, scopes=tuple(relatives)))))
             self.change(root)
         return sources, failures
 
     def all_sources(
-        self, exclude: tuple[str, ...], include: tuple[str, ...] = ()
+        self,
+        exclude: tuple[str, ...],
+        include: tuple[str, ...] = (),
+        *,
+        follow_links: bool | None = None,
     ) -> tuple[list[Source], list[Failure]]:
         """Return a source for each root that is there, and a failure for each that is not.
 
-        For the patterns see `sources`.
+        For the arguments see `sources`.
 
         Raises:
             SourceError: there is no root, or none is there.
@@ -239,9 +278,9 @@ class Roots:
             if not is_reachable(root):
                 gone.append(self._gone(root))
                 continue
-            now = with_patterns(root, exclude, include)
-            scopes = tuple(_settled(now)) if now.kind == "folder" else now.scopes
-            sources.append(open_source(replace(now, scopes=scopes)))
+            now = with_patterns(root, exclude, include, follow_links)
+            scopes = tuple(settled(now)) if now.kind == "folder" else now.scopes
+            sources.append(open_source(self._alone(replace(now, scopes=scopes))))
             if now != root:
                 self.change(now)
         if not sources:
@@ -393,7 +432,7 @@ class Roots:
             if root.path.exists():
                 continue
             sample = list(itertools.islice(self._engine.known(f"{root.name}/"), _SAMPLE))
-            if sample and all(_is_in(folder, known) for known in sample):
+            if sample and all(is_in(folder, known) for known in sample):
                 self.change(replace(root, where=str(folder)))
                 return True
         return False
@@ -423,9 +462,20 @@ class Roots:
         found = [
             folder
             for folder in beside
-            if sample and folder not in taken and all(_is_in(folder, known) for known in sample)
+            if sample and folder not in taken and all(is_in(folder, known) for known in sample)
         ]
         return found[0] if len(found) == 1 else None
+
+    def _alone(self, root: Root) -> Root:
+        """Return a root without what lies in it by name and is a root of its own."""
+        if root.kind != "folder":
+            return root
+        below = (
+            pattern_of(each.path.relative_to(root.path).as_posix())
+            for each in self.folders()
+            if root.path in each.path.parents
+        )
+        return replace(root, exclude=(*root.exclude, *below))
 
     def _absorb_nested(self) -> None:
         """Let roots that lie in another become part of it."""
@@ -445,52 +495,3 @@ class Roots:
             if uri.startswith(f"{inner.name}/"):
                 devices[top + uri.partition("/")[2]] = device
         self._ledger.set_devices(devices)
-
-
-def is_reachable(root: Root) -> bool:
-    """Return whether a root is there, as far as can be told without asking a server."""
-    return root.kind != "folder" or root.path.is_dir()
-
-
-def _drive_at(folder: Path) -> str | None:
-    """Return the drive that a folder is on, or would be."""
-    from pixseek.sources.folder import drive_of
-
-    for each in (folder, *folder.parents):
-        with contextlib.suppress(OSError):
-            return drive_of(each)
-    return None
-
-
-def _path_in(known: Mapping[str, Root], uri: str) -> Path | None:
-    name, _, relative = uri.partition("/")
-    root = known.get(name)
-    if root is not None:
-        return Path(root.where, relative) if root.kind == "folder" else None
-    path = Path(uri)  # an imported record may name its file by its full path
-    return path if path.is_absolute() else None
-
-
-def _settled(root: Root) -> Iterator[str]:
-    """Yield the scopes of a root that a scan can settle.
-
-    One that is gone counts as deleted only if something else is left in its folder, since an
-    unmounted drive leaves an empty folder.
-    """
-    for folder, scopes in itertools.groupby(
-        sorted(root.scopes, key=os.path.split), key=os.path.dirname
-    ):
-        try:
-            with os.scandir(root.path / folder) as entries:
-                is_empty = next(entries, None) is None
-        except OSError:
-            is_empty = True
-        yield from (s for s in scopes if not s or not is_empty or (root.path / s).exists())
-
-
-def _is_in(folder: Path, known: Known) -> bool:
-    try:
-        size = (folder / known.uri.partition("/")[2]).stat().st_size
-    except OSError:
-        return False
-    return known.stamp is not None and size == known.stamp.size

@@ -15,7 +15,7 @@ from pixseek.errors import ModelError
 from pixseek.indexing import pipeline, said
 from pixseek.library import model
 from pixseek.library.opened import Opened
-from pixseek.library.roots import is_reachable
+from pixseek.library.places import is_reachable
 from pixseek.redaction import redacted
 from pixseek.types import Acceleration, And, Compare, Not, Space
 from pixseek.types.dataclass import dataclass

@@ -27,7 +27,10 @@ def open_source(root: Root) -> Source:
     if root.kind == "folder":
         from pixseek.sources.folder import FolderSource
 
-        return FolderSource(root.name, root.path, root.scopes, root.exclude, root.include)
+        return FolderSource(
+            root.name, root.path, root.scopes, root.exclude, root.include,
+            follow_links=root.follow_links,
+        )  # fmt: skip
     registered = _registered()
     if root.kind not in registered:
         raise ConfigError(

@@ -7,15 +7,15 @@ import itertools
 import os
 import posixpath
 import shlex
-import stat
 from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 
 from pixseek import files
-from pixseek.errors import ImageError, SourceVanishedError
+from pixseek.errors import ImageError, SourceError, SourceVanishedError
 from pixseek.images import EXTENSIONS, MAX_BYTES
-from pixseek.metadata.sidecars import SidecarFinder
 from pixseek.sources import patterns
+from pixseek.sources.drives import drive_of
+from pixseek.sources.listing import Listing, kind_at
 from pixseek.sources.patterns import Included, Patterns
 from pixseek.sources.skipping import (
     Tally,
@@ -25,6 +25,7 @@ from pixseek.sources.skipping import (
     skipped_folder,
 )
 from pixseek.sources.stamps import with_sidecars
+from pixseek.sources.unread import outside, unread
 from pixseek.types import Candidate, Failure, FileSystem, Item, Skipped, Stamp
 
 #: File that names what to skip, in any folder, in the syntax of .gitignore.
@@ -40,26 +41,6 @@ _PREFIXES = 64
 
 #: A folder with the patterns of its ignore file.
 _Ignored = tuple[str, Patterns]
-
-
-def drive_of(folder: Path) -> str:
-    """Return what tells the file system of a folder from others.
-
-    Two sticks that are plugged in one after the other have the same device number, so the number
-    that the file system has of itself counts too. If it has none of its own (FAT, exFAT, XFS), its
-    size does.
-
-    Raises:
-        OSError: the folder is not there.
-    """
-    device = os.stat(folder).st_dev
-    if not hasattr(os, "statvfs"):  # Windows, whose device number is the volume's own
-        return str(device)
-    found = os.statvfs(folder)
-    own = found.f_fsid
-    if own & 0xFFFFFFFF == device & 0xFFFFFFFF:
-        own = found.f_blocks * found.f_frsize
-    return f"{device}-{own}"
 
 
 class FolderSource:
@@ -78,6 +59,8 @@ class FolderSource:
         scopes: Iterable[str] = ("",),
         exclude: Iterable[str] = (),
         include: Iterable[str] = (),
+        *,
+        follow_links: bool = False,
     ) -> None:
         """Describe what to scan; nothing is read yet.
 
@@ -89,13 +72,23 @@ class FolderSource:
             exclude: patterns of what to skip, in the syntax of .gitignore.
             include: patterns of what to index although it would be skipped by itself; what
                 `exclude` names is skipped nevertheless.
+            follow_links: also follow links that lead out of the root.
 
         Raises:
             ConfigError: a pattern can't be understood.
+            SourceError: a scope lies outside of the root.
         """
         self.name = name
         self.path = path
-        kinds = {scope: _kind(path / scope) if scope else "folder" for scope in set(scopes)}
+        # The folder that every file has to lie in when links are resolved; None for any.
+        self._within = None if follow_links else os.path.realpath(path)
+        scopes = tuple(scopes)
+        if wrong := [scope for scope in scopes if scope and not files.stays_inside(scope)]:
+            raise SourceError(
+                "The library names a place outside of its folder", f"{path} and {wrong[0]}",
+                f"Forget the folder, and index it anew: pixseek remove --root {shlex.quote(name)}",
+            )  # fmt: skip
+        kinds = {scope: kind_at(path / scope) if scope else "folder" for scope in set(scopes)}
         folders = {scope for scope, kind in kinds.items() if kind == "folder"}
         gone = {scope for scope, kind in kinds.items() if kind == "gone"}
         self._folders = {s for s in folders if not (s and _is_below(s, folders))}
@@ -126,8 +119,8 @@ class FolderSource:
         """Yield candidates, failures, counts and what was skipped; see `Source.scan`.
 
         Hidden files, recycle bins, previews of other programs, and what the patterns name are
-        skipped; links are followed, each folder once. What is held is one folder's listing at a
-        time.
+        skipped; links are followed within the root, each folder once; those that lead out of it
+        are failures. What is held is one folder's listing at a time.
 
         Raises:
             SourceVanishedError: the root is gone, or went away during the scan.
@@ -140,6 +133,9 @@ class FolderSource:
         tally = Tally(self.name)
         stack: list[tuple[str, list[_Ignored], int]] = []
         for folder in sorted(self._folders | self._inner, reverse=True):
+            if self._within and not files.is_inside(self.path / folder, self._within):
+                yield self._outside(f"{folder}/")
+                continue
             specs: list[_Ignored] = []
             for above in _folders_above(folder):
                 yield from self._add_ignore_file(above, specs)
@@ -165,7 +161,7 @@ class FolderSource:
                 specs = [*specs]
                 yield from self._add_ignore_file(folder, specs)
             below: list[str] = []
-            beside = SidecarFinder(entry.name for entry in listing)
+            beside = Listing(self.path / folder, listing, self._within)
             for entry in listing:
                 name = entry.name
                 relative = f"{folder}/{name}" if folder else name
@@ -174,7 +170,11 @@ class FolderSource:
                     if self._is_excluded(relative, is_folder, specs):
                         continue
                     if is_folder:
-                        if not self._is_skipped(name, folder, tally):
+                        if self._is_skipped(name, folder, tally):
+                            continue
+                        if beside.leads_out(name):
+                            yield self._outside(f"{relative}/")
+                        else:
                             below.append(relative)
                         continue
                     if relative in self._files:
@@ -186,12 +186,17 @@ class FolderSource:
                     if os.path.splitext(name)[1].lower() not in EXTENSIONS and not (
                         self._is_included(relative)
                     ):
-                        if entry.is_file():
+                        if entry.is_file() and not beside.leads_out(name):
                             tally.file(entry.path, relative)
                         continue
                     if not entry.is_file():
-                        continue  # a socket, a pipe, a link to nothing
-                    yield self._offered(relative, entry.stat(), beside)
+                        if os.path.exists(entry.path):  # else it is a link to nothing
+                            yield self._failure(relative, files.not_regular(entry.path))
+                        continue
+                    if beside.leads_out(name):
+                        yield self._outside(relative)
+                        continue
+                    yield from self._offered(relative, entry.stat(), beside)
                 except OSError as error:
                     yield self._failure(relative, error)
             stack.extend((path, specs, here.st_dev) for path in reversed(below))
@@ -209,8 +214,7 @@ class FolderSource:
                 advice=f"Files up to {MAX_BYTES // 1_000_000} MB are read.",
             )
         try:
-            with open(self.path / relative, "rb") as file:
-                content = file.read(MAX_BYTES)
+            content = files.read(self.path / relative, MAX_BYTES, within=self._within)
         except OSError as error:
             self.check_there(error)
             failure = self._failure(relative, error)
@@ -302,12 +306,16 @@ class FolderSource:
         for folder, named in itertools.groupby(
             sorted(self._files, key=posixpath.split), key=posixpath.dirname
         ):
-            beside: SidecarFinder | None = None
+            beside: Listing | None = None
             for relative in named:
                 try:
                     if beside is None:
-                        beside = SidecarFinder(os.listdir(self.path / folder))
-                    yield self._offered(relative, os.stat(self.path / relative), beside)
+                        with os.scandir(self.path / folder) as entries:
+                            beside = Listing(self.path / folder, list(entries), self._within)
+                    if beside.leads_out(posixpath.basename(relative)):
+                        yield self._outside(relative)
+                        continue
+                    yield from self._offered(relative, os.stat(self.path / relative), beside)
                 except OSError as error:
                     self.check_there(error)
                     yield self._failure(relative, error)
@@ -316,19 +324,19 @@ class FolderSource:
         folder = (self.path / relative).parent
         for name in names:
             try:
-                if not stat.S_ISREG(os.stat(folder / name).st_mode):
-                    continue  # opening a pipe would wait for somebody to write into it
-                with open(folder / name, "rb") as file:
-                    yield name, file.read(_MAX_SIDECAR_BYTES)
+                place = folder / name
+                yield name, files.beginning(place, _MAX_SIDECAR_BYTES, within=self._within)
             except OSError:
                 continue  # it went away, or may not be read: the image is indexed without
 
     def _offered(
-        self, relative: str, status: os.stat_result, beside: SidecarFinder
-    ) -> Candidate | Failure:
+        self, relative: str, status: os.stat_result, beside: Listing
+    ) -> Iterator[Candidate | Failure]:
         uri = f"{self.name}/{relative}"
         folder, _, name = relative.rpartition("/")
-        sidecars = tuple(beside.find(name))
+        sidecars, outside = beside.sidecars_of(name)
+        for each in outside:
+            yield self._outside(f"{folder}/{each}".lstrip("/"))
         stamp = Stamp(status.st_size, status.st_mtime_ns)
         is_wanted = False
         if sidecars:
@@ -339,7 +347,7 @@ class FolderSource:
             try:
                 uri.encode()
             except UnicodeEncodeError:
-                return Failure(
+                yield Failure(
                     printable(uri),
                     "scan",
                     "bad-name",
@@ -347,7 +355,8 @@ class FolderSource:
                     "Rename the file.",
                     stamp,
                 )
-        return Candidate(uri, stamp, status.st_mtime_ns, sidecars, is_wanted=is_wanted)
+                return
+        yield Candidate(uri, stamp, status.st_mtime_ns, sidecars, is_wanted=is_wanted)
 
     def _is_wanted(self, relative: str) -> bool:
         """Return whether a file was asked for, by a pattern or as part of a recycle bin.
@@ -363,8 +372,8 @@ class FolderSource:
     def _add_included(self, paths: Iterable[str]) -> None:
         """Take included files, and folders that lie in skipped ones, into the walk."""
         for path in paths:
-            if _is_below(path, self._folders):
-                kind = _kind(self.path / path)
+            if _is_below(path, self._folders) and files.stays_inside(path):
+                kind = kind_at(self.path / path)
                 if kind == "file":
                     self._files.add(path)
                 elif kind == "folder":
@@ -405,8 +414,11 @@ class FolderSource:
         """
         file = self.path / folder / IGNORE_FILE
         try:
-            content = files.beginning(file, patterns.MAX_BYTES + 1)
-        except OSError:
+            content = files.beginning(file, patterns.MAX_BYTES + 1, within=self._within)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            yield self._failure(posixpath.join(folder, IGNORE_FILE), error)
             return
         text = content[: patterns.MAX_BYTES].decode("utf-8", "replace")
         found, beyond = patterns.of_file(text, file, [each for _, each in specs])
@@ -455,20 +467,19 @@ class FolderSource:
             "Run again: pixseek index",
         )  # fmt: skip
 
+    def _outside(self, relative: str) -> Failure:
+        """Return the failure of a link that leads out of the root; "/" ends the path of a folder.
+
+        It keeps the records that there are: they were indexed when such links were followed.
+        """
+        return outside(f"{self.name}/{printable(relative)}", self.path)
+
     def _failure(self, relative: str, error: OSError) -> Failure:
-        if isinstance(error, PermissionError):
-            reason, message = "no-permission", "It may not be read by this user"
-            advice = "Change its permissions and run again."
-        elif isinstance(error, FileNotFoundError | NotADirectoryError):
-            folder = posixpath.dirname(relative)
-            if folder and not (self.path / folder).is_dir():
-                return self._gone_folder(self._topmost_gone(folder))
-            reason, message = "missing", "The file was renamed, moved or deleted during the run"
-            advice = "Run again: pixseek index"
-        else:
-            reason, message = "unreadable", f"It can't be read ({error.strerror or error})"
-            advice = "Check the disk, then run again with --retry."
-        return Failure(f"{self.name}/{printable(relative)}", "read", reason, message, advice)
+        folder = posixpath.dirname(relative)
+        is_gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+        if is_gone and folder and not (self.path / folder).is_dir():
+            return self._gone_folder(self._topmost_gone(folder))
+        return unread(f"{self.name}/{printable(relative)}", error, self.path)
 
 
 def _folders_above(scope: str) -> Iterator[str]:
@@ -476,16 +487,6 @@ def _folders_above(scope: str) -> Iterator[str]:
     parts = scope.split("/")[:-1]
     for count in range(len(parts) + 1 if scope else 0):
         yield "/".join(parts[:count])
-
-
-def _kind(path: Path) -> str:
-    """Return "file", "folder" or "gone"; the scan reports what it can't look at."""
-    try:
-        return "file" if stat.S_ISREG(os.stat(path).st_mode) else "folder"
-    except (FileNotFoundError, NotADirectoryError):
-        return "gone"
-    except OSError:
-        return "folder"
 
 
 def _is_below(path: str, folders: Set[str]) -> bool:

@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterable
 
+from pixseek import files
 from pixseek.errors import ImageError
 from pixseek.images import EXTENSIONS
 from pixseek.images.formats import identify
@@ -299,8 +300,7 @@ def is_image(path: str) -> bool:
     Raises:
         OSError: it can't be read.
     """
-    with open(path, "rb") as file:
-        beginning = file.read(_BEGINNING)
+    beginning = files.beginning(path, _BEGINNING)
     try:
         return bool(beginning) and identify(beginning).name not in _WEAK
     except ImageError as error:

@@ -52,6 +52,8 @@ _MIGRATIONS = (
 _KINDS = "kinds"
 # Likewise, the patterns of what is included in each root, by name.
 _INCLUDED = "included"
+# Likewise, the names of the roots whose links are followed wherever they lead.
+_FOLLOWED = "followed"
 
 # The setting that holds the devices of folders, by their URI.
 _DEVICES = "devices"
@@ -130,12 +132,13 @@ class Ledger:
             rows = self._db.execute("SELECT * FROM roots ORDER BY name").fetchall()
             kinds = self.setting(_KINDS) or {}
             included = self.setting(_INCLUDED) or {}
+            followed = self.setting(_FOLLOWED) or []
         found = []
         for name, where, relative, scopes, exclude in rows:
             kind, options = kinds.get(name, ("folder", {}))
             place = os.path.normpath(self._folder / where) if relative else where
             patterns = tuple(json.loads(exclude)), kind, options, tuple(included.get(name, ()))
-            found.append(Root(name, place, tuple(json.loads(scopes)), *patterns))
+            found.append(Root(name, place, tuple(json.loads(scopes)), *patterns, name in followed))
         return found
 
     def set_root(self, root: Root, *, relative: bool) -> None:
@@ -160,6 +163,7 @@ class Ledger:
             included = self.setting(_INCLUDED) or {}
             if tuple(included.get(root.name, ())) != root.include:
                 self._set(db, _INCLUDED, {**included, root.name: root.include})
+            self._set_followed(db, root.name, root.follow_links)
 
     def remove_root(self, name: str) -> None:
         """Forget a root and its failures."""
@@ -171,7 +175,14 @@ class Ledger:
             included = self.setting(_INCLUDED) or {}
             if included.pop(name, None) is not None:
                 self._set(db, _INCLUDED, included)
+            self._set_followed(db, name, False)
         self.clear_failures(failure.uri for failure in self.failures(f"{name}/"))
+
+    def _set_followed(self, db: sqlite3.Connection, name: str, is_followed: bool) -> None:
+        before = self.setting(_FOLLOWED) or []
+        if is_followed != (name in before):
+            others = [each for each in before if each != name]
+            self._set(db, _FOLLOWED, [*others, name] if is_followed else others)
 
     def failures(self, prefix: str = "") -> list[Failure]:
         """Return the failures that are not fixed, of URIs that begin with `prefix`, by URI."""

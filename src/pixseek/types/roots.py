@@ -24,6 +24,7 @@ class Root:
         options: of that kind; anything JSON can hold.
         include: patterns of what is indexed although it would be skipped by itself (recycle bins,
             previews, hidden folders, unusual endings), in the syntax of .gitignore.
+        follow_links: whether links that lead out of the folder are followed, too.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Root:
     kind: str = "folder"
     options: Mapping[str, Any] = field(default_factory=dict)
     include: tuple[str, ...] = ()
+    follow_links: bool = False
 
     def __repr__(self) -> str:
         return f"Root({self.name!r}, {redacted(self.where)!r}, kind={self.kind!r})"

@@ -1,0 +1,79 @@
+"""Where roots are on this machine, and where their files are."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pixseek import files
+from pixseek.types import Known, Root
+
+
+def is_reachable(root: Root) -> bool:
+    """Return whether a root is there, as far as can be told without asking a server."""
+    return root.kind != "folder" or root.path.is_dir()
+
+
+def path_in(known: Mapping[str, Root], uri: str) -> Path | None:
+    """Return where the file of a URI is, or was; None for a URI that names none.
+
+    The path lies in its root by its text; `within` says where links may lead.
+
+    Args:
+        known: roots by name.
+        uri: of a file, or of a folder with a slash at its end.
+    """
+    name, _, relative = uri.partition("/")
+    root, relative = known.get(name), relative.removesuffix("/")
+    if root is None or root.kind != "folder" or "://" in uri:
+        return None
+    if relative and not files.stays_inside(relative):
+        return None
+    return Path(root.where, relative)
+
+
+def within(root: Root) -> str | None:
+    """Return the folder, resolved, that the files of a root have to lie in; None for any."""
+    return None if root.follow_links else os.path.realpath(root.where)
+
+
+def drive_at(folder: Path) -> str | None:
+    """Return the drive that a folder is on, or would be."""
+    from pixseek.sources.drives import drive_of
+
+    for each in (folder, *folder.parents):
+        with contextlib.suppress(OSError):
+            return drive_of(each)
+    return None
+
+
+def settled(root: Root) -> Iterator[str]:
+    """Yield the scopes of a root that a scan can settle.
+
+    One that is gone counts as deleted only if something else is left in its folder, since an
+    unmounted drive leaves an empty folder.
+    """
+    for folder, scopes in itertools.groupby(
+        sorted(root.scopes, key=os.path.split), key=os.path.dirname
+    ):
+        try:
+            with os.scandir(root.path / folder) as entries:
+                is_empty = next(entries, None) is None
+        except OSError:
+            is_empty = True
+        yield from (s for s in scopes if not s or not is_empty or (root.path / s).exists())
+
+
+def is_in(folder: Path, known: Known) -> bool:
+    """Return whether a folder has a file of a record's relative path and size."""
+    relative = known.uri.partition("/")[2]
+    if not files.stays_inside(relative):
+        return False
+    try:
+        size = (folder / relative).stat().st_size
+    except OSError:
+        return False
+    return known.stamp is not None and size == known.stamp.size
