@@ -270,4 +270,6 @@ def test_millions_of_empty_pieces_take_little_time() -> None:
     pixel_digest(_JPEG[:-2] + b"\xff\xda\0\2" * 500_000)
     pixel_digest(_PNG[:33] + bytes(12 * 500_000))
     pixel_digest(saved(ONE, "GIF")[:800] + b"\1" * 1_000_000)
+    for piece in (b"<metadata ", b"<a:metadata>", b"<!--", b"<?"):
+        pixel_digest(_SVG[:-6] + piece * 50_000)
     assert time.process_time() - began < 5

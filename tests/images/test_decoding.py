@@ -72,18 +72,6 @@ def test_svg_is_drawn_at_the_size_requested() -> None:
     assert is_halves(decode(gzip.compress(SVG)).pixels, 0)
 
 
-def test_svg_can_not_include_other_files(tmp_path: Path) -> None:
-    pytest.importorskip("resvg_py")
-    halves().save(tmp_path / "other.png")
-    for href in (tmp_path / "other.png", (tmp_path / "other.png").as_uri()):
-        drawing = (
-            '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-            f'width="60" height="40"><image href="{href}" width="60" height="40"/>'
-            f'<image xlink:href="{href}" width="60" height="40"/></svg>'
-        )
-        assert decode(drawing.encode()).pixels.getcolors() == [(1024 * 683, (255, 255, 255))]
-
-
 # ------------------------------------------------------------------ scaled decoding
 
 

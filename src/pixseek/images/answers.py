@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import ImageError
+from pixseek.images import sizes
 from pixseek.images.limits import Request
 from pixseek.types import Picture
 from pixseek.types.dataclass import dataclass
@@ -94,6 +95,9 @@ def checked(head: Mapping[str, Any], kind: Format, data: bytes, request: Request
         most = _STRETCHED if request.demosaic and kind.family == "raw" else 1
         if across > most * width or down > most * height:
             raise ValueError(f"{across} x {down} pixels of {width} x {height}")
+    known = sizes.declared(data)
+    if known and kind.family not in ("svg", "raw") and across * down > known[0] * known[1]:
+        raise ValueError(f"{across} x {down} pixels; the file has {known[0]} x {known[1]}")
     texts = _texts(head, "texts")
     if len(lengths) != 4 + len(texts) or len(set(texts)) != len(texts):
         raise ValueError(f"{len(lengths)} blobs for {len(texts)} texts")

@@ -355,16 +355,52 @@ def _pnm(data: bytes) -> Iterator[_Piece]:
 
 
 _MOST_SVG = 32 << 20
-_SVG_METADATA = re.compile(
-    rb"<(?:\w+:)?metadata\b(?:[^>]*/>|.*?</(?:\w+:)?metadata\s*>)|<!--.*?-->|<\?.*?\?>", re.DOTALL
-)
+_SVG_APART = re.compile(rb"(<(?:\w+:)?metadata\b)|(<!--)|<\?")
 
 
 def _svg(data: bytes) -> Iterator[_Piece]:
     """Yield the drawing without its metadata, comments and the blanks between elements."""
     if data[:2] == b"\x1f\x8b":
         data = zlib.decompressobj(31).decompress(data, _MOST_SVG)
-    yield re.sub(rb">\s+<", b"><", _SVG_METADATA.sub(b"", data)).strip()
+    yield re.sub(rb">\s+<", b"><", b"".join(_drawn(data))).strip()
+
+
+def _drawn(data: bytes) -> Iterator[bytes]:
+    """Yield an SVG's text between its metadata, comments and instructions.
+
+    What begins and never ends stays.
+    """
+    closing = _Ahead(rb"</(?:\w+:)?metadata\s*>", data)
+    bracket, comment, instruction = (_Ahead(end, data) for end in (rb">", rb"-->", rb"\?>"))
+    kept = 0
+    for begin in _SVG_APART.finditer(data):
+        at = begin.end()
+        if begin.start() < kept:
+            continue
+        if begin[1]:
+            end = bracket.after(at)
+            if end < 0 or data[end - 2] != 0x2F or end - 2 < at:  # not <metadata ... />
+                end = closing.after(at)
+        else:
+            end = (comment if begin[2] else instruction).after(at)
+        if end >= 0:
+            yield data[kept : begin.start()]
+            kept = end
+    yield data[kept:]
+
+
+class _Ahead:
+    """Finds a pattern from rising places on, and reads no byte twice for it."""
+
+    def __init__(self, pattern: bytes, data: bytes) -> None:
+        self._pattern, self._data = re.compile(pattern), data
+        self._found = self._pattern.search(data)
+
+    def after(self, at: int) -> int:
+        """Return where the first that begins at `at` or later ends; -1 if there is none."""
+        if self._found is not None and self._found.start() < at:
+            self._found = self._pattern.search(self._data, max(at, self._found.end()))
+        return -1 if self._found is None else self._found.end()
 
 
 def _whole(data: bytes) -> Iterator[_Piece]:
