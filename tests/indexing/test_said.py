@@ -411,6 +411,19 @@ def test_a_copy_in_a_later_run_takes_nothing_from_an_excluded_photo(
     assert said(library)["photos/in/1.png"] == WORDS
 
 
+def test_an_excluded_photo_keeps_its_words_when_a_copy_of_it_has_changed(
+    library: pixseek.Library, photos: Path
+) -> None:
+    shutil.copy2(photos / "in" / "1.png", photos / "copy.png")  # with the time of the file
+    library.index(photos)
+    library.remove(photos / "in")
+    Image.effect_noise((40, 40), 90).save(photos / "copy.png")  # of another size
+    library.index(photos / "in")
+    assert said(library) == {"photos/in/1.png": WORDS}
+    library.index(photos)
+    assert said(library) == {"photos/in/1.png": WORDS}
+
+
 def test_roots_that_are_joined_keep_what_is_away(
     library: pixseek.Library, photos: Path, tmp_path: Path
 ) -> None:

@@ -205,24 +205,29 @@ def restored(
 ) -> set[str]:
     """Return the ids of records whose content comes back to a place that had it before.
 
-    Only of those of which something is said there, and nothing where the content comes from.
+    Only of those of which something is said there. If the place had another content meanwhile, only
+    if nothing is said where the content comes from.
 
     Args:
         engine: holds what the places had.
         records: those that will be written.
         stored: what is stored under their ids.
-        moved: where the contents of some of them come from, by their id.
+        moved: where the contents of some of them come from, by their id. That may be a copy, whose
+            own file has changed.
     """
-    some = [
+    said_of = [
         record
         for record in records
-        if record.id in moved
-        and not annotation_of(moved[record.id]).is_said
-        and record.id in stored
-        and annotation_of(stored[record.id]).is_said
+        if record.id in moved and record.id in stored and annotation_of(stored[record.id]).is_said
+    ]
+    at_home = {record.id for record in said_of if is_same_picture(stored[record.id], record)}
+    some = [
+        record
+        for record in said_of
+        if record.id not in at_home and not annotation_of(moved[record.id]).is_said
     ]
     had = engine.get([_place_id(record) for record in some]) if some else ()
-    return {
+    return at_home | {
         record.id
         for record, old in zip(some, had, strict=True)
         if old is not None and is_same_picture(old, record)
