@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 
 import pixseek
 from pixseek.cli import main
+from pixseek.config import libraries_file
 from pixseek.engines import open_engine
 from pixseek.errors import ConfigError, EngineError, PixseekError, SourceError
 from pixseek.redaction import Address, hidden, is_address, redacted
+from pixseek.storage.known_libraries import KnownLibraries
 from pixseek.types import Root
 
 from tiny_encoder import TinyEncoder, draw
@@ -347,12 +349,21 @@ def test_a_root_with_a_key_in_its_url_is_shown_without(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="files have other rights there")
-def test_a_password_is_kept_in_a_file_of_its_owner_and_can_be_renewed(tmp_path: Path) -> None:
+def test_a_password_is_kept_among_the_settings_of_its_owner_and_can_be_renewed(
+    tmp_path: Path,
+) -> None:
     place = tmp_path / "a.lib"
-    with pixseek.open(place, engine="memory://me:old@kept"):
-        pass
-    assert stat.S_IMODE(os.stat(place / "ledger.sqlite").st_mode) == 0o600
-    with pixseek.open(place, engine="memory://me:new@kept") as library:
-        assert library.opened.ledger.setting("engine") == "memory://me:new@kept"
-    with pixseek.open(place, engine="memory://me:new@elsewhere") as library:
-        assert library.opened.ledger.setting("engine") == "memory://me:new@kept"
+
+    def kept() -> str:
+        assert stat.S_IMODE(os.stat(libraries_file()).st_mode) == 0o600
+        return KnownLibraries(libraries_file()).all()[-1].engine
+
+    with pixseek.open(place, engine="memory://me:old@kept") as library:
+        assert library.opened.ledger.setting("engine") == "memory://me:***@kept"
+    assert kept() == "memory://me:old@kept"
+    with pixseek.open(place, engine="memory://me:new@kept"):
+        assert kept() == "memory://me:new@kept"
+    with pixseek.open(place, engine="memory://me:new@elsewhere"):
+        assert kept() == "memory://me:new@kept"
+    for path in place.rglob("*"):
+        assert path.is_dir() or not any(word in path.read_bytes() for word in (b"old", b"new@"))

@@ -46,6 +46,8 @@ class Config:
         threads: how many threads decode and embed; 0 for one per processor.
         precision: number format that images are embedded in: "auto", "fp32", "bf16" or "int8".
         compile: compile the image tower of a model for torch before many images.
+        is_found: nothing named the library; it lies in the current folder or one above. Not a
+            setting.
     """
 
     library: Path
@@ -55,6 +57,7 @@ class Config:
     threads: int
     precision: Precision
     compile: bool
+    is_found: bool = False
 
     @property
     def thread_count(self) -> int:
@@ -66,11 +69,27 @@ class Config:
         return os.cpu_count() or 1
 
 
+#: The names of all settings.
+SETTINGS = [field.name for field in fields(Config) if field.name != "is_found"]
+
+
 def config_file() -> Path:
     """Return where the settings file is looked for; it need not exist."""
     import platformdirs
 
     return platformdirs.user_config_path("pixseek", appauthor=False) / "config.toml"
+
+
+def libraries_file() -> Path:
+    """Return the file that lists the libraries this user has made or trusted; it need not exist."""
+    return config_file().with_name("libraries.json")
+
+
+def data_folder() -> Path:
+    """Return the folder of this user's data: the default library, and models."""
+    import platformdirs
+
+    return platformdirs.user_data_path("pixseek", appauthor=False)
 
 
 def load_config(environment: Mapping[str, str] | None = None, **arguments: Any) -> Config:
@@ -83,10 +102,8 @@ def load_config(environment: Mapping[str, str] | None = None, **arguments: Any) 
     Raises:
         ConfigError: a setting has an unknown name or an invalid value.
     """
-    import platformdirs
-
     environment = os.environ if environment is None else environment
-    names = [field.name for field in fields(Config)]
+    names = SETTINGS
     for name in arguments:
         if name not in names:
             raise ConfigError("Unknown setting", name, unknown("setting", name, names))
@@ -100,28 +117,31 @@ def load_config(environment: Mapping[str, str] | None = None, **arguments: Any) 
             values[name] = _typed(name, environment[variable], variable)
         elif name in from_file:
             values[name] = _typed(name, from_file[name], f"{name} in {config_file()}")
-    data = platformdirs.user_data_path("pixseek", appauthor=False)
+    data = data_folder()
+    library, is_found = _library_folder(values.get("library"), data)
     return Config(
-        library=_library_folder(values.get("library"), data),
+        library=library,
         model=values.get("model"),
         models_dir=values.get("models_dir", data / "models"),
         offline=values.get("offline", False),
         threads=values.get("threads", 0),
         precision=values.get("precision", "auto"),
         compile=values.get("compile", False),
+        is_found=is_found,
     )
 
 
-def _library_folder(given: Path | None, data: Path) -> Path:
+def _library_folder(given: Path | None, data: Path) -> tuple[Path, bool]:
+    """Return the folder of the library, and whether it was found without being named."""
     if given is not None:
         beside = given / PORTABLE_NAME
-        return beside if os.path.isdir(beside) else given
+        return (beside if os.path.isdir(beside) else given), False
     # A library next to its photos is found from any folder below, as git finds its repository.
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / PORTABLE_NAME).is_dir():
-            return folder / PORTABLE_NAME
-    return data / "library"
+            return folder / PORTABLE_NAME, True
+    return data / "library", False
 
 
 def _read_file(path: Path, names: list[str]) -> dict[str, Any]:

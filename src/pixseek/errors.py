@@ -10,6 +10,7 @@
     ├── LibraryError            the library can't be opened or read
     │   ├── LibraryNotFoundError
     │   ├── LibraryLockedError  another process is writing to it
+    │   ├── UntrustedLibraryError  it comes from elsewhere; nobody said that it may be opened
     │   ├── LibraryFormatError  written by a newer pixseek, or damaged
     │   └── StorageError        the disk is full, read-only or failing
     ├── EngineError             a search engine refused a request or can't be reached
@@ -119,6 +120,27 @@ class LibraryNotFoundError(LibraryError):
 
 class LibraryLockedError(LibraryError):
     """Another process is writing to the library."""
+
+
+class UntrustedLibraryError(LibraryError):
+    """The library comes from elsewhere, and this user has not said that it may be opened.
+
+    Attributes:
+        folder: of the library.
+        would: what it would do, in sentences for people.
+    """
+
+    def __init__(self, problem: str, folder: object, would: Iterable[str]) -> None:
+        import shlex
+
+        self.folder = str(folder)
+        self.would = tuple(redacted(each) for each in would)
+        said = "\n".join(self.would)
+        super().__init__(
+            problem,
+            folder,
+            f"{said}\nIf you know who made it: pixseek trust {shlex.quote(self.folder)}",
+        )
 
 
 class LibraryFormatError(LibraryError):

@@ -36,6 +36,7 @@ COMMANDS = {
     "duplicates": "duplicates",
     "export": "exchange",
     "import": "exchange",
+    "trust": "trust",
     "models": "models",
     "doctor": "doctor",
     "demo": "demo",

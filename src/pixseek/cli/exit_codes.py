@@ -31,7 +31,7 @@ EXIT_CODES = (
     ExitCode(2, "invalid command line"),
     ExitCode(
         3,
-        "library or engine missing, locked or damaged, or the disk is full",
+        "library missing, untrusted, locked or damaged; engine failed; disk full",
         (errors.LibraryError, errors.EngineError),
     ),
     ExitCode(4, "model unavailable, broken, or different from the library's", (errors.ModelError,)),

@@ -48,9 +48,13 @@ def help_(ctx: click.Context, topic: str | None) -> None:
         click.echo(program.get_help(ctx.find_root()))
         return
     if topic == "options":
+        common = common_options()
+        for option in common:
+            assert isinstance(option, click.Option)
+            option.hidden = False
         write_options(
             "Options, before or after the command",
-            [*common_options(), *(each for each in program.params if each.name == "version")],
+            [*common, *(each for each in program.params if each.name == "version")],
             ctx,
             formatter,
             with_help=True,

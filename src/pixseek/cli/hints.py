@@ -87,6 +87,12 @@ def settings() -> dict[str, Any]:
     }
 
 
+def is_trusted() -> bool:
+    """Return whether this command line says that the library is trusted."""
+    ctx = click.get_current_context(silent=True)
+    return bool(ctx is not None and ctx.meta.get(SETTINGS, {}).get("trust"))
+
+
 def quoted(argument: str) -> str:
     """Return an argument quoted for a shell."""
     if os.name == "nt":

@@ -245,8 +245,9 @@ def _say_what_engine_is_for(ctx: click.Context, place: Path | None) -> None:
     is_typed = ctx.get_parameter_source("engine") is ParameterSource.COMMANDLINE
     if is_typed and (_folder_of(place) / "ledger.sqlite").is_file():
         warn(
-            "The library exists, so --engine can only renew a password. For another engine, create "
-            "a new library: pixseek index ~/Pictures --library DIR --engine URL"
+            "The library exists, so --engine can only renew a password, or say where its server is "
+            "if this machine does not know it. For another engine, create a new library: "
+            "pixseek index ~/Pictures --library DIR --engine URL"
         )
 
 
@@ -277,7 +278,10 @@ def _nothing_left_behind(place: Path | None) -> Iterator[None]:
             if is_in_vain:
                 import shutil
 
+                from pixseek.library import trust
+
                 shutil.rmtree(folder, ignore_errors=True)
+                trust.forget(folder)
 
 
 def names_in(file: BinaryIO) -> list[str]:

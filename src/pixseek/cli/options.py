@@ -16,7 +16,7 @@ import click
 from pixseek.cli import hints
 from pixseek.cli.exit_codes import PIPE_CLOSED, UNEXPECTED, code_of
 from pixseek.cli.hints import settings
-from pixseek.errors import PixseekError, SourceError, StorageError
+from pixseek.errors import PixseekError, SourceError, StorageError, UntrustedLibraryError
 from pixseek.redaction import redacted, scrub
 
 if TYPE_CHECKING:
@@ -90,6 +90,14 @@ def common_options() -> list[click.Parameter]:
             expose_value=False,
             callback=_remember,
         ),
+        click.Option(
+            ["--trust"],
+            is_flag=True,
+            help="Open the library even if it comes from elsewhere, as pixseek trust allows it.",
+            expose_value=False,
+            callback=_remember,
+            hidden=True,  # errors name what to do; pixseek help options lists it
+        ),
     ]
 
 
@@ -99,20 +107,29 @@ def open_library(*, create: bool = False, **more: Any) -> Library:
     Args:
         create: create it if it does not exist.
         **more: other arguments of `Library.open`; they override the command line.
+
+    Raises:
+        UntrustedLibraryError: it comes from elsewhere, and the user does not trust it.
     """
     from pixseek.cli.waits import waits
     from pixseek.library import Library
 
-    given = {**settings(), **more}
+    given = {"trust": hints.is_trusted(), **settings(), **more}
+    path, model = given.pop("library", None), given.pop("model", None)
     said = waits()
-    with said.waiting("Opening the library"):
-        library = Library.open(
-            given.pop("library", None),
-            given.pop("model", None),
-            create=create,
-            on_upgrade=said.upgrade,
-            **given,
-        )
+
+    def opened(**how: Any) -> Library:
+        with said.waiting("Opening the library"):
+            return Library.open(path, model, create=create, on_upgrade=said.upgrade, **how)
+
+    try:
+        library = opened(**given)
+    except UntrustedLibraryError as error:
+        from pixseek.cli.trust import ask, may_ask
+
+        if not may_ask() or not ask(error):
+            raise
+        library = opened(**{**given, "trust": True})
     library.on_wait, library.on_download = said.wait, said.download
     return library
 

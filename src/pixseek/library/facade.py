@@ -72,6 +72,7 @@ class Library:
         portable: bool = False,
         drawn: bool = False,
         engine: str | None = None,
+        trust: bool = False,
         on_upgrade: Callable[[int, int], None] | None = None,
         **settings: Any,
     ) -> Library:
@@ -89,14 +90,18 @@ class Library:
                 warn that it knows nothing else.
             engine: for a new library: URL of the engine that stores its records, such as
                 "postgresql://localhost/photos"; None for the embedded engine in its folder. It is
-                remembered, with a password in a file that only you can read; give it again when
-                the password has changed. Nothing shows the password.
+                remembered among your settings, in a file that only you can read; give it again
+                when the password has changed, or on another machine. Nothing shows the password.
+            trust: open the library even if it belongs to another user, or was not made here and
+                names a server, folders or models of its own; it is remembered as trusted.
             on_upgrade: called while a library of an older pixseek is upgraded: records done,
                 records in all. An upgrade that is interrupted goes on at the next open.
             **settings: any other setting of `pixseek.config`.
 
         Raises:
             LibraryNotFoundError: there is none, and `create` is false.
+            UntrustedLibraryError: it comes from elsewhere, and `trust` is false; the error says
+                what it would do.
             LibraryFormatError, StorageError: it can't be read or created.
             ConfigError: a setting is unknown or has an invalid value.
         """
@@ -106,6 +111,7 @@ class Library:
             portable=portable,
             drawn=drawn,
             engine=engine,
+            trust=trust,
             settings=settings,
             on_upgrade=on_upgrade,
         )

@@ -110,6 +110,8 @@ class Jobs:
                     "Index some with it: pixseek index ~/Pictures --model NAME",
                 )  # fmt: skip
             choice = self._model.changed(model, text_model)
+            if model is None:
+                self._model.check_trust(choice)
             if text_model:
                 with self._model.waiting("Comparing the text tower with the model's own"):
                     choice.check_texts(opened.config, self._model.on_download)

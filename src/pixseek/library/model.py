@@ -218,6 +218,22 @@ class LibraryModel:
             return ""
         return self._encoder.note
 
+    def check_trust(self, choice: ModelChoice) -> None:
+        """Check that what the library chose, and this user did not, may be downloaded.
+
+        Raises:
+            UntrustedLibraryError: it may not.
+        """
+        opened = self._opened
+        if opened.is_trusted or self._asked:
+            return
+        from pixseek.library import trust
+
+        own = opened.config.model or encoders.DEFAULT
+        for name in (choice.model, choice.texts):
+            if name and name != own and trust.is_strange(name, opened.config):
+                raise trust.untrusted_model(opened.folder, name)
+
     def load(self, choice: ModelChoice) -> Encoder:
         """Return the encoder of any choice; see `ModelChoice.load`."""
         with self.waiting(f"Loading the model {shown(choice.model)}"):
@@ -247,6 +263,7 @@ class LibraryModel:
         Raises:
             ModelError: it is unavailable.
         """
+        self.check_trust(choice)
         try:
             with self.waiting(f"Loading the model {shown(choice.model)}"):
                 encoder = choice.load(self._opened.config, on_progress)

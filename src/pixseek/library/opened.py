@@ -24,8 +24,9 @@ from pixseek.errors import (
 )
 from pixseek.indexing.lock import IndexingLock
 from pixseek.library.roots import Roots
-from pixseek.redaction import redacted
+from pixseek.library.trust import Gate, check_new, remember_new
 from pixseek.search.background_store import BackgroundStore
+from pixseek.storage import private
 from pixseek.storage.ledger import Ledger
 from pixseek.storage.previews import Previews
 from pixseek.types import Compare, Engine, Record, record_id
@@ -33,7 +34,10 @@ from pixseek.types.dataclass import dataclass
 from pixseek.types.texts import composed
 
 #: What `Library.open` takes by name besides the settings.
-_OPTIONS = ("create", "portable", "drawn", "engine", "on_upgrade")
+_OPTIONS = ("create", "portable", "drawn", "engine", "trust", "on_upgrade")
+#: The ledger's setting that says that the library's folder was closed to others once: if it is open
+#: now, then its owner wants that.
+_CLOSED = "closed_to_others"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Opened:
         previews: its small pictures.
         backgrounds: which scores mean nothing in it.
         roots: the folders its images come from.
+        is_trusted: whether this user has made or trusted it, and not only named it; see `trust`.
     """
 
     folder: Path
@@ -57,6 +62,7 @@ class Opened:
     previews: Previews
     backgrounds: BackgroundStore
     roots: Roots
+    is_trusted: bool = True
 
     @classmethod
     def open(
@@ -67,6 +73,7 @@ class Opened:
         portable: bool,
         drawn: bool,
         engine: str | None,
+        trust: bool = False,
         settings: Mapping[str, Any],
         on_upgrade: Callable[[int, int], None] | None = None,
     ) -> Opened:
@@ -74,49 +81,22 @@ class Opened:
 
         Raises:
             LibraryNotFoundError: there is none, and `create` is false.
+            UntrustedLibraryError: it comes from elsewhere, and `trust` is false.
             LibraryFormatError, StorageError: it can't be read or created.
             ConfigError: a setting is unknown or has an invalid value.
         """
-        known = {*_OPTIONS, *(field.name for field in fields(Config))} - {"library"}
+        known = {*_OPTIONS, *(field.name for field in fields(Config))} - {"library", "is_found"}
         for name in settings:
             if name not in known:
                 raise ConfigError("Unknown setting", name, unknown("setting", name, known))
         config = load_config(library=path, **settings)
         folder = Path(os.path.abspath(config.library))
-        is_new = not os.path.exists(folder / "ledger.sqlite")
-        was_there = os.path.exists(folder)  # Path.exists raises if the name is too long
-        if is_new:
-            _check_new(folder, create)
-        store = None
-        if is_new and engine:
-            # Before the ledger remembers it: a URL that fails leaves no library behind.
-            try:
-                store = open_engine(engine, progress=on_upgrade)
-            except BaseException:
-                if not was_there:
-                    with contextlib.suppress(OSError):
-                        folder.rmdir()
-                raise
-        ledger = Ledger(folder, read_only=not is_new and not may_write(folder))
-        try:
-            if is_new:
-                ledger.set("portable", portable or folder.name == PORTABLE_NAME)
-                ledger.set("drawn", drawn)
-                _keep_address(folder, ledger, engine)
-            url = ledger.setting("engine")
-            is_renewed = bool(
-                engine and url and engine != url and redacted(engine) == redacted(url)
-            )
-            if is_renewed:
-                url = engine  # its password has changed
-            store = store or open_engine(url or folder / "index", progress=on_upgrade)
-            if is_renewed and may_write(folder):
-                _keep_address(folder, ledger, engine)
-        except BaseException:
-            ledger.close()
-            if store is not None:
-                store.close()
-            raise
+        if os.path.exists(folder / "ledger.sqlite"):
+            ledger, store, is_trusted = _open_known(folder, config, engine, trust, on_upgrade)
+        else:
+            _check_new(folder, create, trust)
+            ledger, store = _create(folder, engine, portable, drawn, on_upgrade)
+            is_trusted = True
         read_only = not may_write(folder)
         return cls(
             folder,
@@ -126,6 +106,7 @@ class Opened:
             Previews(folder / "previews.sqlite", read_only=read_only),
             BackgroundStore(folder, config.models_dir / encoders.CONVERTED, read_only=read_only),
             Roots(ledger, store),
+            is_trusted,
         )
 
     def close(self) -> None:
@@ -183,14 +164,74 @@ def may_write(folder: Path) -> bool:
     return os.access(folder, os.W_OK) and os.access(folder / "ledger.sqlite", os.W_OK)
 
 
-def _keep_address(folder: Path, ledger: Ledger, engine: str | None) -> None:
-    """Remember the engine. One with a secret is needed at the next time, and by nobody else."""
-    if engine and redacted(engine) != engine:
-        os.chmod(folder / "ledger.sqlite", 0o600)
-    ledger.set("engine", engine)
+def _open_known(
+    folder: Path,
+    config: Config,
+    engine: str | None,
+    trust: bool,
+    on_upgrade: Callable[[int, int], None] | None,
+) -> tuple[Ledger, Engine, bool]:
+    """Open ledger and engine of a library that is there; return whether it is trusted, too."""
+    gate = Gate(folder, config)
+    gate.check_files()
+    writable = may_write(folder)
+    ledger = Ledger(folder, read_only=not writable)
+    store = None
+    try:
+        admitted = gate.admit(ledger, engine=engine, trust=trust)
+        store = open_engine(admitted.engine or folder / "index", progress=on_upgrade)
+        gate.keep(ledger, admitted.engine, may_write=writable)
+        if writable and private.is_open_to_others(folder) and not _may_be_open(folder, ledger):
+            private.close_to_others(folder)
+            ledger.set(_CLOSED, True)
+    except BaseException:
+        ledger.close()
+        if store is not None:
+            store.close()
+        raise
+    return ledger, store, admitted.is_trusted
 
 
-def _check_new(folder: Path, create: bool) -> None:
+def _create(
+    folder: Path,
+    engine: str | None,
+    portable: bool,
+    drawn: bool,
+    on_upgrade: Callable[[int, int], None] | None,
+) -> tuple[Ledger, Engine]:
+    """Make a library, and open its ledger and engine."""
+    was_there = os.path.exists(folder)
+    portable = portable or folder.name == PORTABLE_NAME
+    _make(folder, portable)
+    store = ledger = None
+    try:
+        # Before the ledger remembers it: a URL that fails leaves no library behind.
+        store = open_engine(engine or folder / "index", progress=on_upgrade)
+        ledger = Ledger(folder)
+        ledger.set("portable", portable)
+        ledger.set("drawn", drawn)
+        ledger.set(_CLOSED, not portable)
+        remember_new(folder, ledger, engine)
+    except BaseException:
+        if store is not None:
+            store.close()
+        if ledger is not None:
+            ledger.close()
+            (folder / "ledger.sqlite").unlink(missing_ok=True)
+        if not was_there:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+    return ledger, store
+
+
+def _may_be_open(folder: Path, ledger: Ledger) -> bool:
+    """Return whether others may have rights to a library: it is portable, or its owner said so."""
+    portable = ledger.setting("portable") or folder.name == PORTABLE_NAME
+    return bool(portable or ledger.setting(_CLOSED))
+
+
+def _check_new(folder: Path, create: bool, trust: bool) -> None:
     if not create:
         raise LibraryNotFoundError(
             "There is no library here", folder, "Create one: pixseek index ~/Pictures"
@@ -203,8 +244,15 @@ def _check_new(folder: Path, create: bool) -> None:
             folder,
             f"Name a new folder; to keep the library next to its photos: {folder / PORTABLE_NAME}",
         )
+    check_new(folder, trust=trust)
+
+
+def _make(folder: Path, portable: bool) -> None:
+    """Make the folder of a new library: for its owner alone, unless it lies next to photos."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private.make_folder(folder, None if portable else private.FOLDER)
+        if not portable and private.is_open_to_others(folder):  # it was there, and is empty
+            private.close_to_others(folder)
     except OSError as error:
         raise StorageError(
             f"The library can't be created ({error.strerror})",

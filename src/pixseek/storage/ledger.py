@@ -11,12 +11,14 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pixseek.errors import LibraryFormatError
+from pixseek.storage import private
 from pixseek.storage.errors import translated
 from pixseek.types import Failure, Root, Stamp
 
@@ -47,6 +49,9 @@ _MIGRATIONS = (
 )
 
 
+#: How long a look at a ledger may take that may come from a stranger, in seconds.
+_BRIEF_S = 2.0
+
 # The setting that holds kind and options of roots that are not folders, by name. The table of roots
 # has no column for them; so existing ledgers need no change.
 _KINDS = "kinds"
@@ -72,6 +77,8 @@ class Ledger:
         self._folder = folder
         self._path = folder / "ledger.sqlite"
         self._lock = threading.RLock()
+        if not read_only:
+            private.make_file(self._path)
         with translated(self._path):
             mode = "ro" if read_only else "rwc"
             self._db = sqlite3.connect(
@@ -83,6 +90,8 @@ class Ledger:
             )
         try:
             with translated(self._path):
+                # The file may come from a stranger: what it defines may not call functions.
+                self._db.execute("PRAGMA trusted_schema = OFF")
                 self._migrate()
         except BaseException:
             self._db.close()
@@ -92,6 +101,17 @@ class Ledger:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+    @contextmanager
+    def briefly(self) -> Iterator[None]:
+        """Give up what takes long inside the block; no ledger of ours does."""
+        end = time.monotonic() + _BRIEF_S
+        with self._lock:
+            self._db.set_progress_handler(lambda: time.monotonic() > end, 10_000)
+            try:
+                yield
+            finally:
+                self._db.set_progress_handler(None, 0)
 
     def version(self) -> int:
         """Return a number that changes when another process or connection has written."""
