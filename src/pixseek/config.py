@@ -6,6 +6,8 @@ library, --library    PIXSEEK_LIBRARY      library        .pixseek here or above
 model, --model        PIXSEEK_MODEL        model          clip-b32-datacomp
 models_dir            PIXSEEK_MODELS_DIR   models_dir     the user's data folder
 offline, --offline    PIXSEEK_OFFLINE      offline        false
+allow_private,        PIXSEEK_ALLOW_       allow_private  false
+--allow-private       PRIVATE
 threads               PIXSEEK_THREADS      threads        one per processor
 precision             PIXSEEK_PRECISION    precision      auto
 compile               PIXSEEK_COMPILE      compile        false
@@ -43,6 +45,7 @@ class Config:
         model: alias or folder of the model for a new library; None for the library's own.
         models_dir: folder that downloaded models are kept in.
         offline: never touch the network.
+        allow_private: fetch an example by its URL also from this machine and private networks.
         threads: how many threads decode and embed; 0 for one per processor.
         precision: number format that images are embedded in: "auto", "fp32", "bf16" or "int8".
         compile: compile the image tower of a model for torch before many images.
@@ -54,6 +57,7 @@ class Config:
     model: str | None
     models_dir: Path
     offline: bool
+    allow_private: bool
     threads: int
     precision: Precision
     compile: bool
@@ -124,6 +128,7 @@ def load_config(environment: Mapping[str, str] | None = None, **arguments: Any) 
         model=values.get("model"),
         models_dir=values.get("models_dir", data / "models"),
         offline=values.get("offline", False),
+        allow_private=values.get("allow_private", False),
         threads=values.get("threads", 0),
         precision=values.get("precision", "auto"),
         compile=values.get("compile", False),
@@ -171,7 +176,7 @@ def _typed(name: str, value: Any, where: str) -> Any:
         )
     if name in ("library", "models_dir"):
         return Path(os.path.expanduser(value))
-    if name in ("offline", "compile"):
+    if name in ("offline", "allow_private", "compile"):
         if isinstance(value, bool):
             return value
         word = str(value).strip().lower()

@@ -168,15 +168,20 @@ def test_an_example_may_be_a_url(library: pixseek.Library, tmp_path: Path) -> No
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server,
+        pixseek.open(library.path, allow_private=True) as near,
+    ):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        assert names(library.search(image=f"{url}/blue.png", k=1))[0].endswith("-b.png")
-        assert names(library.search(f"image:{url}/blue.png", k=1))[0].endswith("-b.png")
+        assert names(near.search(image=f"{url}/blue.png", k=1))[0].endswith("-b.png")
+        assert names(near.search(f"image:{url}/blue.png", k=1))[0].endswith("-b.png")
+        with pytest.raises(QueryError, match=r"(?s)can't be fetched.*--allow-private"):
+            library.search(image=f"{url}/blue.png")
         with pytest.raises(QueryError, match=r"can't be fetched.*\n.*name the file"):
-            library.search(image=f"{url}/nothing.png")
+            near.search(image=f"{url}/nothing.png")
         with pytest.raises(ImageError):
-            library.search(image=f"{url}/page.png")
+            near.search(image=f"{url}/page.png")
         server.shutdown()
     with (
         pixseek.open(library.path, offline=True) as offline,

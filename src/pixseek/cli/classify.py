@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from pixseek.cli import wording
-from pixseek.cli.options import Command, open_library, text_of, warn
+from pixseek.cli.options import Command, open_library, private_option, text_of, warn
 from pixseek.cli.results import write_json
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ _BAR = 20
 @click.option("-k", type=click.IntRange(1), default=5, show_default=True, metavar="N",
               help="Show at most N labels per image.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+@private_option()
 @click.pass_context
 def classify(
     ctx: click.Context,

@@ -82,9 +82,8 @@ def settings() -> dict[str, Any]:
     """Return the common options given on this command line, by name."""
     ctx = click.get_current_context(silent=True)
     given = {} if ctx is None else ctx.meta.get(SETTINGS, {})
-    return {
-        name: given[name] for name in ("library", "model", "offline", "threads") if given.get(name)
-    }
+    names = ("library", "model", "offline", "allow_private", "threads")
+    return {name: given[name] for name in names if given.get(name)}
 
 
 def is_trusted() -> bool:

@@ -8,8 +8,8 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from pixseek.library import Library
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 #: Command lines, each with what it does.
 Examples = Sequence[tuple[str, str]]
@@ -99,6 +101,18 @@ def common_options() -> list[click.Parameter]:
             hidden=True,  # errors name what to do; pixseek help options lists it
         ),
     ]
+
+
+def private_option() -> Callable[[_Decorated], _Decorated]:
+    """Return the option of commands that fetch an example by its URL."""
+    return click.option(
+        "--allow-private",
+        is_flag=True,
+        help="Fetch a URL also from this machine or a private network. [env: "
+        "PIXSEEK_ALLOW_PRIVATE]",
+        expose_value=False,
+        callback=_remember,
+    )
 
 
 def open_library(*, create: bool = False, **more: Any) -> Library:

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from pixseek.cli.exit_codes import FOUND_NOTHING
-from pixseek.cli.options import Command, open_library, text_of, warn
+from pixseek.cli.options import Command, open_library, private_option, text_of, warn
 from pixseek.cli.process import no_garbage_collector, one_blas_thread
 from pixseek.cli.results import Form, write_page, write_results
 from pixseek.cli.terminal_images import CHOICES
@@ -195,6 +195,7 @@ def _complete_saved(ctx: click.Context, param: click.Parameter, incomplete: str)
 )
 @query_options
 @_shown_options
+@private_option()
 @click.pass_context
 def search(
     ctx: click.Context,
@@ -351,15 +352,17 @@ def region_of(text: str | None) -> Region | None:
     short_help="Find images that look like a given one.",
     examples=(
         ("pixseek similar Pictures/2019/dog.jpg", "by a file"),
+        ("pixseek similar https://example.org/dog.jpg", "by a picture on the web"),
         ("pixseek similar k3v5xq7mzr2a4bcd -k 30", "by an id that search --json shows"),
     ),
 )
 @click.argument("to", metavar="ID_OR_FILE")
 @query_options
 @_shown_options
+@private_option()
 @click.pass_context
 def similar(ctx: click.Context, /, to: str, **options: Any) -> None:
-    """Find images that look like a given one: an id, or a file, which need not be indexed.
+    """Find images that look like a given one: an id, or a file or URL, which need not be indexed.
 
     An indexed image is not embedded again, and is left out of its own hits. A FILE.npy holds the
     vector of an image, made by the library's model.

@@ -256,7 +256,7 @@ class Asking:
             locate=lambda record: paths(record.uri),
             preview=self._opened.preview,
             picture=self._opened.content,
-            offline=self._opened.config.offline,
+            fetch=self._opened.fetch,
         )
 
     def answer(self, queries: Sequence[Query]) -> list[Results]:

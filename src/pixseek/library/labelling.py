@@ -178,7 +178,7 @@ class Labelling:
             engine=self._opened.engine,
             encoder=self._model.encoder,
             picture_of=self._opened.content,
-            offline=self._opened.config.offline,
+            fetch=self._opened.fetch,
         )
         vectors = np.stack(rows) if rows else np.empty((0, texts.shape[1]), np.float32)
         return classification.classify(
@@ -202,7 +202,7 @@ class Labelling:
                 at_least=2 * classifier.input_side,
                 engine=self._opened.engine,
                 picture_of=self._opened.content,
-                offline=self._opened.config.offline,
+                fetch=self._opened.fetch,
             )
             likely = classifier.probabilities(classifier.prepare(picture)[None])
             found += classification.best(likely, classifier.labels, k=max(1, k))

@@ -19,6 +19,7 @@ from pixseek.errors import (
     ConfigError,
     LibraryError,
     LibraryNotFoundError,
+    QueryError,
     StorageError,
     unknown,
 )
@@ -153,6 +154,21 @@ class Opened:
             with contextlib.suppress(OSError):
                 return path.read_bytes()
         return self.preview(record)
+
+    def fetch(self, url: str) -> bytes:
+        """Return the image at a URL; see `sources.fetching.fetch`.
+
+        Raises:
+            ImageError: it can't be fetched.
+            QueryError: the network must not be used.
+        """
+        if self.config.offline:
+            raise QueryError(
+                "The example image can't be fetched offline", url, "Save it and name the file."
+            )
+        from pixseek.sources import fetching
+
+        return fetching.fetch(url, allow_private=self.config.allow_private)
 
     def writing(self) -> IndexingLock:
         """Return the lock that one process at a time holds while it indexes."""

@@ -87,7 +87,7 @@ class Searcher:
         locate: returns where a record's file is.
         preview: returns the stored preview of a record.
         picture: returns the file or the preview of a record.
-        offline: never fetch an image from a URL.
+        fetch: returns the file at a URL, or raises ImageError or QueryError.
     """
 
     engine: Engine
@@ -97,7 +97,7 @@ class Searcher:
     locate: Callable[[Record], Path | None]
     preview: Callable[[Record], bytes | None]
     picture: Callable[[Record], bytes | None]
-    offline: bool
+    fetch: Callable[[str], bytes]
 
     def search(self, queries: Sequence[Query]) -> list[Results]:
         """Return the answer to each query, in order.
@@ -222,7 +222,7 @@ class Searcher:
             engine=self.engine,
             encoder=self.encoder,
             picture_of=self.picture,
-            offline=self.offline,
+            fetch=self.fetch,
         )
 
     def _unread(self, terms: Sequence[Term]) -> tuple[frozenset[str], tuple[str, ...]]:

@@ -13,8 +13,6 @@ from pixseek.types import Compare, Encoder, Engine, Picture, Record, Region, Ter
 if TYPE_CHECKING:
     from pixseek.types import Vectors
 
-_FETCH_S = 20.0
-
 
 def embed(
     terms: Sequence[Term],
@@ -22,7 +20,7 @@ def embed(
     engine: Engine,
     encoder: Callable[[], Encoder],
     picture_of: Callable[[Record], bytes | None],
-    offline: bool,
+    fetch: Callable[[str], bytes],
 ) -> list[Vectors]:
     """Return the (dim,) unit vector of each term; all texts go through the model in one call.
 
@@ -31,7 +29,7 @@ def embed(
         engine: holds the indexed images.
         encoder: returns the encoder; called only if a term needs it.
         picture_of: returns the file or the preview of an indexed image, for a rectangle of it.
-        offline: never fetch an image from a URL.
+        fetch: returns the file at a URL, or raises ImageError or QueryError.
 
     Raises:
         QueryError: an image or an id does not exist, or a term can't be searched with.
@@ -61,7 +59,7 @@ def embed(
                 at_least=None if term.region else 2 * tower.input_side,
                 engine=engine,
                 picture_of=picture_of,
-                offline=offline,
+                fetch=fetch,
             )
             if term.region is not None:
                 found = _cut(found, term.region)
@@ -110,14 +108,14 @@ def picture(
     at_least: int | None,
     engine: Engine,
     picture_of: Callable[[Record], bytes | None],
-    offline: bool,
+    fetch: Callable[[str], bytes],
 ) -> Picture:
     """Return the whole image that a term names by id, path or URL, or holds in memory.
 
     Args:
         term: of the kind "id" or "image".
         at_least: pixels that the shorter side must keep; None for all pixels.
-        engine, picture_of, offline: as for `embed`.
+        engine, picture_of, fetch: as for `embed`.
 
     Raises:
         QueryError: it is not there, or not an image.
@@ -126,7 +124,7 @@ def picture(
     if term.kind == "id":
         content = _indexed(term, engine, picture_of)
     elif isinstance(term.value, str | os.PathLike):
-        content = _content(term.value, offline)
+        content = _content(term.value, fetch)
     else:
         return _in_memory(term.value)
     from pixseek.images import decode
@@ -237,11 +235,11 @@ def _as_written(path: Path) -> Path:
     return as_written(path.absolute())
 
 
-def _content(image: str | os.PathLike[str], offline: bool) -> bytes:
+def _content(image: str | os.PathLike[str], fetch: Callable[[str], bytes]) -> bytes:
     """Return the bytes of an image file or URL."""
     text = os.fspath(image)
     if text.startswith(("http://", "https://")):
-        return _fetched(text, offline)
+        return _fetched(text, fetch)
     path = Path(os.path.expanduser(text))
     try:
         return _as_written(path).read_bytes()
@@ -252,30 +250,15 @@ def _content(image: str | os.PathLike[str], offline: bool) -> bytes:
         ) from error
 
 
-def _fetched(url: str, offline: bool) -> bytes:
-    if offline:
-        raise QueryError(
-            "The example image can't be fetched offline", url, "Save it and name the file."
-        )
-    import http.client
-    import urllib.request
-
-    from pixseek.images import MAX_BYTES
-
-    request = urllib.request.Request(url, headers={"User-Agent": "pixseek"})
+def _fetched(url: str, fetch: Callable[[str], bytes]) -> bytes:
     try:
-        with urllib.request.urlopen(request, timeout=_FETCH_S) as answer:
-            content: bytes = answer.read(MAX_BYTES + 1)
-    except (OSError, ValueError, http.client.HTTPException) as error:
+        return fetch(url)
+    except ImageError as error:
+        if error.reason in ("not-an-image", "too-large", "empty"):
+            raise
         raise QueryError(
-            "The example image can't be fetched", url, f"{error}. Save it and name the file."
+            "The example image can't be fetched", url, f"{error.problem}. {error.advice}"
         ) from error
-    if len(content) > MAX_BYTES:
-        raise ImageError(
-            "too-large", "The example image is too large", url,
-            f"Its size is limited to {MAX_BYTES >> 20} MiB.",
-        )  # fmt: skip
-    return content
 
 
 def _cut(picture: Picture, region: Region) -> Picture:
