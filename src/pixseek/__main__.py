@@ -10,9 +10,11 @@ def run() -> None:
     try:
         # Here, since imports are a third of a short command, and Ctrl-C may come during them.
         from pixseek.cli import main
+        from pixseek.cli.output import guard
         from pixseek.cli.process import leave, open_closed_streams
 
         open_closed_streams()
+        guard()  # also for the traceback of an error that ends the process
         try:
             main(prog_name="pixseek")
         except SystemExit as end:

@@ -10,10 +10,15 @@ import pytest
 
 from pixseek import models
 from pixseek.cli import model_table, wording
+from pixseek.cli.output import written
 from pixseek.config import load_config
 from pixseek.encoders.benchmark import Measurement
 
 WIDTHS = (40, 60, 80, 100, 120, 200)
+
+
+def plain(line: str) -> str:
+    return click.unstyle(written(line))
 
 
 @pytest.fixture
@@ -31,14 +36,14 @@ def table(rows: list[models.ModelInfo], request: pytest.FixtureRequest) -> list[
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_line_is_longer_than_the_terminal(table: list[models.ModelInfo], width: int) -> None:
-    lines = [click.unstyle(line) for line in model_table.lines(table, width, "demo")]
+    lines = [plain(line) for line in model_table.lines(table, width, "demo")]
     assert max(map(wording.cells, lines)) <= width
     rows = [line for line in lines if line.startswith(("   ", "✓  "))][1:]
     assert sorted(line[3:].split()[0] for line in rows) == sorted(row.name for row in table)
 
 
 def test_columns_are_shortened_before_they_are_left_out(rows: list[models.ModelInfo]) -> None:
-    at = {width: click.unstyle("\n".join(model_table.lines(rows, width))) for width in WIDTHS}
+    at = {width: plain("\n".join(model_table.lines(rows, width))) for width in WIDTHS}
     assert "over 300 languages" in at[200] and "research only (Apple)" in at[200]
     assert "300+" in at[100] and "research only (" not in at[100]
     assert "Not shown at this width" not in at[200]
@@ -47,7 +52,7 @@ def test_columns_are_shortened_before_they_are_left_out(rows: list[models.ModelI
 
 
 def test_models_stand_below_the_languages_of_their_texts(rows: list[models.ModelInfo]) -> None:
-    lines = [click.unstyle(line) for line in model_table.lines(rows, 80)]
+    lines = [plain(line) for line in model_table.lines(rows, 80)]
     heads = [line for line in lines if line.startswith("Texts in")]
     assert heads == ["Texts in English", "Texts in many languages", "Texts in other languages"]
     of = {
@@ -61,14 +66,12 @@ def test_models_stand_below_the_languages_of_their_texts(rows: list[models.Model
 
 def test_the_default_is_named(rows: list[models.ModelInfo]) -> None:
     name = models.default_name()
-    assert f"A new library takes {name}." in list(
-        map(click.unstyle, model_table.lines(rows, 80, name))
-    )
+    assert f"A new library takes {name}." in list(map(plain, model_table.lines(rows, 80, name)))
 
 
 def test_a_pipe_gets_rows_and_every_column(rows: list[models.ModelInfo]) -> None:
     lines = list(model_table.lines(rows, None))
     assert len(lines) == len(rows) + 1
-    assert click.unstyle(lines[0]).split() == [
+    assert plain(lines[0]).split() == [
         "model", "download", "languages", "Flickr30k", "COCO", "other", "run", "by", "licence",
     ]  # fmt: skip

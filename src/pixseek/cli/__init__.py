@@ -14,6 +14,7 @@ import click
 
 from pixseek import __version__
 from pixseek.cli.options import CommandGroup
+from pixseek.cli.output import echo
 
 __all__ = ["main"]
 
@@ -69,4 +70,4 @@ def main(ctx: click.Context) -> None:
     if os.environ.get("NO_COLOR"):
         ctx.color = False
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        echo(ctx.get_help())

@@ -13,7 +13,7 @@ import click
 
 from pixseek.cli import wording
 from pixseek.cli.options import Command, open_library, private_option, text_of, warn
-from pixseek.cli.results import write_json
+from pixseek.cli.output import echo, styled, write_json
 
 if TYPE_CHECKING:
     from pixseek.library import Library
@@ -136,16 +136,16 @@ def _write(images: Sequence[str], found: Sequence[tuple[Guess, ...]]) -> None:
         if not sys.stdout.isatty():
             for guess in guesses:
                 said = "" if guess.probability is None else f"{guess.probability:.4f}"
-                click.echo(f"{name}\t{said or _cosine(guess)}\t{wording.visible(guess.label)}")
+                echo(f"{name}\t{said or _cosine(guess)}\t{wording.field(guess.label)}")
             continue
-        click.echo(click.style(name, bold=True))
+        echo(styled(name, bold=True))
         for guess in guesses:
             if guess.probability is None:
-                click.echo(f"  {_cosine(guess)}  {wording.visible(guess.label)}")
+                echo(f"  {_cosine(guess)}  {wording.visible(guess.label)}")
                 continue
             bar = "█" * round(guess.probability * _BAR)
-            click.echo(
-                f"  {guess.probability:>6.1%}  {click.style(f'{bar:<{_BAR}}', fg='green')}  "
+            echo(
+                f"  {guess.probability:>6.1%}  {styled(f'{bar:<{_BAR}}', fg='green')}  "
                 f"{wording.visible(guess.label)}"
             )
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import click
 
 from pixseek.cli.options import Command, open_library
+from pixseek.cli.output import echo
 
 _PLACES = {
     "bash": "pixseek completion bash > ~/.local/share/bash-completion/completions/pixseek",
@@ -25,7 +28,13 @@ def complete_saved(ctx: click.Context, param: click.Parameter, incomplete: str) 
             names = list(library.saved_searches())
     except PixseekError:
         return []  # a shell that completes shows no errors
-    return [f"{mark}{name}" for name in names if f"{mark}{name}".startswith(incomplete)]
+    # What a shell gets stands on its command line: only what `pixseek save` takes as a name.
+    usable = [
+        name
+        for name in names
+        if all(unicodedata.category(each)[0] in "LMN" or each in "-_ " for each in name)
+    ]
+    return [f"{mark}{name}" for name in usable if f"{mark}{name}".startswith(incomplete)]
 
 
 @click.command(
@@ -51,4 +60,4 @@ def completion(ctx: click.Context, shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None, "click knows all three shells"
     program = ctx.find_root().command
-    click.echo(found(program, {}, "pixseek", "_PIXSEEK_COMPLETE").source())
+    echo(found(program, {}, "pixseek", "_PIXSEEK_COMPLETE").source())

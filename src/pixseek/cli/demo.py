@@ -15,6 +15,7 @@ from pixseek.cli import wording
 from pixseek.cli.hints import quoted
 from pixseek.cli.index import run
 from pixseek.cli.options import Command
+from pixseek.cli.output import echo, styled
 from pixseek.cli.results import hyperlink, write_results
 from pixseek.cli.summaries import write_report
 from pixseek.cli.terminal_images import CHOICES
@@ -85,13 +86,13 @@ def demo(to: str | None, thumbnails: str) -> None:
     write_contact_sheet(page, answers)
     _step(f"All searches as a page: {hyperlink(_from_here(page), page)}")
     seconds = wording.duration(time.monotonic() - began)
-    click.echo(f"That took {seconds}. Now search the drawings yourself:\n")
-    click.echo(f'    {program} search "a yellow balloon"{there}\n')
-    click.echo("Then your photos; their model (about 610 MB) is downloaded once:\n")
-    click.echo(f"    {program} index ~/Pictures")
-    click.echo(f'    {program} search "a dog catching a frisbee"\n')
-    click.echo(f"To check the installation:  {program} doctor")
-    click.echo(f"To list all commands:       {program} --help")
+    echo(f"That took {seconds}. Now search the drawings yourself:\n")
+    echo(f'    {program} search "a yellow balloon"{there}\n')
+    echo("Then your photos; their model (about 610 MB) is downloaded once:\n")
+    echo(f"    {program} index ~/Pictures")
+    echo(f'    {program} search "a dog catching a frisbee"\n')
+    echo(f"To check the installation:  {program} doctor")
+    echo(f"To list all commands:       {program} --help")
 
 
 def _program() -> str:
@@ -138,8 +139,8 @@ def _folder(to: str | None) -> Path:
 
 
 def _step(text: str) -> None:
-    click.echo()
-    click.echo(click.style(f"> {text}", fg="cyan", bold=True))
+    echo()
+    echo(styled(f"> {text}", fg="cyan", bold=True))
 
 
 def _shown(results: Results, thumbnails: str) -> Results:

@@ -15,7 +15,8 @@ from pixseek.cli import wording
 from pixseek.cli.exit_codes import FOUND_NOTHING
 from pixseek.cli.hints import hinted, quoted, settings
 from pixseek.cli.options import Command
-from pixseek.cli.results import terminal_size, write_json
+from pixseek.cli.output import echo, styled, write_json
+from pixseek.cli.results import terminal_size
 from pixseek.cli.waits import Waits, waits
 from pixseek.errors import LibraryNotFoundError, PixseekError
 from pixseek.redaction import redacted
@@ -82,21 +83,21 @@ def doctor(ctx: click.Context, fetch: bool, as_json: bool) -> None:
     if as_json:
         write_json({"usable": usable, "checks": [asdict(check) for check in checks]})
     else:
-        click.echo("\nReady to use." if usable else "\nNot ready: fix the lines marked fail first.")
+        echo("\nReady to use." if usable else "\nNot ready: fix the lines marked fail first.")
     if not usable:
         ctx.exit(FOUND_NOTHING)
 
 
 def _write(check: Check) -> None:
     colour = {"ok": "green", "warn": "yellow", "fail": "red"}[check.state]
-    mark = click.style(f"{check.state:<5}", fg=colour, bold=True)
+    mark = styled(f"{check.state:<5}", fg=colour, bold=True)
     first, *more = _fitted(wording.visible(check.found))
-    click.echo(f"{mark} {check.name:<10} {first}")
+    echo(f"{mark} {check.name:<10} {first}")
     for line in check.advice.splitlines():
         # A command stays in one line, so that it can be copied.
         more += [line] if line.startswith(("pixseek ", _pip())) else _fitted(line)
     for line in more:
-        click.echo(f"{'':<17}{line}")
+        echo(f"{'':<17}{line}")
 
 
 def _fitted(text: str) -> list[str]:

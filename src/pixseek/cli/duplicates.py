@@ -14,7 +14,8 @@ from pixseek.cli import wording
 from pixseek.cli.exit_codes import FOUND_NOTHING
 from pixseek.cli.hints import hinted
 from pixseek.cli.options import Command, open_library, warn, warn_if_empty
-from pixseek.cli.results import hyperlink, relative, write_json
+from pixseek.cli.output import confirm, echo, styled, write_json, write_paths
+from pixseek.cli.results import hyperlink, relative
 from pixseek.cli.usage import check_alone
 from pixseek.errors import StorageError
 
@@ -84,10 +85,8 @@ def duplicates(
         if as_json:
             write_json([_plain(library, group) for group in found])
         elif rest or null:
-            end = "\0" if null else "\n"
-            for group in copies:
-                for record in group.rest:
-                    click.echo(f"{_place(library, record)}{end}", nl=False)
+            copied = (record for group in copies for record in group.rest)
+            write_paths((_place(library, record) for record in copied), null=null)
         elif target is not None:
             _move(library, copies, Path(os.path.expanduser(target)), yes=yes)
         else:
@@ -100,19 +99,19 @@ def duplicates(
 
 def _write(library: Library, found: list[DuplicateGroup]) -> None:
     for group in found:
-        click.echo(click.style("identical files" if group.exact else _KINDS[group.kind], dim=True))
+        echo(styled("identical files" if group.exact else _KINDS[group.kind], dim=True))
         for record in group.records:
             is_first = record is group.kept and group.kind != "alike"
-            mark = click.style("keep", fg="green") if is_first else "    "
+            mark = styled("keep", fg="green") if is_first else "    "
             pixels = f"{record.width} × {record.height}" if record.width else ""
             size = wording.size(record.stamp.size) if record.stamp else ""
             path = library.locate(record)
             shown = relative(path) if path and sys.stdout.isatty() else _place(library, record)
             place = hyperlink(wording.visible(shown), path)
-            gone = "" if path is None or path.exists() else click.style("  missing", fg="red")
-            click.echo(f"  {mark}  {pixels:>13}  {size:>8}  {place}{gone}")
-        click.echo()
-    click.echo(_summary(found))
+            gone = "" if path is None or path.exists() else styled("  missing", fg="red")
+            echo(f"  {mark}  {pixels:>13}  {size:>8}  {place}{gone}")
+        echo()
+    echo(_summary(found))
 
 
 def _summary(found: list[DuplicateGroup]) -> str:
@@ -129,8 +128,8 @@ def _summary(found: list[DuplicateGroup]) -> str:
 def _move(library: Library, found: list[DuplicateGroup], target: Path, *, yes: bool) -> None:
     rest = [record for group in found for record in group.rest]
     if rest and not yes:
-        question = f"Move {wording.counted(len(rest), 'image')} to {target}?"
-        click.confirm(question, abort=True, err=True)
+        question = f"Move {wording.counted(len(rest), 'image')} to {wording.visible(str(target))}?"
+        confirm(question)
     moved, given = 0, 0
     for group in found:
         gone = []
@@ -155,13 +154,13 @@ def _move(library: Library, found: list[DuplicateGroup], target: Path, *, yes: b
             moved += 1
             gone.append(record.id)
         given += library.copy_annotations(gone, group.kept.id)
-    click.echo(
+    echo(
         f"Moved {wording.counted(moved, 'image')}. "
         + hinted("To update the library: pixseek index")
     )
     if given:
         kept = wording.counted(given, "kept image")
-        click.echo(f"{kept} got what you said of the moved ones: tags, rating, caption, fields.")
+        echo(f"{kept} got what you said of the moved ones: tags, rating, caption, fields.")
 
 
 def _place(library: Library, record: Record) -> str:

@@ -7,6 +7,7 @@ import click
 from pixseek.cli import wording
 from pixseek.cli.hints import settings
 from pixseek.cli.options import Command, open_library
+from pixseek.cli.output import echo
 from pixseek.cli.usage import check_writable
 
 _SECTION = "Look after the library"
@@ -27,7 +28,7 @@ def export(file: str) -> None:
     check_writable(file, "FILE")
     with open_library() as library:
         rows = library.export(file)
-    click.echo(f"Wrote {wording.counted(rows, 'row')} to {wording.visible(file)}.")
+    echo(f"Wrote {wording.counted(rows, 'row')} to {wording.visible(file)}.")
 
 
 @click.command(
@@ -77,6 +78,4 @@ def import_(ctx: click.Context, path: str, base: str | None, name: str, dim: int
         count = library.import_vectors(path, base=base, name=name, dim=dim or 0)
         held = len(library)
     images = wording.counted(held, "image")
-    click.echo(
-        wording.fitted(f"Imported {wording.counted(count, 'image')}; the library holds {images}.")
-    )
+    echo(wording.fitted(f"Imported {wording.counted(count, 'image')}; the library holds {images}."))

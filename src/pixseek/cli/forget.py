@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import click
 from pixseek.cli import wording
 from pixseek.cli.hints import hinted
 from pixseek.cli.options import Command, open_library
-from pixseek.cli.results import write_json
+from pixseek.cli.output import confirm, echo, write_json
 
 if TYPE_CHECKING:
     from pixseek.library import Library
@@ -52,9 +53,9 @@ def forget(
             return
         if everything and kept and not yes:
             question = f"Forget what you said of {wording.counted(len(kept), 'image')}?"
-            click.confirm(question, abort=True, err=True)
+            confirm(question)
         library.forget(*(record.id for record in kept))
-    click.echo(f"Forgot what you said of {wording.counted(len(kept), 'image')}.")
+    echo(f"Forgot what you said of {wording.counted(len(kept), 'image')}.")
 
 
 def _list_kept(library: Library, kept: Sequence[Record], as_json: bool) -> None:
@@ -68,14 +69,17 @@ def _list_kept(library: Library, kept: Sequence[Record], as_json: bool) -> None:
         said = [record.caption] if record.caption else []
         said += [f"rating {record.fields['rating']}"] if "rating" in record.fields else []
         said += [", ".join(record.tags)] if record.tags else []
-        place = library.locate(record) or record.uri
-        click.echo(f"{wording.visible(str(place))}  {wording.visible('; '.join(said))}".rstrip())
+        row = (str(library.locate(record) or record.uri), "; ".join(said))
+        if sys.stdout.isatty():
+            echo("  ".join(map(wording.visible, row)).rstrip())
+        else:
+            echo("\t".join(map(wording.field, row)))
     if kept:
-        click.echo(
+        echo(
             wording.fitted(
                 f"\n{wording.counted(len(kept), 'image')} not there now. To "
                 f"forget: {hinted('pixseek forget')} and a path, or --all"
             )
         )
     else:
-        click.echo("Nothing is kept of images that are gone.")
+        echo("Nothing is kept of images that are gone.")

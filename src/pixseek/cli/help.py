@@ -7,6 +7,7 @@ import click
 from pixseek import __version__
 from pixseek.cli.exit_codes import EXIT_CODES
 from pixseek.cli.options import Command, CommandGroup, common_options, write_options
+from pixseek.cli.output import echo
 
 #: Topics besides the commands.
 TOPICS = ("options", "exit-codes")
@@ -45,7 +46,7 @@ def help_(ctx: click.Context, topic: str | None) -> None:
     program = _program(ctx)
     formatter = ctx.make_formatter()
     if topic is None:
-        click.echo(program.get_help(ctx.find_root()))
+        echo(program.get_help(ctx.find_root()))
         return
     if topic == "options":
         common = common_options()
@@ -65,9 +66,9 @@ def help_(ctx: click.Context, topic: str | None) -> None:
     else:
         command = program.get_command(ctx, topic)
         assert command is not None, "the type of the argument knows the commands"
-        click.echo(command.get_help(click.Context(command, ctx.parent, topic)))
+        echo(command.get_help(click.Context(command, ctx.parent, topic)))
         return
-    click.echo(formatter.getvalue().strip())
+    echo(formatter.getvalue().strip())
 
 
 @click.command(
@@ -79,7 +80,7 @@ def help_(ctx: click.Context, topic: str | None) -> None:
 )
 def version() -> None:
     """Print the version of pixseek; `pixseek doctor` tells the versions of what it uses."""
-    click.echo(f"pixseek {__version__}")
+    echo(f"pixseek {__version__}")
 
 
 def _program(ctx: click.Context) -> CommandGroup:

@@ -98,4 +98,26 @@ def quoted(argument: str) -> str:
         return f'"{argument}"' if " " in argument else argument
     import shlex
 
-    return shlex.quote(argument)
+    from pixseek.cli.output import visible
+
+    if visible(argument) == argument:
+        return shlex.quote(argument)
+    # So that a name with a line break or with bytes that are not text can be copied, too: bash and
+    # zsh read these escapes.
+    return f"$'{''.join(c if visible(c) == c else _escape(ord(c)) for c in _guarded(argument))}'"
+
+
+def _guarded(argument: str) -> str:
+    return argument.replace("\\", "\\\\").replace("'", "\\'")
+
+
+def _escape(code: int) -> str:
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a name that is not text
+        return f"\\x{code & 0xFF:02x}"
+    return (
+        f"\\x{code:02x}"
+        if code < 0x80
+        else f"\\u{code:04x}"
+        if code < 0x10000
+        else f"\\U{code:08x}"
+    )

@@ -17,7 +17,7 @@ from click.core import ParameterSource
 from pixseek.cli import progress
 from pixseek.cli.hints import named_library, settings
 from pixseek.cli.options import Command, open_library, warn
-from pixseek.cli.results import write_json
+from pixseek.cli.output import write_json
 from pixseek.cli.summaries import write_next_step, write_report
 from pixseek.types import Precision
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import click
 from pixseek.cli import wording
 from pixseek.cli.exit_codes import FOUND_NOTHING
 from pixseek.cli.options import Command, open_library, warn_if_empty
+from pixseek.cli.output import echo, styled, write_json, write_paths
 from pixseek.cli.results import day_of, hyperlink, relative
 from pixseek.cli.usage import check_alone
 
@@ -61,23 +61,18 @@ def list_(
     as_table = sys.stdout.isatty() and not (paths or null or as_json)
     count = 0
     with open_library() as library:
-        found = library.records(" ".join(filters), sort=sort)
-        for record in itertools.islice(found, k):
+        found = itertools.islice(library.records(" ".join(filters), sort=sort), k)
+        if not (as_json or as_table):
+            places = (str(library.locate(record) or record.uri) for record in found)
+            count = write_paths(places, null=null)
+        for record in found:
+            (_write_json if as_json else _write_row)(library, record)
             count += 1
-            if as_json:
-                _write_json(library, record)
-            elif as_table:
-                _write_row(library, record)
-            else:
-                place = str(library.locate(record) or record.uri)
-                # As bytes: a name need not be valid text in the encoding of the terminal. Not by
-                # click, which flushes each line.
-                sys.stdout.buffer.write(os.fsencode(place) + (b"\0" if null else b"\n"))
         if not count:
             warn_if_empty(library)
     if as_table:
         first = "the first " if count == k else ""
-        click.echo(click.style(f"{first}{wording.counted(count, 'image')}", dim=True))
+        echo(styled(f"{first}{wording.counted(count, 'image')}", dim=True))
     if not count:
         ctx.exit(FOUND_NOTHING)
 
@@ -86,15 +81,13 @@ def _write_row(library: Library, record: Record) -> None:
     path = library.locate(record)
     size = f"{record.width} × {record.height}" if record.width else ""
     place = wording.visible(relative(path) if path else record.uri)
-    missing = "" if path is None or path.exists() else click.style("  missing", fg="red")
-    click.echo(f"{day_of(record) or 'no date':<10}  {size:>13}  {hyperlink(place, path)}{missing}")
+    missing = "" if path is None or path.exists() else styled("  missing", fg="red")
+    echo(f"{day_of(record) or 'no date':<10}  {size:>13}  {hyperlink(place, path)}{missing}")
 
 
 def _write_json(library: Library, record: Record) -> None:
-    import json
-
     from pixseek.wire import record_to_plain
 
     path = library.locate(record)
     plain = {"path": str(path) if path else None, "is_there": path.exists() if path else None}
-    click.echo(json.dumps({**plain, **record_to_plain(record)}))
+    write_json({**plain, **record_to_plain(record)}, in_one_line=True)

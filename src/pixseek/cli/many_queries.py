@@ -9,6 +9,7 @@ import click
 
 from pixseek.cli.exit_codes import FOUND_NOTHING
 from pixseek.cli.options import warn
+from pixseek.cli.output import echo, visible
 from pixseek.cli.results import write_many, write_page
 from pixseek.errors import QueryError
 
@@ -69,7 +70,7 @@ def show(
             typed = [each if isinstance(each, str) else "" for each in some]
             write_many(typed, answers, as_json=as_json)
     if html is not None:
-        click.echo(f"Contact sheet: {write_page(pages, html)}", err=as_json)
+        echo(f"Contact sheet: {visible(str(write_page(pages, html)))}", err=as_json)
     if not found:
         ctx.exit(FOUND_NOTHING)
 

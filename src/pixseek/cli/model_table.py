@@ -10,9 +10,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import click
-
 from pixseek.cli import wording
+from pixseek.cli.output import styled
 
 if TYPE_CHECKING:
     from pixseek.models import ModelInfo
@@ -54,7 +53,7 @@ def lines(models: Sequence[ModelInfo], width: int | None, default: str = "") -> 
     for group, members in groups.items():
         if len(groups) > 1:
             yield ""
-            yield click.style(group, bold=True)
+            yield styled(group, bold=True)
         for _ in members:
             yield aligned.pop(0)
     yield ""
@@ -65,7 +64,7 @@ def lines(models: Sequence[ModelInfo], width: int | None, default: str = "") -> 
         notes.append(f"Not shown at this width: {', '.join(hidden)}.")
     for note in notes:
         for line in wording.wrapped(note, width):
-            yield click.style(line, dim=True)
+            yield styled(line, dim=True)
 
 
 def _group(model: ModelInfo) -> str:
@@ -81,13 +80,15 @@ def _cells_of(model: ModelInfo) -> tuple[str, ...]:
     measured = model.measured
     return (
         "✓" if model.folder else "",
-        model.name,
+        wording.visible(model.name),
         wording.size(model.size) if model.size else "",
-        model.languages,
+        wording.visible(model.languages),
         *(f"{quality[name]:.1f}" if name in quality else "" for name in _COMMON),
-        ", ".join(f"{name} {of:.1f}" for name, of in model.quality if name not in _COMMON),
+        wording.visible(
+            ", ".join(f"{name} {of:.1f}" for name, of in model.quality if name not in _COMMON)
+        ),
         ", ".join(model.runtimes),
-        model.licence,
+        wording.visible(model.licence),
         *((f"{measured.images_per_s:.1f}", f"{measured.text_ms:.1f}") if measured else ("", "")),
     )
 
@@ -137,4 +138,4 @@ def _aligned(table: _Table) -> Iterator[str]:
             else f"{cell}{' ' * (width - wording.cells(cell))}"
             for title, cell, width in zip(head, row, widths, strict=True)
         ).rstrip()
-        yield click.style(line, bold=True) if row is head else line
+        yield styled(line, bold=True) if row is head else line

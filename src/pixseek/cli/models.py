@@ -15,7 +15,8 @@ from pixseek.cli import wording
 from pixseek.cli.exit_codes import code_of
 from pixseek.cli.hints import settings
 from pixseek.cli.options import Command, open_library, show_error
-from pixseek.cli.results import terminal_size, write_json
+from pixseek.cli.output import agreed, echo, styled, write_json
+from pixseek.cli.results import terminal_size
 from pixseek.cli.waits import waits
 from pixseek.errors import LicenceError, ModelError, PixseekError
 
@@ -195,11 +196,11 @@ def _list(config: Config, names: tuple[str, ...], as_json: bool) -> None:
 
     width = terminal_size().columns if sys.stdout.isatty() else None
     for line in model_table.lines(rows, width, default_name()):
-        click.echo(line)
+        echo(line)
     if names and width is not None:
         for row in rows:
             calibrated = wording.strengths(row.calibration.images if row.calibration else None)
-            click.echo(f"{wording.visible(row.name)}: strength {calibrated}.")
+            echo(f"{wording.visible(row.name)}: strength {calibrated}.")
 
 
 # ------------------------------------------------------------------ download, remove, trust
@@ -210,13 +211,11 @@ def _download(config: Config, name: str, accept_licence: bool) -> None:
     from pixseek.models import accept, describe, fetch
 
     def agree(licence: str) -> bool:
-        click.echo(f"{known.name}: {wording.visible(licence)}", err=True)
-        agreed = accept_licence or (
-            sys.stdin.isatty() and click.confirm("Do you agree to this licence?", err=True)
-        )
-        if agreed:
+        echo(f"{wording.visible(known.name)}: {wording.visible(licence)}", err=True)
+        yes = accept_licence or (sys.stdin.isatty() and agreed("Do you agree to this licence?"))
+        if yes:
             accept(config, name, licence)
-        return agreed
+        return yes
 
     def fetched() -> Path:
         with display() as shown:
@@ -234,17 +233,17 @@ def _download(config: Config, name: str, accept_licence: bool) -> None:
         if known.restricted or not agree(error.licence):
             raise
         folder = fetched()
-    click.echo(f"{known.name} is in {wording.visible(str(folder))}.")
+    echo(f"{wording.visible(known.name)} is in {wording.visible(str(folder))}.")
 
 
 def _remove(config: Config, name: str) -> None:
     from pixseek.models import remove
 
     freed = remove(config, name)
-    click.echo(
-        f"Removed {name} and freed {wording.size(freed)}."
+    echo(
+        f"Removed {wording.visible(name)} and freed {wording.size(freed)}."
         if freed
-        else f"{name} is not on this machine."
+        else f"{wording.visible(name)} is not on this machine."
     )
 
 
@@ -253,13 +252,13 @@ def _trust(config: Config, name: str, yes: bool) -> None:
 
     code = own_code(config, name)
     if not code:
-        click.echo(f"{name} has no program code of its own.")
+        echo(f"{wording.visible(name)} has no program code of its own.")
         return
     for path in code:
-        click.echo(f"{wording.size(path.stat().st_size):>9}  {wording.visible(str(path))}")
-    if yes or click.confirm("This code can do anything you can do. Allow it to run?", err=True):
+        echo(f"{wording.size(path.stat().st_size):>9}  {wording.visible(str(path))}")
+    if yes or agreed("This code can do anything you can do. Allow it to run?"):
         trust(config, name)
-        click.echo(f"{name} may run this code, as it is now.")
+        echo(f"{wording.visible(name)} may run this code, as it is now.")
 
 
 # ------------------------------------------------------------------ export, verify, benchmark
@@ -276,7 +275,7 @@ def _export(config: Config, name: str, to: Path, stored: Stored, photos: Sequenc
         found = export(config, encoder, to, photos=photos, precision=stored)
     _rows(found.lines())
     _say_of_drawn(photos)
-    click.echo(f"{name} is in {wording.visible(str(to))}. Use it with --model.")
+    echo(f"{wording.visible(name)} is in {wording.visible(str(to))}. Use it with --model.")
 
 
 def _verify(config: Config, name: str, photos: Sequence[Path], against: Path | None) -> bool:
@@ -285,7 +284,7 @@ def _verify(config: Config, name: str, photos: Sequence[Path], against: Path | N
     said, good = waits(), True
     with said.waiting(f"Checking {name}"):
         checks = verify(config, name, photos=photos, against=against)
-    click.echo(click.style(wording.visible(name), bold=True))
+    echo(styled(wording.visible(name), bold=True))
     while True:
         with said.waiting(f"Checking {name}"):
             check = next(checks, None)
@@ -294,7 +293,7 @@ def _verify(config: Config, name: str, photos: Sequence[Path], against: Path | N
         good &= check.good is not False
         mark = {True: "✓", False: "✗", None: "-"}[check.good]
         found = wording.fitted(wording.visible(check.found), hanging=" " * 11, first=11)
-        click.echo(f"{mark} {wording.visible(check.what):<8} {found}")
+        echo(f"{mark} {wording.visible(check.what):<8} {found}")
     if against is not None:
         _say_of_drawn(photos)
     return good
@@ -313,7 +312,7 @@ def _benchmark(config: Config, names: tuple[str, ...], photos: Sequence[Path]) -
                 raise
             show_error(error)  # the other models can still be measured
             continue
-        click.echo(click.style(wording.visible(name), bold=True))
+        echo(styled(wording.visible(name), bold=True))
         how = f" ({found.precision} in {found.runtime})" if found.runtime else ""
         _rows(
             (
@@ -371,15 +370,13 @@ def _write_calibration(report: CalibrationReport) -> None:
         f"{of}, by {wording.number(found.queries)} words and pairs of words of their captions "
         f"(slope {calibration.slope:g}, centre {calibration.centre:g})."
     )
-    click.echo(wording.fitted(text))
-    click.echo("Measured on queries that were not fitted:")
-    click.echo()
-    click.echo(click.style("  probability   right        hits", bold=True))
+    echo(wording.fitted(text))
+    echo("Measured on queries that were not fitted:")
+    echo()
+    echo(styled("  probability   right        hits", bold=True))
     for each in said.reliability:
-        click.echo(
-            f"  {each.probability:11.2f}   {each.right:5.2f}  {wording.number(each.count):>10}"
-        )
-    click.echo()
+        echo(f"  {each.probability:11.2f}   {each.right:5.2f}  {wording.number(each.count):>10}")
+    echo()
 
     def share(value: float | None) -> str:
         return "there are none" if value is None else f"{value:.0%} are right"
@@ -397,31 +394,29 @@ def _write_calibration(report: CalibrationReport) -> None:
             ),
         )
     )
-    click.echo(f"Written to {wording.visible(str(report.file))}.")
+    echo(f"Written to {wording.visible(str(report.file))}.")
     if said.largest_gap > _FAR_OFF:
         text = (
             "The probabilities are far from the shares that are right. More images help, or "
             "several captions an image; or delete the file, and searches show words only."
         )
-        click.echo(wording.fitted(text, err=True), err=True)
+        echo(wording.fitted(text, err=True), err=True)
     if report.failures:
         _write_unused(report.failures)
 
 
 def _write_unused(failures: Sequence[Failure]) -> None:
     """Say which images could not be used."""
-    click.echo(f"{wording.counted(len(failures), 'image')} could not be used:", err=True)
+    echo(f"{wording.counted(len(failures), 'image')} could not be used:", err=True)
     for failure in failures[:_LISTED]:
-        click.echo(
-            f"  {wording.visible(failure.uri)}: {wording.visible(failure.message)}", err=True
-        )
+        echo(f"  {wording.visible(failure.uri)}: {wording.visible(failure.message)}", err=True)
     if len(failures) > _LISTED:
-        click.echo(f"  and {wording.number(len(failures) - _LISTED)} more (--json)", err=True)
+        echo(f"  and {wording.number(len(failures) - _LISTED)} more (--json)", err=True)
 
 
 def _rows(rows: Iterable[tuple[str, str]]) -> None:
     for what, value in rows:
-        click.echo(f"  {what:<22} {value}")
+        echo(f"  {wording.visible(what):<22} {wording.visible(value)}")
 
 
 def _folders_of(photos: Path | None) -> list[Path]:
@@ -437,4 +432,4 @@ def _folders_of(photos: Path | None) -> list[Path]:
 def _say_of_drawn(photos: Sequence[Path]) -> None:
     if not photos:
         said = "Compared on drawn pictures. To compare on your own: --photos DIR"
-        click.echo(wording.fitted(said, err=True), err=True)
+        echo(wording.fitted(said, err=True), err=True)

@@ -16,6 +16,7 @@ import click
 from pixseek.cli import hints
 from pixseek.cli.exit_codes import PIPE_CLOSED, UNEXPECTED, code_of
 from pixseek.cli.hints import settings
+from pixseek.cli.output import echo, guarded, styled, visible
 from pixseek.errors import PixseekError, SourceError, StorageError, UntrustedLibraryError
 from pixseek.redaction import redacted, scrub
 
@@ -208,6 +209,11 @@ class CommandGroup(click.Group):
         self.examples = examples
         self.params = [*self.params, *common_options()]
 
+    def main(self, *arguments: Any, **named: Any) -> Any:
+        """Run the program; nothing that others write in it reaches the terminal unescaped."""
+        with guarded():
+            return super().main(*arguments, **named)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the options before the command; of an unknown one say what may have been meant."""
         with _known_options(ctx, args):
@@ -288,7 +294,7 @@ class CommandGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit):
             raise
         except (KeyboardInterrupt, click.Abort):
-            click.echo("\nStopped.", err=True)
+            echo("\nStopped.", err=True)
             ctx.exit(130)
         except BrokenPipeError:
             # The reader has seen enough (`| head`). Discard what is still buffered.
@@ -307,7 +313,7 @@ class CommandGroup(click.Group):
                 show_error(full)
                 ctx.exit(code_of(full))
             _say(
-                f"Unexpected error: {type(error).__name__}: {error}",
+                f"Unexpected error: {type(error).__name__}: {visible(str(error))}",
                 "This is a bug in pixseek. Run the command again with PIXSEEK_DEBUG=1 set, and "
                 "report the traceback it prints.",
             )
@@ -387,16 +393,17 @@ def text_of(file: TextIO) -> str:
 
 def show_error(error: PixseekError) -> None:
     """Write to standard error what failed, on what, and what to do next."""
-    head = f"{error.problem}: {error.subject}" if error.subject else error.problem
+    # What failed is our sentence; what it failed on may be a name with a line break.
+    head = f"{error.problem}: {visible(error.subject)}" if error.subject else error.problem
     _say(head[:1].upper() + head[1:], hints.hinted(error.advice))
 
 
 def warn(message: str) -> None:
     """Write a note to standard error."""
-    note = click.style("Note:", fg="yellow", bold=True)
+    note = styled("Note:", fg="yellow", bold=True)
     from pixseek.cli.wording import fitted
 
-    click.echo(f"{note} {fitted(redacted(hints.hinted(message)), first=6, err=True)}", err=True)
+    echo(f"{note} {fitted(redacted(hints.hinted(message)), first=6, err=True)}", err=True)
 
 
 def warn_if_empty(library: Library) -> None:
@@ -408,12 +415,12 @@ def warn_if_empty(library: Library) -> None:
 
 
 def _say(head: str, advice: str) -> None:
-    from pixseek.cli.wording import fitted, visible
+    from pixseek.cli.wording import fitted
 
-    text = fitted("\n".join(map(visible, redacted(head).splitlines())), first=7, err=True)
-    click.echo(f"{click.style('Error:', fg='red', bold=True)} {text}", err=True)
+    text = fitted(redacted(head), first=7, err=True)
+    echo(f"{styled('Error:', fg='red', bold=True)} {text}", err=True)
     if advice:
-        click.echo(fitted(redacted(advice), err=True), err=True)
+        echo(fitted(redacted(advice), err=True), err=True)
 
 
 def _debugging() -> bool:

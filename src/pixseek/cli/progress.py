@@ -7,9 +7,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-import click
-
 from pixseek.cli import wording
+from pixseek.cli.output import echo, unguarded
 from pixseek.cli.waits import Waits
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ class Silence:
 
     def say(self, text: str) -> None:
         """Write the line: it responds to what the user just did."""
-        click.echo(text, err=True)
+        echo(text, err=True)
 
 
 class Lines(Silence):
@@ -96,7 +95,7 @@ class Lines(Silence):
     def show(self, progress: Progress) -> None:
         """Write a line if it is due."""
         if self._is_due():
-            click.echo(describe(progress), err=True)
+            echo(describe(progress), err=True)
 
     def download(self, what: str, done: int, total: int | None) -> None:
         """Write a line for each new file, and when one is due."""
@@ -139,7 +138,8 @@ class Bars:
         from rich.console import Console
         from rich.live import Live
 
-        self._console = Console(stderr=True)
+        # Its own drawing needs sequences, so the texts in it are escaped here.
+        self._console = Console(file=unguarded(sys.stderr), stderr=True)
         self._live = Live(
             console=self._console, transient=True, auto_refresh=False, redirect_stdout=False,
             redirect_stderr=False,
@@ -194,7 +194,7 @@ class Bars:
 
     def say(self, text: str) -> None:
         """Write a line above the bar."""
-        self._console.print(text, highlight=False, markup=False)
+        self._console.print(wording.lines(text), highlight=False, markup=False)
 
     def _is_due(self) -> bool:
         now = time.monotonic()
@@ -218,6 +218,7 @@ class Bars:
 
         width = self._console.width
         if share is None:
+            title = wording.visible(title)
             self._live.update(Text(title, no_wrap=True, overflow="ellipsis"), refresh=True)
             return
         facts = "  ".join(parts or ())

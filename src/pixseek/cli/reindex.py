@@ -11,7 +11,7 @@ import click
 from pixseek.cli.hints import named_library, quoted, settings
 from pixseek.cli.index import drive
 from pixseek.cli.options import Command, open_library, warn
-from pixseek.cli.results import write_json
+from pixseek.cli.output import write_json
 from pixseek.cli.summaries import write_reindex_report
 from pixseek.types import Precision
 

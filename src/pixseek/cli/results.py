@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import click
-
 from pixseek.cli import wording
 from pixseek.cli.hints import hinted
 from pixseek.cli.options import warn
+from pixseek.cli.output import echo, link, styled, write_json, write_paths
 
 if TYPE_CHECKING:
     from pixseek.library.surfaces import Facets
@@ -63,26 +62,22 @@ def write_results(
     if (left_out := exclusions(results)) and not as_table:
         warn(f"{left_out}. To see them, add --show-excluded.")
     if form in ("paths", "paths0"):
-        end = b"\0" if form == "paths0" else b"\n"
         _note_missing(results)
-        # As bytes: a name need not be valid text in the encoding of the terminal.
-        sys.stdout.flush()
-        sys.stdout.buffer.write(b"".join(os.fsencode(place(hit)) + end for hit in results))
-        sys.stdout.buffer.flush()
+        write_paths(map(place, results), null=form == "paths0")
     elif as_table:
         write_thumbnails(results, thumbnails, blocks_too=blocks_too)
         write_table(results, why=why)
     else:
         _note_missing(results)
         for hit in results:
-            click.echo(f"{hit.rank}\t{hit.score:.4f}\t{wording.visible(place(hit))}")
+            echo(f"{hit.rank}\t{hit.score:.4f}\t{wording.field(place(hit))}")
             if why:
                 _write_reasons(hit)
         if not results:
-            click.echo(_NOTHING[bool(results.query.terms)], err=True)
+            echo(_NOTHING[bool(results.query.terms)], err=True)
     if facets and form == "auto":
         if results and not any(facets.values()):
-            click.echo("Facets count strong and likely matches; there are none.", err=True)
+            echo("Facets count strong and likely matches; there are none.", err=True)
         write_facets(facets)
 
 
@@ -95,19 +90,17 @@ def write_many(queries: Sequence[str], answers: Sequence[Results], *, as_json: b
         as_json: write one line per query instead, with its answer as a JSON object.
     """
     if as_json:
-        import json
-
         from pixseek.wire import results_to_plain
 
         for results in answers:
-            click.echo(json.dumps(results_to_plain(results)))
+            write_json(results_to_plain(results), in_one_line=True)
         return
     from pixseek.wire import query_label
 
     for typed, results in zip(queries, answers, strict=True):
-        words = wording.visible(typed or query_label(results.query)[1])
+        words = wording.field(typed or query_label(results.query)[1])
         for hit in results:
-            click.echo(f"{words}\t{hit.rank}\t{hit.score:.4f}\t{wording.visible(place(hit))}")
+            echo(f"{words}\t{hit.rank}\t{hit.score:.4f}\t{wording.field(place(hit))}")
 
 
 def write_page(pages: list[Results], name: str, **how: Any) -> Path:
@@ -124,20 +117,6 @@ def write_page(pages: list[Results], name: str, **how: Any) -> Path:
         page = Path(made)
     write_contact_sheet(page, pages, **how)
     return page
-
-
-def write_json(value: Any) -> None:
-    """Write one JSON object to standard output."""
-    import json
-
-    # Characters beyond ASCII are easier to read, if standard output can write all of them.
-    plain = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    text = json.dumps(value, indent=2, ensure_ascii=not plain)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a file name that is not valid text
-        text = json.dumps(value, indent=2)
-    click.echo(text)
 
 
 def place(hit: Hit) -> str:
@@ -178,9 +157,9 @@ def write_table(results: Results, *, why: bool = False) -> None:
     searched = bool(results.query.terms)
     if results and searched and not results.strong:
         said = "No strong matches" if results.likely else "Nothing here matches well"
-        click.echo(click.style(f"{said}. The closest images:", fg="yellow"))
+        echo(styled(f"{said}. The closest images:", fg="yellow"))
     if not results:
-        click.echo(_NOTHING[searched], err=True)
+        echo(_NOTHING[searched], err=True)
         return
     plain: dict[str, Any] = {}
     soft = {"dim": True}
@@ -201,11 +180,11 @@ def write_table(results: Results, *, why: bool = False) -> None:
         name: max(len(name), *(len(text) for text, _ in cells)) for name, cells in columns.items()
     }
     head = "  ".join(f"{name:>{width}}" for name, width in widths.items())
-    click.echo(click.style(f"{head}  path", bold=True))
+    echo(styled(f"{head}  path", bold=True))
     room = max(20, terminal_size().columns - len(head) - 2 - 1)
     for row, hit in enumerate(results):
         cells = [
-            click.style(f"{columns[name][row][0]:>{width}}", **columns[name][row][1])
+            styled(f"{columns[name][row][0]:>{width}}", **columns[name][row][1])
             for name, width in widths.items()
         ]
         more = f"  +{len(hit.duplicates)} like it" if hit.duplicates else ""
@@ -214,20 +193,20 @@ def write_table(results: Results, *, why: bool = False) -> None:
         shown = wording.shortened(place, room - len(more) - len(gone))
         # A name that is too long for the column has a line of its own, so that it stays whole.
         below = shown[1:2] not in ("/", "\\") and shown != place
-        link = hyperlink(place if below else shown, None if gone else hit.path)
-        notes = f"{click.style(gone, fg='red')}{click.style(more, dim=True)}"
+        shown_link = hyperlink(place if below else shown, None if gone else hit.path)
+        notes = f"{styled(gone, fg='red')}{styled(more, dim=True)}"
         begin = "  ".join(cells)
-        click.echo(f"{begin}{notes}\n      {link}" if below else f"{begin}  {link}{notes}")
+        echo(f"{begin}{notes}\n      {shown_link}" if below else f"{begin}  {shown_link}{notes}")
         if why:
             _write_reasons(hit)
-    took = results.took_ms
+    took, model = results.took_ms, wording.visible(results.model)
     stages = ", ".join(f"{stage} {ms:.0f} ms" for stage, ms in took.items() if stage != "total")
-    found, how = _found(results), f"{took.get('total', 0):.0f} ms ({stages}), model {results.model}"
+    found, how = _found(results), f"{took.get('total', 0):.0f} ms ({stages}), model {model}"
     fits = len(found) + len(how) + 2 <= terminal_size().columns
-    click.echo(click.style(f"{found}, {how}" if fits else f"{found}\n{how}", dim=True))
+    echo(styled(f"{found}, {how}" if fits else f"{found}\n{how}", dim=True))
     if left_out := exclusions(results):
         said = wording.fitted(f"{left_out} (--show-excluded shows them)")
-        click.echo(click.style(said, dim=True))
+        echo(styled(said, dim=True))
 
 
 def day_of(record: Record) -> str:
@@ -264,7 +243,7 @@ _STYLES: dict[str, dict[str, Any]] = {
 
 def match_of(hit: Hit) -> str:
     """Return the strength of a hit, with its probability if that was measured: "strong 82%"."""
-    said = f"not ({hit.excluded_by})" if hit.excluded_by else hit.strength
+    said = f"not ({wording.visible(hit.excluded_by)})" if hit.excluded_by else hit.strength
     if hit.probability is None or hit.excluded_by:
         return said
     # Cut, not rounded, so that no likely hit shows the least percentage of a strong one.
@@ -276,10 +255,10 @@ def _write_reasons(hit: Hit) -> None:
 
     said = wording.fitted(reasons(hit), hanging=" " * 6, first=6)
     if said:
-        click.echo(click.style(f"      {said}", dim=True))
+        echo(styled(f"      {said}", dim=True))
     if hit.part.box is not None:
         box = ",".join(f"{each:.3g}" for each in hit.part.box)
-        click.echo(click.style(f"      best part: {hit.part.kind} {box}", dim=True))
+        echo(styled(f"      best part: {hit.part.kind} {box}", dim=True))
 
 
 def exclusions(results: Results) -> str:
@@ -317,7 +296,7 @@ def write_facets(facets: Facets) -> None:
                 import textwrap
 
                 said = f"\n{'':9}".join(textwrap.wrap(said, wide, break_long_words=False))
-            click.echo(f"{click.style(f'{name:<8}', bold=True)} {said}")
+            echo(f"{styled(f'{wording.visible(name):<8}', bold=True)} {said}")
 
 
 def from_here(hit: Hit) -> str:
@@ -338,7 +317,7 @@ def hyperlink(text: str, path: Path | None) -> str:
     shows_links = sys.stdout.isatty() and os.environ.get("TERM", "") not in ("dumb", "linux")
     if path is None or not shows_links or os.environ.get("NO_COLOR"):
         return text
-    return f"\x1b]8;;{path.absolute().as_uri()}\x1b\\{text}\x1b]8;;\x1b\\"
+    return link(text, path.absolute().as_uri())
 
 
 def terminal_size() -> os.terminal_size:

@@ -11,7 +11,7 @@ from pixseek.cli import wording
 from pixseek.cli.completion import complete_saved
 from pixseek.cli.hints import hinted, quoted
 from pixseek.cli.options import Command, open_library
-from pixseek.cli.results import write_json
+from pixseek.cli.output import echo, styled, write_json
 from pixseek.cli.search import OF_QUERY, asked_of, example_of, query_options, term_options
 from pixseek.cli.usage import check_alone
 
@@ -95,7 +95,7 @@ def save(
         else:
             kept = library.save_search(" ".join(query), name, **how)
     done = "Replaced" if kept.casefold() in before else "Saved"
-    click.echo(hinted(f"{done}. To run it: pixseek search {called(kept)}"))
+    echo(hinted(f"{done}. To run it: pixseek search {wording.visible(called(kept))}"))
 
 
 @click.command(
@@ -137,27 +137,25 @@ def write_saved(*, as_json: bool) -> None:
         )
         return
     if not found:
-        click.echo(
-            hinted("No saved searches. To save one: pixseek save 'a dog -snow' dogs"), err=True
-        )
+        echo(hinted("No saved searches. To save one: pixseek save 'a dog -snow' dogs"), err=True)
         return
-    wide = max(wording.cells(called(name)) for name in found)
+    wide = max(wording.cells(wording.visible(called(name))) for name in found)
     for name, each in found.items():
-        shown = called(name)
-        text = wording.visible(" ".join((each.text or "(a vector)", *_options(each.query))))
+        shown = wording.visible(called(name))
+        text = " ".join((each.text or "(a vector)", *_options(each.query)))
         if sys.stdout.isatty():
             space = " " * (wide - wording.cells(shown))
-            text = wording.fitted(text, hanging=" " * (wide + 2), first=wide + 2)
-            click.echo(f"{click.style(shown, bold=True)}{space}  {text}")
+            text = wording.fitted(wording.visible(text), hanging=" " * (wide + 2), first=wide + 2)
+            echo(f"{styled(shown, bold=True)}{space}  {text}")
         else:
-            click.echo(f"{name}\t{text}")
+            echo(f"{wording.field(name)}\t{wording.field(text)}")
 
 
 def forget(name: str) -> None:
     """Forget a saved search."""
     with open_library() as library:
         library.forget_search(name)
-    click.echo(f"Deleted {called(name)}.")
+    echo(f"Deleted {wording.visible(called(name))}.")
 
 
 def called(name: str) -> str:

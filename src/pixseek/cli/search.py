@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from pixseek.cli.exit_codes import FOUND_NOTHING
 from pixseek.cli.options import Command, open_library, private_option, text_of, warn
+from pixseek.cli.output import echo
 from pixseek.cli.process import no_garbage_collector, one_blas_thread
 from pixseek.cli.results import Form, write_page, write_results
 from pixseek.cli.terminal_images import CHOICES
@@ -410,7 +411,7 @@ def _show(
             opened=[*(["why"] if why else []), *(["facets"] if facets else [])],
         )
         # The note must not get into an answer that a program reads.
-        click.echo(f"Contact sheet: {page}", err=form != "auto")
+        echo(f"Contact sheet: {visible(str(page))}", err=form != "auto")
     if opened and page is not None:
         _open(page)
     elif opened:
@@ -427,4 +428,4 @@ def _show(
 
 def _open(path: Path) -> None:
     if click.launch(os.fspath(path)):
-        warn(f"No program was found to open {path} with.")
+        warn(f"No program was found to open {visible(str(path))} with.")

@@ -11,7 +11,8 @@ import click
 
 from pixseek.cli import wording
 from pixseek.cli.options import Command, open_library
-from pixseek.cli.results import day_of, hyperlink, write_json, write_picture
+from pixseek.cli.output import echo, styled, write_json
+from pixseek.cli.results import day_of, hyperlink, write_picture
 from pixseek.cli.terminal_images import CHOICES
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def show(what: str, as_json: bool, thumbnails: str) -> None:
         indent = " " * (wide + 2)
         # A path stays whole, and its link takes no columns.
         shown = text if name == "path" else wording.fitted(text, hanging=indent, first=wide + 2)
-        click.echo(f"{click.style(f'{name:<{wide}}', bold=True)}  {shown}")
+        echo(f"{styled(f'{name:<{wide}}', bold=True)}  {shown}")
 
 
 def rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:
@@ -85,7 +86,7 @@ def rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:
     from pixseek.library.surfaces import described
 
     if path is not None:
-        away = "" if path.exists() else click.style("  missing", fg="red")
+        away = "" if path.exists() else styled("  missing", fg="red")
         yield "path", hyperlink(wording.visible(str(path)), path) + away
     yield "id", record.id
     yield "uri", wording.visible(record.uri)

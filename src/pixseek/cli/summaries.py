@@ -6,10 +6,9 @@ import sys
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-import click
-
 from pixseek.cli import wording
 from pixseek.cli.hints import hinted, quoted
+from pixseek.cli.output import echo, styled
 from pixseek.cli.results import terminal_size
 from pixseek.errors import ImageError
 
@@ -61,8 +60,8 @@ def write_report(
     """
     total = report.seconds.get("total", 0.0)
     head = "Stopped after" if report.stopped else "Done in"
-    click.echo(
-        f"{click.style(f'{head} {wording.duration(total)}', bold=True)}: "
+    echo(
+        f"{styled(f'{head} {wording.duration(total)}', bold=True)}: "
         f"the library holds {wording.counted(images, 'image')}."
     )
     rows = [
@@ -81,23 +80,23 @@ def write_report(
         if name == "failed" and report.known_failures:
             line += f"  ({wording.number(report.known_failures)} that failed before were skipped)"
         style = {"fg": "red"} if name == "failed" and value else {} if value else {"dim": True}
-        click.echo(click.style(line, **style))
+        echo(styled(line, **style))
     if report.reused:
-        click.echo(f"  {wording.number(report.reused)} reused existing vectors")
+        echo(f"  {wording.number(report.reused)} reused existing vectors")
     _write_times(report, threads)
     _write_precision(report, precision)
     kept = [failure for failure in report.failures if failure.uri in remembered]
     only_here = [failure for failure in report.failures if failure.uri not in remembered]
     if report.skipped:
-        click.echo()
+        echo()
         _write_skipped(report.skipped, library)
     if only_here:
-        click.echo()
+        echo()
         write_failures(only_here, examples=_LISTED)
     if kept:
-        click.echo()
+        echo()
         write_failures(kept, examples=1)
-        click.echo(wording.fitted(f"To list all: pixseek failures{library}"))
+        echo(wording.fitted(f"To list all: pixseek failures{library}"))
 
 
 def write_next_step(report: Report, *, images: int, library: str, model: str) -> None:
@@ -106,22 +105,22 @@ def write_next_step(report: Report, *, images: int, library: str, model: str) ->
     Args:
         model: the library's.
     """
-    click.echo()
+    echo()
     if report.stopped:
-        click.echo(wording.fitted(f"To continue: pixseek index{library}"))
+        echo(wording.fitted(f"To continue: pixseek index{library}"))
     elif images:
         # The demo model knows no frisbee.
         example = "a red boat" if model == "demo" else "a dog catching a frisbee"
-        click.echo(wording.fitted(f'Next: pixseek search "{example}"{library}'))
+        echo(wording.fitted(f'Next: pixseek search "{example}"{library}'))
     elif any(each.images for each in report.skipped):
-        click.echo(
+        echo(
             wording.fitted(
                 "No other images were found, so nothing was added to the library. Add --include "
                 "as shown above, or name a folder that contains other images."
             )
         )
     else:
-        click.echo(
+        echo(
             wording.fitted(
                 "No images were found, so nothing was added to the library. "
                 "Name a folder that contains images."
@@ -153,9 +152,7 @@ def write_reindex_report(
     head = f"Stopped after {total}" if report.stopped else f"Done in {total}"
     images = wording.counted(status.records, "image")
     still = "still uses" if report.stopped else "now uses"
-    click.echo(
-        f"{click.style(head, bold=True)}: the library ({images}) {still} {wording.visible(by)}."
-    )
+    echo(f"{styled(head, bold=True)}: the library ({images}) {still} {wording.visible(by)}.")
     rows = (
         ("embedded", report.updated),
         ("reused", report.unchanged),
@@ -164,20 +161,20 @@ def write_reindex_report(
     wide = max(len(wording.number(value)) for _, value in rows)
     for name, value in rows:
         style = {"fg": "red"} if name == "failed" and value else {} if value else {"dim": True}
-        click.echo(click.style(f"  {name:<12}{wording.number(value):>{wide}}", **style))
+        echo(styled(f"  {name:<12}{wording.number(value):>{wide}}", **style))
     _write_times(report, threads)
     _write_precision(report, precision)
     if report.failures:
-        click.echo()
+        echo()
         write_failures(report.failures, examples=1)
-        click.echo(
+        echo(
             wording.fitted(
                 "Until these files are indexed again, only text and filters find them.\n"
                 f"To list all: pixseek failures{library}"
             )
         )
     if report.stopped:
-        click.echo(wording.fitted(f"\nTo continue: {again}"))
+        echo(wording.fitted(f"\nTo continue: {again}"))
 
 
 def _write_times(report: Report, threads: int) -> None:
@@ -198,8 +195,8 @@ def _write_times(report: Report, threads: int) -> None:
     slowest = max(
         seconds, key=lambda stage: seconds[stage] / (max(1, threads) if stage in together else 1)
     )
-    click.echo(f"  time      {shares}")
-    click.echo(f"            {rate:.1f} images/s; {_STAGES[slowest]}")
+    echo(f"  time      {shares}")
+    echo(f"            {rate:.1f} images/s; {_STAGES[slowest]}")
 
 
 def _write_precision(report: Report, asked: str) -> None:
@@ -210,10 +207,10 @@ def _write_precision(report: Report, asked: str) -> None:
         return
     if how is not None:
         said = f"  precision {how.precision} instead of {asked}: {how.why}"
-        click.echo(wording.fitted(said, hanging=" " * 10))
+        echo(wording.fitted(said, hanging=" " * 10))
     elif embedded > 0:
         said = f"  precision {asked} was not used: this model has no choice"
-        click.echo(wording.fitted(said, hanging=" " * 10))
+        echo(wording.fitted(said, hanging=" " * 10))
 
 
 def _write_skipped(skipped: Sequence[Skipped], library: str) -> None:
@@ -252,7 +249,7 @@ def _write_skipped(skipped: Sequence[Skipped], library: str) -> None:
         line = f"To index one of them, name it: pixseek index{library} FILE"
     else:
         return
-    click.echo(wording.fitted(line))
+    echo(wording.fitted(line))
 
 
 def _write_list(head: str, items: Sequence[str]) -> None:
@@ -261,7 +258,7 @@ def _write_list(head: str, items: Sequence[str]) -> None:
         more = len(items) - _LISTED
         shown = [*items[:_LISTED], f"and {wording.number(more)} more (--json lists all)"]
         line = f"{head}: {', '.join(shown if more > 0 else items)}"
-        click.echo(wording.fitted(line, hanging="  "))
+        echo(wording.fitted(line, hanging="  "))
 
 
 def write_failures(
@@ -285,15 +282,15 @@ def write_failures(
         meaning = ImageError.REASONS.get(reason, "")
         if is_folder:
             meaning = _FOLDERS.get(reason, "the folder can't be read")
-        head = click.style(f"{wording.number(len(group))} {reason}", fg="red", bold=True)
-        taken = wording.cells(click.unstyle(head)) + 2
-        click.echo(f"{head}: {wording.fitted(meaning, first=taken)}" if meaning else head)
+        plain = f"{wording.number(len(group))} {wording.visible(reason)}"
+        head, taken = styled(plain, fg="red", bold=True), wording.cells(plain) + 2
+        echo(f"{head}: {wording.fitted(meaning, first=taken)}" if meaning else head)
         listed = group[:examples] if examples else group
         for failure, where in listed:
-            click.echo(f"    {wording.shortened(wording.visible(where), _LONGEST)}")
+            echo(f"    {wording.shortened(wording.visible(where), _LONGEST)}")
             said = wording.fitted(f"        {wording.visible(failure.message)}")
-            click.echo(click.style(said, dim=True))
+            echo(styled(said, dim=True))
         if len(group) > len(listed) > 1:
-            click.echo(f"    and {wording.number(len(group) - len(listed))} more")
+            echo(f"    and {wording.number(len(group) - len(listed))} more")
         for advice in dict.fromkeys(failure.advice for failure, _ in listed if failure.advice):
-            click.echo(wording.fitted("  " + hinted(advice), hanging="  "))
+            echo(wording.fitted("  " + hinted(advice), hanging="  "))

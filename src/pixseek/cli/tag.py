@@ -12,7 +12,7 @@ import click
 from pixseek.cli import wording
 from pixseek.cli.exit_codes import FOUND_NOTHING
 from pixseek.cli.options import Command, open_library, text_of, warn, warn_if_empty
-from pixseek.cli.results import write_json
+from pixseek.cli.output import echo, styled, write_json
 
 if TYPE_CHECKING:
     from pixseek.library import Library
@@ -152,9 +152,9 @@ def tag(
     if as_json:
         write_json({"named": len(named), "changed": changed})
     elif not named:
-        click.echo("No images given.", err=True)
+        echo("No images given.", err=True)
     else:
-        click.echo(
+        echo(
             f"Changed {wording.counted(changed, 'image')}."
             if changed
             else "Nothing to change: everything was set already."
@@ -213,11 +213,11 @@ def _write_counts(counts: dict[str, int], *, as_json: bool) -> None:
     if as_json:
         write_json({"looked_at": looked_at, "tagged": counts})
         return
-    click.echo(f"Checked {wording.counted(looked_at, 'image')}.")
+    echo(f"Checked {wording.counted(looked_at, 'image')}.")
     wide = max((len(wording.number(count)) for count in counts.values()), default=0)
     for label, count in sorted(counts.items(), key=lambda each: -each[1]):
         line = f"  {wording.number(count):>{wide}}  {wording.visible(label)}"
-        click.echo(line if count else click.style(line, dim=True))
+        echo(line if count else styled(line, dim=True))
 
 
 def _named(images: tuple[str, ...]) -> Iterator[str]:

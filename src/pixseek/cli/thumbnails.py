@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pixseek.cli.output import unguarded
 from pixseek.cli.terminal_images import Graphics, write_image
 from pixseek.types.dataclass import dataclass
 
@@ -75,7 +76,7 @@ def write_strip(results: Results, how: Graphics, *, columns: int, lines: int) ->
         if len(larger) > len(rows) or shown_larger < shown or len(rows) * height > lines:
             break
         rows = larger
-    out = sys.stdout
+    out = unguarded(sys.stdout)
     for row in rows:
         if blocks:
             out.write(_rank_line(row.places) + "\n")
@@ -99,8 +100,9 @@ def write_one(preview: bytes | None, path: Path | None, how: Graphics, *, column
     if small is not None:
         width, height = (columns - 1) * how.cell[0], lines // 2 * how.cell[1]
         [row] = lay_out((1,), (small,), width=width, height=height, badges=False)
-        write_image(sys.stdout, row.image, how)
-        sys.stdout.flush()
+        out = unguarded(sys.stdout)
+        write_image(out, row.image, how)
+        out.flush()
 
 
 def lay_out(

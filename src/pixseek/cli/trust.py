@@ -12,6 +12,7 @@ import click
 from pixseek.cli import wording
 from pixseek.cli.hints import settings
 from pixseek.cli.options import Command
+from pixseek.cli.output import agreed, echo
 from pixseek.cli.usage import check_alone
 
 if TYPE_CHECKING:
@@ -51,22 +52,22 @@ def trust(ctx: click.Context, folder: str | None, listed: bool, removed: str | N
     check_alone(ctx, ("listed", "removed"), ("folder", "listed"), ("folder", "removed"))
     if listed:
         for path in trusting.trusted():
-            click.echo(wording.visible(path))
+            echo(wording.visible(path))
     elif removed is not None:
         # The folder may be gone, with the library in it.
         places = (Path(removed), Path(removed, PORTABLE_NAME))
         forgotten = [trusting.forget(Path(os.path.abspath(place))) for place in places]
         if not any(forgotten):
-            click.echo(f"{wording.visible(removed)} was not trusted.", err=True)
+            echo(f"{wording.visible(removed)} was not trusted.", err=True)
             ctx.exit(1)
-        click.echo(f"No longer trusted: {wording.visible(removed)}")
+        echo(f"No longer trusted: {wording.visible(removed)}")
     else:
         config = load_config(**{**settings(), **({"library": folder} if folder else {})})
         place = Path(os.path.abspath(config.library))
         would = trusting.trust(place, config)
-        click.echo(f"Trusted: {wording.visible(str(place))}")
+        echo(f"Trusted: {wording.visible(str(place))}")
         for line in would:
-            click.echo(f"  {wording.fitted(wording.visible(line), hanging='  ', first=2)}")
+            echo(f"  {wording.fitted(wording.visible(line), hanging='  ', first=2)}")
 
 
 def may_ask() -> bool:
@@ -78,8 +79,8 @@ def may_ask() -> bool:
 
 def ask(error: UntrustedLibraryError) -> bool:
     """Ask whether a library may be opened; return the answer."""
-    click.echo(f"{error.problem}: {wording.visible(error.folder)}", err=True)
+    echo(f"{error.problem}: {wording.visible(error.folder)}", err=True)
     for line in error.would:
         text = wording.fitted(wording.visible(line), hanging="    ", first=4, err=True)
-        click.echo(f"  - {text}", err=True)
-    return click.confirm("Trust it? Say yes only if you know who made it", err=True)
+        echo(f"  - {text}", err=True)
+    return agreed("Trust it? Say yes only if you know who made it")

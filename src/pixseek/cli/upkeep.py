@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from datetime import datetime, time
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from pixseek.cli import wording
 from pixseek.cli.hints import hinted
 from pixseek.cli.index import run_and_report
 from pixseek.cli.options import Command, open_library
-from pixseek.cli.results import write_json
+from pixseek.cli.output import confirm, echo, styled, write_json, write_paths
 from pixseek.cli.summaries import write_failures
 from pixseek.cli.usage import check_alone
 
@@ -54,7 +53,7 @@ def _write_status(found: Status) -> None:
         for text in _contents(found):
             _write_row("", text)
     for n, root in enumerate(found.roots):
-        gone = "" if root.is_there else click.style("  missing", fg="red")
+        gone = "" if root.is_there else styled("  missing", fg="red")
         _write_row(
             "" if n else "folders",
             f"{wording.visible(root.name)}: {wording.counted(root.records, 'image')}, "
@@ -63,12 +62,10 @@ def _write_status(found: Status) -> None:
     failed = sum(found.failures.values())
     if failed:
         reasons = ", ".join(
-            f"{wording.number(count)} {reason}"
+            f"{wording.number(count)} {wording.visible(reason)}"
             for reason, count in sorted(found.failures.items(), key=lambda item: -item[1])
         )
-        _write_row(
-            "failed", f"{click.style(reasons, fg='red')} ({hinted('see: pixseek failures')})"
-        )
+        _write_row("failed", f"{styled(reasons, fg='red')} ({hinted('see: pixseek failures')})")
     numbers = f" ({found.space.dim} numbers a vector)" if found.space else ""
     away = "" if found.model_is_here else "; its files are not on this machine"
     _write_row(
@@ -123,7 +120,7 @@ def _contents(found: Status) -> Iterator[str]:
     )
     yield ", ".join(f"{wording.number(count)} {what}" for what, count in counts)
     if known.unreachable:
-        yield click.style(
+        yield styled(
             f"{wording.number(known.unreachable)} in folders that are missing now", fg="yellow"
         )
     if known.without_vectors:
@@ -168,17 +165,17 @@ def _speed(how: Acceleration) -> str:
     said = [f"{how.speedup:.1f}x faster"] if how.speedup else []
     said += [f"same results on {how.images} of your images"] if how.images else []
     checks = f" ({'; '.join(said)})" if said else f": {how.why}" if how.why else ""
-    return f"{how.precision} in {how.runtime}{checks}"
+    return wording.visible(f"{how.precision} in {how.runtime}{checks}")
 
 
 def _write_row(title: str, text: str) -> None:
     shown = wording.fitted(text, hanging=" " * 9, first=9)
-    click.echo(f"{click.style(f'{title:<9}', bold=True)}{shown}")
+    echo(f"{styled(f'{title:<9}', bold=True)}{shown}")
 
 
 def _running(found: Status) -> str:
     running = found.running or {}
-    text = f"indexing (process {running.get('pid')} on {running.get('host')})"
+    text = f"indexing (process {running.get('pid')} on {wording.visible(str(running.get('host')))})"
     if running.get("total"):
         text += f": {wording.number(running['done'])} of {wording.number(running['total'])}"
     if running.get("left_s") is not None:
@@ -226,13 +223,12 @@ def failures(ctx: click.Context, retry: bool, paths: bool, as_json: bool) -> Non
             }
         )
     elif paths:
-        for place in places:
-            click.echo(os.fsencode(place))
+        write_paths(places)
     elif found:
         write_failures(found, examples=0, places=places)
-        click.echo(hinted("\nAfter fixing them: pixseek failures --retry"))
+        echo(hinted("\nAfter fixing them: pixseek failures --retry"))
     else:
-        click.echo("No failures.")
+        echo("No failures.")
 
 
 def _place(library: Library, failure: Failure) -> str:
@@ -271,20 +267,19 @@ def remove(
         raise click.UsageError("Name an id, a file, a folder, --root NAME or --all.", ctx)
     with open_library() as library:
         if everything:
-            question = f"Remove all {wording.counted(len(library), 'image')} from {library.path}?"
+            images = wording.counted(len(library), "image")
+            question = f"Remove all {images} from {wording.visible(str(library.path))}?"
             if not yes:
-                click.confirm(question, abort=True, err=True)
+                confirm(question)
             before = len(library.away())
             removed = library.remove_everything()
         else:
             before = len(library.away())
             removed = library.remove(*targets, root=root)
         kept = len(library.away()) - before
-    click.echo(
-        f"Removed {wording.counted(removed, 'image')} from the library. No files were touched."
-    )
+    echo(f"Removed {wording.counted(removed, 'image')} from the library. No files were touched.")
     if kept > 0:
-        click.echo(
+        echo(
             wording.fitted(
                 f"What you said of {wording.counted(kept, 'image')} is kept; "
                 f"to see it: {hinted('pixseek forget')}"

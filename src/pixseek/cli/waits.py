@@ -14,6 +14,8 @@ from contextlib import contextmanager
 
 import click
 
+from pixseek.cli.output import CLEAR_LINE, echo
+
 #: Seconds before a wait is mentioned.
 AFTER_S = 0.5
 
@@ -116,14 +118,14 @@ class Waits:
             from pixseek.cli.results import terminal_size
 
             shown = f"{what} …"[: max(10, terminal_size().columns - 1)]
-            click.echo(f"\r\x1b[K{shown}", err=True, nl=False)
+            echo(f"{CLEAR_LINE}{shown}", err=True, nl=False)
         elif what != self._said:
-            click.echo(f"{what} …", err=True)
+            echo(f"{what} …", err=True)
         self._said = what
 
     def _clear(self) -> None:
         if self._live and self._said:
-            click.echo("\r\x1b[K", err=True, nl=False)
+            echo(CLEAR_LINE, err=True, nl=False)
             self._said = ""
 
 

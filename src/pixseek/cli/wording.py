@@ -6,6 +6,13 @@ import re
 import sys
 import unicodedata
 
+from pixseek.cli.output import ESC, field, lines, visible, written
+
+__all__ = [
+    "cells", "counted", "duration", "field", "fitted", "lines", "number", "shortened", "size",
+    "strengths", "visible", "wrapped",
+]  # fmt: skip
+
 
 def number(value: int) -> str:
     """Return a whole number with a comma between thousands."""
@@ -52,16 +59,6 @@ def strengths(images: int | None) -> str:
     if images is None:
         return "not measured for this model"
     return f"calibrated on {counted(images, 'image')}" if images else "calibrated"
-
-
-def visible(text: str) -> str:
-    r"""Return text with its control characters escaped.
-
-    A file name may contain a line break, or an escape sequence that would control the terminal.
-    """
-    return "".join(
-        c if c.isprintable() or c == "\u200d" else c.encode("unicode_escape").decode() for c in text
-    )
 
 
 def cells(text: str) -> int:
@@ -141,9 +138,12 @@ def fitted(text: str, *, hanging: str = "", first: int = 0, err: bool = False) -
         text, hanging, first: see `wrapped`.
         err: it goes to standard error.
     """
-    if not (sys.stderr if err else sys.stdout).isatty():
-        return text.replace("\n", f"\n{hanging}")  # for programs, and for people who search it
-    import shutil
+    safe = written(text)
+    if (sys.stderr if err else sys.stdout).isatty():
+        import shutil
 
-    width = shutil.get_terminal_size().columns
-    return "\n".join(wrapped(text, width, hanging=hanging, first=first))
+        width = shutil.get_terminal_size().columns
+        safe = "\n".join(wrapped(safe, width, hanging=hanging, first=first))
+    else:  # for programs, and for people who search it
+        safe = safe.replace("\n", f"\n{hanging}")
+    return safe.replace("\x1b", ESC)
