@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -137,6 +138,34 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(root: Path) -> None:
         raise KeyboardInterrupt
     assert os.listdir(root / "below") == ["a.txt"]
     assert (root / "below" / "a.txt").read_bytes() == b"inside"
+
+
+@posix
+def test_a_file_is_moved_below_a_folder_and_replaces_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on_another_drive(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    into, mine = root.parent / "into", root.parent / "mine"
+    for number in (0, 1):
+        source = root / f"{number}.jpg"
+        source.write_bytes(b"x")
+        os.utime(source, (1e9, 1e9))
+        target = into / "a" / f"{number}.jpg"
+        files.move(source, target, into=into)
+        assert target.read_bytes() == b"x" and target.stat().st_mtime == 1e9
+        assert not source.exists()
+        (into / "taken").symlink_to("nothing") if not number else None
+        with pytest.raises(FileExistsError):
+            files.move(root / "below" / "a.txt", into / "taken", into=into)
+        monkeypatch.setattr(os, "rename", on_another_drive)
+    (into / "out").symlink_to("../mine")
+    mine.mkdir()
+    for place in ("out/a.txt", "out/new/a.txt"):
+        with pytest.raises(files.OutsideError):
+            files.move(root / "below" / "a.txt", into / place, into=into)
+    assert not os.listdir(mine) and (root / "below" / "a.txt").exists()
 
 
 @posix

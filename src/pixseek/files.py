@@ -217,6 +217,70 @@ def replacing(
             raise
 
 
+def move(path: Path, target: Path, *, into: Path) -> None:
+    """Move a file to another place, making the folders that it needs.
+
+    Args:
+        path: of the file.
+        target: its new path, below `into`.
+        into: a folder; made if it is not there.
+
+    Raises:
+        FileExistsError: something is there already.
+        OutsideError: a link leads out of `into`.
+        OSError: it can't be moved.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    there = target.parent
+    while not os.path.lexists(there):
+        there = there.parent
+    if not is_inside(there, os.path.realpath(into)):
+        raise _outside(target, into)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target))
+    try:
+        os.rename(path, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy(path, target)
+        os.unlink(path)
+
+
+def _copy(path: Path, target: Path) -> None:
+    """Copy a file with its times and mode to another file system."""
+    import shutil
+
+    with (
+        opened(path) as descriptor,
+        open(descriptor, "rb", closefd=False) as content,
+        replacing(target) as file,
+    ):
+        shutil.copyfileobj(content, file, 1 << 20)
+    shutil.copystat(path, target)
+
+
+def check_replaceable(path: str | os.PathLike[str]) -> None:
+    """Check that a file can be written by `replacing`, without a trace.
+
+    Raises:
+        NotRegularError: see there.
+        OSError: it can't be written.
+    """
+    if os.fspath(path).startswith(_STREAMS) and not _is_file(path):
+        return
+    # By doing it: permissions alone say too little on network drives and for root.
+    with contextlib.suppress(_UndoneError), replacing(path):
+        if os.path.isfile(path) and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+        raise _UndoneError
+
+
+class _UndoneError(Exception):
+    """Ends `replacing` without replacing anything."""
+
+
 def _mode_of(path: Path, folder: int | None) -> int | None:
     """Return the mode of the file that is to be replaced; None if there is none."""
     try:

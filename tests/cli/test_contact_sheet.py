@@ -2,6 +2,7 @@ import base64
 import html.parser
 import io
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -23,7 +24,15 @@ def results(*paths: Path | None, query: Query | None = None, **more: object) -> 
         hits.append(Hit(n, Record(record_id(uri), uri, width=40, height=30), WHOLE, 1 / n, path))
     asked = query or Query((Term("text", "a <b>red</b> car"),))
     took = {"encode": 3.2, "search": 1.4, "total": 5.0}
-    return Results(tuple(hits), asked, took, "tiny", **more)  # type: ignore[arg-type]
+    return Results(  # type: ignore[arg-type]
+        tuple(hits), asked, took, "tiny", stored_content=content_in(hits), **more
+    )
+
+
+def content_in(hits: Sequence[Hit]) -> Callable[[Record], bytes | None]:
+    """What a library reads of its records."""
+    files = {hit.id: hit.path for hit in hits if hit.path is not None and hit.path.exists()}
+    return lambda record: files[record.id].read_bytes() if record.id in files else None
 
 
 class Page(html.parser.HTMLParser):
@@ -77,8 +86,12 @@ def test_html_in_names_is_escaped(tmp_path: Path) -> None:
     record = Record("id", f"Photos/{evil}.png", width=1, height=1)
     hit = Hit(1, record, WHOLE, 0.5, file)
     page = written(
-        tmp_path, Results((hit,), hostile.query, hostile.took_ms, evil, (f"{evil} note",))
-    )
+        tmp_path,
+        Results(
+            (hit,), hostile.query, hostile.took_ms, evil, (f"{evil} note",),
+            stored_content=content_in([hit]),
+        ),
+    )  # fmt: skip
     assert page.all("script") == []
     assert len(page.all("img")) == 1
     assert not any(name.startswith("on") for _, given in page.elements for name in given)

@@ -57,7 +57,11 @@ def hits_of(*paths: Path | None, preview: bytes | None = None) -> Results:
         Hit(rank, Record(str(rank), f"r/{rank}.png"), WHOLE, 0.5, path)
         for rank, path in enumerate(paths, 1)
     )
-    return Results(hits, Query(()), {}, "tiny", stored_preview=lambda _: preview)
+    there = {hit.id: hit.path for hit in hits if hit.path is not None and hit.path.exists()}
+    return Results(
+        hits, Query(()), {}, "tiny", stored_preview=lambda _: preview,
+        stored_content=lambda record: there[record.id].read_bytes() if record.id in there else None,
+    )  # fmt: skip
 
 
 def test_the_stored_preview_is_preferred_to_the_file(tmp_path: Path) -> None:

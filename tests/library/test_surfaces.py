@@ -11,6 +11,7 @@ from PIL import Image
 from pixseek.library.surfaces import (
     described,
     formats,
+    named_image,
     split_labels,
     templates,
     thumbnail,
@@ -69,7 +70,7 @@ def jpeg(colour: str) -> bytes:
 
 
 def test_a_thumbnail_is_made_of_the_preview_first(photo: Path) -> None:
-    small = thumbnail(jpeg("blue"), photo, 40)
+    small = thumbnail(jpeg("blue"), photo.read_bytes, 40)
     assert small is not None and small.size == (40, 20)
     red, _, blue = small.getpixel((20, 10))
     assert blue > 200 > red
@@ -77,15 +78,15 @@ def test_a_thumbnail_is_made_of_the_preview_first(photo: Path) -> None:
 
 def test_a_thumbnail_is_made_of_the_file_if_the_preview_is_missing_or_broken(photo: Path) -> None:
     for preview in (None, b"", b"broken"):
-        small = thumbnail(preview, photo, 40)
+        small = thumbnail(preview, photo.read_bytes, 40)
         assert small is not None and small.getpixel((20, 10)) == (255, 0, 0)
 
 
 def test_there_is_no_thumbnail_without_a_readable_picture(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
-    assert thumbnail(None, None, 40) is None
-    assert thumbnail(None, tmp_path / "gone.png", 40) is None
-    assert thumbnail(b"broken", tmp_path / "text.png", 40) is None
+    for name in ("gone.png", "text.png", "."):
+        path = str(tmp_path / name)
+        assert thumbnail(b"broken", lambda path=path: named_image(path), 40) is None
 
 
 def test_formats_say_whether_they_can_be_read() -> None:

@@ -242,6 +242,42 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert link.is_symlink() and target.read_bytes() == written != FULL
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need special rights on Windows")
+def test_a_sidecar_is_written_only_below_its_folder(tmp_path: Path) -> None:
+    """Neither through links, existing or dangling, nor over a file with a foreseeable name."""
+    root, mine = tmp_path / "root", tmp_path / "mine.txt"
+    root.mkdir()
+    mine.write_bytes(FULL)
+    within = str(root)
+    for target in (mine, tmp_path / "new.xmp"):
+        (root / "a.xmp").symlink_to(target)
+        with pytest.raises(OSError, match="out of its folder"):
+            write_xmp(root / "a.xmp", rating=5, within=within)
+        (root / "a.xmp").unlink()
+    assert not (tmp_path / "new.xmp").exists()
+    (root / ".b.xmp.unfinished").symlink_to(mine)
+    write_xmp(root / "b.xmp", rating=5, within=within)
+    assert mine.read_bytes() == FULL
+    assert sorted(os.listdir(root)) == [".b.xmp.unfinished", "b.xmp"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes in folders")
+@pytest.mark.timeout(20)
+def test_a_pipe_in_place_of_a_sidecar_is_an_error(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.xmp")
+    with pytest.raises(OSError, match="a pipe"):
+        write_xmp(tmp_path / "a.xmp", rating=5, within=str(tmp_path))
+
+
+@pytest.mark.parametrize("levels", [101, 50_000])
+def test_elements_that_lie_too_deep_are_refused(levels: int) -> None:
+    inner = b"<a>" * levels + b"</a>" * levels
+    deep = FULL.replace(b"</rdf:Description>", inner + b"</rdf:Description>", 1)
+    assert deep != FULL
+    with pytest.raises(ValueError, match="deep in one another"):
+        edited(deep, rating=5)
+
+
 @pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
 def test_exiftool_reads_what_was_written(tmp_path: Path) -> None:
     new, full = tmp_path / "new.xmp", tmp_path / "full.xmp"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import html
 import io
-import os
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pixseek import files
 from pixseek.cli import wording
 from pixseek.cli.hints import hinted
 from pixseek.cli.reasons import reasons as reasons_of
@@ -136,7 +136,8 @@ Click a picture to open the original file.</footer>
 """
     try:
         # A file name need not be valid text; it is shown with substitutes, and still linked.
-        path.write_text(text, encoding="utf-8", errors="replace", newline="\n")
+        with files.replacing(path) as file:
+            file.write(text.encode("utf-8", "replace"))
     except OSError as error:
         raise StorageError(
             f"The contact sheet can't be written ({error.strerror})", path, "Choose another file."
@@ -212,15 +213,16 @@ def _matches(results: Results) -> str:
 
 def _example(results: Results) -> str:
     """Return the example that was searched by, if it is a file."""
-    named = (
+    examples = (
         t for t in results.query.terms if t.kind == "image" and isinstance(t.value, str | Path)
     )
-    term = next(named, None)
+    term = next(examples, None)
     if term is None or str(term.value).startswith(("http://", "https://")):
         return ""
-    from pixseek.library.surfaces import thumbnail
+    from pixseek.library.surfaces import named_image, thumbnail
 
-    image = thumbnail(None, Path(os.path.expanduser(term.value)), _SIDE)
+    named = str(term.value)
+    image = thumbnail(None, lambda: named_image(named), _SIDE)
     return f'<img src="{_data_uri(image)}" alt="the example">' if image else ""
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from pixseek import files
 from pixseek.cli import wording
 from pixseek.cli.exit_codes import FOUND_NOTHING
 from pixseek.cli.hints import hinted
@@ -134,17 +134,18 @@ def _move(library: Library, found: list[DuplicateGroup], target: Path, *, yes: b
     for group in found:
         gone = []
         for record in group.rest:
-            path = library.locate(record)
-            if path is None or not path.is_file():
-                warn(f"Not moved, since it is missing: {wording.visible(_place(library, record))}")
+            path = library.file_of(record)
+            if path is None or not files.stays_inside(record.uri):
+                there = library.locate(record)
+                why = "it leads out of its folder" if there and there.exists() else "it is missing"
+                warn(f"Not moved, since {why}: {wording.visible(_place(library, record))}")
                 continue
             place = target / record.uri
-            if place.exists():
+            try:
+                files.move(path, place, into=target)
+            except FileExistsError:
                 warn(f"Not moved, since the target exists: {wording.visible(str(place))}")
                 continue
-            try:
-                place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(path, place)
             except OSError as error:
                 raise StorageError(
                     f"The image can't be moved ({error.strerror or error})",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -141,15 +141,15 @@ def write_thumbnails(results: Results, choice: str, *, blocks_too: bool = False)
         )
 
 
-def write_picture(preview: bytes | None, path: Path | None, choice: str) -> None:
-    """Draw one picture, if the terminal can."""
+def write_picture(preview: bytes | None, read: Callable[[], bytes | None], choice: str) -> None:
+    """Draw one picture, if the terminal can; `read` returns its file."""
     from pixseek.cli.terminal_images import graphics
 
     how = graphics(choice)
     if how is not None:
         from pixseek.cli.thumbnails import write_one
 
-        write_one(preview, path, how, columns=terminal_size().columns)
+        write_one(preview, read, how, columns=terminal_size().columns)
 
 
 def write_table(results: Results, *, why: bool = False) -> None:

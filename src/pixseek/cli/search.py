@@ -416,12 +416,14 @@ def _show(
         _open(page)
     elif opened:
         asked = ctx.get_parameter_source("k") is not ParameterSource.DEFAULT
-        there = [hit.path for hit in results if hit.path is not None]
-        for path in there[: min(results.query.k, _MOST_OPENED) if asked else 1]:
-            if path.exists():
+        there = [hit for hit in results if hit.path is not None]
+        for hit in there[: min(results.query.k, _MOST_OPENED) if asked else 1]:
+            path = library.file_of(hit.record)
+            if path is not None:
                 _open(path)
             else:
-                warn(f"It can't be opened, because it is missing: {visible(str(path))}")
+                reason = "it leads out of its folder" if hit.is_there else "it is missing"
+                warn(f"It can't be opened, because {reason}: {visible(str(hit.path))}")
     if not results:
         ctx.exit(FOUND_NOTHING)
 

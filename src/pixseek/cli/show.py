@@ -71,7 +71,7 @@ def show(what: str, as_json: bool, thumbnails: str) -> None:
             write_json({**place, **record_to_plain(record)})
             return
         if sys.stdout.isatty():
-            write_picture(library.preview(record), path, thumbnails)
+            write_picture(library.preview(record), lambda: library.original(record), thumbnails)
     known = list(rows(record, path))
     wide = max(len(name) for name, _ in known)
     for name, text in known:

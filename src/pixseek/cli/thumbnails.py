@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pixseek.cli.output import unguarded
@@ -11,8 +11,6 @@ from pixseek.cli.terminal_images import Graphics, write_image
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from PIL import Image
 
     from pixseek.types import Hit, Results
@@ -31,7 +29,7 @@ def read_thumbnails(results: Results, side: int) -> list[Image.Image | None]:
     from pixseek.library.surfaces import thumbnail
 
     def read(hit: Hit) -> Image.Image | None:
-        return thumbnail(results.preview(hit), hit.path, side)
+        return thumbnail(results.preview(hit), lambda: results.content(hit), side)
 
     with ThreadPoolExecutor(min(8, len(results) or 1)) as pool:
         return list(pool.map(read, results))
@@ -84,19 +82,21 @@ def write_strip(results: Results, how: Graphics, *, columns: int, lines: int) ->
     out.flush()
 
 
-def write_one(preview: bytes | None, path: Path | None, how: Graphics, *, columns: int) -> None:
+def write_one(
+    preview: bytes | None, read: Callable[[], bytes | None], how: Graphics, *, columns: int
+) -> None:
     """Write one picture to standard output, from its stored preview or its file.
 
     Args:
         preview: the stored preview; None if there is none.
-        path: of the file; None if it is not on this machine.
+        read: returns the file; None if it can't be read.
         how: the terminal's graphics.
         columns: width of the terminal.
     """
     from pixseek.library.surfaces import thumbnail
 
     lines = 2 * _LINES_OF_BLOCKS[1]
-    small = thumbnail(preview, path, lines * how.cell[1])
+    small = thumbnail(preview, read, lines * how.cell[1])
     if small is not None:
         width, height = (columns - 1) * how.cell[0], lines // 2 * how.cell[1]
         [row] = lay_out((1,), (small,), width=width, height=height, badges=False)

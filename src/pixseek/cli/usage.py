@@ -10,6 +10,7 @@ from typing import Literal
 import click
 from click.core import ParameterSource
 
+from pixseek import files
 from pixseek.cli.hints import quoted
 
 #: What other programs call an option, by its name here.
@@ -212,14 +213,8 @@ def check_writable(name: str, option: str) -> None:
     Raises:
         click.BadParameter: it can't be written.
     """
-    path = os.path.expanduser(name)
-    is_new = not os.path.lexists(path)
     try:
-        # By doing it: permissions alone say too little on network drives and for root.
-        with open(path, "ab"):
-            pass
-        if is_new:
-            os.unlink(path)
+        files.check_replaceable(os.path.expanduser(name))
     except OSError as error:
         raise unwritable(name, option, error) from error
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pixseek import files
 from pixseek.errors import ImageError, PixseekError
-from pixseek.images import decode
+from pixseek.images import MAX_BYTES, decode
 from pixseek.images.derived import PREVIEW_SIDE
 from pixseek.indexing.embedding import Embedding, Pace
 from pixseek.types import Encoder, Failure, Progress, Record, record_id
@@ -93,7 +94,7 @@ def embed_files(
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return files.read(path, MAX_BYTES)
     except FileNotFoundError:
         raise ImageError("missing", "There is no such file", path) from None
     except PermissionError:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pixseek import files
 from pixseek.errors import ImageError, PixseekError
 from pixseek.images import MAX_BYTES, decode, derive, perceptual_hash, pixel_digest, turned
 from pixseek.images.derived import PREVIEW_SIDE
@@ -175,17 +176,17 @@ def _content(item: Item) -> bytes:
     if not isinstance(item.content, Path):
         return item.content
     try:
-        if item.content.stat().st_size <= MAX_BYTES:
-            return item.content.read_bytes()
+        return files.read(item.content, MAX_BYTES)
+    except files.TooLargeError as error:
+        raise ImageError(
+            "too-large",
+            "The file is too large for an image",
+            advice=f"Files up to {MAX_BYTES // 1_000_000} MB are read.",
+        ) from error
     except OSError as error:
         raise ImageError(
             "unreadable", f"It can't be read ({error.strerror or error})", advice="Run again."
         ) from error
-    raise ImageError(
-        "too-large",
-        "The file is too large for an image",
-        advice=f"Files up to {MAX_BYTES // 1_000_000} MB are read.",
-    )
 
 
 def _sidecars_of(item: Item) -> list[tuple[str, bytes]]:

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pixseek import files
 from pixseek.errors import ImageError, StorageError
 from pixseek.images import decode
 from pixseek.metadata.annotations import (
@@ -33,7 +34,7 @@ from pixseek.metadata.annotations import (
 )
 from pixseek.metadata.fields import Findings
 from pixseek.metadata.sidecar_writing import write_xmp, xmp_sidecar
-from pixseek.metadata.xmp import read_xmp
+from pixseek.metadata.xmp import MAX_PACKET, read_xmp
 from pixseek.types import Engine, Record
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ _EDGE = re.compile(r"(?!off|out)(\w{3,}?)-?(?:side|shore|coast|bank|front)")
 #: Images whose labels by a classifier are written together: a killed process loses at most these.
 _SEEN = 256
 
+#: Where a file is, and the folder, resolved, that it and its sidecars have to lie in, if any.
+Place = tuple[Path, str | None]
+
 #: What a sidecar makes of the record of its file.
 _Beside = Callable[[Record], Record]
 
@@ -58,7 +62,7 @@ def tag(
     changes: Mapping[str, Change],
     *,
     engine: Engine,
-    sidecars_of: Callable[[Record], Path | None] | None = None,
+    places: Callable[[Record], Place | None] | None = None,
     digests: Mapping[str, str] | None = None,
 ) -> int:
     """Change what the user says about records.
@@ -67,7 +71,7 @@ def tag(
         changes: what is said, by the id of a record; ids that are not stored are skipped, unless
             the content has just moved to another id.
         engine: where they are.
-        sidecars_of: returns the file next to which an XMP sidecar is written; None to write none.
+        places: returns the file next to which an XMP sidecar is written; None to write none.
         digests: the content that the changes are about, by id; a record that has other content by
             now stays as it is. None if the changes hold for any content.
 
@@ -94,15 +98,16 @@ def tag(
         for record in engine.get(ids[start : start + CHUNK]):
             if record is None:
                 continue
-            if sidecars_of is not None:
-                path, part = sidecars_of(record), file_part(record)
+            if places is not None:
+                place, part = places(record), file_part(record)
                 before = annotation_of(record)
                 after = changed(before, changes[record.id], part.tags)
                 try:
-                    beside[record.id] = _write_beside(path, part, before, after)
+                    beside[record.id] = _write_beside(place, part, before, after)
                 except (OSError, ValueError) as error:
                     reason = error.strerror if isinstance(error, OSError) else str(error)
-                    unwritten.append((str(path or record.uri), reason or str(error)))
+                    where = place[0] if place else record.uri
+                    unwritten.append((str(where), reason or str(error)))
             if merged(record, record) != record:
                 given.append(record)
         described = engine.describe(given, merged)
@@ -276,18 +281,21 @@ def _prepared(content: bytes, classifier: Classifier) -> Vectors | None:
 
 
 def _write_beside(
-    path: Path | None, part: Record, before: Annotation, after: Annotation
+    place: Place | None, part: Record, before: Annotation, after: Annotation
 ) -> _Beside:
     """Write a change into a file's sidecar; return what the sidecar makes of the file's record.
 
     What the sidecar overrides in the file is not read again: the next indexing run does that.
     """
-    if path is None:
+    if place is None:
         raise ValueError("it is not a file of this machine")
-    if not path.is_file():
-        raise ValueError("the file is not there")
-    sidecar = xmp_sidecar(path)
-    there, no_more = _read(sidecar), without(before.tags_added, after.tags_added)
+    path, within = place
+    try:
+        with files.opened(path, within=within):
+            sidecar = xmp_sidecar(path)
+    except FileNotFoundError:
+        raise ValueError("the file is not there") from None
+    there, no_more = _read(sidecar, within), without(before.tags_added, after.tags_added)
     # If the user clears a value, only that value is taken out, and no edit made since.
     caption, rating = after.caption or None, after.rating or None
     if before.caption and not caption and there.caption == before.caption:
@@ -297,6 +305,7 @@ def _write_beside(
     try:
         write_xmp(
             sidecar,
+            within=within,
             caption=caption,
             rating=rating,
             add=after.tags_added,
@@ -305,7 +314,7 @@ def _write_beside(
         )
     except ValueError as error:
         raise ValueError(f"{sidecar.name} is not XMP: {error}") from error
-    found = _read(sidecar)
+    found = _read(sidecar, within)
 
     def beside(part: Record) -> Record:
         fields = dict(part.fields)
@@ -323,9 +332,10 @@ def _write_beside(
     return beside
 
 
-def _read(sidecar: Path) -> Findings:
+def _read(sidecar: Path, within: str | None) -> Findings:
     """Return what an XMP sidecar says; nothing if it is not there or not XMP."""
     try:
-        return read_xmp(sidecar.read_bytes(), sidecar=True)
+        content = files.beginning(sidecar, MAX_PACKET + 1, within=within)
+        return read_xmp(content, sidecar=True)
     except Exception:  # whatever the parser raises: the writer says what is wrong with it
         return Findings()

@@ -216,14 +216,10 @@ class Asking:
         return self._file(record, None)
 
     def _file(self, record: Record, at_least: int | None) -> Image.Image | None:
-        path = self._opened.locate(record)
-        if path is None:
-            return None
-        with contextlib.suppress(OSError):
-            content = path.read_bytes()
-            if record.stamp is None or record.stamp.size == len(content):
-                return _decoded(content, at_least, str(record.fields.get("turned", "")))
-        return None  # it is away, or it has changed since it was indexed
+        content = self._opened.original(record)
+        if content is None or (record.stamp is not None and record.stamp.size != len(content)):
+            return None  # it is away, or it has changed since it was indexed
+        return _decoded(content, at_least, str(record.fields.get("turned", "")))
 
     def image_term(self, image: str | os.PathLike[str] | Image.Image | Pixels | Vectors) -> Term:
         """Return the term for an image given by id, file, URL, pixels or vector.
@@ -255,7 +251,7 @@ class Asking:
             model=self._model.choice.model,
             locate=lambda record: paths(record.uri),
             preview=self._opened.preview,
-            picture=self._opened.content,
+            picture=self._opened.contents(),
             fetch=self._opened.fetch,
         )
 
@@ -320,6 +316,7 @@ class Asking:
                 model,
                 warnings=(searcher.EMPTY,),
                 stored_preview=self._opened.preview,
+                stored_content=self._opened.contents(),
             )
             for query in queries
         ]

@@ -37,6 +37,10 @@ def read(folder: Path) -> Incoming:
             "It needs img_emb/img_emb_N.npy and, for each, metadata/metadata_N.parquet.",
         )
 
+    for each in (*embeddings, *tables):
+        if not each.is_file():
+            raise SourceError("It is not a file", each, "Remove it, or bring the file back.")
+
     def batches() -> Iterator[tuple[list[Record], Vectors]]:
         import numpy as np
 

@@ -790,9 +790,23 @@ class Library:
     def locate(self, record: Record) -> Path | None:
         """Return where a record's file is (or was, if it is gone) on this machine.
 
-        None for a URL and for a record of an unknown root.
+        None for a URL, for a record of an unknown root, and for a path that leads out of its root.
+        The file may be a link, to any place: use `original` to read it, and `file_of` before it is
+        opened or moved.
         """
         return self.opened.locate(record)
+
+    def original(self, record: Record) -> bytes | None:
+        """Return the content of a record's file; None if it can't be read.
+
+        Only a regular file is read, of at most 512 MiB, that lies in its root also when links are
+        resolved (unless the root was indexed with `follow_links`).
+        """
+        return self.opened.original(record)
+
+    def file_of(self, record: Record) -> Path | None:
+        """Return where a record's file is, if `original` could read it now; otherwise None."""
+        return self.opened.roots.file_of(record.uri)
 
     def uri_of(self, path: str | os.PathLike[str]) -> str | None:
         """Return the URI that a path has in this library; None if it lies under no root."""

@@ -238,11 +238,7 @@ def same_file(opened: Opened, record: Record) -> bytes | None:
     """Return the content of a record's file if it is what was indexed, else None."""
     import hashlib
 
-    path = opened.locate(record)
-    try:
-        content = path.read_bytes() if path is not None else None
-    except OSError:
-        return None
+    content = opened.original(record)
     if content is None or not record.digest:
         size = record.stamp.size if record.stamp else None
         return content if content is not None and size in (None, len(content)) else None

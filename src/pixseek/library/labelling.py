@@ -56,8 +56,12 @@ class Labelling:
         return tagging.tag(
             dict.fromkeys(self._ids([os.fspath(each) for each in wanted]), what),
             engine=self._opened.engine,
-            sidecars_of=self._opened.locate if write_xmp else None,
+            places=self._place_of if write_xmp else None,
         )
+
+    def _place_of(self, record: Record) -> tagging.Place | None:
+        path = self._opened.locate(record)
+        return None if path is None else (path, self._opened.roots.within(record.uri))
 
     def tag_zero_shot(
         self,

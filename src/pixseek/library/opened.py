@@ -149,11 +149,25 @@ class Opened:
 
     def content(self, record: Record) -> bytes | None:
         """Return the file of a record, or its preview if the file can't be read."""
-        path = self.locate(record)
-        if path is not None:
+        original = self.original(record)
+        return self.preview(record) if original is None else original
+
+    def contents(self) -> Callable[[Record], bytes | None]:
+        """Return `content` for the hits of one answer, which may be shown after closing."""
+        read = self.roots.reader()
+
+        def content(record: Record) -> bytes | None:
             with contextlib.suppress(OSError):
-                return path.read_bytes()
-        return self.preview(record)
+                return read(record.uri)
+            return self.preview(record)
+
+        return content
+
+    def original(self, record: Record) -> bytes | None:
+        """Return the file of a record; None if it can't be read, or lies outside of its root."""
+        with contextlib.suppress(OSError):
+            return self.roots.read(record.uri)
+        return None
 
     def fetch(self, url: str) -> bytes:
         """Return the image at a URL; see `sources.fetching.fetch`.

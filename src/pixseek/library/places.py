@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 from collections.abc import Iterator, Mapping
@@ -33,6 +34,20 @@ def path_in(known: Mapping[str, Root], uri: str) -> Path | None:
     if relative and not files.stays_inside(relative):
         return None
     return Path(root.where, relative)
+
+
+def read_in(known: Mapping[str, Root], uri: str) -> bytes:
+    """Return the content of the file of a URI.
+
+    Raises:
+        OSError: there is none, it lies outside of its root, or it can't be read; see `files`.
+    """
+    from pixseek.images.limits import MAX_BYTES
+
+    path = path_in(known, uri)
+    if path is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri)
+    return files.read(path, MAX_BYTES, within=within(known[uri.partition("/")[0]]))
 
 
 def within(root: Root) -> str | None:

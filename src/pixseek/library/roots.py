@@ -7,7 +7,6 @@ mounted elsewhere changes one entry here and no record.
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import os
 import re
@@ -20,7 +19,6 @@ from typing import TYPE_CHECKING
 
 from pixseek import files
 from pixseek.errors import QueryError, SourceError, unknown
-from pixseek.images import MAX_BYTES
 from pixseek.library.named_paths import NOT_THERE, absolute, first_look, is_text, shown, unusable
 from pixseek.library.nested_roots import (
     absorbing,
@@ -30,7 +28,15 @@ from pixseek.library.nested_roots import (
     pattern_of,
     with_patterns,
 )
-from pixseek.library.places import drive_at, is_in, is_reachable, path_in, settled, within
+from pixseek.library.places import (
+    drive_at,
+    is_in,
+    is_reachable,
+    path_in,
+    read_in,
+    settled,
+    within,
+)
 from pixseek.redaction import redacted
 from pixseek.storage.ledger import Ledger
 from pixseek.types import Compare, Engine, Failure, Known, Record, Root
@@ -100,10 +106,12 @@ class Roots:
         Raises:
             OSError: there is none, it lies outside of its root, or it can't be read; see `files`.
         """
-        path = self.path_of(uri)
-        if path is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri)
-        return files.read(path, MAX_BYTES, within=self.within(uri))
+        return read_in(self._known(), uri)
+
+    def reader(self) -> Callable[[str], bytes]:
+        """Return `read` for one answer, with the roots as they are now, also after closing."""
+        known = self._known()
+        return lambda uri: read_in(known, uri)
 
     def file_of(self, uri: str) -> Path | None:
         """Return where the file of a URI is; None unless it is there, a file, and in its root."""

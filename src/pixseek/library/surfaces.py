@@ -6,10 +6,13 @@ rooms below that it needs, and that need no open library, are offered here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pixseek import files
 from pixseek.errors import ImageError, QueryError
 from pixseek.search.classification import ENSEMBLE, TEMPLATES, Guess, split_labels
 from pixseek.search.duplicates import DuplicateGroup
@@ -32,6 +35,7 @@ __all__ = [
     "Guess",
     "described",
     "formats",
+    "named_image",
     "read_vector",
     "split_labels",
     "templates",
@@ -113,6 +117,9 @@ def value_of(text: str) -> Scalar:
 
 # ------------------------------------------------------------------ labels
 
+#: Bytes of a file with one vector, at most.
+_LARGEST_VECTOR = 16 << 20
+
 
 def read_vector(file: str) -> Vectors:
     """Return the vector that a file in numpy's format holds, (dim,) float32.
@@ -128,11 +135,10 @@ def read_vector(file: str) -> Vectors:
     path = Path(file).expanduser()
     advice = "Save one with numpy.save: (dim,) numbers of the library's model."
     try:
-        with path.open("rb") as opened:
-            if opened.read(6) != b"\x93NUMPY":
-                raise ValueError("it is not a .npy file")
-            opened.seek(0)
-            array = np.load(opened, allow_pickle=False)
+        content = files.read(path, _LARGEST_VECTOR)
+        if not content.startswith(b"\x93NUMPY"):
+            raise ValueError("it is not a .npy file")
+        array = np.load(io.BytesIO(content), allow_pickle=False)
     except OSError as error:
         reason = error.strerror or error
         raise QueryError("The vector can't be read", path, f"{reason}. Check the path.") from error
@@ -165,24 +171,33 @@ def templates(named: tuple[str, ...]) -> tuple[str, ...]:
 # ------------------------------------------------------------------ pictures
 
 
-def thumbnail(preview: bytes | None, path: Path | None, side: int) -> Image.Image | None:
+def thumbnail(
+    preview: bytes | None, read: Callable[[], bytes | None], side: int
+) -> Image.Image | None:
     """Return an image shrunk to at most `side` pixels, upright, in mode "RGB".
 
     Args:
         preview: the stored preview, which is quicker to decode; None if there is none.
-        path: of the file, which is read if the preview can't be; None if there is none.
+        read: returns the file, and is called if the preview can't be shown; None if there is none.
         side: most pixels of the longer side.
 
     Returns:
         The picture, or None if neither can be read.
     """
     small = _shrunk(preview, side) if preview else None
-    if small is not None or path is None:
-        return small
+    if small is None and (content := read()) is not None:
+        small = _shrunk(content, side)
+    return small
+
+
+def named_image(path: str) -> bytes | None:
+    """Return the content of an image file that the user named; None if it can't be read."""
+    from pixseek.images import MAX_BYTES
+
     try:
-        return _shrunk(path.read_bytes(), side)
+        return files.read(os.path.expanduser(path), MAX_BYTES)
     except OSError:
-        return None  # the file went away since it was indexed
+        return None
 
 
 def _shrunk(data: bytes, side: int) -> Image.Image | None:

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from pixseek import files
 from pixseek.errors import MissingExtraError, SourceError
 from pixseek.types import WHOLE, Engine, Part, Record, Space, Stamp, record_id
 from pixseek.types.dataclass import dataclass
@@ -63,14 +64,9 @@ def export_vectors(engine: Engine, path: Path) -> int:
         raise SourceError("The library is empty", advice="Index something first: pixseek index DIR")
     if path.suffix not in (".parquet", ".npz"):
         raise SourceError("Unknown format to export to", path, "Use .parquet or .npz.")
-    unfinished = path.with_name(f".{path.name}.unfinished{path.suffix}")
-    try:
-        write = _write_parquet if path.suffix == ".parquet" else _write_npz
-        rows = write(engine, space, unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return rows
+    write = _write_parquet if path.suffix == ".parquet" else _write_npz
+    with files.replacing(path) as file:
+        return write(engine, space, file)
 
 
 def read_vectors(path: Path) -> Incoming:
@@ -248,7 +244,7 @@ def _rows_of(engine: Engine, bare: list[Record]) -> Iterator[tuple[list[dict[str
 # ------------------------------------------------------------------ Parquet
 
 
-def _write_parquet(engine: Engine, space: Space, path: Path) -> int:
+def _write_parquet(engine: Engine, space: Space, file: BinaryIO) -> int:
     pa, pq = parquet()
     schema = pa.schema(
         [
@@ -265,7 +261,7 @@ def _write_parquet(engine: Engine, space: Space, path: Path) -> int:
         ]
     )
     count, bare = 0, list[Record]()
-    with pq.ParquetWriter(path, schema) as writer:
+    with pq.ParquetWriter(file, schema) as writer:
         for rows, vectors in _rows_of(engine, bare):
             columns: dict[str, Any] = {
                 name: pa.array([row[name] for row in rows], schema.field(name).type)
@@ -404,7 +400,7 @@ def parquet() -> tuple[Any, Any]:
 # ------------------------------------------------------------------ npz
 
 
-def _write_npz(engine: Engine, space: Space, path: Path) -> int:
+def _write_npz(engine: Engine, space: Space, file: BinaryIO) -> int:
     import numpy as np
 
     rows: list[dict[str, Any]] = []
@@ -415,7 +411,7 @@ def _write_npz(engine: Engine, space: Space, path: Path) -> int:
         vectors.append(some_vectors)
     all_vectors = np.concatenate(vectors) if vectors else np.zeros((0, space.dim), np.float32)
     columns: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in _COLUMNS}
-    np.savez(path, vectors=all_vectors, header=json.dumps(_header(engine, space, bare)), **columns)
+    np.savez(file, vectors=all_vectors, header=json.dumps(_header(engine, space, bare)), **columns)
     return len(rows)
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape, quoteattr
 
+from pixseek import files
 from pixseek.metadata.annotations import untagged
 from pixseek.metadata.fields import split_tags
 from pixseek.metadata.sidecars import SidecarFinder
@@ -33,6 +33,9 @@ _XMP = "http://ns.adobe.com/xap/1.0/"
 _LIGHTROOM = "http://ns.adobe.com/lightroom/1.0/"
 _DIGIKAM = "http://www.digikam.org/ns/1.0/"
 _MICROSOFT = "http://ns.microsoft.com/photo/1.0/"
+
+#: Levels of elements. Programs write about ten.
+_MAX_DEPTH = 100
 
 _PREFIXES = {_DC: "dc", _XMP: "xmp"}
 
@@ -75,24 +78,28 @@ def xmp_sidecar(image: Path) -> Path:
 def write_xmp(
     sidecar: Path,
     *,
+    within: str | None = None,
     caption: str | None = None,
     rating: int | None = None,
     add: Sequence[str] = (),
     remove: Collection[str] = (),
     otherwise: Sequence[str] = (),
 ) -> bytes:
-    """Change or create an XMP sidecar, atomically; see `edited` for the arguments.
+    """Change or create an XMP sidecar, atomically; see `edited` for the other arguments.
+
+    Args:
+        sidecar: its path; of a link, what it leads to is replaced.
+        within: the folder, resolved, that it has to lie in; None for any.
 
     Returns:
         The content of the sidecar. A file that would not change is not written.
 
     Raises:
         ValueError: the sidecar is not XMP; it is left unchanged.
-        OSError: the sidecar can't be read or written.
+        OSError: the sidecar can't be read or written, or lies outside of `within`.
     """
-    sidecar = Path(os.path.realpath(sidecar))  # if it is a link, replace its target
     try:
-        before = sidecar.read_bytes()
+        before = files.beginning(sidecar, MAX_PACKET + 1, within=within)
     except FileNotFoundError:
         before = b""
     after = edited(
@@ -100,17 +107,10 @@ def write_xmp(
     )
     if after == before:
         return after
-    unfinished = sidecar.with_name(f".{sidecar.name}.unfinished")
-    try:
-        with open(unfinished, "wb") as file:
-            file.write(after)
-            file.flush()
-            os.fsync(file.fileno())
-        if before:
-            shutil.copymode(sidecar, unfinished)
-        unfinished.replace(sidecar)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    # Of a link, what it leads to.
+    target = sidecar if within is not None else Path(os.path.realpath(sidecar))
+    with files.replacing(target, within=within) as file:
+        file.write(after)
     return after
 
 
@@ -139,7 +139,7 @@ def edited(
         ValueError: the packet is not XMP, or is too large to be read again.
     """
     if len(packet) > MAX_PACKET:
-        raise ValueError(f"XMP of {len(packet) / 1e6:.1f} MB is too large")
+        raise ValueError(f"XMP of more than {MAX_PACKET >> 20} MB is too large")
     document = _parsed(packet or _NEW)
     tree = _Properties(document)
     if caption is not None:
@@ -186,12 +186,14 @@ def _parsed(packet: bytes) -> Document:
     from defusedxml.minidom import parseString  # type: ignore[import-untyped]
 
     try:
+        _check_depth(text)
         document: Document = parseString(text, forbid_dtd=True)
     except DefusedXmlException as error:
         raise ValueError("it has a document type, which XMP doesn't allow") from error
     except ExpatError as error:
         for whole in whole_documents(text.encode()):
             with contextlib.suppress(ExpatError):
+                _check_depth(whole.decode())
                 document = parseString(whole.decode(), forbid_dtd=True)
                 break
         else:
@@ -199,6 +201,36 @@ def _parsed(packet: bytes) -> Document:
     except Exception as error:  # such as LookupError for an unknown encoding
         raise ValueError(str(error)) from error
     return document
+
+
+def _check_depth(text: str) -> None:
+    """Refuse a document whose elements lie in one another too deep for `minidom`.
+
+    Raises:
+        ValueError: they do.
+        ExpatError: it is not XML.
+    """
+    from xml.parsers import expat
+
+    depth = 0
+
+    def begin(*_: object) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"its elements lie more than {_MAX_DEPTH} deep in one another")
+
+    def end(_: str) -> None:
+        nonlocal depth
+        depth -= 1
+
+    def doctype(*_: object) -> None:
+        raise ValueError("it has a document type, which XMP doesn't allow")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = begin, end
+    parser.StartDoctypeDeclHandler = doctype
+    parser.Parse(text, True)
 
 
 class _Properties:

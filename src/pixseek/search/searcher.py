@@ -212,6 +212,7 @@ class Searcher:
                 model=space.model if space else self.model,
                 warnings=said + each.warnings + answer.warnings,
                 stored_preview=self.preview,
+                stored_content=self.picture,
             )
             for each, answer in zip(asked, answers, strict=True)
         ]

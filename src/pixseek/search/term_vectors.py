@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pixseek import files
 from pixseek.errors import ImageError, QueryError
 from pixseek.types import Compare, Encoder, Engine, Picture, Record, Region, Term
 
@@ -240,9 +241,11 @@ def _content(image: str | os.PathLike[str], fetch: Callable[[str], bytes]) -> by
     text = os.fspath(image)
     if text.startswith(("http://", "https://")):
         return _fetched(text, fetch)
+    from pixseek.images import MAX_BYTES
+
     path = Path(os.path.expanduser(text))
     try:
-        return _as_written(path).read_bytes()
+        return files.read(_as_written(path), MAX_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else error
         raise QueryError(

@@ -157,6 +157,7 @@ class Results(Sequence[Hit]):
         total: how many images were searched: all, or those that the filter lets through.
         excluded: what was left out, by term.
         stored_preview: returns the preview that the library keeps of a record.
+        stored_content: returns the file of a record, or the preview.
     """
 
     hits: tuple[Hit, ...]
@@ -170,6 +171,9 @@ class Results(Sequence[Hit]):
     total: int = 0
     excluded: tuple[Exclusion, ...] = ()
     stored_preview: Callable[[Record], bytes | None] | None = field(
+        default=None, repr=False, compare=False
+    )
+    stored_content: Callable[[Record], bytes | None] | None = field(
         default=None, repr=False, compare=False
     )
 
@@ -202,6 +206,13 @@ class Results(Sequence[Hit]):
         Previews can be read while the library is open, even if the hit's drive is not connected.
         """
         return self.stored_preview(hit.record) if self.stored_preview else None
+
+    def content(self, hit: Hit) -> bytes | None:
+        """Return the file of a hit, or its preview if the file can't be read; None if neither can.
+
+        A file is read only if it lies in its root, also when links are resolved.
+        """
+        return self.stored_content(hit.record) if self.stored_content else None
 
     def to_numpy(self) -> tuple[NDArray[np.str_], Vectors]:
         """Return the ids, (n,) str, and the scores, (n,) float32, best first."""
