@@ -4,8 +4,9 @@ inverse."""
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from pixseek.errors import QueryError
 from pixseek.search import language_fields
 from pixseek.search.language import parse, to_text
 from pixseek.types import And, Compare, Filter, Not, Or, Query, Record, Region, Stamp, Term
+from pixseek.types.queries import MAX_CHARACTERS, MAX_TERMS
 
 # ------------------------------------------------------------------ terms
 
@@ -528,3 +530,40 @@ def test_filters_of_the_language_match_the_right_records() -> None:
 def test_filters_are_written_as_people_type_them(typed: str, written: str) -> None:
     assert to_text(parse(typed)) == written
     assert repr(parse(written)) == repr(parse(typed))
+
+
+# ------------------------------------------------------------------ limits
+
+
+def test_a_query_has_a_limited_length_and_number_of_things() -> None:
+    assert len(parse("a" * MAX_CHARACTERS).terms[0].value) == MAX_CHARACTERS
+    assert len(parse('"a" ' * MAX_TERMS).terms) == MAX_TERMS
+    assert parse("year:2021 " * 100).terms == ()
+    for typed, place in (
+        ("a " * 6_000, "at character 10001"),
+        ('"a" ' * 65, "'\"a\" ' at character 257"),
+        ('-"a" ' * 65, "at character 321"),
+        ('(a OR b) "c" ' * 22, "at character 280"),
+        ('"a" OR ' * 64 + '"b"', "'\"b\"' at character 449"),
+    ):
+        with pytest.raises(QueryError, match=r"too long|Too many things") as caught:
+            parse(typed)
+        assert str(caught.value.subject).endswith(place)
+        assert caught.value.advice
+
+
+_LONG = [
+    "1", "9.", "1e", '"a" ', "”\"a\" ", "“@", "“a", "‚a ", "‹ ”", "» «", "a:", "(a) ", "-a ",
+    "2*a ", "1..", "image:a@1,", "@1,1,", "NOT ", "a OR ", "年", "2019 to ", "last ", "july 1, ",
+    "1/5/", "L'", ".;!", "a:in(1,", '\\"', "（a", "size:1kb ", "-–", "*?",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", _LONG)
+def test_long_texts_are_read_in_linear_time(piece: str) -> None:
+    began = time.process_time()
+    for start in ("", "width:", "size:", "image:a@", '"', "a:in("):
+        with contextlib.suppress(QueryError):
+            parse(start + piece * ((MAX_CHARACTERS - 9) // len(piece)), today=date(2026, 1, 1))
+    # A quadratic step takes seconds for each.
+    assert time.process_time() - began < 5

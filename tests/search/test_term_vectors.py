@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 
 import pixseek
 from pixseek.errors import ModelError, QueryError
+from pixseek.search import term_vectors
 from pixseek.search.query_json import query_from_plain, query_to_plain
-from pixseek.types import Query, Term
+from pixseek.types import Query, Region, Term
 
 from tiny_encoder import TinyEncoder, draw
 
@@ -180,3 +182,63 @@ def test_a_background_of_texts_that_was_kept_is_used_without_the_model(
     monkeypatch.setattr("pixseek.encoders.load", lambda *_, **__: pytest.fail("it was loaded"))
     with pixseek.open(library.path, model=None) as again:
         assert answer(again.search(vector=vector, vector_of="text")) == answer(before)
+
+
+class _Counting(TinyEncoder):
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.images = 0
+
+    def encode_texts(self, texts: Sequence[str]) -> Any:
+        self.texts += texts
+        return super().encode_texts(texts)
+
+    def encode_images(self, batch: Any) -> Any:
+        self.images += len(batch)
+        return super().encode_images(batch)
+
+
+def test_equal_terms_are_embedded_once(library: pixseek.Library, tmp_path: Path) -> None:
+    draw(tmp_path / "x.png", "red", seed=1)
+    encoder = _Counting()
+    one, other = Term("text", "a red one"), Term("image", str(tmp_path / "x.png"))
+    cut = replace(other, region=Region(0, 0, 0.5, 0.5))
+    terms = [one, other, one, replace(one, weight=2), cut, other, cut]
+    rows = term_vectors.embed(
+        terms,
+        engine=library.opened.engine,
+        encoder=lambda: encoder,
+        picture_of=lambda _: None,
+        fetch=lambda _: b"",
+    )
+    assert encoder.texts == ["a red one"]
+    assert encoder.images == 2
+    assert all(np.array_equal(rows[0], rows[n]) for n in (2, 3))
+    assert np.array_equal(rows[1], rows[5]) and np.array_equal(rows[4], rows[6])
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        tuple(Term("text", f"red {n}") for n in range(65)),
+        (Term("text", "red", alternatives=tuple(Term("text", f"{n}") for n in range(64))),),
+        (Term("text", "a" * 10_001),),
+        (Term("text", "red"), Term("text", "blue", float("nan"))),
+        (Term("text", "red", float("inf")),),
+    ],
+)
+def test_what_is_too_much_or_not_a_number_raises_query_error(
+    library: pixseek.Library, terms: tuple[Term, ...]
+) -> None:
+    for query in (Query(terms), Query((Term("text", "red"),), exclude=terms)):
+        with pytest.raises(QueryError) as caught:
+            library.search(query)
+        assert caught.value.subject and caught.value.advice
+
+
+def test_any_number_of_ids_may_be_liked(library: pixseek.Library) -> None:
+    ids = [hit.record.id for hit in library.search(where="format:png", k=24)]
+    query = Query((Term("text", "red"),)).refined(liked=ids * 4)
+    assert len(query.terms) > 64
+    assert library.search(query).total == 24

@@ -21,6 +21,7 @@ from pixseek.library.opened import Opened
 from pixseek.search import blas, searcher
 from pixseek.search.asked import check, least_strength
 from pixseek.types import And, Filter, Query, Region, Results, Sort, Strength, Term
+from pixseek.types.queries import MAX_CHARACTERS
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -406,11 +407,12 @@ def _parsed(text: str, dates: bool, **options: Any) -> Query:
     """
     # Plain words need no parser, which takes 10 ms to import.
     words = text.split()
-    if dates:
+    if dates and len(text) <= MAX_CHARACTERS:
         dates = _YEAR.search(text) is not None or not _DATES.isdisjoint(
             word.strip(".,;:!?") for word in text.casefold().split()
         )
-    plain = _LANGUAGE.isdisjoint(text) and {"OR", "AND", "NOT"}.isdisjoint(words)
+    plain = len(text) <= MAX_CHARACTERS and _LANGUAGE.isdisjoint(text)
+    plain = plain and {"OR", "AND", "NOT"}.isdisjoint(words)
     if words and plain and not dates:
         return _with_options(Query((Term("text", " ".join(words)),)), options)
     from pixseek.search.language import parse

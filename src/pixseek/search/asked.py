@@ -12,6 +12,7 @@ from pixseek.errors import QueryError
 from pixseek.search.background import Background, Calibration
 from pixseek.types import Query, Sort, Strength, Term
 from pixseek.types.dataclass import dataclass
+from pixseek.types.queries import MAX_TERMS
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -294,6 +295,7 @@ def check(query: Query) -> None:
             f"k={query.k}, offset={query.offset}",
             "k must be at least 1, and offset at least 0.",
         )
+    _check_terms(query)
     choices(query)
     for name, value in (("min_confidence", query.min_confidence), ("variety", query.variety)):
         if not 0 <= value <= 1:
@@ -316,6 +318,21 @@ def check(query: Query) -> None:
         from pixseek.errors import unknown
 
         raise QueryError("unknown order", query.sort, unknown("order", query.sort, orders))
+
+
+def _check_terms(query: Query) -> None:
+    """Check what a query looks for: how much it is, and how much each of it counts."""
+    terms = [each for term in (*query.terms, *query.exclude) for each in _alternatives(term)]
+    embedded = sum(term.kind in ("text", "image") for term in terms)  # ids and vectors are quick
+    if embedded > MAX_TERMS:
+        raise QueryError(
+            "Too many things to look for",
+            f"{embedded:,} texts and images",
+            f"A query has at most {MAX_TERMS}. Search for some after the others.",
+        )
+    for term in terms:
+        if not math.isfinite(term.weight):
+            raise QueryError("A weight must be a finite number", term.weight, "The usual is 1.")
 
 
 def least_strength(query: Query) -> Strength:

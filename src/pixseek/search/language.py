@@ -25,6 +25,8 @@ Dates in plain words are filters if `today` is given: "july 2019", "paris 2019 s
 2021" (of the northern half of the earth), "last december", "before 2010", "14. Juli 2019". Months
 and seasons alone are words, and so is everything in quotation marks.
 
+A query has at most 10,000 characters and 64 things to look for.
+
 `parse` and `to_text` are each other's inverse: printing and parsing again gives the same query.
 """
 

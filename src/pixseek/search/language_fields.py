@@ -240,8 +240,10 @@ def _typed(field: str, kind: str, value: Value) -> Scalar:
 
 _UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3,
           "kib": 1024, "mib": 1024**2, "gib": 1024**3}  # fmt: skip
-_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)([A-Za-z]*)")
-_FRACTION = re.compile(r"(\d+)/(\d+)")
+#: Nothing is given back, or long numbers would take quadratic time.
+_FLOAT = r"(?:\d++\.?+\d*+|\.\d++)(?:[eE][+-]?\d++)?+"
+_QUANTITY = re.compile(rf"([+-]?{_FLOAT})([A-Za-z]*)")
+_FRACTION = re.compile(r"(\d{1,400})/(\d{1,400})")
 
 
 def _number(field: str, text: str) -> int | float:
@@ -271,7 +273,7 @@ def _literal(text: str) -> int | float:
     """
     if re.fullmatch(r"[+-]?\d{1,400}", text):
         return int(text)
-    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf", text):
+    if not re.fullmatch(rf"[+-]?{_FLOAT}|[+-]?inf", text):
         raise ValueError(text)
     return float(text)
 

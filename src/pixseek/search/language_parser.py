@@ -25,14 +25,16 @@ from pixseek.search.language_units import (
     without_parentheses,
 )
 from pixseek.types import And, Filter, Not, Or, Query, Region, Term
+from pixseek.types.queries import MAX_CHARACTERS, MAX_TERMS
 
 _KEY = re.compile(r"([^\W\d][\w.\-]*):")
 _SPACE = re.compile(r"\s*")
-_BARE = re.compile(r'[^\s"()]+')
+_BARE = re.compile(rf'[^\s"(){typography.INSIDE}]*')
 #: A value may hold parentheses of full width, in pairs: they are common in the names of files.
 _VALUE = re.compile(r'(?:（[^\s"()（）]*）|[^\s"()＂（）])+')
 _LISTED = re.compile(r'[^\s"(),]+')
-_FLOAT = r"(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+)"
+#: Nothing is given back, or long numbers would take quadratic time.
+_FLOAT = r"(\d++\.?+\d*+(?:e[+-]?\d++)?+|\.\d++)"
 _WEIGHT = re.compile(_FLOAT + r"\*(?=[^\s*)])")
 _REGION = re.compile("@" + ",".join([_FLOAT] * 4) + r"(?=[\s()]|$)")
 _OPERATOR = re.compile(rf"(AND|OR|NOT)(?=[\s(){typography.OPENING}]|$)")
@@ -45,8 +47,14 @@ _MOST_TEXTS = 16
 
 def parsed(text: str, today: date | None = None) -> Query:
     """Return the query that a text stands for; see `language.parse`."""
-
-    units = _Parser(text).units()
+    parser = _Parser(text)
+    if len(text) > MAX_CHARACTERS:
+        raise parser.error(
+            "The query is too long",
+            MAX_CHARACTERS,
+            f"It has at most {MAX_CHARACTERS:,} characters.",
+        )
+    units = parser.units()
     if today is None:
         return query_of(units)
     from pixseek.search import dates  # which most searches do without
@@ -66,6 +74,7 @@ class _Parser:
         text: as it was typed.
         plain: the same with full-width characters in their usual width; of the same length.
         at: what is read next.
+        missing: see `typography.quotation_end`.
     """
 
     def __init__(self, text: str) -> None:
@@ -73,7 +82,8 @@ class _Parser:
         self.plain = typography.plain(text)
         self.at = 0
         self.depth = 0
-        self.unclosed: set[str] = set()
+        self.things = 0
+        self.missing: set[str] = set()
         self.groups: dict[int, tuple[Unit, int]] = {}
 
     def units(self, opened: int | None = None) -> list[Unit]:
@@ -101,6 +111,27 @@ class _Parser:
                 continue
             found.append(self.ors(self.unit()))
             joined = None
+            if opened is None:
+                self.count(found[-1], at)
+
+    def count(self, unit: Unit, at: int) -> None:
+        """Count the things of a unit that begins at `at`.
+
+        Raises:
+            QueryError: there are too many.
+        """
+        things = unit.units if isinstance(unit, AllOf | AnyOf) else (unit,)
+        for each in things:
+            if isinstance(each, AnyOf):
+                self.count(each, at)
+            elif not isinstance(each, Filter):
+                self.things += 1
+                if self.things > MAX_TERMS:
+                    raise self.error(
+                        "Too many things to look for",
+                        each.at if isinstance(each, Words) else at,
+                        f"A query has at most {MAX_TERMS}. Words next to each other are one.",
+                    )
 
     def ors(self, first: Unit) -> Unit:
         """Read any number of `OR unit`."""
@@ -166,7 +197,7 @@ class _Parser:
     def operand(self, *, alone: bool) -> Unit:
         """Read a phrase, a term, a filter, parentheses, or words: just one if it is `alone`."""
         at = self.at
-        if typography.opens_quotation(self.text, at):
+        if self.opens_quotation():
             text = self.quoted()
             if not text.strip():
                 raise self.error("No words between the quotation marks", at)
@@ -342,7 +373,7 @@ class _Parser:
                 return values
             if char == ",":
                 self.at += 1
-            elif typography.opens_quotation(self.text, self.at):
+            elif self.opens_quotation():
                 values.append(language_fields.Value(self.quoted(), True))
             else:
                 found = _LISTED.match(self.plain, self.at)
@@ -353,6 +384,10 @@ class _Parser:
         raise self.error("The list is not closed", at)
 
     # -------------------------------------------------------------- the smallest pieces
+
+    def opens_quotation(self) -> bool:
+        """Return whether a quotation begins here."""
+        return typography.opens_quotation(self.text, self.at, self.missing)
 
     def at_end(self) -> bool:
         """Skip space; return whether nothing follows."""
@@ -383,7 +418,7 @@ class _Parser:
             or _WEIGHT.match(self.plain, self.at)
             or self.minus_follows()
             or self.key()
-            or typography.opens_quotation(self.text, self.at)
+            or self.opens_quotation()
         )
 
     def key(self) -> str:
@@ -421,14 +456,20 @@ class _Parser:
         return float(found[1])
 
     def word(self) -> str:
-        found = _BARE.match(self.plain, self.at)
-        assert found is not None  # neither space, nor quotation mark, nor parenthesis
+        """Read to the next space, parenthesis or quotation."""
         began = self.at
-        self.at = typography.next_quotation(self.text, began, found.end(), self.unclosed)
+        while True:
+            found = _BARE.match(self.plain, self.at + 1)
+            assert found is not None  # it also matches nothing
+            self.at = found.end()
+            if self.plain[self.at : self.at + 1] not in tuple(typography.INSIDE):
+                break
+            if typography.quotation_end(self.text, self.at, self.missing) is not None:
+                break
         return self.plain[began : self.at]
 
     def value(self) -> language_fields.Value:
-        if typography.opens_quotation(self.text, self.at):
+        if self.opens_quotation():
             return language_fields.Value(self.quoted(), True)
         found = _VALUE.match(self.text, self.at)
         assert found is not None  # `value_follows` was asked
@@ -437,7 +478,7 @@ class _Parser:
 
     def quoted(self) -> str:
         began = self.at
-        end = typography.quotation_end(self.text, began)
+        end = typography.quotation_end(self.text, began, self.missing)
         if end is None:
             raise self.error("The quotation mark is not closed", began)
         self.at = end + 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pixseek import files
 from pixseek.errors import ImageError, QueryError
 from pixseek.types import Compare, Encoder, Engine, Picture, Record, Region, Term
+from pixseek.types.queries import MAX_CHARACTERS
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -25,6 +26,8 @@ def embed(
 ) -> list[Vectors]:
     """Return the (dim,) unit vector of each term; all texts go through the model in one call.
 
+    Equal texts, and images of one name, are embedded once.
+
     Args:
         terms: what is looked for.
         engine: holds the indexed images.
@@ -38,17 +41,28 @@ def embed(
         ModelError: the model is unavailable, or failed.
     """
     vectors: dict[int, Vectors] = {}
+    examples: dict[tuple[str, Region | None] | None, Vectors] = {}
     texts = [n for n, term in enumerate(terms) if term.kind == "text"]
     if texts:
-        for n in texts:
-            if not str(terms[n].value).strip():
+        distinct = list(dict.fromkeys(str(terms[n].value) for n in texts))
+        for text in distinct:
+            if not text.strip():
                 raise QueryError(
                     "There is nothing to look for", "empty text", "Say what is in the images."
                 )
-        rows = of_texts([str(terms[n].value) for n in texts], encoder())
-        vectors.update(zip(texts, rows, strict=True))
+            if len(text) > MAX_CHARACTERS:
+                raise QueryError(
+                    "A text to look for is too long",
+                    f"{len(text):,} characters: {text[:40]!r}...",
+                    f"It has at most {MAX_CHARACTERS:,}.",
+                )
+        of_text = dict(zip(distinct, of_texts(distinct, encoder()), strict=True))
+        vectors.update({n: of_text[str(terms[n].value)] for n in texts})
     for n, term in enumerate(terms):
-        if term.kind == "vector":
+        example = (os.fspath(term.value), term.region) if _is_named_image(term) else None
+        if example in examples:
+            vectors[n] = examples[example]
+        elif term.kind == "vector":
             vectors[n] = _given(term, engine)
         elif term.kind == "id" and term.region is None:
             vectors[n] = _stored(term, engine)
@@ -65,7 +79,13 @@ def embed(
             if term.region is not None:
                 found = _cut(found, term.region)
             vectors[n] = tower.encode_images(tower.prepare(found)[None])[0]
+            if example is not None:
+                examples[example] = vectors[n]
     return [vectors[n] for n in range(len(terms))]
+
+
+def _is_named_image(term: Term) -> bool:
+    return term.kind == "image" and isinstance(term.value, str | os.PathLike)
 
 
 def of_texts(texts: Sequence[str], encoder: Encoder) -> list[Vectors]:

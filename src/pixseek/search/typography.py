@@ -27,7 +27,7 @@ OPENING = "".join(_CLOSED_BY)
 #: Marks that also stand elsewhere: these open only if something closes them, at the end of a word.
 _DOUBTFUL = "”»‘‚‛‹›"
 #: Marks that open in the middle of a word too, if something closes them.
-_INSIDE = re.compile("[“„‟«]")
+INSIDE = "“„‟«"
 #: Letters are left out here: ‘60s, ‘tis, rock ‘n’ roll.
 _LEFT_OUT = re.compile(r"‘(?:\d\ds?|n|em|til|tis|twas|bout|cause|round)\b", re.IGNORECASE)
 #: What follows the end of a word.
@@ -46,44 +46,39 @@ def plain_value(text: str) -> str:
     return text if text.isascii() else text.translate(_WIDE_AND_MINUS)
 
 
-def opens_quotation(text: str, at: int) -> bool:
-    """Return whether the character with which a word begins opens a quotation."""
+def opens_quotation(text: str, at: int, missing: set[str]) -> bool:
+    """Return whether the character with which a word begins opens a quotation.
+
+    Args:
+        text: the whole text.
+        at: where the word begins.
+        missing: see `quotation_end`.
+    """
     mark = text[at : at + 1]
     if not mark or mark not in _CLOSED_BY:
         return False
     if mark not in _DOUBTFUL:
         return True
-    return text[at + 1 : at + 2].strip() != "" and quotation_end(text, at) is not None
+    return text[at + 1 : at + 2].strip() != "" and quotation_end(text, at, missing) is not None
 
 
-def next_quotation(text: str, begin: int, end: int, unclosed: set[str]) -> int:
-    """Return where a quotation opens in the middle of the word from `begin` to `end`, or `end`.
-
-    Args:
-        text: the whole text.
-        begin, end: of a word.
-        unclosed: the marks that nothing closes in the rest of the text; found ones are added.
-    """
-    for found in _INSIDE.finditer(text, begin + 1, end):
-        if found[0] in unclosed:
-            continue
-        if quotation_end(text, found.start()) is not None:
-            return found.start()
-        unclosed.add(found[0])
-    return end
-
-
-def quotation_end(text: str, at: int) -> int | None:
+def quotation_end(text: str, at: int, missing: set[str]) -> int | None:
     """Return where the mark stands that closes the quotation opened at `at`; None if nowhere.
 
     If its own mark is missing, any double mark at the end of a word closes a double one: `“a dog"`.
+
+    Args:
+        text: the whole text.
+        at: where the quotation opens.
+        missing: remembers what the rest of the text lacks, or looking for it at every mark would
+            take quadratic time. One set for each text, which is read from left to right.
     """
     mark = text[at]
     if _LEFT_OUT.match(text, at):
         return None
-    found = _closing(text, at, _CLOSED_BY[mark], at_word_end=mark in _DOUBTFUL)
+    found = _closing(text, at, _CLOSED_BY[mark], missing, at_word_end=mark in _DOUBTFUL)
     if found is None and mark in _DOUBLE:
-        found = _closing(text, at, _DOUBLE, at_word_end=True)
+        found = _closing(text, at, _DOUBLE, missing, at_word_end=True)
     return found
 
 
@@ -99,11 +94,15 @@ def quotation(text: str, at: int, end: int) -> str:
     return re.sub(rf"\\([\\{marks}])", r"\1", inner)
 
 
-def _closing(text: str, at: int, marks: str, *, at_word_end: bool) -> int | None:
+def _closing(text: str, at: int, marks: str, missing: set[str], *, at_word_end: bool) -> int | None:
+    sought = f"{text[at]} {marks} {at_word_end}"
+    if sought in missing:
+        return None
     for found in re.compile(rf"\\[\\{text[at]}{marks}]|[{marks}]").finditer(text, at + 1):
         here = found.start()
         if len(found[0]) == 1 and not (at_word_end and _inside_word(text, here)):
             return here
+    missing.add(sought)
     return None
 
 

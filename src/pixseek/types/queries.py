@@ -91,6 +91,12 @@ class Region:
         return max(self.box) <= 1
 
 
+#: Most characters of a query, and of one text that is looked for; a model reads some 300 of them.
+MAX_CHARACTERS = 10_000
+#: Most things that one query looks for or leaves out, alternatives included.
+MAX_TERMS = 64
+
+
 @dataclass(frozen=True, slots=True)
 class Term:
     """One thing to look for.
