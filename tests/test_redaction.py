@@ -22,7 +22,7 @@ from pixseek.cli import main
 from pixseek.config import libraries_file
 from pixseek.engines import open_engine
 from pixseek.errors import ConfigError, EngineError, PixseekError, SourceError
-from pixseek.redaction import Address, hidden, is_address, redacted
+from pixseek.redaction import Address, hidden, is_address, redacted, without_passwords
 from pixseek.storage.known_libraries import KnownLibraries
 from pixseek.types import Root
 
@@ -55,8 +55,20 @@ FORMS = (
     "qdrant://{}:@localhost:6333/photos",
 )
 
+#: Other places than the address of an engine.
+ELSEWHERE = (
+    "HF_ENDPOINT=https://me:{}@localhost/mirror",
+    "http:/me:{}@localhost/mirror",
+    "socks5h://me:{}@localhost:1080",
+    "git+https://me:{}@localhost/x.git",
+    "the proxy me:{}@localhost:3128 refused",
+    "HTTPS_PROXY=me:{}@localhost",
+    "//me:{}@localhost/x",
+    "https://{}@localhost/models",
+)
 
-@pytest.mark.parametrize("form", FORMS)
+
+@pytest.mark.parametrize("form", [*FORMS, *ELSEWHERE])
 @pytest.mark.parametrize("secret", [SECRET, quote(SECRET, safe=""), "pä%2Fss", "p+w"])
 def test_every_form_of_an_address_loses_its_secret_and_keeps_the_rest(
     form: str, secret: str
@@ -78,12 +90,42 @@ def test_every_form_of_an_address_loses_its_secret_and_keeps_the_rest(
         "/home/me/Pictures/a@b.jpg",
         "C:\\Users\\me@work\\x",
         "Photos: 2024",
+        "https://host:8080/@me and https://[::1]:80/@x",
+        "see https://a.b/ and ask bob@example.com",
+        "person:anna@home name:a:b@c.jpg",
         "width:>=100 tag:a=b",
         "To continue: pixseek index ~/Pictures --exclude 'a=b'",
     ],
 )
 def test_what_holds_no_secret_stays_as_it_is(text: str) -> None:
     assert redacted(text) == text
+
+
+@pytest.mark.parametrize(
+    "secret", ["Zq'9", "Zq 9", "Zq/9", "Zq#9", "Zq?9", 'Zq"9', "Zq<9>", "Zq:9"]
+)
+def test_a_password_on_the_web_may_hold_what_ends_an_address(secret: str) -> None:
+    assert redacted(f"see https://me:{secret}@a.b/c") == "see https://me:***@a.b/c"
+    both = f"http://me:{secret}@a.b, then https://me:{secret}@a.b"
+    assert redacted(both) == "http://me:***@a.b, then https://me:***@a.b"
+
+
+def test_a_header_keeps_its_token() -> None:
+    for header in ("Authorization: Bearer Zq9", "authorization='Basic Zq9'", "Authorization=Zq9"):
+        assert "Zq9" not in redacted(header)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:Zq@a.b/c@d?sig=x", "https://me:***@a.b/c@d?sig=x"),
+        ("s3://Zq@b/c, http://u:Zq@b", "s3://***@b/c, http://u:***@b"),
+        ("https://a.b/@me", "https://a.b/@me"),
+        ("file:///a/b@c", "file:///a/b@c"),
+    ],
+)
+def test_an_address_stays_usable_without_its_password(text: str, shown: str) -> None:
+    assert without_passwords(text) == shown
 
 
 def test_addresses_differ_from_folders() -> None:

@@ -18,8 +18,26 @@ _ADDRESS = (
     r"(?<![\w+.-])(?!(?i:https?|wss?):)"
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+(?=:/)|(?i:postgres(?:ql)?)):/{0,3}(?P<rest>[^\n]*)"
 )
-#: One on the web, where it ends before a space.
-_WEB = r"(?P<scheme>(?i:https?|wss?))://(?P<rest>[^\s'\"<>]*)"
+#: One on the web, where it ends before a space, in any number of slashes that a path leaves of two.
+_WEB = r"(?<![\w+.-])(?P<scheme>(?i:https?|wss?)):/{0,3}(?P<rest>[^\s'\"<>]*)"
+
+#: The user before a password that was not encoded, which may hold all that ends an address; a
+#: number behind the colon is a port.
+_OPEN_USER = r"[^\s/?#@:'\"<>\[]*:(?!\d{0,5}(?:[/?#\s'\"<>),.;]|$))"
+
+#: A user and a password without a scheme: of a proxy, of which environment variables may name only
+#: the host, or behind two slashes.
+_BARE = (
+    r"(?<![\w.%+@/:-])[\w.%+-]+:([^\s@/'\"<>]+)@(?=[\w.-]+:\d{1,5}(?!\w))"
+    r"|(?i:proxy)\w*\s*[=:]\s*[^\s:@/]+:(?!/)([^@\n]+)@"
+    r"|(?<![:\w/])//[^\s/@:]*:([^\s@]*)@"
+)
+
+#: The header that holds a password or token.
+_HEADER = r"(?i)\bauthorization['\"]?\s*[:=]\s*['\"]?(?:[a-z]+\s+)?([^\s'\"]+)"
+
+#: The user and the password of an address, up to its host.
+_USERINFO = r"(?<=://)([^\s/?#'\"<>@:]*)(:?)[^\s/?#'\"<>]*@"
 
 #: A parameter behind "?", and names of those that are secret, once decoded.
 #: What stands behind "&" without a name of its own is part of the value before.
@@ -43,6 +61,16 @@ def redacted(text: str) -> str:
         parts += [text[end:start], MASK]
         end = stop
     return "".join([*parts, text[end:]]) if parts else text
+
+
+def without_passwords(text: str) -> str:
+    """Return a text in which `MASK` stands for the password, or token, before a host.
+
+    It leaves all else as it is, so also an address that can be used only with its signature.
+    """
+    if "://" not in text or "@" not in text:
+        return text
+    return re.sub(_USERINFO, lambda at: f"{at[1]}:{MASK}@" if at[2] else f"{MASK}@", text)
 
 
 def hidden(text: str, address: str) -> str:
@@ -159,7 +187,12 @@ def _spans(text: str) -> list[tuple[int, int]]:
     if ":" not in text and "=" not in text:
         return []
     spans: list[tuple[int, int]] = []
-    for start, stop in sorted(_found(text)):
+    found = list(_found(text))
+    for match in re.finditer(_BARE, text) if "@" in text else ():
+        bare = match.span(match.lastindex or 0)
+        if all(stop <= bare[0] or bare[1] <= start for start, stop in found):
+            found.append(bare)
+    for start, stop in sorted(found):
         if spans and start <= spans[-1][1]:
             spans[-1] = (spans[-1][0], max(stop, spans[-1][1]))
         elif stop > start:
@@ -175,6 +208,13 @@ def _found(text: str) -> Iterator[tuple[int, int]]:
         host = re.split(r"[/?#]", rest, maxsplit=1)[0]
         yield from _credentials(host, at, keep_user=False)
         yield from _parameters(rest, at)
+        if "@" not in host:
+            line = re.split(r"\n|[\w+.-]+://", text[at:], maxsplit=1)[0]
+            user = re.match(_OPEN_USER, line)
+            if user is not None:
+                yield at + user.end(), at + line.rfind("@", user.end())
+    for match in re.finditer(_HEADER, text):
+        yield match.span(1)
     for match in re.finditer(_ADDRESS, text):
         rest, at = match["rest"], match.start("rest")
         keep_user = match["scheme"].lower().startswith("postgres")

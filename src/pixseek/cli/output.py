@@ -4,6 +4,7 @@ A file, a tag, a caption, a model or a library may come from a stranger, and a t
 characters: they move its cursor, rename its window, or turn "gpj.exe" into "exe.jpg". So `echo`
 writes none of them; it writes `\x1b` instead. The sequences of our own that style text are
 made by `styled` and `link` with `ESC`, which text from elsewhere can't contain, as it is random.
+An address is written without its password, also in JSON.
 Whatever else writes to the standard streams in this process (click, warnings, other packages) goes
 through `guarded`, which lets no sequence through.
 """
@@ -18,6 +19,8 @@ from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 import click
+
+from pixseek.redaction import without_passwords
 
 #: Stands for the escape character of our own sequences until they are written.
 ESC = f"\x1b{os.urandom(8).hex()}"
@@ -118,8 +121,8 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
 
 
 def written(text: str) -> str:
-    """Return a text as `echo` writes it to a terminal."""
-    return "\x1b".join(map(lines, text.split(ESC)))
+    """Return a text as `echo` writes it to a terminal: safe, and without passwords of addresses."""
+    return "\x1b".join(map(lines, without_passwords(text).split(ESC)))
 
 
 def confirm(question: str) -> None:
@@ -148,7 +151,9 @@ def write_json(value: Any, *, in_one_line: bool = False) -> None:
     plain = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     text = json.dumps(value, indent=None if in_one_line else 2, ensure_ascii=not plain)
     # Only strings hold such characters: JSON itself is ASCII.
-    text = "\n".join(_shown(line, lambda c: json.dumps(c)[1:-1]) for line in text.split("\n"))
+    text = "\n".join(
+        _shown(line, lambda c: json.dumps(c)[1:-1]) for line in without_passwords(text).split("\n")
+    )
     click.echo(text, file=unguarded(sys.stdout))
 
 
@@ -172,7 +177,7 @@ def write_paths(paths: Iterable[str], *, null: bool = False) -> int:
     end = b"\0" if null else b"\n"
     for path in paths:
         # Not by click, which flushes each line.
-        sys.stdout.buffer.write(os.fsencode(path) + end)
+        sys.stdout.buffer.write(os.fsencode(without_passwords(path)) + end)
         count += 1
     sys.stdout.buffer.flush()
     return count
@@ -188,7 +193,7 @@ class _Guard:
         self.unguarded = stream
 
     def write(self, text: str) -> int:
-        self.unguarded.write(lines(text))
+        self.unguarded.write(lines(without_passwords(text)))
         return len(text)
 
     def writelines(self, texts: Iterable[str]) -> None:
