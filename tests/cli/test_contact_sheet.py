@@ -98,6 +98,29 @@ def test_html_in_names_is_escaped(tmp_path: Path) -> None:
     assert page.text.count(evil) >= 3
 
 
+def test_a_page_holds_nothing_that_turns_or_hides_text_and_no_password(tmp_path: Path) -> None:
+    evil = "<b>\x1b]0;x\x07\u202egpj\u2066\x9b"
+    record = Record("id", f"Photos/{evil}.png", width=1, height=1)
+    away = Record("other", f"https://me:Zq9@a.b/{evil}.png")
+    hits = (
+        Hit(1, record, WHOLE, 0.5, tmp_path / f"{evil}.png", excluded_by=evil),
+        Hit(2, away, WHOLE, 0.4, None),
+    )
+    asked = Query((Term("text", evil),))
+    page = tmp_path / "page.html"
+    notes = (evil, "https://me:Zq9@a.b/x failed")
+    write_contact_sheet(
+        page, [Results(hits, asked, {}, evil, notes)], facets=[{"tag": {evil: 1}}], headings=None
+    )
+    text = page.read_text(encoding="utf-8")
+    assert "Zq9" not in text
+    assert set("\x1b\x07\u202e\u2066\x9b") & set(text) == set()
+    read = Page(text)
+    assert read.all("b") == read.all("script") == []
+    assert read.text.count(r"<b>\x1b]0;x\x07\u202egpj\u2066\x9b") >= 6
+    assert [link for link in read.all("a") if "a.b" in (link["href"] or "")] == []
+
+
 def test_the_page_loads_nothing(tmp_path: Path) -> None:
     file = tmp_path / "sheet.html"
     write_contact_sheet(file, [results(draw(tmp_path / "a.png"), None)])

@@ -240,6 +240,8 @@ def test_no_command_lets_a_stranger_write_to_the_terminal(
         ["duplicates"],
         ["duplicates", "--rest"],
         ["duplicates", "--json"],
+        ["trust", str(root)],
+        ["trust", "--list"],
         ["models", "verify", bad],
         ["models", "download", bad],
         ["models", "trust", bad],

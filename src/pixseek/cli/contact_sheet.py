@@ -17,6 +17,7 @@ from pixseek.cli.reasons import reasons as reasons_of
 from pixseek.cli.results import exclusions, match_of, matches
 from pixseek.cli.thumbnails import read_thumbnails
 from pixseek.errors import StorageError
+from pixseek.redaction import without_passwords
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -78,7 +79,10 @@ footer { color: var(--soft); font-size: 13px; padding-top: 18px; padding-bottom:
 """
 
 # Everything is embedded: the page loads and runs nothing.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'"
+)
 
 
 def write_contact_sheet(
@@ -121,6 +125,7 @@ def write_contact_sheet(
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="referrer" content="no-referrer">
 <meta name="generator" content="pixseek">
 <title>{_escaped(title)} · pixseek</title>
 <style>{_STYLE}</style>
@@ -175,7 +180,7 @@ def _section(
     )
     notes = [*results.warnings, *([said] if (said := exclusions(results)) else [])]
     warnings = "".join(f'<p class="warning">{_escaped(hinted(text))}</p>\n' for text in notes)
-    head = f'<h1>{_escaped(heading)}</h1>\n<p class="about">{about}</p>'
+    head = f'<h1 dir="auto">{_escaped(heading)}</h1>\n<p class="about">{about}</p>'
     example = _example(results)
     if example:
         head = f'<div class="example">{example}<div>{head}</div></div>'
@@ -188,7 +193,7 @@ def _facets(facets: Facets, *, unfolded: bool) -> str:
     rows = "".join(
         f"<dt>{_escaped(name)}</dt><dd>"
         + ", ".join(
-            f"{_escaped(wording.visible(value))} {wording.number(count)}"
+            f"<bdi>{_escaped(value)}</bdi> {wording.number(count)}"
             for value, count in counts.items()
         )
         + "</dd>"
@@ -227,8 +232,8 @@ def _example(results: Results) -> str:
 
 
 def _card(hit: Hit, image: Image.Image | None, *, unfolded: bool) -> str:
-    name = _escaped(wording.visible(hit.record.name))
-    shown = _escaped(wording.visible(hit.record.relative_path))
+    name = _escaped(hit.record.name)
+    shown = _escaped(hit.record.relative_path)
     link = _link(hit)
     if image is None:
         picture = '<span class="none">no preview</span>'
@@ -252,8 +257,8 @@ def _card(hit: Hit, image: Image.Image | None, *, unfolded: bool) -> str:
         f'<div class="facts"><span class="rank">{hit.rank}</span><span>{size}</span>'
         f"{gone if hit.is_there is False else ''}"
         f'<span class="score" title="cosine or fused score {hit.score:.3f}">'
-        f"{match_of(hit)}</span></div>"
-        f'<div class="path">{where}</div>{why if reasons else ""}</li>'
+        f"{_escaped(match_of(hit))}</span></div>"
+        f'<div class="path"><bdi>{where}</bdi></div>{why if reasons else ""}</li>'
     )
 
 
@@ -261,7 +266,8 @@ def _link(hit: Hit) -> str:
     """Return the address of the original, escaped; "" if it has none that is safe to follow."""
     if hit.path is not None:  # also if it is missing now: the page may outlive that
         return _escaped(hit.path.absolute().as_uri())
-    return _escaped(hit.uri) if hit.uri.startswith(("https://", "http://")) else ""
+    is_safe = hit.uri.startswith(("https://", "http://")) and without_passwords(hit.uri) == hit.uri
+    return _escaped(hit.uri) if is_safe else ""
 
 
 def _data_uri(image: Image.Image) -> str:
@@ -271,4 +277,4 @@ def _data_uri(image: Image.Image) -> str:
 
 
 def _escaped(text: str) -> str:
-    return html.escape(text, quote=True)
+    return html.escape(wording.visible(without_passwords(text)), quote=True)
