@@ -66,7 +66,7 @@ def test_a_name_is_enough_to_import(tmp_path: Path, no_model: None) -> None:
     with pixseek.open(tmp_path / "copy.lib") as copy:  # what was exported names it, too
         assert copy.import_vectors(tmp_path / "out.npz") == 20
         assert copy.model == "our-clip"
-        assert copy.import_vectors(file, name="our-clip") == 20
+        assert copy.import_vectors(file, name="our-clip", replace=True) == 20
         with pytest.raises(SpaceMismatchError, match="made by another model"):
             copy.import_vectors(file, name="their-clip")
 
@@ -196,7 +196,53 @@ def test_vectors_of_the_library_s_own_model_are_taken(
 ) -> None:
     more = {} if header is None else {"header": header}
     assert library.import_vectors(vectors_of(tmp_path / "v.npz", dim=48, **more)) == 20
-    assert library.import_vectors(tmp_path / "v.npz", name="tiny") == 20
+    assert library.import_vectors(tmp_path / "v.npz", name="tiny", replace=True) == 20
+
+
+def test_images_that_are_here_are_kept_unless_they_are_to_be_replaced(
+    library: pixseek.Library, tmp_path: Path
+) -> None:
+    library.tag(tmp_path / "photos" / "red.png", add="mine")
+    vectors = np.eye(4, 48, dtype=np.float32)
+    np.savez(
+        tmp_path / "v.npz", vectors=vectors, caption=["theirs"] * 4, digest=["0" * 64] * 4,
+        uri=["photos/red.png", "photos/blue.png", "new/a.jpg", "photos/blue.png"],
+        id=[record_id("photos/red.png"), record_id("photos/blue.png"), "given", "another id"],
+    )  # fmt: skip
+    red = record_id("photos/red.png")
+    before, rows = library.find(red), library.vectors(red)
+    kept: list[int] = []
+    assert library.import_vectors(tmp_path / "v.npz", name="tiny", on_kept=kept.append) == 1
+    assert kept == [2] and len(library) == 3
+    assert library.find(red) == before and np.array_equal(library.vectors(red), rows)
+    assert library.import_vectors(tmp_path / "v.npz", name="tiny", replace=True) == 4
+    after = library.find(red)
+    assert after is not None and before is not None
+    assert (after.digest, after.caption, after.tags) == ("0" * 64, "theirs", ("mine",))
+
+
+@pytest.mark.parametrize(
+    "uri", ["photos/../../x.jpg", "photos//x.jpg", "photos/./x.jpg", "..", "", "/nowhere/x.jpg"]
+)
+@pytest.mark.parametrize("is_bare", [False, True])
+def test_uris_that_leave_their_folder_are_refused(
+    library: pixseek.Library, tmp_path: Path, uri: str, is_bare: bool
+) -> None:
+    library.export(tmp_path / "v.npz")
+    with np.load(tmp_path / "v.npz") as file:
+        arrays = dict(file)
+    if is_bare:
+        header = json.loads(str(arrays["header"]))
+        row = {name: arrays[name][0].item() for name in arrays if arrays[name].shape == (2,)}
+        header["pixseek_bare"] = json.dumps([{**row, "uri": uri}])
+        arrays["header"] = np.array(json.dumps(header))
+    else:
+        arrays["uri"] = np.array(["photos/red.png", uri])
+    np.savez(tmp_path / "v.npz", **arrays)
+    with pytest.raises(SourceError, match="outside of the library's folders") as caught:
+        library.import_vectors(tmp_path / "v.npz")
+    assert ("--base" in caught.value.advice) == uri.startswith("/")
+    assert len(library) == 2
 
 
 def test_the_length_of_a_known_model_is_checked_without_loading_it(

@@ -338,15 +338,18 @@ def test_folders_of_clip_retrieval_are_imported(
         np.save(folder / "img_emb" / f"img_emb_{part}.npy", rows)
         table = pa.table(
             {
-                "image_path": [f"/data/{colour}.jpg" for colour in colours],
+                "image_path": [f"{tmp_path}/data/{colour}.jpg" for colour in colours],
                 "caption": [f"a {colour} wall" for colour in colours],
                 "similarity": [0.5] * len(colours),
             }
         )
         pq.write_table(table, folder / "metadata" / f"metadata_{part}.parquet")
-    assert library.import_vectors(folder) == 3
+    (tmp_path / "data").mkdir()
+    with pytest.raises(SourceError, match="outside of the library's folders"):
+        library.import_vectors(folder)
+    assert library.import_vectors(folder, base=tmp_path / "data") == 3
     hit = library.search("blue", k=1)[0]
-    assert hit.uri == "/data/blue.jpg"
+    assert hit.uri == "data/blue.jpg"
     assert hit.record.caption == "a blue wall"
     assert hit.record.fields == {"similarity": 0.5}
     (folder / "metadata" / "metadata_1.parquet").unlink()

@@ -62,8 +62,15 @@ def export(file: str) -> None:
     metavar="N",
     help="Refuse vectors that do not have N numbers.",
 )
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Replace images that the library holds already. Without it they are kept as they are.",
+)
 @click.pass_context
-def import_(ctx: click.Context, path: str, base: str | None, name: str, dim: int | None) -> None:
+def import_(
+    ctx: click.Context, path: str, base: str | None, name: str, dim: int | None, replace: bool
+) -> None:
     """Read vectors that were computed elsewhere with the library's model.
 
     PATH is a .parquet or .npz file with `uri` and vectors, as `pixseek export` writes it, or a
@@ -75,7 +82,13 @@ def import_(ctx: click.Context, path: str, base: str | None, name: str, dim: int
     if name and settings().get("model"):
         raise click.UsageError("Give --model or --name, not both.", ctx)
     with open_library(create=True) as library:
-        count = library.import_vectors(path, base=base, name=name, dim=dim or 0)
+        kept: list[int] = []
+        count = library.import_vectors(
+            path, base=base, name=name, dim=dim or 0, replace=replace, on_kept=kept.append
+        )
         held = len(library)
     images = wording.counted(held, "image")
-    echo(wording.fitted(f"Imported {wording.counted(count, 'image')}; the library holds {images}."))
+    said = f"Imported {wording.counted(count, 'image')}; the library holds {images}."
+    if kept:
+        said += f" Kept {wording.counted(kept[0], 'image')} as before (--replace replaces them)."
+    echo(wording.fitted(said))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pixseek import files
 from pixseek.errors import SourceError, SpaceMismatchError, StorageError
 from pixseek.indexing import said
 from pixseek.library import clip_retrieval, vector_files
@@ -16,7 +17,7 @@ from pixseek.library.imported_space import space_of_import
 from pixseek.library.model import LibraryModel
 from pixseek.library.opened import Opened
 from pixseek.sources.stamps import Stamps
-from pixseek.types import Engine, Record
+from pixseek.types import Engine, Record, record_id
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -40,6 +41,9 @@ def import_vectors(
     base: str | os.PathLike[str] | None,
     name: str,
     dim: int,
+    *,
+    overwrite: bool,
+    on_kept: Callable[[int], None] | None,
 ) -> int:
     """Bring in vectors that were computed elsewhere; see `Library.import_vectors`."""
     with opened.writing():
@@ -58,25 +62,50 @@ def import_vectors(
             )
         space = space_of_import(opened, model, theirs, source, name)
         opened.engine.ensure(space)
-        place = _placing(opened, base)
-        count = 0
+        place = _placing(opened, source, base)
+        count = kept = 0
         for records, vectors in incoming.batches:
             rows = _unit_rows(vectors, space.dim, path)
             moved = [place(record) for record in records]
             # Of several rows with one URI the last counts.
             last = {record.id: n for n, record in enumerate(moved)}
             starts = list(itertools.accumulate((len(record.parts) for record in moved), initial=0))
-            chosen = sorted(last.values())
+            held = {} if overwrite else _held(opened.engine, [moved[n] for n in last.values()])
+            chosen = sorted(n for each, n in last.items() if each not in held)
             wanted = [row for n in chosen for row in range(starts[n], starts[n + 1])]
             with model.waiting(f"Importing: {count:,} images so far"):
                 opened.engine.put([moved[n] for n in chosen], rows[wanted], _with_words_here)
             count += len(chosen)
+            kept += _describe(opened.engine, held)
+        if kept and on_kept is not None:
+            on_kept(kept)
         _import_bare(opened.engine, [place(record) for record in incoming.bare])
         for kind, texts in incoming.kept.items():
             here = opened.engine.kept(kind)
             for each in texts.keys() - here.keys():  # what is kept here stays as it is
                 opened.engine.keep(kind, each, texts[each])
         return count
+
+
+def _held(engine: Engine, records: Sequence[Record]) -> dict[str, tuple[Record, Record]]:
+    """Return those records that the library has with vectors, by id, each with the one it has."""
+    own = engine.get([record.id for record in records])
+    there = engine.get([record_id(record.uri) for record in records])
+    found: dict[str, tuple[Record, Record]] = {}
+    for record, *stored in zip(records, own, there, strict=True):
+        for each in stored:
+            if each is not None and each.parts and not each.away:
+                found[record.id] = record, each
+    return found
+
+
+def _describe(engine: Engine, held: Mapping[str, tuple[Record, Record]]) -> int:
+    """Give records of the library what was said of them in a file; return how many they are."""
+    given = {stored.id: replace(record, id=stored.id) for record, stored in held.values()}
+    engine.describe(
+        list(given.values()), lambda given, stored: said.with_words_of_both(stored, given)
+    )
+    return len(given)
 
 
 def _with_words_here(record: Record, stored: Record) -> Record:
@@ -106,8 +135,13 @@ def _import_bare(engine: Engine, records: Sequence[Record]) -> None:
         )
 
 
-def _placing(opened: Opened, base: str | os.PathLike[str] | None) -> Callable[[Record], Record]:
-    """Return the function that gives an incoming record its URI in this library."""
+def _placing(
+    opened: Opened, source: Path, base: str | os.PathLike[str] | None
+) -> Callable[[Record], Record]:
+    """Return the function that gives an incoming record its URI in this library.
+
+    It raises `SourceError` for a record whose URI names a file outside of the library's folders.
+    """
     prefix = ""
     if base is not None:
         folder = Path(os.path.abspath(Path(os.path.expanduser(base))))
@@ -120,10 +154,20 @@ def _placing(opened: Opened, base: str | os.PathLike[str] | None) -> Callable[[R
     def place(record: Record) -> Record:
         uri = record.uri
         if "://" not in uri:
+            if os.name == "nt":
+                uri = Path(uri).as_posix()
             if Path(uri).is_absolute():
-                uri = opened.roots.uri_of(uri) or uri
-            elif prefix:
-                uri = f"{prefix}/{Path(uri).as_posix()}"
+                uri = opened.roots.uri_of(uri) or ""
+                advice = "Name the folder that all images lie in: --base DIR"
+            else:
+                uri = "/".join(filter(None, (prefix, uri.removeprefix("./"))))
+                advice = 'Correct it, or leave it out: no part may be empty, "." or "..".'
+            if not files.stays_inside(uri):
+                raise SourceError(
+                    "An image lies outside of the library's folders",
+                    f"{source}: {record.uri}",
+                    advice,
+                )
         if uri != record.uri:
             record = said.at_place(record, uri)
         path = opened.roots.path_of(uri)

@@ -914,6 +914,8 @@ class Library:
         base: str | os.PathLike[str] | None = None,
         name: str = "",
         dim: int = 0,
+        replace: bool = False,
+        on_kept: Callable[[int], None] | None = None,
     ) -> int:
         """Bring in vectors that were computed elsewhere with the library's model.
 
@@ -927,19 +929,25 @@ class Library:
             base: folder that relative URIs start from; it becomes a root of the library.
             name: of the model that made the vectors, if the file names none.
             dim: length that the vectors must have; 0 for that of the file.
+            replace: replace images that the library holds with vectors. Otherwise they are kept
+                as they are, and only tags, captions and ratings that they lack are added.
+            on_kept: called with how many images were kept, if there are any.
 
         Returns:
             How many records were brought in.
 
         Raises:
-            SourceError: the file lacks data, or its vectors can't be used.
+            SourceError: the file lacks data, its vectors can't be used, or an image lies outside
+                of the folders of the library and of `base`.
             SpaceMismatchError: the vectors were made by another model than the library's, or than
                 the one given; or they have another length.
             ModelError: nothing names the model, and the default one is unavailable.
         """
         from pixseek.library import exchange
 
-        return exchange.import_vectors(self.opened, self._model, path, base, name, dim)
+        return exchange.import_vectors(
+            self.opened, self._model, path, base, name, dim, overwrite=replace, on_kept=on_kept
+        )
 
     # ---------------------------------------------------------------- parts made when needed
 
