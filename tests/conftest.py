@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,15 @@ def photos(shared: Path) -> Path:
     if not (folder / "captions.tsv").is_file():
         pytest.skip(f"no photos at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_outside_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep fixtures of modules from the settings of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+            patch.setenv(name, str(tmp_path_factory.getbasetemp() / "home" / name.lower()))
+        yield
 
 
 @pytest.fixture(autouse=True)

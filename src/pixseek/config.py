@@ -96,6 +96,19 @@ def data_folder() -> Path:
     return platformdirs.user_data_path("pixseek", appauthor=False)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder if it is missing; the folder of this user's data is for this user alone.
+
+    Raises:
+        OSError: it can't be made.
+    """
+    data = data_folder()
+    if folder.is_relative_to(data) and not data.is_dir():
+        data.parent.mkdir(parents=True, exist_ok=True)
+        data.mkdir(0o700, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def load_config(environment: Mapping[str, str] | None = None, **arguments: Any) -> Config:
     """Return the settings.
 

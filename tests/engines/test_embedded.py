@@ -587,8 +587,8 @@ def test_recall_of_the_codes(
         lambda path: path.write_bytes(os.urandom(5000)),
         lambda path: path.write_bytes(path.read_bytes()[:-1000]),
         lambda path: path.unlink(),
-        lambda path: path.rename(path.with_name(path.name.replace("300.", "200."))),
-        lambda path: path.rename(path.with_name("codes-0123456789ab-0-300.tv")),
+        lambda path: path.rename(path.with_name(path.name.replace("-300-", "-200-"))),
+        lambda path: path.rename(path.with_name("codes-0123456789ab-0-300-0123456789abcdef.tv")),
         lambda path: (path.unlink(), path.mkdir()),
     ],
     ids=["empty", "noise", "cut", "gone", "other rows", "other generation", "folder"],
@@ -604,6 +604,27 @@ def test_a_damaged_cache_is_made_again(folder: Path, damage: Callable[[Path], An
             assert search(engine, vector_of(number)[None], 1)[0][0].record.id == f"id{number}"
 
 
+@needs_turbovec
+@pytest.mark.usefixtures("coded")
+def test_a_cache_of_another_user_is_not_read_but_made_anew(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_embedded(folder) as engine:
+        engine.ensure(SPACE)
+        engine.put(*batch(0, 300))
+    (theirs,) = folder.glob("codes-*")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "another user"))
+    monkeypatch.setattr(codes, "_WORTH_WRITING", 5)
+    read: list[str] = []
+    monkeypatch.setattr("turbovec.TurboQuantIndex.load", read.append)
+    for _ in range(2):
+        with open_embedded(folder) as engine:
+            assert search(engine, vector_of(17)[None], 1)[0][0].record.id == "id17"
+    assert read and str(theirs) not in read
+    assert not theirs.exists()
+    assert covered(folder) == [(0, 300)]
+
+
 @pytest.fixture
 def coded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small stores are coded, and searches wait for it."""
@@ -615,7 +636,7 @@ def coded(monkeypatch: pytest.MonkeyPatch) -> None:
 def covered(folder: Path) -> list[tuple[int, int]]:
     """The rows of each file of codes."""
     found = (path.stem.split("-") for path in folder.glob("codes-*.tv"))
-    return sorted((int(start), int(stop)) for *_, start, stop in found)
+    return sorted((int(start), int(stop)) for *_, start, stop, _ in found)
 
 
 @needs_turbovec
@@ -891,7 +912,7 @@ def test_a_store_that_grows_large_replaces_its_codes(
         with open_embedded(tmp_path) as engine:
             engine.ensure(Space("f" * 64, 64, "test"))
             engine.put(records[rows], vectors[rows])
-        kinds = {path.name.split("-")[0] for path in tmp_path.glob("*-*")} - {"vectors"}
+        kinds = {path.name.split("-")[0] for path in tmp_path.glob("*-*.*")} - {"vectors"}
         assert kinds == ({"codes"} if rows.start == 0 else {"ivf"})
     # Where faiss can't be used, codes take over.
     monkeypatch.setattr(ivf, "build", _fails)

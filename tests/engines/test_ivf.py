@@ -39,7 +39,7 @@ def files(folder: Path) -> list[str]:
 
 def numbers(folder: Path) -> list[str]:
     """What the names of the files say but for the checksum."""
-    return [name[: -len("-01234567.faiss")] for name in files(folder)]
+    return [name[: -len("-0123456789abcdef.faiss")] for name in files(folder)]
 
 
 def noise(n: int, seed: int = 0, dim: int = 16) -> Any:
@@ -238,13 +238,29 @@ def test_a_damaged_file_is_made_again(tmp_path: Path, damage: Callable[[Path], A
     ivf.build(tmp_path, GENERATION, vectors)
     damage(tmp_path / files(tmp_path)[0])
     assert Ivf.open(tmp_path, GENERATION, vectors) is None
-    for path in tmp_path.iterdir():
+    for path in tmp_path.glob("ivf-*"):
         if path.is_dir():
             path.rmdir()
     ivf.build(tmp_path, GENERATION, vectors)
     index = Ivf.open(tmp_path, GENERATION, vectors)
     assert index is not None
     assert 7 in index.search(vectors.read(np.array([7])), 10)[0]
+
+
+def test_a_file_of_another_user_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = stored(tmp_path, noise(300))
+    ivf.build(tmp_path, GENERATION, vectors)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "another user"))
+    read: list[object] = []
+    monkeypatch.setattr(ivf._faiss(), "read_index", lambda *given: read.append(given))
+    assert Ivf.open(tmp_path, GENERATION, vectors) is None
+    assert not read
+    ivf.delete_unusable(tmp_path, GENERATION, 299)
+    assert not ivf.behind(tmp_path, GENERATION, 300), "it may have rows that we don't know yet"
+    ivf.delete_unusable(tmp_path, GENERATION, 300)
+    assert ivf.behind(tmp_path, GENERATION, 300)
 
 
 def test_damaged_lists_lose_rows_at_most(tmp_path: Path) -> None:
@@ -295,8 +311,8 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_sweeping(tmp_path: Path) -> None:
     names = {
-        "kept": f"ivf-{GENERATION}-1-1-01234567.faiss",
-        "other": "ivf-ba9876543210-1-1-01234567.faiss",
+        "kept": f"ivf-{GENERATION}-1-1-0123456789abcdef.faiss",
+        "other": "ivf-ba9876543210-1-1-0123456789abcdef.faiss",
         "making": f"ivf-{GENERATION}.01234567",
         "killed": f"ivf-{GENERATION}.89abcdef",
     }

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+import pixseek
 from pixseek.search.background_store import BackgroundStore
 
-from tiny_encoder import TinyEncoder
+from tiny_encoder import TinyEncoder, draw
 
 
 class Counting(TinyEncoder):
@@ -56,3 +60,56 @@ def test_learning_is_said_only_while_something_is_learned(tmp_path: Path) -> Non
         store = BackgroundStore(tmp_path / "l", tmp_path / "models", read_only=False)
         store.texts("f" * 16, lambda: encoder, ["a red", "noise"], None, "", learning)
     assert said == ["learning"] and encoder.calls == 1
+
+
+def packed(how: Any = np.savez, **arrays: Any) -> bytes:
+    file = io.BytesIO()
+    whole = {
+        "mean": np.zeros(48, np.float32),
+        "covariance": np.eye(48, dtype=np.float32),
+        "count": np.array([1]),
+        "duplicate": np.array([0.98]),
+        **arrays,
+    }
+    how(file, **{name: array for name, array in whole.items() if array is not None})
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"noise",
+        packed()[:-100],
+        packed(lambda file, **arrays: np.save(file, arrays["mean"])),
+        packed(np.savez_compressed),
+        packed(covariance=None),
+        packed(mean=np.zeros(7, np.float32)),
+        packed(covariance=np.zeros((48, 7), np.float32)),
+        packed(mean=np.full(48, np.nan, np.float32)),
+        packed(count=np.array(["1"])),
+        packed(duplicate=np.zeros(3)),
+        None,
+    ],
+    ids=[
+        "empty", "noise", "cut", "one array", "packed", "missing", "other vectors", "other shape",
+        "no numbers", "text", "too many", "a pipe",
+    ],
+)  # fmt: skip
+@pytest.mark.skipif(os.name == "nt", reason="no pipes there")
+def test_a_background_that_is_none_of_ours_is_rebuilt(
+    tmp_path: Path, tiny: TinyEncoder, content: bytes | None
+) -> None:
+    with pixseek.open(tmp_path / "a.lib") as library:
+        library.index(draw(tmp_path / "photos" / "red.png", "red", 1).parent)
+        expected = [hit.score for hit in library.search("red")]
+    (kept,) = (tmp_path / "a.lib").glob("background-images-*.npz")
+    ours = kept.read_bytes()
+    with pixseek.open(tmp_path / "a.lib") as library:
+        kept.unlink()
+        if content is None:
+            os.mkfifo(kept)
+        else:
+            kept.write_bytes(content)
+        assert [hit.score for hit in library.search("red")] == expected
+    assert kept.read_bytes() == ours

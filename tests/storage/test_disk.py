@@ -103,8 +103,9 @@ def test_a_write_protected_library_can_be_searched(tmp_path: Path, tiny: TinyEnc
     finally:
         for path in everything:
             path.chmod(0o755 if path.is_dir() else 0o644)
+    assert not done.returncode, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == "3 5", done.stderr
+    assert lines[0] == "3 5"
     assert "can't be written" in lines[1]
     assert "--library" in lines[2]
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from pixseek.errors import LibraryLockedError
+from pixseek.storage import private
 from pixseek.storage.errors import not_writable
 from pixseek.storage.ledger import Ledger
 
@@ -23,7 +24,8 @@ class IndexingLock:
 
         self._folder, self._ledger = folder, ledger
         # A run may be advanced by several threads, one after the other: any of them may release it.
-        self._lock = FileLock(folder / "indexing.lock", thread_local=False)
+        mode = private.mode_in(folder)
+        self._lock = FileLock(folder / "indexing.lock", mode=mode, thread_local=False)
 
     def __enter__(self) -> Self:
         from filelock import Timeout

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pixseek import encoders
-from pixseek.config import PORTABLE_NAME, Config, load_config
+from pixseek.config import PORTABLE_NAME, Config, data_folder, load_config, make_folder
 from pixseek.engines import open_engine
 from pixseek.errors import (
     ConfigError,
@@ -214,6 +214,8 @@ def _open_known(
         if writable and private.is_open_to_others(folder) and not _may_be_open(folder, ledger):
             private.close_to_others(folder)
             ledger.set(_CLOSED, True)
+            if folder.is_relative_to(data_folder()):
+                private.close_to_others(data_folder(), whole=False)
     except BaseException:
         ledger.close()
         if store is not None:
@@ -280,7 +282,8 @@ def _check_new(folder: Path, create: bool, trust: bool) -> None:
 def _make(folder: Path, portable: bool) -> None:
     """Make the folder of a new library: for its owner alone, unless it lies next to photos."""
     try:
-        private.make_folder(folder, None if portable else private.FOLDER)
+        make_folder(folder.parent)
+        private.make_folder(folder, 0o777 if portable else private.FOLDER)
         if not portable and private.is_open_to_others(folder):  # it was there, and is empty
             private.close_to_others(folder)
     except OSError as error:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pixseek.config import make_folder
 from pixseek.search.asked import Backgrounds
 from pixseek.search.background import CALIBRATION_FILE, Background
 from pixseek.types import Encoder, Engine
@@ -28,6 +29,8 @@ _CHANGED = 0.25
 #: Pictures that are altered to learn how near near-duplicates are, and the share of them that may
 #: lie below the threshold.
 _ALTERED, _FOUND = 48, 0.1
+#: Bytes of a file that is kept: vectors of 8,192 numbers have one of 256 MB.
+_MOST_BYTES = 300 << 20
 #: Used if nothing could be learned: about right for CLIP ViT-B/32.
 DUPLICATE = 0.98
 #: Limits of the threshold, whatever was learned.
@@ -89,7 +92,7 @@ class BackgroundStore:
         else:
             texts = self.texts(space.fingerprint, encoder, captions, model, name, learning)
         kept = self._of_images(space.fingerprint)
-        images = _kept(kept)
+        images = _kept(kept, space.dim)
         if images is None or _changed(int(images["count"][0]), count):
             import numpy as np
 
@@ -162,7 +165,7 @@ class BackgroundStore:
         space = engine.space
         assert space is not None
         kept = self._of_images(space.fingerprint)
-        arrays = _kept(kept)
+        arrays = _kept(kept, space.dim)
         if self._read_only or arrays is None or float(arrays["duplicate"][0]) or not pictures:
             return
         arrays["duplicate"] = np.array([duplicate_cosine(encoder, pictures[:_ALTERED])])
@@ -213,14 +216,39 @@ def duplicate_cosine(encoder: Encoder, pictures: Sequence[Image.Image]) -> float
     return float(np.clip(np.quantile(cosines, _FOUND), low, high))
 
 
-def _kept(path: Path) -> dict[str, Vectors] | None:
+def _kept(path: Path, of_images: int = 0) -> dict[str, Vectors] | None:
+    """Return the arrays in a file; None if it is missing, damaged, or not one of ours.
+
+    Args:
+        path: of the file, which may have come with a library from elsewhere.
+        of_images: length of the vectors, if the file is about a library's images.
+    """
+    import zipfile
+
     import numpy as np
 
+    from pixseek import files
+
+    names = ("mean", "covariance", *(("count", "duplicate") if of_images else ()))
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except (OSError, ValueError, KeyError):
-        return None  # missing or damaged: it is rebuilt
+        content = files.read(path, _MOST_BYTES)
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            if sum(each.file_size for each in file.zip.infolist()) > len(content):
+                return None  # packed, which ours are not
+            found = {name: file[name] for name in names}
+    except (OSError, EOFError, ValueError, TypeError, KeyError, MemoryError, zipfile.BadZipFile):
+        return None  # it is rebuilt
+    dim = of_images or found["mean"].size
+    shapes = [(dim,), (dim, dim), (1,), (1,)]
+    fits = [found[name].shape for name in names] == shapes[: len(names)]
+    numbers = all(found[name].dtype.kind in "fi" for name in names)
+    return found if fits and numbers and all(map(_is_finite, found.values())) else None
+
+
+def _is_finite(array: Vectors) -> bool:
+    import numpy as np
+
+    return bool(np.isfinite(array).all())
 
 
 def _keep(path: Path, arrays: dict[str, Vectors]) -> None:
@@ -229,7 +257,7 @@ def _keep(path: Path, arrays: dict[str, Vectors]) -> None:
     content = io.BytesIO()
     np.savez(content, **arrays)  # type: ignore[arg-type]
     with contextlib.suppress(OSError):  # a cache: it is rebuilt without it
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         import tempfile
 
         handle, made = tempfile.mkstemp(".tmp", "background-", path.parent)

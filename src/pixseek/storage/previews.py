@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from pixseek.storage import private
 from pixseek.storage.errors import translated
 from pixseek.types import Engine
 
@@ -128,6 +129,8 @@ class Previews:
         with self._lock, translated(self._path):
             if self._db is None and not self._closed and (write or self._path.exists()):
                 mode = "ro" if self._read_only else "rwc"
+                if not self._read_only:
+                    private.make_file(self._path)
                 self._db = sqlite3.connect(
                     f"{self._path.absolute().as_uri()}?mode={mode}",
                     uri=True,
@@ -135,6 +138,7 @@ class Previews:
                     isolation_level=None,
                     check_same_thread=False,
                 )
+                self._db.execute("PRAGMA trusted_schema = OFF")
                 if not self._read_only:
                     for statement in _SCHEMA:
                         self._db.execute(statement)

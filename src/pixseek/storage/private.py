@@ -27,32 +27,27 @@ _CREATING = (
 def mode_in(folder: Path) -> int:
     """Return the mode of new files in a folder; the umask may still make it narrower."""
     try:
-        return os.stat(folder).st_mode & 0o666
+        return os.stat(folder).st_mode & 0o666 | FILE
     except OSError:
         return FILE
 
 
 def make_folder(folder: Path, mode: int | None = None) -> None:
-    """Make a folder and those above it, if they are missing.
+    """Make a folder if it is missing, and those above it as usual.
 
     Args:
         folder: to make.
-        mode: of the folders that are made; None for that of the folder that they are made in.
+        mode: of it; None for that of the folder that it is made in.
 
     Raises:
         OSError: it can't be made.
     """
-    missing = []
-    while not os.path.isdir(folder):
-        missing.append(folder)
-        if folder.parent == folder:
-            break
-        folder = folder.parent
-    for each in reversed(missing):
+    if not os.path.isdir(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
         if mode is None:
-            mode = os.stat(folder).st_mode & 0o777
+            mode = os.stat(folder.parent).st_mode & 0o777 | FOLDER
         with contextlib.suppress(FileExistsError):  # another process has made it
-            os.mkdir(each, mode)
+            os.mkdir(folder, mode)
 
 
 def make_file(path: Path) -> None:
@@ -84,14 +79,16 @@ def is_open_to_others(folder: Path) -> bool:
     return bool(found.st_mode & 0o077) and found.st_uid == os.geteuid()
 
 
-def close_to_others(folder: Path) -> None:
-    """Take all rights to a folder and what is in it from others; links are left alone.
+def close_to_others(folder: Path, *, whole: bool = True) -> None:
+    """Take all rights to a folder from others, and to what is in it if `whole`.
 
-    What can't be changed stays as it is: some file systems have no modes.
+    Links are left alone. What can't be changed stays as it is: some file systems have no modes.
     """
     for place, _, names in os.walk(folder):
         with contextlib.suppress(OSError):
             os.chmod(place, FOLDER)
+        if not whole:
+            return
         for name in names:
             path = os.path.join(place, name)
             with contextlib.suppress(OSError):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from pixseek.config import make_folder
 from pixseek.errors import ModelError
 
 Kind = Literal["code", "licence"]
@@ -36,7 +37,7 @@ class Consents:
         all_ = self._read()
         all_[kind] = sorted({*all_.get(kind, []), what})
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._file.parent)
             self._file.write_text(json.dumps(all_, indent=1), "utf-8")
         except OSError as error:
             raise ModelError("your consent could not be saved", self._file, str(error)) from error

@@ -12,6 +12,7 @@ import json
 import os
 from pathlib import Path
 
+from pixseek.config import make_folder
 from pixseek.errors import ModelError
 
 
@@ -59,7 +60,7 @@ class Digests:
         """Write all digests. If two write at once, a lost entry is hashed again later."""
         temporary = self._file.with_name(f"{self._file.name}.{os.getpid()}")
         with contextlib.suppress(OSError):  # a read-only folder works, more slowly
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._file.parent)
             temporary.write_text(json.dumps(self._read(), indent=1), "utf-8")
             temporary.replace(self._file)
 

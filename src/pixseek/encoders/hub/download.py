@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pixseek.config import make_folder
 from pixseek.encoders.hub import client, pins, repository
 from pixseek.encoders.hub.client import OnProgress
 from pixseek.encoders.hub.digests import Digests
@@ -98,7 +99,7 @@ def _download(
 
     folder = models_dir / model.folder_name
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         # A second process waits here and then finds the files.
         with FileLock(models_dir / f"{model.folder_name}.lock"):
             known = pins.pin(model, models_dir) or repository.ask(model, models_dir)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pixseek.config import make_folder
 from pixseek.encoders.runtimes import mapped
 
 #: Minimum size of a vocabulary for an index, in tokens; smaller ones are fast to read.
@@ -185,7 +186,7 @@ def write(vocabulary: Path, cache: Path, read: Callable[[], Any]) -> bool:
         if file.exists():
             return False
         said = _said(read())
-        cache.mkdir(parents=True, exist_ok=True)
+        make_folder(cache)
         if said is None:
             file.touch()  # next time, don't read it again: half a second for 250,000 tokens
             return False

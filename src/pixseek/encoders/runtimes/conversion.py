@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import ClassVar
 
+from pixseek.config import make_folder
 from pixseek.encoders.runtimes.graph import Graph
 from pixseek.errors import ModelError
 from pixseek.types.dataclass import dataclass
@@ -51,7 +52,7 @@ class Conversion:
             ModelError: the converter failed, or the folder can't be written.
         """
         try:
-            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder.parent)
             with tempfile.TemporaryDirectory(
                 dir=self.folder.parent, ignore_cleanup_errors=True
             ) as temporary:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pixseek.config import make_folder
 from pixseek.encoders.runtimes.graph import Graph, Port
 from pixseek.encoders.runtimes.towers import open_session, quick, unit_rows
 from pixseek.errors import ModelError
@@ -86,7 +87,7 @@ def write(
 
     folder = _folder(graph, cache)
     with contextlib.suppress(OSError):  # a read-only folder or a full disk: the tower works too
-        cache.mkdir(parents=True, exist_ok=True)
+        make_folder(cache)
         with tempfile.TemporaryDirectory(dir=cache, ignore_cleanup_errors=True) as temporary:
             place = Path(temporary) / "copy"
             place.mkdir()

@@ -16,6 +16,7 @@ from pathlib import Path
 from pixseek.engines.embedded import upgrade
 from pixseek.engines.embedded.reading import packed
 from pixseek.errors import LibraryFormatError, LibraryNotFoundError
+from pixseek.storage import private
 from pixseek.storage.errors import closed, not_writable, translated
 
 #: "pxsk": marks a SQLite file as ours.
@@ -199,7 +200,8 @@ class Catalog:
             raise not_writable(self.path.parent)
         with translated(self.path), self._write_lock:
             if self._writer is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                private.make_folder(self.path.parent)
+                private.make_file(self.path)
                 self._writer = self._connect(create=True)
             db = self._writer
             db.execute("BEGIN IMMEDIATE")
@@ -290,6 +292,8 @@ class Catalog:
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         """Check the format, and bring it up to date if possible."""
+        # The file may come from a stranger: what it defines may not call functions.
+        db.execute("PRAGMA trusted_schema = OFF")
         version, application = _format(db)
         if application != APPLICATION_ID and (version or _has_tables(db)):
             raise LibraryFormatError(

@@ -8,8 +8,9 @@ Rows are coded in segments of neighbouring rows, which never change: after a cha
 codec's next search takes 0.8 us for every row in it. New rows make a new segment, which includes
 the segments before it that are less than twice as large, so that there are few.
 
-A file has one segment and is named `codes-GENERATION-START-STOP.tv`: the generation of the vectors
-(a random name, so that files of another library never fit), and the rows it covers.
+A file has one segment and is named `codes-GENERATION-START-STOP-TAG.tv`: the generation of the
+vectors (a random name, so that files of another library never fit), the rows it covers, and the tag
+of its content (`cache_files`).
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
+import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +31,7 @@ from numpy.typing import NDArray
 
 from pixseek.engines.embedded import cache_files
 from pixseek.engines.embedded.vectorfile import Mask, Rows, VectorFile
+from pixseek.storage import private
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -39,7 +43,9 @@ CALIBRATION_ROWS = 4096
 _BLOCK = 1024
 #: More rows than this that are in no file are written: coding takes 6 us each.
 _WORTH_WRITING = 4096
-_NAME = re.compile(r"codes-([0-9a-f]+)-(\d+)-(\d+)\.tv")
+#: Bytes read at a time to check a file.
+_PIECE = 1 << 20
+_NAME = re.compile(r"codes-([0-9a-f]+)-(\d+)-(\d+)-([0-9a-f]{16})\.tv")
 _NOTHING: Rows = np.empty(0, np.int64)
 
 
@@ -63,11 +69,12 @@ def candidates(k: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """The codes of the rows from `start` to before `stop`."""
+    """The codes of the rows from `start` to before `stop`, and the file that they are in."""
 
     start: int
     stop: int
     index: Any
+    path: Path | None = None
 
     @property
     def rows(self) -> int:
@@ -105,7 +112,7 @@ class Codes:
             files.remove((path, start, stop))
             index = _load(path, stop - start, vectors.dim) if stop <= vectors.rows else None
             if index is not None:
-                segments.append(_Segment(start, stop, index))
+                segments.append(_Segment(start, stop, index, path))
                 start = stop
         return cls(generation, tuple(segments))
 
@@ -170,22 +177,25 @@ class Codes:
             OSError: they can't be written; nothing is lost.
         """
         with self._updating:
-            existing = {
-                (start, stop): path for path, start, stop in _files(folder, self.generation)
-            }
-            ours = {(segment.start, segment.stop): segment for segment in self._segments}
-            unwritten = [segment for key, segment in ours.items() if key not in existing]
-            rows = sum(segment.rows for segment in unwritten)
-            if existing and not _worth_writing(rows, self.covered):
+            files = [each for each in _files(folder, self.generation) if each[2] <= self.covered]
+            existing = {path for path, *_ in files}
+            segments = [
+                segment
+                if segment.path in existing
+                else replace(segment, path=_same(segment, files))
+                for segment in self._segments
+            ]
+            rows = sum(each.rows for each in segments if each.path is None)
+            if rows < self.covered and not _worth_writing(rows, self.covered):
                 return
-            for segment in unwritten:
-                name = f"codes-{self.generation}-{segment.start}-{segment.stop}.tv"
-                # Atomic, by a rename; a cache that a power cut damages is made again.
-                segment.index.write(str(folder / name), durable=False)
-        for (start, stop), path in existing.items():
-            if (start, stop) not in ours and stop <= self.covered:
-                with contextlib.suppress(OSError):  # in use on Windows; swept another time
-                    path.unlink()
+            self._segments = tuple(
+                _written(each, folder, self.generation) if each.path is None else each
+                for each in segments
+            )
+            ours = {each.path for each in self._segments}
+        for path in existing - ours:
+            with contextlib.suppress(OSError):  # in use on Windows; swept another time
+                path.unlink()
 
 
 def behind(folder: Path, generation: str, rows: int) -> bool:
@@ -206,10 +216,50 @@ def sweep(folder: Path, generations: set[str]) -> None:
     cache_files.sweep(folder, "codes-*", _NAME, generations)
 
 
+def _same(segment: _Segment, files: Iterable[tuple[Path, int, int]]) -> Path | None:
+    """Return the file of a segment's rows that another process of this user has written."""
+    for path, start, stop in files:
+        if (start, stop) == (segment.start, segment.stop) and _is_ours(path):
+            return path
+    return None
+
+
+def _written(segment: _Segment, folder: Path, generation: str) -> _Segment:
+    """Write the file of a segment; return the segment with it."""
+    about = (generation, str(segment.start), str(segment.stop))
+    making = folder / f"codes-{generation}.{os.urandom(4).hex()}"
+    try:
+        # A cache that a power cut damages is made again.
+        segment.index.write(str(making), durable=False)
+        private.narrow(making)
+        path = folder / f"codes-{'-'.join(about)}-{_tag(making, about)}.tv"
+        os.replace(making, path)
+    finally:
+        with contextlib.suppress(OSError):
+            making.unlink()
+    return replace(segment, path=path)
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether this user has made a file, and nobody has changed it."""
+    _, *about, tag = path.stem.split("-")
+    try:
+        return tag == _tag(path, about)
+    except OSError:
+        return False
+
+
+def _tag(path: Path, about: Sequence[str]) -> str:
+    with path.open("rb") as file:
+        return cache_files.tag(iter(lambda: file.read(_PIECE), b""), *about)
+
+
 def _load(path: Path, rows: int, dim: int) -> Any:
-    """Return the index in a file; None if it does not have this many rows."""
+    """Return the index in a file; None if it does not have this many rows, or others made it."""
     from turbovec import TurboQuantIndex
 
+    if not _is_ours(path):
+        return None
     try:
         index = TurboQuantIndex.load(str(path))
         if (index.dim, index.bit_width, len(index)) != (dim, 4, rows):

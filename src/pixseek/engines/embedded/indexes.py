@@ -190,6 +190,8 @@ class Indexes:
     def _open_ivf(self, view: View) -> None:
         try:
             self.ivf = Ivf.open(self._folder, view.generation, view.vectors)
+            if self.ivf is None and not self._read_only:
+                ivf_.delete_unusable(self._folder, view.generation, view.vectors.rows)
         except (ImportError, OSError, RuntimeError):
             self.ivf, self._ivf_broken = None, True
 

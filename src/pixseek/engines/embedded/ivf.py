@@ -10,9 +10,9 @@ Lists are mapped, so that opening takes milliseconds, and the lists are page cac
 the process. They are chosen by Euclidean distance: centroids do not have unit length, and by inner
 product 1.6 times as many lists must be searched for the same recall.
 
-A file is named `ivf-GENERATION-TRAINED-ROWS-CHECKSUM.faiss`: the generation of the vectors that
-it was made from (a random name, so that files of another library never fit), how many rows there
-were when the lists were made, how many rows it covers, and the CRC-32 of all of it but the lists.
+A file is named `ivf-GENERATION-TRAINED-ROWS-TAG.faiss`: the generation of the vectors that it was
+made from (a random name, so that files of another library never fit), how many rows there were when
+the lists were made, how many rows it covers, and the tag (`cache_files`) of all but the lists.
 Damage to lists loses rows; any other could make faiss end the process. It is never changed, only
 replaced.
 """
@@ -25,7 +25,6 @@ import importlib.util
 import math
 import os
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +33,7 @@ import numpy as np
 
 from pixseek.engines.embedded import cache_files
 from pixseek.engines.embedded.vectorfile import Mask, Rows, VectorFile
+from pixseek.storage import private
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -59,7 +59,7 @@ _QUERY_BITS = 4
 _FACTORS = 16
 #: Bytes that hold all that follows the lists.
 _END = 4096
-_NAME = re.compile(r"ivf-([0-9a-f]+)-(\d+)-(\d+)-([0-9a-f]{8})\.faiss")
+_NAME = re.compile(r"ivf-([0-9a-f]+)-(\d+)-(\d+)-([0-9a-f]{16})\.faiss")
 _NONE: Rows = np.empty(0, np.int64)
 
 
@@ -174,8 +174,9 @@ def build(
             raise OSError(str(error)) from error
         with making.open("r+b") as file:
             os.fsync(file.fileno())
-        checksum = _checksum(making, vectors.rows, vectors.dim)
-        path = folder / f"ivf-{generation}-{trained}-{vectors.rows}-{checksum}.faiss"
+        private.narrow(making)
+        tag = _tag(making, vectors.rows, vectors.dim, generation)
+        path = folder / f"ivf-{generation}-{trained}-{vectors.rows}-{tag}.faiss"
         os.replace(making, path)
     finally:
         with contextlib.suppress(OSError):
@@ -191,6 +192,14 @@ def behind(folder: Path, generation: str, rows: int) -> bool:
     for _, trained, covered in _files(folder, generation):
         return _outgrown(rows, trained) or rows - covered > max(WORTH_WRITING, rows // 128)
     return True
+
+
+def delete_unusable(folder: Path, generation: str, rows: int) -> None:
+    """Delete the files of at most this many rows, none of which could be opened."""
+    for path, _, covered in _files(folder, generation):
+        if covered <= rows:
+            with contextlib.suppress(OSError):  # in use on Windows
+                path.unlink()
 
 
 def sweep(folder: Path, generations: set[str]) -> None:
@@ -245,7 +254,8 @@ def _load(path: Path, covered: int, vectors: VectorFile, flags: int) -> Any:
     if covered > vectors.rows:
         return None
     try:
-        if not path.stem.endswith(_checksum(path, covered, vectors.dim)):
+        _, generation, _, _, tag = path.stem.split("-")
+        if tag != _tag(path, covered, vectors.dim, generation):
             return None
         index = faiss.read_index(str(path), flags)
         lists = _inverted(index).invlists
@@ -260,13 +270,13 @@ def _load(path: Path, covered: int, vectors: VectorFile, flags: int) -> Any:
     return index
 
 
-def _checksum(path: Path, rows: int, dim: int) -> str:
-    """Return the CRC-32 of all but the lists: the beginning with the centroids, and a short end."""
+def _tag(path: Path, rows: int, dim: int, generation: str) -> str:
+    """Return the tag of all but the lists: the beginning with the centroids, and a short end."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        checksum = zlib.crc32(file.read(max(0, size - rows * (dim // 8 + _FACTORS))))
+        beginning = file.read(max(0, size - rows * (dim // 8 + _FACTORS)))
         file.seek(max(0, size - _END))
-        return f"{zlib.crc32(file.read(), checksum):08x}"
+        return cache_files.tag((beginning, file.read()), generation, rows, dim, size)
 
 
 def _inverted(index: Any) -> Any:

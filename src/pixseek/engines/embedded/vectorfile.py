@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixseek.errors import LibraryFormatError
+from pixseek.storage import private
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -56,7 +57,13 @@ def append(path: Path, at: int, vectors: Vectors) -> None:
     if found < offset:
         raise _too_short(path, found, offset)
     # Unbuffered, so that closing after a failure does not try to write again.
-    with path.open("xb" if created else "r+b", buffering=0) as file:
+    mode = private.mode_in(path.parent) if created else 0
+    with open(
+        path,
+        "xb" if created else "r+b",
+        buffering=0,
+        opener=lambda name, flags: os.open(name, flags, mode),
+    ) as file:
         try:
             file.seek(offset)
             for start in range(0, len(vectors), 8192):
