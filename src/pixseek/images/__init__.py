@@ -53,6 +53,9 @@ def decode(
 ) -> Picture:
     """Decode one image. May be called from several threads at once.
 
+    Large pictures wait for each other, so that all together take a bounded memory; see `budget`.
+    That is no part of their time limit.
+
     Args:
         data: the file's content.
         at_least: pixels that each side must keep, if the format can be decoded at a fraction of
@@ -72,6 +75,7 @@ def decode(
         ImageError: the file can't be decoded; `reason` is "empty", "not-an-image", "no-decoder",
             "damaged", "too-large", "timeout" or "crashed".
     """
+    from pixseek.images import budget
     from pixseek.images.decoders import decode_here
     from pixseek.images.isolation import decode_isolated
 
@@ -85,7 +89,8 @@ def decode(
     limits = Limits(max_pixels, max_bytes, timeout_s, MEMORY_MIB)
     request = Request(at_least, exact, strict, demosaic, limits)
     isolated = kind.isolated or (demosaic and kind.family == "raw")
-    return (decode_isolated if isolated else decode_here)(kind, data, request)
+    with budget.shared().taken(budget.needed(kind, data, request)):
+        return (decode_isolated if isolated else decode_here)(kind, data, request)
 
 
 def turned(picture: Picture, text: str) -> Picture:

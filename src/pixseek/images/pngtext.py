@@ -1,4 +1,4 @@
-"""Drop text chunks from a PNG that would make Pillow refuse the whole file."""
+"""Drop texts and colour profiles from a PNG that would make Pillow refuse the whole file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
+_PROFILE = b"iCCP"
 
 #: Maximum bytes of one compressed text when unpacked; Pillow refuses more.
 _MOST_PACKED = 1 << 20
@@ -19,16 +20,25 @@ _MOST_CHUNKS = 1 << 18
 
 
 def without_excess(data: bytes, notes: list[str]) -> bytes:
-    """Return a PNG without text chunks that are too large or compressed in an unknown way.
+    """Return a PNG without texts and profiles that are too large or compressed in an unknown way.
 
     Args:
         data: the file's content.
         notes: a note about dropped chunks is appended here.
     """
     kept: list[bytes] = []
-    copied = left_out = 0
+    copied = left_out = profiles = 0
     room = _MOST_TEXTS
     for kind, start, end in _chunks(data):
+        if kind == _PROFILE:
+            # The first counts, so that a thousand bombs aren't unpacked.
+            profiles += 1
+            if profiles > 1 or not _unpacked_size(b"zTXt", data[start + 8 : end - 4])[1]:
+                if profiles == 1:
+                    notes.append("broken colour profile ignored")
+                kept.append(data[copied:start])
+                copied = end
+            continue
         if kind not in _TEXT:
             continue
         if end - start - 12 <= room:
@@ -40,9 +50,10 @@ def without_excess(data: bytes, notes: list[str]) -> bytes:
         left_out += 1
         kept.append(data[copied:start])
         copied = end
-    if not left_out:
+    if not copied:
         return data
-    notes.append(f"{left_out} text{'s' if left_out > 1 else ''} too long or unreadable ignored")
+    if left_out:
+        notes.append(f"{left_out} text{'s' if left_out > 1 else ''} too long or unreadable ignored")
     return b"".join((*kept, data[copied:]))
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pixseek.errors import ImageError
 from pixseek.images import (
     boxes,
+    colour,
     jpeg2000header,
     jpegheader,
     orientation,
@@ -161,9 +162,15 @@ def _decode(
     iptc = _iptc(image, data)
     bits = _sample_bits(image)
     profile = image.info.get("icc_profile")
+    scale = 1
     if kind.name != "JPEG":
-        image = scaling.reduced(image, enough, turn)
-    pixels = orientation.upright(to_srgb(image, notes, bits=bits), turn)
+        scale = scaling.scale_for(image.size, enough, turn)
+        small = scaling.reduced(image, enough, turn)
+        scale, image = (scale, image) if small is image else (1, small)
+    pixels = to_srgb(image, notes, bits=bits, scale=scale)
+    if pixels is not image:
+        image.close()  # now, so that three of a large one are never there at once
+    pixels = orientation.upright(pixels, turn)
     if orientation.on_its_side(turn):
         width, height = height, width
     named = profile_name(profile, notes)
@@ -289,20 +296,37 @@ def _keep_truncated(image: Image.Image, error: Exception, notes: list[str]) -> N
     Raises:
         ImageError: less than half of its rows are present.
     """
-    import numpy as np
-
     image.tile = []  # type: ignore[attr-defined]  # the rows that were decoded are in the image
     if image._im is None or image.format == "PSD":  # a PSD stores one channel after the other
         raise damaged(error) from error
-    rows = np.asarray(image)
-    if image.format in ("BMP", "DIB"):  # they store their last row first
-        rows = rows[::-1]
-    # Missing rows have a single colour: black, transparent, or a JPEG's grey.
-    there = (rows != rows[-1, -1]).reshape(len(rows), -1).any(axis=1)
-    share = (int(there.nonzero()[0][-1]) + 1) / len(rows) if there.any() else 0.0
+    share = _rows_there(image) / image.height
     if share < WORTH_KEEPING:
         raise damaged(f"{error}; only {share:.0%} of the picture is present") from error
     notes.append(truncated_note(share))
+
+
+def _rows_there(image: Image.Image) -> int:
+    """Return how many rows were decoded: up to the last that differs from the missing ones.
+
+    Missing rows have a single colour: black, transparent, or a JPEG's grey.
+    """
+    import numpy as np
+
+    width, height = image.size
+    rows = max(1, colour.STRIP // width)
+    from_bottom = image.format in ("BMP", "DIB")  # they store their last row first
+    missing = None
+    for left in range(height, 0, -rows):  # the rows that are not looked at yet
+        first, last = max(0, left - rows), left
+        if from_bottom:
+            first, last = height - left, height - max(0, left - rows)
+        strip = np.asarray(image.crop((0, first, width, last)))
+        strip = strip[::-1] if from_bottom else strip
+        missing = strip[-1, -1] if missing is None else missing
+        there = (strip != missing).reshape(len(strip), -1).any(axis=1)
+        if there.any():
+            return max(0, left - rows) + int(there.nonzero()[0][-1]) + 1
+    return 0
 
 
 def truncated_note(share: float) -> str:

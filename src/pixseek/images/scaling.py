@@ -45,7 +45,7 @@ def reduced(image: Image.Image, enough: int | None, turn: int = 1) -> Image.Imag
     """
     scale = scale_for(image.size, enough, turn)
     if scale == 1 or image.mode not in ("RGB", "L", "CMYK") or "transparency" in image.info:
-        return image
+        return image  # `colour.to_srgb` reduces a large one
     small = image.reduce(scale)
     small.info = image.info
     return small

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pixseek.images import boxes, jpegheader, tiffheader
@@ -13,11 +14,17 @@ _JXL_BITS = (9, 13, 18, 30)
 _JXL_RATIOS = ((1, 1), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
+_DIB = tuple(bytes((size, 0, 0, 0)) for size in (12, 40, 52, 56, 64, 108, 124))
+_PNM = re.compile(
+    rb"P[0-7yFf](?:\s|#[^\n]{0,999}\n){1,99}(\d{1,9})(?:\s|#[^\n]{0,999}\n){1,99}(\d{1,9})"
+)
+
+
 def declared(data: bytes) -> tuple[int, int] | None:
     """Return width and height of the largest picture that a file declares, in pixels.
 
-    Of PNG, JPEG, GIF, WebP, TIFF, HEIC, AVIF, JPEG 2000 and JPEG XL. As stored, so an orientation
-    may swap them. None for any other file, and if its header is broken.
+    Of PNG, JPEG, GIF, WebP, TIFF, HEIC, AVIF, JPEG 2000, JPEG XL, BMP, ICO, PSD, DDS and PNM. As
+    stored, so an orientation may swap them. None for any other file, and if its header is broken.
     """
     try:
         sizes = [each for each in _sizes(data) if each[0] > 0 < each[1]]
@@ -49,12 +56,41 @@ def _sizes(data: bytes) -> Iterator[tuple[int, int]]:
         yield right - left, bottom - top
     elif boxes.brands(data):
         yield from _heif(data)
+    elif data.startswith(b"BM"):
+        yield _bitmap(data, 14)
+    elif data.startswith(b"8BPS"):
+        yield _number(data, 18, 4), _number(data, 14, 4)
+    elif data.startswith(b"DDS "):
+        yield _number(data, 16, 4, "little"), _number(data, 12, 4, "little")
+    elif data.startswith(b"\0\0\1\0"):
+        yield from _icon(data)
+    elif found := _PNM.match(data):
+        yield int(found[1]), int(found[2])
+    elif data[:4] in _DIB:
+        yield _bitmap(data, 0)
 
 
 def _number(data: bytes, at: int, size: int, order: str = "big") -> int:
     if at + size > len(data):
         raise IndexError
     return int.from_bytes(data[at : at + size], order)  # type: ignore[arg-type]
+
+
+def _bitmap(data: bytes, at: int) -> tuple[int, int]:
+    """Return the size in a bitmap's header; a height is negative if the first row is on top."""
+    if _number(data, at, 4, "little") == 12:
+        return _number(data, at + 4, 2, "little"), _number(data, at + 6, 2, "little")
+    height = int.from_bytes(data[at + 8 : at + 12], "little", signed=True)
+    return _number(data, at + 4, 4, "little"), abs(height)
+
+
+def _icon(data: bytes) -> Iterator[tuple[int, int]]:
+    for entry in range(6, min(6 + 16 * _number(data, 4, 2, "little"), len(data) - 15), 16):
+        at = _number(data, entry + 12, 4, "little")
+        if data[at : at + 8] == b"\x89PNG\r\n\x1a\n":
+            yield _number(data, at + 16, 4), _number(data, at + 20, 4)
+        elif len(data) >= at + 12:
+            yield _bitmap(data, at)
 
 
 def _webp(data: bytes) -> Iterator[tuple[int, int]]:
