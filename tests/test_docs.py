@@ -21,6 +21,7 @@ LOOSE = sorted(
         "README.md",
         "CHANGELOG.md",
         "CONTRIBUTING.md",
+        "SECURITY.md",
         "benchmarks/page.md",
         "findings/README.md",
         "training/README.md",
