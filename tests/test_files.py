@@ -169,6 +169,20 @@ def test_a_file_is_moved_below_a_folder_and_replaces_nothing(
 
 
 @posix
+def test_a_pipe_of_the_process_is_read(root: Path) -> None:
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, b"content")
+        os.close(writing)
+        (root / "link").symlink_to(f"/dev/fd/{reading}")
+        with pytest.raises(files.NotRegularError):
+            files.read(root / "link", 100)
+        assert files.read(f"/dev/fd/{reading}", 100) == b"content"
+    finally:
+        os.close(reading)
+
+
+@posix
 def test_a_pipe_is_not_replaced(root: Path) -> None:
     os.mkfifo(root / "a")
     for within in (None, root):

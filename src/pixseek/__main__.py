@@ -11,9 +11,10 @@ def run() -> None:
         # Here, since imports are a third of a short command, and Ctrl-C may come during them.
         from pixseek.cli import main
         from pixseek.cli.output import guard
-        from pixseek.cli.process import leave, open_closed_streams
+        from pixseek.cli.process import end_at_second_signal, leave, open_closed_streams
 
         open_closed_streams()
+        end_at_second_signal()
         guard()  # also for the traceback of an error that ends the process
         try:
             main(prog_name="pixseek")

@@ -43,6 +43,7 @@ _LEASE_S = 5.0
 _ON_WINDOWS = os.name == "nt"
 #: Where users name the output of their own process, or that of another.
 _STREAMS = ("/dev/", "/proc/")
+_OWN = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 
 
 class NotRegularError(OSError):
@@ -121,6 +122,8 @@ def opened(
 ) -> Iterator[int]:
     """Open a regular file for reading inside the block; yield its descriptor.
 
+    Without `within` it may also be a pipe that this process has got, such as /dev/stdin.
+
     Raises:
         NotRegularError, OutsideError: see there.
         OSError: it is not there, or can't be opened.
@@ -128,7 +131,9 @@ def opened(
     descriptor = _open(path)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise not_regular(path)
+            if within is not None or not os.fspath(path).startswith(_OWN):
+                raise not_regular(path)
+            os.set_blocking(descriptor, True)
         if within is not None and not _lies_in(_place_of(descriptor, path), within):
             raise _outside(path, within)
         yield descriptor
@@ -170,7 +175,10 @@ def _up_to(descriptor: int, count: int) -> bytes:
 
 @contextlib.contextmanager
 def replacing(
-    path: str | os.PathLike[str], *, within: str | os.PathLike[str] | None = None
+    path: str | os.PathLike[str],
+    *,
+    within: str | os.PathLike[str] | None = None,
+    sync: bool = True,
 ) -> Iterator[BinaryIO]:
     """Write a file inside the block; it appears under its name when the block ends without error.
 
@@ -182,9 +190,10 @@ def replacing(
         path: of the file.
         within: the folder, resolved, in which a link of this name may lead to the file to
             replace, and which the file has to lie in.
+        sync: whether what was written has to be on the disk when the block ends.
 
     Yields:
-        The file, for reading and writing. What is written is on the disk when the block ends.
+        The file, for reading and writing.
 
     Raises:
         NotRegularError, OutsideError: see there.
@@ -209,7 +218,8 @@ def replacing(
                 if mode is not None and hasattr(os, "fchmod"):
                     with contextlib.suppress(PermissionError):  # file systems without modes
                         os.fchmod(descriptor, mode)
-                os.fsync(descriptor)
+                if sync:
+                    os.fsync(descriptor)
             os.replace(unfinished, at, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
             with contextlib.suppress(OSError):

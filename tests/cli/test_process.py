@@ -1,7 +1,10 @@
+import contextlib
 import gc
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -147,3 +150,69 @@ def test_output_that_does_not_fit_on_its_disk_is_said(command: str, red_library:
     done = in_a_shell(f"pixseek {command} >/dev/full", red_library)
     assert done.returncode == 3
     assert "Error: The output can't be written (No space left on device)" in done.stderr
+
+
+#: `pixseek`, in which a function waits in C for what never comes; signals do not wake it.
+_HANGING = """
+import ctypes, os, sys, threading
+import {module} as module
+mutex = ctypes.create_string_buffer(64)
+lock = ctypes.CDLL(None).pthread_mutex_lock
+def hang(*_, **__):
+    os.write(1, b"hanging")
+    lock(mutex), lock(mutex)
+def hang_in_a_thread(*_, **__):
+    threading.Thread(target=lambda: (lock(mutex), lock(mutex))).start()
+    os.write(1, b"hanging")
+    sys.exit(0)
+module.{name} = {how}
+from pixseek.__main__ import run
+run()
+"""
+
+_OPEN = ("pixseek.library.facade", "Library.open")
+_LINES = [
+    ("index", "Photos"), ("search", "red"), ("search", "year:2024"), ("similar", "x.jpg"),
+    ("duplicates",), ("duplicates", "--move", "x", "-y"), ("list",), ("show", "x"), ("status",),
+    ("failures",), ("tag", "x", "--add", "y"), ("tag", "--zero-shot", "a"), ("classify", "a", "b"),
+    ("reindex", "--model", "demo"), ("export", "x.npz"), ("import", "x.npz"), ("forget",),
+    ("remove", "x"), ("saved",),
+]  # fmt: skip
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT to another process")
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("line", "where", "how"),
+    [
+        (("index", "Photos"), ("pixseek.encoders", "load"), "hang"),
+        (("search", "red"), _OPEN, "hang"),
+        (("status",), _OPEN, "hang_in_a_thread"),
+        *(pytest.param(line, _OPEN, how, marks=pytest.mark.slow)
+          for line in _LINES for how in ("hang", "hang_in_a_thread")),
+    ],
+)  # fmt: skip
+def test_the_second_signal_ends_a_command_that_hangs(
+    tmp_path: Path, line: tuple[str, ...], where: tuple[str, str], how: str
+) -> None:
+    draw(tmp_path / "Photos" / "a.png", "red")
+    (tmp_path / "x.npz").touch()
+    code = _HANGING.format(module=where[0], name=where[1], how=how)
+    for first, second in ((signal.SIGINT, signal.SIGINT), (signal.SIGINT, signal.SIGTERM)):
+        with subprocess.Popen(
+            [sys.executable, "-c", code, *line, "--library", "a.lib"],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            assert process.stdout.read(7) == b"hanging"
+            time.sleep(0.2)  # until it is in C
+            process.send_signal(first)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.3)
+            if how == "hang":
+                assert process.poll() is None
+            process.send_signal(second)
+            try:
+                assert process.wait(10) in (128 + second, -second, 0, 130)
+            finally:
+                process.kill()

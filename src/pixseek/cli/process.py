@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -63,6 +64,33 @@ def open_closed_streams() -> None:
         if getattr(sys, name) is None:
             opened = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115  # till the end
             setattr(sys, name, opened)
+
+
+def end_at_second_signal() -> None:
+    """End the process at its second Ctrl-C or SIGTERM, whatever it is doing then.
+
+    Python handles a signal in the main thread, between two of its own steps. If that thread waits
+    in a library in C, or for a thread that never ends, no handler runs. So another thread reads the
+    numbers of the signals, which the system's handler writes to a pipe at once. What is stored is
+    whole at every moment.
+
+    A signal that has no handler in Python ends the process by itself, the first time.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+
+    def watch() -> None:
+        ending = 0
+        while numbers := os.read(reading, 64):
+            for number in numbers:
+                ending += number in (signal.SIGINT, signal.SIGTERM)
+                if ending > 1:
+                    if os.isatty(2):
+                        os.write(2, b"\x1b[?25h\n")  # a progress bar hides the cursor
+                    os._exit(128 + number)
+
+    threading.Thread(target=watch, name="signals", daemon=True).start()
 
 
 def leave(end: SystemExit) -> NoReturn:

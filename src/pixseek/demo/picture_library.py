@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 from typing import Final
 
+from PIL import Image
+
+from pixseek import files
 from pixseek.demo.captions import caption
 from pixseek.demo.drawing import render
 from pixseek.demo.scenes import Scene, random_scene
@@ -27,6 +31,7 @@ def write_picture_library(folder: Path, count: int = 240, seed: int = 7) -> list
     with forward slashes, a tab, and one caption. Returns the paths of the pictures in that order.
     The same `count` and `seed` give the same scenes, names and captions.
     """
+    within = os.path.realpath(folder)
     rng = random.Random(seed)
     lines = ["file\tcaption"]
     written: list[Path] = []
@@ -36,10 +41,13 @@ def write_picture_library(folder: Path, count: int = 240, seed: int = 7) -> list
         name = f"{scene.setting}/{_stem(scene)}-{number:03d}{suffix}"
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        render(scene, rng.choice(_SIZES)).save(path, None, **options)
+        picture = render(scene, rng.choice(_SIZES))
+        with files.replacing(path, within=within, sync=False) as file:
+            picture.save(file, Image.registered_extensions()[suffix], **options)
         lines.append(f"{name}\t{caption(scene, rng)}")
         written.append(path)
-    (folder / CAPTIONS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    with files.replacing(folder / CAPTIONS_FILE, within=within, sync=False) as file:
+        file.write(("\n".join(lines) + "\n").encode())
     return written
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pixseek import files
 from pixseek.encoders.runtimes import int8
 from pixseek.errors import ImageError, SourceError
 from pixseek.types.dataclass import dataclass
@@ -155,7 +156,7 @@ def pictures_in(*folders: Path, side: int) -> list[Picture]:
     Raises:
         SourceError: a folder can't be read, or none has images.
     """
-    from pixseek.images import EXTENSIONS, decode
+    from pixseek.images import EXTENSIONS, MAX_BYTES, decode
 
     for folder in folders:
         if not folder.is_dir():
@@ -169,7 +170,7 @@ def pictures_in(*folders: Path, side: int) -> list[Picture]:
     pictures: list[Picture] = []
     for path in found[:: max(1, len(found) // IMAGES)][:IMAGES]:
         try:
-            pictures.append(decode(path.read_bytes(), at_least=side))
+            pictures.append(decode(files.read(path, MAX_BYTES), at_least=side))
         except (ImageError, OSError):  # another image will do
             continue
     if not pictures:

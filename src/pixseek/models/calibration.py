@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from pixseek import encoders
+from pixseek import encoders, files
 from pixseek.config import Config
 from pixseek.encoders.hub import catalogue
 from pixseek.errors import ModelError, SourceError
@@ -71,7 +70,10 @@ def calibrate(
             name, models_dir=config.models_dir, offline=True, threads=config.threads
         )
         embedded, vectors, failures = embed_files(
-            paths, encoder, threads=config.thread_count, on_progress=on_progress
+            paths,
+            encoder,
+            threads=config.thread_count,
+            on_progress=on_progress,
         )
         on_wait("Searching the images for the words of their captions")
         found = calibrating.calibrate(
@@ -151,16 +153,10 @@ def _write(file: Path, found: calibrating.Calibrated) -> None:
         "measured": found.measured(),
     }
     text = json.dumps(said, indent=1) + "\n"
-    temporary = file.with_name(f"{file.name}.{os.getpid()}")
     try:
-        if file.exists() and not file.is_file():  # a pipe, a device
-            file.write_text(text, "utf-8")
-            return
-        temporary.write_text(text, "utf-8")
-        temporary.replace(file)
+        with files.replacing(file) as written:
+            written.write(text.encode())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise ModelError(
             "a calibration can't be written", file, f"{error.strerror or error}. {_ELSEWHERE}"
         ) from error

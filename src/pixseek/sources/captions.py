@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pixseek import files
 from pixseek.errors import SourceError, unknown
 from pixseek.images import EXTENSIONS
 
@@ -29,6 +30,8 @@ _CAPTIONS = (
 _NUMBERED = re.compile(r"#\d+$")
 #: A caption may be long, a table of millions of characters in one field is broken.
 _MOST_CHARACTERS = 1_000_000
+#: Bytes of a table: LAION has 100 to 200 a caption.
+_MOST_BYTES = 1 << 30
 
 
 def read_captions(
@@ -71,7 +74,7 @@ def read_captions(
 def _rows(table: Path) -> list[list[str]]:
     """Return the cells of a table, without empty lines."""
     try:
-        content = table.read_bytes()
+        content = files.read(table, _MOST_BYTES)
     except OSError as error:
         raise SourceError(
             "The table of captions can't be read", table, f"{error.strerror or error}."
