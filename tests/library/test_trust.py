@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import socket
+import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -211,7 +214,7 @@ def _config(folder: Path) -> pixseek.config.Config:  # type: ignore[name-defined
 def test_links_in_a_library_ask_and_what_they_lead_to_is_not_touched(
     strangers: Path, tmp_path: Path
 ) -> None:
-    for name in ("previews.sqlite", "index"):
+    for name in ("ledger.sqlite", "previews.sqlite", "indexing.lock", "index"):
         place = strangers / ".pixseek" / name
         kept = tmp_path / f"mine-{name}"
         place.rename(kept)
@@ -222,6 +225,78 @@ def test_links_in_a_library_ask_and_what_they_lead_to_is_not_touched(
         assert content(tmp_path) == before
         place.unlink()
         kept.rename(place)
+
+
+def test_a_trusted_library_that_turns_to_a_server_asks_again(
+    strangers: Path, server: tuple[str, list[object]], tmp_path: Path
+) -> None:
+    url, callers = server
+    with pixseek.open(strangers, trust=True):
+        pass
+    changed(strangers / ".pixseek", lambda ledger: ledger.set("engine", url))
+    with pytest.raises(UntrustedLibraryError, match=r"127\.0\.0\.1"):
+        pixseek.open(strangers)
+    assert not callers
+
+
+def test_links_in_the_place_of_a_trusted_library_ask(strangers: Path, tmp_path: Path) -> None:
+    with pixseek.open(strangers, trust=True):
+        pass
+    (strangers / ".pixseek" / "ledger.sqlite").rename(tmp_path / "kept")
+    (strangers / ".pixseek" / "ledger.sqlite").symlink_to(libraries_file())
+    with pytest.raises(UntrustedLibraryError, match="links to other places"):
+        pixseek.open(strangers)
+
+
+def test_a_library_that_is_a_link_asks(strangers: Path, tmp_path: Path) -> None:
+    (strangers / ".pixseek").rename(tmp_path / "elsewhere.lib")
+    (strangers / ".pixseek").symlink_to(tmp_path / "elsewhere.lib")
+    with pytest.raises(UntrustedLibraryError, match="links to other places"):
+        pixseek.open(strangers)
+
+
+def test_a_ledger_that_answers_never_is_given_up(
+    strangers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its settings are a view that counts to many millions first."""
+    with contextlib.closing(sqlite3.connect(strangers / ".pixseek" / "ledger.sqlite")) as db:
+        db.executescript(
+            "ALTER TABLE settings RENAME TO kept; CREATE VIEW settings AS "
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 90000000) "
+            "SELECT name, value FROM kept WHERE (SELECT count(*) FROM n) > 1"
+        )
+    monkeypatch.setattr("pixseek.storage.ledger._BRIEF_S", 0.1)
+    began = time.monotonic()
+    with pytest.raises(LibraryError):
+        pixseek.open(strangers)
+    assert time.monotonic() - began < 5
+
+
+def test_what_this_user_tells_a_library_needs_no_question_later(
+    tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    with pixseek.open(tmp_path / "a.lib") as library:
+        library.opened.ledger.set_root(Root("b", "s3://bucket", kind="s3"), relative=False)
+        library.opened.ledger.set("model", "someone/unknown-model")
+    with pixseek.open(tmp_path / "a.lib") as library:
+        assert library.opened.is_trusted
+    assert trust.trusted() == [str(tmp_path / "a.lib")]
+
+
+def test_many_libraries_that_are_gone_are_forgotten(
+    tmp_path: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pixseek.storage.known_libraries._MANY", 3)
+    with pixseek.open(tmp_path / "server.lib", engine="memory://many"):
+        pass
+    shutil.rmtree(tmp_path / "server.lib")
+    for number in range(6):
+        with pixseek.open(tmp_path / f"{number}.lib"):
+            pass
+        shutil.rmtree(tmp_path / f"{number}.lib")
+    kept = [Path(path).name for path in trust.trusted()]
+    assert kept[0] == "server.lib", "its address is needed when it comes back"
+    assert kept[-1] == "5.lib" and len(kept) < 6
 
 
 def test_special_files_in_a_library_do_not_hang(strangers: Path) -> None:

@@ -5,7 +5,6 @@ While a run goes on it notes how far it is in the ledger, for `Library.status` i
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 import time
@@ -246,6 +245,6 @@ def same_file(opened: Opened, record: Record) -> bytes | None:
 
 
 def _decoded(preview: bytes) -> Image.Image:
-    from PIL import Image
+    from pixseek.images import decode
 
-    return Image.open(io.BytesIO(preview)).convert("RGB")
+    return decode(preview).pixels.convert("RGB")

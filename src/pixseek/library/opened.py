@@ -96,7 +96,7 @@ class Opened:
             ledger, store, is_trusted = _open_known(folder, config, engine, trust, on_upgrade)
         else:
             _check_new(folder, create, trust)
-            ledger, store = _create(folder, engine, portable, drawn, on_upgrade)
+            ledger, store = _create(folder, config, engine, portable, drawn, on_upgrade)
             is_trusted = True
         read_only = not may_write(folder)
         return cls(
@@ -203,7 +203,7 @@ def _open_known(
 ) -> tuple[Ledger, Engine, bool]:
     """Open ledger and engine of a library that is there; return whether it is trusted, too."""
     gate = Gate(folder, config)
-    gate.check_files()
+    gate.check_files(trust=trust)
     writable = may_write(folder)
     ledger = Ledger(folder, read_only=not writable)
     store = None
@@ -226,6 +226,7 @@ def _open_known(
 
 def _create(
     folder: Path,
+    config: Config,
     engine: str | None,
     portable: bool,
     drawn: bool,
@@ -243,7 +244,7 @@ def _create(
         ledger.set("portable", portable)
         ledger.set("drawn", drawn)
         ledger.set(_CLOSED, not portable)
-        remember_new(folder, ledger, engine)
+        remember_new(folder, config, ledger, engine)
     except BaseException:
         if store is not None:
             store.close()

@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,7 @@ from pixseek.errors import (
 )
 from pixseek.library import model
 from pixseek.redaction import MASK, Address, redacted
+from pixseek.storage.errors import translated
 from pixseek.storage.known_libraries import KnownLibraries, KnownLibrary
 from pixseek.storage.ledger import Ledger
 from pixseek.types import Root
@@ -64,7 +66,11 @@ class Admitted(NamedTuple):
 
 
 class Gate:
-    """What stands between this user and one library that exists."""
+    """What stands between this user and one library that exists.
+
+    Attributes:
+        is_own: whether it lies in this user's data folder and belongs to this user.
+    """
 
     def __init__(self, folder: Path, config: Config) -> None:
         """Look at the library in a folder from outside; no file of it is opened.
@@ -77,23 +83,33 @@ class Gate:
         self._place = os.path.realpath(folder)
         self._owner = _owner(folder)
         data = os.path.realpath(data_folder())
-        self._is_own = _is_below(self._place, data) and not self._owner
+        self.is_own = _is_below(self._place, data) and not self._owner
         self._known = KnownLibraries(libraries_file())
         self._entry: KnownLibrary | None = None
         self._pending = False
 
-    def check_files(self) -> None:
+    def check_files(self, *, trust: bool) -> None:
         """Check the files of a library that is not known here, before SQLite opens any of them.
 
+        Args:
+            trust: whether the caller says that it may be opened.
+
         Raises:
+            UntrustedLibraryError: there are links among them, and `trust` is false.
             LibraryFormatError: one is a pipe, a device or a socket, or was not made by pixseek.
             StorageError: the list of known libraries can't be read.
         """
-        if self._is_own or self._known.at(self._place):
+        if self.is_own or self._known.at(self._place, _inode(self._folder)):
             return
+        with translated(self._folder / "ledger.sqlite"):
+            self._check_files(trust=trust)
+
+    def _check_files(self, *, trust: bool) -> None:
+        if (links := self._links()) and not trust:
+            raise UntrustedLibraryError(self._problem(), self._folder, [links])
         for entry in _entries(self._folder):
             if entry.is_symlink():
-                continue  # said in the question
+                continue
             if not (entry.is_file() or entry.is_dir()):
                 raise LibraryFormatError(
                     "A file of the library is a pipe, a socket or a device",
@@ -121,26 +137,22 @@ class Gate:
             LibraryError: the address of its server is not known here.
             StorageError: the list of known libraries can't be read.
         """
-        try:
-            with ledger.briefly():
-                hint = ledger.setting(ENGINE) or ""
-                if not isinstance(hint, str):
-                    raise TypeError(hint)
-                if self._is_own and not hint:
-                    return Admitted("", True)
-                self._entry = self._known.find(*self._name(ledger))
-                is_trusted = self._is_own or self._entry is not None
-                asks, would = (False, []) if is_trusted else self._reach(ledger, engine)
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
-            raise LibraryFormatError(
-                "The library's ledger is damaged", self._folder, "Restore it from a backup."
-            ) from error
+        with self._understood(ledger):
+            hint = _hint(ledger)
+            if self.is_own and not hint:
+                return Admitted("", True)
+            self._entry = self._find(ledger)
+            is_trusted = self.is_own or self._entry is not None
+            asks, would = (False, []) if is_trusted else self._reach(ledger, engine)
+        kept = "" if self._entry is None else self._entry.engine
+        if self._entry is not None and hint and not (kept or engine or MASK in hint):
+            # It had no server when it was trusted.
+            asks, would = True, [_would_open(hint)]
         if asks and not trust:
             raise UntrustedLibraryError(self._problem(), self._folder, would)
         address = self._address(hint, engine) if hint else ""
-        kept = "" if self._entry is None else self._entry.engine
         if is_trusted:
-            self._pending = address != kept or redacted(hint) != hint
+            self._pending = address != kept
         else:
             is_trusted = self._pending = trust or bool(address)
         return Admitted(address, is_trusted)
@@ -156,31 +168,42 @@ class Gate:
         Raises:
             StorageError: the list of known libraries can't be written.
         """
-        if not self._pending:
-            return
-        if may_write and ledger.setting(ID) is None:
-            ledger.set(ID, _new_id())
-        self._known.keep(KnownLibrary(*self._name(ledger), engine))
-        hint = ledger.setting(ENGINE)
-        if may_write and hint and redacted(hint) != hint:
+        if self._pending:
+            if may_write and not ledger.setting(ID):
+                ledger.set(ID, _new_id())
+            self._known.keep(_entry_of(self._folder, ledger, engine))
+            self._pending = False
+        hint = _hint(ledger)
+        if may_write and redacted(hint) != hint:
             ledger.set(ENGINE, redacted(hint))
-        self._pending = False
 
     def trust(self, ledger: Ledger, *, may_write: bool) -> list[str]:
         """Trust the library without opening its engine; return what it would do, for people."""
-        with ledger.briefly():
+        with self._understood(ledger):
             _, would = self._reach(ledger, None)
-            hint = ledger.setting(ENGINE) or ""
-            self._entry = self._known.find(*self._name(ledger))
+            hint = _hint(ledger)
+            self._entry = self._find(ledger)
         kept = "" if self._entry is None else self._entry.engine
         self._pending = True
         self.keep(ledger, kept or ("" if MASK in hint else hint), may_write=may_write)
         return would
 
-    def _name(self, ledger: Ledger) -> tuple[str, str, int]:
-        """Return what the library is known by: its place, its id, and its ledger's file."""
-        inode = os.stat(self._folder / "ledger.sqlite").st_ino
-        return self._place, ledger.setting(ID) or _digest(ledger), inode
+    @contextmanager
+    def _understood(self, ledger: Ledger) -> Iterator[None]:
+        """Read a ledger that a stranger may have written, inside the block."""
+        try:
+            with ledger.briefly():
+                yield
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise LibraryFormatError(
+                "The library's ledger is damaged", self._folder, "Restore it from a backup."
+            ) from error
+
+    def _find(self, ledger: Ledger) -> KnownLibrary | None:
+        """Return what is known of the library; None if it has another owner than it had."""
+        now = _entry_of(self._folder, ledger, "")
+        found = self._known.find(now.path, now.id, now.inode)
+        return None if found and self._owner and found.owner != now.owner else found
 
     def _problem(self) -> str:
         if self._config.is_found and not self._owner:
@@ -193,17 +216,14 @@ class Gate:
         would: list[str] = []
         if self._owner:
             would.append(f"It belongs to another user: {self._owner}.")
-        server = _place(ledger.setting(ENGINE) or "")
-        if server and server != _place(engine or ""):
-            would.append(f"It would open {server}, with your password for it if you keep one.")
+        hint = _hint(ledger)
+        if hint and _place(hint) != _place(engine or ""):
+            would.append(_would_open(hint))
         roots = ledger.roots()
         if urls := [redacted(root.where) for root in roots if root.kind != "folder"]:
             would.append(f"It would read images from {_listed(urls)}.")
-        links = [str(folder)] if os.path.islink(folder) else []
-        links += [entry.path for entry in _entries(folder) if entry.is_symlink()]
-        if links:
-            places = [f"{link} -> {os.path.realpath(link)}" for link in links]
-            would.append(f"It has links to other places: {_listed(places)}.")
+        if links := self._links():
+            would.append(links)
         outside = list(_outside(folder, roots))
         portable = bool(ledger.setting("portable")) or folder.name == PORTABLE_NAME
         if outside and portable:
@@ -217,6 +237,13 @@ class Gate:
         if outside and not portable:
             would.append(f"It would read images in {_listed(outside)}.")
         return asks, would or [f"It would read and write in {folder.parent} only."]
+
+    def _links(self) -> str:
+        """Return where links in the library lead, for people; "" if there are none."""
+        links = [str(self._folder)] if os.path.islink(self._folder) else []
+        links += [entry.path for entry in _entries(self._folder) if entry.is_symlink()]
+        places = [f"{link} -> {os.path.realpath(link)}" for link in links]
+        return f"It has links to other places: {_listed(places)}." if places else ""
 
     def _address(self, hint: str, engine: str | None) -> str:
         """Return the address of the server.
@@ -253,25 +280,23 @@ def check_new(folder: Path, *, trust: bool) -> None:
         )
 
 
-def remember_new(folder: Path, ledger: Ledger, engine: str | None) -> None:
-    """Remember a library that this user makes, if it will be found without being named.
+def remember_new(folder: Path, config: Config, ledger: Ledger, engine: str | None) -> None:
+    """Remember a library that this user makes.
 
     Args:
         folder: of the library.
+        config: the settings.
         ledger: of it.
         engine: address of its server, with its secrets, which is kept here only; None for none.
 
     Raises:
         StorageError: the list of known libraries can't be written, and an address has to be.
     """
-    id_ = _new_id()
-    ledger.set(ID, id_)
+    ledger.set(ID, _new_id())
     ledger.set(ENGINE, redacted(engine) if engine else None)
-    if engine or ledger.setting("portable"):
-        inode = os.stat(folder / "ledger.sqlite").st_ino
-        library = KnownLibrary(os.path.realpath(folder), id_, inode, engine or "")
+    if engine or not Gate(folder, config).is_own:
         try:
-            KnownLibraries(libraries_file()).keep(library)
+            KnownLibraries(libraries_file()).keep(_entry_of(folder, ledger, engine or ""))
         except StorageError:
             if engine:
                 raise
@@ -288,7 +313,7 @@ def trust(folder: Path, config: Config) -> list[str]:
     if not os.path.exists(folder / "ledger.sqlite"):
         raise LibraryNotFoundError("There is no library here", folder, "Name its folder.")
     gate = Gate(folder, config)
-    gate.check_files()
+    gate.check_files(trust=True)
     writable = os.access(folder, os.W_OK) and os.access(folder / "ledger.sqlite", os.W_OK)
     ledger = Ledger(folder, read_only=not writable)
     try:
@@ -358,7 +383,7 @@ def _owner(folder: Path) -> str:
     for path in (folder, folder / "ledger.sqlite"):
         try:
             found = os.stat(path).st_uid
-        except FileNotFoundError:
+        except OSError:  # it is not there, or this user may not look
             continue
         if found not in users:
             import pwd
@@ -385,9 +410,41 @@ def _models(ledger: Ledger) -> list[str]:
     return [name for name in dict.fromkeys(named) if name and isinstance(name, str)]
 
 
+def _hint(ledger: Ledger) -> str:
+    """Return the address that a ledger holds; "" for none.
+
+    Raises:
+        TypeError: it is not a text.
+    """
+    found = ledger.setting(ENGINE) or ""
+    if not isinstance(found, str):
+        raise TypeError(found)
+    return found
+
+
+def _would_open(address: str) -> str:
+    return f"It would open {_place(address)}, with your password for it if you keep one."
+
+
 def _place(address: str) -> str:
     """Return the server and database of an address, without user and secrets."""
     return Address(address).place if "://" in address else redacted(address)
+
+
+def _entry_of(folder: Path, ledger: Ledger, engine: str) -> KnownLibrary:
+    """Return what a library is known by."""
+    id_ = ledger.setting(ID)
+    return KnownLibrary(
+        os.path.realpath(folder),
+        id_ if id_ and isinstance(id_, str) else _digest(ledger),
+        _inode(folder),
+        os.stat(folder).st_uid,
+        engine,
+    )
+
+
+def _inode(folder: Path) -> int:
+    return os.stat(folder / "ledger.sqlite").st_ino
 
 
 def _digest(ledger: Ledger) -> str:

@@ -34,12 +34,14 @@ class KnownLibrary:
         path: of its folder, with links resolved.
         id: of the library, from its ledger.
         inode: number of its ledger's file; 0 on systems without.
+        owner: number of the user that its folder belongs to.
         engine: address of the server that holds its records, with its secrets; "" for none.
     """
 
     path: str
     id: str
     inode: int
+    owner: int
     engine: str = ""
 
 
@@ -60,9 +62,9 @@ class KnownLibraries:
             self._all = self._read()
         return self._all
 
-    def at(self, path: str) -> bool:
-        """Return whether a library at this place is known, whichever it is."""
-        return any(each.path == path for each in self.all())
+    def at(self, path: str, inode: int) -> bool:
+        """Return whether a library at this place with this ledger's file is known, by any id."""
+        return any((each.path, each.inode) == (path, inode) for each in self.all())
 
     def find(self, path: str, id_: str, inode: int) -> KnownLibrary | None:
         """Return the library with this id if it is at this place, or is the same file elsewhere."""
@@ -97,7 +99,7 @@ class KnownLibraries:
         Raises:
             StorageError: the file can't be written.
         """
-        was_there = self.at(path)
+        was_there = any(each.path == path for each in self.all())
         if was_there:
             self._change(lambda known: [each for each in known if each.path != path])
         return was_there
@@ -105,7 +107,7 @@ class KnownLibraries:
     def _read(self) -> list[KnownLibrary]:
         try:
             found = json.loads(files.read(self._file, _MOST))["libraries"]
-            return [KnownLibrary(**each) for each in found]
+            return [library for each in found if (library := _library(each)) is not None]
         except FileNotFoundError:
             return []
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -142,3 +144,17 @@ class KnownLibraries:
                 "Make its folder writable, or set XDG_CONFIG_HOME to one that is.",
             ) from error
         self._all = known
+
+
+def _library(said: object) -> KnownLibrary | None:
+    """Return an entry of the file; None for one that says too little or something else."""
+    match said:
+        case {
+            "path": str(path),
+            "id": str(id_),
+            "inode": int(inode),
+            "owner": int(owner),
+            "engine": str(engine),
+        }:
+            return KnownLibrary(path, id_, inode, owner, engine)
+    return None
