@@ -254,10 +254,14 @@ def _number(field: str, text: str) -> int | float:
         pass
     found = _QUANTITY.fullmatch(text)
     if found and field == "size" and found[2].lower() in _UNITS:
-        return round(float(found[1]) * _UNITS[found[2].lower()])
+        quantity = float(found[1]) * _UNITS[found[2].lower()]
+        return round(quantity) if math.isfinite(quantity) else quantity
     fraction = _FRACTION.fullmatch(text)
     if fraction and int(fraction[2]):
-        return int(fraction[1]) / int(fraction[2])
+        try:
+            return int(fraction[1]) / int(fraction[2])
+        except OverflowError:
+            return math.inf
     raise QueryError(
         "not a number",
         f"{field}:{text}",
