@@ -1,4 +1,4 @@
-"""Whatever is given to an option or an argument, the answer is an answer or an error with advice."""
+"""Whatever an option or an argument is given, the end is an answer or an error with advice."""
 
 from __future__ import annotations
 
@@ -100,9 +100,7 @@ def _rest(run: Run, path: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize(("command", "option"), _options())
-def test_any_value_of_an_option_is_taken_or_refused(
-    called: Run, command: str, option: str
-) -> None:
+def test_any_value_of_an_option_is_taken_or_refused(called: Run, command: str, option: str) -> None:
     path = command.split()
     rest = _rest(called, path)
     for value in _VALUES:

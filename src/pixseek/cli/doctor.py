@@ -169,7 +169,7 @@ def _settings(config: Config) -> Check:
     from pixseek.config import config_file
 
     path = config_file()
-    parts = [f"{path}{'' if path.is_file() else ' (optional; does not exist)'}"]
+    parts = [f"{path}{'' if os.path.isfile(path) else ' (optional; does not exist)'}"]
     # One by one: they may hold tokens, and addresses with passwords.
     parts += [redacted(f"{name}={os.environ[name]}") for name in sorted(os.environ)
               if name.startswith("PIXSEEK_") or name == "HF_ENDPOINT"]  # fmt: skip
@@ -184,7 +184,9 @@ def _library(config: Config) -> Iterator[Check]:
     from pixseek.cli.options import open_library
 
     place = config.library
-    existing = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
+    existing = next(
+        folder for folder in (place, *place.absolute().parents) if os.path.exists(folder)
+    )
     try:
         with open_library() as library:
             status = library.status()

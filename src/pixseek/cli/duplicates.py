@@ -108,7 +108,7 @@ def _write(library: Library, found: list[DuplicateGroup]) -> None:
             path = library.locate(record)
             shown = relative(path) if path and sys.stdout.isatty() else _place(library, record)
             place = hyperlink(wording.visible(shown), path)
-            gone = "" if path is None or path.exists() else styled("  missing", fg="red")
+            gone = "" if path is None or os.path.exists(path) else styled("  missing", fg="red")
             echo(f"  {mark}  {pixels:>13}  {size:>8}  {place}{gone}")
         echo()
     echo(_summary(found))
@@ -137,7 +137,11 @@ def _move(library: Library, found: list[DuplicateGroup], target: Path, *, yes: b
             path = library.file_of(record)
             if path is None or not files.stays_inside(record.uri):
                 there = library.locate(record)
-                why = "it leads out of its folder" if there and there.exists() else "it is missing"
+                why = (
+                    "it leads out of its folder"
+                    if there and os.path.exists(there)
+                    else "it is missing"
+                )
                 warn(f"Not moved, since {why}: {wording.visible(_place(library, record))}")
                 continue
             place = target / record.uri

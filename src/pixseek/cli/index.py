@@ -196,7 +196,7 @@ def index(
         first = Path(paths[0])
         from pixseek.config import PORTABLE_NAME
 
-        more = {"library": (first if first.is_dir() else first.parent) / PORTABLE_NAME,
+        more = {"library": (first if os.path.isdir(first) else first.parent) / PORTABLE_NAME,
                 "portable": True}  # fmt: skip
     if labels_from is not None and as_json:
         raise click.UsageError(
@@ -268,11 +268,11 @@ def _nothing_left_behind(place: Path | None) -> Iterator[None]:
     from pixseek.library import Library
 
     folder = _folder_of(place)
-    existed = folder.exists()
+    existed = os.path.exists(folder)
     try:
         yield
     finally:
-        if not existed and (folder / "ledger.sqlite").is_file():
+        if not existed and os.path.isfile(folder / "ledger.sqlite"):
             with Library.open(folder, create=False) as library:
                 is_in_vain = not (len(library) or library.roots() or library.failures())
             if is_in_vain:

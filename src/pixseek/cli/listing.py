@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,9 @@ def list_(
     as_table = sys.stdout.isatty() and not (paths or null or as_json)
     count = 0
     with open_library() as library:
-        found = itertools.islice(library.records(" ".join(filters), sort=sort), k)
+        found = itertools.islice(
+            library.records(" ".join(filters), sort=sort), k and min(k, sys.maxsize)
+        )
         if not (as_json or as_table):
             places = (str(library.locate(record) or record.uri) for record in found)
             count = write_paths(places, null=null)
@@ -81,7 +84,7 @@ def _write_row(library: Library, record: Record) -> None:
     path = library.locate(record)
     size = f"{record.width} × {record.height}" if record.width else ""
     place = wording.visible(relative(path) if path else record.uri)
-    missing = "" if path is None or path.exists() else styled("  missing", fg="red")
+    missing = "" if path is None or os.path.exists(path) else styled("  missing", fg="red")
     echo(f"{day_of(record) or 'no date':<10}  {size:>13}  {hyperlink(place, path)}{missing}")
 
 
@@ -89,5 +92,8 @@ def _write_json(library: Library, record: Record) -> None:
     from pixseek.wire import record_to_plain
 
     path = library.locate(record)
-    plain = {"path": str(path) if path else None, "is_there": path.exists() if path else None}
+    plain = {
+        "path": str(path) if path else None,
+        "is_there": os.path.exists(path) if path else None,
+    }
     write_json({**plain, **record_to_plain(record)}, in_one_line=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -67,7 +68,9 @@ def show(what: str, as_json: bool, thumbnails: str) -> None:
         if as_json:
             from pixseek.wire import record_to_plain
 
-            place = {"path": str(path), "is_there": path.exists()} if path else {"path": None}
+            place = (
+                {"path": str(path), "is_there": os.path.exists(path)} if path else {"path": None}
+            )
             write_json({**place, **record_to_plain(record)})
             return
         if sys.stdout.isatty():
@@ -86,7 +89,7 @@ def rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:
     from pixseek.library.surfaces import described
 
     if path is not None:
-        away = "" if path.exists() else styled("  missing", fg="red")
+        away = "" if os.path.exists(path) else styled("  missing", fg="red")
         yield "path", hyperlink(wording.visible(str(path)), path) + away
     yield "id", record.id
     yield "uri", wording.visible(record.uri)

@@ -220,7 +220,7 @@ def load(
 
     digests = Digests(models_dir)
     model = catalogue.find(str(name), CATALOGUE)
-    if model is None and isinstance(name, str) and not Path(os.path.expanduser(name)).is_dir():
+    if model is None and isinstance(name, str) and not os.path.isdir(os.path.expanduser(name)):
         model = catalogue.on_hub(str(name), CATALOGUE, catalogue.ANY_CLASSIFIER)
     if model is not None:
         if model.source.runtime == "torch" and find_spec("torch") is None:
@@ -230,7 +230,7 @@ def load(
         )
         return Classifier(_read(folder), name=model.alias, digest=digests.of, threads=threads)
     folder = Path(os.path.expanduser(name))
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         known = [each.alias for each in CATALOGUE]
         raise ModelError("unknown classifier", name, unknown("classifier", str(name), known))
     return Classifier(_read(folder), name=folder.resolve().name, digest=digests.of, threads=threads)
@@ -248,7 +248,7 @@ def _files(folder: Path) -> _Files:
     if sorted(labels) != sorted(map(str, range(len(labels)))) or not labels:
         raise ModelError("no classifier in a known layout", folder, f"Expected {EXPECTED}.")
     places = (folder / "onnx" / "model.onnx", folder / "model.onnx")
-    onnx = next((path for path in places if path.is_file()), None)
+    onnx = next((path for path in places if os.path.isfile(path)), None)
     read = graph.read(onnx) if onnx else None
     if read is not None:
         if read.image is None or len(read.outputs) != 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -65,7 +66,7 @@ def export(
         )
     original = _exportable(encoder)
     try:
-        if folder.exists() and any(folder.iterdir()):
+        if os.path.exists(folder) and any(folder.iterdir()):
             raise ModelError("the folder to export to is not empty", folder, "Name a new folder.")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
@@ -75,7 +76,7 @@ def export(
             _write(original, place, precision, inline_bytes)
             found = _checked(original, place, pictures, precision)
             _record(original, place, precision, found, models_dir)
-            if folder.exists():
+            if os.path.exists(folder):
                 folder.rmdir()
             place.rename(folder)
     except OSError as error:
@@ -232,7 +233,7 @@ def _record(
             "files": {
                 path.relative_to(folder).as_posix(): _digest(path)
                 for path in sorted(folder.rglob("*"))
-                if path.is_file()
+                if os.path.isfile(path)
             },
         },
     )

@@ -343,7 +343,7 @@ def _known(name: str | Path) -> Model | None:
     """Return the model of a name of the catalogue, or of the hub unless a folder has that name."""
     if found := catalogue.find(str(name)):
         return found
-    return None if isinstance(name, Path) or Path(name).is_dir() else catalogue.on_hub(name)
+    return None if isinstance(name, Path) or os.path.isdir(name) else catalogue.on_hub(name)
 
 
 def _of_name(name: str) -> Model:
@@ -421,10 +421,10 @@ def _folder(name: str | Path) -> Path:
         ModelError: there is no such folder.
     """
     folder = Path(os.path.expanduser(name))
-    if folder.is_dir():
+    if os.path.isdir(folder):
         return folder.resolve()
     if _is_path(name):
-        problem = "this is not a folder" if folder.exists() else "there is no such folder"
+        problem = "this is not a folder" if os.path.exists(folder) else "there is no such folder"
         raise ModelError(
             f"a model can't be loaded: {problem}",
             folder,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import SourceError
+from pixseek.library import imported_records
 from pixseek.library.vector_files import BATCH, Incoming, parquet
 from pixseek.types import Record, Space, record_id
 
@@ -18,7 +19,8 @@ def read(folder: Path) -> Incoming:
     """Read a folder that `clip-retrieval inference` wrote.
 
     `img_emb/img_emb_N.npy` holds (n, dim) float16 or float32, `metadata/metadata_N.parquet` as
-    many rows, with `image_path` for folders and `url`, `key`, `caption` for webdatasets.
+    many rows, with `image_path` for folders and `url`, `key`, `caption` for webdatasets. Other
+    columns become fields, except for values that such a field can't have.
 
     Returns:
         Records with their vectors; of the space only the dimension is known.
@@ -58,9 +60,16 @@ def read(folder: Path) -> Incoming:
                 )
             for start in range(0, len(vectors), BATCH):
                 rows = table.slice(start, BATCH).to_pylist()
-                records = [
-                    _record(row, f"{table_path.stem}/{start + n}") for n, row in enumerate(rows)
-                ]
+                records = []
+                for n, row in enumerate(rows, start):
+                    try:
+                        records.append(_record(row, f"{table_path.stem}/{n}"))
+                        imported_records.check(records[-1])
+                    except (ValueError, TypeError, OverflowError) as error:
+                        raise SourceError(
+                            "A row can't be read", f"{table_path}, row {n + 1}",
+                            f"{error}. Correct it, or leave it out.",
+                        ) from error  # fmt: skip
                 yield records, np.asarray(vectors[start : start + len(rows)], dtype=np.float32)
 
     dim = int(_vectors(embeddings[0]).shape[1])
@@ -95,13 +104,14 @@ def _record(row: dict[str, Any], otherwise: str) -> Record:
         name: value
         for name, value in row.items()
         if name not in ("url", "image_path", "caption", "width", "height")
-        and isinstance(value, str | int | float | bool)
+        and value is not None
+        and imported_records.is_field(name, value)
     }
     return Record(
         id=record_id(uri),
         uri=uri,
-        width=int(row.get("width") or 0),
-        height=int(row.get("height") or 0),
+        width=imported_records.whole(row.get("width") or 0),
+        height=imported_records.whole(row.get("height") or 0),
         caption=str(row.get("caption") or ""),
         fields=rest,
     )

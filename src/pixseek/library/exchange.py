@@ -145,7 +145,7 @@ def _placing(
     prefix = ""
     if base is not None:
         folder = Path(os.path.abspath(Path(os.path.expanduser(base))))
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise SourceError("No such folder", base, "Check the path.")
         prefix = opened.roots.add(folder, whole=True).rstrip("/")
 
@@ -171,7 +171,7 @@ def _placing(
         if uri != record.uri:
             record = said.at_place(record, uri)
         path = opened.roots.path_of(uri)
-        if record.stamp is None and path is not None and path.is_file():
+        if record.stamp is None and path is not None and os.path.isfile(path):
             # As it is now: the next run takes the file as unchanged, and embeds nothing again.
             record = replace(record, stamp=stamps.of(path))
         return record

@@ -463,7 +463,7 @@ def portable(model: str) -> str:
     if model in encoders.names():  # even if a folder happens to have its name
         return model
     folder = Path(os.path.expanduser(model))
-    return os.path.abspath(folder) if folder.is_dir() else model
+    return os.path.abspath(folder) if os.path.isdir(folder) else model
 
 
 def _mismatch(space: Space, name: str, fingerprint: str, folder: Path) -> ModelError:

@@ -41,7 +41,7 @@ def first_look(
     uris: dict[Path, str | None] = {}
 
     def look(path: Path, given: str | os.PathLike[str]) -> Failure | None:
-        if not path.is_file():
+        if not os.path.isfile(path):
             return None
         if path.parent not in uris:
             uris[path.parent] = uri_of(path.parent)

@@ -269,7 +269,7 @@ def _check_new(folder: Path, create: bool, trust: bool) -> None:
         raise LibraryNotFoundError(
             "There is no library here", folder, "Create one: pixseek index ~/Pictures"
         )
-    if os.path.exists(folder) and not folder.is_dir():
+    if os.path.exists(folder) and not os.path.isdir(folder):
         raise LibraryError("A library is a folder, but this is a file", folder, "Name a folder.")
     if os.path.isdir(folder) and any(entry.name != "indexing.lock" for entry in folder.iterdir()):
         raise LibraryError(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pixseek import files
 from pixseek.errors import MissingExtraError, SourceError
+from pixseek.library import imported_records
 from pixseek.types import WHOLE, Engine, Part, Record, Space, Stamp, record_id
 from pixseek.types.dataclass import dataclass
 from pixseek.types.engines import KINDS
@@ -97,7 +98,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def _row(record: Record, part: Part) -> dict[str, Any]:
+def row_of(record: Record, part: Part) -> dict[str, Any]:
     """Return the columns of one vector; values without a simple type are JSON."""
     return {
         "id": record.id,
@@ -123,7 +124,7 @@ def _row(record: Record, part: Part) -> dict[str, Any]:
     }
 
 
-def _records(rows: list[dict[str, Any]], path: Path, first: int) -> list[Record]:
+def records_of(rows: list[dict[str, Any]], path: Path, first: int) -> list[Record]:
     """Return the records of consecutive rows; rows of one id are the parts of one record.
 
     Args:
@@ -132,17 +133,19 @@ def _records(rows: list[dict[str, Any]], path: Path, first: int) -> list[Record]
         first: number of the first row, from 1.
 
     Raises:
-        SourceError: a row holds something else than `_row` writes.
+        SourceError: a row holds something else than `row_of` writes.
     """
     records: list[Record] = []
     for number, row in enumerate(rows, first):
         try:
             record = _record(row)
+            imported_records.check(record)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            missing = f"it has no {error}" if isinstance(error, KeyError) else error
             raise SourceError(
                 "A row can't be read",
-                f"{path}, row {number} ({row.get('uri')})",
-                f"{error}. Correct it, or leave it out.",
+                f"{path}, row {number} ({str(row.get('uri'))[:200]})",
+                f"{missing}. Correct it, or leave it out.",
             ) from error
         if records and records[-1].id == record.id:
             last = records[-1]
@@ -155,14 +158,17 @@ def _records(rows: list[dict[str, Any]], path: Path, first: int) -> list[Record]
 def _record(row: dict[str, Any]) -> Record:
     """Return the record of one row, with one part."""
     kind, box, *seconds = _json(row, "part", list)
+    if len(seconds) > 3 or not isinstance(box, list | None):
+        raise ValueError(f"part is {row['part'][:40]!r}, and not kind, box and up to three times")
+    size, width, height = (imported_records.whole(row[n]) for n in ("size", "width", "height"))
     return Record(
         id=row["id"],
         uri=row["uri"],
-        stamp=Stamp(row["size"], row["mtime_ns"]) if row["size"] >= 0 else None,
+        stamp=Stamp(size, imported_records.whole(row["mtime_ns"])) if size != -1 else None,
         digest=row["digest"],
         media=row["media"],
-        width=row["width"],
-        height=row["height"],
+        width=width,
+        height=height,
         taken_at=_date(row["taken_at"]) if row["taken_at"] else None,
         caption=row["caption"],
         tags=tuple(_json(row, "tags", list)),
@@ -179,7 +185,7 @@ def _record(row: dict[str, Any]) -> Record:
 def _json(row: dict[str, Any], name: str, kind: type) -> Any:
     try:
         value = json.loads(row[name])
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         value = None
     if not isinstance(value, kind):
         what = "a list" if kind is list else "an object"
@@ -187,11 +193,14 @@ def _json(row: dict[str, Any], name: str, kind: type) -> Any:
     return value
 
 
-def _date(text: str) -> datetime:
+def _date(value: object) -> datetime:
+    if isinstance(value, datetime):  # a column of times
+        return value
     try:
-        return datetime.fromisoformat(text)
+        return datetime.fromisoformat(str(value))
     except ValueError:
-        raise ValueError(f"{text!r} is not a date as in 2024-05-03T12:00:00") from None
+        shown = repr(value)[:40]
+        raise ValueError(f"{shown} is not a date as in 2024-05-03T12:00:00") from None
 
 
 def _values(record: Record) -> dict[str, Any]:
@@ -204,7 +213,7 @@ def _header(engine: Engine, space: Space, bare: Sequence[Record]) -> dict[str, s
         "pixseek_fingerprint": space.fingerprint,
         "pixseek_dim": str(space.dim),
         "pixseek_kept": json.dumps({kind: engine.kept(kind) for kind in KINDS}),
-        _BARE: json.dumps([{**_row(record, WHOLE), "away": record.away} for record in bare]),
+        _BARE: json.dumps([{**row_of(record, WHOLE), "away": record.away} for record in bare]),
     }
 
 
@@ -212,12 +221,12 @@ def _bare(header: Mapping[str, str], path: Path) -> tuple[Record, ...]:
     """Return the records without vectors in a header; () from another program or pixseek."""
     try:
         rows = json.loads(header.get(_BARE, "[]"))
-        records = _records(rows, path, 1)
+        records = records_of(rows, path, 1)
         return tuple(
             replace(record, parts=(), away=row.get("away") is True)
             for record, row in zip(records, rows, strict=True)
         )
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return ()
 
 
@@ -230,7 +239,7 @@ def _kept(header: Mapping[str, str]) -> dict[str, dict[str, str]]:
             for kind in KINDS
             if kind in kept
         }
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return {}
 
 
@@ -238,7 +247,7 @@ def _rows_of(engine: Engine, bare: list[Record]) -> Iterator[tuple[list[dict[str
     """Yield the rows of a library with their vectors, and collect the records that have none."""
     for records, vectors in engine.export(BATCH):
         bare += [record for record in records if not record.parts]
-        yield [_row(record, part) for record in records for part in record.parts], vectors
+        yield [row_of(record, part) for record in records for part in record.parts], vectors
 
 
 # ------------------------------------------------------------------ Parquet
@@ -301,12 +310,22 @@ def _read_parquet(path: Path) -> Incoming:
         except (pa.ArrowException, OSError) as error:
             raise SourceError("The file is damaged", path, str(error)) from error
 
-    def vectors_of(batch: Any) -> Vectors:
+    def vectors_of(batch: Any, first: int = 1) -> Vectors:
         import numpy as np
 
+        column = batch.column("vector")
+        if column.null_count:
+            empty = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+            raise SourceError(
+                "A row has no vector", f"{path}, row {first + empty}", "Leave it out."
+            )
         try:
-            flat = batch.column("vector").flatten().to_numpy(zero_copy_only=False)
+            flat = column.flatten().to_numpy(zero_copy_only=False)
             vectors: Vectors = flat.astype(np.float32).reshape(batch.num_rows, -1)
+            if not pa.types.is_fixed_size_list(column.type):
+                lengths = np.diff(column.offsets.to_numpy())
+                if (lengths != lengths[:1]).any():
+                    raise _ragged(path)
         except (pa.ArrowException, AttributeError, ValueError, TypeError) as error:
             raise SourceError(
                 "The vectors can't be read",
@@ -324,18 +343,18 @@ def _read_parquet(path: Path) -> Incoming:
         for batch in rows_of([n for n in (*_COLUMNS, "vector") if n in names]):
             rows = batch.select([n for n in _COLUMNS if n in names]).to_pylist()
             held += [{**_blank(str(row["uri"])), **_given(row)} for row in rows]
-            held_vectors.append(vectors_of(batch))
+            held_vectors.append(vectors_of(batch, first + len(held) - len(rows)))
             if len({each.shape[1] for each in held_vectors}) > 1:
                 raise _ragged(path)
             vectors = np.concatenate(held_vectors)
             # The last record may continue in the next batch.
             whole = _complete(held)
             if whole:
-                yield _records(held[:whole], path, first), vectors[:whole]
+                yield records_of(held[:whole], path, first), vectors[:whole]
                 held, held_vectors = held[whole:], [vectors[whole:]]
                 first += whole
         if held:
-            yield _records(held, path, first), np.concatenate(held_vectors)
+            yield records_of(held, path, first), np.concatenate(held_vectors)
 
     def dim() -> int:
         if not file.metadata.num_rows:
@@ -362,7 +381,7 @@ def _complete(rows: list[dict[str, Any]]) -> int:
 
 def _blank(uri: str) -> dict[str, Any]:
     """Return the columns of a row that names only its URI."""
-    return {**_row(Record(record_id(uri), uri), WHOLE)}
+    return {**row_of(Record(record_id(uri), uri), WHOLE)}
 
 
 def _given(row: dict[str, Any]) -> dict[str, Any]:
@@ -422,7 +441,8 @@ def _read_npz(path: Path) -> Incoming:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error,
-            NotImplementedError, RuntimeError, AttributeError) as error:  # fmt: skip
+            NotImplementedError, RuntimeError, AttributeError, MemoryError) as error:  # fmt: skip
+        # MemoryError: an array says that it is larger than any memory.
         # AttributeError: a .npy file of one array, under this name.
         # numpy's own advice for other files is to load them in an unsafe way.
         reason = f"{error}. " if isinstance(error, OSError) and error.strerror else ""
@@ -434,10 +454,12 @@ def _read_npz(path: Path) -> Incoming:
         raise SourceError(
             "The file lacks arrays", path, "It needs at least uri (n,) and vectors (n, dim)."
         )
-    try:
-        vectors = arrays["vectors"].astype(np.float32)
-    except (ValueError, TypeError) as error:
-        raise SourceError("The vectors are not numbers", path, str(error)) from error
+    if arrays["vectors"].dtype.kind not in "fiu":
+        raise SourceError(
+            "The vectors are not numbers", f"{path}: {arrays['vectors'].dtype}",
+            "It needs vectors (n, dim) of floats.",
+        )  # fmt: skip
+    vectors = arrays["vectors"].astype(np.float32)
     uris = [str(uri) for uri in np.atleast_1d(arrays["uri"])]
     if vectors.ndim != 2 or len(vectors) != len(uris):
         raise SourceError(
@@ -459,7 +481,7 @@ def _read_npz(path: Path) -> Incoming:
     ]
     try:
         header = json.loads(str(arrays["header"])) if "header" in arrays else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError("The header is not JSON", path, str(error)) from error
     if not isinstance(header, dict):
         raise SourceError("The header is not an object in JSON", path, "Export the file again.")
@@ -470,7 +492,7 @@ def _read_npz(path: Path) -> Incoming:
             end = min(start + BATCH, len(rows))
             while end < len(rows) and rows[end]["id"] == rows[end - 1]["id"]:
                 end += 1
-            yield _records(rows[start:end], path, start + 1), vectors[start:end]
+            yield records_of(rows[start:end], path, start + 1), vectors[start:end]
             start = end
 
     return Incoming(

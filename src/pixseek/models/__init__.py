@@ -8,6 +8,7 @@ the function that needs them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -178,7 +179,7 @@ def _named(name: str | Path) -> Model | None:
 
     if found := catalogue.find(str(name)):
         return found
-    return None if isinstance(name, Path) or Path(name).is_dir() else catalogue.on_hub(name)
+    return None if isinstance(name, Path) or os.path.isdir(name) else catalogue.on_hub(name)
 
 
 def _info(known: Description, model: Model | None, measured: dict[str, Measurement]) -> ModelInfo:

@@ -111,7 +111,7 @@ def _file_to_write(name: str | Path, folder: Path | None, to: Path | None) -> Pa
             "a model of another package has no folder for its calibration", name, _ELSEWHERE
         )
     own = (model.folder for model in catalogue.CATALOGUE if model.folder)
-    if any(folder.samefile(each) for each in own if each.is_dir()):
+    if any(folder.samefile(each) for each in own if os.path.isdir(each)):
         raise ModelError(
             "a model that comes with pixseek has its own calibration",
             name,
@@ -124,8 +124,8 @@ def _file_to_write(name: str | Path, folder: Path | None, to: Path | None) -> Pa
 
 def _checked(file: Path) -> Path:
     for is_wrong, where, problem in (
-        (file.is_dir(), file, "this is a folder"),
-        (not file.parent.is_dir(), file.parent, "there is no such folder"),
+        (os.path.isdir(file), file, "this is a folder"),
+        (not os.path.isdir(file.parent), file.parent, "there is no such folder"),
     ):
         if is_wrong:
             raise ModelError(

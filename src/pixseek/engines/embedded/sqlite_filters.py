@@ -155,9 +155,11 @@ def _native(
     if name not in _NUMBER_COLUMNS | {"mtime"}:
         return None
     values = value if isinstance(value, tuple) else (value,)
-    bound: list[Any] = [filters.mtime_value_ns(v) if name == "mtime" else v for v in values]
-    if name in _NUMBER_COLUMNS:
-        bound = [_bindable(each) for each in bound]
+    # The nanoseconds of 64 bits end in 2262.
+    bound: list[Any] = [
+        _bindable(filters.mtime_value_ns(each) if name == "mtime" else each)  # type: ignore[arg-type]
+        for each in values
+    ]
     if op == "in":
         # Infinities equal no integer, and JSON has none.
         parameters.append(json.dumps([v for v in bound if v not in {float("inf"), -float("inf")}]))
