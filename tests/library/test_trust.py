@@ -179,7 +179,8 @@ def root_at(where: Path | str, kind: str = "folder") -> Change:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda ledger: ledger.set("engine", "memory://elsewhere"), "open elsewhere"),
+        (lambda ledger: ledger.set("engine", "memory://a?host=b"), "open memory://a?host=b,"),
+        (lambda ledger: ledger.set("engine", "memory://me:secret@c"), "open memory://me:***@c,"),
         (lambda ledger: ledger.set("engine", "embedded:/somewhere/index"), "/somewhere/index"),
         (root_at("/private/photos"), "outside of its own folder: /private/photos"),
         (root_at("s3://bucket/photos", "s3"), "read images from s3://bucket/photos"),
@@ -202,7 +203,7 @@ def test_a_named_library_asks_if_it_reaches_out(
     assert words in "\n".join(caught.value.would)
     assert content(strangers) == before
     assert any(words in line for line in trust.trust(strangers / ".pixseek", _config(strangers)))
-    assert not libraries_file().read_text().count("***")
+    assert "***" not in libraries_file().read_text()
 
 
 def _config(folder: Path) -> pixseek.config.Config:  # type: ignore[name-defined]
@@ -383,6 +384,15 @@ def test_another_users_library_asks_however_it_is_named(
         monkeypatch.setattr(os, "geteuid", lambda me=me: me)
 
 
+def test_a_library_that_its_owner_does_not_share_is_named_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.lib").mkdir()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(LibraryError, match="private to another user"):
+        pixseek.open(tmp_path / "a.lib")
+
+
 def test_root_opens_the_library_of_the_user_behind_sudo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,8 +422,13 @@ def test_no_library_is_made_in_another_users_folder(
     me = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: me + 1)
     with pytest.raises(UntrustedLibraryError, match="who could read and change"):
+        pixseek.open(tmp_path / "photos")
+    monkeypatch.setattr(os, "geteuid", lambda: me)
+    with pytest.raises(UntrustedLibraryError, match="not made here"):
         pixseek.open()
     assert not list((tmp_path / "photos" / ".pixseek").iterdir())
+    with pixseek.open(tmp_path / "photos" / ".pixseek"):
+        pass  # named
 
 
 # ------------------------------------------------------------------ where servers are

@@ -142,8 +142,11 @@ def open_library(*, create: bool = False, **more: Any) -> Library:
     except UntrustedLibraryError as error:
         from pixseek.cli.trust import ask, may_ask
 
-        if not may_ask() or not ask(error):
+        if not may_ask():
             raise
+        if not ask(error):
+            # What it would do stands in the question.
+            raise UntrustedLibraryError(error.problem, error.folder, ()) from None
         library = opened(**{**given, "trust": True})
     library.on_wait, library.on_download = said.wait, said.download
     return library

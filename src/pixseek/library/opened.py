@@ -92,10 +92,16 @@ class Opened:
                 raise ConfigError("Unknown setting", name, unknown("setting", name, known))
         config = load_config(library=path, **settings)
         folder = Path(os.path.abspath(config.library))
+        if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
+            raise StorageError(
+                "The library is private to another user",
+                folder,
+                "Let its owner share it (chmod -R g+rX), or name another with --library.",
+            )
         if os.path.exists(folder / "ledger.sqlite"):
             ledger, store, is_trusted = _open_known(folder, config, engine, trust, on_upgrade)
         else:
-            _check_new(folder, create, trust)
+            _check_new(folder, config, create, trust)
             ledger, store = _create(folder, config, engine, portable, drawn, on_upgrade)
             is_trusted = True
         read_only = not may_write(folder)
@@ -264,7 +270,7 @@ def _may_be_open(folder: Path, ledger: Ledger) -> bool:
     return bool(portable or ledger.setting(_CLOSED))
 
 
-def _check_new(folder: Path, create: bool, trust: bool) -> None:
+def _check_new(folder: Path, config: Config, create: bool, trust: bool) -> None:
     if not create:
         raise LibraryNotFoundError(
             "There is no library here", folder, "Create one: pixseek index ~/Pictures"
@@ -277,7 +283,7 @@ def _check_new(folder: Path, create: bool, trust: bool) -> None:
             folder,
             f"Name a new folder; to keep the library next to its photos: {folder / PORTABLE_NAME}",
         )
-    check_new(folder, trust=trust)
+    check_new(folder, config, trust=trust)
 
 
 def _make(folder: Path, portable: bool) -> None:

@@ -266,13 +266,22 @@ class Gate:
         return hint
 
 
-def check_new(folder: Path, *, trust: bool) -> None:
+def check_new(folder: Path, config: Config, *, trust: bool) -> None:
     """Check the folder that a library is to be made in.
 
     Raises:
-        UntrustedLibraryError: it is another user's, who could read and change the library.
+        UntrustedLibraryError: it is another user's, who could read and change the library; or it
+            was found, and may have come with the folder that it lies in.
     """
-    if not trust and os.path.isdir(folder) and (owner := _owner(folder)):
+    if trust or not os.path.isdir(folder):
+        return
+    if config.is_found:
+        raise UntrustedLibraryError(
+            "This folder has a place for a library that was not made here",
+            folder,
+            [f"Your library would be made in it, next to what is in {folder.parent}."],
+        )
+    if owner := _owner(folder):
         raise UntrustedLibraryError(
             "The library would be made in the folder of another user",
             folder,
@@ -423,7 +432,8 @@ def _hint(ledger: Ledger) -> str:
 
 
 def _would_open(address: str) -> str:
-    return f"It would open {_place(address)}, with your password for it if you keep one."
+    # As a whole: a parameter may name another server than its beginning.
+    return f"It would open {redacted(address)}, with your password for it if you keep one."
 
 
 def _place(address: str) -> str:
