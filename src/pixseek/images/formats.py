@@ -32,6 +32,7 @@ class Format:
         plugin: module and class of Pillow's reader, for the family "pillow".
         package: distribution that decodes it; "" if Pillow does.
         module: import name of that distribution.
+        instead: import name of another one that is used if it is installed; "" for none.
         extra: extra that installs the package; "" if the base install does.
         scaled: how fewer pixels are decoded if fewer are enough; "" if it always decodes all.
         isolated: whether it is decoded in a worker process.
@@ -45,6 +46,7 @@ class Format:
     plugin: str = ""
     package: str = ""
     module: str = ""
+    instead: str = ""
     extra: str = ""
     scaled: str = ""
     isolated: bool = False
@@ -58,8 +60,6 @@ class Format:
 
     def available(self) -> bool:
         """Return whether its decoder is installed."""
-        from importlib.util import find_spec
-
         if self.plugin:
             feature = {"WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}.get(self.name)
             if feature is None:
@@ -67,7 +67,17 @@ class Format:
             from PIL import features
 
             return bool(features.check(feature))
-        return not self.module or find_spec(self.module) is not None
+        names = (self.module, self.instead)
+        return not self.module or any(_is_installed(name) for name in names if name)
+
+
+def _is_installed(module: str) -> bool:
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(module) is not None
+    except ValueError:  # blocked: it stands for nothing in sys.modules
+        return False
 
 
 def _starts(*signatures: bytes, at: int = 0) -> Callable[[bytes], bool]:
@@ -164,8 +174,8 @@ FORMATS: tuple[Format, ...] = (
     Format("HEIC", "image/heic", (".heic", ".heif", ".hif", ".heics", ".heifs"), "heif",
            _branded(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1",
                     never=(b"avif", b"avis")),
-           package="pillow-heif", module="pillow_heif", scaled="embedded thumbnail",
-           isolated=True),
+           package="pi-heif-decoder", module="pi_heif", instead="pillow_heif",
+           scaled="embedded thumbnail, with pillow-heif", isolated=True),
     Format("JXL", "image/jxl", (".jxl",), "jxl",
            _starts(b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"), package="pylibjxl",
            module="pylibjxl", extra=EXTRA, isolated=True),

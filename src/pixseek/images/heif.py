@@ -1,4 +1,9 @@
-"""Decode HEIC and HEIF, through libheif."""
+"""Decode HEIC and HEIF, through libheif.
+
+By pi-heif-decoder, a build of pillow-heif without encoders: pillow-heif's own wheels bundle x265,
+which is under the GPL. Both give the same pixels. If pillow-heif is installed, it is used, since it
+is newer and also reads thumbnails.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,9 @@ from pixseek.types import Picture
 if TYPE_CHECKING:
     from pixseek.images.formats import Format
 
+#: Packages that decode, the first one that is installed.
+PACKAGES = ("pillow_heif", "pi_heif")
+
 #: Rows averaged at a time; every scale divides it.
 _STRIP = 64
 
@@ -27,7 +35,7 @@ def decode(kind: Format, data: bytes, request: Request) -> Picture:
     libheif applies the `irot` and `imir` properties. The EXIF orientation repeats them and is not
     applied again.
     """
-    heif = importlib.import_module("pillow_heif")
+    heif = package()
     # These options are global, but this runs in a worker process. One file per core is faster than
     # one file on all cores, so `threads` is above 1 only if other cores are idle.
     heif.options.DECODE_THREADS = request.threads
@@ -66,6 +74,17 @@ def decode(kind: Format, data: bytes, request: Request) -> Picture:
         info.get("xmp") or b"",
         profile=profile_name(profile, notes),
     )
+
+
+def package() -> Any:
+    """Return the first of `PACKAGES` that is installed."""
+    for name in PACKAGES:
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            if name == PACKAGES[-1]:
+                raise
+    raise AssertionError("there is a last one")
 
 
 def _thumbnail(image: Any, enough: int | None, notes: list[str]) -> Any | None:
