@@ -9,7 +9,7 @@ fractions), a shot "start_s", "end_s" and "frame_s".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import PurePath
@@ -28,6 +28,7 @@ from pixseek.types.results import old_confidence
 
 if TYPE_CHECKING:
     from pixseek.library import Status
+    from pixseek.licences import Part as LicensedPart
     from pixseek.models import ModelInfo
     from pixseek.models.calibration import CalibrationReport
     from pixseek.types import Failure, Hit, Record, Report, Results
@@ -38,6 +39,7 @@ __all__ = [
     "filter_from_plain",
     "filter_to_plain",
     "hit_to_plain",
+    "licences_to_plain",
     "model_to_plain",
     "part_from_plain",
     "part_to_plain",
@@ -265,6 +267,24 @@ def model_to_plain(model: ModelInfo) -> dict[str, Any]:
         "measured": asdict(model.measured) if model.measured else None,
         "sources": [asdict(source) for source in model.sources],
         "calibration": asdict(model.calibration) if model.calibration else None,
+    }
+
+
+def licences_to_plain(parts: Iterable[LicensedPart]) -> dict[str, Any]:
+    """Return the licences of installed packages, and of what their wheels bundle."""
+    return {
+        "parts": [
+            {
+                "name": part.name,
+                "version": part.version,
+                "licence": part.licence,
+                "says": part.says,
+                "extras": list(part.extras),
+                "bundles": [{"name": each.name, "licence": each.licence} for each in part.bundles],
+                "notices": list(part.notices),
+            }
+            for part in parts
+        ]
     }
 
 

@@ -17,6 +17,7 @@ from pixseek.cli.hints import hinted, quoted, settings
 from pixseek.cli.options import Command
 from pixseek.cli.output import echo, styled, write_json
 from pixseek.cli.results import terminal_size
+from pixseek.cli.usage import check_alone
 from pixseek.cli.waits import Waits, waits
 from pixseek.errors import LibraryNotFoundError, PixseekError
 from pixseek.redaction import redacted
@@ -62,17 +63,24 @@ class Check:
         ("pixseek doctor", "what works, and what is missing"),
         ("pixseek doctor --fetch", "download the model now, to work offline"),
         ("pixseek doctor --model ./my-model", "try a folder before indexing with it"),
+        ("pixseek doctor --licences", "what everything installed is licensed under"),
     ),
 )
 @click.option("--fetch", is_flag=True, help="Download the model if it is missing.")
+@click.option("--licences", is_flag=True,
+              help="List the licences of pixseek and of all packages it uses here.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
-def doctor(ctx: click.Context, fetch: bool, as_json: bool) -> None:
+def doctor(ctx: click.Context, fetch: bool, licences: bool, as_json: bool) -> None:
     """Check the installation, the library, the model, the decoders and the terminal.
 
     Each line shows the result of a check, and what to do if something is missing. The exit code is
     0 if pixseek can be used as it is.
     """
+    check_alone(ctx, ("fetch", "licences"))
+    if licences:
+        _write_licences(as_json)
+        return
     checks = []
     for found in _checks(fetch):
         check = replace(found, found=redacted(found.found), advice=redacted(hinted(found.advice)))
@@ -86,6 +94,37 @@ def doctor(ctx: click.Context, fetch: bool, as_json: bool) -> None:
         echo("\nReady to use." if usable else "\nNot ready: fix the lines marked fail first.")
     if not usable:
         ctx.exit(FOUND_NOTHING)
+
+
+def _write_licences(as_json: bool) -> None:
+    """Write every installed package with its licence, and what its wheel bundles."""
+    from pixseek.licences import parts
+
+    found = parts()
+    if as_json:
+        from pixseek.wire import licences_to_plain
+
+        write_json(licences_to_plain(found))
+        return
+    if not sys.stdout.isatty():
+        for part in found:
+            bundles = "; ".join(f"{each.name}: {each.licence}" for each in part.bundles)
+            row = (part.name, part.version, part.licence, part.says, " ".join(part.extras), bundles)
+            echo("\t".join(map(wording.field, row)))
+        return
+    for part in found:
+        extras = f"  pixseek[{','.join(part.extras)}]" if part.extras else ""
+        head = wording.visible(f"{part.name} {part.version}")
+        echo(f"{styled(head, bold=True)}{styled(extras, dim=True)}")
+        echo(f"  {wording.fitted(wording.visible(part.licence), hanging='  ', first=2)}")
+        for each in part.bundles:
+            text = wording.visible(f"bundles {each.name}: {each.licence}")
+            echo(styled(f"    {wording.fitted(text, hanging='      ', first=4)}", dim=True))
+    note = (
+        "As the packages state it. Models have licences of their own: pixseek models. "
+        "More: docs/licences.md"
+    )
+    echo(wording.fitted(f"\n{note}"))
 
 
 def _write(check: Check) -> None:
