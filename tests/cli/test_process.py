@@ -180,6 +180,14 @@ _LINES = [
 ]  # fmt: skip
 
 
+def await_sleep(pid: int) -> None:
+    """Wait until the main thread of a process waits for something."""
+    stat = Path(f"/proc/{pid}/stat")
+    time.sleep(0.05)
+    while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "R":
+        time.sleep(0.05)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT to another process")
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
@@ -197,6 +205,7 @@ def test_the_second_signal_ends_a_command_that_hangs(
 ) -> None:
     draw(tmp_path / "Photos" / "a.png", "red")
     (tmp_path / "x.npz").touch()
+    (tmp_path / "a").write_text("a lake")
     code = _HANGING.format(module=where[0], name=where[1], how=how)
     for first, second in ((signal.SIGINT, signal.SIGINT), (signal.SIGINT, signal.SIGTERM)):
         with subprocess.Popen(
@@ -205,7 +214,7 @@ def test_the_second_signal_ends_a_command_that_hangs(
         ) as process:  # fmt: skip
             assert process.stdout is not None
             assert process.stdout.read(7) == b"hanging"
-            time.sleep(0.2)  # until it is in C
+            await_sleep(process.pid)
             process.send_signal(first)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.3)

@@ -183,6 +183,10 @@ def root_at(where: Path | str, kind: str = "folder") -> Change:
         (lambda ledger: ledger.set("engine", "memory://me:secret@c"), "open memory://me:***@c,"),
         (lambda ledger: ledger.set("engine", "embedded:/somewhere/index"), "/somewhere/index"),
         (root_at("/private/photos"), "outside of its own folder: /private/photos"),
+        (
+            lambda ledger: ledger.set("followed", ["downloaded"]),
+            "follow links that lead out of",
+        ),
         (root_at("s3://bucket/photos", "s3"), "read images from s3://bucket/photos"),
         (lambda ledger: ledger.set("model", "someone/unknown-model"), "someone/unknown-model"),
         (

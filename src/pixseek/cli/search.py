@@ -422,7 +422,7 @@ def _show(
             if path is not None:
                 _open(path)
             else:
-                reason = "it leads out of its folder" if hit.is_there else "it is missing"
+                reason = "it is not a file in its folder" if hit.is_there else "it is missing"
                 warn(f"It can't be opened, because {reason}: {visible(str(hit.path))}")
     if not results:
         ctx.exit(FOUND_NOTHING)

@@ -8,8 +8,9 @@ because the stranger said so. So these are opened without a question only:
 - a library in this user's data folder;
 - one that this user has made or trusted, which `storage.known_libraries` remembers;
 - one that is named, belongs to this user, and stays within what naming it says: it has no server,
-  no address as a root, no link in it, and if it is portable, no root outside of its photos. What
-  it may not do without being trusted is download a model that the catalogue does not list.
+  no address as a root, no link in it, no root whose links are followed anywhere, and if it is
+  portable, no root outside of its photos. What it may not do without being trusted is download a
+  model that the catalogue does not list.
 
 All others raise UntrustedLibraryError, which says what the library would do. The question is the
 surface's to ask; `Opened.open(trust=True)` is the answer yes. Nothing is written before it.
@@ -224,6 +225,8 @@ class Gate:
             would.append(f"It would read images from {_listed(urls)}.")
         if links := self._links():
             would.append(links)
+        if followed := [root.where for root in roots if root.follow_links]:
+            would.append(f"It would follow links that lead out of {_listed(followed)}.")
         outside = list(_outside(folder, roots))
         portable = bool(ledger.setting("portable")) or folder.name == PORTABLE_NAME
         if outside and portable:
