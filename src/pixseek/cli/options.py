@@ -52,7 +52,8 @@ def _complete_model(
 
     from pixseek.models import names
 
-    found = [CompletionItem(name) for name in names() if name.startswith(incomplete)]
+    usable = (name for name in names() if name.startswith(incomplete) and visible(name) == name)
+    found = [CompletionItem(name) for name in usable]
     return [*found, CompletionItem(incomplete, type="dir")]
 
 

@@ -34,7 +34,12 @@ _JOINERS = "\u200c\u200d"
 #: Not printable by Unicode, and yet shown: the space of Chinese and Japanese names.
 _SHOWN = "\u3000"
 
-#: Compiled at its first use, which ASCII never comes to.
+#: All of these: a printable text without them is as it looks.
+_DOUBTED = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0").union(
+    map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
+)
+
+#: Compiled at its first use, which few texts come to.
 _HIDDEN = (
     f"[{_BLANK}]|(?<=[{_SELECTORS}])[{_SELECTORS}]"
     f"|(?:(?<![^\x00-\x7f])|(?<=[{_JOINERS}]))[{_JOINERS}]"
@@ -61,15 +66,11 @@ def field(text: str) -> str:
 
 def lines(text: str) -> str:
     """Return a text whose line breaks and tabs are our own: everything else as in `visible`."""
-    if text.isprintable() and text.isascii():
-        return text
-    return "".join(
-        part if part in ("\n", "\t") else visible(part) for part in re.split("([\n\t])", text)
-    )
+    return "\n".join("\t".join(map(visible, line.split("\t"))) for line in text.split("\n"))
 
 
 def _shown(text: str, escaped: Callable[[str], str]) -> str:
-    if text.isprintable() and text.isascii():
+    if text.isprintable() and _DOUBTED.isdisjoint(text):
         return text
     return "".join(
         c if c.isprintable() or c in _JOINERS or c in _SHOWN else escaped(c)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import click
 
-from pixseek.cli.output import CLEAR_LINE, echo
+from pixseek.cli.output import CLEAR_LINE, echo, visible
 
 #: Seconds before a wait is mentioned.
 AFTER_S = 0.5
@@ -114,6 +114,7 @@ class Waits:
                     left_s = AFTER_S
 
     def _say(self, what: str) -> None:
+        what = visible(what)
         if self._live:
             from pixseek.cli.results import terminal_size
 

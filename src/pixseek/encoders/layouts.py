@@ -108,7 +108,8 @@ def _listing(folder: Path) -> str:
         )
     except OSError as error:
         return f"nothing that can be read ({error})"
-    shown = ", ".join(names[:20])
+    # A name with a line break must not look like a message of its own.
+    shown = ", ".join(each if each.isprintable() else ascii(each) for each in names[:20])
     return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown or "no files"
 
 

@@ -185,7 +185,8 @@ def _split(text: str, names: Iterable[str]) -> tuple[str, str]:
 def _unknown(name: str, known: Iterable[str]) -> QueryError:
     import difflib
 
-    names = sorted(known)
+    # Others who use the engine may keep names that `_checked` refuses.
+    names = sorted(each for each in known if each.isprintable())
     near = difflib.get_close_matches(_key(name), [_key(each) for each in names], n=1)
     hint = f"Did you mean {MARK}{near[0]}? " if near else ""
     all_of_them = f"Saved searches: {', '.join(names)}." if names else (

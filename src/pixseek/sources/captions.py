@@ -126,7 +126,8 @@ def _columns(
         ("files", "--image-column") if found[0] is None else ("captions", "--caption-column")
     )
     asked = image if found[0] is None else caption
-    listed = [name.strip() for name in head if name.strip()]
+    found_names = (name.strip() for name in head if name.strip())
+    listed = [name if name.isprintable() else ascii(name) for name in found_names]
     raise SourceError(
         f"The table has no column {asked!r}" if asked else f"No column of {missing} was recognised",
         table,
