@@ -292,3 +292,34 @@ def test_no_command_lets_a_stranger_write_to_the_terminal(
     assert text.count("\nexit ") == len(commands), text[-2000:]
     assert "exit 70" not in text
     assert len(re.findall(r"\\x1b\]0;title\\x07", text)) > len(commands)
+
+
+def test_what_a_foreign_ledger_says_is_shown_and_not_obeyed(
+    indexed: Run, photos_folder: Path
+) -> None:
+    import sqlite3
+
+    from pixseek.config import load_config
+
+    (photos_folder / "broken.png").write_bytes(b"no image")
+    indexed("index")
+    ledger = load_config().library / "ledger.sqlite"
+    with sqlite3.connect(ledger) as changed:
+        (run_,) = changed.execute("SELECT value FROM settings WHERE name LIKE '%run%'").fetchone()
+        hostile = json.dumps(HOSTILE)[1:-1]
+        changed.execute(
+            "UPDATE settings SET value = replace(value, '\"index\"', ?) WHERE value = ?",
+            (f'"{hostile}"', run_),
+        )
+        changed.execute("UPDATE roots SET path = path || ?", (HOSTILE,))
+        changed.execute(
+            "UPDATE failures SET reason = ?, message = ?, advice = ?, uri = ?", [HOSTILE] * 4
+        )
+    changed.close()
+    for line in (
+        ["status"], ["status", "--json"], ["failures"], ["failures", "--json"], ["doctor"],
+        ["search", "red"], ["index"], ["list", "--json"], ["remove", "--root", "x"], ["duplicates"],
+    ):  # fmt: skip
+        done = indexed(*line)
+        assert obeyed(done.output) <= {"\n", "\t"}, line
+        assert done.exit_code != 70, (line, done.output)
