@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -214,3 +217,40 @@ def test_a_profile_above_a_megabyte_is_not_used() -> None:
         assert bool(colour.profile_name(image.info["icc_profile"], notes)) == (not extra)
         picture = decode(saved(image, "PNG", icc_profile=image.info["icc_profile"]))
         assert (list(picture.notes), picture.pixels.tobytes()) == (expected, halves().tobytes())
+
+
+_PEAK = """
+import sys, zlib, struct
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from pixseek.images import budget, decode
+side = 6000
+packed = zlib.compress(bytes((1 + side * 8) * side), 1)
+data = b"\\x89PNG\\r\\n\\x1a\\n"
+head = struct.pack(">IIBBBBB", side, side, 16, 6, 0, 0, 0)
+for kind, content in ((b"IHDR", head), (b"IDAT", packed), (b"IEND", b"")):
+    crc = zlib.crc32(kind + content)
+    data += struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
+room = budget.Budget(200 << 20)
+budget.shared = lambda: room
+def peak():
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) >> 10
+del packed
+decode(data[:-20], at_least=6000)
+Path("/proc/self/clear_refs").write_text("5")
+before = peak()
+with ThreadPoolExecutor(4) as pool:
+    sizes = set(pool.map(lambda _: decode(data, at_least=448).pixels.size, range(4)))
+print(len(sizes), peak() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs /proc")
+def test_four_threads_with_large_pictures_stay_within_the_budget() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _PEAK], capture_output=True, text=True, timeout=120, check=True
+    )
+    kinds, peak_mib = map(int, done.stdout.split())
+    assert kinds == 1
+    assert peak_mib < 300  # each takes 144 MiB, and 30 at most for a strip and the result

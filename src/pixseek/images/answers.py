@@ -53,7 +53,7 @@ class Answer:
     texts: tuple[str, ...]
     lengths: tuple[int, ...]
 
-    def picture(self, kind: Format, data: bytes, blobs: Sequence[bytearray]) -> Picture:
+    def picture(self, kind: Format, data: bytes, blobs: Sequence[bytes | bytearray]) -> Picture:
         """Return the picture, from the blobs and the file's content."""
         from PIL import Image
 

@@ -107,9 +107,20 @@ class Budget:
         try:
             yield
         finally:
+            _give_back()
             with self._changed:
                 self.used -= size
                 self._changed.notify_all()
+
+
+def _give_back() -> None:
+    """Return freed memory to the system, which glibc keeps: six threads held 500 MiB too much."""
+    import ctypes
+    import sys
+
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError, OSError):  # not glibc
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def shared() -> Budget:

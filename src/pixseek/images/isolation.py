@@ -116,7 +116,7 @@ class _Worker:
 
     def ask(
         self, kind: Format, data: bytes, request: Request, timeout_s: float
-    ) -> tuple[Answer, list[bytearray]]:
+    ) -> tuple[Answer, list[bytes | bytearray]]:
         """Send a file, and return the answer with its blobs.
 
         Raises:
@@ -237,7 +237,9 @@ class _Pool:
         self.busy = 0
         self.starter: _Starter | None = None
 
-    def decode(self, kind: Format, data: bytes, request: Request) -> tuple[Answer, list[bytearray]]:
+    def decode(
+        self, kind: Format, data: bytes, request: Request
+    ) -> tuple[Answer, list[bytes | bytearray]]:
         limits = request.limits
         with self.places, self.counted():
             request = replace(request, threads=max(1, self.cores // self.busy))

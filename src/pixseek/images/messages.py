@@ -36,6 +36,8 @@ class Channel:
         self._timed = timed and hasattr(select, "poll")
         if self._timed:
             os.set_blocking(writes, False)  # else one write lasts until all of it is taken
+        else:
+            self._file = os.fdopen(reads, "rb", closefd=False)
 
     @property
     def keeps_time(self) -> bool:
@@ -87,7 +89,7 @@ class Channel:
 
     def receive_blobs(
         self, lengths: Sequence[int], deadline: float | None = None
-    ) -> list[bytearray]:
+    ) -> list[bytes | bytearray]:
         """Read blobs of these lengths, which the caller has checked.
 
         Raises:
@@ -96,17 +98,17 @@ class Channel:
         """
         return [self._exactly(length, deadline) for length in lengths]
 
-    def _exactly(self, size: int, deadline: float | None) -> bytearray:
+    def _exactly(self, size: int, deadline: float | None) -> bytes | bytearray:
+        if not self._timed:
+            whole = self._file.read(size)
+            if len(whole) < size:
+                raise EOFError
+            return whole
         content = bytearray(size)
         view, at = memoryview(content), 0
         while at < size:
             self._wait(self._reads, True, deadline)
-            if hasattr(os, "readv"):
-                count = os.readv(self._reads, [view[at : at + _PIECE]])
-            else:  # Windows
-                piece = os.read(self._reads, min(size - at, _PIECE))
-                count = len(piece)
-                view[at : at + count] = piece
+            count = os.readv(self._reads, [view[at : at + _PIECE]])
             if not count:
                 raise EOFError
             at += count
