@@ -247,7 +247,8 @@ class LibraryModel:
             encoder = self._encoder if choice == self._encoder_choice else None
             if encoder is None:
                 encoder = self._loaded(choice, space, on_download or self.on_download)
-            if space is not None and space.fingerprint != encoder.fingerprint:
+            ours = encoder.fingerprint, encoder.dim
+            if space is not None and (space.fingerprint, space.dim) != ours:
                 raise _mismatch(space, encoder.name, encoder.fingerprint, self._opened.folder)
             self._encoder, self._encoder_choice = encoder, choice
             return encoder

@@ -60,6 +60,13 @@ _INCLUDED = "included"
 # Likewise, the names of the roots whose links are followed wherever they lead.
 _FOLLOWED = "followed"
 
+#: What settings are, of those that others take apart; a ledger may come from a stranger.
+_SHAPES: Mapping[str, type] = {
+    "id": str, "engine": str, "model": str, "models": dict, _KINDS: dict, _INCLUDED: dict,
+    _FOLLOWED: list, "devices": dict, "former_roots": dict, "last_run": dict, "running": dict,
+    "acceleration": dict, "tiles": list,
+}  # fmt: skip
+
 # The setting that holds the devices of folders, by their URI.
 _DEVICES = "devices"
 
@@ -123,7 +130,25 @@ class Ledger:
         """Return the value of a setting; None if it was never set."""
         with self._lock, translated(self._path):
             row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
-        return json.loads(row[0]) if row else None
+        if row is None:
+            return None
+        with self._understood():
+            value = json.loads(row[0])
+            if value is not None and not isinstance(value, _SHAPES.get(name, object)):
+                raise ValueError(name)
+        return value
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Say that the ledger is damaged if what it holds can't be understood inside the block."""
+        try:
+            yield
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise LibraryFormatError(
+                "The library's ledger is damaged",
+                self._path,
+                "Restore it from a backup, or delete the library's folder and index again.",
+            ) from error
 
     def set(self, name: str, value: Any) -> None:
         """Store a setting: anything that JSON can hold."""
@@ -154,11 +179,18 @@ class Ledger:
             included = self.setting(_INCLUDED) or {}
             followed = self.setting(_FOLLOWED) or []
         found = []
-        for name, where, relative, scopes, exclude in rows:
-            kind, options = kinds.get(name, ("folder", {}))
-            place = os.path.normpath(self._folder / where) if relative else where
-            patterns = tuple(json.loads(exclude)), kind, options, tuple(included.get(name, ()))
-            found.append(Root(name, place, tuple(json.loads(scopes)), *patterns, name in followed))
+        with self._understood():
+            for name, where, relative, scopes, exclude in rows:
+                kind, options = kinds.get(name, ("folder", {}))
+                place = os.path.normpath(self._folder / where) if relative else where
+                skipped, indexed = tuple(json.loads(exclude)), tuple(included.get(name, ()))
+                inside = tuple(json.loads(scopes))
+                texts = (name, place, kind, *skipped, *indexed, *inside)
+                if not all(isinstance(each, str) for each in texts):
+                    raise TypeError(name)
+                found.append(
+                    Root(name, place, inside, skipped, kind, options, indexed, name in followed)
+                )
         return found
 
     def set_root(self, root: Root, *, relative: bool) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pixseek.engines import rules
 from pixseek.engines.embedded.candidates import Candidates
-from pixseek.engines.embedded.reading import LISTED, chunks
+from pixseek.engines.embedded.reading import LISTED, chunks, damaged
 from pixseek.engines.embedded.vectorfile import Rows
 from pixseek.engines.rules import Answer
 
@@ -69,9 +69,13 @@ def _group(
         owners.update(_owners(db, space, wanted - owners.keys()))
         for i in waiting:
             rows, scores = (each[chosen[i]].tolist() for each in scored[i])
-            parts = [
-                Answer(score, *owners[row], row) for row, score in zip(rows, scores, strict=True)
-            ]
+            try:
+                parts = [
+                    Answer(score, *owners[row], row)
+                    for row, score in zip(rows, scores, strict=True)
+                ]
+            except KeyError as error:
+                raise damaged(f"the vector {error} has no record") from error
             groups[i] = rules.best_of_each(parts, k)
         waiting = [i for i in waiting if len(groups[i]) < k and len(chosen[i]) < len(scored[i][0])]
         count *= 4

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pixseek.engines import columns
+from pixseek.errors import LibraryFormatError
 from pixseek.types import Known, Record
 
 #: The values of a parameter made by `chunks`.
@@ -17,6 +18,9 @@ LISTED = "SELECT value FROM json_each(?)"
 _CHUNK = 10_000
 #: The columns that hold digests.
 _DIGESTS = tuple(map(columns.Columns._fields.index, ("digest", "pixels")))
+
+#: What the columns hold, once digests are texts.
+_KINDS = (str, str, int, int, str, str, int, int, str, str, str, str, int, str, int)
 
 #: True of records that are away; also the condition of an index.
 IS_AWAY = "away"
@@ -56,11 +60,34 @@ def stored(row: columns.Columns) -> tuple[Any, ...]:
     )
 
 
+def damaged(what: str) -> LibraryFormatError:
+    """Return the error for what no pixseek has written."""
+    return LibraryFormatError(
+        "the library's database is damaged",
+        what,
+        "Restore it from a backup, or delete the library's folder and index again.",
+    )
+
+
 def record_of(stored_columns: Sequence[Any], parts: Parts) -> Record:
-    """Return a record from its columns in the database and its parts."""
+    """Return a record from its columns in the database and its parts.
+
+    Raises:
+        LibraryFormatError: no pixseek has written this.
+    """
     values = list(stored_columns)
     for n in _DIGESTS:
         values[n] = unpacked(values[n])
+    for value, kind in zip(values, _KINDS, strict=True):
+        if value is not None and type(value) is not kind:
+            raise damaged(f"a record: {values[0]}")
+    try:
+        return _record(values, parts)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise damaged(f"a record: {values[0]}") from error
+
+
+def _record(values: Sequence[Any], parts: Parts) -> Record:
     return columns.from_columns(values, tuple(columns.part_from_json(part) for _, part in parts))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from pixseek.engines.embedded import spaces
 from pixseek.engines.embedded.catalog import Catalog
+from pixseek.engines.embedded.reading import damaged
 from pixseek.engines.embedded.spaces import Held
 from pixseek.engines.embedded.vectorfile import Rows, VectorFile
 from pixseek.types import Space
@@ -156,6 +157,8 @@ class Snapshots:
                 vectors = VectorFile(Path(os.devnull), 0, held.space.dim)
         died = spaces.dead_rows(db, held.number, old.logged if old else 0, held.logged)
         dead = np.sort(np.concatenate([old.dead, died]) if old else died)
+        if len(dead) and not 0 <= dead[0] <= dead[-1] < held.rows:
+            raise damaged("the rows that do not count")
         return View(held.space, held.number, held.generation, vectors, dead, held.logged, *counts)
 
 

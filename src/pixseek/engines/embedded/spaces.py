@@ -18,7 +18,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from pixseek.engines import columns, rules
-from pixseek.engines.embedded.reading import IS_PRESENT, LISTED, chunks, has_away, unpacked
+from pixseek.engines.embedded.reading import (
+    IS_PRESENT,
+    LISTED,
+    chunks,
+    damaged,
+    has_away,
+    unpacked,
+)
 from pixseek.engines.embedded.vectorfile import Rows
 from pixseek.types import Part, Record, Space
 from pixseek.types.dataclass import dataclass
@@ -51,6 +58,9 @@ class Held:
     held: int
     changes: int
 
+
+#: Longest vectors that a space may have; models have some thousand numbers.
+_MAX_DIM = 1 << 20
 
 _SELECT = (
     "SELECT number, fingerprint, dim, model, active, generation, rows, "
@@ -117,7 +127,10 @@ def dead_rows(db: sqlite3.Connection, space: int, after: int, last: int) -> Rows
     found = db.execute(
         "SELECT row FROM dead WHERE space = ? AND number > ? AND number <= ?", (space, after, last)
     )
-    return np.fromiter((row for (row,) in found), np.int64)
+    try:
+        return np.fromiter((row for (row,) in found), np.int64)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise damaged("the rows that do not count") from error
 
 
 def forget_log(db: sqlite3.Connection, number: int) -> None:
@@ -220,5 +233,15 @@ def new_generation() -> str:
 
 def _held(row: tuple[int, str, int, str, int, str, int, int | None, int, int, int | None]) -> Held:
     number, fingerprint, dim, model, active_, generation, rows, logged, records, held, changes = row
+    numbers = (number, dim, active_, rows, logged or 0, records, held, changes or 0)
+    texts = (fingerprint, model, generation)
+    # The library may come from a stranger, and the generation is part of the names of files.
+    if not (
+        all(type(each) is int and each >= 0 for each in numbers)
+        and all(type(each) is str for each in texts)
+        and 0 < dim <= _MAX_DIM
+        and generation.isalnum()
+    ):
+        raise damaged(f"a space: {fingerprint}")
     space = Space(fingerprint, dim, model)
     return Held(number, space, active_, generation, rows, logged or 0, records, held, changes or 0)

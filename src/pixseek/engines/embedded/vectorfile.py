@@ -121,7 +121,14 @@ class VectorFile:
 
     def read(self, rows: Rows) -> Vectors:
         """Return these rows, (n, dim) float32."""
-        return self._vectors[rows].astype(np.float32)
+        try:
+            return self._vectors[rows].astype(np.float32)
+        except IndexError as error:
+            raise LibraryFormatError(
+                "the library's database is damaged: it names vectors that are not there",
+                f"{error}",
+                "Restore it from a backup, or delete the library's folder and index again.",
+            ) from error
 
     def score(self, rows: Rows, query: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the scores of these rows, (n,); equal rows have equal scores.
