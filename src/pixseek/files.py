@@ -310,7 +310,9 @@ def _folder(path: Path) -> Iterator[int | None]:
     if os.open not in os.supports_dir_fd:
         yield None
         return
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    # With O_PATH, folders that may be written and not listed can be opened too.
+    how = getattr(os, "O_PATH", os.O_RDONLY)
+    descriptor = os.open(path, how | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield descriptor
     finally:

@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
+
+from pixseek.cli import main
 
 from .conftest import Run
 from tiny_encoder import draw
@@ -92,3 +95,20 @@ def test_a_pipe_that_is_named_never_hangs(run: Run, swapped: Path, line: tuple[s
     done = run(*line)
     assert done.exit_code in (2, 3, 5), done.output
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("link", ["pictures", "pictures/lake"])
+def test_the_demo_draws_nothing_outside_of_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: str
+) -> None:
+    folder, mine = tmp_path / "pixseek-demo", tmp_path / "mine"
+    mine.mkdir()
+    (folder / link).parent.mkdir(parents=True)
+    (folder / link).symlink_to(mine)
+    (folder / "library").mkdir()
+    (folder / "library" / "ledger.sqlite").touch()
+    monkeypatch.setattr("pixseek.cli.demo._PICTURES", 30)
+    done = CliRunner().invoke(main, ["demo", "--to", str(folder)])
+    assert done.exit_code == 3, done.output
+    assert "Traceback" not in done.output
+    assert os.listdir(mine) == []

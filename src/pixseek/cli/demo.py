@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pixseek import files
 from pixseek.cli import wording
 from pixseek.cli.hints import quoted
 from pixseek.cli.index import run
@@ -19,7 +20,7 @@ from pixseek.cli.output import echo, styled
 from pixseek.cli.results import hyperlink, write_results
 from pixseek.cli.summaries import write_report
 from pixseek.cli.terminal_images import CHOICES
-from pixseek.errors import SourceError
+from pixseek.errors import SourceError, StorageError
 
 if TYPE_CHECKING:
     from pixseek.types import Results
@@ -33,6 +34,9 @@ _QUERIES = (
 )
 _PICTURES = 240
 _HITS = 5
+
+
+_ANOTHER = "Name another folder: pixseek demo --to DIR"
 
 
 @click.command(
@@ -64,7 +68,12 @@ def demo(to: str | None, thumbnails: str) -> None:
     folder = _folder(to)
     pictures, place = folder / "pictures", folder / "library"
     _step(f"Drawing {_PICTURES} pictures into {pictures}")
-    write_picture_library(pictures, _PICTURES)
+    try:
+        write_picture_library(pictures, _PICTURES)
+    except OSError as error:
+        raise StorageError(
+            f"The pictures can't be written ({error.strerror or error})", pictures, _ANOTHER
+        ) from error
     _step("Indexing them with the demo model, which knows drawings like these, not photographs")
     program, there = _program(), f" --library {quoted(_from_here(place))}"
     with Library.open(place, "demo", drawn=True) as library:
@@ -109,7 +118,8 @@ def _drawn_example(folder: Path) -> Path:
 
     scene = Scene((Thing("boat", "red", x=0.35), Thing("house", "white", x=0.75)), setting="lake")
     path = folder / "example.png"
-    render(scene, 320).save(path)
+    with files.replacing(path, sync=False) as file:
+        render(scene, 320).save(file, "PNG")
     return path
 
 
@@ -130,7 +140,7 @@ def _folder(to: str | None) -> Path:
             raise SourceError(
                 f"The folder can't be created ({error.strerror})",
                 folder,
-                "Name another folder: pixseek demo --to DIR",
+                _ANOTHER,
             ) from error
         import tempfile
 

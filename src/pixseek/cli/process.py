@@ -76,6 +76,8 @@ def end_at_second_signal() -> None:
 
     A signal that has no handler in Python ends the process by itself, the first time.
     """
+    if not hasattr(os, "set_blocking"):  # Windows with Python 3.11
+        return
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)

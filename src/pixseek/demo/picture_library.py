@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 from pathlib import Path
@@ -30,8 +31,11 @@ def write_picture_library(folder: Path, count: int = 240, seed: int = 7) -> list
     `captions.tsv` in `folder` holds a header line, then a line for each picture: its relative path
     with forward slashes, a tab, and one caption. Returns the paths of the pictures in that order.
     The same `count` and `seed` give the same scenes, names and captions.
+
+    Raises:
+        OSError: one can't be written, or a link leads out of the folder.
     """
-    within = os.path.realpath(folder)
+    within = os.path.realpath(folder.parent)  # since `folder` may be a link that was put there
     rng = random.Random(seed)
     lines = ["file\tcaption"]
     written: list[Path] = []
@@ -40,6 +44,8 @@ def write_picture_library(folder: Path, count: int = 240, seed: int = 7) -> list
         suffix, options = rng.choice(_FORMATS)
         name = f"{scene.setting}/{_stem(scene)}-{number:03d}{suffix}"
         path = folder / name
+        if not files.is_inside(path.parent, within):
+            raise files.OutsideError(errno.EXDEV, "a link in it leads out of its folder", str(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         picture = render(scene, rng.choice(_SIZES))
         with files.replacing(path, within=within, sync=False) as file:
