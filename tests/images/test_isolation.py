@@ -16,7 +16,8 @@ import pytest
 
 from pixseek.errors import ImageError
 from pixseek.images import decode, isolation
-from pixseek.images.formats import by_name
+from pixseek.images.confinement import PACKAGES, module_folders
+from pixseek.images.formats import FORMATS, by_name
 from pixseek.images.limits import Limits, Request
 from pixseek.types import Picture
 
@@ -261,6 +262,15 @@ def test_with_landlock_a_worker_reaches_nothing_of_the_users(
     found = json.loads(caught.value.problem)
     assert found.pop("own module")
     assert not any(found.values()), found
+
+
+def test_a_worker_finds_every_decoder(tmp_path: Path) -> None:
+    needed = {each for kind in FORMATS for each in (kind.module, kind.instead) if each}
+    assert needed | {"rawpy", "tifffile"} <= set(PACKAGES)
+    for name in PACKAGES:
+        (tmp_path / f"with-{name}" / name).mkdir(parents=True)
+    folders = [str(tmp_path / f"with-{name}") for name in PACKAGES]
+    assert module_folders([*folders, str(tmp_path), ""]) == folders
 
 
 def test_what_protects_from_decoders_is_what_their_worker_says() -> None:

@@ -26,9 +26,9 @@ _KEPT_ON_WINDOWS = ("PATH", "SYSTEMROOT", "WINDIR", "SYSTEMDRIVE", "TEMP", "TMP"
 _SET = {"MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 #: Packages that a worker imports; of `sys.path` it keeps the entries that hold one of them.
-_PACKAGES = (
-    "pixseek", "PIL", "numpy", "defusedxml", "pillow_heif", "pylibjxl", "rawpy", "resvg_py",
-    "tifffile", "landlockpy",
+PACKAGES = (
+    "pixseek", "PIL", "numpy", "defusedxml", "pillow_heif", "pi_heif", "pylibjxl", "rawpy",
+    "resvg_py", "tifffile", "landlockpy",
 )  # fmt: skip
 
 #: Maximum open files; decoding needs a dozen.
@@ -74,7 +74,7 @@ def module_folders(path: Sequence[str]) -> list[str]:
         real = os.path.realpath(folder)
         is_own = any(real == prefix or real.startswith(prefix + os.sep) for prefix in own)
         if each and (
-            is_own or any(os.path.exists(os.path.join(folder, name)) for name in _PACKAGES)
+            is_own or any(os.path.exists(os.path.join(folder, name)) for name in PACKAGES)
         ):
             found.append(folder)
     return found
