@@ -135,7 +135,7 @@ def opened(
                 raise not_regular(path)
             os.set_blocking(descriptor, True)
         if within is not None and not _lies_in(_place_of(descriptor, path), within):
-            raise _outside(path, within)
+            raise outside(path)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -206,7 +206,7 @@ def replacing(
     target = Path(os.path.realpath(path) if within is not None else os.path.abspath(path))
     with _folder(target.parent) as folder:
         if within is not None and not _lies_in(_place_of(folder, target.parent), within):
-            raise _outside(path, within)
+            raise outside(path)
         at = target if folder is None else Path(target.name)
         mode = _mode_of(at, folder)
         unfinished = at.with_name(f".pixseek-{os.urandom(8).hex()}.tmp")
@@ -245,7 +245,7 @@ def move(path: Path, target: Path, *, into: Path) -> None:
     while not os.path.lexists(there):
         there = there.parent
     if not is_inside(there, os.path.realpath(into)):
-        raise _outside(target, into)
+        raise outside(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target))
@@ -385,5 +385,6 @@ def not_regular(path: str | os.PathLike[str]) -> NotRegularError:
     )
 
 
-def _outside(path: str | os.PathLike[str], within: str | os.PathLike[str]) -> OutsideError:
+def outside(path: str | os.PathLike[str]) -> OutsideError:
+    """Return the error of a path that a link leads out of its folder."""
     return OutsideError(errno.EXDEV, "a link in it leads out of its folder", os.fspath(path))

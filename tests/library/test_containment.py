@@ -114,3 +114,30 @@ def test_every_path_of_a_uri_lies_in_its_root(relative: str, follow_links: bool)
     path = path_in({"r": root}, f"r/{relative}")
     assert path is None or Path(os.path.normpath(path)).is_relative_to("/place/r")
     assert path_in({"r": root}, relative) is None or relative.startswith("r/")
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("name", ["a.xmp", "a.png.xmp", "A.XMP"])
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "dangling link", "link to a file"])
+def test_what_stands_in_place_of_a_sidecar_is_said_and_not_written(
+    library: pixseek.Library, tmp_path: Path, name: str, kind: str
+) -> None:
+    sidecar, mine = tmp_path / "root" / name, tmp_path / "mine" / "p.png"
+    if kind == "pipe":
+        os.mkfifo(sidecar)
+    elif kind == "link to a pipe":
+        os.mkfifo(tmp_path / "root" / "pipe")
+        sidecar.symlink_to("pipe")
+    else:
+        sidecar.symlink_to(mine if kind == "link to a file" else tmp_path / "new.xmp")
+    before = mine.read_bytes()
+    chosen = name == "a.png.xmp" or kind != "dangling link"
+    if chosen:
+        with pytest.raises(StorageError, match=r"An XMP sidecar can't be written \((it is|a link)"):
+            library.tag(record_id("root/a.png"), rating=5, write_xmp=True)
+    else:  # a link to nothing is no sidecar, so that one with the usual name is written
+        library.tag(record_id("root/a.png"), rating=5, write_xmp=True)
+        assert (tmp_path / "root" / "a.png.xmp").is_file()
+    assert mine.read_bytes() == before and not (tmp_path / "new.xmp").exists()
+    reasons = [each.reason for each in library.index().failures]
+    assert reasons == ["not-a-file" if "pipe" in kind else "outside"]

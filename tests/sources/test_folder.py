@@ -193,6 +193,7 @@ def test_pipes_never_hang_a_scan(tmp_path: Path) -> None:
     candidates, failures = scan(source)
     assert [c.uri for c in candidates] == ["r/a.jpg", "r/sub/b.jpg"]
     assert [(f.uri, f.reason) for f in failures] == [
+        ("r/a.xmp", "not-a-file"),
         ("r/link.jpg", "not-a-file"),
         ("r/p.jpg", "not-a-file"),
         ("r/sub/.pixseekignore", "not-a-file"),
@@ -337,7 +338,7 @@ def test_named_files_are_offered_with_their_sidecars(tmp_path: Path) -> None:
     assert source.read(candidates[0]).sidecars == (("1.xmp", b"x" * 8),)
 
 
-def test_what_can_not_be_read_as_a_sidecar_is_ignored(tmp_path: Path) -> None:
+def test_an_image_whose_sidecars_can_not_be_read_is_offered_without(tmp_path: Path) -> None:
     make(tmp_path, "1.jpg")
     (tmp_path / "1.jpg.xmp").mkdir()
     (tmp_path / "1.json").symlink_to(tmp_path / "gone")
@@ -345,7 +346,8 @@ def test_what_can_not_be_read_as_a_sidecar_is_ignored(tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "1.txt")
     source = FolderSource("r", tmp_path)
     candidates, failures = scan(source)
-    assert failures == []
+    # A folder, or a link to nothing, is no sidecar.
+    assert [f.uri for f in failures] == (["r/1.txt"] if hasattr(os, "mkfifo") else [])
     assert source.read(candidates[0]).sidecars == ()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import random
 from pathlib import Path
@@ -45,7 +44,7 @@ def write_picture_library(folder: Path, count: int = 240, seed: int = 7) -> list
         name = f"{scene.setting}/{_stem(scene)}-{number:03d}{suffix}"
         path = folder / name
         if not files.is_inside(path.parent, within):
-            raise files.OutsideError(errno.EXDEV, "a link in it leads out of its folder", str(path))
+            raise files.outside(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         picture = render(scene, rng.choice(_SIZES))
         with files.replacing(path, within=within, sync=False) as file:

@@ -334,9 +334,9 @@ class FolderSource:
     ) -> Iterator[Candidate | Failure]:
         uri = f"{self.name}/{relative}"
         folder, _, name = relative.rpartition("/")
-        sidecars, outside = beside.sidecars_of(name)
-        for each in outside:
-            yield self._outside(f"{folder}/{each}".lstrip("/"))
+        sidecars, unread_ones = beside.sidecars_of(name)
+        for each, error in unread_ones.items():
+            yield self._failure(posixpath.join(folder, each), error)
         stamp = Stamp(status.st_size, status.st_mtime_ns)
         is_wanted = False
         if sidecars:

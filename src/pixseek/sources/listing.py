@@ -27,22 +27,41 @@ class Listing:
         self._folder, self._within = folder, within
         listing = tuple(listing)
         self._sidecars = SidecarFinder(entry.name for entry in listing)
-        # The listing itself tells links from other files: no look at the disk.
-        self._links = {entry.name for entry in listing if entry.is_symlink()} if within else set()
+        # The listing itself tells links and pipes from files: no look at the disk.
+        self._odd = {
+            entry.name: entry for entry in listing if not entry.is_file(follow_symlinks=False)
+        }
+        self._told: set[str] = set()
 
     def leads_out(self, name: str) -> bool:
         """Return whether a file is a link that leads out of the root."""
-        if self._within is None or name not in self._links:
+        entry = self._odd.get(name)
+        if self._within is None or entry is None or not entry.is_symlink():
             return False
         return not files.is_inside(self._folder / name, self._within)
 
-    def sidecars_of(self, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the names of an image's sidecars, and of those that lead out of the root."""
-        found = self._sidecars.find(name)
-        if not self._links or not found:
-            return tuple(found), ()
-        outside = tuple(each for each in found if self.leads_out(each))
-        return tuple(each for each in found if each not in outside), outside
+    def sidecars_of(self, name: str) -> tuple[tuple[str, ...], dict[str, OSError]]:
+        """Return the names of an image's sidecars, and of those that are not read, with the reason.
+
+        Each of the latter is returned once.
+        """
+        found = tuple(self._sidecars.find(name))
+        if not self._odd or self._odd.keys().isdisjoint(found):
+            return found, {}
+        wrong = {each: error for each in found if (error := self._wrong(each)) is not None}
+        told = {each: error for each, error in wrong.items() if each not in self._told}
+        self._told |= told.keys()
+        return tuple(each for each in found if each not in wrong), told
+
+    def _wrong(self, name: str) -> OSError | None:
+        """Return why a sidecar is not read; None for a file, and for what is not there."""
+        path, entry = self._folder / name, self._odd.get(name)
+        if entry is None:
+            return None
+        if self.leads_out(name):
+            return files.outside(path)
+        is_special = path.exists() and not (entry.is_file() or entry.is_dir())
+        return files.not_regular(path) if is_special else None
 
 
 def kind_at(path: Path) -> str:
