@@ -141,9 +141,11 @@ def _shown_options(function: _Decorated) -> _Decorated:
             click.option("--facets", is_flag=True,
                          help="Count the matches by folder, year, camera, tag, person, "
                          "colour and format."),
-            click.option("--paths", is_flag=True, help="Print paths only, one per line."),
+            click.option("--paths", is_flag=True,
+                         help="Print paths only, one per line: as they are in a pipe, with control "
+                         "characters escaped on a terminal."),
             click.option("-0", "null", is_flag=True,
-                         help="Print paths only, each followed by NUL, for xargs -0."),
+                         help="Print paths only, as they are, each followed by NUL, for xargs -0."),
             click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
             click.option("--html", metavar="[FILE.html]", is_flag=False, flag_value="",
                          default=None,
@@ -223,7 +225,8 @@ def search(
 
     On a terminal, prints a table, with the pictures above it if the terminal can draw them, and
     the number of strong and likely matches, which mean the same for every model. In a pipe,
-    prints rank, score and path, separated by tabs.
+    prints rank, score and path, separated by tabs; a path with a backslash, a line break or other
+    control characters has them as \\\\, \\n, \\x1b.
 
     With --queries, each line begins with its query, and --json prints one object per line. A line
     of the file may also be a query as a JSON object, for instance with a vector:
