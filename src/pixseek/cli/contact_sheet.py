@@ -40,7 +40,7 @@ main, footer { max-width: 1500px; margin: 0 auto; padding: 0 clamp(12px, 3vw, 36
 section { padding: 28px 0 12px; }
 section + section { border-top: 1px solid var(--line); }
 h1 { margin: 0 0 2px; font-size: clamp(20px, 3.4vw, 28px); line-height: 1.25; font-weight: 650;
-  overflow-wrap: anywhere; }
+  overflow-wrap: anywhere; unicode-bidi: plaintext; }
 .about { margin: 0 0 18px; color: var(--soft); }
 .warning { margin: 0 0 18px; padding: 8px 12px; border-left: 3px solid #d9930d;
   background: var(--card); }
@@ -180,7 +180,7 @@ def _section(
     )
     notes = [*results.warnings, *([said] if (said := exclusions(results)) else [])]
     warnings = "".join(f'<p class="warning">{_escaped(hinted(text))}</p>\n' for text in notes)
-    head = f'<h1 dir="auto">{_escaped(heading)}</h1>\n<p class="about">{about}</p>'
+    head = f'<h1>{_escaped(heading)}</h1>\n<p class="about">{about}</p>'
     example = _example(results)
     if example:
         head = f'<div class="example">{example}<div>{head}</div></div>'
