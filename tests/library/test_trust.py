@@ -315,6 +315,17 @@ def test_special_files_in_a_library_do_not_hang(strangers: Path) -> None:
         kept.rename(place)
 
 
+def test_a_journal_that_pixseek_never_writes_is_refused(strangers: Path) -> None:
+    journal = strangers / ".pixseek" / "ledger.sqlite-journal"
+    journal.write_bytes(bytes(600))  # what a killed process may leave
+    with pixseek.open(strangers):
+        pass
+    journal.write_bytes(bytes(600) + trust._NAMES_ANOTHER)
+    with pytest.raises(LibraryFormatError, match="not written by pixseek") as caught:
+        pixseek.open(strangers)
+    assert caught.value.subject == str(journal)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("engine", ["memory://a"]), ("models", "text"), ("models", {"f": 1}), ("kinds", [1])],
