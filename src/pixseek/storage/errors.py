@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,9 @@ from pixseek.errors import (
     PixseekError,
     StorageError,
 )
+
+#: What SQLite says when a function in Python that it has called raised something.
+_CALLED = "user-defined function raised exception"
 
 
 class _Meaning(NamedTuple):
@@ -106,11 +110,13 @@ _OF_SYSTEM: Mapping[int, _Meaning] = {
 
 
 @contextlib.contextmanager
-def translated(path: Path) -> Iterator[None]:
+def translated(path: Path, *, stops: bool = False) -> Iterator[None]:
     """Turn what SQLite and the system raise into the errors of pixseek, by the tables above.
 
     Args:
         path: the database; its folder is the library's.
+        stops: whether a call that SQLite gave up was stopped by Ctrl-C: SQLite calls Python, which
+            raises KeyboardInterrupt there, and of that SQLite keeps no more than a code.
     """
     try:
         yield
@@ -118,6 +124,9 @@ def translated(path: Path) -> Iterator[None]:
         raise
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)
+        is_main = threading.current_thread() is threading.main_thread()
+        if stops and is_main and (code == sqlite3.SQLITE_INTERRUPT or _CALLED in str(error)):
+            raise KeyboardInterrupt from error
         if code is None and "closed" in str(error):
             raise closed(path.parent) from error
         meaning = _OF_SQLITE.get(code or 0) or _OF_SQLITE.get((code or 0) & 0xFF, _REFUSED)

@@ -19,6 +19,9 @@ from pixseek.errors import LibraryFormatError, LibraryNotFoundError
 from pixseek.storage import private
 from pixseek.storage.errors import closed, not_writable, translated
 
+#: Steps of SQLite between two looks for Ctrl-C: some milliseconds.
+_STEPS = 100_000
+
 #: "pxsk": marks a SQLite file as ours.
 APPLICATION_ID = 0x7078736B
 
@@ -179,7 +182,7 @@ class Catalog:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection outside any transaction; for reading."""
-        with translated(self.path):
+        with translated(self.path, stops=True):
             db, state = self._take()
             try:
                 yield db
@@ -198,7 +201,7 @@ class Catalog:
         """
         if self.read_only:
             raise not_writable(self.path.parent)
-        with translated(self.path), self._write_lock:
+        with translated(self.path, stops=True), self._write_lock:
             if self._writer is None:
                 private.make_folder(self.path.parent)
                 private.make_file(self.path)
@@ -319,6 +322,8 @@ class Catalog:
             upgrade.finish(db, self._progress)
         # A commit is on the disk when it returns, and survives a power cut.
         db.execute("PRAGMA synchronous = FULL")
+        # Python handles Ctrl-C when it is called; see `translated`.
+        db.set_progress_handler(lambda: 0, _STEPS)
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:

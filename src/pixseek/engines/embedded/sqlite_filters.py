@@ -54,7 +54,15 @@ def where_sql(
         if f"{name}(" in sql:
             db.create_function(name, 1, function, deterministic=True)
     if predicates:
-        db.create_function("fits", 2, lambda number, value: predicates[number](value))
+
+        def fits(number: int, value: Any) -> bool:
+            try:
+                return predicates[number](value)
+            except Exception as error:
+                # Anything else in SQLite's eyes than Ctrl-C; see `storage.errors`.
+                raise OverflowError from error
+
+        db.create_function("fits", 2, fits)
     return sql, parameters
 
 
