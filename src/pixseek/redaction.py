@@ -37,7 +37,7 @@ _BARE = (
 _HEADER = r"(?i)\bauthorization['\"]?\s*[:=]\s*['\"]?(?:[a-z]+\s+)?([^\s'\"]+)"
 
 #: The user and the password of an address, up to its host.
-_USERINFO = r"(?<=://)([^\s/?#'\"<>@:]*)(:?)[^\s/?#'\"<>]*@"
+_USERINFO = r"(?<=://)([^\s/?#'\"<>@:]*+)(:?)[^\s/?#'\"<>]*@"
 
 #: A parameter behind "?", and names of those that are secret, once decoded.
 #: What stands behind "&" without a name of its own is part of the value before.
@@ -209,7 +209,7 @@ def _found(text: str) -> Iterator[tuple[int, int]]:
         yield from _credentials(host, at, keep_user=False)
         yield from _parameters(rest, at)
         if "@" not in host:
-            line = re.split(r"\n|[\w+.-]+://", text[at:], maxsplit=1)[0]
+            line = re.split(r"\n|(?<![\w+.-])[\w+.-]++://", text[at:], maxsplit=1)[0]
             user = re.match(_OPEN_USER, line)
             if user is not None:
                 yield at + user.end(), at + line.rfind("@", user.end())

@@ -37,7 +37,8 @@ AROUND = "\"'`()[]{}<>,;:!?.“”‘’„«»"
 # Patterns are compiled at need: most texts are ASCII, and most queries plain words.
 
 #: A name as people copy it: IMG_1234, DSC-0042.jpg, 2019/Rome/1.png.
-_NAME = r"\w+(?:[-_./\\]+\w+)+"
+_NAME = r"\w[\w\-./\\]*\w"
+_WITHIN_NAMES = r"[-_./\\]"
 _ENDING = r"(?<=[\w)\]}])\.(\w{2,5})$"
 #: Letters and a number, which other names have apart: IMG1234.
 _JOINED_NAME = "([a-z]{2,})([0-9]{2,})"
@@ -142,7 +143,8 @@ def words_to_find(text: str) -> list[str]:
             found.append(name.lower())
             continue
         bare = _without_ending(name)
-        if re.fullmatch(_NAME, name) and (bare != name or any(map(str.isdigit, name))):
+        is_name = re.fullmatch(_NAME, name) and re.search(_WITHIN_NAMES, name[1:-1])
+        if is_name and (bare != name or any(map(str.isdigit, name))):
             found.append(_joined_or_apart(" ".join(words(bare))))
         else:
             found += [_to_find(word) for word in words(bare)]

@@ -36,7 +36,7 @@ MARK = "@"
 _LONGEST = 100
 _QUOTED = re.compile(r'["＂“”„‟«]([^"＂“”„‟«»]*)["＂“”‟»](?=\s|$)')
 #: Between the name and what follows; both count in any case.
-_AND = re.compile(r"\s+AND(?=\s+\S)")
+_AND = re.compile(r"(?<!\s)\s++AND(?=\s+\S)")
 
 #: Reads a text in the query language, with dates in plain words or without.
 Read = Callable[[str, bool], Query]

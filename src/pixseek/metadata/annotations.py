@@ -380,7 +380,7 @@ def value_of(text: str) -> Scalar:
         return text == "true"
     if re.fullmatch(r"[+-]?\d{1,18}", text):
         return int(text)
-    if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", text):
+    if re.fullmatch(r"[+-]?(\d++\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", text):
         return float(text)
     if re.match(r"\d{4}-\d\d-\d\d", text):
         try:

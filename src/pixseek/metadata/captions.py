@@ -60,7 +60,7 @@ _OF_PHONES = frozenset(
 )
 _MACHINE = re.compile(r"[-\d.,\sx]*|true|false|null|none|\(.*\)|\[.*\]", re.IGNORECASE)
 
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(?:\d++\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 
 def is_default(text: str) -> bool:

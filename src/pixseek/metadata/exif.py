@@ -44,7 +44,7 @@ _UTF8, _ASCII = 129, 2
 _CODE = re.compile(rb"(ASCII|JIS|UNICODE|UTF-?8|UNDEFINED?)(\0+|\s{2,})", re.IGNORECASE)
 
 _COMPANY = re.compile(
-    r"[ ,]+(?:corporation|corp\.?|company|co\.?,? ?ltd\.?|co\.|ltd\.?|inc\.?|gmbh|ag|"
+    r"(?<![ ,])[ ,]++(?:corporation|corp\.?|company|co\.?,? ?ltd\.?|co\.|ltd\.?|inc\.?|gmbh|ag|"
     r"electric|electronics|optical|imaging|camera)$",
     re.IGNORECASE,
 )

@@ -17,7 +17,8 @@ from functools import lru_cache
 
 #: What separates the levels of a hierarchical tag. Programs write "Nature|Birds|Owl" (Lightroom),
 #: "Nature/Birds/Owl" (digiKam, Windows) or "Nature > Birds > Owl".
-_BETWEEN_LEVELS = re.compile(r"\s*[|/>]\s*")
+#: Space is looked at once: a tag may have any amount of it.
+_BETWEEN_LEVELS = re.compile(r"(?:(?<!\s)\s++)?[|/>]\s*")
 #: Most levels of a tag that are found one by one.
 _MOST_LEVELS = 32
 
