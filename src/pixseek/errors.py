@@ -29,6 +29,9 @@ from typing import ClassVar
 
 from pixseek.redaction import redacted
 
+#: Most characters of each part of an error; a path has up to 4,096.
+_MOST = 5_000
+
 
 class PixseekError(Exception):
     """Base of all errors that pixseek raises on purpose.
@@ -40,15 +43,22 @@ class PixseekError(Exception):
     """
 
     def __init__(self, problem: str, subject: object = "", advice: str = "") -> None:
-        self.problem = redacted(problem)
-        self.subject = redacted(str(subject))
-        self.advice = redacted(advice)
+        self.problem = _shortened(redacted(problem))
+        self.subject = _shortened(redacted(str(subject)))
+        self.advice = _shortened(redacted(advice))
         super().__init__(self.problem, self.subject, self.advice)
 
     def __str__(self) -> str:
         problem = self.problem[:1].upper() + self.problem[1:]
         head = f"{problem}: {self.subject}" if self.subject else problem
         return f"{head}\n{self.advice}" if self.advice else head
+
+
+def _shortened(text: str) -> str:
+    """Return a text as people can read it: what an error quotes may have a million characters."""
+    if len(text) <= _MOST:
+        return text
+    return f"{text[: _MOST // 2]} ... {text[-_MOST // 2 :]}"
 
 
 class ConfigError(PixseekError):

@@ -99,7 +99,7 @@ def _query_of(line: str, asked: dict[str, Any]) -> str | Query:
 
     try:
         plain = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         shown = line if len(line) <= 60 else f"{line[:57]}..."
         raise QueryError("A line of --queries is not JSON", shown, f"{error}.") from error
     return query_from_plain({**asked, **plain})

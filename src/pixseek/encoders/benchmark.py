@@ -94,7 +94,7 @@ def measurements(models_dir: Path) -> dict[str, Measurement]:
 def _kept(models_dir: Path) -> list[dict[str, Any]]:
     try:
         kept = json.loads((models_dir / KEPT).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return []
     return [each for each in kept if isinstance(each, dict)] if isinstance(kept, list) else []
 

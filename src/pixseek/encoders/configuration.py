@@ -24,7 +24,7 @@ def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(there(path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError("a model's configuration can't be read", path, str(error)) from error
     if not isinstance(found, dict):
         raise ModelError("a model's configuration is not a JSON object", path)
@@ -46,7 +46,9 @@ def understood(folder: Path) -> Iterator[None]:
         if type(error) is not ModelError or str(folder) in error.subject:
             raise
         raise ModelError(error.problem, f"{error.subject} in {folder}", error.advice) from error
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError, ArithmeticError) as error:
+    except (
+        ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError,
+    ) as error:  # fmt: skip
         files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.json"))
         others = ("tokenizer.json", "calibration.json")
         files = [name for name in files if name.count("/") < 2 and not name.endswith(others)]

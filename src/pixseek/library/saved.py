@@ -141,7 +141,7 @@ def _parts(name: str, kept: str) -> tuple[str, bool, Query]:
     try:
         plain: dict[str, Any] = json.loads(kept)
         text, dates = str(plain.pop("query", "")), bool(plain.pop("dates", True))
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise LibraryFormatError(
             "A saved search is damaged", name, f"Forget it: pixseek saved --delete '{name}'"
         ) from error

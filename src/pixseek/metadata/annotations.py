@@ -434,6 +434,6 @@ def listed(text: Scalar) -> tuple[str, ...]:
     """Return the tags of a field that `_list` wrote; () if it holds anything else."""
     try:
         tags = json.loads(text) if isinstance(text, str) else ()
-    except ValueError:
+    except (ValueError, RecursionError):
         return ()
     return tuple(each for each in tags if isinstance(each, str)) if isinstance(tags, list) else ()

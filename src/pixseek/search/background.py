@@ -193,7 +193,9 @@ def calibration(file: Path) -> Calibration:
             float(said.get("knee", 0)),
             float(said.get("bend", 0)),
         )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (
+        OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError,
+    ) as error:  # fmt: skip
         raise ModelError(
             "a model's calibration can't be read", file, 'It is like {"slope": 5.0, "centre": 2.0}.'
         ) from error

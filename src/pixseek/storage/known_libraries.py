@@ -110,7 +110,7 @@ class KnownLibraries:
             return [library for each in found if (library := _library(each)) is not None]
         except FileNotFoundError:
             return []
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise StorageError(
                 f"The list of your libraries can't be read ({error})",
                 self._file,

@@ -43,7 +43,7 @@ class Consents:
             raise ModelError("your consent could not be saved", self._file, str(error)) from error
 
     def _read(self) -> dict[str, list[str]]:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, RecursionError):
             kept = json.loads(self._file.read_text("utf-8"))
             if isinstance(kept, dict):
                 return {k: v for k, v in kept.items() if isinstance(v, list)}

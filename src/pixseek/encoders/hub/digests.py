@@ -50,7 +50,7 @@ class Digests:
     def _read(self) -> dict[str, list[int | str]]:
         try:
             kept = json.loads(self._file.read_text("utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return self._taken
         entries = kept.items() if isinstance(kept, dict) else ()
         good = {key: v for key, v in entries if isinstance(v, list) and len(v) == 3}

@@ -74,5 +74,5 @@ def _recorded(folder: Path) -> Pin | None:
         kept = json.loads((folder / RECORD).read_text("utf-8"))
         files = tuple(RemoteFile(**file) for file in kept["files"])
         return Pin(str(kept["repo"]), str(kept["revision"]), files, str(kept.get("licence", "")))
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

@@ -154,7 +154,7 @@ class Conversion(conversion.Conversion):
         """Return the report of the check that a new conversion failed; "" if none did."""
         try:
             said = json.loads((self.folder / _REJECTED).read_text("utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return ""
         return str(said.get("why", "")) if isinstance(said, dict) else ""
 

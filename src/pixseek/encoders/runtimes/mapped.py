@@ -62,7 +62,7 @@ def find(graph: Graph, cache: Path) -> Path | None:
         sizes = json.loads((folder / _SIZES).read_text("utf-8"))
         # Reading past the end of a mapped file would crash the process.
         whole = sizes == {name: (folder / name).stat().st_size for name in (_GRAPH, _WEIGHTS)}
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return folder / _GRAPH if whole else None
 

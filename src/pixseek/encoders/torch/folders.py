@@ -366,7 +366,7 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
     try:
         listed = json.loads((folder / "modules.json").read_text("utf-8"))
         modules = [(str(m["type"]).rpartition(".")[2], folder / str(m["path"])) for m in listed]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise ModelError(
             "a model's list of modules can't be read", folder / "modules.json", str(error)
         ) from error
