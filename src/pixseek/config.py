@@ -169,7 +169,7 @@ def _read_file(path: Path, names: list[str]) -> dict[str, Any]:
 
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             "The settings file can't be read", path, f"{error}. Fix it or remove it."
         ) from error
@@ -183,6 +183,13 @@ def _read_file(path: Path, names: list[str]) -> dict[str, Any]:
 
 def _typed(name: str, value: Any, where: str) -> Any:
     """Return `value` as the type of the setting `name`."""
+    if name in ("library", "models_dir", "model"):
+        if not isinstance(value, str | os.PathLike) or "\0" in str(os.fspath(value)):
+            raise ConfigError(
+                f"{where} must be a text",
+                repr(value),
+                "Write it in quotation marks: a name or path.",
+            )
     if name == "library" and is_address(os.fspath(value)):
         raise ConfigError(
             "A library is a folder, and this is the address of a server", value, _ENGINE
@@ -201,7 +208,7 @@ def _typed(name: str, value: Any, where: str) -> Any:
     if name == "threads":
         try:
             threads = int(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             threads = -1
         if threads < 0 or isinstance(value, bool):
             raise ConfigError(

@@ -15,6 +15,7 @@ import pytest
 
 from pixseek.cli import COMMANDS, main
 from pixseek.cli.exit_codes import UNEXPECTED
+from pixseek.config import SETTINGS
 
 pytestmark = pytest.mark.slow
 
@@ -115,3 +116,49 @@ def test_any_argument_is_taken_or_refused(called: Run, command: str) -> None:
             continue
         _check(called, *command.split(), "--", value)
         _check(called, *command.split(), "--", *_rest(called, command.split())[:1], value)
+
+
+# ------------------------------------------------------------------ files
+
+_CONTENTS = [
+    b"", b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\n\n", b"a\0b", b"a\tb\n", b"9" * 5_000,
+    b"x" * 100_000, b"[" * 100_000, b'{"a":' * 50_000, b"{}", b"[]", b"null",
+    b'{"k": 1e999}', b'{"k": NaN}',
+    b'{"terms": [{"kind": "vector", "value": [1, 1e400]}]}',
+    b'{"query": "a", "k": 99999999999999999999}',
+    b'{"query": "a", "offset": 99999999999999999999}',
+    b'{"query": "a", "text_weight": 1e400}',
+    b'{"query": "a", "text_weight": -5, "variety": 1}', b'{"query": "(((("}', b"a OR",
+    b"\x1b]0;x\x07",
+    b"image,caption\nred-0.png,\xff\n", b"image\tcaption\n", b'"', b"image,caption\n\"a", b"uri\n",
+    b"\x93NUMPY\x01\x00", b"PK\x03\x04", b"PAR1" * 3, b"\x80\x04K\x01.",
+    b"url,text\nhttp://[::1,a\n",
+]  # fmt: skip
+_WITH_FILE = [
+    ["search", "--queries", "FILE"], ["classify", "Photos", "--labels-file", "FILE"],
+    ["tag", "--zero-shot", "FILE"], ["index", "Photos", "--captions", "FILE"],
+    ["search", "--vector", "FILE"], ["search", "--image", "FILE"], ["similar", "FILE"],
+    ["import", "FILE", "--name", "x"], ["index", "FILE"], ["tag", "FILE", "--add", "x"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", _WITH_FILE, ids=" ".join)
+def test_any_file_is_taken_or_refused(called: Run, line: list[str], tmp_path: Path) -> None:
+    for ending in (".npz", ".parquet") if line[0] == "import" else (".npy", ".csv", ".jsonl"):
+        for content in _CONTENTS:
+            file = tmp_path / f"given{ending}"
+            file.write_bytes(content)
+            _check(called, *(str(file) if each == "FILE" else each for each in line))
+
+
+@pytest.mark.parametrize("name", [*SETTINGS, "unknown", ""])
+def test_any_setting_is_taken_or_refused(
+    called: Run, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config.toml"
+    monkeypatch.setattr("pixseek.config.config_file", lambda: file)
+    for value in ("1e999", "nan", "-1", "9" * 5_000, "[1]", '""', '"\\u0000"', '"x"', "[" * 9_000,
+                  "true", "1979-05-27", "{a=1}", '"' + "9" * 400 + '"', "'''", "0.5"):  # fmt: skip
+        file.write_text(f"{name} = {value}\n")
+        _check(called, "search", "red")
+        _check(called, "doctor")
