@@ -183,13 +183,11 @@ def _read_file(path: Path, names: list[str]) -> dict[str, Any]:
 
 def _typed(name: str, value: Any, where: str) -> Any:
     """Return `value` as the type of the setting `name`."""
-    if name in ("library", "models_dir", "model"):
-        if not isinstance(value, str | os.PathLike) or "\0" in str(os.fspath(value)):
-            raise ConfigError(
-                f"{where} must be a text",
-                repr(value),
-                "Write it in quotation marks: a name or path.",
-            )
+    is_text = isinstance(value, str | os.PathLike) and "\0" not in str(os.fspath(value))
+    if name in ("library", "models_dir", "model") and not is_text:
+        raise ConfigError(
+            f"{where} must be a text", repr(value), "Write it in quotation marks: a name or a path."
+        )
     if name == "library" and is_address(os.fspath(value)):
         raise ConfigError(
             "A library is a folder, and this is the address of a server", value, _ENGINE
