@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from classifier_files import LABELS, classifier_folder
 
+from pixseek.config import libraries_file
+from pixseek.library import trust
+
 from .conftest import Run
 from tiny_encoder import draw
 
@@ -42,9 +45,13 @@ def test_labels_from_a_file_as_json(run: Run, picture: Path, tmp_path: Path) -> 
 def test_no_library_is_needed_or_created(run: Run, picture: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     assert run("classify", picture, "--labels", "red,blue").exit_code == 0
-    assert [path for path in sorted(tmp_path.rglob("*")) if path.is_dir()] == [
-        path for path in before if path.is_dir()
-    ]
+    settings = libraries_file().parents[1]
+    assert [
+        path
+        for path in sorted(tmp_path.rglob("*"))
+        if path.is_dir() and not (path.is_relative_to(settings) or settings.is_relative_to(path))
+    ] == [path for path in before if path.is_dir()]
+    assert trust.trusted() == []
 
 
 def test_indexed_images_can_be_named_by_id(run: Run, photos_folder: Path) -> None:

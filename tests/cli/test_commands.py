@@ -269,7 +269,7 @@ def test_search_html_writes_a_page(indexed: Run, tmp_path: Path) -> None:
     done = indexed("search", "--html", page, "red")
     assert done.exit_code == 0
     assert str(page) in done.stdout
-    assert "<h1>red</h1>" in page.read_text()
+    assert "red</h1>" in page.read_text()
 
 
 def test_search_open_opens_hits_or_the_page(
@@ -298,7 +298,7 @@ def test_search_open_without_a_viewer_warns(indexed: Run, monkeypatch: pytest.Mo
 def test_similar_html_names_the_file(indexed: Run, photos_folder: Path, tmp_path: Path) -> None:
     page = tmp_path / "out.html"
     indexed("similar", photos_folder / "a" / "red-1.png", "--html", page)
-    assert "<h1>Like red-1.png</h1>" in page.read_text()
+    assert "Like red-1.png</h1>" in page.read_text()
 
 
 def test_facets_of_weak_hits_alone_say_why_they_are_empty(indexed: Run) -> None:

@@ -120,11 +120,15 @@ def _library() -> Iterator[Library]:
     try:
         library = open_library()
     except LibraryNotFoundError:
-        with (
-            tempfile.TemporaryDirectory(prefix="pixseek-") as folder,
-            open_library(create=True, library=str(Path(folder) / "library")) as library,
-        ):
-            yield library
+        from pixseek.library import trust
+
+        with tempfile.TemporaryDirectory(prefix="pixseek-") as folder:
+            place = Path(folder) / "library"
+            try:
+                with open_library(create=True, library=str(place)) as library:
+                    yield library
+            finally:
+                trust.forget(place)
         return
     with library:
         yield library
