@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -100,6 +101,20 @@ def test_what_is_held_is_given_back_after_an_error() -> None:
         raise KeyError
     with room.taken(4 * SMALL_BYTES):
         assert room.used == 4 * SMALL_BYTES
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_all_threads_share_one_budget_and_a_forked_child_has_its_own() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = {id(each) for each in pool.map(lambda _: budget.shared(), range(50))}
+    assert found == {id(budget.shared())}
+    assert budget.shared().total >= budget.LEAST_BYTES
+    with budget.shared().taken(SMALL_BYTES):
+        child = os.fork()
+        if not child:
+            os._exit(budget.shared().used != 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_decoding_waits_for_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:

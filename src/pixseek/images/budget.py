@@ -8,7 +8,6 @@ Ordinary photos take too little to count and never wait.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import threading
 from collections import deque
@@ -123,14 +122,26 @@ def _give_back() -> None:
             ctypes.CDLL(None).malloc_trim(0)
 
 
+_shared: Budget | None = None
+_shared_lock = threading.Lock()
+
+
 def shared() -> Budget:
     """Return the budget of this process."""
-    return _of(os.getpid())  # a forked child holds nothing of what its parent does
+    global _shared  # noqa: PLW0603
+    with _shared_lock:
+        _shared = _shared or Budget(max(LEAST_BYTES, _memory() // _SHARE))
+        return _shared
 
 
-@functools.lru_cache(maxsize=1)
-def _of(pid: int) -> Budget:
-    return Budget(max(LEAST_BYTES, _memory() // _SHARE))
+def _after_fork() -> None:
+    """Forget what threads of the parent hold."""
+    global _shared, _shared_lock
+    _shared, _shared_lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _memory() -> int:
