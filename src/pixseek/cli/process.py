@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -78,15 +77,18 @@ def end_at_second_signal() -> None:
     """
     if not hasattr(os, "set_blocking"):  # Windows with Python 3.11
         return
+    # What `signal` is made of, without its enums, which take 1 ms to make.
+    import _signal  # type: ignore[import-not-found]
+
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    _signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
 
     def watch() -> None:
         ending = 0
         while numbers := os.read(reading, 64):
             for number in numbers:
-                ending += number in (signal.SIGINT, signal.SIGTERM)
+                ending += number in (_signal.SIGINT, _signal.SIGTERM)
                 if ending > 1:
                     if os.isatty(2):
                         os.write(2, b"\x1b[?25h\n")  # a progress bar hides the cursor
