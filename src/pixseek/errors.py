@@ -145,12 +145,8 @@ class UntrustedLibraryError(LibraryError):
 
         self.folder = str(folder)
         self.would = tuple(redacted(each) for each in would)
-        said = "\n".join(self.would)
-        super().__init__(
-            problem,
-            folder,
-            f"{said}\nIf you know who made it: pixseek trust {shlex.quote(self.folder)}",
-        )
+        advice = f"If you know who made it: pixseek trust {shlex.quote(self.folder)}"
+        super().__init__(problem, folder, "\n".join([*self.would, advice]))
 
 
 class LibraryFormatError(LibraryError):

@@ -78,6 +78,20 @@ def test_no_more_of_a_date_is_shown_than_is_known(precision: str, shown: str) ->
     assert day_of(record) == shown[:10]
 
 
+def test_no_text_of_a_record_begins_a_line_of_its_own() -> None:
+    forged = "a\nid  b\x1b[2J"
+    fields = {"taken_from": forged, "camera": forged, "user.x": forged}
+    record = Record(
+        forged, f"photos/{forged}", media=forged, caption=forged, tags=(forged,), fields=fields,
+        digest=forged, taken_at=datetime(2021, 5, 3),
+    )  # fmt: skip
+    shown = dict(rows(record, None))
+    assert len(shown) > 8
+    # The caption may have lines, which are indented.
+    assert [name for name, value in shown.items() if "\n" in value] == ["caption"]
+    assert "\x1b" not in "".join(shown.values())
+
+
 def test_large_sizes_have_megapixels() -> None:
     small, large = Record("i", "a", width=100, height=72), Record("i", "a", width=4032, height=3024)
     assert ("size", "100 × 72") in list(rows(small, None))

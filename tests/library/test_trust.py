@@ -129,9 +129,20 @@ def test_a_terminal_is_asked_once(
     assert done.exit_code == code
     assert "Trust it?" in done.stderr
     assert str(strangers / ".pixseek") in done.stderr
+    assert "\n\nIf you know" not in done.stderr, "no empty line in the error"
     again = CliRunner().invoke(main, ["search", "red"], input="n\n")
     assert again.exit_code == code
     assert ("Trust it?" in again.stderr) == bool(code)
+
+
+def test_a_command_that_opens_the_library_twice_asks_once(
+    strangers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(strangers)
+    monkeypatch.setattr("pixseek.cli.trust.may_ask", lambda: True)
+    done = CliRunner().invoke(main, ["doctor", "--offline"], input="n\nn\n")
+    assert done.stderr.count("Trust it?") == 1
+    assert "never opened here" in done.stdout
 
 
 def test_what_this_user_makes_is_trusted_where_it_goes(

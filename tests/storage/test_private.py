@@ -77,9 +77,8 @@ def test_a_portable_library_is_as_open_as_the_umask_says(photos: Path, mask: int
     with umask(mask):
         found = indexed(photos / ".pixseek", photos)
     for name, mode in found.items():
-        if "background-" not in name:
-            wanted = 0o777 if name in (".", "index") else 0o666
-            assert mode == wanted & ~mask, (name, oct(mode))
+        wanted = 0o777 if name in (".", "index") else 0o666
+        assert mode == wanted & ~mask, (name, oct(mode))
 
 
 def test_an_older_library_is_closed_once_and_its_owner_may_open_it(

@@ -91,19 +91,19 @@ def rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:
     if path is not None:
         away = "" if os.path.exists(path) else styled("  missing", fg="red")
         yield "path", hyperlink(wording.visible(str(path)), path) + away
-    yield "id", record.id
+    yield "id", wording.visible(record.id)
     yield "uri", wording.visible(record.uri)
     if record.width:
         megapixels = record.width * record.height / 1e6
         in_all = f" ({megapixels:.1f} MP)" if megapixels >= 0.05 else ""
         yield "size", f"{record.width} × {record.height}{in_all}"
     if record.media:
-        yield "format", record.media
+        yield "format", wording.visible(record.media)
     if record.stamp:
         yield "file", wording.size(record.stamp.size)
     if record.taken_at:
         origin = str(record.fields.get("taken_from", ""))
-        origin = _ORIGINS.get(origin, origin)
+        origin = _ORIGINS.get(origin) or wording.visible(origin)
         precision = str(record.fields.get("taken_precision", ""))
         if precision in ("year", "month", "day"):
             written = day_of(record)
@@ -119,7 +119,7 @@ def rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:
         if name not in _NOT_SHOWN:
             yield _NAMES.get(name) or wording.visible(name).replace("_", " "), _value(name, value)
     if record.digest:
-        yield "sha256", record.digest
+        yield "sha256", wording.visible(record.digest)
 
 
 def _said(said: Described) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,9 @@ from pixseek.cli.usage import check_alone
 if TYPE_CHECKING:
     from pixseek.errors import UntrustedLibraryError
 
+#: In the `meta` of a command's contexts: the answer was no.
+_REFUSED = "pixseek.refused"
+
 
 @click.command(
     cls=Command,
@@ -78,9 +81,15 @@ def may_ask() -> bool:
 
 
 def ask(error: UntrustedLibraryError) -> bool:
-    """Ask whether a library may be opened; return the answer."""
+    """Ask once in a command whether a library may be opened; return the answer."""
+    context = click.get_current_context()
+    if _REFUSED in context.meta:
+        return False
     echo(f"{error.problem}: {wording.visible(error.folder)}", err=True)
     for line in error.would:
         text = wording.fitted(wording.visible(line), hanging="    ", first=4, err=True)
         echo(f"  - {text}", err=True)
-    return agreed("Trust it? Say yes only if you know who made it")
+    answer = agreed("Trust it? Say yes only if you know who made it")
+    if not answer:
+        context.meta[_REFUSED] = True
+    return answer

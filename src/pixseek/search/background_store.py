@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pixseek.config import make_folder
 from pixseek.search.asked import Backgrounds
 from pixseek.search.background import CALIBRATION_FILE, Background
+from pixseek.storage import private
 from pixseek.types import Encoder, Engine
 
 if TYPE_CHECKING:
@@ -263,6 +264,8 @@ def _keep(path: Path, arrays: dict[str, Vectors]) -> None:
         handle, made = tempfile.mkstemp(".tmp", "background-", path.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(content.getvalue())
+        # As open as its folder: who may search a shared library needs it, too.
+        os.chmod(made, private.mode_in(path.parent))
         os.replace(made, path)
 
 
