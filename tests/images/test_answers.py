@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from pixseek.errors import ImageError
+from pixseek.images import sizes
 from pixseek.images.answers import checked
 from pixseek.images.formats import by_name
 from pixseek.images.limits import Limits, Request
+
+from image_files import every_format
 
 PIXELS = 3 * 60 * 40
 TRUE = {
@@ -96,3 +101,21 @@ def test_a_refusal_is_raised_as_the_worker_said_it() -> None:
     with pytest.raises(ImageError) as caught:
         answer({"error": ["too-large", "It is", "Make it smaller."], "blobs": []})
     assert (caught.value.reason, caught.value.advice) == ("too-large", "Make it smaller.")
+
+
+FILES = every_format()
+
+
+@pytest.mark.parametrize("kind", sorted(FILES.keys() & {"TIFF", "AVIF", "HEIC", "JXL", "JPEG2000"}))
+def test_more_pixels_than_the_header_of_the_file_declares_are_refused(kind: str) -> None:
+    data = FILES[kind]
+    size = sizes.declared(data)
+    assert size
+    for factor, allowed in ((1, True), (2, False)):
+        across, down = size[0] * factor, size[1]
+        said = {
+            **TRUE, "width": across, "height": down, "size": [across, down],
+            "blobs": [3 * across * down, 0, 0, 0],
+        }  # fmt: skip
+        with contextlib.nullcontext() if allowed else pytest.raises(ValueError, match="the file"):
+            checked(said, by_name(kind), data, Request())
