@@ -228,6 +228,10 @@ def test_and_or_and_not_combine_filters() -> None:
         (Compare("width", "in", (3, None)), "a number"),
         (Compare("width", "exists", True), "no value"),
         (Compare("taken_at", "gt", "2024"), "datetime"),
+        (
+            Compare("taken_at", "gt", datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=-16)))),
+            "less than 16 hours",
+        ),
         (Compare("name", "eq", ("a",)), "a text"),
         (Compare("name", "glob", 3), "a text"),
         (Compare("name", "eq", "a\0"), "invalid text"),

@@ -120,6 +120,8 @@ MAX_DEPTH = 16
 MAX_COMPARISONS = 1_000
 #: Maximum length of a text in a filter, in characters.
 MAX_TEXT = 10_000
+#: Times are less than this from UTC: PostgreSQL's limit. The earth's zones end at 14 hours.
+MAX_OFFSET = timedelta(hours=16)
 
 _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq,
@@ -448,6 +450,11 @@ def _check_value(name: str, kind: Kind, value: object) -> None:
         raise QueryError(f"{name} must be compared with a {wanted}", repr(value), advice)
     if isinstance(value, float) and math.isnan(value):
         raise QueryError(f"{name} can't be compared with NaN", repr(value))
+    if isinstance(value, datetime) and abs(value.utcoffset() or timedelta()) >= MAX_OFFSET:
+        raise QueryError(
+            f"{name} is compared with a time in a zone that does not exist", value.isoformat(),
+            "Zones are less than 16 hours from UTC.",
+        )  # fmt: skip
     if isinstance(value, str):
         if len(value) > MAX_TEXT:
             raise QueryError(

@@ -17,7 +17,7 @@ from pixseek.cli import COMMANDS, main
 from pixseek.cli.exit_codes import UNEXPECTED
 from pixseek.config import SETTINGS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.wide
 
 Run = Callable[..., Any]
 

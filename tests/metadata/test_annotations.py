@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -230,3 +231,15 @@ def test_removing_a_level_of_a_hierarchical_tag_removes_the_tag() -> None:
     own = changed(Annotation(), change(add="Places|Italy|Rome"), ())
     assert changed(own, change(remove="Places|Italy|Rome"), ()) == Annotation()
     assert changed(own, change(remove="italy"), ()).tags_added == ("Rome",)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("nan"), 2**63, -(2**63) - 1, datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=16))),
+        ["a"], b"a",
+    ],
+)  # fmt: skip
+def test_a_value_that_no_engine_stores_is_refused(value: Any) -> None:
+    with pytest.raises(QueryError, match="Not a valid value for a field"):
+        change(fields={"price": value})

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from pixseek.filters import MAX_OFFSET
 from pixseek.metadata.fields import FIELDS
 from pixseek.types import Part, Record
 
@@ -21,8 +22,6 @@ _MOST_TEXT = 1_000_000
 _MOST_TAGS = 10_000
 _MOST_FIELDS = 10_000
 _HASH = re.compile("[0-9a-f]{16}")
-#: Zones of PostgreSQL end here; those of the earth at 14 hours.
-_MOST_OFFSET = timedelta(hours=16)
 
 
 def check(record: Record) -> None:
@@ -152,7 +151,7 @@ def _check_time(name: str, value: object) -> None:
     if not isinstance(value, datetime):
         raise _wrong(name, value, "a time")
     offset = value.utcoffset()
-    if offset is not None and abs(offset) >= _MOST_OFFSET:
+    if offset is not None and abs(offset) >= MAX_OFFSET:
         raise _wrong(name, value.isoformat(), "a time in a zone less than 16 hours from UTC")
 
 

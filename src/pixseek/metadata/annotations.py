@@ -20,10 +20,11 @@ Everything here is a pure function of records and annotations; nothing is stored
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pixseek.errors import QueryError, unknown
@@ -64,6 +65,8 @@ CLEARABLE: tuple[Clearable, ...] = ("tags", "caption", "rating", "fields", "all"
 _RESERVED = frozenset(
     {"caption", "rating", "tags", "tags_added", "tags_removed", "tags_found", "labelled"}
 )
+#: Zones are less than this from UTC, for all engines; see `filters`.
+_MAX_OFFSET = timedelta(hours=16)
 # The names that the query language accepts before a colon, so every user field can be searched.
 _NAME = re.compile(r"[^\W\d][\w.\-]*")
 
@@ -417,12 +420,19 @@ def _name(name: str) -> str:
 def _value(name: str, value: Scalar) -> Scalar:
     if isinstance(value, str):
         return clean_text(value, MAX_CAPTION, lines=True)
-    if value is None or isinstance(value, bool | int | float | datetime):
+    is_known = value is None or isinstance(value, bool | int | float | datetime)
+    if isinstance(value, float) and math.isnan(value):
+        is_known = False
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        is_known = False
+    if isinstance(value, datetime) and abs(value.utcoffset() or timedelta()) >= _MAX_OFFSET:
+        is_known = False
+    if is_known:
         return value
     raise QueryError(
         "Not a valid value for a field",
         f"{name}={value!r}",
-        "Give a text, a number, True or False, or a datetime.",
+        "Give a text, a number of up to 64 bits, True or False, or a datetime.",
     )
 
 
