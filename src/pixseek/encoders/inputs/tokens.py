@@ -102,6 +102,12 @@ class Tokens:
             raise ModelError("a tokenizer doesn't state its maximum length", rules.file)
         self.context: int = context
         self.pad_id = _pad_id(tokenizer, rules.pad, padding)
+        if not 0 < self.context < 2**20 or not -(2**31) <= self.pad_id < 2**31:
+            raise ModelError(
+                "a tokenizer's settings can't be used",
+                f"{rules.file}: {self.context} tokens a text, padding {self.pad_id}",
+                "Download the model again.",
+            )
         self._cleaning = rules.cleaning
         self._left = rules.left
         self._tokenizer = self._ruled(tokenizer)
