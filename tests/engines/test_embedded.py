@@ -558,6 +558,7 @@ def recall(engine: EmbeddedEngine, vectors: Any, queries: Any, k: int, **options
     return hits / (k * len(queries))
 
 
+@pytest.mark.slow
 @needs_turbovec
 def test_recall_of_the_codes(
     clustered: tuple[Path, Any, Any], monkeypatch: pytest.MonkeyPatch

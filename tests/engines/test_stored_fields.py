@@ -34,7 +34,7 @@ from pixseek.types.wildcards import Wildcard
 from drawn_filters import FILTERS, drawn_records
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(records=drawn_records(), wheres=st.lists(FILTERS, min_size=8, max_size=8))
 def test_conditions_hold_for_the_records_that_fulfil_the_filter(
     records: list[Record], wheres: list[Filter]
@@ -91,7 +91,7 @@ def test_any_time_compares_with_mtime(stored: int | None, op: Any, value: dateti
     assert holds(compiled(where), fields_of(record)) is filters.matches(where, record)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     text=st.text(max_size=6) | st.text("aAß*?[]", max_size=6),
     pattern=st.text("aAßs*?[]", max_size=5),

@@ -473,7 +473,7 @@ _filters = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     st.lists(_sought, max_size=3),
     st.lists(_terms.map(lambda t: Term(t.kind, t.value, 1.0, t.region)), max_size=2),

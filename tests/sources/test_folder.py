@@ -316,6 +316,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     assert caught.value.reason == "too-large"
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_named_files_are_one_source(tmp_path: Path) -> None:
     make(tmp_path, "deep/a/1.jpg", "deep/a/1.xmp", "deep/b/2.jpg", "deep/b/3.jpg")
     named = [f"deep/a/{n}.jpg" for n in range(50_000)] + [f"deep/b/{n}.jpg" for n in range(50_000)]
