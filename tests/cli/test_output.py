@@ -177,7 +177,7 @@ for line in open(sys.argv[1]):
 
 #: What pixseek itself writes to a terminal: styles, links, the progress, and a question.
 OWN = re.compile(
-    r"\x1b\[(?:0|1|2|31|32|33|36|1;31|38;5;\d+|[\d;]*36|1;36)?m|\x1b\[G\x1b\[K"
+    r"\x1b\[(?:0|1|2|31|32|33|36|1;31|38;5;\d+|[\d;]*36|1;36)?m|\r\x1b\[K"
     r"|\x1b\]8;;(?:file://[!-~]*)?\x1b\\|\x1b\[\?25[lh]|\x1b\[2K|\x1b\[1A|\r"
     r"|\x1b\[\?1;1;0S\x1b\[c"
 )

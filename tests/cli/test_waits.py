@@ -155,8 +155,8 @@ def test_a_terminal_shows_a_wait_in_a_line_that_goes_away(tmp_path: Path) -> Non
         os.close(theirs)
         text = b"".join(_read(terminal)).decode()
         process.wait()
-    assert "\x1b[G\x1b[KThinking hard …" in text
-    assert text.replace("\r\n", "\n").endswith("\x1b[G\x1b[Kdone\n")
+    assert "\r\x1b[KThinking hard …" in text
+    assert text.replace("\r\n", "\n").endswith("\r\x1b[Kdone\n")
 
 
 def _read(terminal: object) -> Iterator[bytes]:

@@ -101,10 +101,6 @@ def link(text: str, address: str) -> str:
     return f"{ESC}]8;;{address}{ESC}\\{text}{ESC}]8;;{ESC}\\"
 
 
-#: Go to the start of the line, and clear it.
-CLEAR_LINE = f"{ESC}[G{ESC}[K"
-
-
 # ------------------------------------------------------------------ writing
 
 
@@ -119,6 +115,13 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
         nl: end the line.
     """
     click.echo(written(text), file=unguarded(sys.stderr if err else sys.stdout), nl=nl)
+
+
+def replace_line(text: str) -> None:
+    """Write a line to a terminal's standard error that the next one replaces; "" clears it."""
+    line = f"\r\x1b[K{visible(without_passwords(text))}"
+    # Also without colours (NO_COLOR), which click takes for "without sequences".
+    click.echo(line, file=unguarded(sys.stderr), nl=False, color=True)
 
 
 def written(text: str) -> str:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import click
 
-from pixseek.cli.output import CLEAR_LINE, echo, visible
+from pixseek.cli.output import echo, replace_line, visible
 
 #: Seconds before a wait is mentioned.
 AFTER_S = 0.5
@@ -119,14 +119,14 @@ class Waits:
             from pixseek.cli.results import terminal_size
 
             shown = f"{what} …"[: max(10, terminal_size().columns - 1)]
-            echo(f"{CLEAR_LINE}{shown}", err=True, nl=False)
+            replace_line(shown)
         elif what != self._said:
             echo(f"{what} …", err=True)
         self._said = what
 
     def _clear(self) -> None:
         if self._live and self._said:
-            echo(CLEAR_LINE, err=True, nl=False)
+            replace_line("")
             self._said = ""
 
 
