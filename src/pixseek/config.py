@@ -183,7 +183,8 @@ def _read_file(path: Path, names: list[str]) -> dict[str, Any]:
 
 def _typed(name: str, value: Any, where: str) -> Any:
     """Return `value` as the type of the setting `name`."""
-    is_text = isinstance(value, str | os.PathLike) and "\0" not in str(os.fspath(value))
+    is_text = isinstance(value, str | os.PathLike)
+    is_text = is_text and (name != "models_dir" or "\0" not in str(os.fspath(value)))
     if name in ("library", "models_dir", "model") and not is_text:
         raise ConfigError(
             f"{where} must be a text", repr(value), "Write it in quotation marks: a name or a path."

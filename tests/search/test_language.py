@@ -542,7 +542,7 @@ def test_a_query_has_a_limited_length_and_number_of_things() -> None:
     for typed, place in (
         ("a " * 6_000, "at character 10001"),
         ('"a" ' * 65, "'\"a\" ' at character 257"),
-        ('-"a" ' * 65, "at character 321"),
+        ('-"a" ' * 65, "at character 322"),
         ('(a OR b) "c" ' * 22, "at character 280"),
         ('"a" OR ' * 64 + '"b"', "'\"b\"' at character 449"),
     ):

@@ -149,7 +149,7 @@ def records_of(rows: list[dict[str, Any]], path: Path, first: int) -> list[Recor
             ) from error
         if records and records[-1].id == record.id:
             last = records[-1]
-            records[-1] = Record(**{**_values(last), "parts": (*last.parts, *record.parts)})
+            records[-1] = replace(last, parts=(*last.parts, *record.parts))
         else:
             records.append(record)
     return records
@@ -201,10 +201,6 @@ def _date(value: object) -> datetime:
     except ValueError:
         shown = repr(value)[:40]
         raise ValueError(f"{shown} is not a date as in 2024-05-03T12:00:00") from None
-
-
-def _values(record: Record) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in Record.__slots__}
 
 
 def _header(engine: Engine, space: Space, bare: Sequence[Record]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from pixseek.search.language_units import (
     query_of,
     term_of,
     texts_of,
+    things_of,
     without_parentheses,
 )
 from pixseek.types import And, Filter, Not, Or, Query, Region, Term
@@ -81,8 +82,7 @@ class _Parser:
         self.text = text
         self.plain = typography.plain(text)
         self.at = 0
-        self.depth = 0
-        self.things = 0
+        self.depth = self.things = 0
         self.missing: set[str] = set()
         self.groups: dict[int, tuple[Unit, int]] = {}
 
@@ -115,23 +115,15 @@ class _Parser:
                 self.count(found[-1], at)
 
     def count(self, unit: Unit, at: int) -> None:
-        """Count the things of a unit that begins at `at`.
-
-        Raises:
-            QueryError: there are too many.
-        """
-        things = unit.units if isinstance(unit, AllOf | AnyOf) else (unit,)
-        for each in things:
-            if isinstance(each, AnyOf):
-                self.count(each, at)
-            elif not isinstance(each, Filter):
-                self.things += 1
-                if self.things > MAX_TERMS:
-                    raise self.error(
-                        "Too many things to look for",
-                        each.at if isinstance(each, Words) else at,
-                        f"A query has at most {MAX_TERMS}. Words next to each other are one.",
-                    )
+        """Count the things of a unit that begins at `at`, and raise if there are too many."""
+        for each in things_of(unit):
+            self.things += 1
+            if self.things > MAX_TERMS:
+                raise self.error(
+                    "Too many things to look for",
+                    each.at if isinstance(each, Words) else at,
+                    f"A query has at most {MAX_TERMS}. Words next to each other are one.",
+                )
 
     def ors(self, first: Unit) -> Unit:
         """Read any number of `OR unit`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -115,6 +115,17 @@ def texts_of(unit: Unit) -> list[str]:
     units = unit.units if isinstance(unit, AnyOf | AllOf) else (unit,)
     texts = [each.text for each in units if isinstance(each, Words)]
     return texts if len(texts) == len(units) else []
+
+
+def things_of(unit: Unit) -> Iterator[Words | Term]:
+    """Yield the things that a unit looks for or leaves out; none of a filter."""
+    if isinstance(unit, AllOf | AnyOf):
+        for each in unit.units:
+            yield from things_of(each)
+    elif isinstance(unit, LeftOut):
+        yield unit.unit
+    elif isinstance(unit, Words | Term):
+        yield unit
 
 
 def without_parentheses(unit: Unit) -> Unit:
