@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
@@ -126,6 +127,18 @@ def test_a_header_keeps_its_token() -> None:
 )
 def test_an_address_stays_usable_without_its_password(text: str, shown: str) -> None:
     assert without_passwords(text) == shown
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "b64_", "password", "(a:", "(//a:", "proxy", "proxy=a:", "http:a:b ", "://"]
+)
+def test_long_texts_take_linear_time(piece: str) -> None:
+    for before, after in (("http://h/", ""), ("", " @"), ("://", ":1@a.b:1")):
+        text = before + piece * (20_000 // len(piece)) + after
+        began = time.process_time()
+        redacted(text)
+        without_passwords(text)
+        assert time.process_time() - began < 2  # with quadratic time, 5 and more
 
 
 def test_addresses_differ_from_folders() -> None:

@@ -27,17 +27,19 @@ _OPEN_USER = r"[^\s/?#@:'\"<>\[]*:(?!\d{0,5}(?:[/?#\s'\"<>),.;]|$))"
 
 #: A user and a password without a scheme: of a proxy, of which environment variables may name only
 #: the host, or behind two slashes.
+#: The lengths are limited, and other patterns give nothing back: a text may be long, and time must
+#: not grow with its square.
 _BARE = (
-    r"(?<![\w.%+@/:-])[\w.%+-]+:([^\s@/'\"<>]+)@(?=[\w.-]+:\d{1,5}(?!\w))"
-    r"|(?i:proxy)\w*\s*[=:]\s*[^\s:@/]+:(?!/)([^@\n]+)@"
-    r"|(?<![:\w/])//[^\s/@:]*:([^\s@]*)@"
+    r"(?<![\w.%+@/:-])[\w.%+-]++:([^\s@/'\"<>]{1,2000})@(?=[\w.-]{1,253}:\d{1,5}(?!\w))"
+    r"|(?i:proxy)\w{0,80}\s{0,20}[=:]\s{0,20}[^\s:@/]{1,253}:(?!/)([^@\n]{1,2000})@"
+    r"|(?<![:\w/])//[^\s/@:]{0,253}:([^\s@]{0,2000})@"
 )
 
 #: The header that holds a password or token.
 _HEADER = r"(?i)\bauthorization['\"]?\s*[:=]\s*['\"]?(?:[a-z]+\s+)?([^\s'\"]+)"
 
 #: The user and the password of an address, up to its host.
-_USERINFO = r"(?<=://)([^\s/?#'\"<>@:]*+)(:?)[^\s/?#'\"<>]*@"
+_USERINFO = r"(?<=://)([^\s/?#'\"<>@:]*+)(:?+)[^\s/?#'\"<>]*@"
 
 #: A parameter behind "?", and names of those that are secret, once decoded.
 #: What stands behind "&" without a name of its own is part of the value before.
@@ -46,7 +48,8 @@ _SECRET_NAME = r"(?i)pass|pwd|secret|token|cred|signature|^sig$|^auth$|key$"
 
 #: `password=...` anywhere, as libpq and the environment write it.
 _KEYWORD = (
-    r"(?i)(?<![\w-])[\w-]*(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key)[\w-]*\s*=\s*"
+    r"(?i)(?<![\w-])(?=[\w-]*?(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key))"
+    r"[\w-]++\s*+=\s*"
     r"('(?:\\.|[^'\\])*'?|\"(?:\\.|[^\"\\])*\"?|[^\s&]+(?:&[^=&\s]*(?=&|\s|$))*)"
 )
 
@@ -203,16 +206,18 @@ def _spans(text: str) -> list[tuple[int, int]]:
 def _found(text: str) -> Iterator[tuple[int, int]]:
     for match in re.finditer(_KEYWORD, text):
         yield match.span(1)
+    searched = 0  # up to here, for a password that was not encoded
     for match in re.finditer(_WEB, text):
         rest, at = match["rest"], match.start("rest")
         host = re.split(r"[/?#]", rest, maxsplit=1)[0]
         yield from _credentials(host, at, keep_user=False)
         yield from _parameters(rest, at)
-        if "@" not in host:
+        if "@" not in host and at >= searched and re.compile(_OPEN_USER).match(text, at):
             line = re.split(r"\n|(?<![\w+.-])[\w+.-]++://", text[at:], maxsplit=1)[0]
             user = re.match(_OPEN_USER, line)
             if user is not None:
                 yield at + user.end(), at + line.rfind("@", user.end())
+                searched = at + len(line)
     for match in re.finditer(_HEADER, text):
         yield match.span(1)
     for match in re.finditer(_ADDRESS, text):

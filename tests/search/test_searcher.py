@@ -126,6 +126,14 @@ def test_too_many_alternatives_are_refused(library: pixseek.Library) -> None:
         library.search(Query((Term("text", "a", alternatives=either),) * 2))
 
 
+@pytest.mark.parametrize("weight", [1e7, -1e308, float("inf"), float("nan"), 10**400])
+def test_a_weight_that_would_lose_the_order_is_an_error(
+    library: pixseek.Library, weight: float
+) -> None:
+    with pytest.raises(QueryError, match="weight"):
+        library.search(pixseek.Query(terms=(pixseek.Term("text", "red", weight),)))
+
+
 def test_a_negative_weight_searches_away(library: pixseek.Library) -> None:
     order = names(library.search("red -0.9*green", k=60))
     with_green = [n for n, name in enumerate(order) if "rg" in name]

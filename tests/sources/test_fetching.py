@@ -224,6 +224,12 @@ def test_redirects_are_followed_so_far(server: Server) -> None:
     assert "Only http" in failure(server.url("/x")).problem
     server.answers["/x"] = moved("ftp://127.0.0.1/a.png")
     assert "Only http" in failure(server.url("/x")).problem
+    for to in ("http://[bad", "//[::1", "http://a b/", "http://127.0.0.1:99999/"):
+        server.answers["/x"] = moved(to)
+        assert "not valid" in failure(server.url("/x")).problem
+    server.answers["/gr%C3%B6%C3%9Fe.png"] = answer()
+    server.answers["/x"] = moved("/größe.png")
+    assert fetch(server.url("/x"), allow_private=True) == PNG
 
 
 def test_credentials_go_to_their_own_host_alone(server: Server) -> None:
@@ -338,7 +344,8 @@ def _first_only() -> Callable[[str], bool]:
         "ftp://example.org/a.png", "file:///etc/hostname", "http://", "http:///a.png",
         "http://a b/", "http://exa\nmple.org:x/", "http://example.org:99999/", "http://h:0/",
         "http://[::1", "http://" + "a" * 300 + "/", "gopher://h/", "a.png", "",
-        "http://-h.example/\r\nX: y",
+        "http://-h.example/\r\nX: y", "http://h.example/\ud800", "http://u\ud800:p@h.example/",
+        "http://h.example/" + "a" * 20_000,
     ],
 )  # fmt: skip
 def test_a_url_that_is_not_one_is_refused_without_a_connection(
@@ -367,6 +374,15 @@ def test_a_proxy_of_the_environment_is_used_and_its_password_shown_to_nobody(
         fetch("http://10.0.0.1/a.png")
     assert caught.value.reason == "no-permission"
     assert len(server.requests) == 2
+
+
+def test_a_proxy_is_not_asked_for_a_name_with_a_private_address(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
+    hosts(monkeypatch, ["9.9.9.9", "10.0.0.1"])
+    assert failure("http://both.example/a.png", allow_private=False).reason == "no-permission"
+    assert server.requests == []
 
 
 def test_https_goes_through_a_tunnel_of_the_proxy(

@@ -105,6 +105,7 @@ def test_many_stars_take_no_longer_than_the_path(pattern: str, path: str) -> Non
     [
         ("x*\n" * (patterns.MAX_WILD + 1), f"line {patterns.MAX_WILD + 1} "),
         ("# c\n" + "x\n" * (patterns.MAX_PATTERNS + 1), f"line {patterns.MAX_PATTERNS + 2} "),
+        ("x*" * 1_000 + "\n" + ("y*" * 1_000 + "\n") * 25, "line 26 "),
         ("#" * patterns.MAX_BYTES + "\nx", f"byte {patterns.MAX_BYTES:,} "),
     ],
 )
@@ -128,6 +129,12 @@ def test_the_budget_is_that_of_a_folder_and_those_above_it(tmp_path: Path) -> No
         each for each in FolderSource("r", tmp_path).scan() if isinstance(each, Failure)
     )  # fmt: skip
     assert failure.uri == "r/sub/.pixseekignore"
+
+
+def test_a_folder_may_be_two_thousand_deep() -> None:
+    deep = "/".join(["a"] * 2_000)
+    assert not _matched("*b", [f"{deep}/c"])
+    assert _matched("*b\n/a/a/", [f"{deep}/c"]) == {f"{deep}/c"}
 
 
 def test_a_pattern_that_is_too_long_names_its_line(tmp_path: Path) -> None:

@@ -178,7 +178,9 @@ class _Rewriter:
 
     def _reference(self, element: str, value: str) -> str | None:
         if value.startswith("#"):
-            return value
+            # The drawing library takes a picture's reference for a path if no part has that id.
+            is_path = element in ("image", "feimage") and ("/" in value or "\\" in value)
+            return None if is_path else value
         if element not in ("image", "feimage") or value[:5].lower() != "data:":
             return None
         head, comma, body = value[5:].partition(",")

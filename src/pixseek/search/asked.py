@@ -23,6 +23,9 @@ FEW, MANY = 400, 1000
 #: The most ways to choose among alternatives that are searched: each is a search of its own.
 MOST_CHOICES = 16
 
+#: The highest weight of a term. Far above it, sums of scores overflow and hits have no order.
+_HEAVIEST = 1_000_000
+
 #: A variance below this is a rounding error.
 _NOTHING = 1e-9
 
@@ -331,8 +334,11 @@ def _check_terms(query: Query) -> None:
             f"A query has at most {MAX_TERMS}. Search for some after the others.",
         )
     for term in terms:
-        if not math.isfinite(term.weight):
-            raise QueryError("A weight must be a finite number", term.weight, "The usual is 1.")
+        if not -_HEAVIEST <= term.weight <= _HEAVIEST:  # NaN is not
+            raise QueryError(
+                "A weight is too large, or not a number",
+                advice=f"The usual is 1, the most {_HEAVIEST:,}.",
+            )
 
 
 def least_strength(query: Query) -> Strength:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 #: Maximum seconds for one URL, all redirects included.
 TIMEOUT_S = 60.0
 
+#: Maximum characters of a URL; servers take about 8,000.
+MOST_CHARACTERS = 10_000
+
 #: Maximum number of redirects followed.
 MOST_REDIRECTS = 5
 
@@ -153,7 +156,9 @@ def _followed(
             headers["Authorization"] = authorization
         with _answer(place, headers, url, deadline, allow_private, proxies) as answer:
             if answer.status in _REDIRECTS and (after := answer.headers.get("Location")):
-                place, _ = _parsed(urljoin(str(place), after), url)
+                # Not only ASCII is sent; a path's bytes stay as they are.
+                after = after.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
+                place, _ = _parsed(after, url, str(place))
                 continue
             if answer.status != 200:
                 _refuse(answer.status, url)
@@ -161,13 +166,28 @@ def _followed(
     raise _failed("unreadable", f"More than {MOST_REDIRECTS} redirects", url, _SAVE)
 
 
-def _parsed(text: str, url: str) -> tuple[_Place, str]:
-    """Return where a URL points, and the header with its credentials, "" for none."""
+def _parsed(text: str, url: str, base: str = "") -> tuple[_Place, str]:
+    """Return where a URL points, and the header with its credentials, "" for none.
+
+    Args:
+        text: of the URL; it may be relative to `base`.
+        url: what the user named, for errors.
+        base: the URL that answered with it.
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise _failed("unreadable", "The URL is too long", f"{url[:100]}...", _CHECK)
     try:
-        parts = urlsplit(text)
+        parts = urlsplit(urljoin(base, text))
         host, port = parts.hostname or "", parts.port
         if not host.isascii():
             host = host.encode("idna").decode()
+        target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._", errors="surrogateescape")
+        if parts.query:
+            query = quote(parts.query, safe="/%:@!$&'()*+,;=~-._?", errors="surrogateescape")
+            target += f"?{query}"
+        authorization = (
+            "" if parts.username is None else _basic(parts.username, parts.password or "")
+        )
     except ValueError as error:  # UnicodeError is one
         raise _failed("unreadable", "The URL is not valid", url, _CHECK) from error
     if parts.scheme not in ("http", "https"):
@@ -175,17 +195,11 @@ def _parsed(text: str, url: str) -> tuple[_Place, str]:
     if not _HOST.fullmatch(f"[{host}]" if ":" in host else host) or port == 0:
         raise _failed("unreadable", "The URL is not valid", url, _CHECK)
     secure = parts.scheme == "https"
-    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
-    if parts.query:
-        target += "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?")
-    place = _Place(secure, host, port or (443 if secure else 80), target)
-    if parts.username is None:
-        return place, ""
-    return place, _basic(parts.username, parts.password or "")
+    return _Place(secure, host, port or (443 if secure else 80), target), authorization
 
 
 def _basic(user: str, password: str) -> str:
-    pair = f"{unquote(user)}:{unquote(password)}".encode()
+    pair = f"{unquote(user)}:{unquote(password)}".encode("utf-8", "surrogateescape")
     return f"Basic {base64.b64encode(pair).decode()}"
 
 
@@ -344,7 +358,7 @@ def _check_before_proxy(place: _Place, url: str, deadline: _Deadline) -> None:
         found = _resolved(place.host, place.port, deadline)
     except OSError:
         return
-    if not any(is_public(address[0]) for _, address in found):
+    if not all(is_public(address[0]) for _, address in found):  # it may choose any of them
         raise _private(url)
 
 

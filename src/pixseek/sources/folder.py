@@ -431,7 +431,8 @@ class FolderSource:
                 "too-large",
                 f"Its patterns from {where} on are not applied: there are too many",
                 f"Up to {patterns.MAX_PATTERNS:,} apply to a folder, {patterns.MAX_WILD:,} of them "
-                "with wildcards: ignore whole folders instead.",
+                f"with wildcards, these with {patterns.MAX_WILD_LENGTH:,} characters: ignore whole "
+                "folders instead.",
             )
 
     def _unreadable_folder(self, folder: str, error: OSError) -> Failure:

@@ -7,7 +7,6 @@ there is a budget for what one folder's ignore files may cost a walk.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,6 +21,10 @@ MAX_BYTES = 1 << 20
 #: and most of those that have wildcards, since each file is compared with every one of them.
 MAX_PATTERNS = 10_000
 MAX_WILD = 1_000
+#: Most characters of those with wildcards: 1 MB of them took 26 s to compile.
+MAX_WILD_LENGTH = 50_000
+#: How many folders are remembered with whether they are matched.
+_MOST_FOLDERS = 2_000
 #: Most characters of a pattern; no path is longer.
 MAX_LENGTH = 4_096
 
@@ -91,6 +94,7 @@ class _Rule(NamedTuple):
         wild: matches such a path, or a name; None if `path` is the only one.
         is_name: whether a name in any folder is matched.
         only_folders, negated: what its ending and its beginning say.
+        length: characters of the pattern.
     """
 
     path: str
@@ -98,6 +102,7 @@ class _Rule(NamedTuple):
     is_name: bool
     only_folders: bool
     negated: bool
+    length: int
 
 
 class Patterns:
@@ -106,6 +111,7 @@ class Patterns:
     Attributes:
         count: how many patterns there are.
         wild: how many of them have wildcards.
+        wild_length: the characters of those.
     """
 
     def __init__(self, rules: Iterable[_Rule]) -> None:
@@ -118,7 +124,8 @@ class Patterns:
             else:
                 self._wild.append((number, rule))
         self.count, self.wild = len(rules), len(self._wild)
-        self._above = functools.lru_cache(maxsize=256)(self._matches_above)
+        self.wild_length = sum(rule.length for _, rule in self._wild)
+        self._folders: dict[str, bool] = {}
 
     def match(self, path: str) -> bool:
         """Return whether a path is matched, or a folder that it lies in.
@@ -126,7 +133,7 @@ class Patterns:
         Args:
             path: relative, with forward slashes; that of a folder ends with one.
         """
-        return self._above(path.rstrip("/").rpartition("/")[0]) or self.names(path)
+        return self._folder(path.rstrip("/").rpartition("/")[0]) or self.names(path)
 
     def names(self, path: str) -> bool:
         """Return whether a path is matched by itself, whatever folder it lies in."""
@@ -149,8 +156,19 @@ class Patterns:
                 break
         return decides is not None and not decides.negated
 
-    def _matches_above(self, folder: str) -> bool:
-        return bool(folder) and self.match(f"{folder}/")
+    def _folder(self, folder: str) -> bool:
+        """Return whether a folder is matched, or one that it lies in; "" is the root, and isn't."""
+        if len(self._folders) > _MOST_FOLDERS:
+            self._folders.clear()
+        above = []  # not by recursion: a path may have 2,000 folders
+        while folder and folder not in self._folders:
+            above.append(folder)
+            folder = folder.rpartition("/")[0]
+        matched = bool(folder) and self._folders[folder]
+        for each in reversed(above):
+            matched = matched or self.names(f"{each}/")
+            self._folders[each] = matched
+        return matched
 
 
 def compiled(lines: Iterable[str]) -> Patterns:
@@ -196,15 +214,19 @@ def of_file(text: str, file: Path, above: Iterable[Patterns] = ()) -> IgnoreFile
     above = tuple(above)
     left = MAX_PATTERNS - sum(each.count for each in above)
     wild = MAX_WILD - sum(each.wild for each in above)
+    length = MAX_WILD_LENGTH - sum(each.wild_length for each in above)
     rules: list[_Rule] = []
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            found = list(_rules(line))
+            found = list(_rules(line, length))
+        except _TooMuch:
+            return IgnoreFile(Patterns(rules), number)
         except ValueError as error:
             raise _wrong(f"{file}, line {number}: {line[:100]}", line, str(error)) from error
         for rule in found:
             left -= 1
-            wild -= rule.wild is not None
+            if rule.wild is not None:
+                wild, length = wild - 1, length - rule.length
             if left < 0 or wild < 0:
                 return IgnoreFile(Patterns(rules), number)
             rules.append(rule)
@@ -219,11 +241,12 @@ def _wrong(subject: str, line: str, why: str) -> ConfigError:
     )
 
 
-def _rules(line: str) -> Iterator[_Rule]:
+def _rules(line: str, most_wild: int = MAX_LENGTH) -> Iterator[_Rule]:
     """Yield the rule of a line; none for a comment, an empty line, and what matches nothing.
 
     Raises:
         ValueError: the line can't be understood; for people.
+        _TooMuch: it has wildcards, and more than `most_wild` characters.
     """
     if line.startswith("#"):
         return
@@ -249,8 +272,14 @@ def _rules(line: str) -> Iterator[_Rule]:
         path, wild = _translated(segments)
     except _NeverMatches:
         return
+    if wild is not None and len(pattern) > most_wild:
+        raise _TooMuch
     expression = None if wild is None else re.compile(wild, re.DOTALL)
-    yield _Rule(path, expression, is_name, only_folders, negated)
+    yield _Rule(path, expression, is_name, only_folders, negated, len(pattern))
+
+
+class _TooMuch(Exception):  # noqa: N818 - what is above it still applies
+    pass
 
 
 class _NeverMatches(Exception):  # noqa: N818 - not an error: git takes such patterns silently
