@@ -6,11 +6,17 @@ import contextlib
 import errno
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pixseek import files
-from pixseek.types import Known, Root
+from pixseek.types import Engine, Failure, Known, Root
+
+#: Files that must be found in a new place before it is taken for a root's.
+SAMPLE = 64
+#: Folders next to a root's old place that are looked at.
+_BESIDE = 256
 
 
 def is_reachable(root: Root) -> bool:
@@ -92,3 +98,40 @@ def is_in(folder: Path, known: Known) -> bool:
     except OSError:
         return False
     return known.stamp is not None and size == known.stamp.size
+
+
+def gone(root: Root, engine: Engine, roots: Iterable[Root]) -> Failure:
+    """Return the failure of a root that is not there, with its new name if that is found.
+
+    Args:
+        root: whose folder is missing.
+        engine: holds its records.
+        roots: all that are folders.
+    """
+    if (now := _renamed(root, engine, roots)) is not None:
+        message = f"The folder {root.where} is gone; its files are in {now.name} now"
+        advice = f"To continue there: pixseek index {shlex.quote(str(now))}"
+    else:
+        message = f"The folder {root.where} is gone (is its drive plugged in?)"
+        advice = (
+            "Bring it back, index its new place, or forget it: "
+            f"pixseek remove --root {shlex.quote(root.name)}"
+        )
+    return Failure(f"{root.name}/", "scan", "missing", message, advice)
+
+
+def _renamed(root: Root, engine: Engine, roots: Iterable[Root]) -> Path | None:
+    """Return the folder next to a root's old place that holds its files now, if there is."""
+    sample = list(itertools.islice(engine.known(f"{root.name}/"), SAMPLE))
+    try:
+        with os.scandir(root.path.parent) as entries:
+            beside = [Path(entry.path) for entry in entries if entry.is_dir()][:_BESIDE]
+    except OSError:
+        return None
+    taken = {each.path for each in roots}
+    found = [
+        folder
+        for folder in beside
+        if sample and folder not in taken and all(is_in(folder, known) for known in sample)
+    ]
+    return found[0] if len(found) == 1 else None

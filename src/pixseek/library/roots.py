@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import os
 import re
-import shlex
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
@@ -29,7 +28,9 @@ from pixseek.library.nested_roots import (
     with_patterns,
 )
 from pixseek.library.places import (
+    SAMPLE,
     drive_at,
+    gone,
     is_in,
     is_reachable,
     path_in,
@@ -48,14 +49,10 @@ if TYPE_CHECKING:
 #: Reasons of failures that say that a file is not an image, and not that it is a broken one.
 _NOT_IMAGES = frozenset({"not-an-image", "empty", "missing", "bad-name"})
 
-#: Files that must be found in a new place before it is taken for a root's.
-_SAMPLE = 64
 #: The ledger's setting that says where roots were that have been forgotten, by name.
 _FORMER = "former_roots"
 #: Stands for a device that is not known.
 _NO_DEVICE = ""
-#: Folders next to a root's old place that are looked at.
-_BESIDE = 256
 
 
 class Roots:
@@ -281,10 +278,10 @@ class Roots:
                 "The library has no folders yet", "", "Name one: pixseek index ~/Pictures"
             )
         self._absorb_nested()
-        sources, gone = [], []
+        sources, missing = [], []
         for root in self.all():
             if not is_reachable(root):
-                gone.append(self._gone(root))
+                missing.append(gone(root, self._engine, self.folders()))
                 continue
             now = with_patterns(root, exclude, include, follow_links)
             scopes = tuple(settled(now)) if now.kind == "folder" else now.scopes
@@ -292,8 +289,8 @@ class Roots:
             if now != root:
                 self.change(now)
         if not sources:
-            raise SourceError(gone[0].message, gone[0].uri, gone[0].advice)
-        return sources, gone
+            raise SourceError(missing[0].message, missing[0].uri, missing[0].advice)
+        return sources, missing
 
     def add(self, path: Path, *, whole: bool = False) -> str:
         """Return the URI of a path, making a root for it if it lies under none.
@@ -439,40 +436,11 @@ class Roots:
         for root in self.folders():
             if root.path.exists():
                 continue
-            sample = list(itertools.islice(self._engine.known(f"{root.name}/"), _SAMPLE))
+            sample = list(itertools.islice(self._engine.known(f"{root.name}/"), SAMPLE))
             if sample and all(is_in(folder, known) for known in sample):
                 self.change(replace(root, where=str(folder)))
                 return True
         return False
-
-    def _gone(self, root: Root) -> Failure:
-        """Return the failure of a root that is not there, with its new name if that is found."""
-        if (now := self._renamed(root)) is not None:
-            message = f"The folder {root.where} is gone; its files are in {now.name} now"
-            advice = f"To continue there: pixseek index {shlex.quote(str(now))}"
-        else:
-            message = f"The folder {root.where} is gone (is its drive plugged in?)"
-            advice = (
-                "Bring it back, index its new place, or forget it: "
-                f"pixseek remove --root {shlex.quote(root.name)}"
-            )
-        return Failure(f"{root.name}/", "scan", "missing", message, advice)
-
-    def _renamed(self, root: Root) -> Path | None:
-        """Return the folder next to a root's old place that holds its files now, if there is."""
-        sample = list(itertools.islice(self._engine.known(f"{root.name}/"), _SAMPLE))
-        try:
-            with os.scandir(root.path.parent) as entries:
-                beside = [Path(entry.path) for entry in entries if entry.is_dir()][:_BESIDE]
-        except OSError:
-            return None
-        taken = {each.path for each in self.folders()}
-        found = [
-            folder
-            for folder in beside
-            if sample and folder not in taken and all(is_in(folder, known) for known in sample)
-        ]
-        return found[0] if len(found) == 1 else None
 
     def _alone(self, root: Root) -> Root:
         """Return a root without what lies in it by name and is a root of its own."""
