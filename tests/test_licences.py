@@ -130,6 +130,9 @@ def test_doctor_lists_what_is_installed() -> None:
 
 # ------------------------------------------------------------------ the page
 
+#: Extras of which the page names only what pixseek requires itself.
+BIG = {"torch", "int8"}
+
 
 @pytest.fixture(scope="module")
 def generator() -> ModuleType:
@@ -155,6 +158,8 @@ def test_the_page_says_what_the_packages_say(generator: ModuleType) -> None:
     assert own.licence == "Apache-2.0"
     # A version other than the one of the page may bundle something else.
     for each in found:
+        if each.name not in listed and set(each.extras) and set(each.extras) <= BIG:
+            continue  # the page was made where these are not installed
         assert each.name in listed, "run docs/generate_licences.py"
         assert listed[each.name].split(" | ")[1] == each.licence.replace("|", "/")
 
