@@ -1,7 +1,4 @@
-"""Reads texts in the language of the search box; the grammar is described in `language`.
-
-Longer than 500 lines, because one class reads one grammar.
-"""
+"""Reads texts in the language of the search box; the grammar is described in `language`."""
 
 from __future__ import annotations
 
