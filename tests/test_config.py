@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,14 @@ def test_an_argument_beats_the_environment_beats_the_file_beats_the_default(
     assert load_config(environment, model="argument").model == "argument"
     assert not config.compile and load_config({"PIXSEEK_COMPILE": "1"}).compile
     assert not load_config({"PIXSEEK_COMPILE": "1"}, compile=False).compile
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes among files")
+def test_a_pipe_instead_of_the_settings_file_is_an_error() -> None:
+    config_file().parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(config_file())
+    with pytest.raises(ConfigError, match="can't be read"):
+        load_config({})
 
 
 def test_a_library_beside_its_photos_is_found_from_below(

@@ -165,6 +165,10 @@ def test_a_file_is_moved_below_a_folder_and_replaces_nothing(
     for place in ("out/a.txt", "out/new/a.txt"):
         with pytest.raises(files.OutsideError):
             files.move(root / "below" / "a.txt", into / place, into=into)
+    (into / "file").touch()
+    for place in (into / "file", into / "file" / "below"):
+        with pytest.raises(NotADirectoryError):
+            files.move(root / "below" / "a.txt", place / "a.txt", into=place)
     assert not os.listdir(mine) and (root / "below" / "a.txt").exists()
 
 

@@ -36,6 +36,10 @@ _ENGINE = (
 PORTABLE_NAME = ".pixseek"
 
 
+#: Of the settings file.
+_MOST_BYTES = 1 << 20
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """The settings of one run.
@@ -167,8 +171,10 @@ def _read_file(path: Path, names: list[str]) -> dict[str, Any]:
         return {}
     import tomllib
 
+    from pixseek import files
+
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(files.read(path, _MOST_BYTES).decode())
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             "The settings file can't be read", path, f"{error}. Fix it or remove it."

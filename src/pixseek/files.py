@@ -237,16 +237,17 @@ def move(path: Path, target: Path, *, into: Path) -> None:
 
     Raises:
         FileExistsError: something is there already.
+        NotADirectoryError: `into`, or what `target` would lie in, is not a folder.
         OutsideError: a link leads out of `into`.
         OSError: it can't be moved.
     """
-    into.mkdir(parents=True, exist_ok=True)
+    _make_folder(into)
     there = target.parent
     while not os.path.lexists(there):
         there = there.parent
     if not is_inside(there, os.path.realpath(into)):
         raise outside(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(target.parent)
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target))
     try:
@@ -256,6 +257,15 @@ def move(path: Path, target: Path, *, into: Path) -> None:
             raise
         _copy(path, target)
         os.unlink(path)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it; what is there has to be a folder."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        not_a_folder = errno.ENOTDIR
+        raise NotADirectoryError(not_a_folder, os.strerror(not_a_folder), str(folder)) from error
 
 
 def _copy(path: Path, target: Path) -> None:

@@ -64,6 +64,21 @@ def test_no_foreign_file_is_opened(
     assert "because it is not a file in its folder" in shown.stderr
 
 
+def test_what_is_not_named_like_an_image_is_not_opened(
+    run: Run, photos_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = draw(photos_folder / "drawn.png", "red")
+    picture.with_name("run.desktop").write_bytes(picture.read_bytes())
+    picture.rename(picture.with_name("kept.JPG"))
+    named = [photos_folder / name for name in ("run.desktop", "kept.JPG")]
+    assert run("index", *named).exit_code == 0
+    opened: list[str] = []
+    monkeypatch.setattr("click.launch", opened.append)
+    shown = run("search", "red", "--open", "-k", "5")
+    assert [Path(each).name for each in opened] == ["kept.JPG"]
+    assert "its name does not end as names of images do" in shown.stderr
+
+
 def test_no_foreign_file_is_moved(run: Run, swapped: Path, tmp_path: Path) -> None:
     folder = tmp_path / "work" / "Photos"
     draw(folder / "third.png", "red")

@@ -418,15 +418,21 @@ def _show(
     if opened and page is not None:
         _open(page)
     elif opened:
+        from pixseek.images import EXTENSIONS
+
         asked = ctx.get_parameter_source("k") is not ParameterSource.DEFAULT
         there = [hit for hit in results if hit.path is not None]
         for hit in there[: min(results.query.k, _MOST_OPENED) if asked else 1]:
             path = library.file_of(hit.record)
-            if path is not None:
-                _open(path)
-            else:
+            if path is None:
                 reason = "it is not a file in its folder" if hit.is_there else "it is missing"
-                warn(f"It can't be opened, because {reason}: {visible(str(hit.path))}")
+            elif path.suffix.lower() not in EXTENSIONS:
+                # An import may name any file of a folder, and systems start programs.
+                reason = "its name does not end as names of images do"
+            else:
+                _open(path)
+                continue
+            warn(f"It can't be opened, because {reason}: {visible(str(hit.path))}")
     if not results:
         ctx.exit(FOUND_NOTHING)
 
