@@ -315,6 +315,9 @@ def test_no_command_takes_an_address_for_a_folder_or_prints_its_secret(
         ["status", "--enginn", "postgresql://me:Zq9x@host/db"],
         ["status", "--enginn=postgresql://me:Zq9x@host/db"],
         ["index", "--tiles", "postgresql://me:Zq9x@host/db"],
+        # What is cut off afterwards ends within the password, or begins within it.
+        ["search", "postgresql://mememe:Zq9x@host/db"],
+        ["search", "image:https://me:Zq9x(Zq9x@host/db"],
         ["index", ".", "-L", "x.lib", "--engine", "postgresql://me:Zq9x@localhost:1/db"],
         ["index", ".", "-L", "x.lib", "--engine", "postgrsql://me:Zq9x@localhost:1/db"],
     ],

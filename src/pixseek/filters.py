@@ -42,6 +42,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from pixseek.errors import QueryError, unknown
+from pixseek.redaction import redacted
 from pixseek.types import And, Compare, Filter, Not, Operator, Or, Record, Scalar
 from pixseek.types.dataclass import dataclass
 from pixseek.types.texts import composed, folded, tag_names, tag_path
@@ -458,7 +459,7 @@ def _check_value(name: str, kind: Kind, value: object) -> None:
     if isinstance(value, str):
         if len(value) > MAX_TEXT:
             raise QueryError(
-                f"{name} is compared with a text that is too long", f"{value[:40]!r}...",
+                f"{name} is compared with a text that is too long", f"{redacted(value)[:40]!r}...",
                 f"Give at most {MAX_TEXT} characters.",
             )  # fmt: skip
         if "\0" in value or not _is_unicode(value):

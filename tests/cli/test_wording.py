@@ -36,6 +36,12 @@ def test_lines_of_a_text_keep_their_indentation() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("width", range(4, 40))
+def test_what_is_left_of_an_address_holds_no_password(width: int) -> None:
+    assert "Zq9x" not in shortened("https://me:Zq9x@a.long.host/folder/a.jpg", width)
+    assert "q9x" not in shortened("https://Zq9x@a.long.host/folder/a.jpg", width)
+
+
 def test_texts_for_programs_are_not_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
     long = "word " * 50
     assert fitted(long) == long

@@ -12,6 +12,7 @@ from pixseek.cli import wording
 from pixseek.cli.hints import hinted
 from pixseek.cli.options import warn
 from pixseek.cli.output import echo, link, styled, write_json, write_paths
+from pixseek.redaction import without_passwords
 
 if TYPE_CHECKING:
     from pixseek.library.surfaces import Facets
@@ -189,7 +190,7 @@ def write_table(results: Results, *, why: bool = False) -> None:
         ]
         more = f"  +{len(hit.duplicates)} like it" if hit.duplicates else ""
         gone = "  missing" if hit.is_there is False else ""
-        place = wording.visible(from_here(hit))
+        place = without_passwords(wording.visible(from_here(hit)))
         shown = wording.shortened(place, room - len(more) - len(gone))
         # A name that is too long for the column has a line of its own, so that it stays whole.
         below = shown[1:2] not in ("/", "\\") and shown != place

@@ -418,7 +418,7 @@ def _show(
     if opened and page is not None:
         _open(page)
     elif opened:
-        from pixseek.images import EXTENSIONS
+        from pixseek.library.surfaces import is_named_as_image
 
         asked = ctx.get_parameter_source("k") is not ParameterSource.DEFAULT
         there = [hit for hit in results if hit.path is not None]
@@ -426,7 +426,7 @@ def _show(
             path = library.file_of(hit.record)
             if path is None:
                 reason = "it is not a file in its folder" if hit.is_there else "it is missing"
-            elif path.suffix.lower() not in EXTENSIONS:
+            elif not is_named_as_image(path):
                 # An import may name any file of a folder, and systems start programs.
                 reason = "its name does not end as names of images do"
             else:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import click
 
 from pixseek.cli.output import echo, replace_line, visible
+from pixseek.redaction import redacted
 
 #: Seconds before a wait is mentioned.
 AFTER_S = 0.5
@@ -114,7 +115,7 @@ class Waits:
                     left_s = AFTER_S
 
     def _say(self, what: str) -> None:
-        what = visible(what)
+        what = visible(redacted(what))
         if self._live:
             from pixseek.cli.results import terminal_size
 

@@ -7,6 +7,7 @@ import sys
 import unicodedata
 
 from pixseek.cli.output import ESC, field, lines, visible, written
+from pixseek.redaction import without_passwords
 
 __all__ = [
     "cells", "counted", "duration", "field", "fitted", "lines", "number", "shortened", "size",
@@ -75,8 +76,10 @@ def _cells(character: str) -> int:
 def shortened(path: str, width: int) -> str:
     """Return a path cut to `width` columns: folders are left out from the left, then letters.
 
-    So its file name stays, or at least the end of it.
+    So its file name stays, or at least the end of it. The password of an address is masked before,
+    since nobody sees that the rest of one is a password.
     """
+    path = without_passwords(path)
     if cells(path) <= width:
         return path
     for at in (n for n, character in enumerate(path) if character in "/\\" and n):

@@ -14,6 +14,7 @@ from typing import Any
 
 from pixseek.filters import MAX_OFFSET
 from pixseek.metadata.fields import FIELDS
+from pixseek.redaction import redacted
 from pixseek.types import Part, Record
 
 #: Most characters of each text: what databases can index, and what people can read.
@@ -84,7 +85,7 @@ def _check_fields(fields: Mapping[str, Any]) -> None:
 
 def _check_field(name: str, value: object) -> None:
     _check_text("the name of a field", name, 1_000)
-    named = f"fields.{name[:60]}"
+    named = f"fields.{redacted(name)[:60]}"
     if not name:
         raise ValueError("a field has no name")
     if isinstance(value, str):
@@ -156,5 +157,5 @@ def _check_time(name: str, value: object) -> None:
 
 
 def _wrong(name: str, value: object, wanted: str) -> ValueError:
-    shown = repr(value)
+    shown = redacted(repr(value))
     return ValueError(f"{name} is {shown[:40]}{'...' * (len(shown) > 40)}, and not {wanted}")

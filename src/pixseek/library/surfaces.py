@@ -35,6 +35,7 @@ __all__ = [
     "Guess",
     "described",
     "formats",
+    "is_named_as_image",
     "named_image",
     "read_vector",
     "split_labels",
@@ -207,6 +208,13 @@ def _shrunk(data: bytes, side: int) -> Image.Image | None:
         return images.thumbnail(images.decode(data, at_least=side), side)
     except ImageError:
         return None
+
+
+def is_named_as_image(path: Path) -> bool:
+    """Return whether a file's name ends as those of images do."""
+    from pixseek.images import EXTENSIONS
+
+    return path.suffix.lower() in EXTENSIONS
 
 
 def formats() -> tuple[Format, ...]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from pixseek import files
 from pixseek.errors import MissingExtraError, SourceError
 from pixseek.library import imported_records
+from pixseek.redaction import redacted
 from pixseek.types import WHOLE, Engine, Part, Record, Space, Stamp, record_id
 from pixseek.types.dataclass import dataclass
 from pixseek.types.engines import KINDS
@@ -144,7 +145,7 @@ def records_of(rows: list[dict[str, Any]], path: Path, first: int) -> list[Recor
             missing = f"it has no {error}" if isinstance(error, KeyError) else error
             raise SourceError(
                 "A row can't be read",
-                f"{path}, row {number} ({str(row.get('uri'))[:200]})",
+                f"{path}, row {number} ({redacted(str(row.get('uri')))[:200]})",
                 f"{missing}. Correct it, or leave it out.",
             ) from error
         if records and records[-1].id == record.id:
@@ -159,7 +160,9 @@ def _record(row: dict[str, Any]) -> Record:
     """Return the record of one row, with one part."""
     kind, box, *seconds = _json(row, "part", list)
     if len(seconds) > 3 or not isinstance(box, list | None):
-        raise ValueError(f"part is {row['part'][:40]!r}, and not kind, box and up to three times")
+        raise ValueError(
+            f"part is {redacted(row['part'])[:40]!r}, and not kind, box and up to three times"
+        )
     size, width, height = (imported_records.whole(row[n]) for n in ("size", "width", "height"))
     return Record(
         id=row["id"],
@@ -189,7 +192,7 @@ def _json(row: dict[str, Any], name: str, kind: type) -> Any:
         value = None
     if not isinstance(value, kind):
         what = "a list" if kind is list else "an object"
-        raise ValueError(f"{name} is {str(row[name])[:40]!r}, and not {what} in JSON")
+        raise ValueError(f"{name} is {redacted(str(row[name]))[:40]!r}, and not {what} in JSON")
     return value
 
 
@@ -199,7 +202,7 @@ def _date(value: object) -> datetime:
     try:
         return datetime.fromisoformat(str(value))
     except ValueError:
-        shown = repr(value)[:40]
+        shown = redacted(repr(value))[:40]
         raise ValueError(f"{shown} is not a date as in 2024-05-03T12:00:00") from None
 
 

@@ -11,6 +11,7 @@ from itertools import product
 from math import prod
 
 from pixseek.errors import QueryError
+from pixseek.redaction import redacted
 from pixseek.search import language_fields, typography
 from pixseek.search.language_units import (
     AllOf,
@@ -477,7 +478,10 @@ class _Parser:
         return typography.quotation(self.text, began, end)
 
     def error(self, problem: str, at: int, advice: str = "") -> QueryError:
-        shown = self.text[at : at + 20]
+        # An address is shown without its password, also if what is wrong lies within it.
+        rest = redacted(self.text[at:])
+        is_whole = redacted(self.text[:at]) + rest == redacted(self.text)
+        shown = rest[:20] if is_whole else ""
         return QueryError(problem, f"{shown!r} at character {at + 1}" if shown else "", advice)
 
     def dangling(self, side: str, at: int, word: str) -> QueryError:
