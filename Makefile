@@ -17,7 +17,7 @@ $(WHEEL_STAMP): $(SOURCES)
 	rm -rf dist build
 	$(BIN)/python -m build -q --wheel --outdir dist .
 	$(BIN)/python -m pip install -q --force-reinstall --no-deps dist/*.whl
-	$(BIN)/python -m pip install -q "$$(ls dist/*.whl)[formats,parquet,places,postgres]"
+	$(BIN)/python -m pip install -q "$$(ls dist/*.whl)[formats,parquet,places,postgres,server]"
 	touch $@
 
 $(VENV)/.test: $(WHEEL_STAMP) pyproject.toml

@@ -9,6 +9,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -89,11 +91,32 @@ def test_examples_run(page: Path, pictures: Path, tmp_path: Path) -> None:
                 if line.startswith("$ ") and not SHOWN_ONLY.match(line[2:])
             ]
     assert commands, f"{page} has blocks with nothing to run"
-    for command in commands:
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{command[-1]}\n{done.stdout}\n{done.stderr}"
+    with ExitStack() as running:
+        for command in commands:
+            if command[-1].endswith(" &"):
+                running.enter_context(background(command[-1][:-2], tmp_path, environment))
+                continue
+            done = subprocess.run(
+                command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, f"{command[-1]}\n{done.stdout}\n{done.stderr}"
+
+
+@contextmanager
+def background(command: str, folder: Path, environment: dict[str, str]) -> Iterator[None]:
+    """Start what a reader leaves running, and wait for the first line that it prints."""
+    process = subprocess.Popen(
+        ["bash", "-euc", f"exec {command}"], cwd=folder, env=environment,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.readline(), command
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
 
 
 def anchors(page: Path) -> set[str]:

@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from pixseek.licences import Part as LicensedPart
     from pixseek.models import ModelInfo
     from pixseek.models.calibration import CalibrationReport
-    from pixseek.types import Failure, Hit, Record, Report, Results
+    from pixseek.types import Embeddings, Failure, Hit, Record, Report, Results
 
 __all__ = [
     "calibration_to_plain",
+    "embeddings_to_plain",
     "failure_to_plain",
     "filter_from_plain",
     "filter_to_plain",
@@ -303,6 +304,17 @@ def calibration_to_plain(report: CalibrationReport) -> dict[str, Any]:
         "measured": found.measured(),
         "images_in_table": report.images_in_table,
         "failures": [failure_to_plain(each) for each in report.failures],
+    }
+
+
+def embeddings_to_plain(found: Embeddings) -> dict[str, Any]:
+    """Return vectors of texts and images, with the space that they belong to."""
+    return {
+        "model": found.space.model,
+        "fingerprint": found.space.fingerprint,
+        "dim": found.space.dim,
+        "texts": found.texts.tolist(),
+        "images": found.images.tolist(),
     }
 
 

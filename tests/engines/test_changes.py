@@ -553,3 +553,26 @@ def test_facets_are_those_of_the_records(engine: Engine, records: list[Record], 
 
 def test_facets_of_nothing(opener: Opener) -> None:
     assert opener().facets(None, ["tag", "year"], 3) in (None, {"tag": {}, "year": {}})
+
+
+def test_the_version_differs_after_each_write(engine: Engine, opener: Opener) -> None:
+    other = opener()
+    record = Record("r", "r/1")
+    steps: list[Any] = [
+        lambda: engine.put([record], random_unit(1)),
+        lambda: engine.describe([replace(record, caption="x")]),
+        lambda: other.describe([replace(record, caption="y")]),
+        lambda: other.put([Record("s", "s/1")], random_unit(1)),
+        lambda: engine.add_space(NEW),
+        lambda: engine.activate(NEW),
+        lambda: engine.put([replace(record, away=True, parts=())], np.empty((0, 24), np.float32)),
+        lambda: other.delete(["r"]),
+    ]
+    versions = []
+    for step in steps:
+        step()
+        versions.append(engine.version())
+        assert engine.version() == versions[-1]
+        list(engine.known())
+        assert engine.version() == versions[-1]
+    assert set(versions) == {None} or len(set(versions)) == len(steps)

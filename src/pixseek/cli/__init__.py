@@ -25,6 +25,8 @@ COMMANDS = {
     "similar": "search",
     "save": "saved",
     "saved": "saved",
+    "serve": "serve",
+    "embed": "embed",
     "list": "listing",
     "show": "show",
     "classify": "classify",
@@ -56,7 +58,6 @@ COMMANDS = {
         ("pixseek demo", "try it, without a download"),
         ("pixseek index ~/Pictures", "index a folder and its subfolders"),
         ('pixseek search "a dog catching a frisbee"', "find images by words"),
-        ("pixseek search --image frisbee.jpg", "find images by an example"),
     ),
 )
 @click.version_option(__version__, prog_name="pixseek", message="%(prog)s %(version)s")

@@ -24,6 +24,7 @@ _USED_BY = {
     "library": frozenset({
         "index", "search", "similar", "list", "show", "classify", "tag", "save", "saved", "status",
         "failures", "remove", "forget", "reindex", "duplicates", "export", "import", "doctor",
+        "serve", "embed",
     }),
     "model": frozenset({"index", "search", "similar", "classify", "tag", "import", "doctor"}),
     "offline": frozenset({"index", "search", "similar", "classify", "tag", "duplicates"}),

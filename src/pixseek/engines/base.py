@@ -299,6 +299,10 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
         with self._reading() as at:
             return 0 if at is None else self._count(at, self._visible(at, where))
 
+    def version(self) -> str | None:
+        """Return a text that differs after each write, by any process; None if it can't tell."""
+        return None
+
     def sample(self, n: int) -> Vectors:
         """Return at most n of the stored vectors, (m, dim) float32 unit rows, drawn evenly.
 

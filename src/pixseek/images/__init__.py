@@ -50,6 +50,7 @@ def decode(
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
     timeout_s: float = TIMEOUT_S,
+    isolated: bool = False,
 ) -> Picture:
     """Decode one image. May be called from several threads at once.
 
@@ -67,6 +68,7 @@ def decode(
         max_pixels: maximum number of pixels to decode.
         max_bytes: maximum size of the file.
         timeout_s: time limit, in seconds.
+        isolated: decode in a worker process, whatever the format.
 
     Returns:
         A picture in mode "RGB": upright, in sRGB, transparency over white, the first frame.
@@ -88,7 +90,7 @@ def decode(
     kind = identify(data)
     limits = Limits(max_pixels, max_bytes, timeout_s, MEMORY_MIB)
     request = Request(at_least, exact, strict, demosaic, limits)
-    isolated = kind.isolated or (demosaic and kind.family == "raw")
+    isolated = isolated or kind.isolated or (demosaic and kind.family == "raw")
     with budget.shared().taken(budget.needed(kind, data, request)):
         return (decode_isolated if isolated else decode_here)(kind, data, request)
 

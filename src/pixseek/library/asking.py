@@ -20,7 +20,18 @@ from pixseek.library.named_paths import absolute
 from pixseek.library.opened import Opened
 from pixseek.search import blas, searcher
 from pixseek.search.asked import check, least_strength
-from pixseek.types import And, Filter, Query, Region, Results, Sort, Strength, Term
+from pixseek.types import (
+    And,
+    Embeddings,
+    Filter,
+    Query,
+    Region,
+    Results,
+    Sort,
+    Space,
+    Strength,
+    Term,
+)
 from pixseek.types.queries import MAX_CHARACTERS
 
 if TYPE_CHECKING:
@@ -222,6 +233,35 @@ class Asking:
             return None  # it is away, or it has changed since it was indexed
         return _decoded(content, at_least, str(record.fields.get("turned", "")))
 
+    def embed(
+        self,
+        texts: Sequence[str],
+        images: Sequence[str | os.PathLike[str] | Image.Image | Pixels],
+    ) -> Embeddings:
+        """Return vectors of texts and images; see `Library.embed`."""
+        import numpy as np
+
+        from pixseek.search import term_vectors
+
+        if any(not text.strip() for text in texts):
+            raise QueryError("A text is empty", "", "Say something.")
+        terms = [self.image_term(each) for each in images]
+        encoder = self._model.encoder()
+        none = np.empty((0, encoder.dim), np.float32)
+        rows = term_vectors.embed(
+            terms,
+            engine=self._opened.engine,
+            encoder=self._model.encoder,
+            texts_of=self._model.texts_of,
+            picture_of=self._opened.content,
+            fetch=self._opened.fetch,
+        )
+        return Embeddings(
+            Space(encoder.fingerprint, encoder.dim, encoder.name),
+            encoder.encode_texts(list(texts)) if texts else none,
+            np.stack(rows) if rows else none,
+        )
+
     def image_term(self, image: str | os.PathLike[str] | Image.Image | Pixels | Vectors) -> Term:
         """Return the term for an image given by id, file, URL, pixels or vector.
 
@@ -254,6 +294,7 @@ class Asking:
             preview=self._opened.preview,
             picture=self._opened.contents(),
             fetch=self._opened.fetch,
+            texts_of=self._model.texts_of,
         )
 
     def answer(self, queries: Sequence[Query]) -> list[Results]:
@@ -321,6 +362,15 @@ class Asking:
             )
             for query in queries
         ]
+
+    def version(self) -> str | None:
+        """Return a text that differs whenever an answer may differ; see `Library.version`."""
+        opened = self._opened
+        written = opened.engine.version()
+        if written is None:
+            return None
+        # Roots say where files are; backgrounds, what a score is worth.
+        return repr((written, opened.roots.all(), self._model.choice, opened.backgrounds.version))
 
     def is_empty(self) -> bool:
         """Return whether the library holds no image."""

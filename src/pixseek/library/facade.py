@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pixseek.search.duplicates import DuplicateGroup
     from pixseek.search.facets import Facets
     from pixseek.types import (
+        Embeddings,
         Encoder,
         Failure,
         Filter,
@@ -504,6 +505,27 @@ class Library:
         """
         return self._asking.similar(to, where=where, **options)
 
+    def embed(
+        self,
+        texts: Sequence[str] = (),
+        images: Sequence[str | os.PathLike[str] | Image.Image | Pixels] = (),
+    ) -> Embeddings:
+        """Return the vectors of texts and images in the library's space.
+
+        A text is embedded as it is, while a search for a single word also looks for it with an
+        article.
+
+        Args:
+            texts: any.
+            images: as for `similar`; those of an indexed image are the stored ones.
+
+        Raises:
+            QueryError: a text is empty, or an image does not exist.
+            ImageError: an image can't be read.
+            ModelError, SpaceMismatchError: the model is unavailable, or not the library's.
+        """
+        return self._asking.embed(texts, images)
+
     def facets(
         self,
         query: str | Query,
@@ -826,6 +848,13 @@ class Library:
 
         with self._model.waiting("Counting"):
             return status.status(self.opened)
+
+    def version(self) -> str | None:
+        """Return a text that differs whenever a search may give another answer.
+
+        None if the library's engine can't tell. Within one process only.
+        """
+        return self._asking.version()
 
     # ---------------------------------------------------------------- taking out, bringing in
 

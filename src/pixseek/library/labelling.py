@@ -183,6 +183,7 @@ class Labelling:
             encoder=self._model.encoder,
             picture_of=self._opened.content,
             fetch=self._opened.fetch,
+            texts_of=self._model.texts_of,
         )
         vectors = np.stack(rows) if rows else np.empty((0, texts.shape[1]), np.float32)
         return classification.classify(

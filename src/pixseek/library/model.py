@@ -21,6 +21,7 @@ from pixseek.encoders.hub import catalogue
 from pixseek.encoders.paired import PairedEncoder
 from pixseek.errors import ModelError, SpaceMismatchError
 from pixseek.search import background
+from pixseek.search.term_vectors import TextCache
 from pixseek.storage.ledger import Ledger
 from pixseek.types import Space
 from pixseek.types.dataclass import dataclass
@@ -147,6 +148,7 @@ class LibraryModel:
         on_download: called during a download with what, bytes done, bytes in all; None for nothing.
         on_wait: called with what is done before something that may take long, and with what was
             done before, or "", after it; None for nothing.
+        texts_of: the vectors of texts that were looked for before.
     """
 
     def __init__(self, opened: Opened, asked: str | os.PathLike[str] | None) -> None:
@@ -156,6 +158,7 @@ class LibraryModel:
         self._encoder: Encoder | None = None
         self._encoder_choice: ModelChoice | None = None
         self._lock = threading.RLock()
+        self.texts_of = TextCache()
         self.on_download: Callable[[str, int, int | None], None] | None = None
         self.on_wait: Callable[[str], None] | None = None
         self._waits_for = ""

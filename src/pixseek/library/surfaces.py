@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from pixseek.images import Format
+    from pixseek.library.facade import Library
     from pixseek.types import Vectors
 
 __all__ = [
@@ -33,12 +34,18 @@ __all__ = [
     "DuplicateGroup",
     "Facets",
     "Guess",
+    "OpenFile",
+    "decoded_apart",
     "described",
+    "ending_of",
     "formats",
     "is_named_as_image",
     "named_image",
+    "original",
+    "originals_media",
     "read_vector",
     "split_labels",
+    "store_file",
     "templates",
     "thumbnail",
     "unit_of",
@@ -215,6 +222,108 @@ def is_named_as_image(path: Path) -> bool:
     from pixseek.images import EXTENSIONS
 
     return path.suffix.lower() in EXTENSIONS
+
+
+def decoded_apart(content: bytes, *, max_pixels: int) -> Image.Image:
+    """Return the picture in a file that a stranger sent, upright, in sRGB, in mode "RGB".
+
+    It is decoded in a process of its own, whatever its format.
+
+    Raises:
+        ImageError: it can't be read, or has more pixels.
+    """
+    from pixseek import images
+
+    return images.decode(content, max_pixels=max_pixels, isolated=True).pixels
+
+
+# ------------------------------------------------------------------ files
+
+
+class OpenFile:
+    """An open file of a library, for reading."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Own this descriptor."""
+        self._descriptor = descriptor
+        self.size = os.fstat(descriptor).st_size
+        """In bytes, when it was opened."""
+
+    def read_at(self, start: int, count: int) -> bytes:
+        """Return at most `count` bytes from a place on; fewer at the end."""
+        return os.pread(self._descriptor, count, start)
+
+    def close(self) -> None:
+        """Close it; once more does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> OpenFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def original(library: Library, record: Record) -> OpenFile | None:
+    """Return the open file of a record; None if it is not there, or not in its root."""
+    path = library.locate(record)
+    if path is None:
+        return None
+    try:
+        with files.opened(path, within=library.opened.roots.within(record.uri)) as descriptor:
+            return OpenFile(os.dup(descriptor))
+    except OSError:
+        return None
+
+
+#: What browsers show as pictures and nothing else: a page among them would run with our rights.
+_SHOWN = frozenset(
+    ("image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "image/bmp", "image/jxl")
+)
+
+
+def originals_media(record: Record) -> tuple[str, bool]:
+    """Return the media type to send a record's file as, and whether browsers may show it."""
+    shown = record.media in _SHOWN
+    return (record.media if shown else "application/octet-stream"), shown
+
+
+def ending_of(content: bytes) -> str:
+    """Return the ending, with its dot, of an image file of this content.
+
+    Raises:
+        ImageError: it is not an image.
+    """
+    from pixseek.images.formats import identify
+
+    return identify(content).endings[0]
+
+
+def store_file(folder: Path, stem: str, ending: str, content: bytes) -> Path:
+    """Write a file under a name that is free, and return its path.
+
+    Raises:
+        StorageError: it can't be written.
+    """
+    from pixseek.errors import StorageError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(1, 100_000):
+            path = folder / (f"{stem}{ending}" if number == 1 else f"{stem}-{number}{ending}")
+            try:
+                with open(path, "xb") as file:
+                    file.write(content)
+            except FileExistsError:
+                continue
+            return path
+    except OSError as error:
+        raise StorageError(
+            f"The upload can't be stored ({error.strerror})", folder, "Make room for it."
+        ) from error
+    raise StorageError("There are too many files of this name", folder / stem, "Rename it.")
 
 
 def formats() -> tuple[Format, ...]:

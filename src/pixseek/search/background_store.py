@@ -58,6 +58,8 @@ class BackgroundStore:
         self._models = models
         self._read_only = read_only
         self._loaded: tuple[tuple[object, ...], int, Backgrounds] | None = None
+        self.version = 0
+        """Grows whenever other backgrounds were loaded."""
 
     def get(
         self,
@@ -111,6 +113,7 @@ class BackgroundStore:
             float(images["duplicate"][0]) or DUPLICATE,
         )
         self._loaded = (of, int(images["count"][0]), found)
+        self.version += 1
         return found
 
     def texts(

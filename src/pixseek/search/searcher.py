@@ -88,6 +88,7 @@ class Searcher:
         preview: returns the stored preview of a record.
         picture: returns the file or the preview of a record.
         fetch: returns the file at a URL, or raises ImageError or QueryError.
+        texts_of: knows the vectors of texts that were looked for before.
     """
 
     engine: Engine
@@ -98,6 +99,7 @@ class Searcher:
     preview: Callable[[Record], bytes | None]
     picture: Callable[[Record], bytes | None]
     fetch: Callable[[str], bytes]
+    texts_of: term_vectors.TextCache
 
     def search(self, queries: Sequence[Query]) -> list[Results]:
         """Return the answer to each query, in order.
@@ -224,6 +226,7 @@ class Searcher:
             encoder=self.encoder,
             picture_of=self.picture,
             fetch=self.fetch,
+            texts_of=self.texts_of,
         )
 
     def _unread(self, terms: Sequence[Term]) -> tuple[frozenset[str], tuple[str, ...]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +18,49 @@ if TYPE_CHECKING:
     from pixseek.types import Vectors
 
 
+class TextCache:
+    """The vectors of texts that were looked for last. May be used from several threads.
+
+    In a process that lives long, many searches repeat: pages of one query, facets, a saved search.
+    """
+
+    def __init__(self, most: int = 4096) -> None:
+        """Keep so many texts at most: 4,096 vectors of 512 floats are 8 MB."""
+        self._most = most
+        self._encoder: Encoder | None = None  # whose vectors these are
+        self._rows: OrderedDict[str, Vectors] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def vectors(self, texts: Sequence[str], encoder: Encoder) -> list[Vectors]:
+        """Return the (dim,) unit vector of each text, as `of_texts` does.
+
+        Raises:
+            ModelError: the model failed.
+        """
+        with self._lock:
+            if encoder is not self._encoder:  # fingerprints say nothing of text towers
+                self._encoder = encoder
+                self._rows.clear()
+            found = {text: self._rows[text] for text in texts if text in self._rows}
+            for text in found:
+                self._rows.move_to_end(text)
+        new = [text for text in dict.fromkeys(texts) if text not in found]
+        if new:
+            found.update(zip(new, of_texts(new, encoder), strict=True))
+            with self._lock:
+                if encoder is self._encoder:
+                    self._rows.update((text, found[text]) for text in new)
+                    while len(self._rows) > self._most:
+                        self._rows.popitem(last=False)
+        return [found[text] for text in texts]
+
+
 def embed(
     terms: Sequence[Term],
     *,
     engine: Engine,
     encoder: Callable[[], Encoder],
+    texts_of: TextCache,
     picture_of: Callable[[Record], bytes | None],
     fetch: Callable[[str], bytes],
 ) -> list[Vectors]:
@@ -32,6 +72,7 @@ def embed(
         terms: what is looked for.
         engine: holds the indexed images.
         encoder: returns the encoder; called only if a term needs it.
+        texts_of: knows the vectors of texts that were looked for before.
         picture_of: returns the file or the preview of an indexed image, for a rectangle of it.
         fetch: returns the file at a URL, or raises ImageError or QueryError.
 
@@ -56,7 +97,7 @@ def embed(
                     f"{len(text):,} characters: {text[:40]!r}...",
                     f"It has at most {MAX_CHARACTERS:,}.",
                 )
-        of_text = dict(zip(distinct, of_texts(distinct, encoder()), strict=True))
+        of_text = dict(zip(distinct, texts_of.vectors(distinct, encoder()), strict=True))
         vectors.update({n: of_text[str(terms[n].value)] for n in texts})
     for n, term in enumerate(terms):
         example = (os.fspath(term.value), term.region) if _is_named_image(term) else None

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pixseek.types.records import Stamp as Stamp
     from pixseek.types.records import Vectors as Vectors
     from pixseek.types.records import record_id as record_id
+    from pixseek.types.results import Embeddings as Embeddings
     from pixseek.types.results import Exclusion as Exclusion
     from pixseek.types.results import Failure as Failure
     from pixseek.types.results import Hit as Hit
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
 _HOME = {
     "records": "Scalar Stamp Part WHOLE record_id Record Known Space Picture",
     "queries": "Operator Compare And Or Not Filter Region Term Strength Sort DateReading Query",
-    "results": "Reason Exclusion Neighbours Hit Results Failure Report Skipped Progress",
+    "results": "Reason Embeddings Exclusion Neighbours Hit Results Failure Report Skipped Progress",
     "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate",
     "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine",
     "roots": "Root",
@@ -79,6 +80,7 @@ __all__ = [
     "Compare",
     "Contrastive",
     "DateReading",
+    "Embeddings",
     "Encoder",
     "Engine",
     "Exclusion",

@@ -332,6 +332,13 @@ class Engine(Protocol):
         """
         ...
 
+    def version(self) -> str | None:
+        """Return a text that differs after each write, by any process; None if it can't tell.
+
+        Two equal ones, in one process, mean that all answers are the same. It takes microseconds.
+        """
+        ...
+
     def sample(self, n: int) -> Vectors:
         """Return at most n of the stored vectors, (m, dim) float32 unit rows, drawn evenly.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pixseek.types.encoders import Acceleration
     from pixseek.types.queries import Query, Strength
-    from pixseek.types.records import Part, Record, Stamp, Vectors
+    from pixseek.types.records import Part, Record, Space, Stamp, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +248,21 @@ class Results(Sequence[Hit]):
                 "media": pa.array([hit.record.media for hit in hits], pa.string()),
             }
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embeddings:
+    """Vectors of texts and images.
+
+    Attributes:
+        space: what they belong to; vectors of different spaces are never compared.
+        texts: (n, dim) float32 unit rows.
+        images: (m, dim) float32 unit rows.
+    """
+
+    space: Space
+    texts: Vectors
+    images: Vectors
 
 
 def old_confidence(hit: Hit) -> float:

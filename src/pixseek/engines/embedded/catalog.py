@@ -173,6 +173,8 @@ class Catalog:
         self._writer: sqlite3.Connection | None = None
         self._write_lock = threading.RLock()
         self._file_state: tuple[object, ...] = ()
+        self._watcher: sqlite3.Connection | None = None  # never writes
+        self._watch_lock = threading.Lock()
         if path.exists():
             with self.reading():
                 pass
@@ -215,6 +217,16 @@ class Catalog:
                 with contextlib.suppress(sqlite3.Error):  # a full disk has rolled it back already
                     db.execute("ROLLBACK")
                 raise
+
+    def version(self) -> str:
+        """Return a text that differs after each commit, by any process."""
+        if self.read_only:
+            return repr(self._look())
+        with translated(self.path), self._watch_lock:
+            if self._watcher is None:
+                self._watcher = self._connect()
+            # Of a connection that writes nothing: its own commits would not count.
+            return str(self._watcher.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:
         """Close all connections, those that are lent too."""

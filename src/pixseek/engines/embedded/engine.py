@@ -432,6 +432,10 @@ class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
             self._row_filters = None
             self._catalog.close()
 
+    def version(self) -> str | None:
+        """Return a text that differs after each write, by any process."""
+        return self._catalog.version() if self._snapshots.is_there else None
+
     def _tidy(self) -> None:
         with self._reading() as at:
             if at is None:

@@ -1,0 +1,260 @@
+"""`pixseek serve`: put libraries behind a REST API and a page."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pixseek.cli import output, wording
+from pixseek.cli.options import Command, open_library
+from pixseek.errors import ConfigError, MissingExtraError
+
+if TYPE_CHECKING:
+    import socket
+
+    import uvicorn
+
+    from pixseek.library import Library
+    from pixseek.server.access import Access, Rights
+
+#: Where tokens are looked for, with the rights they give.
+_TOKENS = {"PIXSEEK_READ_TOKEN": "read", "PIXSEEK_WRITE_TOKEN": "write"}
+
+
+@click.command(
+    cls=Command,
+    section="Index and search",
+    short_help="Serve libraries: a search page and a REST API.",
+    examples=(
+        ("pixseek serve --open", "the default library, in the browser"),
+        ("pixseek serve -L photos.lib --also shop.lib", "two libraries"),
+        ("pixseek serve --host 0.0.0.0 --cert c.pem --key k.pem", "for others; needs a token"),
+    ),
+)
+@click.option("--also", multiple=True, type=click.Path(file_okay=False), metavar="DIR",
+              help="Another library to serve; may be repeated.")  # fmt: skip
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
+              help="Address to listen on. Others than this machine's own need a token and "
+              "TLS.")  # fmt: skip
+@click.option("--port", default=8642, show_default=True, type=click.IntRange(0, 65535),
+              help="Port to listen on; 0 for any that is free.")  # fmt: skip
+@click.option("--host-name", "names", multiple=True, metavar="NAME",
+              help="A name under which the server is reached; may be repeated.")  # fmt: skip
+@click.option("--cert", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
+              help="Certificate for TLS, in PEM.")  # fmt: skip
+@click.option("--key", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
+              help="Its key, in PEM.")  # fmt: skip
+@click.option("--insecure", is_flag=True,
+              help="Listen to other machines without TLS, for a proxy that has it.")  # fmt: skip
+@click.option("--read-only", is_flag=True, help="Refuse all changes.")
+@click.option("--uploads", type=click.Path(file_okay=False), metavar="DIR",
+              help="Folder for uploaded images, which are indexed. Default: none.")  # fmt: skip
+@click.option("--fetch-urls", is_flag=True,
+              help="Let queries name an example by URL, which the server fetches.")  # fmt: skip
+@click.option("--prefix", default="", metavar="/PATH",
+              help="Path under which a proxy shows the server.")  # fmt: skip
+@click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
+def serve(
+    also: tuple[str, ...],
+    host: str,
+    port: int,
+    names: tuple[str, ...],
+    cert: str | None,
+    key: str | None,
+    insecure: bool,
+    read_only: bool,
+    uploads: str | None,
+    fetch_urls: bool,
+    prefix: str,
+    opens: bool,
+) -> None:
+    """Serve libraries on this machine: a search page, and a REST API with an OpenAPI document.
+
+    Only this machine can reach it unless you name another address. That needs a token, in the
+    environment: PIXSEEK_READ_TOKEN may search, PIXSEEK_WRITE_TOKEN may also tag, upload and index.
+    """
+    try:
+        import uvicorn
+
+        from pixseek.server.access import Access, is_loopback
+        from pixseek.server.app import create_app
+        from pixseek.server.settings import Settings
+    except ImportError as error:
+        raise MissingExtraError("`pixseek serve`", str(error.name), "server") from error
+    tokens = _tokens()
+    _check(is_loopback(host), tokens, cert, key, insecure, prefix)
+    access = Access.of(bound_to=host, names=names, tokens=tokens, read_only=read_only)
+    libraries = _libraries(also)
+    app = create_app(
+        libraries,
+        access=access,
+        settings=Settings(
+            fetch_urls=fetch_urls,
+            uploads=Path(uploads).absolute() if uploads else None,
+            prefix=prefix,
+            is_encrypted=bool(cert) or insecure,
+        ),
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app, host=host, port=port, ssl_certfile=cert, ssl_keyfile=key, log_level="warning",
+            server_header=False, date_header=True, access_log=False,
+            timeout_graceful_shutdown=30,
+        )
+    )  # fmt: skip
+    _run(server, host, prefix, access, libraries, opens=opens, is_encrypted=bool(cert))
+
+
+def _tokens() -> dict[str, Rights]:
+    """Return the rights of each token in the environment."""
+    found: dict[str, Rights] = {}
+    for variable, rights in _TOKENS.items():
+        if token := os.environ.get(variable, "").strip():
+            found[token] = rights  # type: ignore[assignment]
+    return found
+
+
+def _check(
+    is_for_this_machine: bool,
+    tokens: dict[str, Rights],
+    cert: str | None,
+    key: str | None,
+    insecure: bool,
+    prefix: str,
+) -> None:
+    """Check that options belong together.
+
+    Raises:
+        click.UsageError: they don't.
+        ConfigError: others could read or change the library, or read what is sent.
+    """
+    if bool(cert) != bool(key):
+        raise click.UsageError("--cert and --key belong together.")
+    if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
+        raise click.UsageError("--prefix begins with a slash and does not end with one: /photos")
+    if is_for_this_machine:
+        return
+    if not tokens:
+        raise ConfigError(
+            "Other machines could reach this server, and no token is set", "",
+            "Set one, and keep it secret:\n    export PIXSEEK_WRITE_TOKEN=$(openssl rand -hex 24)",
+        )  # fmt: skip
+    if not cert and not insecure:
+        raise ConfigError(
+            "Other machines could reach this server, and what is sent is not encrypted", "",
+            "Give --cert and --key; or --insecure if a proxy before it has TLS.",
+        )  # fmt: skip
+
+
+def _libraries(also: tuple[str, ...]) -> dict[str, Library]:
+    """Return the libraries to serve by name, open; the default first."""
+    opened: dict[str, Library] = {}
+    try:
+        for folder in (None, *also):
+            named: dict[str, Any] = {} if folder is None else {"library": folder}
+            # A server never fetches from private networks for others, whatever its settings say.
+            library = open_library(allow_private=False, **named)
+            library.on_wait = library.on_download = None
+            opened[_name_of(library, opened)] = library
+    except BaseException:
+        for library in opened.values():
+            library.close()
+        raise
+    return opened
+
+
+def _name_of(library: Library, taken: dict[str, Library]) -> str:
+    """Return the name of a library: that of its folder, or of the folder that it lies in."""
+    folder = library.path
+    name = folder.parent.name if folder.name.startswith(".") else folder.stem
+    name, number = name or "library", 2
+    while name in taken:
+        name = f"{name.rstrip('0123456789-')}-{number}"
+        number += 1
+    return name
+
+
+def _run(
+    server: uvicorn.Server,
+    host: str,
+    prefix: str,
+    access: Access,
+    libraries: dict[str, Library],
+    *,
+    opens: bool,
+    is_encrypted: bool,
+) -> None:
+    """Listen, say where, and serve until Ctrl-C or SIGTERM."""
+    listening = _listening(host, server.config.port)
+    port = listening.getsockname()[1]
+    shown = "localhost" if host in ("127.0.0.1", "::1", "0.0.0.0", "::") else host
+    address = f"{'https' if is_encrypted else 'http'}://{shown}:{port}{prefix}/"
+    images = ", ".join(
+        f"{wording.visible(name)} ({wording.counted(len(library), 'image')})"
+        for name, library in libraries.items()
+    )
+    output.echo(f"Serving {images} at {output.styled(address, bold=True)}")
+    rights = "a token is needed" if access.needs_token else "only this machine can reach it"
+    output.echo(f"{rights[0].upper()}{rights[1:]}. Press Ctrl-C to stop.")
+    sys.stdout.flush()
+    if opens:
+        import webbrowser
+
+        webbrowser.open(address)
+    # uvicorn sends itself the signal again when it has ended, and a second signal ends a process of
+    # ours at once.
+    server.capture_signals = partial(_ended_by_signal, server)  # type: ignore[method-assign]
+    try:
+        server.run(sockets=[listening])
+    finally:
+        listening.close()
+    output.echo("Stopped.")
+
+
+@contextmanager
+def _ended_by_signal(server: uvicorn.Server) -> Iterator[None]:
+    """End a server at Ctrl-C or SIGTERM inside the block; what it was asked is answered."""
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
+    before = {each: signal.signal(each, end) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Return a socket on which the server listens from now on.
+
+    Raises:
+        ConfigError: the address can't be used.
+    """
+    import socket
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sends small packets at once only if the protocol is named; otherwise each answer waits
+    # for the client's delayed acknowledgement, 40 ms.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name != "nt":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(2048)
+    except OSError as error:
+        listening.close()
+        raise ConfigError(
+            f"The server can't listen here ({error.strerror or error})", f"{host}:{port}",
+            "Choose another --port, or 0 for any that is free.",
+        ) from error  # fmt: skip
+    return listening

@@ -1,0 +1,1 @@
+"""A documented REST API and a page over libraries: `pixseek serve`."""

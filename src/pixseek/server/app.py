@@ -1,0 +1,133 @@
+"""The ASGI application: all routes, behind the guard."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from pixseek import __version__
+from pixseek.errors import PixseekError
+from pixseek.library import Library
+from pixseek.server import image_routes, library_routes, page_routes, search_routes, shapes
+from pixseek.server.access import Access
+from pixseek.server.answers import Answer
+from pixseek.server.documents import without_nulls
+from pixseek.server.guard import Guard, log, may_write
+from pixseek.server.problems import Refused, answer_to, is_worth_a_log
+from pixseek.server.searching import ClientGoneError
+from pixseek.server.served import Server
+from pixseek.server.settings import Settings
+
+#: What nginx answers when the client has gone; nobody reads it.
+_CLIENT_GONE = 499
+
+
+def create_app(
+    libraries: Mapping[str, Library], *, access: Access, settings: Settings | None = None
+) -> ASGIApp:
+    """Return an ASGI application that serves libraries, and closes them when it ends.
+
+    Args:
+        libraries: open ones by name; the first is the default.
+        access: who may ask.
+        settings: what is allowed; None for the defaults.
+    """
+    settings = settings or Settings()
+    server = Server(libraries, access=access, settings=settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        import asyncio
+
+        await asyncio.to_thread(server.close)
+
+    app = FastAPI(
+        title="pixseek",
+        version=__version__,
+        summary="Find your images by saying what is in them.",
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # those pages load scripts of another host
+        redoc_url=None,
+        servers=[{"url": settings.prefix}] if settings.prefix else None,
+        lifespan=lifespan,
+        exception_handlers=_handlers(),
+    )
+    for module in (search_routes, image_routes, library_routes, page_routes):
+        app.include_router(module.routes(server))
+    _document(app)
+    return Guard(app, access=access, settings=settings, metrics=server.metrics)
+
+
+def _handlers() -> dict[Any, Any]:
+    async def problem(request: Request, error: Exception) -> Answer:
+        if isinstance(error, PixseekError) and is_worth_a_log(error):
+            log.error("%s %s: %s", request.method, request.url.path, error)
+        return answer_to(error, has_rights=may_write(request.scope))
+
+    async def invalid(request: Request, error: RequestValidationError) -> Answer:
+        first = error.errors()[0]
+        where = [str(each) for each in first["loc"]]
+        name = ".".join(where[1:]) or where[0]
+        if first["type"] == "extra_forbidden":
+            known = _known_names(request, where[0])
+            from pixseek.errors import unknown
+
+            refused = Refused(
+                422, "unknown-name", "Unknown parameter", name[:200], unknown("name", name, known)
+            )
+        else:
+            refused = Refused(
+                422, "parameter", "A value can't be used", name[:200], f"{first['msg']}."
+            )
+        return refused.answer()
+
+    async def http(_: Request, error: HTTPException) -> Answer:
+        said = str(error.detail)
+        return Refused(error.status_code, "http", said, "", "", dict(error.headers or {})).answer()
+
+    async def gone(_: Request, __: Exception) -> Answer:
+        return Answer(status_code=_CLIENT_GONE)
+
+    return {
+        Refused: problem,
+        PixseekError: problem,
+        Exception: problem,
+        RequestValidationError: invalid,
+        HTTPException: http,
+        ClientGoneError: gone,
+    }
+
+
+def _known_names(request: Request, place: str) -> list[str]:
+    """Return the names that a route takes in its query or body."""
+    dependant = request.scope["route"].dependant
+    given = dependant.query_params if place == "query" else dependant.body_params
+    names: list[str] = []
+    for each in given:
+        fields = getattr(each.field_info.annotation, "model_fields", None)
+        names += list(fields) if fields else [each.alias]
+    return names
+
+
+def _document(app: FastAPI) -> None:
+    """Add the shapes of JSON to the OpenAPI document, and how to send a token."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = made()
+            parts = document.setdefault("components", {})
+            parts.setdefault("schemas", {}).update(shapes.SCHEMAS)
+            parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            document["security"] = [{}, {"token": []}]
+            app.openapi_schema = without_nulls(document)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

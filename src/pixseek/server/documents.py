@@ -1,0 +1,96 @@
+"""What OpenAPI says of answers: schemas, examples, and the problems that each route may give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pixseek.server import shapes
+from pixseek.server.problems import MEDIA
+
+Responses = dict[int | str, dict[str, Any]]
+
+#: Problems that every route under a token may give.
+ALWAYS = (401, 403, 421, 429, 500)
+
+#: Stands for null in examples until the document is made.
+NULL = "(null)"
+
+_MEANING = {
+    401: "A token is needed.",
+    403: "The token may not do this, or another site's page sent it.",
+    404: "There is no such thing.",
+    405: "The address takes other methods.",
+    409: "Another run is going on.",
+    413: "The request is too large.",
+    415: "The body has another type.",
+    416: "No such range of bytes.",
+    421: "The server has another name.",
+    422: "The request can't be understood.",
+    429: "Too many requests.",
+    500: "An unexpected error; please report it.",
+    501: "The server can't do this.",
+    503: "The model, the engine or the library is unavailable, or too many wait.",
+}
+
+
+def answers(
+    schema: str | dict[str, Any], example: Any, *statuses: int, status: int = 200, text: str = ""
+) -> Responses:
+    """Return the `responses` of a route that answers with JSON.
+
+    Args:
+        schema: name of a shape, or a schema.
+        example: of an answer.
+        *statuses: problems that it may give besides `ALWAYS`.
+        status: of the answer.
+        text: what the answer is.
+    """
+    shape = {"$ref": f"#/components/schemas/{schema}"} if isinstance(schema, str) else schema
+    found = {"application/json": {"schema": shape, "example": _with_nulls(example)}}
+    return {status: {"description": text or "The answer.", "content": found}, **problems(*statuses)}
+
+
+def _with_nulls(example: Any) -> Any:
+    """Return an example with `NULL` for None, which FastAPI leaves out of the document."""
+    if isinstance(example, dict):
+        return {name: _with_nulls(each) for name, each in example.items()}
+    if isinstance(example, list):
+        return [_with_nulls(each) for each in example]
+    return NULL if example is None else example
+
+
+def without_nulls(document: Any) -> Any:
+    """Return a document with None for `NULL`."""
+    if isinstance(document, dict):
+        return {name: without_nulls(each) for name, each in document.items()}
+    if isinstance(document, list):
+        return [without_nulls(each) for each in document]
+    return None if document == NULL else document
+
+
+def files(media: str, text: str, *statuses: int, status: int = 200) -> Responses:
+    """Return the `responses` of a route that answers with bytes."""
+    content = {media: {"schema": {"type": "string", "format": "binary"}, "example": "(bytes)"}}
+    return {status: {"description": text, "content": content}, **problems(*statuses)}
+
+
+def problems(*statuses: int) -> Responses:
+    """Return the problems that a route may give, with those that all may."""
+    shape = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {
+            "description": _MEANING[status],
+            "content": {MEDIA: {"schema": shape, "example": shapes.problem_example()}},
+        }
+        for status in sorted({*ALWAYS, *statuses})
+    }
+
+
+def list_of(name: str) -> dict[str, Any]:
+    """Return the schema of a list of shapes."""
+    return {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
+
+
+def having(**properties: Any) -> dict[str, Any]:
+    """Return the schema of an object with these properties, all of them present."""
+    return {"type": "object", "properties": properties, "required": list(properties)}

@@ -1,0 +1,199 @@
+"""What every request passes before pixseek looks at it, and every answer on its way out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import quote
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pixseek.redaction import scrub
+from pixseek.server.access import COOKIE, Access, comes_from_elsewhere
+from pixseek.server.metrics import Metrics
+from pixseek.server.problems import Refused, answer_to
+from pixseek.server.settings import Settings
+
+log = logging.getLogger("pixseek.server")
+
+#: Who may be asked for without rights: whether the server lives, and the way to get rights.
+OPEN = frozenset(("/healthz", "/readyz", "/login", "/style.css"))
+
+#: Clients whose requests are counted; the least recent are forgotten.
+_CLIENTS = 10_000
+
+#: Nothing of other hosts, no scripts and styles within pages, no frame around them.
+POLICY = (
+    "default-src 'none'; img-src 'self' data: blob:; media-src 'self'; style-src 'self'; "
+    "script-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; "
+    "base-uri 'none'"
+)
+_HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+class Guard:
+    """An ASGI application around another: checks, headers, counts, and errors as problems.
+
+    It sets `scope["state"]["rights"]` to "read" or "write".
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, access: Access, settings: Settings, metrics: Metrics
+    ) -> None:
+        """Stand before an application."""
+        self._app, self._access, self._settings = app, access, settings
+        self._metrics = metrics
+        self._rates = _Rates(settings.limits.requests_a_second, settings.limits.burst_s)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return  # a websocket is refused by not being accepted
+        began = time.perf_counter()
+        status = 0
+
+        async def passed_on(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._complete(MutableHeaders(scope=message))
+            await send(message)
+
+        rights = None
+        try:
+            headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+            rights = self._checked(scope, headers)
+            scope.setdefault("state", {})["rights"] = rights
+            most = self._settings.limits.upload_bytes
+            await self._app(scope, _limited(receive, headers, most), passed_on)
+        except Exception as error:
+            if not isinstance(error, Refused):
+                scrub(error)
+                log.error("%s %s", scope["method"], scope["path"], exc_info=error)
+            if not status:  # else the answer has begun, and the connection is closed
+                await answer_to(error, has_rights=rights == "write")(scope, receive, passed_on)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            self._metrics.count(route, scope["method"], status, time.perf_counter() - began)
+
+    def _checked(self, scope: Scope, headers: Mapping[str, str]) -> str:
+        """Return the rights of whoever asks.
+
+        Raises:
+            Refused: the request is not for this server, too many come, or there are no rights.
+        """
+        if not self._access.knows_host(headers.get("host", "")):
+            raise Refused(
+                421, "host", "This server has another name", headers.get("host", "")[:200],
+                "Start it with --host-name for each name under which it is reached.",
+            )  # fmt: skip
+        client = (scope.get("client") or ("",))[0]
+        wait_s = self._rates.wait_s(client)
+        if wait_s:
+            raise Refused(
+                429, "too-many-requests", "Too many requests", "", "Send fewer a second.",
+                {"Retry-After": str(int(wait_s) + 1)},
+            )  # fmt: skip
+        if comes_from_elsewhere(scope["method"], headers):
+            raise Refused(
+                403, "other-site", "A page of another site sent this", headers.get("origin", ""),
+                "Only pages of this server may change something.",
+            )  # fmt: skip
+        path = scope["path"]
+        rights = self._access.rights_of(headers, _cookies(headers))
+        if rights is None:
+            if path in OPEN:
+                return "read"
+            if scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
+                there = quote(f"{path}?{scope['query_string'].decode('latin-1')}".rstrip("?"))
+                raise Refused(
+                    303, "no-token", "A token is needed", "", "",
+                    {"Location": f"{self._settings.prefix}/login?to={there}"},
+                )  # fmt: skip
+            raise Refused(
+                401, "no-token", "A token is needed", "",
+                "Send it as: Authorization: Bearer TOKEN; in a browser, open /login.",
+                {"WWW-Authenticate": 'Bearer realm="pixseek"'},
+            )  # fmt: skip
+        return rights
+
+    def _complete(self, headers: MutableHeaders) -> None:
+        for name, value in _HEADERS.items():
+            headers.setdefault(name, value)
+        headers.setdefault("cache-control", "no-store")
+        if self._settings.is_encrypted:
+            headers.setdefault("strict-transport-security", "max-age=31536000")
+
+
+def _limited(receive: Receive, headers: Mapping[str, str], most: int) -> Receive:
+    """Return a `receive` that gives at most so many bytes of a body.
+
+    Raises:
+        Refused: the body is said to be larger; or, from what is returned, it is.
+    """
+    too_large = Refused(
+        413, "too-large", "The request is too large", "", f"It may have {most >> 20} MiB at most."
+    )
+    declared = headers.get("content-length", "")
+    if declared.isdecimal() and (len(declared) > 18 or int(declared) > most):
+        raise too_large
+    left = most
+
+    async def limited() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise too_large
+        return message
+
+    return limited
+
+
+class _Rates:
+    """How many requests each client may still send: a bucket each, filled by the second."""
+
+    def __init__(self, a_second: float, burst_s: float) -> None:
+        self._a_second, self._most = a_second, a_second * burst_s
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def wait_s(self, client: str) -> float:
+        """Count a request; return 0 if it may pass, else the seconds until one may."""
+        if not self._a_second:
+            return 0.0
+        now = time.monotonic()
+        left, counted_at = self._left.pop(client, (self._most, now))
+        left = min(self._most, left + (now - counted_at) * self._a_second)
+        may_pass = left >= 1
+        self._left[client] = (left - may_pass, now)
+        if len(self._left) > _CLIENTS:
+            self._left.popitem(last=False)
+        return 0.0 if may_pass else (1 - left) / self._a_second
+
+
+def _cookies(headers: Mapping[str, str]) -> Mapping[str, str]:
+    given = headers.get("cookie", "")
+    if COOKIE not in given:
+        return {}
+    try:
+        return {name: morsel.value for name, morsel in SimpleCookie(given).items()}
+    except CookieError:
+        return {}
+
+
+def may_write(scope: Scope) -> bool:
+    """Return whether whoever sent a request may change the library."""
+    return bool(scope.get("state", {}).get("rights") == "write")

@@ -1,0 +1,261 @@
+"""Images of a library: what is known of them, their pictures, what users say of them, uploads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from fastapi import Query as Parameter
+from pydantic import Field
+from starlette.responses import StreamingResponse
+
+from pixseek import wire
+from pixseek.errors import QueryError
+from pixseek.library.surfaces import original, originals_media
+from pixseek.server import shapes
+from pixseek.server.answers import Answer, json_answer
+from pixseek.server.documents import answers, files, having
+from pixseek.server.problems import Refused
+from pixseek.server.queries import Given, LibraryGiven, Whole
+from pixseek.server.ranges import asked_range
+from pixseek.server.search_routes import must_write, no_image
+from pixseek.server.served import Server
+from pixseek.types import Record
+
+#: Previews belong to a content, which their address names, so they never change.
+_FOREVER = "private, max-age=31536000, immutable"
+
+_CHUNK = 256 << 10
+
+
+class PreviewGiven(LibraryGiven):
+    """The content that is meant."""
+
+    v: Annotated[
+        str | None,
+        Parameter(description="The record's digest: with it the answer may be kept for ever."),
+    ] = None
+
+
+class Said(Given):
+    """What somebody says of images; see `Library.tag`."""
+
+    ids: list[str] = Field(min_length=1, description="Of images of the library.")
+    add: list[str] = Field(default=[], description="Tags to add.")
+    remove: list[str] = Field(default=[], description="Tags to remove, yours or the file's.")
+    caption: str | None = Field(default=None, description='"" clears yours.')
+    rating: Whole | None = Field(
+        default=None, ge=-1, le=5, description="1 to 5, -1 for rejected; 0 clears yours."
+    )
+    fields: dict[str, str | float | bool | None] = Field(
+        default={}, description="Values of your own by name; null clears one."
+    )
+    clear: list[str] = Field(default=[], description="tags, caption, rating, fields or all.")
+
+
+def routes(server: Server) -> APIRouter:
+    """Return the routes of one server."""
+    router = APIRouter(prefix="/api", tags=["images"])
+
+    def found(image_id: str, library: str | None) -> Record:
+        record = server.named(library).library.get(image_id)
+        if record is None:
+            raise no_image(image_id)
+        return record
+
+    @router.get(
+        "/images/{image_id}",
+        summary="What is known of an image",
+        responses=answers("Record", shapes.RECORD, 404, 422, 503),
+    )
+    def record(image_id: str, given: Annotated[LibraryGiven, Parameter()]) -> Answer:
+        """Return all that is known of an image."""
+        return json_answer(wire.record_to_plain(found(image_id, given.library)))
+
+    @router.delete(
+        "/images/{image_id}",
+        summary="Take an image out of the library",
+        responses=answers(
+            having(removed={"type": "integer"}), {"removed": 1}, 404, 409, 422, 503,
+            text="What was said of it is kept; its file is not touched.",
+        ),
+    )  # fmt: skip
+    def remove(
+        image_id: str, given: Annotated[LibraryGiven, Parameter()], request: Request
+    ) -> Answer:
+        """Take an image out of the library. Its file stays, and later runs skip it."""
+        must_write(request)
+        found(image_id, given.library)
+        return json_answer({"removed": server.named(given.library).library.remove(image_id)})
+
+    @router.get(
+        "/images/{image_id}/preview",
+        response_class=Answer,
+        summary="A small picture",
+        responses={
+            **files("image/jpeg", "An upright JPEG of at most 384 pixels a side.", 404, 422, 503),
+            304: {"description": "It is as you have it."},
+        },
+    )
+    def preview(
+        image_id: str, given: Annotated[PreviewGiven, Parameter()], request: Request
+    ) -> Answer:
+        """Return the small picture that the library keeps of an image."""
+        record = found(image_id, given.library)
+        content = server.named(given.library).library.preview(record)
+        if content is None:
+            raise Refused(
+                404, "no-preview", "The library keeps no preview of this image", image_id,
+                "Ask for its original.",
+            )  # fmt: skip
+        same = bool(given.v) and given.v == record.digest
+        headers = {
+            "ETag": f'"{record.digest[:32]}"',
+            "Cache-Control": _FOREVER if same else "private, no-cache",
+        }
+        if _has(request, headers["ETag"]):
+            return Answer(status_code=304, headers=headers)
+        return Answer(content, 200, headers, "image/jpeg")
+
+    @router.get(
+        "/images/{image_id}/original",
+        response_class=Answer,
+        summary="The file",
+        responses={
+            **files("application/octet-stream", "The file.", 404, 416, 422, 503),
+            **files("application/octet-stream", "A part of the file.", 404, 416, 422, status=206),
+            304: {"description": "It is as you have it."},
+        },
+    )
+    def whole(
+        image_id: str, given: Annotated[LibraryGiven, Parameter()], request: Request
+    ) -> Answer:
+        """Return the file of an image, or the range of its bytes that is asked for.
+
+        Only formats that browsers show as pictures are sent to be shown; all others, such as SVG,
+        to be saved.
+        """
+        record = found(image_id, given.library)
+        file = original(server.named(given.library).library, record)
+        if file is None:
+            raise Refused(
+                404, "no-file", "The file of this image is not there now", image_id,
+                "Its drive may be away.",
+            )  # fmt: skip
+        media, is_shown = originals_media(record)
+        headers = {
+            "ETag": f'"{record.digest[:32]}-{file.size}"',
+            "Accept-Ranges": "bytes",
+            "Cache-Control": "private, no-cache",
+            "Content-Disposition": "inline" if is_shown else "attachment",
+        }
+        if _has(request, headers["ETag"]):
+            file.close()
+            return Answer(status_code=304, headers=headers)
+        if_range = request.headers.get("if-range")
+        asked = request.headers.get("range") if if_range in (None, headers["ETag"]) else None
+        try:
+            part = asked_range(asked, file.size)
+        except Refused:
+            file.close()
+            raise
+        start, end = part or (0, file.size)
+        headers["Content-Length"] = str(end - start)
+        if part:
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
+
+        def chunks() -> Iterator[bytes]:
+            with file:
+                at = start
+                while at < end and (chunk := file.read_at(at, min(_CHUNK, end - at))):
+                    at += len(chunk)
+                    yield chunk
+
+        return StreamingResponse(chunks(), 206 if part else 200, headers, media)
+
+    @router.post(
+        "/tags",
+        summary="Tag, rate and caption images",
+        responses=answers(
+            having(changed={"type": "integer"}), {"changed": 1}, 404, 413, 415, 422, 503
+        ),
+    )
+    def say(
+        said: Annotated[
+            Said,
+            Field(examples=[{"ids": [shapes.RECORD["id"]], "add": ["dog"], "rating": 4}]),
+        ],
+        given: Annotated[LibraryGiven, Parameter()],
+        request: Request,
+    ) -> Answer:
+        """Change what users say of images. Files are not touched, and nothing is embedded."""
+        must_write(request)
+        if len(said.ids) > server.settings.limits.most_ids:
+            raise QueryError(
+                "Too many images", str(len(said.ids)), f"At most {server.settings.limits.most_ids}."
+            )
+        library = server.named(given.library).library
+        for image_id in said.ids:  # `tag` takes paths too, which clients don't name
+            if library.get(image_id) is None:
+                raise no_image(image_id)
+        changed = library.tag(
+            said.ids, add=said.add, remove=said.remove, caption=said.caption,
+            rating=said.rating, fields=said.fields, clear=said.clear,
+        )  # fmt: skip
+        return json_answer({"changed": changed})
+
+    @router.post(
+        "/images",
+        summary="Upload images and index them",
+        status_code=202,
+        responses=answers(
+            "Job", shapes.JOB, 404, 409, 413, 415, 422, 501, 503, status=202,
+            text="The run that indexes them.",
+        ),
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "multipart/form-data": {
+                        "schema": {
+                            "type": "object",
+                            "properties": {
+                                "images": {
+                                    "type": "array",
+                                    "items": {"type": "string", "format": "binary"},
+                                }
+                            },
+                            "required": ["images"],
+                        },
+                        "example": {"images": ["(bytes of a JPEG)"]},
+                    }
+                },
+            }
+        },
+    )  # fmt: skip
+    async def upload(given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
+        """Store images in the server's folder for uploads, and index that folder."""
+        must_write(request)
+        served = server.named(given.library)
+        from pixseek.server.library_routes import job_to_plain
+        from pixseek.server.receiving import received
+
+        folder = await received(request, server.settings)
+
+        def start() -> Any:
+            return server.jobs.start(
+                served.name, "upload", lambda stop: served.library.indexing(folder, stop=stop)
+            )
+
+        job = await asyncio.to_thread(start)
+        return json_answer(job_to_plain(job.state), 202)
+
+    return router
+
+
+def _has(request: Request, tag: str) -> bool:
+    """Return whether the client has this version already."""
+    given = request.headers.get("if-none-match", "")
+    return tag in (each.strip().removeprefix("W/") for each in given.split(","))

@@ -1,0 +1,157 @@
+"""Indexing runs that a server starts, with progress for any number of watchers."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime
+from typing import Literal
+
+from pixseek.errors import LibraryLockedError
+from pixseek.types import Progress, Report
+from pixseek.types.dataclass import dataclass
+
+State = Literal["running", "stopping", "done", "stopped", "failed"]
+
+#: Runs that are remembered, the last ones.
+_KEPT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """How far a run is.
+
+    Attributes:
+        id: of the run.
+        library: name of the library it belongs to.
+        kind: what it does.
+        state: "running", "stopping", "done", "stopped" or "failed".
+        began_at, ended_at: when; None if it has not ended.
+        progress: the last of it; None before the first.
+        report: what it did; None until it ends.
+        error: what ended it; None for nothing.
+        version: grows with every change.
+    """
+
+    id: str
+    library: str
+    kind: str
+    state: State
+    began_at: datetime
+    ended_at: datetime | None = None
+    progress: Progress | None = None
+    report: Report | None = None
+    error: Exception | None = None
+    version: int = 0
+
+
+Run = Callable[[threading.Event], Generator[Progress, None, Report]]
+
+
+class Job:
+    """One run in a thread of its own."""
+
+    def __init__(self, library: str, kind: str, run: Run) -> None:
+        """Start it."""
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._state = JobState(secrets.token_hex(8), library, kind, "running", datetime.now(UTC))
+        self._thread = threading.Thread(target=self._drive, args=(run,), name=f"job-{kind}")
+        self._thread.start()
+
+    @property
+    def state(self) -> JobState:
+        """How far it is."""
+        with self._lock:
+            return self._state
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self.state.ended_at is None
+
+    def stop(self) -> None:
+        """Ask it to stop; what was done until then is kept."""
+        self._stop.set()
+        if self.is_running:
+            self._change(state="stopping")
+
+    def join(self, timeout_s: float | None = None) -> None:
+        """Wait for its end."""
+        self._thread.join(timeout_s)
+
+    def _drive(self, run: Run) -> None:
+        try:
+            steps = run(self._stop)
+            while True:
+                try:
+                    self._change(progress=next(steps))
+                except StopIteration as end:
+                    report: Report = end.value
+                    break
+        except Exception as error:
+            self._change(state="failed", error=error, ended_at=datetime.now(UTC))
+        else:
+            state: State = "stopped" if report.stopped else "done"
+            self._change(state=state, report=report, ended_at=datetime.now(UTC))
+
+    def _change(self, **changes: object) -> None:
+        from dataclasses import replace
+
+        with self._lock:
+            if self._state.ended_at is None:
+                self._state = replace(
+                    self._state,
+                    version=self._state.version + 1,
+                    **changes,  # type: ignore[arg-type]
+                )
+
+
+class Jobs:
+    """The runs of one server. May be used from several threads."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._jobs: dict[str, Job] = {}
+        self._lock = threading.Lock()
+
+    def start(self, library: str, kind: str, run: Run) -> Job:
+        """Start a run.
+
+        Raises:
+            LibraryLockedError: another run of the library goes on.
+        """
+        with self._lock:
+            for job in self._jobs.values():
+                if job.is_running and job.state.library == library:
+                    raise LibraryLockedError(
+                        "A run is going on in this library", job.state.id,
+                        "Wait for its end, or stop it.",
+                    )  # fmt: skip
+            job = Job(library, kind, run)
+            self._jobs[job.state.id] = job
+            for old in list(self._jobs)[:-_KEPT]:
+                if not self._jobs[old].is_running:
+                    del self._jobs[old]
+            return job
+
+    def get(self, job_id: str) -> Job | None:
+        """Return a run; None if there is none."""
+        return self._jobs.get(job_id)
+
+    def all(self) -> list[JobState]:
+        """Return all that are remembered, the newest first."""
+        with self._lock:
+            return [job.state for job in reversed(self._jobs.values())]
+
+    def stop(self, timeout_s: float) -> None:
+        """Stop all, and wait for them."""
+        with self._lock:
+            running = [job for job in self._jobs.values() if job.is_running]
+        for job in running:
+            job.stop()
+        ends = time.monotonic() + timeout_s
+        for job in running:
+            job.join(max(ends - time.monotonic(), 0))

@@ -1,0 +1,451 @@
+"""Libraries: what they hold, their runs, their models; classes, copies, vectors."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi import Query as Parameter
+from pydantic import Field
+from starlette.datastructures import UploadFile
+from starlette.responses import StreamingResponse
+
+from pixseek import wire
+from pixseek.errors import QueryError
+from pixseek.server import shapes
+from pixseek.server.answers import Answer, as_json, json_answer
+from pixseek.server.documents import answers, files, having, list_of
+from pixseek.server.guard import may_write
+from pixseek.server.jobs import Job, JobState
+from pixseek.server.problems import Refused, answer_to
+from pixseek.server.queries import Given, LibraryGiven, Whole
+from pixseek.server.search_routes import must_write
+from pixseek.server.served import Server
+from pixseek.server.uploads import json_body, picture_of, upload_form
+from pixseek.types import Embeddings
+
+#: Seconds between looks at a run, for those who watch it.
+_LOOK_S = 0.25
+#: Seconds after which a line is sent though nothing happened: proxies close what is silent.
+_ALIVE_S = 15.0
+
+#: What of a status is about this machine, and told only to those who may change the library.
+_OF_THE_MACHINE = ("path", "running", "disk")
+
+
+class Start(Given):
+    """A run to start."""
+
+    kind: Literal["index", "reread"] = Field(
+        default="index", description="index: bring all folders up to date; reread: and read the "
+        "metadata of unchanged files again.",
+    )  # fmt: skip
+    retry: bool = Field(default=False, description="Try files again that failed before.")
+
+
+class DuplicatesGiven(LibraryGiven):
+    """Which copies."""
+
+    exact: Annotated[bool, Parameter(description="Only files with the same content.")] = False
+    threshold: Annotated[
+        float | None, Parameter(ge=-1, le=1, description="Smallest cosine of what is compared.")
+    ] = None
+
+
+class Listed(LibraryGiven):
+    """A part of a list."""
+
+    limit: Annotated[Whole, Parameter(ge=1, le=1000)] = 100
+    offset: Annotated[Whole, Parameter(ge=0)] = 0
+
+
+def routes(server: Server) -> APIRouter:
+    """Return the routes of one server."""
+    router = APIRouter(prefix="/api", tags=["library"])
+
+    @router.get(
+        "/libraries",
+        summary="The libraries that are served",
+        responses=answers(
+            list_of("Library"),
+            [{"name": "photos", "records": 4222, "model": "clip-b32-datacomp"}], 422, 503,
+        ),
+    )  # fmt: skip
+    def libraries() -> Answer:
+        """List the libraries by name, the default first."""
+        return json_answer(
+            [
+                {
+                    "name": each.name,
+                    "records": len(each.library),
+                    "model": _name_of(each.library.model),
+                }
+                for each in server.all()
+            ]
+        )
+
+    @router.get(
+        "/status",
+        summary="What a library holds",
+        responses=answers("Status", shapes.STATUS, 404, 422, 503),
+    )
+    def status(given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
+        """Return what the library holds, and whether a run is going on."""
+        plain = wire.status_to_plain(server.named(given.library).library.status())
+        plain["is_running"] = plain["running"] is not None
+        if not may_write(request.scope):
+            for name in _OF_THE_MACHINE:
+                plain.pop(name, None)
+            for root in plain["roots"]:
+                root.pop("path", None)
+            plain["model"] = _name_of(plain["model"])
+        return json_answer(plain)
+
+    @router.get(
+        "/failures",
+        summary="What could not be indexed",
+        responses=answers(
+            having(total={"type": "integer"}, failures=list_of("Failure")),
+            {"total": 1, "failures": [{
+                "uri": "Photos/broken.jpg", "stage": "decode", "reason": "damaged",
+                "message": "The image data is cut off", "advice": "Get the file again.",
+            }]}, 404, 422, 503,
+        ),
+    )  # fmt: skip
+    def failures(given: Annotated[Listed, Parameter()]) -> Answer:
+        """List the files that could not be indexed, and why."""
+        found = server.named(given.library).library.failures()
+        page = found[given.offset : given.offset + given.limit]
+        return json_answer(
+            {"total": len(found), "failures": [wire.failure_to_plain(each) for each in page]}
+        )
+
+    @router.get(
+        "/models",
+        summary="The models that pixseek knows",
+        responses=answers(list_of("Model"), [shapes.MODEL], 422, 503),
+    )
+    def models(request: Request) -> Answer:
+        """List the models, and which of them are on the server."""
+        from pixseek import models as known
+
+        plain = [
+            wire.model_to_plain(each)
+            for each in known.list_models(server.named(None).library.config)
+        ]
+        for each in plain:
+            each["is_here"] = each["folder"] is not None
+            if not may_write(request.scope):
+                del each["folder"]
+                each["name"] = _name_of(each["name"])
+        return json_answer(plain)
+
+    @router.get(
+        "/duplicates",
+        summary="Copies",
+        responses=answers(
+            list_of("DuplicateGroup"),
+            [{"kind": "same", "exact": True, "records": [shapes.RECORD, shapes.RECORD]}],
+            404, 422, 501, 503,
+        ),
+    )  # fmt: skip
+    def duplicates(given: Annotated[DuplicatesGiven, Parameter()]) -> Answer:
+        """Return the groups of copies, and of images that are alike. It takes a while."""
+        groups = server.named(given.library).library.duplicates(given.threshold, exact=given.exact)
+        return json_answer(
+            [
+                {
+                    "kind": group.kind,
+                    "exact": group.exact,
+                    "records": [wire.record_to_plain(each) for each in group.records],
+                }
+                for group in groups
+            ]
+        )
+
+    @router.post(
+        "/classify",
+        summary="The likeliest labels of an image",
+        responses=answers(
+            list_of("Guess"), [{"label": "a dog", "probability": 0.97, "score": 0.28}],
+            404, 413, 415, 422, 501, 503,
+        ),
+        openapi_extra=_form_or_json(
+            {
+                "labels": {"type": "string", "description": "JSON: a list of labels."},
+                "image": {"type": "string", "format": "binary"},
+            },
+            {"image": "(bytes of a JPEG)", "labels": '["a dog", "a cat"]'},
+            having(id={"type": "string"}, labels={"type": "array", "items": {"type": "string"}}),
+            {"id": shapes.RECORD["id"], "labels": ["a dog", "a cat"]},
+        ),
+    )  # fmt: skip
+    async def classify(given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
+        """Say which of some labels an image shows: one of the library, or an upload."""
+        library = server.named(given.library).library
+        form = request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+        image: Any
+        if form:
+            async with upload_form(request, server.settings) as fields:
+                labels, sent = _json_of(fields.get("labels")), fields.get("image")
+                if not isinstance(sent, UploadFile):
+                    raise QueryError("There is no image in the form", "", "Upload it as `image`.")
+                content = await sent.read()
+            image = await asyncio.to_thread(picture_of, content, server.settings)
+        else:
+            plain = await json_body(request)
+            labels, image = plain.get("labels"), plain.get("id")
+            record = library.get(image) if isinstance(image, str) else None
+            if record is None:
+                raise QueryError("No image with this id", str(image)[:200], "Search for it first.")
+        if not isinstance(labels, list) or not all(isinstance(each, str) for each in labels):
+            raise QueryError("Not a list of labels", "", 'Send ["a dog", "a cat"].')
+        if not 0 < len(labels) <= server.settings.limits.most_texts:
+            raise QueryError(
+                "Wrong number of labels", str(len(labels)),
+                f"1 to {server.settings.limits.most_texts}.",
+            )  # fmt: skip
+        (guesses,) = await asyncio.to_thread(library.classify, image, labels=labels, k=len(labels))
+        return json_answer([asdict(each) for each in guesses])
+
+    @router.post(
+        "/embed",
+        summary="Vectors of texts and images",
+        responses={
+            **answers(
+                having(
+                    model={"type": "string"}, fingerprint={"type": "string"},
+                    dim={"type": "integer"},
+                    texts={"type": "array", "items": {"type": "array"}},
+                    images={"type": "array", "items": {"type": "array"}},
+                ),
+                {"model": "clip-b32-datacomp", "fingerprint": "9b1c", "dim": 3,
+                 "texts": [[0.6, 0.8, 0.0]], "images": []},
+                404, 413, 415, 422, 501, 503,
+            )
+        },
+        openapi_extra=_form_or_json(
+            {
+                "texts": {"type": "string", "description": "JSON: a list of texts."},
+                "images": {"type": "array", "items": {"type": "string", "format": "binary"}},
+            },
+            {"texts": '["a dog"]', "images": ["(bytes of a JPEG)"]},
+            {
+                "type": "object",
+                "properties": {
+                    "texts": {"type": "array", "items": {"type": "string"}},
+                    "images": {
+                        "type": "array",
+                        "items": {"type": "string", "description": "A file in base64."},
+                    },
+                },
+            },
+            {"texts": ["a dog"], "images": []},
+        ),
+    )  # fmt: skip
+    async def embed(given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
+        """Return unit vectors in the library's space.
+
+        With `Accept: application/octet-stream` they come as float16 in little endian, texts before
+        images, with the counts in `X-Texts`, `X-Images` and `X-Dim`.
+        """
+        texts, contents = await _to_embed(request, server)
+        library = server.named(given.library).library
+
+        def vectors() -> Embeddings:
+            return library.embed(texts, [picture_of(each, server.settings) for each in contents])
+
+        found = await asyncio.to_thread(vectors)
+        if "application/octet-stream" not in request.headers.get("accept", ""):
+            return json_answer(wire.embeddings_to_plain(found))
+        import numpy as np
+
+        both = np.concatenate([found.texts, found.images]).astype("<f2")
+        headers = {
+            "X-Texts": str(len(found.texts)),
+            "X-Images": str(len(found.images)),
+            "X-Dim": str(found.space.dim),
+            "X-Fingerprint": found.space.fingerprint,
+        }
+        return Answer(both.tobytes(), 200, headers, "application/octet-stream")
+
+    # ------------------------------------------------------------ runs
+
+    def job(job_id: str) -> Job:
+        found = server.jobs.get(job_id)
+        if found is None:
+            raise Refused(404, "no-job", "No such run", job_id[:100], "List them: /api/jobs")
+        return found
+
+    @router.get(
+        "/jobs",
+        summary="Runs of this server",
+        responses=answers(list_of("Job"), [shapes.JOB], 422),
+    )
+    def jobs() -> Answer:
+        """List the runs that this server has started, the newest first."""
+        return json_answer([job_to_plain(each) for each in server.jobs.all()])
+
+    @router.post(
+        "/jobs",
+        summary="Start an indexing run",
+        status_code=202,
+        responses=answers("Job", shapes.JOB, 404, 409, 413, 415, 422, 501, 503, status=202),
+    )
+    def start(
+        what: Annotated[Start, Field(examples=[{"kind": "index", "retry": True}])],
+        given: Annotated[LibraryGiven, Parameter()],
+        request: Request,
+    ) -> Answer:
+        """Bring the folders of a library up to date."""
+        must_write(request)
+        served = server.named(given.library)
+        if not served.library.roots():
+            raise QueryError(
+                "The library has no folder to index", "", "Index one first: pixseek index DIR"
+            )
+        began = server.jobs.start(
+            served.name,
+            what.kind,
+            lambda stop: served.library.indexing(
+                retry=what.retry, reread=what.kind == "reread", stop=stop
+            ),
+        )
+        return json_answer(job_to_plain(began.state), 202)
+
+    @router.get(
+        "/jobs/{job_id}",
+        summary="How far a run is",
+        responses=answers("Job", shapes.JOB, 404, 422),
+    )
+    def progress(job_id: str) -> Answer:
+        """Return how far a run is, and at its end what it did."""
+        return json_answer(job_to_plain(job(job_id).state))
+
+    @router.post(
+        "/jobs/{job_id}/stop",
+        summary="Stop a run",
+        responses=answers("Job", shapes.JOB, 404, 422),
+    )
+    def stop(job_id: str, request: Request) -> Answer:
+        """Ask a run to stop; what was done until then is kept."""
+        must_write(request)
+        found = job(job_id)
+        found.stop()
+        return json_answer(job_to_plain(found.state))
+
+    @router.get(
+        "/jobs/{job_id}/events",
+        response_class=Answer,
+        summary="Watch a run",
+        responses=files(
+            "text/event-stream", "Server-sent events: the run's state whenever it changes.",
+            404, 422,
+        ),
+    )  # fmt: skip
+    async def events(job_id: str) -> Answer:
+        """Send the state of a run whenever it changes, until it ends."""
+        found = job(job_id)
+
+        async def changes() -> AsyncIterator[bytes]:
+            seen, quiet_s = -1, 0.0
+            while True:
+                state = found.state
+                if state.version != seen:
+                    seen, quiet_s = state.version, 0.0
+                    yield b"event: job\ndata: " + as_json(job_to_plain(state)) + b"\n\n"
+                elif quiet_s >= _ALIVE_S:
+                    quiet_s = 0.0
+                    yield b": still there\n\n"
+                if state.ended_at is not None:
+                    return
+                await asyncio.sleep(_LOOK_S)
+                quiet_s += _LOOK_S
+
+        return StreamingResponse(changes(), media_type="text/event-stream")
+
+    return router
+
+
+def job_to_plain(state: JobState) -> dict[str, Any]:
+    """Return how far a run is as JSON."""
+    error = None
+    if state.error is not None:
+        error = json.loads(bytes(answer_to(state.error, has_rights=False).body))
+    return {
+        "id": state.id,
+        "library": state.library,
+        "kind": state.kind,
+        "state": state.state,
+        "began_at": state.began_at.isoformat(),
+        "ended_at": state.ended_at.isoformat() if state.ended_at else None,
+        "progress": asdict(state.progress) if state.progress else None,
+        "report": wire.report_to_plain(state.report) if state.report else None,
+        "error": error,
+    }
+
+
+async def _to_embed(request: Request, server: Server) -> tuple[list[str], list[bytes]]:
+    """Return the texts and the files of images that a request wants embedded."""
+    contents: list[bytes] = []
+    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        async with upload_form(request, server.settings) as form:
+            texts = _json_of(form.get("texts")) or []
+            sent = [each for each in form.getlist("images") if isinstance(each, UploadFile)]
+            contents += [await each.read() for each in sent]
+    else:
+        plain = await json_body(request)
+        for name in plain:
+            if name not in ("texts", "images"):
+                raise QueryError("Unknown name", name[:100], "Known names: texts, images.")
+        texts, given = plain.get("texts", []), plain.get("images", [])
+        if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+            raise QueryError("Not a list of files", "", "Send each in base64.")
+        try:
+            contents = [base64.b64decode(each, validate=True) for each in given]
+        except ValueError as error:
+            raise QueryError("A file is not in base64", "", f"{error}.") from error
+    if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
+        raise QueryError("Not a list of texts", "", 'Send ["a dog"].')
+    most = server.settings.limits.most_texts
+    if not 0 < len(texts) + len(contents) <= most:
+        raise QueryError("Wrong number of texts and images", "", f"1 to {most} together.")
+    if any(not text.strip() or len(text) > 10_000 for text in texts):
+        raise QueryError("A text is empty or too long", "", "1 to 10,000 characters.")
+    return texts, contents
+
+
+def _json_of(given: Any) -> Any:
+    if not isinstance(given, str) or not given.strip():
+        return None
+    try:
+        return json.loads(given)
+    except (ValueError, RecursionError) as error:
+        raise QueryError("A field of the form is not JSON", given[:100], f"{error}.") from error
+
+
+def _form_or_json(
+    form: dict[str, Any], form_example: Any, plain: dict[str, Any], plain_example: Any
+) -> dict[str, Any]:
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": plain, "example": plain_example},
+                "multipart/form-data": {
+                    "schema": {"type": "object", "properties": form},
+                    "example": form_example,
+                },
+            },
+        }
+    }
+
+
+def _name_of(model: str) -> str:
+    """Return the name of a model; of a folder its last part."""
+    return model.replace("\\", "/").rstrip("/").rpartition("/")[2] if "/" in model[:1] else model

@@ -1,0 +1,112 @@
+"""Errors as problem details (RFC 9457), with pixseek's three parts.
+
+What reaches someone without rights names what they sent, and nothing of this machine: no path,
+address, process or exception text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pixseek import errors
+from pixseek.server.answers import Answer, as_json
+from pixseek.types.dataclass import dataclass
+
+MEDIA = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem.
+
+    Attributes:
+        name: the end of its `type`.
+        status: of the answer.
+        title: the same for all of a kind.
+        names_what_was_sent: whether its texts speak of the request alone, so anybody may read them.
+    """
+
+    name: str
+    status: int
+    title: str
+    names_what_was_sent: bool = False
+
+
+#: The kind of each exception; the first that fits.
+_KINDS: tuple[tuple[type[errors.PixseekError], Kind], ...] = (
+    (errors.QueryError, Kind("query", 422, "The request can't be understood", True)),
+    (errors.ImageError, Kind("image", 422, "The image can't be read", True)),
+    (errors.LibraryLockedError, Kind("locked", 409, "Another run is writing to the library")),
+    (errors.CapabilityError, Kind("capability", 501, "The library's engine can't do this")),
+    (errors.MissingExtraError, Kind("not-installed", 501, "A part is not installed on the server")),
+    (errors.ModelError, Kind("model", 503, "The model is unavailable")),
+    (errors.EngineError, Kind("engine", 503, "The search engine is unavailable")),
+    (errors.LibraryError, Kind("library", 503, "The library is unavailable")),
+    (errors.SourceError, Kind("source", 503, "A folder of the library is unavailable")),
+)
+
+_UNEXPECTED = Kind("unexpected", 500, "An unexpected error")
+
+
+class Refused(Exception):  # noqa: N818 - no fault of the server
+    """A request that is refused before pixseek is asked.
+
+    Attributes:
+        kind: of the problem.
+        problem, subject, advice: the three parts; they name what was sent alone.
+        headers: besides those of every answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        name: str,
+        problem: str,
+        subject: str = "",
+        advice: str = "",
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(problem, subject, advice)
+        self.kind = Kind(name, status, problem, True)
+        self.problem, self.subject, self.advice = problem, subject, advice
+        self.headers = headers or {}
+
+    def answer(self) -> Answer:
+        """Return the answer to the request."""
+        return _answer(self.kind, self.problem, self.subject, self.advice, self.headers)
+
+
+def answer_to(error: BaseException, *, has_rights: bool) -> Answer:
+    """Return the answer for an exception.
+
+    Args:
+        error: any.
+        has_rights: whether whoever asks may change the library, and so may read about this machine.
+    """
+    if isinstance(error, Refused):
+        return error.answer()
+    if not isinstance(error, errors.PixseekError):
+        return _answer(_UNEXPECTED, _UNEXPECTED.title, "", "It is in the server's log.", {})
+    kind = next((kind for type_, kind in _KINDS if isinstance(error, type_)), _UNEXPECTED)
+    if kind.names_what_was_sent or has_rights:
+        return _answer(kind, error.problem, error.subject, error.advice, {})
+    return _answer(kind, kind.title, "", "Whoever runs the server finds more in its log.", {})
+
+
+def is_worth_a_log(error: BaseException) -> bool:
+    """Return whether an error is the server's and not the request's."""
+    return not isinstance(error, Refused | errors.QueryError | errors.ImageError)
+
+
+def _answer(kind: Kind, problem: str, subject: str, advice: str, headers: dict[str, str]) -> Answer:
+    head = f"{problem}: {subject}" if subject else problem
+    plain: dict[str, Any] = {
+        "type": f"urn:pixseek:problem:{kind.name}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": f"{head}. {advice}" if advice else head,
+        "problem": problem,
+        "subject": subject,
+        "advice": advice,
+    }
+    return Answer(as_json(plain), kind.status, headers, MEDIA)

@@ -1,0 +1,222 @@
+"""From a request to a query that somebody outside may ask.
+
+Clients name no file of the server: an example is an upload, an id, or, if that is allowed, a URL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Query as Parameter
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from pixseek.errors import QueryError
+from pixseek.server.settings import Settings
+from pixseek.types import And, Compare, Filter, Not, Or, Query, Region, Sort, Strength, Term
+
+if TYPE_CHECKING:
+    from pixseek.library import Library
+
+_REMOTE = ("http://", "https://")
+
+
+def _whole(value: Any) -> Any:
+    """Refuse "10.0", which would be taken for 10."""
+    if isinstance(value, str) and not value.strip().lstrip("+-").isdecimal():
+        raise ValueError("a whole number is needed")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
+class Given(BaseModel):
+    """Parameters of a request; unknown ones are refused by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class LibraryGiven(Given):
+    """The library that is meant."""
+
+    library: Annotated[
+        str | None, Parameter(description="Name of a library; the first if missing.")
+    ] = None
+
+
+class SearchGiven(LibraryGiven):
+    """The options of a search, as `pixseek search` has them."""
+
+    q: Annotated[
+        str,
+        Parameter(
+            max_length=10_000,
+            description="Words, or the query language: `a dog -snow year:2021`.",
+            examples=["a dog -snow"],
+        ),
+    ] = ""
+    k: Annotated[Whole, Parameter(ge=0, description="Hits of a page.")] = 20
+    offset: Annotated[Whole, Parameter(ge=0, description="Best hits to skip.")] = 0
+    sort: Annotated[Sort, Parameter(description="The order.")] = "relevance"
+    min_strength: Annotated[
+        Strength | None, Parameter(description="Leave out hits that match less well.")
+    ] = None
+    group: Annotated[bool, Parameter(description="Show copies once.")] = False
+    variety: Annotated[float, Parameter(ge=0, le=1, description="0 for none.")] = 0.0
+    text_weight: Annotated[
+        float, Parameter(ge=0, le=100, description="How much captions and tags count.")
+    ] = 1.0
+    show_excluded: Annotated[bool, Parameter(description="Keep what -words exclude.")] = False
+    dates: Annotated[bool, Parameter(description='Read "july 2019" as a filter.')] = True
+
+    def options(self) -> dict[str, Any]:
+        """Return the fields of `Query` among them."""
+        return {
+            name: getattr(self, name)
+            for name in ("k", "offset", "sort", "min_strength", "group", "variety",
+                         "text_weight", "show_excluded")
+        }  # fmt: skip
+
+
+class SimilarGiven(LibraryGiven):
+    """The options of a search by an image of the library."""
+
+    k: Annotated[Whole, Parameter(ge=0, description="Hits of a page.")] = 20
+    offset: Annotated[Whole, Parameter(ge=0, description="Best hits to skip.")] = 0
+    group: Annotated[bool, Parameter(description="Show copies once.")] = False
+    where: Annotated[str, Parameter(description="Filters, such as `format:jpg`.")] = ""
+    region: Annotated[
+        str | None,
+        Parameter(
+            description="The part of the image that is meant: x,y,width,height as fractions or "
+            "pixels.",
+            examples=["0.5,0,0.5,1"],
+        ),
+    ] = None
+
+
+def text_query(library: Library, given: SearchGiven, settings: Settings) -> Query:
+    """Return the query of a text with options.
+
+    Raises:
+        QueryError: it can't be understood, or may not be asked from outside.
+    """
+    _check_text(library, given.q, settings)
+    query = library.query(given.q, dates=given.dates, **given.options())
+    _check_size(query, settings)
+    return query
+
+
+def plain_query(plain: Mapping[str, Any], settings: Settings) -> Query:
+    """Return the query of a JSON object.
+
+    Raises:
+        QueryError: it can't be understood, or may not be asked from outside.
+    """
+    from pixseek.wire import query_from_plain
+
+    query = query_from_plain(plain)
+    check(query, settings)
+    return query
+
+
+def check(query: Query, settings: Settings) -> None:
+    """Check a query that somebody outside asks.
+
+    Raises:
+        QueryError: it names a file or folder of the server or a URL that may not be fetched, or it
+            asks for too much.
+    """
+    for term in _terms(query):
+        if term.kind != "image" or not isinstance(term.value, str):
+            continue
+        if not term.value.lower().startswith(_REMOTE):
+            raise QueryError(
+                "An example can't be named by a path here", "",
+                "Upload it, or name an image of the library by its id.",
+            )  # fmt: skip
+        if not settings.fetch_urls:
+            raise QueryError(
+                "This server fetches no examples from other hosts", "", "Upload the image."
+            )
+    for where in (query.where, *(reading.where for reading in query.date_readings)):
+        for compare in _compares(where):
+            if compare.field == "folder" and _is_place(compare.value):
+                raise QueryError(
+                    "A folder can't be named by its place on the server", str(compare.value),
+                    "Name it as in the URIs of images: folder:Photos/2021",
+                )  # fmt: skip
+    _check_size(query, settings)
+
+
+def region_of(text: str | None) -> Region | None:
+    """Return the rectangle that a text stands for.
+
+    Raises:
+        QueryError: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        x, y, width, height = (float(each) for each in text.split(","))
+    except ValueError as error:
+        raise QueryError(
+            "Not a rectangle", text[:100], "Write x,y,width,height, such as 0.5,0,0.5,1."
+        ) from error
+    return Region(x, y, width, height)
+
+
+def with_image(query: Query, image: Any, region: Region | None) -> Query:
+    """Return a query that looks for an example besides."""
+    return replace(query, terms=(*query.terms, Term("image", image, region=region)))
+
+
+def _check_text(library: Library, text: str, settings: Settings) -> None:
+    """Check what was typed. A saved search may name a file: who saved it could."""
+    typed = text.lstrip()
+    if typed.startswith("@"):
+        _, _, typed = typed[2:].partition('"') if typed.startswith('@"') else typed.partition(" ")
+    if typed.strip():
+        check(library.query(typed, dates=False), settings)
+
+
+def _check_size(query: Query, settings: Settings) -> None:
+    limits = settings.limits
+    if query.k > limits.most_hits:
+        raise QueryError("Too many hits", f"k={query.k}", f"At most {limits.most_hits:,} a page.")
+    if query.offset + query.k > limits.deepest:
+        raise QueryError(
+            "Too deep", f"offset={query.offset}", f"At most {limits.deepest:,}; narrow the search."
+        )
+
+
+def _terms(query: Query) -> Iterator[Term]:
+    instead = (reading.instead for reading in query.date_readings)
+    for term in (*query.terms, *query.exclude, *instead):
+        yield term
+        yield from term.alternatives
+
+
+def _compares(where: Filter | None) -> Iterator[Compare]:
+    match where:
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from _compares(part)
+        case Not(inner):
+            yield from _compares(inner)
+        case Compare():
+            yield where
+
+
+def _is_place(folder: Any) -> bool:
+    """Return whether the name of a folder is read as a place on the machine."""
+    import os.path
+
+    text = str(folder)
+    return (
+        text.startswith(("/", "\\", "~"))
+        or text.partition("/")[0] in (".", "..")
+        or os.path.isabs(text)
+    )

@@ -1,0 +1,60 @@
+"""Uploaded images, stored under names of their own in the folder for uploads."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path, PurePosixPath
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+
+from pixseek.errors import ImageError, QueryError
+from pixseek.server.problems import Refused
+from pixseek.server.settings import Settings
+from pixseek.server.uploads import upload_form
+
+#: What of a name is kept: letters, digits, and a little.
+_ODD = re.compile(r"[^\w.,+()-]+")
+_LONGEST = 80
+
+
+async def received(request: Request, settings: Settings) -> Path:
+    """Store the images that a request holds; return the folder they are in.
+
+    Raises:
+        Refused: the server takes no uploads, or the body is no form.
+        QueryError: there is none, or one is no image that can be read; nothing was stored.
+    """
+    folder = settings.uploads
+    if folder is None:
+        raise Refused(
+            501, "no-uploads", "This server takes no images", "",
+            "Start it with --uploads DIR to store them there.",
+        )  # fmt: skip
+    async with upload_form(request, settings) as form:
+        given = [each for each in form.getlist("images") if isinstance(each, UploadFile)]
+        if not given:
+            raise QueryError("There is no image in the form", "", "Upload some as `images`.")
+        contents = [(each.filename or "", await each.read()) for each in given]
+    await asyncio.to_thread(_store, folder, contents, settings)
+    return folder
+
+
+def _store(folder: Path, contents: list[tuple[str, bytes]], settings: Settings) -> None:
+    from pixseek.library.surfaces import ending_of, store_file
+    from pixseek.server.uploads import picture_of
+
+    for name, content in contents:  # all of them before any is stored
+        try:
+            picture_of(content, settings)
+        except ImageError as error:
+            raise ImageError(error.reason, error.problem, name[:200], error.advice) from error
+    for name, content in contents:
+        store_file(folder, _stem(name), ending_of(content), content)
+
+
+def _stem(name: str) -> str:
+    """Return a name without folders, ending and odd characters."""
+    last = PurePosixPath(name.replace("\\", "/")).name
+    return _ODD.sub("_", PurePosixPath(last).stem).strip("._")[:_LONGEST] or "image"

@@ -1,0 +1,271 @@
+"""Searching: by words, by example, by an image of the library; facets; saved searches."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from fastapi import Query as Parameter
+from starlette.datastructures import UploadFile
+
+from pixseek import wire
+from pixseek.errors import QueryError
+from pixseek.server import shapes
+from pixseek.server.answers import Answer, as_json, json_answer
+from pixseek.server.documents import answers, having, list_of
+from pixseek.server.guard import may_write
+from pixseek.server.problems import Refused
+from pixseek.server.queries import (
+    LibraryGiven,
+    SearchGiven,
+    SimilarGiven,
+    check,
+    plain_query,
+    region_of,
+    text_query,
+    with_image,
+)
+from pixseek.server.served import Served, Server
+from pixseek.server.uploads import json_body, picture_of, upload_form
+from pixseek.types import Query, Results, Term
+
+_SEARCH_PROBLEMS = (413, 415, 422, 501, 503)
+
+
+def routes(server: Server) -> APIRouter:
+    """Return the routes of one server."""
+    router = APIRouter(prefix="/api", tags=["search"])
+    settings = server.settings
+
+    async def answered(served: Served, query: Query, request: Request) -> Answer:
+        has_rights = may_write(request.scope)
+        key = _key(served, query, has_rights)
+        kept = server.answers.get(key) if key else None
+        if kept is None:
+            results = await served.searches.answer(query, request)
+            server.metrics.count_search(results)
+            kept = as_json(shown(results, has_rights=has_rights))
+            if key:
+                server.answers.keep(key, kept)
+        return Answer(kept, 200, None, "application/json")
+
+    @router.get(
+        "/search",
+        summary="Search by words",
+        responses=answers("Results", shapes.RESULTS, 404, *_SEARCH_PROBLEMS),
+    )
+    async def search(given: Annotated[SearchGiven, Parameter()], request: Request) -> Answer:
+        """Find images by words and filters, in the query language. The URL is the search."""
+        served = server.named(given.library)
+        query = await asyncio.to_thread(text_query, served.library, given, settings)
+        return await answered(served, query, request)
+
+    @router.post(
+        "/search",
+        summary="Search by a whole query, or by an uploaded image",
+        responses=answers("Results", shapes.RESULTS, 404, *_SEARCH_PROBLEMS),
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/json": {
+                        "schema": {"$ref": "#/components/schemas/Query"},
+                        "example": {"query": "a dog", "where": "format:jpg", "k": 20},
+                    },
+                    "multipart/form-data": {
+                        "schema": {
+                            "type": "object",
+                            "properties": {
+                                "image": {"type": "string", "format": "binary"},
+                                "query": {
+                                    "type": "string",
+                                    "description": "The rest of the query: JSON as above.",
+                                },
+                                "region": {
+                                    "type": "string",
+                                    "description": "x,y,width,height of the image.",
+                                },
+                            },
+                            "required": ["image"],
+                        },
+                        "example": {"image": "(bytes of a JPEG)", "query": '{"k": 20}'},
+                    },
+                },
+            }
+        },
+    )
+    async def search_by_body(
+        given: Annotated[LibraryGiven, Parameter()], request: Request
+    ) -> Answer:
+        """Find images by a query in JSON, or by an example that is uploaded, with words or not."""
+        served = server.named(given.library)
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == "multipart/form-data":
+            query = await _uploaded_query(request, server)
+        else:
+            plain = await json_body(request)
+            query = await asyncio.to_thread(plain_query, plain, settings)
+        return await answered(served, query, request)
+
+    @router.get(
+        "/images/{image_id}/similar",
+        summary="Search by an image of the library",
+        responses=answers("Results", shapes.RESULTS, 404, 422, 501, 503),
+    )
+    async def similar(
+        image_id: str, given: Annotated[SimilarGiven, Parameter()], request: Request
+    ) -> Answer:
+        """Find images that look like one of the library, or like a part of it."""
+        served = server.named(given.library)
+        if await asyncio.to_thread(served.library.get, image_id) is None:
+            raise no_image(image_id)
+        query = Query(
+            (Term("id", image_id, region=region_of(given.region)),),
+            where=wire.filter_from_plain(given.where or None),
+            k=given.k,
+            offset=given.offset,
+            group=given.group,
+        )
+        check(query, settings)
+        return await answered(served, query, request)
+
+    @router.get(
+        "/facets",
+        summary="Count values",
+        responses=answers("Facets", {"year": {"2021": 312, "none": 4}}, 404, 422, 501, 503),
+    )
+    def facets(
+        given: Annotated[SearchGiven, Parameter()],
+    ) -> Answer:
+        """Count folders, years, cameras, tags, people, colours and formats among what is found."""
+        served = server.named(given.library)
+        query = text_query(served.library, given, settings)
+        return json_answer(served.library.facets(query))
+
+    @router.get(
+        "/saved",
+        summary="List saved searches",
+        responses=answers(
+            list_of("SavedSearch"), [{"name": "dogs", "text": "a dog -snow"}], 404, 422, 503
+        ),
+    )
+    def saved(given: Annotated[LibraryGiven, Parameter()]) -> Answer:
+        """List the searches that were saved; `@NAME` in a query runs one."""
+        found = server.named(given.library).library.saved_searches()
+        return json_answer(
+            [{"name": name, "text": _without_paths(each.text)} for name, each in found.items()]
+        )
+
+    @router.put(
+        "/saved/{name}",
+        summary="Save a search",
+        responses=answers(
+            having(name={"type": "string"}), {"name": "dogs"}, 404, 413, 415, 422, 501, 503
+        ),
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/json": {
+                        "schema": {"$ref": "#/components/schemas/Query"},
+                        "example": {"query": "a dog -snow", "k": 50},
+                    }
+                },
+            }
+        },
+    )
+    async def save(
+        name: str, given: Annotated[LibraryGiven, Parameter()], request: Request
+    ) -> Answer:
+        """Keep a search under a name, in place of one with the same name."""
+        must_write(request)
+        library = server.named(given.library).library
+        plain = await json_body(request)
+
+        def kept() -> str:
+            whole = plain_query(plain, settings)
+            text, rest = plain.get("query"), set(plain) - {"query"}
+            if not isinstance(text, str) or rest & {"terms", "exclude", "date_readings"}:
+                return library.save_search(whole, name)
+            # Kept as it was typed: "last week" means another week when it is run again.
+            return library.save_search(text, name, **{each: plain[each] for each in rest})
+
+        return json_answer({"name": await asyncio.to_thread(kept)})
+
+    @router.delete(
+        "/saved/{name}",
+        summary="Forget a saved search",
+        responses=answers(
+            having(forgotten={"type": "string"}), {"forgotten": "dogs"}, 404, 422, 503
+        ),
+    )
+    def forget(name: str, given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
+        """Forget a saved search."""
+        must_write(request)
+        server.named(given.library).library.forget_search(name)
+        return json_answer({"forgotten": name})
+
+    return router
+
+
+async def _uploaded_query(request: Request, server: Server) -> Query:
+    """Return the query of a form with an image."""
+    async with upload_form(request, server.settings) as form:
+        image, rest, region = form.get("image"), form.get("query"), form.get("region")
+        if not isinstance(image, UploadFile):
+            raise QueryError("There is no image in the form", "", "Upload it as `image`.")
+        content = await image.read()
+    try:
+        plain: Any = json.loads(rest) if isinstance(rest, str) and rest.strip() else {}
+    except (ValueError, RecursionError) as error:
+        raise QueryError("The query is not JSON", "", f"{error}.") from error
+    query = await asyncio.to_thread(plain_query, plain, server.settings)
+    picture = await asyncio.to_thread(picture_of, content, server.settings)
+    box = region_of(region if isinstance(region, str) else None)
+    return with_image(query, picture, box)
+
+
+def _key(served: Served, query: Query, has_rights: bool) -> tuple[str, ...] | None:
+    """Return what an answer is kept under; None if it can't be.
+
+    The version is that from before the search: what changes meanwhile is looked at again.
+    """
+    terms = (*query.terms, *query.exclude)
+    if any(term.kind not in ("text", "id") or term.alternatives for term in terms):
+        return None
+    version = served.library.version()
+    return None if version is None else (served.name, version, repr(query), str(has_rights))
+
+
+def shown(results: Results, *, has_rights: bool) -> dict[str, Any]:
+    """Return results as JSON; where files are is said only to those who may change the library."""
+    plain = wire.results_to_plain(results)
+    if not has_rights:
+        for hit in plain["hits"]:
+            del hit["path"], hit["is_there"]
+        plain["query"] = _without_paths(plain["query"])
+    return plain
+
+
+def _without_paths(text: str) -> str:
+    """Return the text of a query; one with an example in a file, which has its place, is hidden."""
+    return "" if "image:" in text else text
+
+
+def must_write(request: Request) -> None:
+    """Check that whoever asks may change the library.
+
+    Raises:
+        Refused: they may not.
+    """
+    if not may_write(request.scope):
+        raise Refused(
+            403, "read-only", "This token may only read", "", "Use a token with the right to write."
+        )
+
+
+def no_image(image_id: str) -> Refused:
+    """Return the answer to an unknown id."""
+    return Refused(404, "no-image", "No image with this id", image_id[:200], "Search for it first.")

@@ -1,0 +1,122 @@
+"""Searches of many clients over one library.
+
+Queries that arrive while others are being answered wait, and all that wait are answered in one
+call: their texts go through the model together, and those with one filter through the engine. So
+the more clients there are, the less each query costs. A client that goes away takes its query too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from starlette.requests import Request
+
+from pixseek.errors import PixseekError
+from pixseek.library import Library
+from pixseek.server.problems import Refused
+from pixseek.types import Query, Results
+
+#: Queries answered in one call at most: a longer one would keep the first of them waiting.
+_TOGETHER = 32
+
+#: Calls that run at once. A slow query, such as one by a rare filter, then holds up one of them.
+_CALLS = 2
+
+
+class ClientGoneError(Exception):
+    """Whoever asked has closed the connection."""
+
+
+class Searches:
+    """Answers the queries of one library. All methods belong to the event loop's thread."""
+
+    def __init__(self, library: Library, *, most_waiting: int) -> None:
+        """Answer from this library, with so many queries waiting at most."""
+        self._library = library
+        self._most_waiting = most_waiting
+        self._waiting: deque[tuple[Query, asyncio.Future[Results]]] = deque()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._threads = ThreadPoolExecutor(_CALLS, thread_name_prefix="search")
+
+    @property
+    def waiting(self) -> int:
+        """How many queries wait."""
+        return len(self._waiting)
+
+    async def answer(self, query: Query, request: Request) -> Results:
+        """Return the answer to a query.
+
+        Raises:
+            Refused: too many wait.
+            ClientGoneError: whoever asked went away before the search began.
+            PixseekError: as `Library.search`.
+        """
+        if len(self._waiting) >= self._most_waiting:
+            raise Refused(
+                503, "busy", "Too many searches are waiting", "", "Try again in a second.",
+                {"Retry-After": "1"},
+            )  # fmt: skip
+        found: asyncio.Future[Results] = asyncio.get_running_loop().create_future()
+        self._waiting.append((query, found))
+        if len(self._calls) < _CALLS:
+            call = asyncio.create_task(self._call())
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
+        gone = asyncio.create_task(_until_gone(request))
+        try:
+            await asyncio.wait((found, gone), return_when=asyncio.FIRST_COMPLETED)
+            if found.done():
+                return found.result()
+            raise ClientGoneError
+        finally:
+            gone.cancel()
+            found.cancel()
+
+    async def _call(self) -> None:
+        """Answer what waits, until nothing does."""
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            some: list[tuple[Query, asyncio.Future[Results]]] = []
+            while self._waiting and len(some) < _TOGETHER:
+                query, found = self._waiting.popleft()
+                if not found.done():
+                    some.append((query, found))
+            if not some:
+                return
+            queries = [query for query, _ in some]
+            answers = await loop.run_in_executor(self._threads, self._answered, queries)
+            for (_, found), answer in zip(some, answers, strict=True):
+                if found.done():
+                    continue
+                if isinstance(answer, Results):
+                    found.set_result(answer)
+                else:
+                    found.set_exception(answer)
+
+    def _answered(self, queries: Sequence[Query]) -> Sequence[Results | Exception]:
+        """Return the answer to each query, or what was wrong with it."""
+        try:
+            return self._library.search_many(queries)
+        except PixseekError as error:
+            if len(queries) == 1:
+                return [error]
+        except Exception as error:
+            return [error] * len(queries)
+        # One that can't be answered must not take the others with it.
+        return [answer for query in queries for answer in self._answered([query])]
+
+    def close(self) -> None:
+        """Let running searches end, and begin no more."""
+        for _, found in self._waiting:
+            found.cancel()
+        self._waiting.clear()
+        self._threads.shutdown()
+
+
+async def _until_gone(request: Request) -> None:
+    """Return when the client has closed the connection. The request's body has been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

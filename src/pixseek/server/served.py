@@ -1,0 +1,90 @@
+"""What a server serves: libraries by name, with what waits for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pixseek.errors import unknown
+from pixseek.library import Library
+from pixseek.server.access import Access
+from pixseek.server.jobs import Jobs
+from pixseek.server.kept_answers import KeptAnswers
+from pixseek.server.metrics import Metrics
+from pixseek.server.problems import Refused
+from pixseek.server.searching import Searches
+from pixseek.server.settings import Settings
+from pixseek.types.dataclass import dataclass
+
+#: Seconds that a stop waits for runs, which end after the batch they are at.
+_STOP_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One library.
+
+    Attributes:
+        name: by which requests choose it.
+        library: open as long as the server runs.
+        searches: what answers its queries.
+    """
+
+    name: str
+    library: Library
+    searches: Searches
+
+
+class Server:
+    """What all routes share."""
+
+    def __init__(
+        self, libraries: Mapping[str, Library], *, access: Access, settings: Settings
+    ) -> None:
+        """Serve these libraries, which are closed with the server; the first is the default."""
+        self.access, self.settings = access, settings
+        waiting = settings.limits.waiting
+        self._served = {
+            name: Served(name, library, Searches(library, most_waiting=waiting))
+            for name, library in libraries.items()
+        }
+        self.jobs = Jobs()
+        self.answers = KeptAnswers()
+        self.metrics = Metrics(
+            (
+                ("pixseek_library_images", "Images of a library.", self._images),
+                ("pixseek_searches_waiting", "Searches that wait.", self._waiting),
+            )
+        )
+
+    def named(self, name: str | None) -> Served:
+        """Return a library by name; the first for None.
+
+        Raises:
+            Refused: there is none of this name.
+        """
+        if name is None:
+            return next(iter(self._served.values()))
+        found = self._served.get(name)
+        if found is None:
+            raise Refused(
+                404, "no-library", "No such library", name[:200],
+                unknown("library", name, self._served).replace("librarys", "libraries"),
+            )  # fmt: skip
+        return found
+
+    def all(self) -> list[Served]:
+        """Return all, the default first."""
+        return list(self._served.values())
+
+    def close(self) -> None:
+        """Stop runs, let searches end, close the libraries."""
+        self.jobs.stop(_STOP_S)
+        for each in self._served.values():
+            each.searches.close()
+            each.library.close()
+
+    def _images(self) -> Mapping[str, float]:
+        return {name: len(each.library) for name, each in self._served.items()}
+
+    def _waiting(self) -> Mapping[str, float]:
+        return {name: each.searches.waiting for name, each in self._served.items()}

@@ -1,0 +1,295 @@
+"""The JSON shapes of `pixseek.wire` as JSON Schema, and an example of each, for OpenAPI.
+
+Names that `wire` may add later are allowed everywhere, since a published name stays and new ones
+come.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+_TEXT: Schema = {"type": "string"}
+_NUMBER: Schema = {"type": "number"}
+_WHOLE: Schema = {"type": "integer"}
+_YES: Schema = {"type": "boolean"}
+_COUNTS: Schema = {"type": "object", "additionalProperties": {"type": "integer"}}
+_MAYBE_TEXT: Schema = {"type": ["string", "null"]}
+_MAYBE_NUMBER: Schema = {"type": ["number", "null"]}
+_STRENGTH: Schema = {"type": "string", "enum": ["strong", "likely", "weak"]}
+
+
+def _list(of: Schema) -> Schema:
+    return {"type": "array", "items": of}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(required: dict[str, Schema], **optional: Schema) -> Schema:
+    return {
+        "type": "object",
+        "properties": {**required, **optional},
+        "required": list(required),
+    }
+
+
+SCHEMAS: dict[str, Schema] = {
+    "Problem": _object(
+        {
+            "type": _TEXT,
+            "title": _TEXT,
+            "status": _WHOLE,
+            "detail": _TEXT,
+            "problem": {**_TEXT, "description": "What failed."},
+            "subject": {**_TEXT, "description": "On what; may be empty."},
+            "advice": {**_TEXT, "description": "What to do next; may be empty."},
+        }
+    ),
+    "Part": _object(
+        {"kind": {"type": "string", "enum": ["image", "tile", "shot"]}},
+        box=_list(_NUMBER),
+        start_s=_NUMBER,
+        end_s=_NUMBER,
+        frame_s=_NUMBER,
+    ),
+    "Reason": _object(
+        {
+            "kind": _TEXT,
+            "what": _TEXT,
+            "score": _NUMBER,
+            "deviations": _NUMBER,
+            "weight": _NUMBER,
+            "strength": {"type": ["string", "null"]},
+        }
+    ),
+    "Hit": _object(
+        {
+            "rank": _WHOLE,
+            "id": _TEXT,
+            "part": _ref("Part"),
+            "score": _NUMBER,
+            "strength": _STRENGTH,
+            "probability": _MAYBE_NUMBER,
+            "why": _list(_ref("Reason")),
+            "duplicates": _list(_TEXT),
+            "excluded_by": _TEXT,
+            "uri": _TEXT,
+            "width": _WHOLE,
+            "height": _WHOLE,
+            "media": _TEXT,
+            "taken_at": _MAYBE_TEXT,
+            "taken_precision": _MAYBE_TEXT,
+            "caption": _TEXT,
+            "tags": _list(_TEXT),
+        },
+        path={**_MAYBE_TEXT, "description": "Only with the right to write."},
+        is_there={"type": ["boolean", "null"], "description": "Only with the right to write."},
+    ),
+    "Results": _object(
+        {
+            "query": _TEXT,
+            "query_kind": _TEXT,
+            "k": _WHOLE,
+            "offset": _WHOLE,
+            "took_ms": {"type": "object", "additionalProperties": _NUMBER},
+            "model": _TEXT,
+            "warnings": _list(_TEXT),
+            "strong": _WHOLE,
+            "likely": _WHOLE,
+            "looked_at": _WHOLE,
+            "total": _WHOLE,
+            "excluded": _list(_object({"what": _TEXT, "count": _WHOLE})),
+            "hits": _list(_ref("Hit")),
+        }
+    ),
+    "Record": {
+        **_object(
+            {"id": _TEXT, "uri": _TEXT},
+            media=_TEXT,
+            width=_WHOLE,
+            height=_WHOLE,
+            size=_WHOLE,
+            taken_at=_TEXT,
+            caption=_TEXT,
+            tags=_list(_TEXT),
+        ),
+        "description": "Everything known of an image; fields of its file and of users by name.",
+    },
+    "Facets": {
+        "type": "object",
+        "additionalProperties": _COUNTS,
+        "description": "By field, how many images have each value.",
+    },
+    "Failure": _object(
+        {"uri": _TEXT, "stage": _TEXT, "reason": _TEXT, "message": _TEXT, "advice": _TEXT}
+    ),
+    "Report": _object(
+        {
+            **dict.fromkeys(
+                (
+                    "added",
+                    "updated",
+                    "moved",
+                    "removed",
+                    "away",
+                    "unchanged",
+                    "reused",
+                    "known_failures",
+                    "failed",
+                ),
+                _WHOLE,
+            ),
+            "failures": _list(_ref("Failure")),
+            "seconds": {"type": "object", "additionalProperties": _NUMBER},
+            "stopped": _YES,
+        }
+    ),
+    "Progress": _object(
+        {
+            "stage": _TEXT,
+            "done": _WHOLE,
+            "total": {"type": ["integer", "null"]},
+            "failed": _WHOLE,
+            "rate": _NUMBER,
+            "left_s": _MAYBE_NUMBER,
+            "latest": _TEXT,
+        }
+    ),
+    "Job": _object(
+        {
+            "id": _TEXT,
+            "library": _TEXT,
+            "kind": _TEXT,
+            "state": {
+                "type": "string",
+                "enum": ["running", "stopping", "done", "stopped", "failed"],
+            },
+            "began_at": _TEXT,
+            "ended_at": _MAYBE_TEXT,
+            "progress": {"oneOf": [_ref("Progress"), {"type": "null"}]},
+            "report": {"oneOf": [_ref("Report"), {"type": "null"}]},
+            "error": {"oneOf": [_ref("Problem"), {"type": "null"}]},
+        }
+    ),
+    "Status": {
+        **_object(
+            {
+                "model": _TEXT,
+                "records": _WHOLE,
+                "roots": _list(_object({"name": _TEXT, "is_there": _YES, "records": _WHOLE})),
+                "failures": _COUNTS,
+                "contents": {"type": "object"},
+            }
+        ),
+        "description": "What the library holds. Paths only with the right to write.",
+    },
+    "Model": _object({"name": _TEXT, "description": _TEXT, "licence": _TEXT}),
+    "Guess": _object({"label": _TEXT, "probability": _MAYBE_NUMBER, "score": _NUMBER}),
+    "DuplicateGroup": _object(
+        {
+            "kind": {"type": "string", "enum": ["same", "edited", "alike"]},
+            "exact": _YES,
+            "records": _list(_ref("Record")),
+        }
+    ),
+    "SavedSearch": _object({"name": _TEXT, "text": _TEXT}),
+    "Library": _object({"name": _TEXT, "records": _WHOLE, "model": _TEXT}),
+    "Filter": {
+        "type": ["object", "string"],
+        "description": 'A text such as "format:jpg year:2021", or {"and": [...]}, {"or": [...]}, '
+        '{"not": ...}, {"field": "width", "op": "ge", "value": 1920}.',
+    },
+    "Term": _object(
+        {"kind": {"type": "string", "enum": ["text", "id", "image", "vector"]}},
+        value={"description": "Words, an id, the URL of an image, or the numbers of a vector."},
+        weight=_NUMBER,
+        region=_list(_NUMBER),
+        of={"type": "string", "enum": ["text", "image"]},
+        alternatives=_list({"type": "object"}),
+    ),
+    "Query": {
+        "type": "object",
+        "description": "A whole query; every name may be missing.",
+        "properties": {
+            "query": {**_TEXT, "description": "In the language of the search box."},
+            "terms": _list(_ref("Term")),
+            "exclude": _list(_ref("Term")),
+            "where": _ref("Filter"),
+            "dates": _YES,
+            "k": _WHOLE,
+            "offset": _WHOLE,
+            "sort": _TEXT,
+            "min_strength": _STRENGTH,
+            "group": _YES,
+            "variety": _NUMBER,
+            "text_weight": _NUMBER,
+            "show_excluded": _YES,
+        },
+    },
+}
+
+_PROBLEM = {
+    "type": "urn:pixseek:problem:query",
+    "title": "The request can't be understood",
+    "status": 422,
+    "detail": "Unknown field: colr. Did you mean 'colour'?",
+    "problem": "Unknown field",
+    "subject": "colr",
+    "advice": "Did you mean 'colour'?",
+}
+
+HIT = {
+    "rank": 1, "id": "m5x2k7q3wz6ay4bd", "part": {"kind": "image"}, "score": 0.281532,
+    "strength": "strong", "probability": 0.93,
+    "why": [{"kind": "text", "what": "a dog", "score": 0.281532, "deviations": 5.1,
+             "weight": 1.0, "strength": "strong"}],
+    "duplicates": [], "excluded_by": "", "uri": "Photos/2021/dog.jpg", "width": 4032,
+    "height": 3024, "media": "image/jpeg", "taken_at": "2021-07-03T14:05:11",
+    "taken_precision": None, "caption": "", "tags": ["dog"],
+}  # fmt: skip
+
+RECORD = {
+    "id": "m5x2k7q3wz6ay4bd", "uri": "Photos/2021/dog.jpg", "media": "image/jpeg", "width": 4032,
+    "height": 3024, "size": 3412553, "taken_at": "2021-07-03T14:05:11", "tags": ["dog"],
+    "camera": "Pixel 7", "rating": 4,
+}  # fmt: skip
+
+REPORT = {
+    "added": 12, "updated": 0, "moved": 1, "removed": 0, "away": 0, "unchanged": 4210, "reused": 1,
+    "known_failures": 0, "failed": 0, "failures": [], "seconds": {"total": 3.2}, "stopped": False,
+}  # fmt: skip
+
+PROGRESS = {
+    "stage": "index", "done": 120, "total": 4223, "failed": 0, "rate": 41.5, "left_s": 98.9,
+    "latest": "Photos/2021/dog.jpg",
+}  # fmt: skip
+
+JOB = {
+    "id": "1f0c5d2ab34e9977", "library": "photos", "kind": "index", "state": "running",
+    "began_at": "2026-11-29T10:00:00+00:00", "ended_at": None, "progress": PROGRESS,
+    "report": None, "error": None,
+}  # fmt: skip
+
+RESULTS = {
+    "query": "a dog", "query_kind": "text", "k": 20, "offset": 0,
+    "took_ms": {"encode": 11.2, "search": 3.4, "total": 14.6}, "model": "clip-b32-datacomp",
+    "warnings": [], "strong": 1, "likely": 1, "looked_at": 400, "total": 4222, "excluded": [],
+    "hits": [HIT],
+}  # fmt: skip
+
+STATUS = {
+    "model": "clip-b32-datacomp", "records": 4222, "failures": {"damaged": 1}, "contents": {},
+    "roots": [{"name": "Photos", "is_there": True, "records": 4222}],
+}  # fmt: skip
+
+MODEL = {
+    "name": "clip-b32-datacomp", "description": "English, photographs", "licence": "MIT",
+}  # fmt: skip
+
+
+def problem_example() -> dict[str, Any]:
+    """Return an example of a problem."""
+    return dict(_PROBLEM)

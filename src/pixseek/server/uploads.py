@@ -1,0 +1,81 @@
+"""What clients send: JSON, and pictures, which are decoded in an isolated process only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Request
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+
+from pixseek.errors import QueryError
+from pixseek.server.problems import Refused
+from pixseek.server.settings import Settings
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+#: Text fields of a form at most, and bytes of each.
+_FIELDS, _FIELD_BYTES = 50, 1 << 20
+
+
+async def json_body(request: Request) -> dict[str, Any]:
+    """Return the object that a request's body holds.
+
+    Raises:
+        Refused: the body is not said to be JSON.
+        QueryError: it is not JSON, or not an object.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Refused(
+            415, "media-type", "The body must be JSON", kind[:100],
+            "Send it with Content-Type: application/json.",
+        )  # fmt: skip
+    try:
+        plain = json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
+        raise QueryError("The body is not JSON", "", f"{error}.") from error
+    if not isinstance(plain, dict):
+        raise QueryError("The body is not an object", type(plain).__name__, 'Send {"name": ...}.')
+    return plain
+
+
+@asynccontextmanager
+async def upload_form(request: Request, settings: Settings) -> AsyncIterator[FormData]:
+    """Yield the form that a request holds, whose files are closed afterwards.
+
+    Raises:
+        Refused: the body is no form.
+        QueryError: it is broken, or holds too many files or fields.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        raise Refused(
+            415, "media-type", "The body must be a form with files", kind[:100],
+            "Send it as multipart/form-data.",
+        )  # fmt: skip
+    form = request.form(
+        max_files=settings.limits.upload_count, max_fields=_FIELDS, max_part_size=_FIELD_BYTES
+    )
+    try:
+        async with form as found:
+            yield found
+    except HTTPException as error:
+        if error.status_code != 400:
+            raise
+        raise QueryError("The form can't be read", "", f"{error.detail}.") from error
+
+
+def picture_of(content: bytes, settings: Settings) -> Image.Image:
+    """Return an uploaded picture, upright, in sRGB, in mode "RGB".
+
+    Raises:
+        ImageError: it can't be read.
+    """
+    from pixseek.library.surfaces import decoded_apart
+
+    return decoded_apart(content, max_pixels=settings.limits.upload_pixels)

@@ -1,0 +1,224 @@
+"""Who may ask, and what reaches them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pixseek.errors import ConfigError
+from pixseek.server.access import Access, comes_from_elsewhere
+from pixseek.server.settings import Limits, Settings
+
+from serving import Serve, id_of
+
+READ, WRITE = "a-token-that-may-read", "a-token-that-may-write"
+TOKENS = {READ: "read", WRITE: "write"}
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("localhost:8080", 200),
+        ("127.0.0.1:1", 200),
+        ("[::1]:8080", 200),
+        ("LOCALHOST.", 200),
+        ("photos.example", 200),
+        ("rebound.example", 421),
+        ("localhost.rebound.example", 421),
+        ("127.0.0.1.rebound.example", 421),
+        ("", 421),
+        ("[::2", 421),
+    ],
+)
+def test_a_name_that_is_not_the_servers_is_refused(serve: Serve, host: str, status: int) -> None:
+    client = serve(names=("photos.example",))
+    assert client.get("/api/libraries", headers={"Host": host}).status_code == status
+
+
+def test_all_routes_but_the_open_ones_need_a_token(serve: Serve) -> None:
+    client = serve(tokens=TOKENS)
+    paths = client.get("/api/openapi.json", headers=bearer(READ)).json()["paths"]
+    for path, methods in paths.items():
+        for method in methods:
+            there = path.replace("{image_id}", "x").replace("{name}", "x").replace("{job_id}", "x")
+            answer = client.request(method, there)
+            if path in ("/healthz", "/readyz"):
+                assert answer.status_code == 200
+            else:
+                assert answer.status_code == 401, (method, path)
+                assert answer.headers["www-authenticate"].startswith("Bearer")
+    for path in ("/", "/api/openapi.json", "/metrics", "/nothing"):
+        assert client.get(path).status_code == 401
+
+
+def test_a_read_token_changes_nothing(serve: Serve) -> None:
+    client = serve(Settings(), tokens=TOKENS)
+    image = client.get("/api/search?q=name:red", headers=bearer(READ)).json()["hits"][0]["id"]
+    changes = [
+        ("POST", "/api/tags", {"ids": [image], "add": ["x"]}),
+        ("DELETE", f"/api/images/{image}", None),
+        ("POST", "/api/images", None),
+        ("POST", "/api/jobs", {}),
+        ("PUT", "/api/saved/x", {"query": "red"}),
+        ("DELETE", "/api/saved/x", None),
+        ("POST", "/api/jobs/x/stop", None),
+    ]
+    for method, path, body in changes:
+        answer = client.request(method, path, json=body, headers=bearer(READ))
+        assert answer.status_code == 403, (method, path)
+        assert answer.json()["type"] == "urn:pixseek:problem:read-only"
+    assert client.post(
+        "/api/tags", json={"ids": [image], "add": ["x"]}, headers=bearer(WRITE)
+    ).json() == {"changed": 1}
+
+
+def test_read_only_holds_for_all(serve: Serve) -> None:
+    client = serve(read_only=True)
+    assert client.post("/api/jobs", json={}).status_code == 403
+    client = serve(read_only=True, tokens=TOKENS)
+    assert client.post("/api/jobs", json={}, headers=bearer(WRITE)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "header", ["Bearer wrong-token-of-some-length", "Bearer", "Basic eDp5", f"bearer{READ}", ""]
+)
+def test_unknown_tokens_have_no_rights(serve: Serve, header: str) -> None:
+    client = serve(tokens=TOKENS)
+    assert client.get("/api/libraries", headers={"Authorization": header}).status_code == 401
+
+
+def test_short_tokens_are_refused() -> None:
+    with pytest.raises(ConfigError, match="too short"):
+        Access.of(bound_to="0.0.0.0", tokens={"short": "read"})
+
+
+def test_the_login_form_gives_a_cookie_that_holds_no_token(serve: Serve) -> None:
+    client = serve(Settings(is_encrypted=True), tokens=TOKENS)
+    assert client.get("/login").status_code == 200
+    assert client.post("/login", data={"token": "wrong"}).status_code == 401
+    answer = client.post("/login", data={"token": READ, "to": "/?q=red"}, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/?q=red")
+    cookie = answer.headers["set-cookie"]
+    for flag in ("HttpOnly", "SameSite=lax", "Secure"):
+        assert flag in cookie
+    assert READ not in cookie
+    value = cookie.partition("=")[2].partition(";")[0]
+    assert client.get("/api/libraries", headers={"Cookie": f"pixseek_login={value}"}).is_success
+    forged = value.replace("read", "write", 1)
+    for wrong in (forged, value[:-1], "", "write.9999999999.", "a.b.c", '"'):
+        there = client.get("/api/libraries", headers={"Cookie": f"pixseek_login={wrong}"})
+        assert there.status_code == 401, wrong
+
+
+def test_a_browser_is_led_to_the_login_form_and_back(serve: Serve) -> None:
+    client = serve(Settings(prefix="/photos"), tokens=TOKENS)
+    page = {"Accept": "text/html,*/*", "X-Forwarded-Proto": "https"}
+    answer = client.get("/?q=a+b&k=3", headers=page, follow_redirects=False)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/photos/login?to=/%3Fq%3Da%2Bb%26k%3D3"
+    form = client.get("/login", params={"to": "/?q=a+b&k=3"}).text
+    assert 'value="/?q=a+b&amp;k=3"' in form
+    sent = {"token": READ, "to": "/?q=a+b&k=3"}
+    answer = client.post("/login", data=sent, headers=page, follow_redirects=False)
+    assert answer.headers["location"] == "/photos/?q=a+b&k=3"
+    assert "; Secure" in answer.headers["set-cookie"]
+    assert "Path=/photos" in answer.headers["set-cookie"]
+
+
+@pytest.mark.parametrize("to", ["//other.example/", "https://other.example/", "/\\other.example"])
+def test_a_login_leads_nowhere_else(serve: Serve, to: str) -> None:
+    client = serve(tokens=TOKENS)
+    answer = client.post("/login", data={"token": READ, "to": to}, follow_redirects=False)
+    assert answer.headers["location"] == "/"
+
+
+@pytest.mark.parametrize(
+    ("headers", "elsewhere"),
+    [
+        ({}, False),  # a program
+        ({"origin": "http://localhost:8080"}, False),
+        ({"origin": "http://other.example"}, True),
+        ({"origin": "http://localhost:9090"}, True),
+        ({"origin": "null"}, True),
+        ({"sec-fetch-site": "same-origin", "origin": "http://localhost:8080"}, False),
+        ({"sec-fetch-site": "none"}, False),
+        ({"sec-fetch-site": "same-site"}, True),
+        ({"sec-fetch-site": "cross-site"}, True),
+    ],
+)
+def test_pages_of_other_sites_change_nothing(headers: dict[str, str], elsewhere: bool) -> None:
+    asked = {"host": "localhost:8080", **headers}
+    assert comes_from_elsewhere("POST", asked) is elsewhere
+    assert comes_from_elsewhere("GET", asked) is False
+
+
+def test_a_form_of_another_site_is_refused(serve: Serve) -> None:
+    client = serve()
+    image = id_of(client, "red")
+    answer = client.post(
+        "/api/tags", json={"ids": [image], "add": ["x"]}, headers={"Origin": "http://other.example"}
+    )
+    assert answer.status_code == 403
+    assert "tags" not in client.get(f"/api/images/{image}").json()
+
+
+def test_each_client_has_so_many_requests(serve: Serve) -> None:
+    client = serve(Settings(limits=Limits(requests_a_second=0.01, burst_s=300)))
+    statuses = [client.get("/healthz").status_code for _ in range(5)]
+    assert statuses == [200, 200, 200, 429, 429]
+    assert int(client.get("/healthz").headers["retry-after"]) >= 1
+
+
+def test_answers_carry_headers_against_misuse(client: Any) -> None:
+    for path in ("/", "/api/libraries", "/nothing", "/api/search?kk=1"):
+        headers = client.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "access-control-allow-origin" not in headers
+
+
+def test_somebody_who_may_only_read_learns_nothing_of_the_machine(
+    serve: Serve, tmp_path: Path
+) -> None:
+    client = serve(tokens=TOKENS)
+    image = client.get("/api/search?q=name:red", headers=bearer(READ)).json()["hits"][0]["id"]
+    for path in (
+        "/", "/?q=red", "/api/search?q=red", f"/api/images/{image}", f"/api/images/{image}/similar",
+        "/api/status", "/api/libraries", "/api/failures", "/api/models", "/api/duplicates",
+        "/api/facets?q=red", "/api/saved", "/api/jobs", "/metrics", "/api/search?q=near:1",
+        "/api/search?q=@nothing", "/api/openapi.json",
+    ):  # fmt: skip
+        said = client.get(path, headers=bearer(READ)).text
+        assert str(tmp_path) not in said, path
+        assert '"pid"' not in said, path
+    whole = client.get("/api/search?q=red", headers=bearer(WRITE)).json()["hits"][0]
+    assert whole["path"].startswith(str(tmp_path))
+
+
+def test_an_unexpected_error_says_nothing_of_itself(
+    serve: Serve, library: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError(f"a secret of {tmp_path}")
+
+    client = serve(tokens=TOKENS)
+    monkeypatch.setattr(type(library), "search_many", broken)
+    monkeypatch.setattr(type(library), "failures", broken)
+    for path in ("/api/search?q=red", "/api/failures"):
+        answer = client.get(path, headers=bearer(READ))
+        assert answer.status_code == 500
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "secret" not in answer.text
+        assert str(tmp_path) not in answer.text
+        assert json.loads(answer.text)["status"] == 500

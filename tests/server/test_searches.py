@@ -1,0 +1,225 @@
+"""Searching over HTTP gives what the library gives."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from pixseek import wire
+from pixseek.library import Library
+from pixseek.server.searching import ClientGoneError, Searches
+from pixseek.server.settings import Limits, Settings
+
+from serving import Serve, id_of
+
+
+def names(answer: Any) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [hit["uri"].rpartition("/")[2] for hit in answer.json()["hits"]]
+
+
+def png(colour: str) -> bytes:
+    made = io.BytesIO()
+    Image.new("RGB", (32, 32), colour).save(made, "PNG")
+    return made.getvalue()
+
+
+def test_a_search_gives_what_the_library_gives(client: Any, library: Library) -> None:
+    answer = client.get("/api/search", params={"q": "red -blue", "k": 3}).json()
+    same = json.loads(json.dumps(wire.results_to_plain(library.search("red -blue", k=3))))
+    for each in (answer, same):
+        del each["took_ms"]
+    assert answer == same
+    assert client.get("/api/search", params={"q": "red", "k": 1, "offset": 1}).json()["offset"] == 1
+
+
+def test_a_query_in_json_is_the_same_search(client: Any) -> None:
+    whole = {"query": "red", "where": "format:png", "k": 2}
+    assert names(client.post("/api/search", json=whole)) == names(
+        client.get("/api/search?q=red format:png&k=2")
+    )
+    assert client.post("/api/search", json={"quary": "red"}).status_code == 422
+    assert client.post("/api/search", content=b"{", headers=JSON).status_code == 422
+    assert client.post("/api/search", content=b"[1]", headers=JSON).status_code == 422
+    assert client.post("/api/search", content=b"{}").status_code == 415
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+def test_an_uploaded_image_finds_what_is_like_it(client: Any) -> None:
+    sent = {"image": ("x.png", png("blue"), "image/png")}
+    assert names(client.post("/api/search", files=sent))[0] == "blue.png"
+    rest = {"query": json.dumps({"where": "name:w*", "k": 5})}
+    assert names(client.post("/api/search", files=sent, data=rest)) == ["white.png"]
+    half = io.BytesIO()
+    both = Image.new("RGB", (64, 32), (220, 30, 30))
+    both.paste((30, 180, 30), (32, 0, 64, 32))
+    both.save(half, "PNG")
+    sent = {"image": ("x.png", half.getvalue(), "image/png")}
+    right = {"region": "0.5,0,0.5,1"}
+    assert names(client.post("/api/search", files=sent, data=right))[0] == "green.png"
+
+
+def test_what_is_no_image_is_a_problem(client: Any) -> None:
+    sent = {"image": ("x.png", b"no image at all", "image/png")}
+    answer = client.post("/api/search", files=sent)
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:pixseek:problem:image")
+    assert client.post("/api/search", data={"query": "{}"}, files={}).status_code in (415, 422)
+
+
+def test_similar_images_by_id_and_region(client: Any) -> None:
+    image = id_of(client, "green")
+    assert "green.png" not in names(client.get(f"/api/images/{image}/similar"))
+    assert names(client.get(f"/api/images/{image}/similar?region=0,0,0.5,0.5&k=2"))
+    for wrong in ("0,0", "a,b,c,d", "0,0,0,0", "nan,0,1,1", "1e400,0,1,1"):
+        assert client.get(f"/api/images/{image}/similar?region={wrong}").status_code == 422
+    assert client.get("/api/images/unknown/similar").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"query": "image:/etc/hostname"},
+        {"query": "image:photos/in/red.png"},
+        {"query": "a dog image:~/x.jpg"},
+        {"query": "a -image:/etc/hostname"},
+        {"terms": [{"kind": "image", "value": "/etc/hostname"}]},
+        {"terms": [{"kind": "image", "value": "file:///etc/hostname"}]},
+        {"exclude": [{"kind": "image", "value": "../x.jpg"}]},
+        {"terms": [{"kind": "text", "value": "a",
+                    "alternatives": [{"kind": "image", "value": "/etc/hostname"}]}]},
+        {"terms": [{"kind": "image", "value": "http://127.0.0.1:1/x.jpg"}]},
+        {"query": "folder:/etc"},
+        {"query": "red folder:~/x"},
+        {"where": {"not": {"field": "folder", "op": "under", "value": "/etc"}}},
+        {"query": "red", "k": 5000},
+        {"query": "red", "offset": 20_000},
+    ],
+)  # fmt: skip
+def test_what_clients_may_not_ask(client: Any, query: dict[str, Any]) -> None:
+    answer = client.post("/api/search", json=query)
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:pixseek:problem:query")
+    if set(query) == {"query"}:
+        assert client.get("/api/search", params={"q": query["query"]}).status_code == 422
+        assert client.get("/api/facets", params={"q": query["query"]}).status_code == 422
+        assert client.put("/api/saved/x", json=query).status_code == 422
+
+
+def test_a_saved_search_of_the_owner_may_hold_an_example(
+    client: Any, library: Library, photos: Path
+) -> None:
+    library.save_search(f"image:{photos}/in/red.png", "like this")
+    assert names(client.get("/api/search", params={"q": '@"like this" name:red'})) == ["red.png"]
+    typed = {"q": f'@"like this" image:{photos}/in/red.png'}
+    assert client.get("/api/search", params=typed).status_code == 422
+    assert str(photos) not in client.get("/api/saved").text
+
+
+def test_saved_searches_come_and_go(client: Any) -> None:
+    assert client.put("/api/saved/Reds", json={"query": "red", "k": 1}).json() == {"name": "Reds"}
+    assert client.get("/api/saved").json() == [{"name": "Reds", "text": "red"}]
+    assert len(names(client.get("/api/search?q=@reds"))) >= 1
+    assert client.delete("/api/saved/Reds").json() == {"forgotten": "Reds"}
+    assert client.delete("/api/saved/Reds").status_code == 422
+
+
+def test_unknown_parameters_are_refused_by_name(client: Any) -> None:
+    answer = client.get("/api/search?q=red&kk=3")
+    assert answer.status_code == 422
+    assert answer.json()["subject"] == "kk"
+    assert "'k'" in answer.json()["advice"]
+    for path in ("/api/status?x=1", "/api/images/a?x=1", "/?x=1"):
+        assert client.get(path).status_code == 422, path
+    for wrong in ("k=1.0", "k=-1", "k=a", "variety=2", "sort=size", "variety=nan"):
+        assert client.get(f"/api/search?q=red&{wrong}").status_code == 422, wrong
+
+
+def test_several_libraries_are_chosen_by_name(
+    serve: Serve, library: Library, tmp_path: Path
+) -> None:
+    import pixseek
+
+    other = pixseek.open(tmp_path / "other")
+    client = serve(libraries={"photos": library, "shop": other})
+    assert [each["name"] for each in client.get("/api/libraries").json()] == ["photos", "shop"]
+    assert client.get("/api/search?q=red").json()["total"] == 5
+    assert client.get("/api/search?q=red&library=shop").json()["total"] == 0
+    answer = client.get("/api/search?q=red&library=shp")
+    assert answer.status_code == 404
+    assert "'shop'" in answer.json()["advice"]
+
+
+class Connection:
+    """What `Searches` needs of a request: whether the client goes away."""
+
+    def __init__(self) -> None:
+        self.gone = asyncio.Event()
+
+    async def receive(self) -> dict[str, str]:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+
+class Slow:
+    """A library whose first answer waits until it is told to."""
+
+    def __init__(self) -> None:
+        self.may_answer, self.calls = threading.Event(), []
+
+    def search_many(self, queries: Any) -> Any:
+        self.calls.append(list(queries))
+        assert self.may_answer.wait(20)
+        from pixseek.types import Results
+
+        return [Results((), each, {}, "") for each in queries]
+
+
+def test_waiting_queries_are_answered_together_without_those_who_left() -> None:
+    async def play() -> tuple[Slow, list[Any]]:
+        library = Slow()
+        searches = Searches(library, most_waiting=5)  # type: ignore[arg-type]
+        clients = [Connection() for _ in range(8)]
+        asked = []
+        for n, client in enumerate(clients):
+            asked.append(asyncio.create_task(searches.answer(n, client)))  # type: ignore[arg-type]
+            await asyncio.sleep(0.02)
+        clients[4].gone.set()
+        await asyncio.sleep(0.02)
+        library.may_answer.set()
+        ended = await asyncio.gather(*asked, return_exceptions=True)
+        searches.close()
+        return library, ended
+
+    library, ended = asyncio.run(play())
+    assert library.calls == [[0], [1], [2, 3, 5, 6]]
+    assert isinstance(ended[4], ClientGoneError)
+    assert "Too many searches" in str(ended[7])
+    assert [each.query for n, each in enumerate(ended) if n not in (4, 7)] == [0, 1, 2, 3, 5, 6]
+
+
+def test_one_query_that_fails_takes_no_other_with_it(client: Any) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    queries = ["red", "id:unknown", "green", "near:99,999,1km", "blue"] * 4
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(
+            pool.map(lambda q: client.get("/api/search", params={"q": q}).status_code, queries)
+        )
+    assert statuses == [200, 422, 200, 422, 200] * 4
+
+
+def test_an_upload_has_limits(serve: Serve) -> None:
+    client = serve(Settings(limits=Limits(upload_bytes=20_000, upload_pixels=1000)))
+    big = {"image": ("x.png", b"x" * 30_000, "image/png")}
+    answer = client.post("/api/search", files=big)
+    assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+    many = {"image": ("x.png", png("red"), "image/png")}  # 32 x 32 is 1,024 pixels
+    assert client.post("/api/search", files=many).status_code == 422
