@@ -103,7 +103,8 @@ def parts(requirements: Mapping[str, Sequence[str]] | None = None) -> list[Part]
 
     own = distribution("pixseek")
     needed: dict[str, set[str]] = {}
-    for extra in ("", *(own.metadata.get_all("Provides-Extra") or ())):
+    extras_of = ("", *(own.metadata.get_all("Provides-Extra") or ()))
+    for extra in extras_of if requirements is None else requirements:
         lines = (own.requires or ()) if requirements is None else requirements.get(extra, ())
         for name in _needed(lines, {extra}):
             needed.setdefault(name, set()).add(extra)
