@@ -250,7 +250,7 @@ def test_a_trusted_library_that_turns_to_a_server_asks_again(
     with pixseek.open(strangers, trust=True):
         pass
     changed(strangers / ".pixseek", lambda ledger: ledger.set("engine", url))
-    with pytest.raises(UntrustedLibraryError, match=r"127\.0\.0\.1"):
+    with pytest.raises(UntrustedLibraryError, match=r"names a server now[^$]*127\.0\.0\.1"):
         pixseek.open(strangers)
     assert not callers
 
@@ -269,6 +269,30 @@ def test_a_library_that_is_a_link_asks(strangers: Path, tmp_path: Path) -> None:
     (strangers / ".pixseek").symlink_to(tmp_path / "elsewhere.lib")
     with pytest.raises(UntrustedLibraryError, match="links to other places"):
         pixseek.open(strangers)
+
+
+def test_a_link_to_a_library_of_this_user_takes_in_no_other_photos(
+    tmp_path: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = draw(tmp_path / "Pictures" / "red.png", "red").parent
+    downloaded = draw(tmp_path / "downloaded" / "blue.png", "blue").parent
+    with pixseek.open(mine / ".pixseek") as library:
+        library.index(mine)
+    (downloaded / ".pixseek").symlink_to("../Pictures/.pixseek")
+    monkeypatch.chdir(downloaded)
+    with pytest.raises(UntrustedLibraryError, match="links to other places"):
+        pixseek.open()
+    with pytest.raises(UntrustedLibraryError, match="links to other places"):
+        pixseek.open(downloaded)
+    with pixseek.open(mine) as library:
+        assert library.status().records == 1
+    # Somebody who made the link says so once, and the library itself stays known.
+    for place, says in ((downloaded, True), (mine, False), (downloaded, False), (mine, False)):
+        with pixseek.open(place, trust=says):
+            pass
+    assert trust.forget(downloaded / ".pixseek")
+    with pytest.raises(UntrustedLibraryError):
+        pixseek.open(downloaded)
 
 
 def test_a_ledger_that_answers_never_is_given_up(

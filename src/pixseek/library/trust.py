@@ -47,6 +47,7 @@ from pixseek.types import Root
 ID, ENGINE = "id", "engine"
 
 _STRANGE = "The library was not made here, and is not trusted yet"
+_CHANGED = "The library names a server now, which it did not when it was trusted"
 
 #: Files and folders named in a question, of each kind.
 _NAMED = 3
@@ -100,7 +101,8 @@ class Gate:
             LibraryFormatError: one is a pipe, a device or a socket, or was not made by pixseek.
             StorageError: the list of known libraries can't be read.
         """
-        if self.is_own or self._known.at(self._place, _inode(self._folder)):
+        places, inode = (self._place, _linked(self._folder)), _inode(self._folder)
+        if self.is_own or any(self._known.at(place, inode) for place in places):
             return
         with translated(self._folder / "ledger.sqlite"):
             self._check_files(trust=trust)
@@ -150,7 +152,8 @@ class Gate:
             # It had no server when it was trusted.
             asks, would = True, [_would_open(hint)]
         if asks and not trust:
-            raise UntrustedLibraryError(self._problem(), self._folder, would)
+            problem = _CHANGED if self._entry else self._problem()
+            raise UntrustedLibraryError(problem, self._folder, would)
         address = self._address(hint, engine) if hint else ""
         if is_trusted:
             self._pending = address != kept
@@ -204,7 +207,10 @@ class Gate:
         """Return what is known of the library; None if it has another owner than it had."""
         now = _entry_of(self._folder, ledger, "")
         found = self._known.find(now.path, now.id, now.inode)
-        return None if found and self._owner and found.owner != now.owner else found
+        if found is None or (self._owner and found.owner != now.owner):
+            return None
+        # A link from elsewhere to a library of this user would have it take in other photos.
+        return None if _is_portable_link(self._folder, ledger) and found.path != now.path else found
 
     def _problem(self) -> str:
         if self._config.is_found and not self._owner:
@@ -341,7 +347,9 @@ def trusted() -> list[str]:
 
 def forget(folder: Path) -> bool:
     """Let a library ask again before it is opened; return whether it was remembered."""
-    return KnownLibraries(libraries_file()).forget(os.path.realpath(folder))
+    known = KnownLibraries(libraries_file())
+    forgotten = [known.forget(place) for place in {os.path.realpath(folder), _linked(folder)}]
+    return any(forgotten)
 
 
 def is_strange(name: str, config: Config) -> bool:
@@ -448,12 +456,22 @@ def _entry_of(folder: Path, ledger: Ledger, engine: str) -> KnownLibrary:
     """Return what a library is known by."""
     id_ = ledger.setting(ID)
     return KnownLibrary(
-        os.path.realpath(folder),
+        _linked(folder) if _is_portable_link(folder, ledger) else os.path.realpath(folder),
         id_ if id_ and isinstance(id_, str) else _digest(ledger),
         _inode(folder),
         os.stat(folder).st_uid,
         engine,
     )
+
+
+def _is_portable_link(folder: Path, ledger: Ledger) -> bool:
+    """Return whether a link leads to a library whose photos lie where the link is."""
+    return os.path.islink(folder) and bool(ledger.setting("portable"))
+
+
+def _linked(folder: Path) -> str:
+    """Return the place of a link, with all others resolved."""
+    return os.path.join(os.path.realpath(folder.parent), folder.name)
 
 
 def _inode(folder: Path) -> int:
