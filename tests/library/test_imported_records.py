@@ -99,6 +99,21 @@ def test_a_wrong_value_names_its_row_and_column(column: str, value: Any, said: s
     assert len(str(caught.value)) < 6_000
 
 
+def test_times_of_pandas_are_taken_and_those_of_no_year_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "v.parquet"
+    for kind, number, year in (("ns", 1_600_000_000_000_000_001, 2020), ("us", 2**62, None)):
+        taken = pa.array([number], type=pa.timestamp(kind))
+        table = pa.table({"uri": ["a.jpg"], "vector": [[1.0] * 8], "taken_at": taken})
+        pq.write_table(table, path)
+        if year:
+            ((records, _),) = vector_files.read_vectors(path).batches
+            assert records[0].taken_at is not None
+            assert records[0].taken_at.year == year
+        else:
+            with pytest.raises(SourceError, match=r"taken_at, timestamp\[us\]"):
+                list(vector_files.read_vectors(path).batches)
+
+
 def test_numbers_without_a_fraction_and_times_are_taken() -> None:
     moment = datetime(2021, 5, 3, 12)
     row = {**ROW, "width": 4.0, "height": math.nan, "size": 10.0, "taken_at": moment}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import SourceError
 from pixseek.library import imported_records
-from pixseek.library.vector_files import BATCH, Incoming, parquet
+from pixseek.library.parquet import parquet, rows_in
+from pixseek.library.vector_files import BATCH, Incoming
 from pixseek.types import Record, Space, record_id
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def read(folder: Path) -> Incoming:
                     "Run clip-retrieval inference again for this part.",
                 )
             for start in range(0, len(vectors), BATCH):
-                rows = table.slice(start, BATCH).to_pylist()
+                rows = rows_in(table.slice(start, BATCH), table_path)
                 records = []
                 for n, row in enumerate(rows, start):
                     try:

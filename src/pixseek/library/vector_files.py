@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pixseek import files
-from pixseek.errors import MissingExtraError, SourceError
+from pixseek.errors import SourceError
 from pixseek.library import imported_records
+from pixseek.library.parquet import parquet, rows_in
 from pixseek.redaction import redacted
 from pixseek.types import WHOLE, Engine, Part, Record, Space, Stamp, record_id
 from pixseek.types.dataclass import dataclass
@@ -343,7 +344,7 @@ def _read_parquet(path: Path) -> Incoming:
         held_vectors: list[Any] = []
         first = 1
         for batch in rows_of([n for n in (*_COLUMNS, "vector") if n in names]):
-            rows = batch.select([n for n in _COLUMNS if n in names]).to_pylist()
+            rows = rows_in(batch.select([n for n in _COLUMNS if n in names]), path)
             held += [{**_blank(str(row["uri"])), **_given(row)} for row in rows]
             held_vectors.append(vectors_of(batch, first + len(held) - len(rows)))
             if len({each.shape[1] for each in held_vectors}) > 1:
@@ -402,20 +403,6 @@ def _space(header: Mapping[str, Any], dim: int, path: Path) -> Space:
     return Space(
         str(header.get("pixseek_fingerprint", "")), dim, str(header.get("pixseek_model", ""))
     )
-
-
-def parquet() -> tuple[Any, Any]:
-    """Return pyarrow and its module for Parquet.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtraError("Parquet", "pyarrow", "parquet") from error
-    return pyarrow, pyarrow.parquet
 
 
 # ------------------------------------------------------------------ npz
