@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,16 @@ def test_one_line_per_label(run: Run, picture: Path) -> None:
     assert [name for name, _, _ in lines] == [str(picture)] * 3
     assert lines[0][1:] == ["1.0000", "red"]
     assert {label for *_, label in lines} == {"red", "blue", "green"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names have no backslash there")
+def test_a_line_can_be_read_back(run: Run, picture: Path) -> None:
+    odd = picture.rename(picture.with_name("a\\n\tb.png"))
+    done = run("classify", odd, "--labels", "red,a\\b")
+    names, _, labels = zip(*(line.split("\t") for line in done.stdout.splitlines()), strict=True)
+    read = {each.encode("latin-1", "backslashreplace").decode("unicode_escape") for each in names}
+    assert read == {str(odd)}
+    assert set(labels) == {"red", "a\\\\b"}
 
 
 def test_labels_from_a_file_as_json(run: Run, picture: Path, tmp_path: Path) -> None:

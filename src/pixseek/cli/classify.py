@@ -136,13 +136,13 @@ def _library() -> Iterator[Library]:
 
 def _write(images: Sequence[str], found: Sequence[tuple[Guess, ...]]) -> None:
     for image, guesses in zip(images, found, strict=True):
-        name = wording.visible(image)
         if not sys.stdout.isatty():
+            name = wording.field(image)
             for guess in guesses:
                 said = "" if guess.probability is None else f"{guess.probability:.4f}"
                 echo(f"{name}\t{said or _cosine(guess)}\t{wording.field(guess.label)}")
             continue
-        echo(styled(name, bold=True))
+        echo(styled(wording.visible(image), bold=True))
         for guess in guesses:
             if guess.probability is None:
                 echo(f"  {_cosine(guess)}  {wording.visible(guess.label)}")
