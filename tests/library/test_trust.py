@@ -20,8 +20,9 @@ from click.testing import CliRunner
 import pixseek
 from pixseek.cli import main
 from pixseek.config import libraries_file
-from pixseek.errors import LibraryError, LibraryFormatError, UntrustedLibraryError
+from pixseek.errors import LibraryError, LibraryFormatError, StorageError, UntrustedLibraryError
 from pixseek.library import trust
+from pixseek.storage.known_libraries import KnownLibraries
 from pixseek.storage.ledger import Ledger
 from pixseek.types import Root
 
@@ -545,6 +546,21 @@ def test_a_library_that_can_not_be_written_is_known_by_what_it_reaches_for(
     changed(strangers / ".pixseek", root_at("/private/photos"))
     with pytest.raises(UntrustedLibraryError, match="/private/photos"):
         pixseek.open()
+
+
+def test_a_list_of_libraries_that_can_not_be_written_lets_a_library_be_opened_once(
+    strangers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(*_: object) -> None:
+        raise StorageError("The list of your libraries can't be written")
+
+    monkeypatch.setattr(KnownLibraries, "keep", read_only)
+    monkeypatch.chdir(strangers)
+    with pixseek.open(trust=True) as library:
+        assert library.status().records == 1
+    with pytest.raises(UntrustedLibraryError):
+        pixseek.open()
+    assert CliRunner().invoke(main, ["trust", "."]).exit_code == 3
 
 
 def test_a_damaged_list_of_libraries_is_named(

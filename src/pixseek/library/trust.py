@@ -161,21 +161,28 @@ class Gate:
             is_trusted = self._pending = trust or bool(address)
         return Admitted(address, is_trusted)
 
-    def keep(self, ledger: Ledger, engine: str, *, may_write: bool) -> None:
+    def keep(self, ledger: Ledger, engine: str, *, may_write: bool, required: bool = False) -> None:
         """Remember the library as admitted, once it could be opened.
+
+        If the list of known libraries can't be written, it is admitted for this once.
 
         Args:
             ledger: of it.
             engine: address of its server, with its secrets; "" for none.
             may_write: whether the ledger may be written.
+            required: whether it has to be remembered also if it has no server.
 
         Raises:
-            StorageError: the list of known libraries can't be written.
+            StorageError: the list of known libraries can't be written, and it has to be.
         """
         if self._pending:
             if may_write and not ledger.setting(ID):
                 ledger.set(ID, _new_id())
-            self._known.keep(_entry_of(self._folder, ledger, engine))
+            try:
+                self._known.keep(_entry_of(self._folder, ledger, engine))
+            except StorageError:
+                if engine or required:
+                    raise
             self._pending = False
         hint = _hint(ledger)
         if may_write and redacted(hint) != hint:
@@ -189,7 +196,8 @@ class Gate:
             self._entry = self._find(ledger)
         kept = "" if self._entry is None else self._entry.engine
         self._pending = True
-        self.keep(ledger, kept or ("" if MASK in hint else hint), may_write=may_write)
+        address = kept or ("" if MASK in hint else hint)
+        self.keep(ledger, address, may_write=may_write, required=True)
         return would
 
     @contextmanager
