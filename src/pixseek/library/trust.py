@@ -164,8 +164,6 @@ class Gate:
     def keep(self, ledger: Ledger, engine: str, *, may_write: bool, required: bool = False) -> None:
         """Remember the library as admitted, once it could be opened.
 
-        If the list of known libraries can't be written, it is admitted for this once.
-
         Args:
             ledger: of it.
             engine: address of its server, with its secrets; "" for none.
@@ -182,7 +180,7 @@ class Gate:
                 self._known.keep(_entry_of(self._folder, ledger, engine))
             except StorageError:
                 if engine or required:
-                    raise
+                    raise  # else it is admitted for this once
             self._pending = False
         hint = _hint(ledger)
         if may_write and redacted(hint) != hint:
