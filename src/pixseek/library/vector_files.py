@@ -1,7 +1,4 @@
-"""The file formats of export and import: Parquet or npz, with ids, URIs, vectors and metadata.
-
-Longer than 500 lines, because both formats share their header and rows.
-"""
+"""The file formats of export and import: Parquet or npz, with ids, URIs, vectors and metadata."""
 
 from __future__ import annotations
 
