@@ -156,6 +156,9 @@ def test_a_rectangle_of_an_example_is_searched_with(
     assert all(name.endswith("-g.png") for name in names(found))
     with pytest.raises(QueryError, match="lies outside"):
         library.search(image=example, region=Region(100, 0, 20, 40))
+    for side in (1e308, 10**400, float("inf"), float("nan")):
+        with pytest.raises(QueryError, match="rectangle"):
+            Region(0, 0, side, 40)
 
 
 def test_an_example_that_is_not_an_image_is_named(library: pixseek.Library, tmp_path: Path) -> None:

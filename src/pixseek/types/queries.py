@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -52,6 +51,10 @@ class Not:
 Filter = Compare | And | Or | Not
 
 
+#: No image has a side of so many pixels; and the largest number that is shown of a wrong one.
+_MOST_PIXELS, _SHOWN = 1 << 31, 1e30
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """A rectangle of an image, in fractions of its sides if all are at most 1, else in pixels.
@@ -70,12 +73,12 @@ class Region:
         inside = self.x >= 0 and self.y >= 0 and self.width > 0 and self.height > 0
         if inside and self.in_fractions:
             inside = self.x < 1 and self.y < 1
-        if not inside or not all(map(math.isfinite, self.box)):
+        if not inside or max(self.box) >= _MOST_PIXELS:
             from pixseek.errors import QueryError
 
             raise QueryError(
                 "not a rectangle of an image",
-                ",".join(f"{each:g}" for each in self.box),
+                ",".join(f"{max(-_SHOWN, min(each, _SHOWN)):g}" for each in self.box),
                 "Write x,y,width,height: as fractions of the image such as 0.5,0,0.5,1, or in "
                 "pixels.",
             )
