@@ -375,7 +375,7 @@ def test_every_field_has_a_meaning_and_a_valid_example() -> None:
         ("0*dog", ["weight must be finite and not 0"]),
         ('""', ["no words between", "character 1"]),
         ("image:a@0,0,0,1", ["not a rectangle"]),
-        ("image:a@1e308,1e308,1e308,1e308", ["not a rectangle", "1e+30"]),
+        ("image:a@1e308,1e308,1e308,1e308", ["not a rectangle"]),
         ("width:in(1,2", ["list is not closed"]),
         ("after:>2021", ["after takes no operator", "after:2023-05"]),
         ("tags:>a", ["doesn't support the operator"]),
