@@ -18,8 +18,10 @@ import pixseek
 from pixseek.cli import main
 from pixseek.engines.postgres import PostgresEngine, migrations, open_postgres, spaces
 from pixseek.engines.postgres import engine as module
+from pixseek.engines.postgres.connections import Connections
 from pixseek.engines.words import words_to_find
 from pixseek.errors import ConfigError, EngineError, LibraryFormatError, PixseekError
+from pixseek.redaction import Address
 from pixseek.types import Compare, Record, Space
 
 from tiny_encoder import TinyEncoder, draw
@@ -319,3 +321,14 @@ def test_a_library_on_a_server_never_shows_its_password(
             engine.count()
         output += "".join(traceback.format_exception(caught.value))
     assert secret not in output
+
+
+def test_an_interrupt_between_a_question_and_its_answer_breaks_nothing(postgres: str) -> None:
+    connections = Connections(Address(postgres), "test")
+    with pytest.raises(KeyboardInterrupt), connections.transaction() as interrupted:
+        interrupted.pgconn.send_query(b"SELECT pg_sleep(60)")
+        raise KeyboardInterrupt
+    with connections.transaction() as db:
+        assert db.execute("SELECT 1").fetchone() == (1,)
+    assert interrupted.closed
+    connections.close()

@@ -69,9 +69,12 @@ class Connections:
                         db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
                     yield db
             finally:
+                _end_what_runs(db)
                 with self._lock:
                     if not self._closed and not db.closed:
                         self._idle.append(db)
+                    elif db in self._all:
+                        self._all.remove(db)
 
     def close(self) -> None:
         """Close all connections, those that are lent too."""
@@ -96,6 +99,20 @@ class Connections:
         with self._lock:
             self._all.append(db)
         return db
+
+
+def _end_what_runs(db: Any) -> None:
+    """Close a connection that is still busy: Ctrl-C came between a question and its answer.
+
+    No other question can be asked on it. The server is told to stop, or it would go on for nobody.
+    """
+    from psycopg.pq import TransactionStatus
+
+    if db.closed or db.info.transaction_status == TransactionStatus.IDLE:
+        return
+    with contextlib.suppress(Exception):
+        db.cancel_safe(timeout=2)
+    db.close()
 
 
 @contextlib.contextmanager
