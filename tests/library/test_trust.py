@@ -372,6 +372,16 @@ def test_a_ledger_of_other_types_is_damaged(strangers: Path, name: str, value: o
         pixseek.open(strangers)
 
 
+@pytest.mark.parametrize("name", ["acceleration", "last_run"])
+def test_the_status_of_a_damaged_ledger_says_so(strangers: Path, name: str) -> None:
+    changed(strangers / ".pixseek", lambda ledger: ledger.set(name, {"kind": 5}))
+    with (
+        pixseek.open(strangers, trust=True) as library,
+        pytest.raises(LibraryFormatError, match="damaged"),
+    ):
+        library.status()
+
+
 def test_a_foreign_server_sees_no_connection_and_no_password(
     strangers: Path, server: tuple[str, list[object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

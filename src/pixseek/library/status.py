@@ -161,6 +161,9 @@ def status(opened: Opened) -> Status:
         for root in opened.roots.all()
     )
     disk = _disk(opened.folder)
+    with opened.ledger.understood():
+        acceleration = _acceleration(opened.ledger.setting(pipeline.ACCELERATION))
+        last_run = _last_run(opened.ledger.setting(LAST_RUN))
     return Status(
         path=opened.folder,
         model=space.model if space else "",
@@ -169,14 +172,14 @@ def status(opened: Opened) -> Status:
         roots=roots,
         failures=dict(Counter(failure.reason for failure in opened.ledger.failures())),
         bytes_on_disk=sum(disk.values()),
-        acceleration=_acceleration(opened.ledger.setting(pipeline.ACCELERATION)),
+        acceleration=acceleration,
         running=running,
         texts=model.shown(chosen.texts) if chosen else "",
         other_spaces=tuple((each, opened.engine.held(each)) for each in spaces[1:]),
         model_is_here=chosen is None or model.is_here(chosen.model, opened.config.models_dir),
         contents=_contents(opened.engine, roots),
         disk=disk,
-        last_run=_last_run(opened.ledger.setting(LAST_RUN)),
+        last_run=last_run,
         calibration=_calibration(opened, chosen),
     )
 

@@ -132,14 +132,14 @@ class Ledger:
             row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
         if row is None:
             return None
-        with self._understood():
+        with self.understood():
             value = json.loads(row[0])
             if value is not None and not isinstance(value, _SHAPES.get(name, object)):
                 raise ValueError(name)
         return value
 
     @contextmanager
-    def _understood(self) -> Iterator[None]:
+    def understood(self) -> Iterator[None]:
         """Say that the ledger is damaged if what it holds can't be understood inside the block."""
         try:
             yield
@@ -179,7 +179,7 @@ class Ledger:
             included = self.setting(_INCLUDED) or {}
             followed = self.setting(_FOLLOWED) or []
         found = []
-        with self._understood():
+        with self.understood():
             for name, where, relative, scopes, exclude in rows:
                 kind, options = kinds.get(name, ("folder", {}))
                 place = os.path.normpath(self._folder / where) if relative else where
