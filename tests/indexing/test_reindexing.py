@@ -201,7 +201,7 @@ def test_a_search_during_a_switch_is_repeated(
 ) -> None:
     """Its text was embedded by the old model; of "other" the vectors are even as long."""
     with pixseek.open(library.path) as other:
-        library.search("red")
+        library.search("green")  # loads the model; the vectors of "red" are not known yet
         original, asked = models["tiny"].encode_texts, []
 
         def overtaken(texts: Any) -> Any:

@@ -209,6 +209,7 @@ def test_equal_terms_are_embedded_once(library: pixseek.Library, tmp_path: Path)
         terms,
         engine=library.opened.engine,
         encoder=lambda: encoder,
+        texts_of=term_vectors.TextCache(),
         picture_of=lambda _: None,
         fetch=lambda _: b"",
     )
@@ -216,6 +217,24 @@ def test_equal_terms_are_embedded_once(library: pixseek.Library, tmp_path: Path)
     assert encoder.images == 2
     assert all(np.array_equal(rows[0], rows[n]) for n in (2, 3))
     assert np.array_equal(rows[1], rows[5]) and np.array_equal(rows[4], rows[6])
+
+
+def test_texts_are_known_for_as_long_as_the_encoder_and_only_so_many() -> None:
+    encoder, cache = _Counting(), term_vectors.TextCache(most=2)
+    first = cache.vectors(["red one", "blue one", "red one"], encoder)
+    assert np.array_equal(first[0], first[2])
+    assert encoder.texts == ["red one", "blue one"]
+    again = cache.vectors(["blue one", "red one"], encoder)
+    assert np.array_equal(again[0], first[1])
+    assert len(encoder.texts) == 2
+    cache.vectors(["green one"], encoder)  # "blue one" was asked for before "red one"
+    cache.vectors(["red one"], encoder)
+    assert len(encoder.texts) == 3
+    cache.vectors(["blue one"], encoder)
+    assert len(encoder.texts) == 4
+    other = _Counting()
+    cache.vectors(["blue one"], other)
+    assert other.texts == ["blue one"]
 
 
 @pytest.mark.parametrize(

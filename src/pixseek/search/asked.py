@@ -337,7 +337,8 @@ def _check_terms(query: Query) -> None:
         if not -_HEAVIEST <= term.weight <= _HEAVIEST:  # NaN is not
             raise QueryError(
                 "A weight is too large, or not a number",
-                advice=f"The usual is 1, the most {_HEAVIEST:,}.",
+                str(term.weight) if isinstance(term.weight, float) else "a number of many digits",
+                f"The usual is 1, the most {_HEAVIEST:,}.",
             )
 
 
