@@ -273,12 +273,12 @@ def written(photos: Photos, model: str, folder: Path, every: int) -> Figures:
                 if has[n] and photos.captions[n]:
                     (beside / shown).with_suffix(".txt").write_text(photos.captions[n][0], "utf-8")
         with pixseek.open(Path(temporary) / "half.lib", model=model) as library:
-            library.index(Path(temporary) / "half")
+            library.index(Path(temporary) / "half", follow_links=True)
             half = Photos(library, captions)
             figures |= _with_captions(half, every)
             figures |= _unique(half)
         with pixseek.open(Path(temporary) / "named.lib", model=model) as library:
-            library.index(Path(temporary) / "named")
+            library.index(Path(temporary) / "named", follow_links=True)
             figures["subject words, also in 30 % of file names: precision of the first ten"] = (
                 _first_ten(Photos(library, captions))
             )
