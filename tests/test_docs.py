@@ -56,7 +56,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 #: Pages that a reader begins with; the others run in the slow tier.
-FIRST = ("README.md", "tutorial.md", "find.md")
+FIRST = ("README.md", "tutorial.md")
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,7 @@ def test_requirements_of_requirements_count_with_the_extras_that_lead_to_them(in
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_doctor_lists_what_is_installed() -> None:
     plain = CliRunner().invoke(main, ["doctor", "--licences"])
     whole = CliRunner().invoke(main, ["doctor", "--licences", "--json"])

@@ -33,6 +33,7 @@ _PIECES = ["a_", "a-", "a.", " ", "1", "1.", ",", ", ag", "|", " |", "://", "a:"
            "&a=", "password=", "'", "가 ", "é", "\U0001f1e9", "([", "A", "e1", "\\"]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", _PIECES)
 def test_long_texts_of_strangers_are_read_in_linear_time(piece: str) -> None:
     began = time.process_time()

@@ -128,7 +128,7 @@ def cache(rules: TextRules) -> Path:
     return rules.file.parent / "cache"
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(
         st.one_of(

@@ -42,7 +42,14 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(
-    params=["exact", "codes", "without turbovec", "postgres", "memory", "few comparisons"]
+    params=[
+        "exact",
+        "codes",
+        pytest.param("without turbovec", marks=pytest.mark.slow),
+        "postgres",
+        "memory",
+        pytest.param("few comparisons", marks=pytest.mark.slow),
+    ]
 )
 def opener(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

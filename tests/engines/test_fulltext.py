@@ -67,7 +67,7 @@ def oracle(texts: Sequence[tuple[str, str]], query: Sequence[str]) -> dict[str, 
 _TEXTS = st.lists(st.sampled_from(WORDS), max_size=5).map(" ".join)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     texts=st.lists(st.tuples(_TEXTS, _TEXTS), min_size=1, max_size=12),
     query=st.lists(st.sampled_from([*WORDS, "nowhere"]), min_size=1, max_size=4, unique=True),

@@ -161,7 +161,13 @@ def _images() -> dict[str, Image.Image]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sorted(_images()))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(each, marks=() if each in ("L", "P", "RGB") else pytest.mark.slow)
+        for each in sorted(_images())
+    ],
+)
 def test_strips_give_the_same_pixels_as_the_whole(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +210,7 @@ def test_the_missing_share_of_a_truncated_file_is_the_same_in_strips(
     assert decode(data).notes == notes
 
 
+@pytest.mark.slow
 def test_profiles_are_known_by_digest_and_only_so_many_are_kept() -> None:
     from PIL import ImageCms
 

@@ -264,6 +264,7 @@ def test_a_broken_file_never_raises() -> None:
         assert pixel_digest(data) == ""
 
 
+@pytest.mark.slow
 def test_millions_of_empty_pieces_take_little_time() -> None:
     began = time.process_time()
     pixel_digest(b"\xff\xd8" + b"\xff\xfe\0\2" * 500_000)

@@ -23,10 +23,6 @@ def photos(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
     for n, colour in enumerate(("red", "green", "blue", "white")):
         draw(folder / "in" / f"{colour}.png", colour, n)
-    (folder / "drawing.svg").write_text(
-        '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40">'
-        '<rect width="40" height="40" fill="#060"/></svg>'
-    )
     return folder
 
 

@@ -86,7 +86,12 @@ def test_ranges_are_those_of_slices(size: int, first: int, last: int) -> None:
         assert wanted is None if found is None else content[slice(*found)] == wanted != b""
 
 
-def test_what_could_be_a_page_is_never_shown(client: Any) -> None:
+def test_what_could_be_a_page_is_never_shown(client: Any, photos: Path) -> None:
+    (photos / "drawing.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40">'
+        '<rect width="40" height="40" fill="#060"/></svg>'
+    )
+    ended(client, client.post("/api/jobs", json={}).json())
     answer = client.get(f"/api/images/{id_of(client, 'drawing')}/original")
     assert answer.headers["content-type"] == "application/octet-stream"
     assert answer.headers["content-disposition"] == "attachment"
@@ -230,7 +235,7 @@ def test_the_server_says_whether_it_is_well(client: Any) -> None:
     assert client.get("/healthz").json() == client.get("/readyz").json() == {"status": "ok"}
     client.get("/api/search?q=red")
     said = client.get("/metrics").text
-    assert 'pixseek_library_images{library="photos"} 5.0' in said
+    assert 'pixseek_library_images{library="photos"} 4.0' in said
     assert 'pixseek_search_stage_seconds_count{stage="encode"} 1.0' in said
     assert 'route="/api/search"' in said
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pixseek.types
@@ -65,6 +65,7 @@ values = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize("flags", FLAGS, ids=str)
+@settings(max_examples=30)
 @given(one=values, other=values)
 def test_objects_are_as_the_standard_librarys(
     flags: dict[str, bool], one: dict[str, Any], other: dict[str, Any]
