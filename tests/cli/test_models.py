@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from pixseek.cli import main
+from pixseek.cli import main, waits
 from pixseek.encoders.hub import catalogue
 from pixseek.encoders.hub.catalogue import RemoteFile, Source
 from pixseek.encoders.hub.pins import RECORD
@@ -72,6 +74,8 @@ def test_an_unknown_name_lists_the_known(run: Run) -> None:
 
 def test_a_licence_is_shown_before_anything_is_fetched(run: Run, models_dir: Path) -> None:
     done = run("models", "download", "nllb-clip-base")
+    time.sleep(waits.AFTER_S + 0.1)
+    assert "pixseek-waits" not in [each.name for each in threading.enumerate()]
     assert done.exit_code == 4 and "CC-BY-NC-4.0" in done.stderr
     assert "offline mode is on" in done.stderr, "offline: that is said first"
     done = run("models", "download", "nllb-clip-base", "--accept-licence")

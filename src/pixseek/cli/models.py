@@ -220,9 +220,10 @@ def _download(config: Config, name: str, accept_licence: bool) -> None:
     def fetched() -> Path:
         with display() as shown:
             shown.wait(f"Looking for {name} on the hub")
-            folder = fetch(config, name, on_progress=shown.download)
-            shown.wait("")
-            return folder
+            try:
+                return fetch(config, name, on_progress=shown.download)
+            finally:  # a question about its licence may follow
+                shown.wait("")
 
     known = describe(config, name)
     if known.restricted and known.folder is None:
