@@ -137,7 +137,7 @@ def test_progress_is_drawn_and_removed(slow, many) -> None:
     assert "1 not-an-image" in bars
 
 
-@pytest.mark.parametrize("width", [30, 60])
+@pytest.mark.parametrize("width", [30, pytest.param(60, marks=pytest.mark.slow)])
 def test_progress_fits_narrow_terminals(slow, many, width: int) -> None:
     child = slow("index", many, "-L", "lib", width=width)
     child.expect("the library holds")
@@ -181,7 +181,9 @@ def drawn(child) -> str:
     ("variables", "start"),
     [
         ({"TERM": "xterm-kitty"}, "\x1b_Ga=T,f=100"),
-        ({"TERM_PROGRAM": "WezTerm"}, "\x1b]1337;File=inline=1"),
+        pytest.param(
+            {"TERM_PROGRAM": "WezTerm"}, "\x1b]1337;File=inline=1", marks=pytest.mark.slow
+        ),
         ({"PIXSEEK_THUMBNAILS": "blocks"}, "▀"),
         ({"PIXSEEK_THUMBNAILS": "sixel", "TERM": "dumb"}, "\x1bP0;1;0q"),
     ],

@@ -235,7 +235,7 @@ def test_two_processes_that_write_at_once(folder: Path) -> None:
 
 
 @needs_turbovec
-@pytest.mark.parametrize("exact_rows", [20, 100_000])
+@pytest.mark.parametrize("exact_rows", [20, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_threads_search_while_one_writes(
     folder: Path,
     opened: Callable[..., EmbeddedEngine],
@@ -331,7 +331,7 @@ def test_full_disk(tmp_path: Path) -> None:
 
 
 @linux
-@pytest.mark.parametrize("limit", [100_000, 400_000])
+@pytest.mark.parametrize("limit", [100_000, pytest.param(400_000, marks=pytest.mark.slow)])
 def test_largest_file(folder: Path, limit: int) -> None:
     run("open_embedded(folder).ensure(SPACE)", folder)
     then = "resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))"

@@ -110,6 +110,7 @@ def test_a_listed_file_that_is_deleted_leaves_the_library(
     assert len(library) == 2
 
 
+@pytest.mark.slow
 def test_a_long_list_of_one_folder_is_indexed(library: pixseek.Library, tmp_path: Path) -> None:
     (tmp_path / "many").mkdir()
     names = [tmp_path / "many" / f"{n:05}.png" for n in range(3000)]

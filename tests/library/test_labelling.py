@@ -127,6 +127,7 @@ def test_tags_said_from_a_thread_while_another_indexes_are_kept(
         check_all(library, tag)
 
 
+@pytest.mark.slow
 def test_tags_said_while_another_process_indexes_are_kept(
     library: pixseek.Library, pictures: Path
 ) -> None:
