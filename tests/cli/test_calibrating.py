@@ -17,6 +17,9 @@ from pixseek.cli import main
 from pixseek.demo.picture_library import write_picture_library
 from pixseek.types import Query, Term
 
+#: Slow: each calibrates a model.
+pytestmark = pytest.mark.slow
+
 #: Of the pictures, one is cut off and one is missing.
 PICTURES = 230
 

@@ -14,7 +14,11 @@ from .conftest import SLOW_PIXSEEK
 from tiny_encoder import draw
 
 pexpect = pytest.importorskip("pexpect")
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
+#: Slow: most of it is waiting for a slow encoder.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals"),
+]
 
 SLOW = [sys.executable, "-c", SLOW_PIXSEEK]
 
