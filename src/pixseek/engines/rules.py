@@ -6,7 +6,7 @@ and the errors about spaces.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
@@ -24,11 +24,11 @@ from pixseek.types import (
     Merge,
     Neighbours,
     Not,
-    Or,
     Part,
     Record,
     Space,
 )
+from pixseek.types.queries import comparisons
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -174,18 +174,6 @@ def visible(where: Filter | None) -> Filter:
     return (
         where if any(each.field == "away" for each in comparisons(where)) else And((PRESENT, where))
     )
-
-
-def comparisons(where: Filter) -> Iterator[Compare]:
-    """Yield the comparisons of a filter."""
-    match where:
-        case And(parts) | Or(parts):
-            for part in parts:
-                yield from comparisons(part)
-        case Not(inner):
-            yield from comparisons(inner)
-        case Compare():
-            yield where
 
 
 def with_parts(record: Record) -> Record:

@@ -17,6 +17,7 @@ from pixseek.errors import QueryError
 from pixseek.search import typography
 from pixseek.search.language_fields import FIELDS, OPERATORS, Value, compiled
 from pixseek.types import And, Compare, Filter, Not, Or
+from pixseek.types.queries import comparisons
 
 #: A value that needs no quotation marks.
 _BARE = re.compile(r"[\w*?][\w*?./\-]*")
@@ -90,7 +91,7 @@ def short(where: Filter) -> str | None:
     """Return a filter as one field with its value; None if it is more than that."""
     if isinstance(where, Not):
         return None
-    compares = list(_compares(where))
+    compares = list(comparisons(where))
     if not 1 <= len(compares) <= 12:
         return None
     for name in _names(compares):
@@ -106,17 +107,6 @@ def short(where: Filter) -> str | None:
             elif _means(name, "", [Value(value, True)], where):
                 return f"{name}:{quoted(value)}"
     return None
-
-
-def _compares(where: Filter) -> Iterator[Compare]:
-    match where:
-        case And(inner) | Or(inner):
-            for each in inner:
-                yield from _compares(each)
-        case Not(negated):
-            yield from _compares(negated)
-        case Compare():
-            yield where
 
 
 def _names(compares: list[Compare]) -> Iterator[str]:

@@ -14,7 +14,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from pixseek.errors import QueryError
 from pixseek.server.settings import Settings
-from pixseek.types import And, Compare, Filter, Not, Or, Query, Region, Sort, Strength, Term
+from pixseek.types import Query, Region, Sort, Strength, Term
+from pixseek.types.queries import comparisons
 
 if TYPE_CHECKING:
     from pixseek.library import Library
@@ -142,7 +143,7 @@ def check(query: Query, settings: Settings) -> None:
                 "This server fetches no examples from other hosts", "", "Upload the image."
             )
     for where in (query.where, *(reading.where for reading in query.date_readings)):
-        for compare in _compares(where):
+        for compare in comparisons(where) if where is not None else ():
             if compare.field == "folder" and _is_place(compare.value):
                 raise QueryError(
                     "A folder can't be named by its place on the server", str(compare.value),
@@ -197,17 +198,6 @@ def _terms(query: Query) -> Iterator[Term]:
     for term in (*query.terms, *query.exclude, *instead):
         yield term
         yield from term.alternatives
-
-
-def _compares(where: Filter | None) -> Iterator[Compare]:
-    match where:
-        case And(parts) | Or(parts):
-            for part in parts:
-                yield from _compares(part)
-        case Not(inner):
-            yield from _compares(inner)
-        case Compare():
-            yield where
 
 
 def _is_place(folder: Any) -> bool:

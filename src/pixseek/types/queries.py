@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -49,6 +49,18 @@ class Not:
 
 
 Filter = Compare | And | Or | Not
+
+
+def comparisons(where: Filter) -> Iterator[Compare]:
+    """Yield the comparisons of a filter."""
+    match where:
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from comparisons(part)
+        case Not(inner):
+            yield from comparisons(inner)
+        case Compare():
+            yield where
 
 
 #: No image has a side of so many pixels; and the largest number that is shown of a wrong one.

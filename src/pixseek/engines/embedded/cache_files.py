@@ -2,7 +2,7 @@
 
 What reads a cache (a codec, an index library) trusts its file. A library may come from elsewhere
 with such files in it. So each has a tag in its name, made with a key that only this user has: files
-that others made are not read, and made anew.
+that others made are not read, and rebuilt.
 """
 
 from __future__ import annotations

@@ -63,6 +63,7 @@ from pixseek.types import (
     Space,
     WordMatches,
 )
+from pixseek.types.queries import comparisons
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -314,7 +315,7 @@ class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
         Browsing asks for one page. If many records fulfil the filter, sorting all takes long, and
         some of the first records by an index do. If few do, looking at these takes little.
         """
-        compared = [each for each in rules.comparisons(where) if each.field != "away"]
+        compared = [each for each in comparisons(where) if each.field != "away"]
         first = max(k + offset, min(_FIRST, at.view.records // _SHARE))
         if not (
             has_index(order, descending)

@@ -27,8 +27,8 @@ from pixseek.engines.embedded.row_filters.fields import INTEGERS, IntegerColumn,
 from pixseek.engines.embedded.snapshots import View
 from pixseek.engines.embedded.sqlite_filters import where_sql
 from pixseek.engines.embedded.vectorfile import Mask
-from pixseek.engines.rules import comparisons
 from pixseek.types import And, Compare, Filter, Not, Or
+from pixseek.types.queries import comparisons
 
 #: Memory for the columns of one library, in bytes: about a dozen of a million rows.
 MEMORY = 128 * 1024 * 1024
