@@ -6,6 +6,8 @@ rooms below that it needs, and that need no open library, are offered here.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import io
 import os
 from collections.abc import Callable, Mapping
@@ -35,6 +37,7 @@ __all__ = [
     "Facets",
     "Guess",
     "OpenFile",
+    "Shown",
     "decoded_apart",
     "described",
     "ending_of",
@@ -44,6 +47,7 @@ __all__ = [
     "original",
     "originals_media",
     "read_vector",
+    "shown",
     "split_labels",
     "store_file",
     "templates",
@@ -224,17 +228,91 @@ def is_named_as_image(path: Path) -> bool:
     return path.suffix.lower() in EXTENSIONS
 
 
-def decoded_apart(content: bytes, *, max_pixels: int) -> Image.Image:
+def decoded_apart(
+    content: bytes, *, max_pixels: int, at_least: int | None = None, turn: str = ""
+) -> Image.Image:
     """Return the picture in a file that a stranger sent, upright, in sRGB, in mode "RGB".
 
     It is decoded in a process of its own, whatever its format.
+
+    Args:
+        content: of the file.
+        max_pixels: maximum number of pixels to decode.
+        at_least: pixels that each side must keep, if it can be decoded smaller; None for all.
+        turn: the orientation that only a sidecar tells, as the field `turned` has it.
 
     Raises:
         ImageError: it can't be read, or has more pixels.
     """
     from pixseek import images
 
-    return images.decode(content, max_pixels=max_pixels, isolated=True).pixels
+    found = images.decode(content, at_least=at_least, max_pixels=max_pixels, isolated=True)
+    return images.turned(found, turn).pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture to look at.
+
+    Attributes:
+        content: a JPEG, upright, in sRGB.
+        digest: SHA-256 of the file that it shows, in hexadecimal: of the record, or another if the
+            file has changed since it was indexed. "" if the file can't be shown, and this is the
+            stored preview, which may be smaller than was asked for.
+    """
+
+    content: bytes
+    digest: str
+
+
+def shown(library: Library, record: Record, side: int) -> Shown | None:
+    """Return the picture of a record, of at most `side` pixels a side.
+
+    It is made of the stored preview if that is as large, and otherwise of the file.
+
+    Args:
+        library: holds the record.
+        record: of an image.
+        side: most pixels of the longer side; a smaller picture keeps its size.
+
+    Returns:
+        The picture; the stored preview if the file can't be read now; None if there is neither.
+    """
+    from pixseek.images import MAX_PIXELS
+    from pixseek.images.derived import PREVIEW_SIDE
+
+    preview = library.preview(record)
+    shortest, longest = sorted((record.width, record.height))
+    if preview and (side <= PREVIEW_SIDE or 0 < longest <= PREVIEW_SIDE):
+        if side < min(PREVIEW_SIDE, longest or PREVIEW_SIDE):
+            with contextlib.suppress(ImageError):
+                small = _fitting(decoded_apart(preview, max_pixels=MAX_PIXELS), side)
+                return Shown(small, record.digest)
+        return Shown(preview, record.digest)
+    content = library.original(record)
+    if content is not None:
+        try:
+            pixels = decoded_apart(
+                content,
+                max_pixels=MAX_PIXELS,
+                at_least=-(-side * shortest // longest) if longest else side,
+                turn=str(record.fields.get("turned", "")),
+            )
+            return Shown(_fitting(pixels, side), hashlib.sha256(content).hexdigest())
+        except ImageError:
+            pass
+    return Shown(preview, "") if preview else None
+
+
+def _fitting(image: Image.Image, side: int) -> bytes:
+    """Return an image, shrunk to fit a square of `side` pixels, as a JPEG."""
+    from PIL.Image import Resampling
+
+    image.thumbnail((side, side), Resampling.LANCZOS, reducing_gap=2.0)
+    file = io.BytesIO()
+    # Colour at half of the resolution: these are to look at, not to embed.
+    image.save(file, "JPEG", quality=84, subsampling="4:2:0")
+    return file.getvalue()
 
 
 # ------------------------------------------------------------------ files

@@ -17,6 +17,7 @@ from pixseek.library.surfaces import original, originals_media
 from pixseek.server import shapes
 from pixseek.server.answers import Answer, json_answer
 from pixseek.server.documents import answers, files, having
+from pixseek.server.pictures import SIZES
 from pixseek.server.problems import Refused
 from pixseek.server.queries import Given, LibraryGiven, Whole
 from pixseek.server.ranges import asked_range
@@ -36,6 +37,14 @@ class PreviewGiven(LibraryGiven):
     v: Annotated[
         str | None,
         Parameter(description="The record's digest: with it the answer may be kept for ever."),
+    ] = None
+    size: Annotated[
+        Whole | None,
+        Parameter(
+            description="Most pixels a side, made of the file if it is there: "
+            f"{', '.join(map(str, SIZES))}. If missing, the stored preview, of 384.",
+            examples=[1600],
+        ),
     ] = None
 
 
@@ -93,30 +102,44 @@ def routes(server: Server) -> APIRouter:
     @router.get(
         "/images/{image_id}/preview",
         response_class=Answer,
-        summary="A small picture",
+        summary="A picture to look at",
         responses={
-            **files("image/jpeg", "An upright JPEG of at most 384 pixels a side.", 404, 422, 503),
+            **files("image/jpeg", "A JPEG, upright, in sRGB.", 404, 422, 503),
             304: {"description": "It is as you have it."},
         },
     )
-    def preview(
+    async def preview(
         image_id: str, given: Annotated[PreviewGiven, Parameter()], request: Request
     ) -> Answer:
-        """Return the small picture that the library keeps of an image."""
-        record = found(image_id, given.library)
-        content = server.named(given.library).library.preview(record)
+        """Return the small picture that the library keeps of an image, or a larger one of its file.
+
+        If the file can't be read now, the answer is the small one.
+        """
+        served = server.named(given.library)
+        record = await asyncio.to_thread(found, image_id, given.library)
+        tag = f'"{record.digest[:32]}{"" if given.size is None else f"-{given.size}"}"'
+        same = bool(given.v) and given.v == record.digest
+        headers = {"ETag": tag, "Cache-Control": _FOREVER if same else "private, no-cache"}
+        if record.digest and _has(request, tag):
+            return Answer(status_code=304, headers=headers)
+        content: bytes | None
+        if given.size is None:
+            content = await asyncio.to_thread(served.library.preview, record)
+        else:
+            made = await server.pictures.of(
+                served.name, served.library, record, given.size, request
+            )
+            content = made.content if made else None
+            if made and made.digest != record.digest:  # the file is away, or has changed
+                tag = f'"{made.digest[:32] or "away"}-{given.size}"'
+                headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+                if _has(request, tag):
+                    return Answer(status_code=304, headers=headers)
         if content is None:
             raise Refused(
-                404, "no-preview", "The library keeps no preview of this image", image_id,
-                "Ask for its original.",
+                404, "no-preview", "There is no picture of this image", image_id,
+                "Its file is not there now, or can't be read; ask for its original.",
             )  # fmt: skip
-        same = bool(given.v) and given.v == record.digest
-        headers = {
-            "ETag": f'"{record.digest[:32]}"',
-            "Cache-Control": _FOREVER if same else "private, no-cache",
-        }
-        if _has(request, headers["ETag"]):
-            return Answer(status_code=304, headers=headers)
         return Answer(content, 200, headers, "image/jpeg")
 
     @router.get(

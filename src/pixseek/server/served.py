@@ -10,6 +10,7 @@ from pixseek.server.access import Access
 from pixseek.server.jobs import Jobs
 from pixseek.server.kept_answers import KeptAnswers
 from pixseek.server.metrics import Metrics
+from pixseek.server.pictures import Pictures
 from pixseek.server.problems import Refused
 from pixseek.server.searching import Searches
 from pixseek.server.settings import Settings
@@ -49,6 +50,7 @@ class Server:
         }
         self.jobs = Jobs()
         self.answers = KeptAnswers()
+        self.pictures = Pictures()
         self.metrics = Metrics(
             (
                 ("pixseek_library_images", "Images of a library.", self._images),
