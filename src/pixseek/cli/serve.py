@@ -57,6 +57,10 @@ _TOKENS = {"PIXSEEK_READ_TOKEN": "read", "PIXSEEK_WRITE_TOKEN": "write"}
 @click.option("--read-only", is_flag=True, help="Refuse all changes.")
 @click.option("--uploads", type=click.Path(file_okay=False), metavar="DIR",
               help="Folder for uploaded images, which are indexed. Default: none.")  # fmt: skip
+@click.option("--folders", multiple=True, type=click.Path(exists=True, file_okay=False),
+              metavar="DIR", help="Whoever may write may have this folder indexed, and those below "
+              "it; may be repeated. Default: your home folder if only this machine can reach the "
+              "server, else none.")  # fmt: skip
 @click.option("--fetch-urls", is_flag=True,
               help="Let queries name an example by URL, which the server fetches.")  # fmt: skip
 @click.option("--prefix", default="", metavar="/PATH",
@@ -72,6 +76,7 @@ def serve(
     insecure: bool,
     read_only: bool,
     uploads: str | None,
+    folders: tuple[str, ...],
     fetch_urls: bool,
     prefix: str,
     opens: bool,
@@ -99,6 +104,7 @@ def serve(
         settings=Settings(
             fetch_urls=fetch_urls,
             uploads=Path(uploads).absolute() if uploads else None,
+            folders=_folders(folders, is_loopback(host)),
             prefix=prefix,
             is_encrypted=bool(cert) or insecure,
         ),
@@ -152,6 +158,16 @@ def _check(
             "Other machines could reach this server, and what is sent is not encrypted", "",
             "Give --cert and --key; or --insecure if a proxy before it has TLS.",
         )  # fmt: skip
+
+
+def _folders(given: tuple[str, ...], is_for_this_machine: bool) -> tuple[Path, ...]:
+    """Return the folders that may be indexed from the page."""
+    if given or not is_for_this_machine:
+        return tuple(Path(each).absolute() for each in given)
+    try:
+        return (Path.home(),)
+    except RuntimeError:  # there is none
+        return ()
 
 
 def _libraries(also: tuple[str, ...]) -> dict[str, Library]:

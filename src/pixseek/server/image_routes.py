@@ -17,6 +17,7 @@ from pixseek.library.surfaces import original, originals_media
 from pixseek.server import shapes
 from pixseek.server.answers import Answer, json_answer
 from pixseek.server.documents import answers, files, having
+from pixseek.server.guard import may_write
 from pixseek.server.pictures import SIZES
 from pixseek.server.problems import Refused
 from pixseek.server.queries import Given, LibraryGiven, Whole
@@ -79,9 +80,18 @@ def routes(server: Server) -> APIRouter:
         summary="What is known of an image",
         responses=answers("Record", shapes.RECORD, 404, 422, 503),
     )
-    def record(image_id: str, given: Annotated[LibraryGiven, Parameter()]) -> Answer:
-        """Return all that is known of an image."""
-        return json_answer(wire.record_to_plain(found(image_id, given.library)))
+    def record(
+        image_id: str, given: Annotated[LibraryGiven, Parameter()], request: Request
+    ) -> Answer:
+        """Return all that is known of an image; where its file is, to those who may write."""
+        known = found(image_id, given.library)
+        plain = wire.record_to_plain(known)
+        if may_write(request.scope):
+            library = server.named(given.library).library
+            path = library.locate(known)
+            plain["path"] = str(path) if path else None
+            plain["is_there"] = library.file_of(known) is not None
+        return json_answer(plain)
 
     @router.delete(
         "/images/{image_id}",

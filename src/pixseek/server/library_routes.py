@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
@@ -20,6 +21,7 @@ from pixseek.errors import QueryError
 from pixseek.server import shapes
 from pixseek.server.answers import Answer, as_json, json_answer
 from pixseek.server.documents import answers, files, having, list_of
+from pixseek.server.folders import indexable
 from pixseek.server.guard import may_write
 from pixseek.server.jobs import Job, JobState
 from pixseek.server.problems import Refused, answer_to
@@ -35,7 +37,7 @@ _LOOK_S = 0.25
 _ALIVE_S = 15.0
 
 #: What of a status is about this machine, and told only to those who may change the library.
-_OF_THE_MACHINE = ("path", "running", "disk")
+_OF_THE_MACHINE = ("path", "running", "disk", "folders")
 
 
 class Start(Given):
@@ -46,6 +48,11 @@ class Start(Given):
         "metadata of unchanged files again.",
     )  # fmt: skip
     retry: bool = Field(default=False, description="Try files again that failed before.")
+    folder: str | None = Field(
+        default=None, max_length=4096, description="The path of one folder, which becomes part of "
+        "the library if it is not: a root, or one below those that the server allows. If missing, "
+        "all folders of the library.",
+    )  # fmt: skip
 
 
 class DuplicatesGiven(LibraryGiven):
@@ -98,6 +105,7 @@ def routes(server: Server) -> APIRouter:
         """Return what the library holds, and whether a run is going on."""
         plain = wire.status_to_plain(server.named(given.library).library.status())
         plain["is_running"] = plain["running"] is not None
+        plain["folders"] = [str(each) for each in server.settings.folders]
         if not may_write(request.scope):
             for name in _OF_THE_MACHINE:
                 plain.pop(name, None)
@@ -302,10 +310,15 @@ def routes(server: Server) -> APIRouter:
         given: Annotated[LibraryGiven, Parameter()],
         request: Request,
     ) -> Answer:
-        """Bring the folders of a library up to date."""
+        """Bring the folders of a library up to date, or add one."""
         must_write(request)
         served = server.named(given.library)
-        if not served.library.roots():
+        roots = served.library.roots()
+        folders: tuple[Path, ...] = ()
+        if what.folder is not None:
+            allowed = (*server.settings.folders, *(root.path for root in roots))
+            folders = (indexable(what.folder, allowed),)
+        elif not roots:
             raise QueryError(
                 "The library has no folder to index", "", "Index one first: pixseek index DIR"
             )
@@ -313,7 +326,7 @@ def routes(server: Server) -> APIRouter:
             served.name,
             what.kind,
             lambda stop: served.library.indexing(
-                retry=what.retry, reread=what.kind == "reread", stop=stop
+                *folders, retry=what.retry, reread=what.kind == "reread", stop=stop
             ),
         )
         return json_answer(job_to_plain(began.state), 202)

@@ -47,6 +47,8 @@ class Settings:
         fetch_urls: whether a query may name an example by URL, which the server then fetches; never
             from this machine or a private network.
         uploads: folder that uploaded images are put into; None to refuse them.
+        folders: those with the right to write may have these folders indexed, and what is below
+            them, besides the roots of the library.
         prefix: the path under which a proxy shows the server, such as "/photos"; "" for none.
         is_encrypted: whether clients reach it by TLS, so that cookies may say so.
     """
@@ -54,5 +56,6 @@ class Settings:
     limits: Limits = Limits()
     fetch_urls: bool = False
     uploads: Path | None = None
+    folders: tuple[Path, ...] = ()
     prefix: str = ""
     is_encrypted: bool = False

@@ -115,6 +115,8 @@ SCHEMAS: dict[str, Schema] = {
             taken_at=_TEXT,
             caption=_TEXT,
             tags=_list(_TEXT),
+            path={**_MAYBE_TEXT, "description": "Only with the right to write."},
+            is_there={**_YES, "description": "Only with the right to write."},
         ),
         "description": "Everything known of an image; fields of its file and of users by name.",
     },
