@@ -73,11 +73,14 @@ def test_it_says_where_it_is_and_ends_when_told(drawn: Path, number: int) -> Non
         assert "Traceback" not in err
 
 
-def test_a_token_in_the_environment_is_needed_then(drawn: Path) -> None:
+def test_a_token_in_the_environment_is_needed_then_and_no_more_requests_than_the_rate(
+    drawn: Path,
+) -> None:
     token = "a-token-of-twenty-letters"
-    with serving("-L", str(drawn), PIXSEEK_READ_TOKEN=token) as (_, _, port):
+    with serving("-L", str(drawn), "--rate", "0.2", PIXSEEK_READ_TOKEN=token) as (_, _, port):
         assert get(port, "/api/libraries")[0] == 401
         assert get(port, "/api/libraries", Authorization=f"Bearer {token}")[0] == 200
+        assert get(port, "/api/libraries", Authorization=f"Bearer {token}")[0] == 429
 
 
 @pytest.mark.parametrize(

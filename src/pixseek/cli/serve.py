@@ -63,6 +63,9 @@ _TOKENS = {"PIXSEEK_READ_TOKEN": "read", "PIXSEEK_WRITE_TOKEN": "write"}
               "server, else none.")  # fmt: skip
 @click.option("--fetch-urls", is_flag=True,
               help="Let queries name an example by URL, which the server fetches.")  # fmt: skip
+@click.option("--rate", default=50.0, show_default=True, type=click.FloatRange(0), metavar="N",
+              help="Requests a second that one client may send, over 10 seconds; 0 for no "
+              "limit.")  # fmt: skip
 @click.option("--prefix", default="", metavar="/PATH",
               help="Path under which a proxy shows the server.")  # fmt: skip
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
@@ -78,6 +81,7 @@ def serve(
     uploads: str | None,
     folders: tuple[str, ...],
     fetch_urls: bool,
+    rate: float,
     prefix: str,
     opens: bool,
 ) -> None:
@@ -91,7 +95,7 @@ def serve(
 
         from pixseek.server.access import Access, is_loopback
         from pixseek.server.app import create_app
-        from pixseek.server.settings import Settings
+        from pixseek.server.settings import Limits, Settings
     except ImportError as error:
         raise MissingExtraError("`pixseek serve`", str(error.name), "server") from error
     tokens = _tokens()
@@ -102,6 +106,7 @@ def serve(
         libraries,
         access=access,
         settings=Settings(
+            limits=Limits(requests_a_second=rate),
             fetch_urls=fetch_urls,
             uploads=Path(uploads).absolute() if uploads else None,
             folders=_folders(folders, is_loopback(host)),
