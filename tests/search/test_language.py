@@ -45,6 +45,9 @@ def either(first: str, *others: str, weight: float = 1.0) -> Term:
         ("2*id:k3v5 -image:x", Query((Term("id", "k3v5", 2),), exclude=(Term("image", "x"),))),
         ("image:a.jpg@0.1,0,.5,1", Query((Term("image", "a.jpg", 1, Region(0.1, 0, 0.5, 1)),))),
         ('image:"a@b"@10,20,300,400', Query((Term("image", "a@b", 1, Region(10, 20, 300, 400)),))),
+        ("id:k3v5@0.1,0,.5,1 x", Query((Term("id", "k3v5", 1, Region(0.1, 0, 0.5, 1)), text("x")))),
+        ('-id:"k@v"@1,2,3,4', Query((), exclude=(Term("id", "k@v", 1, Region(1, 2, 3, 4)),))),
+        ("id:k3v5@home", Query((Term("id", "k3v5@home"),))),
         ("image:me@home.jpg", Query((Term("image", "me@home.jpg"),))),
         (r'"say \"cheese\" \\ now"', Query((text(r'say "cheese" \ now'),))),
         ("t-shirt - cat --x 5* *", Query((text("t-shirt - cat --x 5* *"),))),
@@ -446,7 +449,7 @@ _regions = st.none() | st.builds(
 )
 _terms = st.one_of(
     st.builds(Term, st.just("text"), _words, _weights),
-    st.builds(Term, st.just("id"), _texts, _weights),
+    st.builds(Term, st.just("id"), _texts, _weights, _regions),
     st.builds(Term, st.just("image"), _texts, _weights, _regions),
 )
 _alternatives = st.lists(_terms.map(lambda t: replace(t, weight=1.0)), max_size=3).map(tuple)

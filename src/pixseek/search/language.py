@@ -7,7 +7,8 @@
     a dog OR a cat                one of them is enough; within words: a (red OR blue) car
     -0.5*night                    away from this (subtraction; `-` alone is exclusion)
     image:ball.jpg   id:k3v5xq7m  like this file, URL, or indexed image
-    image:ball.jpg@0.1,0.2,0.5,0.5         like this rectangle of it: x, y, width, height
+    image:ball.jpg@0.1,0.2,0.5,0.5         like this rectangle of it: x, y, width, height;
+                                           id:k3v5xq7m@0.1,0.2,0.5,0.5 of an indexed image
     year:2021 camera:nikon width:>=1920    filters; all must hold
     (tag:cat OR tag:dog) -folder:old       OR, NOT or a minus, parentheses
     name:="exact.jpg" iso:100..400 width:in(1,2) has:caption

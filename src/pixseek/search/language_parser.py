@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import date
 from itertools import product
 from math import prod
+from typing import Literal
 
 from pixseek.errors import QueryError
 from pixseek.redaction import redacted
@@ -316,21 +317,20 @@ class _Parser:
         """Read the value of `image:` or `id:`."""
         at = self.at
         value = self.value()
-        if key == "id":
-            return Term("id", value.text)
         text = value.text
         found = _REGION.match(self.plain, self.at)
         if found:
             self.at = found.end()
         elif not value.quoted and (found := _REGION.search(text)):
             text = text[: found.start()]
+        kind: Literal["image", "id"] = "id" if key == "id" else "image"
         if not found:
-            return Term("image", text)
+            return Term(kind, text)
         try:
             region = Region(*(float(each) for each in found.groups()))
         except QueryError as error:
             raise self.error(error.problem, at, error.advice) from error
-        return Term("image", text, region=region)
+        return Term(kind, text, region=region)
 
     def filter(self, key: str, at: int) -> Filter:
         """Read the value of a filter and compile it."""
