@@ -18,6 +18,7 @@ from pixseek.cli.results import exclusions, match_of, matches
 from pixseek.cli.thumbnails import read_thumbnails
 from pixseek.errors import StorageError
 from pixseek.redaction import without_passwords
+from pixseek.types.queries import is_remote
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -222,7 +223,7 @@ def _example(results: Results) -> str:
         t for t in results.query.terms if t.kind == "image" and isinstance(t.value, str | Path)
     )
     term = next(examples, None)
-    if term is None or str(term.value).startswith(("http://", "https://")):
+    if term is None or is_remote(str(term.value)):
         return ""
     from pixseek.library.surfaces import named_image, thumbnail
 

@@ -32,7 +32,7 @@ from pixseek.types import (
     Strength,
     Term,
 )
-from pixseek.types.queries import MAX_CHARACTERS
+from pixseek.types.queries import MAX_CHARACTERS, is_remote
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -274,7 +274,7 @@ class Asking:
         if record is not None:
             return Term("id", record.id)
         text = os.fspath(image)
-        if text.startswith(("http://", "https://")) or os.path.isfile(absolute(text)):
+        if is_remote(text) or os.path.isfile(absolute(text)):
             return Term("image", text)
         raise QueryError(
             "No image with this id, and no such file",

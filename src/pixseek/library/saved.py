@@ -23,6 +23,7 @@ from pixseek.errors import LibraryFormatError, QueryError
 from pixseek.search.query_json import query_from_plain, query_to_plain
 from pixseek.types import And, Query, Term
 from pixseek.types.dataclass import dataclass
+from pixseek.types.queries import is_remote
 
 if TYPE_CHECKING:
     from pixseek.library.opened import Opened
@@ -230,6 +231,6 @@ def _lasting(term: Term, name: str) -> Term:
             "Write the image to a file, and search by that file.",
         )
     path = os.fspath(term.value)
-    if path.startswith(("http://", "https://")):
+    if is_remote(path):
         return term
     return replace(term, value=os.path.abspath(os.path.expanduser(path)))

@@ -324,8 +324,11 @@ class OpenFile:
     def __init__(self, descriptor: int) -> None:
         """Own this descriptor."""
         self._descriptor = descriptor
-        self.size = os.fstat(descriptor).st_size
+        found = os.fstat(descriptor)
+        self.size = found.st_size
         """In bytes, when it was opened."""
+        self.version = f"{found.st_mtime_ns:x}-{found.st_size:x}"
+        """Another after each change."""
 
     def read_at(self, start: int, count: int) -> bytes:
         """Return at most `count` bytes from a place on; fewer at the end."""
@@ -392,10 +395,15 @@ def store_file(folder: Path, stem: str, ending: str, content: bytes) -> Path:
         for number in range(1, 100_000):
             path = folder / (f"{stem}{ending}" if number == 1 else f"{stem}-{number}{ending}")
             try:
-                with open(path, "xb") as file:
-                    file.write(content)
+                file = open(path, "xb")  # noqa: SIM115
             except FileExistsError:
                 continue
+            try:
+                with file:
+                    file.write(content)
+            except OSError:
+                path.unlink()  # half of an image
+                raise
             return path
     except OSError as error:
         raise StorageError(

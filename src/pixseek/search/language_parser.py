@@ -33,6 +33,10 @@ from pixseek.search.language_units import (
 from pixseek.types import And, Filter, Not, Or, Query, Region, Term
 from pixseek.types.queries import MAX_CHARACTERS, MAX_TERMS
 
+#: What to do next, in errors.
+_AS_WORDS = "To search for it as it is, write it in quotes."
+_CLOSE = "Close it, or write it in quotes."
+
 _KEY = re.compile(r"([^\W\d][\w.\-]*):")
 _SPACE = re.compile(r"\s*")
 _BARE = re.compile(rf'[^\s"(){typography.INSIDE}]*')
@@ -99,11 +103,13 @@ class _Parser:
             ended = self.at_end()
             if ended or self.plain[self.at] == ")":
                 if not ended and opened is None:
-                    raise self.error("Closing parenthesis without an opening one", self.at)
+                    raise self.error(
+                        "Closing parenthesis without an opening one", self.at, _AS_WORDS
+                    )
                 if joined is not None:
                     raise self.dangling("follows", joined, "AND")
                 if ended and opened is not None:
-                    raise self.error("The parenthesis is not closed", opened)
+                    raise self.error("The parenthesis is not closed", opened, _CLOSE)
                 self.at += not ended
                 return found
             at = self.at
@@ -197,7 +203,7 @@ class _Parser:
         if self.opens_quotation():
             text = self.quoted()
             if not text.strip():
-                raise self.error("No words between the quotation marks", at)
+                raise self.error("No words between the quotation marks", at, "Write some, or none.")
             return Words(text, at, "phrase")
         if key := self.key():
             self.at += len(key) + 1
@@ -243,7 +249,9 @@ class _Parser:
             for each in pieces
         ]  # fmt: skip
         if prod(map(len, choices)) > _MOST_TEXTS:
-            raise self.error(f"These words stand for more than {_MOST_TEXTS} texts", at)
+            raise self.error(
+                f"These words stand for more than {_MOST_TEXTS} texts", at, "Use fewer OR."
+            )
         # Of those joined by AND each counts; of those joined by OR one is enough.
         counting = [
             [[text] for text in texts] if isinstance(each, AllOf) else [texts]
@@ -262,7 +270,7 @@ class _Parser:
             unit, self.at = self.groups[began]
             return unit
         if self.depth >= _DEEPEST:
-            raise self.error("Parentheses are nested too deeply", began)
+            raise self.error("Parentheses are nested too deeply", began, "Use fewer.")
         self.depth += 1
         self.at += 1
         units = self.units(began)
@@ -270,7 +278,7 @@ class _Parser:
         filters = tuple(each for each in units if isinstance(each, Filter))
         if filters and len(filters) < len(units):
             at = next((each.at for each in units if isinstance(each, Words)), began)
-            raise self.error("Parentheses join filters, and this is not a filter", at)
+            raise self.error("Parentheses join filters, and this is not a filter", at, _AS_WORDS)
         if filters:
             unit = filters[0] if len(filters) == 1 else And(filters)
         elif len(units) == 1 and isinstance(units[0], Words) and units[0].kind == "run":
@@ -303,11 +311,11 @@ class _Parser:
     def weighted(self, unit: Unit, weight: float, at: int) -> Unit:
         """Return a thing that counts more or less."""
         if isinstance(unit, Filter):
-            raise self.error("A filter can't have a weight", at)
+            raise self.error("A filter can't have a weight", at, "Leave the weight out.")
         if isinstance(unit, AllOf | LeftOut):
             raise self.error("A weight stands before one thing", at, 'For example: 2*"a dog" cat')
         if not weight or abs(weight) == float("inf"):
-            raise self.error("A weight must be finite and not 0", at)
+            raise self.error("A weight must be finite and not 0", at, 'For example: 2*"a dog" cat')
         if isinstance(unit, AnyOf):
             first, *others = unit.units
             return AnyOf((replace(term_of(first), weight=weight), *others))
@@ -343,7 +351,7 @@ class _Parser:
         elif symbol == "~" and key.lower() == "folder":  # the user's home
             symbol, values = "", [language_fields.Value("~")]
         else:
-            raise self.error("A filter needs a value", at)
+            raise self.error("A filter needs a value", at, "For example: year:2024")
         operator = _SYMBOLS.get(symbol, "")
         usual = [_usual(value) for value in values]
         try:
@@ -374,10 +382,14 @@ class _Parser:
             else:
                 found = _LISTED.match(self.plain, self.at)
                 if not found:
-                    raise self.error("A list holds values separated by commas", self.at)
+                    raise self.error(
+                        "A list holds values separated by commas",
+                        self.at,
+                        "For example: format:(jpg,png)",
+                    )
                 values.append(language_fields.Value(self.text[self.at : found.end()]))
                 self.at = found.end()
-        raise self.error("The list is not closed", at)
+        raise self.error("The list is not closed", at, _CLOSE)
 
     # -------------------------------------------------------------- the smallest pieces
 
@@ -476,11 +488,11 @@ class _Parser:
         began = self.at
         end = typography.quotation_end(self.text, began, self.missing)
         if end is None:
-            raise self.error("The quotation mark is not closed", began)
+            raise self.error("The quotation mark is not closed", began, "Close it.")
         self.at = end + 1
         return typography.quotation(self.text, began, end)
 
-    def error(self, problem: str, at: int, advice: str = "") -> QueryError:
+    def error(self, problem: str, at: int, advice: str) -> QueryError:
         # An address is shown without its password, also if what is wrong lies within it.
         rest = redacted(self.text[at:])
         is_whole = redacted(self.text[:at]) + rest == redacted(self.text)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pixseek import files
 from pixseek.errors import ImageError, QueryError
 from pixseek.types import Compare, Encoder, Engine, Picture, Record, Region, Term
-from pixseek.types.queries import MAX_CHARACTERS
+from pixseek.types.queries import MAX_CHARACTERS, is_remote
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -300,7 +300,7 @@ def _as_written(path: Path) -> Path:
 def _content(image: str | os.PathLike[str], fetch: Callable[[str], bytes]) -> bytes:
     """Return the bytes of an image file or URL."""
     text = os.fspath(image)
-    if text.startswith(("http://", "https://")):
+    if is_remote(text):
         return _fetched(text, fetch)
     from pixseek.images import MAX_BYTES
 

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp
 
 from pixseek import __version__
@@ -17,12 +18,13 @@ from pixseek.library import Library
 from pixseek.server import image_routes, library_routes, page_routes, search_routes, shapes
 from pixseek.server.access import Access
 from pixseek.server.answers import Answer
-from pixseek.server.documents import without_nulls
+from pixseek.server.documents import add_links, without_nulls
 from pixseek.server.guard import Guard, log, may_write
 from pixseek.server.problems import Refused, answer_to, is_worth_a_log
 from pixseek.server.searching import ClientGoneError
 from pixseek.server.served import Server
 from pixseek.server.settings import Settings
+from pixseek.server.uploads import not_json
 
 #: What nginx answers when the client has gone; nobody reads it.
 _CLIENT_GONE = 499
@@ -55,6 +57,8 @@ def create_app(
         openapi_url="/api/openapi.json",
         docs_url=None,  # those pages load scripts of another host
         redoc_url=None,
+        redirect_slashes=False,  # it would lead out of the prefix of a proxy
+        generate_unique_id_function=lambda route: route.name,
         servers=[{"url": settings.prefix}] if settings.prefix else None,
         lifespan=lifespan,
         exception_handlers=_handlers(),
@@ -75,7 +79,10 @@ def _handlers() -> dict[Any, Any]:
         first = error.errors()[0]
         where = [str(each) for each in first["loc"]]
         name = ".".join(where[1:]) or where[0]
-        if first["type"] == "extra_forbidden":
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if where[0] == "body" and kind != "application/json":
+            refused = not_json(kind)
+        elif first["type"] == "extra_forbidden":
             known = _known_names(request, where[0])
             from pixseek.errors import unknown
 
@@ -88,9 +95,28 @@ def _handlers() -> dict[Any, Any]:
             )
         return refused.answer()
 
-    async def http(_: Request, error: HTTPException) -> Answer:
-        said = str(error.detail)
-        return Refused(error.status_code, "http", said, "", "", dict(error.headers or {})).answer()
+    async def http(request: Request, error: HTTPException) -> Answer:
+        path = request.url.path[:200]
+        if error.status_code == 405:
+            allowed = ", ".join(_methods(request))
+            if request.method == "OPTIONS":
+                return Answer(status_code=204, headers={"Allow": allowed})
+            return Refused(
+                405, "method", "This address takes other methods", request.method[:20],
+                f"Use one of: {allowed}.", {"Allow": allowed},
+            ).answer()  # fmt: skip
+        if error.status_code == 404:
+            refused = Refused(
+                404, "no-such-address", "No such address", path,
+                "The addresses are listed in /api/openapi.json.",
+            )  # fmt: skip
+        elif error.status_code == 400:  # FastAPI's for bytes that are no text
+            refused = Refused(422, "query", "The body can't be read", "", "Send JSON in UTF-8.")
+        else:
+            refused = Refused(
+                error.status_code, "http", str(error.detail), path, "", dict(error.headers or {})
+            )
+        return refused.answer()
 
     async def gone(_: Request, __: Exception) -> Answer:
         return Answer(status_code=_CLIENT_GONE)
@@ -103,6 +129,19 @@ def _handlers() -> dict[Any, Any]:
         HTTPException: http,
         ClientGoneError: gone,
     }
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods that an address takes."""
+    found = [
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
+    return [*found, *(("HEAD",) if "GET" in found else ()), "OPTIONS"]
 
 
 def _known_names(request: Request, place: str) -> list[str]:
@@ -127,6 +166,7 @@ def _document(app: FastAPI) -> None:
             parts.setdefault("schemas", {}).update(shapes.SCHEMAS)
             parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
             document["security"] = [{}, {"token": []}]
+            add_links(document)
             app.openapi_schema = without_nulls(document)
         return app.openapi_schema
 

@@ -15,6 +15,14 @@ ALWAYS = (401, 403, 421, 429, 500)
 #: Stands for null in examples until the document is made.
 NULL = "(null)"
 
+#: Where an answer holds what others take: operation, status, place, parameter, operations.
+_LINKS = (
+    ("search", "200", "/hits/0/id", "image_id",
+     ("image", "preview", "original", "similar", "delete_image")),
+    ("start_job", "202", "/id", "job_id", ("job", "job_events", "stop_job")),
+    ("save_search", "200", "/name", "name", ("delete_saved_search",)),
+)  # fmt: skip
+
 _MEANING = {
     401: "A token is needed.",
     403: "The token may not do this, or another site's page sent it.",
@@ -68,10 +76,47 @@ def without_nulls(document: Any) -> Any:
     return None if document == NULL else document
 
 
+def add_links(document: dict[str, Any]) -> None:
+    """Say in an OpenAPI document which answers lead to which operations."""
+    operations = {
+        operation["operationId"]: operation
+        for path in document["paths"].values()
+        for operation in path.values()
+    }
+    for name, status, place, parameter, others in _LINKS:
+        operations[name]["responses"][status]["links"] = {
+            other: {
+                "operationId": other,
+                "parameters": {parameter: f"$response.body#{place}"},
+            }
+            for other in others
+        }
+
+
 def files(media: str, text: str, *statuses: int, status: int = 200) -> Responses:
     """Return the `responses` of a route that answers with bytes."""
     content = {media: {"schema": {"type": "string", "format": "binary"}, "example": "(bytes)"}}
     return {status: {"description": text, "content": content}, **problems(*statuses)}
+
+
+def events_of(schema: str, text: str, *statuses: int) -> Responses:
+    """Return the `responses` of a route that sends events, each a shape as JSON."""
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"$ref": f"#/components/schemas/{schema}"},
+    }
+    event = {
+        "type": "object",
+        "properties": {"event": {"type": "string"}, "data": data},
+        "required": ["event", "data"],
+        "description": "One event.",
+    }
+    content = {"schema": event, "example": "event: job\ndata: {…}\n\n"}
+    return {
+        200: {"description": text, "content": {"text/event-stream": content}},
+        **problems(*statuses),
+    }
 
 
 def problems(*statuses: int) -> Responses:

@@ -64,12 +64,16 @@ class Guard:
             return  # a websocket is refused by not being accepted
         began = time.perf_counter()
         status = 0
+        if asks_for_head := scope["method"] == "HEAD":  # answered as GET, without the body
+            scope = {**scope, "method": "GET", "state": {**scope.get("state", {}), "head": True}}
 
         async def passed_on(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 self._complete(MutableHeaders(scope=message))
+            elif asks_for_head:
+                message = {**message, "body": b""}
             await send(message)
 
         rights = None
@@ -192,6 +196,11 @@ def _cookies(headers: Mapping[str, str]) -> Mapping[str, str]:
         return {name: morsel.value for name, morsel in SimpleCookie(given).items()}
     except CookieError:
         return {}
+
+
+def is_head(scope: Scope) -> bool:
+    """Return whether a GET was sent as HEAD, so that no body needs to be read."""
+    return "head" in scope.get("state", {})
 
 
 def may_write(scope: Scope) -> bool:

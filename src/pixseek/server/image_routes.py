@@ -17,10 +17,10 @@ from pixseek.library.surfaces import original, originals_media
 from pixseek.server import shapes
 from pixseek.server.answers import Answer, json_answer
 from pixseek.server.documents import answers, files, having
-from pixseek.server.guard import may_write
+from pixseek.server.guard import is_head, may_write
 from pixseek.server.pictures import SIZES
 from pixseek.server.problems import Refused
-from pixseek.server.queries import Given, LibraryGiven, Whole
+from pixseek.server.queries import WHOLE, Given, LibraryGiven
 from pixseek.server.ranges import asked_range
 from pixseek.server.search_routes import must_write, no_image
 from pixseek.server.served import Server
@@ -40,7 +40,7 @@ class PreviewGiven(LibraryGiven):
         Parameter(description="The record's digest: with it the answer may be kept for ever."),
     ] = None
     size: Annotated[
-        Whole | None,
+        Annotated[int, WHOLE] | None,
         Parameter(
             description="Most pixels a side, made of the file if it is there: "
             f"{', '.join(map(str, SIZES))}. If missing, the stored preview, of 384.",
@@ -56,8 +56,8 @@ class Said(Given):
     add: list[str] = Field(default=[], description="Tags to add.")
     remove: list[str] = Field(default=[], description="Tags to remove, yours or the file's.")
     caption: str | None = Field(default=None, description='"" clears yours.')
-    rating: Whole | None = Field(
-        default=None, ge=-1, le=5, description="1 to 5, -1 for rejected; 0 clears yours."
+    rating: Annotated[int, Field(ge=-1, le=5), WHOLE] | None = Field(
+        default=None, description="1 to 5, -1 for rejected; 0 clears yours."
     )
     fields: dict[str, str | float | bool | None] = Field(
         default={}, description="Values of your own by name; null clears one."
@@ -77,6 +77,7 @@ def routes(server: Server) -> APIRouter:
 
     @router.get(
         "/images/{image_id}",
+        operation_id="image",
         summary="What is known of an image",
         responses=answers("Record", shapes.RECORD, 404, 422, 503),
     )
@@ -95,6 +96,7 @@ def routes(server: Server) -> APIRouter:
 
     @router.delete(
         "/images/{image_id}",
+        operation_id="delete_image",
         summary="Take an image out of the library",
         responses=answers(
             having(removed={"type": "integer"}), {"removed": 1}, 404, 409, 422, 503,
@@ -154,6 +156,7 @@ def routes(server: Server) -> APIRouter:
 
     @router.get(
         "/images/{image_id}/original",
+        operation_id="original",
         response_class=Answer,
         summary="The file",
         responses={
@@ -179,7 +182,7 @@ def routes(server: Server) -> APIRouter:
             )  # fmt: skip
         media, is_shown = originals_media(record)
         headers = {
-            "ETag": f'"{record.digest[:32]}-{file.size}"',
+            "ETag": f'"{file.version}"',
             "Accept-Ranges": "bytes",
             "Cache-Control": "private, no-cache",
             "Content-Disposition": "inline" if is_shown else "attachment",
@@ -198,6 +201,9 @@ def routes(server: Server) -> APIRouter:
         headers["Content-Length"] = str(end - start)
         if part:
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
+        if is_head(request.scope):
+            file.close()
+            return Answer(None, 206 if part else 200, headers, media)
 
         def chunks() -> Iterator[bytes]:
             with file:
@@ -210,6 +216,7 @@ def routes(server: Server) -> APIRouter:
 
     @router.post(
         "/tags",
+        operation_id="tag",
         summary="Tag, rate and caption images",
         responses=answers(
             having(changed={"type": "integer"}), {"changed": 1}, 404, 413, 415, 422, 503
@@ -241,6 +248,7 @@ def routes(server: Server) -> APIRouter:
 
     @router.post(
         "/images",
+        operation_id="upload_images",
         summary="Upload images and index them",
         status_code=202,
         responses=answers(
@@ -291,4 +299,4 @@ def routes(server: Server) -> APIRouter:
 def _has(request: Request, tag: str) -> bool:
     """Return whether the client has this version already."""
     given = request.headers.get("if-none-match", "")
-    return tag in (each.strip().removeprefix("W/") for each in given.split(","))
+    return any(each.strip().removeprefix("W/") in (tag, "*") for each in given.split(","))

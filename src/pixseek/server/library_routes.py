@@ -20,12 +20,12 @@ from pixseek import wire
 from pixseek.errors import QueryError
 from pixseek.server import shapes
 from pixseek.server.answers import Answer, as_json, json_answer
-from pixseek.server.documents import answers, files, having, list_of
+from pixseek.server.documents import answers, events_of, having, list_of
 from pixseek.server.folders import indexable
-from pixseek.server.guard import may_write
+from pixseek.server.guard import is_head, may_write
 from pixseek.server.jobs import Job, JobState
 from pixseek.server.problems import Refused, answer_to
-from pixseek.server.queries import Given, LibraryGiven, Whole
+from pixseek.server.queries import WHOLE, Given, LibraryGiven
 from pixseek.server.search_routes import must_write
 from pixseek.server.served import Server
 from pixseek.server.uploads import json_body, picture_of, upload_form
@@ -67,8 +67,8 @@ class DuplicatesGiven(LibraryGiven):
 class Listed(LibraryGiven):
     """A part of a list."""
 
-    limit: Annotated[Whole, Parameter(ge=1, le=1000)] = 100
-    offset: Annotated[Whole, Parameter(ge=0)] = 0
+    limit: Annotated[int, Parameter(ge=1, le=1000), WHOLE] = 100
+    offset: Annotated[int, Parameter(ge=0), WHOLE] = 0
 
 
 def routes(server: Server) -> APIRouter:
@@ -301,6 +301,7 @@ def routes(server: Server) -> APIRouter:
 
     @router.post(
         "/jobs",
+        operation_id="start_job",
         summary="Start an indexing run",
         status_code=202,
         responses=answers("Job", shapes.JOB, 404, 409, 413, 415, 422, 501, 503, status=202),
@@ -333,6 +334,7 @@ def routes(server: Server) -> APIRouter:
 
     @router.get(
         "/jobs/{job_id}",
+        operation_id="job",
         summary="How far a run is",
         responses=answers("Job", shapes.JOB, 404, 422),
     )
@@ -342,6 +344,7 @@ def routes(server: Server) -> APIRouter:
 
     @router.post(
         "/jobs/{job_id}/stop",
+        operation_id="stop_job",
         summary="Stop a run",
         responses=answers("Job", shapes.JOB, 404, 422),
     )
@@ -354,16 +357,17 @@ def routes(server: Server) -> APIRouter:
 
     @router.get(
         "/jobs/{job_id}/events",
+        operation_id="job_events",
         response_class=Answer,
         summary="Watch a run",
-        responses=files(
-            "text/event-stream", "Server-sent events: the run's state whenever it changes.",
-            404, 422,
-        ),
+        responses=events_of("Job", "Server-sent events: the run's state whenever it changes.",
+                            404, 422),
     )  # fmt: skip
-    async def events(job_id: str) -> Answer:
+    async def events(job_id: str, request: Request) -> Answer:
         """Send the state of a run whenever it changes, until it ends."""
         found = job(job_id)
+        if is_head(request.scope):
+            return Answer(None, 200, None, "text/event-stream")
 
         async def changes() -> AsyncIterator[bytes]:
             seen, quiet_s = -1, 0.0

@@ -15,22 +15,24 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pixseek.errors import QueryError
 from pixseek.server.settings import Settings
 from pixseek.types import Query, Region, Sort, Strength, Term
-from pixseek.types.queries import comparisons
+from pixseek.types.queries import comparisons, is_remote
 
 if TYPE_CHECKING:
     from pixseek.library import Library
 
-_REMOTE = ("http://", "https://")
-
 
 def _whole(value: Any) -> Any:
     """Refuse "10.0", which would be taken for 10."""
-    if isinstance(value, str) and not value.strip().lstrip("+-").isdecimal():
+    is_wrong = isinstance(value, bool) or (
+        isinstance(value, str) and not value.strip().lstrip("+-").isdecimal()
+    )
+    if is_wrong:
         raise ValueError("a whole number is needed")
     return value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+#: After the bounds of a number, so that OpenAPI has them: `Annotated[int, Field(ge=0), WHOLE]`.
+WHOLE = BeforeValidator(_whole)
 
 
 class Given(BaseModel):
@@ -58,8 +60,8 @@ class SearchGiven(LibraryGiven):
             examples=["a dog -snow"],
         ),
     ] = ""
-    k: Annotated[Whole, Parameter(ge=0, description="Hits of a page.")] = 20
-    offset: Annotated[Whole, Parameter(ge=0, description="Best hits to skip.")] = 0
+    k: Annotated[int, Parameter(ge=0, description="Hits of a page."), WHOLE] = 20
+    offset: Annotated[int, Parameter(ge=0, description="Best hits to skip."), WHOLE] = 0
     sort: Annotated[Sort, Parameter(description="The order.")] = "relevance"
     min_strength: Annotated[
         Strength | None, Parameter(description="Leave out hits that match less well.")
@@ -84,8 +86,8 @@ class SearchGiven(LibraryGiven):
 class SimilarGiven(LibraryGiven):
     """The options of a search by an image of the library."""
 
-    k: Annotated[Whole, Parameter(ge=0, description="Hits of a page.")] = 20
-    offset: Annotated[Whole, Parameter(ge=0, description="Best hits to skip.")] = 0
+    k: Annotated[int, Parameter(ge=0, description="Hits of a page."), WHOLE] = 20
+    offset: Annotated[int, Parameter(ge=0, description="Best hits to skip."), WHOLE] = 0
     group: Annotated[bool, Parameter(description="Show copies once.")] = False
     where: Annotated[str, Parameter(description="Filters, such as `format:jpg`.")] = ""
     region: Annotated[
@@ -133,7 +135,7 @@ def check(query: Query, settings: Settings) -> None:
     for term in _terms(query):
         if term.kind != "image" or not isinstance(term.value, str):
             continue
-        if not term.value.lower().startswith(_REMOTE):
+        if not is_remote(term.value):
             raise QueryError(
                 "An example can't be named by a path here", "",
                 "Upload it, or name an image of the library by its id.",

@@ -6,7 +6,7 @@ import re
 
 from pixseek.server.problems import Refused
 
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
 
 
 def asked_range(header: str | None, size: int) -> tuple[int, int] | None:

@@ -146,6 +146,7 @@ def routes(server: Server) -> APIRouter:
 
     @router.get(
         "/saved",
+        operation_id="saved_searches",
         summary="List saved searches",
         responses=answers(
             list_of("SavedSearch"), [{"name": "dogs", "text": "a dog -snow"}], 404, 422, 503
@@ -160,6 +161,7 @@ def routes(server: Server) -> APIRouter:
 
     @router.put(
         "/saved/{name}",
+        operation_id="save_search",
         summary="Save a search",
         responses=answers(
             having(name={"type": "string"}), {"name": "dogs"}, 404, 413, 415, 422, 501, 503
@@ -196,6 +198,7 @@ def routes(server: Server) -> APIRouter:
 
     @router.delete(
         "/saved/{name}",
+        operation_id="delete_saved_search",
         summary="Forget a saved search",
         responses=answers(
             having(forgotten={"type": "string"}), {"forgotten": "dogs"}, 404, 422, 503
@@ -204,7 +207,12 @@ def routes(server: Server) -> APIRouter:
     def forget(name: str, given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
         """Forget a saved search."""
         must_write(request)
-        server.named(given.library).library.forget_search(name)
+        try:
+            server.named(given.library).library.forget_search(name)
+        except QueryError as error:
+            raise Refused(
+                404, "no-saved-search", error.problem, error.subject[:200], error.advice
+            ) from error
         return json_answer({"forgotten": name})
 
     return router

@@ -214,7 +214,8 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Query": {
         "type": "object",
-        "description": "A whole query; every name may be missing.",
+        "description": "A whole query. It says what to look for; every other name may be missing.",
+        "anyOf": [{"required": ["query"]}, {"required": ["terms"]}, {"required": ["where"]}],
         "properties": {
             "query": {**_TEXT, "description": "In the language of the search box."},
             "terms": _list(_ref("Term")),

@@ -31,10 +31,7 @@ async def json_body(request: Request) -> dict[str, Any]:
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise Refused(
-            415, "media-type", "The body must be JSON", kind[:100],
-            "Send it with Content-Type: application/json.",
-        )  # fmt: skip
+        raise not_json(kind)
     try:
         plain = json.loads(await request.body())
     except (ValueError, RecursionError) as error:
@@ -42,6 +39,14 @@ async def json_body(request: Request) -> dict[str, Any]:
     if not isinstance(plain, dict):
         raise QueryError("The body is not an object", type(plain).__name__, 'Send {"name": ...}.')
     return plain
+
+
+def not_json(kind: str) -> Refused:
+    """Return the answer to a body of another kind where JSON is needed."""
+    return Refused(
+        415, "media-type", "The body must be JSON", kind[:100],
+        "Send it with Content-Type: application/json.",
+    )  # fmt: skip
 
 
 @asynccontextmanager

@@ -63,6 +63,11 @@ def comparisons(where: Filter) -> Iterator[Compare]:
             yield where
 
 
+def is_remote(example: str) -> bool:
+    """Return whether the name of an example image is a URL; any other is that of a file."""
+    return example[:8].lower().startswith(("http://", "https://"))
+
+
 #: No image has a side of so many pixels; and the largest number that is shown of a wrong one.
 _MOST_PIXELS, _SHOWN = 1 << 31, 1e30
 
