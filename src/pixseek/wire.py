@@ -248,6 +248,13 @@ def query_label(query: Query) -> tuple[str, str]:
     return term.kind, str(term.value)
 
 
+def query_parts_to_plain(query: Query) -> list[dict[str, Any]]:
+    """Return the parts of a query: kind, shown, text, weight, and the query without each."""
+    from pixseek.search.query_parts import parts_of
+
+    return [asdict(each) for each in parts_of(query)]
+
+
 def model_to_plain(model: ModelInfo) -> dict[str, Any]:
     """Return the facts about a model; `folder` is null unless its files are on this machine."""
     return {

@@ -18,7 +18,7 @@ from pixseek import files
 from pixseek.errors import ImageError, QueryError
 from pixseek.search.classification import ENSEMBLE, TEMPLATES, Guess, split_labels
 from pixseek.search.duplicates import DuplicateGroup
-from pixseek.search.facets import Facets
+from pixseek.search.facets import Facets, filter_text
 from pixseek.search.searcher import EMPTY
 from pixseek.types import Record, Scalar
 from pixseek.types.dataclass import dataclass
@@ -41,6 +41,7 @@ __all__ = [
     "decoded_apart",
     "described",
     "ending_of",
+    "filter_text",
     "formats",
     "is_named_as_image",
     "named_image",

@@ -21,7 +21,10 @@ from pixseek.server.settings import Settings
 log = logging.getLogger("pixseek.server")
 
 #: Who may be asked for without rights: whether the server lives, and the way to get rights.
-OPEN = frozenset(("/healthz", "/readyz", "/login", "/style.css"))
+OPEN = frozenset(("/healthz", "/readyz", "/login"))
+
+#: Scripts and styles of the page, which are no secret.
+STATIC = "/static/"
 
 #: Clients whose requests are counted; the least recent are forgotten.
 _CLIENTS = 10_000
@@ -119,7 +122,7 @@ class Guard:
         path = scope["path"]
         rights = self._access.rights_of(headers, _cookies(headers))
         if rights is None:
-            if path in OPEN:
+            if path in OPEN or path.startswith(STATIC):
                 return "read"
             if scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
                 there = quote(f"{path}?{scope['query_string'].decode('latin-1')}".rstrip("?"))

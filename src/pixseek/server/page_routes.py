@@ -1,112 +1,204 @@
-"""Pages: a search without scripts, the login form; and whether the server is well."""
+"""Pages: the search, one image, the login form; and whether the server is well."""
 
 from __future__ import annotations
 
 import asyncio
-import html
 from collections.abc import Mapping
-from typing import Annotated
-from urllib.parse import parse_qs, quote, urlencode
+from typing import Annotated, Any, cast
+from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request
 from fastapi import Query as Parameter
+from pydantic import ConfigDict, ValidationError
 from starlette.responses import RedirectResponse
 
+from pixseek import wire
+from pixseek.errors import PixseekError
+from pixseek.library.surfaces import filter_text
 from pixseek.server.access import COOKIE, LOGIN_S
 from pixseek.server.answers import Answer, json_answer
-from pixseek.server.documents import answers, files, having
+from pixseek.server.documents import answers, files, having, list_of
+from pixseek.server.guard import may_write
 from pixseek.server.metrics import MEDIA
-from pixseek.server.problems import Refused
-from pixseek.server.queries import SearchGiven, text_query
-from pixseek.server.served import Server
-from pixseek.types import Hit
+from pixseek.server.page import HITS, ROWS, THEMES, Look, Page, Shown
+from pixseek.server.problems import Refused, three_parts
+from pixseek.server.queries import LibraryGiven, SearchGiven, check, text_query
+from pixseek.server.search_routes import no_image
+from pixseek.server.served import Served, Server
+from pixseek.server.static_files import StaticFiles
+from pixseek.server.texts import texts_for
+from pixseek.types import And, FacetField, Query, Record
 
-_HTML = "text/html; charset=utf-8"
+#: Keeps the look that a user chose: theme, rows and language, such as "dark.m.de".
+LOOK = "pixseek_look"
 
-_STYLE = """
-:root { color-scheme: light dark; --ground: #f6f6f4; --card: #fff; --ink: #1d1d1f;
-  --soft: #63636a; --line: #e2e2de; --mark: #0b63ce; }
-@media (prefers-color-scheme: dark) { :root { --ground: #161618; --card: #212124;
-  --ink: #ececee; --soft: #9d9da4; --line: #343438; --mark: #7ab4ff; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink);
-  font: 16px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 1500px; margin: 0 auto; padding: 20px clamp(12px, 3vw, 36px); }
-form { display: flex; gap: 8px; margin-bottom: 14px; }
-input { flex: 1; min-width: 0; font: inherit; padding: 10px 14px; border-radius: 10px;
-  border: 1px solid var(--line); background: var(--card); color: inherit; }
-button { font: inherit; padding: 10px 18px; border-radius: 10px; border: 0;
-  background: var(--mark); color: var(--card); }
-:focus-visible { outline: 3px solid var(--mark); outline-offset: 2px; }
-p { color: var(--soft); }
-ol { list-style: none; margin: 0; padding: 0; display: grid; gap: 14px;
-  grid-template-columns: repeat(auto-fill, minmax(min(210px, 44vw), 1fr)); }
-li { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
-  overflow: hidden; font-size: 13px; }
-li a { color: var(--soft); text-decoration: none; }
-li img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; }
-li span { display: block; padding: 8px 10px; overflow-wrap: anywhere; }
-nav { display: flex; gap: 16px; margin-top: 18px; } nav a { color: var(--mark); }
-"""
+#: Fields for programs.
+_NO_FACTS = frozenset(("placeholder", "digest", "pixels", "perceptual_hash", "colours"))
+
+
+class TextGiven(LibraryGiven):
+    """A query as text."""
+
+    q: Annotated[str, Parameter(max_length=10_000, description="In the query language.")] = ""
+    dates: Annotated[bool, Parameter(description='Read "july 2019" as a filter.')] = True
+
+
+class PageGiven(SearchGiven):
+    """The address of the page; what others append to links they share is ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    facets: bool = False
 
 
 def routes(server: Server) -> APIRouter:
     """Return the routes of one server."""
     router = APIRouter()
+    static = StaticFiles()
+    prefix = server.settings.prefix
+
+    def page_for(request: Request) -> Page:
+        chosen = request.cookies.get(LOOK, "").split(".")
+        theme, rows, language = chosen if len(chosen) == 3 else ("", "", "")
+        look = Look(
+            theme if theme in THEMES else THEMES[0],
+            rows if rows in ROWS else "m",
+            texts_for(request.headers.get("accept-language", ""), language),
+        )
+        return Page(look, static, prefix)
+
+    def shown(request: Request, served: Served, asked: Mapping[str, str], **more: Any) -> Shown:
+        return Shown(
+            prefix=prefix,
+            asked=asked,
+            libraries=[each.name for each in server.all()],
+            count=len(served.library),
+            saved=list(served.library.saved_searches()),
+            may_write=may_write(request.scope),
+            has_login=COOKIE in request.cookies,
+            **more,
+        )
 
     @router.get("/", include_in_schema=False)
-    async def page(given: Annotated[SearchGiven, Parameter()], request: Request) -> Answer:
-        served = server.named(given.library)
-        where = server.settings.prefix
-        if not given.q.strip():
-            count = await asyncio.to_thread(len, served.library)
-            return _page("pixseek", _form(where, "") + f"<p>{count:,} images.</p>")
-        query = await asyncio.to_thread(text_query, served.library, given, server.settings)
-        found = await served.searches.answer(query, request)
-        server.metrics.count_search(found)
-        notes = "".join(f"<p>{html.escape(each)}</p>" for each in found.warnings)
-        cards = "".join(_card(hit, where, given.library) for hit in found)
-        said = f"<p>{found.strong:,} strong and {found.likely - found.strong:,} likely matches.</p>"
-        more = ""
-        if len(found) == query.k:
-            there = urlencode({"q": given.q, "k": given.k, "offset": given.offset + given.k})
-            more = f'<nav><a href="{where}/?{html.escape(there)}" rel="next">More</a></nav>'
-        body = f"{_form(where, given.q)}{notes}{said}<ol>{cards}</ol>{more}"
-        return _page(f"{given.q} · pixseek", body)
+    async def page(request: Request) -> Answer:
+        problem: tuple[str, str, str] | None = None
+        given, status = PageGiven(), 200
+        try:
+            given = PageGiven.model_validate(dict(request.query_params))
+            served = server.named(given.library)
+        except (ValidationError, Refused) as error:
+            problem, served = _parts(error), server.named(None)
+        found = None
+        if problem is None:
+            try:
+                found = await searched(given, served, request)
+            except (PixseekError, Refused) as error:
+                problem = three_parts(error, has_rights=may_write(request.scope))
+        status = 422 if problem else 200
+        asked = {
+            name: str(value)
+            for name, value in given.model_dump(exclude_defaults=True).items()
+            if name != "k"
+        }
+        if "facets" in asked:
+            asked["facets"] = "1"
+        whole = await asyncio.to_thread(
+            shown, request, served, asked, problem=problem, **(found or {})
+        )
+        return page_for(request).search(whole, status)
 
-    @router.get("/style.css", include_in_schema=False)
-    def style() -> Answer:
-        return Answer(_STYLE, 200, {"Cache-Control": "public, max-age=3600"}, "text/css")
+    async def searched(given: PageGiven, served: Served, request: Request) -> dict[str, Any]:
+        """Return the fields of `Shown` that a search gives."""
+        given.k = HITS
+        if given.q.strip():
+            query = await asyncio.to_thread(text_query, served.library, given, server.settings)
+        else:
+            order = "newest" if given.sort == "relevance" else given.sort
+            query = Query((), where=And(()), k=HITS, offset=given.offset, sort=order)
+            check(query, server.settings)
+        if not len(served.library):
+            return {}
+        results = await served.searches.answer(query, request)
+        server.metrics.count_search(results)
+        fields: dict[str, Any] = {
+            "results": results,
+            "query": query,
+            "parts": wire.query_parts_to_plain(query),
+        }
+        if given.facets:
+            counted = await asyncio.to_thread(served.library.facets, query)
+            fields["facets"] = {
+                field: {
+                    value: (n, filter_text(cast("FacetField", field), value))
+                    for value, n in counts.items()
+                }
+                for field, counts in counted.items()
+            }
+        return fields
+
+    @router.get("/image/{image_id}", include_in_schema=False)
+    def image(image_id: str, request: Request) -> Answer:
+        asked = {
+            name: value
+            for name, value in request.query_params.items()
+            if name in PageGiven.model_fields
+        }
+        served = server.named(asked.get("library"))
+        record = served.library.get(image_id)
+        if record is None:
+            raise no_image(image_id)
+        page = page_for(request)
+        return page.image(shown(request, served, asked), record, _facts(record))
+
+    @router.get(
+        "/api/parts",
+        tags=["search"],
+        summary="The parts of a query",
+        responses=answers(
+            list_of("QueryPart"),
+            [{"kind": "text", "shown": "a dog", "text": '"a dog"', "weight": 1.0,
+              "without": "year:2021"}],
+            404, 422, 503,
+        ),
+    )  # fmt: skip
+    def parts(given: Annotated[TextGiven, Parameter()]) -> Answer:
+        """Take a query apart: each thing to look for, each filter, and the query without it."""
+        served = server.named(given.library)
+        if not given.q.strip():
+            return json_answer([])
+        asked = SearchGiven(q=given.q, library=given.library, dates=given.dates)
+        query = text_query(served.library, asked, server.settings)
+        return json_answer(wire.query_parts_to_plain(query))
+
+    @router.get("/static/{version}/{name}", include_in_schema=False)
+    def static_file(version: str, name: str) -> Answer:
+        found = static.answer(version, name)
+        if found is None:
+            raise Refused(404, "http", "Not Found", "", "")
+        return found
 
     @router.get("/login", include_in_schema=False)
-    def login_form(to: str = "/") -> Answer:
-        where = html.escape(server.settings.prefix)
-        return _page(
-            "Log in · pixseek",
-            f'<form method="post" action="{where}/login"><input type="hidden" name="to" '
-            f'value="{html.escape(_local(to))}"><input type="password" name="token" autofocus '
-            'required aria-label="Token" placeholder="Token" autocomplete="current-password">'
-            "<button>Log in</button></form>",
-        )
+    def login_form(request: Request, to: str = "/") -> Answer:
+        return page_for(request).login(_local(to))
 
     @router.post("/login", include_in_schema=False)
     async def login(request: Request) -> Answer:
         sent = parse_qs((await request.body())[:10_000].decode("utf-8", "replace"))
+        to = _local(sent.get("to", ["/"])[0])
         rights = server.access.rights_of_token(sent.get("token", [""])[0])
         if rights is None:
-            raise Refused(401, "no-token", "This token is unknown", "", "Open /login again.")
-        there = server.settings.prefix + _local(sent.get("to", ["/"])[0])
-        answer = RedirectResponse(there, 303)
+            return page_for(request).login(to, failed=True)
+        answer = RedirectResponse(prefix + to, 303)
         answer.set_cookie(
             COOKIE, server.access.cookie(rights), max_age=LOGIN_S, httponly=True, samesite="lax",
-            secure=_is_encrypted(request, server), path=server.settings.prefix or "/",
+            secure=_is_encrypted(request, server), path=prefix or "/",
         )  # fmt: skip
         return answer
 
     @router.post("/logout", include_in_schema=False)
     def logout() -> Answer:
-        answer = RedirectResponse(f"{server.settings.prefix}/login", 303)
-        answer.delete_cookie(COOKIE, path=server.settings.prefix or "/")
+        answer = RedirectResponse(f"{prefix}/login", 303)
+        answer.delete_cookie(COOKIE, path=prefix or "/")
         return answer
 
     @router.get(
@@ -156,31 +248,22 @@ def _local(to: str) -> str:
     return to if to.startswith("/") and not to.startswith(("//", "/\\")) else "/"
 
 
-def _form(where: str, text: str) -> str:
-    return (
-        f'<form action="{html.escape(where)}/"><input type="search" name="q" '
-        f'value="{html.escape(text)}" aria-label="Search" placeholder="Say what is in the image" '
-        "autofocus><button>Search</button></form>"
-    )
+def _facts(record: Record) -> list[tuple[str, str]]:
+    """Return what is known of an image, by the names of fields."""
+    plain = wire.record_to_plain(record)
+    return [
+        (
+            name.replace("_", " "),
+            ", ".join(map(str, value)) if isinstance(value, list) else str(value),
+        )
+        for name, value in plain.items()
+        if name not in _NO_FACTS
+    ]
 
 
-def _card(hit: Hit, where: str, library: str | None) -> str:
-    of = f"&library={quote(library)}" if library else ""
-    there = f"{where}/api/images/{quote(hit.id, safe='')}"
-    small = f"{there}/preview?v={quote(hit.record.digest)}{of}"
-    name = html.escape(hit.record.name.encode("utf-8", "replace").decode())
-    return (
-        f'<li><a href="{html.escape(f"{there}/original?{of[1:]}")}">'
-        f'<img src="{html.escape(small)}" alt="" loading="lazy">'
-        f"<span><bdi>{name}</bdi><br>{hit.strength}</span></a></li>"
-    )
-
-
-def _page(title: str, body: str, headers: Mapping[str, str] | None = None) -> Answer:
-    text = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{html.escape(title)}</title><link rel="stylesheet" href="style.css"></head>'
-        f"<body><main>{body}</main></body></html>"
-    )
-    return Answer(text.encode("utf-8", "replace"), 200, headers, _HTML)
+def _parts(error: ValidationError | Refused) -> tuple[str, str, str]:
+    """Return the three parts of what is wrong with the address of a page."""
+    if isinstance(error, Refused):
+        return error.problem, error.subject, error.advice
+    first = error.errors()[0]
+    return "A value can't be used", str(first["loc"][0])[:200], f"{first['msg']}."

@@ -87,10 +87,21 @@ def answer_to(error: BaseException, *, has_rights: bool) -> Answer:
         return error.answer()
     if not isinstance(error, errors.PixseekError):
         return _answer(_UNEXPECTED, _UNEXPECTED.title, "", "It is in the server's log.", {})
-    kind = next((kind for type_, kind in _KINDS if isinstance(error, type_)), _UNEXPECTED)
+    return _answer(_kind_of(error), *three_parts(error, has_rights=has_rights), {})
+
+
+def three_parts(error: errors.PixseekError | Refused, *, has_rights: bool) -> tuple[str, str, str]:
+    """Return what failed, on what, and what to do next, for a page; as `answer_to`."""
+    if isinstance(error, Refused):
+        return error.problem, error.subject, error.advice
+    kind = _kind_of(error)
     if kind.names_what_was_sent or has_rights:
-        return _answer(kind, error.problem, error.subject, error.advice, {})
-    return _answer(kind, kind.title, "", "Whoever runs the server finds more in its log.", {})
+        return error.problem, error.subject, error.advice
+    return kind.title, "", "Whoever runs the server finds more in its log."
+
+
+def _kind_of(error: errors.PixseekError) -> Kind:
+    return next((kind for type_, kind in _KINDS if isinstance(error, type_)), _UNEXPECTED)
 
 
 def is_worth_a_log(error: BaseException) -> bool:

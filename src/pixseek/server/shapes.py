@@ -120,6 +120,15 @@ SCHEMAS: dict[str, Schema] = {
         ),
         "description": "Everything known of an image; fields of its file and of users by name.",
     },
+    "QueryPart": _object(
+        {
+            "kind": {**_TEXT, "description": "text, id, image, exclude, filter or date."},
+            "shown": {**_TEXT, "description": "As people read it."},
+            "text": {**_TEXT, "description": "In the query language."},
+            "weight": _NUMBER,
+            "without": {**_TEXT, "description": "The whole query without this part."},
+        }
+    ),
     "Facets": {
         "type": "object",
         "additionalProperties": _COUNTS,

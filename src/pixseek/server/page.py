@@ -1,0 +1,407 @@
+"""The search page as HTML, which works without scripts; scripts take over the same document.
+
+    header    the box, library, order, buttons
+    bar       chips of the query, counts, saved searches
+    main      results in justified rows: each has its size before its picture is there
+
+Rows are laid out by flexbox from the ratio of each picture, in a stylesheet of the document with a
+nonce. `grid.js` computes the same rows, so nothing moves when it takes over.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from pixseek.server.answers import Answer
+from pixseek.server.guard import POLICY
+from pixseek.server.static_files import StaticFiles
+from pixseek.server.texts import Texts
+from pixseek.types import Hit, Query, Record, Results
+from pixseek.types.dataclass import dataclass
+
+#: Hits of the page that is sent as HTML: more than two screens.
+HITS = 80
+
+#: The pictures above the fold are asked for at once.
+_EAGER = 24
+
+#: The narrowest and the widest ratio that is shown whole; others are cut. The same as in grid.js.
+NARROWEST, WIDEST = 0.4, 3.0
+
+THEMES, ROWS = ("auto", "light", "dark"), ("s", "m", "l")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a user wants the page.
+
+    Attributes:
+        theme: of `THEMES`.
+        rows: height of the rows, of `ROWS`.
+        texts: of their language.
+    """
+
+    theme: str
+    rows: str
+    texts: Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a page shows.
+
+    Attributes:
+        prefix: path of the server as browsers see it, such as "/photos"; "" for none.
+        asked: the parameters of the address that are not at their defaults.
+        libraries: names of all libraries, the default first.
+        count: images of the library.
+        results: None if nothing could be searched.
+        query: what was searched; None as above.
+        parts: of the query, as `wire.parts_to_plain` gives them.
+        saved: names of saved searches.
+        facets: counts by field and value; None if they are not asked for.
+        problem: the three parts of an error; None for none.
+        may_write: whether the user may change the library.
+        has_login: whether the user has logged in, and so can log out.
+    """
+
+    prefix: str
+    asked: Mapping[str, str]
+    libraries: Sequence[str]
+    count: int
+    results: Results | None = None
+    query: Query | None = None
+    parts: Sequence[Mapping[str, Any]] = ()
+    saved: Sequence[str] = ()
+    facets: Mapping[str, Mapping[str, tuple[int, str]]] | None = None
+    problem: tuple[str, str, str] | None = None
+    may_write: bool = False
+    has_login: bool = False
+
+
+class Page:
+    """Writes the documents of one answer."""
+
+    def __init__(self, look: Look, static: StaticFiles, prefix: str) -> None:
+        """Write for one user's look."""
+        self._look, self._static, self._prefix = look, static, prefix
+        self._t = look.texts
+        self._nonce = secrets.token_urlsafe(12)
+        self._rules: dict[int, str] = {}
+
+    # ------------------------------------------------------------ documents
+
+    def search(self, shown: Shown, status: int = 200) -> Answer:
+        """Return the page of a search, or of all images by date."""
+        asked = shown.asked.get("q", "")
+        dated = _is_dated(shown.query)
+        names = ["dated" if dated else "", "faceted" if shown.facets is not None else ""]
+        body = (
+            f"{self._header(shown)}{self._bar(shown)}"
+            f"<div id=body>{self._facets(shown)}<main id=main tabindex=-1>"
+            f"{self._notes(shown)}{self._grid(shown)}{self._pager(shown)}</main></div>"
+        )
+        return self._document(
+            f"{asked} · pixseek" if asked else "pixseek", body, shown, status, " ".join(names)
+        )
+
+    def image(self, shown: Shown, record: Record, facts: Iterable[tuple[str, str]]) -> Answer:
+        """Return the page of one image: its picture and facts about it."""
+        t, there = self._t, self._api(record.id)
+        of = _of(shown.asked)
+        similar = self._address({"q": f"id:{record.id}", **_library(shown.asked)})
+        rows = "".join(
+            f"<dt>{escape(name)}</dt><dd><bdi>{escape(value)}</bdi></dd>" for name, value in facts
+        )
+        body = (
+            f"{self._header(shown)}<main id=main tabindex=-1><article class=facts>"
+            f'<img src="{escape(f"{there}/preview?v={record.digest}{of}")}" '
+            f'{_sides(record)} alt="{escape(self._alt(record))}">'
+            f"<div><h1><bdi>{escape(record.name)}</bdi></h1><p>"
+            f'<a class=button href="{escape(f"{there}/original?{of[1:]}")}">'
+            f"{t('open_original')}</a> "
+            f'<a class=button href="{escape(similar)}">{t("similar")}</a></p>'
+            f"<dl>{rows}</dl></div></article></main>"
+        )
+        return self._document(f"{record.name} · pixseek", body, shown, 200, "single")
+
+    def login(self, to: str, *, failed: bool = False) -> Answer:
+        """Return the form that asks for a token."""
+        t = self._t
+        said = f"<p role=alert class=error>{t('token_wrong')}</p>" if failed else ""
+        body = (
+            f"<main class=login><h1>pixseek</h1>{said}<form method=post "
+            f'action="{escape(self._prefix)}/login">'
+            f'<input type=hidden name=to value="{escape(to)}"><label>{t("token")} '
+            "<input type=password name=token autofocus required "
+            f"autocomplete=current-password></label><button>{t('login')}</button></form></main>"
+        )
+        return self._answer(f"{t('login')} · pixseek", body, 401 if failed else 200, "", "")
+
+    # ------------------------------------------------------------ parts of a document
+
+    def _header(self, shown: Shown) -> str:
+        t, asked = self._t, shown.asked
+        hidden = ""
+        if len(shown.libraries) > 1:
+            chosen = asked.get("library", shown.libraries[0])
+            hidden = self._select("library", {each: each for each in shown.libraries}, chosen)
+        elif "library" in asked:
+            hidden = f'<input type=hidden name=library value="{escape(asked["library"])}">'
+        searches = bool(asked.get("q"))
+        orders = (("relevance",) if searches else ()) + (
+            "newest", "oldest", "name", "largest", "smallest",
+        )  # fmt: skip
+        order = asked.get("sort", "relevance" if searches else "newest")
+        more = {**asked, "facets": "1"} if shown.facets is None else _without(asked, "facets")
+        return (
+            f'<a class=skip href="#main">{t("skip")}</a><header id=header>'
+            f'<a class=brand href="{escape(self._address(_library(asked)))}">pixseek</a>'
+            f'<form id=search role=search action="{escape(self._prefix)}/"><div id=box>'
+            f"{icon('search')}"
+            f'<input id=q type=search name=q value="{escape(asked.get("q", ""))}" '
+            f'aria-label="{t("search")}" placeholder="{t("search_hint")}" maxlength=10000 '
+            f"autocomplete=off autocapitalize=off spellcheck=false>"
+            f"<button id=go>{t('search')}</button></div>{hidden}"
+            f"{self._select('sort', {each: t(f'sort_{each}') for each in orders}, order)}</form>"
+            f'<nav id=tools><a class=tool id=filters href="{escape(self._address(more))}" '
+            f"aria-expanded={'false' if shown.facets is None else 'true'} "
+            f'title="{t("filters")}">{icon("filter")}<span>{t("filters")}</span></a></nav></header>'
+        )
+
+    def _select(self, name: str, options: Mapping[str, str], chosen: str) -> str:
+        label = self._t(name)
+        listed = "".join(
+            f'<option value="{escape(value)}"{" selected" * (value == chosen)}>'
+            f"{escape(text)}</option>"
+            for value, text in options.items()
+        )
+        return f'<select id={name} name={name} aria-label="{label}">{listed}</select>'
+
+    def _bar(self, shown: Shown) -> str:
+        t, asked = self._t, shown.asked
+        chips = "".join(
+            f'<li class="chip {escape(each["kind"])}"><bdi>{escape(each["shown"])}</bdi>'
+            f'<a href="{escape(self._address({**_without(asked, "q"), "q": each["without"]}))}" '
+            f'aria-label="{escape(t("remove", what=each["shown"]))}">{icon("close")}</a></li>'
+            for each in shown.parts
+        )
+        saved = "".join(
+            f'<li class=chip><a href="{escape(self._address({"q": _called(each)}))}">'
+            f"<bdi>{escape(each)}</bdi></a></li>"
+            for each in (shown.saved if not asked.get("q") else ())
+        )
+        return (
+            f"<div id=bar><p id=count role=status>{escape(self._count(shown))}</p>"
+            f"<ul id=chips>{chips}</ul>"
+            f'<ul id=saved aria-label="{t("saved")}">{saved}</ul></div>'
+        )
+
+    def _count(self, shown: Shown) -> str:
+        t, results = self._t, shown.results
+        if results is None or shown.query is None or not shown.query.terms:
+            return t("images", n=shown.count if results is None else results.total)
+        return t("found", strong=results.strong, likely=results.likely - results.strong)
+
+    def _notes(self, shown: Shown) -> str:
+        t = self._t
+        notes = "".join(
+            f"<p class=note>{escape(each)}</p>"
+            for each in (shown.results.warnings if shown.results else ())
+        )
+        if shown.problem:
+            problem, subject, advice = shown.problem
+            head = f"{problem}: {subject}" if subject else problem
+            notes += (
+                f"<p class=error role=alert><strong>{escape(head)}</strong> {escape(advice)}</p>"
+            )
+        elif not shown.count:
+            notes += self._empty(t("library_empty"), t("library_empty_hint"))
+        elif shown.results is not None and not len(shown.results):
+            notes += self._empty(t("nothing_found"), t("nothing_found_hint"))
+        return f"<div id=notes>{notes}</div>"
+
+    def _empty(self, title: str, hint: str) -> str:
+        return f"<div class=empty><h2>{title}</h2><p>{hint}</p></div>"
+
+    def _grid(self, shown: Shown) -> str:
+        tiles, section, fill = [], None, "<li class=fill role=presentation></li>"
+        dated, sections = _is_dated(shown.query), _has_sections(shown.query)
+        for n, hit in enumerate(shown.results or ()):
+            title = self._t.month(hit.record.taken_at) if dated else self._title(hit)
+            if (dated or sections) and title != section:
+                if title or section:
+                    tiles.append(f"{fill * bool(n)}<li class=month><h2>{escape(title)}</h2></li>")
+                section = title
+            tiles.append(self._tile(hit, shown.asked, n))
+        return (
+            f'<ul id=grid role=list aria-label="{self._t("results")}">{"".join(tiles)}{fill}</ul>'
+        )
+
+    def _title(self, hit: Hit) -> str:
+        return {"strong": "", "likely": self._t("others"), "weak": self._t("weak")}[hit.strength]
+
+    def _tile(self, hit: Hit, asked: Mapping[str, str], n: int) -> str:
+        record, lazy = hit.record, " loading=lazy" if n >= _EAGER else ""
+        small = f"{self._api(hit.id)}/preview?v={record.digest}{_of(asked)}"
+        thumb = escape(str(record.fields.get("placeholder", "")))
+        there = self._address(_without(asked, "facets"), f"image/{quote(hit.id, safe='')}")
+        return (
+            f'<li class="tile {self._ratio(record)}" data-id="{escape(hit.id)}" '
+            f'data-thumb="{thumb}"><a href="{escape(there)}"><img src="{escape(small)}" '
+            f'{_sides(record)} alt="{escape(self._alt(record))}"{lazy} decoding=async></a></li>'
+        )
+
+    def _ratio(self, record: Record) -> str:
+        """Return the class of a picture's ratio, and note its rule."""
+        ratio = record.width / record.height if record.width and record.height else 1.0
+        shown = round(1000 * min(WIDEST, max(NARROWEST, ratio)))
+        self._rules.setdefault(shown, f".r{shown}{{--a:{shown / 1000:g}}}")
+        return f"r{shown}"
+
+    def _alt(self, record: Record) -> str:
+        return record.caption or self._t("photo_named", name=record.name)
+
+    def _pager(self, shown: Shown) -> str:
+        if shown.results is None or shown.query is None:
+            return ""
+        offset, links = shown.query.offset, []
+        if offset:
+            before = {**_without(shown.asked, "offset"), "offset": str(max(0, offset - HITS))}
+            links.append(("prev", self._t("previous"), before))
+        if len(shown.results) == shown.query.k:
+            links.append(("next", self._t("more"), {**shown.asked, "offset": str(offset + HITS)}))
+        shown_links = "".join(
+            f'<a class=button rel={rel} href="{escape(self._address(to))}">{text}</a>'
+            for rel, text, to in links
+        )
+        return f"<nav id=pager>{shown_links}</nav>"
+
+    def _facets(self, shown: Shown) -> str:
+        if shown.facets is None:
+            return "<aside id=facets hidden></aside>"
+        t, asked = self._t, _without(shown.asked, "offset")
+        groups = []
+        for field, counts in shown.facets.items():
+            values = "".join(
+                f'<li><a href="{escape(self._narrower(asked, text))}">'
+                f"<bdi>{escape(t('facet_none') if value == 'none' else value)}</bdi> "
+                f"<span>{t.number(count)}</span></a></li>"
+                for value, (count, text) in counts.items()
+            )
+            if values:
+                groups.append(
+                    f"<details open><summary>{t(f'facet_{field}')}</summary><ul>{values}</ul>"
+                    "</details>"
+                )
+        return f'<aside id=facets aria-label="{t("filters")}">{"".join(groups)}</aside>'
+
+    # ------------------------------------------------------------ the document
+
+    def _document(self, title: str, body: str, shown: Shown, status: int, classes: str) -> Answer:
+        results = shown.results
+        start = {
+            "language": self._t.language,
+            "texts": self._t.words,
+            "prefix": self._prefix,
+            "libraries": list(shown.libraries),
+            "count": shown.count,
+            "may_write": shown.may_write,
+            "has_login": shown.has_login,
+            "theme": self._look.theme,
+            "rows": self._look.rows,
+            "saved": list(shown.saved),
+            "parts": list(shown.parts),
+            "strong": results.strong if results else 0,
+            "likely": results.likely if results else 0,
+        }
+        # "<" would end the element, or begin a comment in it.
+        data = json.dumps(start, ensure_ascii=False).replace("<", "\\u003c")
+        tail = f'<script type="application/json" id=start>{data}</script>{self._static.icons}'
+        return self._answer(title, body + tail, status, classes, self._scripts())
+
+    def _scripts(self) -> str:
+        where = f"{self._prefix}/{self._static.folder}"
+        loads = "".join(
+            f'<link rel=modulepreload href="{where}/{name}">' for name in self._static.modules
+        )
+        return f'{loads}<script type=module src="{where}/main.js"></script>'
+
+    def _answer(self, title: str, body: str, status: int, classes: str, head: str) -> Answer:
+        look, rules = self._look, "".join(self._rules.values())
+        text = (
+            f"<!doctype html><html lang={self._t.language} data-theme={look.theme} "
+            f"data-rows={look.rows}><head><meta charset=utf-8>"
+            '<meta name=viewport content="width=device-width, initial-scale=1">'
+            '<meta name=color-scheme content="light dark">'
+            f"<title>{escape(title)}</title>"
+            f'<link rel=icon href="{self._prefix}/{self._static.folder}/icon.svg">'
+            f'<link rel=stylesheet href="{self._prefix}/{self._static.folder}/style.css">'
+            f'<style nonce="{self._nonce}">{rules}</style>{head}</head>'
+            f'<body class="{classes}">{body}</body></html>'
+        )
+        policy = POLICY.replace("style-src 'self'", f"style-src 'self' 'nonce-{self._nonce}'")
+        headers = {
+            "Content-Security-Policy": policy,
+            "Cache-Control": "private, no-cache",
+            "Vary": "Accept-Language, Cookie",
+        }
+        content = text.encode("utf-8", "replace")
+        return Answer(content, status, headers, "text/html; charset=utf-8")
+
+    def _address(self, asked: Mapping[str, str], path: str = "") -> str:
+        given = urlencode({name: value for name, value in asked.items() if value})
+        return f"{self._prefix}/{path}{'?' if given else ''}{given}"
+
+    def _narrower(self, asked: Mapping[str, str], text: str) -> str:
+        """Return the address of a search that must also fulfil a filter."""
+        return self._address({**asked, "q": f"{asked.get('q', '')} {text}".strip()})
+
+    def _api(self, image_id: str) -> str:
+        return f"{self._prefix}/api/images/{quote(image_id, safe='')}"
+
+
+def escape(text: str) -> str:
+    """Return a text as it stands in HTML and in quoted attributes."""
+    return html.escape(text.encode("utf-8", "replace").decode())
+
+
+def icon(name: str) -> str:
+    """Return an icon of icons.svg, which says nothing to those who hear the page."""
+    return f'<svg class=icon aria-hidden=true><use href="#i-{name}"></use></svg>'
+
+
+def _is_dated(query: Query | None) -> bool:
+    return query is not None and query.sort in ("newest", "oldest")
+
+
+def _has_sections(query: Query | None) -> bool:
+    return query is not None and bool(query.terms) and query.sort == "relevance"
+
+
+def _sides(record: Record) -> str:
+    if not record.width or not record.height:
+        return ""
+    return f"width={record.width} height={record.height}"
+
+
+def _without(asked: Mapping[str, str], *names: str) -> dict[str, str]:
+    return {name: value for name, value in asked.items() if name not in names}
+
+
+def _library(asked: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in asked.items() if name == "library"}
+
+
+def _of(asked: Mapping[str, str]) -> str:
+    return f"&library={quote(asked['library'])}" if "library" in asked else ""
+
+
+def _called(name: str) -> str:
+    """Return the text that runs a saved search."""
+    return f"@{name}" if name.replace("-", "").replace("_", "").isalnum() else f'@"{name}"'

@@ -1,0 +1,50 @@
+"""Scripts, the stylesheet and icons of the page, under an address that changes with them."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.resources import files
+
+from pixseek.server.answers import Answer
+from pixseek.server.guard import STATIC
+
+_MEDIA = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+
+
+class StaticFiles:
+    """The files of the package's folder `static`, read once.
+
+    Attributes:
+        folder: `static/VERSION`, under which they are served; the version is a digest of them all.
+        modules: names of the scripts, to be loaded before they are asked for.
+        icons: an SVG element that holds all icons as symbols.
+    """
+
+    def __init__(self) -> None:
+        """Read them."""
+        found = files("pixseek.server").joinpath("static").iterdir()
+        self._files = {
+            each.name: each.read_bytes() for each in found if each.name.rpartition(".")[2] in _MEDIA
+        }
+        names = sorted(self._files)
+        whole = hashlib.sha256(b"".join(self._files[name] for name in names)).hexdigest()
+        self._version = whole[:12]
+        self.folder = f"{STATIC.strip('/')}/{self._version}"
+        self.modules = [name for name in names if name.endswith(".js")]
+        self.icons = self._files["icons.svg"].decode()
+
+    def answer(self, version: str, name: str) -> Answer | None:
+        """Return a file; None if there is none of this name.
+
+        A page that was loaded before an upgrade asks for another version: it gets the files there
+        are, and they are not kept.
+        """
+        content = self._files.get(name)
+        if content is None:
+            return None
+        kept = "public, max-age=31536000, immutable" if version == self._version else "no-cache"
+        return Answer(content, 200, {"Cache-Control": kept}, _MEDIA[name.rpartition(".")[2]])
