@@ -797,6 +797,10 @@ class Library:
         """Return the record with this id; None if there is none."""
         return self.opened.engine.get([record_id])[0]
 
+    def get_many(self, record_ids: Sequence[str]) -> list[Record | None]:
+        """Return the records with these ids, in order; None for an id that there is not."""
+        return self.opened.engine.get(record_ids)
+
     def find(self, what: str | os.PathLike[str]) -> Record | None:
         """Return the record with this id, or of this file unless it changed since indexing."""
         return self.opened.find(what)

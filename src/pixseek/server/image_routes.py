@@ -16,7 +16,8 @@ from pixseek.errors import QueryError
 from pixseek.library.surfaces import original, originals_media
 from pixseek.server import shapes
 from pixseek.server.answers import Answer, json_answer
-from pixseek.server.documents import answers, files, having
+from pixseek.server.documents import answers, files, having, list_of, problems
+from pixseek.server.exports import FORMATS, Format, exported
 from pixseek.server.guard import is_head, may_write
 from pixseek.server.pictures import SIZES
 from pixseek.server.problems import Refused
@@ -63,6 +64,13 @@ class Said(Given):
         default={}, description="Values of your own by name; null clears one."
     )
     clear: list[str] = Field(default=[], description="tags, caption, rating, fields or all.")
+
+
+class Export(Given):
+    """Images to list, and how."""
+
+    ids: list[str] = Field(min_length=1, description="Of images of the library.")
+    format: Format = Field(default="paths", description="paths, csv or json.")
 
 
 def routes(server: Server) -> APIRouter:
@@ -237,14 +245,49 @@ def routes(server: Server) -> APIRouter:
                 "Too many images", str(len(said.ids)), f"At most {server.settings.limits.most_ids}."
             )
         library = server.named(given.library).library
-        for image_id in said.ids:  # `tag` takes paths too, which clients don't name
-            if library.get(image_id) is None:
+        for image_id, known in zip(said.ids, library.get_many(said.ids), strict=True):
+            if known is None:  # `tag` takes paths too, which clients don't name
                 raise no_image(image_id)
         changed = library.tag(
             said.ids, add=said.add, remove=said.remove, caption=said.caption,
             rating=said.rating, fields=said.fields, clear=said.clear,
         )  # fmt: skip
         return json_answer({"changed": changed})
+
+    @router.post(
+        "/export",
+        response_class=Answer,
+        summary="A list of images as a file",
+        responses={
+            200: {
+                "description": "The file: paths, one a line; a table; or all that is known.",
+                "content": {
+                    media.partition(";")[0]: {"schema": {"type": "string"}, "example": "(the file)"}
+                    if name != "json"
+                    else {"schema": list_of("Record"), "example": [shapes.RECORD]}
+                    for name, (media, _) in FORMATS.items()
+                },
+            },
+            **problems(404, 413, 415, 422, 503),
+        },
+    )
+    def export(
+        what: Annotated[Export, Field(examples=[{"ids": [shapes.RECORD["id"]], "format": "csv"}])],
+        given: Annotated[LibraryGiven, Parameter()],
+        request: Request,
+    ) -> Answer:
+        """List images in a file, in the order that is asked for; those that are gone are left out.
+
+        Without the right to write, paths are those in the library: root/folder/name.
+        """
+        most = server.settings.limits.most_layout
+        if len(what.ids) > most:
+            raise QueryError("Too many images", str(len(what.ids)), f"At most {most:,}.")
+        library = server.named(given.library).library
+        media, name = FORMATS[what.format]
+        found = exported(library, what.ids, what.format, has_rights=may_write(request.scope))
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return StreamingResponse(found, 200, headers, media)
 
     @router.post(
         "/images",
