@@ -40,6 +40,7 @@ $(VENV)/.slow: $(VENV)/.test pyproject.toml
 
 # What is too slow to wait for after every edit.
 test-slow: $(VENV)/.slow
+	.ci/chromium
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'slow and not wide and not torch' -n 2
 
 # What is too slow for every change: run it before a release. docs/testing.md has the last result.

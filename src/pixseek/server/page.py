@@ -157,7 +157,8 @@ class Page:
         orders = (("relevance",) if searches else ()) + (
             "newest", "oldest", "name", "largest", "smallest",
         )  # fmt: skip
-        order = asked.get("sort", "relevance" if searches else "newest")
+        # The default has no name: an order that was chosen for all images is not kept for a search.
+        names = {each if n else "": t(f"sort_{each}") for n, each in enumerate(orders)}
         more = {**asked, "facets": "1"} if shown.facets is None else _without(asked, "facets")
         return (
             f'<a class=skip href="#main">{t("skip")}</a><header id=header>'
@@ -168,7 +169,7 @@ class Page:
             f'aria-label="{t("search")}" placeholder="{t("search_hint")}" maxlength=10000 '
             f"autocomplete=off autocapitalize=off spellcheck=false>"
             f"<button id=go>{t('search')}</button></div>{hidden}"
-            f"{self._select('sort', {each: t(f'sort_{each}') for each in orders}, order)}</form>"
+            f"{self._select('sort', names, asked.get('sort', ''))}</form>"
             f'<nav id=tools><a class=tool id=filters href="{escape(self._address(more))}" '
             f"aria-expanded={'false' if shown.facets is None else 'true'} "
             f'title="{t("filters")}">{icon("filter")}<span>{t("filters")}</span></a></nav></header>'

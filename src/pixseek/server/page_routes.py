@@ -84,7 +84,7 @@ def routes(server: Server) -> APIRouter:
         problem: tuple[str, str, str] | None = None
         given, status = PageGiven(), 200
         try:
-            given = PageGiven.model_validate(dict(request.query_params))
+            given = PageGiven.model_validate(_given(request))
             served = server.named(given.library)
         except (ValidationError, Refused) as error:
             problem, served = _parts(error), server.named(None)
@@ -139,9 +139,7 @@ def routes(server: Server) -> APIRouter:
     @router.get("/image/{image_id}", include_in_schema=False)
     def image(image_id: str, request: Request) -> Answer:
         asked = {
-            name: value
-            for name, value in request.query_params.items()
-            if name in PageGiven.model_fields
+            name: value for name, value in _given(request).items() if name in PageGiven.model_fields
         }
         served = server.named(asked.get("library"))
         record = served.library.get(image_id)
@@ -246,6 +244,11 @@ def _is_encrypted(request: Request, server: Server) -> bool:
 def _local(to: str) -> str:
     """Return a path of this server, where a login leads; "/" for anything else."""
     return to if to.startswith("/") and not to.startswith(("//", "/\\")) else "/"
+
+
+def _given(request: Request) -> dict[str, str]:
+    """Return the parameters of an address; a form sends what was left empty, too."""
+    return {name: value for name, value in request.query_params.items() if value}
 
 
 def _facts(record: Record) -> list[tuple[str, str]]:

@@ -1,0 +1,66 @@
+"""Searching in the page, with scripts and without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from site_of_page import Site
+
+pytestmark = pytest.mark.slow
+
+Look = Callable[..., Any]
+
+
+def ids(page: Any) -> list[str]:
+    found = page.eval_on_selector_all(
+        ".tile", "tiles => tiles.sort((a, b) => a.dataset.i - b.dataset.i).map(t => t.dataset.id)"
+    )
+    return list(found)
+
+
+def test_words_find_what_the_library_finds(look: Look, site: Site) -> None:
+    page = look()
+    page.fill("#q", "a red car")
+    page.press("#q", "Enter")
+    page.wait_for_url("**q=a+red+car**")
+    page.get_by_text("strong and").wait_for()
+    same = [hit.id for hit in site.library.search("a red car", k=5)]
+    assert ids(page)[:5] == same
+    assert "q=a+red+car" in page.url
+    page.go_back()
+    page.get_by_text("strong and").wait_for(state="detached")
+    assert page.input_value("#q") == ""
+
+
+def test_the_page_works_without_scripts(look: Look, site: Site) -> None:
+    page = look(java_script_enabled=False)
+    page.fill("#q", "a red car")
+    page.press("#q", "Enter")
+    first = page.locator(".tile").first
+    assert first.get_attribute("data-id") == site.library.search("a red car", k=1)[0].id
+    first.locator("a").click()
+    assert "image/" in page.url
+    assert page.locator("dl dd").count() > 3
+
+
+def test_rows_do_not_move_when_scripts_take_over(look: Look) -> None:
+    for path in ("", "?q=a red car"):
+        places = []
+        for scripts in (False, True):
+            page = look(path, java_script_enabled=scripts)
+            places.append(
+                page.eval_on_selector_all(
+                    ".tile",
+                    "tiles => tiles.map(t => [t.dataset.id, t.getBoundingClientRect()])"
+                    ".filter(([, r]) => r.top < innerHeight)"
+                    ".map(([id, r]) => [id, r.left, r.top, r.width, r.height])",
+                )
+            )
+        before, after = places
+        assert len(before) > 5
+        for one, other in zip(before, after, strict=True):
+            assert one[0] == other[0]
+            assert one[1:] == pytest.approx(other[1:], abs=1.0)
