@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode
 from pixseek.server.answers import Answer
 from pixseek.server.guard import POLICY
 from pixseek.server.static_files import StaticFiles
-from pixseek.server.texts import Texts
+from pixseek.server.texts import Texts, languages
 from pixseek.types import Hit, Query, Record, Results
 from pixseek.types.dataclass import dataclass
 
@@ -44,11 +44,13 @@ class Look:
         theme: of `THEMES`.
         rows: height of the rows, of `ROWS`.
         texts: of their language.
+        chosen: the language if the user chose one here; "" if the browser says it.
     """
 
     theme: str
     rows: str
     texts: Texts
+    chosen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +170,23 @@ class Page:
             f'<input id=q type=search name=q value="{escape(asked.get("q", ""))}" '
             f'aria-label="{t("search")}" placeholder="{t("search_hint")}" maxlength=10000 '
             f"autocomplete=off autocapitalize=off spellcheck=false>"
+            f"{self._tool('choose', 'image', 'choose_picture')}"
+            f"{self._tool('save', 'star', 'save', hidden=not (searches and shown.may_write))}"
             f"<button id=go>{t('search')}</button></div>{hidden}"
             f"{self._select('sort', names, asked.get('sort', ''))}</form>"
             f'<nav id=tools><a class=tool id=filters href="{escape(self._address(more))}" '
             f"aria-expanded={'false' if shown.facets is None else 'true'} "
-            f'title="{t("filters")}">{icon("filter")}<span>{t("filters")}</span></a></nav></header>'
+            f'title="{t("filters")}">{icon("filter")}<span>{t("filters")}</span></a>'
+            f'<button id=view class="tool js" type=button title="{t("view")}">{icon("view")}'
+            f"<span>{t('view')}</span></button></nav></header>"
+        )
+
+    def _tool(self, name: str, picture: str, text: str, *, hidden: bool = False) -> str:
+        """Return a button that scripts give a meaning; without them it is not shown."""
+        said = self._t(text)
+        return (
+            f'<button id={name} class="tool js" type=button title="{said}" aria-label="{said}"'
+            f"{' hidden' * hidden}>{icon(picture)}</button>"
         )
 
     def _select(self, name: str, options: Mapping[str, str], chosen: str) -> str:
@@ -308,6 +322,8 @@ class Page:
         results = shown.results
         start = {
             "language": self._t.language,
+            "languages": {name: each.words["name"] for name, each in languages().items()},
+            "chosen": self._look.chosen,
             "texts": self._t.words,
             "prefix": self._prefix,
             "libraries": list(shown.libraries),

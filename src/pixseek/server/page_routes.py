@@ -26,7 +26,7 @@ from pixseek.server.queries import LibraryGiven, SearchGiven, check, text_query
 from pixseek.server.search_routes import no_image
 from pixseek.server.served import Served, Server
 from pixseek.server.static_files import StaticFiles
-from pixseek.server.texts import texts_for
+from pixseek.server.texts import languages, texts_for
 from pixseek.types import And, FacetField, Query, Record
 
 #: Keeps the look that a user chose: theme, rows and language, such as "dark.m.de".
@@ -64,6 +64,7 @@ def routes(server: Server) -> APIRouter:
             theme if theme in THEMES else THEMES[0],
             rows if rows in ROWS else "m",
             texts_for(request.headers.get("accept-language", ""), language),
+            language if language in languages() else "",
         )
         return Page(look, static, prefix)
 

@@ -23,7 +23,7 @@ let waiting = 0;
 /** @type {((waits: boolean) => void)[]} */
 export const onWaiting = [];
 
-function wait(/** @type {number} */ step) {
+function wait(step) {
   waiting += step;
   for (const each of onWaiting) each(waiting > 0);
 }

@@ -50,7 +50,7 @@ export const isCalm = () => matchMedia("(prefers-reduced-motion: reduce)").match
 /** @template {any[]} A @param {(...args: A) => void} run @param {number} ms */
 export function debounced(run, ms) {
   let timer = 0;
-  return (/** @type {A} */ ...args) => {
+  return (...args) => {
     clearTimeout(timer);
     timer = setTimeout(() => run(...args), ms);
   };

@@ -12,7 +12,7 @@ import { placeholder } from "./thumbhash.js";
 /** The narrowest and widest ratio shown whole, as in page.py; and how much taller a row may get. */
 const NARROWEST = 0.4;
 const WIDEST = 3;
-const TALLEST = 1.6;
+const TALLEST = 2;
 const HEADING = 44;
 
 /** Screens above and below the window that are in the document. */
@@ -73,7 +73,7 @@ function rowAt(rows, y) {
 }
 
 /** @param {HTMLElement} tile @returns {HTMLAnchorElement} */
-const link = (tile) => /** @type {any} */ (tile.querySelector("a"));
+const link = (tile) => (tile.querySelector("a"));
 
 /** @param {any} app */
 export function createGrid(app) {
@@ -130,7 +130,7 @@ export function createGrid(app) {
     return { i: row.first, from: row.top - y };
   }
 
-  const top = (/** @type {number} */ i) => rows[rowOf(i)].top + gridTop();
+  const top = (i) => rows[rowOf(i)].top + gridTop();
 
   /** The row of an image. @param {number} i */
   function rowOf(i) {
@@ -144,7 +144,7 @@ export function createGrid(app) {
     return low;
   }
 
-  function place(/** @type {HTMLElement} */ tile, /** @type {number} */ i) {
+  function place(tile, i) {
     const row = rows[rowOf(i)];
     let x = 0;
     const gap = parseFloat(style().columnGap) || 0;
@@ -152,7 +152,7 @@ export function createGrid(app) {
     put(tile, x, row, bounded(app.list.aspect(i)) * row.height);
   }
 
-  function put(/** @type {HTMLElement} */ tile, /** @type {number} */ x, /** @type {Row} */ row, /** @type {number} */ wide) {
+  function put(tile, x, row, wide) {
     tile.style.transform = `translate(${x}px, ${row.top}px)`;
     tile.style.width = `${wide}px`;
     tile.style.height = `${row.height}px`;
@@ -212,7 +212,7 @@ export function createGrid(app) {
     else filling();
   }
 
-  function made(/** @type {string} */ id) {
+  function made(id) {
     const to = addressOf({ ...app.state.now, facets: "", image: id });
     return h("li", { class: "tile", "data-id": id }, h("a", { href: to }, h("img", { alt: "", decoding: "async" })));
   }
@@ -221,17 +221,17 @@ export function createGrid(app) {
   function fill() {
     const { list } = app;
     for (const [i, tile] of tiles) {
-      const img = /** @type {HTMLImageElement} */ (tile.querySelector("img"));
+      const img = (tile.querySelector("img"));
       if (img.hasAttribute("src") || tile.dataset.asked) continue;
       tile.dataset.asked = "1";
-      list.record(i).then((/** @type {any} */ record) => {
+      list.record(i).then((record) => {
         if (app.list === list) show(tile, img, record);
       });
     }
   }
   const filling = debounced(() => render(), 90);
 
-  function show(/** @type {HTMLElement} */ tile, /** @type {HTMLImageElement} */ img, /** @type {any} */ record) {
+  function show(tile, img, record) {
     img.alt = record.caption || t("photo_named", { name: (record.uri || record.id).split("/").pop() });
     if (!img.hasAttribute("src")) paint(tile, record.placeholder);
     watch(tile, img);
@@ -240,12 +240,12 @@ export function createGrid(app) {
   }
 
   /** Show the placeholder until the picture is there. */
-  function paint(/** @type {HTMLElement} */ tile, /** @type {string|undefined} */ hash) {
+  function paint(tile, hash) {
     const canvas = hash && placeholder(hash);
     if (canvas) link(tile).prepend(canvas);
   }
 
-  function watch(/** @type {HTMLElement} */ tile, /** @type {HTMLImageElement} */ img) {
+  function watch(tile, img) {
     let tries = 0;
     img.onload = () => {
       tile.querySelector("canvas")?.remove();
@@ -275,13 +275,13 @@ export function createGrid(app) {
     else if (!frame) frame = requestAnimationFrame(render);
   }).observe(document.body);
 
-  app.events.addEventListener("list", (/** @type {any} */ event) => {
+  app.events.addEventListener("list", (event) => {
     const isFirst = !grid.classList.contains("placed");
     for (const [, tile] of tiles) tile.remove();
     tiles.clear();
     rows = [];
     if (!isFirst) laid.clear();
-    for (const each of [...grid.children]) if (!laid.has(/** @type {any} */ (each).dataset.id)) each.remove();
+    for (const each of [...grid.children]) if (!laid.has((each).dataset.id)) each.remove();
     grid.classList.add("placed");
     current = 0;
     const { at } = event.detail || {};
@@ -297,18 +297,18 @@ export function createGrid(app) {
 
   // ------------------------------------------------------------ by pointer and keyboard
 
-  grid.addEventListener("click", (/** @type {MouseEvent} */ event) => {
-    const tile = /** @type {Element} */ (event.target).closest(".tile");
+  grid.addEventListener("click", (event) => {
+    const tile = (event.target).closest(".tile");
     if (!tile || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();
-    app.open(/** @type {HTMLElement} */ (tile).dataset.id);
+    app.open((tile).dataset.id);
   });
-  grid.addEventListener("focusin", (/** @type {FocusEvent} */ event) => {
-    const tile = /** @type {HTMLElement|null} */ (/** @type {Element} */ (event.target).closest(".tile"));
+  grid.addEventListener("focusin", (event) => {
+    const tile = ((event.target).closest(".tile"));
     if (tile?.dataset.i) setCurrent(Number(tile.dataset.i));
   });
 
-  function setCurrent(/** @type {number} */ i) {
+  function setCurrent(i) {
     const old = tiles.get(current);
     if (old) link(old).tabIndex = -1;
     current = i;
@@ -379,7 +379,7 @@ export function createGrid(app) {
       for (const id of ids) {
         const i = app.list.indexOf(id);
         const tile = tiles.get(i);
-        if (tile) app.list.record(i).then((/** @type {any} */ record) => show(tile, /** @type {any} */ (tile.querySelector("img")), record));
+        if (tile) app.list.record(i).then((record) => show(tile, (tile.querySelector("img")), record));
       }
     },
   };

@@ -28,7 +28,7 @@ function nameOf(event) {
 }
 
 addEventListener("keydown", (event) => {
-  const target = /** @type {Element} */ (event.target);
+  const target = (event.target);
   if (event.defaultPrevented || event.isComposing || event.altKey) return;
   if (target.matches?.(TYPING)) return;
   const name = nameOf(event);

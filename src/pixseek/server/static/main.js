@@ -2,12 +2,16 @@
 
 import * as api from "./api.js";
 import { createBox } from "./box.js";
-import { byId, h } from "./dom.js";
+import { createChips } from "./chips.js";
+import { byId, debounced, h } from "./dom.js";
+import { createFacets } from "./facets.js";
 import { createGrid } from "./grid.js";
 import { keys } from "./keys.js";
 import { search } from "./results.js";
 import { History } from "./state.js";
 import { start, t } from "./texts.js";
+import { createTimeline } from "./timeline.js";
+import { createView } from "./view.js";
 
 const app = {
   start,
@@ -18,12 +22,11 @@ const app = {
   events: new EventTarget(),
   /** @type {import("./results.js").List|null} */
   list: null,
+  /** The parts of the query, see chips.js. */
+  parts: [],
   /** @type {((tile: HTMLElement, i: number, record?: any) => void)[]} called for each tile that is made or shown */
   decorations: [],
-  /** @type {any} */ box: null,
-  /** @type {any} */ grid: null,
 
-  /** @param {string} name @param {any} [detail] */
   emit(name, detail) {
     app.events.dispatchEvent(new CustomEvent(name, { detail }));
   },
@@ -42,45 +45,63 @@ const app = {
 
   /** Search again as the state says. @param {any} [at] the place to come back to */
   async load(at) {
+    const parts = app.chips.load();
     try {
-      app.list = await search(app.state.now);
-      notes(app.list.warnings);
+      let list = await search(app.state.now);
+      // What only filters is shown by date, as all images are.
+      if (!(await parts) && app.state.now.q && !app.state.now.sort) list = await search({ ...app.state.now, sort: "newest" });
+      app.list = list;
+      notes(list.warnings);
       app.emit("list", { at });
     } catch (error) {
-      problem(/** @type {any} */ (error));
+      app.problem(error);
     }
+  },
+
+  /** Say something in passing. @param {string} text @param {{wrong?: boolean, action?: string, run?: () => void}} [more] */
+  say(text, { wrong = false, action, run } = {}) {
+    const toast = h("div", { class: wrong ? "toast wrong" : "toast", role: wrong ? "alert" : "status" }, h("span", {}, text), action && h("button", { type: "button", click: () => (toast.remove(), run?.()) }, action));
+    byId("toasts").append(toast);
+    setTimeout(() => toast.remove(), wrong || action ? 9000 : 4000);
+  },
+
+  /** Say what went wrong: at the box if it is the query, else in passing. @param {api.Problem} error */
+  problem(error) {
+    if (error.status === 422 && app.state.now.q) {
+      byId("notes").replaceChildren(h("p", { class: "error", role: "alert" }, h("strong", {}, [error.problem, error.subject].filter(Boolean).join(": ")), ` ${error.advice}`));
+      return;
+    }
+    const text = error.status ? [error.problem, error.subject].filter(Boolean).join(": ") : t("server_away");
+    app.say([text, error.advice].filter(Boolean).join(". "), { wrong: true, action: t("again"), run: () => app.load() });
   },
 };
 
-/** @param {string[]} warnings */
 function notes(warnings) {
-  const list = app.list;
-  const empty = !start.count ? "library_empty" : !list?.length ? "nothing_found" : "";
+  const { list } = app;
+  const empty = !list.total && !app.state.now.q && !app.state.now.example ? "library_empty" : !list.length ? "nothing_found" : "";
   byId("notes").replaceChildren(
     ...warnings.map((each) => h("p", { class: "note" }, each)),
     ...(empty ? [h("div", { class: "empty" }, h("h2", {}, t(empty)), h("p", {}, t(`${empty}_hint`)))] : []),
   );
-  if (!list) return;
   byId("count").textContent = list.isRanked ? t("found", { strong: list.strong, likely: list.likely - list.strong }) : t("images", { n: list.total });
   document.body.classList.toggle("dated", list.isDated);
 }
 
-/** @param {import("./api.js").Problem} error */
-function problem(error) {
-  const head = error.subject ? `${error.problem}: ${error.subject}` : error.problem;
-  byId("notes").replaceChildren(
-    h("p", { class: "error", role: "alert" }, h("strong", {}, head || t("server_away")), ` ${error.advice}`),
-  );
-}
+const SEARCH = ["q", "sort", "library", "dates", "example", "weight", "strength"];
 
-const SEARCH = ["q", "sort", "library", "dates", "example", "strength"];
-
-app.state.addEventListener("change", (/** @type {any} */ event) => {
-  const { before, isBack } = event.detail;
-  const now = app.state.now;
-  if (SEARCH.some((name) => before[name] !== now[name])) app.load(isBack && app.state.kept.at);
+app.state.addEventListener("change", ({ detail: { before, isBack } }) => {
+  if (SEARCH.some((name) => before[name] !== app.state.now[name])) app.load(isBack && app.state.kept.at);
 });
 
+// A line under the header while an answer is awaited, but not for one that comes at once.
+const wait = debounced((waits) => document.body.classList.toggle("waiting", waits), 250);
+api.onWaiting.push((waits) => (waits ? wait(true) : (document.body.classList.remove("waiting"), wait(false))));
+
+document.body.append(h("div", { id: "toasts" }), h("div", { id: "drop", "aria-hidden": "true" }, t("drop_here")));
 app.box = createBox(app);
+app.chips = createChips(app);
 app.grid = createGrid(app);
+app.facets = createFacets(app);
+app.timeline = createTimeline(app);
+app.view = createView(app);
 app.load(app.state.kept.at);

@@ -1,6 +1,7 @@
 // The list of what a search found: places and strengths of all, records of those that are looked at.
 
-import { get, send } from "./api.js";
+import { Problem, get, send } from "./api.js";
+import { find } from "./examples.js";
 import { ofLibrary } from "./state.js";
 import { monthName, t } from "./texts.js";
 
@@ -111,7 +112,7 @@ export class List {
     }
   }
 
-  async #fetch(/** @type {string[]} */ ids) {
+  async #fetch(ids) {
     const found = await recordsOf(ids, this.state);
     if (this.#records.size > KEPT) this.#records.clear();
     for (const [i, id] of ids.entries()) if (found[i]) this.#records.set(id, found[i]);
@@ -133,12 +134,22 @@ async function recordsOf(ids, state) {
  * @param {import("./state.js").State} state @returns {Promise<List>}
  */
 export async function search(state) {
-  const plain = { ...ofLibrary(state) };
-  const params = { ...plain, q: state.q || "size:>=0", sort: state.sort || (state.q ? "" : "newest"), k: 1000, dates: state.dates };
-  const found = await get("search", params, { key: "list" });
-  const sort = params.sort;
+  const { q, example, dates, strength } = state;
+  const sort = state.sort || (q || example ? "" : "newest");
+  const plain = { ...(sort && { sort }), ...(strength && { min_strength: strength }), ...(dates && { dates: dates !== "false" }) };
+  let found;
+  if (example) {
+    const picture = await find(example);
+    if (!picture) throw new Problem({ status: 410, problem: t("picture_gone"), advice: t("picture_gone_hint") });
+    const form = new FormData();
+    form.append("image", picture, "example");
+    form.append("query", JSON.stringify({ ...plain, ...(q && { query: q }), k: 1000 }));
+    if (state.weight) form.append("weight", state.weight);
+    found = await send("POST", "search", { params: ofLibrary(state), form, key: "list" });
+  } else {
+    found = await get("search", { ...ofLibrary(state), ...plain, q: q || "size:>=0", k: 1000 }, { key: "list" });
+  }
   const dated = sort === "newest" || sort === "oldest";
-  /** @type {[string|null, number][]} */
   const months = [];
   for (const hit of dated ? found.hits : []) {
     const key = hit.taken_at ? hit.taken_at.slice(0, 7) : null;
@@ -147,14 +158,11 @@ export async function search(state) {
   }
   return new List(
     {
-      ids: found.hits.map((/** @type {any} */ each) => each.id),
-      aspects: found.hits.map((/** @type {any} */ each) => (each.height ? each.width / each.height : null)),
-      strong: found.strong,
-      likely: found.likely,
-      total: found.total,
-      warnings: found.warnings,
+      ...found,
+      ids: found.hits.map((each) => each.id),
+      aspects: found.hits.map((each) => (each.height ? each.width / each.height : null)),
       months: dated ? months : null,
-      ranked: !sort && state.q,
+      ranked: !sort,
     },
     state,
   );

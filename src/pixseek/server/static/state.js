@@ -13,11 +13,12 @@ import { start } from "./texts.js";
  * @property {string} facets "1" if they are shown
  * @property {string} dates "false" if dates in words are words
  * @property {string} example key of a picture that was dropped, see examples.js; "" for none
+ * @property {string} weight of that picture; "" for 1
  * @property {string} strength "" or the least strength
  * @property {string} image id of the open image; "" for none
  */
 
-const NAMES = ["q", "sort", "library", "facets", "dates", "example", "strength"];
+const NAMES = ["q", "sort", "library", "facets", "dates", "example", "weight", "strength"];
 
 /** Where the server's page is, with a slash at the end; modules are two folders below. */
 export const base = new URL("../../", import.meta.url);
@@ -28,7 +29,7 @@ export function read() {
   const state = Object.fromEntries(NAMES.map((name) => [name, asked.get(name) || ""]));
   const path = location.pathname.slice(base.pathname.length);
   state.image = path.startsWith("image/") ? decodeURIComponent(path.slice(6)) : "";
-  return /** @type {any} */ (state);
+  return (state);
 }
 
 /** @param {Partial<State>} state */
@@ -72,7 +73,7 @@ export class History extends EventTarget {
     return history.state || {};
   }
 
-  #set(/** @type {State} */ next, /** @type {boolean} */ isBack) {
+  #set(next, isBack) {
     const before = this.now;
     this.now = next;
     this.dispatchEvent(new CustomEvent("change", { detail: { before, isBack } }));

@@ -60,7 +60,7 @@ export function placeholder(base64) {
   const canvas = document.createElement("canvas");
   canvas.width = found.width;
   canvas.height = found.height;
-  const image = new ImageData(/** @type {any} */ (found.pixels), found.width, found.height);
+  const image = new ImageData((found.pixels), found.width, found.height);
   canvas.getContext("2d")?.putImageData(image, 0, 0);
   return canvas;
 }
