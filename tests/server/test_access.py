@@ -170,6 +170,37 @@ def test_a_form_of_another_site_is_refused(serve: Serve) -> None:
     assert "tags" not in client.get(f"/api/images/{image}").json()
 
 
+def test_pages_of_sites_that_are_set_may_ask_with_a_token(serve: Serve) -> None:
+    client = serve(Settings(origins=("https://example.org",)), tokens=TOKENS)
+    login = client.post("/login", data={"token": WRITE}, follow_redirects=False)
+    cookie = login.headers["set-cookie"].partition(";")[0]
+    client.cookies.clear()
+    for origin, allowed in (
+        ("https://example.org", True),
+        ("http://example.org", False),
+        ("https://example.org:444", False),
+        ("https://a.example.org", False),
+        ("https://example.org.other.example", False),
+        ("null", False),
+    ):
+        site = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
+        asked = {**site, "Access-Control-Request-Method": "POST",
+                 "Access-Control-Request-Headers": "authorization,content-type"}  # fmt: skip
+        before = client.options("/api/jobs", headers=asked)
+        assert (before.status_code == 200) is allowed, origin
+        for method, path, body in (("GET", "/api/libraries", None), ("POST", "/api/embed", {})):
+            answer = client.request(method, path, json=body, headers={**site, **bearer(WRITE)})
+            said = answer.headers.get("access-control-allow-origin")
+            assert said == (origin if allowed else None), origin
+            assert "access-control-allow-credentials" not in answer.headers
+        assert (answer.status_code == 403) is not allowed
+        login_of_visitor = client.get("/api/libraries", headers={**site, "Cookie": cookie})
+        assert (login_of_visitor.status_code == 401) is allowed
+    same = client.get("/api/libraries", headers={"Cookie": cookie})
+    assert same.status_code == 200
+    assert "access-control-allow-origin" not in same.headers
+
+
 def test_each_client_has_so_many_requests(serve: Serve) -> None:
     client = serve(Settings(limits=Limits(requests_a_second=0.01, burst_s=300)))
     statuses = [client.get("/healthz").status_code for _ in range(5)]

@@ -6,12 +6,7 @@ import os
 import re
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,25 +14,7 @@ from pixseek.library import Library
 from pixseek.server.access import Access
 from pixseek.server.settings import Limits, Settings
 
-
-@contextmanager
-def listening(app: Any) -> Iterator[str]:
-    """Serve an application on a port of this machine; yield its address."""
-    import uvicorn
-
-    config = uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=5)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://localhost:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(30)
+from serving import listening
 
 
 @pytest.mark.slow

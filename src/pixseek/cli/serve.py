@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
     from pixseek.library import Library
     from pixseek.server.access import Access, Rights
+
+#: Seconds that a stop waits for what was asked.
+_GRACE_S = 30
 
 #: Where tokens are looked for, with the rights they give.
 _TOKENS = {"PIXSEEK_READ_TOKEN": "read", "PIXSEEK_WRITE_TOKEN": "write"}
@@ -66,6 +70,12 @@ _TOKENS = {"PIXSEEK_READ_TOKEN": "read", "PIXSEEK_WRITE_TOKEN": "write"}
 @click.option("--rate", default=50.0, show_default=True, type=click.FloatRange(0), metavar="N",
               help="Requests a second that one client may send, over 10 seconds; 0 for no "
               "limit.")  # fmt: skip
+@click.option("--trusted-proxy", "proxies", multiple=True, metavar="ADDRESS",
+              help="Address or network of a proxy, which says in X-Forwarded-For who asks; may be "
+              "repeated.")  # fmt: skip
+@click.option("--allow-origin", "origins", multiple=True, metavar="ORIGIN",
+              help="Let pages of another site ask, such as https://example.org; may be "
+              "repeated.")  # fmt: skip
 @click.option("--prefix", default="", metavar="/PATH",
               help="Path under which a proxy shows the server.")  # fmt: skip
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
@@ -82,6 +92,8 @@ def serve(
     folders: tuple[str, ...],
     fetch_urls: bool,
     rate: float,
+    proxies: tuple[str, ...],
+    origins: tuple[str, ...],
     prefix: str,
     opens: bool,
 ) -> None:
@@ -95,11 +107,16 @@ def serve(
 
         from pixseek.server.access import Access, is_loopback
         from pixseek.server.app import create_app
+        from pixseek.server.connections import Timely
         from pixseek.server.settings import Limits, Settings
     except ImportError as error:
         raise MissingExtraError("`pixseek serve`", str(error.name), "server") from error
     tokens = _tokens()
     _check(is_loopback(host), tokens, cert, key, insecure, prefix)
+    _check_addresses(proxies, origins)
+    if cert and key:
+        _check_certificate(cert, key)
+    is_alone = is_loopback(host) and not (proxies or prefix or names)
     access = Access.of(bound_to=host, names=names, tokens=tokens, read_only=read_only)
     libraries = _libraries(also)
     app = create_app(
@@ -109,8 +126,9 @@ def serve(
             limits=Limits(requests_a_second=rate),
             fetch_urls=fetch_urls,
             uploads=Path(uploads).absolute() if uploads else None,
-            folders=_folders(folders, is_loopback(host)),
+            folders=_folders(folders, is_alone),
             prefix=prefix,
+            origins=origins,
             is_encrypted=bool(cert) or insecure,
         ),
     )
@@ -118,9 +136,17 @@ def serve(
         uvicorn.Config(
             app, host=host, port=port, ssl_certfile=cert, ssl_keyfile=key, log_level="warning",
             server_header=False, date_header=True, access_log=False,
-            timeout_graceful_shutdown=30,
+            timeout_graceful_shutdown=_GRACE_S, http=Timely,
+            proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies),
         )
     )  # fmt: skip
+    ended = server.shutdown
+
+    async def end(sockets: list[socket.socket] | None = None) -> None:
+        app.stop_runs()
+        await ended(sockets)
+
+    server.shutdown = end  # type: ignore[method-assign]
     _run(server, host, prefix, access, libraries, opens=opens, is_encrypted=bool(cert))
 
 
@@ -129,6 +155,11 @@ def _tokens() -> dict[str, Rights]:
     found: dict[str, Rights] = {}
     for variable, rights in _TOKENS.items():
         if token := os.environ.get(variable, "").strip():
+            if token in found:
+                raise ConfigError(
+                    "The tokens for reading and writing are the same", "",
+                    "Whoever may read could write. Set another PIXSEEK_READ_TOKEN.",
+                )  # fmt: skip
             found[token] = rights  # type: ignore[assignment]
     return found
 
@@ -149,7 +180,7 @@ def _check(
     """
     if bool(cert) != bool(key):
         raise click.UsageError("--cert and --key belong together.")
-    if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
+    if not re.fullmatch(r"(/[\w.~-]+)*", prefix, re.ASCII):
         raise click.UsageError("--prefix begins with a slash and does not end with one: /photos")
     if is_for_this_machine:
         return
@@ -163,6 +194,50 @@ def _check(
             "Other machines could reach this server, and what is sent is not encrypted", "",
             "Give --cert and --key; or --insecure if a proxy before it has TLS.",
         )  # fmt: skip
+
+
+def _check_addresses(proxies: tuple[str, ...], origins: tuple[str, ...]) -> None:
+    """Check addresses of proxies and origins of pages.
+
+    Raises:
+        click.UsageError: one is neither.
+    """
+    import ipaddress
+
+    for each in proxies:
+        try:
+            ipaddress.ip_network(each)
+        except ValueError as error:
+            raise click.UsageError(
+                f"--trusted-proxy {each}: not an address or network, such as 127.0.0.1 or "
+                "172.16.0.0/12."
+            ) from error
+    for each in origins:
+        if not re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", each):
+            raise click.UsageError(
+                f"--allow-origin {each}: not an origin, such as https://example.org, in lower "
+                "case and without a path."
+            )
+
+
+def _check_certificate(cert: str, key: str) -> None:
+    """Check that a certificate and its key can be used.
+
+    Raises:
+        ConfigError: they can't.
+    """
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(cert, key, password=lambda: "")  # else OpenSSL asks on the terminal
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        raise ConfigError(
+            f"The certificate and its key can't be used ({str(reason).replace('_', ' ').lower()})",
+            f"{cert}, {key}",
+            "Both must be in PEM and belong together; the key must not be encrypted.",
+        ) from error
 
 
 def _folders(given: tuple[str, ...], is_for_this_machine: bool) -> tuple[Path, ...]:

@@ -9,8 +9,9 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pixseek import __version__
 from pixseek.errors import PixseekError
@@ -26,13 +27,35 @@ from pixseek.server.served import Server
 from pixseek.server.settings import Settings
 from pixseek.server.uploads import not_json
 
+#: Headers of answers that pages of other sites may read, if any may ask.
+_EXPOSED = (
+    "ETag", "Content-Range", "Accept-Ranges", "Retry-After", "X-Texts", "X-Images", "X-Dim",
+    "X-Fingerprint",
+)  # fmt: skip
+
 #: What nginx answers when the client has gone; nobody reads it.
 _CLIENT_GONE = 499
 
 
+class App:
+    """An ASGI application that serves libraries."""
+
+    def __init__(self, app: ASGIApp, server: Server) -> None:
+        """Pass requests on to an application."""
+        self._app, self._server = app, server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._app(scope, receive, send)
+
+    def stop_runs(self) -> None:
+        """Ask all runs to stop, since the server ends: those who watch them would wait."""
+        self._server.jobs.stop_all()
+
+
 def create_app(
     libraries: Mapping[str, Library], *, access: Access, settings: Settings | None = None
-) -> ASGIApp:
+) -> App:
     """Return an ASGI application that serves libraries, and closes them when it ends.
 
     Args:
@@ -66,7 +89,16 @@ def create_app(
     for module in (search_routes, image_routes, library_routes, page_routes):
         app.include_router(module.routes(server))
     _document(app)
-    return Guard(app, access=access, settings=settings, metrics=server.metrics)
+    guarded: ASGIApp = Guard(app, access=access, settings=settings, metrics=server.metrics)
+    if settings.origins:
+        guarded = CORSMiddleware(
+            guarded,
+            allow_origins=settings.origins,
+            allow_methods=("GET", "POST", "PUT", "DELETE"),
+            allow_headers=("Authorization", "Content-Type", "Range", "If-None-Match", "If-Range"),
+            expose_headers=_EXPOSED,
+        )
+    return App(guarded, server)
 
 
 def _handlers() -> dict[Any, Any]:
@@ -97,6 +129,8 @@ def _handlers() -> dict[Any, Any]:
 
     async def http(request: Request, error: HTTPException) -> Answer:
         path = request.url.path[:200]
+        if isinstance(error.__cause__, Refused):  # by the guard, while FastAPI read the body
+            return error.__cause__.answer()
         if error.status_code == 405:
             allowed = ", ".join(_methods(request))
             if request.method == "OPTIONS":

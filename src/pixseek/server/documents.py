@@ -29,6 +29,7 @@ _MEANING = {
     404: "There is no such thing.",
     405: "The address takes other methods.",
     409: "Another run is going on.",
+    408: "The rest of the request did not come.",
     413: "The request is too large.",
     415: "The body has another type.",
     416: "No such range of bytes.",
@@ -122,6 +123,8 @@ def events_of(schema: str, text: str, *statuses: int) -> Responses:
 def problems(*statuses: int) -> Responses:
     """Return the problems that a route may give, with those that all may."""
     shape = {"$ref": "#/components/schemas/Problem"}
+    if 413 in statuses:  # it takes a body
+        statuses = (*statuses, 408)
     return {
         status: {
             "description": _MEANING[status],

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import ipaddress
 import logging
 import time
 from collections import OrderedDict
@@ -16,7 +19,7 @@ from pixseek.redaction import scrub
 from pixseek.server.access import COOKIE, Access, comes_from_elsewhere
 from pixseek.server.metrics import Metrics
 from pixseek.server.problems import Refused, answer_to
-from pixseek.server.settings import Settings
+from pixseek.server.settings import Limits, Settings
 
 log = logging.getLogger("pixseek.server")
 
@@ -25,6 +28,12 @@ OPEN = frozenset(("/healthz", "/readyz", "/login"))
 
 #: Scripts and styles of the page, which are no secret.
 STATIC = "/static/"
+
+#: Bodies of strangers, bytes at most; a token has fewer.
+_LOGIN_BYTES = 64 << 10
+
+#: Addresses that take images in JSON.
+_IMAGES_IN_JSON = frozenset(("/api/embed",))
 
 #: Clients whose requests are counted; the least recent are forgotten.
 _CLIENTS = 10_000
@@ -57,6 +66,7 @@ class Guard:
         """Stand before an application."""
         self._app, self._access, self._settings = app, access, settings
         self._metrics = metrics
+        self._limits = settings.limits
         self._rates = _Rates(settings.limits.requests_a_second, settings.limits.burst_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,8 +94,7 @@ class Guard:
             headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
             rights = self._checked(scope, headers)
             scope.setdefault("state", {})["rights"] = rights
-            most = self._settings.limits.upload_bytes
-            await self._app(scope, _limited(receive, headers, most), passed_on)
+            await self._app(scope, _limited(receive, scope, headers, self._limits), passed_on)
         except Exception as error:
             if not isinstance(error, Refused):
                 scrub(error)
@@ -107,20 +116,21 @@ class Guard:
                 421, "host", "This server has another name", headers.get("host", "")[:200],
                 "Start it with --host-name for each name under which it is reached.",
             )  # fmt: skip
-        client = (scope.get("client") or ("",))[0]
-        wait_s = self._rates.wait_s(client)
+        wait_s = self._rates.wait_s(_network((scope.get("client") or ("",))[0]))
         if wait_s:
             raise Refused(
                 429, "too-many-requests", "Too many requests", "", "Send fewer a second.",
                 {"Retry-After": str(int(wait_s) + 1)},
             )  # fmt: skip
-        if comes_from_elsewhere(scope["method"], headers):
+        is_allowed = headers.get("origin") in self._settings.origins
+        if not is_allowed and comes_from_elsewhere(scope["method"], headers):
             raise Refused(
                 403, "other-site", "A page of another site sent this", headers.get("origin", ""),
                 "Only pages of this server may change something.",
             )  # fmt: skip
         path = scope["path"]
-        rights = self._access.rights_of(headers, _cookies(headers))
+        # A page of another site proves its rights by a token; its visitor's login is not its own.
+        rights = self._access.rights_of(headers, {} if is_allowed else _cookies(headers))
         if rights is None:
             if path in OPEN or path.startswith(STATIC):
                 return "read"
@@ -145,29 +155,66 @@ class Guard:
             headers.setdefault("strict-transport-security", "max-age=31536000")
 
 
-def _limited(receive: Receive, headers: Mapping[str, str], most: int) -> Receive:
-    """Return a `receive` that gives at most so many bytes of a body.
+def _limited(receive: Receive, scope: Scope, headers: Mapping[str, str], limits: Limits) -> Receive:
+    """Return a `receive` that gives a body of limited size, which must come in limited time.
 
     Raises:
-        Refused: the body is said to be larger; or, from what is returned, it is.
+        Refused: the body is said to be larger; or, from what is returned, it is, or it is late.
     """
+    if "content-length" not in headers and "transfer-encoding" not in headers:
+        return receive  # there is no body
+    if scope["path"] in OPEN:
+        most = _LOGIN_BYTES
+    elif headers.get("content-type", "").lower().startswith("multipart/"):
+        most = limits.upload_bytes
+    elif scope["path"] in _IMAGES_IN_JSON:  # it is in memory while it comes
+        most = limits.upload_bytes // 4
+    else:
+        most = limits.json_bytes
+    shown = f"{most >> 20} MiB" if most >= 1 << 20 else f"{most:,} bytes"
     too_large = Refused(
-        413, "too-large", "The request is too large", "", f"It may have {most >> 20} MiB at most."
+        413, "too-large", "The request is too large", "", f"It may have {shown} at most."
     )
     declared = headers.get("content-length", "")
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > most):
         raise too_large
-    left = most
+    left, ends, is_whole = most, time.monotonic() + limits.body_s, False
 
     async def limited() -> Message:
-        nonlocal left
-        message = await receive()
+        nonlocal left, is_whole
+        if is_whole:  # what comes next is the end of the connection, whenever that is
+            return await receive()
+        wait_s = min(limits.silence_s, ends - time.monotonic())
+        try:
+            message = await asyncio.wait_for(receive(), max(wait_s, 0.001))
+        except TimeoutError as error:
+            raise Refused(
+                408, "late", "The rest of the request did not come", "",
+                "Send it again; uploads need a faster connection, or fewer images each.",
+                {"Connection": "close"},
+            ) from error  # fmt: skip
+        is_whole = not message.get("more_body", False)
         left -= len(message.get("body", b""))
         if left < 0:
             raise too_large
         return message
 
     return limited
+
+
+@functools.lru_cache(_CLIENTS)
+def _network(client: str) -> str:
+    """Return who a client's requests are counted with: of IPv6, all of one network.
+
+    Whoever has one such address has 2^64.
+    """
+    try:
+        address = ipaddress.ip_address(client.partition("%")[0])
+    except ValueError:
+        return client[:100]
+    if isinstance(address, ipaddress.IPv4Address):
+        return client
+    return str(address.ipv4_mapped or f"{int(address) >> 64:x}::/64")
 
 
 class _Rates:

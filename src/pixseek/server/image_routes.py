@@ -326,7 +326,8 @@ def routes(server: Server) -> APIRouter:
         from pixseek.server.library_routes import job_to_plain
         from pixseek.server.receiving import received
 
-        folder = await received(request, server.settings)
+        server.jobs.check_free(served.name)  # else images would be stored and not indexed
+        folder = await received(request, server)
 
         def start() -> Any:
             return server.jobs.start(

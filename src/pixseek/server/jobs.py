@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from pixseek.errors import LibraryLockedError
+from pixseek.server.problems import Refused
 from pixseek.types import Progress, Report
 from pixseek.types.dataclass import dataclass
 
@@ -115,6 +116,7 @@ class Jobs:
     def __init__(self) -> None:
         """Begin without any."""
         self._jobs: dict[str, Job] = {}
+        self._is_closed = False
         self._lock = threading.Lock()
 
     def start(self, library: str, kind: str, run: Run) -> Job:
@@ -122,20 +124,34 @@ class Jobs:
 
         Raises:
             LibraryLockedError: another run of the library goes on.
+            Refused: the server ends.
         """
         with self._lock:
-            for job in self._jobs.values():
-                if job.is_running and job.state.library == library:
-                    raise LibraryLockedError(
-                        "A run is going on in this library", job.state.id,
-                        "Wait for its end, or stop it.",
-                    )  # fmt: skip
+            if self._is_closed:
+                raise Refused(
+                    503, "stopping", "The server is about to end", "", "Try again later.",
+                    {"Retry-After": "10"},
+                )  # fmt: skip
+            self.check_free(library)
             job = Job(library, kind, run)
             self._jobs[job.state.id] = job
             for old in list(self._jobs)[:-_KEPT]:
                 if not self._jobs[old].is_running:
                     del self._jobs[old]
             return job
+
+    def check_free(self, library: str) -> None:
+        """Check that no run of a library goes on.
+
+        Raises:
+            LibraryLockedError: one does.
+        """
+        for job in list(self._jobs.values()):
+            if job.is_running and job.state.library == library:
+                raise LibraryLockedError(
+                    "A run is going on in this library", job.state.id,
+                    "Wait for its end, or stop it.",
+                )  # fmt: skip
 
     def get(self, job_id: str) -> Job | None:
         """Return a run; None if there is none."""
@@ -146,12 +162,18 @@ class Jobs:
         with self._lock:
             return [job.state for job in reversed(self._jobs.values())]
 
-    def stop(self, timeout_s: float) -> None:
-        """Stop all, and wait for them."""
+    def stop_all(self) -> list[Job]:
+        """Ask all that go on to stop, and let no other begin; return them."""
         with self._lock:
+            self._is_closed = True
             running = [job for job in self._jobs.values() if job.is_running]
         for job in running:
             job.stop()
+        return running
+
+    def stop(self, timeout_s: float) -> None:
+        """Stop all, and wait for them."""
+        running = self.stop_all()
         ends = time.monotonic() + timeout_s
         for job in running:
             job.join(max(ends - time.monotonic(), 0))

@@ -6,9 +6,9 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi import Query as Parameter
@@ -28,8 +28,12 @@ from pixseek.server.problems import Refused, answer_to
 from pixseek.server.queries import WHOLE, Given, LibraryGiven
 from pixseek.server.search_routes import must_write
 from pixseek.server.served import Server
-from pixseek.server.uploads import json_body, picture_of, upload_form
+from pixseek.server.settings import Settings
+from pixseek.server.uploads import json_body, picture_of, read_json, upload_form
 from pixseek.types import Embeddings
+
+if TYPE_CHECKING:
+    from pixseek.library import Library
 
 #: Seconds between looks at a run, for those who watch it.
 _LOOK_S = 0.25
@@ -199,12 +203,11 @@ def routes(server: Server) -> APIRouter:
         form = request.headers.get("content-type", "").lower().startswith("multipart/form-data")
         image: Any
         if form:
-            async with upload_form(request, server.settings) as fields:
+            async with upload_form(request, server) as fields:
                 labels, sent = _json_of(fields.get("labels")), fields.get("image")
                 if not isinstance(sent, UploadFile):
                     raise QueryError("There is no image in the form", "", "Upload it as `image`.")
-                content = await sent.read()
-            image = await asyncio.to_thread(picture_of, content, server.settings)
+                image = await asyncio.to_thread(picture_of, await sent.read(), server.settings)
         else:
             plain = await json_body(request)
             labels, image = plain.get("labels"), plain.get("id")
@@ -262,13 +265,20 @@ def routes(server: Server) -> APIRouter:
         With `Accept: application/octet-stream` they come as float16 in little endian, texts before
         images, with the counts in `X-Texts`, `X-Images` and `X-Dim`.
         """
-        texts, contents = await _to_embed(request, server)
         library = server.named(given.library).library
-
-        def vectors() -> Embeddings:
-            return library.embed(texts, [picture_of(each, server.settings) for each in contents])
-
-        found = await asyncio.to_thread(vectors)
+        settings = server.settings
+        if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+            async with upload_form(request, server) as form:
+                sent = [each for each in form.getlist("images") if isinstance(each, UploadFile)]
+                texts = _texts(_json_of(form.get("texts")) or [], len(sent), settings)
+                contents = [await each.read() for each in sent]
+                found = await asyncio.to_thread(_embedded, library, texts, contents, settings)
+        else:
+            plain = await json_body(request)
+            async with server.decoding:
+                contents = _contents(plain)
+                texts = _texts(plain.get("texts", []), len(contents), settings)
+                found = await asyncio.to_thread(_embedded, library, texts, contents, settings)
         if "application/octet-stream" not in request.headers.get("accept", ""):
             return json_answer(wire.embeddings_to_plain(found))
         import numpy as np
@@ -407,43 +417,49 @@ def job_to_plain(state: JobState) -> dict[str, Any]:
     }
 
 
-async def _to_embed(request: Request, server: Server) -> tuple[list[str], list[bytes]]:
-    """Return the texts and the files of images that a request wants embedded."""
-    contents: list[bytes] = []
-    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        async with upload_form(request, server.settings) as form:
-            texts = _json_of(form.get("texts")) or []
-            sent = [each for each in form.getlist("images") if isinstance(each, UploadFile)]
-            contents += [await each.read() for each in sent]
-    else:
-        plain = await json_body(request)
-        for name in plain:
-            if name not in ("texts", "images"):
-                raise QueryError("Unknown name", name[:100], "Known names: texts, images.")
-        texts, given = plain.get("texts", []), plain.get("images", [])
-        if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
-            raise QueryError("Not a list of files", "", "Send each in base64.")
-        try:
-            contents = [base64.b64decode(each, validate=True) for each in given]
-        except ValueError as error:
-            raise QueryError("A file is not in base64", "", f"{error}.") from error
+def _contents(plain: dict[str, Any]) -> list[bytes]:
+    """Return the files of images of a JSON object with texts and images."""
+    for name in plain:
+        if name not in ("texts", "images"):
+            raise QueryError("Unknown name", name[:100], "Known names: texts, images.")
+    given = plain.get("images", [])
+    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+        raise QueryError("Not a list of files", "", "Send each in base64.")
+    try:
+        return [base64.b64decode(each, validate=True) for each in given]
+    except ValueError as error:
+        raise QueryError("A file is not in base64", "", f"{error}.") from error
+
+
+def _texts(texts: Any, images: int, settings: Settings) -> list[str]:
+    """Return the texts that a request wants embedded besides some images."""
     if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
         raise QueryError("Not a list of texts", "", 'Send ["a dog"].')
-    most = server.settings.limits.most_texts
-    if not 0 < len(texts) + len(contents) <= most:
+    most = settings.limits.most_texts
+    if not 0 < len(texts) + images <= most:
         raise QueryError("Wrong number of texts and images", "", f"1 to {most} together.")
     if any(not text.strip() or len(text) > 10_000 for text in texts):
         raise QueryError("A text is empty or too long", "", "1 to 10,000 characters.")
-    return texts, contents
+    return texts
+
+
+def _embedded(
+    library: Library, texts: list[str], contents: list[bytes], settings: Settings
+) -> Embeddings:
+    """Return the vectors of texts and files; one picture at a time is in memory."""
+    import numpy as np
+
+    found = library.embed(texts)
+    if not contents:
+        return found
+    rows = [library.embed((), [picture_of(each, settings)]).images for each in contents]
+    return replace(found, images=np.concatenate(rows))
 
 
 def _json_of(given: Any) -> Any:
     if not isinstance(given, str) or not given.strip():
         return None
-    try:
-        return json.loads(given)
-    except (ValueError, RecursionError) as error:
-        raise QueryError("A field of the form is not JSON", given[:100], f"{error}.") from error
+    return read_json(given, "A field of the form is not JSON")
 
 
 def _form_or_json(

@@ -11,6 +11,7 @@ from starlette.datastructures import UploadFile
 
 from pixseek.errors import ImageError, QueryError
 from pixseek.server.problems import Refused
+from pixseek.server.served import Server
 from pixseek.server.settings import Settings
 from pixseek.server.uploads import upload_form
 
@@ -19,25 +20,26 @@ _ODD = re.compile(r"[^\w.,+()-]+")
 _LONGEST = 80
 
 
-async def received(request: Request, settings: Settings) -> Path:
+async def received(request: Request, server: Server) -> Path:
     """Store the images that a request holds; return the folder they are in.
 
     Raises:
         Refused: the server takes no uploads, or the body is no form.
         QueryError: there is none, or one is no image that can be read; nothing was stored.
     """
+    settings = server.settings
     folder = settings.uploads
     if folder is None:
         raise Refused(
             501, "no-uploads", "This server takes no images", "",
             "Start it with --uploads DIR to store them there.",
         )  # fmt: skip
-    async with upload_form(request, settings) as form:
+    async with upload_form(request, server) as form:
         given = [each for each in form.getlist("images") if isinstance(each, UploadFile)]
         if not given:
             raise QueryError("There is no image in the form", "", "Upload some as `images`.")
         contents = [(each.filename or "", await each.read()) for each in given]
-    await asyncio.to_thread(_store, folder, contents, settings)
+        await asyncio.to_thread(_store, folder, contents, settings)
     return folder
 
 

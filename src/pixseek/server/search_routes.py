@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi import Query as Parameter
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 
 from pixseek import wire
 from pixseek.errors import QueryError
@@ -28,7 +27,8 @@ from pixseek.server.queries import (
     with_image,
 )
 from pixseek.server.served import Served, Server
-from pixseek.server.uploads import json_body, picture_of, upload_form
+from pixseek.server.settings import Settings
+from pixseek.server.uploads import json_body, picture_of, read_json, upload_form
 from pixseek.types import Query, Results, Term
 
 _SEARCH_PROBLEMS = (413, 415, 422, 501, 503)
@@ -103,10 +103,11 @@ def routes(server: Server) -> APIRouter:
         served = server.named(given.library)
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "multipart/form-data":
-            query = await _uploaded_query(request, server)
-        else:
-            plain = await json_body(request)
-            query = await asyncio.to_thread(plain_query, plain, settings)
+            async with upload_form(request, server) as form:
+                query = await _uploaded_query(form, settings)
+                return await answered(served, query, request)
+        plain = await json_body(request)
+        query = await asyncio.to_thread(plain_query, plain, settings)
         return await answered(served, query, request)
 
     @router.get(
@@ -218,20 +219,16 @@ def routes(server: Server) -> APIRouter:
     return router
 
 
-async def _uploaded_query(request: Request, server: Server) -> Query:
+async def _uploaded_query(form: FormData, settings: Settings) -> Query:
     """Return the query of a form with an image."""
-    async with upload_form(request, server.settings) as form:
-        image, rest, region = form.get("image"), form.get("query"), form.get("region")
-        if not isinstance(image, UploadFile):
-            raise QueryError("There is no image in the form", "", "Upload it as `image`.")
-        content = await image.read()
-    try:
-        plain: Any = json.loads(rest) if isinstance(rest, str) and rest.strip() else {}
-    except (ValueError, RecursionError) as error:
-        raise QueryError("The query is not JSON", "", f"{error}.") from error
-    query = await asyncio.to_thread(plain_query, plain, server.settings)
-    picture = await asyncio.to_thread(picture_of, content, server.settings)
+    image, rest, region = form.get("image"), form.get("query"), form.get("region")
+    if not isinstance(image, UploadFile):
+        raise QueryError("There is no image in the form", "", "Upload it as `image`.")
+    text = rest if isinstance(rest, str) and rest.strip() else "{}"
+    plain = await asyncio.to_thread(read_json, text, "The query is not JSON")
+    query = await asyncio.to_thread(plain_query, plain, settings)
     box = region_of(region if isinstance(region, str) else None)
+    picture = await asyncio.to_thread(picture_of, await image.read(), settings)
     return with_image(query, picture, box)
 
 

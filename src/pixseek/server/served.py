@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from pixseek.errors import unknown
@@ -49,6 +50,8 @@ class Server:
             for name, library in libraries.items()
         }
         self.jobs = Jobs()
+        #: Held while uploads are in memory.
+        self.decoding = asyncio.Semaphore(settings.limits.uploads_at_once)
         self.answers = KeptAnswers()
         self.pictures = Pictures()
         self.metrics = Metrics(

@@ -15,7 +15,10 @@ class Limits:
         most_hits: `k` at most.
         deepest: `offset` plus `k` at most.
         most_layout: hits of a layout at most.
-        upload_bytes: bytes of one request's body at most.
+        upload_bytes: bytes of one request's body at most, if it holds images.
+        json_bytes: bytes of any other body at most.
+        body_s, silence_s: seconds that a body may take, in all and between two pieces of it.
+        uploads_at_once: bodies with images that are in memory at most; further ones wait.
         upload_pixels: pixels of an uploaded picture at most.
         upload_count: uploaded pictures of one request at most.
         most_ids: images that one request may change.
@@ -29,6 +32,10 @@ class Limits:
     deepest: int = 20_000
     most_layout: int = 100_000
     upload_bytes: int = 64 << 20
+    json_bytes: int = 4 << 20
+    body_s: float = 600.0
+    silence_s: float = 30.0
+    uploads_at_once: int = 8
     upload_pixels: int = 100_000_000
     upload_count: int = 100
     most_ids: int = 1000
@@ -50,6 +57,8 @@ class Settings:
         folders: those with the right to write may have these folders indexed, and what is below
             them, besides the roots of the library.
         prefix: the path under which a proxy shows the server, such as "/photos"; "" for none.
+        origins: pages of these sites may ask from a browser (CORS), such as "https://example.org";
+            with the rights of the token they send, or of anybody if none is needed.
         is_encrypted: whether clients reach it by TLS, so that cookies may say so.
     """
 
@@ -58,4 +67,5 @@ class Settings:
     uploads: Path | None = None
     folders: tuple[Path, ...] = ()
     prefix: str = ""
+    origins: tuple[str, ...] = ()
     is_encrypted: bool = False

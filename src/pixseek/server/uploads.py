@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,10 @@ from pixseek.server.settings import Settings
 if TYPE_CHECKING:
     from PIL import Image
 
+    from pixseek.server.served import Server
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
 #: Text fields of a form at most, and bytes of each.
 _FIELDS, _FIELD_BYTES = 50, 1 << 20
 
@@ -32,13 +38,36 @@ async def json_body(request: Request) -> dict[str, Any]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise not_json(kind)
-    try:
-        plain = json.loads(await request.body())
-    except (ValueError, RecursionError) as error:
-        raise QueryError("The body is not JSON", "", f"{error}.") from error
+    plain = await asyncio.to_thread(read_json, await request.body(), "The body is not JSON")
     if not isinstance(plain, dict):
         raise QueryError("The body is not an object", type(plain).__name__, 'Send {"name": ...}.')
     return plain
+
+
+def read_json(text: str | bytes, problem: str) -> Any:
+    """Return what a client sent as JSON.
+
+    Args:
+        text: JSON.
+        problem: the first part of the error.
+
+    Raises:
+        QueryError: it is not JSON.
+    """
+    try:
+        plain = json.loads(text, parse_constant=_no_constant)
+        if _SURROGATE.search(text if isinstance(text, bytes) else text.encode()):
+            json.dumps(plain, ensure_ascii=False).encode()
+    except UnicodeError as error:  # one that stands alone is half of a character
+        raise QueryError(problem, "", "It holds what is not Unicode. Send it in UTF-8.") from error
+    except (ValueError, RecursionError) as error:
+        raise QueryError(problem, "", f"{error}.") from error
+    return plain
+
+
+def _no_constant(name: str) -> None:
+    """Refuse what Python reads as JSON, and the standard does not have."""
+    raise ValueError(f"{name} is not JSON")
 
 
 def not_json(kind: str) -> Refused:
@@ -50,8 +79,11 @@ def not_json(kind: str) -> Refused:
 
 
 @asynccontextmanager
-async def upload_form(request: Request, settings: Settings) -> AsyncIterator[FormData]:
+async def upload_form(request: Request, server: Server) -> AsyncIterator[FormData]:
     """Yield the form that a request holds, whose files are closed afterwards.
+
+    The files are on disk until then, whatever their number. Inside of the block they may be read,
+    so only so many requests are there at once; the others wait.
 
     Raises:
         Refused: the body is no form.
@@ -64,10 +96,12 @@ async def upload_form(request: Request, settings: Settings) -> AsyncIterator[For
             "Send it as multipart/form-data.",
         )  # fmt: skip
     form = request.form(
-        max_files=settings.limits.upload_count, max_fields=_FIELDS, max_part_size=_FIELD_BYTES
+        max_files=server.settings.limits.upload_count,
+        max_fields=_FIELDS,
+        max_part_size=_FIELD_BYTES,
     )
     try:
-        async with form as found:
+        async with form as found, server.decoding:
             yield found
     except HTTPException as error:
         if error.status_code != 400:
