@@ -57,6 +57,15 @@ JSON = {"Content-Type": "application/json"}
 def test_an_uploaded_image_finds_what_is_like_it(client: Any) -> None:
     sent = {"image": ("x.png", png("blue"), "image/png")}
     assert names(client.post("/api/search", files=sent))[0] == "blue.png"
+    words = {"query": json.dumps({"query": "red", "text_weight": 0})}
+    heavy = client.post("/api/search", files=sent, data={**words, "weight": "9"})
+    assert names(heavy)[0] == "blue.png"
+    assert names(client.post("/api/search", files=sent, data={**words, "weight": ".1"}))[0] == (
+        "red.png"
+    )
+    for wrong in ("0", "much", "nan", "inf", "1e9"):
+        refused = client.post("/api/search", files=sent, data={"weight": wrong})
+        assert refused.status_code == 422, wrong
     rest = {"query": json.dumps({"where": "name:w*", "k": 5})}
     assert names(client.post("/api/search", files=sent, data=rest)) == ["white.png"]
     half = io.BytesIO()

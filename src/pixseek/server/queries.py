@@ -171,9 +171,24 @@ def region_of(text: str | None) -> Region | None:
     return Region(x, y, width, height)
 
 
-def with_image(query: Query, image: Any, region: Region | None) -> Query:
+def weight_of(text: object) -> float:
+    """Return the weight that a field of a form holds; 1 if it is empty or missing.
+
+    Raises:
+        QueryError: it is not a number from -100 to 100, or it is 0.
+    """
+    try:
+        weight = float(text) if isinstance(text, str) and text.strip() else 1.0
+    except ValueError:
+        weight = 0.0
+    if not (0 < abs(weight) <= 100):
+        raise QueryError("Not a weight", str(text)[:100], "Write a number such as 1.5.")
+    return weight
+
+
+def with_image(query: Query, image: Any, region: Region | None, weight: float = 1.0) -> Query:
     """Return a query that looks for an example besides."""
-    return replace(query, terms=(*query.terms, Term("image", image, region=region)))
+    return replace(query, terms=(*query.terms, Term("image", image, weight, region)))
 
 
 def _check_text(library: Library, text: str, settings: Settings) -> None:

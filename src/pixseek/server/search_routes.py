@@ -24,6 +24,7 @@ from pixseek.server.queries import (
     plain_query,
     region_of,
     text_query,
+    weight_of,
     with_image,
 )
 from pixseek.server.served import Served, Server
@@ -86,6 +87,10 @@ def routes(server: Server) -> APIRouter:
                                 "region": {
                                     "type": "string",
                                     "description": "x,y,width,height of the image.",
+                                },
+                                "weight": {
+                                    "type": "string",
+                                    "description": "How much the image counts; 1 if missing.",
                                 },
                             },
                             "required": ["image"],
@@ -228,8 +233,9 @@ async def _uploaded_query(form: FormData, settings: Settings) -> Query:
     plain = await asyncio.to_thread(read_json, text, "The query is not JSON")
     query = await asyncio.to_thread(plain_query, plain, settings)
     box = region_of(region if isinstance(region, str) else None)
+    weight = weight_of(form.get("weight"))
     picture = await asyncio.to_thread(picture_of, await image.read(), settings)
-    return with_image(query, picture, box)
+    return with_image(query, picture, box, weight)
 
 
 def _key(served: Served, query: Query, has_rights: bool) -> tuple[str, ...] | None:

@@ -54,7 +54,7 @@ export function createBox(app) {
   /** The orders that make sense, and what is typed, as the state says. */
   function follow() {
     const { q, sort, library, example } = app.state.now;
-    if (document.activeElement !== box || !box.value.trim() || q) box.value = q;
+    box.value = q;
     const orders = ["newest", "oldest", "name", "largest", "smallest"];
     if (q || example) orders.unshift("relevance");
     byId("sort").replaceChildren(...orders.map((each, i) => h("option", { value: i ? each : "" }, t(`sort_${each}`))));
@@ -75,7 +75,7 @@ export function createBox(app) {
   const ask = debounced(async () => {
     const text = box.value;
     const old = recent().filter((each) => each !== text && each.toLowerCase().startsWith(text.toLowerCase())).slice(0, text ? 4 : 8);
-    const found = text.trim() ? await get("suggest", { text, ...ofLibrary(app.state.now) }, { key: "suggest", quiet: true }).catch(() => null) : null;
+    const found = text.trim() && app.start.suggests ? await get("suggest", { text, ...ofLibrary(app.state.now) }, { key: "suggest", quiet: true }).catch(() => null) : null;
     if (document.activeElement !== box || box.value !== text) return;
     explain(found);
     show([...old.map((each) => ({ text: each, label: each, kind: "recent" })), ...(found?.suggestions || [])]);
