@@ -16,7 +16,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from pixseek import __version__
 from pixseek.errors import PixseekError
 from pixseek.library import Library
-from pixseek.server import image_routes, library_routes, page_routes, search_routes, shapes
+from pixseek.server import (
+    image_routes,
+    library_routes,
+    page_routes,
+    search_routes,
+    shapes,
+    status_routes,
+    viewer_routes,
+)
 from pixseek.server.access import Access
 from pixseek.server.answers import Answer
 from pixseek.server.documents import add_links, without_nulls
@@ -86,7 +94,14 @@ def create_app(
         lifespan=lifespan,
         exception_handlers=_handlers(),
     )
-    for module in (search_routes, image_routes, library_routes, page_routes):
+    for module in (
+        search_routes,
+        image_routes,
+        library_routes,
+        page_routes,
+        viewer_routes,
+        status_routes,
+    ):
         app.include_router(module.routes(server))
     _document(app)
     guarded: ASGIApp = Guard(app, access=access, settings=settings, metrics=server.metrics)

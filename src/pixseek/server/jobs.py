@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -13,6 +14,11 @@ from pixseek.errors import LibraryLockedError
 from pixseek.server.problems import Refused
 from pixseek.types import Progress, Report
 from pixseek.types.dataclass import dataclass
+
+#: Seconds between looks at a run, for those who watch it.
+_LOOK_S = 0.25
+#: Seconds after which a line is sent though nothing happened: proxies close what is silent.
+_ALIVE_S = 15.0
 
 State = Literal["running", "stopping", "done", "stopped", "failed"]
 
@@ -110,6 +116,23 @@ class Job:
                 )
 
 
+async def states(job: Job) -> AsyncIterator[JobState | None]:
+    """Yield the state of a run whenever it changes, until it ends; None when it was long quiet."""
+    seen, quiet_s = -1, 0.0
+    while True:
+        state = job.state
+        if state.version != seen:
+            seen, quiet_s = state.version, 0.0
+            yield state
+        elif quiet_s >= _ALIVE_S:
+            quiet_s = 0.0
+            yield None
+        if state.ended_at is not None:
+            return
+        await asyncio.sleep(_LOOK_S)
+        quiet_s += _LOOK_S
+
+
 class Jobs:
     """The runs of one server. May be used from several threads."""
 
@@ -156,6 +179,12 @@ class Jobs:
     def get(self, job_id: str) -> Job | None:
         """Return a run; None if there is none."""
         return self._jobs.get(job_id)
+
+    def latest(self, library: str) -> Job | None:
+        """Return the run of a library that was started last; None if there was none."""
+        with self._lock:
+            runs = [job for job in self._jobs.values() if job.state.library == library]
+        return runs[-1] if runs else None
 
     def all(self) -> list[JobState]:
         """Return all that are remembered, the newest first."""

@@ -23,22 +23,17 @@ from pixseek.server.answers import Answer, as_json, json_answer
 from pixseek.server.documents import answers, events_of, having, list_of
 from pixseek.server.folders import indexable
 from pixseek.server.guard import is_head, may_write
-from pixseek.server.jobs import Job, JobState
+from pixseek.server.jobs import Job, JobState, states
 from pixseek.server.problems import Refused, answer_to
 from pixseek.server.queries import WHOLE, Given, LibraryGiven
 from pixseek.server.search_routes import must_write
-from pixseek.server.served import Server
+from pixseek.server.served import Served, Server
 from pixseek.server.settings import Settings
 from pixseek.server.uploads import json_body, picture_of, read_json, upload_form
 from pixseek.types import Embeddings
 
 if TYPE_CHECKING:
     from pixseek.library import Library
-
-#: Seconds between looks at a run, for those who watch it.
-_LOOK_S = 0.25
-#: Seconds after which a line is sent though nothing happened: proxies close what is silent.
-_ALIVE_S = 15.0
 
 #: What of a status is about this machine, and told only to those who may change the library.
 _OF_THE_MACHINE = ("path", "running", "disk", "folders")
@@ -324,22 +319,7 @@ def routes(server: Server) -> APIRouter:
         """Bring the folders of a library up to date, or add one."""
         must_write(request)
         served = server.named(given.library)
-        roots = served.library.roots()
-        folders: tuple[Path, ...] = ()
-        if what.folder is not None:
-            allowed = (*server.settings.folders, *(root.path for root in roots))
-            folders = (indexable(what.folder, allowed),)
-        elif not roots:
-            raise QueryError(
-                "The library has no folder to index", "", "Index one first: pixseek index DIR"
-            )
-        began = server.jobs.start(
-            served.name,
-            what.kind,
-            lambda stop: served.library.indexing(
-                *folders, retry=what.retry, reread=what.kind == "reread", stop=stop
-            ),
-        )
+        began = begun(server, served, what)
         return json_answer(job_to_plain(began.state), 202)
 
     @router.get(
@@ -380,23 +360,41 @@ def routes(server: Server) -> APIRouter:
             return Answer(None, 200, None, "text/event-stream")
 
         async def changes() -> AsyncIterator[bytes]:
-            seen, quiet_s = -1, 0.0
-            while True:
-                state = found.state
-                if state.version != seen:
-                    seen, quiet_s = state.version, 0.0
-                    yield b"event: job\ndata: " + as_json(job_to_plain(state)) + b"\n\n"
-                elif quiet_s >= _ALIVE_S:
-                    quiet_s = 0.0
+            async for state in states(found):
+                if state is None:
                     yield b": still there\n\n"
-                if state.ended_at is not None:
-                    return
-                await asyncio.sleep(_LOOK_S)
-                quiet_s += _LOOK_S
+                else:
+                    yield b"event: job\ndata: " + as_json(job_to_plain(state)) + b"\n\n"
 
         return StreamingResponse(changes(), media_type="text/event-stream")
 
     return router
+
+
+def begun(server: Server, served: Served, what: Start) -> Job:
+    """Start a run over a library, for somebody with the right to write.
+
+    Raises:
+        LibraryLockedError: another run goes on.
+        QueryError: there is no folder to index, or none of this path.
+        Refused: the folder may not be indexed from outside.
+    """
+    roots = served.library.roots()
+    folders: tuple[Path, ...] = ()
+    if what.folder is not None:
+        allowed = (*server.settings.folders, *(root.path for root in roots))
+        folders = (indexable(what.folder, allowed),)
+    elif not roots:
+        raise QueryError(
+            "The library has no folder to index", "", "Index one first: pixseek index DIR"
+        )
+    return server.jobs.start(
+        served.name,
+        what.kind,
+        lambda stop: served.library.indexing(
+            *folders, retry=what.retry, reread=what.kind == "reread", stop=stop
+        ),
+    )
 
 
 def job_to_plain(state: JobState) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from pixseek.server.answers import Answer
+from pixseek.server.facts import Fact
 from pixseek.server.guard import POLICY
 from pixseek.server.static_files import StaticFiles
 from pixseek.server.texts import Texts, languages
@@ -112,13 +113,19 @@ class Page:
             f"{asked} · pixseek" if asked else "pixseek", body, shown, status, " ".join(names)
         )
 
-    def image(self, shown: Shown, record: Record, facts: Iterable[tuple[str, str]]) -> Answer:
+    @property
+    def texts(self) -> Texts:
+        """The words in the user's language."""
+        return self._t
+
+    def image(self, shown: Shown, record: Record, facts: Iterable[Fact]) -> Answer:
         """Return the page of one image: its picture and facts about it."""
         t, there = self._t, self._api(record.id)
         of = _of(shown.asked)
         similar = self._address({"q": f"id:{record.id}", **_library(shown.asked)})
         rows = "".join(
-            f"<dt>{escape(name)}</dt><dd><bdi>{escape(value)}</bdi></dd>" for name, value in facts
+            f"<dt>{escape(each.name)}</dt><dd>{self._fact(each, shown.asked)}</dd>"
+            for each in facts
         )
         body = (
             f"{self._header(shown)}<main id=main tabindex=-1><article class=facts>"
@@ -131,6 +138,15 @@ class Page:
             f"<dl>{rows}</dl></div></article></main>"
         )
         return self._document(f"{record.name} · pixseek", body, shown, 200, "single")
+
+    def _fact(self, fact: Fact, asked: Mapping[str, str]) -> str:
+        text, more = f"<bdi>{escape(fact.text)}</bdi>", ""
+        href = fact.href
+        if fact.query:
+            href = self._address({"q": fact.query, **_library(asked)})
+        elif href:
+            more = ' rel="noreferrer noopener" target=_blank'
+        return f'<a href="{escape(href)}"{more}>{text}</a>' if href else text
 
     def login(self, to: str, *, failed: bool = False) -> Answer:
         """Return the form that asks for a token."""
@@ -177,6 +193,9 @@ class Page:
             f'<nav id=tools><a class=tool id=filters href="{escape(self._address(more))}" '
             f"aria-expanded={'false' if shown.facets is None else 'true'} "
             f'title="{t("filters")}">{icon("filter")}<span>{t("filters")}</span></a>'
+            f'<a class=tool id=status href="{escape(self._address(_library(asked), "status"))}" '
+            f'title="{t("status_of")}" aria-label="{t("status_of")}">{icon("status")}'
+            "<span></span></a>"
             f'<button id=view class="tool js" type=button title="{t("view")}">{icon("view")}'
             f"<span>{t('view')}</span></button></nav></header>"
         )
@@ -318,13 +337,28 @@ class Page:
 
     # ------------------------------------------------------------ the document
 
-    def _document(self, title: str, body: str, shown: Shown, status: int, classes: str) -> Answer:
+    def with_header(
+        self, title: str, main: str, shown: Shown, *, classes: str, script: str, status: int = 200
+    ) -> Answer:
+        """Return another page: its content, as HTML, below the header, and its own script."""
+        body = f"{self._header(shown)}<main id=main tabindex=-1>{main}</main>"
+        return self._document(f"{title} · pixseek", body, shown, status, classes, script)
+
+    def _document(
+        self,
+        title: str,
+        body: str,
+        shown: Shown,
+        status: int,
+        classes: str,
+        script: str = "main.js",
+    ) -> Answer:
         results = shown.results
         start = {
             "language": self._t.language,
             "languages": {name: each.words["name"] for name, each in languages().items()},
             "chosen": self._look.chosen,
-            "texts": self._t.words,
+            "texts": self._t.for_scripts,
             "prefix": self._prefix,
             "libraries": list(shown.libraries),
             "count": shown.count,
@@ -340,14 +374,15 @@ class Page:
         # "<" would end the element, or begin a comment in it.
         data = json.dumps(start, ensure_ascii=False).replace("<", "\\u003c")
         tail = f'<script type="application/json" id=start>{data}</script>{self._static.icons}'
-        return self._answer(title, body + tail, status, classes, self._scripts())
+        return self._answer(title, body + tail, status, classes, self._scripts(script))
 
-    def _scripts(self) -> str:
+    def _scripts(self, script: str) -> str:
         where = f"{self._prefix}/{self._static.folder}"
         loads = "".join(
-            f'<link rel=modulepreload href="{where}/{name}">' for name in self._static.modules
+            f'<link rel=modulepreload href="{where}/{name}">'
+            for name in (self._static.modules if script == "main.js" else ())
         )
-        return f'{loads}<script type=module src="{where}/main.js"></script>'
+        return f'{loads}<script type=module src="{where}/{script}"></script>'
 
     def _answer(self, title: str, body: str, status: int, classes: str, head: str) -> Answer:
         look, rules = self._look, "".join(self._rules.values())

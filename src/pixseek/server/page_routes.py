@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Annotated, Any, cast
 from urllib.parse import parse_qs
 
@@ -18,22 +17,16 @@ from pixseek.library.surfaces import filter_text
 from pixseek.server.access import COOKIE, LOGIN_S
 from pixseek.server.answers import Answer, json_answer
 from pixseek.server.documents import answers, files, having, list_of
+from pixseek.server.facts import facts_of, other_facts
 from pixseek.server.guard import may_write
 from pixseek.server.metrics import MEDIA
-from pixseek.server.page import HITS, ROWS, THEMES, Look, Page, Shown
+from pixseek.server.page import HITS
+from pixseek.server.pages import Pages
 from pixseek.server.problems import Refused, three_parts
 from pixseek.server.queries import LibraryGiven, SearchGiven, check, text_query
 from pixseek.server.search_routes import no_image
 from pixseek.server.served import Served, Server
-from pixseek.server.static_files import StaticFiles
-from pixseek.server.texts import languages, texts_for
-from pixseek.types import And, FacetField, Query, Record
-
-#: Keeps the look that a user chose: theme, rows and language, such as "dark.m.de".
-LOOK = "pixseek_look"
-
-#: Fields for programs.
-_NO_FACTS = frozenset(("placeholder", "digest", "pixels", "perceptual_hash", "colours"))
+from pixseek.types import And, FacetField, Query
 
 
 class TextGiven(LibraryGiven):
@@ -54,31 +47,8 @@ class PageGiven(SearchGiven):
 def routes(server: Server) -> APIRouter:
     """Return the routes of one server."""
     router = APIRouter()
-    static = StaticFiles()
-    prefix = server.settings.prefix
-
-    def page_for(request: Request) -> Page:
-        chosen = request.cookies.get(LOOK, "").split(".")
-        theme, rows, language = chosen if len(chosen) == 3 else ("", "", "")
-        look = Look(
-            theme if theme in THEMES else THEMES[0],
-            rows if rows in ROWS else "m",
-            texts_for(request.headers.get("accept-language", ""), language),
-            language if language in languages() else "",
-        )
-        return Page(look, static, prefix)
-
-    def shown(request: Request, served: Served, asked: Mapping[str, str], **more: Any) -> Shown:
-        return Shown(
-            prefix=prefix,
-            asked=asked,
-            libraries=[each.name for each in server.all()],
-            count=len(served.library),
-            saved=list(served.library.saved_searches()),
-            may_write=may_write(request.scope),
-            has_login=COOKIE in request.cookies,
-            **more,
-        )
+    pages = Pages(server)
+    static, prefix, page_for, shown = pages.static, pages.prefix, pages.of, pages.shown
 
     @router.get("/", include_in_schema=False)
     async def page(request: Request) -> Answer:
@@ -147,7 +117,8 @@ def routes(server: Server) -> APIRouter:
         if record is None:
             raise no_image(image_id)
         page = page_for(request)
-        return page.image(shown(request, served, asked), record, _facts(record))
+        facts = (*facts_of(record, page.texts), *other_facts(record, page.texts))
+        return page.image(shown(request, served, asked), record, facts)
 
     @router.get(
         "/api/parts",
@@ -250,19 +221,6 @@ def _local(to: str) -> str:
 def _given(request: Request) -> dict[str, str]:
     """Return the parameters of an address; a form sends what was left empty, too."""
     return {name: value for name, value in request.query_params.items() if value}
-
-
-def _facts(record: Record) -> list[tuple[str, str]]:
-    """Return what is known of an image, by the names of fields."""
-    plain = wire.record_to_plain(record)
-    return [
-        (
-            name.replace("_", " "),
-            ", ".join(map(str, value)) if isinstance(value, list) else str(value),
-        )
-        for name, value in plain.items()
-        if name not in _NO_FACTS
-    ]
 
 
 def _parts(error: ValidationError | Refused) -> tuple[str, str, str]:

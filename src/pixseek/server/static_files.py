@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from importlib.resources import files
 
 from pixseek.server.answers import Answer
@@ -13,6 +14,22 @@ _MEDIA = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
+
+#: Comments, as they are written here: none stands within a string.
+_COMMENTS = {"js": r"/\*\*.*?\*/ ?|^\s*//[^\n]*", "css": r"/\*.*?\*/", "svg": r"<!--.*?-->"}
+
+
+def bare(text: str, kind: str) -> str:
+    """Return a script or stylesheet without what only its readers need: comments, indentation.
+
+    No string of the files goes over several lines.
+
+    Args:
+        text: of the file.
+        kind: "js", "css" or "svg".
+    """
+    text = re.sub(_COMMENTS[kind], "", text, flags=re.DOTALL | re.MULTILINE)
+    return "".join(f"{line.strip()}\n" for line in text.splitlines() if line.strip())
 
 
 class StaticFiles:
@@ -28,7 +45,9 @@ class StaticFiles:
         """Read them."""
         found = files("pixseek.server").joinpath("static").iterdir()
         self._files = {
-            each.name: each.read_bytes() for each in found if each.name.rpartition(".")[2] in _MEDIA
+            each.name: bare(each.read_text("utf-8"), each.name.rpartition(".")[2]).encode()
+            for each in found
+            if each.name.rpartition(".")[2] in _MEDIA
         }
         names = sorted(self._files)
         whole = hashlib.sha256(b"".join(self._files[name] for name in names)).hexdigest()

@@ -12,6 +12,9 @@ from typing import Any
 #: The language of those whose own is not here.
 DEFAULT = "en"
 
+#: Parts whose words only the server writes.
+SERVER_ONLY = ("facts", "status")
+
 
 class Texts:
     """The words of one language: `texts("images", n=3)`."""
@@ -29,6 +32,15 @@ class Texts:
         for name, value in shown.items():
             text = text.replace(f"{{{name}}}", value)
         return str(text)
+
+    def part(self, name: str) -> Texts:
+        """Return the texts with those of a part of the page that only the server writes."""
+        return Texts(self.language, {**self.words, **self.words[name]})
+
+    @property
+    def for_scripts(self) -> Mapping[str, Any]:
+        """The words that scripts need."""
+        return {key: text for key, text in self.words.items() if key not in SERVER_ONLY}
 
     def number(self, value: Any) -> str:
         """Return a number with the language's separators; anything else as text."""

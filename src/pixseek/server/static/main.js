@@ -9,9 +9,13 @@ import { createGrid } from "./grid.js";
 import { keys } from "./keys.js";
 import { search } from "./results.js";
 import { History } from "./state.js";
+import { createSelection } from "./selection.js";
 import { start, t } from "./texts.js";
 import { createTimeline } from "./timeline.js";
+import { toast } from "./toast.js";
 import { createView } from "./view.js";
+import { createViewer } from "./viewer.js";
+import "./status.js";
 
 const app = {
   start,
@@ -58,12 +62,7 @@ const app = {
     }
   },
 
-  /** Say something in passing. @param {string} text @param {{wrong?: boolean, action?: string, run?: () => void}} [more] */
-  say(text, { wrong = false, action, run } = {}) {
-    const toast = h("div", { class: wrong ? "toast wrong" : "toast", role: wrong ? "alert" : "status" }, h("span", {}, text), action && h("button", { type: "button", click: () => (toast.remove(), run?.()) }, action));
-    byId("toasts").append(toast);
-    setTimeout(() => toast.remove(), wrong || action ? 9000 : 4000);
-  },
+  say: toast,
 
   /** Say what went wrong: at the box if it is the query, else in passing. @param {api.Problem} error */
   problem(error) {
@@ -97,11 +96,13 @@ app.state.addEventListener("change", ({ detail: { before, isBack } }) => {
 const wait = debounced((waits) => document.body.classList.toggle("waiting", waits), 250);
 api.onWaiting.push((waits) => (waits ? wait(true) : (document.body.classList.remove("waiting"), wait(false))));
 
-document.body.append(h("div", { id: "toasts" }), h("div", { id: "drop", "aria-hidden": "true" }, t("drop_here")));
+document.body.append(h("div", { id: "drop", "aria-hidden": "true" }, t("drop_here")));
 app.box = createBox(app);
 app.chips = createChips(app);
 app.grid = createGrid(app);
 app.facets = createFacets(app);
 app.timeline = createTimeline(app);
 app.view = createView(app);
+app.selection = createSelection(app);
+app.viewer = createViewer(app);
 app.load(app.state.kept.at);

@@ -1,0 +1,113 @@
+"""The page about a library, and the forms on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated
+from urllib.parse import parse_qs, quote
+
+from fastapi import APIRouter, Request
+from fastapi import Query as Parameter
+from starlette.responses import RedirectResponse, StreamingResponse
+
+from pixseek import wire
+from pixseek.errors import PixseekError
+from pixseek.server.answers import Answer, as_json, json_answer
+from pixseek.server.guard import may_write
+from pixseek.server.jobs import states
+from pixseek.server.library_routes import Start, begun
+from pixseek.server.pages import Pages
+from pixseek.server.problems import Refused, three_parts
+from pixseek.server.queries import LibraryGiven
+from pixseek.server.search_routes import must_write
+from pixseek.server.served import Served, Server
+from pixseek.server.status_page import Known, content, run_to_plain
+
+#: Bytes of a form at most: a path.
+_FORM_BYTES = 20_000
+
+
+def routes(server: Server) -> APIRouter:
+    """Return the routes of one server."""
+    router = APIRouter()
+    pages = Pages(server)
+
+    def address(library: str | None) -> str:
+        return f"{pages.prefix}/status{f'?library={quote(library)}' if library else ''}"
+
+    def known(served: Served, library: str | None, has_rights: bool) -> Known:
+        from pixseek import models
+
+        job = server.jobs.latest(served.name)
+        return Known(
+            name=served.name,
+            status=served.library.status(),
+            failures=served.library.failures(),
+            run=job.state if job else None,
+            models=[
+                wire.model_to_plain(each) for each in models.list_models(served.library.config)
+            ],
+            libraries={each.name: len(each.library) for each in server.all()},
+            folders=[str(each) for each in server.settings.folders] if has_rights else [],
+            may_write=has_rights,
+            action=address(library),
+            library_addresses={each.name: address(each.name) for each in server.all()},
+        )
+
+    def written(
+        request: Request, library: str | None, problem: tuple[str, str, str] | None = None
+    ) -> Answer:
+        served, page = server.named(library), pages.of(request)
+        asked = {"library": library} if library else {}
+        about = known(served, library, may_write(request.scope))
+        return page.with_header(
+            page.texts("status_of"), content(about, page.texts, problem),
+            pages.shown(request, served, asked), classes="status", script="status.js",
+            status=422 if problem else 200,
+        )  # fmt: skip
+
+    @router.get("/status", include_in_schema=False)
+    def status(given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
+        return written(request, given.library)
+
+    @router.post("/status", include_in_schema=False)
+    async def change(given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
+        must_write(request)
+        served = server.named(given.library)
+        sent = parse_qs((await request.body())[:_FORM_BYTES].decode("utf-8", "replace"))
+        do, folder, job = (sent.get(name, [""])[0] for name in ("do", "folder", "job"))
+
+        def done() -> Answer:
+            try:
+                if do == "stop":
+                    if running := server.jobs.get(job):
+                        running.stop()
+                else:
+                    begun(server, served, Start(retry=do == "retry", folder=folder or None))
+            except (PixseekError, Refused) as error:
+                return written(request, given.library, three_parts(error, has_rights=True))
+            return RedirectResponse(address(given.library), 303)
+
+        return await asyncio.to_thread(done)
+
+    @router.get("/status/run", include_in_schema=False)
+    async def run(given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
+        """Return the last run of a library in words; as events until it ends, if asked for them."""
+        job = server.jobs.latest(server.named(given.library).name)
+        texts = pages.of(request).texts
+        if job is None:
+            return json_answer(None)
+        if "text/event-stream" not in request.headers.get("accept", ""):
+            return json_answer(run_to_plain(job.state, texts))
+
+        async def events() -> AsyncIterator[bytes]:
+            async for state in states(job):
+                if state is None:
+                    yield b": still there\n\n"
+                else:
+                    yield b"data: " + as_json(run_to_plain(state, texts)) + b"\n\n"
+
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    return router
