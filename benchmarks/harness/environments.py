@@ -19,7 +19,15 @@ TORCH = ("torch==2.13.0",)
 RECIPES: dict[str, tuple[tuple[str, ...], ...]] = {
     "torch": (
         TORCH,
-        ("transformers>=5", "sentence-transformers", "pillow", "onnx", "ftfy", "regex"),
+        (
+            "transformers>=5",
+            "sentence-transformers",
+            "pillow",
+            "onnx",
+            "ftfy",
+            "regex",
+            "flask>=3",
+        ),
         ("--no-deps", "open_clip_torch"),
     ),
     "rclip": (("rclip==3.3.0",),),

@@ -23,7 +23,7 @@ FLAGS = (
 PACKAGES = (
     "pixseek", "numpy", "onnxruntime", "openvino", "nncf", "pillow", "turbovec", "torch",
     "transformers", "sentence-transformers", "clip-retrieval", "rclip", "faiss-cpu", "lancedb",
-    "chromadb", "sqlite-vec", "apsw", "milvus-lite", "pymilvus",
+    "chromadb", "sqlite-vec", "apsw", "milvus-lite", "pymilvus", "flask", "fastapi", "uvicorn",
 )  # fmt: skip
 
 
