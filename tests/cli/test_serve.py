@@ -5,16 +5,24 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from click.testing import CliRunner
+from cryptography.hazmat.primitives import serialization
+from PIL import Image
 
 from pixseek.cli import main
 from pixseek.demo.picture_library import write_picture_library
@@ -55,6 +63,22 @@ def get(port: int, path: str, **headers: str) -> tuple[int, Any]:
     content = answer.read()
     connection.close()
     return answer.status, json.loads(content) if b"{" in content[:1] else content
+
+
+def post(port: int, path: str, body: Any) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection("localhost", port, timeout=60)
+    connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    found = answer.status, json.loads(answer.read())
+    connection.close()
+    return found
+
+
+def event(answer: Any) -> dict[str, Any]:
+    """Return the next event of a stream."""
+    while not (line := answer.readline()).startswith(b"data: "):
+        assert line, "the stream has ended"
+    return dict(json.loads(line[6:]))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -111,3 +135,146 @@ def test_embed_prints_what_the_server_answers(drawn: Path) -> None:
     found = json.loads(done.stdout)
     assert (found["model"], found["dim"], len(found["texts"])) == ("demo", 128, 1)
     assert CliRunner().invoke(main, ["embed", "-L", str(drawn)]).exit_code == 2
+
+
+def pictures(folder: Path, count: int) -> None:
+    """Write pictures of which no two are the same, and which take a moment to decode."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for n in range(count):
+        shown = Image.new("RGB", (600, 400), (n % 256, n * 7 % 256, n * 13 % 256))
+        shown.save(folder / f"{n}.png", compress_level=1)
+
+
+@pytest.mark.slow
+def test_a_stop_answers_what_was_asked_and_ends_runs(drawn: Path, tmp_path: Path) -> None:
+    shutil.copytree(drawn.parent, tmp_path / "copy")
+    lib = tmp_path / "copy" / "lib"
+    pictures(tmp_path / "many", 150)
+    options = ("-L", str(lib), "--rate", "0", "--folders", str(tmp_path),
+               "--uploads", str(tmp_path / "up"))  # fmt: skip
+    with serving(*options) as (process, _, port), ThreadPoolExecutor(8) as pool:
+        job = post(port, "/api/jobs", {"folder": str(tmp_path / "many")})
+        assert job[0] == 202, job
+        events = http.client.HTTPConnection("localhost", port, timeout=60)
+        events.request("GET", f"/api/jobs/{job[1]['id']}/events")
+        answer = events.getresponse()
+        while not (state := event(answer))["progress"] or not state["progress"]["done"]:
+            assert state["ended_at"] is None, state
+
+        def search(n: int) -> int | None:
+            try:
+                return get(port, f"/api/search?q=a+boat+{n}&k=2")[0]
+            except ConnectionError:  # it came after the stop
+                return None
+
+        asked = [pool.submit(search, n) for n in range(200)]
+        while not any(each.done() for each in asked):
+            time.sleep(0.005)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        while (state := event(answer))["ended_at"] is None:
+            pass
+        events.close()
+        assert state["state"] == "stopped"
+        out, err = process.communicate(timeout=60)
+        assert time.monotonic() - began < 20
+        assert process.returncode == 0, err
+        assert out.endswith("Stopped.\n")
+        assert "Traceback" not in err
+        statuses = {each.result() for each in asked}
+        assert 200 in statuses
+        assert statuses <= {200, None}
+    with Library.open(lib) as library:  # no lock is left, and the run goes on where it was
+        report = library.index()
+        assert 0 < report.added < 150
+        assert len(library) == 156
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_it_at_once(drawn: Path) -> None:
+    with (
+        serving("-L", str(drawn)) as (process, _, port),
+        socket.create_connection(("localhost", port)) as held,
+    ):
+        held.sendall(
+            b"POST /api/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
+            b"Content-Type: application/json\r\n\r\n{"
+        )
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2)  # the rest of the request may come
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 128 + signal.SIGINT
+    with serving("-L", str(drawn)) as (_, line, _):
+        assert "6 images" in line
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[trustme.CA, Path, Path]:
+    folder, authority = tmp_path_factory.mktemp("tls"), trustme.CA()
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    issued.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    return authority, folder / "cert.pem", folder / "key.pem"
+
+
+def test_other_machines_get_tls_and_a_login(
+    drawn: Path, certificate: tuple[trustme.CA, Path, Path]
+) -> None:
+    authority, cert, key = certificate
+    trusted = ssl.create_default_context()
+    authority.configure_trust(trusted)
+    tls = ("--host", "0.0.0.0", "--cert", str(cert), "--key", str(key))
+    with serving("-L", str(drawn), *tls, PIXSEEK_WRITE_TOKEN="t" * 20) as (_, line, port):
+        assert f"https://localhost:{port}/" in line
+
+        def ask(method: str, path: str, body: str = "", **headers: str) -> Any:
+            connection = http.client.HTTPSConnection("localhost", port, context=trusted, timeout=60)
+            headers = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body or None, headers)
+            answer = connection.getresponse()
+            answer.read()
+            connection.close()
+            return answer
+
+        assert ask("GET", "/api/libraries").status == 401
+        form = {"Content_Type": "application/x-www-form-urlencoded"}
+        login = ask("POST", "/login", "token=" + "t" * 20, **form)
+        assert login.status == 303
+        assert login.headers["Strict-Transport-Security"].startswith("max-age=")
+        cookie = login.headers["Set-Cookie"]
+        assert "; Secure" in cookie
+        assert ask("GET", "/api/libraries", Cookie=cookie.partition(";")[0]).status == 200
+        with pytest.raises((ConnectionError, http.client.HTTPException)):
+            get(port, "/healthz")  # without TLS
+        strangers = http.client.HTTPSConnection("localhost", port, timeout=60)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            strangers.request("GET", "/healthz")
+        assert ask("GET", "/healthz").status == 200
+
+
+def test_certificates_that_can_not_be_used_are_refused(
+    drawn: Path, certificate: tuple[trustme.CA, Path, Path], tmp_path: Path
+) -> None:
+    _, cert, key = certificate
+    other = tmp_path / "other.pem"
+    trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(other)
+    (tmp_path / "text.pem").write_text("no certificate")
+    locked = tmp_path / "locked.pem"
+    private = serialization.load_pem_private_key(key.read_bytes(), None)
+    locked.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
+    for pair in ((cert, other), (tmp_path / "text.pem", key), (cert, cert), (cert, locked)):
+        done = CliRunner().invoke(
+            main, ["serve", "-L", str(drawn), "--cert", str(pair[0]), "--key", str(pair[1])],
+            input="",
+        )  # fmt: skip
+        assert done.exit_code == 6, done.output
+        assert "can't be used" in done.output
+        assert "must be in PEM" in done.output

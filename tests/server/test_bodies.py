@@ -92,7 +92,7 @@ def test_odd_texts_anywhere_are_kept_or_refused(asked: Any, library: Library) ->
             ("POST", "/api/search", {"where": {"field": "tag", "op": "eq", "value": text}}),
             ("POST", "/api/search", {"query": "red", "sort": text, text: 1}),
             ("POST", "/api/jobs", {"kind": text}),
-            ("POST", "/api/jobs", {"path": text}),
+            ("POST", "/api/jobs", {"folder": text}),
             ("POST", "/api/embed", {"texts": [text]}),
             ("POST", "/api/embed", {"images": [text]}),
             ("POST", "/api/classify", {"id": image, "labels": [text, "red"]}),
