@@ -11,6 +11,7 @@ from typing import Any
 from pixseek import errors
 from pixseek.server.answers import Answer, as_json
 from pixseek.types.dataclass import dataclass
+from pixseek.types.queries import is_remote
 
 MEDIA = "application/problem+json"
 
@@ -95,6 +96,10 @@ def three_parts(error: errors.PixseekError | Refused, *, has_rights: bool) -> tu
     if isinstance(error, Refused):
         return error.problem, error.subject, error.advice
     kind = _kind_of(error)
+    fetched = error.__cause__ if isinstance(error, errors.QueryError) else error
+    if isinstance(fetched, errors.ImageError) and is_remote(error.subject):
+        # What the fetcher advises is for whoever owns this machine.
+        return error.problem, error.subject, f"{fetched.problem}. Save the image, and upload it."
     if kind.names_what_was_sent or has_rights:
         return error.problem, error.subject, error.advice
     return kind.title, "", "Whoever runs the server finds more in its log."
