@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pixseek.errors import ConfigError
+from pixseek.server import access
 from pixseek.server.access import Access, comes_from_elsewhere
 from pixseek.server.settings import Limits, Settings
 
@@ -59,25 +62,48 @@ def test_all_routes_but_the_open_ones_need_a_token(serve: Serve) -> None:
         assert client.get(path).status_code == 401
 
 
+#: What may be asked by POST without changing anything.
+QUESTIONS = {"/api/search", "/api/embed", "/api/classify", "/api/layout", "/api/export"}
+
+
+def changes(client: Any) -> list[tuple[str, str]]:
+    """Every method and address that changes something, of the OpenAPI document and besides."""
+    paths = client.get("/api/openapi.json", headers=bearer(READ)).json()["paths"]
+    found = [
+        (method.upper(), path.format(image_id="x", name="x", job_id="x"))
+        for path, methods in paths.items()
+        for method in methods
+        if method != "get" and path not in QUESTIONS
+    ]
+    assert len(found) >= 7
+    return found
+
+
 def test_a_read_token_changes_nothing(serve: Serve) -> None:
     client = serve(Settings(), tokens=TOKENS)
     image = client.get("/api/search?q=name:red", headers=bearer(READ)).json()["hits"][0]["id"]
-    changes = [
-        ("POST", "/api/tags", {"ids": [image], "add": ["x"]}),
-        ("DELETE", f"/api/images/{image}", None),
-        ("POST", "/api/images", None),
-        ("POST", "/api/jobs", {}),
-        ("PUT", "/api/saved/x", {"query": "red"}),
-        ("DELETE", "/api/saved/x", None),
-        ("POST", "/api/jobs/x/stop", None),
-    ]
-    for method, path, body in changes:
-        answer = client.request(method, path, json=body, headers=bearer(READ))
-        assert answer.status_code == 403, (method, path)
-        assert answer.json()["type"] == "urn:pixseek:problem:read-only"
+    bodies = {
+        "/api/tags": {"ids": [image], "add": ["x"]},
+        "/api/saved/x": {"query": "red"},
+        "/api/jobs": {},
+    }
+    for method, path in changes(client):
+        for there in {path, path.replace("/x", f"/{image}")}:
+            answer = client.request(method, there, json=bodies.get(path), headers=bearer(READ))
+            assert answer.status_code == 403, (method, there)
+            assert answer.json()["type"] == "urn:pixseek:problem:read-only"
     assert client.post(
-        "/api/tags", json={"ids": [image], "add": ["x"]}, headers=bearer(WRITE)
-    ).json() == {"changed": 1}
+        "/api/tags", json=bodies["/api/tags"], headers=bearer(WRITE)
+    ).json() == {"changed": 1}  # fmt: skip
+
+
+def test_no_page_of_another_site_changes_anything(serve: Serve) -> None:
+    client = serve(tokens=TOKENS)
+    for method, path in [*changes(client), ("POST", "/login"), ("POST", "/logout")]:
+        for site in ({"Origin": "https://other.example"}, {"Sec-Fetch-Site": "cross-site"}):
+            answer = client.request(method, path, headers={**bearer(WRITE), **site})
+            assert answer.status_code == 403, (method, path)
+            assert answer.json()["type"] == "urn:pixseek:problem:other-site"
 
 
 def test_read_only_holds_for_all(serve: Serve) -> None:
@@ -131,6 +157,38 @@ def test_a_browser_is_led_to_the_login_form_and_back(serve: Serve) -> None:
     assert answer.headers["location"] == "/photos/?q=a+b&k=3"
     assert "; Secure" in answer.headers["set-cookie"]
     assert "Path=/photos" in answer.headers["set-cookie"]
+
+
+def test_a_login_ends_and_counts_for_its_server_alone(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, other = serve(tokens=TOKENS), serve(tokens=TOKENS)
+    answer = client.post("/login", data={"token": READ}, follow_redirects=False)
+    login = {"Cookie": answer.headers["set-cookie"].partition(";")[0]}
+    client.cookies.clear()
+    assert client.get("/api/libraries", headers=login).status_code == 200
+    assert other.get("/api/libraries", headers=login).status_code == 401
+    later = time.time() + 12 * 3600 + 1
+    monkeypatch.setattr(access, "time", SimpleNamespace(time=lambda: later))
+    assert client.get("/api/libraries", headers=login).status_code == 401
+    out = client.post("/logout", headers={"Cookie": "pixseek_login=x", **bearer(READ)},
+                      follow_redirects=False)  # fmt: skip
+    assert 'pixseek_login="";' in out.headers["set-cookie"]
+
+
+def test_all_tokens_are_compared_whatever_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = Access.of(bound_to="127.0.0.1", tokens=TOKENS)
+    compared = []
+    whole = access.hmac.compare_digest
+
+    def counted(one: bytes, other: bytes) -> bool:
+        compared.append((len(one), len(other)))
+        return whole(one, other)
+
+    monkeypatch.setattr(access.hmac, "compare_digest", counted)
+    rights = [rules.rights_of_token(each) for each in (READ, WRITE, "", "x" * 10_000, READ[:-1])]
+    assert rights == ["read", "write", None, None, None]
+    assert compared == [(32, 32)] * 10  # digests of one length, all of them
 
 
 @pytest.mark.parametrize("to", ["//other.example/", "https://other.example/", "/\\other.example"])
@@ -224,11 +282,14 @@ def test_somebody_who_may_only_read_learns_nothing_of_the_machine(
 ) -> None:
     client = serve(tokens=TOKENS)
     image = client.get("/api/search?q=name:red", headers=bearer(READ)).json()["hits"][0]["id"]
+    job = client.post("/api/jobs", json={}, headers=bearer(WRITE)).json()["id"]
+    listed = client.get("/api/openapi.json", headers=bearer(READ)).json()["paths"]
+    paths = [path.format(image_id=image, job_id=job) for path in listed if "get" in listed[path]]
+    assert len(paths) > 15
     for path in (
-        "/", "/?q=red", "/api/search?q=red", f"/api/images/{image}", f"/api/images/{image}/similar",
-        "/api/status", "/api/libraries", "/api/failures", "/api/models", "/api/duplicates",
-        "/api/facets?q=red", "/api/saved", "/api/jobs", "/metrics", "/api/search?q=near:1",
-        "/api/search?q=@nothing", "/api/openapi.json",
+        *paths, *(f"{path}?q=red" for path in paths), "/", "/?q=red", f"/image/{image}",
+        "/api/search?q=near:1", "/api/search?q=@nothing", "/api/openapi.json",
+        "/api/images/x/preview?size=1600",
     ):  # fmt: skip
         said = client.get(path, headers=bearer(READ)).text
         assert str(tmp_path) not in said, path

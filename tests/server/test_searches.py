@@ -17,7 +17,7 @@ from pixseek.library import Library
 from pixseek.server.searching import ClientGoneError, Searches
 from pixseek.server.settings import Limits, Settings
 
-from serving import Serve, id_of
+from serving import Serve, id_of, is_problem
 
 
 def names(answer: Any) -> list[str]:
@@ -120,6 +120,56 @@ def test_what_clients_may_not_ask(client: Any, query: dict[str, Any]) -> None:
         assert client.get("/api/search", params={"q": query["query"]}).status_code == 422
         assert client.get("/api/facets", params={"q": query["query"]}).status_code == 422
         assert client.put("/api/saved/x", json=query).status_code == 422
+
+
+def test_an_image_of_the_library_is_not_named_by_its_place(client: Any, photos: Path) -> None:
+    for place in (photos / "in" / "red.png", "photos/in/red.png"):
+        assert client.get("/api/search", params={"q": f"id:{place}"}).status_code == 422
+        encoded = str(place).replace("/", "%2F")
+        assert client.get(f"/api/images/{encoded}").status_code == 404
+        assert client.get(f"/api/images/{encoded}/similar").status_code == 404
+
+
+#: Each limit: what is allowed at most, and what is more.
+LIMITS = [
+    ({"query": "red", "k": 1000}, {"query": "red", "k": 1001}),
+    ({"query": "red", "offset": 19_980, "k": 20}, {"query": "red", "offset": 19_980, "k": 21}),
+    ({"query": "x" * 10_000}, {"query": "x" * 10_001}),
+    ({"query": " ".join(f'"w{n}"' for n in range(64))},
+     {"query": " ".join(f'"w{n}"' for n in range(65))}),
+    ({"terms": [{"kind": "text", "value": f"w{n}"} for n in range(64)]},
+     {"terms": [{"kind": "text", "value": f"w{n}"} for n in range(65)]}),
+    ({"where": {"or": [{"field": "width", "op": "eq", "value": n} for n in range(50)]}},
+     {"where": {"or": [{"field": "width", "op": "eq", "value": n} for n in range(30_000)]}}),
+    ({"query": "a", "where": "(" * 10 + "format:png" + ")" * 10},
+     {"query": "a", "where": "(" * 3000 + "format:png" + ")" * 3000}),
+    ({"query": "(red OR blue) (a OR b) (c OR d) (e OR f)"},
+     {"query": "(red OR blue) (a OR b) (c OR d) (e OR f) (g OR h)"}),
+]  # fmt: skip
+
+
+def test_queries_have_limits(client: Any) -> None:
+    for allowed, more in LIMITS:
+        answer = client.post("/api/search", json=allowed)
+        assert answer.status_code == 200, (str(allowed)[:80], answer.text[:300])
+        answer = client.post("/api/search", json=more)
+        assert answer.status_code in (413, 422), str(more)[:80]
+        assert is_problem(answer)
+
+
+def test_requests_have_limits(client: Any) -> None:
+    image, few, many = id_of(client, "red"), 256, 257
+    for path, allowed, more in (
+        ("/api/embed", {"texts": ["a"] * few}, {"texts": ["a"] * many}),
+        ("/api/embed", {"texts": ["a" * 10_000]}, {"texts": ["a" * 10_001]}),
+        ("/api/classify", {"id": image, "labels": [f"l{n}" for n in range(few)]},
+         {"id": image, "labels": [f"l{n}" for n in range(many)]}),
+        ("/api/tags", {"ids": [image] * 1000, "add": ["a"]}, {"ids": [image] * 1001, "add": ["a"]}),
+    ):  # fmt: skip
+        assert client.post(path, json=allowed).status_code == 200, path
+        answer = client.post(path, json=more)
+        assert answer.status_code == 422, path
+        assert is_problem(answer)
 
 
 def test_a_saved_search_of_the_owner_may_hold_an_example(
@@ -228,9 +278,29 @@ def test_one_query_that_fails_takes_no_other_with_it(client: Any) -> None:
 
 
 def test_an_upload_has_limits(serve: Serve) -> None:
-    client = serve(Settings(limits=Limits(upload_bytes=20_000, upload_pixels=1000)))
+    client = serve(Settings(limits=Limits(upload_bytes=20_000, upload_pixels=1000, upload_count=3)))
     big = {"image": ("x.png", b"x" * 30_000, "image/png")}
     answer = client.post("/api/search", files=big)
     assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
     many = {"image": ("x.png", png("red"), "image/png")}  # 32 x 32 is 1,024 pixels
     assert client.post("/api/search", files=many).status_code == 422
+    small = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(small, "PNG")
+    files = [("images", ("x.png", small.getvalue()))]
+    assert client.post("/api/embed", files=files * 3).status_code == 200
+    assert client.post("/api/embed", files=files * 4).status_code == 422
+
+
+def test_uploads_are_decoded_in_a_process_of_their_own(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here(*_: Any, **__: Any) -> None:
+        raise AssertionError("decoded in the server's process")
+
+    monkeypatch.setattr(Image, "open", here)
+    for content, status in ((png("blue"), 200), (b"\x89PNG\r\n\x1a\nno", 422)):
+        for path in ("/api/search", "/api/classify", "/api/embed"):
+            name = "images" if path == "/api/embed" else "image"
+            sent = {name: ("x.png", content, "image/png")}
+            answer = client.post(path, files=sent, data={"labels": '["red", "blue"]'})
+            assert answer.status_code == status, (path, answer.text)
