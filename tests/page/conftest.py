@@ -37,6 +37,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="session")
+def two_libraries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server over two libraries, of 6 and 3 pictures."""
+    from pixseek.library import Library
+
+    opened = {}
+    for name, count in (("first", 6), ("second", 3)):
+        folder = tmp_path_factory.mktemp(name)
+        draw_pictures(folder / "Pictures", count)
+        opened[name] = Library.open(folder / "library", "demo")
+        opened[name].index(str(folder / "Pictures"))
+    with served(opened) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if not CHROMIUM.exists():
@@ -71,7 +86,8 @@ def look(browser: Any, site: Site) -> Iterator[Callable[..., Any]]:
 
         def opened(
             path: str = "", *, wide: int = 1280, high: int = 800, dark: bool = False,
-            url: str | None = None, wait: bool = True, **context: Any,
+            url: str | None = None, wait: bool = True, expected: tuple[str, ...] = (),
+            **context: Any,
         ) -> Any:  # fmt: skip
             scheme = "dark" if dark else "light"
             made = browser.new_context(
@@ -81,6 +97,7 @@ def look(browser: Any, site: Site) -> Iterator[Callable[..., Any]]:
             page = made.new_page()
             page.set_default_timeout(10_000)
             page.watched = watched = Watched()
+            watched.expected = expected
             pages.append(page)
             home = url or site.url
             page.on("pageerror", lambda error: watched.add(f"script: {error}"))
@@ -98,7 +115,7 @@ def look(browser: Any, site: Site) -> Iterator[Callable[..., Any]]:
             )
             page.goto(home + path)
             if wait and context.get("java_script_enabled", True):
-                page.wait_for_selector("#grid.placed")
+                page.wait_for_selector("#grid.placed", state="attached")
             return page
 
         yield opened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import random
 import threading
@@ -22,6 +23,24 @@ HOSTILE = (
     "A very long caption " * 40,
     "\"quoted\" & 'quoted' <b>bold</b> {{x}} ${x} {n}",
 )
+
+
+def ids(page: Any) -> list[str]:
+    """Return the ids of the images that are in the document, in order."""
+    found = page.eval_on_selector_all(
+        ".tile", "tiles => tiles.sort((a, b) => a.dataset.i - b.dataset.i).map(t => t.dataset.id)"
+    )
+    return list(found)
+
+
+def settled(page: Any) -> None:
+    """Wait until what the address asks for is shown."""
+    page.wait_for_selector('#grid[aria-busy="false"]', state="attached")
+
+
+def as_file(path: Path) -> tuple[str, str, str]:
+    """Return the name of a file, its media type, and its content in base64."""
+    return path.name, "image/jpeg", base64.b64encode(path.read_bytes()).decode()
 
 
 class Site(NamedTuple):

@@ -7,18 +7,11 @@ from typing import Any
 
 import pytest
 
-from site_of_page import Site
+from site_of_page import Site, ids
 
 pytestmark = pytest.mark.slow
 
 Look = Callable[..., Any]
-
-
-def ids(page: Any) -> list[str]:
-    found = page.eval_on_selector_all(
-        ".tile", "tiles => tiles.sort((a, b) => a.dataset.i - b.dataset.i).map(t => t.dataset.id)"
-    )
-    return list(found)
 
 
 def test_words_find_what_the_library_finds(look: Look, site: Site) -> None:

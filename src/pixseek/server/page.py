@@ -107,6 +107,7 @@ class Page:
         body = (
             f"{self._header(shown)}{self._bar(shown)}"
             f"<div id=body>{self._facets(shown)}<main id=main tabindex=-1>"
+            f"<h1 class=unseen>{escape(asked or self._t('all_images'))}</h1>"
             f"{self._notes(shown)}{self._grid(shown)}{self._pager(shown)}</main></div>"
         )
         return self._document(
@@ -172,6 +173,7 @@ class Page:
         elif "library" in asked:
             hidden = f'<input type=hidden name=library value="{escape(asked["library"])}">'
         searches = bool(asked.get("q"))
+        may_save = searches and shown.may_write
         orders = (("relevance",) if searches else ()) + (
             "newest", "oldest", "name", "largest", "smallest",
         )  # fmt: skip
@@ -187,7 +189,7 @@ class Page:
             f'aria-label="{t("search")}" placeholder="{t("search_hint")}" maxlength=10000 '
             f"autocomplete=off autocapitalize=off spellcheck=false>"
             f"{self._tool('choose', 'image', 'choose_picture')}"
-            f"{self._tool('save', 'star', 'save', hidden=not (searches and shown.may_write))}"
+            f"{self._tool('save', 'star', 'save', 'save-menu', hidden=not may_save)}"
             f"<button id=go>{t('search')}</button></div>{hidden}"
             f"{self._select('sort', names, asked.get('sort', ''))}</form>"
             f'<nav id=tools><a class=tool id=filters href="{escape(self._address(more))}" '
@@ -196,16 +198,52 @@ class Page:
             f'<a class=tool id=status href="{escape(self._address(_library(asked), "status"))}" '
             f'title="{t("status_of")}" aria-label="{t("status_of")}">{icon("status")}'
             "<span></span></a>"
-            f'<button id=view class="tool js" type=button title="{t("view")}">{icon("view")}'
-            f"<span>{t('view')}</span></button></nav></header>"
+            f'<button id=view class="tool js" type=button popovertarget=view-menu '
+            f'title="{t("view")}">{icon("view")}<span>{t("view")}</span></button></nav>'
+            f"{self._menus(shown)}</header>"
         )
 
-    def _tool(self, name: str, picture: str, text: str, *, hidden: bool = False) -> str:
+    def _tool(
+        self, name: str, picture: str, text: str, menu: str = "", *, hidden: bool = False
+    ) -> str:
         """Return a button that scripts give a meaning; without them it is not shown."""
         said = self._t(text)
+        opens = f" popovertarget={menu}" if menu else ""
         return (
             f'<button id={name} class="tool js" type=button title="{said}" aria-label="{said}"'
-            f"{' hidden' * hidden}>{icon(picture)}</button>"
+            f"{opens}{' hidden' * hidden}>{icon(picture)}</button>"
+        )
+
+    def _menus(self, shown: Shown) -> str:
+        """Return the menus that buttons of the header open."""
+        t, look = self._t, self._look
+        choices = (
+            ("rows", {each: t(f"rows_{each}") for each in ROWS}, look.rows),
+            ("theme", {each: t(f"theme_{each}") for each in THEMES}, look.theme),
+            ("language", {n: each.words["name"] for n, each in languages().items()}, t.language),
+        )
+        fields = "".join(
+            f"<fieldset><legend>{t(name)}</legend>"
+            + "".join(
+                f"<label><input type=radio name={name} value={value}"
+                f"{' checked' * (value == chosen)}><span>{text}</span></label>"
+                for value, text in options.items()
+            )
+            + "</fieldset>"
+            for name, options, chosen in choices
+        )
+        leaving = (
+            f'<form method=post action="{escape(self._prefix)}/logout">'
+            f"<button class=tool>{t('logout')}</button></form>"
+        )
+        return (
+            f"<div id=view-menu class=menu popover>{fields}"
+            f"<button class=tool type=button id=show-keys>{t('keys')}</button>"
+            f"{leaving * shown.has_login}</div>"
+            "<div id=save-menu class=menu popover><form>"
+            f"<label for=save-name>{t('save_as')}</label>"
+            "<input id=save-name maxlength=100 required autocomplete=off>"
+            f"<button class=button>{t('save_button')}</button></form></div>"
         )
 
     def _select(self, name: str, options: Mapping[str, str], chosen: str) -> str:
@@ -225,15 +263,25 @@ class Page:
             f'aria-label="{escape(t("remove", what=each["shown"]))}">{icon("close")}</a></li>'
             for each in shown.parts
         )
-        saved = "".join(
-            f'<li class=chip><a href="{escape(self._address({"q": _called(each)}))}">'
-            f"<bdi>{escape(each)}</bdi></a></li>"
-            for each in (shown.saved if not asked.get("q") else ())
+        saved = "".join(self._saved(each, shown) for each in shown.saved)
+        hidden = " hidden" * bool(asked.get("q") or asked.get("example"))
+        return (
+            f'<section id=bar aria-label="{t("your_search")}">'
+            f"<p id=count role=status>{escape(self._count(shown))}</p>"
+            f"<ul id=chips>{chips}</ul>"
+            f'<ul id=saved aria-label="{t("saved")}"{hidden}>{saved}</ul></section>'
+        )
+
+    def _saved(self, name: str, shown: Shown) -> str:
+        said, called = escape(self._t("forget", name=name)), escape(name)
+        there = self._address({"q": _called(name), **_library(shown.asked)})
+        forget = (
+            f'<button class=js type=button data-name="{called}" aria-label="{said}" '
+            f'title="{said}">{icon("close")}</button>'
         )
         return (
-            f"<div id=bar><p id=count role=status>{escape(self._count(shown))}</p>"
-            f"<ul id=chips>{chips}</ul>"
-            f'<ul id=saved aria-label="{t("saved")}">{saved}</ul></div>'
+            f'<li class=chip><a href="{escape(there)}"><bdi>{called}</bdi></a>'
+            f"{forget * shown.may_write}</li>"
         )
 
     def _count(self, shown: Shown) -> str:
@@ -246,7 +294,7 @@ class Page:
         t = self._t
         notes = "".join(
             f"<p class=note>{escape(each)}</p>"
-            for each in (shown.results.warnings if shown.results else ())
+            for each in (shown.results.warnings if shown.results and shown.count else ())
         )
         if shown.problem:
             problem, subject, advice = shown.problem
@@ -356,7 +404,6 @@ class Page:
         results = shown.results
         start = {
             "language": self._t.language,
-            "languages": {name: each.words["name"] for name, each in languages().items()},
             "chosen": self._look.chosen,
             "texts": self._t.for_scripts,
             "prefix": self._prefix,
@@ -366,7 +413,6 @@ class Page:
             "has_login": shown.has_login,
             "theme": self._look.theme,
             "rows": self._look.rows,
-            "saved": list(shown.saved),
             "parts": list(shown.parts),
             "strong": results.strong if results else 0,
             "likely": results.likely if results else 0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Annotated, Any, cast
 from urllib.parse import parse_qs
 
@@ -24,9 +25,9 @@ from pixseek.server.page import HITS
 from pixseek.server.pages import Pages
 from pixseek.server.problems import Refused, three_parts
 from pixseek.server.queries import LibraryGiven, SearchGiven, check, text_query
-from pixseek.server.search_routes import no_image
+from pixseek.server.search_routes import ALL, no_image
 from pixseek.server.served import Served, Server
-from pixseek.types import And, FacetField, Query
+from pixseek.types import FacetField
 
 
 class TextGiven(LibraryGiven):
@@ -85,7 +86,7 @@ def routes(server: Server) -> APIRouter:
             query = await asyncio.to_thread(text_query, served.library, given, server.settings)
         else:
             order = "newest" if given.sort == "relevance" else given.sort
-            query = Query((), where=And(()), k=HITS, offset=given.offset, sort=order)
+            query = replace(ALL, k=HITS, offset=given.offset, sort=order)
             check(query, server.settings)
         if not len(served.library):
             return {}

@@ -30,7 +30,10 @@ from pixseek.server.queries import (
 from pixseek.server.served import Served, Server
 from pixseek.server.settings import Settings
 from pixseek.server.uploads import json_body, picture_of, read_json, upload_form
-from pixseek.types import Query, Results, Term
+from pixseek.types import And, Query, Results, Term
+
+#: What an empty box stands for.
+ALL = Query((), where=And(()), sort="newest")
 
 _SEARCH_PROBLEMS = (413, 415, 422, 501, 503)
 
@@ -147,7 +150,7 @@ def routes(server: Server) -> APIRouter:
     ) -> Answer:
         """Count folders, years, cameras, tags, people, colours and formats among what is found."""
         served = server.named(given.library)
-        query = text_query(served.library, given, settings)
+        query = text_query(served.library, given, settings) if given.q.strip() else ALL
         return json_answer(served.library.facets(query))
 
     @router.get(

@@ -98,6 +98,7 @@ export function createGrid(app) {
     const img = tile.querySelector("img");
     watch(tile, img);
     if (!img.complete) paint(tile, tile.dataset.thumb);
+    else if (!img.naturalWidth) img.onerror();
   }
 
   const style = () => getComputedStyle(grid);
@@ -263,7 +264,7 @@ export function createGrid(app) {
 
   const remember = debounced(() => {
     const kept = position();
-    if (app.list && !app.state.now.image) app.state.keep({ at: kept && { id: app.list.id(kept.i), from: kept.from } });
+    if (app.list && !app.isLoading && !app.state.now.image) app.state.keep({ at: kept && { id: app.list.id(kept.i), from: kept.from } });
   }, 150);
 
   addEventListener("scroll", () => {
@@ -361,6 +362,13 @@ export function createGrid(app) {
 
   return {
     focus,
+    clear() {
+      for (const each of [...tiles.values(), ...headings.values()]) each.remove();
+      tiles.clear();
+      headings.clear();
+      rows = [];
+      grid.style.height = "0";
+    },
     relayout,
     render,
     top,

@@ -8,8 +8,8 @@ import { createFacets } from "./facets.js";
 import { createGrid } from "./grid.js";
 import { keys } from "./keys.js";
 import { search } from "./results.js";
-import { History } from "./state.js";
 import { createSelection } from "./selection.js";
+import { History, base, read } from "./state.js";
 import { start, t } from "./texts.js";
 import { createTimeline } from "./timeline.js";
 import { toast } from "./toast.js";
@@ -49,6 +49,8 @@ const app = {
 
   /** Search again as the state says. @param {any} [at] the place to come back to */
   async load(at) {
+    app.isLoading = true;
+    byId("grid").ariaBusy = "true";
     const parts = app.chips.load();
     try {
       let list = await search(app.state.now);
@@ -56,22 +58,25 @@ const app = {
       if (!(await parts) && app.state.now.q && !app.state.now.sort) list = await search({ ...app.state.now, sort: "newest" });
       app.list = list;
       notes(list.warnings);
+      app.isLoading = false;
       app.emit("list", { at });
     } catch (error) {
       app.problem(error);
     }
+    byId("grid").ariaBusy = "false";
   },
 
   say: toast,
 
   /** Say what went wrong: at the box if it is the query, else in passing. @param {api.Problem} error */
   problem(error) {
-    if (error.status === 422 && app.state.now.q) {
+    if (app.isLoading && error.status && error.status < 500) {
+      app.grid.clear();
       byId("notes").replaceChildren(h("p", { class: "error", role: "alert" }, h("strong", {}, [error.problem, error.subject].filter(Boolean).join(": ")), ` ${error.advice}`));
       return;
     }
     const text = error.status ? [error.problem, error.subject].filter(Boolean).join(": ") : t("server_away");
-    app.say([text, error.advice].filter(Boolean).join(". "), { wrong: true, action: t("again"), run: () => app.load() });
+    app.say([text, error.advice].filter(Boolean).join(". "), { isError: true, action: t("again"), run: () => app.load() });
   },
 };
 
@@ -79,10 +84,11 @@ function notes(warnings) {
   const { list } = app;
   const empty = !list.total && !app.state.now.q && !app.state.now.example ? "library_empty" : !list.length ? "nothing_found" : "";
   byId("notes").replaceChildren(
-    ...warnings.map((each) => h("p", { class: "note" }, each)),
+    ...(empty === "library_empty" ? [] : warnings.map((each) => h("p", { class: "note" }, each))),
     ...(empty ? [h("div", { class: "empty" }, h("h2", {}, t(empty)), h("p", {}, t(`${empty}_hint`)))] : []),
   );
   byId("count").textContent = list.isRanked ? t("found", { strong: list.strong, likely: list.likely - list.strong }) : t("images", { n: list.total });
+  document.querySelector("h1").textContent = app.state.now.q || t("all_images");
   document.body.classList.toggle("dated", list.isDated);
 }
 
@@ -90,6 +96,17 @@ const SEARCH = ["q", "sort", "library", "dates", "example", "weight", "strength"
 
 app.state.addEventListener("change", ({ detail: { before, isBack } }) => {
   if (SEARCH.some((name) => before[name] !== app.state.now[name])) app.load(isBack && app.state.kept.at);
+});
+
+// Links of the document that lead to a search of this page need no new document.
+addEventListener("click", (event) => {
+  const link = event.target.closest?.("a");
+  if (!link || event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  const { origin, pathname } = new URL(link.href);
+  if (link.closest("#bar, .brand") && origin === base.origin && pathname === base.pathname) {
+    event.preventDefault();
+    app.state.go({ ...read(link), image: "" });
+  }
 });
 
 // A line under the header while an answer is awaited, but not for one that comes at once.

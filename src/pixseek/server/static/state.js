@@ -23,11 +23,11 @@ const NAMES = ["q", "sort", "library", "facets", "dates", "example", "weight", "
 /** Where the server's page is, with a slash at the end; modules are two folders below. */
 export const base = new URL("../../", import.meta.url);
 
-/** @returns {State} */
-export function read() {
-  const asked = new URLSearchParams(location.search);
+/** @param {{search: string, pathname: string}} from an address, or a link @returns {State} */
+export function read(from = location) {
+  const asked = new URLSearchParams(from.search);
   const state = Object.fromEntries(NAMES.map((name) => [name, asked.get(name) || ""]));
-  const path = location.pathname.slice(base.pathname.length);
+  const path = from.pathname.slice(base.pathname.length);
   state.image = path.startsWith("image/") ? decodeURIComponent(path.slice(6)) : "";
   return (state);
 }

@@ -12,7 +12,7 @@ export function createTimeline(app) {
   const thumb = h("i", {}, said);
   const years = h("div", { class: "years", "aria-hidden": "true" });
   const track = h("div", { id: "timeline", role: "slider", tabindex: 0, "aria-orientation": "vertical", "aria-label": t("timeline"), hidden: true }, years, thumb);
-  byId("body").append(track);
+  byId("main").append(track);
   /** @type {{key: string, top: number}[]} the months, in order */
   let months = [];
   let now = 0;
