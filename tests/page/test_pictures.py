@@ -49,7 +49,7 @@ def test_a_picture_finds_itself_first(look: Look, site: Site, way: str) -> None:
 def test_what_is_no_picture_is_said(look: Look) -> None:
     page = look()
     page.evaluate(_SEND, ["drop", "drop", "notes.txt", "text/plain", "aGFsbG8="])
-    page.get_by_role("alert").get_by_text("notes.txt is not a picture").wait_for()
+    page.get_by_text("notes.txt is not a picture").wait_for()
     # A broken one reaches the server, which says so.
     page.watched.expected = ("status of 422",)
     page.evaluate(_SEND, ["drop", "drop", "x.jpg", "image/jpeg", "aGFsbG8="])
