@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 from pixseek.library import Library
+from pixseek.server import shapes
 from pixseek.server.access import Access
 from pixseek.server.settings import Limits, Settings
 
-from serving import listening
+from serving import Serve, id_of, listening
 
 
 @pytest.mark.slow
@@ -60,3 +65,97 @@ def test_schemathesis_finds_nothing(library: Library, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert found is not None
     assert int(found[1]) > 500
+
+
+def test_every_example_is_a_request_that_is_answered_like_its_example(
+    serve: Serve, tmp_path: Path, photos: Path
+) -> None:
+    """Each example of the document is sent; the answer has the names of the example's answer."""
+    (photos / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
+    (photos / "copy.png").write_bytes((photos / "in" / "red.png").read_bytes())
+    Image.new("RGB", (40, 30), "red").save(photos / "a dog.jpg")
+    client = serve(
+        Settings(uploads=tmp_path / "uploads", limits=Limits(requests_a_second=0)),
+    )
+    document = client.get("/api/openapi.json").json()
+    image, job = id_of(client, "red"), started(client)
+    content = (photos / "in" / "blue.png").read_bytes()
+    known = {"image_id": image, "job_id": job, "name": "dogs"}
+    names = [each["operationId"] for path in document["paths"].values() for each in path.values()]
+    assert len(names) == len(set(names)) > 25
+    operations = [
+        (path, method, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+    # Changes first, deletions last; tags before searches, so that a hit has some.
+    operations.sort(key=lambda each: (each[1] == "delete", each[1] == "get", "tags" not in each[0]))
+    for path, method, operation in operations:
+        params = {
+            each["name"]: each["examples"][0]
+            if "examples" in each
+            else each["schema"]["examples"][0]
+            for each in operation.get("parameters", ())
+            if each["in"] == "query" and ("examples" in each or "examples" in each["schema"])
+        }
+        bodies = operation.get("requestBody", {}).get("content", {"": {}})
+        for kind, body in bodies.items():
+            options: dict[str, Any] = {}
+            example = body.get("example", (body.get("schema", {}).get("examples") or [None])[0])
+            if kind == "application/json":
+                text = json.dumps(example).replace(shapes.RECORD["id"], image)
+                options = {"json": json.loads(text)}
+            elif kind:
+                files = {
+                    name: ("x.png", content) for name in ("image", "images") if name in example
+                }
+                rest = {name: value for name, value in example.items() if name not in files}
+                options = {"files": files, "data": rest}
+            answer = client.request(method, path.format(**known), params=params, **options)
+            said = (method, path, kind, answer.text[:500])
+            wanted = operation["responses"].get(str(answer.status_code))
+            assert answer.is_success, said
+            assert wanted is not None, said
+            if answer.headers["content-type"] == "application/json":
+                shown = wanted["content"]["application/json"]["example"]
+                assert differences(shown, answer.json()) == [], said
+        assert operation["summary"], path
+        if operation["operationId"] in ("start_job", "upload_images", "stop_job"):
+            wait_for_runs(client)
+
+
+#: Objects whose names differ from one library to another.
+OPEN = {"took_ms", "seconds", "failures", "folder", "year", "camera", "tag", "colour", "format"}
+
+
+def differences(example: Any, answer: Any, place: str = "") -> list[str]:
+    """The names of objects that only one of them has, at any depth."""
+    if isinstance(example, dict) and isinstance(answer, dict):
+        only = [f"{place}.{name}" for name in example.keys() ^ answer.keys()]
+        if place.rpartition(".")[2] in OPEN or ("uri" in answer and "digest" in answer):
+            only = []
+        return only + [
+            each
+            for name in example.keys() & answer.keys()
+            for each in differences(example[name], answer[name], f"{place}.{name}")
+        ]
+    if isinstance(example, list) and isinstance(answer, list):
+        if bool(example) > bool(answer):
+            return [] if place.endswith(".tags") else [f"{place} is empty"]
+        return differences(example[0], answer[0], f"{place}[]") if example and answer else []
+    return [] if None in (example, answer) or isinstance(answer, kind_of(example)) else [place]
+
+
+def kind_of(value: Any) -> Any:
+    return (int, float) if isinstance(value, int | float) else type(value)
+
+
+def started(client: Any) -> str:
+    job = client.post("/api/jobs", json={}).json()["id"]
+    wait_for_runs(client)
+    return str(job)
+
+
+def wait_for_runs(client: Any) -> None:
+    while any(each["ended_at"] is None for each in client.get("/api/jobs").json()):
+        time.sleep(0.02)

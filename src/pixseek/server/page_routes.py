@@ -33,7 +33,12 @@ from pixseek.types import FacetField
 class TextGiven(LibraryGiven):
     """A query as text."""
 
-    q: Annotated[str, Parameter(max_length=10_000, description="In the query language.")] = ""
+    q: Annotated[
+        str,
+        Parameter(
+            max_length=10_000, description="In the query language.", examples=["a dog year:2021"]
+        ),
+    ] = ""
     dates: Annotated[bool, Parameter(description='Read "july 2019" as a filter.')] = True
 
 

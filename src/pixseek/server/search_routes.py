@@ -143,7 +143,7 @@ def routes(server: Server) -> APIRouter:
     @router.get(
         "/facets",
         summary="Count values",
-        responses=answers("Facets", {"year": {"2021": 312, "none": 4}}, 404, 422, 501, 503),
+        responses=answers("Facets", shapes.FACETS, 404, 422, 501, 503),
     )
     def facets(
         given: Annotated[SearchGiven, Parameter()],

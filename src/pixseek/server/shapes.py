@@ -254,8 +254,9 @@ _PROBLEM = {
 }
 
 HIT = {
-    "rank": 1, "id": "m5x2k7q3wz6ay4bd", "part": {"kind": "image"}, "score": 0.281532,
-    "strength": "strong", "probability": 0.93,
+    "rank": 1, "id": "m5x2k7q3wz6ay4bd", "path": "/home/you/Photos/2021/dog.jpg",
+    "is_there": True, "part": {"kind": "image"}, "score": 0.281532, "strength": "strong",
+    "probability": 0.93, "confidence": 0.93,
     "why": [{"kind": "text", "what": "a dog", "score": 0.281532, "deviations": 5.1,
              "weight": 1.0, "strength": "strong"}],
     "duplicates": [], "excluded_by": "", "uri": "Photos/2021/dog.jpg", "width": 4032,
@@ -265,13 +266,16 @@ HIT = {
 
 RECORD = {
     "id": "m5x2k7q3wz6ay4bd", "uri": "Photos/2021/dog.jpg", "media": "image/jpeg", "width": 4032,
-    "height": 3024, "size": 3412553, "taken_at": "2021-07-03T14:05:11", "tags": ["dog"],
-    "camera": "Pixel 7", "rating": 4,
+    "height": 3024, "size": 3412553,
+    "digest": "8d2bf6196a083cb23328dbb21fa66f6b1c8646d55bb6487876694526f362fdfe",
+    "taken_at": "2021-07-03T14:05:11", "tags": ["dog"], "camera": "Pixel 7", "rating": 4,
+    "path": "/home/you/Photos/2021/dog.jpg", "is_there": True,
 }  # fmt: skip
 
 REPORT = {
     "added": 12, "updated": 0, "moved": 1, "removed": 0, "away": 0, "unchanged": 4210, "reused": 1,
-    "known_failures": 0, "failed": 0, "failures": [], "seconds": {"total": 3.2}, "stopped": False,
+    "known_failures": 0, "failed": 0, "failures": [], "seconds": {"scan": 0.1, "total": 3.2},
+    "stopped": False, "acceleration": None, "skipped": [],
 }  # fmt: skip
 
 PROGRESS = {
@@ -288,17 +292,52 @@ JOB = {
 RESULTS = {
     "query": "a dog", "query_kind": "text", "k": 20, "offset": 0,
     "took_ms": {"encode": 11.2, "search": 3.4, "total": 14.6}, "model": "clip-b32-datacomp",
-    "warnings": [], "strong": 1, "likely": 1, "looked_at": 400, "total": 4222, "excluded": [],
-    "hits": [HIT],
+    "warnings": [], "strong": 1, "likely": 1, "confident": 1, "possible": 1, "looked_at": 400,
+    "total": 4222, "excluded": [], "hits": [HIT],
+}  # fmt: skip
+
+FACETS = {
+    "folder": {"Photos/2021": 312}, "year": {"2021": 312, "none": 4}, "camera": {"Pixel 7": 290},
+    "tag": {"dog": 12}, "person": {}, "colour": {"green": 120}, "format": {"JPEG": 316},
 }  # fmt: skip
 
 STATUS = {
-    "model": "clip-b32-datacomp", "records": 4222, "failures": {"damaged": 1}, "contents": {},
-    "roots": [{"name": "Photos", "is_there": True, "records": 4222}],
+    "path": "/home/you/photos.lib", "model": "clip-b32-datacomp",
+    "space": {"fingerprint": "22a8fd03b5e5248c", "dim": 512}, "texts": "", "other_spaces": [],
+    "records": 4222, "folders": [],
+    "roots": [{"name": "Photos", "path": "/home/you/Photos", "is_there": True, "records": 4222}],
+    "failures": {"damaged": 1}, "bytes_on_disk": 64123904,
+    "acceleration": {
+        "runtime": "openvino", "precision": "bf16", "why": "", "images": 0, "cosine_median": 1.0,
+        "cosine_least": 1.0, "rank_agreement": 1.0, "speedup": 0.0,
+    },
+    "running": None, "is_running": False, "model_is_here": True,
+    "contents": {
+        "dated": 4100, "oldest": "2009-05-01T10:00:00", "newest": "2026-11-01T18:30:00",
+        "located": 2100, "tagged": 310, "captioned": 12, "rated": 40, "unreachable": 0,
+        "without_vectors": 0, "away": 0,
+    },
+    "disk": {"index": 12000000, "previews": 50000000, "other": 2123904},
+    "last_run": {
+        "kind": "index", "ended_at": "2026-11-30T01:19:36+00:00", "seconds": 3.2, "stopped": False,
+        "added": 12, "updated": 0, "moved": 1, "removed": 0, "unchanged": 4210, "failed": 0,
+    },
+    "calibration": {
+        "slope": 5.8, "centre": 1.8, "images": 1000, "rank": 0.0, "demand": 0.2, "knee": 0.0,
+        "bend": 0.0,
+    },
 }  # fmt: skip
 
 MODEL = {
-    "name": "clip-b32-datacomp", "description": "English, photographs", "licence": "MIT",
+    "name": "clip-b32-datacomp", "is_here": True, "folder": "/home/you/.cache/pixseek/clip-b32",
+    "description": "CLIP ViT-B/32 at 256 pixels, trained on DataComp: fast, for photographs.",
+    "download_bytes": 607527259, "licence": "MIT", "asks_for_a_yes": False, "dim": 512,
+    "image_side": 256, "context": 77, "languages": "English",
+    "quality": {"Flickr30k": 64.9, "COCO": 39.9},
+    "quality_source": "open_clip, docs/openclip_retrieval_results.csv", "precision": "auto",
+    "note": "", "measured": None, "calibration": None,
+    "sources": [{"runtime": "onnx", "layout": "rclip", "repo": "yurijmikhalevich/rclip-models",
+                 "revision": "17b9d07433aad73f70d338d8a1c7a4cef83887e0"}],
 }  # fmt: skip
 
 
