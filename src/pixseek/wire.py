@@ -9,6 +9,7 @@ fractions), a shot "start_s", "end_s" and "frame_s".
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pixseek.licences import Part as LicensedPart
     from pixseek.models import ModelInfo
     from pixseek.models.calibration import CalibrationReport
-    from pixseek.types import Embeddings, Failure, Hit, Record, Report, Results
+    from pixseek.types import Embeddings, Failure, Hit, Layout, Record, Report, Results
 
 __all__ = [
     "calibration_to_plain",
@@ -40,6 +41,7 @@ __all__ = [
     "filter_from_plain",
     "filter_to_plain",
     "hit_to_plain",
+    "layout_to_plain",
     "licences_to_plain",
     "model_to_plain",
     "part_from_plain",
@@ -112,6 +114,30 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
         "taken_precision": record.fields.get("taken_precision"),
         "caption": record.caption,
         "tags": list(record.tags),
+    }
+
+
+def layout_to_plain(layout: Layout) -> dict[str, Any]:
+    """Return the layout of a query's hits; aspects with three decimals, null if unknown."""
+    kind, query = query_label(layout.query)
+    return {
+        "query": query,
+        "query_kind": kind,
+        "took_ms": {stage: round(ms, 3) for stage, ms in layout.took_ms.items()},
+        "model": layout.model,
+        "warnings": list(layout.warnings),
+        "strong": layout.strong,
+        "likely": layout.likely,
+        "looked_at": layout.looked_at,
+        "total": layout.total,
+        "excluded": [asdict(each) for each in layout.excluded],
+        "strengths": [list(run) for run in layout.strengths],
+        "months": None if layout.months is None else [list(run) for run in layout.months],
+        "ids": list(layout.ids),
+        "aspects": [
+            None if math.isnan(each) else max(each, 0.001)
+            for each in layout.aspects.round(3).tolist()
+        ],
     }
 
 

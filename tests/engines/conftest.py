@@ -12,8 +12,7 @@ import pytest
 
 from pixseek.engines import open_engine
 from pixseek.engines.documents import DocumentEngine
-from pixseek.engines.embedded import candidates, codes, counting, indexes
-from pixseek.engines.embedded import engine as embedded
+from pixseek.engines.embedded import candidates, codes, counting, indexes, sqlite_filters
 from pixseek.types import Engine
 
 from stores import FewStore
@@ -72,8 +71,8 @@ def opener(
             monkeypatch.setattr(indexes, "PATIENT_QUERIES", 0)
             monkeypatch.setattr(candidates, "GATHER_ROWS", 3)
             monkeypatch.setattr(counting, "_FEW", 2)
-            monkeypatch.setattr(embedded, "_FIRST", 30)
-            monkeypatch.setattr(embedded, "_SHARE", 2)
+            monkeypatch.setattr(sqlite_filters, "_FIRST", 30)
+            monkeypatch.setattr(sqlite_filters, "_SHARE", 2)
         elif request.param == "without turbovec":
             monkeypatch.setattr(codes, "available", lambda dim: False)
             monkeypatch.setattr(indexes, "EXACT_ROWS", 4)

@@ -24,6 +24,7 @@ from pixseek.types import (
     Merge,
     Neighbours,
     Not,
+    Outlines,
     Part,
     Record,
     Space,
@@ -276,6 +277,11 @@ def best_of_each(parts: Iterable[Answer], k: int) -> list[Answer]:
 def no_neighbours(dim: int, total: int) -> Neighbours:
     """Return the answer if nothing is near."""
     return Neighbours((), np.empty(0, np.float32), np.empty((0, dim), np.float32), (), total)
+
+
+def no_outlines(total: int) -> Outlines:
+    """Return the outlines of no record."""
+    return Outlines((), np.empty(0, np.float64), (), total)
 
 
 # ------------------------------------------------------------------ spaces

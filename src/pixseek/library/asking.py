@@ -9,16 +9,17 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from pixseek.errors import PixseekError, QueryError, unknown
 from pixseek.library.model import LibraryModel
 from pixseek.library.named_paths import absolute
 from pixseek.library.opened import Opened
-from pixseek.search import blas, searcher
+from pixseek.search import blas
+from pixseek.search import searcher as searchers
 from pixseek.search.asked import check, least_strength
 from pixseek.types import (
     And,
@@ -40,13 +41,12 @@ if TYPE_CHECKING:
     from pixseek.library.saved import SavedSearch
     from pixseek.search.duplicates import DuplicateGroup
     from pixseek.search.facets import Facets
-    from pixseek.types import Pixels, Record, Vectors
+    from pixseek.types import Hit, Layout, Pixels, Record, Vectors
+
+Answer = TypeVar("Answer")
 
 #: The most parts of a filter that are counted one by one.
 _COUNTED_PARTS = 8
-
-#: Pixels a side of a picture without a preview, for comparing it with others.
-_COMPARED = 384
 
 #: Hits that facets count at most.
 _COUNTED = 1000
@@ -187,7 +187,7 @@ class Asking:
         """Yield the records that a filter lets through, in an order; see `Library.records`."""
         if sort not in (None, *get_args(Sort)):
             raise QueryError("Unknown order", sort, unknown("order", sort, get_args(Sort)))
-        field, descending = searcher.SORTED_BY[sort or "relevance"]
+        field, descending = searchers.SORTED_BY[sort or "relevance"]
         only, offset = self.filter(where), 0
         while page := self._opened.engine.select(
             only, order=field, descending=descending, k=_PAGE, offset=offset
@@ -206,6 +206,7 @@ class Asking:
 
     def duplicates(self, threshold: float | None, exact: bool) -> list[DuplicateGroup]:
         """Return groups of copies and of images that are alike; see `Library.duplicates`."""
+        from pixseek.library import compared
         from pixseek.search import duplicates
 
         if self.is_empty():
@@ -214,24 +215,9 @@ class Asking:
         if exact:
             return list(duplicates.exact(engine))
         least = self._model.backgrounds().duplicate if threshold is None else threshold
-        pictures = duplicates.Pictures(self._small, self._full)
+        pictures = compared.pictures(self._opened)
         with self._model.waiting("Comparing the images with each other"):
             return list(duplicates.find(engine, least, pictures))
-
-    def _small(self, record: Record) -> Image.Image | None:
-        """Return the preview of a record, or its file if it has none, decoded."""
-        preview = self._opened.preview(record)
-        return self._file(record, _COMPARED) if preview is None else _decoded(preview)
-
-    def _full(self, record: Record) -> Image.Image | None:
-        """Return the file of a record, decoded at full size."""
-        return self._file(record, None)
-
-    def _file(self, record: Record, at_least: int | None) -> Image.Image | None:
-        content = self._opened.original(record)
-        if content is None or (record.stamp is not None and record.stamp.size != len(content)):
-            return None  # it is away, or it has changed since it was indexed
-        return _decoded(content, at_least, str(record.fields.get("turned", "")))
 
     def embed(
         self,
@@ -282,10 +268,10 @@ class Asking:
             "Ids are shown by: pixseek search --json",
         )
 
-    def searcher(self) -> searcher.Searcher:
+    def searcher(self) -> searchers.Searcher:
         """Return what answers one call's queries."""
         paths = self._opened.roots.paths()
-        return searcher.Searcher(
+        return searchers.Searcher(
             engine=self._opened.engine,
             encoder=self._model.encoder,
             backgrounds=self._model.backgrounds,
@@ -305,6 +291,30 @@ class Asking:
             replace(each, warnings=(*notes, *each.warnings, *self._unfulfilled(each)))
             for each, (_, notes) in zip(found, dated, strict=True)
         ]
+
+    def layout(self, query: Query, most: int) -> Layout:
+        """Return the layout of a query's hits; see `Library.layout`."""
+        from pixseek.search import layout
+
+        dated, notes = self._dated(query)
+        if self._model.loaded is None and self.is_empty():
+            dated = replace(dated, terms=(), exclude=())  # no model is loaded for nothing
+        found = self._consistently(
+            lambda searcher: layout.layout(
+                searcher, replace(dated, where=self.filter(dated.where)), most
+            )
+        )
+        return replace(found, query=dated, warnings=(*notes, *found.warnings, *self._notes()))
+
+    def hit(self, query: Query, image: str) -> Hit | None:
+        """Return an image as a hit of a query; see `Library.hit`."""
+        from pixseek.search import layout
+
+        dated, _ = self._dated(query)
+        where = self.filter(dated.where)
+        return self._consistently(
+            lambda searcher: layout.hit(searcher, replace(dated, where=where), image)
+        )
 
     def _unfulfilled(self, results: Results) -> tuple[str, ...]:
         """Return how many images each part of a filter lets through that lets none through."""
@@ -356,7 +366,7 @@ class Asking:
                 query,
                 {"encode": 0.0, "search": 0.0, "total": 0.0},
                 model,
-                warnings=(searcher.EMPTY,),
+                warnings=(searchers.EMPTY,),
                 stored_preview=self._opened.preview,
                 stored_content=self._opened.contents(),
             )
@@ -378,44 +388,35 @@ class Asking:
         return not self._opened.engine.select(None, order="uri", descending=False, k=1, offset=0)
 
     def _answered(self, queries: Sequence[Query]) -> list[Results]:
-        engine = self._opened.engine
         asked = [replace(query, where=self.filter(query.where)) for query in queries]
+        found = self._consistently(lambda searcher: searcher.search(asked), len(queries))
+        return [
+            replace(each, query=query, warnings=(*each.warnings, *self._notes()))
+            for each, query in zip(found, queries, strict=True)
+        ]
+
+    def _notes(self) -> tuple[str, ...]:
+        return (note,) if (note := self._model.note) else ()
+
+    def _consistently(
+        self, ask: Callable[[searchers.Searcher], Answer], queries: int = 1
+    ) -> Answer:
+        """Return an answer during which the library's model did not change."""
+        engine = self._opened.engine
         # The matrix products of one query are small; those of many together are worth all cores.
-        one_thread = blas.one_thread() if len(queries) == 1 else contextlib.nullcontext()
+        one_thread = blas.one_thread() if queries == 1 else contextlib.nullcontext()
         with one_thread, self._model.waiting("Searching"):
             while True:
                 space = engine.space
                 try:
-                    found = self.searcher().search(asked)
+                    found = ask(self.searcher())
                 except PixseekError:
                     if engine.space == space:
                         raise
                     continue
-                # Otherwise the model changed meanwhile, and vectors of both may have been mixed.
+                # Otherwise vectors of two models may have been mixed.
                 if engine.space == space:
-                    break
-        notes = (note,) if (note := self._model.note) else ()
-        return [
-            replace(each, query=query, warnings=(*each.warnings, *notes))
-            for each, query in zip(found, queries, strict=True)
-        ]
-
-
-def _decoded(content: bytes, at_least: int | None = None, turn: str = "") -> Image.Image | None:
-    """Return the pixels of a file or preview; None if it can't be decoded.
-
-    Args:
-        content: of the file or preview.
-        at_least: pixels a side that are enough; None for all.
-        turn: the orientation that only a sidecar tells; see `images.turned`.
-    """
-    from pixseek.errors import ImageError
-    from pixseek.images import decode, turned
-
-    try:
-        return turned(decode(content, at_least=at_least), turn).pixels
-    except ImageError:
-        return None
+                    return found
 
 
 def both(one: Filter | str | None, other: Filter | str | None) -> Filter | None:

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
         Encoder,
         Failure,
         Filter,
+        Hit,
+        Layout,
         Pixels,
         Progress,
         Region,
@@ -431,6 +433,52 @@ class Library:
                 **options,
             )
         return self._asking.answer([query])[0]
+
+    def layout(
+        self,
+        query: str | Query | None = None,
+        *,
+        most: int = 100_000,
+        where: Filter | str | None = None,
+        dates: bool = True,
+        **options: Any,
+    ) -> Layout:
+        """Return the ids, shapes and strengths of all hits at once, from which a page is laid out.
+
+        Records are then read as they come into view. The order is that of `search`, page after
+        page.
+
+        Args:
+            query: as for `search`; k and offset don't count. None, with no filter either, for all
+                images.
+            most: hits at most, up to 100,000. For several things to look for, or something
+                excluded, 20,000 are listed at most, and with `group` 2,000.
+            where, dates, **options: as for `search`.
+
+        Raises:
+            QueryError, ImageError, ModelError, SpaceMismatchError: as `search`.
+        """
+        if not isinstance(query, Query):
+            query = self.query(query, where=where, dates=dates, **options)
+        return self._asking.layout(query, most)
+
+    def hit(self, image_id: str, query: str | Query, *, dates: bool = True) -> Hit | None:
+        """Return one image as a hit of a query: how well it matches, and why.
+
+        Args:
+            image_id: of the image.
+            query, dates: as for `search`; k and offset don't count.
+
+        Returns:
+            As `search` returns it. Its rank is 0 if it is not among the hits that `layout` lists.
+            None if it is not in the library, or a filter keeps it out.
+
+        Raises:
+            QueryError, ImageError, ModelError, SpaceMismatchError: as `search`.
+        """
+        if not isinstance(query, Query):
+            query = self.query(query, dates=dates)
+        return self._asking.hit(query, image_id)
 
     def search_many(
         self,

@@ -227,9 +227,16 @@ class Asked:
         direction: Vectors = (total / length).astype(np.float32)
         return direction
 
-    def look(self, term: Term, vector: Vectors, vectors: Vectors, backgrounds: Backgrounds) -> Look:
+    def look(
+        self,
+        term: Term,
+        vector: Vectors,
+        vectors: Vectors,
+        backgrounds: Backgrounds,
+        cosines: Vectors | None = None,
+    ) -> Look:
         """Return the scores of one of this query's terms on candidates; see `look`."""
-        return look(term, vector, vectors, backgrounds, unread=self.unread)
+        return look(term, vector, vectors, backgrounds, cosines, unread=self.unread)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -250,13 +257,23 @@ def look(
     vector: Vectors,
     vectors: Vectors,
     backgrounds: Backgrounds,
+    cosines: Vectors | None = None,
     *,
     unread: frozenset[str],
 ) -> Look:
-    """Return a term's scores on (n, dim) unit rows; a text in `unread` scores 0 deviations."""
+    """Return a term's scores on (n, dim) unit rows; a text in `unread` scores 0 deviations.
+
+    Args:
+        term, vector: what is looked for, and its vector, (dim,).
+        vectors: of the candidates; not used if their cosines are given.
+        backgrounds: of the library.
+        cosines: (n,), if they are known.
+        unread: texts that mean nothing to the model.
+    """
     import numpy as np
 
-    cosines: Vectors = vectors @ vector
+    if cosines is None:
+        cosines = np.clip(vectors @ vector, -1.0, 1.0)  # as engines do
     if term.kind == "text" and term.value in unread:
         return Look(cosines, np.zeros_like(cosines))
     centre, spread = backgrounds.scale(term, vector)

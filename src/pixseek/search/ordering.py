@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pixseek.search import excluding, ranking
 from pixseek.search import strength as strengths
 from pixseek.search.asked import FEW, MANY, Asked, Backgrounds, least_strength, luck
 from pixseek.search.written import Written
-from pixseek.types import Exclusion, Query, Sort, Strength
+from pixseek.types import Exclusion, Order, Query, Record, Sort, Strength
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -26,11 +26,43 @@ _SAME = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """What may answer a query, as the engine found it, best first.
+
+    Attributes:
+        ids, parts: of each of n.
+        vectors: (n, dim) unit rows; (0, dim) if `needs_vectors` of the query is false.
+        cosines: (n,) float32 with what is looked for, if that is one thing; else None.
+    """
+
+    ids: list[str]
+    parts: list[int]
+    vectors: Vectors
+    cosines: Vectors | None
+
+    def in_whole_blocks(self) -> Candidates:
+        """Return them without the last ones that don't fill a block.
+
+        Candidates are ordered in blocks, so a block that is not whole has another order when more
+        of them are fetched.
+        """
+        count = len(self.ids) - len(self.ids) % MANY if len(self.ids) > MANY else len(self.ids)
+        cosines = None if self.cosines is None else self.cosines[:count]
+        return Candidates(self.ids[:count], self.parts[:count], self.vectors[:count], cosines)
+
+
+def needs_vectors(asked: Asked) -> bool:
+    """Return whether more than cosines with one vector decides the order of a query's hits."""
+    query = asked.query
+    return not asked.is_one or bool(query.exclude or query.group or query.variety)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Ranked:
     """The candidates of one query; all but the last five are of one length.
 
     Attributes:
-        ids, vectors, parts: as the engine found them.
+        ids, vectors, parts: as of `Candidates`.
         scores: to show.
         strengths, probabilities: of each.
         whole: those that match well enough, best first.
@@ -54,6 +86,8 @@ class Ranked:
 
     def exclusions(self, query: Query) -> tuple[Exclusion, ...]:
         """Return what was removed: of the pages up to this one, and of all likely matches."""
+        if not query.exclude:
+            return ()
         last = query.offset + query.k
         counts = dict.fromkeys((excluding.name(term) for term in query.exclude), 0)
         shown = 0
@@ -66,96 +100,153 @@ class Ranked:
         return tuple(Exclusion(what, count) for what, count in counts.items())
 
 
-def ranked(
-    asked: Asked,
-    candidates: tuple[list[str], Vectors, list[int]],
-    backgrounds: Backgrounds,
-    written: Mapping[str, Written],
-    exclusions: Sequence[excluding.Rule],
-    total: int,
-    sorted_by: Callable[[list[int], Sequence[str], Sort], list[int]],
-    are_one: Callable[[list[str]], Callable[[int, int], bool]],
-) -> Ranked:
-    """Return the candidates of a query with their order, after exclusion, grouping and sorting.
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """Ranks the candidates of one query; may be called again with more of them.
 
-    Args:
+    Attributes:
         asked: the query.
-        candidates: ids, (n, dim) unit rows, and parts, as the engine found them, best first.
+        total: how many images were searched.
         backgrounds: of the library.
         written: what is written about images, by id.
         exclusions: what is left out.
-        total: how many images were searched.
-        sorted_by: returns positions by a field of their records.
         are_one: returns for ids what says of two places in them whether both show one picture.
     """
-    import numpy as np
 
-    query = asked.query
-    ids, vectors, parts = candidates
-    terms = [each.term for choice in asked.each for each in choice.sought]
-    calibration = backgrounds.calibrated(terms)
-    scores, deviations = _scored(asked, vectors, backgrounds)
-    for at, each in enumerate(ids):
-        if (said := written.get(each)) is not None:
-            deviations[at] = max(deviations[at] + said.lift, said.least)
-    order = _ordered(deviations, ids).tolist()
-    lucky = np.float32(luck(parts, len(asked.each)))
-    falling = np.minimum.accumulate(deviations[order]) - lucky
-    # In blocks of one size, so that the first page does not depend on how deep somebody looks.
-    blocks = [
-        strengths.judged(falling[at : at + FEW], total, calibration, above=at)
-        for at in range(0, len(order), FEW)
-    ]
-    sure = np.empty_like(deviations)
-    if blocks:
-        sure[order] = np.minimum.accumulate(np.concatenate(blocks))
-    found = strengths.strengths(sure, calibration)
-    own = asked.own
-    keep = np.array([each not in own for each in ids], np.bool_)
-    keep &= sure >= strengths.least_score(least_strength(query), calibration)
-    excluded_by: dict[int, str] = {}
-    for rule in exclusions:
-        for at in np.flatnonzero(rule.removes(ids, vectors) & keep).tolist():
-            excluded_by.setdefault(at, rule.what)
-    whole = [at for at in order if keep[at]]
-    kept = [at for at in whole if at not in excluded_by]
-    order = whole if query.show_excluded else kept
-    if query.variety:
-        first = order[:MANY]
-        chosen = ranking.varied(deviations[first], vectors[first], query.variety)
-        order = [first[i] for i in chosen] + order[MANY:]
-    if query.sort != "relevance":
-        order = sorted_by(order, ids, query.sort)
-    duplicates: dict[int, list[int]] = {}
-    if query.group:
-        leaders = ranking.groups(
-            vectors[order],
-            backgrounds.duplicate,
-            are_one([ids[at] for at in order]),
-            query.offset + query.k,
-        )
-        for at, leader in zip(order, leaders.tolist(), strict=True):
-            if order[leader] != at:
-                duplicates.setdefault(order[leader], []).append(at)
-        order = [
-            at for at, leader in zip(order, leaders.tolist(), strict=True) if order[leader] == at
+    asked: Asked
+    total: int
+    backgrounds: Backgrounds
+    written: Mapping[str, Written]
+    exclusions: Sequence[excluding.Rule]
+    are_one: Callable[[list[str]], Callable[[int, int], bool]]
+
+    def __call__(
+        self,
+        candidates: Candidates,
+        sorted_by: Callable[[list[int], Sequence[str], Sort], list[int]],
+    ) -> Ranked:
+        """Return candidates with their order, after exclusion, grouping and sorting.
+
+        Args:
+            candidates: to rank.
+            sorted_by: returns positions by a field of their records.
+        """
+        asked, backgrounds, total = self.asked, self.backgrounds, self.total
+        import numpy as np
+
+        query = asked.query
+        ids, vectors, parts = candidates.ids, candidates.vectors, candidates.parts
+        terms = [each.term for choice in asked.each for each in choice.sought]
+        calibration = backgrounds.calibrated(terms)
+        scores, deviations = _scored(asked, vectors, backgrounds, candidates.cosines)
+        for at, each in enumerate(ids) if self.written else ():
+            if (said := self.written.get(each)) is not None:
+                deviations[at] = max(deviations[at] + said.lift, said.least)
+        order = _ordered(deviations, ids).tolist()
+        # By the first of them, so that it does not depend on how deep somebody looks.
+        lucky = np.float32(luck(parts[:FEW], len(asked.each)))
+        falling = np.minimum.accumulate(deviations[order]) - lucky
+        # In blocks that are whole at every depth, so that strengths do not depend on how deep
+        # somebody looks.
+        blocks = [
+            strengths.judged(
+                falling[at : min(at + FEW, start + MANY)], total, calibration, above=at
+            )
+            for start in range(0, len(order), MANY)
+            for at in range(start, min(start + MANY, len(order)), FEW)
         ]
-    return Ranked(
-        ids,
-        vectors,
-        parts,
-        scores,
-        found,
-        None if calibration is None else calibration.probabilities(sure),
-        whole,
-        kept,
-        order,
-        duplicates,
-        excluded_by,
+        sure = np.empty_like(deviations)
+        if blocks:
+            sure[order] = np.minimum.accumulate(np.concatenate(blocks))
+        found = strengths.strengths(sure, calibration)
+        own = asked.own
+        keep = np.ones(len(ids), np.bool_)
+        if own:
+            keep &= np.array([each not in own for each in ids], np.bool_)
+        keep &= sure >= strengths.least_score(least_strength(query), calibration)
+        excluded_by: dict[int, str] = {}
+        for rule in self.exclusions:
+            for at in np.flatnonzero(rule.removes(ids, vectors) & keep).tolist():
+                excluded_by.setdefault(at, rule.what)
+        is_kept = keep.tolist()
+        whole = [at for at in order if is_kept[at]]
+        kept = [at for at in whole if at not in excluded_by] if excluded_by else whole
+        order = whole if query.show_excluded else kept
+        if query.variety:
+            first = order[:MANY]
+            chosen = ranking.varied(deviations[first], vectors[first], query.variety)
+            order = [first[i] for i in chosen] + order[MANY:]
+        if query.sort != "relevance":
+            order = sorted_by(order, ids, query.sort)
+        duplicates: dict[int, list[int]] = {}
+        if query.group:
+            leaders = ranking.groups(
+                vectors[order],
+                backgrounds.duplicate,
+                self.are_one([ids[at] for at in order]),
+                query.offset + query.k,
+            )
+            for at, leader in zip(order, leaders.tolist(), strict=True):
+                if order[leader] != at:
+                    duplicates.setdefault(order[leader], []).append(at)
+            order = [
+                at
+                for at, leader in zip(order, leaders.tolist(), strict=True)
+                if order[leader] == at
+            ]
+        return Ranked(
+            ids,
+            vectors,
+            parts,
+            scores,
+            found,
+            None if calibration is None else calibration.probabilities(sure),
+            whole,
+            kept,
+            order,
+            duplicates,
+            excluded_by,
+        )
+
+
+def sorted_by(
+    order: Sequence[int], ids: Sequence[str], values: Sequence[Any], *, descending: bool
+) -> list[int]:
+    """Return positions by a value; ties by id, and those without a value last, as they were.
+
+    Args:
+        order: positions in `ids`.
+        ids: of all candidates.
+        values: of each position of `order`; None for none.
+        descending: from the largest value on.
+    """
+    known = sorted(
+        (ids[at], at, value) for at, value in zip(order, values, strict=True) if value is not None
     )
+    known.sort(key=lambda each: each[2], reverse=descending)
+    unknown = [at for at, value in zip(order, values, strict=True) if value is None]
+    return [at for _, at, _ in known] + unknown
 
 
-def _scored(asked: Asked, vectors: Vectors, backgrounds: Backgrounds) -> tuple[Vectors, Vectors]:
+def sort_value(record: Record, field: Order) -> Any:
+    """Return what a record is sorted by; None if it has no value."""
+    stamp = record.stamp
+    match field:
+        case "taken_at":
+            return None if record.taken_at is None else record.taken_at.replace(tzinfo=None)
+        case "size":
+            return None if stamp is None else stamp.size
+        case "mtime":
+            return None if stamp is None else stamp.mtime_ns
+        case "uri":
+            return record.uri
+        case "name":
+            return record.name.casefold()
+
+
+def _scored(
+    asked: Asked, vectors: Vectors, backgrounds: Backgrounds, cosines: Vectors | None = None
+) -> tuple[Vectors, Vectors]:
     """Return what is shown as the score of each candidate, and its score in deviations."""
     import numpy as np
 
@@ -166,7 +257,7 @@ def _scored(asked: Asked, vectors: Vectors, backgrounds: Backgrounds) -> tuple[V
         return scores, deviations
     if asked.is_one:
         one = asked.sought[0]
-        look = asked.look(one.term, one.vector, vectors, backgrounds)
+        look = asked.look(one.term, one.vector, vectors, backgrounds, cosines)
         if not one.term.is_of_text:
             # The same picture is a match, also where few others show what is no match.
             same = look.cosines >= backgrounds.duplicate

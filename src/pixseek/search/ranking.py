@@ -48,7 +48,14 @@ def order_of(scores: Vectors, ids: Sequence[str]) -> Order:
     """Return positions by score, best first, ties by id."""
     import numpy as np
 
-    return np.array(sorted(range(len(ids)), key=lambda i: (-float(scores[i]), ids[i])), np.int64)
+    order = np.argsort(-scores, kind="stable")
+    falling = scores[order]
+    starts = np.flatnonzero(np.concatenate([[True], falling[1:] != falling[:-1]]))
+    if len(starts) < len(order):
+        for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
+            if stop - start > 1:
+                order[start:stop] = sorted(order[start:stop].tolist(), key=ids.__getitem__)
+    return order.astype(np.int64, copy=False)
 
 
 def groups(

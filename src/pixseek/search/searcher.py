@@ -17,10 +17,10 @@ ones, so a page never depends on how deep somebody looks.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pixseek.engines.words import STOP_WORDS
 from pixseek.search import excluding, ordering, ranking, term_vectors, why
@@ -159,8 +159,12 @@ class Searcher:
             for term, vector in zip(terms, vectors, strict=True)
         ]
 
-    def _together(self, queries: Sequence[Query]) -> list[Results]:
-        began = time.perf_counter()
+    def asked(self, queries: Sequence[Query]) -> list[Asked]:
+        """Return queries with the vectors of what they look for; each is checked.
+
+        Raises:
+            QueryError, ImageError, ModelError, SpaceMismatchError: as `search`.
+        """
         # A query with alternatives is asked once for each choice among them.
         every = [choices(query) for query in queries]
         single = [choice for each in every for choice in each]
@@ -187,15 +191,19 @@ class Searcher:
                 sought.append(Sought(text, next(vectors)))
             chosen.append(Asked(query, rows, tuple(sought), unread, warnings))
         own_choices = iter(chosen)
-        asked = [
+        return [
             Asked.any_of(query, [next(own_choices) for _ in each])
             for query, each in zip(queries, every, strict=True)
         ]
+
+    def _together(self, queries: Sequence[Query]) -> list[Results]:
+        began = time.perf_counter()
+        asked = self.asked(queries)
         encoded = time.perf_counter()
         looking = [each for each in asked if each.query.terms]
         space = self.engine.space
         backgrounds = self.backgrounds() if looking and space else None
-        nearest = self._nearest(looking, backgrounds) if backgrounds else {}
+        nearest = self.nearest(looking, backgrounds) if backgrounds else {}
         answers = [
             self._answer(each, nearest[id(each)], backgrounds)
             if backgrounds and each.query.terms
@@ -258,19 +266,19 @@ class Searcher:
 
     # -------------------------------------------------------------- candidates
 
-    def _at_most(self, k: int) -> int:
+    def at_most(self, k: int) -> int:
         """Return k, or as many of the nearest as the engine can give."""
         most = self.engine.capabilities.max_k
         return k if most is None else min(k, most)
 
-    def _nearest(self, looking: Sequence[Asked], backgrounds: Backgrounds) -> dict[int, Neighbours]:
+    def nearest(self, looking: Sequence[Asked], backgrounds: Backgrounds) -> dict[int, Neighbours]:
         """Return the candidates of each query by its `id()`, one call of the engine per filter."""
         import numpy as np
 
         # By their text, because filters on True and on 1 are equal to Python.
         alike: dict[tuple[str, int], list[Asked]] = {}
         for each in looking:
-            depth = self._at_most(each.depth)
+            depth = self.at_most(each.depth)
             alike.setdefault((repr(each.query.where), depth), []).append(each)
         found: dict[int, Neighbours] = {}
         for (_, depth), members in alike.items():
@@ -285,31 +293,15 @@ class Searcher:
         """Rank the candidates of one query, fetching more until its page is full."""
         import numpy as np
 
-        query, depth = asked.query, self._at_most(asked.depth)
-        written = best_of(
-            [
-                self._written(each.query, nearest.total, backgrounds.calibration)
-                for each in asked.each
-            ]
-        )
-        exclusions = [
-            excluding.exclusion(term, vector, asked, backgrounds, self.engine)
-            for term, vector in zip(query.exclude, asked.vectors[len(query.terms) :], strict=True)
-        ]
+        query, depth = asked.query, self.at_most(asked.depth)
+        rank = self.ranking(asked, nearest.total, backgrounds)
         while True:
-            candidates = self._with_written(nearest, written)
-            ranked = ordering.ranked(
-                asked,
-                candidates,
-                backgrounds,
-                written,
-                exclusions,
-                nearest.total,
-                self._sorted,
-                self._are_one,
-            )
+            candidates = self.candidates(asked, nearest, rank.written, backgrounds)
+            if depth <= len(nearest.ids) < nearest.total:
+                candidates = candidates.in_whole_blocks()
+            ranked = rank(candidates, self._sorted)
             enough = len(ranked.order) >= query.offset + query.k
-            deeper = self._at_most(4 * depth)
+            deeper = self.at_most(4 * depth)
             if enough or len(nearest.ids) < depth or deeper == depth:
                 break
             depth = deeper
@@ -324,26 +316,12 @@ class Searcher:
             )
         page = ranked.order[query.offset : query.offset + query.k]
         records = self.engine.get([ranked.ids[at] for at in page])
-        judge = why.Judge(asked, backgrounds, written)
-        hits = []
-        for rank, (at, record) in enumerate(zip(page, records, strict=True), query.offset + 1):
-            if record is None:
-                continue  # deleted since
-            likely = ranked.probabilities
-            hits.append(
-                Hit(
-                    rank,
-                    record,
-                    record.parts[ranked.parts[at]] if record.parts else WHOLE,
-                    float(ranked.scores[at]),
-                    self.locate(record),
-                    ranked.strengths[at],
-                    None if likely is None else float(likely[at]),
-                    judge.reasons(ranked.vectors[at], record, ranked.strengths[at]),
-                    tuple(ranked.ids[i] for i in ranked.duplicates.get(at, ())),
-                    ranked.excluded_by.get(at, ""),
-                )
-            )
+        judge = why.Judge(asked, backgrounds, rank.written)
+        hits = [
+            self.hit_of(place, record, ranked, at, judge, ranked.vectors[at])
+            for place, (at, record) in enumerate(zip(page, records, strict=True), query.offset + 1)
+            if record is not None  # deleted since
+        ]
         counted = [ranked.strengths[at] for at in ranked.kept]
         return Results(
             tuple(hits), query, {}, "",
@@ -355,21 +333,63 @@ class Searcher:
             warnings=warnings,
         )  # fmt: skip
 
+    def hit_of(
+        self,
+        rank: int,
+        record: Record,
+        ranked: ordering.Ranked,
+        at: int,
+        judge: why.Judge,
+        vector: Vectors,
+    ) -> Hit:
+        """Return a hit.
+
+        Args:
+            rank: 1 for the best.
+            record: of the hit.
+            ranked: the candidates.
+            at: its place among them.
+            judge: gives its reasons.
+            vector: of its part that was found, (dim,).
+        """
+        likely = ranked.probabilities
+        return Hit(
+            rank,
+            record,
+            record.parts[ranked.parts[at]] if record.parts else WHOLE,
+            float(ranked.scores[at]),
+            self.locate(record),
+            ranked.strengths[at],
+            None if likely is None else float(likely[at]),
+            judge.reasons(vector, record, ranked.strengths[at]),
+            tuple(ranked.ids[i] for i in ranked.duplicates.get(at, ())),
+            ranked.excluded_by.get(at, ""),
+        )
+
+    def ranking(self, asked: Asked, total: int, backgrounds: Backgrounds) -> ordering.Ranking:
+        """Return what ranks candidates of a query.
+
+        Args:
+            asked: the query.
+            total: how many images were searched.
+            backgrounds: of the library.
+        """
+        query = asked.query
+        written = best_of(
+            [self._written(each.query, total, backgrounds.calibration) for each in asked.each]
+        )
+        exclusions = [
+            excluding.exclusion(term, vector, asked, backgrounds, self.engine)
+            for term, vector in zip(query.exclude, asked.vectors[len(query.terms) :], strict=True)
+        ]
+        return ordering.Ranking(asked, total, backgrounds, written, exclusions, self._are_one)
+
     def _sorted(self, order: list[int], ids: Sequence[str], sort: Sort) -> list[int]:
         """Return positions by a field of their records; those without it come last."""
-        records = self.engine.get([ids[at] for at in order])
         field, descending = SORTED_BY[sort]
-        known: list[tuple[Any, str, int]] = []
-        unknown: list[int] = []
-        for at, record in zip(order, records, strict=True):
-            value = None if record is None else _sort_value(record, field)
-            if value is None:
-                unknown.append(at)
-            else:
-                known.append((value, ids[at], at))
-        known.sort(key=lambda each: each[1])
-        known.sort(key=lambda each: each[0], reverse=descending)
-        return [at for *_, at in known] + unknown
+        records = self.engine.get([ids[at] for at in order])
+        values = [None if each is None else ordering.sort_value(each, field) for each in records]
+        return ordering.sorted_by(order, ids, values, descending=descending)
 
     def _are_one(self, ids: list[str]) -> Callable[[int, int], bool]:
         """Return what says of two of these images, by their places, whether to show one only."""
@@ -399,31 +419,61 @@ class Searcher:
         found = self.engine.find_words(words, FEW, query.where, counted=False)
         return judged(found, total, query.text_weight, calibration)
 
-    def _with_written(
-        self, nearest: Neighbours, written: dict[str, Written]
-    ) -> tuple[list[str], Vectors, list[int]]:
-        """Return the candidates together with those found by their words alone.
+    def candidates(
+        self,
+        asked: Asked,
+        nearest: Neighbours,
+        written: Iterable[str],
+        backgrounds: Backgrounds,
+    ) -> ordering.Candidates:
+        """Return the candidates together with those found by their words.
 
-        Those come in the first block, so that they can be among the first hits.
+        Those not among the first come before all others, to be among the first hits at any depth.
+
+        Args:
+            asked: the query.
+            nearest: as the engine found them, perhaps without their vectors.
+            written: ids of images that are found by their words.
+            backgrounds: of the library.
         """
         import numpy as np
 
         ids, vectors, parts = list(nearest.ids), nearest.vectors, list(nearest.parts)
-        known = set(ids)
-        more = [each for each in written if each not in known]
+        cosines = nearest.scores if asked.is_one else None
+        first = set(ids[:FEW])
+        more = [each for each in written if each not in first]
         rows = self.engine.vectors(more) if more else []
-        there = [
-            # An image without vectors resembles nothing; only its words find it.
-            (each, row[:1] if len(row) else np.zeros((1, vectors.shape[1]), np.float32))
-            for each, row in zip(more, rows, strict=True)
-            if row is not None
-        ]
+        dim = len(asked.vectors[0])
+        directions = np.stack([each.direction(backgrounds) for each in asked.each])
+        there: list[tuple[str, Vectors, int]] = []
+        for each, row in zip(more, rows, strict=True):
+            if row is None:
+                continue
+            if not len(row):
+                # An image without vectors resembles nothing; only its words find it.
+                there.append((each, np.zeros(dim, np.float32), 0))
+                continue
+            best = int(np.argmax((row @ directions.T).max(axis=1)))
+            there.append((each, row[best], best))
         if not there:
-            return ids, vectors, parts
-        return (
-            [each for each, _ in there] + ids,
-            np.concatenate([row for _, row in there] + [vectors]),
-            [0] * len(there) + parts,
+            return ordering.Candidates(ids, parts, vectors, cosines)
+        moved = {each for each, *_ in there}
+        kept = [at for at, each in enumerate(ids) if each not in moved]
+        if len(kept) < len(ids):
+            ids, parts = [ids[at] for at in kept], [parts[at] for at in kept]
+            vectors = vectors[kept] if len(vectors) else vectors
+            cosines = None if cosines is None else cosines[kept]
+        own = np.stack([row for _, row, _ in there])
+        if cosines is not None:
+            scored = own.astype(np.float64) @ directions[0].astype(np.float64)
+            cosines = np.concatenate([scored.astype(np.float32), cosines])
+        if len(vectors) or not ids:
+            vectors = np.concatenate([own, vectors])
+        return ordering.Candidates(
+            [*(each for each, *_ in there), *ids],
+            [*(part for *_, part in there), *parts],
+            vectors,
+            cosines,
         )
 
     # -------------------------------------------------------------- without a query
@@ -448,11 +498,3 @@ class Searcher:
         return Results(
             hits, query, {}, "", strong=total, likely=total, looked_at=total, total=total
         )
-
-
-def _sort_value(record: Record, field: str) -> Any:
-    if field == "taken_at":
-        return None if record.taken_at is None else record.taken_at.replace(tzinfo=None)
-    if field == "size":
-        return None if record.stamp is None else record.stamp.size
-    return record.name.casefold()

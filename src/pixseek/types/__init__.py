@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pixseek.types.engines import FacetField as FacetField
     from pixseek.types.engines import Merge as Merge
     from pixseek.types.engines import Order as Order
+    from pixseek.types.engines import Outlines as Outlines
+    from pixseek.types.engines import Outlining as Outlining
     from pixseek.types.engines import WordMatch as WordMatch
     from pixseek.types.engines import WordMatches as WordMatches
     from pixseek.types.queries import And as And
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from pixseek.types.results import Exclusion as Exclusion
     from pixseek.types.results import Failure as Failure
     from pixseek.types.results import Hit as Hit
+    from pixseek.types.results import Layout as Layout
     from pixseek.types.results import Neighbours as Neighbours
     from pixseek.types.results import Progress as Progress
     from pixseek.types.results import Reason as Reason
@@ -63,9 +66,11 @@ if TYPE_CHECKING:
 _HOME = {
     "records": "Scalar Stamp Part WHOLE record_id Record Known Space Picture",
     "queries": "Operator Compare And Or Not Filter Region Term Strength Sort DateReading Query",
-    "results": "Reason Embeddings Exclusion Neighbours Hit Results Failure Report Skipped Progress",
+    "results": "Reason Embeddings Exclusion Neighbours Hit Results Layout Failure Report Skipped "
+    "Progress",
     "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate",
-    "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine",
+    "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine Outlines "
+    "Outlining",
     "roots": "Root",
     "sources": "Candidate FileSystem Item Source",
 }
@@ -91,6 +96,7 @@ __all__ = [
     "Hit",
     "Item",
     "Known",
+    "Layout",
     "Likelihood",
     "Literate",
     "Merge",
@@ -99,6 +105,8 @@ __all__ = [
     "Operator",
     "Or",
     "Order",
+    "Outlines",
+    "Outlining",
     "Part",
     "Picture",
     "Precision",

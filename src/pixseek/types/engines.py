@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self, runtime_c
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from pixseek.types.queries import Filter
     from pixseek.types.records import Known, Record, Space, Vectors
     from pixseek.types.results import Neighbours
@@ -79,6 +82,26 @@ class WordMatches:
 
 #: How records can be ordered when nothing is searched for.
 Order = Literal["uri", "name", "taken_at", "mtime", "size"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outlines:
+    """What a layout needs of n records, read without the rest of them.
+
+    Attributes:
+        ids: of the records.
+        aspects: (n,) float64: width by height, upright; NaN if unknown.
+        values: of the field of an order, None for a record without one: of "taken_at" the wall
+            clock in microseconds since 1970, of "mtime" nanoseconds since 1970, of "size" bytes, of
+            the others texts, of "name" casefolded. () if no order was asked for.
+        total: how many records there were to choose from.
+    """
+
+    ids: tuple[str, ...]
+    aspects: NDArray[np.float64]
+    values: Sequence[int | str | None]
+    total: int
+
 
 #: What records can be counted by.
 FacetField = Literal["folder", "year", "camera", "tag", "person", "colour", "format"]
@@ -387,3 +410,36 @@ class Engine(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+@runtime_checkable
+class Outlining(Protocol):
+    """An engine that knows the outlines of very many records quickly. No engine needs to.
+
+    `where` is as for the methods of `Engine`.
+    """
+
+    def outline(self, where: Filter | None, *, order: Order, descending: bool, k: int) -> Outlines:
+        """Return the outlines of the records that `Engine.select` returns, from the first on."""
+        ...
+
+    def outline_nearest(
+        self,
+        vectors: Vectors,
+        k: int,
+        where: Filter | None,
+        *,
+        order: Order | None,
+        with_vectors: bool,
+    ) -> list[tuple[Neighbours, Outlines]]:
+        """Return for each of (q, dim) unit rows the k nearest records, and their outlines.
+
+        Args:
+            vectors, k, where: as for `Engine.nearest`.
+            order: the field whose values the outlines are to have; None for none.
+            with_vectors: without, the `vectors` of neighbours have the shape (0, dim).
+
+        Returns:
+            What `Engine.nearest` returns, and the outlines of the same records in the same order.
+        """
+        ...

@@ -251,6 +251,39 @@ class Results(Sequence[Hit]):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """The hits of a query as a page is laid out from them: which and how wide, without records.
+
+    Attributes:
+        ids: of n hits, in the order of `Library.search`.
+        aspects: (n,) float64: width by height, upright; NaN if unknown.
+        strengths: how many hits in a row have one strength: (("strong", 12), ("weak", 9)).
+        months: how many hits in a row were taken in one month, if they are sorted by that:
+            (("2024-05", 312), (None, 3)), where None stands for an unknown month. None for hits in
+            another order.
+        query, took_ms, model, warnings, strong, likely, looked_at, total, excluded: as of
+            `Results`.
+    """
+
+    ids: tuple[str, ...]
+    aspects: NDArray[np.float64]
+    strengths: tuple[tuple[Strength, int], ...]
+    months: tuple[tuple[str | None, int], ...] | None
+    query: Query
+    took_ms: Mapping[str, float] = field(default_factory=dict)
+    model: str = ""
+    warnings: tuple[str, ...] = ()
+    strong: int = 0
+    likely: int = 0
+    looked_at: int = 0
+    total: int = 0
+    excluded: tuple[Exclusion, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Embeddings:
     """Vectors of texts and images.
 

@@ -48,7 +48,8 @@ from pixseek.engines.embedded.reading import IS_AWAY
 from pixseek.engines.embedded.row_filters import RowFilters
 from pixseek.engines.embedded.snapshots import Session, Snapshot, Snapshots, View
 from pixseek.engines.embedded.spaces import Held
-from pixseek.engines.embedded.sqlite_filters import has_index, order_sql, where_sql
+from pixseek.engines.embedded.sqlite_filters import select, where_sql
+from pixseek.engines.embedded.vectorfile import Mask
 from pixseek.engines.rules import Answer
 from pixseek.errors import PixseekError
 from pixseek.storage.errors import translated
@@ -58,12 +59,14 @@ from pixseek.types import (
     FacetField,
     Filter,
     Known,
+    Neighbours,
     Order,
+    Outlines,
+    Outlining,
     Record,
     Space,
     WordMatches,
 )
-from pixseek.types.queries import comparisons
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -72,10 +75,6 @@ if TYPE_CHECKING:
 COMPACT_ROWS = 4_096
 
 _NAME = "records.sqlite"
-#: Records that are looked at one by one for a page, before all that fulfil its filter are sorted:
-#: at most so many, and one in `_SHARE` of all; 1.5 us each.
-_FIRST = 20_000
-_SHARE = 50
 #: Digests looked up by one statement.
 _DIGESTS = 500
 
@@ -291,49 +290,7 @@ class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
         k: int,
         offset: int,
     ) -> list[Record]:
-        by_index = where is None or where is rules.PRESENT
-        if where is not None and not by_index and offset + k <= _FIRST // 10:
-            numbers = self._first(at, where, order, descending, k, offset)
-            if len(numbers) == k:
-                records = reading.records_of(at.db, at.number, numbers)
-                return [records[number][0] for number in numbers]
-        condition, parameters = where_sql(at.db, where)
-        found = at.db.execute(
-            f"SELECT number FROM record WHERE {condition} ORDER BY "
-            f"{order_sql(order, descending, by_index=by_index)} LIMIT ? OFFSET ?",
-            (*parameters, k, offset),
-        )
-        numbers = [number for (number,) in found]
-        records = reading.records_of(at.db, at.number, numbers)
-        return [records[number][0] for number in numbers]
-
-    def _first(
-        self, at: Snapshot, where: Filter, order: Order, descending: bool, k: int, offset: int
-    ) -> list[int]:
-        """Return k of the records that fulfil a filter, or fewer if they are not among the first.
-
-        Browsing asks for one page. If many records fulfil the filter, sorting all takes long, and
-        some of the first records by an index do. If few do, looking at these takes little.
-        """
-        compared = [each for each in comparisons(where) if each.field != "away"]
-        first = max(k + offset, min(_FIRST, at.view.records // _SHARE))
-        if not (
-            has_index(order, descending)
-            and all(map(facet_values.decides, compared))
-            and all(facet_values.is_common(at.db, each, first) for each in compared)
-        ):
-            return []
-        condition, parameters = where_sql(at.db, where, one_by_one=True)
-        # An index holds the rest. SQLite keeps the order of the inner rows, and reads no more of
-        # them than it needs.
-        also = ", away" if IS_AWAY in condition else ""
-        found = at.db.execute(
-            f"SELECT number FROM (SELECT number, uri{also} FROM record ORDER BY "
-            f"{order_sql(order, descending, by_index=True)} LIMIT {first}) AS record "
-            f"WHERE {condition} LIMIT ? OFFSET ?",
-            (*parameters, k, offset),
-        )
-        return [number for (number,) in found]
+        return select(at, where, order, descending, k, offset)
 
     def _count(self, at: Snapshot, where: Filter | None) -> int:
         if where is None:
@@ -379,20 +336,71 @@ class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
         self, at: Snapshot, vectors: Vectors, k: int, where: Filter | None
     ) -> tuple[list[list[Answer]], int]:
         view = at.view
-        if where is None:
-            mask, total = None, view.held
-        else:
-            row_filters = self._row_filters_of(view)
-            mask = row_filters.matching(at.db, view, where)
-            counted = mask
-            if view.held != view.alive:  # records of several parts
-                counted = mask & row_filters.first_parts(at.db, view)
-            total = int(np.count_nonzero(counted))
+        mask, total = self._mask(at, where)
         if not len(vectors):
             return [], total
         index = self.indexes.best(view, len(vectors))
         candidates = Candidates(view.vectors, view.dead, index, mask)
         return answers.nearest(at.db, view.number, candidates, vectors, k), total
+
+    def outline(self, where: Filter | None, *, order: Order, descending: bool, k: int) -> Outlines:
+        """Return the outlines of records in an order; see `types.Outlining`.
+
+        Raises:
+            QueryError: see `filters.check`.
+        """
+        rules.check(where)
+        with self._reading() as at:
+            if at is None or k < 1:
+                return rules.no_outlines(self.count(where))
+            from pixseek.engines.embedded import outlines  # which a search does without
+
+            row_filters = self._row_filters_of(at.view)
+            visible = self._visible(at, where)
+            return outlines.browsed(at, row_filters, where, visible, order, descending, k)
+
+    def outline_nearest(
+        self,
+        vectors: Vectors,
+        k: int,
+        where: Filter | None,
+        *,
+        order: Order | None,
+        with_vectors: bool,
+    ) -> list[tuple[Neighbours, Outlines]]:
+        """Return the nearest records with their outlines; see `types.Outlining`.
+
+        Raises:
+            QueryError: see `filters.check`.
+            EngineError: the vectors have another dimension, or are not finite.
+        """
+        from pixseek.engines.embedded import outlines
+
+        rules.check(where)
+        vectors = np.asarray(vectors, np.float32)
+        with self._reading() as at:
+            if at is None:
+                none = rules.no_neighbours(vectors.shape[-1], 0), rules.no_outlines(0)
+                return [none for _ in vectors]
+            rules.check_query(vectors, at.space.dim)
+            mask, total = self._mask(at, where)
+            index = self.indexes.best(at.view, len(vectors))
+            candidates = Candidates(at.view.vectors, at.view.dead, index, mask)
+            return [
+                outlines.nearest(
+                    at, self._row_filters_of(at.view), candidates, query, max(1, k), total, order,
+                    with_vectors=with_vectors,
+                )
+                for query in vectors
+            ]  # fmt: skip
+
+    def _mask(self, at: Snapshot, where: Filter | None) -> tuple[Mask | None, int]:
+        """Return the rows that a filter lets through, and of how many records; None for all."""
+        if where is None:
+            return None, at.view.held
+        row_filters = self._row_filters_of(at.view)
+        mask = row_filters.matching(at.db, at.view, where)
+        return mask, int(np.count_nonzero(row_filters.first(at.db, at.view, mask)))
 
     def _row_filters_of(self, view: View) -> RowFilters:
         row_filters = self._row_filters
@@ -456,5 +464,5 @@ class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
         self.indexes.update(view)
 
 
-def _conforms(engine: EmbeddedEngine) -> Engine:
-    return engine  # checked by mypy
+def _conforms(engine: EmbeddedEngine) -> tuple[Engine, Outlining]:
+    return engine, engine  # checked by mypy

@@ -29,8 +29,8 @@ Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 _ROW_TYPE = np.dtype("<f2")
-#: Rows converted to float32 at a time: 128 x 512 floats are 256 KB, which stay in the cache.
-_BLOCK = 128
+#: Numbers converted to float32 at a time: 256 KB, which stay in the cache.
+_BLOCK = 128 * 512
 #: The factor by which `_widened` makes numbers too small; callers multiply by it.
 _SCALE = 2.0**112
 #: Scores held at a time, for as many queries as fit: 64 MB.
@@ -116,6 +116,7 @@ class VectorFile:
                 raise _too_short(path, found, size)
             # A mapping can't be empty.
             content = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+        self._block = max(8, _BLOCK // dim // 8 * 8)
         self._vectors = np.frombuffer(content, _ROW_TYPE, rows * dim).reshape(rows, dim)
         self._bits = self._vectors.view(np.dtype("<i2"))
 
@@ -137,11 +138,11 @@ class VectorFile:
         """
         scores = np.empty(len(rows))
         scaled = query.astype(np.float64) * _SCALE
-        wide = np.empty((min(_BLOCK, len(rows)), self.dim), np.int32)
-        for start in range(0, len(rows), _BLOCK):
-            some = rows[start : start + _BLOCK]
+        wide = np.empty((min(self._block, len(rows)), self.dim), np.int32)
+        for start in range(0, len(rows), self._block):
+            some = rows[start : start + self._block]
             block = _widened(self._bits[some], wide[: len(some)])
-            np.multiply(block, scaled).sum(axis=1, out=scores[start : start + _BLOCK])
+            np.multiply(block, scaled).sum(axis=1, out=scores[start : start + self._block])
         return np.clip(scores, -1.0, 1.0, out=scores)
 
     def nearest(
@@ -198,9 +199,9 @@ class VectorFile:
         scores = np.empty((count, len(queries)), np.float32)
         scaled = (queries.T.astype(np.float64) * _SCALE).astype(np.float32)
         bits = self._bits[start:]
-        wide = np.empty((min(_BLOCK, count), self.dim), np.int32)
-        for at in range(0, count, _BLOCK):
-            some = slice(at, at + _BLOCK)
+        wide = np.empty((min(self._block, count), self.dim), np.int32)
+        for at in range(0, count, self._block):
+            some = slice(at, at + self._block)
             block = bits[some] if among is None else bits[among[some]]
             np.dot(_widened(block, wide[: len(block)]), scaled, out=scores[some])
         return np.ascontiguousarray(scores.T)

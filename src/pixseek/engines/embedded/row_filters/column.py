@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pixseek.engines.embedded.snapshots import View
 from pixseek.engines.embedded.vectorfile import Mask, Rows
@@ -54,20 +55,36 @@ class Column(abc.ABC):
             compare: of this field.
         """
         with self._lock:
-            # A snapshot that is older than the column is not answered: rows that had died before
-            # they were loaded, or have changed since, have other values here.
-            if self.overfull or view.logged < self._logged or view.changes < self._changes:
+            if not self._is_current(db, view):
                 return None
-            rows = view.vectors.rows
-            if not self._update(db, view) or (
-                rows > self._rows and not self._read(db, view.number, rows)
-            ):
-                self.overfull = True
+            return self._matching(compare)[: view.vectors.rows]
+
+    def values(self, db: sqlite3.Connection, view: View) -> tuple[NDArray[Any], ...] | None:
+        """Return what the column holds of each row of a view, as its class says.
+
+        None if that can't be told. Later changes of the column do not change these arrays.
+        """
+        with self._lock:
+            if not self._is_current(db, view):
                 return None
-            self._changes = view.changes
-            if rows > self._rows:
-                self._rows, self._logged = rows, view.logged
-            return self._matching(compare)[:rows]
+            return tuple(getattr(self, name)[: view.vectors.rows] for name in self._arrays)
+
+    def _is_current(self, db: sqlite3.Connection, view: View) -> bool:
+        """Read what is missing; return whether the column then holds the values of a view."""
+        # A snapshot that is older than the column is not answered: rows that had died before they
+        # were loaded, or have changed since, have other values here.
+        if self.overfull or view.logged < self._logged or view.changes < self._changes:
+            return False
+        rows = view.vectors.rows
+        if not self._update(db, view) or (
+            rows > self._rows and not self._read(db, view.number, rows)
+        ):
+            self.overfull = True
+            return False
+        self._changes = view.changes
+        if rows > self._rows:
+            self._rows, self._logged = rows, view.logged
+        return True
 
     def _update(self, db: sqlite3.Connection, view: View) -> bool:
         """Read again the rows whose records have changed since.

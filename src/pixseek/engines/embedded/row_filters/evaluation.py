@@ -19,11 +19,18 @@ import itertools
 import json
 import sqlite3
 import threading
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pixseek.engines.embedded.row_filters.column import Column
-from pixseek.engines.embedded.row_filters.fields import INTEGERS, IntegerColumn, new_column
+from pixseek.engines.embedded.row_filters.fields import (
+    INTEGERS,
+    IntegerColumn,
+    OwnerColumn,
+    new_column,
+)
 from pixseek.engines.embedded.snapshots import View
 from pixseek.engines.embedded.sqlite_filters import where_sql
 from pixseek.engines.embedded.vectorfile import Mask
@@ -47,6 +54,7 @@ class RowFilters:
         self._in_sql: set[str] = set()
         self._columns: dict[str, Column] = {}  # the least recently used first
         self._ordinals = IntegerColumn("ordinal", is_time=False)
+        self._owners = OwnerColumn()
 
     def fits(self, view: View) -> bool:
         """Return whether what was learnt of rows holds for the vector file of a view."""
@@ -95,6 +103,18 @@ class RowFilters:
         mask[view.dead] = False
         return mask
 
+    def first(self, db: sqlite3.Connection, view: View, rows: Mask) -> Mask:
+        """Return the first of some rows of each record, (rows,) bool.
+
+        Args:
+            db: in the transaction of the view.
+            view: for which this `fits`.
+            rows: all rows of some records, none of them dead.
+        """
+        if view.held == view.alive:  # no record has several parts
+            return rows
+        return rows & self.first_parts(db, view)
+
     def first_parts(self, db: sqlite3.Connection, view: View) -> Mask:
         """Return which rows hold the first part of their record, (rows,) bool; dead ones may."""
         mask = self._ordinals.matching(db, view, Compare("ordinal", "eq", 0))
@@ -105,6 +125,24 @@ class RowFilters:
             mask = np.zeros(view.vectors.rows, np.bool_)
             mask[np.fromiter((row for (row,) in found), np.int64)] = True
         return mask
+
+    def owners(
+        self, db: sqlite3.Connection, view: View
+    ) -> tuple[NDArray[np.bytes_], NDArray[np.int32]] | None:
+        """Return the id of each row's record in UTF-8, and which of its parts the row is.
+
+        None if that can't be told; of dead rows they mean nothing.
+        """
+        return self._owners.values(db, view)  # type: ignore[return-value]
+
+    def values(
+        self, db: sqlite3.Connection, view: View, field: str
+    ) -> tuple[NDArray[Any], ...] | None:
+        """Return the values of a field by row, as its column in `fields` says; None if unknown."""
+        with self._lock:
+            self._asked.add(field)
+            column = self._column(field)
+        return None if column is None else column.values(db, view)
 
     def _column(self, field: str) -> Column | None:
         """Return a field's column, still empty if it is new; None if there is none."""

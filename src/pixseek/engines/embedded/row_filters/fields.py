@@ -15,6 +15,7 @@ from pixseek import filters
 from pixseek.engines import columns
 from pixseek.engines.embedded.row_filters.column import Column
 from pixseek.engines.embedded.row_filters.numbers import ORDER, numbers_fit, values_of
+from pixseek.engines.embedded.snapshots import View
 from pixseek.engines.embedded.sqlite_filters import CAMERA, camera_record, text_of
 from pixseek.engines.embedded.vectorfile import Mask, Rows
 from pixseek.types import Compare, Record
@@ -23,6 +24,8 @@ from pixseek.types import Compare, Record
 MOST_VALUES = 65_536
 #: Rows whose integers are read as one text, of at most 20 MB.
 _ROWS_A_TEXT = 1_000_000
+#: Bytes of an id up to which ids are kept by row; those of `types.record_id` have 16.
+_LONGEST_ID = 64
 #: The columns of the database that hold integers, by field.
 INTEGERS = {"size": "size", "mtime": "mtime_ns", "width": "width", "height": "height"}
 
@@ -43,7 +46,7 @@ def new_column(field: str) -> Column | None:
             text_of(name), str, lambda text: Record("", "", fields={name: text}), column="fields"
         )
     if field == "taken_at":
-        return _TimeColumn()
+        return TimeColumn()
     if field in filters.DERIVED:
         return _DerivedColumn(field)
     if field == "location":
@@ -62,7 +65,7 @@ def _place(uri: str) -> str:
 
 
 class IntegerColumn(Column):
-    """Integers: 9 bytes a row."""
+    """Integers: 9 bytes a row. Its `values` are the numbers, and which rows have one."""
 
     _arrays = (
         "_values",
@@ -105,6 +108,67 @@ class IntegerColumn(Column):
         values = values_of(compare)
         numbers = [filters.mtime_value_ns(v) for v in values] if self._is_time else values
         return self._known & numbers_fit(self._values, compare.op, numbers)
+
+
+class OwnerColumn(Column):
+    """The id of the record that owns each row, and which of its parts the row stands for.
+
+    Its `values` are those: ids in UTF-8, and ordinals. They never change.
+    """
+
+    _arrays = ("_ids", "_ordinals")
+
+    def __init__(self) -> None:
+        super().__init__("record_id", "record_id")
+        self._ids = np.empty(0, "S16")
+        self._ordinals = np.empty(0, np.int32)
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory."""
+        return self._ids.nbytes + self._ordinals.nbytes
+
+    def _update(self, db: sqlite3.Connection, view: View) -> bool:
+        return True
+
+    def _read(self, db: sqlite3.Connection, space: int, rows: int) -> bool:
+        found = []
+        for start in range(self._rows, rows, _ROWS_A_TEXT):
+            stop = min(start + _ROWS_A_TEXT, rows)
+            # As texts, as in `IntegerColumn`; a record's id has 16 letters and digits.
+            *numbers, ids = db.execute(
+                "SELECT group_concat(row - ?), group_concat(ordinal), group_concat(record_id, '') "
+                "FROM part WHERE space = ? AND row >= ? AND row < ?",
+                (self._rows, space, start, stop),
+            ).fetchone()
+            if ids is None:
+                continue
+            row, ordinal = (np.fromstring(text, np.int64, sep=",") for text in numbers)
+            if ids.isascii() and len(ids) == 16 * len(row):
+                found.append((row, ordinal, np.frombuffer(ids.encode(), "S16")))
+                continue
+            every = db.execute(
+                "SELECT record_id FROM part WHERE space = ? AND row >= ? AND row < ? ORDER BY row",
+                (space, start, stop),
+            )
+            encoded = [each.encode() for (each,) in every]
+            if max(map(len, encoded)) > _LONGEST_ID:
+                return False
+            order = np.argsort(row)
+            found.append((row[order], ordinal[order], np.array(encoded)))
+        return self._extend(rows - self._rows, found)
+
+    def _extend(self, count: int, found: Iterable[Any]) -> bool:
+        longest = max((ids.dtype.itemsize for *_, ids in found), default=16)
+        ids, ordinals = np.zeros(count, f"S{longest}"), np.zeros(count, np.int32)
+        for row, ordinal, some in found:
+            ids[row], ordinals[row] = some, ordinal
+        self._ids = np.concatenate([self._ids, ids])
+        self._ordinals = np.concatenate([self._ordinals, ordinals])
+        return True
+
+    def _matching(self, compare: Compare) -> Mask:
+        raise NotImplementedError("owners are not compared")
 
 
 class _DerivedColumn(Column):
@@ -184,8 +248,11 @@ class _PlaceColumn(Column):
 _RIM = 1e-9
 
 
-class _TimeColumn(Column):
-    """Times with and without a zone: 17 bytes a row."""
+class TimeColumn(Column):
+    """Times with and without a zone: 17 bytes a row.
+
+    Its `values` are the wall clock and the instant, in us since 1970, and a kind: 0 without a time.
+    """
 
     _arrays = (
         "_clock",
@@ -201,6 +268,7 @@ class _TimeColumn(Column):
 
     @property
     def size(self) -> int:
+        """Bytes of memory."""
         return self._clock.nbytes + self._instant.nbytes + self._kind.nbytes
 
     def _extend(self, count: int, found: Iterable[tuple[int, Any]]) -> bool:
