@@ -15,7 +15,7 @@ const stars = (n) => [1, 2, 3, 4, 5].map((each) => (each <= n ? "★" : "☆"));
  *   copy(text: string): void, tags(): Promise<string[]>}} act
  */
 export function createFacts(act) {
-  const element = h("aside", { class: "panel", "aria-label": t("facts"), tabindex: "-1" });
+  const element = h("aside", { class: "panel", "aria-label": t("facts_panel"), tabindex: "-1" });
   const known = h("datalist", { id: "known-tags" });
 
   const leave = (event, then) => {

@@ -47,14 +47,14 @@ export function createViewer(app) {
   const spoken = h("p", { class: "hidden", role: "status" });
   const like = button("like", t("like"), () => lean(true), { "aria-pressed": "false" });
   const dislike = button("dislike", t("dislike"), () => lean(false), { "aria-pressed": "false" });
-  const info = button("info", t("facts"), () => panel(), { "aria-pressed": "false" });
+  const info = button("info", t("facts_panel"), () => panel(), { "aria-pressed": "false" });
   const download = h("a", { class: "tool", title: t("download"), "aria-label": t("download"), download: "" }, button("download", "", () => {}).firstChild);
   const dialog = h("dialog", { id: "viewer", "aria-label": t("viewer") },
     h("header", {},
       button("close", t("close"), close), count,
       button("similar", t("similar"), () => similar()), button("region", t("region"), () => region.begin()),
       like, dislike, info,
-      button("copy", t("copy_path"), () => copy()), download),
+      button("copy", t("copy_path"), () => copy(), { class: "tool copy" }), download),
     h("div", { class: "middle" }, stage.element, button("left", t("key_previous"), () => go(-1), { class: "tool go left" }), button("right", t("key_next"), () => go(1), { class: "tool go right" })),
     facts.element, spoken);
   document.body.append(dialog);
@@ -227,7 +227,7 @@ export function createViewer(app) {
   key("s", "similar", similar);
   key("l", "like", () => lean(true));
   key("d", "dislike", () => lean(false));
-  key("i", "facts", () => panel());
+  key("i", "facts_panel", () => panel());
   key("r", "region", () => region.begin());
   key("z", "key_zoom", () => stage.toggle());
   key("+ =", "key_closer", () => stage.zoomBy(1.5), { hidden: true });

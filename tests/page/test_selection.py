@@ -1,0 +1,125 @@
+"""Many images at once, and the page about the library."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from site_of_page import Site, served
+
+pytestmark = pytest.mark.slow
+
+Look = Callable[..., Any]
+
+
+def chosen(page: Any) -> list[int]:
+    found = page.eval_on_selector_all(
+        ".tile.chosen", "tiles => tiles.map(t => +t.dataset.i).sort((a, b) => a - b)"
+    )
+    return list(found)
+
+
+def test_choosing_by_keys_and_mouse(look: Look) -> None:
+    page = look("?q=a red car")
+    page.keyboard.press("ArrowRight")  # into the list
+    page.keyboard.press("x")
+    assert chosen(page) == [0]
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Shift+ArrowRight")
+    assert chosen(page) == [0, 1, 2]
+    page.keyboard.press("x")
+    assert chosen(page) == [0, 1]
+    page.locator('.tile[data-i="4"]').hover()
+    page.locator('.tile[data-i="4"] .check').click()
+    page.locator('.tile[data-i="6"] a').click(modifiers=["Shift"])
+    assert chosen(page) == [0, 1, 4, 5, 6]
+    page.locator('.tile[data-i="5"] a').click()  # a click chooses while something is chosen
+    assert chosen(page) == [0, 1, 4, 6]
+    assert page.locator("#viewer[open]").count() == 0
+    page.get_by_text("4 selected").wait_for()
+    page.keyboard.press("Control+a")
+    count = page.evaluate("+document.querySelector('.tile').getAttribute('aria-setsize')")
+    page.get_by_text(f"{count} selected").wait_for()
+    page.keyboard.press("Escape")
+    assert chosen(page) == [] and page.locator("#selection").is_hidden()
+
+
+def test_tagging_and_rating_many(look: Look, site: Site) -> None:
+    page = look("?q=a yellow house")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("x")
+    page.keyboard.press("Shift+ArrowRight")
+    ids = [page.locator(f'.tile[data-i="{n}"]').get_attribute("data-id") for n in (0, 1)]
+    page.keyboard.press("t")
+    page.keyboard.type("both, of them\n")
+    page.get_by_text("2 images tagged").wait_for()
+    page.locator("#selection input").fill("-both")
+    page.keyboard.press("Enter")
+    page.locator("#selection select").first.select_option("5")
+    page.get_by_text("2 images rated 5").wait_for()
+    for each in ids:
+        record = site.library.get(each)
+        assert record is not None and record.fields["rating"] == 5
+        assert "of them" in record.tags and "both" not in record.tags
+
+
+def test_exporting(look: Look, site: Site) -> None:
+    page = look("?q=a red car")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("x")
+    page.keyboard.press("Shift+ArrowRight")
+    ids = [page.locator(f'.tile[data-i="{n}"]').get_attribute("data-id") for n in (0, 1)]
+
+    def saved(form: str) -> str:
+        with page.expect_download() as waits:
+            page.locator("#selection select").last.select_option(form)
+        return Path(waits.value.path()).read_text("utf-8-sig")
+
+    paths = [str(site.library.locate(site.library.get(each))) for each in ids]
+    assert saved("paths").splitlines() == paths
+    assert [each["id"] for each in csv.DictReader(io.StringIO(saved("csv")))] == ids
+    assert [each["id"] for each in json.loads(saved("json"))] == ids
+
+
+def test_copies_and_the_page_of_the_library(
+    look: Look, site: Site, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A library that grows from its page: copies with what differs, then a failure."""
+    from pixseek.library import Library
+    from pixseek.server.settings import Settings
+
+    folder = tmp_path_factory.mktemp("copies")
+    source = site.library.locate(site.library.search("a red car", k=1)[0].record)
+    (folder / "One").mkdir()
+    for name in ("a.jpg", "One/b.jpg"):
+        shutil.copy(source, folder / name)
+    more = folder / "One"
+    library = Library.open(folder.parent / "copies-library", "demo")
+    with served({"grown": library}, settings=Settings(folders=(folder,))) as url:
+        page = look("", url=url, wait=False)
+        page.goto(f"{url}status")
+        page.get_by_label("Add a folder").fill(str(folder))
+        page.get_by_role("button", name="Index", exact=True).click()
+        page.get_by_text("2 added").wait_for()
+        (more / "broken.jpg").write_bytes(source.read_bytes()[:900])
+        page.get_by_role("button", name="Index all folders").click()
+        page.get_by_text("1 failed").wait_for()
+        page.get_by_text("One/broken.jpg").wait_for()
+        (more / "broken.jpg").unlink()
+        page.get_by_role("button", name="Try again").click()
+        page.get_by_text("0 failures").wait_for()
+        page.goto(url)
+        page.wait_for_selector('.tile[data-i="1"]')
+        page.keyboard.press("Control+a")
+        page.get_by_role("button", name="Near-duplicates").click()
+        page.get_by_text("The same file").wait_for()
+        assert "Folder" in page.locator("#copies dl").first.inner_text()
+        page.get_by_role("button", name="Select all but the best").click()
+        assert len(chosen(page)) == 1

@@ -1,0 +1,233 @@
+"""One image on the whole window: by keys, by fingers, by mouse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from site_of_page import HOSTILE, Site, served
+
+pytestmark = pytest.mark.slow
+
+Look = Callable[..., Any]
+
+SHARP = "document.querySelector('#viewer .is-sharp .sharp')?.naturalWidth"
+
+
+def opened(page: Any, nth: int = 0) -> str:
+    """Open an image of the list; return its id."""
+    tile = page.locator(f'.tile[data-i="{nth}"]')
+    image = str(tile.get_attribute("data-id"))
+    tile.locator("a").click()
+    page.wait_for_selector("#viewer[open]")
+    page.wait_for_url(f"**/image/{image}**")
+    return image
+
+
+def facts(page: Any) -> Any:
+    if page.locator("#viewer .panel").is_hidden():
+        page.keyboard.press("i")
+    page.locator("#viewer .panel dl").first.wait_for()
+    return page.locator("#viewer .panel")
+
+
+def test_keys_lead_through_the_images_and_back(look: Look) -> None:
+    page = look("?q=a red car")
+    first = opened(page)
+    page.keyboard.press("ArrowRight")
+    second = page.locator('.tile[data-i="1"]').get_attribute("data-id")
+    page.wait_for_url(f"**/image/{second}?q=a+red+car")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url(f"**/image/{first}?**")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(f"**/image/{second}?**")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#viewer:not([open])", state="attached")
+    page.wait_for_url("**/?q=a+red+car")
+    page.wait_for_function(f"document.activeElement.closest('.tile')?.dataset.id === '{second}'")
+    page.go_forward()
+    page.wait_for_selector("#viewer[open]")
+    page.go_back()
+    page.wait_for_selector("#viewer:not([open])", state="attached")
+
+
+def test_the_address_of_an_image_opens_it(look: Look, site: Site) -> None:
+    image = site.library.search("a red car", k=3)[2].id
+    page = look(f"image/{image}?q=a red car")
+    page.wait_for_selector("#viewer[open]")
+    page.get_by_text("3 of").wait_for()
+    page.keyboard.press("Escape")
+    page.wait_for_url("**/?q=a+red+car")
+    assert page.locator(".tile").count() > 5
+
+
+def test_a_sharp_picture_follows_the_preview(look: Look) -> None:
+    page = look("?q=a red car")
+    opened(page)
+    page.wait_for_function(SHARP)
+    before = page.locator("#viewer .picture").bounding_box()["width"]
+    page.keyboard.press("z")
+    page.wait_for_function(
+        f"document.querySelector('#viewer .picture').getBoundingClientRect().width > 1.5 * {before}"
+    )
+    page.keyboard.press("z")
+    page.mouse.move(640, 400)
+    page.mouse.wheel(0, -400)
+    page.wait_for_selector("#viewer .stage.zoomed")
+    page.mouse.wheel(0, 4000)
+    page.wait_for_selector("#viewer .stage:not(.zoomed)")
+    page.mouse.dblclick(640, 400)
+    page.wait_for_selector("#viewer .stage.zoomed")
+
+
+def test_rating_and_tagging_by_keys(look: Look, site: Site) -> None:
+    page = look("?q=a blue balloon")
+    image = opened(page, 3)
+    page.keyboard.press("4")
+    page.get_by_text("4 stars").wait_for()
+    page.keyboard.press("t")
+    page.keyboard.type("seen today, good\n")
+    page.locator("#viewer .chip", has_text="good").wait_for()
+    record = site.library.get(image)
+    assert record is not None and record.fields["rating"] == 4
+    assert {"seen today", "good"} <= set(record.tags)
+    page.keyboard.press("Escape")  # out of the field
+    page.keyboard.press("e")
+    page.keyboard.type("a balloon\n")
+    page.locator("#viewer .panel bdi", has_text="a balloon").wait_for()
+    page.keyboard.press("0")
+    page.get_by_text("No rating").wait_for()
+    page.keyboard.press("Escape")
+    page.fill("#q", 'tag:"seen today"')
+    page.press("#q", "Enter")
+    page.wait_for_function("document.querySelectorAll('.tile').length === 1")
+    assert page.locator(".tile").get_attribute("data-id") == image
+
+
+def test_search_by_a_part_of_an_image(look: Look, site: Site) -> None:
+    page = look("?q=a red car")
+    image = opened(page)
+    page.keyboard.press("r")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/?q=id*")
+    assert page.input_value("#q") == f"id:{image}@0.27,0.25,0.5,0.52"
+    opened(page)
+    page.keyboard.press("r")
+    box = page.locator("#viewer .region").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.1, box["y"] + box["height"] * 0.2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.7, steps=3)
+    page.mouse.up()
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#viewer .region", state="detached")
+    assert page.locator("#viewer[open]").count() == 1
+
+
+def test_likes_are_part_of_the_query(look: Look) -> None:
+    page = look("?q=a red car")
+    image = opened(page, 1)
+    page.keyboard.press("l")
+    page.wait_for_function(f"document.querySelector('#q').value.includes('0.75*id:{image}')")
+    page.wait_for_selector('#viewer button[aria-pressed="true"]')
+    page.keyboard.press("d")
+    page.wait_for_function(f"document.querySelector('#q').value.includes('-0.15*id:{image}')")
+    page.keyboard.press("d")
+    page.wait_for_function("document.querySelector('#q').value === 'a red car'")
+
+
+def test_similar_images(look: Look) -> None:
+    page = look("?q=a red car")
+    image = opened(page, 2)
+    page.keyboard.press("s")
+    page.wait_for_function(f"document.querySelector('#q').value === 'id:{image}'")
+    page.wait_for_selector("#viewer:not([open])", state="attached")
+
+
+def test_texts_of_strangers_are_no_markup(look: Look, site: Site) -> None:
+    page = look('?q=tag:"<b>tag</b>"')
+    for nth in range(len(HOSTILE)):
+        opened(page, nth)
+        panel = facts(page)
+        assert "<b>tag</b>" in panel.inner_text()
+        assert panel.locator("b, script, img").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.keyboard.press("Escape")
+        page.wait_for_selector("#viewer:not([open])", state="attached")
+    assert page.evaluate("window.wasRun") is None
+
+
+def test_fingers_swipe_zoom_and_close(look: Look) -> None:
+    page = look("?q=a red car", wide=390, high=844, has_touch=True, is_mobile=True)
+    page.locator('.tile[data-i="0"] a').tap()
+    page.wait_for_selector("#viewer[open]")
+    page.get_by_text("1 of").wait_for()
+    cdp = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *points: tuple[int, int]) -> None:
+        cdp.send(
+            "Input.dispatchTouchEvent",
+            {"type": kind, "touchPoints": [{"x": x, "y": y, "id": n} for n, (x, y) in
+                                           enumerate(points)]},
+        )  # fmt: skip
+
+    def drag(*way: tuple[tuple[int, int], ...]) -> None:
+        touch("touchStart", *way[0])
+        for points in way[1:]:
+            touch("touchMove", *points)
+        touch("touchEnd")
+
+    drag(((320, 400),), ((200, 400),), ((80, 404),))
+    page.get_by_text("2 of").wait_for()
+    drag(((180, 400), (210, 400)), ((150, 400), (240, 400)), ((60, 400), (330, 400)))
+    page.wait_for_selector("#viewer .stage.zoomed")
+    drag(((60, 400), (330, 400)), ((170, 400), (220, 400)), ((190, 400), (200, 400)))
+    page.wait_for_selector("#viewer .stage:not(.zoomed)")
+    drag(((200, 300),), ((200, 420),), ((204, 560),))
+    page.wait_for_selector("#viewer:not([open])", state="attached")
+
+
+def test_readers_are_shown_nothing_that_writes(look: Look, site: Site) -> None:
+    with served({"photos": site.library}, read_only=True) as url:
+        page = look("?q=a red car", url=url)
+        opened(page)
+        panel = facts(page)
+        assert panel.locator("input, textarea, .stars button").count() == 0
+        page.keyboard.press("3")
+        page.keyboard.press("t")
+        assert page.locator("#toasts .toast").count() == 0
+        page.keyboard.press("Escape")
+        page.wait_for_selector("#viewer:not([open])", state="attached")
+        page.keyboard.press("x")
+        page.wait_for_selector("#selection")
+        assert page.locator("#selection input").count() == 0
+        page.goto(f"{url}status")
+        assert page.locator("form[method=post]").count() == 0
+
+
+def test_a_file_that_is_away_is_said_to_be(look: Look, site: Site) -> None:
+    record = site.library.search("a red car", k=9)[8].record
+    path = site.library.locate(record)
+    assert path is not None
+    content = path.read_bytes()
+    path.unlink()
+    try:
+        page = look(f"image/{record.id}?q=a red car")
+        facts(page)
+        page.get_by_text("The file is not there now").wait_for()
+        page.wait_for_function("document.querySelector('#viewer .picture img').naturalWidth > 0")
+    finally:
+        path.write_bytes(content)
+
+
+def test_little_motion_if_that_is_wanted(look: Look) -> None:
+    page = look("?q=a red car", reduced_motion="reduce")
+    page.evaluate("document.startViewTransition = () => { throw Error('moved'); }")
+    opened(page)
+    page.keyboard.press("z")
+    assert page.locator("#viewer .glides").count() == 0
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#viewer:not([open])", state="attached")
