@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from site_of_page import Site, served
 
@@ -27,7 +28,7 @@ def chosen(page: Any) -> list[int]:
 
 
 def test_choosing_by_keys_and_mouse(look: Look) -> None:
-    page = look("?q=a red car")
+    page = look("?q=a+red+car")
     page.keyboard.press("ArrowRight")  # into the list
     page.keyboard.press("x")
     assert chosen(page) == [0]
@@ -52,7 +53,7 @@ def test_choosing_by_keys_and_mouse(look: Look) -> None:
 
 
 def test_tagging_and_rating_many(look: Look, site: Site) -> None:
-    page = look("?q=a yellow house")
+    page = look("?q=a+yellow+house")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("x")
     page.keyboard.press("Shift+ArrowRight")
@@ -71,7 +72,7 @@ def test_tagging_and_rating_many(look: Look, site: Site) -> None:
 
 
 def test_exporting(look: Look, site: Site) -> None:
-    page = look("?q=a red car")
+    page = look("?q=a+red+car")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("x")
     page.keyboard.press("Shift+ArrowRight")
@@ -101,13 +102,15 @@ def test_copies_and_the_page_of_the_library(
     for name in ("a.jpg", "One/b.jpg"):
         shutil.copy(source, folder / name)
     more = folder / "One"
+    large = Image.effect_noise((2400, 1600), 60).convert("RGB")
+    large.save(folder / "large.jpg", quality=60)
     library = Library.open(folder.parent / "copies-library", "demo")
     with served({"grown": library}, settings=Settings(folders=(folder,))) as url:
         page = look("", url=url, wait=False)
         page.goto(f"{url}status")
         page.get_by_label("Add a folder").fill(str(folder))
         page.get_by_role("button", name="Index", exact=True).click()
-        page.get_by_text("2 added").wait_for()
+        page.get_by_text("3 added").wait_for()
         (more / "broken.jpg").write_bytes(source.read_bytes()[:900])
         page.get_by_role("button", name="Index all folders").click()
         page.get_by_text("1 failed").wait_for()
@@ -123,3 +126,11 @@ def test_copies_and_the_page_of_the_library(
         assert "Folder" in page.locator("#copies dl").first.inner_text()
         page.get_by_role("button", name="Select all but the best").click()
         assert len(chosen(page)) == 1
+        page.keyboard.press("Escape")
+
+        page.goto(f"{url}?q=name:large")
+        page.locator('.tile[data-i="0"] a').click()
+        sharp = "size => document.querySelector('.is-sharp .sharp')?.naturalWidth === size"
+        page.wait_for_function(sharp, arg=1600)
+        page.keyboard.press("z")
+        page.wait_for_function(sharp, arg=2400)

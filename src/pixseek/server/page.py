@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from pixseek.library.surfaces import filter_text
 from pixseek.server.answers import Answer
 from pixseek.server.facts import Fact
 from pixseek.server.guard import POLICY
@@ -120,7 +121,10 @@ class Page:
         return self._t
 
     def image(self, shown: Shown, record: Record, facts: Iterable[Fact]) -> Answer:
-        """Return the page of one image: its picture and facts about it."""
+        """Return the page of one image: its picture and facts about it.
+
+        Scripts show the results of the query in the place of this, with the image opened.
+        """
         t, there = self._t, self._api(record.id)
         of = _of(shown.asked)
         similar = self._address({"q": f"id:{record.id}", **_library(shown.asked)})
@@ -128,15 +132,25 @@ class Page:
             f"<dt>{escape(each.name)}</dt><dd>{self._fact(each, shown.asked)}</dd>"
             for each in facts
         )
+        tags = "".join(
+            f"<li class=chip><a href="
+            f'"{escape(self._address({"q": filter_text("tag", each), **_library(shown.asked)}))}">'
+            f"<bdi>{escape(each)}</bdi></a></li>"
+            for each in record.tags
+        )
         body = (
-            f"{self._header(shown)}<main id=main tabindex=-1><article class=facts>"
+            f"{self._header(shown)}{self._bar(shown)}<div id=body>{self._facets(shown)}"
+            "<main id=main tabindex=-1><div id=notes></div><article class=facts>"
             f'<img src="{escape(f"{there}/preview?v={record.digest}{of}")}" '
             f'{_sides(record)} alt="{escape(self._alt(record))}">'
-            f"<div><h1><bdi>{escape(record.name)}</bdi></h1><p>"
+            f"<div><h1><bdi>{escape(record.name)}</bdi></h1>"
+            f"<p><bdi>{escape(record.caption)}</bdi></p><ul class=tags>{tags}</ul><p>"
             f'<a class=button href="{escape(f"{there}/original?{of[1:]}")}">'
             f"{t('open_original')}</a> "
             f'<a class=button href="{escape(similar)}">{t("similar")}</a></p>'
-            f"<dl>{rows}</dl></div></article></main>"
+            f"<dl>{rows}</dl></div></article>"
+            f'<ul id=grid role=list aria-label="{t("results")}"></ul><nav id=pager></nav>'
+            "</main></div>"
         )
         return self._document(f"{record.name} · pixseek", body, shown, 200, "single")
 

@@ -47,7 +47,7 @@ export function createFacts(act) {
         if (event.key === "Enter" && !event.shiftKey && !event.isComposing) (event.preventDefault(), form.requestSubmit());
       });
       shown.replaceWith(form);
-      field.focus();
+      field.select();
     };
     shown.append(button("edit", t("caption_edit"), edit, { id: "edit-caption" }));
     return shown;

@@ -26,7 +26,7 @@ function sizeFor(record, pixels) {
  */
 export function createStage(on) {
   const sharp = h("img", { class: "sharp", decoding: "async", draggable: "false", alt: "" });
-  const soft = h("img", { draggable: "false", alt: "", "aria-hidden": "true" });
+  const soft = h("img", { draggable: "false" });
   const picture = h("div", { class: "picture" }, soft, sharp);
   const element = h("figure", { class: "stage", tabindex: "-1" }, picture, h("div", { class: "busy", "aria-hidden": "true" }));
   /** @type {any} */
@@ -220,7 +220,7 @@ export function createStage(on) {
     show(next, alt) {
       const isSame = record?.id === next.id && record?.digest === next.digest;
       record = next;
-      sharp.alt = alt;
+      soft.alt = alt;
       if (isSame) return;
       size = shown = 0;
       scale = 1;

@@ -40,7 +40,7 @@ export function createViewer(app) {
     rate,
     say: (what) => say(app, [id], what),
     copy,
-    tags: () => (tags ??= get("facets", ofLibrary(app.state.now), { quiet: true }).then((all) => Object.keys(all.tag || {}), () => [])),
+    tags: () => (tags ??= get("facets", { ...ofLibrary(app.state.now), q: "has:tags" }, { quiet: true }).then((all) => Object.keys(all.tag || {}), () => [])),
   });
 
   const count = h("p", { class: "soft count" });
