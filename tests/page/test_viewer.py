@@ -98,7 +98,7 @@ def test_rating_and_tagging_by_keys(look: Look, site: Site) -> None:
     page.keyboard.type("a balloon\n")
     page.locator("#viewer .panel bdi", has_text="a balloon").first.wait_for()
     page.keyboard.press("0")
-    page.get_by_text("No rating").wait_for()
+    page.locator(".toast", has_text="No rating").wait_for()
     page.keyboard.press("Escape")
     page.fill("#q", 'tag:"seen today"')
     page.press("#q", "Enter")
