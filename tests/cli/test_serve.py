@@ -85,6 +85,11 @@ def event(answer: Any) -> dict[str, Any]:
 def test_it_says_where_it_is_and_ends_when_told(drawn: Path, number: int) -> None:
     with serving("-L", str(drawn)) as (process, line, port):
         assert line.startswith("Serving lib (6 images) at http://localhost:")
+        if (
+            sys.platform == "linux"
+        ):  # all of 127.0.0.0/8 is this machine: one address is listened on
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.2", port), timeout=5)
         status, found = get(port, "/api/search?q=a+boat&k=2")
         assert (status, len(found["hits"])) == (200, 2)
         status, page = get(port, "/?q=boat")
@@ -117,6 +122,16 @@ def test_a_token_in_the_environment_is_needed_then_and_no_more_requests_than_the
         ([], {"PIXSEEK_READ_TOKEN": "short"}, "too short"),
         (["--prefix", "photos"], {}, "begins with a slash"),
         (["--cert", __file__], {}, "belong together"),
+        (["--trusted-proxy", "nginx"], {}, "not an address or network"),
+        (["--trusted-proxy", "10.0.0.1/8"], {}, "not an address or network"),
+        (["--allow-origin", "*"], {}, "not an origin"),
+        (["--allow-origin", "https://a.example/x"], {}, "not an origin"),
+        (["--host-name", "https://a.example"], {}, "without a port"),
+        (
+            ["--host", "0.0.0.0"],
+            {"PIXSEEK_READ_TOKEN": "x" * 20, "PIXSEEK_WRITE_TOKEN": "x" * 20},
+            "are the same",
+        ),
     ],
 )
 def test_what_is_not_safe_is_refused(
@@ -252,6 +267,22 @@ def test_other_machines_get_tls_and_a_login(
         with pytest.raises(ssl.SSLCertVerificationError):
             strangers.request("GET", "/healthz")
         assert ask("GET", "/healthz").status == 200
+
+
+def test_a_port_in_use_is_an_error_with_a_way_out(drawn: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = str(held.getsockname()[1])
+        done = CliRunner().invoke(main, ["serve", "-L", str(drawn), "--port", port])
+        assert done.exit_code == 6
+        assert f"127.0.0.1:{port}\nChoose another --port" in done.output
+
+
+def test_a_library_is_served_once_and_named_proxies_may_be_plain(drawn: Path) -> None:
+    options = ("-L", str(drawn), "--also", str(drawn), "--host", "0.0.0.0", "--insecure",
+               "--host-name", "photos.example")  # fmt: skip
+    with serving(*options, PIXSEEK_READ_TOKEN="t" * 20) as (_, line, port):
+        assert line == f"Serving lib (6 images) at http://photos.example:{port}/\n"
+        assert get(port, "/api/libraries", Authorization="Bearer " + "t" * 20)[0] == 200
 
 
 def test_certificates_that_can_not_be_used_are_refused(

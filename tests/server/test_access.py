@@ -46,6 +46,17 @@ def test_a_name_that_is_not_the_servers_is_refused(serve: Serve, host: str, stat
     assert client.get("/api/libraries", headers={"Host": host}).status_code == status
 
 
+def test_of_others_an_address_leads_here_and_a_name_does_not(serve: Serve) -> None:
+    client = serve(bound_to="0.0.0.0", names=("photos.example",))
+    for host, status in (
+        ("192.0.2.7:8642", 200), ("[2001:db8::1]:8642", 200), ("photos.example:8642", 200),
+        ("rebound.example", 421), ("192.0.2.7.rebound.example", 421), ("192.0.2", 421),
+        ("[::1", 421), ("0x7f.1", 421), ("", 421),
+    ):  # fmt: skip
+        assert client.get("/api/libraries", headers={"Host": host}).status_code == status, host
+    assert serve().get("/healthz", headers={"Host": "192.0.2.7"}).status_code == 421
+
+
 def test_all_routes_but_the_open_ones_need_a_token(serve: Serve) -> None:
     client = serve(tokens=TOKENS)
     paths = client.get("/api/openapi.json", headers=bearer(READ)).json()["paths"]

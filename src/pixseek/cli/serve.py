@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -113,7 +114,7 @@ def serve(
         raise MissingExtraError("`pixseek serve`", str(error.name), "server") from error
     tokens = _tokens()
     _check(is_loopback(host), tokens, cert, key, insecure, prefix)
-    _check_addresses(proxies, origins)
+    _check_addresses(proxies, origins, names)
     if cert and key:
         _check_certificate(cert, key)
     is_alone = is_loopback(host) and not (proxies or prefix or names)
@@ -147,7 +148,7 @@ def serve(
         await ended(sockets)
 
     server.shutdown = end  # type: ignore[method-assign]
-    _run(server, host, prefix, access, libraries, opens=opens, is_encrypted=bool(cert))
+    _run(server, host, names, prefix, access, libraries, opens=opens, is_encrypted=bool(cert))
 
 
 def _tokens() -> dict[str, Rights]:
@@ -187,7 +188,7 @@ def _check(
     if not tokens:
         raise ConfigError(
             "Other machines could reach this server, and no token is set", "",
-            "Set one, and keep it secret:\n    export PIXSEEK_WRITE_TOKEN=$(openssl rand -hex 24)",
+            "Put a secret one into PIXSEEK_WRITE_TOKEN. To make one: openssl rand -hex 24",
         )  # fmt: skip
     if not cert and not insecure:
         raise ConfigError(
@@ -196,13 +197,21 @@ def _check(
         )  # fmt: skip
 
 
-def _check_addresses(proxies: tuple[str, ...], origins: tuple[str, ...]) -> None:
-    """Check addresses of proxies and origins of pages.
+def _check_addresses(
+    proxies: tuple[str, ...], origins: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    """Check addresses of proxies, origins of pages, and names of the server.
 
     Raises:
-        click.UsageError: one is neither.
+        click.UsageError: one is none.
     """
     import ipaddress
+
+    for each in names:
+        if not re.fullmatch(r"[\w.-]+|\[[0-9a-fA-F:]+\]", each, re.ASCII):
+            raise click.UsageError(
+                f"--host-name {each}: not a name, such as photos.example.org, without a port."
+            )
 
     for each in proxies:
         try:
@@ -259,6 +268,9 @@ def _libraries(also: tuple[str, ...]) -> dict[str, Library]:
             # A server never fetches from private networks for others, whatever its settings say.
             library = open_library(allow_private=False, **named)
             library.on_wait = library.on_download = None
+            if any(library.path == each.path for each in opened.values()):
+                library.close()  # it was named twice
+                continue
             opened[_name_of(library, opened)] = library
     except BaseException:
         for library in opened.values():
@@ -281,6 +293,7 @@ def _name_of(library: Library, taken: dict[str, Library]) -> str:
 def _run(
     server: uvicorn.Server,
     host: str,
+    names: tuple[str, ...],
     prefix: str,
     access: Access,
     libraries: dict[str, Library],
@@ -290,9 +303,7 @@ def _run(
 ) -> None:
     """Listen, say where, and serve until Ctrl-C or SIGTERM."""
     listening = _listening(host, server.config.port)
-    port = listening.getsockname()[1]
-    shown = "localhost" if host in ("127.0.0.1", "::1", "0.0.0.0", "::") else host
-    address = f"{'https' if is_encrypted else 'http'}://{shown}:{port}{prefix}/"
+    address = _address(listening.getsockname()[1], host, names, is_encrypted) + f"{prefix}/"
     images = ", ".join(
         f"{wording.visible(name)} ({wording.counted(len(library), 'image')})"
         for name, library in libraries.items()
@@ -313,6 +324,18 @@ def _run(
     finally:
         listening.close()
     output.echo("Stopped.")
+
+
+def _address(port: int, host: str, names: tuple[str, ...], is_encrypted: bool) -> str:
+    """Return where the server is reached, as an origin."""
+    if host == "127.0.0.1":
+        name = "localhost"
+    elif host in ("0.0.0.0", "::"):
+        name = names[0] if names else "localhost"
+    else:
+        name = f"[{host}]" if ":" in host else host
+    scheme, usual = ("https", 443) if is_encrypted else ("http", 80)
+    return f"{scheme}://{name}" + (f":{port}" if port != usual else "")
 
 
 @contextmanager
@@ -349,8 +372,11 @@ def _listening(host: str, port: int) -> socket.socket:
         listening.listen(2048)
     except OSError as error:
         listening.close()
+        advice = {
+            errno.EADDRINUSE: "Choose another --port, or 0 for any that is free.",
+            errno.EACCES: "Choose a --port from 1024 up.",
+        }.get(error.errno or 0, "--host is an address of this machine, or 0.0.0.0 for all.")
         raise ConfigError(
-            f"The server can't listen here ({error.strerror or error})", f"{host}:{port}",
-            "Choose another --port, or 0 for any that is free.",
-        ) from error  # fmt: skip
+            f"The server can't listen here ({error.strerror or error})", f"{host}:{port}", advice
+        ) from error
     return listening

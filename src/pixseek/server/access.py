@@ -44,6 +44,8 @@ class Access:
 
     Attributes:
         hosts: names under which it may be asked, in lower case, without ports.
+        any_address: whether it may be asked under any IP address. Names of others can lead here,
+            addresses can't.
         tokens: rights by the SHA-256 of each token; none if no token is needed.
         key: signs cookies.
         read_only: whether nobody may change anything.
@@ -53,6 +55,7 @@ class Access:
     tokens: Mapping[bytes, Rights]
     key: bytes
     read_only: bool = False
+    any_address: bool = False
 
     @classmethod
     def of(
@@ -85,7 +88,10 @@ class Access:
         if bound_to not in ("0.0.0.0", "::", ""):
             hosts.add(f"[{bound_to}]" if ":" in bound_to else bound_to.lower())
         hashed = {_hash(token): rights for token, rights in given.items()}
-        return cls(frozenset(hosts), hashed, secrets.token_bytes(32), read_only)
+        return cls(
+            frozenset(hosts), hashed, secrets.token_bytes(32), read_only,
+            any_address=not is_loopback(bound_to),
+        )  # fmt: skip
 
     @property
     def needs_token(self) -> bool:
@@ -99,8 +105,8 @@ class Access:
         browser then sends that name.
         """
         host = header.strip().lower()
-        name = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
-        return name.rstrip(".") in self.hosts
+        name = "".join(host.partition("]")[:2]) if host[:1] == "[" else host.partition(":")[0]
+        return name.rstrip(".") in self.hosts or (self.any_address and _is_address(name))
 
     def rights_of(self, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Rights | None:
         """Return what a request may do; None for nothing."""
@@ -163,6 +169,14 @@ def is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name[1:-1] if name[:1] + name[-1:] == "[]" else name)
+    except ValueError:
+        return False
+    return True
 
 
 def _hash(token: str) -> bytes:
