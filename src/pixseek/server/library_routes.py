@@ -366,7 +366,8 @@ def routes(server: Server) -> APIRouter:
                 else:
                     yield b"event: job\ndata: " + as_json(job_to_plain(state)) + b"\n\n"
 
-        return StreamingResponse(changes(), media_type="text/event-stream")
+        at_once = {"X-Accel-Buffering": "no"}  # so that nginx passes each event on as it comes
+        return StreamingResponse(changes(), 200, at_once, "text/event-stream")
 
     return router
 
