@@ -66,7 +66,21 @@ class ConfigError(PixseekError):
 
 
 class QueryError(PixseekError):
-    """A query can't be understood."""
+    """A query can't be understood.
+
+    Attributes:
+        at: place of the first character in the text of the query that is wrong; None if the text
+            was not read, or is not wrong at one place.
+        length: how many characters are; 0 if something is missing there.
+    """
+
+    at: int | None = None
+    length: int = 0
+
+    def placed(self, at: int, length: int) -> QueryError:
+        """Return this error with its place in the text."""
+        self.at, self.length = at, length
+        return self
 
 
 class ImageError(PixseekError):

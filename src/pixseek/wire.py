@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pixseek.licences import Part as LicensedPart
     from pixseek.models import ModelInfo
     from pixseek.models.calibration import CalibrationReport
+    from pixseek.search.suggestions import Suggestion
     from pixseek.types import Embeddings, Failure, Hit, Layout, Record, Report, Results
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "report_to_plain",
     "results_to_plain",
     "status_to_plain",
+    "suggestion_to_plain",
 ]
 
 # ------------------------------------------------------------------ what comes back
@@ -139,6 +141,11 @@ def layout_to_plain(layout: Layout) -> dict[str, Any]:
             for each in layout.aspects.round(3).tolist()
         ],
     }
+
+
+def suggestion_to_plain(suggestion: Suggestion) -> dict[str, Any]:
+    """Return one way in which the text of a search box may go on."""
+    return asdict(suggestion)
 
 
 def _rounded(probability: float | None) -> float | None:

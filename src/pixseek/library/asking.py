@@ -304,7 +304,9 @@ class Asking:
                 searcher, replace(dated, where=self.filter(dated.where)), most
             )
         )
-        return replace(found, query=dated, warnings=(*notes, *found.warnings, *self._notes()))
+        said = (*notes, *found.warnings, *self._notes())
+        found = replace(found, query=dated, warnings=said)
+        return replace(found, warnings=(*said, *self._unfulfilled(found)))
 
     def hit(self, query: Query, image: str) -> Hit | None:
         """Return an image as a hit of a query; see `Library.hit`."""
@@ -316,7 +318,7 @@ class Asking:
             lambda searcher: layout.hit(searcher, replace(dated, where=where), image)
         )
 
-    def _unfulfilled(self, results: Results) -> tuple[str, ...]:
+    def _unfulfilled(self, results: Results | Layout) -> tuple[str, ...]:
         """Return how many images each part of a filter lets through that lets none through."""
         where, engine = results.query.where, self._opened.engine
         if where is None or results.total or not engine.count():

@@ -33,9 +33,11 @@ if TYPE_CHECKING:
     from pixseek.library.labelling import Labelling
     from pixseek.library.saved import SavedSearch
     from pixseek.library.status import Status
+    from pixseek.library.suggesting import Suggesting
     from pixseek.search.classification import Guess
     from pixseek.search.duplicates import DuplicateGroup
     from pixseek.search.facets import Facets
+    from pixseek.search.suggestions import Suggestion
     from pixseek.types import (
         Embeddings,
         Encoder,
@@ -64,6 +66,7 @@ class Library:
         self.config = opened.config
         self._model = LibraryModel(opened, model)
         self._asking = Asking(opened, self._model)
+        self._suggesting: Suggesting | None = None
 
     @classmethod
     def open(
@@ -479,6 +482,21 @@ class Library:
         if not isinstance(query, Query):
             query = self.query(query, dates=dates)
         return self._asking.hit(query, image_id)
+
+    def suggest(self, text: str) -> list[Suggestion]:
+        """Return how the text of a search box may go on: fields, values, saved searches.
+
+        At most ten, the commonest values first. While a large library is written to, counts may be
+        some seconds old.
+
+        Args:
+            text: in the language of the search box; what is typed is at its end.
+        """
+        from pixseek.library.suggesting import Suggesting
+
+        if self._suggesting is None:
+            self._suggesting = Suggesting(self.opened)
+        return self._suggesting.suggest(text)
 
     def search_many(
         self,

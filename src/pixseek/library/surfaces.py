@@ -44,6 +44,7 @@ __all__ = [
     "filter_text",
     "formats",
     "is_named_as_image",
+    "is_unfinished",
     "named_image",
     "original",
     "originals_media",
@@ -201,6 +202,18 @@ def thumbnail(
     if small is None and (content := read()) is not None:
         small = _shrunk(content, side)
     return small
+
+
+def is_unfinished(text: str, at: int | None) -> bool:
+    """Return whether what is wrong in the text of a search box may be right once it is typed.
+
+    Args:
+        text: what was typed so far.
+        at: the place, as `QueryError.at`.
+    """
+    from pixseek.search import suggestions  # which a search does without
+
+    return suggestions.is_unfinished(text, at)
 
 
 def named_image(path: str) -> bytes | None:

@@ -357,9 +357,9 @@ class _Parser:
         try:
             found = language_fields.compiled(key, operator, usual)
         except QueryError as error:
-            raise QueryError(
-                error.problem, f"{error.subject}, at character {at + 1}", error.advice
-            ) from error
+            said = f"{error.subject}, at character {at + 1}"
+            wrong = QueryError(error.problem, said, error.advice).placed(at, self.at - at)
+            raise wrong from error
         if usual != values and operator in ("", "=", "~", "*=", "in"):
             # A name or a tag may hold curly or wide characters itself.
             with contextlib.suppress(QueryError):
@@ -497,7 +497,8 @@ class _Parser:
         rest = redacted(self.text[at:])
         is_whole = redacted(self.text[:at]) + rest == redacted(self.text)
         shown = rest[:20] if is_whole else ""
-        return QueryError(problem, f"{shown!r} at character {at + 1}" if shown else "", advice)
+        said = f"{shown!r} at character {at + 1}" if shown else ""
+        return QueryError(problem, said, advice).placed(at, len(self.text[at:].split(" ")[0]))
 
     def dangling(self, side: str, at: int, word: str) -> QueryError:
         return self.error(

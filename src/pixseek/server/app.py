@@ -18,6 +18,7 @@ from pixseek.errors import PixseekError
 from pixseek.library import Library
 from pixseek.server import (
     image_routes,
+    layout_routes,
     library_routes,
     page_routes,
     search_routes,
@@ -97,6 +98,7 @@ def create_app(
     for module in (
         search_routes,
         image_routes,
+        layout_routes,
         library_routes,
         page_routes,
         viewer_routes,

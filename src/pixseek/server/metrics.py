@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from pixseek.types import Results
+from pixseek.types import Layout, Results
 
 MEDIA = CONTENT_TYPE_LATEST
 
@@ -50,7 +50,7 @@ class Metrics:
         self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def count_search(self, results: Results) -> None:
+    def count_search(self, results: Results | Layout) -> None:
         """Count the stages of a search."""
         for stage, ms in results.took_ms.items():
             self._stages.labels(stage).observe(ms / 1000)

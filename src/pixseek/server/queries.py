@@ -49,8 +49,8 @@ class LibraryGiven(Given):
     ] = None
 
 
-class SearchGiven(LibraryGiven):
-    """The options of a search, as `pixseek search` has them."""
+class QueryGiven(LibraryGiven):
+    """A query, with the options that decide which hits it has, and in which order."""
 
     q: Annotated[
         str,
@@ -60,8 +60,6 @@ class SearchGiven(LibraryGiven):
             examples=["a dog -snow"],
         ),
     ] = ""
-    k: Annotated[int, Parameter(ge=0, description="Hits of a page."), WHOLE] = 20
-    offset: Annotated[int, Parameter(ge=0, description="Best hits to skip."), WHOLE] = 0
     sort: Annotated[Sort, Parameter(description="The order.")] = "relevance"
     min_strength: Annotated[
         Strength | None, Parameter(description="Leave out hits that match less well.")
@@ -80,7 +78,15 @@ class SearchGiven(LibraryGiven):
             name: getattr(self, name)
             for name in ("k", "offset", "sort", "min_strength", "group", "variety",
                          "text_weight", "show_excluded")
+            if name in type(self).model_fields
         }  # fmt: skip
+
+
+class SearchGiven(QueryGiven):
+    """The options of a search, as `pixseek search` has them."""
+
+    k: Annotated[int, Parameter(ge=0, description="Hits of a page."), WHOLE] = 20
+    offset: Annotated[int, Parameter(ge=0, description="Best hits to skip."), WHOLE] = 0
 
 
 class SimilarGiven(LibraryGiven):
@@ -100,7 +106,7 @@ class SimilarGiven(LibraryGiven):
     ] = None
 
 
-def text_query(library: Library, given: SearchGiven, settings: Settings) -> Query:
+def text_query(library: Library, given: QueryGiven, settings: Settings) -> Query:
     """Return the query of a text with options.
 
     Raises:

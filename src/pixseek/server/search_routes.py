@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -35,7 +37,42 @@ from pixseek.types import And, Query, Results, Term
 #: What an empty box stands for.
 ALL = Query((), where=And(()), sort="newest")
 
-_SEARCH_PROBLEMS = (413, 415, 422, 501, 503)
+SEARCH_PROBLEMS = (413, 415, 422, 501, 503)
+
+#: What OpenAPI says of a body that holds a query.
+QUERY_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/Query"},
+                "example": {"query": "a dog", "where": "format:jpg", "k": 20},
+            },
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "image": {"type": "string", "format": "binary"},
+                        "query": {
+                            "type": "string",
+                            "description": "The rest of the query: JSON as above.",
+                        },
+                        "region": {
+                            "type": "string",
+                            "description": "x,y,width,height of the image.",
+                        },
+                        "weight": {
+                            "type": "string",
+                            "description": "How much the image counts; 1 if missing.",
+                        },
+                    },
+                    "required": ["image"],
+                },
+                "example": {"image": "(bytes of a JPEG)", "query": '{"k": 20}'},
+            },
+        },
+    }
+}
 
 
 def routes(server: Server) -> APIRouter:
@@ -45,7 +82,7 @@ def routes(server: Server) -> APIRouter:
 
     async def answered(served: Served, query: Query, request: Request) -> Answer:
         has_rights = may_write(request.scope)
-        key = _key(served, query, has_rights)
+        key = answer_key(served, query, has_rights)
         kept = server.answers.get(key) if key else None
         if kept is None:
             results = await served.searches.answer(query, request)
@@ -58,7 +95,7 @@ def routes(server: Server) -> APIRouter:
     @router.get(
         "/search",
         summary="Search by words",
-        responses=answers("Results", shapes.RESULTS, 404, *_SEARCH_PROBLEMS),
+        responses=answers("Results", shapes.RESULTS, 404, *SEARCH_PROBLEMS),
     )
     async def search(given: Annotated[SearchGiven, Parameter()], request: Request) -> Answer:
         """Find images by words and filters, in the query language. The URL is the search."""
@@ -69,54 +106,16 @@ def routes(server: Server) -> APIRouter:
     @router.post(
         "/search",
         summary="Search by a whole query, or by an uploaded image",
-        responses=answers("Results", shapes.RESULTS, 404, *_SEARCH_PROBLEMS),
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "content": {
-                    "application/json": {
-                        "schema": {"$ref": "#/components/schemas/Query"},
-                        "example": {"query": "a dog", "where": "format:jpg", "k": 20},
-                    },
-                    "multipart/form-data": {
-                        "schema": {
-                            "type": "object",
-                            "properties": {
-                                "image": {"type": "string", "format": "binary"},
-                                "query": {
-                                    "type": "string",
-                                    "description": "The rest of the query: JSON as above.",
-                                },
-                                "region": {
-                                    "type": "string",
-                                    "description": "x,y,width,height of the image.",
-                                },
-                                "weight": {
-                                    "type": "string",
-                                    "description": "How much the image counts; 1 if missing.",
-                                },
-                            },
-                            "required": ["image"],
-                        },
-                        "example": {"image": "(bytes of a JPEG)", "query": '{"k": 20}'},
-                    },
-                },
-            }
-        },
+        responses=answers("Results", shapes.RESULTS, 404, *SEARCH_PROBLEMS),
+        openapi_extra=QUERY_BODY,
     )
     async def search_by_body(
         given: Annotated[LibraryGiven, Parameter()], request: Request
     ) -> Answer:
         """Find images by a query in JSON, or by an example that is uploaded, with words or not."""
         served = server.named(given.library)
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind == "multipart/form-data":
-            async with upload_form(request, server) as form:
-                query = await _uploaded_query(form, settings)
-                return await answered(served, query, request)
-        plain = await json_body(request)
-        query = await asyncio.to_thread(plain_query, plain, settings)
-        return await answered(served, query, request)
+        async with query_of_body(request, server) as query:
+            return await answered(served, query, request)
 
     @router.get(
         "/images/{image_id}/similar",
@@ -165,7 +164,7 @@ def routes(server: Server) -> APIRouter:
         """List the searches that were saved; `@NAME` in a query runs one."""
         found = server.named(given.library).library.saved_searches()
         return json_answer(
-            [{"name": name, "text": _without_paths(each.text)} for name, each in found.items()]
+            [{"name": name, "text": without_paths(each.text)} for name, each in found.items()]
         )
 
     @router.put(
@@ -227,6 +226,18 @@ def routes(server: Server) -> APIRouter:
     return router
 
 
+@asynccontextmanager
+async def query_of_body(request: Request, server: Server) -> AsyncIterator[Query]:
+    """Lend the query that a body holds: JSON, or a form with an image, which is in memory then."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        async with upload_form(request, server) as form:
+            yield await _uploaded_query(form, server.settings)
+    else:
+        plain = await json_body(request)
+        yield await asyncio.to_thread(plain_query, plain, server.settings)
+
+
 async def _uploaded_query(form: FormData, settings: Settings) -> Query:
     """Return the query of a form with an image."""
     image, rest, region = form.get("image"), form.get("query"), form.get("region")
@@ -241,7 +252,7 @@ async def _uploaded_query(form: FormData, settings: Settings) -> Query:
     return with_image(query, picture, box, weight)
 
 
-def _key(served: Served, query: Query, has_rights: bool) -> tuple[str, ...] | None:
+def answer_key(served: Served, query: Query, has_rights: bool) -> tuple[str, ...] | None:
     """Return what an answer is kept under; None if it can't be.
 
     The version is that from before the search: what changes meanwhile is looked at again.
@@ -259,11 +270,11 @@ def shown(results: Results, *, has_rights: bool) -> dict[str, Any]:
     if not has_rights:
         for hit in plain["hits"]:
             del hit["path"], hit["is_there"]
-        plain["query"] = _without_paths(plain["query"])
+        plain["query"] = without_paths(plain["query"])
     return plain
 
 
-def _without_paths(text: str) -> str:
+def without_paths(text: str) -> str:
     """Return the text of a query; one with an example in a file, which has its place, is hidden."""
     return "" if "image:" in text else text
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from starlette.requests import Request
 
@@ -18,6 +19,8 @@ from pixseek.errors import PixseekError
 from pixseek.library import Library
 from pixseek.server.problems import Refused
 from pixseek.types import Query, Results
+
+Answered = TypeVar("Answered")
 
 #: Queries answered in one call at most: a longer one would keep the first of them waiting.
 _TOGETHER = 32
@@ -40,6 +43,8 @@ class Searches:
         self._waiting: deque[tuple[Query, asyncio.Future[Results]]] = deque()
         self._calls: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(_CALLS, thread_name_prefix="search")
+        self._alone = ThreadPoolExecutor(_CALLS, thread_name_prefix="layout")
+        self._alone_waiting = 0
 
     @property
     def waiting(self) -> int:
@@ -55,10 +60,7 @@ class Searches:
             PixseekError: as `Library.search`.
         """
         if len(self._waiting) >= self._most_waiting:
-            raise Refused(
-                503, "busy", "Too many searches are waiting", "", "Try again in a second.",
-                {"Retry-After": "1"},
-            )  # fmt: skip
+            raise _busy()
         found: asyncio.Future[Results] = asyncio.get_running_loop().create_future()
         self._waiting.append((query, found))
         if len(self._calls) < _CALLS:
@@ -74,6 +76,29 @@ class Searches:
         finally:
             gone.cancel()
             found.cancel()
+
+    async def alone(self, ask: Callable[[Library], Answered], request: Request) -> Answered:
+        """Return an answer that can't be given together with others: a layout, one hit.
+
+        Raises:
+            Refused: too many wait.
+            ClientGoneError: whoever asked went away before it began.
+            PixseekError: as `ask`.
+        """
+        if self._alone_waiting >= self._most_waiting:
+            raise _busy()
+        self._alone_waiting += 1
+        found = asyncio.get_running_loop().run_in_executor(self._alone, ask, self._library)
+        gone = asyncio.create_task(_until_gone(request))
+        try:
+            await asyncio.wait((found, gone), return_when=asyncio.FIRST_COMPLETED)
+            if found.done():
+                return found.result()
+            raise ClientGoneError
+        finally:
+            self._alone_waiting -= 1
+            gone.cancel()
+            found.cancel()  # if it has not begun
 
     async def _call(self) -> None:
         """Answer what waits, until nothing does."""
@@ -114,6 +139,14 @@ class Searches:
             found.cancel()
         self._waiting.clear()
         self._threads.shutdown()
+        self._alone.shutdown(cancel_futures=True)
+
+
+def _busy() -> Refused:
+    return Refused(
+        503, "busy", "Too many searches are waiting", "", "Try again in a second.",
+        {"Retry-After": "1"},
+    )  # fmt: skip
 
 
 async def _until_gone(request: Request) -> None:

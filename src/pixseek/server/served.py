@@ -53,6 +53,8 @@ class Server:
         #: Held while uploads are in memory.
         self.decoding = asyncio.Semaphore(settings.limits.uploads_at_once)
         self.answers = KeptAnswers()
+        #: Apart from other answers, of which one has room for a hundred.
+        self.layouts = KeptAnswers()
         self.pictures = Pictures()
         self.metrics = Metrics(
             (

@@ -15,6 +15,7 @@ class Limits:
         most_hits: `k` at most.
         deepest: `offset` plus `k` at most.
         most_layout: hits of a layout at most.
+        most_records: records that are read together at most.
         upload_bytes: bytes of one request's body at most, if it holds images.
         json_bytes: bytes of any other body at most.
         body_s, silence_s: seconds that a body may take, in all and between two pieces of it.
@@ -31,6 +32,7 @@ class Limits:
     most_hits: int = 1000
     deepest: int = 20_000
     most_layout: int = 100_000
+    most_records: int = 200
     upload_bytes: int = 64 << 20
     json_bytes: int = 4 << 20
     body_s: float = 600.0

@@ -105,6 +105,54 @@ SCHEMAS: dict[str, Schema] = {
             "hits": _list(_ref("Hit")),
         }
     ),
+    "Layout": _object(
+        {
+            "query": _TEXT,
+            "query_kind": _TEXT,
+            "took_ms": {"type": "object", "additionalProperties": _NUMBER},
+            "model": _TEXT,
+            "warnings": _list(_TEXT),
+            "strong": _WHOLE,
+            "likely": _WHOLE,
+            "looked_at": _WHOLE,
+            "total": _WHOLE,
+            "excluded": _list(_object({"what": _TEXT, "count": _WHOLE})),
+            "strengths": {
+                **_list(_list({"type": ["string", "integer"]})),
+                "description": "How many hits in a row have one strength.",
+            },
+            "months": {
+                "type": ["array", "null"],
+                "items": _list({"type": ["string", "integer", "null"]}),
+                "description": "Of hits by date, how many in a row are of one month.",
+            },
+            "ids": _list(_TEXT),
+            "aspects": {
+                **_list(_MAYBE_NUMBER),
+                "description": "Width by height, upright; null if unknown.",
+            },
+        }
+    ),
+    "Suggestions": _object(
+        {
+            "suggestions": _list(
+                _object(
+                    {
+                        "text": {**_TEXT, "description": "The whole text of the box then."},
+                        "label": _TEXT,
+                        "kind": {"type": "string", "enum": ["field", "value", "saved"]},
+                        "field": _TEXT,
+                        "count": {"type": ["integer", "null"]},
+                    }
+                )
+            ),
+            "problem": {**_MAYBE_TEXT, "description": "What is wrong with the text, if anything."},
+            "subject": _MAYBE_TEXT,
+            "advice": _MAYBE_TEXT,
+            "at": {"type": ["integer", "null"], "description": "The first wrong character."},
+            "length": {"type": ["integer", "null"], "description": "How many are wrong."},
+        }
+    ),
     "Record": {
         **_object(
             {"id": _TEXT, "uri": _TEXT},
@@ -299,6 +347,22 @@ RESULTS = {
 FACETS = {
     "folder": {"Photos/2021": 312}, "year": {"2021": 312, "none": 4}, "camera": {"Pixel 7": 290},
     "tag": {"dog": 12}, "person": {}, "colour": {"green": 120}, "format": {"JPEG": 316},
+}  # fmt: skip
+
+LAYOUT = {
+    "query": "a dog", "query_kind": "text",
+    "took_ms": {"encode": 11.2, "search": 3.4, "total": 14.6}, "model": "clip-b32-datacomp",
+    "warnings": [], "strong": 1, "likely": 2, "looked_at": 3, "total": 3, "excluded": [],
+    "strengths": [["strong", 1], ["likely", 1], ["weak", 1]], "months": None,
+    "ids": ["m5x2k7q3wz6ay4bd", "k3v5xq7mwz6ay4ba", "b2x5k7q3wz6ay4bc"],
+    "aspects": [1.333, 0.667, None],
+}  # fmt: skip
+
+SUGGESTIONS = {
+    "suggestions": [
+        {"text": "sunset tag:", "label": "tag:", "kind": "field", "field": "tag", "count": None}
+    ],
+    "problem": None, "subject": None, "advice": None, "at": None, "length": None,
 }  # fmt: skip
 
 STATUS = {
