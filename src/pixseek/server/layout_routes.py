@@ -21,10 +21,10 @@ from pixseek.server.problems import Refused
 from pixseek.server.queries import LibraryGiven, QueryGiven, check, text_query
 from pixseek.server.search_routes import (
     ALL,
-    QUERY_BODY,
     SEARCH_PROBLEMS,
     answer_key,
     no_image,
+    query_body,
     query_of_body,
     without_paths,
 )
@@ -111,7 +111,7 @@ def routes(server: Server) -> APIRouter:
         tags=["search"],
         summary="All hits of a whole query, or of an uploaded image, to lay out a page",
         responses=answers("Layout", shapes.LAYOUT, 404, *SEARCH_PROBLEMS),
-        openapi_extra=QUERY_BODY,
+        openapi_extra=query_body(query="a dog", where="format:jpg"),
     )
     async def layout_by_body(
         given: Annotated[LibraryGiven, Parameter()], request: Request
@@ -177,7 +177,7 @@ def routes(server: Server) -> APIRouter:
         tags=["images"],
         summary="Why an image matches a whole query, or an uploaded image",
         responses=answers("Hit", shapes.HIT, 404, *SEARCH_PROBLEMS),
-        openapi_extra=QUERY_BODY,
+        openapi_extra=query_body(query="a dog"),
     )
     async def why_by_body(
         image_id: str, given: Annotated[LibraryGiven, Parameter()], request: Request

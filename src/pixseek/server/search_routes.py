@@ -39,41 +39,6 @@ ALL = Query((), where=And(()), sort="newest")
 
 SEARCH_PROBLEMS = (413, 415, 422, 501, 503)
 
-#: What OpenAPI says of a body that holds a query.
-QUERY_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"$ref": "#/components/schemas/Query"},
-                "example": {"query": "a dog", "where": "format:jpg", "k": 20},
-            },
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "image": {"type": "string", "format": "binary"},
-                        "query": {
-                            "type": "string",
-                            "description": "The rest of the query: JSON as above.",
-                        },
-                        "region": {
-                            "type": "string",
-                            "description": "x,y,width,height of the image.",
-                        },
-                        "weight": {
-                            "type": "string",
-                            "description": "How much the image counts; 1 if missing.",
-                        },
-                    },
-                    "required": ["image"],
-                },
-                "example": {"image": "(bytes of a JPEG)", "query": '{"k": 20}'},
-            },
-        },
-    }
-}
-
 
 def routes(server: Server) -> APIRouter:
     """Return the routes of one server."""
@@ -107,7 +72,7 @@ def routes(server: Server) -> APIRouter:
         "/search",
         summary="Search by a whole query, or by an uploaded image",
         responses=answers("Results", shapes.RESULTS, 404, *SEARCH_PROBLEMS),
-        openapi_extra=QUERY_BODY,
+        openapi_extra=query_body(query="a dog", where="format:jpg", k=20),
     )
     async def search_by_body(
         given: Annotated[LibraryGiven, Parameter()], request: Request
@@ -224,6 +189,47 @@ def routes(server: Server) -> APIRouter:
         return json_answer({"forgotten": name})
 
     return router
+
+
+def query_body(**example: Any) -> dict[str, Any]:
+    """Return what OpenAPI says of a body that holds a query.
+
+    Args:
+        **example: of a query.
+    """
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/Query"},
+                    "example": example,
+                },
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {
+                            "image": {"type": "string", "format": "binary"},
+                            "query": {
+                                "type": "string",
+                                "description": "The rest of the query: JSON as above.",
+                            },
+                            "region": {
+                                "type": "string",
+                                "description": "x,y,width,height of the image.",
+                            },
+                            "weight": {
+                                "type": "string",
+                                "description": "How much the image counts; 1 if missing.",
+                            },
+                        },
+                        "required": ["image"],
+                    },
+                    "example": {"image": "(bytes of a JPEG)", "query": "{}"},
+                },
+            },
+        }
+    }
 
 
 @asynccontextmanager
