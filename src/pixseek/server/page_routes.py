@@ -89,6 +89,8 @@ def routes(server: Server) -> APIRouter:
         given.k = HITS
         if given.q.strip():
             query = await asyncio.to_thread(text_query, served.library, given, server.settings)
+            if not query.terms and given.sort == "relevance":
+                query = replace(query, sort="newest")
         else:
             order = "newest" if given.sort == "relevance" else given.sort
             query = replace(ALL, k=HITS, offset=given.offset, sort=order)

@@ -158,7 +158,7 @@ export function createBox(app) {
   // ------------------------------------------------------------ pictures
 
   async function searchBy(file) {
-    if (!/^image\//.test(file.type) && file.type) return app.say(t("not_a_picture", { name: file.name || "" }), { isError: true });
+    if (!/^image\//.test(file.type) && file.type) return app.say(t("not_a_picture", { name: file.name || "" }), { wrong: true });
     go({ example: await keep(file), sort: "", weight: "" });
   }
 
@@ -204,7 +204,7 @@ export function createBox(app) {
     // A picture of this page that is let go over the results was not meant for the box.
     if (id) return (event.target.closest("#header, #bar") || app.state.now.image) && like(id);
     if (files.length) return searchBy(files[0]);
-    app.say(t("drop_files"), { isError: true });
+    app.say(t("drop_files"), { wrong: true });
   });
 
   keys.push(

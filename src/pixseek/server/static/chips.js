@@ -31,6 +31,7 @@ export function createChips(app) {
   const chips = byId("chips");
   /** @type {Part[]} */
   app.parts = start.parts || [];
+  let isFirst = true;
 
   /** @param {Record<string, string>} changes @param {any} [how] */
   const go = (changes, how) => app.state.go({ image: "", ...changes }, how);
@@ -94,7 +95,8 @@ export function createChips(app) {
   /** Ask what the parts of the query are. @returns {Promise<boolean>} whether it looks for something */
   async function load() {
     const { q, dates, example } = app.state.now;
-    app.parts = q ? await get("parts", { q, dates, ...ofLibrary(app.state.now) }, { key: "parts", quiet: true }).catch(() => []) : [];
+    if (!isFirst) app.parts = q ? await get("parts", { q, dates, ...ofLibrary(app.state.now) }, { key: "parts", quiet: true }).catch(() => []) : [];
+    isFirst = false;
     await show();
     return Boolean(example) || app.parts.some((each) => SEARCHED.includes(each.kind));
   }

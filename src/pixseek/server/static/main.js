@@ -51,13 +51,13 @@ const app = {
   async load(at) {
     app.isLoading = true;
     byId("grid").ariaBusy = "true";
-    const parts = app.chips.load();
     try {
-      let list = await search(app.state.now);
-      // What only filters is shown by date, as all images are.
-      if (!(await parts) && app.state.now.q && !app.state.now.sort) list = await search({ ...app.state.now, sort: "newest" });
-      app.list = list;
-      notes(list.warnings);
+      // What looks for nothing is shown by date, as all images are.
+      const isRanked = await app.chips.load();
+      const sort = app.state.now.sort || (isRanked ? "" : "newest");
+      app.list = await search({ ...app.state.now, sort });
+      app.list.isRanked = isRanked && !sort;
+      notes(app.list.warnings);
       app.isLoading = false;
       app.emit("list", { at });
     } catch (error) {
@@ -76,7 +76,7 @@ const app = {
       return;
     }
     const text = error.status ? [error.problem, error.subject].filter(Boolean).join(": ") : t("server_away");
-    app.say([text, error.advice].filter(Boolean).join(". "), { isError: true, action: t("again"), run: () => app.load() });
+    app.say([text, error.advice].filter(Boolean).join(". "), { wrong: true, action: t("again"), run: () => app.load() });
   },
 };
 

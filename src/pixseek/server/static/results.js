@@ -6,53 +6,35 @@ import { ofLibrary } from "./state.js";
 import { monthName, t } from "./texts.js";
 
 /** @typedef {Record<string, any>} Image a record as the server gives it */
-/** @typedef {{title: string, count: number, key: string}} Section */
 
-/** Records asked for together. */
+/** Records asked for together, and kept. */
 const BATCH = 100;
-/** Records that are kept. */
 const KEPT = 20000;
 
 /** What one search found. */
 export class List {
-  /** @type {Map<string, number>|null} */
-  #places = null;
-  /** @type {Map<string, Image|null>} */
+  #places;
   #records = new Map();
-  /** @type {Set<number>} */
-  #wanted = new Set();
-  /** @type {Map<number, Promise<void>>} */
-  #loading = new Map();
+  /** Places that are waited for, each with its promise and what keeps it. */
+  #waiting = new Map();
 
   /** @param {any} layout the server's answer @param {import("./state.js").State} state */
   constructor(layout, state) {
+    Object.assign(this, layout);
     /** @type {string[]} */
     this.ids = layout.ids;
     this.length = this.ids.length;
-    this.aspects = layout.aspects;
-    this.strong = layout.strong;
-    this.likely = layout.likely;
-    this.total = layout.total;
-    this.warnings = layout.warnings;
     this.state = state;
     this.isDated = Boolean(layout.months);
-    this.isRanked = Boolean(layout.ranked);
-    /** @type {[string|null, number][]} */
-    this.months = layout.months || [];
-    /** @type {Section[]} */
-    this.sections = this.#sections();
-  }
-
-  #sections() {
-    if (this.isDated) return this.months.map(([key, count]) => ({ title: monthName(key), count, key: key || "" }));
-    if (!this.isRanked) return [{ title: "", count: this.length, key: "" }];
-    const strong = Math.min(this.strong, this.length);
-    const likely = Math.min(this.likely, this.length);
-    return [
-      { title: "", count: strong, key: "strong" },
-      { title: t("others"), count: likely - strong, key: "likely" },
-      { title: t("weak"), count: this.length - likely, key: "weak" },
-    ].filter((each) => each.count);
+    let end = 0;
+    this.runs = layout.strengths.map(([strength, count]) => ({ strength, end: (end += count) }));
+    const titles = { strong: "", likely: t("others"), weak: t("weak") };
+    /** @type {{title: string, count: number, key: string}[]} */
+    this.sections = this.isDated
+      ? layout.months.map(([key, count]) => ({ title: monthName(key), count, key: key || "" }))
+      : state.sort
+        ? [{ title: "", count: this.length, key: "" }]
+        : layout.strengths.map(([key, count]) => ({ title: titles[key], count, key }));
   }
 
   /** @param {number} i */
@@ -67,12 +49,12 @@ export class List {
 
   /** @param {number} i @returns {"strong"|"likely"|"weak"} */
   strength(i) {
-    return i < this.strong || !this.isRanked ? "strong" : i < this.likely ? "likely" : "weak";
+    return this.runs.find((each) => i < each.end)?.strength || "weak";
   }
 
   /** The place of an image; -1 if it is not here. @param {string} id */
   indexOf(id) {
-    if (!this.#places) this.#places = new Map(this.ids.map((each, i) => [each, i]));
+    this.#places ||= new Map(this.ids.map((each, i) => [each, i]));
     return this.#places.get(id) ?? -1;
   }
 
@@ -82,40 +64,34 @@ export class List {
   }
 
   /** Ask for a record, together with others that are asked for now. @param {number} i @returns {Promise<Image>} */
-  async record(i) {
+  record(i) {
     const known = this.known(i);
-    if (known) return known;
-    if (!this.#loading.has(i)) {
-      this.#wanted.add(i);
-      if (this.#wanted.size === 1) queueMicrotask(() => this.#load());
-      this.#loading.set(i, new Promise((resolve) => this.#waiters.push([i, resolve])));
+    if (known) return Promise.resolve(known);
+    const id = this.ids[i];
+    if (!this.#waiting.has(id)) {
+      const one = {};
+      one.promise = new Promise((resolve) => (one.resolve = resolve));
+      if (![...this.#waiting.values()].some((each) => !each.isSent)) queueMicrotask(() => this.#load());
+      this.#waiting.set(id, one);
     }
-    await this.#loading.get(i);
-    return this.known(i) || { id: this.ids[i], missing: true };
+    return this.#waiting.get(id).promise;
   }
-
-  /** @type {[number, () => void][]} */
-  #waiters = [];
 
   #load() {
-    const wanted = [...this.#wanted];
-    const waiters = this.#waiters;
-    this.#wanted.clear();
-    this.#waiters = [];
-    for (let at = 0; at < wanted.length; at += BATCH) {
-      const some = wanted.slice(at, at + BATCH);
-      const done = () => {
-        for (const i of some) this.#loading.delete(i);
-        for (const [i, resolve] of waiters) if (some.includes(i)) resolve();
-      };
-      this.#fetch(some.map((i) => this.ids[i])).then(done, done);
-    }
+    const wanted = [...this.#waiting].filter(([, one]) => !one.isSent);
+    for (let at = 0; at < wanted.length; at += BATCH) this.#fetch(wanted.slice(at, at + BATCH));
   }
 
-  async #fetch(ids) {
-    const found = await recordsOf(ids, this.state);
+  async #fetch(some) {
+    for (const [, one] of some) one.isSent = true;
+    const ids = some.map(([id]) => id);
+    const found = await recordsOf(ids, this.state).catch(() => []);
     if (this.#records.size > KEPT) this.#records.clear();
-    for (const [i, id] of ids.entries()) if (found[i]) this.#records.set(id, found[i]);
+    some.forEach(([id, one], i) => {
+      this.#waiting.delete(id);
+      if (found[i]) this.#records.set(id, found[i]);
+      one.resolve(found[i] || { id, missing: true });
+    });
   }
 
   /** Forget records that changed; they are asked for again. @param {string[]} ids */
@@ -126,7 +102,12 @@ export class List {
 
 /** @param {string[]} ids @param {import("./state.js").State} state @returns {Promise<(Image|null)[]>} */
 async function recordsOf(ids, state) {
-  return Promise.all(ids.map((id) => get(`images/${encodeURIComponent(id)}`, ofLibrary(state), { quiet: true }).catch(() => null)));
+  try {
+    return (await get("images", { ids: ids.join(","), ...ofLibrary(state) }, { quiet: true })).images;
+  } catch (error) {
+    if (error.status !== 405 && error.status !== 404) throw error;
+    return Promise.all(ids.map((id) => get(`images/${id}`, ofLibrary(state), { quiet: true }).catch(() => null)));
+  }
 }
 
 /**
@@ -134,36 +115,35 @@ async function recordsOf(ids, state) {
  * @param {import("./state.js").State} state @returns {Promise<List>}
  */
 export async function search(state) {
-  const { q, example, dates, strength } = state;
-  const sort = state.sort || (q || example ? "" : "newest");
-  const plain = { ...(sort && { sort }), ...(strength && { min_strength: strength }), ...(dates && { dates: dates !== "false" }) };
-  let found;
+  const { q, example, dates, strength, sort } = state;
+  const plain = { ...(sort && { sort }), ...(strength && { min_strength: strength }), ...(dates && { dates: false }) };
+  const params = { ...ofLibrary(state), ...plain, q };
+  let form;
   if (example) {
     const picture = await find(example);
     if (!picture) throw new Problem({ status: 410, problem: t("picture_gone"), advice: t("picture_gone_hint") });
-    const form = new FormData();
+    form = new FormData();
     form.append("image", picture, "example");
-    form.append("query", JSON.stringify({ ...plain, ...(q && { query: q }), k: 1000 }));
+    form.append("query", JSON.stringify({ ...plain, ...(q && { query: q }) }));
     if (state.weight) form.append("weight", state.weight);
-    found = await send("POST", "search", { params: ofLibrary(state), form, key: "list" });
-  } else {
-    found = await get("search", { ...ofLibrary(state), ...plain, q: q || "size:>=0", k: 1000 }, { key: "list" });
   }
-  const dated = sort === "newest" || sort === "oldest";
-  const months = [];
-  for (const hit of dated ? found.hits : []) {
-    const key = hit.taken_at ? hit.taken_at.slice(0, 7) : null;
-    if (months.length && months[months.length - 1][0] === key) months[months.length - 1][1]++;
-    else months.push([key, 1]);
-  }
+  const ask = (path, more) => (form ? send("POST", path, { params: ofLibrary(state), form, key: "list" }) : get(path, { ...params, ...more }, { key: "list" }));
   return new List(
-    {
-      ...found,
-      ids: found.hits.map((each) => each.id),
-      aspects: found.hits.map((each) => (each.height ? each.width / each.height : null)),
-      months: dated ? months : null,
-      ranked: !sort,
-    },
+    await ask("layout").catch((error) => {
+      if (error.status !== 404) throw error;
+      return ask("search", { q: q || "size:>=0", k: 1000 }).then((found) => old(found, sort));
+    }),
     state,
   );
+}
+
+function old(found, sort) {
+  const runs = (all) => all.reduce((runs, each) => (runs.length && runs[runs.length - 1][0] === each ? runs[runs.length - 1][1]++ : runs.push([each, 1]), runs), []);
+  return {
+    ...found,
+    ids: found.hits.map((each) => each.id),
+    aspects: found.hits.map((each) => (each.height ? each.width / each.height : null)),
+    strengths: runs(found.hits.map((each) => each.strength)),
+    months: sort === "newest" || sort === "oldest" ? runs(found.hits.map((each) => (each.taken_at ? each.taken_at.slice(0, 7) : null))) : null,
+  };
 }

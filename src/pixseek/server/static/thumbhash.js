@@ -4,7 +4,7 @@
 // yellow against blue, red against green. 24 bits of head, 16 of tail, then 4 bits a wave.
 
 /** Longer side of the canvas; the stylesheet stretches it to the tile. */
-const SIDE = 24;
+const SIDE = 32;
 
 /** @param {string} base64 @returns {{width: number, height: number, pixels: Uint8ClampedArray}|null} */
 export function decoded(base64) {

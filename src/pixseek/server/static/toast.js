@@ -27,4 +27,4 @@ export function toast(text, { wrong = false, action, run } = {}) {
 }
 
 /** Say what went wrong. @param {any} error */
-export const failed = (error) => toast(error.message || String(error), { isError: true });
+export const failed = (error) => toast(error.message || String(error), { wrong: true });
