@@ -1,216 +1,183 @@
 // The box: suggestions while one types, errors at their place, pictures dropped, pasted or chosen.
 
 import { get } from "./api.js";
-import { byId, debounced, h, icon } from "./dom.js";
+import { byId, debounced, h, icon, on } from "./dom.js";
 import { keep } from "./examples.js";
 import { keys } from "./keys.js";
 import { base, ofLibrary } from "./state.js";
 import { number, t } from "./texts.js";
 
 const RECENT = "pixseek-recent";
-const MOST_RECENT = 30;
+const ICONS = { recent: "clock", saved: "star", value: "tag" };
+const DRAGGED = "application/x-pixseek";
 
-const recent = () => {
-  try {
-    return JSON.parse(localStorage.getItem(RECENT) || "[]");
-  } catch {
-    return [];
-  }
-};
+function recent() {
+	try {
+		return JSON.parse(localStorage[RECENT]);
+	} catch {
+		return [];
+	}
+}
 
 export function createBox(app) {
-  const form = byId("search");
-  const box = byId("q");
-  const list = h("ul", { id: "suggestions", role: "listbox", "aria-label": t("suggestions"), hidden: true });
-  const wrong = h("p", { id: "wrong", role: "alert", hidden: true });
-  let shown = [];
-  let at = -1;
-  let typed = "";
+	const form = byId("search");
+	const box = byId("q");
+	const file = byId("file");
+	const list = byId("suggestions");
+	const wrong = byId("wrong");
+	const sort = byId("sort");
+	let shown = [];
+	let at = -1;
+	let typed = "";
 
-  const go = (changes) => app.state.go({ image: "", ...changes });
+	const go = (changes) => app.state.go({ image: "", sort: "", ...changes });
 
-  function search(q = box.value.trim()) {
-    close();
-    if (q) {
-      try {
-        localStorage.setItem(RECENT, JSON.stringify([q, ...recent().filter((each) => each !== q)].slice(0, MOST_RECENT)));
-      } catch {
-        // No room, or not allowed: then nothing is remembered.
-      }
-    }
-    const same = q === app.state.now.q;
-    if (same && q === "") go({});
-    else if (same) app.load();
-    else go({ q, sort: "", dates: "" });
-  }
+	function search(q = box.value.trim()) {
+		show([]);
+		try {
+			if (q) localStorage[RECENT] = JSON.stringify([q, ...recent().filter((each) => each !== q)].slice(0, 30));
+		} catch {
+			// No room, or not allowed: then nothing is remembered.
+		}
+		if (q === app.state.now.q) app.load();
+		else go({ q, dates: "" });
+	}
 
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    search();
-  });
-  byId("sort").addEventListener("change", (event) => go({ sort: event.target.value }));
-  byId("library")?.addEventListener("change", (event) => go({ library: event.target.value, q: "", example: "" }));
+	on(form, "submit", (event) => {
+		event.preventDefault();
+		search();
+	});
+	on(form, "change", ({ target: { name, value } }) => {
+		if (name === "sort") go({ sort: value });
+		if (name === "library") go({ library: value, q: "", example: "" });
+	});
+	on(app.state, "change", () => {
+		const { q, library } = app.state.now;
+		box.value = q;
+		document.title = q ? `${q} · pixseek` : "pixseek";
+		const libraries = byId("library");
+		if (libraries) libraries.value = library || libraries.options[0].value;
+		explain();
+	});
 
-  /** The orders that make sense, and what is typed, as the state says. */
-  function follow() {
-    const { q, sort, library, example } = app.state.now;
-    box.value = q;
-    const orders = ["newest", "oldest", "name", "largest", "smallest"];
-    if (q || example) orders.unshift("relevance");
-    byId("sort").replaceChildren(...orders.map((each, i) => h("option", { value: i ? each : "" }, t(`sort_${each}`))));
-    byId("sort").value = sort;
-    const libraries = byId("library");
-    if (libraries) libraries.value = library || libraries.options[0].value;
-    document.title = q ? `${q} · pixseek` : "pixseek";
-    explain(null);
-  }
-  app.state.addEventListener("change", follow);
+	/** Offer the orders that make sense; the first is the default. */
+	function orders(isRanked) {
+		const names = [...(isRanked ? ["relevance"] : []), "newest", "oldest", "name", "largest", "smallest"];
+		sort.replaceChildren(...names.map((each, i) => h("option", { value: i ? each : "" }, t(`sort_${each}`))));
+		sort.value = app.state.now.sort;
+	}
 
-  // ------------------------------------------------------------ suggestions
+	// ------------------------------------------------------------ suggestions
 
-  for (const [name, value] of Object.entries({ role: "combobox", "aria-expanded": "false", "aria-controls": "suggestions", "aria-autocomplete": "list" })) box.setAttribute(name, value);
-  byId("box").append(list);
-  form.append(wrong);
+	const ask = debounced(async () => {
+		const text = box.value;
+		const old = recent().filter((each) => each !== text && each.toLowerCase().startsWith(text.toLowerCase()));
+		const found = text.trim() && (await get("suggest", { text, ...ofLibrary(app.state.now) }, { key: "suggest", quiet: true }).catch(() => null));
+		if (document.activeElement !== box || box.value !== text) return;
+		explain(found || undefined);
+		show([...old.slice(0, found ? 3 : 8).map((each) => ({ text: each, label: each, kind: "recent" })), ...(found?.suggestions || [])]);
+	}, 90);
 
-  const ask = debounced(async () => {
-    const text = box.value;
-    const old = recent().filter((each) => each !== text && each.toLowerCase().startsWith(text.toLowerCase())).slice(0, text ? 4 : 8);
-    const found = text.trim() && app.start.suggests ? await get("suggest", { text, ...ofLibrary(app.state.now) }, { key: "suggest", quiet: true }).catch(() => null) : null;
-    if (document.activeElement !== box || box.value !== text) return;
-    explain(found);
-    show([...old.map((each) => ({ text: each, label: each, kind: "recent" })), ...(found?.suggestions || [])]);
-  }, 90);
+	function show(some) {
+		shown = some;
+		at = -1;
+		list.hidden = !some.length;
+		box.ariaExpanded = String(!list.hidden);
+		box.removeAttribute("aria-activedescendant");
+		list.replaceChildren(
+			...some.map(({ kind, label, count }, i) =>
+				h("li", { id: `s${i}`, role: "option", pointerdown: (event) => (event.preventDefault(), choose(i)) }, icon(ICONS[kind] || "search"), h("bdi", {}, label), count != null && h("span", {}, number(count))),
+			),
+		);
+	}
 
-  function show(some) {
-    shown = some;
-    at = -1;
-    list.hidden = !some.length;
-    box.setAttribute("aria-expanded", String(some.length > 0));
-    box.removeAttribute("aria-activedescendant");
-    list.replaceChildren(
-      ...some.map((each, i) =>
-        h(
-          "li",
-          { id: `s${i}`, role: "option", "aria-selected": "false", pointerdown: (event) => (event.preventDefault(), choose(i)) },
-          icon({ recent: "clock", saved: "star", value: "tag" }[each.kind] || "search"),
-          h("bdi", {}, each.label),
-          each.count != null && h("span", {}, number(each.count)),
-        ),
-      ),
-    );
-  }
+	/** Mark a suggestion, or none: then the box holds what was typed. */
+	function mark(i) {
+		if (at < 0) typed = box.value;
+		const all = [...list.children];
+		at = i < -1 ? all.length - 1 : i >= all.length ? -1 : i;
+		all.forEach((each, n) => (each.ariaSelected = String(n === at)));
+		all[at]?.scrollIntoView({ block: "nearest" });
+		box.setAttribute("aria-activedescendant", all[at]?.id || "");
+		box.value = at < 0 ? typed : shown[at].text;
+	}
 
-  const close = () => show([]);
+	/** Take a suggestion: a whole query is searched, the name of a field waits for its value. */
+	function choose(i) {
+		box.value = shown[i].text;
+		if (shown[i].kind === "field") ask();
+		else search();
+	}
 
-  function mark(i) {
-    if (at < 0) typed = box.value;
-    list.children[at]?.setAttribute("aria-selected", "false");
-    at = (i + shown.length + 1) % (shown.length + 1);
-    if (at === shown.length) at = -1;
-    const option = list.children[at];
-    option?.setAttribute("aria-selected", "true");
-    option?.scrollIntoView({ block: "nearest" });
-    if (option) box.setAttribute("aria-activedescendant", option.id);
-    else box.removeAttribute("aria-activedescendant");
-    box.value = at < 0 ? typed : shown[at].text;
-  }
+	on(box, "input", ask);
+	on(box, "focus", () => box.value || ask());
+	on(box, "blur", () => show([]));
+	on(box, "keydown", (event) => {
+		const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+		if (step && shown.length) mark(at < 0 && step < 0 ? -2 : at + step);
+		else if (step) return step > 0 && ask();
+		else if (event.key === "Enter" && at >= 0) choose(at);
+		else if (event.key === "Escape") shown.length ? show([]) : box.blur();
+		else return;
+		event.preventDefault();
+	});
 
-  /** Take a suggestion: a whole query is searched, the name of a field waits for its value. */
-  function choose(i) {
-    const { text, kind } = shown[i];
-    box.value = text;
-    if (kind !== "field") return search();
-    close();
-    ask();
-  }
+	/** Say what is wrong with the query, and show the part that is. */
+	function explain({ problem, advice = "", at: from, length = 1 } = {}) {
+		wrong.hidden = !problem;
+		box.ariaInvalid = String(!wrong.hidden);
+		if (!problem) return;
+		const [text, to] = [box.value, from + Math.max(1, length)];
+		const place = from != null && h("code", {}, text.slice(0, from), h("mark", {}, text.slice(from, to) || "␣"), text.slice(to));
+		wrong.replaceChildren(place || "", h("strong", {}, problem), ` ${advice}`);
+	}
 
-  box.addEventListener("input", () => ask());
-  box.addEventListener("focus", () => !box.value && ask());
-  box.addEventListener("blur", close);
-  box.addEventListener("keydown", (event) => {
-    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-      if (!shown.length) return event.key === "ArrowDown" && (box.value.trim() && !list.children.length ? app.grid.focus(app.grid.current) : ask());
-      event.preventDefault();
-      mark(event.key === "ArrowDown" ? at + 1 : at < 0 ? shown.length - 1 : at - 1);
-    } else if (event.key === "Enter" && at >= 0) {
-      event.preventDefault();
-      choose(at);
-    } else if (event.key === "Escape") {
-      if (shown.length) close();
-      else box.blur();
-    }
-  });
+	// ------------------------------------------------------------ pictures
 
-  /** Say what is wrong with the query, with the part that is. */
-  function explain(found) {
-    wrong.hidden = !found?.problem;
-    box.toggleAttribute("aria-invalid", !wrong.hidden);
-    if (wrong.hidden) return;
-    const { problem, advice, at: from, length } = found;
-    const text = box.value;
-    wrong.replaceChildren(
-      ...(from == null ? [] : [h("span", { class: "place" }, text.slice(0, from), h("mark", {}, text.slice(from, from + Math.max(1, length || 1)) || "␣"), text.slice(from + Math.max(1, length || 1)))]),
-      h("strong", {}, problem),
-      ` ${advice || ""}`,
-    );
-  }
+	async function searchBy(picture) {
+		if (picture.type && !picture.type.startsWith("image/")) return app.say(t("not_a_picture", { name: picture.name }), { wrong: true });
+		go({ example: await keep(picture), weight: "" });
+	}
 
-  // ------------------------------------------------------------ pictures
+	/** Search for more like an image of the library. */
+	function like(id) {
+		const { q } = app.state.now;
+		if (!new RegExp(`id:"?${id}`).test(q)) go({ q: `${q} id:${id}`.trim() });
+	}
 
-  async function searchBy(file) {
-    if (!/^image\//.test(file.type) && file.type) return app.say(t("not_a_picture", { name: file.name || "" }), { wrong: true });
-    go({ example: await keep(file), sort: "", weight: "" });
-  }
+	on(byId("choose"), "click", () => file.click());
+	on(file, "change", () => searchBy(file.files[0]));
+	on(window, "paste", (event) => {
+		const picture = [...event.clipboardData.files].find((each) => each.type.startsWith("image/"));
+		if (!picture) return;
+		event.preventDefault();
+		searchBy(picture);
+	});
 
-  /** Search for more like an image of the library. */
-  function like(id) {
-    const { q } = app.state.now;
-    if (!q.includes(`id:${id}`) && !q.includes(`id:"${id}"`)) go({ q: `${q} id:${id}`.trim(), sort: "" });
-  }
+	let inside = 0;
+	const dragging = (count) => document.body.classList.toggle("dragging", (inside = Math.max(0, count)) > 0);
+	on(byId("grid"), "dragstart", ({ target, dataTransfer }) => dataTransfer.setData(DRAGGED, target.closest(".tile")?.dataset.id || ""));
+	on(window, "dragenter dragleave dragover dragend drop", (event) => {
+		const { type, dataTransfer, target } = event;
+		if (type === "dragend") return dragging(0);
+		if (!["Files", DRAGGED, "text/uri-list"].some((each) => dataTransfer.types.includes(each))) return;
+		if (type !== "dragleave") event.preventDefault();
+		if (type === "dragenter") dragging(inside + 1);
+		if (type === "dragleave") dragging(inside - 1);
+		if (type !== "drop") return;
+		dragging(0);
+		const link = dataTransfer.getData("text/uri-list").trim();
+		const id = dataTransfer.getData(DRAGGED) || (link.startsWith(`${base}image/`) && new URL(link).pathname.split("/").pop());
+		// An image of this page that is let go over the results was not meant for the box.
+		if (id) return target.closest("#header, #bar") && like(id);
+		if (dataTransfer.files[0]) return searchBy(dataTransfer.files[0]);
+		app.say(t("drop_files"), { wrong: true });
+	});
 
-  const file = h("input", { type: "file", accept: "image/*,.heic,.heif,.avif", hidden: true, change: () => file.files[0] && searchBy(file.files[0]) });
-  byId("choose").addEventListener("click", () => file.click());
-  form.append(file);
+	keys.push(
+		{ key: "/ Ctrl+k", context: "all", text: "key_box", run: () => (app.close?.(), box.focus(), box.select()) },
+		{ key: "s", context: "grid", text: "similar", run: () => like(app.list.id(app.grid.current)) },
+	);
 
-  addEventListener("paste", (event) => {
-    const pasted = [...event.clipboardData.files].find((each) => each.type.startsWith("image/"));
-    if (!pasted) return;
-    event.preventDefault();
-    searchBy(pasted);
-  });
-
-  const DRAGGED = "application/x-pixseek";
-  const idOf = (link) => (link.startsWith(`${base}image/`) ? decodeURIComponent(new URL(link).pathname.split("/").pop()) : "");
-  const takes = (event) => ["Files", DRAGGED, "text/uri-list"].some((each) => event.dataTransfer.types.includes(each));
-  let inside = 0;
-  const dragging = (isOn) => document.body.classList.toggle("dragging", isOn);
-  byId("grid").addEventListener("dragstart", (event) => {
-    const tile = event.target.closest(".tile");
-    if (!tile) return;
-    event.dataTransfer.setData(DRAGGED, tile.dataset.id);
-    event.dataTransfer.effectAllowed = "copyLink";
-  });
-  addEventListener("dragenter", (event) => takes(event) && (event.preventDefault(), inside++, dragging(true)));
-  addEventListener("dragover", (event) => takes(event) && event.preventDefault());
-  addEventListener("dragleave", (event) => takes(event) && (inside = Math.max(0, inside - 1)) === 0 && dragging(false));
-  addEventListener("dragend", () => dragging((inside = 0) > 0));
-  addEventListener("drop", (event) => {
-    dragging((inside = 0) > 0);
-    if (!takes(event)) return;
-    event.preventDefault();
-    const { files } = event.dataTransfer;
-    const link = event.dataTransfer.getData("text/uri-list").split("\n")[0].trim();
-    const id = event.dataTransfer.getData(DRAGGED) || idOf(link);
-    // A picture of this page that is let go over the results was not meant for the box.
-    if (id) return (event.target.closest("#header, #bar") || app.state.now.image) && like(id);
-    if (files.length) return searchBy(files[0]);
-    app.say(t("drop_files"), { wrong: true });
-  });
-
-  keys.push(
-    { key: "/ Ctrl+k", context: "all", text: "key_box", run: () => (app.close?.(), box.focus(), box.select()) },
-    { key: "s", context: "grid", text: "similar", run: () => (app.list?.length ? like(app.list.id(app.grid.current)) : false) },
-  );
-
-  return { focus: () => box.focus(), like, searchBy, explain, follow };
+	return { like, searchBy, orders };
 }

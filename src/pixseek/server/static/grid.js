@@ -3,18 +3,15 @@
 // The server lays the first rows out by flexbox (style.css); `rowsOf` computes the same rows.
 
 import { preview } from "./api.js";
-import { byId, debounced, h, icon } from "./dom.js";
+import { byId, debounced, h, icon, on } from "./dom.js";
 import { keys } from "./keys.js";
 import { addressOf } from "./state.js";
 import { t } from "./texts.js";
 import { placeholder } from "./thumbhash.js";
 
-/** The narrowest and widest ratio shown whole, as in page.py; and how much taller a row may get. */
-const NARROWEST = 0.4;
-const WIDEST = 3;
+/** How much taller than its target a row may get; and the height of a heading. */
 const TALLEST = 2;
 const HEADING = 44;
-
 /** Screens above and below the window that are in the document. */
 const AHEAD = 0.8;
 /** Pixels a millisecond above which pictures are not asked for: nobody sees them. */
@@ -22,373 +19,295 @@ const TOO_FAST = 6;
 
 /** @typedef {{top: number, height: number, first: number, count: number, title?: string, key?: string}} Row */
 
-/** @param {number} ratio */
-const bounded = (ratio) => Math.min(WIDEST, Math.max(NARROWEST, ratio));
+/** The ratio that is shown: what is narrower or wider is cut, as in page.py. */
+const ratioOf = (list, i) => Math.min(3, Math.max(0.4, list.aspect(i)));
 
-/**
- * Lay out a list.
- * @param {import("./results.js").List} list @param {number} width of the grid
- * @param {number} target height of rows at least @param {number} gap
- * @returns {{rows: Row[], height: number}}
- */
+/** @returns {{rows: Row[], height: number}} @param {number} target height of rows at least */
 export function rowsOf(list, width, target, gap) {
-  /** @type {Row[]} */
-  const rows = [];
-  let top = 0;
-  let i = 0;
-  for (const section of list.sections) {
-    if (section.title) {
-      rows.push({ top, height: HEADING, first: i, count: 0, title: section.title, key: section.key });
-      top += HEADING + gap;
-    }
-    const end = i + section.count;
-    while (i < end) {
-      const first = i;
-      let sum = 0;
-      while (i < end) {
-        const ratio = bounded(list.aspect(i));
-        if (i > first && (sum + ratio) * target + (i - first) * gap > width + 0.02) break;
-        sum += ratio;
-        i++;
-      }
-      const full = (width - (i - first - 1) * gap) / sum;
-      const height = Math.min(full, i < end ? target * TALLEST : target);
-      rows.push({ top, height, first, count: i - first });
-      top += height + gap;
-    }
-  }
-  return { rows, height: Math.max(0, top - gap) };
+	const rows = [];
+	let top = 0;
+	let i = 0;
+	const add = (row) => (rows.push({ top, ...row }), (top += row.height + gap));
+	for (const { title, key, count } of list.sections) {
+		if (title) add({ height: HEADING, first: i, count: 0, title, key });
+		const end = i + count;
+		while (i < end) {
+			const first = i;
+			let sum = 0;
+			for (; i < end; i++) {
+				const ratio = ratioOf(list, i);
+				if (i > first && (sum + ratio) * target + (i - first) * gap > width + 0.02) break;
+				sum += ratio;
+			}
+			const full = (width - (i - first - 1) * gap) / sum;
+			add({ height: Math.min(full, i < end ? target * TALLEST : target), first, count: i - first });
+		}
+	}
+	return { rows, height: Math.max(0, top - gap) };
 }
 
-/** The last row that begins at or above a height. @param {Row[]} rows @param {number} y */
-function rowAt(rows, y) {
-  let low = 0;
-  let high = rows.length - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (rows[middle].top <= y) low = middle;
-    else high = middle - 1;
-  }
-  return low;
-}
-
-/** @param {HTMLElement} tile @returns {HTMLAnchorElement} */
-const link = (tile) => (tile.querySelector("a"));
-
-/** @param {any} app */
 export function createGrid(app) {
-  const grid = byId("grid");
-  /** @type {Row[]} */
-  let rows = [];
-  /** @type {Map<number, HTMLElement>} tiles by place */
-  const tiles = new Map();
-  /** @type {Map<number, HTMLElement>} headings by row */
-  const headings = new Map();
-  /** @type {Map<string, HTMLElement>} what the server has laid out, until it is taken over */
-  const laid = new Map();
-  let width = 0;
-  let current = 0;
-  let before = { y: scrollY, at: 0 };
-  let frame = 0;
-  /** @type {(() => void)|null} a place to come back to when the list is there */
-  let restoring = null;
+	const grid = byId("grid");
+	const tiles = new Map(); // by place
+	const headings = new Map(); // by row
+	const laid = new Map(); // what the server laid out, by id, until it is taken over
+	let rows = [];
+	let width = 0;
+	let gap = 0;
+	let current = 0;
+	let before = { y: 0, at: 0 };
+	let frame = 0;
 
-  for (const tile of grid.querySelectorAll(".tile")) {
-    laid.set(tile.dataset.id, tile);
-    const img = tile.querySelector("img");
-    watch(tile, img);
-    if (!img.complete) paint(tile, tile.dataset.thumb);
-    else if (!img.naturalWidth) img.onerror();
-  }
+	const link = (tile) => tile.querySelector("a");
+	const image = (tile) => tile.querySelector("img");
+	const gridTop = () => grid.getBoundingClientRect().top + scrollY;
+	const later = () => (frame ||= requestAnimationFrame(render));
 
-  const style = () => getComputedStyle(grid);
-  const gridTop = () => grid.getBoundingClientRect().top + scrollY;
+	/** The last row whose `name` is at most a value. */
+	function lastRow(name, value) {
+		let low = 0;
+		let high = rows.length - 1;
+		while (low < high) {
+			const middle = (low + high + 1) >> 1;
+			if (rows[middle][name] <= value) low = middle;
+			else high = middle - 1;
+		}
+		return low;
+	}
+	const rowOf = (i) => lastRow("first", i);
+	const top = (i) => rows[rowOf(i)].top + gridTop();
 
-  function relayout() {
-    const list = app.list;
-    if (!list) return;
-    const kept = position();
-    width = grid.getBoundingClientRect().width;
-    const target = parseFloat(style().getPropertyValue("--row"));
-    const gap = parseFloat(style().columnGap) || 0;
-    const laidOut = rowsOf(list, width, target, gap);
-    rows = laidOut.rows;
-    for (const each of headings.values()) each.remove();
-    headings.clear();
-    for (const [i, tile] of tiles) place(tile, i);
-    grid.style.height = `${laidOut.height}px`;
-    if (kept) scrollTo(0, top(kept.i) - kept.from);
-    render();
-    app.emit("layout");
-  }
+	/** The images of a row: place, left edge, width. */
+	function* spots({ first, count, height }) {
+		for (let i = first, x = 0; i < first + count; i++) {
+			const wide = ratioOf(app.list, i) * height;
+			yield [i, x, wide];
+			x += wide + gap;
+		}
+	}
 
-  /** The first image in view, and how far below the window's top it begins. */
-  function position() {
-    if (!rows.length) return null;
-    const y = scrollY - gridTop();
-    if (y <= 0) return null;
-    const row = rows[rowAt(rows, y)];
-    return { i: row.first, from: row.top - y };
-  }
+	/** The first image in view, and how far below the window's top it begins. */
+	function position() {
+		const y = scrollY - gridTop();
+		const row = y > 0 && rows[lastRow("top", y)];
+		return row ? { i: row.first, from: row.top - y } : null;
+	}
 
-  const top = (i) => rows[rowOf(i)].top + gridTop();
+	function relayout() {
+		if (!app.list) return;
+		const kept = position();
+		const style = getComputedStyle(grid);
+		width = grid.getBoundingClientRect().width;
+		gap = parseFloat(style.columnGap);
+		const laidOut = rowsOf(app.list, width, parseFloat(style.getPropertyValue("--row")), gap);
+		rows = laidOut.rows;
+		grid.style.height = `${laidOut.height}px`;
+		drop(headings);
+		if (kept) scrollTo(0, top(kept.i) - kept.from);
+		render(true);
+		app.emit("layout");
+	}
 
-  /** The row of an image. @param {number} i */
-  function rowOf(i) {
-    let low = 0;
-    let high = rows.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (rows[middle].first <= i) low = middle;
-      else high = middle - 1;
-    }
-    return low;
-  }
+	/** Take elements out of the document. */
+	function drop(some, keep = () => false) {
+		for (const [key, each] of some)
+			if (!keep(key, each)) {
+				each.remove();
+				some.delete(key);
+			}
+	}
 
-  function place(tile, i) {
-    const row = rows[rowOf(i)];
-    let x = 0;
-    const gap = parseFloat(style().columnGap) || 0;
-    for (let each = row.first; each < i; each++) x += bounded(app.list.aspect(each)) * row.height + gap;
-    put(tile, x, row, bounded(app.list.aspect(i)) * row.height);
-  }
+	function render(moved) {
+		frame = 0;
+		const { list } = app;
+		if (!list || !rows.length) return;
+		const at = performance.now();
+		const speed = Math.abs(scrollY - before.y) / (at - before.at);
+		before = { y: scrollY, at };
+		const y = scrollY - gridTop();
+		const from = lastRow("top", y - innerHeight * AHEAD);
+		const to = lastRow("top", y + innerHeight * (1 + AHEAD));
+		const last = rows[to].first + rows[to].count;
+		drop(tiles, (i, tile) => (i >= rows[from].first && i < last) || tile.contains(document.activeElement));
+		drop(headings, (r) => r >= from && r <= to);
+		for (let r = from; r <= to; r++) {
+			const row = rows[r];
+			if (row.title && !headings.has(r)) {
+				headings.set(r, h("li", { class: "month" }, h("h2", {}, row.title)));
+				headings.get(r).style.transform = `translate(0, ${row.top}px)`;
+				grid.append(headings.get(r));
+			}
+			for (const [i, x, wide] of spots(row)) {
+				const known = tiles.get(i);
+				const tile = known || laid.get(list.id(i)) || made(list.id(i));
+				if (!known || moved === true) Object.assign(tile.style, { transform: `translate(${x}px, ${row.top}px)`, width: `${wide}px`, height: `${row.height}px` });
+				if (known) continue;
+				tiles.set(i, tile);
+				tile.dataset.i = i;
+				tile.ariaPosInSet = i + 1;
+				tile.ariaSetSize = list.length;
+				link(tile).tabIndex = i === current ? 0 : -1;
+				if (tile.parentNode !== grid) grid.append(tile);
+				for (const decorate of app.decorations) decorate(tile, i);
+			}
+		}
+		if (speed < TOO_FAST) fill();
+		else filling();
+	}
+	const filling = debounced(() => render(), 90);
 
-  function put(tile, x, row, wide) {
-    tile.style.transform = `translate(${x}px, ${row.top}px)`;
-    tile.style.width = `${wide}px`;
-    tile.style.height = `${row.height}px`;
-  }
+	const made = (id) => h("li", { class: "tile", "data-id": id }, h("a", { href: addressOf({ ...app.state.now, facets: "", image: id }) }, h("img", { alt: "", decoding: "async" })));
 
-  function render() {
-    frame = 0;
-    const list = app.list;
-    if (!list || !rows.length) return;
-    const now = performance.now();
-    const speed = Math.abs(scrollY - before.y) / Math.max(1, now - before.at);
-    before = { y: scrollY, at: now };
-    const y = scrollY - gridTop();
-    const ahead = innerHeight * AHEAD;
-    const from = rowAt(rows, y - ahead);
-    const to = rowAt(rows, y + innerHeight + ahead);
-    const first = rows[from].first;
-    const last = rows[to].first + rows[to].count;
-    for (const [i, tile] of tiles)
-      if ((i < first || i >= last) && !tile.contains(document.activeElement)) {
-        tile.remove();
-        tiles.delete(i);
-      }
-    for (const [r, heading] of headings)
-      if (r < from || r > to) {
-        heading.remove();
-        headings.delete(r);
-      }
-    const gap = parseFloat(style().columnGap) || 0;
-    for (let r = from; r <= to; r++) {
-      const row = rows[r];
-      if (row.title && !headings.has(r)) {
-        const heading = h("li", { class: "month" }, h("h2", {}, row.title));
-        heading.style.transform = `translate(0, ${row.top}px)`;
-        headings.set(r, heading);
-        grid.append(heading);
-      }
-      let x = 0;
-      for (let i = row.first; i < row.first + row.count; i++) {
-        const wide = bounded(list.aspect(i)) * row.height;
-        if (!tiles.has(i)) {
-          const tile = laid.get(list.id(i)) || made(list.id(i));
-          tiles.set(i, tile);
-          put(tile, x, row, wide);
-          tile.dataset.i = String(i);
-          tile.setAttribute("aria-posinset", String(i + 1));
-          tile.setAttribute("aria-setsize", String(list.length));
-          link(tile).tabIndex = i === current ? 0 : -1;
-          if (tile.parentNode !== grid) grid.append(tile);
-          for (const decorate of app.decorations) decorate(tile, i);
-        }
-        x += wide + gap;
-      }
-    }
-    laid.clear();
-    if (speed < TOO_FAST) fill();
-    else filling();
-  }
+	/** Ask for the pictures of tiles that have none yet. */
+	function fill() {
+		for (const [i, tile] of tiles)
+			if (!image(tile).hasAttribute("src") && !tile.dataset.asked) {
+				tile.dataset.asked = "1";
+				show(tile, i);
+			}
+	}
 
-  function made(id) {
-    const to = addressOf({ ...app.state.now, facets: "", image: id });
-    return h("li", { class: "tile", "data-id": id }, h("a", { href: to }, h("img", { alt: "", decoding: "async" })));
-  }
+	async function show(tile, i) {
+		const { list } = app;
+		const record = await list.record(i);
+		if (app.list !== list) return;
+		const img = image(tile);
+		img.alt = record.caption || t("photo_named", { name: (record.uri || record.id).split("/").pop() });
+		if (!img.hasAttribute("src")) paint(tile, record.placeholder);
+		watch(tile, img);
+		img.src = preview(record, app.state.now.library);
+		for (const decorate of app.decorations) decorate(tile, i, record);
+	}
 
-  /** Ask for the pictures of tiles that have none yet. */
-  function fill() {
-    const { list } = app;
-    for (const [i, tile] of tiles) {
-      const img = (tile.querySelector("img"));
-      if (img.hasAttribute("src") || tile.dataset.asked) continue;
-      tile.dataset.asked = "1";
-      list.record(i).then((record) => {
-        if (app.list === list) show(tile, img, record);
-      });
-    }
-  }
-  const filling = debounced(() => render(), 90);
+	/** Show the placeholder until the picture is there. */
+	function paint(tile, hash) {
+		const canvas = hash && placeholder(hash);
+		if (canvas) link(tile).prepend(canvas);
+	}
 
-  function show(tile, img, record) {
-    img.alt = record.caption || t("photo_named", { name: (record.uri || record.id).split("/").pop() });
-    if (!img.hasAttribute("src")) paint(tile, record.placeholder);
-    watch(tile, img);
-    img.src = preview(record, app.state.now.library);
-    for (const decorate of app.decorations) decorate(tile, Number(tile.dataset.i), record);
-  }
+	function watch(tile, img) {
+		let tries = 0;
+		img.onload = () => {
+			tile.querySelector("canvas")?.remove();
+			tile.classList.remove("broken");
+		};
+		img.onerror = () => {
+			// The server may be busy, or say that too many are asked for.
+			if (tries++ < 3) setTimeout(() => tile.isConnected && (img.src = img.src), 800 * tries);
+			else if (!tile.classList.contains("broken")) {
+				tile.classList.add("broken");
+				link(tile).append(icon("image"));
+			}
+		};
+	}
 
-  /** Show the placeholder until the picture is there. */
-  function paint(tile, hash) {
-    const canvas = hash && placeholder(hash);
-    if (canvas) link(tile).prepend(canvas);
-  }
+	for (const tile of grid.querySelectorAll(".tile")) {
+		const img = image(tile);
+		laid.set(tile.dataset.id, tile);
+		watch(tile, img);
+		if (!img.complete) paint(tile, tile.dataset.thumb);
+		else if (!img.naturalWidth) img.onerror();
+	}
 
-  function watch(tile, img) {
-    let tries = 0;
-    img.onload = () => {
-      tile.querySelector("canvas")?.remove();
-      tile.classList.remove("broken");
-    };
-    img.onerror = () => {
-      // The server may be busy, or say that too many are asked for.
-      if (tries++ < 3) setTimeout(() => tile.isConnected && (img.src = img.src), 800 * tries);
-      else if (!tile.classList.contains("broken")) {
-        tile.classList.add("broken");
-        link(tile).append(icon("image"));
-      }
-    };
-  }
+	const remember = debounced(() => {
+		const kept = position();
+		if (!app.isLoading && !app.state.now.image) app.state.keep({ at: kept && { id: app.list.id(kept.i), from: kept.from } });
+	}, 150);
+	on(window, "scroll", () => (later(), remember()), { passive: true });
+	new ResizeObserver(() => (Math.abs(grid.getBoundingClientRect().width - width) > 0.5 ? relayout() : later())).observe(document.body);
 
-  const remember = debounced(() => {
-    const kept = position();
-    if (app.list && !app.isLoading && !app.state.now.image) app.state.keep({ at: kept && { id: app.list.id(kept.i), from: kept.from } });
-  }, 150);
+	on(app.events, "list", ({ detail: at }) => {
+		const isFirst = !grid.classList.contains("placed");
+		clear();
+		for (const each of [...grid.children]) if (!isFirst || !laid.has(each.dataset.id)) each.remove();
+		grid.classList.add("placed");
+		current = 0;
+		if (!at && !isFirst) scrollTo(0, 0);
+		relayout();
+		laid.clear();
+		for (const each of grid.querySelectorAll(".tile:not([data-i])")) each.remove();
+		const i = at ? app.list.indexOf(at.id) : -1;
+		if (i >= 0) {
+			scrollTo(0, top(i) - at.from);
+			render();
+		}
+	});
 
-  addEventListener("scroll", () => {
-    if (!frame) frame = requestAnimationFrame(render);
-    remember();
-  }, { passive: true });
-  new ResizeObserver(() => {
-    if (Math.abs(grid.getBoundingClientRect().width - width) > 0.5) relayout();
-    else if (!frame) frame = requestAnimationFrame(render);
-  }).observe(document.body);
+	function clear() {
+		drop(tiles);
+		drop(headings);
+		rows = [];
+		grid.style.height = "0";
+	}
 
-  app.events.addEventListener("list", (event) => {
-    const isFirst = !grid.classList.contains("placed");
-    for (const [, tile] of tiles) tile.remove();
-    tiles.clear();
-    rows = [];
-    if (!isFirst) laid.clear();
-    for (const each of [...grid.children]) if (!laid.has((each).dataset.id)) each.remove();
-    grid.classList.add("placed");
-    current = 0;
-    const { at } = event.detail || {};
-    if (!at && !isFirst) scrollTo(0, 0);
-    relayout();
-    for (const each of [...grid.querySelectorAll(".tile:not([data-i])")]) each.remove();
-    const i = at ? app.list.indexOf(at.id) : -1;
-    if (i >= 0) {
-      scrollTo(0, top(i) - at.from);
-      render();
-    }
-  });
+	// ------------------------------------------------------------ by pointer and keyboard
 
-  // ------------------------------------------------------------ by pointer and keyboard
+	on(grid, "click", (event) => {
+		const tile = event.target.closest(".tile");
+		if (!tile || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+		event.preventDefault();
+		app.open(tile.dataset.id);
+	});
+	on(grid, "focusin", (event) => setCurrent(Number(event.target.closest(".tile")?.dataset.i || current)));
 
-  grid.addEventListener("click", (event) => {
-    const tile = (event.target).closest(".tile");
-    if (!tile || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
-    event.preventDefault();
-    app.open((tile).dataset.id);
-  });
-  grid.addEventListener("focusin", (event) => {
-    const tile = ((event.target).closest(".tile"));
-    if (tile?.dataset.i) setCurrent(Number(tile.dataset.i));
-  });
+	/** Tab comes back to this image. */
+	function setCurrent(i) {
+		for (const [place, tabIndex] of [[current, -1], [i, 0]]) if (tiles.has(place)) link(tiles.get(place)).tabIndex = tabIndex;
+		current = i;
+	}
 
-  function setCurrent(i) {
-    const old = tiles.get(current);
-    if (old) link(old).tabIndex = -1;
-    current = i;
-    const tile = tiles.get(i);
-    if (tile) link(tile).tabIndex = 0;
-  }
+	/** Move to an image: into view, and the focus with it. @param {number} i */
+	function focus(i, { focus: takes = true } = {}) {
+		if (!rows.length) return;
+		i = Math.max(0, Math.min(app.list.length - 1, i));
+		const { height } = rows[rowOf(i)];
+		const y = top(i);
+		const header = byId("header").offsetHeight + 8;
+		scrollTo(0, Math.min(y - header, Math.max(scrollY, y + height - innerHeight + 8)));
+		render();
+		setCurrent(i);
+		if (takes && tiles.has(i)) link(tiles.get(i)).focus({ preventScroll: true });
+	}
 
-  /** Move to an image: into view, and the focus with it. @param {number} i */
-  function focus(i, { focus: takes = true } = {}) {
-    if (!app.list?.length || !rows.length) return;
-    i = Math.max(0, Math.min(app.list.length - 1, i));
-    const row = rows[rowOf(i)];
-    const header = byId("header").offsetHeight + 8;
-    const y = gridTop() + row.top;
-    if (y < scrollY + header) scrollTo(0, y - header);
-    else if (y + row.height > scrollY + innerHeight) scrollTo(0, y + row.height - innerHeight + 8);
-    render();
-    setCurrent(i);
-    const tile = tiles.get(i);
-    if (takes && tile) link(tile).focus({ preventScroll: true });
-  }
+	/** The image in the next or previous row that is nearest. */
+	function vertical(step) {
+		let r = rowOf(current) + step;
+		while (rows[r]?.count === 0) r += step;
+		if (!rows[r]) return current;
+		const [, x, wide] = [...spots(rows[rowOf(current)])].find(([i]) => i === current);
+		const row = [...spots(rows[r])];
+		return (row.find((each) => x + wide / 2 < each[1] + each[2]) || row.pop())[0];
+	}
 
-  /** The image in the next or previous row that is nearest. @param {number} step */
-  function vertical(step) {
-    let r = rowOf(current) + step;
-    while (rows[r] && !rows[r].count) r += step;
-    const row = rows[r];
-    if (!row) return current;
-    const here = tiles.get(current)?.getBoundingClientRect();
-    const x = here ? here.left + here.width / 2 - grid.getBoundingClientRect().left : 0;
-    let at = 0;
-    for (let i = row.first; i < row.first + row.count; i++) {
-      const wide = bounded(app.list.aspect(i)) * row.height;
-      if (x < at + wide || i === row.first + row.count - 1) return i;
-      at += wide;
-    }
-    return row.first;
-  }
+	const hasFocus = () => grid.contains(document.activeElement);
+	for (const [key, text, to] of [
+		["ArrowLeft", "key_previous", () => current - 1],
+		["ArrowRight", "key_next", () => current + 1],
+		["ArrowUp", "key_up", () => vertical(-1)],
+		["ArrowDown", "key_down", () => vertical(1)],
+		["Home", "key_first", () => 0],
+		["End", "key_last", () => app.list.length - 1],
+	])
+		keys.push({ key, context: "grid", text, run: () => (hasFocus() ? focus(to()) : key[5] ? focus(current) : false) });
 
-  const hasFocus = () => grid.contains(document.activeElement);
-  /** @param {string} key @param {() => number} to @param {string} text */
-  const move = (key, to, text) =>
-    keys.push({ key, context: "grid", text, run: () => (hasFocus() || key.startsWith("Arrow") ? focus(hasFocus() ? to() : current) : false) });
-  move("ArrowLeft", () => current - 1, "key_previous");
-  move("ArrowRight", () => current + 1, "key_next");
-  move("ArrowUp", () => vertical(-1), "key_up");
-  move("ArrowDown", () => vertical(1), "key_down");
-  move("Home", () => 0, "key_first");
-  move("End", () => app.list.length - 1, "key_last");
-
-  return {
-    focus,
-    clear() {
-      for (const each of [...tiles.values(), ...headings.values()]) each.remove();
-      tiles.clear();
-      headings.clear();
-      rows = [];
-      grid.style.height = "0";
-    },
-    relayout,
-    render,
-    top,
-    get current() {
-      return current;
-    },
-    get rows() {
-      return rows;
-    },
-    position,
-    /** The tile of an image if it is in the document. @param {string} id @returns {HTMLElement|null} */
-    tileOf: (id) => tiles.get(app.list?.indexOf(id) ?? -1) || null,
-    tiles: () => tiles.entries(),
-    /** Show again what is known of images. @param {string[]} ids */
-    refresh(ids) {
-      for (const id of ids) {
-        const i = app.list.indexOf(id);
-        const tile = tiles.get(i);
-        if (tile) app.list.record(i).then((record) => show(tile, (tile.querySelector("img")), record));
-      }
-    },
-  };
+	return {
+		focus,
+		relayout,
+		clear,
+		position,
+		top,
+		get current() {
+			return current;
+		},
+		get rows() {
+			return rows;
+		},
+		/** The tile of an image if it is in the document. @returns {HTMLElement|undefined} */
+		tileOf: (id) => tiles.get(app.list?.indexOf(id)),
+		tiles: () => tiles.entries(),
+		/** Show again what is known of images. @param {string[]} ids */
+		refresh(ids) {
+			for (const i of ids.map((id) => app.list.indexOf(id))) if (tiles.has(i)) show(tiles.get(i), i);
+		},
+	};
 }

@@ -1,114 +1,77 @@
 // The scrubber at the side of images by date: years and months, to drag, to click and by keys.
 
-import { byId, debounced, h } from "./dom.js";
+import { byId, debounced, h, on } from "./dom.js";
 import { monthName, t } from "./texts.js";
 
 /** Pixels between the labels of two years at least. */
 const APART = 18;
 
-/** @param {any} app */
 export function createTimeline(app) {
-  const said = h("span", { class: "month-now", "aria-hidden": "true" });
-  const thumb = h("i", {}, said);
-  const years = h("div", { class: "years", "aria-hidden": "true" });
-  const track = h("div", { id: "timeline", role: "slider", tabindex: 0, "aria-orientation": "vertical", "aria-label": t("timeline"), hidden: true }, years, thumb);
-  byId("main").append(track);
-  /** @type {{key: string, top: number}[]} the months, in order */
-  let months = [];
-  let now = 0;
-  let dragging = false;
+	const said = h("b");
+	const thumb = h("i", {}, said);
+	const years = h("div", { "aria-hidden": "true" });
+	const track = h("div", { id: "timeline", role: "slider", tabindex: 0, "aria-orientation": "vertical", "aria-label": t("timeline"), "aria-valuemin": 0, hidden: true }, years, thumb);
+	byId("main").append(track);
+	const grid = byId("grid");
+	let months = []; // rows with their headings
+	let now = 0;
 
-  const gridTop = () => byId("grid").getBoundingClientRect().top + scrollY;
-  const whole = () => Math.max(1, document.documentElement.scrollHeight - innerHeight);
+	const yearOf = (i) => months[i]?.key.slice(0, 4);
+	const below = () => grid.getBoundingClientRect().top + scrollY - byId("header").offsetHeight;
+	const whole = () => Math.max(1, document.documentElement.scrollHeight - innerHeight);
 
-  function lay() {
-    const { list, grid } = app;
-    months = list?.isDated ? grid.rows.filter((row) => row.title).map((row) => ({ key: row.key, top: row.top })) : [];
-    track.hidden = months.length < 2;
-    if (track.hidden) return;
-    track.setAttribute("aria-valuemin", "0");
-    track.setAttribute("aria-valuemax", String(months.length - 1));
-    const high = track.clientHeight;
-    const height = byId("grid").offsetHeight || 1;
-    years.replaceChildren();
-    let last = -APART;
-    let year = "";
-    for (const month of months) {
-      const y = (month.top / height) * high;
-      const named = month.key.slice(0, 4) || "–";
-      if (named !== year && y - last >= APART && y < high - 8) {
-        const label = h("span", {}, named);
-        label.style.top = `${y}px`;
-        years.append(label);
-        last = y;
-      }
-      year = named;
-    }
-    follow();
-  }
+	function lay() {
+		months = app.list?.isDated ? app.grid.rows.filter((row) => row.title) : [];
+		track.hidden = !months[1];
+		if (track.hidden) return;
+		track.ariaValueMax = months.length - 1;
+		const high = track.clientHeight;
+		let last = -APART;
+		years.replaceChildren();
+		months.forEach((month, i) => {
+			const y = (month.top / grid.offsetHeight) * high;
+			if (yearOf(i) === yearOf(i - 1) || y - last < APART || y > high - 8) return;
+			last = y;
+			years.append(h("span", {}, yearOf(i) || "–"));
+			years.lastChild.style.top = `${y}px`;
+		});
+		follow();
+	}
 
-  /** Put the thumb where the window is. */
-  function follow() {
-    if (track.hidden) return;
-    const y = scrollY - gridTop() + byId("header").offsetHeight + 1;
-    now = Math.max(0, months.findLastIndex((each) => each.top <= y));
-    const name = monthName(months[now]?.key);
-    thumb.style.top = `${Math.min(1, scrollY / whole()) * 100}%`;
-    said.textContent = name;
-    track.setAttribute("aria-valuenow", String(now));
-    track.setAttribute("aria-valuetext", name);
-  }
+	/** Put the thumb where the window is. */
+	function follow() {
+		if (track.hidden) return;
+		const y = scrollY - below() + 1;
+		now = Math.max(0, months.findLastIndex((each) => each.top <= y));
+		thumb.style.top = `${Math.min(1, scrollY / whole()) * 100}%`;
+		track.ariaValueNow = now;
+		track.ariaValueText = said.textContent = monthName(months[now].key);
+	}
 
-  const rest = debounced(() => track.classList.remove("moving"), 900);
-  addEventListener("scroll", () => {
-    if (track.hidden) return;
-    track.classList.add("moving");
-    rest();
-    follow();
-  }, { passive: true });
+	const rest = debounced(() => track.classList.remove("moving"), 900);
+	on(window, "scroll", () => (track.classList.add("moving"), rest(), follow()), { passive: true });
 
-  /** @param {PointerEvent} event */
-  function drag(event) {
-    const box = track.getBoundingClientRect();
-    scrollTo(0, Math.max(0, Math.min(1, (event.clientY - box.top) / box.height)) * whole());
-  }
-  track.addEventListener("pointerdown", (event) => {
-    dragging = true;
-    track.setPointerCapture(event.pointerId);
-    track.classList.add("dragged");
-    drag(event);
-  });
-  track.addEventListener("pointermove", (event) => dragging && drag(event));
-  for (const end of ["pointerup", "pointercancel"])
-    track.addEventListener(end, () => {
-      dragging = false;
-      track.classList.remove("dragged");
-    });
+	on(track, "pointerdown pointermove", (event) => {
+		if (event.type === "pointerdown") track.setPointerCapture(event.pointerId);
+		if (!track.hasPointerCapture(event.pointerId)) return;
+		const { top, height } = track.getBoundingClientRect();
+		scrollTo(0, ((event.clientY - top) / height) * whole());
+	});
 
-  /** @param {number} i */
-  function jump(i) {
-    const month = months[Math.max(0, Math.min(months.length - 1, i))];
-    if (month) scrollTo(0, month.top + gridTop() - byId("header").offsetHeight);
-    follow();
-  }
-  const year = (step) => {
-    const here = months[now]?.key.slice(0, 4);
-    let i = now;
-    while (months[i] && months[i].key.slice(0, 4) === here) i += step;
-    return i;
-  };
-  track.addEventListener("keydown", (event) => {
-    const to = {
-      ArrowUp: () => now - 1, ArrowLeft: () => now - 1, ArrowDown: () => now + 1, ArrowRight: () => now + 1,
-      PageUp: () => year(-1), PageDown: () => year(1), Home: () => 0, End: () => months.length - 1,
-    }[event.key];
-    if (!to) return;
-    event.preventDefault();
-    event.stopPropagation();
-    jump(to());
-  });
+	/** The first month of another year. */
+	function year(step) {
+		let i = now;
+		while (months[i] && yearOf(i) === yearOf(now)) i += step;
+		return i;
+	}
+	on(track, "keydown", (event) => {
+		const to = { ArrowUp: now - 1, ArrowDown: now + 1, PageUp: year(-1), PageDown: year(1), Home: 0, End: months.length - 1 }[event.key];
+		if (to == null) return;
+		event.preventDefault();
+		scrollTo(0, months[Math.max(0, Math.min(months.length - 1, to))].top + below());
+		follow();
+	});
 
-  app.events.addEventListener("layout", lay);
-  addEventListener("resize", debounced(lay, 100));
-  return { lay };
+	on(app.events, "layout", lay);
+	on(window, "resize", debounced(lay, 100));
 }

@@ -1,89 +1,75 @@
 // How the page looks, saved searches, all keys. The menus are in the document that the server sends.
 
 import { send } from "./api.js";
-import { byId, h, icon } from "./dom.js";
+import { byId, h, icon, on } from "./dom.js";
 import { keys } from "./keys.js";
 import { base, mayWrite, ofLibrary } from "./state.js";
 import { start, t } from "./texts.js";
 
 export function createView(app) {
-  // A menu opens below its button.
-  for (const menu of document.querySelectorAll(".menu"))
-    menu.addEventListener("beforetoggle", () => {
-      const box = document.querySelector(`[popovertarget=${menu.id}]`).getBoundingClientRect();
-      menu.style.top = `${box.bottom + 6}px`;
-      menu.style.right = `${Math.max(8, document.documentElement.clientWidth - box.right)}px`;
-    });
+	// A menu opens below its button.
+	for (const menu of document.querySelectorAll(".menu"))
+		on(menu, "beforetoggle", () => {
+			const { bottom, right } = document.querySelector(`[popovertarget=${menu.id}]`).getBoundingClientRect();
+			menu.style.top = `${bottom + 6}px`;
+			menu.style.right = `${Math.max(8, document.documentElement.clientWidth - right)}px`;
+		});
 
-  const look = { theme: start.theme, rows: start.rows, language: start.chosen };
-  byId("view-menu").addEventListener("change", ({ target }) => {
-    look[target.name] = target.value;
-    document.cookie = `pixseek_look=${look.theme}.${look.rows}.${look.language}; path=${base.pathname}; max-age=31536000; samesite=lax`;
-    if (target.name === "language") return location.reload();
-    document.documentElement.dataset[target.name] = target.value;
-    if (target.name === "rows") app.grid.relayout();
-  });
-  byId("show-keys").addEventListener("click", () => (byId("view-menu").hidePopover(), showKeys()));
+	const look = { theme: start.theme, rows: start.rows, language: start.chosen };
+	on(byId("view-menu"), "change", ({ target: { name, value } }) => {
+		look[name] = value;
+		document.cookie = `pixseek_look=${Object.values(look).join(".")}; path=${base.pathname}; max-age=31536000; samesite=lax`;
+		if (name === "language") return location.reload();
+		document.documentElement.dataset[name] = value;
+		app.grid.relayout();
+	});
 
-  // ------------------------------------------------------------ saved searches
-  const saved = byId("saved");
-  const name = byId("save-name");
+	// ------------------------------------------------------------ saved searches
+	const saved = byId("saved");
+	const menu = byId("save-menu");
+	const name = byId("save-name");
 
-  function follow() {
-    const { q, example } = app.state.now;
-    saved.hidden = Boolean(q || example);
-    byId("save").hidden = !mayWrite || !q || Boolean(example);
-  }
+	on(app.state, "change", () => {
+		const { q, example } = app.state.now;
+		saved.hidden = Boolean(q || example);
+		byId("save").hidden = !mayWrite || !q || Boolean(example);
+	});
 
-  function add(text) {
-    const q = /^[\w-]+$/.test(text) ? `@${text}` : `@"${text}"`;
-    const address = new URL(`?${new URLSearchParams({ q, ...ofLibrary(app.state.now) })}`, base);
-    const label = t("forget", { name: text });
-    for (const each of saved.children) if (each.textContent.trim() === text) each.remove();
-    saved.append(h("li", { class: "chip" }, h("a", { href: address.href }, h("bdi", {}, text)), h("button", { "data-name": text, "aria-label": label, title: label }, icon("close"))));
-  }
+	/** Change a saved search; returns false if that failed. */
+	const change = (method, name, json) => send(method, `saved/${encodeURIComponent(name)}`, { json, params: ofLibrary(app.state.now) }).catch((error) => void app.problem(error));
 
-  saved.addEventListener("click", async ({ target }) => {
-    const button = target.closest("[data-name]");
-    if (!button) return;
-    try {
-      await send("DELETE", `saved/${encodeURIComponent(button.dataset.name)}`, { params: ofLibrary(app.state.now) });
-      button.parentNode.remove();
-    } catch (error) {
-      app.problem(error);
-    }
-  });
-  byId("save-menu").addEventListener("toggle", (event) => event.newState === "open" && name.focus());
-  byId("save-menu").addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const { q, sort, strength, dates } = app.state.now;
-    const json = { query: q, ...(sort && { sort }), ...(strength && { min_strength: strength }), ...(dates && { dates: false }) };
-    try {
-      add((await send("PUT", `saved/${encodeURIComponent(name.value.trim())}`, { json, params: ofLibrary(app.state.now) })).name);
-      byId("save-menu").hidePopover();
-      app.say(t("saved_as", { name: name.value }));
-    } catch (error) {
-      app.problem(error);
-    }
-  });
-  app.state.addEventListener("change", follow);
+	on(saved, "click", async ({ target }) => {
+		const button = target.closest("[data-name]");
+		if (button && (await change("DELETE", button.dataset.name))) button.parentNode.remove();
+	});
+	on(menu, "toggle", ({ newState }) => newState === "open" && name.focus());
+	on(menu, "submit", async (event) => {
+		event.preventDefault();
+		const { q, sort, strength } = app.state.now;
+		const kept = await change("PUT", name.value.trim(), { query: q, ...(sort && { sort }), ...(strength && { min_strength: strength }) });
+		if (!kept) return;
+		const called = /^[\w-]+$/.test(kept.name) ? `@${kept.name}` : `@"${kept.name}"`;
+		const there = new URL(`?${new URLSearchParams({ q: called, ...ofLibrary(app.state.now) })}`, base).href;
+		const label = t("forget", { name: kept.name });
+		for (const each of saved.children) if (each.textContent === kept.name) each.remove();
+		saved.append(h("li", { class: "chip" }, h("a", { href: there }, h("bdi", {}, kept.name)), h("button", { "data-name": kept.name, "aria-label": label, title: label }, icon("close"))));
+		menu.hidePopover();
+		app.say(t("saved_as", { name: kept.name }));
+	});
 
-  // ------------------------------------------------------------ all keys
-  const NAMES = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc", " ": t("space") };
-  const shown = (key) => h("kbd", {}, NAMES[key] || key.replace(/\+(\w)$/, (_, each) => `+${each.toUpperCase()}`));
+	// ------------------------------------------------------------ all keys
+	const NAMES = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc", " ": t("space") };
+	const dialog = byId("keys");
 
-  function showKeys() {
-    const groups = ["all", "grid", "viewer"].map((context) =>
-      h("section", {}, h("h3", {}, t(`keys_${context}`)), h("dl", {}, ...keys.filter((each) => each.context === context && !each.hidden).flatMap((each) => [h("dt", {}, ...each.key.split(" ").map(shown)), h("dd", {}, t(each.text))]))),
-    );
-    const dialog = h(
-      "dialog",
-      { class: "keys", "aria-label": t("keys"), close: () => dialog.remove(), click: ({ target }) => target === dialog && dialog.close() },
-      h("form", { method: "dialog" }, h("h2", {}, t("keys")), h("button", { class: "tool", "aria-label": t("close") }, icon("close"))),
-      ...groups.filter((each) => each.querySelector("dt")),
-    );
-    document.body.append(dialog);
-    dialog.showModal();
-  }
-  keys.push({ key: "?", context: "all", text: "key_keys", run: showKeys });
+	function showKeys() {
+		byId("view-menu").hidePopover();
+		dialog.querySelector("div").replaceChildren(
+			...["all", "grid", "viewer"].map((context) =>
+				h("dl", {}, h("dt", {}, h("h3", {}, t(`keys_${context}`))), h("dd"), ...keys.filter((each) => each.context === context).flatMap((each) => [h("dt", {}, ...each.key.split(" ").map((key) => h("kbd", {}, NAMES[key] || key))), h("dd", {}, t(each.text))])),
+			),
+		);
+		dialog.showModal();
+	}
+	on(byId("show-keys"), "click", showKeys);
+	keys.push({ key: "?", context: "all", text: "key_keys", run: showKeys });
 }
