@@ -86,7 +86,7 @@ def test_a_hundred_thousand_images_scroll(look: Look, site: Site) -> None:
     events: list[dict[str, Any]] = []
     session.on("Tracing.dataCollected", lambda given: events.extend(given["value"]))
     done: list[Any] = []
-    session.on("Tracing.tracingComplete", lambda given: done.append(given))
+    session.on("Tracing.tracingComplete", lambda given: done.extend([given]))
     session.send(
         "Tracing.start", {"categories": "devtools.timeline", "transferMode": "ReportEvents"}
     )

@@ -201,10 +201,14 @@ class Page:
             f"{icon('search')}"
             f'<input id=q type=search name=q value="{escape(asked.get("q", ""))}" '
             f'aria-label="{t("search")}" placeholder="{t("search_hint")}" maxlength=10000 '
-            f"autocomplete=off autocapitalize=off spellcheck=false>"
+            "autocomplete=off autocapitalize=off spellcheck=false role=combobox "
+            "aria-expanded=false aria-controls=suggestions aria-autocomplete=list>"
             f"{self._tool('choose', 'image', 'choose_picture')}"
             f"{self._tool('save', 'star', 'save', 'save-menu', hidden=not may_save)}"
-            f"<button id=go>{t('search')}</button></div>{hidden}"
+            f"<button id=go>{t('search')}</button>"
+            f'<ul id=suggestions role=listbox aria-label="{t("suggestions")}" hidden></ul></div>'
+            "<input id=file type=file hidden accept=image/*,.heic,.heif,.avif "
+            f'aria-label="{t("choose_picture")}"><p id=wrong role=alert hidden></p>{hidden}'
             f"{self._select('sort', names, asked.get('sort', ''))}</form>"
             f'<nav id=tools><a class=tool id=filters href="{escape(self._address(more))}" '
             f"aria-expanded={'false' if shown.facets is None else 'true'} "
@@ -258,6 +262,10 @@ class Page:
             f"<label for=save-name>{t('save_as')}</label>"
             "<input id=save-name maxlength=100 required autocomplete=off>"
             f"<button class=button>{t('save_button')}</button></form></div>"
+            "<dialog id=keys closedby=any aria-labelledby=keys-title><form method=dialog>"
+            f"<h2 id=keys-title>{t('keys')}</h2>"
+            f'<button class=tool aria-label="{t("close")}">{icon("close")}</button></form>'
+            f"<div></div></dialog><div id=drop aria-hidden=true>{t('drop_here')}</div>"
         )
 
     def _select(self, name: str, options: Mapping[str, str], chosen: str) -> str:

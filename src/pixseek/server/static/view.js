@@ -65,7 +65,7 @@ export function createView(app) {
 		byId("view-menu").hidePopover();
 		dialog.querySelector("div").replaceChildren(
 			...["all", "grid", "viewer"].map((context) =>
-				h("dl", {}, h("dt", {}, h("h3", {}, t(`keys_${context}`))), h("dd"), ...keys.filter((each) => each.context === context).flatMap((each) => [h("dt", {}, ...each.key.split(" ").map((key) => h("kbd", {}, NAMES[key] || key))), h("dd", {}, t(each.text))])),
+				h("section", {}, h("h3", {}, t(`keys_${context}`)), h("dl", {}, ...keys.filter((each) => each.context === context).flatMap(({ key, text }) => [h("dt", {}, ...key.split(" ").map((each) => h("kbd", {}, NAMES[each] || each))), h("dd", {}, t(text))]))),
 			),
 		);
 		dialog.showModal();
