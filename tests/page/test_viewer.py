@@ -112,7 +112,7 @@ def test_search_by_a_part_of_an_image(look: Look, site: Site) -> None:
     page.keyboard.press("r")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Shift+ArrowDown")
-    with page.expect_response("**/api/search**"):
+    with page.expect_response("**/api/layout**"):
         page.keyboard.press("Enter")
     page.wait_for_url("**/?q=id*")
     assert page.input_value("#q") == f"id:{image}@0.27,0.25,0.5,0.52"

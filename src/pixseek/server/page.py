@@ -210,14 +210,14 @@ class Page:
             "<input id=file type=file hidden accept=image/*,.heic,.heif,.avif "
             f'aria-label="{t("choose_picture")}"><p id=wrong role=alert hidden></p>{hidden}'
             f"{self._select('sort', names, asked.get('sort', ''))}</form>"
-            f'<nav id=tools><a class=tool id=filters href="{escape(self._address(more))}" '
+            f'<div id=tools><a class=tool id=filters href="{escape(self._address(more))}" '
             f"aria-expanded={'false' if shown.facets is None else 'true'} "
             f'title="{t("filters")}">{icon("filter")}<span>{t("filters")}</span></a>'
             f'<a class=tool id=status href="{escape(self._address(_library(asked), "status"))}" '
             f'title="{t("status_of")}" aria-label="{t("status_of")}">{icon("status")}'
             "<span></span></a>"
             f'<button id=view class="tool js" type=button popovertarget=view-menu '
-            f'title="{t("view")}">{icon("view")}<span>{t("view")}</span></button></nav>'
+            f'title="{t("view")}">{icon("view")}<span>{t("view")}</span></button></div>'
             f"{self._menus(shown)}</header>"
         )
 

@@ -83,7 +83,7 @@ export function createChips(app) {
 	/** Ask what the parts of the query are. @returns {Promise<boolean>} whether it looks for something */
 	async function load() {
 		const { q, dates, example } = app.state.now;
-		if (!isFirst) app.parts = q ? await get("parts", { q, dates, ...ofLibrary(app.state.now) }, { key: "parts", quiet: true }).catch(() => []) : [];
+		if (!isFirst || (q && !app.parts.length)) app.parts = q ? await get("parts", { q, dates, ...ofLibrary(app.state.now) }, { key: "parts", quiet: true }).catch(() => []) : [];
 		isFirst = false;
 		show();
 		return Boolean(example) || app.parts.some(looksFor);

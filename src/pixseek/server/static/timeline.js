@@ -7,7 +7,7 @@ import { monthName, t } from "./texts.js";
 const APART = 18;
 
 export function createTimeline(app) {
-	const said = h("b");
+	const said = h("em");
 	const thumb = h("i", {}, said);
 	const years = h("div", { "aria-hidden": "true" });
 	const track = h("div", { id: "timeline", role: "slider", tabindex: 0, "aria-orientation": "vertical", "aria-label": t("timeline"), "aria-valuemin": 0, hidden: true }, years, thumb);
