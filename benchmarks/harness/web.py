@@ -96,7 +96,8 @@ class Server:
     def ask(self, clients: int, seconds: float, *, distinct: int = 0) -> dict[str, Any]:
         """Return what clients got in so many seconds, see `peers/ask_http.py`.
 
-        "others" is the share of the machine that neither the clients nor the server used.
+        "cpu_ms" is the processor time of the server for each answer, and "others" the
+        share of the machine that neither the clients nor the server used.
         """
         asked = {
             "kind": self.kind, "port": self.port, "clients": clients, "seconds": seconds,
@@ -108,7 +109,11 @@ class Server:
         used = cpu_s(self.process.pid) - busy
         cores = figures["seconds"] * (os.cpu_count() or 1)
         self._asked += len(answer["took_ms"])
-        return {**answer, "others": max(0.0, figures["others"] - used / cores)}
+        return {
+            **answer,
+            "cpu_ms": 1000 * used / len(answer["took_ms"]),
+            "others": max(0.0, figures["others"] - used / cores),
+        }
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Return the JSON that pixseek's server answers."""
@@ -182,11 +187,12 @@ def peer(kind: str, python: Path, arguments: Mapping[str, Any], log: Path) -> Se
 
 
 def brief(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures of one measurement: p50, p95, rate, and what disturbed it."""
+    """Return the figures of one measurement: p50, p95, rate, cost, and what disturbed it."""
     p50, p95 = np.percentile(asked["took_ms"], [50, 95])
     return {
         "p50_ms": float(p50), "p95_ms": float(p95), "rate": asked["rate"],
-        "answers": len(asked["took_ms"]), "others": asked.get("others", 0.0),
+        "answers": len(asked["took_ms"]), "cpu_ms": asked["cpu_ms"],
+        "others": asked.get("others", 0.0),
     }  # fmt: skip
 
 

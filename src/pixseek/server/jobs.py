@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import secrets
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Generator
@@ -21,6 +24,10 @@ _LOOK_S = 0.25
 _ALIVE_S = 15.0
 
 State = Literal["running", "stopping", "done", "stopped", "failed"]
+
+#: How much less important the threads of a run are than searches. On two cores the p95 of searches
+#: is then 1.0 to 1.4 times that of an idle server, without 1.8 to 2.3, and the run a third slower.
+_NICE = 10
 
 #: Runs that are remembered, the last ones.
 _KEPT = 50
@@ -90,6 +97,7 @@ class Job:
         self._thread.join(timeout_s)
 
     def _drive(self, run: Run) -> None:
+        _let_others_first()
         try:
             steps = run(self._stop)
             while True:
@@ -114,6 +122,18 @@ class Job:
                     version=self._state.version + 1,
                     **changes,  # type: ignore[arg-type]
                 )
+
+
+def _let_others_first() -> None:
+    """Give this thread, and those that it starts, less of the processors than searches get.
+
+    Linux alone has a priority of each thread.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            thread = threading.get_native_id()
+            usual = os.getpriority(os.PRIO_PROCESS, thread)
+            os.setpriority(os.PRIO_PROCESS, thread, min(usual + _NICE, 19))
 
 
 async def states(job: Job) -> AsyncIterator[JobState | None]:
