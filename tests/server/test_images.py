@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pixseek.library import Library
+from pixseek.errors import StorageError
+from pixseek.library import Library, surfaces
 from pixseek.server.problems import Refused
 from pixseek.server.ranges import asked_range
 from pixseek.server.settings import Settings
+from pixseek.types import Progress, Report
 
-from serving import Serve, id_of
+from serving import Serve, id_of, is_problem
 
 
 def png(colour: str) -> bytes:
@@ -165,6 +167,44 @@ def test_uploads_are_indexed(serve: Serve, tmp_path: Path) -> None:
     assert client.post("/api/images", files=bad).status_code == 422
     assert len(list(folder.iterdir())) == 3
     assert client.post("/api/images", data={"x": "y"}).status_code == 415
+
+
+def test_uploads_that_can_not_be_stored_or_indexed_leave_nothing(
+    serve: Serve, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = [("images", (f"{n}.png", png("black"))) for n in range(3)]
+    (tmp_path / "file").write_text("x")
+    answer = serve(Settings(uploads=tmp_path / "file" / "x")).post("/api/images", files=sent)
+    assert answer.status_code == 503
+    assert is_problem(answer)
+
+    folder = tmp_path / "uploads"
+    client = serve(Settings(uploads=folder))
+    whole = surfaces.store_file
+
+    def full(folder: Path, stem: str, *rest: Any) -> Path:
+        if stem == "2":
+            raise StorageError("The upload can't be stored (No space left on device)", folder)
+        return whole(folder, stem, *rest)
+
+    monkeypatch.setattr(surfaces, "store_file", full)
+    assert client.post("/api/images", files=sent).status_code == 503
+    assert list(folder.iterdir()) == []
+    monkeypatch.undo()
+
+    def waits(_: Any, **options: Any) -> Any:
+        yield Progress("index", 0, None)
+        options["stop"].wait(20)
+        return Report(stopped=True)
+
+    monkeypatch.setattr(Library, "indexing", waits)
+    job = client.post("/api/jobs", json={}).json()["id"]
+    answer = client.post("/api/images", files=sent)
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:pixseek:problem:locked")
+    assert list(folder.iterdir()) == []
+    assert client.post("/api/jobs", json={}).status_code == 409
+    client.post(f"/api/jobs/{job}/stop")
+    assert ended(client, {"id": job})["state"] == "stopped"
 
 
 def test_a_server_without_a_folder_takes_no_uploads(client: Any) -> None:

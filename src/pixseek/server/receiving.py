@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from fastapi import Request
 from starlette.datastructures import UploadFile
 
-from pixseek.errors import ImageError, QueryError
+from pixseek.errors import ImageError, QueryError, StorageError
 from pixseek.server.problems import Refused
 from pixseek.server.served import Server
 from pixseek.server.settings import Settings
@@ -52,8 +52,14 @@ def _store(folder: Path, contents: list[tuple[str, bytes]], settings: Settings) 
             picture_of(content, settings)
         except ImageError as error:
             raise ImageError(error.reason, error.problem, name[:200], error.advice) from error
-    for name, content in contents:
-        store_file(folder, _stem(name), ending_of(content), content)
+    stored: list[Path] = []
+    try:
+        for name, content in contents:
+            stored.append(store_file(folder, _stem(name), ending_of(content), content))
+    except StorageError:
+        for path in stored:  # else they would be uploaded a second time
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _stem(name: str) -> str:
