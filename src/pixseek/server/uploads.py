@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
@@ -103,6 +104,8 @@ async def upload_form(request: Request, server: Server) -> AsyncIterator[FormDat
     try:
         async with form as found, server.decoding:
             yield found
+    except FormParserError as error:  # Starlette before 1.0 lets it through
+        raise QueryError("The form can't be read", "", f"{error}.") from error
     except HTTPException as error:
         if error.status_code != 400:
             raise
