@@ -14,6 +14,7 @@ from PIL import Image
 
 from pixseek import wire
 from pixseek.library import Library
+from pixseek.server.access import Rights
 from pixseek.server.searching import ClientGoneError, Searches
 from pixseek.server.settings import Limits, Settings
 
@@ -175,11 +176,53 @@ def test_requests_have_limits(client: Any) -> None:
 def test_a_saved_search_of_the_owner_may_hold_an_example(
     client: Any, library: Library, photos: Path
 ) -> None:
-    library.save_search(f"image:{photos}/in/red.png", "like this")
+    example = f"image:{photos}/in/red.png"
+    library.save_search(example, "like this")
     assert names(client.get("/api/search", params={"q": '@"like this" name:red'})) == ["red.png"]
-    typed = {"q": f'@"like this" image:{photos}/in/red.png'}
-    assert client.get("/api/search", params=typed).status_code == 422
-    assert str(photos) not in client.get("/api/saved").text
+    for between in (" ", "\t", "\n", "\u00a0", "\u3000", " AND ", "\tAND\n", " -", "\t-"):
+        for name in ('@"like this"', "@like this", "\t@“like this”"):
+            typed = {"q": f"{name}{between}{example}"}
+            answer = client.get("/api/search", params=typed)
+            assert (answer.status_code, "by a path" in answer.text) == (422, True), typed
+    assert client.get("/api/suggest", params={"text": '@"like this"'}).json()["problem"] is None
+
+
+def test_readers_run_saved_searches_and_see_no_place_in_them(
+    serve: Serve, library: Library, photos: Path
+) -> None:
+    image = library.search("name:red")[0].id
+    for name, text, found in (
+        ("example", f"image:{photos}/in/red.png", "red.png"),
+        ("part", f'"a thing" -image:{photos}/in/red.png', None),
+        ("folder", f"folder:{photos}/in name:red", "red.png"),
+        ("gone", f"image:{photos}/in/gone.png", ""),
+        ("elsewhere", "red -folder:/somewhere/else", ""),
+    ):
+        library.save_search(text, name)
+        tokens: dict[str, Rights] = {"r" * 20: "read", "w" * 20: "write"}
+        client = serve(bound_to="0.0.0.0", tokens=tokens)
+        reader, writer = ({"Authorization": f"Bearer {each}"} for each in tokens)
+        for path in (
+            "/api/search?q=@{}", "/api/search?q=@{}&show_excluded=true", "/api/parts?q=@{}",
+            "/api/facets?q=@{}", "/api/layout?q=@{}", "/api/saved", "/?q=@{}&facets=1",
+            "/api/suggest?text=@{}", f"/api/images/{image}/why?q=@{{}}", f"/facts/{image}?q=@{{}}",
+        ):  # fmt: skip
+            answer = client.get(path.format(name), headers=reader)
+            assert str(photos) not in answer.text, path
+            assert "somewhere" not in answer.text, path
+            assert answer.status_code < 500, path
+        said = {
+            each["name"]: each["text"] for each in client.get("/api/saved", headers=reader).json()
+        }
+        assert said[name] == ""
+        said = {
+            each["name"]: each["text"] for each in client.get("/api/saved", headers=writer).json()
+        }
+        assert str(photos) in said[name] or "somewhere" in said[name]
+        answer = client.get(f"/api/search?q=@{name}", headers=reader)
+        assert answer.status_code == (422 if found == "" else 200), answer.text
+        if found:
+            assert names(answer)[0] == found
 
 
 def test_saved_searches_come_and_go(client: Any) -> None:

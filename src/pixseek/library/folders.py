@@ -49,10 +49,18 @@ def _of(folder: str, opened: Opened) -> Filter:
     return Compare("uri" if is_in_a_root else "folder", "under", folder)
 
 
+def is_place(folder: str) -> bool:
+    """Return whether the name of a folder is read as a place on this machine."""
+    return (
+        folder.startswith(("/", "\\", "~"))
+        or folder.partition("/")[0] in _PLACES
+        or os.path.isabs(folder)
+    )
+
+
 def _on_this_machine(folder: str, opened: Opened) -> list[str]:
     """Return the URIs of the folder at a path of this machine, and of the roots below it."""
-    is_path = folder.startswith(("/", "\\")) or folder.partition("/")[0] in _PLACES
-    if not (is_path or folder.startswith("~") or os.path.isabs(folder)):
+    if not is_place(folder):
         return []
     path = Path(os.path.abspath(os.path.expanduser(folder)))
     uri = opened.roots.uri_of(path)

@@ -126,15 +126,22 @@ def recalled(opened: Opened, text: str, read: Read, dates: bool) -> Query:
         QueryError: there is no such search, or the rest can't be understood.
     """
     kept = opened.engine.kept(KIND)
-    name, more = _split(text.lstrip().removeprefix(MARK), kept)
+    name, more = _parted(text, kept)
     written, with_dates, query = _parts(name, kept[name])
     if written:
         query = _together(query, read(written, dates and with_dates), first=True)
-    if joined := _AND.match(more):
-        more = more[joined.end() :]
-    # An error gives the place in the whole text.
-    more = more.rjust(len(text))
     return _together(query, read(more, dates)) if more.strip() else query
+
+
+def beside(opened: Opened, text: str) -> str:
+    """Return what of a text is not the name of a saved search that it begins with.
+
+    Raises:
+        QueryError: there is no such search.
+    """
+    if not text.lstrip().startswith(MARK):
+        return text
+    return _parted(text, opened.engine.kept(KIND))[1]
 
 
 def _parts(name: str, kept: str) -> tuple[str, bool, Query]:
@@ -166,6 +173,17 @@ def _together(query: Query, more: Query, *, first: bool = False) -> Query:
         exclude=(*one.exclude, *other.exclude),
         where=And(tuple(filters)) if len(filters) > 1 else next(iter(filters), None),
     )
+
+
+def _parted(text: str, names: Iterable[str]) -> tuple[str, str]:
+    """Return the saved name that a text begins with after the mark, and the rest, in its place.
+
+    So an error in the rest gives the place in the whole text.
+    """
+    name, more = _split(text.lstrip().removeprefix(MARK), names)
+    if joined := _AND.match(more):
+        more = more[joined.end() :]
+    return name, more.rjust(len(text))
 
 
 def _split(text: str, names: Iterable[str]) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from pixseek.search.classification import ENSEMBLE, TEMPLATES, Guess, split_labe
 from pixseek.search.duplicates import DuplicateGroup
 from pixseek.search.facets import Facets, filter_text
 from pixseek.search.searcher import EMPTY
-from pixseek.types import Record, Scalar
+from pixseek.types import Query, Record, Scalar, Term
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ __all__ = [
     "filter_text",
     "formats",
     "is_named_as_image",
+    "is_place",
     "is_unfinished",
     "named_image",
     "original",
@@ -54,8 +55,10 @@ __all__ = [
     "store_file",
     "templates",
     "thumbnail",
+    "typed_beside_saved",
     "unit_of",
     "value_of",
+    "without_places",
 ]
 
 # ------------------------------------------------------------------ records
@@ -214,6 +217,78 @@ def is_unfinished(text: str, at: int | None) -> bool:
     from pixseek.search import suggestions  # which a search does without
 
     return suggestions.is_unfinished(text, at)
+
+
+#: Pixels of the shorter side of an example at least: twice as many as the largest models read.
+_EXAMPLE = 1024
+
+
+def is_place(folder: str) -> bool:
+    """Return whether the name of a folder is read as a place on this machine."""
+    from pixseek.library import folders
+
+    return folders.is_place(folder)
+
+
+def typed_beside_saved(library: Library, text: str) -> str:
+    """Return what of a query's text is not the name of a saved search that it begins with.
+
+    Raises:
+        QueryError: there is no such search.
+    """
+    from pixseek.library import saved
+
+    return saved.beside(library.opened, text)
+
+
+def without_places(library: Library, query: Query) -> Query:
+    """Return a query that finds the same, and names no file or folder by its place on this machine.
+
+    Examples are read, and folders named as in URIs; so are URLs with a secret in them.
+
+    Raises:
+        QueryError: an example can't be read, or a folder is not one of the library.
+    """
+    from dataclasses import replace
+
+    from pixseek.library import folders
+    from pixseek.types.queries import comparisons
+
+    opened = library.opened
+    where = folders.resolved(query.where, opened)
+    for compare in comparisons(where) if where is not None else ():
+        if compare.field == "folder" and is_place(str(compare.value)):
+            raise QueryError(
+                "A saved search names a folder that is not in the library", "",
+                "Save it again with another folder.",
+            )  # fmt: skip
+
+    def shown(term: Term) -> Term:
+        from pixseek.redaction import redacted
+        from pixseek.search import term_vectors
+        from pixseek.types.queries import is_remote
+
+        others = tuple(map(shown, term.alternatives))
+        example = os.fspath(term.value) if isinstance(term.value, str | os.PathLike) else ""
+        is_harmless = is_remote(example) and redacted(example) == example
+        if term.kind != "image" or not example or is_harmless:
+            return replace(term, alternatives=others)
+        try:
+            found = term_vectors.picture(
+                term, at_least=None if term.region else _EXAMPLE, engine=opened.engine,
+                picture_of=opened.content, fetch=opened.fetch,
+            )  # fmt: skip
+        except (ImageError, QueryError) as error:
+            raise QueryError(
+                "The example of a saved search can't be read", "",
+                "Save the search again, with an example that is there.",
+            ) from error  # fmt: skip
+        return replace(term, value=found.pixels, alternatives=others)
+
+    return replace(
+        query, where=where, terms=tuple(map(shown, query.terms)),
+        exclude=tuple(map(shown, query.exclude)),
+    )  # fmt: skip
 
 
 def named_image(path: str) -> bytes | None:

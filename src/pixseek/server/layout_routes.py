@@ -18,7 +18,7 @@ from pixseek.server.answers import Answer, as_json, json_answer
 from pixseek.server.documents import answers, having
 from pixseek.server.guard import may_write
 from pixseek.server.problems import Refused
-from pixseek.server.queries import LibraryGiven, QueryGiven, check, text_query
+from pixseek.server.queries import LibraryGiven, QueryGiven, check_text, text_query
 from pixseek.server.search_routes import (
     ALL,
     SEARCH_PROBLEMS,
@@ -26,7 +26,6 @@ from pixseek.server.search_routes import (
     no_image,
     query_body,
     query_of_body,
-    without_paths,
 )
 from pixseek.server.served import Served, Server
 from pixseek.types import Query
@@ -82,7 +81,7 @@ def routes(server: Server) -> APIRouter:
         kept = server.layouts.get(key) if key else None
         if kept is None:
             kept = await served.searches.alone(
-                lambda library: _layout(library, query, server, has_rights=has_rights), request
+                lambda library: _layout(library, query, server), request
             )
             if key:
                 server.layouts.keep(key, kept)
@@ -102,7 +101,9 @@ def routes(server: Server) -> APIRouter:
         excluded, 20,000 are listed at most, and 2,000 if copies are shown once.
         """
         served = server.named(given.library)
-        query = await asyncio.to_thread(text_query, served.library, given, settings)
+        query = await asyncio.to_thread(
+            text_query, served.library, given, settings, has_rights=may_write(request.scope)
+        )
         return await laid_out(served, query, request)
 
     @router.post(
@@ -168,7 +169,9 @@ def routes(server: Server) -> APIRouter:
         Its rank is 0 if a layout of the search does not list it.
         """
         served = server.named(given.library)
-        query = await asyncio.to_thread(text_query, served.library, given, settings)
+        query = await asyncio.to_thread(
+            text_query, served.library, given, settings, has_rights=may_write(request.scope)
+        )
         return await explained(served, image_id, query, request)
 
     @router.post(
@@ -202,7 +205,8 @@ def routes(server: Server) -> APIRouter:
         library = server.named(given.library).library
         found, wrong = library.suggest(given.text), None
         try:
-            check(library.query(given.text), settings)
+            check_text(library, given.text, settings)
+            library.query(given.text)
         except QueryError as error:
             wrong = error
         if wrong is not None and found and is_unfinished(given.text, wrong.at):
@@ -221,11 +225,8 @@ def routes(server: Server) -> APIRouter:
     return router
 
 
-def _layout(library: Library, query: Query, server: Server, *, has_rights: bool) -> bytes:
+def _layout(library: Library, query: Query, server: Server) -> bytes:
     """Return a layout as JSON; made in a thread, since writing it takes a tenth of a second."""
     found = library.layout(query, most=server.settings.limits.most_layout)
     server.metrics.count_search(found)
-    plain = wire.layout_to_plain(found)
-    if not has_rights:
-        plain["query"] = without_paths(plain["query"])
-    return as_json(plain)
+    return as_json(wire.layout_to_plain(found))

@@ -88,7 +88,10 @@ def routes(server: Server) -> APIRouter:
         """Return the fields of `Shown` that a search gives."""
         given.k = HITS
         if given.q.strip():
-            query = await asyncio.to_thread(text_query, served.library, given, server.settings)
+            query = await asyncio.to_thread(
+                text_query, served.library, given, server.settings,
+                has_rights=may_write(request.scope),
+            )  # fmt: skip
             if not query.terms and given.sort == "relevance":
                 query = replace(query, sort="newest")
         else:
@@ -139,13 +142,15 @@ def routes(server: Server) -> APIRouter:
             404, 422, 503,
         ),
     )  # fmt: skip
-    def parts(given: Annotated[TextGiven, Parameter()]) -> Answer:
+    def parts(given: Annotated[TextGiven, Parameter()], request: Request) -> Answer:
         """Take a query apart: each thing to look for, each filter, and the query without it."""
         served = server.named(given.library)
         if not given.q.strip():
             return json_answer([])
         asked = SearchGiven(q=given.q, library=given.library, dates=given.dates)
-        query = text_query(served.library, asked, server.settings)
+        query = text_query(
+            served.library, asked, server.settings, has_rights=may_write(request.scope)
+        )
         return json_answer(wire.query_parts_to_plain(query))
 
     @router.get("/static/{version}/{name}", include_in_schema=False)

@@ -13,6 +13,8 @@ from fastapi import Query as Parameter
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from pixseek.errors import QueryError
+from pixseek.library.surfaces import is_place, typed_beside_saved, without_places
+from pixseek.redaction import redacted
 from pixseek.server.settings import Settings
 from pixseek.types import Query, Region, Sort, Strength, Term
 from pixseek.types.queries import comparisons, is_remote
@@ -106,16 +108,32 @@ class SimilarGiven(LibraryGiven):
     ] = None
 
 
-def text_query(library: Library, given: QueryGiven, settings: Settings) -> Query:
+def text_query(
+    library: Library, given: QueryGiven, settings: Settings, *, has_rights: bool
+) -> Query:
     """Return the query of a text with options.
+
+    Args:
+        library: is asked.
+        given: the text, and the options.
+        settings: of the server.
+        has_rights: whether whoever asks may know where files are. Others get a query that names no
+            file or folder by its place, as a saved search may.
 
     Raises:
         QueryError: it can't be understood, or may not be asked from outside.
     """
-    _check_text(library, given.q, settings)
+    check_text(library, given.q, settings)
     query = library.query(given.q, dates=given.dates, **given.options())
     _check_size(query, settings)
-    return query
+    return query if has_rights or not names_places(query) else without_places(library, query)
+
+
+def names_places(query: Query) -> bool:
+    """Return whether a query names files or folders by their place, or URLs with secrets."""
+    return any(
+        not is_remote(example) or redacted(example) != example for example in _examples(query)
+    ) or any(is_place(folder) for folder in _folders(query))
 
 
 def plain_query(plain: Mapping[str, Any], settings: Settings) -> Query:
@@ -138,10 +156,8 @@ def check(query: Query, settings: Settings) -> None:
         QueryError: it names a file or folder of the server or a URL that may not be fetched, or it
             asks for too much.
     """
-    for term in _terms(query):
-        if term.kind != "image" or not isinstance(term.value, str):
-            continue
-        if not is_remote(term.value):
+    for example in _examples(query):
+        if not is_remote(example):
             raise QueryError(
                 "An example can't be named by a path here", "",
                 "Upload it, or name an image of the library by its id.",
@@ -150,13 +166,12 @@ def check(query: Query, settings: Settings) -> None:
             raise QueryError(
                 "This server fetches no examples from other hosts", "", "Upload the image."
             )
-    for where in (query.where, *(reading.where for reading in query.date_readings)):
-        for compare in comparisons(where) if where is not None else ():
-            if compare.field == "folder" and _is_place(compare.value):
-                raise QueryError(
-                    "A folder can't be named by its place on the server", str(compare.value),
-                    "Name it as in the URIs of images: folder:Photos/2021",
-                )  # fmt: skip
+    for folder in _folders(query):
+        if is_place(folder):
+            raise QueryError(
+                "A folder can't be named by its place on the server", folder,
+                "Name it as in the URIs of images: folder:Photos/2021",
+            )  # fmt: skip
     _check_size(query, settings)
 
 
@@ -197,11 +212,13 @@ def with_image(query: Query, image: Any, region: Region | None, weight: float = 
     return replace(query, terms=(*query.terms, Term("image", image, weight, region)))
 
 
-def _check_text(library: Library, text: str, settings: Settings) -> None:
-    """Check what was typed. A saved search may name a file: who saved it could."""
-    typed = text.lstrip()
-    if typed.startswith("@"):
-        _, _, typed = typed[2:].partition('"') if typed.startswith('@"') else typed.partition(" ")
+def check_text(library: Library, text: str, settings: Settings) -> None:
+    """Check what was typed. A saved search may name a file: who saved it could.
+
+    Raises:
+        QueryError: as `check`.
+    """
+    typed = typed_beside_saved(library, text)
     if typed.strip():
         check(library.query(typed, dates=False), settings)
 
@@ -223,13 +240,16 @@ def _terms(query: Query) -> Iterator[Term]:
         yield from term.alternatives
 
 
-def _is_place(folder: Any) -> bool:
-    """Return whether the name of a folder is read as a place on the machine."""
-    import os.path
+def _examples(query: Query) -> Iterator[str]:
+    """Yield the examples that a query names, by path or URL."""
+    for term in _terms(query):
+        if term.kind == "image" and isinstance(term.value, str):
+            yield term.value
 
-    text = str(folder)
-    return (
-        text.startswith(("/", "\\", "~"))
-        or text.partition("/")[0] in (".", "..")
-        or os.path.isabs(text)
-    )
+
+def _folders(query: Query) -> Iterator[str]:
+    """Yield the folders that the filters of a query name."""
+    for where in (query.where, *(reading.where for reading in query.date_readings)):
+        for compare in comparisons(where) if where is not None else ():
+            if compare.field == "folder":
+                yield str(compare.value)

@@ -23,6 +23,7 @@ from pixseek.server.queries import (
     SearchGiven,
     SimilarGiven,
     check,
+    names_places,
     plain_query,
     region_of,
     text_query,
@@ -65,7 +66,9 @@ def routes(server: Server) -> APIRouter:
     async def search(given: Annotated[SearchGiven, Parameter()], request: Request) -> Answer:
         """Find images by words and filters, in the query language. The URL is the search."""
         served = server.named(given.library)
-        query = await asyncio.to_thread(text_query, served.library, given, settings)
+        query = await asyncio.to_thread(
+            text_query, served.library, given, settings, has_rights=may_write(request.scope)
+        )
         return await answered(served, query, request)
 
     @router.post(
@@ -109,12 +112,13 @@ def routes(server: Server) -> APIRouter:
         summary="Count values",
         responses=answers("Facets", shapes.FACETS, 404, 422, 501, 503),
     )
-    def facets(
-        given: Annotated[SearchGiven, Parameter()],
-    ) -> Answer:
+    def facets(given: Annotated[SearchGiven, Parameter()], request: Request) -> Answer:
         """Count folders, years, cameras, tags, people, colours and formats among what is found."""
         served = server.named(given.library)
-        query = text_query(served.library, given, settings) if given.q.strip() else ALL
+        query = ALL
+        if given.q.strip():
+            has_rights = may_write(request.scope)
+            query = text_query(served.library, given, settings, has_rights=has_rights)
         return json_answer(served.library.facets(query))
 
     @router.get(
@@ -125,11 +129,21 @@ def routes(server: Server) -> APIRouter:
             list_of("SavedSearch"), [{"name": "dogs", "text": "a dog -snow"}], 404, 422, 503
         ),
     )
-    def saved(given: Annotated[LibraryGiven, Parameter()]) -> Answer:
-        """List the searches that were saved; `@NAME` in a query runs one."""
+    def saved(given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
+        """List the searches that were saved; `@NAME` in a query runs one.
+
+        Without the right to write, the text of one that names a file or folder of the server is "".
+        """
         found = server.named(given.library).library.saved_searches()
+        has_rights = may_write(request.scope)
         return json_answer(
-            [{"name": name, "text": without_paths(each.text)} for name, each in found.items()]
+            [
+                {
+                    "name": name,
+                    "text": each.text if has_rights or not names_places(each.query) else "",
+                }
+                for name, each in found.items()
+            ]
         )
 
     @router.put(
@@ -276,13 +290,7 @@ def shown(results: Results, *, has_rights: bool) -> dict[str, Any]:
     if not has_rights:
         for hit in plain["hits"]:
             del hit["path"], hit["is_there"]
-        plain["query"] = without_paths(plain["query"])
     return plain
-
-
-def without_paths(text: str) -> str:
-    """Return the text of a query; one with an example in a file, which has its place, is hidden."""
-    return "" if "image:" in text else text
 
 
 def must_write(request: Request) -> None:

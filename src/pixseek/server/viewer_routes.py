@@ -37,7 +37,9 @@ def routes(server: Server) -> APIRouter:
         texts, why = pages.of(request).texts, []
         if given.q.strip():
             try:
-                asked = text_query(library, given, server.settings)
+                asked = text_query(
+                    library, given, server.settings, has_rights=may_write(request.scope)
+                )
                 only: Filter = Compare("id", "eq", image_id)
                 whole = asked.where if asked.where is None else And((asked.where, only))
                 hits = library.search(replace(asked, where=whole or only, k=1, offset=0))
