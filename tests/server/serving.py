@@ -39,7 +39,7 @@ def listening(app: Any, **options: Any) -> Iterator[str]:
     from pixseek.server.connections import Timely
 
     config = uvicorn.Config(
-        app, port=0, log_level="critical", timeout_graceful_shutdown=5, http=Timely, **options
+        app, port=0, log_config=None, timeout_graceful_shutdown=5, http=Timely, **options
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

@@ -214,3 +214,28 @@ def test_many_uploads_at_once_are_answered(serve: Serve, monkeypatch: pytest.Mon
         )
     assert statuses == [200, 422] * 12
     assert most == 2
+
+
+@pytest.mark.slow
+def test_odd_files_of_the_world_are_answered(serve: Serve, shared: Any, tmp_path: Any) -> None:
+    """Each odd or broken file of the test material, and halves of it, many at once."""
+    client = serve(Settings(uploads=tmp_path / "uploads", limits=Limits(requests_a_second=0)))
+    contents = [path.read_bytes() for path in sorted((shared / "images" / "odd").iterdir())]
+    contents += [each[: len(each) // 2] for each in contents]
+
+    def asked(content: bytes) -> Any:
+        return client.post("/api/search", files={"image": ("x", content)})
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(asked, contents))
+    for answer in answers:
+        assert answer.status_code in (200, 422), answer.text
+        assert answer.status_code == 200 or is_problem(answer)
+    assert sum(answer.status_code == 200 for answer in answers) > 20
+    assert sum(answer.status_code == 422 for answer in answers) > 20
+    files = [("images", (f"{n}.jpg", each)) for n, each in enumerate(contents[:90])]
+    answer = client.post("/api/images", files=files)  # one that can't be read: none is stored
+    assert answer.status_code == 422
+    assert is_problem(answer)
+    assert not (tmp_path / "uploads").exists()
+    assert client.get("/api/search?q=red").status_code == 200

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +26,9 @@ from serving import listening
 def port(library: Library, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A server on a real socket, which waits for nobody for long."""
     monkeypatch.setattr(connections, "HEAD_S", 0.4)
-    limits = Limits(requests_a_second=0, silence_s=0.4, body_s=1.2, json_bytes=100_000)
+    limits = Limits(
+        requests_a_second=0, silence_s=0.4, body_s=1.2, unread_s=0.4, json_bytes=100_000
+    )
     app = create_app(
         {"photos": library},
         access=Access.of(bound_to="127.0.0.1"),
@@ -183,6 +186,49 @@ def test_many_open_connections_leave_room_for_others(port: int) -> None:
         for each in held:
             each.close()
     assert is_alive(port)
+
+
+def test_who_reads_nothing_of_a_long_answer_is_left(
+    port: int, library: Library, photos: Path
+) -> None:
+    record = library.search("name:red").hits[0].record
+    with open(photos / "in" / "red.png", "ab") as file:
+        file.write(b"\0" * (40 << 20))
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(("127.0.0.1", port))
+        sock.settimeout(10)
+        there = f"/api/images/{record.id}/original".encode()
+        sock.sendall(b"GET " + there + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(1.5)
+        assert len(rest_of(sock)) < 40 << 20
+    assert is_alive(port)
+
+
+def test_made_up_methods_and_paths_leave_one_line_each(
+    port: int, library: Library, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(type(library), "get", broken)
+    for n in range(5):
+        with connected(port) as sock:
+            sock.sendall(b"M%d /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" % n)
+            assert sock.recv(1000).startswith(b"HTTP/1.1 405 ")
+    with connected(port) as sock:
+        sock.sendall(b"GET /api/images/a%0aERROR%1b[31m HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert sock.recv(1000).startswith(b"HTTP/1.1 500 ")
+    for _ in range(200):  # it is written once the answer is on its way
+        if said := [each for each in caplog.records if each.name == "pixseek.server"]:
+            break
+        time.sleep(0.01)
+    assert [each.getMessage().isprintable() for each in said] == [True]
+    with connected(port) as sock:
+        sock.sendall(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        counted = rest_of(sock)
+    assert b'method="other"' in counted
+    assert b'method="M1"' not in counted
 
 
 def answers(app: Any, *sent: dict[str, str], **options: Any) -> list[int]:

@@ -114,6 +114,28 @@ def test_nothing_outside_of_the_roots_is_sent(
     assert client.get(f"/api/images/{image}/original").status_code == 404
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_folder_that_becomes_a_link_leads_nowhere(
+    client: Any, photos: Path, tmp_path: Path
+) -> None:
+    image = id_of(client, "red")
+    digest = client.get(f"/api/images/{image}").json()["digest"]
+    (tmp_path / "elsewhere").mkdir()
+    secret = png("black")
+    (tmp_path / "elsewhere" / "red.png").write_bytes(secret)
+    (photos / "in").rename(tmp_path / "before")
+    (photos / "in").symlink_to(tmp_path / "elsewhere")
+    assert client.get(f"/api/images/{image}/original").status_code == 404
+    assert client.head(f"/api/images/{image}/original").status_code == 404
+    for query in ("", "?size=320", f"?size=320&v={digest}"):
+        answer = client.get(f"/api/images/{image}/preview{query}")
+        if answer.status_code == 200:  # the stored preview
+            red, green, blue = (
+                Image.open(io.BytesIO(answer.content)).convert("RGB").getpixel((9, 9))
+            )
+            assert red > green + blue, query
+
+
 def test_what_users_say(client: Any) -> None:
     image = id_of(client, "red")
     said = {"ids": [image], "add": ["a", "b"], "rating": 4, "caption": "mine",

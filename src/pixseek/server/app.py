@@ -121,7 +121,7 @@ def create_app(
 def _handlers() -> dict[Any, Any]:
     async def problem(request: Request, error: Exception) -> Answer:
         if isinstance(error, PixseekError) and is_worth_a_log(error):
-            log.error("%s %s: %s", request.method, request.url.path, error)
+            log.error("%r %r: %s", request.method, request.url.path, error)
         return answer_to(error, has_rights=may_write(request.scope))
 
     async def invalid(request: Request, error: RequestValidationError) -> Answer:

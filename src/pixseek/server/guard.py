@@ -29,6 +29,9 @@ OPEN = frozenset(("/healthz", "/readyz", "/login"))
 #: Scripts and styles of the page, which are no secret.
 STATIC = "/static/"
 
+#: Methods that are counted by name: strangers can make up any number of others.
+_METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
 #: Bodies of strangers, bytes at most; a token has fewer.
 _LOGIN_BYTES = 64 << 10
 
@@ -87,7 +90,10 @@ class Guard:
                 self._complete(MutableHeaders(scope=message))
             elif asks_for_head:
                 message = {**message, "body": b""}
-            await send(message)
+            if message.get("more_body"):  # who takes nothing of a long answer is gone
+                await asyncio.wait_for(send(message), self._limits.unread_s)
+            else:
+                await send(message)
 
         rights = None
         try:
@@ -96,14 +102,15 @@ class Guard:
             scope.setdefault("state", {})["rights"] = rights
             await self._app(scope, _limited(receive, scope, headers, self._limits), passed_on)
         except Exception as error:
-            if not isinstance(error, Refused):
+            if not isinstance(error, Refused | TimeoutError):
                 scrub(error)
-                log.error("%s %s", scope["method"], scope["path"], exc_info=error)
+                log.error("%r %r", scope["method"], scope["path"], exc_info=error)
             if not status:  # else the answer has begun, and the connection is closed
                 await answer_to(error, has_rights=rights == "write")(scope, receive, passed_on)
         finally:
             route = getattr(scope.get("route"), "path", "none")
-            self._metrics.count(route, scope["method"], status, time.perf_counter() - began)
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.count(route, method, status, time.perf_counter() - began)
 
     def _checked(self, scope: Scope, headers: Mapping[str, str]) -> str:
         """Return the rights of whoever asks.

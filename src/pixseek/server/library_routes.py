@@ -161,9 +161,11 @@ def routes(server: Server) -> APIRouter:
             404, 422, 501, 503,
         ),
     )  # fmt: skip
-    def duplicates(given: Annotated[DuplicatesGiven, Parameter()]) -> Answer:
+    async def duplicates(given: Annotated[DuplicatesGiven, Parameter()]) -> Answer:
         """Return the groups of copies, and of images that are alike. It takes a while."""
-        groups = server.named(given.library).library.duplicates(given.threshold, exact=given.exact)
+        library = server.named(given.library).library
+        async with server.comparing:
+            groups = await asyncio.to_thread(library.duplicates, given.threshold, exact=given.exact)
         return json_answer(
             [
                 {

@@ -50,6 +50,8 @@ class Server:
             for name, library in libraries.items()
         }
         self.jobs = Jobs()
+        #: Held while all images are compared, for minutes on all cores.
+        self.comparing = asyncio.Lock()
         #: Held while uploads are in memory.
         self.decoding = asyncio.Semaphore(settings.limits.uploads_at_once)
         self.answers = KeptAnswers()

@@ -19,6 +19,7 @@ class Limits:
         upload_bytes: bytes of one request's body at most, if it holds images.
         json_bytes: bytes of any other body at most.
         body_s, silence_s: seconds that a body may take, in all and between two pieces of it.
+        unread_s: seconds for which nothing of a long answer need be read.
         uploads_at_once: bodies with images that are in memory at most; further ones wait.
         upload_pixels: pixels of an uploaded picture at most.
         upload_count: uploaded pictures of one request at most.
@@ -37,7 +38,8 @@ class Limits:
     json_bytes: int = 4 << 20
     body_s: float = 600.0
     silence_s: float = 30.0
-    uploads_at_once: int = 8
+    unread_s: float = 120.0
+    uploads_at_once: int = 4
     upload_pixels: int = 100_000_000
     upload_count: int = 100
     most_ids: int = 1000
