@@ -104,7 +104,7 @@ def test_outlines_are_those_of_the_records(
         same = engine.select(where, order=order, descending=descending, k=k, offset=0)
         assert found.ids == tuple(each.id for each in same)
         assert found.total == engine.count(where)
-        as_it_is(engine, found, order)
+        as_it_is(engine, found, None if order in ("uri", "name") else order)
         queries = random_unit(2, seed + step)
         both = engine.outline_nearest(queries, k, where, order=order, with_vectors=True)
         for (near, found), other in zip(both, engine.nearest(queries, k, where), strict=True):

@@ -420,7 +420,10 @@ class Outlining(Protocol):
     """
 
     def outline(self, where: Filter | None, *, order: Order, descending: bool, k: int) -> Outlines:
-        """Return the outlines of the records that `Engine.select` returns, from the first on."""
+        """Return the outlines of the records that `Engine.select` returns, from the first on.
+
+        Values of texts ("uri", "name") are left out.
+        """
         ...
 
     def outline_nearest(

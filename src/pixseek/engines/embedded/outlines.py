@@ -136,7 +136,7 @@ def browsed(
     return Outlines(
         tuple(id_ for id_, *_ in rows),
         _aspects([width for _, width, _, _ in rows], [height for _, _, height, _ in rows]),
-        _values(order, [value for *_, value in rows]),
+        _values(order, [value for *_, value in rows]) if order in _IN_COLUMNS else (),
         total,
     )
 
@@ -157,23 +157,29 @@ def _by_columns(
         mask: the first rows of the records to choose from, (rows,) bool.
         order, descending, k: as for `browsed`.
     """
-    if order not in _IN_COLUMNS:
-        return None
     owners = row_filters.owners(at.db, at.view)
-    values = row_filters.values(at.db, at.view, order)
-    times = row_filters.values(at.db, at.view, "mtime") if order == "taken_at" else values
-    if owners is None or values is None or times is None:
+    if owners is None:
         return None
     ids, sign = owners[0], -1 if descending else 1
+    nothing = np.zeros(len(mask), np.int64)
+    groups: tuple[tuple[Mask, NDArray[np.int64]], ...]
+    if order in _IN_COLUMNS:
+        values = row_filters.values(at.db, at.view, order)
+        times = row_filters.values(at.db, at.view, "mtime") if order == "taken_at" else values
+        if values is None or times is None:
+            return None
+        known, dated = mask & (values[-1] > 0), mask & (times[-1] > 0)
+        # Those without a value come last; those without a date by the time of their file.
+        rest = mask & ~known & ~dated
+        groups = (known, values[0]), (dated & ~known, times[0]), (rest, nothing)
+    else:
+        ordered = order_sql(order, descending, by_index=True)
+        places = row_filters.places(at.db, at.view, ordered)
+        if places is None:
+            return None
+        groups, sign = ((mask, places),), 1
     chosen: list[Rows] = []
     left = k
-    known, dated = mask & (values[-1] > 0), mask & (times[-1] > 0)
-    # Those without a value come last; those without a date by the time of their file.
-    groups: tuple[tuple[Mask, NDArray[np.int64]], ...] = (
-        (known, values[0]),
-        (dated & ~known, times[0]),
-        (mask & ~known & ~dated, np.zeros(len(mask), np.int64)),
-    )
     for among, keys in groups:
         rows = np.flatnonzero(among)
         falling = sign * keys[rows]
@@ -185,7 +191,8 @@ def _by_columns(
         if not left:
             break
     facts = _Facts(at, row_filters, np.concatenate(chosen))
-    return facts.outlines(slice(None), order, int(np.count_nonzero(mask)))
+    valued = order if order in _IN_COLUMNS else None
+    return facts.outlines(slice(None), valued, int(np.count_nonzero(mask)))
 
 
 class _Facts:

@@ -55,6 +55,7 @@ class RowFilters:
         self._columns: dict[str, Column] = {}  # the least recently used first
         self._ordinals = IntegerColumn("ordinal", is_time=False)
         self._owners = OwnerColumn()
+        self._places: dict[str, tuple[tuple[int, ...], NDArray[np.int64]]] = {}
 
     def fits(self, view: View) -> bool:
         """Return whether what was learnt of rows holds for the vector file of a view."""
@@ -128,12 +129,45 @@ class RowFilters:
 
     def owners(
         self, db: sqlite3.Connection, view: View
-    ) -> tuple[NDArray[np.bytes_], NDArray[np.int32]] | None:
-        """Return the id of each row's record in UTF-8, and which of its parts the row is.
+    ) -> tuple[NDArray[np.bytes_], NDArray[np.int32], NDArray[np.int64]] | None:
+        """Return the id of each row's record in UTF-8, which of its parts the row is, its number.
 
         None if that can't be told; of dead rows they mean nothing.
         """
         return self._owners.values(db, view)  # type: ignore[return-value]
+
+    def places(self, db: sqlite3.Connection, view: View, ordered: str) -> NDArray[np.int64] | None:
+        """Return the place of each row's record among all, in an order of the database.
+
+        None if that can't be told. The last two orders are known until something is written.
+
+        Args:
+            db: in the transaction of the view.
+            view: for which this `fits`.
+            ordered: what records are ordered by, in SQL, ties too.
+        """
+        owners = self.owners(db, view)
+        if owners is None:
+            return None
+        state = (view.vectors.rows, view.logged, view.changes, view.records)
+        with self._lock:
+            kept = self._places.get(ordered)
+        if kept is not None and kept[0] == state:
+            return kept[1]
+        (text,) = db.execute(
+            "SELECT group_concat(number) FROM "
+            f"(SELECT number FROM record ORDER BY {ordered} LIMIT -1)"
+        ).fetchone()
+        numbers = np.fromstring(text or "", np.int64, sep=",")
+        place = np.zeros(max(int(numbers.max(initial=0)), int(owners[2].max(initial=0))) + 1,
+                         np.int64)  # fmt: skip
+        place[numbers] = np.arange(len(numbers))
+        found = place[owners[2]]
+        with self._lock:
+            while len(self._places) > 1 and ordered not in self._places:
+                del self._places[next(iter(self._places))]
+            self._places[ordered] = (state, found)
+        return found
 
     def values(
         self, db: sqlite3.Connection, view: View, field: str
