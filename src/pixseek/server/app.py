@@ -77,6 +77,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        for each in server.all():
+            each.searches.warm()
         yield
         import asyncio
 

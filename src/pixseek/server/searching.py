@@ -8,6 +8,7 @@ the more clients there are, the less each query costs. A client that goes away t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -77,6 +78,10 @@ class Searches:
             gone.cancel()
             found.cancel()
 
+    def warm(self) -> None:
+        """Read in the background what layouts are made of: two seconds of a million images."""
+        self._alone.submit(_warm, self._library)
+
     async def alone(self, ask: Callable[[Library], Answered], request: Request) -> Answered:
         """Return an answer that can't be given together with others: a layout, one hit.
 
@@ -140,6 +145,11 @@ class Searches:
         self._waiting.clear()
         self._threads.shutdown()
         self._alone.shutdown(cancel_futures=True)
+
+
+def _warm(library: Library) -> None:
+    with contextlib.suppress(PixseekError):  # whoever asks is told
+        library.layout(sort="newest", most=1)
 
 
 def _busy() -> Refused:

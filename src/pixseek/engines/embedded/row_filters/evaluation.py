@@ -28,7 +28,6 @@ from pixseek.engines.embedded.row_filters.column import Column
 from pixseek.engines.embedded.row_filters.fields import (
     INTEGERS,
     IntegerColumn,
-    OwnerColumn,
     new_column,
 )
 from pixseek.engines.embedded.snapshots import View
@@ -54,7 +53,7 @@ class RowFilters:
         self._in_sql: set[str] = set()
         self._columns: dict[str, Column] = {}  # the least recently used first
         self._ordinals = IntegerColumn("ordinal", is_time=False)
-        self._owners = OwnerColumn()
+        self._owners: Column | None = None  # a search does without
         self._places: dict[str, tuple[tuple[int, ...], NDArray[np.int64]]] = {}
 
     def fits(self, view: View) -> bool:
@@ -134,6 +133,11 @@ class RowFilters:
 
         None if that can't be told; of dead rows they mean nothing.
         """
+        from pixseek.engines.embedded.row_filters.owners import OwnerColumn
+
+        with self._lock:
+            if self._owners is None:
+                self._owners = OwnerColumn()
         return self._owners.values(db, view)  # type: ignore[return-value]
 
     def places(self, db: sqlite3.Connection, view: View, ordered: str) -> NDArray[np.int64] | None:
