@@ -280,14 +280,7 @@ def routes(server: Server) -> APIRouter:
 
         Without the right to write, paths are those in the library: root/folder/name.
         """
-        most = server.settings.limits.most_layout
-        if len(what.ids) > most:
-            raise QueryError("Too many images", str(len(what.ids)), f"At most {most:,}.")
-        library = server.named(given.library).library
-        media, name = FORMATS[what.format]
-        found = exported(library, what.ids, what.format, has_rights=may_write(request.scope))
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return StreamingResponse(found, 200, headers, media)
+        return exported_file(server, given.library, what, request)
 
     @router.post(
         "/images",
@@ -338,6 +331,22 @@ def routes(server: Server) -> APIRouter:
         return json_answer(job_to_plain(job.state), 202)
 
     return router
+
+
+def exported_file(server: Server, library: str | None, what: Export, request: Request) -> Answer:
+    """Return the file that lists images.
+
+    Raises:
+        QueryError: there are too many.
+    """
+    most = server.settings.limits.most_layout
+    if len(what.ids) > most:
+        raise QueryError("Too many images", str(len(what.ids)), f"At most {most:,}.")
+    found_in = server.named(library).library
+    media, name = FORMATS[what.format]
+    found = exported(found_in, what.ids, what.format, has_rights=may_write(request.scope))
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(found, 200, headers, media)
 
 
 def _has(request: Request, tag: str) -> bool:

@@ -163,7 +163,7 @@ class _Writer:
             stop = self._button("stop", t("run_stop"), "close", job=state.id)
         return (
             f'<section id=run data-job="{escape(state.id)}" data-over="{int(is_over)}">'
-            f"<h2>{title}</h2>{bar}<p class=text role=status>{text}</p>"
+            f"<h2 class=title>{title}</h2>{bar}<p class=text role=status>{text}</p>"
             f"<p class='soft path latest'>{latest}</p>{error}{stop}</section>"
         )
 

@@ -13,7 +13,7 @@ from typing import Any
 DEFAULT = "en"
 
 #: Parts whose words only the server writes.
-SERVER_ONLY = ("facts", "status")
+SERVER_ONLY = ("facts", "status", "copies")
 
 
 class Texts:

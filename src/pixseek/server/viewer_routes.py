@@ -1,23 +1,30 @@
-"""What the page's viewer asks for: facts about an image in the user's words."""
+"""What the viewer asks for, facts about an image in the user's words; and the page of copies."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Annotated
+from urllib.parse import parse_qs, quote, urlencode
 
 from fastapi import APIRouter, Request
 from fastapi import Query as Parameter
+from starlette.responses import RedirectResponse
 
 from pixseek import wire
 from pixseek.errors import PixseekError
+from pixseek.library.surfaces import filter_text
 from pixseek.server.answers import Answer, json_answer
+from pixseek.server.copies_page import content
 from pixseek.server.facts import as_plain, facts_of, other_facts, reasons_of
 from pixseek.server.guard import may_write
+from pixseek.server.image_routes import Export, exported_file
+from pixseek.server.leaning import leanings, leant
 from pixseek.server.pages import Pages
-from pixseek.server.queries import SearchGiven, text_query
-from pixseek.server.search_routes import no_image
+from pixseek.server.queries import LibraryGiven, SearchGiven, text_query
+from pixseek.server.search_routes import must_write, no_image
 from pixseek.server.served import Server
-from pixseek.types import And, Compare, Filter
+from pixseek.types import And, Compare, Filter, Record
 
 
 def routes(server: Server) -> APIRouter:
@@ -57,7 +64,68 @@ def routes(server: Server) -> APIRouter:
                 "facts": as_plain(facts_of(record, texts)),
                 "more": as_plain(other_facts(record, texts)),
                 "why": why,
+                "leans": leanings(given.q).get(image_id),
+                "like": leant(given.q, image_id, to=True),
+                "dislike": leant(given.q, image_id, to=False),
+                "neither": leant(given.q, image_id, to=None),
             }
         )
+
+    def copies(request: Request, library: str | None, ids: frozenset[str] | None) -> Answer:
+        """Return the page of copies; for None of all in the library."""
+        served, page = server.named(library), pages.of(request)
+        groups = served.library.duplicates()
+        if ids is not None:
+            groups = [g for g in groups if not ids.isdisjoint(each.id for each in g.records)]
+        of = f"?library={quote(library)}" if library else ""
+
+        def picture(record: Record) -> str:
+            there = f"{pages.prefix}/api/images/{quote(record.id, safe='')}/preview"
+            return f"{there}?v={record.digest}{of.replace('?', '&')}"
+
+        main = content(
+            groups,
+            page.texts,
+            picture=picture,
+            page=lambda record: f"{pages.prefix}/image/{quote(record.id, safe='')}{of}",
+            action=f"{pages.prefix}/copies{of}",
+            may_write=may_write(request.scope),
+        )
+        asked = {"library": library} if library else {}
+        return page.with_header(
+            page.texts("copies_of"), main, pages.shown(request, served, asked),
+            classes="status", script="status.js",
+        )  # fmt: skip
+
+    @router.get("/copies", include_in_schema=False)
+    def all_copies(given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
+        return copies(request, given.library, None)
+
+    @router.post("/copies", include_in_schema=False)
+    async def some_copies(given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
+        """Return the copies of some images, or tag those that a form names, and show them."""
+        sent = parse_qs((await request.body()).decode("utf-8", "replace"))
+        ids, tagged = (sent.get(name, [""])[0].split(",") for name in ("ids", "tag"))
+        if not any(tagged):
+            return await asyncio.to_thread(copies, request, given.library, frozenset(ids))
+        must_write(request)
+        library = server.named(given.library).library
+        tag = pages.of(request).texts.part("copies")("tag")
+        known = [each.id for each in library.get_many(tagged) if each is not None]
+        if known:
+            await asyncio.to_thread(library.tag, known, add=[tag])
+        asked = {
+            "q": filter_text("tag", tag),
+            **({"library": given.library} if given.library else {}),
+        }
+        return RedirectResponse(f"{pages.prefix}/?{urlencode(asked)}", 303)
+
+    @router.post("/export", include_in_schema=False)
+    async def export(given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
+        """Return a list of images as a file, for a form; see `/api/export`."""
+        sent = parse_qs((await request.body()).decode("utf-8", "replace"))
+        ids, form = (sent.get(name, [""])[0] for name in ("ids", "format"))
+        what = Export.model_validate({"ids": ids.split(","), "format": form or "paths"})
+        return exported_file(server, given.library, what, request)
 
     return router

@@ -1,14 +1,13 @@
-// The panel about an image: what was said of it, which can be changed; why it was found; facts.
+// The panel about an image: what is said of it, and can be changed; why it was found; facts.
 
 import { button, h } from "./dom.js";
-import { mayWrite } from "./state.js";
 import { tagsOf } from "./saying.js";
+import { mayWrite } from "./state.js";
 import { t } from "./texts.js";
 
 export const nameOf = (record) => (record.uri || record.id).split("/").pop();
 export const altOf = (record) => record.caption || t("photo_named", { name: nameOf(record) });
-const tagQuery = (tag) => `tag:="${tag.replace(/["\\]/g, "\\$&")}"`;
-const stars = (n) => [1, 2, 3, 4, 5].map((each) => (each <= n ? "★" : "☆"));
+const quoted = (text) => `"${text.replace(/["\\]/g, "\\$&")}"`;
 
 /**
  * @param {{go(q: string): void, say(what: Record<string, any>): void, rate(n: number): void,
@@ -17,80 +16,70 @@ const stars = (n) => [1, 2, 3, 4, 5].map((each) => (each <= n ? "★" : "☆"));
 export function createFacts(act) {
   const element = h("aside", { class: "panel", "aria-label": t("facts_panel"), tabindex: "-1" });
   const known = h("datalist", { id: "known-tags" });
-
-  const leave = (event, then) => {
-    if (event.key !== "Escape") return;
-    event.preventDefault();
-    then?.();
-    element.focus();
-  };
   const search = (text, q) => h("a", { href: "", click: (event) => (event.preventDefault(), act.go(q)) }, h("bdi", {}, text));
 
-  function rating(r) {
-    const n = Math.max(0, Number(r.rating) || 0);
-    if (!mayWrite) return n > 0 && h("p", { class: "stars", role: "img", "aria-label": t("rated", { n }) }, ...stars(n));
-    return h("div", { class: "stars", role: "group", "aria-label": t("rating") }, ...stars(n).map((star, i) =>
-      h("button", { type: "button", "aria-pressed": String(i + 1 === n), "aria-label": t("rated", { n: i + 1 }), click: () => act.rate(i + 1 === n ? 0 : i + 1) }, star)));
+  /** A field that sends what was changed when it is left or Enter is pressed; Escape changes nothing. */
+  function field(tag, id, value, send, more) {
+    const change = () => {
+      const now = made.value.trim();
+      if (tag === "input") made.value = "";
+      if (now !== value) send(now);
+    };
+    const made = h(tag, { id, "aria-label": t(id), placeholder: t(id), maxlength: "5000", dir: "auto", ...more, change, keydown: (event) => {
+      if (event.key === "Escape") made.value = value;
+      else if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      if (event.key === "Enter" && tag === "input") change();
+      else element.focus();
+    } });
+    made.defaultValue = value;
+    return made;
   }
 
   function caption(r) {
-    const shown = h("p", { class: "with-tool" }, h("bdi", { class: r.caption ? null : "soft" }, r.caption || t("no_caption")));
-    if (!mayWrite) return r.caption && shown;
-    const edit = () => {
-      const field = h("textarea", { rows: "3", dir: "auto", "aria-label": t("caption"), maxlength: "10000" });
-      field.value = r.caption || "";
-      const back = () => form.replaceWith(shown);
-      const form = h("form", { class: "edit", submit: (event) => (event.preventDefault(), act.say({ caption: field.value.trim() }), element.focus()) },
-        field, h("button", { class: "main" }, t("caption_save")), button("close", t("cancel"), back));
-      field.addEventListener("keydown", (event) => {
-        leave(event, back);
-        if (event.key === "Enter" && !event.shiftKey && !event.isComposing) (event.preventDefault(), form.requestSubmit());
-      });
-      shown.replaceWith(form);
-      field.select();
-    };
-    shown.append(button("edit", t("caption_edit"), edit, { id: "edit-caption" }));
-    return shown;
+    if (!mayWrite) return h("p", {}, h("bdi", {}, r.caption || ""));
+    return field("textarea", "caption_edit", r.caption || "", (text) => act.say({ caption: text }), { rows: "1" });
   }
 
-  function tags(r) {
-    const list = h("ul", { class: "tags" }, ...(r.tags || []).map((tag) =>
-      h("li", { class: "chip" }, search(tag, tagQuery(tag)), mayWrite && button("close", t("remove", { what: tag }), () => act.say({ remove: [tag] })))));
-    if (!mayWrite) return r.tags && list;
-    const field = h("input", { id: "add-tag", list: "known-tags", placeholder: t("tag_add"), "aria-label": t("tag_add"), enterkeyhint: "done", maxlength: "500", autocomplete: "off",
-      keydown: leave, focus: () => act.tags().then((all) => known.replaceChildren(...all.map((value) => h("option", { value })))) });
-    const form = h("form", { class: "add", submit: (event) => {
-      event.preventDefault();
-      const add = tagsOf(field.value);
-      if (add.length) act.say({ add });
-    } }, field);
-    return h("div", {}, list, form, known);
+  function rating(r) {
+    const n = Math.max(0, r.rating || 0);
+    const star = (i) => h(mayWrite ? "button" : "span", { type: mayWrite && "button", "aria-pressed": mayWrite && String(i === n), "aria-label": mayWrite && t("rated", { n: i }), click: () => mayWrite && act.rate(i === n ? 0 : i) }, i <= n ? "★" : "☆");
+    return h("div", { class: "stars", role: mayWrite ? "group" : "img", "aria-label": mayWrite ? t("rating") : t("rated", { n }) }, ...[1, 2, 3, 4, 5].map(star));
   }
+
+  const tags = (r) => h("ul", { class: "tags" }, ...(r.tags || []).map((tag) => h("li", { class: "chip" }, search(tag, `tag:=${quoted(tag)}`), mayWrite && button("close", t("remove", { what: tag }), () => act.say({ remove: [tag] })))));
 
   /** @param {string[][]} facts name, text, query, address */
-  const table = (facts) => h("dl", {}, ...facts.flatMap(([name, text, q, href]) => [
-    h("dt", {}, name),
-    h("dd", {}, q ? search(text, q) : href ? h("a", { href, target: "_blank", rel: "noreferrer noopener" }, h("bdi", {}, text)) : h("bdi", {}, text)),
-  ]));
+  const table = (facts) => h("dl", {}, ...facts.flatMap(([name, text, q, href]) => [h("dt", {}, name), h("dd", {},
+    q ? search(text, q) : href ? h("a", { href, target: "_blank", rel: "noreferrer noopener" }, h("bdi", {}, text)) : h("bdi", {}, text))]));
 
+  let shown = "";
   return {
     element,
-    /** @param {any} r the record @param {any} about the facts, if they are here @param {boolean} isAway */
+    /** @param {any} r the record @param {any} about what the server says of it, if it is here @param {boolean} isAway */
     show(r, about, isAway) {
-      const isOpen = element.querySelector("details")?.open;
-      const path = r.path || r.uri;
       const active = element.contains(document.activeElement) && document.activeElement;
-      const held = active && (active.id ? `#${active.id}` : `[aria-label="${CSS.escape(active.ariaLabel || "")}"]`);
+      // Somebody writes: what they send shows all again.
+      if (active && active.value !== active.defaultValue && r.id === shown) return;
+      shown = r.id;
+      const held = active && (active.id ? `#${active.id}` : `[aria-label="${CSS.escape(active.ariaLabel)}"]`);
+      const isOpen = element.querySelector("details")?.open;
+      const path = r.path || r.uri || "";
       element.replaceChildren(...[
         h("h2", {}, h("bdi", {}, nameOf(r))),
         isAway && h("p", { class: "note" }, t("file_away")),
         caption(r), rating(r), tags(r),
+        mayWrite && field("input", "tag_add", "", (text) => act.say({ add: tagsOf(text) }), { list: "known-tags", autocomplete: "off", enterkeyhint: "done",
+          focus: () => act.tags().then((all) => known.replaceChildren(...all.map((value) => h("option", { value })))) }), known,
         about?.why.length > 0 && h("section", {}, h("h3", {}, t("why")), h("ul", { class: "why" }, ...about.why.map((each) => h("li", {}, h("bdi", {}, each))))),
         about && table(about.facts),
-        path && h("p", { class: "with-tool path" }, h("bdi", {}, path), button("copy", t("copy_path"), () => act.copy(path))),
-        about?.more.length > 0 && h("details", { open: isOpen }, h("summary", {}, t("all_metadata", { n: about.more.length })), table(about.more)),
+        h("p", { class: "path" }, h("bdi", {}, path), button("copy", t("copy_path"), () => act.copy(path))),
+        about && h("details", { open: isOpen }, h("summary", {}, t("all_metadata", { n: about.more.length })), table(about.more)),
       ].filter(Boolean));
-      if (held) (element.querySelector(held) || element).focus();
+      if (!held) return;
+      const next = element.querySelector(held) || element;
+      next.focus();
+      next.select?.();
     },
   };
 }

@@ -1,65 +1,54 @@
-// Many images at once: choose them, then tag, rate, compare or export them.
+// Many images at once: choose them, then tag, rate, export or compare them.
 
-import { address } from "./api.js";
-import { button, h, icon } from "./dom.js";
-import { createCopies } from "./copies.js";
+import { button, byId, h, icon } from "./dom.js";
 import { keys } from "./keys.js";
 import { say, tagsOf } from "./saying.js";
-import { mayWrite, ofLibrary } from "./state.js";
+import { base, mayWrite, ofLibrary } from "./state.js";
 import { t } from "./texts.js";
-import { failed, toast } from "./toast.js";
-
-/** Milliseconds that a finger rests on a picture to choose it. */
-const LONG = 450;
+import { toast } from "./toast.js";
 
 /** @param {any} app */
 export function createSelection(app) {
-  /** @type {Set<string>} */
   const chosen = new Set();
+  const grid = byId("grid");
   let last = 0;
-  const grid = document.getElementById("grid");
-  const copies = createCopies(app, (ids) => set(ids));
-  const count = h("p", { role: "status" });
 
-  const field = h("input", { "aria-label": t("tag_many"), placeholder: t("tag_many"), maxlength: "500", autocomplete: "off", enterkeyhint: "done" });
-  const tagging = h("form", {}, field);
-  tagging.addEventListener("submit", async (event) => {
+  const count = h("p", { role: "status" });
+  const ids = h("input", { type: "hidden", name: "ids" });
+  const field = h("input", { "aria-label": t("tag_many"), placeholder: t("tag_many"), maxlength: "500", autocomplete: "off", keydown: (event) => event.key === "Escape" && app.grid.focus(app.grid.current) });
+  const list = (name, options, change) => h("select", { name, "aria-label": t(name), change }, ...options.map(([value, text]) => h("option", { value }, text)));
+  const rating = list("rating", [["", t("rating")], ...[5, 4, 3, 2, 1].map((n) => [n, "★".repeat(n)]), [0, t("unrated")]], () => {
+    rate([...chosen], Number(rating.value));
+    rating.value = "";
+  });
+  const submit = (value, ...content) => h("button", { class: "tool", value }, ...content);
+  const bar = h("form", { id: "selection", role: "toolbar", method: "post", "aria-label": t("selection"), hidden: true, submit: sent },
+    button("close", t("select_none"), () => set([])), count, ids,
+    mayWrite && field, mayWrite && submit("tag", icon("tag"), h("span", { class: "hidden" }, t("tag_many"))), mayWrite && rating,
+    list("format", ["paths", "csv", "json"].map((each) => [each, t(`export_${each}`)])), submit("export", icon("download"), t("export")), submit("copies", icon("copies"), t("copies_of")));
+  document.body.append(bar);
+
+  /** Tag at once; the other buttons send the form, and the server answers with a file or a page. */
+  async function sent(event) {
+    const { submitter } = event;
+    ids.value = [...chosen];
+    if (submitter.value !== "tag") return void (submitter.formAction = new URL(`${submitter.value}?${new URLSearchParams(ofLibrary(app.state.now))}`, base));
     event.preventDefault();
     const tags = tagsOf(field.value);
-    const add = tags.filter((each) => !each.startsWith("-"));
-    const remove = tags.filter((each) => each.startsWith("-")).map((each) => each.slice(1));
-    if (tags.length && (await say(app, [...chosen], { add, remove }))) {
-      field.value = "";
-      toast(t("tagged", { n: chosen.size }));
-    }
-  });
-  const rating = h("select", { "aria-label": t("rating"), change: () => {
-    const n = Number(rating.value);
-    rating.value = "";
-    say(app, [...chosen], { rating: n }).then((done) => done && toast(t(n ? "rated_many" : "unrated_many", { n: chosen.size, stars: n })));
-  } }, h("option", { value: "", selected: true }, t("rating")), ...[5, 4, 3, 2, 1].map((n) => h("option", { value: n }, "★".repeat(n))), h("option", { value: "0" }, t("unrated")));
-  const exporting = h("select", { "aria-label": t("export"), change: () => {
-    const format = exporting.value;
-    exporting.value = "";
-    save(format);
-  } }, h("option", { value: "", selected: true }, t("export")), ...["paths", "csv", "json"].map((each) => h("option", { value: each }, t(`export_${each}`))));
+    const add = tags.filter((each) => each[0] !== "-");
+    const remove = tags.filter((each) => each[0] === "-").map((each) => each.slice(1));
+    if (!tags.length || !(await say(app, [...chosen], { add, remove }))) return;
+    field.value = "";
+    toast(t("tagged", { n: chosen.size }));
+  }
 
-  const bar = h("div", { id: "selection", role: "toolbar", "aria-label": t("selection"), hidden: true },
-    button("close", t("select_none"), () => set([])), count,
-    mayWrite && tagging, mayWrite && rating, exporting,
-    button("copies", t("copies"), () => copies.open([...chosen]), { word: true }));
-  document.body.append(bar);
+  const rate = async (some, n) => (await say(app, some, { rating: n })) && toast(t(n ? "rated_many" : "unrated_many", { n: some.length, stars: n }));
 
   function decorate(tile) {
     const is = chosen.has(tile.dataset.id);
     tile.classList.toggle("chosen", is);
-    let check = tile.querySelector(".check");
-    if (!check) {
-      check = h("button", { type: "button", class: "check", tabindex: "-1" }, icon("check"));
-      tile.append(check);
-    }
-    check.setAttribute("aria-pressed", String(is));
-    check.setAttribute("aria-label", t("select"));
+    if (!tile.querySelector(".check")) tile.append(h("button", { type: "button", class: "check", tabindex: "-1", "aria-label": t("key_select") }, icon("check")));
+    tile.querySelector(".check").ariaPressed = is;
   }
 
   function changed() {
@@ -67,91 +56,51 @@ export function createSelection(app) {
     document.body.classList.toggle("selecting", chosen.size > 0);
     count.textContent = t("selected", { n: chosen.size });
     for (const [, tile] of app.grid.tiles()) decorate(tile);
-    app.emit("select");
   }
 
-  function set(ids) {
+  function set(some) {
     chosen.clear();
-    for (const each of ids) chosen.add(each);
+    for (const each of some) chosen.add(each);
     changed();
   }
 
-  /** @param {number} i */
   function toggle(i) {
-    const id = app.list.id(i);
-    if (!chosen.delete(id)) chosen.add(id);
     last = i;
+    if (!chosen.delete(app.list.id(i))) chosen.add(app.list.id(i));
     changed();
   }
 
-  /** Choose all from the one that was chosen last. @param {number} i */
+  /** Choose all from the one that was chosen last. */
   function range(i) {
     for (let at = Math.min(i, last); at <= Math.max(i, last); at++) chosen.add(app.list.id(at));
     changed();
   }
 
-  async function save(format) {
-    try {
-      const answer = await fetch(address("export", ofLibrary(app.state.now)), {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ ids: [...chosen], format }),
-      });
-      if (!answer.ok) throw new Error((await answer.json()).detail);
-      const link = h("a", { href: URL.createObjectURL(await answer.blob()), download: `pixseek.${format === "paths" ? "txt" : format}` });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-    } catch (error) {
-      failed(error);
-    }
-  }
-
-  const placeOf = (event) => {
-    const tile = event.target.closest?.(".tile");
-    return tile?.dataset.i ? Number(tile.dataset.i) : -1;
-  };
-  let held = 0;
-  let wasHeld = false;
   grid.addEventListener("click", (event) => {
-    const i = placeOf(event);
-    if (i < 0 || event.button) return;
-    const picks = event.target.closest(".check") || event.ctrlKey || event.metaKey || chosen.size || wasHeld;
-    if (!picks && !event.shiftKey) return;
+    const i = event.target.closest(".tile")?.dataset.i;
+    if (!i || !(chosen.size || event.target.closest(".check") || event.ctrlKey || event.metaKey || event.shiftKey)) return;
     event.preventDefault();
     event.stopPropagation();
-    if (wasHeld) wasHeld = false;
-    else if (event.shiftKey && (chosen.size || picks)) range(i);
-    else toggle(i);
+    if (event.shiftKey && chosen.size) range(Number(i));
+    else toggle(Number(i));
   }, true);
-  grid.addEventListener("pointerdown", (event) => {
-    clearTimeout(held);
-    wasHeld = false;
-    const i = placeOf(event);
-    if (event.pointerType === "touch" && i >= 0) held = setTimeout(() => ((wasHeld = true), toggle(i)), LONG);
-  });
-  for (const name of ["pointerup", "pointercancel", "pointermove"]) grid.addEventListener(name, (event) => (name !== "pointermove" || Math.abs(event.movementY) > 3) && clearTimeout(held));
-  grid.addEventListener("contextmenu", (event) => wasHeld && event.preventDefault());
-
   app.decorations.push(decorate);
   app.events.addEventListener("list", () => set([...chosen].filter((each) => app.list.indexOf(each) >= 0)));
 
-  const key = (name, text, run) => keys.push({ key: name, context: "grid", text, run });
+  const key = (name, text, run, hidden = false) => keys.push({ key: name, context: "grid", text, run, hidden });
   key("x", "key_select", () => (app.list?.length ? toggle(app.grid.current) : false));
-  for (const [name, step] of [["ArrowRight", 1], ["ArrowLeft", -1], ["ArrowDown", 0], ["ArrowUp", 0]])
-    keys.push({ key: `Shift+${name}`, context: "grid", text: "key_range", hidden: name !== "ArrowRight", run: () => {
+  for (const side of ["Right", "Left", "Down", "Up"])
+    key(`Shift+Arrow${side}`, "key_range", () => {
       if (!chosen.size) toggle(app.grid.current);
-      keys.find((each) => each.key === name && each.context === "grid").run();
+      keys.find((each) => each.key === `Arrow${side}` && each.context === "grid").run();
       range(app.grid.current);
-    } });
+    }, side !== "Right");
   key("Ctrl+a", "select_all", () => set(app.list?.ids || []));
   key("Escape", "select_none", () => (chosen.size ? set([]) : false));
-  if (mayWrite) key("t", "tag_many", () => (chosen.size ? field.focus() : false));
-  field.addEventListener("keydown", (event) => event.key === "Escape" && app.grid.focus(app.grid.current));
-  if (mayWrite) key("1 2 3 4 5", "key_rate", (event) => {
-    const ids = chosen.size ? [...chosen] : app.list?.length && grid.contains(document.activeElement) ? [app.list.id(app.grid.current)] : [];
-    if (!ids.length) return false;
-    say(app, ids, { rating: Number(event.key) }).then((done) => done && toast(t("rated_many", { n: ids.length, stars: Number(event.key) })));
+  if (!mayWrite) return;
+  key("t", "tag_many", () => (chosen.size ? field.focus() : false));
+  key("1 2 3 4 5", "key_rate", (event) => {
+    const some = chosen.size ? [...chosen] : grid.contains(document.activeElement) ? [app.list.id(app.grid.current)] : [];
+    return some.length > 0 && void rate(some, Number(event.key));
   });
-
-  return { has: (id) => chosen.has(id), get size() { return chosen.size; }, get ids() { return [...chosen]; }, set, toggle, range };
 }

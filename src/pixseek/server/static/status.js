@@ -1,36 +1,31 @@
 // An indexing run while it goes on: on its page, and as a line in the header of others.
 
-import { byId, h } from "./dom.js";
-import { base, read } from "./state.js";
+import { byId } from "./dom.js";
+import { base, ofLibrary, read } from "./state.js";
 
-const { library } = read();
-const address = new URL(`status/run${library ? `?library=${encodeURIComponent(library)}` : ""}`, base);
+const address = new URL(`status/run?${new URLSearchParams(ofLibrary(read()))}`, base);
+const run = byId("run");
+const link = byId("status");
 
-/** Follow the run that goes on, if any. @param {(now: any) => void} show called with each state */
-async function follow(show) {
-  const now = await fetch(address).then((answer) => answer.json(), () => null);
-  if (!now || now.is_over) return;
-  const events = new EventSource(address);
-  events.onmessage = (event) => {
-    const next = JSON.parse(event.data);
-    if (next.is_over) events.close();
-    show(next);
-  };
+function show(now) {
+  if (!run) {
+    link.lastChild.textContent = now.short || "";
+    return void (link.ariaLabel = now.short || link.title);
+  }
+  // What was found, and what failed, stands in other parts of the page.
+  if (now.is_over) return location.reload();
+  for (const name of ["title", "text", "latest"]) run.querySelector(`.${name}`).textContent = now[name];
+  if (now.total) Object.assign(run.querySelector("progress"), { max: now.total, value: now.done });
 }
 
-const link = byId("status");
-const run = byId("run");
-
-follow((now) => {
-  if (!run) {
-    link.querySelector("span").textContent = now.short || "";
-    return void (now.short ? link.removeAttribute("aria-label") : link.setAttribute("aria-label", link.title));
-  }
-  // What was found and what failed stands in other parts of the page.
-  if (now.is_over) return location.reload();
-  run.querySelector("h2").textContent = now.title;
-  run.querySelector(".text").textContent = now.text;
-  run.querySelector(".latest").textContent = now.latest;
-  const bar = run.querySelector("progress") || h("progress", { "aria-label": now.title });
-  if (now.total) Object.assign(bar, { max: now.total, value: now.done });
-});
+const first = await fetch(address).then((answer) => answer.json(), () => null);
+// It may have ended since the page was written.
+if (first?.is_over && run?.dataset.over === "0") show(first);
+if (first && !first.is_over) {
+  const events = new EventSource(address);
+  events.onmessage = ({ data }) => {
+    const now = JSON.parse(data);
+    if (now.is_over) events.close();
+    show(now);
+  };
+}

@@ -1,30 +1,24 @@
-// Short messages that go by themselves, said to those who hear the page.
+// Short messages that go by themselves.
 
 import { button, h } from "./dom.js";
 import { t } from "./texts.js";
 
-const region = h("div", { id: "toasts", role: "status", popover: "manual" });
+const all = h("div", { id: "toasts", role: "status", popover: "manual" });
 
-/**
- * @param {string} text
- * @param {{wrong?: boolean, action?: string, run?: () => void}} [how] action: the word of a button
- */
+/** @param {string} text @param {{wrong?: boolean, action?: string, run?: () => void}} [how] action: the word of a button */
 export function toast(text, { wrong = false, action, run } = {}) {
   // A dialog makes all outside of it deaf, so the message goes into the one on top.
-  const host = [...document.querySelectorAll("dialog[open]")].pop() || document.body;
-  if (region.parentNode !== host) host.append(region);
-  if (!region.matches(":popover-open")) region.showPopover();
+  ([...document.querySelectorAll("dialog[open]")].pop() || document.body).append(all);
+  all.showPopover();
   const gone = () => {
     made.remove();
-    if (!region.children.length && region.matches(":popover-open")) region.hidePopover();
+    if (!all.children.length && all.isConnected) all.hidePopover();
   };
-  const made = h("div", { class: wrong ? "toast wrong" : "toast", role: wrong ? "alert" : null }, h("span", {}, text));
-  if (run) made.append(h("button", { type: "button", click: () => (gone(), run()) }, action));
-  made.append(button("close", t("close"), gone));
-  while (region.children.length > 2) region.firstChild?.remove();
-  region.append(made);
+  const made = h("div", { class: wrong ? "toast wrong" : "toast", role: wrong && "alert" }, h("span", {}, text),
+    run && h("button", { type: "button", click: () => (gone(), run()) }, action), button("close", t("close"), gone));
+  all.append(made);
+  if (all.children.length > 3) all.firstChild.remove();
   if (!wrong) setTimeout(gone, run ? 9000 : 4000);
 }
 
-/** Say what went wrong. @param {any} error */
-export const failed = (error) => toast(error.message || String(error), { wrong: true });
+export const failed = (error) => toast(error.message, { wrong: true });

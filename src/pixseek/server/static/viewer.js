@@ -1,11 +1,11 @@
 // One image on the whole window: look, zoom, go on, search from it, say something of it.
 
 import { address, get } from "./api.js";
-import { button, h, isCalm } from "./dom.js";
+import { button, h, icon, isCalm } from "./dom.js";
 import { altOf, createFacts, nameOf } from "./facts.js";
 import { keys, setContext } from "./keys.js";
 import { createRegion } from "./region.js";
-import { leaning, leanings, say } from "./saying.js";
+import { say } from "./saying.js";
 import { createStage } from "./stage.js";
 import { mayWrite, ofLibrary } from "./state.js";
 import { t } from "./texts.js";
@@ -13,122 +13,103 @@ import { failed, toast } from "./toast.js";
 
 /** @param {any} app */
 export function createViewer(app) {
+  const { state } = app;
   let id = "";
-  /** @type {any} */
   let record = null;
-  /** @type {any} the facts about it */
-  let about = null;
+  let about = null; // what the server says of it
   let isAway = false;
   let openedHere = false;
-  /** @type {Promise<string[]>|null} */
-  let tags = null;
+  let loading; // what is asked of it
+  let tags;
 
-  const library = () => app.state.now.library;
   const place = () => app.list?.indexOf(id) ?? -1;
+  const search = (q) => state.go({ q, image: "", sort: "", example: "" });
   const stage = createStage({
-    library,
+    library: () => state.now.library,
     swiped: (step) => (step ? go(step) : close()),
-    zoomed: (scale) => dialog.classList.toggle("is-zoomed", scale > 1.01),
-    away() {
-      isAway = true;
-      facts.show(record, about, true);
-    },
+    away: () => facts.show(record, about, (isAway = true)),
   });
-  const region = createRegion(stage, (box) => search(`id:${id}@${box.map((each) => +each.toFixed(4)).join(",")}`));
+  const region = createRegion(stage, (box) => search(`id:${id}@${box.map((each) => +each.toFixed(4))}`));
   const facts = createFacts({
-    go: search,
-    rate,
+    go: search, rate, copy,
     say: (what) => say(app, [id], what),
-    copy,
-    tags: () => (tags ??= get("facets", { ...ofLibrary(app.state.now), q: "has:tags" }, { quiet: true }).then((all) => Object.keys(all.tag || {}), () => [])),
+    tags: () => (tags ??= get("facets", { ...ofLibrary(state.now), q: "has:tags" }, { quiet: true }).then((all) => Object.keys(all.tag || {}), () => [])),
   });
 
-  const count = h("p", { class: "soft count" });
-  const spoken = h("p", { class: "hidden", role: "status" });
-  const like = button("like", t("like"), () => lean(true), { "aria-pressed": "false" });
-  const dislike = button("dislike", t("dislike"), () => lean(false), { "aria-pressed": "false" });
-  const info = button("info", t("facts_panel"), () => panel(), { "aria-pressed": "false" });
-  const download = h("a", { class: "tool", title: t("download"), "aria-label": t("download"), download: "" }, button("download", "", () => {}).firstChild);
-  const dialog = h("dialog", { id: "viewer", "aria-label": t("viewer") },
-    h("header", {},
-      button("close", t("close"), close), count,
-      button("similar", t("similar"), () => similar()), button("region", t("region"), () => region.begin()),
-      like, dislike, info,
-      button("copy", t("copy_path"), () => copy(), { class: "tool copy" }), download),
-    h("div", { class: "middle" }, stage.element, button("left", t("key_previous"), () => go(-1), { class: "tool go left" }), button("right", t("key_next"), () => go(1), { class: "tool go right" })),
-    facts.element, spoken);
+  /** What the header offers: icon, text, key, and what it does. */
+  const acts = {
+    similar: ["s", () => search(`id:${id}`)],
+    region: ["r", () => region.begin()],
+    like: ["l", () => void lean(true)],
+    dislike: ["d", () => void lean(false)],
+    info: ["i", () => panel()],
+    copy: ["c", () => copy()],
+  };
+  const TEXTS = { info: "facts_panel", copy: "copy_path" };
+  const tools = {};
+  for (const [name, [key, run]] of Object.entries(acts)) {
+    tools[name] = button(name, t(TEXTS[name] || name), run, { id: `v-${name}` });
+    keys.push({ key, context: "viewer", text: TEXTS[name] || name, run });
+  }
+  const count = h("p", { role: "status" });
+  const download = h("a", { class: "tool", title: t("download"), "aria-label": t("download") }, icon("download"));
+  const [before, after] = [[-1, "left", "key_previous"], [1, "right", "key_next"]].map(([step, side, text]) => button(side, t(text), () => go(step), { class: `tool go ${side}` }));
+  const dialog = h("dialog", { id: "viewer", "aria-label": t("viewer"), cancel: (event) => (event.preventDefault(), region.end() || close()) },
+    h("header", {}, button("close", t("close"), close), count, ...Object.values(tools), download),
+    h("div", { class: "middle" }, stage.element, before, after), facts.element);
   document.body.append(dialog);
-  panel(localStorage.getItem("facts") === "1" && innerWidth > 700);
-
-  dialog.addEventListener("cancel", (event) => {
-    event.preventDefault();
-    if (!region.end()) close();
-  });
   app.close = close;
+  panel(localStorage.facts === "1" && innerWidth > 700);
 
-  /** Show or hide the facts. @param {boolean} [shows] */
   function panel(shows = facts.element.hidden) {
     facts.element.hidden = !shows;
-    info.setAttribute("aria-pressed", String(shows));
-    if (dialog.open) localStorage.setItem("facts", shows ? "1" : "");
+    tools.info.ariaPressed = shows;
+    if (dialog.open) localStorage.facts = shows ? "1" : "";
   }
 
-  /** Run a change of the document in which the picture flies from one place to another. */
+  /** Change the document while the picture flies from one place to another. */
   function fly(from, change, to) {
     const start = from();
-    if (!document.startViewTransition || isCalm() || !start) return void change();
-    start.style.viewTransitionName = "photo";
-    const flight = document.startViewTransition(() => {
-      start.style.viewTransitionName = "";
+    if (!document.startViewTransition || isCalm() || !start) return change();
+    const name = (element, text) => element && (element.style.viewTransitionName = text);
+    name(start, "photo");
+    document.startViewTransition(() => {
+      name(start, "");
       change();
-      const end = to();
-      if (end) {
-        end.style.viewTransitionName = "photo";
-        flight.finished.finally(() => (end.style.viewTransitionName = ""));
-      }
-    });
-    flight.ready.catch(() => {});
+      name(to(), "photo");
+    }).finished.finally(() => name(to(), ""));
   }
-  const thumb = () => app.grid?.tileOf(id)?.querySelector("img");
+  const thumb = () => app.grid.tileOf(id)?.querySelector("img");
 
   async function show(next) {
     id = next;
     region.end();
     const i = place();
-    count.textContent = i < 0 ? "" : t("place", { n: i + 1, total: app.list.length });
-    for (const [side, way] of [["left", i > 0], ["right", i >= 0 && i + 1 < app.list.length]]) dialog.querySelector(`.${side}`).hidden = !way;
-    const leans = leanings(app.state.now.q).get(id);
-    like.setAttribute("aria-pressed", String(leans === true));
-    dislike.setAttribute("aria-pressed", String(leans === false));
-    const first = app.list?.known(i);
-    if (first) present(first);
-    const whole = await known(next);
-    if (id !== next || !app.state.now.image || !whole) return;
-    present({ ...first, ...whole.record }, whole);
-    spoken.textContent = altOf(record || { id });
-    if (i >= 0) for (const near of [i + 1, i - 1]) if (near >= 0 && near < app.list.length) app.list.record(near).then((each) => id === next && stage.preload(each));
-  }
-
-  /** All that is known of an image, and the facts in words; null if it is not there. */
-  async function known(of) {
-    const { q, dates } = app.state.now;
-    const asked = { ...ofLibrary(app.state.now), ...(app.list?.isRanked ? { q, dates } : {}) };
+    const { length } = app.list || {};
+    before.hidden = i < 1;
+    after.hidden = i < 0 || i + 1 >= length;
+    if (app.list?.known(i)) present(app.list.known(i));
+    const { q, dates } = state.now;
     try {
-      return await get(`../facts/${encodeURIComponent(of)}`, asked, { key: "viewer", quiet: true });
+      const found = await (loading = get(`../facts/${encodeURIComponent(next)}`, { ...ofLibrary(state.now), q: app.list?.isRanked ? q : "", dates }, { key: "viewer", quiet: true }));
+      if (id !== next || !dialog.open) return;
+      about = found;
+      present(found.record);
     } catch (error) {
       failed(error);
-      if (!record) close();
-      return null;
+      return record || close();
     }
+    count.textContent = i < 0 ? "" : t("place", { n: i + 1, total: length });
+    for (const near of [i + 1, i - 1]) if (i >= 0 && near >= 0 && near < length) app.list.record(near).then(stage.preload);
   }
 
-  function present(next, words = null) {
-    const isNew = record?.id !== next.id;
-    if (isNew) isAway = false;
+  function present(next) {
+    if (about?.record.id !== next.id) about = null;
+    isAway = next.is_there === false || (isAway && record?.id === next.id);
     record = next;
-    about = words || (isNew ? null : about);
-    isAway ||= next.is_there === false;
-    download.href = address(`images/${encodeURIComponent(id)}/original`, ofLibrary(app.state.now));
+    tools.like.ariaPressed = about?.leans === true;
+    tools.dislike.ariaPressed = about?.leans === false;
+    download.href = address(`images/${encodeURIComponent(id)}/original`, ofLibrary(state.now));
     download.download = nameOf(next);
     stage.show(next, altOf(next));
     facts.show(next, about, isAway);
@@ -136,11 +117,9 @@ export function createViewer(app) {
 
   function open(next) {
     fly(thumb, () => {
-      setContext(() => (document.querySelector("dialog[open]:not(#viewer)") ? "none" : "viewer"));
       dialog.showModal();
       stage.element.focus();
-      document.documentElement.classList.add("viewing");
-    }, () => stage.picture);
+    }, () => dialog.open && stage.picture);
     show(next);
   }
 
@@ -148,101 +127,73 @@ export function createViewer(app) {
   function close() {
     if (!dialog.open) return;
     if (openedHere) history.back();
-    else app.state.go({ image: "" }, { replace: true });
+    else state.go({ image: "" }, { replace: true });
   }
 
   function closed() {
     const i = place();
-    if (i >= 0) app.grid?.focus(i, { focus: false });
+    if (i >= 0) app.grid.focus(i, { focus: false });
     fly(() => stage.picture, () => {
       dialog.close();
-      setContext(() => (document.querySelector("dialog[open]") ? "none" : "grid"));
-      document.documentElement.classList.remove("viewing");
-      stage.clear();
-      record = null;
-      if (i >= 0) app.grid?.focus(i);
-    }, thumb);
+      stage.show((record = about = null));
+      if (i >= 0) app.grid.focus(i);
+    }, () => !dialog.open && thumb());
   }
 
-  const go = (step) => {
-    const to = app.list?.id(place() + step);
-    if (to && place() >= 0) app.open(to, { replace: true });
-  };
-
-  function search(q) {
-    app.state.go({ q, image: "", sort: "", example: "" });
+  function go(step) {
+    const to = place() >= 0 && app.list.id(place() + step);
+    if (to) app.open(to, { replace: true });
   }
-  const similar = () => search(`id:${id}`);
 
-  function lean(wanted) {
-    const { q } = app.state.now;
-    const now = leanings(q).get(id) === wanted ? null : wanted;
-    const next = leaning(q, id, now);
-    const looksFor = leaning(q, id, null) !== "" || [...leanings(next).values()].includes(true);
-    if (!looksFor && next) return toast(t("dislike_alone"));
-    app.state.go({ q: next, image: id }, { replace: true });
-    toast(t(now === null ? "lean_none" : now ? "liked" : "disliked"));
+  async function lean(to) {
+    await loading;
+    if (!about) return;
+    const isOff = about.leans === to;
+    const q = isOff ? about.neither : to ? about.like : about.dislike;
+    if (!q && !isOff) return toast(t("dislike_alone"));
+    about.leans = isOff ? null : to;
+    state.go({ q, image: id }, { replace: true });
+    toast(t(isOff ? "lean_none" : to ? "liked" : "disliked"));
   }
 
   async function rate(n) {
     if (await say(app, [id], { rating: n })) toast(t(n ? "rated" : "unrated", { n }));
   }
 
-  async function copy(text = record?.path || record?.uri || "") {
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch {
-      // Pages without TLS have no clipboard: the old way.
-      const field = h("textarea", { class: "hidden" });
-      field.value = text;
-      dialog.append(field);
-      field.select();
-      document.execCommand("copy");
-      field.remove();
-    }
-    toast(t("copied", { what: text }));
+  async function copy(text = record.path || record.uri) {
+    // Pages without TLS have no clipboard.
+    await navigator.clipboard?.writeText(text).then(() => toast(t("copied", { what: text })), () => toast(text));
+    if (!navigator.clipboard) prompt(t("copy_path"), text);
   }
 
-  app.state.addEventListener("change", (event) => {
-    const { image } = app.state.now;
+  setContext(() => (document.querySelector("dialog[open]:not(#viewer)") ? "none" : dialog.open ? "viewer" : "grid"));
+  state.addEventListener("change", ({ detail }) => {
+    const { image } = state.now;
     if (image && !dialog.open) {
-      openedHere = !event.detail.isBack && !event.detail.before.image;
+      openedHere = !detail.isBack;
       open(image);
     } else if (image && image !== id) show(image);
     else if (!image && dialog.open) closed();
   });
   app.events.addEventListener("list", () => dialog.open && show(id));
-  app.events.addEventListener("changed", (event) => dialog.open && event.detail.includes(id) && show(id));
-  if (app.state.now.image) open(app.state.now.image);
+  app.events.addEventListener("changed", ({ detail }) => dialog.open && detail.includes(id) && show(id));
+  if (state.now.image) open(state.now.image);
 
-  const key = (name, text, run, more = {}) => keys.push({ key: name, context: "viewer", text, run, ...more });
-  const moves = (name, step, right, down) => {
-    if (step) key(name, step > 0 ? "key_next" : "key_previous", () => go(step));
-    key(`Shift+${name}`, "key_pan", () => stage.pan(right, down), { hidden: name !== "ArrowUp" });
-  };
-  moves("ArrowLeft", -1, -1, 0);
-  moves("ArrowRight", 1, 1, 0);
-  moves("ArrowUp", 0, 0, -1);
-  moves("ArrowDown", 0, 0, 1);
-  key("s", "similar", similar);
-  key("l", "like", () => lean(true));
-  key("d", "dislike", () => lean(false));
-  key("i", "facts_panel", () => panel());
-  key("r", "region", () => region.begin());
+  const key = (name, text, run, hidden = false) => keys.push({ key: name, context: "viewer", text, run, hidden });
+  key("ArrowLeft", "key_previous", () => go(-1));
+  key("ArrowRight", "key_next", () => go(1));
+  for (const [side, right, down] of [["Up", 0, -1], ["Down", 0, 1], ["Left", -1, 0], ["Right", 1, 0]]) key(`Shift+Arrow${side}`, "key_pan", () => stage.pan(right, down), side !== "Up");
   key("z", "key_zoom", () => stage.toggle());
-  key("+ =", "key_closer", () => stage.zoomBy(1.5), { hidden: true });
-  key("-", "key_farther", () => stage.zoomBy(1 / 1.5), { hidden: true });
-  key("c", "copy_path", () => copy());
+  key("+ =", "key_zoom", () => stage.zoomBy(1.5), true);
+  key("-", "key_zoom", () => stage.zoomBy(1 / 1.5), true);
   key("o", "download", () => download.click());
-  if (mayWrite) {
-    const edit = (what, act) => {
-      panel(true);
-      act(facts.element.querySelector(what));
-    };
-    key("1 2 3 4 5", "key_rate", (event) => rate(Number(event.key)));
-    key("0", "key_unrate", () => rate(0));
-    key("t", "tag_add", () => edit("#add-tag", (field) => field.focus()));
-    key("e", "caption_edit", () => edit("#edit-caption", (tool) => tool.click()));
-  }
-  return { get isOpen() { return dialog.open; }, close };
+  if (!mayWrite) return;
+  const edit = (field) => {
+    panel(true);
+    facts.element.querySelector(`#${field}`).select();
+  };
+  key("1 2 3 4 5", "key_rate", (event) => void rate(Number(event.key)));
+  key("0", "key_unrate", () => void rate(0));
+  key("t", "tag_add", () => edit("tag_add"));
+  key("e", "caption_edit", () => edit("caption_edit"));
 }
