@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Annotated
 from urllib.parse import parse_qs, quote, urlencode
 
@@ -24,7 +23,7 @@ from pixseek.server.pages import Pages
 from pixseek.server.queries import LibraryGiven, SearchGiven, text_query
 from pixseek.server.search_routes import must_write, no_image
 from pixseek.server.served import Server
-from pixseek.types import And, Compare, Filter, Record
+from pixseek.types import Record
 
 
 def routes(server: Server) -> APIRouter:
@@ -47,10 +46,8 @@ def routes(server: Server) -> APIRouter:
                 asked = text_query(
                     library, given, server.settings, has_rights=may_write(request.scope)
                 )
-                only: Filter = Compare("id", "eq", image_id)
-                whole = asked.where if asked.where is None else And((asked.where, only))
-                hits = library.search(replace(asked, where=whole or only, k=1, offset=0))
-                why = reasons_of(hits[0].why, texts) if len(hits) else []
+                hit = library.hit(image_id, asked)
+                why = reasons_of(hit.why, texts) if hit else []
             except PixseekError:
                 pass  # the search itself says what is wrong with it
         plain = wire.record_to_plain(record)

@@ -12,15 +12,15 @@ const MOST = 1000;
  * @param {any} app @param {string[]} ids @param {Record<string, any>} what as POST api/tags takes it
  */
 export async function say(app, ids, what) {
-  try {
-    for (let at = 0; at < ids.length; at += MOST)
-      await send("POST", "tags", { params: ofLibrary(app.state.now), json: { ids: ids.slice(at, at + MOST), ...what } });
-    return true;
-  } catch (error) {
-    failed(error);
-  } finally {
-    app.refresh(ids);
-  }
+	try {
+		for (let at = 0; at < ids.length; at += MOST)
+			await send("POST", "tags", { params: ofLibrary(app.state.now), json: { ids: ids.slice(at, at + MOST), ...what } });
+		return true;
+	} catch (error) {
+		failed(error);
+	} finally {
+		app.refresh(ids);
+	}
 }
 
 /** Tags as they are typed: between commas. @param {string} text */

@@ -7,18 +7,18 @@ const all = h("div", { id: "toasts", role: "status", popover: "manual" });
 
 /** @param {string} text @param {{wrong?: boolean, action?: string, run?: () => void}} [how] action: the word of a button */
 export function toast(text, { wrong = false, action, run } = {}) {
-  // A dialog makes all outside of it deaf, so the message goes into the one on top.
-  ([...document.querySelectorAll("dialog[open]")].pop() || document.body).append(all);
-  all.showPopover();
-  const gone = () => {
-    made.remove();
-    if (!all.children.length && all.isConnected) all.hidePopover();
-  };
-  const made = h("div", { class: wrong ? "toast wrong" : "toast", role: wrong && "alert" }, h("span", {}, text),
-    run && h("button", { type: "button", click: () => (gone(), run()) }, action), button("close", t("close"), gone));
-  all.append(made);
-  if (all.children.length > 3) all.firstChild.remove();
-  if (!wrong) setTimeout(gone, run ? 9000 : 4000);
+	// A dialog makes all outside of it deaf, so the message goes into the one on top.
+	([...document.querySelectorAll("dialog[open]")].pop() || document.body).append(all);
+	all.showPopover();
+	const gone = () => {
+		made.remove();
+		if (!all.children.length && all.isConnected) all.hidePopover();
+	};
+	const made = h("div", { class: wrong ? "toast wrong" : "toast", role: wrong && "alert" }, h("span", {}, text),
+		run && h("button", { type: "button", click: () => (gone(), run()) }, action), button("close", t("close"), gone));
+	all.append(made);
+	if (all.children.length > 3) all.firstChild.remove();
+	if (!wrong) setTimeout(gone, run ? 9000 : 4000);
 }
 
 export const failed = (error) => toast(error.message, { wrong: true });

@@ -13,187 +13,187 @@ import { failed, toast } from "./toast.js";
 
 /** @param {any} app */
 export function createViewer(app) {
-  const { state } = app;
-  let id = "";
-  let record = null;
-  let about = null; // what the server says of it
-  let isAway = false;
-  let openedHere = false;
-  let loading; // what is asked of it
-  let tags;
+	const { state } = app;
+	let id = "";
+	let record = null;
+	let about = null; // what the server says of it
+	let isAway = false;
+	let openedHere = false;
+	let loading; // what is asked of it
+	let tags;
 
-  const place = () => app.list?.indexOf(id) ?? -1;
-  const search = (q) => state.go({ q, image: "", sort: "", example: "" });
-  const stage = createStage({
-    library: () => state.now.library,
-    swiped: (step) => (step ? go(step) : close()),
-    away: () => facts.show(record, about, (isAway = true)),
-  });
-  const region = createRegion(stage, (box) => search(`id:${id}@${box.map((each) => +each.toFixed(4))}`));
-  const facts = createFacts({
-    go: search, rate, copy,
-    say: (what) => say(app, [id], what),
-    tags: () => (tags ??= get("facets", { ...ofLibrary(state.now), q: "has:tags" }, { quiet: true }).then((all) => Object.keys(all.tag || {}), () => [])),
-  });
+	const place = () => app.list?.indexOf(id) ?? -1;
+	const search = (q) => state.go({ q, image: "", sort: "", example: "" });
+	const stage = createStage({
+		library: () => state.now.library,
+		swiped: (step) => (step ? go(step) : close()),
+		away: () => facts.show(record, about, (isAway = true)),
+	});
+	const region = createRegion(stage, (box) => search(`id:${id}@${box.map((each) => +each.toFixed(4))}`));
+	const facts = createFacts({
+		go: search, rate, copy,
+		say: (what) => say(app, [id], what),
+		tags: () => (tags ??= get("facets", { ...ofLibrary(state.now), q: "has:tags" }, { quiet: true }).then((all) => Object.keys(all.tag || {}), () => [])),
+	});
 
-  /** What the header offers: icon, text, key, and what it does. */
-  const acts = {
-    similar: ["s", () => search(`id:${id}`)],
-    region: ["r", () => region.begin()],
-    like: ["l", () => void lean(true)],
-    dislike: ["d", () => void lean(false)],
-    info: ["i", () => panel()],
-    copy: ["c", () => copy()],
-  };
-  const TEXTS = { info: "facts_panel", copy: "copy_path" };
-  const tools = {};
-  for (const [name, [key, run]] of Object.entries(acts)) {
-    tools[name] = button(name, t(TEXTS[name] || name), run, { id: `v-${name}` });
-    keys.push({ key, context: "viewer", text: TEXTS[name] || name, run });
-  }
-  const count = h("p", { role: "status" });
-  const download = h("a", { class: "tool", title: t("download"), "aria-label": t("download") }, icon("download"));
-  const [before, after] = [[-1, "left", "key_previous"], [1, "right", "key_next"]].map(([step, side, text]) => button(side, t(text), () => go(step), { class: `tool go ${side}` }));
-  const dialog = h("dialog", { id: "viewer", "aria-label": t("viewer"), cancel: (event) => (event.preventDefault(), region.end() || close()) },
-    h("header", {}, button("close", t("close"), close), count, ...Object.values(tools), download),
-    h("div", { class: "middle" }, stage.element, before, after), facts.element);
-  document.body.append(dialog);
-  app.close = close;
-  panel(localStorage.facts === "1" && innerWidth > 700);
+	/** What the header offers: icon, text, key, and what it does. */
+	const acts = {
+		similar: ["s", () => search(`id:${id}`)],
+		region: ["r", () => region.begin()],
+		like: ["l", () => void lean(true)],
+		dislike: ["d", () => void lean(false)],
+		info: ["i", () => panel()],
+		copy: ["c", () => copy()],
+	};
+	const TEXTS = { info: "facts_panel", copy: "copy_path" };
+	const tools = {};
+	for (const [name, [key, run]] of Object.entries(acts)) {
+		tools[name] = button(name, t(TEXTS[name] || name), run, { id: `v-${name}` });
+		keys.push({ key, context: "viewer", text: TEXTS[name] || name, run });
+	}
+	const count = h("p", { role: "status" });
+	const download = h("a", { class: "tool", title: t("download"), "aria-label": t("download") }, icon("download"));
+	const [before, after] = [[-1, "left", "key_previous"], [1, "right", "key_next"]].map(([step, side, text]) => button(side, t(text), () => go(step), { class: `tool go ${side}` }));
+	const dialog = h("dialog", { id: "viewer", "aria-label": t("viewer"), cancel: (event) => (event.preventDefault(), region.end() || close()) },
+		h("header", {}, button("close", t("close"), close), count, ...Object.values(tools), download),
+		h("div", { class: "middle" }, stage.element, before, after), facts.element);
+	document.body.append(dialog);
+	app.close = close;
+	panel(localStorage.facts === "1" && innerWidth > 700);
 
-  function panel(shows = facts.element.hidden) {
-    facts.element.hidden = !shows;
-    tools.info.ariaPressed = shows;
-    if (dialog.open) localStorage.facts = shows ? "1" : "";
-  }
+	function panel(shows = facts.element.hidden) {
+		facts.element.hidden = !shows;
+		tools.info.ariaPressed = shows;
+		if (dialog.open) localStorage.facts = shows ? "1" : "";
+	}
 
-  /** Change the document while the picture flies from one place to another. */
-  function fly(from, change, to) {
-    const start = from();
-    if (!document.startViewTransition || isCalm() || !start) return change();
-    const name = (element, text) => element && (element.style.viewTransitionName = text);
-    name(start, "photo");
-    document.startViewTransition(() => {
-      name(start, "");
-      change();
-      name(to(), "photo");
-    }).finished.finally(() => name(to(), ""));
-  }
-  const thumb = () => app.grid.tileOf(id)?.querySelector("img");
+	/** Change the document while the picture flies from one place to another. */
+	function fly(from, change, to) {
+		const start = from();
+		if (!document.startViewTransition || isCalm() || !start) return change();
+		const name = (element, text) => element && (element.style.viewTransitionName = text);
+		name(start, "photo");
+		document.startViewTransition(() => {
+			name(start, "");
+			change();
+			name(to(), "photo");
+		}).finished.finally(() => name(to(), ""));
+	}
+	const thumb = () => app.grid.tileOf(id)?.querySelector("img");
 
-  async function show(next) {
-    id = next;
-    region.end();
-    const i = place();
-    const { length } = app.list || {};
-    before.hidden = i < 1;
-    after.hidden = i < 0 || i + 1 >= length;
-    if (app.list?.known(i)) present(app.list.known(i));
-    const { q, dates } = state.now;
-    try {
-      const found = await (loading = get(`../facts/${encodeURIComponent(next)}`, { ...ofLibrary(state.now), q: app.list?.isRanked ? q : "", dates }, { key: "viewer", quiet: true }));
-      if (id !== next || !dialog.open) return;
-      about = found;
-      present(found.record);
-    } catch (error) {
-      failed(error);
-      return record || close();
-    }
-    count.textContent = i < 0 ? "" : t("place", { n: i + 1, total: length });
-    for (const near of [i + 1, i - 1]) if (i >= 0 && near >= 0 && near < length) app.list.record(near).then(stage.preload);
-  }
+	async function show(next) {
+		id = next;
+		region.end();
+		const i = place();
+		const { length } = app.list || {};
+		before.hidden = i < 1;
+		after.hidden = i < 0 || i + 1 >= length;
+		if (app.list?.known(i)) present(app.list.known(i));
+		const { q, dates } = state.now;
+		try {
+			const found = await (loading = get(`../facts/${encodeURIComponent(next)}`, { ...ofLibrary(state.now), q, dates }, { key: "viewer", quiet: true }));
+			if (id !== next || !dialog.open) return;
+			about = found;
+			present(found.record);
+		} catch (error) {
+			failed(error);
+			return record || close();
+		}
+		count.textContent = i < 0 ? "" : t("place", { n: i + 1, total: length });
+		for (const near of [i + 1, i - 1]) if (i >= 0 && near >= 0 && near < length) app.list.record(near).then(stage.preload);
+	}
 
-  function present(next) {
-    if (about?.record.id !== next.id) about = null;
-    isAway = next.is_there === false || (isAway && record?.id === next.id);
-    record = next;
-    tools.like.ariaPressed = about?.leans === true;
-    tools.dislike.ariaPressed = about?.leans === false;
-    download.href = address(`images/${encodeURIComponent(id)}/original`, ofLibrary(state.now));
-    download.download = nameOf(next);
-    stage.show(next, altOf(next));
-    facts.show(next, about, isAway);
-  }
+	function present(next) {
+		if (about?.record.id !== next.id) about = null;
+		isAway = next.is_there === false || (isAway && record?.id === next.id);
+		record = next;
+		tools.like.ariaPressed = about?.leans === true;
+		tools.dislike.ariaPressed = about?.leans === false;
+		download.href = address(`images/${encodeURIComponent(id)}/original`, ofLibrary(state.now));
+		download.download = nameOf(next);
+		stage.show(next, altOf(next));
+		facts.show(next, about, isAway);
+	}
 
-  function open(next) {
-    fly(thumb, () => {
-      dialog.showModal();
-      stage.element.focus();
-    }, () => dialog.open && stage.picture);
-    show(next);
-  }
+	function open(next) {
+		fly(thumb, () => {
+			dialog.showModal();
+			stage.element.focus();
+		}, () => dialog.open && stage.picture);
+		show(next);
+	}
 
-  /** Leave: back in the history if we came from the list. */
-  function close() {
-    if (!dialog.open) return;
-    if (openedHere) history.back();
-    else state.go({ image: "" }, { replace: true });
-  }
+	/** Leave: back in the history if we came from the list. */
+	function close() {
+		if (!dialog.open) return;
+		if (openedHere) history.back();
+		else state.go({ image: "" }, { replace: true });
+	}
 
-  function closed() {
-    const i = place();
-    if (i >= 0) app.grid.focus(i, { focus: false });
-    fly(() => stage.picture, () => {
-      dialog.close();
-      stage.show((record = about = null));
-      if (i >= 0) app.grid.focus(i);
-    }, () => !dialog.open && thumb());
-  }
+	function closed() {
+		const i = place();
+		if (i >= 0) app.grid.focus(i, { focus: false });
+		fly(() => stage.picture, () => {
+			dialog.close();
+			stage.show((record = about = null));
+			if (i >= 0) app.grid.focus(i);
+		}, () => !dialog.open && thumb());
+	}
 
-  function go(step) {
-    const to = place() >= 0 && app.list.id(place() + step);
-    if (to) app.open(to, { replace: true });
-  }
+	function go(step) {
+		const to = place() >= 0 && app.list.id(place() + step);
+		if (to) app.open(to, { replace: true });
+	}
 
-  async function lean(to) {
-    await loading;
-    if (!about) return;
-    const isOff = about.leans === to;
-    const q = isOff ? about.neither : to ? about.like : about.dislike;
-    if (!q && !isOff) return toast(t("dislike_alone"));
-    about.leans = isOff ? null : to;
-    state.go({ q, image: id }, { replace: true });
-    toast(t(isOff ? "lean_none" : to ? "liked" : "disliked"));
-  }
+	async function lean(to) {
+		await loading;
+		if (!about) return;
+		const isOff = about.leans === to;
+		const q = isOff ? about.neither : to ? about.like : about.dislike;
+		if (!q && !isOff) return toast(t("dislike_alone"));
+		about.leans = isOff ? null : to;
+		state.go({ q, image: id }, { replace: true });
+		toast(t(isOff ? "lean_none" : to ? "liked" : "disliked"));
+	}
 
-  async function rate(n) {
-    if (await say(app, [id], { rating: n })) toast(t(n ? "rated" : "unrated", { n }));
-  }
+	async function rate(n) {
+		if (await say(app, [id], { rating: n })) toast(t(n ? "rated" : "unrated", { n }));
+	}
 
-  async function copy(text = record.path || record.uri) {
-    // Pages without TLS have no clipboard.
-    await navigator.clipboard?.writeText(text).then(() => toast(t("copied", { what: text })), () => toast(text));
-    if (!navigator.clipboard) prompt(t("copy_path"), text);
-  }
+	async function copy(text = record.path || record.uri) {
+		// Pages without TLS have no clipboard.
+		await navigator.clipboard?.writeText(text).then(() => toast(t("copied", { what: text })), () => toast(text));
+		if (!navigator.clipboard) prompt(t("copy_path"), text);
+	}
 
-  setContext(() => (document.querySelector("dialog[open]:not(#viewer)") ? "none" : dialog.open ? "viewer" : "grid"));
-  state.addEventListener("change", ({ detail }) => {
-    const { image } = state.now;
-    if (image && !dialog.open) {
-      openedHere = !detail.isBack;
-      open(image);
-    } else if (image && image !== id) show(image);
-    else if (!image && dialog.open) closed();
-  });
-  app.events.addEventListener("list", () => dialog.open && show(id));
-  app.events.addEventListener("changed", ({ detail }) => dialog.open && detail.includes(id) && show(id));
-  if (state.now.image) open(state.now.image);
+	setContext(() => (document.querySelector("dialog[open]:not(#viewer)") ? "none" : dialog.open ? "viewer" : "grid"));
+	state.addEventListener("change", ({ detail }) => {
+		const { image } = state.now;
+		if (image && !dialog.open) {
+			openedHere = !detail.isBack;
+			open(image);
+		} else if (image && image !== id) show(image);
+		else if (!image && dialog.open) closed();
+	});
+	app.events.addEventListener("list", () => dialog.open && show(id));
+	app.events.addEventListener("changed", ({ detail }) => dialog.open && detail.includes(id) && show(id));
+	if (state.now.image) open(state.now.image);
 
-  const key = (name, text, run, hidden = false) => keys.push({ key: name, context: "viewer", text, run, hidden });
-  key("ArrowLeft", "key_previous", () => go(-1));
-  key("ArrowRight", "key_next", () => go(1));
-  for (const [side, right, down] of [["Up", 0, -1], ["Down", 0, 1], ["Left", -1, 0], ["Right", 1, 0]]) key(`Shift+Arrow${side}`, "key_pan", () => stage.pan(right, down), side !== "Up");
-  key("z", "key_zoom", () => stage.toggle());
-  key("+ =", "key_zoom", () => stage.zoomBy(1.5), true);
-  key("-", "key_zoom", () => stage.zoomBy(1 / 1.5), true);
-  key("o", "download", () => download.click());
-  if (!mayWrite) return;
-  const edit = (field) => {
-    panel(true);
-    facts.element.querySelector(`#${field}`).select();
-  };
-  key("1 2 3 4 5", "key_rate", (event) => void rate(Number(event.key)));
-  key("0", "key_unrate", () => void rate(0));
-  key("t", "tag_add", () => edit("tag_add"));
-  key("e", "caption_edit", () => edit("caption_edit"));
+	const key = (name, text, run, hidden = false) => keys.push({ key: name, context: "viewer", text, run, hidden });
+	key("ArrowLeft", "key_previous", () => go(-1));
+	key("ArrowRight", "key_next", () => go(1));
+	for (const [side, right, down] of [["Up", 0, -1], ["Down", 0, 1], ["Left", -1, 0], ["Right", 1, 0]]) key(`Shift+Arrow${side}`, "key_pan", () => stage.pan(right, down), side !== "Up");
+	key("z", "key_zoom", () => stage.toggle());
+	key("+ =", "key_zoom", () => stage.zoomBy(1.5), true);
+	key("-", "key_zoom", () => stage.zoomBy(1 / 1.5), true);
+	key("o", "download", () => download.click());
+	if (!mayWrite) return;
+	const edit = (field) => {
+		panel(true);
+		facts.element.querySelector(`#${field}`).select();
+	};
+	key("1 2 3 4 5", "key_rate", (event) => void rate(Number(event.key)));
+	key("0", "key_unrate", () => void rate(0));
+	key("t", "tag_add", () => edit("tag_add"));
+	key("e", "caption_edit", () => edit("caption_edit"));
 }
