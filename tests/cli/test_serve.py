@@ -81,7 +81,9 @@ def event(answer: Any) -> dict[str, Any]:
     return dict(json.loads(line[6:]))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_it_says_where_it_is_and_ends_when_told(drawn: Path, number: int) -> None:
     with serving("-L", str(drawn)) as (process, line, port):
         assert line.startswith("Serving lib (6 images) at http://localhost:")
@@ -234,6 +236,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[trustme.CA, P
     return authority, folder / "cert.pem", folder / "key.pem"
 
 
+@pytest.mark.slow
 def test_other_machines_get_tls_and_a_login(
     drawn: Path, certificate: tuple[trustme.CA, Path, Path]
 ) -> None:
