@@ -14,6 +14,7 @@ from pixseek.errors import ConfigError
 from pixseek.server import access
 from pixseek.server.access import Access, comes_from_elsewhere
 from pixseek.server.settings import Limits, Settings
+from pixseek.types import Failure
 
 from serving import Serve, id_of
 
@@ -310,6 +311,46 @@ def test_somebody_who_may_only_read_learns_nothing_of_the_machine(
         assert '"pid"' not in said, path
     whole = client.get("/api/search?q=red", headers=bearer(WRITE)).json()["hits"][0]
     assert whole["path"].startswith(str(tmp_path))
+
+
+def test_readers_see_failures_without_what_is_for_the_owner(
+    serve: Serve, photos: Path, library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / "broken.png").write_bytes(b"no image")
+    (tmp_path / "elsewhere.png").write_bytes(b"no image")
+    (photos / "link.png").symlink_to(tmp_path / "elsewhere.png")
+    client = serve(tokens=TOKENS)
+    job = client.post("/api/jobs", json={}, headers=bearer(WRITE)).json()["id"]
+    while client.get(f"/api/jobs/{job}", headers=bearer(READ)).json()["ended_at"] is None:
+        time.sleep(0.02)
+
+    def texts(token: str) -> list[str]:
+        paths = (
+            "/api/failures",
+            "/api/jobs",
+            f"/api/jobs/{job}",
+            f"/api/jobs/{job}/events",
+            "/status",
+        )
+        return [client.get(path, headers=bearer(token)).text for path in paths]
+
+    for reader, writer in zip(texts(READ), texts(WRITE), strict=True):
+        assert str(tmp_path) not in reader
+        if "broken.png" in writer:
+            assert "broken.png" in reader
+            assert "link leads out" in reader
+            assert "The content is not an image" in reader
+            assert "--follow-links" in writer
+    # What is said of a run that failed, of a folder that is gone, and of a mistake of ours.
+    failures = [
+        Failure("photos/", "scan", "missing", f"{photos} is gone", f"Bring {photos} back."),
+        Failure("photos/a.png", "decode", "unexpected", f"OSError: {photos}", "Report it."),
+        Failure(str(photos), "read", "missing", "It is not there", "Check the path."),
+    ]
+    monkeypatch.setattr(type(library), "failures", lambda _: failures)
+    for path in ("/api/failures", "/status"):
+        assert str(photos) not in client.get(path, headers=bearer(READ)).text
+        assert str(photos) in client.get(path, headers=bearer(WRITE)).text
 
 
 def test_an_unexpected_error_says_nothing_of_itself(

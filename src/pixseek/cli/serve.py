@@ -135,7 +135,8 @@ def serve(
     )
     server = uvicorn.Server(
         uvicorn.Config(
-            app, host=host, port=port, ssl_certfile=cert, ssl_keyfile=key, log_level="warning",
+            app, host=host, port=port, ssl_certfile=cert, ssl_keyfile=key,
+            ws="none", log_level="error",  # else each odd request is a line in the log
             server_header=False, date_header=True, access_log=False,
             timeout_graceful_shutdown=_GRACE_S, http=Timely,
             proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies),

@@ -14,7 +14,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pixseek import __version__
-from pixseek.errors import PixseekError
+from pixseek.errors import PixseekError, unknown
 from pixseek.library import Library
 from pixseek.server import (
     image_routes,
@@ -30,7 +30,7 @@ from pixseek.server.access import Access
 from pixseek.server.answers import Answer
 from pixseek.server.documents import add_links, without_nulls
 from pixseek.server.guard import Guard, log, may_write
-from pixseek.server.problems import Refused, answer_to, is_worth_a_log
+from pixseek.server.problems import Refused, advice_of, answer_to, is_worth_a_log
 from pixseek.server.searching import ClientGoneError
 from pixseek.server.served import Server
 from pixseek.server.settings import Settings
@@ -127,7 +127,9 @@ def _handlers() -> dict[Any, Any]:
         return answer_to(error, has_rights=may_write(request.scope))
 
     async def invalid(request: Request, error: RequestValidationError) -> Answer:
-        first = error.errors()[0]
+        found = error.errors()
+        # Whoever mistypes a name lacks the right one, too.
+        first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
         where = [str(each) for each in first["loc"]]
         name = ".".join(where[1:]) or where[0]
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -135,14 +137,11 @@ def _handlers() -> dict[Any, Any]:
             refused = not_json(kind)
         elif first["type"] == "extra_forbidden":
             known = _known_names(request, where[0])
-            from pixseek.errors import unknown
-
-            refused = Refused(
-                422, "unknown-name", "Unknown parameter", name[:200], unknown("name", name, known)
-            )
+            advice = unknown("name", name, known) if known else "This address takes none."
+            refused = Refused(422, "unknown-name", "Unknown parameter", name[:200], advice)
         else:
             refused = Refused(
-                422, "parameter", "A value can't be used", name[:200], f"{first['msg']}."
+                422, "parameter", "A value can't be used", name[:200], advice_of(first["msg"])
             )
         return refused.answer()
 
@@ -204,7 +203,7 @@ def _known_names(request: Request, place: str) -> list[str]:
     names: list[str] = []
     for each in given:
         fields = getattr(each.field_info.annotation, "model_fields", None)
-        names += list(fields) if fields else [each.alias]
+        names += [each.alias] if fields is None else list(fields)
     return names
 
 

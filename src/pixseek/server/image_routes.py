@@ -244,6 +244,11 @@ def routes(server: Server) -> APIRouter:
             raise QueryError(
                 "Too many images", str(len(said.ids)), f"At most {server.settings.limits.most_ids}."
             )
+        if said.model_fields_set <= {"ids"}:
+            raise QueryError(
+                "Nothing to change", "",
+                "Give at least one of add, remove, caption, rating, fields, clear.",
+            )  # fmt: skip
         library = server.named(given.library).library
         for image_id, known in zip(said.ids, library.get_many(said.ids), strict=True):
             if known is None:  # `tag` takes paths too, which clients don't name
@@ -328,7 +333,7 @@ def routes(server: Server) -> APIRouter:
             )
 
         job = await asyncio.to_thread(start)
-        return json_answer(job_to_plain(job.state), 202)
+        return json_answer(job_to_plain(job.state, has_rights=True), 202)
 
     return router
 

@@ -25,10 +25,11 @@ from pixseek.server.folders import indexable
 from pixseek.server.guard import is_head, may_write
 from pixseek.server.jobs import Job, JobState, states
 from pixseek.server.problems import Refused, answer_to
-from pixseek.server.queries import WHOLE, Given, LibraryGiven
+from pixseek.server.queries import WHOLE, Given, LibraryGiven, NothingGiven
 from pixseek.server.search_routes import must_write
 from pixseek.server.served import Served, Server
 from pixseek.server.settings import Settings
+from pixseek.server.telling import failure_told, report_told, without_reasons
 from pixseek.server.uploads import json_body, picture_of, read_json, upload_form
 from pixseek.types import Embeddings
 
@@ -82,7 +83,7 @@ def routes(server: Server) -> APIRouter:
             [{"name": "photos", "records": 4222, "model": "clip-b32-datacomp"}], 422, 503,
         ),
     )  # fmt: skip
-    def libraries() -> Answer:
+    def libraries(given: Annotated[NothingGiven, Parameter()]) -> Answer:
         """List the libraries by name, the default first."""
         return json_answer(
             [
@@ -111,6 +112,7 @@ def routes(server: Server) -> APIRouter:
             for root in plain["roots"]:
                 root.pop("path", None)
             plain["model"] = _name_of(plain["model"])
+            plain = without_reasons(plain)
         return json_answer(plain)
 
     @router.get(
@@ -124,26 +126,28 @@ def routes(server: Server) -> APIRouter:
             }]}, 404, 422, 503,
         ),
     )  # fmt: skip
-    def failures(given: Annotated[Listed, Parameter()]) -> Answer:
-        """List the files that could not be indexed, and why."""
+    def failures(given: Annotated[Listed, Parameter()], request: Request) -> Answer:
+        """List the files that could not be indexed, and why; what to do, to those who may write."""
         found = server.named(given.library).library.failures()
-        page = found[given.offset : given.offset + given.limit]
-        return json_answer(
-            {"total": len(found), "failures": [wire.failure_to_plain(each) for each in page]}
-        )
+        has_rights = may_write(request.scope)
+        page = [
+            wire.failure_to_plain(failure_told(each, has_rights=has_rights))
+            for each in found[given.offset : given.offset + given.limit]
+        ]
+        return json_answer({"total": len(found), "failures": page})
 
     @router.get(
         "/models",
         summary="The models that pixseek knows",
-        responses=answers(list_of("Model"), [shapes.MODEL], 422, 503),
+        responses=answers(list_of("Model"), [shapes.MODEL], 404, 422, 503),
     )
-    def models(request: Request) -> Answer:
+    def models(given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
         """List the models, and which of them are on the server."""
         from pixseek import models as known
 
         plain = [
             wire.model_to_plain(each)
-            for each in known.list_models(server.named(None).library.config)
+            for each in known.list_models(server.named(given.library).library.config)
         ]
         for each in plain:
             each["is_here"] = each["folder"] is not None
@@ -200,19 +204,24 @@ def routes(server: Server) -> APIRouter:
         form = request.headers.get("content-type", "").lower().startswith("multipart/form-data")
         image: Any
         if form:
-            async with upload_form(request, server) as fields:
+            async with upload_form(request, server, "image", "labels") as fields:
                 labels, sent = _json_of(fields.get("labels")), fields.get("image")
                 if not isinstance(sent, UploadFile):
                     raise QueryError("There is no image in the form", "", "Upload it as `image`.")
                 image = await asyncio.to_thread(picture_of, await sent.read(), server.settings)
         else:
-            plain = await json_body(request)
+            plain = await json_body(request, "id", "labels")
             labels, image = plain.get("labels"), plain.get("id")
-            record = library.get(image) if isinstance(image, str) else None
-            if record is None:
-                raise QueryError("No image with this id", str(image)[:200], "Search for it first.")
+            if not isinstance(image, str):
+                raise QueryError(
+                    "There is no image", "", "Give its `id`, or upload one as the field `image`."
+                )
+            if await asyncio.to_thread(library.get, image) is None:
+                raise QueryError("No image with this id", image[:200], "Search for it first.")
         if not isinstance(labels, list) or not all(isinstance(each, str) for each in labels):
             raise QueryError("Not a list of labels", "", 'Send ["a dog", "a cat"].')
+        if any(not label.strip() or len(label) > 10_000 for label in labels):
+            raise QueryError("A label is empty or too long", "", "1 to 10,000 characters.")
         if not 0 < len(labels) <= server.settings.limits.most_texts:
             raise QueryError(
                 "Wrong number of labels", str(len(labels)),
@@ -265,13 +274,13 @@ def routes(server: Server) -> APIRouter:
         library = server.named(given.library).library
         settings = server.settings
         if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-            async with upload_form(request, server) as form:
+            async with upload_form(request, server, "texts", many="images") as form:
                 sent = [each for each in form.getlist("images") if isinstance(each, UploadFile)]
                 texts = _texts(_json_of(form.get("texts")) or [], len(sent), settings)
                 contents = [await each.read() for each in sent]
                 found = await asyncio.to_thread(_embedded, library, texts, contents, settings)
         else:
-            plain = await json_body(request)
+            plain = await json_body(request, "texts", "images")
             async with server.decoding:
                 contents = _contents(plain)
                 texts = _texts(plain.get("texts", []), len(contents), settings)
@@ -302,9 +311,9 @@ def routes(server: Server) -> APIRouter:
         summary="Runs of this server",
         responses=answers(list_of("Job"), [shapes.JOB], 422),
     )
-    def jobs() -> Answer:
+    def jobs(given: Annotated[NothingGiven, Parameter()], request: Request) -> Answer:
         """List the runs that this server has started, the newest first."""
-        return json_answer([job_to_plain(each) for each in server.jobs.all()])
+        return json_answer([_told(each, request) for each in server.jobs.all()])
 
     @router.post(
         "/jobs",
@@ -322,7 +331,7 @@ def routes(server: Server) -> APIRouter:
         must_write(request)
         served = server.named(given.library)
         began = begun(server, served, what)
-        return json_answer(job_to_plain(began.state), 202)
+        return json_answer(_told(began.state, request), 202)
 
     @router.get(
         "/jobs/{job_id}",
@@ -330,9 +339,11 @@ def routes(server: Server) -> APIRouter:
         summary="How far a run is",
         responses=answers("Job", shapes.JOB, 404, 422),
     )
-    def progress(job_id: str) -> Answer:
+    def progress(
+        job_id: str, given: Annotated[NothingGiven, Parameter()], request: Request
+    ) -> Answer:
         """Return how far a run is, and at its end what it did."""
-        return json_answer(job_to_plain(job(job_id).state))
+        return json_answer(_told(job(job_id).state, request))
 
     @router.post(
         "/jobs/{job_id}/stop",
@@ -340,12 +351,12 @@ def routes(server: Server) -> APIRouter:
         summary="Stop a run",
         responses=answers("Job", shapes.JOB, 404, 422),
     )
-    def stop(job_id: str, request: Request) -> Answer:
+    def stop(job_id: str, given: Annotated[NothingGiven, Parameter()], request: Request) -> Answer:
         """Ask a run to stop; what was done until then is kept."""
         must_write(request)
         found = job(job_id)
         found.stop()
-        return json_answer(job_to_plain(found.state))
+        return json_answer(_told(found.state, request))
 
     @router.get(
         "/jobs/{job_id}/events",
@@ -355,7 +366,9 @@ def routes(server: Server) -> APIRouter:
         responses=events_of("Job", "Server-sent events: the run's state whenever it changes.",
                             404, 422),
     )  # fmt: skip
-    async def events(job_id: str, request: Request) -> Answer:
+    async def events(
+        job_id: str, given: Annotated[NothingGiven, Parameter()], request: Request
+    ) -> Answer:
         """Send the state of a run whenever it changes, until it ends."""
         found = job(job_id)
         if is_head(request.scope):
@@ -366,7 +379,7 @@ def routes(server: Server) -> APIRouter:
                 if state is None:
                     yield b": still there\n\n"
                 else:
-                    yield b"event: job\ndata: " + as_json(job_to_plain(state)) + b"\n\n"
+                    yield b"event: job\ndata: " + as_json(_told(state, request)) + b"\n\n"
 
         at_once = {"X-Accel-Buffering": "no"}  # so that nginx passes each event on as it comes
         return StreamingResponse(changes(), 200, at_once, "text/event-stream")
@@ -400,11 +413,15 @@ def begun(server: Server, served: Served, what: Start) -> Job:
     )
 
 
-def job_to_plain(state: JobState) -> dict[str, Any]:
-    """Return how far a run is as JSON."""
+def _told(state: JobState, request: Request) -> dict[str, Any]:
+    return job_to_plain(state, has_rights=may_write(request.scope))
+
+
+def job_to_plain(state: JobState, *, has_rights: bool) -> dict[str, Any]:
+    """Return how far a run is as JSON, as somebody may read it."""
     error = None
     if state.error is not None:
-        error = json.loads(bytes(answer_to(state.error, has_rights=False).body))
+        error = json.loads(bytes(answer_to(state.error, has_rights=has_rights).body))
     return {
         "id": state.id,
         "library": state.library,
@@ -413,16 +430,13 @@ def job_to_plain(state: JobState) -> dict[str, Any]:
         "began_at": state.began_at.isoformat(),
         "ended_at": state.ended_at.isoformat() if state.ended_at else None,
         "progress": asdict(state.progress) if state.progress else None,
-        "report": wire.report_to_plain(state.report) if state.report else None,
+        "report": report_told(state.report, has_rights=has_rights) if state.report else None,
         "error": error,
     }
 
 
 def _contents(plain: dict[str, Any]) -> list[bytes]:
     """Return the files of images of a JSON object with texts and images."""
-    for name in plain:
-        if name not in ("texts", "images"):
-            raise QueryError("Unknown name", name[:100], "Known names: texts, images.")
     given = plain.get("images", [])
     if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
         raise QueryError("Not a list of files", "", "Send each in base64.")

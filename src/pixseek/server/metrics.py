@@ -16,6 +16,8 @@ MEDIA = CONTENT_TYPE_LATEST
 #: Seconds, from the answer of a cache to a filter over a million records.
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
 #: What is read when the metrics are: name, help, and its values by library.
 Gauge = tuple[str, str, Callable[[], Mapping[str, float]]]
 
@@ -47,7 +49,9 @@ class Metrics:
 
     def count(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request."""
-        self._requests.labels(route, method, str(status)).inc()
+        # Clients may make up methods; each would be a series that is kept for ever.
+        known = method if method in _METHODS else "other"
+        self._requests.labels(route, known, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def count_search(self, results: Results | Layout) -> None:

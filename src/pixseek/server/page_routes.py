@@ -23,8 +23,8 @@ from pixseek.server.guard import may_write
 from pixseek.server.metrics import MEDIA
 from pixseek.server.page import HITS
 from pixseek.server.pages import Pages
-from pixseek.server.problems import Refused, three_parts
-from pixseek.server.queries import LibraryGiven, SearchGiven, check, text_query
+from pixseek.server.problems import Refused, advice_of, three_parts
+from pixseek.server.queries import LibraryGiven, NothingGiven, SearchGiven, check, text_query
 from pixseek.server.search_routes import ALL, no_image
 from pixseek.server.served import Served, Server
 from pixseek.types import FacetField
@@ -188,9 +188,9 @@ def routes(server: Server) -> APIRouter:
         "/healthz",
         tags=["health"],
         summary="Whether the server lives",
-        responses=answers(having(status={"type": "string"}), {"status": "ok"}),
+        responses=answers(having(status={"type": "string"}), {"status": "ok"}, 422),
     )
-    async def healthz() -> Answer:
+    async def healthz(given: Annotated[NothingGiven, Parameter()]) -> Answer:
         """Answer as long as the process lives."""
         return json_answer({"status": "ok"})
 
@@ -198,9 +198,9 @@ def routes(server: Server) -> APIRouter:
         "/readyz",
         tags=["health"],
         summary="Whether the server can search",
-        responses=answers(having(status={"type": "string"}), {"status": "ok"}, 503),
+        responses=answers(having(status={"type": "string"}), {"status": "ok"}, 422, 503),
     )
-    def readyz() -> Answer:
+    def readyz(given: Annotated[NothingGiven, Parameter()]) -> Answer:
         """Answer "ok" if each library can be read."""
         for served in server.all():
             len(served.library)
@@ -211,9 +211,9 @@ def routes(server: Server) -> APIRouter:
         response_class=Answer,
         tags=["health"],
         summary="Metrics for Prometheus",
-        responses=files("text/plain", "Counts, times by stage, queue lengths, sizes.", 503),
+        responses=files("text/plain", "Counts, times by stage, queue lengths, sizes.", 422, 503),
     )
-    def metrics() -> Answer:
+    def metrics(given: Annotated[NothingGiven, Parameter()]) -> Answer:
         """Return what the server has measured."""
         return Answer(server.metrics.as_text(), 200, None, MEDIA)
 
@@ -241,4 +241,4 @@ def _parts(error: ValidationError | Refused) -> tuple[str, str, str]:
     if isinstance(error, Refused):
         return error.problem, error.subject, error.advice
     first = error.errors()[0]
-    return "A value can't be used", str(first["loc"][0])[:200], f"{first['msg']}."
+    return "A value can't be used", str(first["loc"][0])[:200], advice_of(first["msg"])

@@ -6,6 +6,7 @@ address, process or exception text.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pixseek import errors
@@ -14,6 +15,9 @@ from pixseek.types.dataclass import dataclass
 from pixseek.types.queries import is_remote
 
 MEDIA = "application/problem+json"
+
+#: Characters of a subject at most: it may be what was sent.
+_LONGEST = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +113,24 @@ def _kind_of(error: errors.PixseekError) -> Kind:
     return next((kind for type_, kind in _KINDS if isinstance(error, type_)), _UNEXPECTED)
 
 
+def advice_of(message: str) -> str:
+    """Return what pydantic says of a wrong value as advice."""
+    text = message.removeprefix("Value error, ")
+    text = text.replace("a valid boolean, unable to interpret input", "true or false")
+    text = text.replace("Field required", "it is missing")
+    text = re.sub(r"^(Input|List|String|Dictionary) should", "It must", text)
+    text = re.sub(r" after validation, not \d+$", "", text)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def is_worth_a_log(error: BaseException) -> bool:
     """Return whether an error is the server's and not the request's."""
     return not isinstance(error, Refused | errors.QueryError | errors.ImageError)
 
 
 def _answer(kind: Kind, problem: str, subject: str, advice: str, headers: dict[str, str]) -> Answer:
+    if len(subject) > _LONGEST:
+        subject = f"{subject[:_LONGEST]}…"
     head = f"{problem}: {subject}" if subject else problem
     plain: dict[str, Any] = {
         "type": f"urn:pixseek:problem:{kind.name}",

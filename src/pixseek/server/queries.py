@@ -5,6 +5,7 @@ Clients name no file of the server: an example is an upload, an id, or, if that 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,6 +42,10 @@ class Given(BaseModel):
     """Parameters of a request; unknown ones are refused by name."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class NothingGiven(Given):
+    """No parameters."""
 
 
 class LibraryGiven(Given):
@@ -184,7 +189,9 @@ def region_of(text: str | None) -> Region | None:
     if text is None:
         return None
     try:
-        x, y, width, height = (float(each) for each in text.split(","))
+        x, y, width, height = numbers = [float(each) for each in text.split(",")]
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError
     except ValueError as error:
         raise QueryError(
             "Not a rectangle", text[:100], "Write x,y,width,height, such as 0.5,0,0.5,1."

@@ -34,7 +34,7 @@ async def received(request: Request, server: Server) -> Path:
             501, "no-uploads", "This server takes no images", "",
             "Start it with --uploads DIR to store them there.",
         )  # fmt: skip
-    async with upload_form(request, server) as form:
+    async with upload_form(request, server, many="images") as form:
         given = [each for each in form.getlist("images") if isinstance(each, UploadFile)]
         if not given:
             raise QueryError("There is no image in the form", "", "Upload some as `images`.")

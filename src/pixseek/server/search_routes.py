@@ -251,7 +251,7 @@ async def query_of_body(request: Request, server: Server) -> AsyncIterator[Query
     """Lend the query that a body holds: JSON, or a form with an image, which is in memory then."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        async with upload_form(request, server) as form:
+        async with upload_form(request, server, "image", "query", "region", "weight") as form:
             yield await _uploaded_query(form, server.settings)
     else:
         plain = await json_body(request)

@@ -23,6 +23,7 @@ from pixseek.server.queries import LibraryGiven
 from pixseek.server.search_routes import must_write
 from pixseek.server.served import Served, Server
 from pixseek.server.status_page import Known, content, run_to_plain
+from pixseek.server.telling import failure_told
 
 #: Bytes of a form at most: a path.
 _FORM_BYTES = 20_000
@@ -43,7 +44,9 @@ def routes(server: Server) -> APIRouter:
         return Known(
             name=served.name,
             status=served.library.status(),
-            failures=served.library.failures(),
+            failures=[
+                failure_told(each, has_rights=has_rights) for each in served.library.failures()
+            ],
             run=job.state if job else None,
             models=[
                 wire.model_to_plain(each) for each in models.list_models(served.library.config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from python_multipart.exceptions import FormParserError
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
-from pixseek.errors import QueryError
+from pixseek.errors import QueryError, unknown
 from pixseek.server.problems import Refused
 from pixseek.server.settings import Settings
 
@@ -29,11 +29,15 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _FIELDS, _FIELD_BYTES = 50, 1 << 20
 
 
-async def json_body(request: Request) -> dict[str, Any]:
+async def json_body(request: Request, *names: str) -> dict[str, Any]:
     """Return the object that a request's body holds.
 
+    Args:
+        request: whose body it is.
+        *names: what it may hold; none if somebody else checks that.
+
     Raises:
-        Refused: the body is not said to be JSON.
+        Refused: the body is not said to be JSON, or holds an unknown name.
         QueryError: it is not JSON, or not an object.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -42,7 +46,14 @@ async def json_body(request: Request) -> dict[str, Any]:
     plain = await asyncio.to_thread(read_json, await request.body(), "The body is not JSON")
     if not isinstance(plain, dict):
         raise QueryError("The body is not an object", type(plain).__name__, 'Send {"name": ...}.')
+    for name in plain:
+        if names and name not in names:
+            raise _unknown(name, names)
     return plain
+
+
+def _unknown(name: str, known: Sequence[str]) -> Refused:
+    return Refused(422, "unknown-name", "Unknown name", name, unknown("name", name, known))
 
 
 def read_json(text: str | bytes, problem: str) -> Any:
@@ -80,14 +91,22 @@ def not_json(kind: str) -> Refused:
 
 
 @asynccontextmanager
-async def upload_form(request: Request, server: Server) -> AsyncIterator[FormData]:
+async def upload_form(
+    request: Request, server: Server, *names: str, many: str = ""
+) -> AsyncIterator[FormData]:
     """Yield the form that a request holds, whose files are closed afterwards.
 
     The files are on disk until then, whatever their number. Inside of the block they may be read,
     so only so many requests are there at once; the others wait.
 
+    Args:
+        request: whose body it is.
+        server: has the limits.
+        *names: of the fields that it may hold once.
+        many: of a field that it may hold several times.
+
     Raises:
-        Refused: the body is no form.
+        Refused: the body is no form, or has an unknown field.
         QueryError: it is broken, or holds too many files or fields.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -103,6 +122,11 @@ async def upload_form(request: Request, server: Server) -> AsyncIterator[FormDat
     )
     try:
         async with form as found, server.decoding:
+            for name in found:
+                if name not in (*names, many):
+                    raise _unknown(name, (*names, *((many,) if many else ())))
+                if name != many and len(found.getlist(name)) > 1:
+                    raise QueryError("The form has a field twice", name[:200], "Send it once.")
             yield found
     except FormParserError as error:  # Starlette before 1.0 lets it through
         raise QueryError("The form can't be read", "", f"{error}.") from error
