@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from starlette import requests
 
 from pixseek.errors import ConfigError
 from pixseek.server import access
@@ -189,6 +190,40 @@ def test_a_login_ends_and_counts_for_its_server_alone(
     out = client.post("/logout", headers={"Cookie": "pixseek_login=x", **bearer(READ)},
                       follow_redirects=False)  # fmt: skip
     assert 'pixseek_login="";' in out.headers["set-cookie"]
+
+
+def test_cookies_of_other_servers_are_not_read(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve(tokens=TOKENS)
+    login = client.post("/login", data={"token": READ}, follow_redirects=False)
+    ours = login.headers["set-cookie"].partition(";")[0]
+    client.cookies.clear()
+    seen = []
+    parsed = requests.cookie_parser
+
+    def watched(header: str) -> dict[str, str]:
+        seen.append(header)
+        return parsed(header)
+
+    monkeypatch.setattr(requests, "cookie_parser", watched)
+    for before, after in (
+        ("", ""), ("other=1; ", "; more=2"), ('a="x; ', '; b="'), ("pixseek_look=dark.m.de; ", ""),
+        ("pixseek_login=other; ", ""), (";;=;", ";"), ("\xff=1; ", ""), ("x" * 60_000 + "; ", ""),
+    ):  # fmt: skip
+        sent = f"{before}{ours}{after}".encode("latin-1")
+        page = client.get("/", headers={"Cookie": sent})
+        assert page.status_code == 200, before[:40]
+    for wrong in (
+        'pixseek_login="x"',
+        "pixseek_login",
+        f"x{ours}",
+        f"{ours.replace('=', chr(34))}",
+    ):
+        assert client.get("/api/libraries", headers={"Cookie": wrong}).status_code == 401
+    names = {pair.partition("=")[0] for header in seen for pair in header.split("; ")}
+    assert names <= {"pixseek_login", "pixseek_look", ""}
+    assert len(seen) > 5
 
 
 def test_all_tokens_are_compared_whatever_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:

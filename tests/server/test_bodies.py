@@ -67,8 +67,8 @@ def test_the_last_of_equal_names_counts(asked: Any) -> None:
 
 
 ODD_TEXTS = [
-    "\ud800", "a\udfff", "\x00", "a\x00b", "\u202e", "\u2028", "<script>", "' OR 1=1 --", "%s%n",
-    "../../x", "x" * 9_000, "\N{FAMILY}" * 100, " ", "\t\n", "null", "-1", "${x}", "{{7*7}}",
+    "\ud800", "a\udfff", "a\x00b", "\u202e", "<script>", "' OR 1=1 --", "../../x", "x" * 9_000,
+    "\N{FAMILY}" * 100, " ", "{{7*7}}",
 ]  # fmt: skip
 
 

@@ -94,9 +94,10 @@ def add_links(document: dict[str, Any]) -> None:
         }
 
 
-def files(media: str, text: str, *statuses: int, status: int = 200) -> Responses:
-    """Return the `responses` of a route that answers with bytes."""
-    content = {media: {"schema": {"type": "string", "format": "binary"}, "example": "(bytes)"}}
+def files(media: str | tuple[str, ...], text: str, *statuses: int, status: int = 200) -> Responses:
+    """Return the `responses` of a route that answers with bytes, of one media type or several."""
+    shape = {"schema": {"type": "string", "format": "binary"}, "example": "(bytes)"}
+    content = dict.fromkeys((media,) if isinstance(media, str) else media, shape)
     return {status: {"description": text, "content": content}, **problems(*statuses)}
 
 

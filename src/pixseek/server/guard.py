@@ -6,17 +6,17 @@ import asyncio
 import functools
 import ipaddress
 import logging
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pixseek.redaction import scrub
-from pixseek.server.access import COOKIE, Access, comes_from_elsewhere
+from pixseek.server.access import Access, comes_from_elsewhere
 from pixseek.server.metrics import Metrics
 from pixseek.server.problems import Refused, answer_to
 from pixseek.server.settings import Limits, Settings
@@ -29,8 +29,7 @@ OPEN = frozenset(("/healthz", "/readyz", "/login"))
 #: Scripts and styles of the page, which are no secret.
 STATIC = "/static/"
 
-#: Methods that are counted by name: strangers can make up any number of others.
-_METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_OWN_COOKIE = re.compile(r"pixseek_[a-z]+=[\w.%-]*", re.ASCII)
 
 #: Bodies of strangers, bytes at most; a token has fewer.
 _LOGIN_BYTES = 64 << 10
@@ -97,8 +96,9 @@ class Guard:
 
         rights = None
         try:
+            scope, cookies = _own_cookies(scope)
             headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
-            rights = self._checked(scope, headers)
+            rights = self._checked(scope, headers, cookies)
             scope.setdefault("state", {})["rights"] = rights
             await self._app(scope, _limited(receive, scope, headers, self._limits), passed_on)
         except Exception as error:
@@ -109,10 +109,9 @@ class Guard:
                 await answer_to(error, has_rights=rights == "write")(scope, receive, passed_on)
         finally:
             route = getattr(scope.get("route"), "path", "none")
-            method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._metrics.count(route, method, status, time.perf_counter() - began)
+            self._metrics.count(route, scope["method"], status, time.perf_counter() - began)
 
-    def _checked(self, scope: Scope, headers: Mapping[str, str]) -> str:
+    def _checked(self, scope: Scope, headers: Mapping[str, str], cookies: Mapping[str, str]) -> str:
         """Return the rights of whoever asks.
 
         Raises:
@@ -137,7 +136,7 @@ class Guard:
             )  # fmt: skip
         path = scope["path"]
         # A page of another site proves its rights by a token; its visitor's login is not its own.
-        rights = self._access.rights_of(headers, {} if is_allowed else _cookies(headers))
+        rights = self._access.rights_of(headers, {} if is_allowed else cookies)
         if rights is None:
             if path in OPEN or path.startswith(STATIC):
                 return "read"
@@ -245,14 +244,20 @@ class _Rates:
         return 0.0 if may_pass else (1 - left) / self._a_second
 
 
-def _cookies(headers: Mapping[str, str]) -> Mapping[str, str]:
-    given = headers.get("cookie", "")
-    if COOKIE not in given:
-        return {}
-    try:
-        return {name: morsel.value for name, morsel in SimpleCookie(given).items()}
-    except CookieError:
-        return {}
+def _own_cookies(scope: Scope) -> tuple[Scope, dict[str, str]]:
+    """Return a request with no cookies but ours, and those by name.
+
+    A browser sends those of all servers of a machine, whatever their port, and reading what others
+    wrote, in quotation marks too, can take long.
+    """
+    sent = [value for name, value in scope["headers"] if name == b"cookie"]
+    if not sent:
+        return scope, {}
+    pairs = (pair.strip() for header in sent for pair in header.decode("latin-1").split(";"))
+    own = dict(pair.split("=") for pair in pairs if _OWN_COOKIE.fullmatch(pair))
+    others = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
+    joined = "; ".join(f"{name}={value}" for name, value in own.items()).encode()
+    return {**scope, "headers": [*others, (b"cookie", joined)]}, own
 
 
 def is_head(scope: Scope) -> bool:

@@ -32,6 +32,9 @@ _FOREVER = "private, max-age=31536000, immutable"
 
 _CHUNK = 256 << 10
 
+#: Media types of originals: those that browsers show, and that of all others.
+_ORIGINALS = ("image/*", "application/octet-stream")
+
 
 class PreviewGiven(LibraryGiven):
     """The content that is meant."""
@@ -168,8 +171,8 @@ def routes(server: Server) -> APIRouter:
         response_class=Answer,
         summary="The file",
         responses={
-            **files("application/octet-stream", "The file.", 404, 416, 422, 503),
-            **files("application/octet-stream", "A part of the file.", 404, 416, 422, status=206),
+            **files(_ORIGINALS, "The file.", 404, 416, 422, 503),
+            **files(_ORIGINALS, "A part of the file.", 404, 416, 422, status=206),
             304: {"description": "It is as you have it."},
         },
     )
