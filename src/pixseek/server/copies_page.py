@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from pixseek.library.surfaces import DuplicateGroup
 from pixseek.server.facts import facts_of
-from pixseek.server.page import escape, icon
+from pixseek.server.markup import escape, icon
 from pixseek.server.texts import Texts
 from pixseek.types import Record
 

@@ -10,7 +10,6 @@ nonce. `grid.js` computes the same rows, so nothing moves when it takes over.
 
 from __future__ import annotations
 
-import html
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,8 +20,10 @@ from pixseek.library.surfaces import filter_text
 from pixseek.server.answers import Answer
 from pixseek.server.facts import Fact
 from pixseek.server.guard import POLICY
+from pixseek.server.markup import escape, icon
 from pixseek.server.static_files import StaticFiles
 from pixseek.server.texts import Texts, languages
+from pixseek.server.viewer_parts import parts
 from pixseek.types import Hit, Query, Record, Results
 from pixseek.types.dataclass import dataclass
 
@@ -441,6 +442,7 @@ class Page:
         }
         # "<" would end the element, or begin a comment in it.
         data = json.dumps(start, ensure_ascii=False).replace("<", "\\u003c")
+        body += parts(self._t, may_write=shown.may_write) if script == "main.js" else ""
         tail = f'<script type="application/json" id=start>{data}</script>{self._static.icons}'
         return self._answer(title, body + tail, status, classes, self._scripts(script))
 
@@ -484,16 +486,6 @@ class Page:
 
     def _api(self, image_id: str) -> str:
         return f"{self._prefix}/api/images/{quote(image_id, safe='')}"
-
-
-def escape(text: str) -> str:
-    """Return a text as it stands in HTML and in quoted attributes."""
-    return html.escape(text.encode("utf-8", "replace").decode())
-
-
-def icon(name: str) -> str:
-    """Return an icon of icons.svg, which says nothing to those who hear the page."""
-    return f'<svg class=icon aria-hidden=true><use href="#i-{name}"></use></svg>'
 
 
 def _is_dated(query: Query | None) -> bool:

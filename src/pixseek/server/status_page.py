@@ -8,7 +8,7 @@ from typing import Any
 from pixseek.library.status import Status
 from pixseek.server.facts import size_text
 from pixseek.server.jobs import JobState
-from pixseek.server.page import escape, icon
+from pixseek.server.markup import escape, icon
 from pixseek.server.texts import Texts
 from pixseek.types import Failure
 from pixseek.types.dataclass import dataclass

@@ -14,7 +14,7 @@ const quoted = (text) => `"${text.replace(/["\\]/g, "\\$&")}"`;
  *   copy(text: string): void, tags(): Promise<string[]>}} act
  */
 export function createFacts(act) {
-	const element = h("aside", { class: "panel", "aria-label": t("facts_panel"), tabindex: "-1" });
+	const element = document.querySelector(".panel");
 	const known = h("datalist", { id: "known-tags" });
 	const search = (text, q) => h("a", { href: "", click: (event) => (event.preventDefault(), act.go(q)) }, h("bdi", {}, text));
 

@@ -1,6 +1,6 @@
 // A rectangle on the picture, drawn by pointer or keys, whose content is searched for.
 
-import { button, h } from "./dom.js";
+import { byId, h } from "./dom.js";
 import { t } from "./texts.js";
 
 /** The smallest side and the step of the keys, as fractions of the picture. */
@@ -16,7 +16,9 @@ export function createRegion(stage, search) {
 	const frame = h("div");
 	const element = h("div", { class: "region", role: "application", tabindex: "0", "aria-label": t("region_hint") }, frame);
 	const done = () => end() && search(box);
-	const tools = h("div", { class: "region-tools" }, h("p", {}, t("region_hint")), button("search", t("region_search"), done, { word: true }), button("close", t("cancel"), () => end()));
+	const tools = stage.element.lastChild;
+	byId("r-search").onclick = done;
+	byId("r-cancel").onclick = () => end();
 
 	function draw(next) {
 		box = next;
@@ -27,7 +29,7 @@ export function createRegion(stage, search) {
 		if (end()) return;
 		draw([0.25, 0.25, 0.5, 0.5]);
 		stage.picture.append(element);
-		stage.element.append(tools);
+		tools.hidden = false;
 		element.focus();
 	}
 
@@ -35,7 +37,7 @@ export function createRegion(stage, search) {
 	function end() {
 		if (!element.isConnected) return false;
 		element.remove();
-		tools.remove();
+		tools.hidden = true;
 		stage.element.focus();
 		return true;
 	}

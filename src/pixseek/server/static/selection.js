@@ -1,6 +1,6 @@
 // Many images at once: choose them, then tag, rate, export or compare them.
 
-import { button, byId, h, icon } from "./dom.js";
+import { byId, h, icon } from "./dom.js";
 import { keys } from "./keys.js";
 import { say, tagsOf } from "./saying.js";
 import { base, mayWrite, ofLibrary } from "./state.js";
@@ -13,25 +13,15 @@ export function createSelection(app) {
 	const grid = byId("grid");
 	let last = 0;
 
-	const count = h("p", { role: "status" });
-	const ids = h("input", { type: "hidden", name: "ids" });
-	const field = h("input", { "aria-label": t("tag_many"), placeholder: t("tag_many"), maxlength: "500", autocomplete: "off", keydown: (event) => event.key === "Escape" && app.grid.focus(app.grid.current) });
-	const list = (name, options, change) => h("select", { name, "aria-label": t(name), change }, ...options.map(([value, text]) => h("option", { value }, text)));
-	const rating = list("rating", [["", t("rating")], ...[5, 4, 3, 2, 1].map((n) => [n, "★".repeat(n)]), [0, t("unrated")]], () => {
-		rate([...chosen], Number(rating.value));
-		rating.value = "";
-	});
-	const submit = (value, ...content) => h("button", { class: "tool", value }, ...content);
-	const bar = h("form", { id: "selection", role: "toolbar", method: "post", "aria-label": t("selection"), hidden: true, submit: sent },
-		button("close", t("select_none"), () => set([])), count, ids,
-		mayWrite && field, mayWrite && submit("tag", icon("tag"), h("span", { class: "hidden" }, t("tag_many"))), mayWrite && rating,
-		list("format", ["paths", "csv", "json"].map((each) => [each, t(`export_${each}`)])), submit("export", icon("download"), t("export")), submit("copies", icon("copies"), t("copies_of")));
-	document.body.append(bar);
+	const bar = byId("selection");
+	const [field, rating] = [byId("s-tags"), byId("s-rating")];
+	bar.onsubmit = sent;
+	byId("s-none").onclick = () => set([]);
 
 	/** Tag at once; the other buttons send the form, and the server answers with a file or a page. */
 	async function sent(event) {
 		const { submitter } = event;
-		ids.value = [...chosen];
+		bar.ids.value = [...chosen];
 		if (submitter.value !== "tag") return void (submitter.formAction = new URL(`${submitter.value}?${new URLSearchParams(ofLibrary(app.state.now))}`, base));
 		event.preventDefault();
 		const tags = tagsOf(field.value);
@@ -54,7 +44,7 @@ export function createSelection(app) {
 	function changed() {
 		bar.hidden = !chosen.size;
 		document.body.classList.toggle("selecting", chosen.size > 0);
-		count.textContent = t("selected", { n: chosen.size });
+		bar.querySelector("p").textContent = t("selected", { n: chosen.size });
 		for (const [, tile] of app.grid.tiles()) decorate(tile);
 	}
 
@@ -98,6 +88,11 @@ export function createSelection(app) {
 	key("Ctrl+a", "select_all", () => set(app.list?.ids || []));
 	key("Escape", "select_none", () => (chosen.size ? set([]) : false));
 	if (!mayWrite) return;
+	field.onkeydown = (event) => event.key === "Escape" && app.grid.focus(app.grid.current);
+	rating.onchange = () => {
+		rate([...chosen], Number(rating.value));
+		rating.value = "";
+	};
 	key("t", "tag_many", () => (chosen.size ? field.focus() : false));
 	key("1 2 3 4 5", "key_rate", (event) => {
 		const some = chosen.size ? [...chosen] : grid.contains(document.activeElement) ? [app.list.id(app.grid.current)] : [];

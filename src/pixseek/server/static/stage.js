@@ -1,7 +1,7 @@
 // One picture to look at: from its placeholder to all its pixels, moved and zoomed by any device.
 
 import { preview } from "./api.js";
-import { h, isCalm } from "./dom.js";
+import { isCalm } from "./dom.js";
 import { placeholder } from "./thumbhash.js";
 
 /** Sizes that the server makes, in pixels of the longer side, and that of the stored preview. */
@@ -24,10 +24,9 @@ function sizeFor(record, pixels) {
  *   swiped: to the next picture (1), the previous (-1), or out (0); away: the file can't be shown
  */
 export function createStage(on) {
-	const soft = h("img", { draggable: "false", alt: "" });
-	const sharp = h("img", { class: "sharp", draggable: "false", alt: "" });
-	const picture = h("div", { class: "picture" }, soft, sharp);
-	const element = h("figure", { class: "stage", tabindex: "-1" }, picture, h("div", { class: "busy" }));
+	const element = document.querySelector(".stage");
+	const picture = element.firstChild;
+	const [soft, sharp] = picture.children;
 	let record;
 	let size = 0; // asked for
 	let fit = 1; // pixels of the window for one of the picture
@@ -69,16 +68,12 @@ export function createStage(on) {
 		const of = record;
 		const image = new Image();
 		image.src = preview(of, on.library(), needed);
-		const slow = setTimeout(() => element.classList.add("waits"), 700);
 		image.decode().then(() => {
 			if (of !== record || size !== needed) return;
 			sharp.src = image.src;
 			picture.classList.add("is-sharp");
 			if (Math.max(image.naturalWidth, image.naturalHeight) < 0.9 * Math.min(needed, Math.max(of.width, of.height))) on.away();
-		}, () => of === record && on.away()).finally(() => {
-			clearTimeout(slow);
-			if (size === needed) element.classList.remove("waits");
-		});
+		}, () => of === record && on.away());
 	}
 
 	/** Zoom so that what is under a point stays there. */
@@ -175,7 +170,6 @@ export function createStage(on) {
 			if (isSame) return;
 			size = x = y = 0;
 			scale = 1;
-			element.classList.remove("waits");
 			picture.classList.remove("is-sharp");
 			sharp.removeAttribute("src");
 			soft.removeAttribute("src");

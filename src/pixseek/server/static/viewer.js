@@ -1,7 +1,7 @@
 // One image on the whole window: look, zoom, go on, search from it, say something of it.
 
 import { address, get } from "./api.js";
-import { button, h, icon, isCalm } from "./dom.js";
+import { byId, isCalm } from "./dom.js";
 import { altOf, createFacts, nameOf } from "./facts.js";
 import { keys, setContext } from "./keys.js";
 import { createRegion } from "./region.js";
@@ -14,6 +14,7 @@ import { failed, toast } from "./toast.js";
 /** @param {any} app */
 export function createViewer(app) {
 	const { state } = app;
+	const dialog = byId("viewer");
 	let id = "";
 	let record = null;
 	let about = null; // what the server says of it
@@ -36,34 +37,28 @@ export function createViewer(app) {
 		tags: () => (tags ??= get("facets", { ...ofLibrary(state.now), q: "has:tags" }, { quiet: true }).then((all) => Object.keys(all.tag || {}), () => [])),
 	});
 
-	/** What the header offers: icon, text, key, and what it does. */
 	const acts = {
-		similar: ["s", () => search(`id:${id}`)],
-		region: ["r", () => region.begin()],
-		like: ["l", () => void lean(true)],
-		dislike: ["d", () => void lean(false)],
-		info: ["i", () => panel()],
-		copy: ["c", () => copy()],
+		close, copy,
+		similar: () => search(`id:${id}`),
+		region: () => region.begin(),
+		like: () => lean(true),
+		dislike: () => lean(false),
+		info: () => panel(),
+		left: () => go(-1),
+		right: () => go(1),
 	};
-	const TEXTS = { info: "facts_panel", copy: "copy_path" };
-	const tools = {};
-	for (const [name, [key, run]] of Object.entries(acts)) {
-		tools[name] = button(name, t(TEXTS[name] || name), run, { id: `v-${name}` });
-		keys.push({ key, context: "viewer", text: TEXTS[name] || name, run });
+	for (const tool of dialog.querySelectorAll("[id^=v-]")) {
+		const act = acts[tool.id.slice(2)];
+		if (act) tool.onclick = () => act();
+		if (tool.dataset.key) keys.push({ key: tool.dataset.key, context: "viewer", text: tool.title, run: () => tool.click() });
 	}
-	const count = h("p", { role: "status" });
-	const download = h("a", { class: "tool", title: t("download"), "aria-label": t("download") }, icon("download"));
-	const [before, after] = [[-1, "left", "key_previous"], [1, "right", "key_next"]].map(([step, side, text]) => button(side, t(text), () => go(step), { class: `tool go ${side}` }));
-	const dialog = h("dialog", { id: "viewer", "aria-label": t("viewer"), cancel: (event) => (event.preventDefault(), region.end() || close()) },
-		h("header", {}, button("close", t("close"), close), count, ...Object.values(tools), download),
-		h("div", { class: "middle" }, stage.element, before, after), facts.element);
-	document.body.append(dialog);
+	dialog.oncancel = (event) => (event.preventDefault(), region.end() || close());
 	app.close = close;
 	panel(localStorage.facts === "1" && innerWidth > 700);
 
 	function panel(shows = facts.element.hidden) {
 		facts.element.hidden = !shows;
-		tools.info.ariaPressed = shows;
+		byId("v-info").ariaPressed = shows;
 		if (dialog.open) localStorage.facts = shows ? "1" : "";
 	}
 
@@ -86,8 +81,8 @@ export function createViewer(app) {
 		region.end();
 		const i = place();
 		const { length } = app.list || {};
-		before.hidden = i < 1;
-		after.hidden = i < 0 || i + 1 >= length;
+		byId("v-left").hidden = i < 1;
+		byId("v-right").hidden = i < 0 || i + 1 >= length;
 		if (app.list?.known(i)) present(app.list.known(i));
 		const { q, dates } = state.now;
 		try {
@@ -99,7 +94,7 @@ export function createViewer(app) {
 			failed(error);
 			return record || close();
 		}
-		count.textContent = i < 0 ? "" : t("place", { n: i + 1, total: length });
+		byId("v-count").textContent = i < 0 ? "" : t("place", { n: i + 1, total: length });
 		for (const near of [i + 1, i - 1]) if (i >= 0 && near >= 0 && near < length) app.list.record(near).then(stage.preload);
 	}
 
@@ -107,8 +102,9 @@ export function createViewer(app) {
 		if (about?.record.id !== next.id) about = null;
 		isAway = next.is_there === false || (isAway && record?.id === next.id);
 		record = next;
-		tools.like.ariaPressed = about?.leans === true;
-		tools.dislike.ariaPressed = about?.leans === false;
+		byId("v-like").ariaPressed = about?.leans === true;
+		byId("v-dislike").ariaPressed = about?.leans === false;
+		const download = byId("v-download");
 		download.href = address(`images/${encodeURIComponent(id)}/original`, ofLibrary(state.now));
 		download.download = nameOf(next);
 		stage.show(next, altOf(next));
@@ -180,13 +176,10 @@ export function createViewer(app) {
 	if (state.now.image) open(state.now.image);
 
 	const key = (name, text, run, hidden = false) => keys.push({ key: name, context: "viewer", text, run, hidden });
-	key("ArrowLeft", "key_previous", () => go(-1));
-	key("ArrowRight", "key_next", () => go(1));
 	for (const [side, right, down] of [["Up", 0, -1], ["Down", 0, 1], ["Left", -1, 0], ["Right", 1, 0]]) key(`Shift+Arrow${side}`, "key_pan", () => stage.pan(right, down), side !== "Up");
 	key("z", "key_zoom", () => stage.toggle());
 	key("+ =", "key_zoom", () => stage.zoomBy(1.5), true);
 	key("-", "key_zoom", () => stage.zoomBy(1 / 1.5), true);
-	key("o", "download", () => download.click());
 	if (!mayWrite) return;
 	const edit = (field) => {
 		panel(true);
