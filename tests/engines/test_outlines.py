@@ -137,3 +137,17 @@ def test_outlines_are_those_of_the_records(
         engine.delete([each.id for each in changed[30 + step : 32 + step]])
         more, vectors = drawn(seed + 2000, 45 + step, without=without)
         engine.put(more[-3:], vectors[len(vectors) - sum(len(r.parts) for r in more[-3:]) :])
+
+
+@pytest.mark.parametrize("opener", ["exact"], indirect=True)
+def test_ids_that_have_16_letters_on_average_stay_apart(opener: Opener) -> None:
+    engine = opener()
+    engine.ensure(SPACE)
+    ids = ("a" * 15, "b" * 17, "c" * 16)
+    records = [Record(each, f"photos/{each}.jpg", parts=(Part(),)) for each in ids]
+    engine.put(records, random_unit(3, 0))
+    assert isinstance(engine, Outlining)
+    (_, found), *_ = engine.outline_nearest(
+        random_unit(1, 1), 3, None, order=None, with_vectors=False
+    )
+    assert sorted(found.ids) == list(ids)

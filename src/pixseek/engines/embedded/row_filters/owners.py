@@ -47,15 +47,16 @@ class OwnerColumn(Column):
         for start in range(self._rows, rows, _ROWS_A_TEXT):
             bounds = (space, start, min(start + _ROWS_A_TEXT, rows))
             # As texts, as in `IntegerColumn`; a record's id has 16 letters and digits.
-            *numbers, ids = db.execute(
+            *numbers, ids, shortest, longest = db.execute(
                 "SELECT group_concat(row - ?), group_concat(ordinal), group_concat(record), "
-                "group_concat(record_id, '') FROM part WHERE space = ? AND row >= ? AND row < ?",
+                "group_concat(record_id, ''), min(length(record_id)), max(length(record_id)) "
+                "FROM part WHERE space = ? AND row >= ? AND row < ?",
                 (self._rows, *bounds),
             ).fetchone()
             if ids is None:
                 continue
             row, ordinal, number = (np.fromstring(text, np.int64, sep=",") for text in numbers)
-            if ids.isascii() and len(ids) == 16 * len(row):
+            if ids.isascii() and shortest == longest == 16:
                 found.append((row, ordinal, number, np.frombuffer(ids.encode(), "S16")))
                 continue
             every = db.execute(
