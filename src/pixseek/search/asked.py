@@ -79,17 +79,33 @@ class Backgrounds:
             return float(vector @ self.images.mean), math.sqrt(max(variance, _NOTHING))
         return float(self.of(term).mean @ self.images.mean), self.spread(term)
 
-    def deviations(self, term: Term, vector: Vectors, vectors: Vectors) -> Vectors:
+    def deviations(
+        self,
+        term: Term,
+        vector: Vectors,
+        vectors: Vectors,
+        known: dict[bool, tuple[Vectors, Vectors]] | None = None,
+    ) -> Vectors:
         """Return how far (n, dim) unit rows match a vector beyond what they match of all else.
 
         Each image is judged by its own scores with unrelated queries of the same kind as the term.
+
+        Args:
+            term, vector: what is looked for, and its vector, (dim,).
+            vectors: of images.
+            known: what is known of these images from other terms, and added to; it takes most of
+                the time.
         """
         cosines: Vectors = vectors @ vector
         if term.is_of_text and not self.knows_texts:
             centre, spread = self.scale(term, vector)
             found: Vectors = (cosines - centre) / spread
             return found
-        return self.of(term).standardised(cosines, vectors)
+        known = {} if known is None else known
+        if term.is_of_text not in known:
+            known[term.is_of_text] = self.of(term).on(vectors)
+        expected, spreads = known[term.is_of_text]
+        return (cosines - expected) / spreads
 
     def calibrated(self, terms: Iterable[Term]) -> Calibration | None:
         """Return the calibration, if it holds for these terms: only words were measured."""

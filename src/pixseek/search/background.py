@@ -7,7 +7,7 @@ very different things; unrelated images are the library's own.
 
 The scores of unrelated vectors on an image x are nearly normally distributed, with mean `x . mean`
 and variance `x' covariance x`. So two small arrays stand for the whole bank, whatever the size of
-the library. `Background.standardised` gives a score in standard deviations on its own image;
+the library. `Background.on` gives those of each image;
 `asked.Backgrounds.scale` gives one mean and one deviation for all images of a query.
 
 What a score in standard deviations is worth must be measured on images whose truth is known: a
@@ -59,25 +59,17 @@ class Background:
         covariance = centred.T @ centred / len(vectors)
         return cls(mean.astype(np.float32), covariance.astype(np.float32))
 
-    def standardised(self, scores: Vectors, vectors: Vectors) -> Vectors:
-        """Return how many standard deviations scores lie above the background.
-
-        Args:
-            scores: (n,) cosines of a query with n images.
-            vectors: (n, dim) unit rows of those images.
+    def on(self, vectors: Vectors) -> tuple[Vectors, Vectors]:
+        """Return the means and the deviations of unrelated scores on (n, dim) unit rows.
 
         Returns:
-            (n,) float32; 0 if the background has no spread at all.
+            Two arrays, (n,) float32. A deviation is infinite if the background has no spread at
+            all, so that every score lies 0 of them above it.
         """
         import numpy as np
 
-        expected = vectors @ self.mean
         variance = np.einsum("ij,ij->i", vectors @ self.covariance, vectors)
-        spread = np.sqrt(np.maximum(variance, _NOTHING))
-        found: Vectors = np.where(variance > _NOTHING, (scores - expected) / spread, 0.0).astype(
-            np.float32
-        )
-        return found
+        return vectors @ self.mean, np.sqrt(np.where(variance > _NOTHING, variance, np.inf))
 
     def typical_spread(self, of: Background) -> float:
         """Return the root of the mean variance on images that are spread like `of`.

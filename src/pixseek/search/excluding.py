@@ -52,32 +52,45 @@ class Rule:
     term: Term
     vector: Vectors | None
 
-    def removes(self, ids: Sequence[str], vectors: Vectors) -> NDArray[np.bool_]:
+    def removes(
+        self,
+        ids: Sequence[str],
+        vectors: Vectors,
+        known: dict[bool, tuple[Vectors, Vectors]],
+    ) -> NDArray[np.bool_]:
         """Return which candidates go, (n,) bool.
 
         Args:
             ids: of n candidates.
             vectors: (n, dim) unit rows.
+            known: of these candidates, as for `Backgrounds.deviations`.
         """
         import numpy as np
 
         gone = np.array([each in self.ids for each in ids], np.bool_)
         if self.vector is None or not len(ids):
             return gone
-        shown = self.backgrounds.deviations(self.term, self.vector, vectors)
-        every = [self._removed(each, self.vector, shown, vectors) for each in self.asked.each]
+        shown = self.backgrounds.deviations(self.term, self.vector, vectors, known)
+        every = [
+            self._removed(each, self.vector, shown, vectors, known) for each in self.asked.each
+        ]
         best = np.argmax(np.stack([asked for asked, _ in every]), axis=0)
         removed: NDArray[np.bool_] = np.choose(best, [removed for _, removed in every])
         return gone | removed
 
     def _removed(
-        self, choice: Asked, vector: Vectors, shown: Vectors, vectors: Vectors
+        self,
+        choice: Asked,
+        vector: Vectors,
+        shown: Vectors,
+        vectors: Vectors,
+        known: dict[bool, tuple[Vectors, Vectors]],
     ) -> tuple[Vectors, NDArray[np.bool_]]:
         """Return how well candidates match what is asked, and which match the term beyond that."""
         import numpy as np
 
         query = choice.direction(self.backgrounds)
-        asked = self.backgrounds.deviations(self.term, query, vectors)
+        asked = self.backgrounds.deviations(self.term, query, vectors, known)
         sought = [each.term for each in choice.sought]
         if not all(term.is_of_text for term in (self.term, *sought)):
             # Images correlate with texts in another way, which was not measured.

@@ -135,13 +135,16 @@ def hit(searcher: Searcher, query: Query, image: str) -> Hit | None:
 
 def _depth(asked: Asked) -> int:
     """Return how many candidates the layout of a query ranks."""
-    query = asked.query
-    mixed = ordering.needs_vectors(asked)
-    most = MOST_GROUPED if query.group else MOST_MIXED if mixed else MOST
-    wanted = min(most, query.k + len(asked.own))
+    wanted = _most(asked) + len(asked.own)
     if wanted <= FEW and asked.depth <= FEW:
         return FEW
-    return math.ceil(wanted / MANY) * MANY  # in whole blocks
+    return math.ceil(min(wanted, MOST) / MANY) * MANY  # in whole blocks
+
+
+def _most(asked: Asked) -> int:
+    """Return how many hits the layout of a query lists at most."""
+    most = MOST_MIXED if ordering.needs_vectors(asked) else MOST
+    return min(asked.query.k, MOST_GROUPED if asked.query.group else most)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,7 +196,7 @@ class _Ranked:
     def listed(self) -> _Listed:
         """Return the hits of the layout."""
         ranked, query = self._ranked, self._asked.query
-        order = ranked.order[: query.k]
+        order = ranked.order[: _most(self._asked)]
         ids = [ranked.ids[at] for at in order]
         aspects, values = self._shapes.of(ids)
         is_by_time = query.sort != "relevance" and self._field == "taken_at"

@@ -138,7 +138,8 @@ class Ranking:
         ids, vectors, parts = candidates.ids, candidates.vectors, candidates.parts
         terms = [each.term for choice in asked.each for each in choice.sought]
         calibration = backgrounds.calibrated(terms)
-        scores, deviations = _scored(asked, vectors, backgrounds, candidates.cosines)
+        known: dict[bool, tuple[Vectors, Vectors]] = {}
+        scores, deviations = _scored(asked, vectors, backgrounds, known, candidates.cosines)
         for at, each in enumerate(ids) if self.written else ():
             if (said := self.written.get(each)) is not None:
                 deviations[at] = max(deviations[at] + said.lift, said.least)
@@ -166,7 +167,7 @@ class Ranking:
         keep &= sure >= strengths.least_score(least_strength(query), calibration)
         excluded_by: dict[int, str] = {}
         for rule in self.exclusions:
-            for at in np.flatnonzero(rule.removes(ids, vectors) & keep).tolist():
+            for at in np.flatnonzero(rule.removes(ids, vectors, known) & keep).tolist():
                 excluded_by.setdefault(at, rule.what)
         is_kept = keep.tolist()
         whole = [at for at in order if is_kept[at]]
@@ -245,13 +246,17 @@ def sort_value(record: Record, field: Order) -> Any:
 
 
 def _scored(
-    asked: Asked, vectors: Vectors, backgrounds: Backgrounds, cosines: Vectors | None = None
+    asked: Asked,
+    vectors: Vectors,
+    backgrounds: Backgrounds,
+    known: dict[bool, tuple[Vectors, Vectors]],
+    cosines: Vectors | None = None,
 ) -> tuple[Vectors, Vectors]:
     """Return what is shown as the score of each candidate, and its score in deviations."""
     import numpy as np
 
     if asked.choices:
-        every = [_scored(each, vectors, backgrounds) for each in asked.choices]
+        every = [_scored(each, vectors, backgrounds, known) for each in asked.choices]
         best = np.argmax(np.stack([deviations for _, deviations in every]), axis=0)
         scores, deviations = (np.choose(best, each) for each in zip(*every, strict=True))
         return scores, deviations
@@ -272,7 +277,7 @@ def _scored(
         if each.term.kind == "text" and each.term.value in asked.unread:
             above.append(np.zeros(len(vectors), np.float32))
         else:
-            above.append(backgrounds.deviations(each.term, each.vector, vectors))
+            above.append(backgrounds.deviations(each.term, each.vector, vectors, known))
     deviations = np.stack(above).T
     deviations = np.minimum(deviations, _PLENTY + (deviations - _PLENTY) / 10)
     together: Vectors = deviations @ weights / np.float32(np.linalg.norm(weights))

@@ -386,13 +386,11 @@ class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
             mask, total = self._mask(at, where)
             index = self.indexes.best(at.view, len(vectors))
             candidates = Candidates(at.view.vectors, at.view.dead, index, mask)
-            return [
-                outlines.nearest(
-                    at, self._row_filters_of(at.view), candidates, query, max(1, k), total, order,
-                    with_vectors=with_vectors,
-                )
-                for query in vectors
-            ]  # fmt: skip
+            row_filters = self._row_filters_of(at.view)
+            return outlines.nearest(
+                at, row_filters, candidates, vectors, max(1, k), total, order,
+                with_vectors=with_vectors,
+            )  # fmt: skip
 
     def _mask(self, at: Snapshot, where: Filter | None) -> tuple[Mask | None, int]:
         """Return the rows that a filter lets through, and of how many records; None for all."""

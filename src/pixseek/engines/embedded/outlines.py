@@ -43,20 +43,20 @@ def nearest(
     at: Snapshot,
     row_filters: RowFilters,
     candidates: Candidates,
-    query: Vectors,
+    queries: Vectors,
     k: int,
     total: int,
     order: Order | None,
     *,
     with_vectors: bool,
-) -> tuple[Neighbours, Outlines]:
-    """Return the k nearest records to a query, best first, ties by id, with their outlines.
+) -> list[tuple[Neighbours, Outlines]]:
+    """Return the k nearest records to each query, best first, ties by id, with their outlines.
 
     Args:
         at: a snapshot.
         row_filters: that fit it.
         candidates: the rows of that snapshot to choose from.
-        query: (dim,) float32.
+        queries: (q, dim) float32.
         k: at least 1.
         total: how many records there are to choose from.
         order: the field of the outlines' values.
@@ -64,9 +64,26 @@ def nearest(
     """
     if candidates.index is not None and k * _FEW >= candidates.count:
         candidates = Candidates(candidates.vectors, candidates.dead, None, candidates.mask)
+    return [
+        _nearest(at, row_filters, candidates, query, rows, k, total, order, with_vectors)
+        for query, rows in zip(queries, candidates.nearest(queries, k), strict=True)
+    ]
+
+
+def _nearest(
+    at: Snapshot,
+    row_filters: RowFilters,
+    candidates: Candidates,
+    query: Vectors,
+    rows: Rows,
+    k: int,
+    total: int,
+    order: Order | None,
+    with_vectors: bool,
+) -> tuple[Neighbours, Outlines]:
+    """Return the nearest to one query, of which the nearest rows are known."""
     among, count = candidates.count, k
     while True:
-        (rows,) = candidates.nearest(query[None], count)
         scores = candidates.vectors.score(rows, query)
         facts = _Facts(at, row_filters, rows)
         best = facts.best(scores, k)
@@ -74,6 +91,7 @@ def nearest(
         if len(best) >= min(k, among) or count >= among:
             break
         count *= 4
+        (rows,) = candidates.nearest(query[None], count)
     dim = candidates.vectors.dim
     vectors = (
         candidates.vectors.read(rows[best]) if with_vectors else np.empty((0, dim), np.float32)
