@@ -309,6 +309,8 @@ class Page:
 
     def _count(self, shown: Shown) -> str:
         t, results = self._t, shown.results
+        if shown.problem:
+            return ""
         if results is None or shown.query is None or not shown.query.terms:
             return t("images", n=shown.count if results is None else results.total)
         return t("found", strong=results.strong, likely=results.likely - results.strong)

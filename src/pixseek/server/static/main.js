@@ -72,6 +72,7 @@ const app = {
 		const said = [problem, subject].filter(Boolean).join(": ") || t("server_away");
 		if (app.isLoading && status && status < 500) {
 			app.grid.clear();
+			byId("count").textContent = "";
 			byId("notes").replaceChildren(h("p", { class: "error", role: "alert" }, h("strong", {}, said), ` ${advice}`));
 		} else app.say(`${said}. ${advice || ""}`, { wrong: true, action: t("again"), run: () => app.load() });
 	},

@@ -58,14 +58,16 @@ export function createView(app) {
 	});
 
 	// ------------------------------------------------------------ all keys
-	const NAMES = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc", " ": t("space") };
+	const NAMES = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc" };
 	const dialog = byId("keys");
 
 	function showKeys() {
 		byId("view-menu").hidePopover();
+		const all = {};
+		for (const { context, text, key } of keys) ((all[context] ||= {})[text] ||= []).push(...key.replace(/Arrow\w+|Escape/g, (each) => NAMES[each]).split(" "));
 		dialog.querySelector("div").replaceChildren(
-			...["all", "grid", "viewer"].map((context) =>
-				h("section", {}, h("h3", {}, t(`keys_${context}`)), h("dl", {}, ...keys.filter((each) => each.context === context).flatMap(({ key, text }) => [h("dt", {}, ...key.split(" ").map((each) => h("kbd", {}, NAMES[each] || each))), h("dd", {}, t(text))]))),
+			...Object.entries(all).map(([context, texts]) =>
+				h("section", {}, h("h3", {}, t(`keys_${context}`)), h("dl", {}, ...Object.entries(texts).flatMap(([text, names]) => [h("dt", {}, ...names.map((each) => h("kbd", {}, each))), h("dd", {}, t(text))]))),
 			),
 		);
 		dialog.showModal();
