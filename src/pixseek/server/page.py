@@ -27,6 +27,9 @@ from pixseek.server.viewer_parts import parts
 from pixseek.types import Hit, Query, Record, Results
 from pixseek.types.dataclass import dataclass
 
+#: The first of them, before all else.
+_FIRST = 8
+
 #: Hits of the page that is sent as HTML: more than two screens.
 HITS = 80
 
@@ -175,7 +178,7 @@ class Page:
             "<input type=password name=token autofocus required "
             f"autocomplete=current-password></label><button>{t('login')}</button></form></main>"
         )
-        return self._answer(f"{t('login')} · pixseek", body, 401 if failed else 200, "", "")
+        return self._answer(f"{t('login')} · pixseek", body, 401 if failed else 200, "")
 
     # ------------------------------------------------------------ parts of a document
 
@@ -354,8 +357,10 @@ class Page:
         return {"strong": "", "likely": self._t("others"), "weak": self._t("weak")}[hit.strength]
 
     def _tile(self, hit: Hit, asked: Mapping[str, str], n: int) -> str:
-        record, lazy = hit.record, " loading=lazy" if n >= _EAGER else ""
-        small = f"{self._api(hit.id)}/preview?v={record.digest}{_of(asked)}"
+        record = hit.record
+        lazy = " loading=lazy" if n >= _EAGER else " fetchpriority=high" if n < _FIRST else ""
+        size = "&size=192" * (self._look.rows == "s")
+        small = f"{self._api(hit.id)}/preview?v={record.digest}{size}{_of(asked)}"
         thumb = escape(str(record.fields.get("placeholder", "")))
         there = self._address(_without(asked, "facets"), f"image/{quote(hit.id, safe='')}")
         return (
@@ -446,7 +451,8 @@ class Page:
         data = json.dumps(start, ensure_ascii=False).replace("<", "\\u003c")
         body += parts(self._t, may_write=shown.may_write) if script == "main.js" else ""
         tail = f'<script type="application/json" id=start>{data}</script>{self._static.icons}'
-        return self._answer(title, body + tail, status, classes, self._scripts(script))
+        # Scripts last: pictures of the first rows are asked for before them.
+        return self._answer(title, body + tail + self._scripts(script), status, classes)
 
     def _scripts(self, script: str) -> str:
         where = f"{self._prefix}/{self._static.folder}"
@@ -456,7 +462,7 @@ class Page:
         )
         return f'{loads}<script type=module src="{where}/{script}"></script>'
 
-    def _answer(self, title: str, body: str, status: int, classes: str, head: str) -> Answer:
+    def _answer(self, title: str, body: str, status: int, classes: str) -> Answer:
         look, rules = self._look, "".join(self._rules.values())
         text = (
             f"<!doctype html><html lang={self._t.language} data-theme={look.theme} "
@@ -466,7 +472,7 @@ class Page:
             f"<title>{escape(title)}</title>"
             f'<link rel=icon href="{self._prefix}/{self._static.folder}/icon.svg">'
             f'<link rel=stylesheet href="{self._prefix}/{self._static.folder}/style.css">'
-            f'<style nonce="{self._nonce}">{rules}</style>{head}</head>'
+            f'<style nonce="{self._nonce}">{rules}</style></head>'
             f'<body class="{classes}">{body}</body></html>'
         )
         policy = POLICY.replace("style-src 'self'", f"style-src 'self' 'nonce-{self._nonce}'")

@@ -54,6 +54,7 @@ export function createGrid(app) {
 	let rows = [];
 	let width = 0;
 	let gap = 0;
+	let target = 0;
 	let current = 0;
 	let before = { y: 0, at: 0 };
 	let frame = 0;
@@ -99,7 +100,8 @@ export function createGrid(app) {
 		const style = getComputedStyle(grid);
 		width = grid.getBoundingClientRect().width;
 		gap = parseFloat(style.columnGap);
-		const laidOut = rowsOf(app.list, width, parseFloat(style.getPropertyValue("--row")), gap);
+		target = parseFloat(style.getPropertyValue("--row"));
+		const laidOut = rowsOf(app.list, width, target, gap);
 		rows = laidOut.rows;
 		grid.style.height = `${laidOut.height}px`;
 		drop(headings);
@@ -175,7 +177,8 @@ export function createGrid(app) {
 		img.alt = record.caption || t("photo_named", { name: (record.uri || record.id).split("/").pop() });
 		if (!img.hasAttribute("src")) paint(tile, record.placeholder);
 		watch(tile, img);
-		img.src = preview(record, app.state.now.library);
+		// Of small rows a smaller picture is sharp enough.
+		img.src = preview(record, app.state.now.library, target * devicePixelRatio > 130 ? null : 192);
 		for (const decorate of app.decorations) decorate(tile, i, record);
 	}
 
