@@ -38,10 +38,12 @@ export async function send(method, path, { params, json, form, key, quiet } = {}
 	try {
 		const answer = await fetch(address(path, params), { method, signal: stop.signal, body: json ? JSON.stringify(json) : form, headers: json ? { "Content-Type": "application/json" } : {} });
 		if (answer.status === 401) {
-			location.assign(new URL(`login?to=${encodeURIComponent(`/${location.href.slice(base.href.length)}`)}`, base));
+			const here = `/${location.href.slice(base.href.length)}`;
+			location.assign(new URL(`login?to=${encodeURIComponent(here)}`, base));
 			return never;
 		}
 		const plain = await answer.json().catch(() => ({ title: answer.statusText }));
+		stop.signal.throwIfAborted();
 		if (!answer.ok) throw new Problem({ status: answer.status, ...plain });
 		return plain;
 	} catch (error) {

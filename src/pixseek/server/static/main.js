@@ -1,16 +1,14 @@
 // Starts the page: takes over the document that the server sent, and wires the parts.
 
-import * as api from "./api.js";
 import { createBox } from "./box.js";
 import { createChips } from "./chips.js";
 import { byId, h, on } from "./dom.js";
 import { createFacets } from "./facets.js";
 import { createGrid } from "./grid.js";
-import { keys } from "./keys.js";
 import { search } from "./results.js";
 import { createSelection } from "./selection.js";
 import { History, SEARCH, base, read } from "./state.js";
-import { start, t } from "./texts.js";
+import { t } from "./texts.js";
 import { createTimeline } from "./timeline.js";
 import { toast } from "./toast.js";
 import { createView } from "./view.js";
@@ -18,10 +16,6 @@ import { createViewer } from "./viewer.js";
 import "./status.js";
 
 const app = {
-	start,
-	api,
-	t,
-	keys,
 	state: new History(),
 	events: new EventTarget(),
 	/** @type {import("./results.js").List|null} */
@@ -65,7 +59,7 @@ const app = {
 		byId("grid").ariaBusy = "false";
 	},
 
-	/** Say what went wrong: instead of results if it is the query, else in passing. @param {api.Problem} error */
+	/** Say what went wrong: instead of results if it is the query, else in passing. @param {import("./api.js").Problem} error */
 	problem(error) {
 		const { status, problem, subject, advice } = error;
 		if (!status && error.name !== "Error") console.error(error);
