@@ -16,10 +16,31 @@ Look = Callable[..., Any]
 
 MANY = 100_000
 
+#: Bytes of scripts and styles together, as they are sent, uncompressed.
+BUDGET = 80_000
+
 _SHIFTS = """new PerformanceObserver(list => {
     for (const each of list.getEntries()) if (!each.hadRecentInput)
         window.shifted = (window.shifted || 0) + each.value;
 }).observe({ type: "layout-shift", buffered: true });"""
+
+
+def test_scripts_and_styles_are_small(look: Look) -> None:
+    page = look(wait=False)
+    sizes: dict[str, int] = {}
+    page.on(
+        "response",
+        lambda answer: (
+            sizes.__setitem__(answer.url, len(answer.body()))
+            if answer.url.endswith((".js", ".css"))
+            else None
+        ),
+    )
+    page.reload()
+    settled(page)
+    page.wait_for_timeout(300)
+    assert len(sizes) > 10
+    assert sum(sizes.values()) <= BUDGET, sorted(sizes.items(), key=lambda each: -each[1])
 
 
 @pytest.mark.parametrize("path", ["", "?q=a red car&facets=1", "?q=a car 2023"])
