@@ -91,6 +91,8 @@ def test_every_example_is_a_request_that_is_answered_like_its_example(
     # Changes first, deletions last; tags before searches, so that a hit has some.
     operations.sort(key=lambda each: (each[1] == "delete", each[1] == "get", "tags" not in each[0]))
     for path, method, operation in operations:
+        in_path = [each for each in operation.get("parameters", ()) if each["in"] == "path"]
+        assert all("example" in each for each in in_path), path
         params = {
             each["name"]: each["examples"][0]
             if "examples" in each

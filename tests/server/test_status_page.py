@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+import pixseek
+from pixseek.errors import LibraryError
 from pixseek.library import Library
 from pixseek.server.jobs import JobState
 from pixseek.server.settings import Settings
@@ -133,3 +135,40 @@ def test_the_end_of_a_run_in_words() -> None:
 )  # fmt: skip
 def test_times_in_words(seconds: float, text: str) -> None:
     assert lasting(seconds, EN.part("status")) == text
+
+
+def test_a_library_that_cannot_be_read_spoils_no_other(
+    serve: Serve, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = Library.__len__
+
+    def counted(self: Library) -> int:
+        if self is library:
+            return count(self)
+        raise LibraryError("The library's database is damaged", tmp_path, "Restore it.")
+
+    with pixseek.open(tmp_path / "other") as broken:
+        monkeypatch.setattr(Library, "__len__", counted)
+        client = serve(libraries={"photos": library, "broken": broken})
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/api/search?q=red").status_code == 200
+        counts = {each["name"]: each["records"] for each in client.get("/api/libraries").json()}
+        assert counts == {"photos": len(library), "broken": None}
+        metrics = client.get("/metrics").text
+        assert 'pixseek_library_images{library="photos"}' in metrics
+        assert 'pixseek_library_images{library="broken"}' not in metrics
+        assert client.get("/").status_code == client.get("/status").status_code == 200
+
+
+def test_a_run_that_fails_is_in_the_log(
+    client: Any, library: Library, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(type(library), "indexing", broken)
+    job = client.post("/api/jobs", json={}).json()["id"]
+    while client.get(f"/api/jobs/{job}").json()["ended_at"] is None:
+        time.sleep(0.02)
+    assert client.get(f"/api/jobs/{job}").json()["error"]["status"] == 500
+    assert "A run (index) of photos failed: a mistake of ours" in caplog.text

@@ -23,6 +23,9 @@ _LINKS = (
     ("save_search", "200", "/name", "name", ("delete_saved_search",)),
 )  # fmt: skip
 
+#: Examples of what stands in addresses.
+_IN_PATHS = {"image_id": shapes.RECORD["id"], "job_id": shapes.JOB["id"], "name": "dogs"}
+
 _MEANING = {
     401: "A token is needed.",
     403: "The token may not do this, or another site's page sent it.",
@@ -92,6 +95,15 @@ def add_links(document: dict[str, Any]) -> None:
             }
             for other in others
         }
+
+
+def add_path_examples(document: dict[str, Any]) -> None:
+    """Give an example of each part of an address that stands for something."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            for parameter in operation.get("parameters", ()):
+                if parameter["in"] == "path":
+                    parameter["example"] = _IN_PATHS[parameter["name"]]
 
 
 def files(media: str | tuple[str, ...], text: str, *statuses: int, status: int = 200) -> Responses:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 import sys
@@ -13,10 +14,13 @@ from collections.abc import AsyncIterator, Callable, Generator
 from datetime import UTC, datetime
 from typing import Literal
 
-from pixseek.errors import LibraryLockedError
+from pixseek.errors import LibraryLockedError, PixseekError
+from pixseek.redaction import scrub
 from pixseek.server.problems import Refused
 from pixseek.types import Progress, Report
 from pixseek.types.dataclass import dataclass
+
+log = logging.getLogger("pixseek.server")
 
 #: Seconds between looks at a run, for those who watch it.
 _LOOK_S = 0.25
@@ -107,6 +111,11 @@ class Job:
                     report: Report = end.value
                     break
         except Exception as error:
+            scrub(error)
+            log.error(
+                "A run (%s) of %s failed: %s", self.state.kind, self.state.library, error,
+                exc_info=None if isinstance(error, PixseekError) else error,
+            )  # fmt: skip
             self._change(state="failed", error=error, ended_at=datetime.now(UTC))
         else:
             state: State = "stopped" if report.stopped else "done"

@@ -84,12 +84,12 @@ def routes(server: Server) -> APIRouter:
         ),
     )  # fmt: skip
     def libraries(given: Annotated[NothingGiven, Parameter()]) -> Answer:
-        """List the libraries by name, the default first."""
+        """List the libraries by name, the default first; `records` is null if one can't be read."""
         return json_answer(
             [
                 {
                     "name": each.name,
-                    "records": len(each.library),
+                    "records": each.count(),
                     "model": _name_of(each.library.model),
                 }
                 for each in server.all()

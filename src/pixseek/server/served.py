@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from pixseek.errors import unknown
+from pixseek.errors import PixseekError, unknown
 from pixseek.library import Library
 from pixseek.server.access import Access
 from pixseek.server.jobs import Jobs
@@ -34,6 +34,13 @@ class Served:
     name: str
     library: Library
     searches: Searches
+
+    def count(self) -> int | None:
+        """Return how many images it holds; None if it can't be read now."""
+        try:
+            return len(self.library)
+        except PixseekError:
+            return None
 
 
 class Server:
@@ -93,7 +100,8 @@ class Server:
             each.library.close()
 
     def _images(self) -> Mapping[str, float]:
-        return {name: len(each.library) for name, each in self._served.items()}
+        counts = {name: each.count() for name, each in self._served.items()}
+        return {name: count for name, count in counts.items() if count is not None}
 
     def _waiting(self) -> Mapping[str, float]:
         return {name: each.searches.waiting for name, each in self._served.items()}

@@ -255,7 +255,7 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "SavedSearch": _object({"name": _TEXT, "text": _TEXT}),
-    "Library": _object({"name": _TEXT, "records": _WHOLE, "model": _TEXT}),
+    "Library": _object({"name": _TEXT, "records": {"type": ["integer", "null"]}, "model": _TEXT}),
     "Filter": {
         "type": ["object", "string"],
         "description": 'A text such as "format:jpg year:2021", or {"and": [...]}, {"or": [...]}, '

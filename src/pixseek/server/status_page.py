@@ -27,7 +27,7 @@ class Known:
         failures: what could not be indexed.
         run: the last run that this server started; None for none.
         models: as `wire.model_to_plain` gives them.
-        libraries: names and numbers of images of all libraries.
+        libraries: names and numbers of images of all libraries; None for one that can't be read.
         folders: that may be indexed from the page.
         may_write: whether the user may change the library.
         action: address of the page itself, to which forms are sent.
@@ -39,7 +39,7 @@ class Known:
     failures: Sequence[Failure]
     run: JobState | None
     models: Sequence[Mapping[str, Any]]
-    libraries: Mapping[str, int]
+    libraries: Mapping[str, int | None]
     folders: Sequence[str]
     may_write: bool
     action: str
@@ -190,7 +190,7 @@ class _Writer:
             )
         others = "".join(
             f'<li><a href="{escape(self._known.library_addresses[name])}"><bdi>{escape(name)}</bdi>'
-            f"</a> <span class=soft>{t('held', n=n)}</span></li>"
+            f"</a> <span class=soft>{'–' if n is None else t('held', n=n)}</span></li>"
             for name, n in self._known.libraries.items()
             if name != self._known.name
         )

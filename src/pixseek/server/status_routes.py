@@ -51,7 +51,7 @@ def routes(server: Server) -> APIRouter:
             models=[
                 wire.model_to_plain(each) for each in models.list_models(served.library.config)
             ],
-            libraries={each.name: len(each.library) for each in server.all()},
+            libraries={each.name: each.count() for each in server.all()},
             folders=[str(each) for each in server.settings.folders] if has_rights else [],
             may_write=has_rights,
             action=address(library),
