@@ -18,6 +18,10 @@ from harness import environments, machine, material, rounds, web
 from harness.process import drive
 from harness.tables import number, table
 
+#: The page that shows the figures, and what stands around them there.
+PAGE = Path(__file__).parents[2] / "docs" / "http-speed.md"
+MARKS = ("<!-- figures -->", "<!-- end of figures -->")
+
 MANY, FEW, DIM = 1_000_000, 1_000, 512
 PARTS = ("many", "indexing", "few")
 #: Photos that indexing runs read while somebody searches: some seconds of a run take a few hundred.
@@ -41,6 +45,7 @@ def arguments(text: str) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--no-peers", action="store_true", help="only pixseek")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--write", action="store_true", help=f"put the tables into {PAGE.name}")
     return parser.parse_args()
 
 
@@ -235,6 +240,10 @@ class Benchmark:
             if self.options.json:
                 self.options.json.write_text(json.dumps(self.results, indent=1, default=float))
         print(render(self.results))
+        if self.options.write:
+            page = PAGE.read_text("utf-8")
+            PAGE.write_text(with_figures(page, render(self.results)), "utf-8")
+            self.log(f"written: {PAGE}")
 
 
 def render(results: dict[str, Any]) -> str:
@@ -249,7 +258,8 @@ def render(results: dict[str, Any]) -> str:
         if not limit.is_met(found["median"]):
             value = f"**{value}**"
         lines.append([limit.what, _limit(limit), f"{value} ({_range(found)})"])
-    text = table(("", "limit", "median (least to most)"), lines)
+    text = _measured_on(results["machine"], results["rounds"]) + "\n\n"
+    text += table(("", "limit", "median (least to most)"), lines)
     for part, title in (("many", "Many vectors"), ("indexing", "Indexing"), ("few", "Few vectors")):
         if part not in results:
             continue
@@ -268,6 +278,27 @@ def render(results: dict[str, Any]) -> str:
         head = (title, "p50 ms", "p95 ms", "answers a second", "processor ms an answer", "rounds")
         text += "\n" + table(head, lines)
     return text
+
+
+def with_figures(page: str, figures: str) -> str:
+    """Return a page with these figures in the place of the last ones."""
+    before, _, rest = page.partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    return f"{before}{MARKS[0]}\n{figures.strip()}\n{MARKS[1]}{after}"
+
+
+def _measured_on(found: dict[str, Any], count: int) -> str:
+    """Return when, where and with what the figures were measured, as a sentence."""
+    packages = {k: v for each in found["packages"].values() for k, v in each.items()}
+    names = ("fastapi", "uvicorn", "onnxruntime", "faiss-cpu", "numpy", "torch", "transformers",
+             "flask", "clip-retrieval")  # fmt: skip
+    own = {**packages, **found["packages"]["pixseek"]}
+    versions = ", ".join(f"{name} {own[name]}" for name in names if name in own)
+    return (
+        f"Measured on {found['date']} in {count} rounds with commit {found['commit']}: "
+        f"{found['cores']} cores of {found['cpu']['model']}, {found['memory_gb']} GB, Python "
+        f"{found['python']}; {versions}."
+    )
 
 
 def _limit(limit: web.Limit) -> str:

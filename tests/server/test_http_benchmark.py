@@ -66,3 +66,10 @@ def test_the_benchmark_hides_no_package_from_scripts_next_to_it() -> None:
         [sys.executable, "-c", script], cwd=BENCHMARKS, capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("<class 'http.client.HTTPConnection'>")
+
+
+def test_figures_take_the_place_of_the_last_ones(web: Any) -> None:
+    from harness.http_benchmark import MARKS, with_figures
+
+    page = f"above\n\n{MARKS[0]}\nold\n{MARKS[1]}\n\nbelow\n"
+    assert with_figures(page, "new\n") == page.replace("old", "new")
