@@ -88,7 +88,7 @@ export function createSelection(app) {
 	key("Ctrl+a", "select_all", () => set(app.list?.ids || []));
 	key("Escape", "select_none", () => (chosen.size ? set([]) : false));
 	if (!mayWrite) return;
-	field.onkeydown = (event) => event.key === "Escape" && app.grid.focus(app.grid.current);
+	field.onkeydown = (event) => void (event.key === "Escape" && app.grid.focus(app.grid.current));
 	rating.onchange = () => {
 		rate([...chosen], Number(rating.value));
 		rating.value = "";
