@@ -301,13 +301,10 @@ class Asking:
         from pixseek.search import layout
 
         dated, notes = self._dated(query)
+        asked = replace(dated, where=self.filter(dated.where))
         if self._model.loaded is None and self.is_empty():
-            dated = replace(dated, terms=(), exclude=())  # no model is loaded for nothing
-        found = self._consistently(
-            lambda searcher: layout.layout(
-                searcher, replace(dated, where=self.filter(dated.where)), most
-            )
-        )
+            asked = replace(asked, terms=(), exclude=())  # no model is loaded for nothing
+        found = self._consistently(lambda searcher: layout.layout(searcher, asked, most))
         said = (*notes, *found.warnings, *self._notes())
         found = replace(found, query=dated, warnings=said)
         return replace(found, warnings=(*said, *self._unfulfilled(found)))

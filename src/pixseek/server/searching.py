@@ -79,7 +79,10 @@ class Searches:
             found.cancel()
 
     def warm(self) -> None:
-        """Read in the background what layouts are made of: two seconds of a million images."""
+        """Read in the background what layouts and suggestions are made of.
+
+        Among a million images that takes some seconds.
+        """
         self._alone.submit(_warm, self._library)
 
     async def alone(self, ask: Callable[[Library], Answered], request: Request) -> Answered:
@@ -150,6 +153,7 @@ class Searches:
 def _warm(library: Library) -> None:
     with contextlib.suppress(PixseekError):  # whoever asks is told
         library.layout(sort="newest", most=1)
+        library.suggest("")
 
 
 def _busy() -> Refused:
