@@ -381,7 +381,9 @@ def _stored(record: Record, name: str) -> Scalar:
 def _check(where: Filter, depth: int) -> int:
     """Check a filter and return its number of comparisons."""
     if depth > MAX_DEPTH:
-        raise QueryError("the filter is nested too deeply", f"more than {MAX_DEPTH} levels")
+        raise QueryError(
+            "the filter is nested too deeply", f"more than {MAX_DEPTH} levels", "Use fewer."
+        )
     match where:
         case And(filters) | Or(filters):
             return sum(_check(each, depth + 1) for each in filters)
@@ -416,7 +418,9 @@ def _check_compare(compare: Compare) -> None:
         return
     if op == "in":
         if not isinstance(value, tuple):
-            raise QueryError("'in' takes a tuple of values", f"{name} in {value!r}")
+            raise QueryError(
+                "'in' takes a tuple of values", f"{name} in {value!r}", "Such as (1, 2)."
+            )
         for each in value:
             _check_value(name, kind, each)
         return
@@ -447,10 +451,10 @@ def _check_value(name: str, kind: Kind, value: object) -> None:
         wanted = {"any": "text, number, truth value or time", "truth": "truth value"}.get(
             kind, kind
         )
-        advice = "Give a datetime." if kind == "time" else ""
+        advice = "Give a datetime." if kind == "time" else f"Give a {wanted}."
         raise QueryError(f"{name} must be compared with a {wanted}", repr(value), advice)
     if isinstance(value, float) and math.isnan(value):
-        raise QueryError(f"{name} can't be compared with NaN", repr(value))
+        raise QueryError(f"{name} can't be compared with NaN", repr(value), "Use a number.")
     if isinstance(value, datetime) and abs(value.utcoffset() or timedelta()) >= MAX_OFFSET:
         raise QueryError(
             f"{name} is compared with a time in a zone that does not exist", value.isoformat(),
@@ -463,7 +467,9 @@ def _check_value(name: str, kind: Kind, value: object) -> None:
                 f"Give at most {MAX_TEXT} characters.",
             )  # fmt: skip
         if "\0" in value or not _is_unicode(value):
-            raise QueryError(f"{name} can't be compared with invalid text", repr(value))
+            raise QueryError(
+                f"{name} can't be compared with invalid text", repr(value), "Use Unicode."
+            )
 
 
 def _is_unicode(text: str) -> bool:

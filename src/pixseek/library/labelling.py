@@ -126,7 +126,7 @@ class Labelling:
         """Tag images with what a classifier sees in them; see `Library.tag_from`."""
         engine = self._opened.engine
         if not 0 < min_score <= 1:
-            raise QueryError("min_score lies above 0, up to 1", min_score)
+            raise QueryError("min_score lies above 0, up to 1", min_score, "Such as 0.5.")
         only = self._asking.filter(where)
         if self._asking.is_empty():
             return {"": 0}

@@ -335,7 +335,7 @@ def check(query: Query) -> None:
     choices(query)
     for name, value in (("min_confidence", query.min_confidence), ("variety", query.variety)):
         if not 0 <= value <= 1:
-            raise QueryError(f"{name} lies between 0 and 1", value)
+            raise QueryError(f"{name} lies between 0 and 1", value, "Such as 0.5.")
     if query.min_strength is not None and query.min_strength not in get_args(Strength):
         from pixseek.errors import unknown
 

@@ -109,7 +109,9 @@ def _term_text(term: Term, *, excluded: bool) -> str:
 def _one_text(term: Term) -> str:
     value = term.value
     if term.kind == "vector" or not isinstance(value, str | PurePath):
-        raise QueryError("A term can't be written as text", f"a {term.kind} in memory")
+        raise QueryError(
+            "A term can't be written as text", f"a {term.kind} in memory", "Keep it as a file."
+        )
     text = language_writing.quoted(os.fspath(value))
     if term.kind != "text":
         text = f"{term.kind}:{text}"

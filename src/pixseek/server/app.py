@@ -28,7 +28,7 @@ from pixseek.server import (
 )
 from pixseek.server.access import Access
 from pixseek.server.answers import Answer
-from pixseek.server.documents import add_links, add_path_examples, without_nulls
+from pixseek.server.documents import add_links, add_path_examples, close_bodies, without_nulls
 from pixseek.server.guard import Guard, log, may_write
 from pixseek.server.problems import Refused, advice_of, answer_to, is_worth_a_log
 from pixseek.server.searching import ClientGoneError
@@ -220,6 +220,7 @@ def _document(app: FastAPI) -> None:
             document["security"] = [{}, {"token": []}]
             add_links(document)
             add_path_examples(document)
+            close_bodies(document)
             app.openapi_schema = without_nulls(document)
         return app.openapi_schema
 

@@ -106,6 +106,17 @@ def add_path_examples(document: dict[str, Any]) -> None:
                     parameter["example"] = _IN_PATHS[parameter["name"]]
 
 
+def close_bodies(document: dict[str, Any]) -> None:
+    """Say in an OpenAPI document that bodies have no other names: unknown ones are refused."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            for body in operation.get("requestBody", {}).get("content", {}).values():
+                if body["schema"].get("type") == "object":
+                    body["schema"]["additionalProperties"] = False
+    for name in ("Query", "Term"):
+        document["components"]["schemas"][name]["additionalProperties"] = False
+
+
 def files(media: str | tuple[str, ...], text: str, *statuses: int, status: int = 200) -> Responses:
     """Return the `responses` of a route that answers with bytes, of one media type or several."""
     shape = {"schema": {"type": "string", "format": "binary"}, "example": "(bytes)"}

@@ -287,6 +287,8 @@ SCHEMAS: dict[str, Schema] = {
             "variety": _NUMBER,
             "text_weight": _NUMBER,
             "show_excluded": _YES,
+            "min_confidence": {**_NUMBER, "description": "Earlier name: min_strength."},
+            "date_readings": _list({"type": "object"}),
         },
     },
 }
