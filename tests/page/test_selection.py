@@ -63,7 +63,7 @@ def test_tagging_and_rating_many(look: Look, site: Site) -> None:
     page.get_by_text("2 images tagged").wait_for()
     page.locator("#selection input:not([type=hidden])").fill("-both")
     page.keyboard.press("Enter")
-    page.locator("#selection [name=rating]").select_option("5")
+    page.locator("#s-rating").select_option("5")
     page.get_by_text("2 images rated 5").wait_for()
     for each in ids:
         record = site.library.get(each)

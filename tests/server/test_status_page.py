@@ -172,3 +172,9 @@ def test_a_run_that_fails_is_in_the_log(
         time.sleep(0.02)
     assert client.get(f"/api/jobs/{job}").json()["error"]["status"] == 500
     assert "A run (index) of photos failed: a mistake of ours" in caplog.text
+
+
+def test_no_form_is_an_unexpected_error(client: Any) -> None:
+    for sent in ({"folder": "/x" * 9000}, {"do": "stop", "job": "gone"}, {"do": "\x00"}, {}):
+        answer = client.post("/status", data=sent, follow_redirects=False)
+        assert answer.status_code in (303, 422), sent

@@ -87,7 +87,7 @@ def routes(server: Server) -> APIRouter:
                     if running := server.jobs.get(job):
                         running.stop()
                 else:
-                    begun(server, served, Start(retry=do == "retry", folder=folder or None))
+                    begun(server, served, Start(retry=do == "retry", folder=folder[:4096] or None))
             except (PixseekError, Refused) as error:
                 return written(request, given.library, three_parts(error, has_rights=True))
             return RedirectResponse(address(given.library), 303)

@@ -11,10 +11,11 @@ from fastapi import Query as Parameter
 from starlette.responses import RedirectResponse
 
 from pixseek import wire
-from pixseek.errors import PixseekError
+from pixseek.errors import PixseekError, QueryError
 from pixseek.library.surfaces import filter_text
 from pixseek.server.answers import Answer, json_answer
 from pixseek.server.copies_page import content
+from pixseek.server.exports import FORMATS
 from pixseek.server.facts import as_plain, facts_of, other_facts, reasons_of
 from pixseek.server.guard import may_write
 from pixseek.server.image_routes import Export, exported_file
@@ -122,7 +123,9 @@ def routes(server: Server) -> APIRouter:
         """Return a list of images as a file, for a form; see `/api/export`."""
         sent = parse_qs((await request.body()).decode("utf-8", "replace"))
         ids, form = (sent.get(name, [""])[0] for name in ("ids", "format"))
-        what = Export.model_validate({"ids": ids.split(","), "format": form or "paths"})
+        if form not in FORMATS:
+            raise QueryError("No such format", form[:100], f"Known formats: {', '.join(FORMATS)}.")
+        what = Export.model_validate({"ids": ids.split(","), "format": form})
         return exported_file(server, given.library, what, request)
 
     return router
