@@ -29,11 +29,13 @@ export function createBox(app) {
 	let shown = [];
 	let at = -1;
 	let typed = "";
+	let isAsked = false; // for suggestions; no more once the query is searched
 
 	const go = (changes) => app.state.go({ image: "", sort: "", ...changes });
 
 	function search(q = box.value.trim()) {
 		show([]);
+		isAsked = false;
 		try {
 			if (q) localStorage[RECENT] = JSON.stringify([q, ...recent().filter((each) => each !== q)].slice(0, 30));
 		} catch {
@@ -69,11 +71,12 @@ export function createBox(app) {
 
 	// ------------------------------------------------------------ suggestions
 
-	const ask = debounced(async () => {
+	const ask = () => ((isAsked = true), asking());
+	const asking = debounced(async () => {
 		const text = box.value;
 		const old = recent().filter((each) => each !== text && each.toLowerCase().startsWith(text.toLowerCase()));
 		const found = text.trim() && (await get("suggest", { text, ...ofLibrary(app.state.now) }, { key: "suggest", quiet: true }).catch(() => null));
-		if (document.activeElement !== box || box.value !== text) return;
+		if (document.activeElement !== box || box.value !== text || !isAsked) return;
 		explain(found || undefined);
 		show([...old.slice(0, found ? 3 : 8).map((each) => ({ text: each, label: each, kind: "recent" })), ...(found?.suggestions || [])]);
 	}, 90);
@@ -176,7 +179,7 @@ export function createBox(app) {
 
 	keys.push(
 		{ key: "/ Ctrl+k", context: "all", text: "key_box", run: () => (app.close?.(), box.focus(), box.select()) },
-		{ key: "s", context: "grid", text: "similar", run: () => like(app.list.id(app.grid.current)) },
+		{ key: "s", context: "grid", text: "similar", run: () => app.list && like(app.list.id(app.grid.current)) },
 	);
 
 	return { like, searchBy, orders };

@@ -72,7 +72,7 @@ export function createChips(app) {
 		return h(
 			"li",
 			{ class: `chip ${kind}`, title: title || words },
-			src && h("img", { src, alt: "" }),
+			src && h("img", { src, alt: "", error: ({ target }) => target.remove() }),
 			h("bdi", {}, words),
 			weight && h("input", { type: "range", min: 0.2, max: 3, step: 0.1, value: weight, "aria-label": t("weight_of", { what: words }), input }),
 			said,

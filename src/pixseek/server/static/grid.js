@@ -237,8 +237,9 @@ export function createGrid(app) {
 	});
 
 	function clear() {
-		drop(tiles);
-		drop(headings);
+		tiles.clear();
+		headings.clear();
+		grid.replaceChildren();
 		rows = [];
 		grid.style.height = "0";
 	}
@@ -310,7 +311,7 @@ export function createGrid(app) {
 		tiles: () => tiles.entries(),
 		/** Show again what is known of images. @param {string[]} ids */
 		refresh(ids) {
-			for (const i of ids.map((id) => app.list.indexOf(id))) if (tiles.has(i)) show(tiles.get(i), i);
+			for (const i of ids.map((id) => app.list?.indexOf(id))) if (tiles.has(i)) show(tiles.get(i), i);
 		},
 	};
 }

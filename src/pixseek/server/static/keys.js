@@ -20,6 +20,8 @@ addEventListener("keydown", (event) => {
 	const { key, ctrlKey, metaKey, shiftKey, altKey, target } = event;
 	if (event.defaultPrevented || event.isComposing || altKey) return;
 	if (target.matches?.("input:not([type=range], [type=checkbox], [type=radio]), textarea, select")) return;
+	// The arrows are a slider's own.
+	if (key[1] && target.matches?.("input")) return;
 	const control = ctrlKey || metaKey;
 	const name = (control ? "Ctrl+" : "") + (shiftKey && (key[1] || control) ? "Shift+" : "") + (key[1] ? key : key.toLowerCase());
 	const found = keys.find((each) => ["all", context()].includes(each.context) && each.key.split(" ").includes(name));

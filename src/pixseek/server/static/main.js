@@ -65,8 +65,10 @@ const app = {
 		if (!status && error.name !== "Error") console.error(error);
 		const said = [problem, subject].filter(Boolean).join(": ") || t("server_away");
 		if (app.isLoading && status && status < 500) {
+			app.list = null;
 			app.grid.clear();
 			byId("count").textContent = "";
+			document.body.classList.remove("dated");
 			byId("notes").replaceChildren(h("p", { class: "error", role: "alert" }, h("strong", {}, said), ` ${advice}`));
 		} else app.say(`${said}. ${advice || ""}`, { wrong: true, action: t("again"), run: () => app.load() });
 	},
