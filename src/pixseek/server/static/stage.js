@@ -69,11 +69,11 @@ export function createStage(on) {
 		const image = new Image();
 		image.src = preview(of, on.library(), needed);
 		image.decode().then(() => {
-			if (of !== record || size !== needed) return;
+			if (of.id !== record?.id || size !== needed) return;
 			sharp.src = image.src;
 			picture.classList.add("is-sharp");
 			if (Math.max(image.naturalWidth, image.naturalHeight) < 0.9 * Math.min(needed, Math.max(of.width, of.height))) on.away();
-		}, () => of === record && on.away());
+		}, () => of.id === record?.id && on.away());
 	}
 
 	/** Zoom so that what is under a point stays there. */
