@@ -70,7 +70,7 @@ const app = {
 			byId("count").textContent = "";
 			document.body.classList.remove("dated");
 			byId("notes").replaceChildren(h("p", { class: "error", role: "alert" }, h("strong", {}, said), ` ${advice}`));
-		} else app.say(`${said}. ${advice || ""}`, { wrong: true, action: t("again"), run: () => app.load() });
+		} else app.say(`${said}. ${advice || ""}`, { wrong: true, action: t("again"), run: app.isLoading && app.load });
 	},
 };
 

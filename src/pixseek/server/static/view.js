@@ -67,7 +67,7 @@ export function createView(app) {
 		for (const { context, text, key } of keys) ((all[context] ||= {})[text] ||= []).push(...key.replace(/Arrow\w+|Escape/g, (each) => NAMES[each]).split(" "));
 		dialog.querySelector("div").replaceChildren(
 			...Object.entries(all).map(([context, texts]) =>
-				h("section", {}, h("h3", {}, t(`keys_${context}`)), h("dl", {}, ...Object.entries(texts).flatMap(([text, names]) => [h("dt", {}, ...names.map((each) => h("kbd", {}, each))), h("dd", {}, t(text))]))),
+				h("section", {}, h("h3", {}, t(`keys_${context}`)), h("dl", {}, ...Object.entries(texts).flatMap(([text, names]) => [h("dt", {}, ...names.map((each, i) => h("kbd", {}, i ? each.replace("Shift+", "") : each))), h("dd", {}, t(text))]))),
 			),
 		);
 		dialog.showModal();
