@@ -57,3 +57,27 @@ def test_rows_do_not_move_when_scripts_take_over(look: Look) -> None:
         for one, other in zip(before, after, strict=True):
             assert one[0] == other[0]
             assert one[1:] == pytest.approx(other[1:], abs=1.0)
+
+
+def test_suggestions_that_come_late_do_not_cover_the_results(look: Look) -> None:
+    page = look()
+
+    def late(route: Any) -> None:
+        page.wait_for_selector('#grid[aria-busy="false"]', state="attached")
+        route.continue_()
+
+    page.route("**/api/suggest*", late)
+    page.fill("#q", "a red")
+    page.wait_for_timeout(150)
+    page.press("#q", "Enter")
+    page.wait_for_timeout(400)
+    assert page.locator("#suggestions").is_hidden()
+
+
+def test_weights_change_by_the_arrow_keys(look: Look) -> None:
+    page = look("?q=2*red 1*blue")
+    slider = page.locator("#chips input").first
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**?q=*2.1*")
+    assert page.evaluate("document.activeElement.type") == "range"

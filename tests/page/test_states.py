@@ -106,3 +106,24 @@ def test_pictures_that_fail_leave_their_place(look: Look) -> None:
     page.wait_for_selector("#grid.placed .tile")
     page.locator(".tile.broken").first.wait_for()
     assert page.locator(".tile").first.bounding_box()["height"] > 50
+
+
+def test_an_error_replaces_the_results_and_the_next_search_its_message(look: Look) -> None:
+    page = look("?example=gone", wait=False)
+    alert = page.get_by_role("alert")
+    alert.get_by_text("not in this browser").wait_for()
+    assert page.locator(".tile, .month").count() == 0
+    assert page.locator("#count").inner_text() == ""
+    assert not page.locator("#timeline, #pager").filter(visible=True).count()
+    page.get_by_role("button", name="Remove Your picture").click()
+    page.wait_for_selector("#grid.placed .tile")
+    assert alert.filter(visible=True).count() == 0
+
+
+def test_an_image_that_is_not_there_is_a_page(look: Look) -> None:
+    for scripts in (True, False):
+        page = look(
+            "image/none", java_script_enabled=scripts, wait=False, expected=("status of 404",)
+        )
+        page.get_by_role("alert").get_by_text("No image with this id").first.wait_for()
+        assert page.locator("#search").is_visible()

@@ -123,11 +123,16 @@ def routes(server: Server) -> APIRouter:
         asked = {
             name: value for name, value in _given(request).items() if name in PageGiven.model_fields
         }
-        served = server.named(asked.get("library"))
-        record = served.library.get(image_id)
-        if record is None:
-            raise no_image(image_id)
         page = page_for(request)
+        try:
+            served = server.named(asked.get("library"))
+            record = served.library.get(image_id)
+            if record is None:
+                raise no_image(image_id)
+        except Refused as error:
+            asked = {name: value for name, value in asked.items() if name != "library"}
+            whole = shown(request, server.named(None), asked, problem=_parts(error))
+            return page.search(whole, error.kind.status)
         facts = (*facts_of(record, page.texts), *other_facts(record, page.texts))
         return page.image(shown(request, served, asked), record, facts)
 

@@ -223,7 +223,7 @@ class _Writer:
             f'<form method=post action="{escape(self._known.action)}" class=add>'
             f"<input type=hidden name=do value=index><label>{t('folder_add')} "
             f'<input name=folder required autocomplete=off spellcheck=false placeholder="{hint}">'
-            f"</label><button>{t('index')}</button></form>"
+            f"</label><button class=button>{t('index')}</button></form>"
         )
 
     def failures(self) -> str:
