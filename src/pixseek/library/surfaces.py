@@ -2,6 +2,8 @@
 
 A surface (the command line, a server, a page) imports nothing below `library`. Functions of the
 rooms below that it needs, and that need no open library, are offered here.
+
+Above 500 lines: sections that know nothing of each other, each a few short functions.
 """
 
 from __future__ import annotations

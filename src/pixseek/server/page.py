@@ -21,25 +21,23 @@ from pixseek.server.answers import Answer
 from pixseek.server.facts import Fact
 from pixseek.server.guard import POLICY
 from pixseek.server.markup import escape, icon
+from pixseek.server.menus import menus
 from pixseek.server.static_files import StaticFiles
-from pixseek.server.texts import Texts, languages
+from pixseek.server.texts import Texts
 from pixseek.server.viewer_parts import parts
 from pixseek.types import Hit, Query, Record, Results
 from pixseek.types.dataclass import dataclass
-
-#: The first of them, before all else.
-_FIRST = 8
 
 #: Hits of the page that is sent as HTML: more than two screens.
 HITS = 80
 
 #: The pictures above the fold are asked for at once.
 _EAGER = 24
+#: The first of them before all else.
+_FIRST = 8
 
 #: The narrowest and the widest ratio that is shown whole; others are cut. The same as in grid.js.
 NARROWEST, WIDEST = 0.4, 3.0
-
-THEMES, ROWS = ("auto", "light", "dark"), ("s", "m", "l")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +220,7 @@ class Page:
             "<span></span></a>"
             f'<button id=view class="tool js" type=button popovertarget=view-menu '
             f'title="{t("view")}">{icon("view")}<span>{t("view")}</span></button></div>'
-            f"{self._menus(shown)}</header>"
+            f"{menus(self._look.theme, self._look.rows, t, self._prefix, shown.has_login)}</header>"
         )
 
     def _tool(
@@ -234,42 +232,6 @@ class Page:
         return (
             f'<button id={name} class="tool js" type=button title="{said}" aria-label="{said}"'
             f"{opens}{' hidden' * hidden}>{icon(picture)}</button>"
-        )
-
-    def _menus(self, shown: Shown) -> str:
-        """Return the menus that buttons of the header open."""
-        t, look = self._t, self._look
-        choices = (
-            ("rows", {each: t(f"rows_{each}") for each in ROWS}, look.rows),
-            ("theme", {each: t(f"theme_{each}") for each in THEMES}, look.theme),
-            ("language", {n: each.words["name"] for n, each in languages().items()}, t.language),
-        )
-        fields = "".join(
-            f"<fieldset><legend>{t(name)}</legend>"
-            + "".join(
-                f"<label><input type=radio name={name} value={value}"
-                f"{' checked' * (value == chosen)}><span>{text}</span></label>"
-                for value, text in options.items()
-            )
-            + "</fieldset>"
-            for name, options, chosen in choices
-        )
-        leaving = (
-            f'<form method=post action="{escape(self._prefix)}/logout">'
-            f"<button class=tool>{t('logout')}</button></form>"
-        )
-        return (
-            f"<div id=view-menu class=menu popover>{fields}"
-            f"<button class=tool type=button id=show-keys>{t('keys')}</button>"
-            f"{leaving * shown.has_login}</div>"
-            "<div id=save-menu class=menu popover><form>"
-            f"<label for=save-name>{t('save_as')}</label>"
-            "<input id=save-name maxlength=100 required autocomplete=off>"
-            f"<button class=button>{t('save_button')}</button></form></div>"
-            "<dialog id=keys closedby=any aria-labelledby=keys-title><form method=dialog>"
-            f"<h2 id=keys-title>{t('keys')}</h2>"
-            f'<button class=tool aria-label="{t("close")}">{icon("close")}</button></form>'
-            f"<div></div></dialog><div id=drop aria-hidden=true>{t('drop_here')}</div>"
         )
 
     def _select(self, name: str, options: Mapping[str, str], chosen: str) -> str:
