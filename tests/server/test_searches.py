@@ -184,6 +184,13 @@ def test_a_saved_search_of_the_owner_may_hold_an_example(
             typed = {"q": f"{name}{between}{example}"}
             answer = client.get("/api/search", params=typed)
             assert (answer.status_code, "by a path" in answer.text) == (422, True), typed
+            answer = client.post("/api/search", json={"query": typed["q"]})
+            assert (answer.status_code, "by a path" in answer.text) == (422, True), typed
+    body = {"query": '@"like this" name:red', "where": "format:png", "k": 1}
+    assert names(client.post("/api/search", json=body)) == ["red.png"]
+    upload = {"files": {"image": png("blue")}, "data": {"query": '{"query": "@like this"}'}}
+    both = client.post("/api/search", **upload).json()
+    assert len(both["hits"][0]["why"]) == 2
     assert client.get("/api/suggest", params={"text": '@"like this"'}).json()["problem"] is None
 
 
@@ -221,6 +228,8 @@ def test_readers_run_saved_searches_and_see_no_place_in_them(
         assert str(photos) in said[name] or "somewhere" in said[name]
         answer = client.get(f"/api/search?q=@{name}", headers=reader)
         assert answer.status_code == (422 if found == "" else 200), answer.text
+        body = client.post("/api/search", json={"query": f"@{name}"}, headers=reader)
+        assert (body.status_code, str(photos) in body.text) == (answer.status_code, False)
         if found:
             assert names(answer)[0] == found
 

@@ -149,6 +149,7 @@ def test_a_library_that_cannot_be_read_spoils_no_other(
 
     with pixseek.open(tmp_path / "other") as broken:
         monkeypatch.setattr(Library, "__len__", counted)
+        monkeypatch.setattr(Library, "model", property(lambda self: "x" * counted(self)))
         client = serve(libraries={"photos": library, "broken": broken})
         assert client.get("/readyz").status_code == 503
         assert client.get("/api/search?q=red").status_code == 200

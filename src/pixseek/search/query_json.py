@@ -6,8 +6,8 @@ Here, because a library keeps searches in this form, and imports nothing of the 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, replace
 from datetime import date, datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, get_args
@@ -48,7 +48,9 @@ def query_to_plain(query: Query) -> dict[str, Any]:
     }
 
 
-def query_from_plain(plain: str | Mapping[str, Any]) -> Query:
+def query_from_plain(
+    plain: str | Mapping[str, Any], read: Callable[[str, bool], Query] | None = None
+) -> Query:
     """Return the query that JSON stands for.
 
     Args:
@@ -56,6 +58,8 @@ def query_from_plain(plain: str | Mapping[str, Any]) -> Query:
             in which every name may be missing. Besides, "query" may be such a text, and "where" a
             text that holds only filters: `{"query": "a dog", "where": "format:jpg", "k": 5}`.
             Dates in plain words of "query" are filters, unless "dates" is false.
+        read: reads the text of "query", with its dates or without; None for the language alone,
+            without saved searches.
 
     Raises:
         QueryError: it can't be understood; a name is unknown; a value has the wrong type.
@@ -70,9 +74,14 @@ def query_from_plain(plain: str | Mapping[str, Any]) -> Query:
         raise _wrong("query", text, "a text")
     if not isinstance(plain.get("dates", True), bool):
         raise _wrong("dates", plain["dates"], "true or false")
-    parsed = parse(text, today=date.today() if plain.get("dates", True) else None)
+    with_dates = plain.get("dates", True)
+    if read is not None:
+        parsed = read(text, with_dates)
+    else:
+        parsed = parse(text, today=date.today() if with_dates else None)
     given = [each for each in (parsed.where, filter_from_plain(plain.get("where"))) if each]
-    return Query(
+    return replace(
+        parsed,
         terms=(*parsed.terms, *_terms_from_plain(plain, "terms")),
         exclude=(*parsed.exclude, *_terms_from_plain(plain, "exclude")),
         where=And(tuple(given)) if len(given) > 1 else next(iter(given), None),

@@ -122,7 +122,7 @@ def routes(server: Server) -> APIRouter:
         `k` and `offset` of the query don't count.
         """
         served = server.named(given.library)
-        async with query_of_body(request, server) as query:
+        async with query_of_body(request, server, served.library) as query:
             return await laid_out(served, query, request)
 
     @router.get(
@@ -187,7 +187,7 @@ def routes(server: Server) -> APIRouter:
     ) -> Answer:
         """Return one image as a hit of a query in JSON, or by an example that is uploaded."""
         served = server.named(given.library)
-        async with query_of_body(request, server) as query:
+        async with query_of_body(request, server, served.library) as query:
             return await explained(served, image_id, query, request)
 
     @router.get(

@@ -85,14 +85,15 @@ def routes(server: Server) -> APIRouter:
     )  # fmt: skip
     def libraries(given: Annotated[NothingGiven, Parameter()]) -> Answer:
         """List the libraries by name, the default first; `records` is null if one can't be read."""
+        counts = [(each, each.count()) for each in server.all()]
         return json_answer(
             [
                 {
                     "name": each.name,
-                    "records": each.count(),
-                    "model": _name_of(each.library.model),
+                    "records": count,
+                    "model": "" if count is None else _name_of(each.library.model),
                 }
-                for each in server.all()
+                for each, count in counts
             ]
         )
 

@@ -141,17 +141,26 @@ def names_places(query: Query) -> bool:
     ) or any(is_place(folder) for folder in _folders(query))
 
 
-def plain_query(plain: Mapping[str, Any], settings: Settings) -> Query:
-    """Return the query of a JSON object.
+def plain_query(
+    library: Library, plain: Mapping[str, Any], settings: Settings, *, has_rights: bool
+) -> Query:
+    """Return the query of a JSON object, whose text may begin with a saved search.
 
     Raises:
         QueryError: it can't be understood, or may not be asked from outside.
     """
     from pixseek.wire import query_from_plain
 
-    query = query_from_plain(plain)
-    check(query, settings)
-    return query
+    text = plain.get("query") if isinstance(plain, dict) else None
+    if not isinstance(text, str) or not text.lstrip().startswith("@"):
+        query = query_from_plain(plain)
+        check(query, settings)
+        return query
+    # A saved search may name a file; what is sent besides may not.
+    check(query_from_plain({**plain, "query": typed_beside_saved(library, text)}), settings)
+    query = query_from_plain(plain, lambda text, dates: library.query(text, dates=dates))
+    _check_size(query, settings)
+    return query if has_rights or not names_places(query) else without_places(library, query)
 
 
 def check(query: Query, settings: Settings) -> None:

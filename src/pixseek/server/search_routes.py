@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from pixseek import wire
 from pixseek.errors import QueryError
+from pixseek.library import Library
 from pixseek.server import shapes
 from pixseek.server.answers import Answer, as_json, json_answer
 from pixseek.server.documents import answers, having, list_of
@@ -90,7 +91,7 @@ def routes(server: Server) -> APIRouter:
     ) -> Answer:
         """Find images by a query in JSON, or by an example that is uploaded, with words or not."""
         served = server.named(given.library)
-        async with query_of_body(request, server) as query:
+        async with query_of_body(request, server, served.library) as query:
             return await answered(served, query, request)
 
     @router.get(
@@ -182,7 +183,7 @@ def routes(server: Server) -> APIRouter:
         plain = await json_body(request)
 
         def kept() -> str:
-            whole = plain_query(plain, settings)
+            whole = plain_query(library, plain, settings, has_rights=True)
             text, rest = plain.get("query"), set(plain) - {"query"}
             if not isinstance(text, str) or rest & {"terms", "exclude", "date_readings"}:
                 return library.save_search(whole, name)
@@ -255,25 +256,31 @@ def query_body(**example: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def query_of_body(request: Request, server: Server) -> AsyncIterator[Query]:
+async def query_of_body(request: Request, server: Server, library: Library) -> AsyncIterator[Query]:
     """Lend the query that a body holds: JSON, or a form with an image, which is in memory then."""
+
+    def asked(plain: dict[str, Any]) -> Query:
+        return plain_query(library, plain, server.settings, has_rights=may_write(request.scope))
+
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         async with upload_form(request, server, "image", "query", "region", "weight") as form:
-            yield await _uploaded_query(form, server.settings)
+            yield await _uploaded_query(form, server.settings, asked)
     else:
         plain = await json_body(request)
-        yield await asyncio.to_thread(plain_query, plain, server.settings)
+        yield await asyncio.to_thread(asked, plain)
 
 
-async def _uploaded_query(form: FormData, settings: Settings) -> Query:
-    """Return the query of a form with an image."""
+async def _uploaded_query(
+    form: FormData, settings: Settings, asked: Callable[[dict[str, Any]], Query]
+) -> Query:
+    """Return the query of a form with an image; `asked` reads the rest of it."""
     image, rest, region = form.get("image"), form.get("query"), form.get("region")
     if not isinstance(image, UploadFile):
         raise QueryError("There is no image in the form", "", "Upload it as `image`.")
     text = rest if isinstance(rest, str) and rest.strip() else "{}"
     plain = await asyncio.to_thread(read_json, text, "The query is not JSON")
-    query = await asyncio.to_thread(plain_query, plain, settings)
+    query = await asyncio.to_thread(asked, plain)
     box = region_of(region if isinstance(region, str) else None)
     weight = weight_of(form.get("weight"))
     picture = await asyncio.to_thread(picture_of, await image.read(), settings)
