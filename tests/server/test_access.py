@@ -123,10 +123,11 @@ def test_no_page_of_another_site_changes_anything(serve: Serve) -> None:
 
 
 def test_read_only_holds_for_all(serve: Serve) -> None:
-    client = serve(read_only=True)
-    assert client.post("/api/jobs", json={}).status_code == 403
-    client = serve(read_only=True, tokens=TOKENS)
-    assert client.post("/api/jobs", json={}, headers=bearer(WRITE)).status_code == 403
+    for tokens, headers in ((None, {}), (TOKENS, bearer(WRITE)), (TOKENS, bearer(READ))):
+        client = serve(read_only=True, tokens=tokens)
+        answer = client.post("/api/jobs", json={}, headers=headers)
+        assert answer.status_code == 403
+        assert "--read-only" in answer.json()["advice"]
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ _HEADERS = {
 class Guard:
     """An ASGI application around another: checks, headers, counts, and errors as problems.
 
-    It sets `scope["state"]["rights"]` to "read" or "write".
+    It sets `scope["state"]["rights"]` to "read" or "write", and `"read_only"`.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Guard:
             scope, cookies = _own_cookies(scope)
             headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
             rights = self._checked(scope, headers, cookies)
-            scope.setdefault("state", {})["rights"] = rights
+            scope.setdefault("state", {}).update(rights=rights, read_only=self._access.read_only)
             await self._app(scope, _limited(receive, scope, headers, self._limits), passed_on)
         except Exception as error:
             if not isinstance(error, Refused | TimeoutError):
@@ -263,6 +263,11 @@ def _own_cookies(scope: Scope) -> tuple[Scope, dict[str, str]]:
 def is_head(scope: Scope) -> bool:
     """Return whether a GET was sent as HEAD, so that no body needs to be read."""
     return "head" in scope.get("state", {})
+
+
+def is_read_only(scope: Scope) -> bool:
+    """Return whether nobody may change anything, whatever the token."""
+    return bool(scope.get("state", {}).get("read_only"))
 
 
 def may_write(scope: Scope) -> bool:

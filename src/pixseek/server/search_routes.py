@@ -17,7 +17,7 @@ from pixseek.library import Library
 from pixseek.server import shapes
 from pixseek.server.answers import Answer, as_json, json_answer
 from pixseek.server.documents import answers, having, list_of
-from pixseek.server.guard import may_write
+from pixseek.server.guard import is_read_only, may_write
 from pixseek.server.problems import Refused
 from pixseek.server.queries import (
     LibraryGiven,
@@ -314,10 +314,15 @@ def must_write(request: Request) -> None:
     Raises:
         Refused: they may not.
     """
-    if not may_write(request.scope):
+    if may_write(request.scope):
+        return
+    if is_read_only(request.scope):
         raise Refused(
-            403, "read-only", "This token may only read", "", "Use a token with the right to write."
+            403, "read-only", "This server changes nothing", "", "Start it without --read-only."
         )
+    raise Refused(
+        403, "read-only", "This token may only read", "", "Use a token with the right to write."
+    )
 
 
 def no_image(image_id: str) -> Refused:
