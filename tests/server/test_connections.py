@@ -21,6 +21,8 @@ from pixseek.server.settings import Limits, Settings
 
 from serving import listening
 
+pytestmark = pytest.mark.slow  # they wait for the limits of slow clients
+
 
 @pytest.fixture
 def port(library: Library, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
