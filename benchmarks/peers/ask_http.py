@@ -51,7 +51,7 @@ class Client:
 
     def __init__(self, kind: str, port: int) -> None:
         self.kind = kind
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=400)
 
     def ask(self, text: str) -> bytes:
         """Return the answer to a question.

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -312,10 +313,35 @@ def test_waiting_queries_are_answered_together_without_those_who_left() -> None:
         return library, ended
 
     library, ended = asyncio.run(play())
-    assert library.calls == [[0], [1], [2, 3, 5, 6]]
+    assert library.calls == [[0], [1], [2, 3, 5], [6]]  # two calls at once share what waits
     assert isinstance(ended[4], ClientGoneError)
     assert "Too many searches" in str(ended[7])
     assert [each.query for n, each in enumerate(ended) if n not in (4, 7)] == [0, 1, 2, 3, 5, 6]
+
+
+def test_clients_that_ask_again_and_again_stay_together() -> None:
+    class Busy(Slow):
+        def search_many(self, queries: Any) -> Any:
+            time.sleep(0.02)
+            return super().search_many(queries)
+
+    async def play() -> Slow:
+        library = Busy()
+        library.may_answer.set()
+        searches = Searches(library, most_waiting=50)  # type: ignore[arg-type]
+
+        async def ask(client: int) -> None:
+            for n in range(6):
+                await searches.answer((client, n), Connection())  # type: ignore[arg-type]
+
+        await asyncio.gather(*map(ask, range(12)))
+        searches.close()
+        return library
+
+    sizes = [len(call) for call in asyncio.run(play()).calls]
+    assert (sum(sizes), sizes[:1]) == (72, [6])
+    assert max(sizes) <= 6
+    assert len(sizes) <= 18  # 12 calls of 6, but for clients that were late
 
 
 def test_one_query_that_fails_takes_no_other_with_it(client: Any) -> None:

@@ -2,7 +2,8 @@
 
 Queries that arrive while others are being answered wait, and all that wait are answered in one
 call: their texts go through the model together, and those with one filter through the engine. So
-the more clients there are, the less each query costs. A client that goes away takes its query too.
+the more clients there are, the less each query costs. Two calls that run at once share what waits.
+A client that goes away takes its query too.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ _TOGETHER = 32
 #: Calls that run at once. A slow query, such as one by a rare filter, then holds up one of them.
 _CALLS = 2
 
+#: After calls of so many queries their clients are waited for, looking so often at most.
+_FEW, _LOOKS, _LOOK_S = 3, 10, 0.002
+
 
 class ClientGoneError(Exception):
     """Whoever asked has closed the connection."""
@@ -43,6 +47,8 @@ class Searches:
         self._most_waiting = most_waiting
         self._waiting: deque[tuple[Query, asyncio.Future[Results]]] = deque()
         self._calls: set[asyncio.Task[None]] = set()
+        self._running = 0  # queries in all calls
+        self._last = 0  # queries in the call that ended last
         self._threads = ThreadPoolExecutor(_CALLS, thread_name_prefix="search")
         self._alone = ThreadPoolExecutor(_CALLS, thread_name_prefix="layout")
         self._alone_waiting = 0
@@ -112,15 +118,22 @@ class Searches:
         """Answer what waits, until nothing does."""
         loop = asyncio.get_running_loop()
         while self._waiting:
+            await self._gathered()
             some: list[tuple[Query, asyncio.Future[Results]]] = []
-            while self._waiting and len(some) < _TOGETHER:
+            share = self._share()
+            while self._waiting and len(some) < share:
                 query, found = self._waiting.popleft()
                 if not found.done():
                     some.append((query, found))
             if not some:
                 return
             queries = [query for query, _ in some]
-            answers = await loop.run_in_executor(self._threads, self._answered, queries)
+            self._running += len(queries)
+            try:
+                answers = await loop.run_in_executor(self._threads, self._answered, queries)
+            finally:
+                self._running -= len(queries)
+                self._last = len(queries)
             for (_, found), answer in zip(some, answers, strict=True):
                 if found.done():
                     continue
@@ -128,6 +141,23 @@ class Searches:
                     found.set_result(answer)
                 else:
                     found.set_exception(answer)
+
+    async def _gathered(self) -> None:
+        """Wait for the clients of a call that has just ended to ask again, while another runs.
+
+        The first of them would otherwise be answered alone, at twice the cost.
+        """
+        for _ in range(_LOOKS if self._last >= _FEW and self._running else 0):
+            before = len(self._waiting)
+            if before >= self._share():
+                return
+            await asyncio.sleep(_LOOK_S)
+            if len(self._waiting) == before:
+                return
+
+    def _share(self) -> int:
+        """Return how many queries the next call takes, so that all calls have as many to do."""
+        return min(-(-(len(self._waiting) + self._running) // _CALLS), _TOGETHER)
 
     def _answered(self, queries: Sequence[Query]) -> Sequence[Results | Exception]:
         """Return the answer to each query, or what was wrong with it."""
