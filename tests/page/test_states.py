@@ -63,6 +63,13 @@ def test_a_server_that_is_gone_is_said_and_asked_again(look: Look) -> None:
     page.fill("#q", "a red car")
     page.press("#q", "Enter")
     page.get_by_text("The server does not answer").first.wait_for()
+    # An image that can't be shown is said too: once, and though the viewer is closed again.
+    page.route("**/facts/*", lambda route: route.abort())
+    page.locator(".tile a").nth(1).click()
+    page.wait_for_timeout(500)
+    said = page.locator(".toast").get_by_text("The server does not answer", exact=True)
+    page.wait_for_function("!document.querySelector('#viewer[open]')")
+    assert said.filter(visible=True).count() == 1
     page.unroute("**/api/**")
     page.get_by_role("button", name="Try again").first.click()
     page.get_by_text("strong and").wait_for()

@@ -5,11 +5,18 @@ import { t } from "./texts.js";
 
 const all = h("div", { id: "toasts", role: "status", popover: "manual" });
 
-/** @param {string} text @param {{wrong?: boolean, action?: string, run?: () => void}} [how] action: the word of a button */
-export function toast(text, { wrong = false, action, run } = {}) {
-	// A dialog makes all outside of it deaf, so the message goes into the one on top.
+/** A dialog makes all outside of it deaf, so messages stand in the one on top. */
+function place() {
 	([...document.querySelectorAll("dialog[open]")].pop() || document.body).append(all);
 	all.showPopover();
+}
+// A dialog that closes would take them with it.
+document.addEventListener("close", () => all.firstChild && place(), true);
+
+/** @param {string} text @param {{wrong?: boolean, action?: string, run?: () => void}} [how] action: the word of a button */
+export function toast(text, { wrong = false, action, run } = {}) {
+	for (const each of [...all.children]) if (each.firstChild.textContent === text) each.remove();
+	place();
 	const gone = () => {
 		made.remove();
 		if (!all.children.length && all.isConnected) all.hidePopover();
