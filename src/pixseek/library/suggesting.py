@@ -15,6 +15,8 @@ _MOST, _RECORDS = 2_000, 5_000
 #: Counts may be those of an earlier version of the library for so many times as long as counting
 #: took: that is a second among a million images, and a run writes more often.
 _STALE = 20
+#: Unless counting takes less than this, in seconds: then it costs nobody anything.
+_QUICK_S = 0.1
 
 
 class Suggesting:
@@ -39,7 +41,8 @@ class Suggesting:
             if self._known is None or (is_old and began > self._until):
                 self._known, self._version = self._counted(), version
                 ended = time.monotonic()
-                self._until = ended + _STALE * (ended - began)
+                took = ended - began
+                self._until = ended + (_STALE * took if took > _QUICK_S else 0.0)
             return self._known
 
     def _counted(self) -> Vocabulary:
