@@ -175,6 +175,31 @@ def test_a_run_that_fails_is_in_the_log(
     assert "A run (index) of photos failed: a mistake of ours" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("error", "may_write", "said"),
+    [
+        (LibraryError("It is <full>", "photos", "Make room."), True,
+         "<strong>It is &lt;full&gt;: photos</strong> Make room."),
+        (LibraryError("It is full", "photos", "Make room."), False, "in the server&#x27;s log"),
+        (RuntimeError("a mistake of ours"), True, "in the server&#x27;s log"),
+    ],
+)  # fmt: skip
+def test_writers_read_why_a_run_failed(
+    serve: Serve, library: Library, monkeypatch: pytest.MonkeyPatch, error: Exception,
+    may_write: bool, said: str,
+) -> None:  # fmt: skip
+    def broken(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(type(library), "indexing", broken)
+    client = serve()
+    client.post("/status", data={"do": "index"})
+    ended(client)
+    if not may_write:
+        monkeypatch.setattr("pixseek.server.status_routes.may_write", lambda _: False)
+    assert said in client.get("/status").text
+
+
 def test_no_form_is_an_unexpected_error(client: Any) -> None:
     for sent in ({"folder": "/x" * 9000}, {"do": "stop", "job": "gone"}, {"do": "\x00"}, {}):
         answer = client.post("/status", data=sent, follow_redirects=False)

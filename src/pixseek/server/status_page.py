@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pixseek.errors import PixseekError
 from pixseek.library.status import Status
 from pixseek.server.facts import size_text
 from pixseek.server.jobs import JobState
 from pixseek.server.markup import escape, icon
+from pixseek.server.problems import three_parts
 from pixseek.server.texts import Texts
 from pixseek.types import Failure
 from pixseek.types.dataclass import dataclass
@@ -157,7 +159,12 @@ class _Writer:
             bar = f'<progress aria-label="{title}" {at}></progress>'
         error = ""
         if state.error is not None:
-            error = f"<p class=error>{t('run_see_log')}</p>"
+            why = escape(t("run_see_log"))
+            if isinstance(state.error, PixseekError) and self._known.may_write:
+                problem, subject, advice = three_parts(state.error, has_rights=True)
+                head = f"{problem}: {subject}" if subject else problem
+                why = f"<strong>{escape(head)}</strong> {escape(advice)}"
+            error = f"<p class=error>{why}</p>"
         stop = ""
         if not is_over and self._known.may_write:
             stop = self._button("stop", t("run_stop"), "close", job=state.id)
