@@ -286,6 +286,14 @@ def test_a_library_is_served_once_and_named_proxies_may_be_plain(drawn: Path) ->
     with serving(*options, PIXSEEK_READ_TOKEN="t" * 20) as (_, line, port):
         assert line == f"Serving lib (6 images) at http://photos.example:{port}/\n"
         assert get(port, "/api/libraries", Authorization="Bearer " + "t" * 20)[0] == 200
+        connection = http.client.HTTPConnection("localhost", port, timeout=60)
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", "/login", "token=" + "t" * 20, form)
+        answer = connection.getresponse()
+        # Browsers drop a cookie for TLS that comes without it.
+        assert "Secure" not in answer.headers["Set-Cookie"]
+        assert "Strict-Transport-Security" not in answer.headers
+        connection.close()
 
 
 def test_certificates_that_can_not_be_used_are_refused(

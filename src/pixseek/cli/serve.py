@@ -58,7 +58,7 @@ _TOKENS = {"PIXSEEK_READ_TOKEN": "read", "PIXSEEK_WRITE_TOKEN": "write"}
 @click.option("--key", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
               help="Its key, in PEM.")  # fmt: skip
 @click.option("--insecure", is_flag=True,
-              help="Listen to other machines without TLS, for a proxy that has it.")  # fmt: skip
+              help="Listen to other machines without TLS: for a proxy that has it.")  # fmt: skip
 @click.option("--read-only", is_flag=True, help="Refuse all changes.")
 @click.option("--uploads", type=click.Path(file_okay=False), metavar="DIR",
               help="Folder for uploaded images, which are indexed. Default: none.")  # fmt: skip
@@ -130,7 +130,7 @@ def serve(
             folders=_folders(folders, is_alone),
             prefix=prefix,
             origins=origins,
-            is_encrypted=bool(cert) or insecure,
+            is_encrypted=bool(cert),
         ),
     )
     server = uvicorn.Server(

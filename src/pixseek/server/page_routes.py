@@ -226,7 +226,10 @@ def routes(server: Server) -> APIRouter:
 
 
 def _is_encrypted(request: Request, server: Server) -> bool:
-    """Return whether the browser uses TLS; a proxy that says so can only make a cookie safer."""
+    """Return whether the browser uses TLS; a proxy that says so can only make a cookie safer.
+
+    Browsers drop a cookie for TLS that comes without it: the login would begin again and again.
+    """
     said = request.headers.get("x-forwarded-proto", "")
     return server.settings.is_encrypted or said == "https"
 
