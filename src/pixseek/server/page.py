@@ -278,7 +278,8 @@ class Page:
             return ""
         if results is None or shown.query is None or not shown.query.terms:
             return t("images", n=shown.count if results is None else results.total)
-        return t("found", strong=results.strong, likely=results.likely - results.strong)
+        said = "found" if results.likely else "found_weak"
+        return t(said, strong=results.strong, likely=results.likely - results.strong)
 
     def _notes(self, shown: Shown) -> str:
         t = self._t

@@ -84,7 +84,7 @@ function notes(isRanked) {
 		...(isEmpty ? [] : warnings.map((each) => h("p", { class: "note" }, each))),
 		empty && h("div", { class: "empty" }, h("h2", {}, t(empty)), h("p", {}, t(`${empty}_hint`))),
 	);
-	byId("count").textContent = isRanked ? t("found", { strong, likely: likely - strong }) : t("images", { n: total });
+	byId("count").textContent = isRanked ? t(likely ? "found" : "found_weak", { strong, likely: likely - strong }) : t("images", { n: total });
 	document.querySelector("h1").textContent = q || t("all_images");
 	document.body.classList.toggle("dated", isDated);
 }
