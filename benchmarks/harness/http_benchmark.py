@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import environments, machine, material, rounds, web
-from harness.process import drive
+from harness.process import drive, measured
 from harness.tables import number, table
 
 #: The page that shows the figures, and what stands around them there.
@@ -146,9 +146,10 @@ class Benchmark:
                 def in_process() -> Any:
                     nonlocal first
                     given = {"library": str(library), "seconds": self.seconds, "first": first}
-                    answer = drive(Path(sys.executable), "ask_pixseek", given)
+                    with measured() as figures:
+                        answer = drive(Path(sys.executable), "ask_pixseek", given)
                     first += len(answer["took_ms"])
-                    return web.brief(answer)
+                    return web.brief({**answer, "others": figures["others"]})
 
                 asked["in process"] = in_process
                 for name, server in servers.items():
