@@ -290,11 +290,16 @@ def with_figures(page: str, figures: str) -> str:
 
 def _measured_on(found: dict[str, Any], count: int) -> str:
     """Return when, where and with what the figures were measured, as a sentence."""
-    packages = {k: v for each in found["packages"].values() for k, v in each.items()}
-    names = ("fastapi", "uvicorn", "onnxruntime", "faiss-cpu", "numpy", "torch", "transformers",
-             "flask", "clip-retrieval")  # fmt: skip
-    own = {**packages, **found["packages"]["pixseek"]}
-    versions = ", ".join(f"{name} {own[name]}" for name in names if name in own)
+    names = {
+        "pixseek": ("fastapi", "uvicorn", "onnxruntime", "faiss-cpu", "numpy"),
+        "torch": ("flask", "transformers", "torch", "numpy"),
+        "clip-retrieval": ("clip-retrieval", "flask", "transformers", "torch", "faiss-cpu"),
+    }
+    versions = "; ".join(
+        ", ".join(f"{name} {own[name]}" for name in names[which] if name in own)
+        for which, each in found["packages"].items()
+        if (own := {name.replace("_", "-"): version for name, version in each.items()})
+    )
     return (
         f"Measured on {found['date']} in {count} rounds with commit {found['commit']}: "
         f"{found['cores']} cores of {found['cpu']['model']}, {found['memory_gb']} GB, Python "

@@ -41,7 +41,7 @@ def describe(environments: Mapping[str, Environment], disk: Path) -> dict[str, A
         "commit": _commit(),
         "date": time.strftime("%Y-%m-%d"),
         "packages": {
-            name: {p: v for p, v in environment.packages.items() if p in PACKAGES}
+            name: {p: v for p, v in environment.packages.items() if p.replace("_", "-") in PACKAGES}
             for name, environment in environments.items()
         },
         "not installed": {n: e.reason for n, e in environments.items() if e.python is None},
