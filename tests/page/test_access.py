@@ -48,7 +48,7 @@ def test_all_by_keyboard(look: Look) -> None:
     page.keyboard.press("/")
     page.keyboard.type("a red car")
     page.keyboard.press("Enter")
-    page.get_by_text("strong and").wait_for()
+    page.locator("#count", has_text="strong").wait_for()
     page.keyboard.press("Escape")  # out of the box
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")

@@ -23,15 +23,15 @@ def test_back_and_forward_bring_searches_and_places_back(look: Look) -> None:
     before = ids(page)
     page.fill("#q", "a red car")
     page.press("#q", "Enter")
-    page.get_by_text("strong and").wait_for()
+    page.locator("#count", has_text="strong").wait_for()
     assert page.evaluate("scrollY") == 0
     page.go_back()
-    page.get_by_text("strong and").wait_for(state="detached")
+    page.locator("#count", has_text="strong").wait_for(state="detached")
     settled(page)
     assert page.evaluate("scrollY") == pytest.approx(place, abs=3)
     assert ids(page) == before
     page.go_forward()
-    page.get_by_text("strong and").wait_for()
+    page.locator("#count", has_text="strong").wait_for()
     assert page.input_value("#q") == "a red car"
     page.go_back()
     page.reload()
@@ -77,7 +77,7 @@ def test_a_search_is_saved_and_found_again(look: Look) -> None:
     page.get_by_text("Saved as boats of 2023").wait_for()
     page.locator(".brand").click()
     page.locator("#saved").get_by_text("boats of 2023").click()
-    page.get_by_text("strong and").wait_for()
+    page.locator("#count", has_text="strong").wait_for()
     assert "%40%22boats" in page.url
     page.go_back()
     page.get_by_role("button", name="Forget boats of 2023").click()
@@ -94,6 +94,6 @@ def test_libraries_are_chosen_in_the_page(look: Look, two_libraries: str) -> Non
     assert "library=second" in page.url
     page.fill("#q", "a car")
     page.press("#q", "Enter")
-    page.get_by_text("strong and").wait_for()
+    page.locator("#count", has_text="strong").wait_for()
     assert "library=second" in page.url
     assert page.locator(".tile").count() == 3

@@ -72,7 +72,7 @@ def test_a_server_that_is_gone_is_said_and_asked_again(look: Look) -> None:
     assert said.filter(visible=True).count() == 1
     page.unroute("**/api/**")
     page.get_by_role("button", name="Try again").first.click()
-    page.get_by_text("strong and").wait_for()
+    page.locator("#count", has_text="strong").wait_for()
 
 
 def test_only_the_last_of_slow_searches_is_shown(look: Look, site: Site) -> None:

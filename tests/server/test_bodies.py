@@ -217,6 +217,7 @@ def test_many_uploads_at_once_are_answered(serve: Serve, monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
+@pytest.mark.wide  # some are decoded until their time is over: four minutes
 def test_odd_files_of_the_world_are_answered(serve: Serve, shared: Any, tmp_path: Any) -> None:
     """Each odd or broken file of the test material, and halves of it, many at once."""
     client = serve(Settings(uploads=tmp_path / "uploads", limits=Limits(requests_a_second=0)))
