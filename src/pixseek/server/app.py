@@ -162,7 +162,7 @@ def _handlers() -> dict[Any, Any]:
                 404, "no-such-address", "No such address", path,
                 "The addresses are listed in /api/openapi.json.",
             )  # fmt: skip
-        elif error.status_code == 400:  # FastAPI's for bytes that are no text
+        elif error.status_code == 400:  # FastAPI's for bytes that aren't text
             refused = Refused(422, "query", "The body can't be read", "", "Send JSON in UTF-8.")
         else:
             refused = Refused(

@@ -26,7 +26,7 @@ log = logging.getLogger("pixseek.server")
 #: Who may be asked for without rights: whether the server lives, and the way to get rights.
 OPEN = frozenset(("/healthz", "/readyz", "/login"))
 
-#: Scripts and styles of the page, which are no secret.
+#: Scripts and styles of the page, which anybody may read.
 STATIC = "/static/"
 
 _OWN_COOKIE = re.compile(r"pixseek_[a-z]+=[\w.%-]*", re.ASCII)

@@ -30,7 +30,7 @@ _TOGETHER = 32
 #: Calls that run at once. A slow query, such as one by a rare filter, then holds up one of them.
 _CALLS = 2
 
-#: After calls of so many queries their clients are waited for, looking so often at most.
+#: After calls of this many queries their clients are waited for, by this many looks at most.
 _FEW, _LOOKS, _LOOK_S = 3, 10, 0.002
 
 
@@ -74,15 +74,7 @@ class Searches:
             call = asyncio.create_task(self._call())
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
-        gone = asyncio.create_task(_until_gone(request))
-        try:
-            await asyncio.wait((found, gone), return_when=asyncio.FIRST_COMPLETED)
-            if found.done():
-                return found.result()
-            raise ClientGoneError
-        finally:
-            gone.cancel()
-            found.cancel()
+        return await _unless_gone(found, request)
 
     def warm(self) -> None:
         """Read in the background what layouts and suggestions are made of.
@@ -103,16 +95,10 @@ class Searches:
             raise _busy()
         self._alone_waiting += 1
         found = asyncio.get_running_loop().run_in_executor(self._alone, ask, self._library)
-        gone = asyncio.create_task(_until_gone(request))
         try:
-            await asyncio.wait((found, gone), return_when=asyncio.FIRST_COMPLETED)
-            if found.done():
-                return found.result()
-            raise ClientGoneError
+            return await _unless_gone(found, request)
         finally:
             self._alone_waiting -= 1
-            gone.cancel()
-            found.cancel()  # if it has not begun
 
     async def _call(self) -> None:
         """Answer what waits, until nothing does."""
@@ -181,7 +167,7 @@ class Searches:
 
 
 def _warm(library: Library) -> None:
-    with contextlib.suppress(PixseekError):  # whoever asks is told
+    with contextlib.suppress(PixseekError):  # whoever asks gets the error
         library.layout(sort="newest", most=1)
         library.suggest("")
 
@@ -191,6 +177,23 @@ def _busy() -> Refused:
         503, "busy", "Too many searches are waiting", "", "Try again in a second.",
         {"Retry-After": "1"},
     )  # fmt: skip
+
+
+async def _unless_gone(found: asyncio.Future[Answered], request: Request) -> Answered:
+    """Return what is found; if it has not begun when the client goes away, it never does.
+
+    Raises:
+        ClientGoneError: the client went away before.
+    """
+    gone = asyncio.create_task(_until_gone(request))
+    try:
+        await asyncio.wait((found, gone), return_when=asyncio.FIRST_COMPLETED)
+        if found.done():
+            return found.result()
+        raise ClientGoneError
+    finally:
+        gone.cancel()
+        found.cancel()
 
 
 async def _until_gone(request: Request) -> None:

@@ -106,7 +106,7 @@ async def upload_form(
         many: of a field that it may hold several times.
 
     Raises:
-        Refused: the body is no form, or has an unknown field.
+        Refused: the body is not a form, or has an unknown field.
         QueryError: it is broken, or holds too many files or fields.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
