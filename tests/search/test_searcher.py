@@ -17,6 +17,7 @@ import pixseek
 from pixseek.demo.picture_library import write_picture_library
 from pixseek.errors import ImageError, QueryError
 from pixseek.library.model import LibraryModel
+from pixseek.search import layout
 from pixseek.search.background import Background
 from pixseek.types import Compare, Query, Region, Term
 
@@ -381,6 +382,39 @@ def test_pages_reach_beyond_the_first_candidates(tmp_path: Path, tiny: TinyEncod
         for at in (0, 990, 2490):
             page = [hit.id for hit in library.search('"red" "blue"', k=10, offset=at)]
             assert page == whole[at : at + 10]
+
+
+def test_all_likely_hits_are_sorted_however_many(
+    tmp_path: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(3000, 48)).astype(np.float32) / 7
+    rows[:1600] += tiny.encode_texts(["red"])[0] * rng.uniform(0.5, 1.5, (1600, 1))
+    uris = np.array([f"https://e.org/{n * 7919 % 3000:04}.jpg" for n in range(3000)])
+    np.savez(tmp_path / "v.npz", uri=uris, vectors=rows)
+    with pixseek.open(tmp_path / "l") as library:
+        library.import_vectors(tmp_path / "v.npz")
+        for query in ("red", "red -blue"):
+            likely = library.search(query, k=3000, min_strength="likely")
+            assert len(likely) > 1500  # more than are looked at first
+            first = [hit.id for hit in sorted(likely, key=lambda hit: hit.record.name)]
+            whole = library.search(query, k=3000, sort="name")
+            assert [hit.id for hit in whole] == first
+            assert (whole.likely, whole.warnings) == (len(first), ())
+            page = library.search(query, k=5, offset=1200, sort="name")
+            assert [(hit.rank, hit.id) for hit in page] == [*enumerate(first, 1)][1200:1205]
+            assert page[0] == library.hit(first[1200], library.query(query, sort="name"))
+            assert library.layout(query, sort="name").ids == tuple(first)
+            assert library.layout(query, sort="name", group=True).ids == tuple(first)
+            assert library.layout(query, sort="name", most=3).ids == tuple(first[:3])
+        monkeypatch.setattr(layout, "MOST", 2000)
+        best = library.search("red", k=2000, min_strength="weak")
+        some = library.search("red", k=2000, sort="name", min_strength="weak")
+        assert {hit.id for hit in some} == {hit.id for hit in best}
+        listed = library.layout("red", sort="name", min_strength="weak")
+        assert listed.ids == tuple(hit.id for hit in some)
+        for found in (some, listed):
+            assert found.warnings[0].startswith("Only the 2,000 best matches are sorted")
 
 
 def test_a_selective_filter_loses_nothing(tmp_path: Path, tiny: TinyEncoder) -> None:

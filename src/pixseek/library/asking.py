@@ -182,9 +182,10 @@ class Asking:
             if counted is not None:
                 return counted
         least: Strength = "strong" if least_strength(query) == "strong" else "likely"
-        wide = replace(query, k=_COUNTED, offset=0, group=False, min_strength=least)
-        if not query.terms:
-            wide = replace(wide, k=10 * _COUNTED)
+        wide = replace(
+            query, k=_COUNTED if query.terms else 10 * _COUNTED, offset=0, sort="relevance",
+            group=False, min_strength=least,
+        )  # fmt: skip
         return facets.count((hit.record for hit in self.answer([wide])[0]), most)
 
     def records(self, where: Filter | str | None, sort: Sort | None) -> Iterator[Record]:

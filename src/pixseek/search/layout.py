@@ -63,7 +63,8 @@ def layout(searcher: Searcher, query: Query, most: int = MOST) -> Layout:
     Raises:
         QueryError, ImageError, ModelError, SpaceMismatchError: as `Searcher.search`.
     """
-    query = replace(query, k=max(1, min(most, MOST)), offset=0)
+    most = min(most, MOST_GROUPED if query.group else MOST)
+    query = replace(query, k=max(1, most), offset=0)
     check(query if query.where is not None else replace(query, where=And(())))
     began = time.perf_counter()
     asked = searcher.asked([query])[0]
@@ -72,7 +73,7 @@ def layout(searcher: Searcher, query: Query, most: int = MOST) -> Layout:
     if space is None:
         found = _Listed((), _no_aspects(), (), None, Results((), query, {}, ""))
     elif query.terms:
-        found = _Ranked(searcher, asked, searcher.backgrounds(), _depth(asked)).listed()
+        found = _ranked(searcher, asked, searcher.backgrounds()).listed()
     else:
         found = _browsed(searcher.engine, query)
     ended = time.perf_counter()
@@ -87,7 +88,7 @@ def layout(searcher: Searcher, query: Query, most: int = MOST) -> Layout:
         query=query,
         took_ms={stage: seconds * 1000 for stage, seconds in took.items()},
         model=space.model if space else searcher.model,
-        warnings=((EMPTY,) if is_empty else ()) + asked.warnings,
+        warnings=((EMPTY,) if is_empty else ()) + asked.warnings + said.warnings,
         strong=said.strong,
         likely=said.likely,
         looked_at=said.looked_at,
@@ -111,7 +112,7 @@ def hit(searcher: Searcher, query: Query, image: str) -> Hit | None:
     Raises:
         QueryError, ImageError, ModelError, SpaceMismatchError: as `Searcher.search`.
     """
-    query = replace(query, k=MOST, offset=0)
+    query = replace(query, k=MOST_GROUPED if query.group else MOST, offset=0)
     check(query if query.where is not None else replace(query, where=And(())))
     engine = searcher.engine
     (record,) = engine.get([image])
@@ -129,22 +130,32 @@ def hit(searcher: Searcher, query: Query, image: str) -> Hit | None:
         found = _Ranked(searcher, asked, backgrounds, searcher.at_most(depth)).hit(record)
         if found is not None and 0 < found.rank <= FEW:
             return found
-    deep = _Ranked(searcher, asked, backgrounds, _depth(asked))
+    deep = _ranked(searcher, asked, backgrounds)
     return deep.hit(record) or deep.hit_alone(record)
 
 
-def _depth(asked: Asked) -> int:
-    """Return how many candidates the layout of a query ranks."""
-    wanted = _most(asked) + len(asked.own)
-    if wanted <= FEW and asked.depth <= FEW:
-        return FEW
-    return math.ceil(min(wanted, MOST) / MANY) * MANY  # in whole blocks
+def page(searcher: Searcher, asked: Asked, backgrounds: Backgrounds) -> Results:
+    """Return a page of a query that is sorted by a field, out of as many hits as its layout."""
+    return _Ranked(searcher, asked, backgrounds, searcher.at_most(_most(asked))).page()
+
+
+def _ranked(searcher: Searcher, asked: Asked, backgrounds: Backgrounds) -> _Ranked:
+    """Rank as many candidates as the layout of a query needs."""
+    query, most = asked.query, _most(asked)
+    if query.sort == "relevance":
+        wanted = min(query.k, most) + len(asked.own)
+        if wanted <= FEW and asked.depth <= FEW:
+            return _Ranked(searcher, asked, backgrounds, FEW)
+        depth = math.ceil(min(wanted, MOST) / MANY) * MANY  # in whole blocks
+        return _Ranked(searcher, asked, backgrounds, depth)
+    # What comes first by a field may match worst, so all that match well enough are needed.
+    few = _Ranked(searcher, asked, backgrounds, min(MANY, most))
+    return few if few.has_all else _Ranked(searcher, asked, backgrounds, most)
 
 
 def _most(asked: Asked) -> int:
-    """Return how many hits the layout of a query lists at most."""
-    most = MOST_MIXED if ordering.needs_vectors(asked) else MOST
-    return min(asked.query.k, MOST_GROUPED if asked.query.group else most)
+    """Return how many candidates of a query are ranked at most."""
+    return MOST_MIXED if ordering.needs_vectors(asked) else MOST
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,29 +204,49 @@ class _Ranked:
             candidates = candidates.in_whole_blocks()
         self._ranked = self._rank(candidates, self._sorted)
 
+    @property
+    def has_all(self) -> bool:
+        """Whether deeper candidates are not hits, or there are none."""
+        return self._ranked.is_all or len(self._nearest.ids) == self._nearest.total
+
     def listed(self) -> _Listed:
         """Return the hits of the layout."""
         ranked, query = self._ranked, self._asked.query
-        order = ranked.order[: _most(self._asked)]
+        order = ranked.order[: min(query.k, _most(self._asked))]
         ids = [ranked.ids[at] for at in order]
         aspects, values = self._shapes.of(ids)
         is_by_time = query.sort != "relevance" and self._field == "taken_at"
-        counted = [ranked.strengths[at] for at in ranked.kept]
-        shown = replace(query, k=len(order))
         return _Listed(
             ids,
             aspects,
             _runs([ranked.strengths[at] for at in order]),
             _months(values) if is_by_time else None,
-            Results(
-                (), query, {}, "",
-                strong=strengths.at_least(counted, "strong"),
-                likely=strengths.at_least(counted, "likely"),
-                looked_at=len(ranked.ids),
-                total=self._nearest.total,
-                excluded=ranked.exclusions(shown),
-            ),
-        )  # fmt: skip
+            self._results((), replace(query, k=len(order))),
+        )
+
+    def page(self) -> Results:
+        """Return the hits of the query's page."""
+        ranked, query = self._ranked, self._asked.query
+        order = ranked.order[query.offset : query.offset + query.k]
+        records = self._searcher.engine.get([ranked.ids[at] for at in order])
+        there = [(n, at) for n, at in enumerate(order) if records[n] is not None]
+        hits = self._hits(
+            [record for record in records if record is not None],
+            [query.offset + n + 1 for n, _ in there],
+            ranked,
+            [at for _, at in there],
+        )
+        return self._results(hits, query)
+
+    def _results(self, hits: Sequence[Hit], query: Query) -> Results:
+        looked_at = len(self._ranked.ids)
+        warnings: tuple[str, ...] = ()
+        if query.sort != "relevance" and not self.has_all:
+            warnings = (
+                f"Only the {looked_at:,} best matches are sorted; there may be more. "
+                "Narrow the search by a filter.",
+            )
+        return self._ranked.results(hits, query, self._nearest.total, warnings)
 
     def hit(self, record: Record) -> Hit | None:
         """Return a record as a hit; None if it is not among the candidates."""
@@ -224,7 +255,7 @@ class _Ranked:
             return None
         at = ranked.ids.index(record.id)
         rank = ranked.order.index(at) + 1 if at in ranked.order else 0
-        return self._hit(rank, record, ranked, at)
+        return self._hits([record], [rank], ranked, [at])[0]
 
     def hit_alone(self, record: Record) -> Hit | None:
         """Return a record that is not among the candidates as a hit, which is a weak one then."""
@@ -236,17 +267,27 @@ class _Ranked:
         if not alone.ids:
             return None  # deleted since
         ranked = replace(self._rank(alone, self._sorted), strengths=["weak"], probabilities=None)
-        return self._hit(0, record, ranked, 0)
+        return self._hits([record], [0], ranked, [0])[0]
 
-    def _hit(self, rank: int, record: Record, ranked: ordering.Ranked, at: int) -> Hit:
+    def _hits(
+        self,
+        records: Sequence[Record],
+        ranks: Sequence[int],
+        ranked: ordering.Ranked,
+        places: Sequence[int],
+    ) -> list[Hit]:
+        """Return records as hits: their ranks, and their places among the candidates."""
         import numpy as np
 
-        (rows,) = self._searcher.engine.vectors([record.id])
-        vector = np.zeros(len(self._asked.vectors[0]), np.float32)
-        if rows is not None and len(rows):
-            vector = rows[min(ranked.parts[at], len(rows) - 1)]
+        hits = []
         judge = why.Judge(self._asked, self._backgrounds, self._rank.written)
-        return self._searcher.hit_of(rank, record, ranked, at, judge, vector)
+        found = self._searcher.engine.vectors([record.id for record in records])
+        for record, rank, at, rows in zip(records, ranks, places, found, strict=True):
+            vector = np.zeros(len(self._asked.vectors[0]), np.float32)
+            if rows is not None and len(rows):
+                vector = rows[min(ranked.parts[at], len(rows) - 1)]
+            hits.append(self._searcher.hit_of(rank, record, ranked, at, judge, vector))
+        return hits
 
     def _sorted(self, order: list[int], ids: Sequence[str], sort: Sort) -> list[int]:
         _, values = self._shapes.of([ids[at] for at in order])

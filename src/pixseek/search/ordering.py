@@ -9,7 +9,7 @@ from pixseek.search import excluding, ranking
 from pixseek.search import strength as strengths
 from pixseek.search.asked import FEW, MANY, Asked, Backgrounds, least_strength, luck
 from pixseek.search.written import Written
-from pixseek.types import Exclusion, Order, Query, Record, Sort, Strength
+from pixseek.types import Exclusion, Hit, Order, Query, Record, Results, Sort, Strength
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def needs_vectors(asked: Asked) -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranked:
-    """The candidates of one query; all but the last five are of one length.
+    """The candidates of one query; all but the last six are of one length.
 
     Attributes:
         ids, vectors, parts: as of `Candidates`.
@@ -70,6 +70,7 @@ class Ranked:
         order: of those that are shown.
         duplicates: those that each of them stands for.
         excluded_by: what excludes them.
+        is_all: whether further candidates match too little to be hits.
     """
 
     ids: list[str]
@@ -83,6 +84,29 @@ class Ranked:
     order: list[int]
     duplicates: dict[int, list[int]]
     excluded_by: dict[int, str]
+    is_all: bool
+
+    def results(
+        self, hits: Sequence[Hit], query: Query, total: int, warnings: tuple[str, ...] = ()
+    ) -> Results:
+        """Return some of the hits as results, with what is known of all candidates.
+
+        Args:
+            hits: to show.
+            query: whose page they are.
+            total: how many images were searched.
+            warnings: to show.
+        """
+        counted = [self.strengths[at] for at in self.kept]
+        return Results(
+            tuple(hits), query, {}, "",
+            strong=strengths.at_least(counted, "strong"),
+            likely=strengths.at_least(counted, "likely"),
+            looked_at=len(self.ids),
+            total=total,
+            excluded=self.exclusions(query),
+            warnings=warnings,
+        )  # fmt: skip
 
     def exclusions(self, query: Query) -> tuple[Exclusion, ...]:
         """Return what was removed: of the pages up to this one, and of all likely matches."""
@@ -164,7 +188,8 @@ class Ranking:
         keep = np.ones(len(ids), np.bool_)
         if own:
             keep &= np.array([each not in own for each in ids], np.bool_)
-        keep &= sure >= strengths.least_score(least_strength(query), calibration)
+        matches = sure >= strengths.least_score(least_strength(query), calibration)
+        keep &= matches
         excluded_by: dict[int, str] = {}
         for rule in self.exclusions:
             for at in np.flatnonzero(rule.removes(ids, vectors, known) & keep).tolist():
@@ -207,6 +232,7 @@ class Ranking:
             order,
             duplicates,
             excluded_by,
+            not matches.all(),
         )
 
 

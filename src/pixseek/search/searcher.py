@@ -300,7 +300,11 @@ class Searcher:
             if depth <= len(nearest.ids) < nearest.total:
                 candidates = candidates.in_whole_blocks()
             ranked = rank(candidates, self._sorted)
-            enough = len(ranked.order) >= query.offset + query.k
+            if query.sort != "relevance" and not ranked.is_all and depth < nearest.total:
+                from pixseek.search import layout  # few searches come to this
+
+                return layout.page(self, asked, backgrounds)
+            enough = ranked.is_all or len(ranked.order) >= query.offset + query.k
             deeper = self.at_most(4 * depth)
             if enough or len(nearest.ids) < depth or deeper == depth:
                 break
@@ -322,16 +326,7 @@ class Searcher:
             for place, (at, record) in enumerate(zip(page, records, strict=True), query.offset + 1)
             if record is not None  # deleted since
         ]
-        counted = [ranked.strengths[at] for at in ranked.kept]
-        return Results(
-            tuple(hits), query, {}, "",
-            strong=strengths.at_least(counted, "strong"),
-            likely=strengths.at_least(counted, "likely"),
-            looked_at=len(ranked.ids),
-            total=nearest.total,
-            excluded=ranked.exclusions(query),
-            warnings=warnings,
-        )  # fmt: skip
+        return ranked.results(hits, query, nearest.total, warnings)
 
     def hit_of(
         self,

@@ -185,7 +185,9 @@ class Query:
         where: what hits must fulfil; None for no condition.
         k: at most this many hits are returned.
         offset: how many of the best hits to skip.
-        sort: the order; any but "relevance" keeps only strong and likely hits.
+        sort: the order; any but "relevance" keeps only strong and likely hits. All of these are
+            sorted if there are at most 100,000; with several things to look for, `exclude`, `group`
+            or `variety`, 20,000. If there are more, the best are sorted, and a warning says so.
         min_strength: hits that match less well are left out; None for no limit.
         group: show copies, and photos of one view, once.
         variety: 0 ranks by score alone, 1 by difference from the hits before alone.
