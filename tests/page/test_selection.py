@@ -136,3 +136,71 @@ def test_copies_and_the_page_of_the_library(
         page.wait_for_function(sharp, arg=1600)
         page.keyboard.press("z")
         page.wait_for_function(sharp, arg=2400)
+
+
+def test_a_long_press_chooses_and_a_swipe_does_not(look: Look) -> None:
+    page = look(wide=390, high=844, has_touch=True, is_mobile=True)
+    cdp = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        places = [{"x": x, "y": y} for x, y in points]
+        cdp.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+    def middle(nth: int) -> tuple[float, float]:
+        box = page.locator(f'.tile[data-i="{nth}"]').bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    touch("touchStart", middle(3))
+    page.get_by_text("1 selected").wait_for()
+    touch("touchEnd")
+    page.wait_for_timeout(100)
+    assert chosen(page) == [3] and page.locator("#viewer[open]").count() == 0
+    page.locator('.tile[data-i="4"] a').tap()  # now a tap chooses
+    assert chosen(page) == [3, 4]
+    # A finger that moves scrolls.
+    before = page.evaluate("scrollY")
+    x, y = middle(6)
+    touch("touchStart", (x, y))
+    for step in range(1, 9):
+        touch("touchMove", (x, y - 30 * step))
+        page.wait_for_timeout(80)
+    touch("touchEnd")
+    page.wait_for_function("before => scrollY > before + 50", arg=before)
+    assert chosen(page) == [3, 4]
+    page.locator("#s-none").tap()
+    page.locator(".tile a").first.tap()
+    page.wait_for_selector("#viewer[open]")
+
+
+def test_the_menu_of_the_mouse_is_the_browsers(look: Look) -> None:
+    page = look()
+    page.evaluate("addEventListener('contextmenu', e => (window.kept = !e.defaultPrevented))")
+    page.locator('.tile[data-i="1"] a').click(button="right")
+    assert page.evaluate("window.kept") is True and chosen(page) == []
+
+
+def test_the_way_back_leads_to_the_same_selection(look: Look) -> None:
+    page = look("?q=a+red+car")
+    for nth in (0, 2):
+        page.locator(f'.tile[data-i="{nth}"]').hover()
+        page.locator(f'.tile[data-i="{nth}"] .check').click()
+    page.get_by_role("button", name="Near-duplicates").click()
+    page.wait_for_url("**/copies**")
+    page.go_back()
+    page.get_by_text("2 selected").wait_for()
+    assert chosen(page) == [0, 2]
+    page.reload()
+    page.get_by_text("2 selected").wait_for()
+    # Another search is another selection; the way back leads to this one.
+    page.fill("#q", "name:nothing")
+    page.press("#q", "Enter")
+    page.get_by_text("Nothing found").wait_for()
+    assert page.locator("#selection").is_hidden()
+    page.go_back()
+    page.get_by_text("2 selected").wait_for()
+    page.locator("#main").focus()
+    page.keyboard.press("Control+a")
+    count = page.locator(".tile").first.get_attribute("aria-setsize")
+    page.get_by_text(f"{count} selected").wait_for()
+    page.reload()
+    page.get_by_text(f"{count} selected").wait_for()

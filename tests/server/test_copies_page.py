@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pixseek.library import Library
 
 from serving import Serve, id_of
@@ -41,3 +43,31 @@ def test_a_form_gets_the_list_of_images_as_a_file(client: Any, photos: Path) -> 
     assert "attachment" in answer.headers["content-disposition"]
     wrong = client.post("/export", data={"ids": ids, "format": "xls"})
     assert wrong.status_code == 422
+
+
+def test_images_are_compared_once_until_the_library_changes(
+    client: Any, library: Library, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = []
+    find = Library.duplicates
+
+    def counted(self: Library, *given: Any, **more: Any) -> Any:
+        compared.append(given)
+        return find(self, *given, **more)
+
+    monkeypatch.setattr(Library, "duplicates", counted)
+    red = id_of(client, "red")
+    for ask in (
+        lambda: client.get("/copies"),
+        lambda: client.post("/copies", data={"ids": red}),
+        lambda: client.get("/api/duplicates"),
+    ):
+        assert ask().status_code == 200
+    assert len(compared) == 1
+    assert client.get("/api/duplicates?exact=true").json() == []
+    assert len(compared) == 2
+    shutil.copy(photos / "in" / "red.png", photos / "again.png")
+    library.index(photos)
+    assert "again.png" in client.get("/copies").text
+    assert "again.png" in client.post("/copies", data={"ids": red}).text
+    assert len(compared) == 3

@@ -168,9 +168,8 @@ def routes(server: Server) -> APIRouter:
     )  # fmt: skip
     async def duplicates(given: Annotated[DuplicatesGiven, Parameter()]) -> Answer:
         """Return the groups of copies, and of images that are alike. It takes a while."""
-        library = server.named(given.library).library
-        async with server.comparing:
-            groups = await asyncio.to_thread(library.duplicates, given.threshold, exact=given.exact)
+        served = server.named(given.library)
+        groups = await server.groups(served, given.threshold, exact=given.exact)
         return json_answer(
             [
                 {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pixseek.errors import PixseekError, unknown
 from pixseek.library import Library
+from pixseek.library.surfaces import DuplicateGroup
 from pixseek.server.access import Access
 from pixseek.server.jobs import Jobs
 from pixseek.server.kept_answers import KeptAnswers
@@ -59,6 +60,7 @@ class Server:
         self.jobs = Jobs()
         #: Held while all images are compared, for minutes on all cores.
         self.comparing = asyncio.Lock()
+        self._groups: dict[str, tuple[str | None, Sequence[DuplicateGroup]]] = {}
         #: Held while uploads are in memory.
         self.decoding = asyncio.Semaphore(settings.limits.uploads_at_once)
         self.answers = KeptAnswers()
@@ -91,6 +93,20 @@ class Server:
     def all(self) -> list[Served]:
         """Return all, the default first."""
         return list(self._served.values())
+
+    async def groups(
+        self, served: Served, threshold: float | None = None, *, exact: bool = False
+    ) -> Sequence[DuplicateGroup]:
+        """Return what `Library.duplicates` does; with its defaults once a version."""
+        find, usual = served.library.duplicates, threshold is None and not exact
+        async with self.comparing:
+            version = await asyncio.to_thread(served.library.version)
+            known, groups = self._groups.get(served.name, (None, ()))
+            if not usual or version is None or known != version:
+                groups = await asyncio.to_thread(find, threshold, exact=exact)
+            if usual:
+                self._groups[served.name] = version, groups
+            return groups
 
     def close(self) -> None:
         """Stop runs, let searches end, close the libraries."""

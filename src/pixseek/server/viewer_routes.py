@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated
 from urllib.parse import parse_qs, quote, urlencode
 
@@ -12,7 +13,7 @@ from starlette.responses import RedirectResponse
 
 from pixseek import wire
 from pixseek.errors import PixseekError, QueryError
-from pixseek.library.surfaces import filter_text
+from pixseek.library.surfaces import DuplicateGroup, filter_text
 from pixseek.server.answers import Answer, json_answer
 from pixseek.server.copies_page import content
 from pixseek.server.exports import FORMATS
@@ -69,10 +70,18 @@ def routes(server: Server) -> APIRouter:
             }
         )
 
-    def copies(request: Request, library: str | None, ids: frozenset[str] | None) -> Answer:
+    async def copies(request: Request, library: str | None, ids: frozenset[str] | None) -> Answer:
         """Return the page of copies; for None of all in the library."""
+        groups = await server.groups(server.named(library))
+        return await asyncio.to_thread(written, request, library, ids, groups)
+
+    def written(
+        request: Request,
+        library: str | None,
+        ids: frozenset[str] | None,
+        groups: Sequence[DuplicateGroup],
+    ) -> Answer:
         served, page = server.named(library), pages.of(request)
-        groups = served.library.duplicates()
         if ids is not None:
             groups = [g for g in groups if not ids.isdisjoint(each.id for each in g.records)]
         of = f"?library={quote(library)}" if library else ""
@@ -96,8 +105,8 @@ def routes(server: Server) -> APIRouter:
         )  # fmt: skip
 
     @router.get("/copies", include_in_schema=False)
-    def all_copies(given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
-        return copies(request, given.library, None)
+    async def all_copies(given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
+        return await copies(request, given.library, None)
 
     @router.post("/copies", include_in_schema=False)
     async def some_copies(given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
@@ -105,7 +114,7 @@ def routes(server: Server) -> APIRouter:
         sent = parse_qs((await request.body()).decode("utf-8", "replace"))
         ids, tagged = (sent.get(name, [""])[0].split(",") for name in ("ids", "tag"))
         if not any(tagged):
-            return await asyncio.to_thread(copies, request, given.library, frozenset(ids))
+            return await copies(request, given.library, frozenset(ids))
         must_write(request)
         library = server.named(given.library).library
         tag = pages.of(request).texts.part("copies")("tag")

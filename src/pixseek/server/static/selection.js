@@ -1,11 +1,15 @@
 // Many images at once: choose them, then tag, rate, export or compare them.
 
-import { byId, h, icon } from "./dom.js";
+import { byId, h, icon, on } from "./dom.js";
 import { keys } from "./keys.js";
 import { say, tagsOf } from "./saying.js";
 import { base, mayWrite, ofLibrary } from "./state.js";
 import { t } from "./texts.js";
 import { toast } from "./toast.js";
+
+/** Milliseconds that a finger rests on a picture to choose it, and pixels that it may move. */
+const HELD = 480;
+const STILL = 12;
 
 /** @param {any} app */
 export function createSelection(app) {
@@ -46,6 +50,8 @@ export function createSelection(app) {
 		document.body.classList.toggle("selecting", chosen.size > 0);
 		bar.querySelector("p").textContent = t("selected", { n: chosen.size });
 		for (const [, tile] of app.grid.tiles()) decorate(tile);
+		// Whoever goes back, or loads the page again, finds the same images chosen.
+		app.state.keep({ chosen: chosen.size && chosen.size === app.list?.length ? "all" : [...chosen] });
 	}
 
 	function set(some) {
@@ -67,6 +73,8 @@ export function createSelection(app) {
 	}
 
 	grid.addEventListener("click", (event) => {
+		// The end of a long press.
+		if (press.isDone) return void (press = {}, event.preventDefault(), event.stopPropagation());
 		const i = event.target.closest(".tile")?.dataset.i;
 		if (!i || !(chosen.size || event.target.closest(".check") || event.ctrlKey || event.metaKey || event.shiftKey)) return;
 		event.preventDefault();
@@ -74,8 +82,34 @@ export function createSelection(app) {
 		if (event.shiftKey && chosen.size) range(Number(i));
 		else toggle(Number(i));
 	}, true);
+
+	// ------------------------------------------------------------ by finger
+	let press = {};
+
+	/** Choose what a finger rests on, once. */
+	function held() {
+		if (!press.isDone) toggle(press.i);
+		press.isDone = true;
+	}
+	on(grid, "pointerdown pointermove pointerup pointercancel", ({ type, target, pointerType, clientX: x, clientY: y }) => {
+		// The browser may scroll, the finger move away or be lifted.
+		if (type !== "pointermove" || Math.hypot(x - press.x, y - press.y) > STILL) clearTimeout(press.timer);
+		if (type !== "pointerdown") return;
+		const i = pointerType === "touch" ? target.closest("a")?.parentNode.dataset.i : null;
+		press = { i: Number(i), x, y, timer: i && setTimeout(held, HELD) };
+	});
+	// Some browsers show a menu then; that of a mouse or a key stays.
+	on(grid, "contextmenu", (event) => {
+		if (event.pointerType !== "touch" || !press.timer) return;
+		event.preventDefault();
+		held();
+	});
+
 	app.decorations.push(decorate);
-	app.events.addEventListener("list", () => set([...chosen].filter((each) => app.list.indexOf(each) >= 0)));
+	app.events.addEventListener("list", () => {
+		const kept = app.state.kept.chosen;
+		set(kept === "all" ? app.list.ids : (kept || [...chosen]).filter((each) => app.list.indexOf(each) >= 0));
+	});
 
 	const key = (name, text, run, hidden = false) => keys.push({ key: name, context: "grid", text, run, hidden });
 	key("x", "key_select", () => (app.list?.length ? toggle(app.grid.current) : false));
