@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import pixseek
 from pixseek.errors import ModelError, QueryError
@@ -261,3 +263,43 @@ def test_any_number_of_ids_may_be_liked(library: pixseek.Library) -> None:
     query = Query((Term("text", "red"),)).refined(liked=ids * 4)
     assert len(query.terms) > 64
     assert library.search(query).total == 24
+
+
+@pytest.mark.parametrize("sides", [(60, 40), (900, 600)])
+@pytest.mark.parametrize("says", ["exif", "sidecar", "nothing"])
+@pytest.mark.parametrize("is_away", [False, True])
+def test_a_part_of_an_image_is_cut_out_as_it_is_shown(
+    tmp_path: Path, tiny: TinyEncoder, sides: tuple[int, int], says: str, is_away: bool
+) -> None:
+    """Red is left in the file; turned clockwise it is at the top."""
+    folder = tmp_path / "photos"
+    for colour in ("red", "blue"):
+        draw(folder / f"{colour}.png", colour, seed=1)
+    stored = Image.new("RGB", sides, "red")
+    stored.paste("blue", (sides[0] // 2, 0, *sides))
+    exif = Image.Exif()
+    if says == "exif":
+        exif[0x0112] = 6
+    stored.save(folder / "both.png", exif=exif)
+    if says == "sidecar":
+        lies = {"caption": "two", "exif": json.dumps({"Image Orientation": "Rotated 90 CW"})}
+        (folder / "both.json").write_text(json.dumps(lies))
+    with pixseek.open(tmp_path / "b.lib", model="demo") as library:
+        library.index(folder)
+        both = library.find(folder / "both.png")
+        if is_away:
+            (folder / "both.png").unlink()
+        wide, high = both.width, both.height
+        assert (wide > high) == (says == "nothing")
+        halves = (
+            {"red": (0, 0, 0.5, 1), "blue": (0.5, 0, 0.5, 1)}
+            if says == "nothing"
+            else {"red": (0, 0, 1, 0.5), "blue": (0, 0.5, 1, 0.5)}
+        )
+        for colour, half in halves.items():
+            x, y, across, down = half
+            in_pixels = (x * wide, y * high, max(2, across * wide), max(2, down * high))
+            for part in (half, in_pixels):
+                text = f"id:{both.id}@{','.join(f'{each:g}' for each in part)}"
+                first = next(hit for hit in library.search(text) if hit.id != both.id)
+                assert first.record.name == f"{colour}.png", text

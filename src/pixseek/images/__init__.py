@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from pixseek.images.derived import Derived
-    from pixseek.types import Picture
+    from pixseek.types import Picture, Record
 
 __all__ = [
     "COLOUR_NAMES",
@@ -32,6 +32,7 @@ __all__ = [
     "Format",
     "decodable_formats",
     "decode",
+    "decode_indexed",
     "derive",
     "perceptual_hash",
     "pixel_digest",
@@ -103,6 +104,26 @@ def turned(picture: Picture, text: str) -> Picture:
     from pixseek.images import orientation
 
     return orientation.turned(picture, text)
+
+
+def decode_indexed(content: bytes, record: Record, *, at_least: int | None = None) -> Picture:
+    """Return the picture of an indexed image as it was indexed, and as its preview shows it.
+
+    Args:
+        content: of its file, which only a sidecar may say to turn, or of its preview, which is
+            upright already.
+        record: of the image.
+        at_least: as for `decode`.
+
+    Returns:
+        A picture whose width and height are those of the record, also if it is a preview.
+
+    Raises:
+        ImageError: as `decode`.
+    """
+    from pixseek.images import orientation
+
+    return orientation.as_indexed(decode(content, at_least=at_least), content, record)
 
 
 def thumbnail(picture: Picture, side: int) -> Image.Image:

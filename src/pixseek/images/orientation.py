@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pixseek.images import tiffheader
+from pixseek.images.derived import PREVIEW_SIDE
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from pixseek.types import Picture
+    from pixseek.types import Picture, Record
 
 _IN_XMP = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])\s*[\"'<]")
 
@@ -84,3 +86,22 @@ def turned(picture: Picture, text: str) -> Picture:
         width=height if on_its_side(value) else width,
         height=width if on_its_side(value) else height,
     )
+
+
+def as_indexed(picture: Picture, content: bytes, record: Record) -> Picture:
+    """Return the decoded file or preview of a record as the record describes it.
+
+    Args:
+        picture: as it was decoded.
+        content: of which it was decoded.
+        record: of an image; its preview is upright, its file perhaps not.
+    """
+    text = str(record.fields.get("turned", ""))
+    if text and (
+        max(picture.width, picture.height) > PREVIEW_SIDE
+        or hashlib.sha256(content).hexdigest() == record.digest
+    ):
+        picture = turned(picture, text)
+    if not record.width or not record.height:
+        return picture
+    return replace(picture, width=record.width, height=record.height)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from pixseek import files
 from pixseek.errors import ImageError, StorageError
-from pixseek.images import decode
+from pixseek.images import decode_indexed
 from pixseek.metadata.annotations import (
     LABEL_SCORES,
     Annotation,
@@ -259,7 +259,7 @@ def _seen(
     records = engine.get(ids)
     for each, record in zip(ids, records, strict=True):
         content = None if record is None else picture_of(record)
-        tensor = None if content is None else _prepared(content, classifier)
+        tensor = _prepared(content, record, classifier) if content and record else None
         if tensor is not None:
             prepared[each] = tensor
     likely = classifier.probabilities(np.stack(list(prepared.values()))) if prepared else ()
@@ -273,9 +273,10 @@ def _seen(
         yield each, record.digest, {classifier.labels[at]: float(row[at]) for at in best}
 
 
-def _prepared(content: bytes, classifier: Classifier) -> Vectors | None:
+def _prepared(content: bytes, record: Record, classifier: Classifier) -> Vectors | None:
     try:
-        return classifier.prepare(decode(content, at_least=2 * classifier.input_side))
+        least = 2 * classifier.input_side
+        return classifier.prepare(decode_indexed(content, record, at_least=least))
     except ImageError:
         return None  # `pixseek failures` shows it, or will
 

@@ -183,15 +183,18 @@ def picture(
         QueryError: it is not there, or not an image.
         ImageError: it can't be read.
     """
+    from pixseek.images import decode, decode_indexed
+
+    record = None
     if term.kind == "id":
-        content = _indexed(term, engine, picture_of)
+        record, content = _indexed(term, engine, picture_of)
     elif isinstance(term.value, str | os.PathLike):
         content = _content(term.value, fetch)
     else:
         return _in_memory(term.value)
-    from pixseek.images import decode
-
     try:
+        if record is not None:
+            return decode_indexed(content, record, at_least=at_least)
         return decode(content, at_least=at_least)
     except ImageError as error:
         given = term.value
@@ -276,7 +279,9 @@ def _given(term: Term, engine: Engine) -> Vectors:
     return unit
 
 
-def _indexed(term: Term, engine: Engine, picture_of: Callable[[Record], bytes | None]) -> bytes:
+def _indexed(
+    term: Term, engine: Engine, picture_of: Callable[[Record], bytes | None]
+) -> tuple[Record, bytes]:
     record = engine.get([_id(term, engine)])[0]
     if record is None:
         raise QueryError("No image with this id", term.value, "Search for it first.")
@@ -286,7 +291,7 @@ def _indexed(term: Term, engine: Engine, picture_of: Callable[[Record], bytes | 
             "This image can't be read", record.uri,
             "Its file is not there now, and the library keeps no preview of it.",
         )  # fmt: skip
-    return content
+    return record, content
 
 
 def _as_written(path: Path) -> Path:
