@@ -16,6 +16,7 @@ model may have such a `Calibration`. `strength` says what holds without one.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from pathlib import Path
@@ -155,13 +156,20 @@ def bank(file: Path | None = None) -> list[str]:
     """
     place = Path(__file__).with_name(BANK_FILE) if file is None else file
     try:
-        text = place.read_text("utf-8")
+        stat = place.stat()
+        return list(_captions(place, stat.st_mtime_ns, stat.st_size))
     except (OSError, UnicodeDecodeError) as error:
         reason = "it is not UTF-8 text" if isinstance(error, ValueError) else str(error.strerror)
         raise ModelError(
             "a model's bank of captions can't be read", place, f"{reason}. Repair or delete it."
         ) from error
-    found = [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+@functools.lru_cache(maxsize=4)
+def _captions(place: Path, mtime_ns: int, size: int) -> tuple[str, ...]:
+    """Return the captions of a file as it was then: each search asks, and reading takes 0.3 ms."""
+    text = place.read_text("utf-8")
+    found = tuple(line for line in text.splitlines() if line and not line.startswith("#"))
     if not found:
         raise ModelError("a model's bank of captions is empty", place, "Fill or delete it.")
     return found

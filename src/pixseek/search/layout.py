@@ -279,15 +279,16 @@ class _Ranked:
         """Return records as hits: their ranks, and their places among the candidates."""
         import numpy as np
 
-        hits = []
-        judge = why.Judge(self._asked, self._backgrounds, self._rank.written)
         found = self._searcher.engine.vectors([record.id for record in records])
-        for record, rank, at, rows in zip(records, ranks, places, found, strict=True):
-            vector = np.zeros(len(self._asked.vectors[0]), np.float32)
+        vectors = np.zeros((len(records), len(self._asked.vectors[0])), np.float32)
+        for n, (at, rows) in enumerate(zip(places, found, strict=True)):
             if rows is not None and len(rows):
-                vector = rows[min(ranked.parts[at], len(rows) - 1)]
-            hits.append(self._searcher.hit_of(rank, record, ranked, at, judge, vector))
-        return hits
+                vectors[n] = rows[min(ranked.parts[at], len(rows) - 1)]
+        judge = why.Judge(self._asked, self._backgrounds, self._rank.written, vectors)
+        return [
+            self._searcher.hit_of(rank, record, ranked, at, judge, n)
+            for n, (record, rank, at) in enumerate(zip(records, ranks, places, strict=True))
+        ]
 
     def _sorted(self, order: list[int], ids: Sequence[str], sort: Sort) -> list[int]:
         _, values = self._shapes.of([ids[at] for at in order])

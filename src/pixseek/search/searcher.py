@@ -320,10 +320,10 @@ class Searcher:
             )
         page = ranked.order[query.offset : query.offset + query.k]
         records = self.engine.get([ranked.ids[at] for at in page])
-        judge = why.Judge(asked, backgrounds, rank.written)
+        judge = why.Judge(asked, backgrounds, rank.written, ranked.vectors[page])
         hits = [
-            self.hit_of(place, record, ranked, at, judge, ranked.vectors[at])
-            for place, (at, record) in enumerate(zip(page, records, strict=True), query.offset + 1)
+            self.hit_of(query.offset + 1 + place, record, ranked, at, judge, place)
+            for place, (at, record) in enumerate(zip(page, records, strict=True))
             if record is not None  # deleted since
         ]
         return ranked.results(hits, query, nearest.total, warnings)
@@ -335,7 +335,7 @@ class Searcher:
         ranked: ordering.Ranked,
         at: int,
         judge: why.Judge,
-        vector: Vectors,
+        place: int,
     ) -> Hit:
         """Return a hit.
 
@@ -345,7 +345,7 @@ class Searcher:
             ranked: the candidates.
             at: its place among them.
             judge: gives its reasons.
-            vector: of its part that was found, (dim,).
+            place: its place among those that are judged.
         """
         likely = ranked.probabilities
         return Hit(
@@ -356,7 +356,7 @@ class Searcher:
             self.locate(record),
             ranked.strengths[at],
             None if likely is None else float(likely[at]),
-            judge.reasons(vector, record, ranked.strengths[at]),
+            judge.reasons(place, record, ranked.strengths[at]),
             tuple(ranked.ids[i] for i in ranked.duplicates.get(at, ())),
             ranked.excluded_by.get(at, ""),
         )

@@ -15,11 +15,10 @@ from pixseek.metadata.annotations import (
     without,
 )
 from pixseek.search import excluding
-from pixseek.search.asked import Asked, Backgrounds, Look
+from pixseek.search.asked import Asked, Backgrounds
 from pixseek.search.strength import of_one
 from pixseek.search.written import Written
-from pixseek.types import Query, Reason, Record, Strength, Term
-from pixseek.types.dataclass import dataclass
+from pixseek.types import Query, Reason, Record, Strength
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -31,43 +30,60 @@ _UNSAID = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Judge:
-    """What gives the reasons of the hits of one query.
+    """What gives the reasons of the hits of one query."""
 
-    Attributes:
-        asked: the query.
-        backgrounds: of the library.
-        written: what is written about images, by id.
-    """
+    def __init__(
+        self,
+        asked: Asked,
+        backgrounds: Backgrounds,
+        written: Mapping[str, Written],
+        vectors: Vectors,
+    ) -> None:
+        """Judge some hits.
 
-    asked: Asked
-    backgrounds: Backgrounds
-    written: Mapping[str, Written]
+        Args:
+            asked: the query.
+            backgrounds: of the library.
+            written: what is written about images, by id.
+            vectors: of the part of each hit that was found, (n, dim).
+        """
+        self._query, self._written, self._backgrounds = asked.query, written, backgrounds
+        #: Of each term of the query: its alternatives, and how each matches the hits.
+        self._looks = [
+            [
+                (term, each.look(term, own, vectors, backgrounds, _cosines(vectors, own)))
+                for each in asked.each
+                for term, own in ((each.query.terms[n], each.vectors[n]),)
+            ]
+            for n in range(len(asked.query.terms))
+        ]
 
-    def reasons(self, vector: Vectors, record: Record, strength: Strength) -> tuple[Reason, ...]:
+    def reasons(self, at: int, record: Record, strength: Strength) -> tuple[Reason, ...]:
         """Return what each term, and what is written, contributes to a hit.
 
         Args:
-            vector: of the part that was found, (dim,).
+            at: the place of the hit among those that are judged.
             record: of the hit.
             strength: of the hit.
         """
-        query = self.asked.query
-        said = self.written.get(record.id)
+        query = self._query
+        said = self._written.get(record.id)
         alone = len(query.terms) == 1 and said is None
         found = []
-        for at in range(len(query.terms)):
-            term, look = self._look(at, vector)
-            calibration = self.backgrounds.calibrated([term])
+        for looks in self._looks:
+            # Of alternatives the best.
+            term, look = max(looks, key=lambda each: float(each[1].deviations[at]))
+            calibration = self._backgrounds.calibrated([term])
+            deviations = float(look.deviations[at])
             found.append(
                 Reason(
                     term.kind,
                     excluding.name(term),
-                    float(look.cosines[0]),
-                    float(look.deviations[0]),
+                    float(look.cosines[at]),
+                    deviations,
                     term.weight,
-                    strength if alone else of_one(float(look.deviations[0]), calibration),
+                    strength if alone else of_one(deviations, calibration),
                 )
             )
         if said is not None:
@@ -77,13 +93,17 @@ class Judge:
             ]
         return tuple(found)
 
-    def _look(self, at: int, vector: Vectors) -> tuple[Term, Look]:
-        """Return a term of the query, of alternatives the best, and how it matches a hit."""
-        looks = []
-        for choice in self.asked.each:
-            term, own = choice.query.terms[at], choice.vectors[at]
-            looks.append((term, choice.look(term, own, vector[None], self.backgrounds)))
-        return max(looks, key=lambda each: float(each[1].deviations[0]))
+
+def _cosines(vectors: Vectors, vector: Vectors) -> Vectors:
+    """Return the cosines of (n, dim) unit rows with a vector, (n,).
+
+    Each row's is the same whichever rows are with it, as a matrix product's is not: the reasons of
+    a hit are the same in a list and alone.
+    """
+    import numpy as np
+
+    cosines: Vectors = np.clip((vectors * vector).sum(axis=1), -1.0, 1.0)
+    return cosines
 
 
 def _where_written(query: Query, record: Record) -> list[str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pixseek.engines import rules
 from pixseek.engines.embedded.candidates import Candidates
 from pixseek.engines.embedded.reading import LISTED, chunks, damaged
 from pixseek.engines.embedded.vectorfile import Rows
@@ -19,12 +18,17 @@ if TYPE_CHECKING:
     from pixseek.types import Vectors
 
 
-#: What the database says of a row: the id of its record, and the part's index.
-_Owner = tuple[str, int]
+#: Of rows: the ids of their records in UTF-8, and which of its parts each row is.
+Owners = tuple[NDArray[np.bytes_], NDArray[np.int32]]
 
 
 def nearest(
-    db: sqlite3.Connection, space: int, candidates: Candidates, queries: Vectors, k: int
+    db: sqlite3.Connection,
+    space: int,
+    candidates: Candidates,
+    queries: Vectors,
+    k: int,
+    owners: Owners | None = None,
 ) -> list[list[Answer]]:
     """Return, for each query, the k best records, best first, ties by id.
 
@@ -34,6 +38,7 @@ def nearest(
         candidates: the rows of that snapshot to choose from.
         queries: (q, dim) float32.
         k: at least 1.
+        owners: of all rows, if they are in memory.
     """
     best: list[list[Answer]] = [[] for _ in queries]
     among = candidates.count
@@ -44,7 +49,7 @@ def nearest(
             (some, candidates.vectors.score(some, queries[i]))
             for i, some in zip(waiting, rows, strict=True)
         ]
-        for i, found in zip(waiting, _group(db, space, scored, k), strict=True):
+        for i, found in zip(waiting, _group(db, space, scored, k, owners), strict=True):
             best[i] = found
         # Records of many parts may have taken the places of others.
         waiting = [i for i in waiting if len(best[i]) < min(k, among)] if count < among else []
@@ -57,29 +62,50 @@ def _group(
     space: int,
     scored: Sequence[tuple[Rows, NDArray[np.float64]]],
     k: int,
+    owners: Owners | None,
 ) -> list[list[Answer]]:
     """Return the k best records of the scored rows of each query, each by its best row."""
     groups: list[list[Answer]] = [[] for _ in scored]
-    owners: dict[int, _Owner] = {}
     waiting, count = [i for i, (rows, _) in enumerate(scored) if len(rows)], k
     while waiting:
         # Including all that tie with the last one, since the id decides.
         chosen = {i: _highest(scored[i][1], count) for i in waiting}
-        wanted = {row for i in waiting for row in scored[i][0][chosen[i]].tolist()}
-        owners.update(_owners(db, space, wanted - owners.keys()))
-        for i in waiting:
-            rows, scores = (each[chosen[i]].tolist() for each in scored[i])
-            try:
-                parts = [
-                    Answer(score, *owners[row], row)
-                    for row, score in zip(rows, scores, strict=True)
-                ]
-            except KeyError as error:
-                raise damaged(f"the vector {error} has no record") from error
-            groups[i] = rules.best_of_each(parts, k)
+        wanted = [scored[i][0][chosen[i]] for i in waiting]
+        whose = (
+            _owners(db, space, wanted)
+            if owners is None
+            else [(owners[0][rows], owners[1][rows]) for rows in wanted]
+        )
+        for i, rows, (ids, parts) in zip(waiting, wanted, whose, strict=True):
+            groups[i] = _best_of_each(scored[i][1][chosen[i]], ids, parts, rows, k)
         waiting = [i for i in waiting if len(groups[i]) < k and len(chosen[i]) < len(scored[i][0])]
         count *= 4
     return groups
+
+
+def _best_of_each(
+    scores: NDArray[np.float64],
+    ids: NDArray[np.bytes_],
+    parts: NDArray[np.int32],
+    rows: Rows,
+    k: int,
+) -> list[Answer]:
+    """Return the k best records, best first, ties by id, each by its best part.
+
+    Of parts with equal scores the first one counts; see `rules.best_of_each`. Sorting arrays takes
+    a fifth of the time, and sorts texts by their bytes as Python does by their characters.
+    """
+    order = np.lexsort((parts, ids, -scores))
+    best: dict[str, Answer] = {}
+    for answer in map(
+        Answer,
+        scores[order].tolist(),
+        map(bytes.decode, ids[order].tolist()),
+        parts[order].tolist(),
+        rows[order].tolist(),
+    ):
+        best.setdefault(answer.id, answer)
+    return list(best.values())[:k]
 
 
 def _highest(scores: NDArray[np.float64], count: int) -> Rows:
@@ -90,13 +116,24 @@ def _highest(scores: NDArray[np.float64], count: int) -> Rows:
     return np.flatnonzero(scores >= threshold)
 
 
-def _owners(db: sqlite3.Connection, space: int, rows: Iterable[int]) -> dict[int, _Owner]:
-    """Return the record of each row."""
-    return {
-        row: (id_, part)
-        for some in chunks(sorted(rows))  # neighbours lie on the same page
+def _owners(db: sqlite3.Connection, space: int, wanted: Sequence[Rows]) -> list[Owners]:
+    """Return the record and the part of each of some rows, for each query."""
+    every = np.unique(np.concatenate(wanted)).tolist()  # neighbours lie on the same page
+    found = {
+        row: (id_.encode(), part)
+        for some in chunks(every)
         for row, id_, part in db.execute(
             f"SELECT row, record_id, ordinal FROM part WHERE space = ? AND row IN ({LISTED})",
             (space, some),
         )
     }
+    if len(found) < len(every):
+        missing = next(row for row in every if row not in found)
+        raise damaged(f"the vector {missing} has no record")
+    return [
+        (
+            np.array([found[row][0] for row in rows], np.bytes_),
+            np.array([found[row][1] for row in rows], np.int32),
+        )
+        for rows in (each.tolist() for each in wanted)
+    ]

@@ -341,7 +341,8 @@ class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
             return [], total
         index = self.indexes.best(view, len(vectors))
         candidates = Candidates(view.vectors, view.dead, index, mask)
-        return answers.nearest(at.db, view.number, candidates, vectors, k), total
+        owners = self._row_filters_of(view).owners_at_hand(at.db, view)
+        return answers.nearest(at.db, view.number, candidates, vectors, k, owners), total
 
     def outline(self, where: Filter | None, *, order: Order, descending: bool, k: int) -> Outlines:
         """Return the outlines of records in an order; see `types.Outlining`.
