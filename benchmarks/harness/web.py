@@ -221,7 +221,9 @@ def summary(outcomes: Mapping[str, Sequence[Mapping[str, Any]]], few: str = "") 
         "together": ratios("pixseek, 32", "pixseek, 1"),
         "repeated": ratios("pixseek, 1, repeated", "pixseek, 1"),
         "repeated by 32": ratios("pixseek, 32, repeated", "pixseek, 32"),
-        "added": [m - t for m, t in pairs("pixseek, 1", "in process", "p50_ms")],
+        "added": [
+            each["added_ms"] for each in outcomes.get("in process", ()) if "error" not in each
+        ],
         "indexing": ratios("pixseek, indexing", "pixseek, idle", "p95_ms"),
     }
     for peer_, clients in ((p, c) for p in ("clip-retrieval", "tutorial") for c in (1, 32)):

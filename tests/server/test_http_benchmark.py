@@ -36,7 +36,7 @@ def test_ratios_are_of_one_round_and_disturbed_rounds_are_left_out(web: Any) -> 
             "pixseek, 1": [figures(10), figures(20), figures(90, others=0.5)],
             "pixseek, 32": [figures(40), figures(60), figures(90)],
             "tutorial, 1": [figures(1), figures(4), figures(1)],
-            "in process": [figures(10, p50_ms=8), figures(10, p50_ms=9), figures(10, p50_ms=1)],
+            "in process": [{**figures(10), "added_ms": ms} for ms in (1, 2, 1.5)],
         }
     )
     assert found["together"] == {"median": 3.5, "min": 3, "max": 4}

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
 from starlette.responses import Response as Answer
 
 __all__ = ["Answer", "as_json", "json_answer"]
@@ -24,10 +25,10 @@ def as_json(plain: Any) -> bytes:
     bytes of file names that are not text: they become question marks.
     """
     try:
-        text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except ValueError:
+        return orjson.dumps(plain)
+    except TypeError:  # a lone surrogate, or a number of more than 64 bits
         text = json.dumps(_finite(plain), ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "replace")
+        return text.encode("utf-8", "replace")
 
 
 def _finite(value: Any) -> Any:

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -180,6 +181,7 @@ def _handlers() -> dict[Any, Any]:
         RequestValidationError: invalid,
         HTTPException: http,
         ClientGoneError: gone,
+        ClientDisconnect: gone,  # while its body was read
     }
 
 

@@ -37,6 +37,11 @@ _LOGIN_BYTES = 64 << 10
 #: Addresses that take images in JSON.
 _IMAGES_IN_JSON = frozenset(("/api/embed",))
 
+#: Headers that decide what a request may do.
+_ONCE = frozenset(
+    ("authorization", "content-length", "content-type", "host", "origin", "sec-fetch-site")
+)
+
 #: Clients whose requests are counted; the least recent are forgotten.
 _CLIENTS = 10_000
 
@@ -97,7 +102,7 @@ class Guard:
         rights = None
         try:
             scope, cookies = _own_cookies(scope)
-            headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+            headers = _once_each(scope)
             rights = self._checked(scope, headers, cookies)
             scope.setdefault("state", {}).update(rights=rights, read_only=self._access.read_only)
             await self._app(scope, _limited(receive, scope, headers, self._limits), passed_on)
@@ -242,6 +247,24 @@ class _Rates:
         if len(self._left) > _CLIENTS:
             self._left.popitem(last=False)
         return 0.0 if may_pass else (1 - left) / self._a_second
+
+
+def _once_each(scope: Scope) -> dict[str, str]:
+    """Return the headers of a request.
+
+    Raises:
+        Refused: one that is checked here comes twice, so that others may read another one; or the
+            host is missing.
+    """
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        text = name.decode("latin-1")
+        if text in _ONCE and text in headers:
+            raise Refused(400, "header", "A header comes twice", text, "Send it once.")
+        headers[text] = value.decode("latin-1")
+    if "host" not in headers and scope.get("http_version") == "1.1":
+        raise Refused(400, "header", "A header is missing", "host", "Send the host's name.")
+    return headers
 
 
 def _own_cookies(scope: Scope) -> tuple[Scope, dict[str, str]]:
