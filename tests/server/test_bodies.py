@@ -61,9 +61,22 @@ def test_what_is_not_json_is_refused(asked: Any) -> None:
             assert len(answer.content) < 2000
 
 
-def test_the_last_of_equal_names_counts(asked: Any) -> None:
-    sent = b'{"query": "red", "k": 1, "k": 2}'
-    assert asked.post("/api/search", content=sent, headers=JSON).json()["k"] == 2
+@pytest.mark.parametrize(
+    ("path", "sent", "name"),
+    [
+        ("/api/search", b'{"query": "red", "k": 1, "k": 2}', "k"),
+        ("/api/search", b'{"where": {"field": "width", "op": "ge", "op": "le"}}', "op"),
+        ("/api/tags", b'{"ids": ["a"], "add": ["x"], "add": ["y"]}', "add"),
+        ("/api/jobs", b'{"kind": "index", "kind": "reread"}', "kind"),
+        ("/api/embed", b'{"texts": ["a"], "texts": ["b"]}', "texts"),
+    ],
+)
+def test_a_name_that_is_given_twice_is_refused(
+    asked: Any, path: str, sent: bytes, name: str
+) -> None:
+    answer = asked.post(path, content=sent, headers=JSON)
+    assert (answer.status_code, answer.json()["subject"]) == (422, name)
+    assert is_problem(answer)
 
 
 ODD_TEXTS = [

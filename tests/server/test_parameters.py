@@ -22,6 +22,49 @@ def test_every_address_refuses_an_unknown_parameter_by_its_name(client: Any) -> 
             assert is_problem(answer)
 
 
+def test_every_address_refuses_a_parameter_that_is_given_twice(client: Any) -> None:
+    image = id_of(client, "red")
+    tried = 0
+    for path, methods in client.get("/api/openapi.json").json()["paths"].items():
+        for method, operation in methods.items():
+            for parameter in operation.get("parameters", ()):
+                if parameter["in"] == "query":
+                    tried += 1
+                    name = parameter["name"]
+                    there = path.replace("{image_id}", image)
+                    answer = client.request(method, f"{there}?{name}=1&x=2&{name}=1")
+                    said = answer.json()
+                    assert (answer.status_code, said["subject"]) == (422, name), (method, path)
+                    assert said["type"] == "urn:pixseek:problem:twice"
+                    assert is_problem(answer)
+    assert tried > 40
+    for query in ("q=red&q=red", "%71=red&q=", "q&q", "k=1&q=red&k=1"):
+        assert client.get(f"/api/search?{query}").status_code == 422
+    for query in ("q=red&q=blue", "q=red&sort=name&sort=name", "library=a&library=b"):
+        page = client.get(f"/?{query}")
+        assert (page.status_code, "given twice" in page.text) == (422, True)
+    assert client.get("/?q=red&utm_source=a&utm_source=b").status_code == 200
+    twice = client.get(f"/image/{image}?q=a&q=b")
+    assert (twice.status_code, "given twice" in twice.text) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("/login", "token=a&token=b"),
+        ("/login", "to=/&token=a&to=/x"),
+        ("/status", "do=index&do=stop"),
+        ("/status", "do=index&folder=/a&folder=/b"),
+        ("/copies", "ids=a&ids=b"),
+        ("/export", "ids=a&format=csv&format=json"),
+    ],
+)
+def test_forms_of_pages_hold_each_field_once(client: Any, path: str, sent: str) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = client.post(path, content=sent, headers=form)
+    assert (answer.status_code, answer.json()["problem"]) == (422, "The form has a field twice")
+
+
 @pytest.mark.parametrize(
     ("path", "field"),
     [("/api/search", "image"), ("/api/classify", "image"), ("/api/embed", "images")],
@@ -66,3 +109,22 @@ def test_methods_that_clients_make_up_are_counted_as_one(client: Any) -> None:
     assert (
         'pixseek_http_requests_total{method="other",route="/healthz",status="405"} 5.0' in counted
     )
+
+
+def test_prometheus_reads_the_metrics(client: Any) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    client.get("/api/search", params={"q": "red"})
+    text = client.get("/metrics").text
+    families = {each.name: each for each in text_string_to_metric_families(text)}
+    kinds = {name: family.type for name, family in families.items()}
+    assert kinds == {
+        "pixseek_http_requests": "counter",
+        "pixseek_http_request_seconds": "histogram",
+        "pixseek_search_stage_seconds": "histogram",
+        "pixseek_library_images": "gauge",
+        "pixseek_searches_waiting": "gauge",
+    }
+    assert "_created" not in text
+    stages = {each.labels["stage"] for each in families["pixseek_search_stage_seconds"].samples}
+    assert stages == {"encode", "search", "total"}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -15,7 +15,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pixseek import __version__
-from pixseek.errors import PixseekError, unknown
+from pixseek.errors import ConfigError, PixseekError, unknown
 from pixseek.library import Library
 from pixseek.server import (
     image_routes,
@@ -30,8 +30,11 @@ from pixseek.server import (
 from pixseek.server.access import Access
 from pixseek.server.answers import Answer
 from pixseek.server.documents import add_links, add_path_examples, close_bodies, without_nulls
+from pixseek.server.error_page import shown, wants_page
 from pixseek.server.guard import Guard, log, may_write
+from pixseek.server.pages import Pages
 from pixseek.server.problems import Refused, advice_of, answer_to, is_worth_a_log
+from pixseek.server.routing import known_names
 from pixseek.server.searching import ClientGoneError
 from pixseek.server.served import Server
 from pixseek.server.settings import Settings
@@ -43,6 +46,8 @@ _EXPOSED = (
     "X-Fingerprint",
 )  # fmt: skip
 
+Handler = Callable[[Request, Any], Awaitable[Answer]]
+
 #: What nginx answers when the client has gone; nobody reads it.
 _CLIENT_GONE = 499
 
@@ -53,9 +58,12 @@ class App:
     def __init__(self, app: ASGIApp, server: Server) -> None:
         """Pass requests on to an application."""
         self._app, self._server = app, server
+        self._prefix = server.settings.prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request; its path may have the prefix still, or a proxy has removed it."""
+        if self._prefix and scope["type"] == "http":
+            scope = _without_prefix(scope, self._prefix)
         await self._app(scope, receive, send)
 
     def stop_runs(self) -> None:
@@ -72,9 +80,13 @@ def create_app(
         libraries: open ones by name; the first is the default.
         access: who may ask.
         settings: what is allowed; None for the defaults.
+
+    Raises:
+        ConfigError: the prefix begins as an address of the server does.
     """
     settings = settings or Settings()
     server = Server(libraries, access=access, settings=settings)
+    pages = Pages(server)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -96,20 +108,28 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
         servers=[{"url": settings.prefix}] if settings.prefix else None,
         lifespan=lifespan,
-        exception_handlers=_handlers(),
+        exception_handlers=_handlers(pages),
     )
-    for module in (
-        search_routes,
-        image_routes,
-        layout_routes,
-        library_routes,
-        page_routes,
-        viewer_routes,
-        status_routes,
-    ):
-        app.include_router(module.routes(server))
+    routers = [
+        module.routes(server)
+        for module in (
+            search_routes,
+            image_routes,
+            layout_routes,
+            library_routes,
+            page_routes,
+            viewer_routes,
+            status_routes,
+        )
+    ]
+    for router in routers:
+        app.include_router(router)
+    _check_prefix(settings.prefix, routers)
     _document(app)
-    guarded: ASGIApp = Guard(app, access=access, settings=settings, metrics=server.metrics)
+    guarded: ASGIApp = Guard(
+        app, access=access, settings=settings, metrics=server.metrics,
+        shown=lambda answer, scope: shown(answer, Request(scope), pages),
+    )  # fmt: skip
     if settings.origins:
         guarded = CORSMiddleware(
             guarded,
@@ -121,7 +141,33 @@ def create_app(
     return App(guarded, server)
 
 
-def _handlers() -> dict[Any, Any]:
+def _check_prefix(prefix: str, routers: Sequence[APIRouter]) -> None:
+    """Check that a path with the prefix can be told from one without it.
+
+    Raises:
+        ConfigError: it can't.
+    """
+    first = prefix.split("/")[1:2]
+    paths = [getattr(route, "path", "/") for router in routers for route in router.routes]
+    taken = {path.split("/")[1] for path in paths} - {""}
+    if first and first[0] in taken:
+        raise ConfigError(
+            "The prefix begins as an address of the server does", prefix,
+            f"Choose one that does not begin with: {', '.join(sorted(taken))}",
+        )  # fmt: skip
+
+
+def _without_prefix(scope: Scope, prefix: str) -> Scope:
+    """Return a request whose path begins after the prefix."""
+    path: str = scope["path"]
+    if path != prefix and not path.startswith(f"{prefix}/"):
+        return scope
+    raw = scope.get("raw_path") or b""
+    raw = raw[len(prefix) :] if raw.startswith(prefix.encode()) else b""
+    return {**scope, "path": path[len(prefix) :] or "/", "raw_path": raw or b"/"}
+
+
+def _handlers(pages: Pages) -> dict[Any, Any]:
     async def problem(request: Request, error: Exception) -> Answer:
         if isinstance(error, PixseekError) and is_worth_a_log(error):
             log.error("%r %r: %s", request.method, request.url.path, error)
@@ -137,7 +183,7 @@ def _handlers() -> dict[Any, Any]:
         if where[0] == "body" and kind != "application/json":
             refused = not_json(kind)
         elif first["type"] == "extra_forbidden":
-            known = _known_names(request, where[0])
+            known = known_names(request.scope["route"], where[0])
             advice = unknown("name", name, known) if known else "This address takes none."
             refused = Refused(422, "unknown-name", "Unknown parameter", name[:200], advice)
         else:
@@ -148,8 +194,8 @@ def _handlers() -> dict[Any, Any]:
 
     async def http(request: Request, error: HTTPException) -> Answer:
         path = request.url.path[:200]
-        if isinstance(error.__cause__, Refused):  # by the guard, while FastAPI read the body
-            return error.__cause__.answer()
+        if isinstance(error.__cause__, Refused | PixseekError):  # while FastAPI read the body
+            return answer_to(error.__cause__, has_rights=may_write(request.scope))
         if error.status_code == 405:
             allowed = ", ".join(_methods(request))
             if request.method == "OPTIONS":
@@ -161,6 +207,7 @@ def _handlers() -> dict[Any, Any]:
         if error.status_code == 404:
             refused = Refused(
                 404, "no-such-address", "No such address", path,
+                "Check it." if wants_page(request) else
                 "The addresses are listed in /api/openapi.json.",
             )  # fmt: skip
         elif error.status_code == 400:  # FastAPI's for bytes that aren't text
@@ -174,12 +221,18 @@ def _handlers() -> dict[Any, Any]:
     async def gone(_: Request, __: Exception) -> Answer:
         return Answer(status_code=_CLIENT_GONE)
 
+    def to_browsers(handler: Handler) -> Handler:
+        async def handled(request: Request, error: Any) -> Answer:
+            return shown(await handler(request, error), request, pages)
+
+        return handled
+
     return {
-        Refused: problem,
-        PixseekError: problem,
-        Exception: problem,
-        RequestValidationError: invalid,
-        HTTPException: http,
+        Refused: to_browsers(problem),
+        PixseekError: to_browsers(problem),
+        Exception: to_browsers(problem),
+        RequestValidationError: to_browsers(invalid),
+        HTTPException: to_browsers(http),
         ClientGoneError: gone,
         ClientDisconnect: gone,  # while its body was read
     }
@@ -196,17 +249,6 @@ def _methods(request: Request) -> list[str]:
         )
     ]
     return [*found, *(("HEAD",) if "GET" in found else ()), "OPTIONS"]
-
-
-def _known_names(request: Request, place: str) -> list[str]:
-    """Return the names that a route takes in its query or body."""
-    dependant = request.scope["route"].dependant
-    given = dependant.query_params if place == "query" else dependant.body_params
-    names: list[str] = []
-    for each in given:
-        fields = getattr(each.field_info.annotation, "model_fields", None)
-        names += [each.alias] if fields is None else list(fields)
-    return names
 
 
 def _document(app: FastAPI) -> None:

@@ -9,7 +9,7 @@ import logging
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
 from starlette.datastructures import MutableHeaders
@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pixseek.redaction import scrub
 from pixseek.server.access import Access, comes_from_elsewhere
+from pixseek.server.answers import Answer
 from pixseek.server.metrics import Metrics
 from pixseek.server.problems import Refused, answer_to
 from pixseek.server.settings import Limits, Settings
@@ -68,11 +69,17 @@ class Guard:
     """
 
     def __init__(
-        self, app: ASGIApp, *, access: Access, settings: Settings, metrics: Metrics
+        self,
+        app: ASGIApp,
+        *,
+        access: Access,
+        settings: Settings,
+        metrics: Metrics,
+        shown: Callable[[Answer, Scope], Answer],
     ) -> None:
-        """Stand before an application."""
+        """Stand before an application; `shown` makes the answer to an error fit for a request."""
         self._app, self._access, self._settings = app, access, settings
-        self._metrics = metrics
+        self._metrics, self._shown = metrics, shown
         self._limits = settings.limits
         self._rates = _Rates(settings.limits.requests_a_second, settings.limits.burst_s)
 
@@ -111,7 +118,8 @@ class Guard:
                 scrub(error)
                 log.error("%r %r", scope["method"], scope["path"], exc_info=error)
             if not status:  # else the answer has begun, and the connection is closed
-                await answer_to(error, has_rights=rights == "write")(scope, receive, passed_on)
+                answer = answer_to(error, has_rights=rights == "write")
+                await self._shown(answer, scope)(scope, receive, passed_on)
         finally:
             route = getattr(scope.get("route"), "path", "none")
             self._metrics.count(route, scope["method"], status, time.perf_counter() - began)

@@ -23,6 +23,7 @@ from pixseek.server.pictures import SIZES
 from pixseek.server.problems import Refused
 from pixseek.server.queries import WHOLE, Given, LibraryGiven
 from pixseek.server.ranges import asked_range
+from pixseek.server.routing import router_of
 from pixseek.server.search_routes import must_write, no_image
 from pixseek.server.served import Server
 from pixseek.types import Record
@@ -78,7 +79,7 @@ class Export(Given):
 
 def routes(server: Server) -> APIRouter:
     """Return the routes of one server."""
-    router = APIRouter(prefix="/api", tags=["images"])
+    router = router_of(prefix="/api", tags=["images"])
 
     def found(image_id: str, library: str | None) -> Record:
         record = server.named(library).library.get(image_id)

@@ -19,6 +19,7 @@ from pixseek.server.documents import answers, having
 from pixseek.server.guard import may_write
 from pixseek.server.problems import Refused
 from pixseek.server.queries import LibraryGiven, QueryGiven, check_text, text_query
+from pixseek.server.routing import router_of
 from pixseek.server.search_routes import (
     ALL,
     SEARCH_PROBLEMS,
@@ -68,7 +69,7 @@ class SuggestGiven(LibraryGiven):
 
 def routes(server: Server) -> APIRouter:
     """Return the routes of one server."""
-    router = APIRouter(prefix="/api")
+    router = router_of(prefix="/api")
     settings = server.settings
 
     async def laid_out(served: Served, query: Query, request: Request) -> Answer:

@@ -26,6 +26,7 @@ from pixseek.server.guard import is_head, may_write
 from pixseek.server.jobs import Job, JobState, states
 from pixseek.server.problems import Refused, answer_to
 from pixseek.server.queries import WHOLE, Given, LibraryGiven, NothingGiven
+from pixseek.server.routing import router_of
 from pixseek.server.search_routes import must_write
 from pixseek.server.served import Served, Server
 from pixseek.server.settings import Settings
@@ -73,7 +74,7 @@ class Listed(LibraryGiven):
 
 def routes(server: Server) -> APIRouter:
     """Return the routes of one server."""
-    router = APIRouter(prefix="/api", tags=["library"])
+    router = router_of(prefix="/api", tags=["library"])
 
     @router.get(
         "/libraries",

@@ -61,7 +61,22 @@ class Metrics:
 
     def as_text(self) -> bytes:
         """Return all in the text format of Prometheus."""
-        return generate_latest(self._registry)
+        return generate_latest(_WithoutCreated(self._registry))
+
+
+class _WithoutCreated(Collector):
+    """Metrics without a series for when each series began, which doubles them.
+
+    `disable_created_metrics` of prometheus_client would do it for the whole process.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._registry.collect():
+            metric.samples = [s for s in metric.samples if not s.name.endswith("_created")]
+            yield metric
 
 
 class _Gauges(Collector):

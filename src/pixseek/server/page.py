@@ -176,7 +176,11 @@ class Page:
             "<input type=password name=token autofocus required "
             f"autocomplete=current-password></label><button>{t('login')}</button></form></main>"
         )
-        return self._answer(f"{t('login')} · pixseek", body, 401 if failed else 200, "")
+        return self.plain(t("login"), body, 401 if failed else 200)
+
+    def plain(self, title: str, body: str, status: int) -> Answer:
+        """Return a page without a header and without scripts."""
+        return self._answer(f"{title} · pixseek", body, status, "")
 
     # ------------------------------------------------------------ parts of a document
 

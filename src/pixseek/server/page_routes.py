@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from typing import Annotated, Any, cast
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request
 from fastapi import Query as Parameter
@@ -25,8 +24,10 @@ from pixseek.server.page import HITS
 from pixseek.server.pages import Pages
 from pixseek.server.problems import Refused, advice_of, three_parts
 from pixseek.server.queries import LibraryGiven, NothingGiven, SearchGiven, check, text_query
+from pixseek.server.routing import check_once, router_of
 from pixseek.server.search_routes import ALL, no_image
 from pixseek.server.served import Served, Server
+from pixseek.server.uploads import plain_form
 from pixseek.types import FacetField
 
 
@@ -52,7 +53,7 @@ class PageGiven(SearchGiven):
 
 def routes(server: Server) -> APIRouter:
     """Return the routes of one server."""
-    router = APIRouter()
+    router = router_of()
     pages = Pages(server)
     static, prefix, page_for, shown = pages.static, pages.prefix, pages.of, pages.shown
 
@@ -120,11 +121,13 @@ def routes(server: Server) -> APIRouter:
 
     @router.get("/image/{image_id}", include_in_schema=False)
     def image(image_id: str, request: Request) -> Answer:
-        asked = {
-            name: value for name, value in _given(request).items() if name in PageGiven.model_fields
-        }
-        page = page_for(request)
+        page, asked = page_for(request), dict[str, str]()
         try:
+            asked = {
+                name: value
+                for name, value in _given(request).items()
+                if name in PageGiven.model_fields
+            }
             served = server.named(asked.get("library"))
             record = served.library.get(image_id)
             if record is None:
@@ -171,9 +174,9 @@ def routes(server: Server) -> APIRouter:
 
     @router.post("/login", include_in_schema=False)
     async def login(request: Request) -> Answer:
-        sent = parse_qs((await request.body())[:10_000].decode("utf-8", "replace"))
-        to = _local(sent.get("to", ["/"])[0])
-        rights = server.access.rights_of_token(sent.get("token", [""])[0])
+        sent = await plain_form(request, "to", "token")
+        to = _local(sent["to"])
+        rights = server.access.rights_of_token(sent["token"])
         if rights is None:
             return page_for(request).login(to, failed=True)
         answer = RedirectResponse(prefix + to, 303)
@@ -240,7 +243,12 @@ def _local(to: str) -> str:
 
 
 def _given(request: Request) -> dict[str, str]:
-    """Return the parameters of an address; a form sends what was left empty, too."""
+    """Return the parameters of an address; a form sends what was left empty, too.
+
+    Raises:
+        Refused: one of ours is given twice.
+    """
+    check_once(request, PageGiven.model_fields)
     return {name: value for name, value in request.query_params.items() if value}
 
 

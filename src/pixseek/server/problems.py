@@ -53,6 +53,33 @@ _KINDS: tuple[tuple[type[errors.PixseekError], Kind], ...] = (
 _UNEXPECTED = Kind("unexpected", 500, "An unexpected error")
 
 
+class Problem(Answer):
+    """An answer that says what is wrong.
+
+    Attributes:
+        kind: of the problem.
+        parts: what failed, on what, and what to do next.
+    """
+
+    def __init__(self, kind: Kind, parts: tuple[str, str, str], headers: dict[str, str]) -> None:
+        """Answer with problem details."""
+        problem, subject, advice = parts
+        if len(subject) > _LONGEST:
+            subject = f"{subject[:_LONGEST]}…"
+        head = f"{problem}: {subject}" if subject else problem
+        plain: dict[str, Any] = {
+            "type": f"urn:pixseek:problem:{kind.name}",
+            "title": kind.title,
+            "status": kind.status,
+            "detail": f"{head}. {advice}" if advice else head,
+            "problem": problem,
+            "subject": subject,
+            "advice": advice,
+        }
+        super().__init__(as_json(plain), kind.status, headers, MEDIA)
+        self.kind, self.parts = kind, (problem, subject, advice)
+
+
 class Refused(Exception):  # noqa: N818 - no fault of the server
     """A request that is refused before pixseek is asked.
 
@@ -76,12 +103,12 @@ class Refused(Exception):  # noqa: N818 - no fault of the server
         self.problem, self.subject, self.advice = problem, subject, advice
         self.headers = headers or {}
 
-    def answer(self) -> Answer:
+    def answer(self) -> Problem:
         """Return the answer to the request."""
-        return _answer(self.kind, self.problem, self.subject, self.advice, self.headers)
+        return Problem(self.kind, (self.problem, self.subject, self.advice), self.headers)
 
 
-def answer_to(error: BaseException, *, has_rights: bool) -> Answer:
+def answer_to(error: BaseException, *, has_rights: bool) -> Problem:
     """Return the answer for an exception.
 
     Args:
@@ -91,8 +118,8 @@ def answer_to(error: BaseException, *, has_rights: bool) -> Answer:
     if isinstance(error, Refused):
         return error.answer()
     if not isinstance(error, errors.PixseekError):
-        return _answer(_UNEXPECTED, _UNEXPECTED.title, "", "It is in the server's log.", {})
-    return _answer(_kind_of(error), *three_parts(error, has_rights=has_rights), {})
+        return Problem(_UNEXPECTED, (_UNEXPECTED.title, "", "It is in the server's log."), {})
+    return Problem(_kind_of(error), three_parts(error, has_rights=has_rights), {})
 
 
 def three_parts(error: errors.PixseekError | Refused, *, has_rights: bool) -> tuple[str, str, str]:
@@ -126,19 +153,3 @@ def advice_of(message: str) -> str:
 def is_worth_a_log(error: BaseException) -> bool:
     """Return whether an error is the server's and not the request's."""
     return not isinstance(error, Refused | errors.QueryError | errors.ImageError)
-
-
-def _answer(kind: Kind, problem: str, subject: str, advice: str, headers: dict[str, str]) -> Answer:
-    if len(subject) > _LONGEST:
-        subject = f"{subject[:_LONGEST]}…"
-    head = f"{problem}: {subject}" if subject else problem
-    plain: dict[str, Any] = {
-        "type": f"urn:pixseek:problem:{kind.name}",
-        "title": kind.title,
-        "status": kind.status,
-        "detail": f"{head}. {advice}" if advice else head,
-        "problem": problem,
-        "subject": subject,
-        "advice": advice,
-    }
-    return Answer(as_json(plain), kind.status, headers, MEDIA)

@@ -31,6 +31,7 @@ from pixseek.server.queries import (
     weight_of,
     with_image,
 )
+from pixseek.server.routing import router_of
 from pixseek.server.served import Served, Server
 from pixseek.server.settings import Settings
 from pixseek.server.uploads import json_body, picture_of, read_json, upload_form
@@ -47,7 +48,7 @@ _SHORT = 200
 
 def routes(server: Server) -> APIRouter:
     """Return the routes of one server."""
-    router = APIRouter(prefix="/api", tags=["search"])
+    router = router_of(prefix="/api", tags=["search"])
     settings = server.settings
 
     async def answered(served: Served, query: Query, request: Request) -> Answer:

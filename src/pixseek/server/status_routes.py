@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi import Query as Parameter
@@ -20,18 +20,17 @@ from pixseek.server.library_routes import Start, begun
 from pixseek.server.pages import Pages
 from pixseek.server.problems import Refused, three_parts
 from pixseek.server.queries import LibraryGiven
+from pixseek.server.routing import router_of
 from pixseek.server.search_routes import must_write
 from pixseek.server.served import Served, Server
 from pixseek.server.status_page import Known, content, run_to_plain
 from pixseek.server.telling import failure_told
-
-#: Bytes of a form at most: a path.
-_FORM_BYTES = 20_000
+from pixseek.server.uploads import plain_form
 
 
 def routes(server: Server) -> APIRouter:
     """Return the routes of one server."""
-    router = APIRouter()
+    router = router_of()
     pages = Pages(server)
 
     def address(library: str | None) -> str:
@@ -78,8 +77,8 @@ def routes(server: Server) -> APIRouter:
     async def change(given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
         must_write(request)
         served = server.named(given.library)
-        sent = parse_qs((await request.body())[:_FORM_BYTES].decode("utf-8", "replace"))
-        do, folder, job = (sent.get(name, [""])[0] for name in ("do", "folder", "job"))
+        sent = await plain_form(request, "do", "folder", "job")
+        do, folder, job = sent["do"], sent["folder"], sent["job"]
 
         def done() -> Answer:
             try:

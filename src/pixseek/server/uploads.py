@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
@@ -64,10 +65,10 @@ def read_json(text: str | bytes, problem: str) -> Any:
         problem: the first part of the error.
 
     Raises:
-        QueryError: it is not JSON.
+        QueryError: it is not JSON, or an object names something twice.
     """
     try:
-        plain = json.loads(text, parse_constant=_no_constant)
+        plain = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once)
         if _SURROGATE.search(text if isinstance(text, bytes) else text.encode()):
             json.dumps(plain, ensure_ascii=False).encode()
     except UnicodeError as error:  # one that stands alone is half of a character
@@ -82,12 +83,46 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; Python would take the last of two values of one name."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise QueryError("A name is given twice", twice[:200], "Give it once.")
+    return found
+
+
 def not_json(kind: str) -> Refused:
     """Return the answer to a body of another kind where JSON is needed."""
     return Refused(
         415, "media-type", "The body must be JSON", kind[:100],
         "Send it with Content-Type: application/json.",
     )  # fmt: skip
+
+
+async def plain_form(request: Request, *names: str) -> dict[str, str]:
+    """Return the fields of a form of a page; "" for one that is missing.
+
+    Args:
+        request: whose body it is.
+        *names: of the fields; others are ignored.
+
+    Raises:
+        QueryError: it holds one twice.
+    """
+    content = (await request.body()).decode("utf-8", "replace")
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(content, keep_blank_values=True):
+        if name in found:
+            raise _twice(name)
+        if name in names:
+            found[name] = value
+    return {name: found.get(name, "") for name in names}
+
+
+def _twice(name: str) -> QueryError:
+    return QueryError("The form has a field twice", name[:200], "Send it once.")
 
 
 @asynccontextmanager
@@ -126,7 +161,7 @@ async def upload_form(
                 if name not in (*names, many):
                     raise _unknown(name, (*names, *((many,) if many else ())))
                 if name != many and len(found.getlist(name)) > 1:
-                    raise QueryError("The form has a field twice", name[:200], "Send it once.")
+                    raise _twice(name)
             yield found
     except FormParserError as error:  # Starlette before 1.0 lets it through
         raise QueryError("The form can't be read", "", f"{error}.") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from typing import Annotated
-from urllib.parse import parse_qs, quote, urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request
 from fastapi import Query as Parameter
@@ -23,14 +23,16 @@ from pixseek.server.image_routes import Export, exported_file
 from pixseek.server.leaning import leanings, leant
 from pixseek.server.pages import Pages
 from pixseek.server.queries import LibraryGiven, SearchGiven, text_query
+from pixseek.server.routing import router_of
 from pixseek.server.search_routes import must_write, no_image
 from pixseek.server.served import Server
+from pixseek.server.uploads import plain_form
 from pixseek.types import Record
 
 
 def routes(server: Server) -> APIRouter:
     """Return the routes of one server."""
-    router = APIRouter()
+    router = router_of()
     pages = Pages(server)
 
     @router.get("/facts/{image_id}", include_in_schema=False)
@@ -111,8 +113,8 @@ def routes(server: Server) -> APIRouter:
     @router.post("/copies", include_in_schema=False)
     async def some_copies(given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
         """Return the copies of some images, or tag those that a form names, and show them."""
-        sent = parse_qs((await request.body()).decode("utf-8", "replace"))
-        ids, tagged = (sent.get(name, [""])[0].split(",") for name in ("ids", "tag"))
+        sent = await plain_form(request, "ids", "tag")
+        ids, tagged = sent["ids"].split(","), sent["tag"].split(",")
         if not any(tagged):
             return await copies(request, given.library, frozenset(ids))
         must_write(request)
@@ -130,8 +132,8 @@ def routes(server: Server) -> APIRouter:
     @router.post("/export", include_in_schema=False)
     async def export(given: Annotated[LibraryGiven, Parameter()], request: Request) -> Answer:
         """Return a list of images as a file, for a form; see `/api/export`."""
-        sent = parse_qs((await request.body()).decode("utf-8", "replace"))
-        ids, form = (sent.get(name, [""])[0] for name in ("ids", "format"))
+        sent = await plain_form(request, "ids", "format")
+        ids, form = sent["ids"], sent["format"]
         if form not in FORMATS:
             raise QueryError("No such format", form[:100], f"Known formats: {', '.join(FORMATS)}.")
         what = Export.model_validate({"ids": ids.split(","), "format": form})
