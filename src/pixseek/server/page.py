@@ -20,7 +20,7 @@ from pixseek.library.surfaces import filter_text
 from pixseek.server.answers import Answer
 from pixseek.server.facts import Fact
 from pixseek.server.guard import POLICY
-from pixseek.server.markup import escape, icon
+from pixseek.server.markup import escape, icon, problem, told
 from pixseek.server.menus import menus
 from pixseek.server.static_files import StaticFiles
 from pixseek.server.texts import Texts
@@ -288,15 +288,13 @@ class Page:
     def _notes(self, shown: Shown) -> str:
         t = self._t
         notes = "".join(
-            f"<p class=note>{escape(each)}</p>"
-            for each in (shown.results.warnings if shown.results and shown.count else ())
+            f"<p class=note>{told(each, t)}</p>"
+            for each in (
+                shown.results.warnings if shown.results is not None and shown.count else ()
+            )
         )
         if shown.problem:
-            problem, subject, advice = shown.problem
-            head = f"{problem}: {subject}" if subject else problem
-            notes += (
-                f"<p class=error role=alert><strong>{escape(head)}</strong> {escape(advice)}</p>"
-            )
+            notes += f"<p class=error role=alert>{problem(shown.problem, t)}</p>"
         elif not shown.count:
             notes += self._empty(t("library_empty"), t("library_empty_hint"))
         elif shown.results is not None and not len(shown.results):

@@ -7,9 +7,10 @@ from typing import Any
 
 from pixseek.errors import PixseekError
 from pixseek.library.status import Status
+from pixseek.server import markup
 from pixseek.server.facts import size_text
 from pixseek.server.jobs import JobState
-from pixseek.server.markup import escape, icon
+from pixseek.server.markup import escape, icon, told
 from pixseek.server.problems import three_parts
 from pixseek.server.texts import Texts
 from pixseek.types import Failure
@@ -139,9 +140,7 @@ class _Writer:
     def problem(self, problem: tuple[str, str, str] | None) -> str:
         if problem is None:
             return ""
-        failed, subject, advice = map(escape, problem)
-        head = f"{failed}: {subject}" if subject else failed
-        return f"<p class=error role=alert><strong>{head}</strong> {advice}</p>"
+        return f"<p class=error role=alert>{markup.problem(problem, self._t)}</p>"
 
     def run(self) -> str:
         t, state = self._t, self._known.run
@@ -161,9 +160,7 @@ class _Writer:
         if state.error is not None:
             why = escape(t("run_see_log"))
             if isinstance(state.error, PixseekError) and self._known.may_write:
-                problem, subject, advice = three_parts(state.error, has_rights=True)
-                head = f"{problem}: {subject}" if subject else problem
-                why = f"<strong>{escape(head)}</strong> {escape(advice)}"
+                why = markup.problem(three_parts(state.error, has_rights=True), t)
             error = f"<p class=error>{why}</p>"
         stop = ""
         if not is_over and self._known.may_write:
@@ -239,8 +236,8 @@ class _Writer:
         if not all_:
             return f"{head}<p class=soft>{t('failures_none')}</p></section>"
         listed = "".join(
-            f"<li><bdi class=path>{escape(each.uri)}</bdi><p>{escape(each.message)}. "
-            f"<span class=soft>{escape(each.advice)}</span></p></li>"
+            f"<li><bdi class=path>{escape(each.uri)}</bdi><p>{told(each.message, t)}. "
+            f"<span class=soft>{told(each.advice, t) if each.advice else ''}</span></p></li>"
             for each in all_[:FAILURES]
         )
         more = ""
@@ -266,7 +263,7 @@ class _Writer:
         known = "".join(
             f"<li><div><bdi>{escape(_name(each['name']))}</bdi>"
             f"{here if each['folder'] else ''}"
-            f"<span class='soft path'>{escape(each['description'])} "
+            f"<span class='soft path'>{told(each['description'], t)} "
             f"({escape(str(each['licence']))})</span></div></li>"
             for each in self._known.models
         )

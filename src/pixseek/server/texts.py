@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from importlib.resources import files
@@ -13,7 +14,10 @@ from typing import Any
 DEFAULT = "en"
 
 #: Parts whose words only the server writes.
-SERVER_ONLY = ("facts", "status", "copies")
+SERVER_ONLY = ("facts", "status", "copies", "failed")
+
+#: A number with English separators, as the library's texts have it.
+_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+")
 
 
 class Texts:
@@ -42,6 +46,26 @@ class Texts:
         """The words that scripts need."""
         return {key: text for key, text in self.words.items() if key not in SERVER_ONLY}
 
+    def told(self, text: str) -> str | None:
+        """Return in this language what the library says in English; None if it is not known.
+
+        The parts "said" and "failed" hold such texts, with names for what stands in their places,
+        and the first that fits is taken. texts.js does the same.
+        """
+        if self.language == DEFAULT:
+            return text
+        for pattern, other in (*self.words["said"].items(), *self.words["failed"].items()):
+            values = _values(pattern, text)
+            if values is not None:
+                shown = {name: self._regrouped(each) for name, each in values.items()}
+                return str(other).format(**shown)
+        return None
+
+    def _regrouped(self, value: str) -> str:
+        if _GROUPED.fullmatch(value):
+            return value.replace(",", self.words["thousands"])
+        return value
+
     def number(self, value: Any) -> str:
         """Return a number with the language's separators; anything else as text."""
         if not isinstance(value, int):
@@ -53,6 +77,33 @@ class Texts:
         if taken_at is None:
             return self("no_date")
         return f"{self.words['months'][taken_at.month - 1]} {taken_at.year}"
+
+
+#: The name of a value in a text.
+_PLACE = re.compile(r"\{(\w+)\}")
+
+
+def _values(pattern: str, text: str) -> dict[str, str] | None:
+    """Return what stands in a text where a pattern has names; None if it does not fit.
+
+    Each value has at least one character, and is as short as can be, but for the last. The time
+    grows with the length of the text alone, since it may be a stranger's.
+    """
+    first, *rest = _PLACE.split(pattern)
+    if not text.startswith(first) or (not rest and text != first):
+        return None
+    values: dict[str, str] = {}
+    at = len(first)
+    for name, after in zip(rest[::2], rest[1::2], strict=True):
+        if len(values) < len(rest) // 2 - 1:
+            end = text.find(after, at + 1)
+        else:
+            end = len(text) - len(after) if text.endswith(after) else -1
+        if end <= at:
+            return None
+        values[name] = text[at:end]
+        at = end + len(after)
+    return values
 
 
 @functools.cache

@@ -1,13 +1,21 @@
 // All requests. A newer request with the same key ends the older one.
 
 import { base } from "./state.js";
-import { t } from "./texts.js";
+import { t, told } from "./texts.js";
 
 /** What the server refused, in three parts, or that it can't be reached (status 0). */
 export class Problem extends Error {
-	constructor({ status = 0, title = "", problem = title, subject = "", advice = "", detail }) {
-		super(detail || problem || t("server_away"));
+	constructor({ status = 0, problem = "", subject = "", advice = "" }) {
+		super(status);
 		Object.assign(this, { status, problem, subject, advice });
+	}
+
+	/** What to show, as elements and texts. */
+	get head() {
+		return [this.problem || t("server_away"), this.subject && ": ", this.subject];
+	}
+	get all() {
+		return [...this.head, this.advice && ". ", this.advice];
 	}
 }
 
@@ -42,9 +50,12 @@ export async function send(method, path, { params, json, form, key, quiet } = {}
 			location.assign(new URL(`login?to=${encodeURIComponent(here)}`, base));
 			return never;
 		}
-		const plain = await answer.json().catch(() => ({ title: answer.statusText }));
+		const plain = await answer.json().catch(() => ({}));
 		stop.signal.throwIfAborted();
-		if (!answer.ok) throw new Problem({ status: answer.status, ...plain });
+		if (!answer.ok) {
+			const { problem = plain.title || answer.statusText, subject = "", advice = "" } = plain;
+			throw new Problem({ status: answer.status, problem: told(problem), subject: told(subject, false), advice: told(advice) });
+		}
 		return plain;
 	} catch (error) {
 		if (stop.signal.aborted) return never;

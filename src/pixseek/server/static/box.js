@@ -5,7 +5,7 @@ import { byId, debounced, h, icon, on } from "./dom.js";
 import { keep } from "./examples.js";
 import { keys } from "./keys.js";
 import { base, ofLibrary } from "./state.js";
-import { number, t } from "./texts.js";
+import { number, t, told } from "./texts.js";
 
 const RECENT = "pixseek-recent";
 const ICONS = { recent: "clock", saved: "star", value: "tag" };
@@ -132,7 +132,7 @@ export function createBox(app) {
 		if (!problem) return;
 		const [text, to] = [box.value, from + Math.max(1, length)];
 		const place = from != null && h("code", {}, text.slice(0, from), h("mark", {}, text.slice(from, to) || "␣"), text.slice(to));
-		wrong.replaceChildren(place || "", h("strong", {}, problem), ` ${advice}`);
+		wrong.replaceChildren(place || "", h("strong", {}, told(problem)), " ", told(advice));
 	}
 
 	// ------------------------------------------------------------ pictures

@@ -8,7 +8,7 @@ import { createGrid } from "./grid.js";
 import { search } from "./results.js";
 import { createSelection } from "./selection.js";
 import { History, SEARCH, base, read } from "./state.js";
-import { t } from "./texts.js";
+import { t, told } from "./texts.js";
 import { createTimeline } from "./timeline.js";
 import { toast } from "./toast.js";
 import { createView } from "./view.js";
@@ -61,16 +61,15 @@ const app = {
 
 	/** Say what went wrong: instead of results if it is the query, else in passing. @param {import("./api.js").Problem} error */
 	problem(error) {
-		const { status, problem, subject, advice } = error;
-		if (!status && error.name !== "Error") console.error(error);
-		const said = [problem, subject].filter(Boolean).join(": ") || t("server_away");
+		const { status, advice } = error;
+		if (!error.all) return console.error(error);
 		if (app.isLoading && status && status < 500) {
 			app.list = null;
 			app.grid.clear();
 			byId("count").textContent = "";
 			document.body.classList.remove("dated");
-			byId("notes").replaceChildren(h("p", { class: "error", role: "alert" }, h("strong", {}, said), ` ${advice}`));
-		} else app.say(`${said}. ${advice || ""}`, { wrong: true, action: t("again"), run: app.isLoading && app.load });
+			byId("notes").replaceChildren(h("p", { class: "error", role: "alert" }, h("strong", {}, ...error.head), " ", advice));
+		} else app.say(error.all, { wrong: true, action: t("again"), run: app.isLoading && app.load });
 	},
 };
 
@@ -81,7 +80,7 @@ function notes(isRanked) {
 	const isEmpty = !total && !q && !example;
 	const empty = isEmpty ? "library_empty" : length ? "" : "nothing_found";
 	byId("notes").replaceChildren(
-		...(isEmpty ? [] : warnings.map((each) => h("p", { class: "note" }, each))),
+		...(isEmpty ? [] : warnings.map((each) => h("p", { class: "note" }, told(each)))),
 		empty && h("div", { class: "empty" }, h("h2", {}, t(empty)), h("p", {}, t(`${empty}_hint`))),
 	);
 	byId("count").textContent = isRanked ? t(likely ? "found" : "found_weak", { strong, likely: likely - strong }) : t("images", { n: total });

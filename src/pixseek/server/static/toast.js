@@ -13,19 +13,23 @@ function place() {
 // A dialog that closes would take them with it.
 document.addEventListener("close", () => all.firstChild && place(), true);
 
-/** @param {string} text @param {{wrong?: boolean, action?: string, run?: () => void}} [how] action: the word of a button */
+/** @param {string|(string|Node)[]} text @param {{wrong?: boolean, action?: string, run?: () => void}} [how] action: the word of a button */
 export function toast(text, { wrong = false, action, run } = {}) {
-	for (const each of [...all.children]) if (each.firstChild.textContent === text) each.remove();
+	const said = h("span", {}, ...[text].flat());
+	const old = [...all.children].find((each) => each.firstChild.textContent === said.textContent);
 	place();
+	// The one that offers to do something is not replaced by one that does not.
+	if (old?.children[2] && !run) return;
+	old?.remove();
 	const gone = () => {
 		made.remove();
 		if (!all.children.length && all.isConnected) all.hidePopover();
 	};
-	const made = h("div", { class: wrong ? "toast wrong" : "toast", role: wrong && "alert" }, h("span", {}, text),
+	const made = h("div", { class: wrong ? "toast wrong" : "toast", role: wrong && "alert" }, said,
 		run && h("button", { type: "button", click: () => (gone(), run()) }, action), button("close", t("close"), gone));
 	all.append(made);
 	if (all.children.length > 3) all.firstChild.remove();
 	if (!wrong) setTimeout(gone, run ? 9000 : 4000);
 }
 
-export const failed = (error) => toast(error.message, { wrong: true });
+export const failed = (error) => toast(error.all || error.message, { wrong: true });
