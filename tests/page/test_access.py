@@ -49,9 +49,16 @@ def test_all_by_keyboard(look: Look) -> None:
     page.keyboard.type("a red car")
     page.keyboard.press("Enter")
     page.locator("#count", has_text="strong").wait_for()
-    page.keyboard.press("Escape")  # out of the box
+    page.keyboard.press("ArrowDown")  # into the results
     page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
+    page.keyboard.press("/")  # and back, where other words are offered suggestions
+    page.keyboard.type("a red c")
+    page.locator("#suggestions li").first.wait_for()
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.id") == "q"
+    page.fill("#q", "a red car")
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowDown")
     focused = "document.activeElement.closest('.tile')?.dataset.id"
     assert page.evaluate(focused) == ids(page)[1]
     page.keyboard.press("End")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from site_of_page import Site, settled
 
@@ -55,9 +57,9 @@ def test_nothing_shifts_while_a_page_loads(look: Look, path: str) -> None:
     assert page.evaluate("window.shifted || 0") < 0.01
 
 
-def many(page: Any, site: Site) -> None:
-    """Let the server say that it has 100,000 images; their records and pictures are few."""
-    small = site.library.preview(site.library.search("a red car", k=1)[0].record)
+def many(page: Any, site: Site, small: bytes = b"") -> None:
+    """Let the server say that it has 100,000 images; their records are few, their pictures one."""
+    small = small or site.library.preview(site.library.search("a red car", k=1)[0].record)
     ids = [f"aaaaaaaa{n:08d}" for n in range(MANY)]
     months = [[f"{2026 - n // 12}-{12 - n % 12:02d}", MANY // 100] for n in range(100)]
     layout = {
@@ -115,6 +117,51 @@ def test_a_hundred_thousand_images_scroll(look: Look, site: Site) -> None:
     last = page.locator(".tile").last
     page.wait_for_selector(f'.tile[aria-posinset="{MANY}"] img[src]')
     assert last.is_visible()
+
+
+def test_the_order_of_the_document_is_that_of_the_page(look: Look, site: Site) -> None:
+    page = look(wait=False, high=900)
+    many(page, site)
+    page.reload()
+    settled(page)
+    page.locator(".tile a").nth(5).focus()  # stays in the document
+    for place in (40_000, 3_000, 90_000, 88_500, 600, 0):
+        page.evaluate("y => scrollTo(0, y)", place)
+        page.wait_for_timeout(150)
+        tops = page.eval_on_selector_all(
+            "#grid > *",
+            "all => all.map(each => each.getBoundingClientRect()).map(r => [r.top, r.left])",
+        )
+        # A heading shares its row with none; tiles of one row differ in nothing but the left edge.
+        assert len(tops) > 20
+        assert tops == sorted(tops), place
+
+
+@pytest.mark.parametrize(("wide", "high", "scale"), [(1440, 900, 1), (2560, 1440, 2)])
+def test_a_screen_takes_few_bytes_until_it_is_scrolled(
+    look: Look, site: Site, wide: int, high: int, scale: int
+) -> None:
+    page = look(wide=wide, high=high, device_scale_factor=scale)
+    settled(page)
+    drawn = io.BytesIO()
+    Image.new("RGB", (384, 256), "teal").save(drawn, "JPEG")
+    picture = drawn.getvalue().ljust(24_500, b"\0")  # as those of photos on average
+    many(page, site, picture)
+    asked: set[str] = set()
+    page.on("request", lambda each: asked.add(each.url))
+    page.fill("#q", "a red car")
+    page.press("#q", "Enter")
+    page.wait_for_selector('.tile[data-id^="aaaaaaaa"] img[src]')
+    page.wait_for_timeout(500)
+    in_view = page.evaluate(
+        "[...document.querySelectorAll('.tile')]"
+        ".filter(each => each.getBoundingClientRect().top < innerHeight).length"
+    )
+    first = {each for each in asked if "/aaaaaaaa" in each and "/preview?" in each}
+    assert len(first) == in_view
+    assert len(first) * len(picture) <= 1_500_000
+    with page.expect_request(lambda each: "/preview?" in each.url and each.url not in first):
+        page.mouse.wheel(0, 50)
 
 
 #: By ThumbHash: what the author's decoder (npm thumbhash 0.1.1) gives: width, height, and the

@@ -71,8 +71,11 @@ def test_a_server_that_is_gone_is_said_and_asked_again(look: Look) -> None:
     page.wait_for_function("!document.querySelector('#viewer[open]')")
     assert said.filter(visible=True).count() == 1
     page.unroute("**/api/**")
-    page.get_by_role("button", name="Try again").first.click()
+    page.keyboard.press("/")
+    page.keyboard.type("a red car")
+    page.keyboard.press("Enter")
     page.locator("#count", has_text="strong").wait_for()
+    assert page.locator(".toast").count() == 0  # it answers again
 
 
 def test_only_the_last_of_slow_searches_is_shown(look: Look, site: Site) -> None:
@@ -96,11 +99,23 @@ def test_only_the_last_of_slow_searches_is_shown(look: Look, site: Site) -> None
 
 def test_a_library_without_images_and_a_search_without_hits(look: Look, tmp_path: Path) -> None:
     from pixseek.library import Library
+    from pixseek.server.settings import Settings
 
-    with served({"new": Library.open(tmp_path / "lib", "demo")}) as url:
+    with served(
+        {"new": Library.open(tmp_path / "lib", "demo")}, settings=Settings(folders=(tmp_path,))
+    ) as url:
         for scripts in (True, False):
             page = look(url=url, java_script_enabled=scripts, wait=False)
             page.get_by_role("heading", name="The library is empty").wait_for()
+            page.get_by_role("link", name="Add a folder").click()
+            page.get_by_label("Add a folder").wait_for()
+            if scripts:
+                assert page.evaluate("document.activeElement.id") == "add"
+    with served({"new": Library.open(tmp_path / "lib", "demo")}, read_only=True) as url:
+        for scripts in (True, False):
+            page = look(url=url, java_script_enabled=scripts, wait=False)
+            page.get_by_text("Whoever runs this server can add folders").wait_for()
+            assert page.locator(".empty a").count() == 0
     page = look("?q=name:nothing")
     page.get_by_text("Nothing found").wait_for()
 

@@ -70,6 +70,10 @@ def test_an_uploaded_image_finds_what_is_like_it(client: Any) -> None:
         assert refused.status_code == 422, wrong
     rest = {"query": json.dumps({"where": "name:w*", "k": 5})}
     assert names(client.post("/api/search", files=sent, data=rest)) == ["white.png"]
+    counted = client.post("/api/facets", files=sent, data=rest).json()
+    assert counted["format"] == {"PNG": 1}
+    whole = client.post("/api/facets", json={"query": "blue", "where": "format:png"}).json()
+    assert whole == client.get("/api/facets?q=blue format:png").json()
     half = io.BytesIO()
     both = Image.new("RGB", (64, 32), (220, 30, 30))
     both.paste((30, 180, 30), (32, 0, 64, 32))
@@ -233,6 +237,17 @@ def test_readers_run_saved_searches_and_see_no_place_in_them(
         assert (body.status_code, str(photos) in body.text) == (answer.status_code, False)
         if found:
             assert names(answer)[0] == found
+    # What can't be typed has a name, and the rest of the query can be taken away beside it.
+    for text, shown, without in (
+        ("@example", ["example"], [""]),
+        ("@part", ["part"], [""]),
+        ('@"example" -blue format:png', ["example", "blue", "format:png"],
+         ["-blue format:png", '@"example" format:png', '@"example" -"blue"']),
+        ("@folder red", ["red", 'path:^="photos/in"', "name:red"], None),
+    ):  # fmt: skip
+        parts = client.get("/api/parts", params={"q": text}, headers=reader).json()
+        assert [part["shown"] for part in parts] == shown, text
+        assert without is None or [part["without"] for part in parts] == without, text
 
 
 def test_saved_searches_come_and_go(client: Any) -> None:

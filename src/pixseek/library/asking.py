@@ -182,6 +182,9 @@ class Asking:
             if counted is not None:
                 return counted
         least: Strength = "strong" if least_strength(query) == "strong" else "likely"
+        if query.terms and all(term.kind != "text" for term in query.terms):
+            # Of an example often nothing but itself is a likely match.
+            least = least_strength(query)
         wide = replace(
             query, k=_COUNTED if query.terms else 10 * _COUNTED, offset=0, sort="relevance",
             group=False, min_strength=least,

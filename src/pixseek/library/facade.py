@@ -604,8 +604,9 @@ class Library:
 
         Args:
             query: as for `search`; its k and offset don't matter. At most the best 1,000 strong
-                and likely hits are counted; of a query that is only a filter, all images (at most
-                10,000 if the library's engine can't count).
+                and likely hits are counted; for examples without words also weak ones; of a query
+                that is only a filter, all images (at most 10,000 if the library's engine can't
+                count).
             most: values of each field at most.
             where, dates: as for `search`; for a query that is given as text.
 

@@ -28,8 +28,9 @@ from pixseek.server.viewer_parts import parts
 from pixseek.types import Hit, Query, Record, Results
 from pixseek.types.dataclass import dataclass
 
-#: Hits of the page that is sent as HTML: more than two screens.
-HITS = 80
+#: Hits of the page that is sent as HTML: a screen of 2,560 by 1,440 pixels. Browsers ask for the
+#: pictures of all of them, also of those that are not in view yet.
+HITS = 60
 
 #: The pictures above the fold are asked for at once.
 _EAGER = 24
@@ -245,7 +246,9 @@ class Page:
             f"{escape(text)}</option>"
             for value, text in options.items()
         )
-        return f'<select id={name} name={name} aria-label="{label}">{listed}</select>'
+        return (
+            f'<select id={name} name={name} aria-label="{label}" autocomplete=off>{listed}</select>'
+        )
 
     def _bar(self, shown: Shown) -> str:
         t, asked = self._t, shown.asked
@@ -289,17 +292,22 @@ class Page:
         t = self._t
         notes = "".join(
             f"<p class=note>{told(each, t)}</p>"
-            for each in (
-                shown.results.warnings if shown.results is not None and shown.count else ()
-            )
+            for each in (shown.results.warnings if shown.results and shown.asked.get("q") else ())
         )
         if shown.problem:
             notes += f"<p class=error role=alert>{problem(shown.problem, t)}</p>"
         elif not shown.count:
-            notes += self._empty(t("library_empty"), t("library_empty_hint"))
+            notes += self._empty(t("library_empty"), self._first_folder(shown))
         elif shown.results is not None and not len(shown.results):
             notes += self._empty(t("nothing_found"), t("nothing_found_hint"))
         return f"<div id=notes>{notes}</div>"
+
+    def _first_folder(self, shown: Shown) -> str:
+        """Return where the first folder is added, or who can do that."""
+        if not shown.may_write:
+            return self._t("library_empty_hint")
+        there = self._address(_library(shown.asked), "status") + "#add"
+        return f'<a class=button href="{escape(there)}">{self._t("library_empty_add")}</a>'
 
     def _empty(self, title: str, hint: str) -> str:
         return f"<div class=empty><h2>{title}</h2><p>{hint}</p></div>"
@@ -422,7 +430,7 @@ class Page:
     def _scripts(self, script: str) -> str:
         where = f"{self._prefix}/{self._static.folder}"
         loads = "".join(
-            f'<link rel=modulepreload href="{where}/{name}">'
+            f'<link rel=modulepreload fetchpriority=low href="{where}/{name}">'
             for name in (self._static.modules if script == "main.js" else ())
         )
         return f'{loads}<script type=module src="{where}/{script}"></script>'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from typing import Annotated, Any, cast
 
@@ -13,7 +14,8 @@ from starlette.responses import RedirectResponse
 
 from pixseek import wire
 from pixseek.errors import PixseekError
-from pixseek.library.surfaces import filter_text
+from pixseek.library import Library
+from pixseek.library.surfaces import filter_text, typed_beside_saved
 from pixseek.server.access import COOKIE, LOGIN_S
 from pixseek.server.answers import Answer, json_answer
 from pixseek.server.documents import answers, files, having, list_of
@@ -23,12 +25,19 @@ from pixseek.server.metrics import MEDIA
 from pixseek.server.page import HITS
 from pixseek.server.pages import Pages
 from pixseek.server.problems import Refused, advice_of, three_parts
-from pixseek.server.queries import LibraryGiven, NothingGiven, SearchGiven, check, text_query
+from pixseek.server.queries import (
+    LibraryGiven,
+    NothingGiven,
+    QueryGiven,
+    SearchGiven,
+    check,
+    text_query,
+)
 from pixseek.server.routing import check_once, router_of
 from pixseek.server.search_routes import ALL, no_image
 from pixseek.server.served import Served, Server
 from pixseek.server.uploads import plain_form
-from pixseek.types import FacetField
+from pixseek.types import FacetField, Query
 
 
 class TextGiven(LibraryGiven):
@@ -106,7 +115,7 @@ def routes(server: Server) -> APIRouter:
         fields: dict[str, Any] = {
             "results": results,
             "query": query,
-            "parts": wire.query_parts_to_plain(query),
+            "parts": await asyncio.to_thread(_parts_of, served.library, given, query),
         }
         if given.facets:
             counted = await asyncio.to_thread(served.library.facets, query)
@@ -159,7 +168,7 @@ def routes(server: Server) -> APIRouter:
         query = text_query(
             served.library, asked, server.settings, has_rights=may_write(request.scope)
         )
-        return json_answer(wire.query_parts_to_plain(query))
+        return json_answer(_parts_of(served.library, asked, query))
 
     @router.get("/static/{version}/{name}", include_in_schema=False)
     def static_file(version: str, name: str) -> Answer:
@@ -226,6 +235,21 @@ def routes(server: Server) -> APIRouter:
         return Answer(server.metrics.as_text(), 200, None, MEDIA)
 
     return router
+
+
+def _parts_of(library: Library, given: QueryGiven, query: Query) -> list[dict[str, Any]]:
+    """Return the parts of a query; a saved search that can't be typed is one, by its name."""
+    found = wire.query_parts_to_plain(query)
+    text, typed = given.q.strip(), typed_beside_saved(library, given.q).strip()
+    if text == typed or all(part["text"] for part in found):
+        return found
+    name = re.sub(r"\s+AND$", "", text.removesuffix(typed).rstrip())
+    shown = name.removeprefix("@").strip('"')
+    saved = {"kind": "image", "shown": shown, "text": name, "weight": 1.0, "without": typed}
+    others = []
+    if typed:
+        others = wire.query_parts_to_plain(library.query(typed, dates=given.dates))
+    return [saved, *({**part, "without": f"{name} {part['without']}".strip()} for part in others)]
 
 
 def _is_encrypted(request: Request, server: Server) -> bool:

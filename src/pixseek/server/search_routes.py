@@ -131,6 +131,22 @@ def routes(server: Server) -> APIRouter:
             query = text_query(served.library, given, settings, has_rights=has_rights)
         return json_answer(served.library.facets(query))
 
+    @router.post(
+        "/facets",
+        operation_id="facets_by_body",
+        summary="Count values among what a whole query, or an uploaded image, finds",
+        responses=answers("Facets", shapes.FACETS, 404, *SEARCH_PROBLEMS),
+        openapi_extra=query_body(query="a dog", where="format:jpg"),
+    )
+    async def facets_by_body(
+        given: Annotated[LibraryGiven, Parameter()], request: Request
+    ) -> Answer:
+        """Count as GET does for a text; for an example alone, weak hits count too."""
+        served = server.named(given.library)
+        async with query_of_body(request, server, served.library) as query:
+            counted = await served.searches.alone(lambda library: library.facets(query), request)
+            return json_answer(counted)
+
     @router.get(
         "/saved",
         operation_id="saved_searches",

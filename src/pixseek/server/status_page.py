@@ -223,10 +223,12 @@ class _Writer:
         if not folders:
             return f"<p class=soft>{t('folder_by_command')}</p>"
         hint = f"{escape(folders[0])}/…"
+        focus = " autofocus" * (not self._known.status.records)
         return (
             f'<form method=post action="{escape(self._known.action)}" class=add>'
             f"<input type=hidden name=do value=index><label>{t('folder_add')} "
-            f'<input name=folder required autocomplete=off spellcheck=false placeholder="{hint}">'
+            f"<input id=add name=folder required autocomplete=off spellcheck=false{focus} "
+            f'placeholder="{hint}">'
             f"</label><button class=button>{t('index')}</button></form>"
         )
 

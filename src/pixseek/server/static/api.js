@@ -2,6 +2,7 @@
 
 import { base } from "./state.js";
 import { t, told } from "./texts.js";
+import { answers } from "./toast.js";
 
 /** What the server refused, in three parts, or that it can't be reached (status 0). */
 export class Problem extends Error {
@@ -52,6 +53,7 @@ export async function send(method, path, { params, json, form, key, quiet } = {}
 		}
 		const plain = await answer.json().catch(() => ({}));
 		stop.signal.throwIfAborted();
+		answers();
 		if (!answer.ok) {
 			const { problem = plain.title || answer.statusText, subject = "", advice = "" } = plain;
 			throw new Problem({ status: answer.status, problem: told(problem), subject: told(subject, false), advice: told(advice) });

@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { byId, debounced, h, icon, on } from "./dom.js";
 import { keep } from "./examples.js";
 import { keys } from "./keys.js";
-import { base, ofLibrary } from "./state.js";
+import { addressOf, base, ofLibrary } from "./state.js";
 import { number, t, told } from "./texts.js";
 
 const RECENT = "pixseek-recent";
@@ -48,17 +48,18 @@ export function createBox(app) {
 	on(form, "submit", (event) => {
 		event.preventDefault();
 		search();
+		// The keyboard of a phone would cover the results.
+		if (matchMedia("(hover: none)").matches) box.blur();
 	});
 	on(form, "change", ({ target: { name, value } }) => {
 		if (name === "sort") go({ sort: value });
-		if (name === "library") go({ library: value, q: "", example: "" });
+		// Saved searches, counts and rights are those of a library.
+		if (name === "library") location.assign(addressOf({ library: value }));
 	});
 	on(app.state, "change", () => {
-		const { q, library } = app.state.now;
+		const { q } = app.state.now;
 		box.value = q;
 		document.title = q ? `${q} · pixseek` : "pixseek";
-		const libraries = byId("library");
-		if (libraries) libraries.value = library || libraries.options[0].value;
 		explain();
 	});
 
@@ -118,6 +119,7 @@ export function createBox(app) {
 	on(box, "keydown", (event) => {
 		const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
 		if (step && shown.length) mark(at < 0 && step < 0 ? -2 : at + step);
+		else if (step > 0 && app.list?.length && box.value.trim() === app.state.now.q) app.grid.focus(app.grid.current);
 		else if (step) return step > 0 && ask();
 		else if (event.key === "Enter" && at >= 0) choose(at);
 		else if (event.key === "Escape") shown.length ? show([]) : box.blur();
@@ -178,6 +180,7 @@ export function createBox(app) {
 	});
 
 	keys.push(
+		{ key: "ArrowDown", context: "box", text: "key_results", run: () => false },
 		{ key: "/ Ctrl+k", context: "all", text: "key_box", run: () => (app.close?.(), box.focus(), box.select()) },
 		{ key: "s", context: "grid", text: "similar", run: () => app.list && like(app.list.id(app.grid.current)) },
 	);

@@ -39,7 +39,7 @@ export function createChips(app) {
 				title: isDate && t("date_chip", { words: shown, means: text }),
 				label: isDate && t("date_as_words", { words: shown }),
 				remove: () => go(isDate ? { dates: "false" } : { q: without }),
-				weight: many && looksFor(part) && part.weight,
+				weight: many && looksFor(part) && text[0] !== "@" && part.weight,
 				weigh: (weight) => go({ q: joined(parts.with(i, { ...part, weight })) }, true),
 			});
 		});

@@ -1,9 +1,8 @@
 // Counts of values among what was found; a click makes the search narrower, another takes it back.
 
-import { get } from "./api.js";
 import { quoted } from "./chips.js";
 import { byId, h, on } from "./dom.js";
-import { ofLibrary } from "./state.js";
+import { ask } from "./results.js";
 import { number, t } from "./texts.js";
 
 /** The filter that finds the images counted, as search.facets.filter_text. */
@@ -27,15 +26,14 @@ export function createFacets(app) {
 	});
 
 	async function show() {
-		const { q, facets, dates } = app.state.now;
+		const { facets } = app.state.now;
 		toggle.ariaExpanded = String(Boolean(facets));
 		if (panel.hidden === Boolean(facets)) {
 			panel.hidden = !facets;
 			app.grid.relayout();
 		}
 		if (!facets) return;
-		// An example is not counted by: its neighbours have no end.
-		const found = await get("facets", { q, dates, ...ofLibrary(app.state.now) }, { key: "facets", quiet: true }).catch(() => ({}));
+		const found = await ask("facets", app.state.now, {}, { key: "facets", quiet: true }).catch(() => ({}));
 		const chosen = new Map(app.parts.map((part) => [plain(part.text), part.without]));
 		const closed = [...panel.querySelectorAll("details:not([open])")].map((each) => each.dataset.field);
 		const focused = document.activeElement?.dataset.filter;

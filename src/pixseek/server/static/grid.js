@@ -64,6 +64,12 @@ export function createGrid(app) {
 	const gridTop = () => grid.getBoundingClientRect().top + scrollY;
 	const later = () => (frame ||= requestAnimationFrame(render));
 
+	/** The first and the last row within so many screens of the window. */
+	function near(screens) {
+		const y = scrollY - gridTop();
+		return [lastRow("top", y - innerHeight * screens), lastRow("top", y + innerHeight * (1 + screens))];
+	}
+
 	/** The last row whose `name` is at most a value. */
 	function lastRow(name, value) {
 		let low = 0;
@@ -126,30 +132,32 @@ export function createGrid(app) {
 		const at = performance.now();
 		const speed = Math.abs(scrollY - before.y) / (at - before.at);
 		before = { y: scrollY, at };
-		const y = scrollY - gridTop();
-		const from = lastRow("top", y - innerHeight * AHEAD);
-		const to = lastRow("top", y + innerHeight * (1 + AHEAD));
+		const [from, to] = near(AHEAD);
 		const last = rows[to].first + rows[to].count;
 		drop(tiles, (i, tile) => (i >= rows[from].first && i < last) || tile.contains(document.activeElement));
 		drop(headings, (r) => r >= from && r <= to);
+		// What is read and reached by Tab is in the order that is seen. An image that has the focus stays where it is.
+		let next = grid.firstElementChild;
+		if (next?.dataset.i < rows[from].first) next = next.nextElementSibling;
+		const put = (each) => (each === next ? (next = next.nextElementSibling) : grid.insertBefore(each, next));
 		for (let r = from; r <= to; r++) {
 			const row = rows[r];
-			if (row.title && !headings.has(r)) {
-				headings.set(r, h("li", { class: "month" }, h("h2", {}, row.title)));
+			if (row.title) {
+				if (!headings.has(r)) headings.set(r, h("li", { class: "month" }, h("h2", {}, row.title)));
 				headings.get(r).style.transform = `translate(0, ${row.top}px)`;
-				grid.append(headings.get(r));
+				put(headings.get(r));
 			}
 			for (const [i, x, wide] of spots(row)) {
 				const known = tiles.get(i);
 				const tile = known || laid.get(list.id(i)) || made(list.id(i));
 				if (!known || moved === true) Object.assign(tile.style, { transform: `translate(${x}px, ${row.top}px)`, width: `${wide}px`, height: `${row.height}px` });
+				put(tile);
 				if (known) continue;
 				tiles.set(i, tile);
 				tile.dataset.i = i;
 				tile.ariaPosInSet = i + 1;
 				tile.ariaSetSize = list.length;
 				link(tile).tabIndex = i === current ? 0 : -1;
-				if (tile.parentNode !== grid) grid.append(tile);
 				for (const decorate of app.decorations) decorate(tile, i);
 			}
 		}
@@ -160,10 +168,12 @@ export function createGrid(app) {
 
 	const made = (id) => h("li", { class: "tile", "data-id": id }, h("a", { href: addressOf({ ...app.state.now, facets: "", image: id }) }, h("img", { alt: "", decoding: "async" })));
 
-	/** Ask for the pictures of tiles that have none yet. */
+	/** Ask for the pictures of tiles that have none yet; until one scrolls, for none ahead. */
 	function fill() {
+		const [from, to] = near(scrollY ? AHEAD : 0);
+		const last = rows[to].first + rows[to].count;
 		for (const [i, tile] of tiles)
-			if (!image(tile).hasAttribute("src") && !tile.dataset.asked) {
+			if (i >= rows[from].first && i < last && !image(tile).hasAttribute("src") && !tile.dataset.asked) {
 				tile.dataset.asked = "1";
 				show(tile, i);
 			}
@@ -177,8 +187,9 @@ export function createGrid(app) {
 		img.alt = record.caption || t("photo_named", { name: (record.uri || record.id).split("/").pop() });
 		if (!img.hasAttribute("src")) paint(tile, record.placeholder);
 		watch(tile, img);
-		// Of small rows a smaller picture is sharp enough.
-		img.src = preview(record, app.state.now.library, target * devicePixelRatio > 130 ? null : 192);
+		// A smaller picture is sharp enough if it is shown so small.
+		const side = Math.max(...["width", "height"].map((each) => parseFloat(tile.style[each]))) * devicePixelRatio;
+		img.src = preview(record, app.state.now.library, [192, 256].find((each) => side < each * 1.05));
 		for (const decorate of app.decorations) decorate(tile, i, record);
 	}
 

@@ -7,7 +7,7 @@ import { createFacets } from "./facets.js";
 import { createGrid } from "./grid.js";
 import { search } from "./results.js";
 import { createSelection } from "./selection.js";
-import { History, SEARCH, base, read } from "./state.js";
+import { History, SEARCH, mayWrite, read } from "./state.js";
 import { t, told } from "./texts.js";
 import { createTimeline } from "./timeline.js";
 import { toast } from "./toast.js";
@@ -80,8 +80,8 @@ function notes(isRanked) {
 	const isEmpty = !total && !q && !example;
 	const empty = isEmpty ? "library_empty" : length ? "" : "nothing_found";
 	byId("notes").replaceChildren(
-		...(isEmpty ? [] : warnings.map((each) => h("p", { class: "note" }, told(each)))),
-		empty && h("div", { class: "empty" }, h("h2", {}, t(empty)), h("p", {}, t(`${empty}_hint`))),
+		...(q || example ? warnings : []).map((each) => h("p", { class: "note" }, told(each))),
+		empty && h("div", { class: "empty" }, h("h2", {}, t(empty)), h("p", {}, isEmpty && mayWrite ? h("a", { class: "button", href: `${byId("status").href}#add` }, t("library_empty_add")) : t(`${empty}_hint`))),
 	);
 	byId("count").textContent = isRanked ? t(likely ? "found" : "found_weak", { strong, likely: likely - strong }) : t("images", { n: total });
 	document.querySelector("h1").textContent = q || t("all_images");

@@ -88,15 +88,20 @@ export class List {
 
 /** Search as the state says. A newer search ends this one. @returns {Promise<List>} */
 export async function search(state) {
-	const { q, example, dates, strength, sort, weight } = state;
-	const plain = { ...(sort && { sort }), ...(strength && { min_strength: strength }) };
-	const library = ofLibrary(state);
-	if (!example) return new List(await get("layout", { ...library, ...plain, q, dates }, { key: "list" }), state);
+	const { sort, strength } = state;
+	return new List(await ask("layout", state, { ...(sort && { sort }), ...(strength && { min_strength: strength }) }, { key: "list" }), state);
+}
+
+/** Ask something about a search: with a picture it is a form. @param {string} path below api/ */
+export async function ask(path, state, plain, how) {
+	const { q, example, dates, weight } = state;
+	const params = ofLibrary(state);
+	if (!example) return get(path, { ...params, ...plain, q, dates }, how);
 	const picture = find(example);
 	if (!picture) throw new Problem({ status: 410, problem: t("picture_gone"), advice: t("picture_gone_hint") });
 	const form = new FormData();
 	form.append("image", picture, "example");
-	form.append("query", JSON.stringify({ ...plain, ...(q && { query: q }) }));
+	form.append("query", JSON.stringify({ ...plain, ...(q && { query: q }), ...(dates && { dates: false }) }));
 	if (weight) form.append("weight", weight);
-	return new List(await send("POST", "layout", { params: library, form, key: "list" }), state);
+	return send("POST", path, { params, form, ...how });
 }

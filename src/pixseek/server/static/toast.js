@@ -32,4 +32,9 @@ export function toast(text, { wrong = false, action, run } = {}) {
 	if (!wrong) setTimeout(gone, run ? 9000 : 4000);
 }
 
+/** The server answers again: what said that it does not is no longer true. */
+export function answers() {
+	for (const each of [...all.children]) if (each.firstChild.textContent.startsWith(t("server_away"))) each.lastChild.click();
+}
+
 export const failed = (error) => toast(error.all || error.message, { wrong: true });
