@@ -296,13 +296,20 @@ def test_a_library_is_served_once_and_named_proxies_may_be_plain(drawn: Path) ->
         connection.close()
 
 
-def test_certificates_that_can_not_be_used_are_refused(
+def test_of_a_certificate_and_its_key_the_wrong_file_is_named(
     drawn: Path, certificate: tuple[trustme.CA, Path, Path], tmp_path: Path
 ) -> None:
     _, cert, key = certificate
     other = tmp_path / "other.pem"
     trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(other)
-    (tmp_path / "text.pem").write_text("no certificate")
+    text, empty, der = (tmp_path / name for name in ("text.pem", "empty.pem", "der.pem"))
+    text.write_text("no certificate")
+    empty.write_bytes(b"")
+    der.write_bytes(ssl.PEM_cert_to_DER_cert(cert.read_text().partition("-----END")[0]
+                                             + "-----END CERTIFICATE-----\n"))  # fmt: skip
+    cut, cut_key = tmp_path / "cut.pem", tmp_path / "cut-key.pem"
+    cut.write_bytes(cert.read_bytes()[:300] + b"\n-----END CERTIFICATE-----\n")
+    cut_key.write_bytes(key.read_bytes()[:100] + key.read_bytes()[-40:])
     locked = tmp_path / "locked.pem"
     private = serialization.load_pem_private_key(key.read_bytes(), None)
     locked.write_bytes(
@@ -312,11 +319,43 @@ def test_certificates_that_can_not_be_used_are_refused(
             serialization.BestAvailableEncryption(b"secret"),
         )
     )
-    for pair in ((cert, other), (tmp_path / "text.pem", key), (cert, cert), (cert, locked)):
+    for pair, wrong, said in (
+        ((cert, other), f"{other}, {cert}", "does not belong to the certificate"),
+        ((text, key), text, "not in PEM"),
+        ((empty, key), empty, "not in PEM"),
+        ((cert, text), text, "not in PEM"),
+        ((der, key), der, "may be in DER"),
+        ((key, cert), key, "holds a private key, and no certificate"),
+        ((cert, cert), cert, "holds a certificate, and no private key"),
+        ((cert, locked), locked, "key is encrypted"),
+        ((cut, key), cut, "The certificate is damaged"),
+        ((cert, cut_key), cut_key, "The private key is damaged"),
+    ):
         done = CliRunner().invoke(
             main, ["serve", "-L", str(drawn), "--cert", str(pair[0]), "--key", str(pair[1])],
             input="",
         )  # fmt: skip
-        assert done.exit_code == 6, done.output
-        assert "can't be used" in done.output
-        assert "must be in PEM" in done.output
+        shown = " ".join(done.output.split())
+        assert done.exit_code == 6, (pair, done.output)
+        assert said in shown, (pair, shown)
+        assert f": {wrong} " in shown, (pair, shown)
+
+
+def test_libraries_and_folders_that_are_not_there_are_named_by_their_options(
+    drawn: Path, tmp_path: Path
+) -> None:
+    def said(*options: str) -> str:
+        done = CliRunner().invoke(main, ["serve", "-L", str(drawn), *options])
+        assert done.exit_code in (3, 6), done.output
+        return done.output
+
+    gone = tmp_path / "gone.lib"
+    found = said("--also", str(gone))
+    assert f"There is no library here: {gone}\nEach --also names a library" in found
+    assert f"pixseek index ~/Pictures --library {gone}" in found
+    assert str(drawn) not in found
+    assert not gone.exists()
+    (tmp_path / "file").write_bytes(b"")
+    found = said("--uploads", str(tmp_path / "file" / "below"))
+    assert "Uploads can't be stored here (Not a directory)" in found
+    assert "--uploads" in found

@@ -6,11 +6,17 @@ import os
 import sys
 import threading
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
+import pixseek
+from pixseek.library import Library
 from pixseek.server.jobs import Jobs
+from pixseek.server.settings import Settings
 from pixseek.types import Progress, Report
+
+from serving import Serve, is_problem
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a priority of each thread")
@@ -33,3 +39,27 @@ def test_a_run_and_its_threads_are_less_important_than_searches() -> None:
     assert jobs.all()[0].state == "done"
     own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     assert seen == [min(own + 10, 19)] * 2
+
+
+def test_a_run_of_another_process_is_a_conflict_at_once(
+    serve: Serve, library: Library, photos: Path, tmp_path: Path
+) -> None:
+    client = serve(Settings(uploads=tmp_path / "up"))
+    image = {"images": ("a.png", (photos / "in" / "red.png").read_bytes())}
+    asked = (
+        lambda: client.post("/api/jobs", json={}),
+        lambda: client.post("/api/jobs", json={"folder": str(photos)}),
+        lambda: client.post("/api/images", files=image),
+    )
+    with pixseek.open(library.path) as other, other.opened.writing():
+        for ask in asked:
+            answer = ask()
+            assert (answer.status_code, answer.json()["status"]) == (409, 409)
+            assert answer.json()["type"] == "urn:pixseek:problem:locked"
+            assert "Another process is indexing" in answer.json()["problem"]
+            assert is_problem(answer)
+        page = client.post("/status", data={"do": "index"}, headers={"Accept": "text/html"})
+        assert "Another process is indexing" in page.text
+    assert client.get("/api/jobs").json() == []
+    assert not (tmp_path / "up").exists()
+    assert client.post("/api/jobs", json={}).status_code == 202

@@ -398,3 +398,16 @@ def test_uploads_are_decoded_in_a_process_of_their_own(
             data = {"labels": '["red", "blue"]'} if path == "/api/classify" else {}
             answer = client.post(path, files=sent, data=data)
             assert answer.status_code == status, (path, answer.text)
+
+
+@pytest.mark.parametrize(
+    "name", ["a/b", "a%2Fb", "/", "", "%20", "%2e%2e", "a%00b", "x" * 101, "-a"]
+)
+def test_names_that_no_saved_search_has_are_refused(client: Any, name: str) -> None:
+    answer = client.put(f"/api/saved/{name}", json={"query": "red"})
+    assert (answer.status_code, answer.json()["problem"]) == (
+        422, "This can't be the name of a search",
+    )  # fmt: skip
+    assert is_problem(answer)
+    assert client.delete(f"/api/saved/{name}").status_code == 404
+    assert client.get("/api/saved").json() == []

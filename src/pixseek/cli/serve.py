@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixseek.cli import output, wording
+from pixseek.cli import hints, output, wording
 from pixseek.cli.options import Command, open_library
-from pixseek.errors import ConfigError, MissingExtraError
+from pixseek.errors import ConfigError, LibraryNotFoundError, MissingExtraError
 
 if TYPE_CHECKING:
     import socket
@@ -61,7 +61,8 @@ _TOKENS = {"PIXSEEK_READ_TOKEN": "read", "PIXSEEK_WRITE_TOKEN": "write"}
               help="Listen to other machines without TLS: for a proxy that has it.")  # fmt: skip
 @click.option("--read-only", is_flag=True, help="Refuse all changes.")
 @click.option("--uploads", type=click.Path(file_okay=False), metavar="DIR",
-              help="Folder for uploaded images, which are indexed. Default: none.")  # fmt: skip
+              help="Folder for uploaded images, which are indexed. Made if it is missing. Default: "
+              "none.")  # fmt: skip
 @click.option("--folders", multiple=True, type=click.Path(exists=True, file_okay=False),
               metavar="DIR", help="Whoever may write may have this folder indexed, and those below "
               "it; may be repeated. Default: your home folder if only this machine can reach the "
@@ -106,6 +107,7 @@ def serve(
     try:
         import uvicorn
 
+        from pixseek.server import certificates, receiving
         from pixseek.server.access import Access, is_loopback
         from pixseek.server.app import create_app
         from pixseek.server.connections import Timely
@@ -116,7 +118,9 @@ def serve(
     _check(is_loopback(host), tokens, cert, key, insecure, prefix)
     _check_addresses(proxies, origins, names)
     if cert and key:
-        _check_certificate(cert, key)
+        certificates.check(cert, key)
+    if uploads:
+        receiving.check_folder(Path(uploads).absolute())
     is_alone = is_loopback(host) and not (proxies or prefix or names)
     access = Access.of(bound_to=host, names=names, tokens=tokens, read_only=read_only)
     libraries = _libraries(also)
@@ -230,26 +234,6 @@ def _check_addresses(
             )
 
 
-def _check_certificate(cert: str, key: str) -> None:
-    """Check that a certificate and its key can be used.
-
-    Raises:
-        ConfigError: they can't.
-    """
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(cert, key, password=lambda: "")  # else OpenSSL asks on the terminal
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        raise ConfigError(
-            f"The certificate and its key can't be used ({str(reason).replace('_', ' ').lower()})",
-            f"{cert}, {key}",
-            "Both must be in PEM and belong together; the key must not be encrypted.",
-        ) from error
-
-
 def _folders(given: tuple[str, ...], is_for_this_machine: bool) -> tuple[Path, ...]:
     """Return the folders that may be indexed from the page."""
     if given or not is_for_this_machine:
@@ -267,7 +251,16 @@ def _libraries(also: tuple[str, ...]) -> dict[str, Library]:
         for folder in (None, *also):
             named: dict[str, Any] = {} if folder is None else {"library": folder}
             # A server never fetches from private networks for others, whatever its settings say.
-            library = open_library(allow_private=False, **named)
+            try:
+                library = open_library(allow_private=False, **named)
+            except LibraryNotFoundError as error:
+                if folder is None:
+                    raise
+                raise LibraryNotFoundError(
+                    error.problem, error.subject,
+                    "Each --also names a library that exists. To create this one: "
+                    f"pixseek index ~/Pictures --library {hints.quoted(folder)}",
+                ) from error  # fmt: skip
             library.on_wait = library.on_download = None
             if any(library.path == each.path for each in opened.values()):
                 library.close()  # it was named twice

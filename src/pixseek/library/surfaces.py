@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import io
 import os
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -40,6 +41,7 @@ __all__ = [
     "Guess",
     "OpenFile",
     "Shown",
+    "check_no_run",
     "decoded_apart",
     "described",
     "ending_of",
@@ -409,12 +411,22 @@ def _fitting(image: Image.Image, side: int) -> bytes:
 # ------------------------------------------------------------------ files
 
 
+def check_no_run(library: Library) -> None:
+    """Check that nobody indexes into a library at this moment.
+
+    Raises:
+        LibraryLockedError: a process does, this one or another.
+    """
+    with library.opened.writing():
+        pass
+
+
 class OpenFile:
-    """An open file of a library, for reading."""
+    """An open file of a library, for reading. May be used from several threads."""
 
     def __init__(self, descriptor: int) -> None:
         """Own this descriptor."""
-        self._descriptor = descriptor
+        self._descriptor, self._lock = descriptor, threading.Lock()
         found = os.fstat(descriptor)
         self.size = found.st_size
         """In bytes, when it was opened."""
@@ -423,7 +435,11 @@ class OpenFile:
 
     def read_at(self, start: int, count: int) -> bytes:
         """Return at most `count` bytes from a place on; fewer at the end."""
-        return os.pread(self._descriptor, count, start)
+        if hasattr(os, "pread"):
+            return os.pread(self._descriptor, count, start)
+        with self._lock:  # Windows
+            os.lseek(self._descriptor, start, os.SEEK_SET)
+            return os.read(self._descriptor, count)
 
     def close(self) -> None:
         """Close it; once more does nothing."""

@@ -151,7 +151,7 @@ def change(
     for its leaf and its path. See `Change` for the arguments.
 
     Raises:
-        QueryError: a rating, a field's name or value, or a name in `clear` is not valid.
+        QueryError: a rating, a tag, a field's name or value, or a name in `clear` is not valid.
     """
     if rating is not None and (type(rating) is not int or not -1 <= rating <= 5):
         raise QueryError(
@@ -160,6 +160,10 @@ def change(
     remove, cleared = tuple(_each(remove)), frozenset(_each(clear))
     for name in sorted(cleared - {*CLEARABLE}):
         raise QueryError("This can't be cleared", name, unknown("name", name, CLEARABLE))
+    add = tuple(_each(add))
+    for text in (*add, *remove):
+        if not clean_text(text, MAX_TAG).strip(",;| "):
+            raise QueryError("A tag is empty", repr(text)[:100], "Give it a name, such as 'dog'.")
     added = _tags(add)
     # A file's tag may contain a comma, so the unsplit text can be removed too.
     removed = once((*_tags(remove), *(clean_text(text, MAX_TAG) for text in remove)))

@@ -328,7 +328,8 @@ def routes(server: Server) -> APIRouter:
         from pixseek.server.library_routes import job_to_plain
         from pixseek.server.receiving import received
 
-        server.jobs.check_free(served.name)  # else images would be stored and not indexed
+        # Else images would be stored and not indexed.
+        await asyncio.to_thread(server.check_free, served)
         folder = await received(request, server)
 
         def start() -> Any:

@@ -405,6 +405,7 @@ def begun(server: Server, served: Served, what: Start) -> Job:
         raise QueryError(
             "The library has no folder to index", "", "Index one first: pixseek index DIR"
         )
+    server.check_free(served)
     return server.jobs.start(
         served.name,
         what.kind,

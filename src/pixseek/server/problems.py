@@ -152,4 +152,5 @@ def advice_of(message: str) -> str:
 
 def is_worth_a_log(error: BaseException) -> bool:
     """Return whether an error is the server's and not the request's."""
-    return not isinstance(error, Refused | errors.QueryError | errors.ImageError)
+    of_the_request = (Refused, errors.QueryError, errors.ImageError, errors.LibraryLockedError)
+    return not isinstance(error, of_the_request)

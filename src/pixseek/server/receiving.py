@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from fastapi import Request
 from starlette.datastructures import UploadFile
 
-from pixseek.errors import ImageError, QueryError, StorageError
+from pixseek.errors import ConfigError, ImageError, QueryError, StorageError
 from pixseek.server.problems import Refused
 from pixseek.server.served import Server
 from pixseek.server.settings import Settings
@@ -18,6 +18,25 @@ from pixseek.server.uploads import upload_form
 #: What of a name is kept: letters, digits, and a little.
 _ODD = re.compile(r"[^\w.,+()-]+")
 _LONGEST = 80
+
+
+def check_folder(folder: Path) -> None:
+    """Make the folder for uploads if it is not there, and check that files can be stored in it.
+
+    Raises:
+        ConfigError: they can't.
+    """
+    import tempfile
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):  # permissions alone say too little
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"Uploads can't be stored here ({error.strerror or error})", folder,
+            "Name a folder that this user may write to: --uploads DIR",
+        ) from error  # fmt: skip
 
 
 async def received(request: Request, server: Server) -> Path:

@@ -173,7 +173,7 @@ def routes(server: Server) -> APIRouter:
         )
 
     @router.put(
-        "/saved/{name}",
+        "/saved/{name:path}",
         operation_id="save_search",
         summary="Save a search",
         responses=answers(
@@ -210,7 +210,7 @@ def routes(server: Server) -> APIRouter:
         return json_answer({"name": await asyncio.to_thread(kept)})
 
     @router.delete(
-        "/saved/{name}",
+        "/saved/{name:path}",
         operation_id="delete_saved_search",
         summary="Forget a saved search",
         responses=answers(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pixseek.errors import PixseekError, unknown
 from pixseek.library import Library
-from pixseek.library.surfaces import DuplicateGroup
+from pixseek.library.surfaces import DuplicateGroup, check_no_run
 from pixseek.server.access import Access
 from pixseek.server.jobs import Jobs
 from pixseek.server.kept_answers import KeptAnswers
@@ -107,6 +107,15 @@ class Server:
             if usual:
                 self._groups[served.name] = version, groups
             return groups
+
+    def check_free(self, served: Served) -> None:
+        """Check that a run over a library can begin.
+
+        Raises:
+            LibraryLockedError: another goes on, of this server or of another process.
+        """
+        self.jobs.check_free(served.name)
+        check_no_run(served.library)
 
     def close(self) -> None:
         """Stop runs, let searches end, close the libraries."""
