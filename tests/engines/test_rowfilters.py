@@ -184,10 +184,37 @@ def test_an_older_snapshot_sees_the_rows_of_its_time(tmp_path: Path) -> None:
             assert np.flatnonzero(mask).tolist() == [5, 6, 7, 8, 9]
 
 
+TEXTS = [
+    "dog", "Dog", "a/dog.JPG", "A%b", "a_b", "a\\b", "aXb", "é/dog", "e\u0301", "\u212a", "k",
+    "K", "a/b/c.png",
+    "%", "_", "\\", "*", "?", "ab%", "100%_\\x", "a\tb", "ﬁ", "dogdog", "d", "/", "a/", "ſ", "s",
+]  # fmt: skip
+PATTERNS = [
+    "dog", "d?g", "*dog", "dog*", "*DOG*", "*d*g", "d*g*", "%", "*%", "_", "a_b", "a%b", "a\\b",
+    "*\\*",
+    "a?b", "*/dog*", "K", "k*", "", "*", "?", "??", "*?", "fi", "*é*", "S", "x" * 300, "**d**",
+    "*a*b*", "a\tb",
+    "*.jpg", "a/*", "\\*", "*b/c*",
+]  # fmt: skip
+
+
+def test_patterns_fit_as_python_says(tmp_path: Path) -> None:
+    records = [Record(f"id{i}", text, caption=text) for i, text in enumerate(TEXTS)]
+    with open_embedded(tmp_path / "library") as engine:
+        engine.ensure(Space("c" * 64, DIM, "tiny-model"))
+        put(engine, {}, records)
+        for pattern in PATTERNS:
+            for field in ("uri", "name", "caption"):
+                for op in ("glob", "contains"):
+                    where = Compare(field, op, pattern)  # type: ignore[arg-type]
+                    fits = {each.id for each in records if filters.matches(where, each)}
+                    assert found(engine, where) == fits, (field, op, pattern)
+
+
 def test_an_and_asks_sql_only_about_the_rows_that_are_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    where = And((Compare("width", "gt", 990), Compare("caption", "contains", "7")))
+    where = And((Compare("width", "gt", 990), Compare("caption", "glob", "*9*7*")))
     asked = []
     test = filters.text_test
     with open_embedded(tmp_path / "library") as engine:
