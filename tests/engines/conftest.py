@@ -15,6 +15,7 @@ from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.embedded import candidates, codes, counting, indexes, sqlite_filters
 from pixseek.types import Engine
 
+from servers import Running, given_or_started, remove_library
 from stores import FewStore
 from vectors import DIM, SPACE, Opener
 
@@ -40,6 +41,20 @@ def postgres() -> Iterator[str]:
         server.cleanup()
 
 
+@pytest.fixture(scope="session")
+def elasticsearch(shared: Path) -> Iterator[Running]:
+    """An Elasticsearch server."""
+    with given_or_started("elasticsearch", shared) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def opensearch(shared: Path) -> Iterator[Running]:
+    """An OpenSearch server."""
+    with given_or_started("opensearch", shared) as running:
+        yield running
+
+
 @pytest.fixture(
     params=[
         "exact",
@@ -48,6 +63,8 @@ def postgres() -> Iterator[str]:
         "postgres",
         "memory",
         pytest.param("few comparisons", marks=pytest.mark.slow),
+        pytest.param("elasticsearch", marks=pytest.mark.slow),
+        pytest.param("opensearch", marks=pytest.mark.slow),
     ]
 )
 def opener(
@@ -59,6 +76,10 @@ def opener(
         url = request.getfixturevalue("postgres")
         table = f"contract_{os.getpid()}_{next(_TABLES)}"
         where: str | Path = f"{url}{'&' if '?' in url else '?'}table={table}"
+    elif request.param in ("elasticsearch", "opensearch"):
+        running: Running = request.getfixturevalue(request.param)
+        name = f"contract-{os.getpid()}-{next(_TABLES)}"
+        where = running.engine(name, "shards=1&replicas=0", request.param)
     elif request.param in ("memory", "few comparisons"):
         where = f"memory://contract-{next(_TABLES)}"
     else:
@@ -85,6 +106,8 @@ def opener(
         return engines[-1]
 
     yield open_it
+    if request.param in ("elasticsearch", "opensearch"):
+        remove_library(running, name)
     for engine in engines:
         engine.close()
 

@@ -14,6 +14,12 @@ from pixseek.types import Engine
 
 #: Entry points of engines: the name is the scheme, the value a function that takes the URL.
 GROUP = "pixseek.engines"
+#: The same for servers that pixseek itself knows, by the scheme before "+http" or "+https".
+SERVERS = {
+    "elasticsearch": "pixseek.engines.elasticsearch:open_elasticsearch",
+    "opensearch": "pixseek.engines.elasticsearch:open_elasticsearch",
+    "escloud": "pixseek.engines.elasticsearch:open_elasticsearch",
+}
 
 
 def open_engine(url: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Engine:
@@ -21,8 +27,9 @@ def open_engine(url: str | Path, *, progress: Callable[[int, int], None] | None 
 
     Args:
         url: a folder or `embedded:FOLDER` for the embedded engine, `postgresql://...`,
-            `memory://NAME` for a library that lasts as long as this process, or the URL of an
-            engine that another package registers as an entry point.
+            `elasticsearch+https://HOST:9200/NAME` (or `opensearch+`, `escloud+`), `memory://NAME`
+            for a library that lasts as long as this process, or the URL of an engine that another
+            package registers as an entry point.
         progress: called while the library of an older pixseek is brought up to date, with how many
             records are done, and how many there are; another package's engine does not call it.
 
@@ -46,9 +53,13 @@ def open_engine(url: str | Path, *, progress: Callable[[int, int], None] | None 
         from pixseek.engines.memory import open_memory
 
         return open_memory(str(url))
-    from importlib.metadata import entry_points
+    from importlib.metadata import EntryPoint, entry_points
 
     registered = {point.name: point for point in entry_points(group=GROUP)}
+    for server, value in SERVERS.items():
+        for protocol in ("http", "https"):
+            point = EntryPoint(f"{server}+{protocol}", value, GROUP)
+            registered[point.name] = point
     name = "postgresql" if scheme == "postgres" else scheme
     if name not in registered:
         raise ConfigError(

@@ -11,7 +11,7 @@ import numpy as np
 from pixseek import filters
 from pixseek.engines import columns, rules
 from pixseek.engines.rules import Answer
-from pixseek.engines.store import Counting, Document, Refreshing, Store, split
+from pixseek.engines.store import Counting, Document, Refreshing, Store, Widening, split
 from pixseek.types import (
     And,
     Compare,
@@ -54,6 +54,11 @@ class Reader:
         self._most = store.capabilities.max_k
         self._seen: object = None  # the mark of the last refresh
 
+    def _split(self, where: Filter | None) -> tuple[Filter | None, Filter | None]:
+        if isinstance(self._store, Widening):
+            return split(where, self._store.supports, self._store.wider)
+        return split(where, self._store.supports)
+
     def refresh(self) -> None:
         """Let conditions and searches see every write, whoever made it."""
         if isinstance(self._store, Refreshing):
@@ -92,7 +97,7 @@ class Reader:
     ) -> Iterator[list[Document]]:
         """Yield the documents that fulfil a filter, by id, in pages; some may be empty."""
         limit = limit or PAGE
-        native, rest = split(where, self._store.supports)
+        native, rest = self._split(where)
         self.refresh()
         while True:
             page = self._store.scan(
@@ -105,7 +110,7 @@ class Reader:
 
     def count(self, space: Space, where: Filter | None = None) -> int:
         """Return how many documents fulfil a filter."""
-        native, rest = split(where, self._store.supports)
+        native, rest = self._split(where)
         if rest is not None:
             return sum(len(page) for page in self.pages(space, where))
         self.refresh()
@@ -153,7 +158,7 @@ class Reader:
         k: int,
         offset: int,
     ) -> list[Record]:
-        native, rest = split(where, self._store.supports)
+        native, rest = self._split(where)
         if rest is None and order in self._store.orders:
             self.refresh()
             found = self._store.browse(space, native, order, descending, k, offset)
@@ -173,7 +178,7 @@ class Reader:
         self, space: Space, where: Filter | None, fields: Sequence[FacetField], most: int
     ) -> dict[str, dict[str, int]] | None:
         """Return the counts of some fields; None if the store can't count them."""
-        native, rest = split(where, self._store.supports)
+        native, rest = self._split(where)
         if rest is not None or not isinstance(self._store, Counting):
             return None
         self.refresh()
@@ -190,8 +195,9 @@ class Reader:
             The answers, best first; their vectors, (n, dim) float32, of which `Answer.key` is the
             row; and how many records with vectors fulfil the filter.
         """
-        native, rest = split(where, self._store.supports)
+        native, rest = self._split(where)
         few: list[str] | None = None
+        read: dict[tuple[str, int], Vectors] = {}
         if rest is None:
             total = self.with_vectors(space, native)
         else:
@@ -200,13 +206,13 @@ class Reader:
             documents = self.there(space, few, vectors=True)
             found = _scored(vectors, k, [list(documents.values())])
         else:
-            found = self._widened(space, vectors, k, native, rest)
+            found = self._widened(space, vectors, k, native, rest, read)
             short = [n for n, each in enumerate(found) if len(each) < min(k, total)]
             if short:
                 whole = _scored(vectors[short], k, self.pages(space, where, vectors=True))
                 for n, each in zip(short, whole, strict=True):
                     found[n] = each
-        return *self._with_rows(space, found), total
+        return *self._with_rows(space, found, read), total
 
     def _few(self, space: Space, where: Filter | None) -> tuple[int, list[str] | None]:
         """Return how many documents with vectors fulfil a filter, and their ids if they are few."""
@@ -218,9 +224,18 @@ class Reader:
         return total, few if total == len(few) else None
 
     def _widened(
-        self, space: Space, vectors: Vectors, k: int, native: Filter | None, rest: Filter | None
+        self,
+        space: Space,
+        vectors: Vectors,
+        k: int,
+        native: Filter | None,
+        rest: Filter | None,
+        read: dict[tuple[str, int], Vectors],
     ) -> list[list[Answer]]:
-        """Return the k nearest records of each query that the store finds; fewer, if it ends."""
+        """Return the k nearest records of each query that the store finds; fewer, if it ends.
+
+        Vectors that come with them are put into `read`, by record and part.
+        """
         found: list[list[Answer]] = [[] for _ in vectors]
         waiting, limit = list(range(len(vectors))), k + _SPARE
         fitting: dict[str, bool] = {}
@@ -229,6 +244,7 @@ class Reader:
             again = []
             near = self._store.nearest(space, vectors[waiting], limit, native)
             for n, rows in zip(waiting, near, strict=True):
+                read |= {(r.id, r.part): r.vector for r in rows if r.vector is not None}
                 answers = (Answer(row.score, row.id, row.part, 0) for row in rows)
                 ranked = rules.best_of_each(answers, len(rows))
                 if rest is not None:
@@ -252,21 +268,27 @@ class Reader:
             fitting[id_] = filters.matches(rest, each.record)
 
     def _with_rows(
-        self, space: Space, found: list[list[Answer]]
+        self, space: Space, found: list[list[Answer]], read: dict[tuple[str, int], Vectors]
     ) -> tuple[list[list[Answer]], Vectors]:
-        """Return answers with their vectors, without what was deleted meanwhile."""
-        ids = {answer.id for each in found for answer in each}
+        """Return answers with their vectors, without what was deleted meanwhile.
+
+        Vectors in `read` are not fetched again.
+        """
+        ids = {a.id for each in found for a in each if (a.id, a.part) not in read}
         documents = self.there(space, ids, vectors=True)
         rows: list[Vectors] = []
         there: list[list[Answer]] = []
         for each in found:
             there.append([])
             for answer in each:
+                vector = read.get((answer.id, answer.part))
                 document = documents.get(answer.id)
                 if document is not None and answer.part < len(document.vectors):
+                    vector = document.vectors[answer.part]
+                if vector is not None:
                     score = min(1.0, max(-1.0, answer.score))
                     there[-1].append(answer._replace(score=score, key=len(rows)))
-                    rows.append(document.vectors[answer.part])
+                    rows.append(vector)
         return there, np.array(rows, np.float32).reshape(-1, space.dim)
 
     def find_words(
@@ -280,7 +302,7 @@ class Reader:
         if self._store.capabilities.text_search == "none":
             return WordMatches()
         self.refresh()
-        native, rest = split(where, self._store.supports)
+        native, rest = self._split(where)
         many = max(k, MOST_WORDS)
         most = many if self._most is None else min(many, self._most)
         if rest is None:

@@ -63,11 +63,13 @@ class Row(NamedTuple):
         id: of its record.
         part: index of its part among those of the record.
         score: cosine, whatever the store computes internally.
+        vector: (dim,) float32, if the store has read it anyway; else it is fetched.
     """
 
     id: str
     part: int
     score: float
+    vector: Vectors | None = None
 
 
 class SpaceGoneError(EngineError):
@@ -300,21 +302,40 @@ class Counting(Protocol):
         ...
 
 
+@runtime_checkable
+class Widening(Protocol):
+    """A store that can express a weaker condition for some comparisons that it does not support.
+
+    For instance distances that are right to a metre: what it finds is checked by `DocumentEngine`.
+    """
+
+    def wider(self, compare: Compare) -> Compare | None:
+        """Return a comparison that a condition can hold; None for none.
+
+        Every record that fulfils `compare` must fulfil it.
+        """
+        ...
+
+
 def split(
-    where: Filter | None, supports: Callable[[Compare], bool]
+    where: Filter | None,
+    supports: Callable[[Compare], bool],
+    wider: Callable[[Compare], Compare | None] = lambda compare: None,
 ) -> tuple[Filter | None, Filter | None]:
     """Return the strongest condition that a store can express, and what is left to check.
 
     A record fulfils `where` if it fulfils both. None stands for no condition. Of a conjunction each
     member goes to one side or the other; `Or` and `Not` go as a whole, since a part of them would
-    not be implied.
+    not be implied. A comparison for which the store has a wider one goes to both.
     """
     match where:
         case None:
             return None, None
         case And(parts):
-            halves = [split(each, supports) for each in parts]
+            halves = [split(each, supports, wider) for each in parts]
             return _joined([native for native, _ in halves]), _joined([rest for _, rest in halves])
+        case Compare() if not supports(where):
+            return wider(where), where
         case _:
             return (where, None) if _is_supported(where, supports) else (None, where)
 

@@ -1,0 +1,469 @@
+"""A library on Elasticsearch 8.18 and later, OpenSearch 2.19 and later, or ESCloud 7.10.
+
+    elasticsearch+https://me@host:9200/photos?shards=3&replicas=1&type=bbq_hnsw
+
+Each space has an index, `photos.pixseek.1234567890abcdef.1`, which is used through an alias without
+the last number; the alias `photos` is that of the active space. A document is a whole record: its
+first vector is `vector`, those of its further parts are `more`, and `record` holds what pixseek
+reads, with the vectors as float16 in base64. The index only chooses: scores are cosines of what
+`record` holds, whatever type of index the vectors are kept in.
+
+A write is durable when it returns: the server writes its log to disk before it answers.
+"""
+
+# ruff: noqa: D102 (what the methods do is said in `store.Store`)
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pixseek.engines import elastic_fields as fields
+from pixseek.engines import facets, remote
+from pixseek.engines.documents import DocumentEngine
+from pixseek.engines.elastic_dialects import DIALECTS, WINDOW, Dialect, Query
+from pixseek.engines.elastic_server import Refusal, Server, line
+from pixseek.engines.elastic_words import asked, counting, told, total
+from pixseek.engines.remote import Remote
+from pixseek.engines.store import ABSENT, ConflictError, Document, Row, SpaceGoneError, Store
+from pixseek.engines.stored_fields import ORDERS, compiled
+from pixseek.errors import CapabilityError, EngineError, LibraryFormatError
+from pixseek.types import (
+    Capabilities,
+    Compare,
+    FacetField,
+    Filter,
+    Order,
+    Space,
+    WordMatches,
+)
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+#: The version of the documents and the mapping; an older pixseek refuses a newer one.
+FORMAT = 1
+#: How many candidates a search looks at besides k, at least, in each shard.
+BREADTH = 100
+
+
+def open_elasticsearch(url: str) -> DocumentEngine:
+    """Open a library on Elasticsearch, OpenSearch or ESCloud.
+
+    Args:
+        url: `elasticsearch+https://host:9200/NAME`, with `opensearch` or `escloud` in front for
+            those. Options, and only for new indexes the first three: `type`, `shards`, `replicas`;
+            `breadth`: how many candidates a search looks at; `timeout`; `ca`.
+
+    Raises:
+        ConfigError: the URL can't be understood.
+        MissingExtraError: the package elastic-transport is not installed.
+        EngineError: the server is out of reach or refuses; the name belongs to something else.
+        LibraryFormatError: the library was written by a newer pixseek.
+    """
+    dialect = DIALECTS[url.partition("+")[0].lower()]
+    options = {
+        "type": remote.one_of(*dialect.types),
+        "shards": remote.whole(1, 1024),
+        "replicas": remote.whole(0, 16),
+        "breadth": remote.whole(1, WINDOW),
+    }
+    store = ElasticStore(remote.read(url, 9200, options), dialect)
+    try:
+        store.check()
+    except BaseException:
+        store.close()
+        raise
+    return DocumentEngine(store)
+
+
+#: The lock under which each library is written by this process.
+_LOCKS: dict[str, threading.RLock] = {}
+
+
+class ElasticStore:
+    """Documents in indexes. See `store.Store`."""
+
+    orders = frozenset(ORDERS)
+    capabilities = Capabilities(exact=False, max_k=WINDOW, text_search="bm25", refreshes=True)
+
+    def __init__(self, at: Remote, dialect: Dialect) -> None:
+        """Connect at the first request.
+
+        Args:
+            at: the server, the name of the library and options.
+            dialect: of the server.
+        """
+        self.name = at.shown
+        self._server = Server(at)
+        self._dialect = dialect
+        self._active = at.name
+        self._options = at.options
+        #: Whether some record of a space has several parts, as of the last refresh.
+        self._several: dict[str, bool] = {}
+
+    def check(self) -> None:
+        """Check that the name is free, or that of a library that this pixseek can read.
+
+        Raises:
+            EngineError: it is the name of something else.
+            LibraryFormatError: the library is of a newer format.
+        """
+        self.spaces()
+        known = self._server.ask("GET", f"/{self._active}", absent=404) or {}
+        strange = [index for index in known if not index.startswith(self._alias("")[:-1])]
+        if strange:
+            raise EngineError(
+                "the server has an index of this name that is not a library of pixseek",
+                self.name,
+                f"Choose another name. The index: {strange[0]}",
+            )
+
+    # -------------------------------------------------------------- collections
+
+    def spaces(self) -> list[Space]:
+        path = f"/{self._alias('*')}?filter_path=*.aliases,*.mappings._meta"
+        active, others = list[Space](), list[Space]()
+        for index, about in sorted((self._server.ask("GET", path) or {}).items()):
+            meta = about.get("mappings", {}).get("_meta", {}).get("pixseek", {})
+            if meta.get("library") != self._active:
+                continue
+            if meta["format"] > FORMAT:
+                raise LibraryFormatError(
+                    "the library was written by a newer pixseek",
+                    f"{self.name} ({index})",
+                    "Update pixseek: pip install -U pixseek",
+                )
+            space = Space(meta["fingerprint"], meta["dim"], meta["model"])
+            (active if self._active in about.get("aliases", {}) else others).append(space)
+        return active + others
+
+    def create(self, space: Space) -> None:
+        if space.dim > self._dialect.most_dims:
+            raise CapabilityError(
+                "the engine can't search vectors of so many dimensions",
+                f"{space.dim}, at most {self._dialect.most_dims}",
+                "Use another model, or the embedded engine.",
+            )
+        kind = self._options.get("type", next(iter(self._dialect.types)))
+        vector = {**self._dialect.types[kind], self._dialect.dims: space.dim}
+        settings = dict(self._dialect.settings)
+        for option in ("shards", "replicas"):
+            if option in self._options:
+                settings[f"index.number_of_{option}"] = self._options[option]
+        alias = self._alias(_mark(space))
+        mapping = {
+            "dynamic": False,
+            # The vectors are in `record`, in a sixth of the space.
+            "_source": {"excludes": ["vector", "more"]},
+            "_meta": self._meta(space),
+            "properties": {
+                **fields.properties(),
+                "vector": vector,
+                "more": {"type": "nested", "properties": {"vector": vector}},
+            },
+        }
+        body = {"settings": settings, "mappings": mapping, "aliases": {alias: {}}}
+        made = self._server.ask("PUT", f"/{alias}.1?wait_for_active_shards=1", body, absent=400)
+        if made is None and not any(each == space for each in self.spaces()):
+            # What else a 400 says is an error, but that another process has made it is not.
+            self._server.ask("PUT", f"/{alias}.1", body)
+
+    def activate(self, space: Space) -> None:
+        alias = self._alias(_mark(space))
+        self._server.ask("PUT", f"/{alias}/_mapping", {"_meta": self._meta(space)})
+        remove = {"index": self._alias("*"), "alias": self._active, "must_exist": False}
+        add = {"index": f"{alias}.1", "alias": self._active}
+        self._server.ask("POST", "/_aliases", {"actions": [{"remove": remove}, {"add": add}]})
+
+    def drop(self, space: Space) -> None:
+        self._server.ask("DELETE", f"/{self._alias(_mark(space))}.1", absent=404)
+
+    def writing(self) -> threading.RLock:
+        return _LOCKS.setdefault(self.name, threading.RLock())
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _alias(self, mark: str) -> str:
+        return f"{self._active}.pixseek.{mark}"
+
+    def _meta(self, space: Space) -> dict[str, Any]:
+        about = {"fingerprint": space.fingerprint, "dim": space.dim, "model": space.model}
+        return {"pixseek": {"format": FORMAT, "library": self._active, **about}}
+
+    # -------------------------------------------------------------- documents by id
+
+    def write(self, space: Space, documents: Sequence[Document]) -> None:
+        actions = (
+            (_action(each) + line(body), each.record.id)
+            for each, body in zip(documents, fields.bodies(documents), strict=True)
+        )
+        conflicts, failed = list[str](), list[tuple[str, Mapping[str, Any]]]()
+        for id_, result in self._server.bulk(self._alias(_mark(space)), actions):
+            if result["status"] == 409:
+                conflicts.append(id_)
+            elif "error" in result:
+                self._check_there(space, result["error"])
+                failed.append((id_, result))
+        if failed:
+            id_, result = failed[0]
+            said = self._server.refusal(result["status"], result["error"])
+            raise EngineError(
+                f"the server refused {len(failed)} of {len(documents)} records; it has the others",
+                id_,
+                f"{said.problem}. {said.advice}",
+            )
+        if conflicts:
+            raise ConflictError(conflicts)
+
+    def delete(self, space: Space, ids: Sequence[str]) -> int:
+        actions = ((line({"delete": {"_id": fields.document_id(each)}}), each) for each in ids)
+        deleted = 0
+        for _, result in self._server.bulk(self._alias(_mark(space)), actions):
+            if "error" in result:
+                self._check_there(space, result["error"])
+                raise self._server.refusal(result["status"], result["error"])
+            deleted += result["status"] == 200
+        return deleted
+
+    def fetch(self, space: Space, ids: Sequence[str], *, vectors: bool) -> list[Document | None]:
+        what = ",".join(fields.WITH_VECTORS if vectors else fields.RECORD)
+        path = f"/{self._alias(_mark(space))}/_mget?_source_includes={what}"
+        answer = self._server.ask("POST", path, {"ids": list(map(fields.document_id, ids))})
+        found: list[Document | None] = []
+        for each in answer["docs"]:
+            if "error" in each:
+                self._check_there(space, each["error"])
+                raise self._server.refusal(500, each["error"])
+            there = each["found"]
+            found.append(_document(each, space) if there else None)
+        return found
+
+    def _check_there(self, space: Space, error: Mapping[str, Any]) -> None:
+        if error.get("type") in ("index_not_found_exception", "alias_not_found_exception"):
+            raise SpaceGoneError(space)
+
+    # -------------------------------------------------------------- documents by condition
+
+    def written(self) -> object:
+        what = "filter_path=indices.*.uuid,indices.*.shards.*.seq_no.max_seq_no"
+        stats = self._server.ask("GET", f"/{self._alias('*')}/_stats/docs?level=shards&{what}")
+        return [
+            (index, each.get("uuid"), shard, max(copy["seq_no"]["max_seq_no"] for copy in copies))
+            for index, each in sorted(stats.get("indices", {}).items())
+            for shard, copies in sorted(each["shards"].items())
+        ]
+
+    def refresh(self) -> None:
+        self._several.clear()
+        self._server.check_whole(self._server.ask("POST", f"/{self._alias('*')}/_refresh"))
+
+    def supports(self, compare: Compare) -> bool:
+        return fields.is_expressed(compare)
+
+    def wider(self, compare: Compare) -> Compare | None:
+        return fields.wider(compare)
+
+    def scan(
+        self,
+        space: Space,
+        where: Filter | None,
+        *,
+        after: str,
+        limit: int,
+        vectors: bool,
+        bare: bool = False,
+    ) -> list[Document]:
+        what = fields.WITH_VECTORS if vectors else fields.RECORD
+        hits = self._sorted(space, _filtered(where, bare=bare), [_BY_ID], what, limit, after)
+        return [_document(hit, space) for hit in hits]
+
+    def count(self, space: Space, where: Filter | None, *, bare: bool = False) -> int:
+        (answer,) = self._searched(space, [counting(_filtered(where, bare=bare))])
+        return total(answer)
+
+    def browse(
+        self,
+        space: Space,
+        where: Filter | None,
+        order: Order,
+        descending: bool,
+        k: int,
+        offset: int,
+    ) -> list[Document]:
+        column = ORDERS[order]
+        by = {"order": "desc" if descending else "asc", "missing": "_last"}
+        sort = [{f"{column.name}.{column.kind}": by}, _BY_ID]
+        hits = self._sorted(space, _filtered(where), sort, fields.RECORD, k, skipped=offset)
+        return [_document(hit, space) for hit in hits]
+
+    def _sorted(
+        self,
+        space: Space,
+        query: Query,
+        sort: list[Query],
+        what: list[str],
+        k: int,
+        after: str | None = None,
+        skipped: int = 0,
+    ) -> Iterator[Any]:
+        """Yield k hits behind an id, or behind the first that are skipped, in an order.
+
+        Each page begins behind the last hit of the one before. The id decides at the end, so no
+        page repeats or loses a document, which servers do that sort by equal values.
+        """
+        last = [fields.key_of(after)] if after else None
+        left = skipped + k
+        while left > 0:
+            size = min(left, WINDOW)
+            body = {"query": query, "sort": sort, "size": size, "track_total_hits": False}
+            body["_source"] = what if left - size < k else False
+            (answer,) = self._searched(space, [body | ({"search_after": last} if last else {})])
+            hits = answer["hits"]["hits"]
+            yield from hits[max(0, left - k) :]
+            if len(hits) < size:
+                return
+            last, left = hits[-1]["sort"], left - size
+
+    def _searched(self, space: Space, bodies: Sequence[Query], how: str = "") -> list[Any]:
+        try:
+            return self._server.search(self._alias(_mark(space)), bodies, how)
+        except Refusal as refusal:
+            if refusal.kind == "index_not_found_exception":
+                raise SpaceGoneError(space) from refusal
+            raise
+
+    # -------------------------------------------------------------- search
+
+    def nearest(
+        self, space: Space, vectors: Vectors, k: int, where: Filter | None
+    ) -> list[list[Row]]:
+        condition = None if where is None else fields.query(compiled(where))
+        breadth = min(WINDOW, max(k, self._options.get("breadth", max(BREADTH, 2 * k))))
+        names = ["vector", "more.vector"] if self._has_several(space) else ["vector"]
+        bodies = [
+            {
+                **self._dialect.nearest(name, each, k, breadth, condition),
+                "size": k, "_source": fields.SCORED, "track_total_hits": False,
+            }
+            for each in vectors.astype(np.float64).round(8).tolist()
+            for name in names
+        ]  # fmt: skip
+        answers = self._searched(space, bodies)
+        return [
+            _scored(query, [h for a in answers[n * len(names) :][: len(names)] for h in _hits(a)])[
+                :k
+            ]
+            for n, query in enumerate(vectors)
+        ]
+
+    def _has_several(self, space: Space) -> bool:
+        found = self._several.get(space.fingerprint)
+        if found is None:
+            several = counting({"range": {"parts": {"gt": 1}}}) | {"track_total_hits": 1}
+            (answer,) = self._searched(space, [several])
+            found = self._several[space.fingerprint] = total(answer) > 0
+        return found
+
+    def find_words(
+        self, space: Space, words: Sequence[str], k: int, where: Filter | None
+    ) -> WordMatches:
+        condition = None if where is None else fields.query(compiled(where))
+        bodies = asked(words, k, condition)
+        answers = self._searched(space, bodies, "dfs_query_then_fetch")
+        return told(words, k, answers)
+
+    def facets(
+        self, space: Space, where: Filter | None, fields_: Sequence[FacetField], most: int
+    ) -> dict[str, dict[str, int]]:
+        query = _filtered(where)
+        found: dict[str, dict[str, int]] = {}
+        for field in fields_:
+            written = Counter(self._values(space, query, field))
+            if field in fields.KEYED:
+                keys = self._values(space, query, f"{field}_key")
+                found[field] = facets.ranked(field, written, keys, most)
+            else:  # of which a record has one value, or several that count as they are
+                groups = [([word], times) for word, times in written.items()]
+                found[field] = facets.count_words(field, groups, most)
+        return found
+
+    def _values(self, space: Space, query: Query, field: str) -> dict[str, int]:
+        """Return how many documents have each value of a facet: all of them, and exactly."""
+        found: dict[str, int] = {}
+        source = [{"value": {"terms": {"field": f"facet.{field}"}}}]
+        after: Query = {}
+        while True:
+            values = {"composite": {"size": WINDOW, "sources": source, **after}}
+            (answer,) = self._searched(space, [{**counting(query), "aggs": {"values": values}}])
+            page = answer["aggregations"]["values"]
+            found |= {each["key"]["value"]: each["doc_count"] for each in page["buckets"]}
+            if len(page["buckets"]) < WINDOW:
+                return found
+            after = {"after": page["after_key"]}
+
+
+_BY_ID: Query = {"key": "asc"}
+
+
+def _mark(space: Space) -> str:
+    """Return the part of an index's name that stands for a space."""
+    if re.fullmatch("[0-9a-f]{16,}", space.fingerprint):
+        return space.fingerprint[:16]
+    return hashlib.sha256(space.fingerprint.encode()).hexdigest()[:16]
+
+
+def _action(document: Document) -> bytes:
+    """Return the line of a bulk request before a document."""
+    about: dict[str, Any] = {"_id": fields.document_id(document.record.id)}
+    match document.version:
+        case (number, term):
+            about |= {"if_seq_no": number, "if_primary_term": term}
+        case version if version == ABSENT:
+            return line({"create": about})
+    return line({"index": about})
+
+
+def _document(hit: Mapping[str, Any], space: Space) -> Document:
+    number = hit.get("_seq_no")
+    version = None if number is None else (number, hit["_primary_term"])
+    source = hit["_source"]
+    return Document(fields.record_of(source), fields.vectors_of(source, space.dim), version)
+
+
+def _filtered(where: Filter | None, *, bare: bool = False) -> Query:
+    some = [] if where is None else [fields.query(compiled(where))]
+    if bare:
+        some.append({"term": {"parts": 0}})
+    return {"bool": {"filter": some}} if some else {"match_all": {}}
+
+
+def _hits(answer: Any) -> list[Any]:
+    return list(answer["hits"]["hits"])
+
+
+def _scored(query: Any, hits: Sequence[Any]) -> list[Row]:
+    """Return the best part of each document that was found, by the cosine of what is stored."""
+    wanted = query.astype(np.float64)
+    rows = dict[str, Row]()
+    for hit in hits:
+        stored = hit["_source"]["record"]
+        if stored["id"] in rows:
+            continue
+        vectors = fields.vectors_of(hit["_source"], len(query))
+        # Not by a matrix product, in which equal rows may differ in their last bits.
+        scores = (vectors.astype(np.float64) * wanted).sum(axis=1)
+        best = int(scores.argmax())
+        rows[stored["id"]] = Row(stored["id"], best, float(scores[best]), vectors[best])
+    return sorted(rows.values(), key=lambda row: (-row.score, row.id))
+
+
+def _conforms(store: ElasticStore) -> Store:
+    return store  # checked by mypy

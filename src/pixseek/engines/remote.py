@@ -1,0 +1,189 @@
+"""The address of a library on a server, read once for all stores: hosts, name, secrets, options.
+
+    elasticsearch+https://me:secret@host:9200,other:9200/photos?shards=3&ca=/etc/ca.pem
+
+The scheme names the engine and how it is reached. What stands behind the hosts names the library,
+and options stand behind "?". A secret may be in the address, in a file that `password_file` or
+`api_key_file` names, or in the environment (`PASSWORD`, `API_KEY`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.parse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pixseek.errors import ConfigError, unknown
+from pixseek.types.dataclass import dataclass
+
+#: The variables that hold a secret of the address if the address has none.
+PASSWORD = "PIXSEEK_ENGINE_PASSWORD"
+API_KEY = "PIXSEEK_ENGINE_API_KEY"
+
+_ENCODE = "Encode what is special in a user or password: / as %2F, @ as %40, : as %3A, # as %23."
+#: What all servers accept as the name of a collection, and room for what a store appends.
+_NAME = r"[a-z0-9][a-z0-9._-]{0,99}"
+
+#: Turns the text of an option into its value; raises ValueError with what is expected.
+Reading = Callable[[str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Where a library is.
+
+    Attributes:
+        engine: the scheme before the "+", such as "elasticsearch".
+        secure: whether the server is reached by TLS.
+        hosts: each with its port.
+        name: of the library on the server.
+        user: "" for none.
+        password: "" for none.
+        api_key: "" for none.
+        options: by name, those that were given, read.
+    """
+
+    engine: str
+    secure: bool
+    hosts: tuple[tuple[str, int], ...]
+    name: str
+    user: str
+    password: str
+    api_key: str
+    options: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Remote({self.shown!r})"
+
+    @property
+    def shown(self) -> str:
+        """The address without user, secrets and options, to name it in errors."""
+        hosts = ",".join(f"[{h}]:{p}" if ":" in h else f"{h}:{p}" for h, p in self.hosts)
+        return f"{self.engine}+http{'s' * self.secure}://{hosts}/{self.name}"
+
+
+def whole(least: int, most: int) -> Reading:
+    """Return the reading of a whole number within limits."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            raise ValueError(f"Write a whole number from {least} to {most}.")
+        return int(text)
+
+    return read
+
+
+def one_of(*names: str) -> Reading:
+    """Return the reading of one of some words."""
+
+    def read(text: str) -> str:
+        if text not in names:
+            raise ValueError(unknown("value", text, names))
+        return text
+
+    return read
+
+
+def seconds(text: str) -> float:
+    """Read a positive number of seconds."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number < 1e6:
+        raise ValueError("Write seconds, such as 30.")
+    return number
+
+
+def _file(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise ValueError("There is no such file.")
+    return path
+
+
+#: The options of every server.
+_COMMON: Mapping[str, Reading] = {
+    "timeout": seconds, "ca": _file, "password_file": _file, "api_key_file": _file,
+}  # fmt: skip
+
+
+def read(url: str, port: int, options: Mapping[str, Reading]) -> Remote:
+    """Return what an address says.
+
+    Args:
+        url: `ENGINE+http://...` or `ENGINE+https://...`.
+        port: of hosts without one.
+        options: those of the store, by name.
+
+    Raises:
+        ConfigError: it can't be understood; no error quotes a secret.
+    """
+    try:
+        parsed = urllib.parse.urlsplit(url)
+    except ValueError:  # it quotes the password
+        raise ConfigError("The URL can't be understood", url, _ENCODE) from None
+    engine, _, protocol = parsed.scheme.partition("+")
+    userinfo, at, places = parsed.netloc.rpartition("@")
+    hosts = tuple(_host(each, port) for each in places.split(","))
+    if "@" in userinfo or (not at and "@" in parsed.path) or None in hosts or parsed.fragment:
+        raise ConfigError("The URL can't be understood", url, _ENCODE)
+    name = urllib.parse.unquote(parsed.path).strip("/")
+    if not re.fullmatch(_NAME, name):
+        raise ConfigError(
+            "not a name for a library on a server",
+            name or url,
+            f"Write it behind the host, {engine}+{protocol}://HOST/photos: "
+            "small letters, digits, '.', '_' and '-', at most 100.",
+        )
+    found = _options(parsed.query, {**_COMMON, **options})
+    user, _, password = map(urllib.parse.unquote, userinfo.partition(":"))
+    return Remote(
+        engine=engine,
+        secure=protocol == "https",
+        hosts=tuple(each for each in hosts if each is not None),
+        name=name,
+        user=user,
+        password=password or _secret(found, "password_file", PASSWORD if user else ""),
+        api_key="" if user else _secret(found, "api_key_file", API_KEY),
+        options=found,
+    )
+
+
+def _host(text: str, port: int) -> tuple[str, int] | None:
+    """Return host and port; None if that is not what the text is."""
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?", text)
+    if found is None or int(found[3] or port) > 65_535:
+        return None
+    return found[1] or found[2], int(found[3] or port)
+
+
+def _options(query: str, known: Mapping[str, Reading]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in urllib.parse.parse_qsl(query, keep_blank_values=True):
+        if key not in known:
+            raise ConfigError("unknown option of the engine", key, unknown("option", key, known))
+        try:
+            found[key] = known[key](value)
+        except ValueError as error:
+            raise ConfigError(
+                "not a value for this option of the engine", f"{key}={value}", str(error)
+            ) from None
+    return found
+
+
+def _secret(options: Mapping[str, Any], file: str, variable: str) -> str:
+    """Return a secret from the file that an option names, or from the environment."""
+    path: Path | None = options.get(file)
+    if path is None:
+        return os.environ.get(variable, "") if variable else ""
+    try:
+        with path.open("rb") as content:
+            return content.read(1 << 16).decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "The file of the secret can't be read", path, getattr(error, "strerror", "") or "UTF-8?"
+        ) from None

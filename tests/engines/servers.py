@@ -1,0 +1,108 @@
+"""Real servers for tests: a URL from the environment, or a server started for the session."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+#: Seconds for a server to come up on a busy machine.
+_PATIENCE_S = 150
+
+
+class Running(NamedTuple):
+    """A server that a test started.
+
+    Attributes:
+        url: as http or https, without a path.
+        pid: of the server itself.
+        folder: where its data is; a server started on it again has them.
+    """
+
+    url: str
+    pid: int
+    folder: Path
+
+    def engine(self, name: str, options: str = "", kind: str = "elasticsearch") -> str:
+        """Return the address of a library on it."""
+        return f"{kind}+{self.url}/{name}{'?' if options else ''}{options}"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def serving(
+    kind: str, material: Path, folder: Path | None = None, port: int = 0, **options: object
+) -> Iterator[Running]:
+    """Run Elasticsearch or OpenSearch; the test is skipped if it can't be run here.
+
+    Args:
+        kind: "elasticsearch" or "opensearch".
+        material: the folder of test material, with `servers/serve`.
+        folder: to keep the data in; a new one, removed at the end, if there is none.
+        port: to listen on.
+        options: of `serve`, such as `password`.
+    """
+    serve = material / "servers" / "serve"
+    if not serve.is_file():
+        pytest.skip(f"no {kind} to run (set PIXSEEK_TEST_{kind.upper()})")
+    # The server runs as another user if the tests run as root, so not in pytest's own folder.
+    home = folder or Path(tempfile.mkdtemp(prefix=f"pixseek-{kind}-"))
+    home.chmod(0o755)
+    port = port or free_port()
+    more = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    command = [sys.executable, str(serve), kind, "--port", str(port), "--dir", str(home)]
+    told = home / "told.json"
+    with told.open("wb") as out, (home / "serve.log").open("wb") as err:
+        process = subprocess.Popen(
+            [*command, "--heap", "512m", *more], stdout=out, stderr=err, stdin=subprocess.DEVNULL
+        )
+    try:
+        end = time.monotonic() + _PATIENCE_S
+        while not (line := told.read_text()).endswith("\n"):
+            if process.poll() is not None:
+                pytest.skip(f"{kind} does not start: {(home / 'serve.log').read_text()[-300:]}")
+            assert time.monotonic() < end, f"{kind} does not answer"
+            time.sleep(0.2)
+        answer: dict[str, Any] = json.loads(line)
+        yield Running(answer["url"], int(answer["pid"]), home)
+    finally:
+        process.terminate()
+        process.wait()
+        if folder is None:
+            shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def given_or_started(kind: str, material: Path) -> Iterator[Running]:
+    """The server that `PIXSEEK_TEST_KIND` names, or one started for the session."""
+    url = os.environ.get(f"PIXSEEK_TEST_{kind.upper()}")
+    if url:
+        yield Running(url.rstrip("/"), 0, Path())
+        return
+    with serving(kind, material) as running:
+        yield running
+
+
+def remove_library(running: Running, name: str) -> None:
+    """Delete the indexes of a library, of which a server holds a limited number."""
+    import httpx
+
+    found = httpx.get(f"{running.url}/{name}.pixseek.*?filter_path=*.aliases").json()
+    for index in found:
+        httpx.delete(f"{running.url}/{index}")

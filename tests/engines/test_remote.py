@@ -1,0 +1,96 @@
+"""Addresses of libraries on servers: what they may say, and that secrets stay secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pixseek.engines import open_engine, remote
+from pixseek.errors import ConfigError
+
+_OPTIONS = {"shards": remote.whole(1, 9), "type": remote.one_of("flat", "hnsw")}
+
+
+def read(url: str) -> remote.Remote:
+    return remote.read(url, 9200, _OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("x+http://host/photos", {"hosts": (("host", 9200),), "name": "photos", "secure": False}),
+        ("x+https://host:1/photos/", {"hosts": (("host", 1),), "secure": True}),
+        ("x+http://a,b:2/p", {"hosts": (("a", 9200), ("b", 2))}),
+        ("x+http://[::1]:5/p", {"hosts": (("::1", 5),)}),
+        ("x+http://me:p%40%2Fss@h/p", {"user": "me", "password": "p@/ss"}),
+        ("x+http://me@h/my.photos-2024_x", {"user": "me", "name": "my.photos-2024_x"}),
+        ("x+http://h/p?shards=3&type=flat&timeout=1.5",
+         {"options": {"shards": 3, "type": "flat", "timeout": 1.5}}),
+    ],
+)  # fmt: skip
+def test_an_address_is_read(url: str, expected: dict[str, Any]) -> None:
+    found = read(url)
+    assert {name: getattr(found, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("x+http://host", "Write it behind the host"),
+        ("x+http://host/Photos", "small letters"),
+        ("x+http://host/a/b", "small letters"),
+        ("x+http://host/../a", "small letters"),
+        ("x+http://host/_all", "small letters"),
+        ("x+http://host/*", "small letters"),
+        ("x+http:///photos", "can't be understood"),
+        ("x+http://host:99999/p", "can't be understood"),
+        ("x+http://me:pa/ss@host/p", "can't be understood"),
+        ("x+http://me:p@ss@host/p", "can't be understood"),
+        ("x+http://host/p?shard=3", "Did you mean 'shards'"),
+        ("x+http://host/p?shards=0", "from 1 to 9"),
+        ("x+http://host/p?shards=", "from 1 to 9"),
+        ("x+http://host/p?type=bbq", "Known values: flat, hnsw"),
+        ("x+http://host/p?timeout=-1", "seconds"),
+        ("x+http://host/p?ca=/nowhere/ca.pem", "no such file"),
+    ],
+)
+def test_a_wrong_address_is_explained(url: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(url)
+    assert said in str(caught.value)
+    assert "ss@" not in str(caught.value)
+
+
+def test_secrets_come_from_a_file_or_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text("from-file\n")
+    assert read(f"x+http://me@h/p?password_file={file}").password == "from-file"
+    assert read(f"x+http://h/p?api_key_file={file}").api_key == "from-file"
+    monkeypatch.setenv(remote.PASSWORD, "from-variable")
+    monkeypatch.setenv(remote.API_KEY, "key-from-variable")
+    assert read("x+http://me@h/p").password == "from-variable"
+    assert read("x+http://me:given@h/p").password == "given"
+    # A password is sent for a user, and a key for nobody else.
+    assert (read("x+http://me@h/p").api_key, read("x+http://h/p").password) == ("", "")
+    assert read("x+http://h/p").api_key == "key-from-variable"
+
+
+def test_secrets_are_not_shown() -> None:
+    found = read("x+https://me:sesame@h/p?shards=2")
+    assert found.shown == "x+https://h:9200/p"
+    assert "sesame" not in repr(found)
+
+
+@pytest.mark.parametrize("engine", ["elasticsearch", "opensearch", "escloud"])
+def test_errors_of_an_engine_name_the_server_without_secrets(engine: str) -> None:
+    pytest.importorskip("elastic_transport")
+    with pytest.raises(Exception, match="out of reach") as caught:
+        open_engine(f"{engine}+http://me:sesame@127.0.0.1:9/photos")
+    assert f"{engine}+http://127.0.0.1:9/photos" in str(caught.value)
+    assert "sesame" not in str(caught.value)
+    with pytest.raises(ConfigError, match="elasticsearch\\+https"):
+        open_engine(f"{engine}://host/photos")
