@@ -227,6 +227,50 @@ def test_a_second_signal_ends_it_at_once(drawn: Path) -> None:
         assert "6 images" in line
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("rest_comes", [True, False])
+def test_a_stop_during_an_upload_leaves_nothing_half(
+    drawn: Path, tmp_path: Path, rest_comes: bool
+) -> None:
+    shutil.copytree(drawn.parent, tmp_path / "copy")
+    lib, uploads = tmp_path / "copy" / "lib", tmp_path / "up"
+    pictures(tmp_path / "one", 1)
+    content = (tmp_path / "one" / "0.png").read_bytes()
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="images"; filename="a.png"\r\n\r\n'
+        + content
+        + b"\r\n--b--\r\n"
+    )
+    head = (
+        "POST /api/images HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; "
+        f"boundary=b\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    with serving("-L", str(lib), "--uploads", str(uploads)) as (process, _, port):
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
+            sock.sendall(head + body[: len(body) // 2])
+            assert get(port, "/healthz")[0] == 200
+            process.send_signal(signal.SIGTERM)
+            while True:  # until nobody listens
+                try:
+                    socket.create_connection(("127.0.0.1", port), timeout=5).close()
+                except ConnectionError:
+                    break
+                time.sleep(0.01)
+            if rest_comes:
+                sock.sendall(body[len(body) // 2 :])
+                answer = b""
+                while piece := sock.recv(65536):
+                    answer += piece
+                assert answer.startswith(b"HTTP/1.1 503 ")
+                assert b"The server is about to end" in answer
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out.endswith("Stopped.\n")) == (0, True)
+        assert "Traceback" not in err
+    assert list(uploads.iterdir()) == []
+    with Library.open(lib) as library:
+        assert len(library) == 6
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[trustme.CA, Path, Path]:
     folder, authority = tmp_path_factory.mktemp("tls"), trustme.CA()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -71,6 +71,7 @@ def test_the_original_comes_whole_or_in_part(client: Any, photos: Path) -> None:
     assert client.get(there, headers={**tag, "If-Range": '"x"'}).status_code == 200
 
 
+@settings(deadline=None)
 @given(st.integers(0, 30), st.integers(0, 40), st.integers(0, 40))
 def test_ranges_are_those_of_slices(size: int, first: int, last: int) -> None:
     content = bytes(range(size))
@@ -219,6 +220,20 @@ def test_uploads_that_can_not_be_stored_or_indexed_leave_nothing(
         yield Progress("index", 0, None)
         options["stop"].wait(20)
         return Report(stopped=True)
+
+    ending = serve(Settings(uploads=folder))
+
+    def last(*given: Any) -> Path:
+        ending.app.stop_runs()  # type: ignore[attr-defined]
+        return whole(*given)
+
+    monkeypatch.setattr(surfaces, "store_file", last)
+    for _ in range(2):  # the server ends while it stores, and has been told to
+        answer = ending.post("/api/images", files=sent)
+        assert (answer.status_code, answer.json()["type"]) == (503, "urn:pixseek:problem:stopping")
+        assert answer.headers["retry-after"] == "10"
+        assert list(folder.iterdir()) == []
+    monkeypatch.undo()
 
     monkeypatch.setattr(Library, "indexing", waits)
     job = client.post("/api/jobs", json={}).json()["id"]

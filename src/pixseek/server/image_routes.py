@@ -326,16 +326,21 @@ def routes(server: Server) -> APIRouter:
         must_write(request)
         served = server.named(given.library)
         from pixseek.server.library_routes import job_to_plain
-        from pixseek.server.receiving import received
+        from pixseek.server.receiving import received, take_back
 
         # Else images would be stored and not indexed.
         await asyncio.to_thread(server.check_free, served)
-        folder = await received(request, server)
+        stored = await received(request, server)
 
         def start() -> Any:
-            return server.jobs.start(
-                served.name, "upload", lambda stop: served.library.indexing(folder, stop=stop)
-            )
+            folder = stored[0].parent
+            try:
+                return server.jobs.start(
+                    served.name, "upload", lambda stop: served.library.indexing(folder, stop=stop)
+                )
+            except BaseException:  # another run has begun, or the server ends
+                take_back(stored)
+                raise
 
         job = await asyncio.to_thread(start)
         return json_answer(job_to_plain(job.state, has_rights=True), 202)

@@ -179,11 +179,6 @@ class Jobs:
             Refused: the server ends.
         """
         with self._lock:
-            if self._is_closed:
-                raise Refused(
-                    503, "stopping", "The server is about to end", "", "Try again later.",
-                    {"Retry-After": "10"},
-                )  # fmt: skip
             self.check_free(library)
             job = Job(library, kind, run)
             self._jobs[job.state.id] = job
@@ -193,11 +188,17 @@ class Jobs:
             return job
 
     def check_free(self, library: str) -> None:
-        """Check that no run of a library goes on.
+        """Check that a run of a library can begin.
 
         Raises:
-            LibraryLockedError: one does.
+            LibraryLockedError: another goes on.
+            Refused: the server ends.
         """
+        if self._is_closed:
+            raise Refused(
+                503, "stopping", "The server is about to end", "", "Try again later.",
+                {"Retry-After": "10"},
+            )  # fmt: skip
         for job in list(self._jobs.values()):
             if job.is_running and job.state.library == library:
                 raise LibraryLockedError(

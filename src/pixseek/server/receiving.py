@@ -39,8 +39,8 @@ def check_folder(folder: Path) -> None:
         ) from error  # fmt: skip
 
 
-async def received(request: Request, server: Server) -> Path:
-    """Store the images that a request holds; return the folder they are in.
+async def received(request: Request, server: Server) -> list[Path]:
+    """Store the images that a request holds in the folder for uploads; return their paths.
 
     Raises:
         Refused: the server takes no uploads, or the body is no form.
@@ -58,11 +58,16 @@ async def received(request: Request, server: Server) -> Path:
         if not given:
             raise QueryError("There is no image in the form", "", "Upload some as `images`.")
         contents = [(each.filename or "", await each.read()) for each in given]
-        await asyncio.to_thread(_store, folder, contents, settings)
-    return folder
+        return await asyncio.to_thread(_stored, folder, contents, settings)
 
 
-def _store(folder: Path, contents: list[tuple[str, bytes]], settings: Settings) -> None:
+def take_back(stored: list[Path]) -> None:
+    """Delete images that were stored and can't be indexed: they would be sent a second time."""
+    for path in stored:
+        path.unlink(missing_ok=True)
+
+
+def _stored(folder: Path, contents: list[tuple[str, bytes]], settings: Settings) -> list[Path]:
     from pixseek.library.surfaces import ending_of, store_file
     from pixseek.server.uploads import picture_of
 
@@ -76,9 +81,9 @@ def _store(folder: Path, contents: list[tuple[str, bytes]], settings: Settings) 
         for name, content in contents:
             stored.append(store_file(folder, _stem(name), ending_of(content), content))
     except StorageError:
-        for path in stored:  # else they would be uploaded a second time
-            path.unlink(missing_ok=True)
+        take_back(stored)
         raise
+    return stored
 
 
 def _stem(name: str) -> str:

@@ -113,6 +113,7 @@ class Server:
 
         Raises:
             LibraryLockedError: another goes on, of this server or of another process.
+            Refused: the server ends.
         """
         self.jobs.check_free(served.name)
         check_no_run(served.library)
