@@ -12,10 +12,13 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Generator
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
+
+from starlette.responses import StreamingResponse
 
 from pixseek.errors import LibraryLockedError, PixseekError
 from pixseek.redaction import scrub
+from pixseek.server.answers import Answer, as_json
 from pixseek.server.problems import Refused
 from pixseek.types import Progress, Report
 from pixseek.types.dataclass import dataclass
@@ -160,6 +163,27 @@ async def states(job: Job) -> AsyncIterator[JobState | None]:
             return
         await asyncio.sleep(_LOOK_S)
         quiet_s += _LOOK_S
+
+
+def watched(job: Job, plain: Callable[[JobState], Any], event: str = "") -> Answer:
+    """Return server-sent events with the state of a run whenever it changes, until it ends.
+
+    Args:
+        job: the run.
+        plain: gives a state as plain values.
+        event: the name of the events; "" for none.
+    """
+    head = f"event: {event}\n".encode() if event else b""
+
+    async def events() -> AsyncIterator[bytes]:
+        async for state in states(job):
+            if state is None:
+                yield b": still there\n\n"
+            else:
+                yield head + b"data: " + as_json(plain(state)) + b"\n\n"
+
+    at_once = {"X-Accel-Buffering": "no"}  # so that nginx passes each event on as it comes
+    return StreamingResponse(events(), 200, at_once, "text/event-stream")
 
 
 class Jobs:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
 
 #: Bytes of all answers together; a page of 100 hits has 60 kB.
 _MOST_BYTES = 32 << 20
@@ -28,6 +28,21 @@ class KeptAnswers:
         self._answers: OrderedDict[Hashable, tuple[float, bytes]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
+
+    async def of(self, key: Hashable | None, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Return the answer to a question: the kept one, or a new one, which is kept.
+
+        Args:
+            key: the question; None if its answer can't be kept.
+            make: answers it now.
+        """
+        if key is None:
+            return await make()
+        kept = self.get(key)
+        if kept is None:
+            kept = await make()
+            self.keep(key, kept)
+        return kept
 
     def get(self, key: Hashable) -> bytes | None:
         """Return the answer to a question; None if there is none."""

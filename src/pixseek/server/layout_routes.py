@@ -76,17 +76,13 @@ def routes(server: Server) -> APIRouter:
         is_all = not (query.terms or query.exclude or query.where or query.date_readings)
         if is_all and query.sort == "relevance":
             query = replace(query, sort=ALL.sort)
-        has_rights = may_write(request.scope)
         query = replace(query, k=1, offset=0)  # they don't count
-        key = answer_key(served, query, has_rights)
-        kept = server.layouts.get(key) if key else None
-        if kept is None:
-            kept = await served.searches.alone(
-                lambda library: _layout(library, query, server), request
-            )
-            if key:
-                server.layouts.keep(key, kept)
-        return Answer(kept, 200, None, "application/json")
+        key = answer_key(served, query, may_write(request.scope))
+        answer = await server.layouts.of(
+            key,
+            lambda: served.searches.alone(lambda library: _layout(library, query, server), request),
+        )
+        return Answer(answer, 200, None, "application/json")
 
     @router.get(
         "/layout",

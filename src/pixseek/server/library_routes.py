@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,16 +13,15 @@ from fastapi import APIRouter, Request
 from fastapi import Query as Parameter
 from pydantic import Field
 from starlette.datastructures import UploadFile
-from starlette.responses import StreamingResponse
 
 from pixseek import wire
 from pixseek.errors import QueryError
 from pixseek.server import shapes
-from pixseek.server.answers import Answer, as_json, json_answer
+from pixseek.server.answers import Answer, json_answer
 from pixseek.server.documents import answers, events_of, having, list_of
 from pixseek.server.folders import indexable
 from pixseek.server.guard import is_head, may_write
-from pixseek.server.jobs import Job, JobState, states
+from pixseek.server.jobs import Job, JobState, watched
 from pixseek.server.problems import Refused, answer_to
 from pixseek.server.queries import WHOLE, Given, LibraryGiven, NothingGiven
 from pixseek.server.routing import router_of
@@ -375,15 +373,7 @@ def routes(server: Server) -> APIRouter:
         if is_head(request.scope):
             return Answer(None, 200, None, "text/event-stream")
 
-        async def changes() -> AsyncIterator[bytes]:
-            async for state in states(found):
-                if state is None:
-                    yield b": still there\n\n"
-                else:
-                    yield b"event: job\ndata: " + as_json(_told(state, request)) + b"\n\n"
-
-        at_once = {"X-Accel-Buffering": "no"}  # so that nginx passes each event on as it comes
-        return StreamingResponse(changes(), 200, at_once, "text/event-stream")
+        return watched(found, lambda state: _told(state, request), "job")
 
     return router
 

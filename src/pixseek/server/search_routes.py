@@ -53,15 +53,14 @@ def routes(server: Server) -> APIRouter:
 
     async def answered(served: Served, query: Query, request: Request) -> Answer:
         has_rights = may_write(request.scope)
-        key = answer_key(served, query, has_rights)
-        kept = server.answers.get(key) if key else None
-        if kept is None:
+
+        async def found() -> bytes:
             results = await served.searches.answer(query, request)
             server.metrics.count_search(results)
-            kept = as_json(shown(results, has_rights=has_rights))
-            if key:
-                server.answers.keep(key, kept)
-        return Answer(kept, 200, None, "application/json")
+            return as_json(shown(results, has_rights=has_rights))
+
+        answer = await server.answers.of(answer_key(served, query, has_rights), found)
+        return Answer(answer, 200, None, "application/json")
 
     @router.get(
         "/search",

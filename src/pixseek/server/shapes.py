@@ -36,6 +36,20 @@ def _object(required: dict[str, Schema], **optional: Schema) -> Schema:
     }
 
 
+#: What is said of a query besides its hits.
+_FOUND: dict[str, Schema] = {
+    "query": _TEXT,
+    "query_kind": _TEXT,
+    "took_ms": {"type": "object", "additionalProperties": _NUMBER},
+    "model": _TEXT,
+    "warnings": _list(_TEXT),
+    "strong": _WHOLE,
+    "likely": _WHOLE,
+    "looked_at": _WHOLE,
+    "total": _WHOLE,
+    "excluded": _list(_object({"what": _TEXT, "count": _WHOLE})),
+}
+
 SCHEMAS: dict[str, Schema] = {
     "Problem": _object(
         {
@@ -88,35 +102,10 @@ SCHEMAS: dict[str, Schema] = {
         path={**_MAYBE_TEXT, "description": "Only with the right to write."},
         is_there={"type": ["boolean", "null"], "description": "Only with the right to write."},
     ),
-    "Results": _object(
-        {
-            "query": _TEXT,
-            "query_kind": _TEXT,
-            "k": _WHOLE,
-            "offset": _WHOLE,
-            "took_ms": {"type": "object", "additionalProperties": _NUMBER},
-            "model": _TEXT,
-            "warnings": _list(_TEXT),
-            "strong": _WHOLE,
-            "likely": _WHOLE,
-            "looked_at": _WHOLE,
-            "total": _WHOLE,
-            "excluded": _list(_object({"what": _TEXT, "count": _WHOLE})),
-            "hits": _list(_ref("Hit")),
-        }
-    ),
+    "Results": _object({**_FOUND, "k": _WHOLE, "offset": _WHOLE, "hits": _list(_ref("Hit"))}),
     "Layout": _object(
         {
-            "query": _TEXT,
-            "query_kind": _TEXT,
-            "took_ms": {"type": "object", "additionalProperties": _NUMBER},
-            "model": _TEXT,
-            "warnings": _list(_TEXT),
-            "strong": _WHOLE,
-            "likely": _WHOLE,
-            "looked_at": _WHOLE,
-            "total": _WHOLE,
-            "excluded": _list(_object({"what": _TEXT, "count": _WHOLE})),
+            **_FOUND,
             "strengths": {
                 **_list(_list({"type": ["string", "integer"]})),
                 "description": "How many hits in a row have one strength.",

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi import Query as Parameter
-from starlette.responses import RedirectResponse, StreamingResponse
+from starlette.responses import RedirectResponse
 
 from pixseek import wire
 from pixseek.errors import PixseekError
-from pixseek.server.answers import Answer, as_json, json_answer
+from pixseek.server.answers import Answer, json_answer
 from pixseek.server.guard import may_write
-from pixseek.server.jobs import states
+from pixseek.server.jobs import watched
 from pixseek.server.library_routes import Start, begun
 from pixseek.server.pages import Pages
 from pixseek.server.problems import Refused, three_parts
@@ -103,13 +102,6 @@ def routes(server: Server) -> APIRouter:
         if "text/event-stream" not in request.headers.get("accept", ""):
             return json_answer(run_to_plain(job.state, texts))
 
-        async def events() -> AsyncIterator[bytes]:
-            async for state in states(job):
-                if state is None:
-                    yield b": still there\n\n"
-                else:
-                    yield b"data: " + as_json(run_to_plain(state, texts)) + b"\n\n"
-
-        return StreamingResponse(events(), media_type="text/event-stream")
+        return watched(job, lambda state: run_to_plain(state, texts))
 
     return router
