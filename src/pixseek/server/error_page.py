@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import Request
 
 from pixseek.server.answers import Answer
-from pixseek.server.markup import escape
+from pixseek.server.markup import escape, problem
 from pixseek.server.pages import Pages
 from pixseek.server.problems import Problem
 
@@ -24,14 +24,13 @@ def shown(answer: Answer, request: Request, pages: Pages) -> Answer:
     if not isinstance(answer, Problem) or answer.status_code < 400 or not wants_page(request):
         return answer
     page = pages.of(request)
-    problem, subject, advice = answer.parts
-    head = f"{problem}: {subject}" if subject else problem
+    said = page.texts.told(answer.parts[0]) or answer.parts[0]
     home = f'<a class=button href="{escape(pages.prefix)}/">{page.texts("all_images")}</a>'
     body = (
-        "<main class=login><h1>pixseek</h1><p class=error role=alert lang=en><strong>"
-        f"{escape(head)}.</strong> {escape(advice)}</p><p>{home}</p></main>"
+        "<main class=login><h1>pixseek</h1><p class=error role=alert>"
+        f"{problem(answer.parts, page.texts)}</p><p>{home}</p></main>"
     )
-    found = page.plain(problem, body, answer.status_code)
+    found = page.plain(said, body, answer.status_code)
     for name in ("allow", "retry-after", "www-authenticate"):
         if name in answer.headers:
             found.headers[name] = answer.headers[name]

@@ -277,8 +277,8 @@ export function createGrid(app) {
 		i = Math.max(0, Math.min(app.list.length - 1, i));
 		const { height } = rows[rowOf(i)];
 		const y = top(i);
-		const header = byId("header").offsetHeight + 8;
-		scrollTo(0, Math.min(y - header, Math.max(scrollY, y + height - innerHeight + 8)));
+		const [above, below] = ["header", "selection"].map((each) => byId(each).offsetHeight + 8);
+		scrollTo(0, Math.min(y - above, Math.max(scrollY, y + height - innerHeight + below + (below > 8) * 14)));
 		render();
 		setCurrent(i);
 		if (takes && tiles.has(i)) link(tiles.get(i)).focus({ preventScroll: true });

@@ -2,10 +2,13 @@
 
 import { byId } from "./dom.js";
 import { base, ofLibrary, read } from "./state.js";
+import { createLook } from "./view.js";
 
 const address = new URL(`status/run?${new URLSearchParams(ofLibrary(read()))}`, base);
 const run = byId("run");
 const link = byId("status");
+
+if (!byId("grid")) createLook();
 
 function show(now) {
 	if (!run) {

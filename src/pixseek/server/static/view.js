@@ -6,7 +6,8 @@ import { keys } from "./keys.js";
 import { base, mayWrite, ofLibrary } from "./state.js";
 import { start, t } from "./texts.js";
 
-export function createView(app) {
+/** The menus, and the look that is chosen in one. @param {() => void} [changed] */
+export function createLook(changed) {
 	// A menu opens below its button.
 	for (const menu of document.querySelectorAll(".menu"))
 		on(menu, "beforetoggle", () => {
@@ -21,9 +22,12 @@ export function createView(app) {
 		document.cookie = `pixseek_look=${Object.values(look).join(".")}; path=${base.pathname}; max-age=31536000; samesite=lax`;
 		if (name === "language") return location.reload();
 		document.documentElement.dataset[name] = value;
-		app.grid.relayout();
+		changed?.();
 	});
+}
 
+export function createView(app) {
+	createLook(() => app.grid.relayout());
 	// ------------------------------------------------------------ saved searches
 	const saved = byId("saved");
 	const menu = byId("save-menu");
