@@ -292,7 +292,9 @@ class Page:
         t = self._t
         notes = "".join(
             f"<p class=note>{told(each, t)}</p>"
-            for each in (shown.results.warnings if shown.results and shown.asked.get("q") else ())
+            for each in (
+                shown.results.warnings if shown.results is not None and shown.asked.get("q") else ()
+            )
         )
         if shown.problem:
             notes += f"<p class=error role=alert>{problem(shown.problem, t)}</p>"

@@ -24,8 +24,12 @@ _KEPT = {
         [(=:!&|?,]\s*/(?![/*])(?:\\.|\[(?:\\.|[^]\\])*\]|[^/\\\n])+/ """,
     "css": r""" "[^"]*" """,
 }
-#: Signs that need no space around them. A plus or minus does: "+ +" is not "++".
-_SIGNS = {"js": r"[ ]*([{}()\[\],;:=<>?&|*])[ ]*", "css": r"[ ]*([{};,>])[ ]*|(?<=:)[ ]+"}
+#: Signs that need no space around them: a plus or minus only beside no other, since "+ +" is not
+#: "++"; and the last semicolon of a block, which needs none.
+_SIGNS = {
+    "js": r"[ ]*([{}()\[\],;:=<>?&|*])[ ]*|(?<![+-])[ ]([+-])[ ](?![+-])",
+    "css": r";?[ ]*(\})[ ]*|[ ]*([{;,>])[ ]*|(?<=:)[ ]+",
+}
 
 
 def bare(text: str, kind: str) -> str:
@@ -45,7 +49,7 @@ def bare(text: str, kind: str) -> str:
     if kind not in _KEPT:
         return text
     pieces = re.split(f"({_KEPT[kind]})", text, flags=re.VERBOSE)
-    pieces[::2] = [re.sub(_SIGNS[kind], r"\1", piece) for piece in pieces[::2]]
+    pieces[::2] = [re.sub(_SIGNS[kind], r"\1\2", piece) for piece in pieces[::2]]
     return "".join(pieces)
 
 
