@@ -24,10 +24,12 @@ _KEPT = {
         [(=:!&|?,]\s*/(?![/*])(?:\\.|\[(?:\\.|[^]\\])*\]|[^/\\\n])+/ """,
     "css": r""" "[^"]*" """,
 }
+#: Ends of lines that mean nothing. After other signs, one may end a statement of a script.
+_ENDS = {"js": r"(?<=[{(\[,;])\n|\n(?=[})\],])", "css": r"\n"}
 #: Signs that need no space around them: a plus or minus only beside no other, since "+ +" is not
 #: "++"; and the last semicolon of a block, which needs none.
 _SIGNS = {
-    "js": r"[ ]*([{}()\[\],;:=<>?&|*])[ ]*|(?<![+-])[ ]([+-])[ ](?![+-])",
+    "js": r"[ ]*([-+]=|[{}()\[\],;:=<>?&|*])[ ]*|(?<![+-])[ ]([+-])[ ](?![+-])",
     "css": r";?[ ]*(\})[ ]*|[ ]*([{;,>])[ ]*|(?<=:)[ ]+",
 }
 
@@ -35,8 +37,8 @@ _SIGNS = {
 def bare(text: str, kind: str) -> str:
     """Return a script or stylesheet without what only its readers need.
 
-    So comments, indentation and spaces around signs cost the browser nothing, and there is nothing
-    to build. Lines stay lines. No string of the files goes over several lines, and no template
+    So comments, indentation, spaces around signs and most ends of lines cost the browser nothing,
+    and there is nothing to build. No string of the files goes over several lines, and no template
     holds another.
 
     Args:
@@ -49,7 +51,8 @@ def bare(text: str, kind: str) -> str:
     if kind not in _KEPT:
         return text
     pieces = re.split(f"({_KEPT[kind]})", text, flags=re.VERBOSE)
-    pieces[::2] = [re.sub(_SIGNS[kind], r"\1\2", piece) for piece in pieces[::2]]
+    for at in range(0, len(pieces), 2):
+        pieces[at] = re.sub(_SIGNS[kind], r"\1\2", re.sub(_ENDS[kind], "", pieces[at]))
     return "".join(pieces)
 
 
