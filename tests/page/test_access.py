@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from site_of_page import ids, settled
+from site_of_page import Site, ids, served, settled
 
 pytestmark = pytest.mark.slow
 
@@ -90,6 +90,37 @@ def test_months_are_reached_by_keys(look: Look) -> None:
     assert slider.get_attribute("aria-valuetext") == "No date"
     page.keyboard.press("Home")
     assert slider.get_attribute("aria-valuetext") == first
+
+
+def test_years_that_are_not_listed_are_searches(look: Look, site: Site) -> None:
+    from pixseek.server.settings import Limits, Settings
+
+    settings = Settings(limits=Limits(most_layout=20))
+    with served({"photos": site.library}, settings=settings) as url:
+        page = look(url=url, high=500)
+        settled(page)
+        slider = page.get_by_role("slider", name="Months")
+        slider.focus()
+        page.keyboard.press("End")
+        assert slider.get_attribute("aria-valuetext") == "No date: 6 images"
+        page.keyboard.press("ArrowUp")
+        assert slider.get_attribute("aria-valuetext").startswith("2022: ")
+        # Near its end is what is not listed.
+        box = slider.bounding_box()
+        page.mouse.click(box["x"] + 40, box["y"] + box["height"] * 0.5)
+        assert slider.get_attribute("aria-valuetext").startswith("2023: ")
+        page.get_by_role("link", name="2023: ").click()
+        page.wait_for_url("**year*2023*")
+        page.locator("#chips .chip").wait_for()
+        settled(page)
+        whole = site.library.facets("year:2023")["year"]["2023"]
+        assert page.locator("#count").inner_text() == f"{whole} images"
+        # Of the first year some are listed; the others are those until its last month.
+        page.go_back()
+        settled(page)
+        first = page.locator(".month a").first
+        assert first.inner_text().startswith("2024: ")
+        assert "date%3A2024-01..2024-" in first.get_attribute("href")
 
 
 def test_the_page_speaks_german(look: Look) -> None:

@@ -69,6 +69,20 @@ def test_without_a_query_it_is_the_library_by_date(client: Any, library: Library
     assert layout(client, sort="name")["months"] is None
 
 
+def test_years_say_what_a_layout_does_not_list(serve: Serve) -> None:
+    client = serve(Settings(limits=Limits(requests_a_second=0, most_layout=2)))
+    whole = client.get("/api/layout").json()
+    assert len(whole["ids"]) == 2 < whole["total"]
+    assert sum(count for _, count in whole["years"]) == whole["total"]
+    years = client.get("/api/facets").json()["year"]
+    assert dict(whole["years"]) == years
+    oldest = client.get("/api/layout?sort=oldest").json()["years"]
+    dated = [each for each in oldest if each[0] != "none"]
+    assert dated == sorted(dated)
+    for path in ("?q=red&sort=newest", "?sort=name", "?q=name:red"):
+        assert client.get(f"/api/layout{path}").json()["years"] is None, path
+
+
 def test_a_layout_by_an_uploaded_image(client: Any) -> None:
     sent = {"image": ("x.png", png("blue"), "image/png")}
     found = client.post("/api/layout", files=sent).json()

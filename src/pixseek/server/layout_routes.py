@@ -29,7 +29,7 @@ from pixseek.server.search_routes import (
     query_of_body,
 )
 from pixseek.server.served import Served, Server
-from pixseek.types import Query
+from pixseek.types import And, Layout, Query
 
 _RECORDS = having(
     images={
@@ -38,6 +38,9 @@ _RECORDS = having(
         "description": "In the order of the ids; null for one that is not in the library.",
     }
 )
+
+#: More years than photography has.
+_MOST_YEARS = 1000
 
 
 class RecordsGiven(LibraryGiven):
@@ -226,4 +229,15 @@ def _layout(library: Library, query: Query, server: Server) -> bytes:
     """Return a layout as JSON; made in a thread, since writing it takes a tenth of a second."""
     found = library.layout(query, most=server.settings.limits.most_layout)
     server.metrics.count_search(found)
-    return as_json(wire.layout_to_plain(found))
+    return as_json({**wire.layout_to_plain(found), "years": _years(library, found)})
+
+
+def _years(library: Library, found: Layout) -> list[tuple[str, int]] | None:
+    """Return how many images there are of each year, in order, if not all of them are listed."""
+    query = found.query
+    if found.months is None or found.total <= len(found.ids) or query.terms or query.exclude:
+        return None
+    counts = library.facets(replace(query, where=query.where or And(())), _MOST_YEARS)["year"]
+    undated = counts.pop("none", 0)
+    years = sorted(counts.items(), reverse=query.sort == "newest")
+    return [*years, ("none", undated)] if undated else years

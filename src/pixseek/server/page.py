@@ -10,6 +10,7 @@ nonce. `grid.js` computes the same rows, so nothing moves when it takes over.
 
 from __future__ import annotations
 
+import itertools
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -315,18 +316,23 @@ class Page:
         return f"<div class=empty><h2>{title}</h2><p>{hint}</p></div>"
 
     def _grid(self, shown: Shown) -> str:
-        tiles, section, fill = [], None, "<li class=fill role=presentation></li>"
-        dated, sections = _is_dated(shown.query), _has_sections(shown.query)
-        for n, hit in enumerate(shown.results or ()):
-            title = self._t.month(hit.record.taken_at) if dated else self._title(hit)
-            if (dated or sections) and title != section:
-                if title or section:
-                    tiles.append(f"{fill * bool(n)}<li class=month><h2>{escape(title)}</h2></li>")
-                section = title
-            tiles.append(self._tile(hit, shown.asked, n))
-        return (
-            f'<ul id=grid role=list aria-label="{self._t("results")}">{"".join(tiles)}{fill}</ul>'
-        )
+        fill = "<li class=fill role=presentation></li>"
+        tiles = [
+            (hit, self._tile(hit, shown.asked, n)) for n, hit in enumerate(shown.results or ())
+        ]
+        listed = ""
+        if _is_dated(shown.query):
+            months = itertools.groupby(tiles, lambda each: self._t.month(each[0].record.taken_at))
+            for title, some in months:
+                inner = "".join(tile for _, tile in some)
+                listed += f"<li class=group><h2>{escape(title)}</h2><ul>{inner}{fill}</ul></li>"
+        elif _has_sections(shown.query):
+            for title, some in itertools.groupby(tiles, lambda each: self._title(each[0])):
+                head = f"<li class=month><h2>{escape(title)}</h2></li>" if title else ""
+                listed += f"{head}{''.join(tile for _, tile in some)}{fill}"
+        else:
+            listed = "".join(tile for _, tile in tiles) + fill
+        return f'<ul id=grid role=list aria-label="{self._t("results")}">{listed}</ul>'
 
     def _title(self, hit: Hit) -> str:
         return {"strong": "", "likely": self._t("others"), "weak": self._t("weak")}[hit.strength]

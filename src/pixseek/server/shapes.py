@@ -115,6 +115,12 @@ SCHEMAS: dict[str, Schema] = {
                 "items": _list({"type": ["string", "integer", "null"]}),
                 "description": "Of hits by date, how many in a row are of one month.",
             },
+            "years": {
+                "type": ["array", "null"],
+                "items": _list({"type": ["string", "integer"]}),
+                "description": "Of hits by date that are not all listed, how many there are of "
+                'each year, in order; "none" are those without a date.',
+            },
             "ids": _list(_TEXT),
             "aspects": {
                 **_list(_MAYBE_NUMBER),
@@ -344,7 +350,7 @@ LAYOUT = {
     "query": "a dog", "query_kind": "text",
     "took_ms": {"encode": 11.2, "search": 3.4, "total": 14.6}, "model": "clip-b32-datacomp",
     "warnings": [], "strong": 1, "likely": 2, "looked_at": 3, "total": 3, "excluded": [],
-    "strengths": [["strong", 1], ["likely", 1], ["weak", 1]], "months": None,
+    "strengths": [["strong", 1], ["likely", 1], ["weak", 1]], "months": None, "years": None,
     "ids": ["m5x2k7q3wz6ay4bd", "k3v5xq7mwz6ay4ba", "b2x5k7q3wz6ay4bc"],
     "aspects": [1.333, 0.667, None],
 }  # fmt: skip

@@ -16,7 +16,11 @@ _MEDIA = {
 }
 
 #: Comments, as they are written here: none stands within a string.
-_COMMENTS = {"js": r"/\*\*.*?\*/ ?|^\s*//[^\n]*", "css": r"/\*.*?\*/", "svg": r"<!--.*?-->"}
+_COMMENTS = {
+    "js": r"/\*\*.*?\*/ ?|^\s*//[^\n]*|(?<=[;,{]) // [^\n]*",
+    "css": r"/\*.*?\*/",
+    "svg": r"<!--.*?-->",
+}
 
 #: What stays as it is: strings, templates, and regular expressions with what comes before them.
 _KEPT = {

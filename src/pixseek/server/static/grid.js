@@ -17,7 +17,15 @@ const AHEAD = 0.8;
 /** Pixels a millisecond above which pictures are not asked for: nobody sees them. */
 const TOO_FAST = 6;
 
-/** @typedef {{top: number, height: number, first: number, count: number, title?: string, key?: string}} Row */
+/** The least width of a month, and what is between two in one row; the same as in style.css. */
+const LEAST = 132;
+const BETWEEN = 24;
+
+/**
+ * @typedef {{title: string, key: string, x: number, wide: number, href?: string}} Title
+ * @typedef {{top: number, height: number, first: number, count: number, titles?: Title[], starts?: Record<number, number>}} Row
+ * starts: left edges of the first images of months that are not the first of their row
+ */
 
 /** The ratio that is shown: what is narrower or wider is cut, as in page.py. */
 const ratioOf = (list, i) => Math.min(3, Math.max(0.4, list.aspect(i)));
@@ -27,10 +35,26 @@ export function rowsOf(list, width, target, gap) {
 	const rows = [];
 	let top = 0;
 	let i = 0;
+	let x = 0; // where another month may begin beside the one before
 	const add = (row) => (rows.push({ top, ...row }), (top += row.height + gap));
 	for (const { title, key, count } of list.sections) {
-		if (title) add({ height: HEADING, first: i, count: 0, title, key });
 		const end = i + count;
+		let wide = -gap;
+		for (let n = i; n < end && wide <= width; n++) wide += ratioOf(list, n) * target + gap;
+		wide = Math.max(LEAST, wide);
+		// Months of few images share a row.
+		const isShort = list.isDated && wide <= width;
+		if (isShort && x && x + wide <= width + 0.02) {
+			const row = rows.at(-1);
+			rows.at(-2).titles.push({ title, key, x, wide });
+			row.starts[i] = x;
+			row.count += count;
+			i = end;
+		} else {
+			x = 0;
+			if (title) add({ height: HEADING, first: i, count: 0, titles: [{ title, key, x, wide: isShort ? wide : width }] });
+		}
+		x += isShort ? wide + BETWEEN : 0;
 		while (i < end) {
 			const first = i;
 			let sum = 0;
@@ -40,16 +64,17 @@ export function rowsOf(list, width, target, gap) {
 				sum += ratio;
 			}
 			const full = (width - (i - first - 1) * gap) / sum;
-			add({ height: Math.min(full, i < end ? target * TALLEST : target), first, count: i - first });
+			add({ height: Math.min(full, i < end ? target * TALLEST : target), first, count: i - first, starts: {} });
 		}
 	}
+	for (const each of list.beyond) add({ height: HEADING, first: i, count: 0, titles: [{ ...each, x: 0, wide: width }] });
 	return { rows, height: Math.max(0, top - gap) };
 }
 
 export function createGrid(app) {
 	const grid = byId("grid");
 	const tiles = new Map(); // by place
-	const headings = new Map(); // by row
+	const headings = new Map(); // by title
 	const laid = new Map(); // what the server laid out, by id, until it is taken over
 	let rows = [];
 	let width = 0;
@@ -85,8 +110,9 @@ export function createGrid(app) {
 	const top = (i) => rows[rowOf(i)].top + gridTop();
 
 	/** The images of a row: place, left edge, width. */
-	function* spots({ first, count, height }) {
+	function* spots({ first, count, height, starts }) {
 		for (let i = first, x = 0; i < first + count; i++) {
+			x = starts[i] ?? x;
 			const wide = ratioOf(app.list, i) * height;
 			yield [i, x, wide];
 			x += wide + gap;
@@ -96,7 +122,8 @@ export function createGrid(app) {
 	/** The first image in view, and how far below the window's top it begins. */
 	function position() {
 		const y = scrollY - gridTop();
-		const row = y > 0 && rows[lastRow("top", y)];
+		const r = lastRow("top", y);
+		const row = y > 0 && [rows[r], rows[r + 1], rows.findLast((each) => each.count)].find((each) => each?.count);
 		return row ? { i: row.first, from: row.top - y } : null;
 	}
 
@@ -105,7 +132,7 @@ export function createGrid(app) {
 		const kept = position();
 		const style = getComputedStyle(grid);
 		width = grid.getBoundingClientRect().width;
-		gap = parseFloat(style.columnGap);
+		gap = parseFloat(style.rowGap);
 		target = parseFloat(style.getPropertyValue("--row"));
 		const laidOut = rowsOf(app.list, width, target, gap);
 		rows = laidOut.rows;
@@ -135,17 +162,21 @@ export function createGrid(app) {
 		const [from, to] = near(AHEAD);
 		const last = rows[to].first + rows[to].count;
 		drop(tiles, (i, tile) => (i >= rows[from].first && i < last) || tile.contains(document.activeElement));
-		drop(headings, (r) => r >= from && r <= to);
+		const titles = new Set(rows.slice(from, to + 1).flatMap((row) => row.titles || []));
+		drop(headings, (title) => titles.has(title));
 		// What is read and reached by Tab is in the order that is seen. An image that has the focus stays where it is.
 		let next = grid.firstElementChild;
 		if (next?.dataset.i < rows[from].first) next = next.nextElementSibling;
 		const put = (each) => (each === next ? (next = next.nextElementSibling) : grid.insertBefore(each, next));
 		for (let r = from; r <= to; r++) {
 			const row = rows[r];
-			if (row.title) {
-				if (!headings.has(r)) headings.set(r, h("li", { class: "month" }, h("h2", {}, row.title)));
-				headings.get(r).style.transform = `translate(0, ${row.top}px)`;
-				put(headings.get(r));
+			for (const title of row.titles || []) {
+				if (!headings.has(title)) {
+					const made = h("li", { class: "month" }, h("h2", {}, title.href ? h("a", { href: title.href }, title.title) : title.title));
+					Object.assign(made.style, { transform: `translate(${title.x}px, ${row.top}px)`, width: `${title.wide}px` });
+					headings.set(title, made);
+				}
+				put(headings.get(title));
 			}
 			for (const [i, x, wide] of spots(row)) {
 				const known = tiles.get(i);

@@ -50,7 +50,7 @@ const app = {
 			const sort = app.state.now.sort || (isRanked ? "" : "newest");
 			app.box.orders(isRanked);
 			app.list = await search({ ...app.state.now, sort });
-			notes(isRanked && !sort);
+			notes(isRanked);
 			app.isLoading = false;
 			app.emit("list", at);
 		} catch (error) {
@@ -94,7 +94,7 @@ on(app.state, "change", ({ detail: { before, isBack } }) => {
 
 // Links to a search of this page need no new document.
 on(window, "click", (event) => {
-	const link = event.target.closest?.("#bar a, .brand");
+	const link = event.target.closest?.("#bar a, .brand, .month a");
 	if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
 	event.preventDefault();
 	app.state.go({ ...read(link), image: "" });

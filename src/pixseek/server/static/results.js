@@ -2,7 +2,7 @@
 
 import { Problem, get, send } from "./api.js";
 import { find } from "./examples.js";
-import { ofLibrary } from "./state.js";
+import { addressOf, ofLibrary } from "./state.js";
 import { monthName, t } from "./texts.js";
 
 /** Records asked for together, and kept. */
@@ -18,10 +18,26 @@ export class List {
 
 	constructor(layout, state) {
 		Object.assign(this, layout, { state, length: layout.ids.length, isDated: Boolean(layout.months) });
+		/** @type {{title: string, key: string, href: string, count: number}[]} years of which not all is listed, of a long list */
+		this.beyond = (layout.years || []).map(([year, count]) => this.#year(year, count)).filter(({ count }) => count > 0);
 		const titles = { strong: "", likely: t("others"), weak: t("weak") };
 		const runs = layout.months || (state.sort ? [["strong", this.length]] : layout.strengths);
 		/** @type {{title: string, count: number, key: string}[]} */
 		this.sections = runs.map(([key, count]) => ({ title: this.isDated ? monthName(key) : titles[key], count, key: key || "" }));
+	}
+
+	/** What of a year is not listed, and where it is. */
+	#year(key, count) {
+		const { q, sort } = this.state;
+		const isOld = sort === "oldest";
+		const here = this.months.filter(([month]) => month?.startsWith(key) ?? key === "none");
+		for (const [, n] of here) count -= n;
+		const last = here.at(-1)?.[0];
+		const [from, to] = isOld ? [last, `${key}-12`] : [`${key}-01`, last];
+		const filter = last ? `date:${from}..${to}` : `year:${key}`;
+		const isUndated = key === "none";
+		const title = `${isUndated ? t("no_date") : key}: ${t("images", { n: count })}`;
+		return { title, key: isUndated ? "" : key, count, href: addressOf({ ...this.state, sort: isOld ? sort : "", q: `${q} ${filter}`.trim() }) };
 	}
 
 	id(i) {
