@@ -8,8 +8,10 @@ refuses all other servers; the few requests here are the same for all of them.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Never
 
 from pixseek.engines.remote import Remote
@@ -70,7 +72,10 @@ class Server:
                 f"the engine {remote.engine}", "elastic-transport", "elasticsearch"
             ) from error
         ca = remote.options.get("ca")
-        more: dict[str, Any] = {"ca_certs": str(ca)} if ca and remote.secure else {}
+        more: dict[str, Any] = {}
+        if ca is not None and remote.secure:
+            _check_authority(ca)
+            more["ca_certs"] = str(ca)
         nodes = [
             NodeConfig("https" if remote.secure else "http", host, port, **more)
             for host, port in remote.hosts
@@ -85,12 +90,9 @@ class Server:
 
             pair = f"{remote.user}:{remote.password}".encode()
             self._headers["authorization"] = f"Basic {b64encode(pair).decode()}"
-        try:
-            self._transport: Any = Transport(nodes, max_retries=2, retry_on_timeout=False)
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                "The certificates of an authority can't be read", ca, f"Name a PEM file. {error}"
-            ) from None
+        # What its log warns of is an error here, if it is one.
+        logging.getLogger("elastic_transport").addHandler(logging.NullHandler())
+        self._transport: Any = Transport(nodes, max_retries=2, retry_on_timeout=False)
         self._closed = False
 
     def close(self) -> None:
@@ -280,6 +282,19 @@ def _said(error: Any) -> tuple[str, str]:
     for failure in error.get("failed_shards", [])[:1]:
         return _said(failure.get("reason"))
     return str(error.get("type", "error")), str(found.get("reason", ""))[:300]
+
+
+def _check_authority(file: Path) -> None:
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except OSError as error:
+        raise ConfigError(
+            "The certificates of an authority can't be read",
+            file,
+            f"Name a PEM file. {error.strerror or error}",
+        ) from None
 
 
 def _cause(error: BaseException) -> str:

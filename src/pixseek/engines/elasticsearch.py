@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 #: The version of the documents and the mapping; an older pixseek refuses a newer one.
 FORMAT = 1
+#: Counts that are remembered until something is written.
+_MOST_COUNTS = 1_000
 #: How many candidates a search looks at besides k, at least, in each shard.
 BREADTH = 100
 
@@ -59,7 +61,8 @@ def open_elasticsearch(url: str) -> DocumentEngine:
     Args:
         url: `elasticsearch+https://host:9200/NAME`, with `opensearch` or `escloud` in front for
             those. Options, and only for new indexes the first three: `type`, `shards`, `replicas`;
-            `breadth`: how many candidates a search looks at; `timeout`; `ca`.
+            `breadth`: how many candidates a search looks at; `timeout`; `ca`. With `vector`, the
+            index NAME of somebody else is opened to be searched; see `elastic_foreign`.
 
     Raises:
         ConfigError: the URL can't be understood.
@@ -74,7 +77,13 @@ def open_elasticsearch(url: str) -> DocumentEngine:
         "replicas": remote.whole(0, 16),
         "breadth": remote.whole(1, WINDOW),
     }
-    store = ElasticStore(remote.read(url, 9200, options), dialect)
+    foreign = dict.fromkeys(("vector", "uri", "caption", "model"), str)
+    at = remote.read(url, 9200, {**options, **foreign})
+    if at.options.get("vector"):
+        from pixseek.engines.elastic_foreign import ForeignStore
+
+        return DocumentEngine(ForeignStore(at, dialect))
+    store = ElasticStore(at, dialect)
     try:
         store.check()
     except BaseException:
@@ -105,8 +114,8 @@ class ElasticStore:
         self._dialect = dialect
         self._active = at.name
         self._options = at.options
-        #: Whether some record of a space has several parts, as of the last refresh.
-        self._several: dict[str, bool] = {}
+        #: How many documents fulfil conditions, as of the last refresh.
+        self._counts: dict[tuple[str, str], int] = {}
 
     def check(self) -> None:
         """Check that the name is free, or that of a library that this pixseek can read.
@@ -122,7 +131,8 @@ class ElasticStore:
             raise EngineError(
                 "the server has an index of this name that is not a library of pixseek",
                 self.name,
-                f"Choose another name. The index: {strange[0]}",
+                f"Choose another name. To search {strange[0]} by the vectors in one of its fields: "
+                "?vector=FIELD",
             )
 
     # -------------------------------------------------------------- collections
@@ -262,7 +272,7 @@ class ElasticStore:
         ]
 
     def refresh(self) -> None:
-        self._several.clear()
+        self._counts.clear()
         self._server.check_whole(self._server.ask("POST", f"/{self._alias('*')}/_refresh"))
 
     def supports(self, compare: Compare) -> bool:
@@ -286,8 +296,16 @@ class ElasticStore:
         return [_document(hit, space) for hit in hits]
 
     def count(self, space: Space, where: Filter | None, *, bare: bool = False) -> int:
-        (answer,) = self._searched(space, [counting(_filtered(where, bare=bare))])
-        return total(answer)
+        return self._counted(space, _filtered(where, bare=bare))
+
+    def _counted(self, space: Space, query: Query) -> int:
+        key = space.fingerprint, repr(query)
+        if key not in self._counts:
+            (answer,) = self._searched(space, [counting(query)])
+            if len(self._counts) >= _MOST_COUNTS:
+                self._counts.clear()
+            self._counts[key] = total(answer)
+        return self._counts[key]
 
     def browse(
         self,
@@ -347,7 +365,15 @@ class ElasticStore:
     ) -> list[list[Row]]:
         condition = None if where is None else fields.query(compiled(where))
         breadth = min(WINDOW, max(k, self._options.get("breadth", max(BREADTH, 2 * k))))
-        names = ["vector", "more.vector"] if self._has_several(space) else ["vector"]
+        matches = self._counted(space, _filtered(where))
+        if matches <= WINDOW:
+            # As many candidates as matches of a filter: then the server scores them all, and no
+            # near-copies hide others in its graph.
+            breadth = max(breadth, matches)
+            there: Query = {"range": {"parts": {"gte": 1}}}
+            condition = {"bool": {"filter": [there, *([condition] if condition else [])]}}
+        several = self._counted(space, {"range": {"parts": {"gt": 1}}})
+        names = ["vector", "more.vector"] if several else ["vector"]
         bodies = [
             {
                 **self._dialect.nearest(name, each, k, breadth, condition),
@@ -363,14 +389,6 @@ class ElasticStore:
             ]
             for n, query in enumerate(vectors)
         ]
-
-    def _has_several(self, space: Space) -> bool:
-        found = self._several.get(space.fingerprint)
-        if found is None:
-            several = counting({"range": {"parts": {"gt": 1}}}) | {"track_total_hits": 1}
-            (answer,) = self._searched(space, [several])
-            found = self._several[space.fingerprint] = total(answer) > 0
-        return found
 
     def find_words(
         self, space: Space, words: Sequence[str], k: int, where: Filter | None

@@ -6,6 +6,7 @@ and the errors about spaces.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
@@ -33,6 +34,10 @@ from pixseek.types.queries import comparisons
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
+
+#: How the fingerprint of a space begins that is known by its model's name only. Other fingerprints
+#: are hexadecimal.
+NAMED = "named"
 
 #: Fulfilled by the records that are found without being asked for.
 PRESENT = Not(Compare("away", "eq", True))
@@ -285,6 +290,12 @@ def no_outlines(total: int) -> Outlines:
 
 
 # ------------------------------------------------------------------ spaces
+
+
+def named_space(model: str, dim: int) -> Space:
+    """Return the space of a model that is known by its name only."""
+    digest = hashlib.sha256(f"{model}\n{dim}".encode()).hexdigest()
+    return Space(f"{NAMED}{digest[len(NAMED) :]}", dim, model)
 
 
 def is_one(one: Space | None, other: Space) -> bool:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek import encoders
+from pixseek.engines.rules import named_space
 from pixseek.errors import ModelError, PixseekError, SpaceMismatchError
-from pixseek.library.model import ModelChoice, is_named, named_space, portable, shown
+from pixseek.library.model import ModelChoice, is_named, portable, shown
 from pixseek.types import Space
 
 if TYPE_CHECKING:

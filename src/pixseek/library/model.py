@@ -19,6 +19,7 @@ from pixseek import encoders
 from pixseek.config import Config
 from pixseek.encoders.hub import catalogue
 from pixseek.encoders.paired import PairedEncoder
+from pixseek.engines.rules import NAMED
 from pixseek.errors import ModelError, SpaceMismatchError
 from pixseek.search import background
 from pixseek.search.term_vectors import TextCache
@@ -36,10 +37,6 @@ MODEL, CHOICES = "model", "models"
 
 #: What is said while the bank of captions is embedded.
 _LEARNING = "Measuring how unrelated words score, once for this model"
-
-#: How the fingerprint of a space begins that is known by its model's name only. Other fingerprints
-#: are hexadecimal.
-_NAMED = "named"
 
 #: Two text towers are of one space if their vectors of the bank's captions have at least this mean
 #: cosine, both centred. Towers of different spaces have 0 give or take .01; one that was distilled
@@ -376,21 +373,13 @@ class LibraryModel:
         return replace(found, calibration=files.calibration)
 
 
-def named_space(model: str, dim: int) -> Space:
-    """Return the space of a model that is known by its name only; see `is_named`."""
-    import hashlib
-
-    digest = hashlib.sha256(f"{model}\n{dim}".encode()).hexdigest()
-    return Space(f"{_NAMED}{digest[len(_NAMED) :]}", dim, model)
-
-
 def is_named(space: Space) -> bool:
     """Return whether the fingerprint of a space stands for the name of its model.
 
     Vectors that were imported with only a name have such a space. It takes any encoder that the
     user says is the model, since there is nothing to compare.
     """
-    return space.fingerprint.startswith(_NAMED)
+    return space.fingerprint.startswith(NAMED)
 
 
 def shown(name: str) -> str:
@@ -423,6 +412,8 @@ def chosen(ledger: Ledger, space: Space | None) -> ModelChoice | None:
         # Another machine changed the space of a shared library.
         return ModelChoice(space.model)
     first = ledger.setting(MODEL)
+    if first is None and space is not None and is_named(space):
+        return ModelChoice(space.model)  # an engine over what another program made
     return None if first is None else ModelChoice(first)
 
 

@@ -1,0 +1,361 @@
+"""Elasticsearch and OpenSearch: what goes beyond the contract of engines.
+
+Golden requests are checked everywhere, the rest on real servers (`servers.py`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pixseek.engines import open_engine
+from pixseek.engines.elastic_dialects import DIALECTS
+from pixseek.errors import CapabilityError, ConfigError, EngineError
+from pixseek.types import Compare, Engine, Part, Record, Space
+
+from servers import Running, remove_library, serving
+from vectors import DIM, SPACE, Clustered, random_unit, unit
+
+httpx = pytest.importorskip("httpx")
+_NAMES = itertools.count()
+
+
+@pytest.fixture(params=["elasticsearch", "opensearch"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def running(kind: str, request: pytest.FixtureRequest) -> Running:
+    return request.getfixturevalue(kind)  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def name(running: Running) -> Iterator[str]:
+    """A name for a library, and for an index that is not one; all removed at the end."""
+    name = f"more-{os.getpid()}-{next(_NAMES)}"
+    yield name
+    remove_library(running, name)
+    httpx.delete(f"{running.url}/{name}", params={"ignore_unavailable": "true"})
+
+
+@pytest.fixture
+def url(running: Running, name: str, kind: str) -> str:
+    return running.engine(name, "shards=1&replicas=0", kind)
+
+
+def ensured(url: str, space: Space = SPACE) -> Engine:
+    engine = open_engine(url)
+    engine.ensure(space)
+    return engine
+
+
+# ------------------------------------------------------------------ golden requests
+
+
+def test_requests_for_neighbours_of_each_dialect() -> None:
+    where = {"term": {"a": 1}}
+    vector = [0.0, 1.0]
+    assert DIALECTS["elasticsearch"].nearest("vector", vector, 5, 100, where) == {
+        "knn": {
+            "field": "vector", "query_vector": vector, "k": 5, "num_candidates": 100,
+            "rescore_vector": {"oversample": 3.0}, "filter": where,
+        }
+    }  # fmt: skip
+    assert DIALECTS["opensearch"].nearest("more.vector", vector, 5, 100, where) == {
+        "query": {
+            "nested": {
+                "path": "more",
+                "query": {"knn": {"more.vector": {"vector": vector, "k": 100, "filter": where}}},
+            }
+        }
+    }
+    # ESCloud 7.10, both queries of its guide: by the index, and with a filter exactly.
+    assert DIALECTS["escloud"].nearest("photo_embedding", vector, 5, 100, None) == {
+        "query": {"knn": {"photo_embedding": {"vector": vector, "k": 100}}}
+    }
+    assert DIALECTS["escloud"].nearest("photo_embedding", vector, 5, 100, where) == {
+        "query": {
+            "script_score": {
+                "query": {"bool": {"filter": [where, {"exists": {"field": "photo_embedding"}}]}},
+                "script": {
+                    "lang": "knn", "source": "knn_score",
+                    "params": {"field": "photo_embedding", "query_value": vector,
+                               "space_type": "cosinesimil"},
+                },
+            }
+        }
+    }  # fmt: skip
+
+
+# ------------------------------------------------------------------ records
+
+
+@pytest.mark.slow
+def test_ids_and_texts_of_any_length_come_back(url: str) -> None:
+    ids = ["a", "", "图" * 171, "x" * 40_000, "x" * 40_000 + "y", "..", ".", "a/b", "_x", "ü 😀"]
+    long = "word " * 20_000 + "zebra"
+    records = [
+        Record(id_, f"r/{n}.jpg", caption=long if n == 3 else "", fields={"user.x": long, "n": n})
+        for n, id_ in enumerate(ids)
+    ]
+    with ensured(url) as engine:
+        engine.put(records, random_unit(len(ids)))
+        assert engine.get(ids) == records
+        assert sorted(each.id for each in engine.known()) == sorted(ids)
+        assert list(engine.matching_ids(Compare("fields.user.x", "eq", long[:9_999]))) == []
+        assert engine.count(Compare("fields.user.x", "ge", "word word")) == len(ids)
+        assert list(engine.matching_ids(Compare("caption", "contains", "zebra"))) == [ids[3]]
+        for id_ in ids:
+            if len(id_) < 10_000:
+                assert list(engine.matching_ids(Compare("id", "eq", id_))) == [id_]
+        assert engine.delete(ids) == len(ids)
+        assert engine.count() == 0
+
+
+@pytest.mark.slow
+def test_a_record_that_the_server_refuses_does_not_stop_the_others(url: str) -> None:
+    vectors = random_unit(3)
+    vectors[1] = 0  # no direction
+    with ensured(url) as engine:
+        with pytest.raises(EngineError, match="refused 1 of 3 records; it has the others") as err:
+            engine.put([Record(id_, f"r/{id_}") for id_ in "abc"], vectors)
+        assert "others: b\n" in str(err.value)
+        assert sorted(each.id for each in engine.known()) == ["a", "c"]
+
+
+@pytest.mark.slow
+def test_two_writers_lose_nothing(url: str) -> None:
+    with ensured(url) as one, open_engine(url) as other:
+        one.put([Record("a", "r/a", tags=("first",))], random_unit(1))
+        came_between: list[bool] = []
+
+        def tagged(new: Record, stored: Record) -> Record:
+            if not came_between:  # another machine writes between the look and the write
+                came_between.append(True)
+                again = Record("a", "r/a", tags=(*stored.tags, "second"))
+                assert other.describe([again]) == 1
+            return Record("a", "r/a", tags=(*stored.tags, "third"))
+
+        assert one.describe([Record("a", "r/a")], tagged) == 1
+        (record,) = one.get(["a"])
+        assert record is not None
+        assert record.tags == ("first", "second", "third")
+
+
+# ------------------------------------------------------------------ neighbours
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", ["hnsw", "int8_hnsw", "int4_hnsw", "bbq_hnsw"])
+def test_scores_are_cosines_whatever_the_index(
+    option: str, kind: str, running: Running, name: str
+) -> None:
+    if option not in DIALECTS[kind].types:
+        pytest.skip(f"{kind} has no {option}")
+    drawn = Clustered(64, clusters=40)
+    vectors, queries = drawn.images(3_000), drawn.texts(20)
+    vectors[1_000:1_400] = vectors[0]  # equal ones
+    space = Space("b" * 64, 64, "model")
+    options = f"type={option}&shards=1&replicas=0"
+    with ensured(running.engine(name, options, kind), space) as engine:
+        engine.put([Record(f"{n:05}", f"r/{n}.jpg", width=1 + n) for n in range(3_000)], vectors)
+        stored = vectors.astype(np.float16).astype(np.float64)
+        rows = queries.astype(np.float64) @ stored.T
+        for low, share in ((0, 1.0), (1_500, 0.5), (2_940, 0.02)):
+            found = engine.nearest(queries, 10, Compare("width", "gt", low))
+            right = 0
+            for scores, near in zip(rows, found, strict=True):
+                at = [int(id_) for id_ in near.ids]
+                assert len(set(at)) == 10
+                assert min(at) >= low
+                np.testing.assert_allclose(near.scores, scores[at], atol=1e-5)
+                tenth = np.sort(scores[low:])[-10]
+                right += sum(scores[each] >= tenth - 1e-9 for each in at)
+                assert near.total == 3_000 - low
+            assert right >= 0.99 * 10 * len(queries), (share, right)
+
+
+@pytest.mark.slow
+def test_a_library_opens_by_its_address_alone(url: str, name: str, running: Running) -> None:
+    with ensured(url) as engine:
+        parts = (Part(), Part("tile", (0.0, 0.0, 0.5, 0.5)))
+        engine.put([Record("a", "r/a", parts=parts), Record("b", "r/b")], random_unit(3))
+    with open_engine(url.partition("?")[0]) as again:
+        assert again.space == SPACE
+        assert again.nearest(random_unit(3)[1:2], 1)[0].ids == ("a",)
+        assert again.nearest(random_unit(3)[1:2], 1)[0].parts == (1,)
+
+
+# ------------------------------------------------------------------ what goes wrong
+
+
+@pytest.mark.slow
+def test_other_indexes_are_left_alone(url: str, name: str, running: Running) -> None:
+    httpx.put(f"{running.url}/{name}", json={"mappings": {"properties": {"x": {"type": "long"}}}})
+    with pytest.raises(EngineError, match="not a library of pixseek"):
+        open_engine(url)
+    address = url.partition("?")[0]
+    with pytest.raises(EngineError, match=r"(?s)no such field of vectors.*Its fields: x"):
+        open_engine(f"{address}?vector=y")
+    with pytest.raises(EngineError, match="no such index"):
+        open_engine(f"{address}-nowhere?vector=y")
+    with pytest.raises(ConfigError, match="Known values: "):
+        open_engine(f"{address}?type=diskann")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_passwords_and_certificates_are_checked(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    cert, key, ca, other = (tmp_path / f"{name}.pem" for name in ("cert", "key", "ca", "other"))
+    issued.cert_chain_pems[0].write_to_path(cert)
+    issued.private_key_pem.write_to_path(key)
+    authority.cert_pem.write_to_path(ca)
+    trustme.CA().cert_pem.write_to_path(other)
+    with serving("elasticsearch", shared, password="open-sesame", cert=cert, key=key) as running:
+        place = running.url.removeprefix("https://")
+
+        def address(user: str, options: str) -> str:
+            return f"elasticsearch+https://{user}@{place}/photos?replicas=0&{options}"
+
+        with ensured(address("elastic:open-sesame", f"ca={ca}")) as engine:
+            engine.put([Record("a", "r/a")], random_unit(1))
+        monkeypatch.setenv("PIXSEEK_ENGINE_PASSWORD", "open-sesame")
+        with open_engine(address("elastic", f"ca={ca}")) as engine:
+            assert engine.count() == 1
+        for user, options, said in (
+            ("elastic:open-sesame", "", "certificate is not trusted"),
+            ("elastic:open-sesame", f"ca={other}", "certificate is not trusted"),
+            ("elastic:wrong-sesame", f"ca={ca}", "does not accept the user, password or API key"),
+            ("elastic:open-sesame", f"ca={key}", "certificates of an authority can't be read"),
+        ):
+            with pytest.raises((EngineError, ConfigError), match=said) as caught:
+                open_engine(address(user, options))
+            assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.wide  # it starts a server twice
+@pytest.mark.timeout(600)
+def test_a_server_that_is_killed_has_lost_nothing(shared: Path, tmp_path: Path) -> None:
+    import signal
+    import tempfile
+    import time
+
+    folder = Path(tempfile.mkdtemp(prefix="pixseek-killed-"))
+    records = [Record(f"id{n:04}", f"r/{n}.jpg") for n in range(3_000)]
+    vectors = random_unit(3_000)
+    with serving("elasticsearch", shared, folder) as running:
+        engine = ensured(running.engine("photos", "replicas=0"))
+        engine.put(records[:2_000], vectors[:2_000])
+        os.kill(running.pid, signal.SIGKILL)
+        with pytest.raises(EngineError):
+            engine.put(records[2_000:], vectors[2_000:])
+        engine.close()
+    with serving("elasticsearch", shared, folder) as running:
+        url = running.engine("photos")
+        for _ in range(60):  # shards come back one by one
+            health = httpx.get(f"{running.url}/_cluster/health?wait_for_status=yellow").json()
+            if health["status"] != "red":
+                break
+            time.sleep(0.5)
+        with open_engine(url) as engine:
+            there = {each.id for each in engine.known()}
+            assert {each.id for each in records[:2_000]} <= there
+            engine.put(records, vectors)
+            assert engine.count() == 3_000
+            assert len(list(engine.known())) == 3_000
+
+
+# ------------------------------------------------------------------ indexes of others
+
+
+def _made_by_another(running: Running, name: str, kind: str, field: str, rows: Any) -> None:
+    """Make the index of Elastic's guide to image search, or of ESCloud's, with some documents."""
+    vector: dict[str, Any] = {
+        "elasticsearch": {"type": "dense_vector", "dims": DIM, "index": True,
+                          "similarity": "cosine"},
+        "opensearch": {
+            "type": "knn_vector", "dimension": DIM,
+            "method": {"name": "hnsw", "engine": "lucene", "space_type": "cosinesimil"},
+        },
+    }[kind]  # fmt: skip
+    keyword = {"type": "keyword"}
+    mapping = {
+        "image_embedding": {"image_id": keyword, "image_name": keyword, "relative_path": keyword},
+        "photo_embedding": {
+            "photo_id": keyword, "photo_url": keyword, "describe": {"type": "text"},
+        },
+    }[field]  # fmt: skip
+    settings = {"number_of_replicas": 0, **({"knn": True} if kind == "opensearch" else {})}
+    body = {
+        "settings": {"index": settings},
+        "mappings": {"dynamic": False, "properties": {**mapping, field: vector}},
+    }
+    assert httpx.put(f"{running.url}/{name}", json=body).status_code == 200
+    for n, row in enumerate(rows):
+        document = {
+            "image_embedding": {"image_id": f"i{n}", "image_name": f"{n}.jpg",
+                                "relative_path": f"photos/{n}.jpg"},
+            "photo_embedding": {"photo_id": f"p{n}", "photo_url": f"https://example.org/{n}.jpg",
+                                "describe": f"photo {n}"},
+        }[field]  # fmt: skip
+        httpx.put(
+            f"{running.url}/{name}/_doc/doc{n:03}",
+            json={**document, field: (row * (n + 1)).tolist()},
+        ).raise_for_status()
+    httpx.post(f"{running.url}/{name}/_refresh").raise_for_status()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("field", ["image_embedding", "photo_embedding"])
+def test_an_index_of_another_program_is_searched_and_not_written(
+    field: str, kind: str, running: Running, name: str
+) -> None:
+    rows = random_unit(40)
+    _made_by_another(running, name, kind, field, rows)
+    engine = open_engine(running.engine(name, f"vector={field}", kind))
+    space = engine.space
+    assert space is not None
+    assert (space.dim, space.model) == (DIM, "clip-b32-openai")
+    query = unit(random_unit(1, 5))
+    scores = (rows.astype(np.float64) @ query[0].astype(np.float64)).tolist()
+    best = sorted(range(40), key=lambda n: -scores[n])
+    (found,) = engine.nearest(query, 5)
+    assert found.ids == tuple(f"doc{n:03}" for n in best[:5])
+    np.testing.assert_allclose(found.scores, [scores[n] for n in best[:5]], atol=1e-5)
+    assert found.total == engine.count() == 40
+    (record,) = engine.get([found.ids[0]])
+    assert record is not None
+    if field == "image_embedding":
+        assert record.uri == f"photos/{best[0]}.jpg"
+        assert record.fields == {"image_id": f"i{best[0]}", "image_name": f"{best[0]}.jpg"}
+    else:
+        assert record.uri == f"https://example.org/{best[0]}.jpg"
+        assert (record.caption, record.fields) == (f"photo {best[0]}", {"photo_id": f"p{best[0]}"})
+    # A filter that is checked on what comes back still gives k.
+    (few,) = engine.nearest(query, 3, Compare("id", "ge", "doc020"))
+    assert few.ids == tuple(f"doc{n:03}" for n in best if n >= 20)[:3]
+    assert [record.id for some, _ in engine.export(7) for record in some] == [
+        f"doc{n:03}" for n in range(40)
+    ]
+    with pytest.raises(CapabilityError, match="only searched"):
+        engine.put([Record("new", "r/new")], random_unit(1))
+    with pytest.raises(CapabilityError, match="only searched"):
+        engine.delete(["doc001"])
+    with pytest.raises(CapabilityError, match="only searched"):
+        engine.keep("search", "x", "y")
+    assert engine.count() == 40
+    httpx.delete(f"{running.url}/{name}/_doc/doc000?refresh=true").raise_for_status()
+    assert "doc000" not in set(engine.matching_ids())
+    engine.close()
