@@ -68,7 +68,7 @@ def test_a_server_that_is_gone_is_said_and_asked_again(look: Look) -> None:
     page.locator(".tile a").nth(1).click()
     page.wait_for_timeout(500)
     said = page.locator(".toast").get_by_text("The server does not answer", exact=True)
-    page.wait_for_function("!document.querySelector('#viewer[open]')")
+    page.wait_for_function("() => !document.querySelector('#viewer[open]')")
     assert said.filter(visible=True).count() == 1
     page.unroute("**/api/**")
     page.keyboard.press("/")

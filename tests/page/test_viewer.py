@@ -86,8 +86,12 @@ def test_zooming_by_keys_wheel_and_mouse(look: Look) -> None:
 def test_rating_and_tagging_by_keys(look: Look, site: Site) -> None:
     page = look("?q=a+blue+balloon")
     image = opened(page, 3)
+    facts(page)
+    page.locator("#viewer .stars button").nth(1).click()
+    page.wait_for_function("() => document.querySelector('.stars').textContent === '★★☆☆☆'")
     page.keyboard.press("4")
     page.get_by_text("4 stars").wait_for()
+    page.wait_for_function("() => document.querySelector('.stars').textContent === '★★★★☆'")
     page.keyboard.press("t")
     page.keyboard.type("seen today, good\n")
     page.locator("#viewer .chip", has_text="good").wait_for()
@@ -120,6 +124,8 @@ def test_search_by_a_part_of_an_image(look: Look, site: Site) -> None:
         page.keyboard.press("Enter")
     page.wait_for_url("**/?q=id*")
     assert page.input_value("#q") == f"id:{image}@0.27,0.25,0.5,0.52"
+    # Whoever searched by keys goes on in the results.
+    page.wait_for_function("() => document.activeElement.closest('.tile')?.dataset.i === '0'")
     opened(page)
     page.keyboard.press("r")
     box = page.locator("#viewer .region").bounding_box()

@@ -117,7 +117,7 @@ def test_the_focus_comes_back_to_the_picture(look: Look) -> None:
     page.keyboard.press("i")
     page.keyboard.press("Escape")
     page.wait_for_selector("#viewer:not([open])", state="attached")
-    page.wait_for_function("document.activeElement.closest('.tile')?.dataset.i === '2'")
+    page.wait_for_function("() => document.activeElement.closest('.tile')?.dataset.i === '2'")
 
 
 def test_forced_colours_show_what_is_chosen(look: Look) -> None:

@@ -79,7 +79,8 @@ export function createBox(app) {
 		const found = text.trim() && (await get("suggest", { text, ...ofLibrary(app.state.now) }, { key: "suggest", quiet: true }).catch(() => null));
 		if (document.activeElement !== box || box.value !== text || !isAsked) return;
 		explain(found || undefined);
-		show([...old.slice(0, found ? 3 : 8).map((each) => ({ text: each, label: each, kind: "recent" })), ...(found?.suggestions || [])]);
+		// They would hide what is wrong.
+		show(found?.problem ? [] : [...old.slice(0, found ? 3 : 8).map((each) => ({ text: each, label: each, kind: "recent" })), ...(found?.suggestions || [])]);
 	}, 90);
 
 	function show(some) {

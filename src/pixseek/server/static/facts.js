@@ -60,7 +60,7 @@ export function createFacts(act) {
 		show(r, about, isAway) {
 			const active = element.contains(document.activeElement) && document.activeElement;
 			// Somebody writes: what they send shows all again.
-			if (active && active.value !== active.defaultValue && r.id === shown) return;
+			if (active && active.value !== (active.defaultValue ?? active.value) && r.id === shown) return;
 			shown = r.id;
 			const held = active && (active.id ? `#${active.id}` : `[aria-label="${CSS.escape(active.ariaLabel)}"]`);
 			const isOpen = element.querySelector("details")?.open;

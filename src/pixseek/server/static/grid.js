@@ -263,6 +263,7 @@ export function createGrid(app) {
 
 	on(app.events, "list", ({ detail: at }) => {
 		const isFirst = !grid.classList.contains("placed");
+		const held = grid.contains(document.activeElement);
 		clear();
 		for (const each of [...grid.children]) if (!isFirst || !laid.has(each.dataset.id)) each.remove();
 		grid.classList.add("placed");
@@ -276,6 +277,7 @@ export function createGrid(app) {
 			scrollTo(0, top(i) - at.from);
 			render();
 		}
+		if (held) rows.length ? focus(Math.max(0, i)) : byId("main").focus();
 	});
 
 	function clear() {

@@ -132,7 +132,7 @@ export function createViewer(app) {
 		fly(() => stage.picture, () => {
 			dialog.close();
 			stage.show((record = about = null));
-			if (i >= 0) app.grid.focus(i);
+			app.grid.focus(i < 0 ? app.grid.current : i);
 		}, () => !dialog.open && thumb());
 	}
 
