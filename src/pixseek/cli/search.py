@@ -13,7 +13,14 @@ import click
 from click.core import ParameterSource
 
 from pixseek.cli.exit_codes import FOUND_NOTHING
-from pixseek.cli.options import Command, open_library, private_option, text_of, warn
+from pixseek.cli.hints import settings
+from pixseek.cli.options import (
+    Command,
+    open_library,
+    private_option,
+    text_of,
+    warn,
+)
 from pixseek.cli.output import echo
 from pixseek.cli.process import no_garbage_collector, one_blas_thread
 from pixseek.cli.results import Form, write_page, write_results
@@ -199,6 +206,12 @@ def _complete_saved(ctx: click.Context, param: click.Parameter, incomplete: str)
 @query_options
 @_shown_options
 @private_option()
+@click.option(
+    "--engine",
+    metavar="URL",
+    help="Search what is on a server, without a library of your own: a library that others index, "
+    "or with ?vector=FIELD an index of Elasticsearch that another program made.",
+)
 @click.pass_context
 def search(
     ctx: click.Context,
@@ -213,6 +226,7 @@ def search(
     liked: tuple[str, ...],
     disliked: tuple[str, ...],
     queries: TextIO | None,
+    engine: str | None,
     **options: Any,
 ) -> None:
     """Find images by words, by an example, or by both, with filters.
@@ -244,7 +258,7 @@ def search(
         lines = {number: line.strip() for number, line in every if line.strip()}
         from pixseek.cli import many_queries
 
-        with open_library() as library:
+        with open_library(**_place_of(engine)) as library:
             many_queries.show(ctx, library, lines, asked, file=queries.name, **options)
         return
     if not words and image is None and vector is None and not liked:
@@ -256,19 +270,38 @@ def search(
             ctx,
         )
     example = example_of(ctx, image, region, vector, vector_of)
-    with _library_for_one_answer() as library:
+    with _library_for_one_answer(**_place_of(engine)) as library:
         query = library.query(" ".join(words), exclude=excluded, **example, **asked).refined(
             liked, disliked
         )
         _show(ctx, library, library.search(query), **options)
 
 
+def _place_of(engine: str | None) -> dict[str, Any]:
+    """Return which library to open for what is on a server: one in this user's data folder.
+
+    It keeps what belongs to this machine, such as what the model's scores are worth there.
+    """
+    if engine is None:
+        return {}
+    named: dict[str, Any] = {"create": True, "engine": engine}
+    if settings().get("library"):
+        return named
+    import hashlib
+
+    from pixseek.config import data_folder
+    from pixseek.redaction import redacted
+
+    mark = hashlib.sha256(redacted(engine).encode()).hexdigest()[:16]
+    return {**named, "library": data_folder() / "servers" / mark}
+
+
 @contextlib.contextmanager
-def _library_for_one_answer() -> Iterator[Library]:
+def _library_for_one_answer(**named: Any) -> Iterator[Library]:
     """Open the library in a process that answers once and ends."""
     with no_garbage_collector():
         with one_blas_thread():
-            library = open_library()
+            library = open_library(**named)
         with library:
             yield library
 

@@ -1,0 +1,27 @@
+"""`pixseek search --engine URL`: what others have indexed, without a library of one's own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from click.testing import Result
+
+from pixseek.config import data_folder
+
+Run = Callable[..., Result]
+
+
+def test_a_library_of_others_is_searched(run: Run, photos_folder: Path) -> None:
+    url = f"memory://{uuid.uuid4()}"
+    run("index", photos_folder, "--library", "theirs.lib", "--engine", url)
+    theirs = run("search", "red", "-k", "2", "--library", "theirs.lib").output
+    assert "red-" in theirs
+    # This machine does not know where the photos are, so they are shown by root and path.
+    expected = theirs.replace(f"{photos_folder.parent}/", "")
+    for _ in range(2):
+        found = run("search", "red", "-k", "2", "--engine", url)
+        assert (found.exit_code, found.output) == (0, expected)
+    assert len(list((data_folder() / "servers").iterdir())) == 1
+    assert run("search", "red", "-k", "2").exit_code != 0  # there is no library of one's own
