@@ -141,7 +141,7 @@ def test_tags_are_split_and_cleaned_like_those_of_files() -> None:
      {"fields": {"rating": 3}}, {"fields": {"user.tags": "a"}}, {"fields": {"a b": 1}},
      {"fields": {"": 1}}, {"fields": {"9a": 1}}, {"fields": {"a": [1]}},
      {"add": ""}, {"add": ["dog", ""]}, {"add": [" \t"]}, {"remove": [""]}, {"add": [", ;"]},
-     {"add": ["|"]}],
+     {"add": ["|"]}, {"add": ["\u200b"]}, {"remove": "\u2060 \xad"}],
 )  # fmt: skip
 def test_invalid_changes_raise_query_error_with_advice(what: dict[str, object]) -> None:
     with pytest.raises(QueryError) as caught:

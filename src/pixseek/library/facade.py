@@ -723,7 +723,7 @@ class Library:
             images: ids and files of the library.
             add: tags; a comma separates two, and "Places|Italy" is its leaf and its path.
             remove: tags, yours or the file's.
-            caption: "" clears yours.
+            caption: "" or white space clears yours.
             rating: 1 to 5, or -1 for rejected; 0 clears yours.
             fields: values of your own by name, which filters know as `user.NAME`; None as a
                 value clears one.

@@ -22,6 +22,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import field, replace
 from datetime import datetime, timedelta
@@ -162,7 +163,7 @@ def change(
         raise QueryError("This can't be cleared", name, unknown("name", name, CLEARABLE))
     add = tuple(_each(add))
     for text in (*add, *remove):
-        if not clean_text(text, MAX_TAG).strip(",;| "):
+        if all(_is_blank(each) for each in clean_text(text, MAX_TAG)):
             raise QueryError("A tag is empty", repr(text)[:100], "Give it a name, such as 'dog'.")
     added = _tags(add)
     # A file's tag may contain a comma, so the unsplit text can be removed too.
@@ -399,6 +400,11 @@ def value_of(text: str) -> Scalar:
 
 def _each(texts: str | Iterable[str]) -> Iterable[str]:
     return (texts,) if isinstance(texts, str) else texts
+
+
+def _is_blank(character: str) -> bool:
+    """Return whether a character shows nothing of a tag: white space, invisible, or a separator."""
+    return character in ",;|" or unicodedata.category(character) in ("Cc", "Cf", "Zs", "Zl", "Zp")
 
 
 def _tags(texts: str | Iterable[str]) -> tuple[str, ...]:
