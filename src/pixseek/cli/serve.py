@@ -334,9 +334,15 @@ def _address(port: int, host: str, names: tuple[str, ...], is_encrypted: bool) -
 
 @contextmanager
 def _ended_by_signal(server: uvicorn.Server) -> Iterator[None]:
-    """End a server at Ctrl-C or SIGTERM inside the block; what it was asked is answered."""
+    """End a server at Ctrl-C or SIGTERM inside the block; what it was asked is answered.
 
-    def end(*_: object) -> None:
+    A second signal ends the process at once, here too: uvloop takes the pipe by which
+    `process.end_at_second_signal` would see it.
+    """
+
+    def end(number: int, _: object) -> None:
+        if server.should_exit:
+            os._exit(128 + number)
         server.should_exit = True
 
     before = {each: signal.signal(each, end) for each in (signal.SIGINT, signal.SIGTERM)}
