@@ -14,7 +14,7 @@ from tiny_encoder import TinyEncoder
 pytest_plugins = ["skips"]
 
 # A machine that is busy with something else is slow; that is not a failure.
-settings.register_profile("patient", suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 # Test material too large or not free enough to ship lies next to a developer's checkout.

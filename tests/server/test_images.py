@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -71,7 +71,6 @@ def test_the_original_comes_whole_or_in_part(client: Any, photos: Path) -> None:
     assert client.get(there, headers={**tag, "If-Range": '"x"'}).status_code == 200
 
 
-@settings(deadline=None)
 @given(st.integers(0, 30), st.integers(0, 40), st.integers(0, 40))
 def test_ranges_are_those_of_slices(size: int, first: int, last: int) -> None:
     content = bytes(range(size))
