@@ -49,6 +49,12 @@ class Site(NamedTuple):
     url: str
     library: Any
 
+    def opened_again(self) -> Any:
+        """Return the library for another server, which closes it at its end."""
+        from pixseek.library import Library
+
+        return Library.open(self.library.status().path)
+
 
 def draw_pictures(folder: Path, count: int) -> None:
     """Draw pictures of several shapes, with dates in three years and captions."""

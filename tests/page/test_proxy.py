@@ -84,7 +84,7 @@ def test_all_works_below_a_path(look: Look, site: Site) -> None:
 
     settings = Settings(prefix="/photos")
     with (
-        served({"photos": site.library}, settings=settings) as url,
+        served({"photos": site.opened_again()}, settings=settings) as url,
         proxied(url, "/photos") as shown,
     ):
         page = look(url=shown)

@@ -33,16 +33,18 @@ _ENDS = {"js": r"(?<=[{(\[,;])\n|\n(?=[})\],])", "css": r"\n"}
 #: Signs that need no space around them: a plus or minus only beside no other, since "+ +" is not
 #: "++"; and the last semicolon of a block, which needs none.
 _SIGNS = {
-    "js": r"[ ]*([-+]=|[{}()\[\],;:=<>?&|*])[ ]*|(?<![+-])[ ]([+-])[ ](?![+-])",
+    "js": r"[ ]*([-+]=|!==?|[{}()\[\],;:=<>?&|*])[ ]*|(?<![+-])[ ]([+-])[ ](?![+-])",
     "css": r";?[ ]*(\})[ ]*|[ ]*([{;,>])[ ]*|(?<=:)[ ]+",
 }
+#: A parameter alone needs no parentheses, unless a word stands before them: "async(x)=>".
+_ALONE = re.compile(r"(?<!\w)\((\w+)\)=>")
 
 
 def bare(text: str, kind: str) -> str:
     """Return a script or stylesheet without what only its readers need.
 
-    So comments, indentation, spaces around signs and most ends of lines cost the browser nothing,
-    and there is nothing to build. No string of the files goes over several lines, and no template
+    So comments, indentation, most spaces and ends of lines cost the browser nothing, and there is
+    nothing to build. No string of the files goes over several lines, and no template
     holds another.
 
     Args:
@@ -57,6 +59,7 @@ def bare(text: str, kind: str) -> str:
     pieces = re.split(f"({_KEPT[kind]})", text, flags=re.VERBOSE)
     for at in range(0, len(pieces), 2):
         pieces[at] = re.sub(_SIGNS[kind], r"\1\2", re.sub(_ENDS[kind], "", pieces[at]))
+        pieces[at] = _ALONE.sub(r"\1=>", pieces[at])
     return "".join(pieces)
 
 
