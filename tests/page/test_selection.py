@@ -204,3 +204,19 @@ def test_the_way_back_leads_to_the_same_selection(look: Look) -> None:
     page.get_by_text(f"{count} selected").wait_for()
     page.reload()
     page.get_by_text(f"{count} selected").wait_for()
+
+
+def test_rating_in_the_list_by_keys(look: Look, site: Site) -> None:
+    page = look("?q=a+green+tree")
+    page.keyboard.press("4")  # nothing has the focus: nothing is rated
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("3")
+    page.get_by_text("1 image rated 3★").wait_for()
+    page.keyboard.press("x")
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("5")
+    page.get_by_text("2 images rated 5★").wait_for()
+    ids = [page.locator(f'.tile[data-i="{n}"]').get_attribute("data-id") for n in range(3)]
+    ratings = [site.library.get(each).fields.get("rating") for each in ids]
+    assert ratings[1:] == [5, 5] and ratings[0] != 4

@@ -197,6 +197,12 @@ def test_fingers_swipe_zoom_and_close(look: Look) -> None:
     page.wait_for_selector("#viewer .stage.zoomed")
     drag(((60, 400), (330, 400)), ((170, 400), (220, 400)), ((190, 400), (200, 400)))
     page.wait_for_selector("#viewer .stage:not(.zoomed)")
+    for state in (".zoomed", ":not(.zoomed)"):  # a double tap, and another
+        page.wait_for_timeout(400)
+        for _ in range(2):
+            drag(((200, 400),))
+        page.wait_for_selector(f"#viewer .stage{state}")
+    page.wait_for_timeout(400)
     drag(((200, 300),), ((200, 420),), ((204, 560),))
     page.wait_for_selector("#viewer:not([open])", state="attached")
 
@@ -247,3 +253,40 @@ def test_little_motion_if_that_is_wanted(look: Look) -> None:
     assert page.locator("#viewer .glides").count() == 0
     page.keyboard.press("Escape")
     page.wait_for_selector("#viewer:not([open])", state="attached")
+
+
+def test_other_keys_of_the_viewer(look: Look, site: Site) -> None:
+    page = look("?q=a+red+car", permissions=["clipboard-read", "clipboard-write"])
+    image = opened(page)
+    path = str(site.library.locate(site.library.get(image)))
+    page.keyboard.press("c")
+    page.locator(".toast", has_text=path).wait_for()
+    assert page.evaluate("() => navigator.clipboard.readText()") == path
+    with page.expect_download() as waits:
+        page.keyboard.press("o")
+    assert waits.value.suggested_filename == path.rpartition("/")[2]
+    place = "() => document.querySelector('#viewer .picture').style.transform"
+    page.keyboard.press("+")
+    page.keyboard.press("+")
+    page.wait_for_selector("#viewer .stage.zoomed")
+    before = page.evaluate(place)
+    page.keyboard.press("Shift+ArrowRight")
+    page.wait_for_function(f"before => ({place})() !== before", arg=before)
+    page.keyboard.press("-")
+    page.keyboard.press("-")
+    page.wait_for_selector("#viewer .stage:not(.zoomed)")
+    panel = page.locator("#viewer .panel")
+    was_hidden = panel.is_hidden()
+    page.keyboard.press("i")
+    assert panel.is_hidden() != was_hidden
+    page.keyboard.press("i")
+    assert panel.is_hidden() == was_hidden
+    page.keyboard.press("?")
+    keys = page.get_by_role("dialog", name="Keys")
+    for key in ("s", "l", "d", "i", "r", "t", "/", "?", "x", "Esc", "Ctrl+a", "1", "5", "→"):
+        assert keys.get_by_text(key, exact=True).count(), key
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")  # out of the viewer, into the box
+    page.wait_for_selector("#viewer:not([open])", state="attached")
+    page.wait_for_function("() => document.activeElement.id === 'q'")
+    assert page.input_value("#q") == "a red car"

@@ -143,3 +143,17 @@ def test_the_look_can_be_changed_on_all_pages(look: Look, site: Site) -> None:
     # What only the list can do is not offered elsewhere.
     page.goto(f"{site.url}copies")
     assert page.locator("#choose, #save, #show-keys").filter(visible=True).count() == 0
+
+
+def test_a_browser_that_keeps_nothing_shows_all(look: Look, site: Site) -> None:
+    page = look("login", wait=False)
+    page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('no'); }})"
+    )
+    page.goto(f"{site.url}?q=a+red+car")
+    settled(page)
+    _facts(page)
+    page.keyboard.press("/")
+    page.keyboard.type("a blue boat\n")
+    page.wait_for_url("**blue**")
+    settled(page)

@@ -182,7 +182,7 @@ export function createBox(app) {
 
 	keys.push(
 		{ key: "ArrowDown", context: "box", text: "key_results", run: () => false },
-		{ key: "/ Ctrl+k", context: "all", text: "key_box", run: () => (app.close?.(), box.focus(), box.select()) },
+		{ key: "/ Ctrl+k", context: "all", text: "key_box", run: () => app.close(() => (box.focus(), box.select())) },
 		{ key: "s", context: "grid", text: "similar", run: () => app.list && like(app.list.id(app.grid.current)) },
 	);
 

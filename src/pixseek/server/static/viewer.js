@@ -11,6 +11,15 @@ import { mayWrite, ofLibrary } from "./state.js";
 import { t } from "./texts.js";
 import { failed, toast } from "./toast.js";
 
+/** What this browser keeps; nothing if it may not. */
+function stored() {
+	try {
+		return localStorage;
+	} catch {
+		return {};
+	}
+}
+
 /** @param {any} app */
 export function createViewer(app) {
 	const { state } = app;
@@ -22,6 +31,7 @@ export function createViewer(app) {
 	let openedHere = false;
 	let loading; // what is asked of it
 	let tags;
+	let onward; // where the focus goes after it is closed, if not to the thumbnail
 
 	const place = () => app.list?.indexOf(id) ?? -1;
 	const search = (q) => state.go({ q, image: "", sort: "", example: "" });
@@ -53,13 +63,18 @@ export function createViewer(app) {
 		if (tool.dataset.key) keys.push({ key: tool.dataset.key, context: "viewer", text: tool.title, run: () => tool.click() });
 	}
 	dialog.oncancel = (event) => (event.preventDefault(), region.end() || close());
-	app.close = close;
-	panel(localStorage.facts === "1" && innerWidth > 700);
+	/** Leave, and go on somewhere else. */
+	app.close = (then) => {
+		if (!dialog.open) return then();
+		onward = then;
+		close();
+	};
+	panel(stored().facts === "1" && innerWidth > 700);
 
 	function panel(shows = facts.element.hidden) {
 		facts.element.hidden = !shows;
 		byId("v-info").ariaPressed = shows;
-		if (dialog.open) localStorage.facts = shows ? "1" : "";
+		if (dialog.open) stored().facts = shows ? "1" : "";
 	}
 
 	/** Change the document while the picture flies from one place to another. */
@@ -132,7 +147,8 @@ export function createViewer(app) {
 		fly(() => stage.picture, () => {
 			dialog.close();
 			stage.show((record = about = null));
-			app.grid.focus(i < 0 ? app.grid.current : i);
+			onward ? onward() : app.grid.focus(i < 0 ? app.grid.current : i);
+			onward = null;
 		}, () => !dialog.open && thumb());
 	}
 
