@@ -13,8 +13,7 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote, urlencode
 
 from pixseek.library.surfaces import filter_text
@@ -23,11 +22,11 @@ from pixseek.server.facts import Fact
 from pixseek.server.guard import POLICY
 from pixseek.server.markup import escape, icon, problem, told
 from pixseek.server.menus import menus
+from pixseek.server.shown import Look, Shown
 from pixseek.server.static_files import StaticFiles
 from pixseek.server.texts import Texts
 from pixseek.server.viewer_parts import parts
-from pixseek.types import Hit, Query, Record, Results
-from pixseek.types.dataclass import dataclass
+from pixseek.types import Hit, Query, Record
 
 #: Hits of the page that is sent as HTML: a screen of 2,560 by 1,440 pixels. Browsers ask for the
 #: pictures of all of them, also of those that are not in view yet.
@@ -40,56 +39,6 @@ _FIRST = 8
 
 #: The narrowest and the widest ratio that is shown whole; others are cut. The same as in grid.js.
 NARROWEST, WIDEST = 0.4, 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How a user wants the page.
-
-    Attributes:
-        theme: of `THEMES`.
-        rows: height of the rows, of `ROWS`.
-        texts: of their language.
-        chosen: the language if the user chose one here; "" if the browser says it.
-    """
-
-    theme: str
-    rows: str
-    texts: Texts
-    chosen: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What a page shows.
-
-    Attributes:
-        prefix: path of the server as browsers see it, such as "/photos"; "" for none.
-        asked: the parameters of the address that are not at their defaults.
-        libraries: names of all libraries, the default first.
-        count: images of the library.
-        results: None if nothing could be searched.
-        query: what was searched; None as above.
-        parts: of the query, as `wire.parts_to_plain` gives them.
-        saved: names of saved searches.
-        facets: counts by field and value; None if they are not asked for.
-        problem: the three parts of an error; None for none.
-        may_write: whether the user may change the library.
-        has_login: whether the user has logged in, and so can log out.
-    """
-
-    prefix: str
-    asked: Mapping[str, str]
-    libraries: Sequence[str]
-    count: int
-    results: Results | None = None
-    query: Query | None = None
-    parts: Sequence[Mapping[str, Any]] = ()
-    saved: Sequence[str] = ()
-    facets: Mapping[str, Mapping[str, tuple[int, str]]] | None = None
-    problem: tuple[str, str, str] | None = None
-    may_write: bool = False
-    has_login: bool = False
 
 
 class Page:

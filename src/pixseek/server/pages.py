@@ -10,8 +10,9 @@ from fastapi import Request
 from pixseek.server.access import COOKIE
 from pixseek.server.guard import may_write
 from pixseek.server.menus import ROWS, THEMES
-from pixseek.server.page import Look, Page, Shown
+from pixseek.server.page import Page
 from pixseek.server.served import Served, Server
+from pixseek.server.shown import Look, Shown
 from pixseek.server.static_files import StaticFiles
 from pixseek.server.texts import languages, texts_for
 
