@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from filelock import FileLock
 
 #: Seconds for a server to come up on a busy machine.
 _PATIENCE_S = 150
@@ -47,7 +49,12 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def serving(
-    kind: str, material: Path, folder: Path | None = None, port: int = 0, **options: object
+    kind: str,
+    material: Path,
+    folder: Path | None = None,
+    *,
+    ends: bool = True,
+    **options: object,
 ) -> Iterator[Running]:
     """Run Elasticsearch or OpenSearch; the test is skipped if it can't be run here.
 
@@ -55,7 +62,7 @@ def serving(
         kind: "elasticsearch" or "opensearch".
         material: the folder of test material, with `servers/serve`.
         folder: to keep the data in; a new one, removed at the end, if there is none.
-        port: to listen on.
+        ends: whether it ends with the context; else it runs until its process is ended.
         options: of `serve`, such as `password`.
     """
     serve = material / "servers" / "serve"
@@ -64,14 +71,18 @@ def serving(
     # The server runs as another user if the tests run as root, so not in pytest's own folder.
     home = folder or Path(tempfile.mkdtemp(prefix=f"pixseek-{kind}-"))
     home.chmod(0o755)
-    port = port or free_port()
     more = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    command = [sys.executable, str(serve), kind, "--port", str(port), "--dir", str(home)]
+    command = [sys.executable, str(serve), kind, "--port", str(free_port()), "--dir", str(home)]
     told = home / "told.json"
     with told.open("wb") as out, (home / "serve.log").open("wb") as err:
         process = subprocess.Popen(
-            [*command, "--heap", "512m", *more], stdout=out, stderr=err, stdin=subprocess.DEVNULL
+            [*command, "--heap", "512m", *more],
+            stdout=out,
+            stderr=err,
+            stdin=subprocess.DEVNULL,
+            start_new_session=not ends,
         )
+    is_up = False
     try:
         end = time.monotonic() + _PATIENCE_S
         while not (line := told.read_text()).endswith("\n"):
@@ -80,23 +91,47 @@ def serving(
             assert time.monotonic() < end, f"{kind} does not answer"
             time.sleep(0.2)
         answer: dict[str, Any] = json.loads(line)
+        is_up = True
         yield Running(answer["url"], int(answer["pid"]), home)
     finally:
-        process.terminate()
-        process.wait()
+        if ends or not is_up:
+            process.terminate()
+            process.wait()
         if folder is None:
             shutil.rmtree(home, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def given_or_started(kind: str, material: Path) -> Iterator[Running]:
-    """The server that `PIXSEEK_TEST_KIND` names, or one started for the session."""
+    """The server that `PIXSEEK_TEST_KIND` names, or one for all processes of this test run.
+
+    The first process that needs it starts it, the last one that used it ends it.
+    """
     url = os.environ.get(f"PIXSEEK_TEST_{kind.upper()}")
     if url:
         yield Running(url.rstrip("/"), 0, Path())
         return
-    with serving(kind, material) as running:
-        yield running
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    home = Path(tempfile.gettempdir()) / f"pixseek-{kind}-{run}"
+    lock, about = FileLock(f"{home}.lock"), home / "users.json"
+    with lock, contextlib.ExitStack() as starting:
+        if about.is_file():
+            told = json.loads(about.read_text())
+        else:
+            home.mkdir(exist_ok=True)
+            running = starting.enter_context(serving(kind, material, home, ends=False))
+            told = {"url": running.url, "pid": running.pid, "users": 0}
+        about.write_text(json.dumps({**told, "users": told["users"] + 1}))
+    try:
+        yield Running(told["url"], told["pid"], home)
+    finally:
+        with lock:
+            told = json.loads(about.read_text())
+            about.write_text(json.dumps({**told, "users": told["users"] - 1}))
+            if told["users"] == 1:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(told["pid"], signal.SIGTERM)
+                shutil.rmtree(home, ignore_errors=True)
 
 
 def remove_library(running: Running, name: str) -> None:

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
+import signal
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -247,12 +251,12 @@ def test_passwords_and_certificates_are_checked(
 
 @pytest.mark.wide  # it starts a server twice
 @pytest.mark.timeout(600)
-def test_a_server_that_is_killed_has_lost_nothing(shared: Path, tmp_path: Path) -> None:
-    import signal
-    import tempfile
-    import time
-
+def test_a_server_that_is_killed_has_lost_nothing(
+    shared: Path, request: pytest.FixtureRequest
+) -> None:
+    # The server may run as another user, for whom pytest's own folder is closed.
     folder = Path(tempfile.mkdtemp(prefix="pixseek-killed-"))
+    request.addfinalizer(lambda: shutil.rmtree(folder, ignore_errors=True))
     records = [Record(f"id{n:04}", f"r/{n}.jpg") for n in range(3_000)]
     vectors = random_unit(3_000)
     with serving("elasticsearch", shared, folder) as running:
