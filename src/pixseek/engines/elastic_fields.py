@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import struct
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,8 @@ _MOST_WILDCARDS, _MOST_LETTERS = 8, 300
 #: Places are stored in steps of 1 cm, and distances are right to some decimetres.
 _STEP_KM = 1e-3
 _RANGES = {"lt": "lt", "le": "lte", "gt": "gt", "ge": "gte"}
+#: Records are spread over these by their ids, so that a search can look at a part of them.
+BUCKETS = 1024
 #: How each facet is kept: as the values of `facets.FACETS`, as they are written.
 KEYED: tuple[FacetField, ...] = ("tag", "person")
 FACETS: tuple[FacetField, ...] = ("folder", "year", "camera", "tag", "person", "colour", "format")
@@ -96,6 +99,7 @@ def properties() -> dict[str, Any]:
         "record": {"type": "object", "enabled": False},
         "key": keyword,
         "parts": {"type": "integer"},
+        "bucket": {"type": "integer"},
         "own": _TYPES["text"],
         "strong": text,
         "weak": text,
@@ -128,6 +132,7 @@ def bodies(documents: Sequence[Document]) -> list[dict[str, Any]]:
         body: dict[str, Any] = {
             "key": key_of(record.id),
             "parts": len(rows),
+            "bucket": zlib.crc32(record.id.encode()) % BUCKETS,
             "strong": next(stems),
             "weak": next(stems),
             "facet": _facets(record),
