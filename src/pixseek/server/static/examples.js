@@ -21,8 +21,12 @@ export async function keep(file) {
 
 /** @param {string} key @returns {Blob|null} null if it is not in this browser */
 export function find(key) {
-	const kept = sessionStorage.getItem(nameOf(key));
-	if (!here.has(key) && kept) here.set(key, blobOf(kept));
+	if (!here.has(key))
+		try {
+			here.set(key, blobOf(sessionStorage.getItem(nameOf(key))));
+		} catch {
+			// It is not there, or nothing is kept.
+		}
 	return here.get(key) || null;
 }
 
