@@ -78,6 +78,17 @@ def test_all_by_keyboard(look: Look) -> None:
     page.wait_for_url(lambda url: "red" not in url)
 
 
+def test_the_box_is_reached_without_scrolling(look: Look) -> None:
+    page = look(high=500)
+    settled(page)
+    page.evaluate("scrollTo(0, 700)")
+    for key in ("/", "Tab", "Shift+Tab"):
+        page.keyboard.press(key)
+        page.wait_for_timeout(50)
+        assert page.evaluate("document.activeElement.closest('#header')") is not None
+        assert page.evaluate("scrollY") == 700, key
+
+
 def test_months_are_reached_by_keys(look: Look) -> None:
     page = look(high=500)
     settled(page)
