@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from site_of_page import Site, settled
+from site_of_page import Site, draw_pictures, served, settled
 
 pytestmark = pytest.mark.slow
 
@@ -68,15 +69,47 @@ def _shown(look: Look, state: str, **given: Any) -> Any:
     return page
 
 
-@pytest.mark.parametrize("state", _STATES)
-def test_axe_finds_nothing(look: Look, state: str) -> None:
+def _passes_axe(page: Any) -> bool:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     sets = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
     options = {"runOnly": sets, "rules": {"target-size": {"enabled": True}}}
+    found = axe.Axe().run(page, options=options)
+    assert not found.response["violations"], found.generate_report()
+    return True
+
+
+@pytest.mark.parametrize("state", _STATES)
+def test_axe_finds_nothing(look: Look, state: str) -> None:
     for given in ({"dark": True}, {"wide": 390, "high": 844, "has_touch": True}):
         page = _shown(look, state, bypass_csp=True, **given)
-        found = axe.Axe().run(page, options=options)
-        assert not found.response["violations"], found.generate_report()
+        assert _passes_axe(page)
+
+
+def test_axe_finds_nothing_if_something_is_odd(look: Look, tmp_path: Path) -> None:
+    """Failures with and without the right to write, copies, no images, and no server."""
+    from pixseek.library import Library
+
+    draw_pictures(tmp_path / "Pictures", 3)
+    first = next((tmp_path / "Pictures").rglob("*.jpg"))
+    (tmp_path / "Pictures" / "copy.jpg").write_bytes(first.read_bytes())
+    (tmp_path / "Pictures" / "broken.jpg").write_bytes(b"no picture")
+    for read_only in (False, True):
+        library = Library.open(tmp_path / "library", "demo")
+        library.index(str(tmp_path / "Pictures"))
+        empty = Library.open(tmp_path / "empty", "demo")
+        with served({"some": library, "none": empty}, read_only=read_only) as url:
+            page = look(url=url, bypass_csp=True, locale="de-DE", dark=read_only)
+            assert _passes_axe(page)
+            for path in ("status", "copies", "?library=none"):
+                page.goto(url + path)
+                page.wait_for_timeout(300)
+                assert _passes_axe(page), path
+            page.watched.expected = ("ERR_FAILED",)
+            page.route("**/api/**", lambda route: route.abort())
+            page.fill("#q", "a red car")
+            page.press("#q", "Enter")
+            page.locator(".toast").first.wait_for()
+            assert _passes_axe(page)
 
 
 @pytest.mark.parametrize("state", _STATES)
