@@ -28,9 +28,9 @@ from pixseek.server.texts import Texts
 from pixseek.server.viewer_parts import parts
 from pixseek.types import Hit, Query, Record
 
-#: Hits of the page that is sent as HTML: a screen of 2,560 by 1,440 pixels. Browsers ask for the
-#: pictures of all of them, also of those that are not in view yet.
-HITS = 60
+#: Hits of the page that is sent as HTML: about a screen of 2,560 by 1,440 pixels. Browsers ask for
+#: the pictures of all of them, also of those that are not in view yet.
+HITS = 50
 
 #: The pictures above the fold are asked for at once.
 _EAGER = 24
