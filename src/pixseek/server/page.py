@@ -387,7 +387,7 @@ class Page:
     def _scripts(self, script: str) -> str:
         where = f"{self._prefix}/{self._static.folder}"
         loads = "".join(
-            f'<link rel=modulepreload fetchpriority=low href="{where}/{name}">'
+            f'<link rel=modulepreload href="{where}/{name}">'
             for name in (self._static.modules if script == "main.js" else ())
         )
         return f'{loads}<script type=module src="{where}/{script}"></script>'
