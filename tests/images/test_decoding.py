@@ -17,6 +17,7 @@ from PIL import Image
 
 from pixseek.errors import ImageError
 from pixseek.images import decode, thumbnail
+from pixseek.images.limits import damaged
 
 from image_files import SVG, exif, halves, is_halves, saved, textured, turned, xmp
 
@@ -157,6 +158,23 @@ def test_undecodable_content_raises_image_error_with_reason_and_advice(
     assert caught.value.reason == reason
     assert caught.value.reason in ImageError.REASONS
     assert caught.value.advice
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError("broken data stream"), "broken data stream"),
+        (ValueError("Truncated File Read"), "Truncated File Read"),
+        (ValueError("invalid literal for int() with base 10: b'x'"), "its data is broken"),
+        (IndexError("list index out of range"), "its data is broken"),
+        (struct.error("unpack requires a buffer of 8 bytes"), "its data is broken"),
+        (AttributeError("'int' object has no attribute 'name'"), "its data is broken"),
+    ],
+)
+def test_what_a_decoder_says_of_a_file_is_told_and_not_errors_of_its_code(
+    error: Exception, said: str
+) -> None:
+    assert damaged(error).problem == f"The image data is damaged ({said})"
 
 
 def cut(share: float, **options: object) -> Callable[[], bytes]:

@@ -238,7 +238,7 @@ def test_removing_a_level_of_a_hierarchical_tag_removes_the_tag() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        float("nan"), 2**63, -(2**63) - 1, ["a"], b"a",
+        float("nan"), float("inf"), 2**63, -(2**63) - 1, ["a"], b"a",
         datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=16))),
     ],
 )  # fmt: skip

@@ -48,7 +48,8 @@ NOT_JSON = [
     b"", b"{", b"{]", b'{"k": 01}', b"[" * 100_000, b'{"a":' * 50_000, b'{"k": NaN}',
     b'{"k": Infinity}', b'{"k": -Infinity}', b"\xff\xfe", b'"\xc3"', b'{"k": ' + b"9" * 5000 + b"}",
     b"{'k': 1}", b'{"k": 1,}', b"null", b"true", b"1", b'"red"', b"[]", b'[{"query": "red"}]',
-    b'{"query": "red"} {"query": "blue"}', b"\x00", b'{"k": 0x10}', b"// no\n{}",
+    b'{"query": "red"} {"query": "blue"}', b"\x00", b'{"k": 0x10}', b'{"k": 1e999}',
+    b'{"k": -1e999}', b"// no\n{}",
 ]  # fmt: skip
 
 

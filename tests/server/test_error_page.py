@@ -73,6 +73,19 @@ def test_a_library_that_fails_is_a_page_with_a_way_on(
     assert str(library.path) not in answer.text
 
 
+def test_the_page_of_a_search_has_the_status_of_its_error(
+    client: Any, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> Any:
+        raise StorageError("The library can't be read", library.path, "Look at the disk.")
+
+    assert client.get("/?library=none").status_code == 404
+    assert client.get("/?q=year:x").status_code == 422
+    monkeypatch.setattr("pixseek.server.page_routes.text_query", fails)
+    answer = client.get("/?q=red", headers=BROWSER)
+    assert (answer.status_code, "Look at the disk." in answer.text) == (503, True)
+
+
 def test_what_the_guard_refuses_is_a_page_too(serve: Serve) -> None:
     client = serve(Settings(limits=Limits(requests_a_second=0.1, burst_s=10)))
     answer = client.get("/", headers={**BROWSER, "Host": "other.example"})

@@ -140,10 +140,13 @@ def test_a_folder_that_becomes_a_link_leads_nowhere(
 def test_what_users_say(client: Any) -> None:
     image = id_of(client, "red")
     said = {"ids": [image], "add": ["a", "b"], "rating": 4, "caption": "mine",
-            "fields": {"price": 2.5}}  # fmt: skip
+            "fields": {"price": 2.5, "pages": 5, "sold": True}}  # fmt: skip
     assert client.post("/api/tags", json=said).json() == {"changed": 1}
     found = client.get(f"/api/images/{image}").json()
     assert (found["tags"], found["rating"], found["caption"]) == (["a", "b"], 4, "mine")
+    assert [repr(found[f"user.{name}"]) for name in ("price", "pages", "sold")] == [
+        "2.5", "5", "True",
+    ]  # fmt: skip
     for wrong in (
         {"ids": []}, {"ids": ["unknown"]}, {"ids": [image], "rating": 6}, {"add": ["x"]},
         {"ids": [image], "rating": 4.5}, {"ids": [image], "ad": ["x"]}, {"ids": "x"}, [],

@@ -79,6 +79,45 @@ def test_forms_hold_known_fields_once(client: Any, path: str, field: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("path", "texts", "files", "said"),
+    [
+        (
+            "/api/search",
+            {},
+            {"image": PNG, "query": b"{}"},
+            "A field of the form is a file: query.",
+        ),
+        (
+            "/api/search",
+            {},
+            {"image": PNG, "region": b""},
+            "A field of the form is a file: region.",
+        ),
+        ("/api/search", {"image": "a"}, {"image": PNG}, "The form has a field twice: image."),
+        ("/api/classify", {"image": "a"}, {"labels": b"[]"}, "A field of the form is"),
+        (
+            "/api/embed",
+            {},
+            {"images": PNG, "texts": b'["a"]'},
+            "A field of the form is a file: texts.",
+        ),
+        (
+            "/api/embed",
+            {"images": "a"},
+            {"images": PNG},
+            "A field of the form is not a file: images.",
+        ),
+    ],
+)
+def test_text_and_files_of_a_form_are_not_taken_for_each_other(
+    client: Any, path: str, texts: dict[str, str], files: dict[str, bytes], said: str
+) -> None:
+    answer = client.post(path, data=texts, files=files)
+    assert answer.status_code == 422
+    assert said in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
     ("path", "body", "said"),
     [
         ("/api/classify", {"id": "IMAGE", "labels": ["a"], "k": 1}, "Unknown name: k."),
@@ -89,6 +128,10 @@ def test_forms_hold_known_fields_once(client: Any, path: str, field: str) -> Non
         ("/api/tags", {"ids": []}, "ids. It must have at least 1 item."),
         ("/api/tags", {"ids": ["IMAGE"], "rating": 7}, "It must be less than or equal to 5."),
         ("/api/tags", {"ids": ["IMAGE"], "rating": "x"}, "rating. A whole number is needed."),
+        ("/api/tags", {"ids": ["IMAGE"], "fields": {"a": {}}}, "fields.a. Give a text, a number,"),
+        ("/api/tags", {"ids": ["IMAGE"], "fields": {"a": 10**400}}, "is too large."),
+        ("/api/tags", [], "body. It must be an object."),
+        ("/api/search", [], "The body is not an object."),
         ("/api/jobs", {"retry": "maybe"}, "retry. It must be true or false."),
         ("/api/search", {"x" * 20_000: "a"}, "…"),
     ],

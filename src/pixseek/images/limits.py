@@ -5,6 +5,8 @@ Each limit is checked before the memory or time is spent.
 
 from __future__ import annotations
 
+import struct
+
 from pixseek.errors import ImageError
 from pixseek.types.dataclass import dataclass
 
@@ -20,6 +22,14 @@ TIMEOUT_S = 30.0
 
 #: Maximum address space of a worker process, in MiB; enforced on Linux.
 MEMORY_MIB = 3072
+
+#: What is said of a file if its decoder says nothing.
+BROKEN = "its data is broken"
+
+#: Errors of a decoder's own code, which a broken file led astray.
+_OF_CODE = (
+    struct.error, LookupError, AttributeError, TypeError, ArithmeticError, AssertionError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +97,20 @@ def too_large(what: str, max_pixels: int = MAX_PIXELS) -> ImageError:
 
 def damaged(why: object) -> ImageError:
     """Return the error for truncated or broken image data."""
-    text = str(why).splitlines()[0][:200] if str(why) else type(why).__name__
+    said = said_by(why) if isinstance(why, Exception) else str(why)
+    text = said.splitlines()[0][:200] if said else BROKEN
     return ImageError(
         "damaged",
         f"The image data is damaged ({text})",
         advice="Restore it from a backup, or open and save it again in an image editor.",
     )
+
+
+def said_by(error: Exception) -> str:
+    """Return what a decoder says of a file; "" for Python's own texts, which speak of its code."""
+    said = str(error)
+    is_of_code = isinstance(error, _OF_CODE) or said.startswith("invalid literal for int()")
+    return "" if is_of_code else said
 
 
 def took_too_long(timeout_s: float) -> ImageError:

@@ -26,7 +26,7 @@ from pixseek.images import (
     tiffheader,
 )
 from pixseek.images.colour import profile_name, to_srgb
-from pixseek.images.limits import Request, damaged, too_large, took_too_long
+from pixseek.images.limits import BROKEN, Request, damaged, said_by, too_large, took_too_long
 from pixseek.types import Picture
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def decode(kind: Format, data: bytes, request: Request) -> Picture:
             from pixseek.images import deeptiff
 
             return deeptiff.decode(kind, data, request)
-        raise _too_large_or_damaged(error, "its header is broken: ") from error
+        raise _too_large_or_damaged(error, "its header is broken") from error
     with image:
         try:
             return _decode(kind, image, data, request, deadline, notes)
@@ -194,11 +194,11 @@ def _quiet_pillow() -> None:
         warnings.filterwarnings("ignore", category=UserWarning, module=rf"PIL\.{module}")
 
 
-def _too_large_or_damaged(error: Exception, prefix: str = "") -> ImageError:
+def _too_large_or_damaged(error: Exception, what: str = "") -> ImageError:
     if type(error).__name__ == "DecompressionBombError":  # Pillow's own limit, inside a reader
         pixels = re.search(r"\d+", str(error))
         return too_large(f"{int(pixels[0]):,} pixels" if pixels else "too many pixels")
-    return damaged(f"{prefix}{str(error) or type(error).__name__}")
+    return damaged(": ".join(filter(None, (what, said_by(error)))) or error)
 
 
 # ------------------------------------------------------------------ limits
@@ -301,7 +301,8 @@ def _keep_truncated(image: Image.Image, error: Exception, notes: list[str]) -> N
         raise damaged(error) from error
     share = _rows_there(image) / image.height
     if share < WORTH_KEEPING:
-        raise damaged(f"{error}; only {share:.0%} of the picture is present") from error
+        said = said_by(error)
+        raise damaged(f"{said or BROKEN}; only {share:.0%} of the picture is present") from error
     notes.append(truncated_note(share))
 
 

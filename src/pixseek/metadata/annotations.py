@@ -431,7 +431,7 @@ def _value(name: str, value: Scalar) -> Scalar:
     if isinstance(value, str):
         return clean_text(value, MAX_CAPTION, lines=True)
     is_known = value is None or isinstance(value, bool | int | float | datetime)
-    if isinstance(value, float) and math.isnan(value):
+    if isinstance(value, float) and not math.isfinite(value):  # JSON has neither
         is_known = False
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         is_known = False

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi import Query as Parameter
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from starlette.responses import StreamingResponse
 
 from pixseek import wire
@@ -35,6 +35,16 @@ _CHUNK = 256 << 10
 
 #: Media types of originals: those that browsers show, and that of all others.
 _ORIGINALS = ("image/*", "application/octet-stream")
+
+
+def _scalar(value: Any) -> Any:
+    """Refuse what is no value of a field, in words for all kinds that may be."""
+    if isinstance(value, dict | list):
+        raise ValueError("give a text, a number, true, false or null")
+    return value
+
+
+_SCALAR = BeforeValidator(_scalar)
 
 
 class PreviewGiven(LibraryGiven):
@@ -64,7 +74,7 @@ class Said(Given):
     rating: Annotated[int, Field(ge=-1, le=5), WHOLE] | None = Field(
         default=None, description="1 to 5, -1 for rejected; 0 clears yours."
     )
-    fields: dict[str, str | float | bool | None] = Field(
+    fields: dict[str, Annotated[str | int | float | bool | None, _SCALAR]] = Field(
         default={}, description="Values of your own by name; null clears one."
     )
     clear: list[str] = Field(default=[], description="tags, caption, rating, fields or all.")

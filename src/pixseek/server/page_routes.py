@@ -24,7 +24,7 @@ from pixseek.server.guard import may_write
 from pixseek.server.metrics import MEDIA
 from pixseek.server.page import HITS
 from pixseek.server.pages import Pages
-from pixseek.server.problems import Refused, advice_of, three_parts
+from pixseek.server.problems import Refused, advice_of, status_of, three_parts
 from pixseek.server.queries import (
     LibraryGiven,
     NothingGiven,
@@ -75,13 +75,14 @@ def routes(server: Server) -> APIRouter:
             served = server.named(given.library)
         except (ValidationError, Refused) as error:
             problem, served = _parts(error), server.named(None)
+            status = status_of(error) if isinstance(error, Refused) else 422
         found = None
         if problem is None:
             try:
                 found = await searched(given, served, request)
             except (PixseekError, Refused) as error:
                 problem = three_parts(error, has_rights=may_write(request.scope))
-        status = 422 if problem else 200
+                status = status_of(error)
         asked = {
             name: str(value)
             for name, value in given.model_dump(exclude_defaults=True).items()

@@ -136,6 +136,13 @@ def three_parts(error: errors.PixseekError | Refused, *, has_rights: bool) -> tu
     return kind.title, "", "Whoever runs the server finds more in its log."
 
 
+def status_of(error: BaseException) -> int:
+    """Return the status of the answer for an exception, for a page that goes on nonetheless."""
+    if isinstance(error, Refused):
+        return error.kind.status
+    return _kind_of(error).status if isinstance(error, errors.PixseekError) else _UNEXPECTED.status
+
+
 def _kind_of(error: errors.PixseekError) -> Kind:
     return next((kind for type_, kind in _KINDS if isinstance(error, type_)), _UNEXPECTED)
 
@@ -145,6 +152,7 @@ def advice_of(message: str) -> str:
     text = message.removeprefix("Value error, ")
     text = text.replace("a valid boolean, unable to interpret input", "true or false")
     text = text.replace("Field required", "it is missing")
+    text = text.replace("a valid dictionary or object to extract fields from", "an object")
     text = re.sub(r"^(Input|List|String|Dictionary) should", "It must", text)
     text = re.sub(r" after validation, not \d+$", "", text)
     return f"{text[:1].upper()}{text[1:]}."

@@ -17,7 +17,7 @@ from pixseek.server.guard import may_write
 from pixseek.server.jobs import watched
 from pixseek.server.library_routes import Start, begun
 from pixseek.server.pages import Pages
-from pixseek.server.problems import Refused, three_parts
+from pixseek.server.problems import Refused, status_of, three_parts
 from pixseek.server.queries import LibraryGiven
 from pixseek.server.routing import router_of
 from pixseek.server.search_routes import must_write
@@ -57,15 +57,16 @@ def routes(server: Server) -> APIRouter:
         )
 
     def written(
-        request: Request, library: str | None, problem: tuple[str, str, str] | None = None
+        request: Request, library: str | None, error: PixseekError | Refused | None = None
     ) -> Answer:
+        problem = three_parts(error, has_rights=True) if error else None
         served, page = server.named(library), pages.of(request)
         asked = {"library": library} if library else {}
         about = known(served, library, may_write(request.scope))
         return page.with_header(
             page.texts("status_of"), content(about, page.texts, problem),
             pages.shown(request, served, asked), classes="status", script="status.js",
-            status=422 if problem else 200,
+            status=status_of(error) if error else 200,
         )  # fmt: skip
 
     @router.get("/status", include_in_schema=False)
@@ -84,10 +85,12 @@ def routes(server: Server) -> APIRouter:
                 if do == "stop":
                     if running := server.jobs.get(job):
                         running.stop()
+                elif do not in ("index", "retry"):
+                    raise Refused(422, "query", "Unknown action", do[:100], "Open /status again.")
                 else:
                     begun(server, served, Start(retry=do == "retry", folder=folder[:4096] or None))
             except (PixseekError, Refused) as error:
-                return written(request, given.library, three_parts(error, has_rights=True))
+                return written(request, given.library, error)
             return RedirectResponse(address(given.library), 303)
 
         return await asyncio.to_thread(done)

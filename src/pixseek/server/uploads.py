@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from pixseek.errors import QueryError, unknown
@@ -26,8 +27,14 @@ if TYPE_CHECKING:
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
+#: Digits of a whole number at most; a double has 309.
+_DIGITS = 400
+
 #: Text fields of a form at most, and bytes of each.
 _FIELDS, _FIELD_BYTES = 50, 1 << 20
+
+#: Fields of forms that hold files; all others hold text.
+_OF_FILES = frozenset(("image", "images"))
 
 
 async def json_body(request: Request, *names: str) -> dict[str, Any]:
@@ -46,7 +53,7 @@ async def json_body(request: Request, *names: str) -> dict[str, Any]:
         raise not_json(kind)
     plain = await asyncio.to_thread(read_json, await request.body(), "The body is not JSON")
     if not isinstance(plain, dict):
-        raise QueryError("The body is not an object", type(plain).__name__, 'Send {"name": ...}.')
+        raise QueryError("The body is not an object", "", 'Send {"name": ...}.')
     for name in plain:
         if names and name not in names:
             raise _unknown(name, names)
@@ -68,12 +75,17 @@ def read_json(text: str | bytes, problem: str) -> Any:
         QueryError: it is not JSON, or an object names something twice.
     """
     try:
-        plain = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once)
+        plain = json.loads(
+            text, parse_constant=_no_constant, parse_float=_finite, parse_int=_short,
+            object_pairs_hook=_once,
+        )  # fmt: skip
         if _SURROGATE.search(text if isinstance(text, bytes) else text.encode()):
             json.dumps(plain, ensure_ascii=False).encode()
     except UnicodeError as error:  # one that stands alone is half of a character
         raise QueryError(problem, "", "It holds what is not Unicode. Send it in UTF-8.") from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise QueryError(problem, "", "It is nested too deeply.") from error
+    except ValueError as error:
         raise QueryError(problem, "", f"{error}.") from error
     return plain
 
@@ -81,6 +93,21 @@ def read_json(text: str | bytes, problem: str) -> Any:
 def _no_constant(name: str) -> None:
     """Refuse what Python reads as JSON, and the standard does not have."""
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    """Refuse a number that Python reads as infinite, which could not be sent back."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:100]} is too large")
+    return number
+
+
+def _short(text: str) -> int:
+    """Refuse a number for whose length Python has no text but its own."""
+    if len(text) > _DIGITS:
+        raise ValueError(f"{text[:100]}… is too large")
+    return int(text)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -142,7 +169,7 @@ async def upload_form(
 
     Raises:
         Refused: the body is not a form, or has an unknown field.
-        QueryError: it is broken, or holds too many files or fields.
+        QueryError: it is broken, or holds too many files or fields, or a file in place of text.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
@@ -162,6 +189,14 @@ async def upload_form(
                     raise _unknown(name, (*names, *((many,) if many else ())))
                 if name != many and len(found.getlist(name)) > 1:
                     raise _twice(name)
+                is_file = name in _OF_FILES
+                if any(isinstance(each, UploadFile) is not is_file for each in found.getlist(name)):
+                    raise QueryError(
+                        "A field of the form is not a file" if is_file else
+                        "A field of the form is a file", name,
+                        "Send it as a file: with curl, -F FIELD=@FILE." if is_file else
+                        "Send it as text: with curl, -F FIELD=TEXT or -F 'FIELD=<FILE'.",
+                    )  # fmt: skip
             yield found
     except FormParserError as error:  # Starlette before 1.0 lets it through
         raise QueryError("The form can't be read", "", f"{error}.") from error

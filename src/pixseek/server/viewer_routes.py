@@ -120,9 +120,13 @@ def routes(server: Server) -> APIRouter:
         must_write(request)
         library = server.named(given.library).library
         tag = pages.of(request).texts.part("copies")("tag")
-        known = [each.id for each in library.get_many(tagged) if each is not None]
-        if known:
-            await asyncio.to_thread(library.tag, known, add=[tag])
+
+        def tag_known() -> None:
+            known = [each.id for each in library.get_many(tagged) if each is not None]
+            if known:
+                library.tag(known, add=[tag])
+
+        await asyncio.to_thread(tag_known)
         asked = {
             "q": filter_text("tag", tag),
             **({"library": given.library} if given.library else {}),
