@@ -25,3 +25,10 @@ def test_a_library_of_others_is_searched(run: Run, photos_folder: Path) -> None:
         assert (found.exit_code, found.output) == (0, expected)
     assert len(list((data_folder() / "servers").iterdir())) == 1
     assert run("search", "red", "-k", "2").exit_code != 0  # there is no library of one's own
+
+
+def test_a_name_that_holds_nothing_is_said(run: Run) -> None:
+    for more in ((), ("--queries", "-")):
+        found = run("search", *(more or ("red",)), "--engine", f"memory://{uuid.uuid4()}")
+        assert found.exit_code != 0
+        assert "no images on the server under this name" in found.output

@@ -14,13 +14,7 @@ from click.core import ParameterSource
 
 from pixseek.cli.exit_codes import FOUND_NOTHING
 from pixseek.cli.hints import settings
-from pixseek.cli.options import (
-    Command,
-    open_library,
-    private_option,
-    text_of,
-    warn,
-)
+from pixseek.cli.options import Command, open_library, private_option, text_of, warn
 from pixseek.cli.output import echo
 from pixseek.cli.process import no_garbage_collector, one_blas_thread
 from pixseek.cli.results import Form, write_page, write_results
@@ -259,6 +253,7 @@ def search(
         from pixseek.cli import many_queries
 
         with open_library(**_place_of(engine)) as library:
+            _check_is_there(library, engine)
             many_queries.show(ctx, library, lines, asked, file=queries.name, **options)
         return
     if not words and image is None and vector is None and not liked:
@@ -271,6 +266,7 @@ def search(
         )
     example = example_of(ctx, image, region, vector, vector_of)
     with _library_for_one_answer(**_place_of(engine)) as library:
+        _check_is_there(library, engine)
         query = library.query(" ".join(words), exclude=excluded, **example, **asked).refined(
             liked, disliked
         )
@@ -294,6 +290,22 @@ def _place_of(engine: str | None) -> dict[str, Any]:
 
     mark = hashlib.sha256(redacted(engine).encode()).hexdigest()[:16]
     return {**named, "library": data_folder() / "servers" / mark}
+
+
+def _check_is_there(library: Library, engine: str | None) -> None:
+    """Check that a server that was named holds a library.
+
+    Raises:
+        LibraryNotFoundError: it holds none of this name.
+    """
+    if engine is not None and not len(library):
+        from pixseek.errors import LibraryNotFoundError
+        from pixseek.redaction import redacted
+
+        raise LibraryNotFoundError(
+            "there are no images on the server under this name", redacted(engine),
+            "Check the address; pixseek index FOLDER --engine URL puts some there.",
+        )  # fmt: skip
 
 
 @contextlib.contextmanager
