@@ -340,6 +340,29 @@ def test_a_damaged_file_of_clip_retrieval_is_named(
     assert Path(part).name in caught.value.subject
 
 
+@pytest.mark.parametrize("kind", ["<f2", "<f4", ">f4"])
+def test_vectors_of_clip_retrieval_in_any_order_of_bytes_and_columns(
+    library: pixseek.Library, tmp_path: Path, kind: str
+) -> None:
+    """Its own reader takes files in Fortran order as if they were in C order: see findings."""
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    folder = tmp_path / "run"
+    (folder / "img_emb").mkdir(parents=True)
+    (folder / "metadata").mkdir()
+    rows = np.eye(22, 48, 3).astype(kind)
+    for part in range(11):
+        some = np.asfortranarray(rows[2 * part : 2 * part + 2])
+        np.save(folder / "img_emb" / f"img_emb_{part}.npy", some)
+        table = pa.table({"image_path": [f"{part}/a.jpg", f"{part}/b.jpg"]})
+        pq.write_table(table, folder / "metadata" / f"metadata_{part}.parquet")
+    library.import_vectors(folder)
+    for n, row in enumerate(rows):
+        (hit,) = library.search(vector=row.astype(np.float32), k=1)
+        assert hit.record.uri.endswith(f"{n // 2}/{'ab'[n % 2]}.jpg")
+
+
 def test_an_array_of_one_row_is_not_vectors(library: pixseek.Library, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     folder = tmp_path / "run"
