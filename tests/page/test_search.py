@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from site_of_page import Site, ids
+from site_of_page import Site, ids, settled
 
 pytestmark = pytest.mark.slow
 
@@ -81,3 +81,39 @@ def test_weights_change_by_the_arrow_keys(look: Look) -> None:
     page.keyboard.press("ArrowRight")
     page.wait_for_url("**?q=*2.1*")
     assert page.evaluate("document.activeElement.type") == "range"
+
+
+def test_the_focus_goes_on_after_a_part_is_removed(look: Look) -> None:
+    page = look("?q=a red car year:2023")
+    page.locator("#chips button").nth(1).focus()
+    page.keyboard.press("Enter")
+    page.locator("#chips .chip").nth(1).wait_for(state="detached")
+    assert page.evaluate("document.activeElement.closest('#chips') !== null")
+    page.keyboard.press("Enter")
+    page.locator("#chips .chip").wait_for(state="detached")
+    assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_results_that_come_late_replace_the_old_ones_in_one_step(look: Look) -> None:
+    """Notes and parts of the new query never move the results of the old one."""
+    page = look("?q=a red car", wide=390)
+    page.evaluate("""
+        window.shifts = [];
+        new PerformanceObserver((list) => {
+            for (const each of list.getEntries())
+                shifts.push(...each.sources.map(({ node }) => node?.id || node?.className));
+        }).observe({ type: "layout-shift" });
+    """)
+    late: list[Any] = []
+    page.route("**/api/layout*", lambda route: late.append(route))  # noqa: PLW0108 - a builtin can't be a handler
+    page.fill("#q", "xyzzy -dog year:2022..2030")
+    with page.expect_request("**/api/layout*"):
+        page.keyboard.press("Enter")
+    page.wait_for_timeout(600)  # Shifts within 500 ms of what the user does are not counted.
+    assert page.locator("#chips .chip").count() == 1
+    late[0].continue_()
+    settled(page)
+    page.wait_for_timeout(100)
+    assert page.locator("#chips .chip").count() == 3
+    assert page.locator("#notes .note").count() > 0
+    assert not {"grid", "tile", "chips"} & set(page.evaluate("shifts"))

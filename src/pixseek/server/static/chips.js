@@ -54,10 +54,12 @@ export function createChips(app) {
 				}),
 			);
 		}
-		// A slider that is moved by keys keeps the focus.
-		const at = [...chips.querySelectorAll("input")].indexOf(document.activeElement);
+		// A slider that is moved by keys keeps the focus; after a part that is taken away it goes on to the next.
+		const controls = () => [...chips.querySelectorAll("input, button")];
+		const at = controls().indexOf(document.activeElement);
 		chips.replaceChildren(...made);
-		chips.querySelectorAll("input")[at]?.focus();
+		chips.replaceWith(chips);
+		if (at >= 0) (controls()[at] || controls().at(-1) || byId("main")).focus();
 		app.emit("parts");
 	}
 
@@ -85,9 +87,8 @@ export function createChips(app) {
 		const { q, dates, example } = app.state.now;
 		if (!isFirst || (q && !app.parts.length)) app.parts = q ? await get("parts", { q, dates, ...ofLibrary(app.state.now) }, { key: "parts", quiet: true }).catch(() => []) : [];
 		isFirst = false;
-		show();
 		return Boolean(example) || app.parts.some(looksFor);
 	}
 
-	return { load };
+	return { load, show };
 }

@@ -265,13 +265,11 @@ export function createGrid(app) {
 		const isFirst = !grid.classList.contains("placed");
 		const held = grid.contains(document.activeElement);
 		clear();
-		for (const each of [...grid.children]) if (!isFirst || !laid.has(each.dataset.id)) each.remove();
 		grid.classList.add("placed");
 		current = 0;
 		if (!at && !isFirst) scrollTo(0, 0);
 		relayout();
 		laid.clear();
-		for (const each of grid.querySelectorAll(".tile:not([data-i])")) each.remove();
 		const i = at ? app.list.indexOf(at.id) : -1;
 		if (i >= 0) {
 			scrollTo(0, top(i) - at.from);
@@ -284,6 +282,8 @@ export function createGrid(app) {
 		tiles.clear();
 		headings.clear();
 		grid.replaceChildren();
+		// Other results are not the old ones that moved.
+		grid.replaceWith(grid);
 		rows = [];
 		grid.style.height = "0";
 	}

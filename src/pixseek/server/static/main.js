@@ -49,7 +49,8 @@ const app = {
 			const isRanked = await app.chips.load();
 			const sort = app.state.now.sort || (isRanked ? "" : "newest");
 			app.box.orders(isRanked);
-			app.list = await search({ ...app.state.now, sort });
+			// What is said above the results changes together with them.
+			app.list = await search({ ...app.state.now, sort }).finally(app.chips.show);
 			notes(isRanked);
 			app.isLoading = false;
 			app.emit("list", at);
