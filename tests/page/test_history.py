@@ -39,6 +39,15 @@ def test_back_and_forward_bring_searches_and_places_back(look: Look) -> None:
     assert page.evaluate("scrollY") == pytest.approx(place, abs=3)
 
 
+def test_the_order_is_named_when_it_is_the_default(look: Look) -> None:
+    """Without words to rank by, newest first is what the first order says."""
+    page = look("?q=a red car year:2023&sort=newest")
+    assert page.input_value("#sort") == "newest"
+    page.locator("#chips button").first.click()
+    page.locator("#chips .chip").nth(1).wait_for(state="detached")
+    assert page.locator("#sort :checked").inner_text() == "Newest"
+
+
 def test_an_address_is_a_whole_search(look: Look) -> None:
     page = look("?q=a red car&sort=newest&facets=1")
     assert page.input_value("#sort") == "newest"
@@ -46,16 +55,20 @@ def test_an_address_is_a_whole_search(look: Look) -> None:
     assert page.locator("#timeline").count() == 1
 
 
-def test_filters_refine_and_are_taken_back(look: Look) -> None:
+@pytest.mark.parametrize(
+    ("field", "value", "chip"),
+    [
+        ("year", "2023", "year:2023"),
+        ("year", "None", "-has:date"),
+        ("format", "JPEG", "format:jpeg"),
+    ],
+)
+def test_filters_refine_and_are_taken_back(look: Look, field: str, value: str, chip: str) -> None:
     page = look()
     page.get_by_role("button", name="Filters").click()
-    year = page.locator("#facets").get_by_role("button", name="2023")
-    year.click()
-    page.wait_for_url("**year*2023*")
-    page.locator("#chips").get_by_text("2023").wait_for()
-    page.locator("#facets [aria-pressed=true]").first.wait_for()
-    page.get_by_text("64 images").wait_for(state="detached")
-    page.locator("#facets [aria-pressed=true]").first.click()
+    page.locator(f"[data-field={field}]").get_by_role("button", name=value).click()
+    page.locator("#chips").get_by_text(chip).wait_for()
+    page.locator(f"[data-field={field}] [aria-pressed=true]").click()
     page.locator("#chips .chip").wait_for(state="detached")
     page.get_by_text("64 images").wait_for()
 

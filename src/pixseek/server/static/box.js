@@ -66,8 +66,7 @@ export function createBox(app) {
 	/** Offer the orders that make sense; the first is the default. */
 	function orders(isRanked) {
 		const names = [...(isRanked ? ["relevance"] : []), "newest", "oldest", "name", "largest", "smallest"];
-		sort.replaceChildren(...names.map((each, i) => h("option", { value: i ? each : "" }, t(`sort_${each}`))));
-		sort.value = app.state.now.sort;
+		sort.replaceChildren(...names.map((each, i) => h("option", { value: i ? each : "", selected: each === app.state.now.sort }, t(`sort_${each}`))));
 	}
 
 	// ------------------------------------------------------------ suggestions

@@ -63,7 +63,7 @@ export function createChips(app) {
 		app.emit("parts");
 	}
 
-	function chip(kind, words, { src, title, label = t("remove", { what: words }), remove, weight, weigh }) {
+	function chip(kind, words, { src, title, label, remove, weight, weigh }) {
 		const shown = (value) => `${number(value)}×`;
 		const said = weight && h("output", {}, shown(weight));
 		const weighs = debounced(weigh, 250);

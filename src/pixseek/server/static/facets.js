@@ -7,12 +7,13 @@ import { number, t } from "./texts.js";
 
 /** The filter that finds the images counted, as search.facets.filter_text. */
 function filterOf(field, value) {
+	if (field === "year" && value === "none") return "-has:date";
 	const wild = /[*?]/.test(value);
 	return `${field}:${field === "folder" ? (wild ? "^=" : "") : field === "camera" || wild ? "=" : ""}${quoted(value)}`;
 }
 
 /** A filter without what is optional in it, to compare it. */
-const plain = (text) => text.replace(/["=^]/g, "");
+const plain = (text) => text.replace(/["=^]/g, "").toLowerCase();
 
 export function createFacets(app) {
 	const panel = byId("facets");
