@@ -425,6 +425,25 @@ def test_a_damaged_database(folder: Path) -> None:
         list(engine.known())
 
 
+@linux
+@pytest.mark.parametrize("has_written", [True, False])
+def test_a_folder_that_is_moved_away_meanwhile_is_not_made_again(
+    folder: Path, has_written: bool
+) -> None:
+    with open_embedded(folder) as engine:
+        engine.ensure(SPACE)
+        engine.put(*batch(0, 10))
+    with open_embedded(folder) as engine:
+        if has_written:
+            engine.put(*batch(10, 1))
+        folder.rename(folder.with_name("moved"))
+        with pytest.raises(LibraryNotFoundError, match="no longer here"):
+            engine.put(*batch(11, 1))
+        assert not folder.exists()
+        folder.with_name("moved").rename(folder)
+        engine.put(*batch(11, 1))
+
+
 def test_a_newer_format(folder: Path) -> None:
     with open_embedded(folder) as engine:
         engine.ensure(SPACE)

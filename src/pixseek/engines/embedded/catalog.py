@@ -199,11 +199,16 @@ class Catalog:
 
         Raises:
             LibraryLockedError: another process wrote all the time.
+            LibraryNotFoundError: it was there, and its folder was removed or renamed meanwhile.
             StorageError: the disk is full, or can't be written.
         """
         if self.read_only:
             raise not_writable(self.path.parent)
         with translated(self.path, stops=True), self._write_lock:
+            if self._all and not self.path.exists():  # else the change would be lost
+                raise LibraryNotFoundError(
+                    "the library is no longer here", self.path.parent, "Open it where it is now."
+                )
             if self._writer is None:
                 private.make_folder(self.path.parent)
                 private.make_file(self.path)
