@@ -33,5 +33,5 @@ def test_an_engine_that_can_not_be_opened_leaves_no_library_behind(tmp_path: Pat
 
 
 def test_unknown_engines_name_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="Known engines: embedded, memory, postgresql"):
+    with pytest.raises(ConfigError, match=r"Known engines: .*embedded, .*memory, .*postgresql"):
         pixseek.open(tmp_path / "x.lib", engine="nosuch://here")
