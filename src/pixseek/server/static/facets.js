@@ -28,8 +28,8 @@ export function createFacets(app) {
 
 	async function show() {
 		const { facets } = app.state.now;
-		toggle.ariaExpanded = String(Boolean(facets));
-		if (panel.hidden === Boolean(facets)) {
+		toggle.ariaExpanded = String(!!facets);
+		if (panel.hidden === !!facets) {
 			panel.hidden = !facets;
 			app.grid.relayout();
 		}

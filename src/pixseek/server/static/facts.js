@@ -1,5 +1,6 @@
 // The panel about an image: what is said of it, and can be changed; why it was found; facts.
 
+import { quoted } from "./chips.js";
 import { button, h } from "./dom.js";
 import { tagsOf } from "./saying.js";
 import { mayWrite } from "./state.js";
@@ -7,7 +8,6 @@ import { t } from "./texts.js";
 
 export const nameOf = (record) => (record.uri || record.id).split("/").pop();
 export const altOf = (record) => record.caption || t("photo_named", { name: nameOf(record) });
-const quoted = (text) => `"${text.replace(/["\\]/g, "\\$&")}"`;
 
 /**
  * @param {{go(q: string): void, say(what: Record<string, any>): void, rate(n: number): void,

@@ -4,9 +4,9 @@
 
 import { preview } from "./api.js";
 import { byId, debounced, h, icon, on } from "./dom.js";
+import { altOf } from "./facts.js";
 import { keys } from "./keys.js";
 import { addressOf } from "./state.js";
-import { t } from "./texts.js";
 import { placeholder } from "./thumbhash.js";
 
 /** How much taller than its target a row may get; and the height of a heading. */
@@ -215,7 +215,7 @@ export function createGrid(app) {
 		const record = await list.record(i);
 		if (app.list !== list) return;
 		const img = image(tile);
-		img.alt = record.caption || t("photo_named", { name: (record.uri || record.id).split("/").pop() });
+		img.alt = altOf(record);
 		if (!img.hasAttribute("src")) paint(tile, record.placeholder);
 		watch(tile, img);
 		// A smaller picture is sharp enough if it is shown so small.

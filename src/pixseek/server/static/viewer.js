@@ -172,7 +172,10 @@ export function createViewer(app) {
 		if (await say(app, [id], { rating: n })) toast(t(n ? "rated" : "unrated", { n }));
 	}
 
-	async function copy(text = record.path || record.uri) {
+	async function copy(text) {
+		// Only what is asked of one image says where it is.
+		await loading;
+		text ??= record.path || record.uri;
 		// Pages without TLS have no clipboard.
 		await navigator.clipboard?.writeText(text).then(() => toast(t("copied", { what: text })), () => toast(text));
 		if (!navigator.clipboard) prompt(t("copy_path"), text);
