@@ -77,7 +77,7 @@ def test_all_routes_but_the_open_ones_need_a_token(serve: Serve) -> None:
 
 #: What may be asked by POST without changing anything.
 QUESTIONS = {
-    "/api/search", "/api/embed", "/api/classify", "/api/layout", "/api/export",
+    "/api/search", "/api/facets", "/api/embed", "/api/classify", "/api/layout", "/api/export",
     "/api/images/{image_id}/why",
 }  # fmt: skip
 
