@@ -38,6 +38,8 @@ _AS_WORDS = "To search for it as it is, write it in quotes."
 _CLOSE = "Close it, or write it in quotes."
 
 _KEY = re.compile(r"([^\W\d][\w.\-]*):")
+#: A filter as other programs write it.
+_WITHOUT_COLON = re.compile(r"([^\W\d][\w.]*+)(!=|[<>]=?+|==?+)(.+)", re.DOTALL)
 _SPACE = re.compile(r"\s*")
 _BARE = re.compile(rf'[^\s"(){typography.INSIDE}]*')
 #: A value may hold parentheses of full width, in pairs: they are common in the names of files.
@@ -474,7 +476,12 @@ class _Parser:
                 break
             if typography.quotation_end(self.text, self.at, self.missing) is not None:
                 break
-        return self.plain[began : self.at]
+        word = self.plain[began : self.at]
+        found = _WITHOUT_COLON.fullmatch(word)
+        if found and found[1].lower() in language_fields.names():
+            meant = f"{found[1]}:{found[2].strip('=') and found[2]}{found[3]}"
+            raise self.error("A filter has a colon", began, f"Write {meant}.")
+        return word
 
     def value(self) -> language_fields.Value:
         if self.opens_quotation():
