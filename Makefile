@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 WHEEL_STAMP := $(VENV)/.wheel
 SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md LICENSE
 
-.PHONY: demo test test-slow wide torch pythons benchmark lint types layers docs links check clean
+.PHONY: demo test test-engines test-slow wide torch pythons benchmark lint types layers docs links check clean
 
 # The wheel is built once, and that wheel is what the demo and the tests run.
 $(WHEEL_STAMP): $(SOURCES)
@@ -38,10 +38,14 @@ $(VENV)/.slow: $(VENV)/.test pyproject.toml
 	$(BIN)/python -m pip install -q --group slow
 	touch $@
 
-# What is too slow to wait for after every edit.
+# What is too slow to wait for after every edit. Engines apart, so that their servers, which need
+# 3 GB and a fifth of both cores even if nobody asks, have ended when pages are watched.
+test-engines: $(VENV)/.slow
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'slow and not wide and not torch' -n 2 tests/engines
+
 test-slow: $(VENV)/.slow
 	.ci/chromium
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'slow and not wide and not torch' -n 2
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'slow and not wide and not torch' -n 2 --ignore tests/engines
 
 # What is too slow for every change: run it before a release. docs/testing.md has the last result.
 wide: $(VENV)/.slow

@@ -7,6 +7,7 @@ import { byId, debounced, h, icon, on } from "./dom.js";
 import { altOf } from "./facts.js";
 import { keys } from "./keys.js";
 import { addressOf } from "./state.js";
+import { t } from "./texts.js";
 import { placeholder } from "./thumbhash.js";
 
 /** How much taller than its target a row may get; and the height of a heading. */
@@ -197,7 +198,7 @@ export function createGrid(app) {
 	}
 	const filling = debounced(() => render(), 90);
 
-	const made = (id) => h("li", { class: "tile", "data-id": id }, h("a", { href: addressOf({ ...app.state.now, facets: "", image: id }) }, h("img", { alt: "", decoding: "async" })));
+	const made = (id) => h("li", { class: "tile", "data-id": id }, h("a", { href: addressOf({ ...app.state.now, facets: "", image: id }), "aria-label": t("photo_named", { name: "…" }) }, h("img", { alt: "", decoding: "async" })));
 
 	/** Ask for the pictures of tiles that have none yet; until one scrolls, for none ahead. */
 	function fill() {
@@ -215,7 +216,7 @@ export function createGrid(app) {
 		const record = await list.record(i);
 		if (app.list !== list) return;
 		const img = image(tile);
-		img.alt = altOf(record);
+		img.parentElement.ariaLabel = img.alt = altOf(record); // an image that is broken has no name
 		if (!img.hasAttribute("src")) paint(tile, record.placeholder);
 		watch(tile, img);
 		// A smaller picture is sharp enough if it is shown so small.
