@@ -108,7 +108,7 @@ class Server:
             answer = drive(Path(sys.executable), "ask_http", asked)
         used = cpu_s(self.process.pid) - busy
         cores = figures["seconds"] * (os.cpu_count() or 1)
-        self._asked += len(answer["took_ms"])
+        self._asked += distinct or len(answer["took_ms"])
         return {
             **answer,
             "cpu_ms": 1000 * used / len(answer["took_ms"]),
