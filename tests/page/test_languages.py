@@ -1,4 +1,4 @@
-"""What the library says is told in German too, or marked as English for those who hear it."""
+"""What the library says is there in German too, or marked as English for those who hear it."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 #: The version of the documents and the mapping; an older pixseek refuses a newer one.
 FORMAT = 1
-#: Up to so many records that fulfil a filter are all scored; 20,000 of 512 dimensions take .1 s.
+#: If at most this many records fulfil a filter, all are scored; 20,000 of 512 numbers take .1 s.
 EXACT = 30_000
 #: Counts that are remembered until something is written.
 _MOST_COUNTS = 1_000

@@ -167,7 +167,7 @@ def bank(file: Path | None = None) -> list[str]:
 
 @functools.lru_cache(maxsize=4)
 def _captions(place: Path, mtime_ns: int, size: int) -> tuple[str, ...]:
-    """Return the captions of a file as it was then: each search asks, and reading takes 0.3 ms."""
+    """Return the captions of a file as it was then; each search asks for them."""
     text = place.read_text("utf-8")
     found = tuple(line for line in text.splitlines() if line and not line.startswith("#"))
     if not found:

@@ -38,7 +38,7 @@ _ORIGINALS = ("image/*", "application/octet-stream")
 
 
 def _scalar(value: Any) -> Any:
-    """Refuse what is no value of a field, in words for all kinds that may be."""
+    """Refuse what a field cannot hold, in words for all kinds that it can."""
     if isinstance(value, dict | list):
         raise ValueError("give a text, a number, true, false or null")
     return value

@@ -276,8 +276,9 @@ def _text(column: str, op: str, value: Any, parameters: list[Any]) -> str:
 def _like(compare: Compare) -> str | None:
     """Return a pattern of LIKE that decides a comparison of texts in ASCII; None if none does.
 
-    That of a name is for the end of a URI, which fits it more often. Calling Python for each of a
-    million texts takes .5 to 1 s, LIKE .2 s. LIKE tries every way to share a text among stars, so
+    That of a name is for the end of a URI, which fits it more often. With LIKE, a layout with
+    a filter by path among a million images takes .3 to .9 s of processor time, with a call of
+    Python for each text .7 to 1.3 s. LIKE tries every way to share a text among stars, so
     more of them than one, and one at the end, are left to `types.wildcards`.
     """
     name, op, value = compare.field, compare.op, compare.value

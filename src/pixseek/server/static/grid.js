@@ -90,7 +90,7 @@ export function createGrid(app) {
 	const gridTop = () => grid.getBoundingClientRect().top + scrollY;
 	const later = () => (frame ||= requestAnimationFrame(render));
 
-	/** The first and the last row within so many screens of the window. */
+	/** The first and the last row within a number of screens of the window. */
 	function near(screens) {
 		const y = scrollY - gridTop();
 		return [lastRow("top", y - innerHeight * screens), lastRow("top", y + innerHeight * (1 + screens))];
