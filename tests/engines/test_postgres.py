@@ -247,7 +247,7 @@ def test_an_upgrade_that_is_interrupted_at_every_batch_goes_on(
 def test_the_scan_of_the_index_may_end_early(
     postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "INDEX_PARTS", 2000)
+    monkeypatch.setattr(module, "INDEX_PARTS", 20)
     vectors = Clustered(DIM, clusters=100, latent=32).images(3000)
     records = [Record(f"{i}", f"r/{i}", width=1 + i) for i in range(3000)]
     with opened(postgres, table="early") as engine:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pixseek.engines import facets as facets_
 from pixseek.engines import rules
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _WEIGHTS = [0.5, 0.5, 0.5, 1.0]
 #: Rows asked for beyond k, since the first beyond it may tie.
 _BEYOND = 16
+#: Up to this many matches of a filter are named to the search by number: 20,000 of 100,000 records
+#: are found and scored in 80 ms, and in 130 if the filter is evaluated once more.
+LISTED = 20_000
 #: How many records are counted for the proportion of those that hold a word.
 _COUNTED = 20_000
 #: Of larger libraries about so many are looked at; a word is counted there if it is in enough.
@@ -38,60 +41,100 @@ _GROUPED_BY: dict[FacetField, str] = {
 }
 
 
-def nearest(
-    db: Any,
-    names: Names,
-    held: Held,
-    query: Vectors,
-    k: int,
-    where: Filter | None,
-    *,
-    indexed: bool,
-) -> list[Answer]:
-    """Return the k records nearest to a query, best first, ties by id.
+class Scope(NamedTuple):
+    """The vectors that are searched.
+
+    Attributes:
+        records: how many records there are, with those few that have no vectors, if any.
+        condition: which rows of the table of vectors `p`, joined with that of records `r` if need
+            be; as SQL that follows `FROM {part} p`.
+        parameters: of the condition.
+    """
+
+    records: int
+    condition: str
+    parameters: dict[str, Any]
+
+
+def scope(db: Any, names: Names, where: Filter | None, count: Callable[[], int]) -> Scope:
+    """Return what is searched by a filter, which is evaluated once for all queries.
 
     Args:
         db: in a transaction.
         names: of the tables.
+        where: which records; None for all.
+        count: counts these records.
+    """
+    if where is None:
+        return Scope(count(), "WHERE true", {})
+    parameters: dict[str, Any] = {}
+    condition = where_sql(where, parameters)
+    many, numbers = db.execute(
+        names.sql(
+            "SELECT count(*), coalesce(array_agg(number), '{{}}')::text FROM "
+            f"(SELECT number FROM {{record}} r WHERE {condition} LIMIT {LISTED + 1}) AS matching"
+        ),
+        parameters,
+        prepare=False,
+    ).fetchone()
+    if many > LISTED:
+        joined = f"JOIN {{record}} r ON r.number = p.record WHERE {condition}"
+        return Scope(count(), joined, parameters)
+    # The numbers stay text, as they came and go: nothing reads them here.
+    return Scope(many, "WHERE p.record = ANY(%(numbers)s::bigint[])", {"numbers": numbers})
+
+
+def nearest(
+    db: Any, names: Names, held: Held, query: Vectors, k: int, among: Scope, *, exact: bool
+) -> list[Answer]:
+    """Return the k records nearest to a query, best first, ties by id.
+
+    Args:
+        db: in a transaction, after `tune`.
+        names: of the tables.
         held: the space to search.
         query: (dim,) float32.
         k: at least 1.
-        where: which records.
-        indexed: whether the space has an index, whose scan may end early.
+        among: what is searched.
+        exact: whether to score all of it, instead of asking the index of the space.
     """
-    parameters: dict[str, Any] = {}
-    condition = where_sql(where, parameters)
     type_ = f"halfvec({held.space.dim})"
-    distance = f"(p.vector::{type_} <=> %(query)s::{type_})"
-    # The id is not part of the order: the index could not serve it.
-    statement = (
-        f"SELECT 1 - {distance} AS score, r.id, p.ordinal, p.record "
-        "FROM {part} p JOIN {record} r ON r.number = p.record "
-        f"WHERE p.space = {held.number} AND {condition} ORDER BY {distance}"
-    )
-    parameters["query"] = vector_text(query)
-    limit, exact = k + _BEYOND, False
+    distance = f"p.vector::{type_} <=> %(query)s::{type_}"
+    parameters = {**among.parameters, "query": vector_text(query)}
+    limit = k + _BEYOND
     while True:
-        # No index serves a sum, so with "+ 0" all vectors are scored.
-        ordered = names.sql(f"{statement}{' + 0' if exact else ''} LIMIT %(limit)s")
-        rows = db.execute(ordered, {**parameters, "limit": limit}).fetchall()
+        # No index serves a sum, so with "+ 0" all vectors are scored. The id is not part of the
+        # order, which the index could not serve then.
+        statement = names.sql(
+            f"WITH near AS MATERIALIZED (SELECT {distance} AS distance, p.record, p.ordinal "
+            f"FROM {{part}} p {among.condition} AND p.space = {held.number} "
+            f"ORDER BY ({distance}){' + 0' if exact else ''} LIMIT %(limit)s) "
+            "SELECT 1 - distance, r.id, ordinal, record FROM near "
+            "JOIN {record} r ON r.number = record"
+        )
+        # Planned for these values: with a plan for any values, long lists are looked up one by one.
+        rows = db.execute(statement, {**parameters, "limit": limit}, prepare=False).fetchall()
         ranked = rules.best_of_each(map(Answer._make, rows), k)
         # Enough, if there are k and nothing beyond the last row can tie with them.
-        enough = len(ranked) == k and rows[-1][0] < ranked[-1].score
-        if enough or (len(rows) < limit and (exact or not indexed)):
+        enough = len(ranked) == k and min(row[0] for row in rows) < ranked[-1].score
+        if enough or (exact and len(rows) < limit):
             break
         # An index scan gives up after `hnsw.max_scan_tuples`; then all are scored.
-        exact = exact or len(rows) < limit
-        limit = limit if exact and len(rows) < limit else limit * 4
+        if len(rows) < limit:
+            exact = True
+        else:
+            limit *= 4
     return [each._replace(score=float(min(max(each.score, -1.0), 1.0))) for each in ranked]
 
 
 def tune(db: Any, k: int) -> None:
-    """Set how far the index is scanned in this transaction, for the k nearest."""
-    # Otherwise a filter that few rows fulfil finds none: the index hands out its nearest, and the
-    # filter drops them.
-    db.execute("SET LOCAL hnsw.iterative_scan = strict_order")
+    """Set how the k nearest are searched in this transaction."""
+    # Without an iterative scan, a filter that few rows fulfil finds none: the index hands out its
+    # nearest, and the filter drops them. A strict order leaves out rows that it finds late.
+    db.execute("SET LOCAL hnsw.iterative_scan = relaxed_order")
     db.execute("SELECT set_config('hnsw.ef_search', %s, true)", [str(min(max(2 * k, 100), 1000))])
+    # To compile a query that takes 50 ms takes longer.
+    db.execute("SET LOCAL jit = off")
 
 
 def find_words(
