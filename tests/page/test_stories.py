@@ -37,7 +37,6 @@ def test_on_a_phone_by_touch(look: Look, site: Site) -> None:
         point = {"x": box["x"] + box["width"] * at, "y": box["y"] + box["height"] * at}
         cdp.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
     cdp.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    page.wait_for_timeout(400)  # a tap at once would end the movement
     page.tap("#r-search")
     page.wait_for_url("**id%3A**%40**")
     settled(page)

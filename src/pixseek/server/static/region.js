@@ -46,6 +46,8 @@ export function createRegion(stage, search) {
 		const on = element.getBoundingClientRect();
 		return [within((event.clientX - on.x) / on.width, 0, 1), within((event.clientY - on.y) / on.height, 0, 1)];
 	};
+	// Else Chromium may take a tap that follows the drawing for the end of a fling.
+	element.ontouchstart = (event) => event.preventDefault();
 	element.onpointerdown = (event) => {
 		element.setPointerCapture(event.pointerId);
 		from = at(event);
