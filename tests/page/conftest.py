@@ -95,7 +95,7 @@ def look(browser: Any, site: Site) -> Iterator[Callable[..., Any]]:
             )
             stack.callback(made.close)
             page = made.new_page()
-            page.set_default_timeout(10_000)
+            page.set_default_timeout(30_000)  # a machine in use
             page.watched = watched = Watched()
             watched.expected = expected
             pages.append(page)
