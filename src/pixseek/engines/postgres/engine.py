@@ -15,7 +15,6 @@ common ones.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import urllib.parse
 from collections.abc import Collection, Iterator, Sequence
@@ -29,7 +28,7 @@ from pixseek.engines.postgres import migrations, search, spaces
 from pixseek.engines.postgres.connections import Connections
 from pixseek.engines.postgres.filters import order_sql, where_sql
 from pixseek.engines.postgres.records import Records
-from pixseek.engines.postgres.schema import MAX_INDEXED_DIM, Names, Row, row_of
+from pixseek.engines.postgres.schema import MAX_INDEXED_DIM, Names, Row, row_of, vector_of
 from pixseek.engines.postgres.spaces import Held, Session
 from pixseek.engines.rules import Answer
 from pixseek.errors import ConfigError, MissingExtraError
@@ -313,14 +312,14 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
         return int(at.db.execute(self._names.sql(statement), parameters).fetchone()[0])
 
     def _sample(self, at: Session, n: int) -> Vectors:
-        found = at.db.execute(
+        found = at.db.cursor(binary=True).execute(
             self._names.sql(
-                "SELECT vector::text FROM {record} r JOIN {part} p ON p.record = r.number "
+                "SELECT halfvec_send(vector) FROM {record} r JOIN {part} p ON p.record = r.number "
                 "WHERE p.space = %s ORDER BY id, ordinal LIMIT %s"
             ),
             [at.active.number, n],
         )
-        rows = [json.loads(text) for (text,) in found]
+        rows = [vector_of(stored) for (stored,) in found]
         return np.array(rows, np.float32).reshape(-1, at.space.dim)
 
     def _export(self, at: Session, batch: int) -> Iterator[tuple[list[Record], Vectors]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,8 @@ from pixseek.engines.postgres.schema import (
     VALUES,
     Names,
     Row,
-    vector_text,
+    vector_bytes,
+    vector_of,
 )
 from pixseek.engines.postgres.spaces import Held, Session
 from pixseek.types import Known, Part, Record
@@ -63,14 +63,14 @@ class Records:
     def vectors(self, db: Any, held: Held, numbers: Sequence[int]) -> dict[int, Vectors]:
         """Return the vectors of records in a space, (parts, dim) float32, by number."""
         rows: dict[int, list[Any]] = {number: [] for number in numbers}
-        for number, text in db.execute(
+        for number, stored in db.cursor(binary=True).execute(
             self._names.sql(
-                "SELECT record, vector::text FROM {part} WHERE record = ANY(%s) AND space = %s "
-                "ORDER BY record, ordinal"
+                "SELECT record, halfvec_send(vector) FROM {part} "
+                "WHERE record = ANY(%s) AND space = %s ORDER BY record, ordinal"
             ),
             [list(numbers), held.number],
         ):
-            rows[number].append(json.loads(text))
+            rows[number].append(vector_of(stored))
         return {
             number: np.array(some, np.float32).reshape(-1, held.space.dim)
             for number, some in rows.items()
@@ -162,8 +162,11 @@ class Records:
         records: Sequence[Record],
         vectors: Vectors,
     ) -> None:
-        copy = self._names.sql("COPY {part} (record, space, ordinal, part, vector) FROM STDIN")
+        copy = self._names.sql(
+            "COPY {part} (record, space, ordinal, part, vector) FROM STDIN WITH (FORMAT binary)"
+        )
         with db.cursor().copy(copy) as sink:
+            sink.set_types(["int8", "int4", "int4", "text", "bytea"])
             row = 0
             for record in records:
                 for ordinal, part in enumerate(record.parts):
@@ -173,7 +176,7 @@ class Records:
                             held.number,
                             ordinal,
                             columns.part_to_json(part),
-                            vector_text(vectors[row]),
+                            vector_bytes(vectors[row]),
                         )
                     )
                     row += 1

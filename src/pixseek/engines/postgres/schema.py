@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from pixseek import filters
 from pixseek.engines import columns
@@ -210,5 +213,18 @@ def folded_texts(record: Record) -> str:
 
 
 def vector_text(vector: Vectors) -> str:
-    """Return a vector as pgvector reads it; it rounds to float16."""
+    """Return a vector as pgvector reads it in a statement; it rounds to float16."""
     return json.dumps(vector.tolist())
+
+
+def vector_bytes(vector: Vectors) -> bytes:
+    """Return a vector as `halfvec` in PostgreSQL's binary format, rounded to float16.
+
+    Reading and writing numbers as text takes most of the time of storing records.
+    """
+    return struct.pack(">hh", len(vector), 0) + vector.astype(">f2").tobytes()
+
+
+def vector_of(stored: bytes) -> Vectors:
+    """Return a vector, float32, from what `halfvec_send` returns."""
+    return np.frombuffer(stored, ">f2", offset=4).astype(np.float32)
