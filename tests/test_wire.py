@@ -30,6 +30,7 @@ from pixseek.types import (
     Or,
     Part,
     Query,
+    Reach,
     Reason,
     Record,
     Region,
@@ -96,7 +97,7 @@ def test_json_of_results() -> None:
     query = Query((Term("text", "a dog"),), k=2)
     results = Results(
         (hit, url), query, {"encode": 1.23456, "total": 2.0}, "tiny", ("careful",), 1, 2, 3, 4,
-        (Exclusion("snow", 7),),
+        (Exclusion("snow", 7),), search=Reach(False, 200),
     )  # fmt: skip
     assert json.loads(json.dumps(results_to_plain(results))) == {
         "query": "a dog",
@@ -113,6 +114,7 @@ def test_json_of_results() -> None:
         "looked_at": 3,
         "total": 4,
         "excluded": [{"what": "snow", "count": 7}],
+        "search": {"exact": False, "breadth": 200},
         "hits": [
             {
                 "rank": 1,

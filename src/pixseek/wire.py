@@ -78,6 +78,7 @@ def results_to_plain(results: Results) -> dict[str, Any]:
         "looked_at": results.looked_at,
         "total": results.total,
         "excluded": [asdict(each) for each in results.excluded],
+        "search": asdict(results.search) if results.search else None,
         "hits": [hit_to_plain(hit) for hit in results],
     }
 
@@ -133,6 +134,7 @@ def layout_to_plain(layout: Layout) -> dict[str, Any]:
         "looked_at": layout.looked_at,
         "total": layout.total,
         "excluded": [asdict(each) for each in layout.excluded],
+        "search": asdict(layout.search) if layout.search else None,
         "strengths": [list(run) for run in layout.strengths],
         "months": None if layout.months is None else [list(run) for run in layout.months],
         "ids": list(layout.ids),

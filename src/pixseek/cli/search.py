@@ -51,7 +51,7 @@ class SearchCommand(Command):
 #: Options that are fields of `Query`.
 OF_QUERY = (
     "k", "offset", "sort", "min_strength", "min_confidence", "show_excluded", "group", "variety",
-    "text_weight",
+    "text_weight", "exact",
 )  # fmt: skip
 
 
@@ -129,6 +129,9 @@ def query_options(function: _Decorated) -> _Decorated:
             click.option("--text-weight", type=click.FloatRange(min=0), default=None, metavar="N",
                          help="Weight of captions, tags and names that contain the words; 0 looks "
                          "at the pixels only. [default: 1]"),
+            click.option("--exact", is_flag=True, default=None,
+                         help="Compare with every image, instead of with those that the index of "
+                         "a large library chooses. Slower there."),
         ),
         function,
     )  # fmt: skip

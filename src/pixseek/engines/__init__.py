@@ -47,8 +47,7 @@ def open_engine(url: str | Path, *, progress: Callable[[int, int], None] | None 
     if scheme is None or scheme == "embedded":
         from pixseek.engines.embedded import open_embedded
 
-        folder = Path(str(url).removeprefix("embedded:") if scheme else url)
-        return open_embedded(folder, progress=progress)
+        return open_embedded(url, progress=progress)
     if scheme == "memory":
         from pixseek.engines.memory import open_memory
 

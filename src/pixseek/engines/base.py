@@ -339,7 +339,9 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
 
     # -------------------------------------------------------------- search
 
-    def nearest(self, vectors: Vectors, k: int, where: Filter | None = None) -> list[Neighbours]:
+    def nearest(
+        self, vectors: Vectors, k: int, where: Filter | None = None, *, exact: bool = False
+    ) -> list[Neighbours]:
         """Return, for each of (q, dim) unit rows, the k nearest records, best first.
 
         Raises:
@@ -355,7 +357,7 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
             dim = at.space.dim
             rules.check_query(vectors, dim)
             asked = vectors if k > 0 else vectors[:0]
-            found, total = self._nearest(at, asked, k, where)
+            found, total, reach = self._nearest(at, asked, k, where, exact=exact)
             if k < 1:
                 return [rules.no_neighbours(dim, total) for _ in vectors]
             rows = self._answer_vectors(at, [answer for each in found for answer in each])
@@ -367,6 +369,7 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
                 vectors=rows[start : start + len(each)],
                 parts=tuple(answer.part for answer in each),
                 total=total,
+                reach=reach,
             )
             for each, start in zip(found, starts, strict=False)
         ]

@@ -11,7 +11,16 @@ import numpy as np
 from pixseek import filters
 from pixseek.engines import columns, rules
 from pixseek.engines.rules import Answer
-from pixseek.engines.store import Counting, Document, Refreshing, Store, Widening, split
+from pixseek.engines.store import (
+    Counting,
+    Document,
+    Reaching,
+    Refreshing,
+    Row,
+    Store,
+    Widening,
+    split,
+)
 from pixseek.types import (
     And,
     Compare,
@@ -19,6 +28,7 @@ from pixseek.types import (
     Filter,
     Not,
     Order,
+    Reach,
     Record,
     Space,
     WordMatches,
@@ -187,13 +197,13 @@ class Reader:
     # -------------------------------------------------------------- search
 
     def nearest(
-        self, space: Space, vectors: Vectors, k: int, where: Filter | None
-    ) -> tuple[list[list[Answer]], Vectors, int]:
-        """Return the k nearest records of each query, and how many were searched.
+        self, space: Space, vectors: Vectors, k: int, where: Filter | None, *, exact: bool
+    ) -> tuple[list[list[Answer]], Vectors, int, Reach]:
+        """Return the k nearest records of each query, how many were searched, and how far.
 
         Returns:
             The answers, best first; their vectors, (n, dim) float32, of which `Answer.key` is the
-            row; and how many records with vectors fulfil the filter.
+            row; how many records with vectors fulfil the filter; and how far the store looked.
         """
         native, rest = self._split(where)
         few: list[str] | None = None
@@ -202,17 +212,34 @@ class Reader:
             total = self.with_vectors(space, native)
         else:
             total, few = self._few(space, where)
+        reach = Reach(True, total)
         if few is not None:
             documents = self.there(space, few, vectors=True)
             found = _scored(vectors, k, [list(documents.values())])
+        elif exact and not (self._store.capabilities.exact or isinstance(self._store, Reaching)):
+            found = _scored(vectors, k, self.pages(space, where, vectors=True))
         else:
-            found = self._widened(space, vectors, k, native, rest, read)
+            near = self._store.nearest
+            if exact and isinstance(self._store, Reaching):
+                near = self._store.nearest_exactly
+            found, limit = self._widened(near, space, vectors, k, native, rest, read)
+            if not exact:
+                reach = self._reach(space, limit, native, total)
             short = [n for n, each in enumerate(found) if len(each) < min(k, total)]
             if short:
                 whole = _scored(vectors[short], k, self.pages(space, where, vectors=True))
                 for n, each in zip(short, whole, strict=True):
                     found[n] = each
-        return *self._with_rows(space, found, read), total
+        return *self._with_rows(space, found, read), total, reach
+
+    def _reach(self, space: Space, k: int, native: Filter | None, total: int) -> Reach:
+        """Return how far the store looks for the k nearest."""
+        if self._store.capabilities.exact:
+            return Reach(True, total)
+        if not isinstance(self._store, Reaching):
+            return Reach(False)
+        breadth = self._store.reach(space, k, native)
+        return Reach(True, total) if breadth is None else Reach(False, breadth)
 
     def _few(self, space: Space, where: Filter | None) -> tuple[int, list[str] | None]:
         """Return how many documents with vectors fulfil a filter, and their ids if they are few."""
@@ -225,25 +252,28 @@ class Reader:
 
     def _widened(
         self,
+        near: Callable[[Space, Vectors, int, Filter | None], list[list[Row]]],
         space: Space,
         vectors: Vectors,
         k: int,
         native: Filter | None,
         rest: Filter | None,
         read: dict[tuple[str, int], Vectors],
-    ) -> list[list[Answer]]:
+    ) -> tuple[list[list[Answer]], int]:
         """Return the k nearest records of each query that the store finds; fewer, if it ends.
 
-        Vectors that come with them are put into `read`, by record and part.
+        Also how many rows the store was asked for in the end. Vectors that come with them are put
+        into `read`, by record and part.
         """
         found: list[list[Answer]] = [[] for _ in vectors]
         waiting, limit = list(range(len(vectors))), k + _SPARE
+        asked = limit
         fitting: dict[str, bool] = {}
         while waiting:
             limit = limit if self._most is None else min(limit, self._most)
             again = []
-            near = self._store.nearest(space, vectors[waiting], limit, native)
-            for n, rows in zip(waiting, near, strict=True):
+            asked = limit
+            for n, rows in zip(waiting, near(space, vectors[waiting], limit, native), strict=True):
                 read |= {(r.id, r.part): r.vector for r in rows if r.vector is not None}
                 answers = (Answer(row.score, row.id, row.part, 0) for row in rows)
                 ranked = rules.best_of_each(answers, len(rows))
@@ -256,7 +286,7 @@ class Reader:
                 if not enough and len(rows) >= limit and limit != self._most:
                     again.append(n)
             waiting, limit = again, limit * 4
-        return found
+        return found, asked
 
     def _check(
         self, space: Space, rest: Filter, ids: Iterable[str], fitting: dict[str, bool]

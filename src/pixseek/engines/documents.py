@@ -51,6 +51,7 @@ from pixseek.types import (
     Known,
     Merge,
     Order,
+    Reach,
     Record,
     Space,
     WordMatches,
@@ -430,10 +431,10 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
         return kept_texts.of_kind(self.store, self._read, kind)
 
     def _nearest(
-        self, at: _Session, vectors: Vectors, k: int, where: Filter | None
-    ) -> tuple[list[list[Answer]], int]:
-        found, at.rows, total = self._read.nearest(at.space, vectors, k, where)
-        return found, total
+        self, at: _Session, vectors: Vectors, k: int, where: Filter | None, *, exact: bool
+    ) -> tuple[list[list[Answer]], int, Reach]:
+        found, at.rows, total, reach = self._read.nearest(at.space, vectors, k, where, exact=exact)
+        return found, total, reach
 
     def _answer_vectors(self, at: _Session, answers: Sequence[Answer]) -> Vectors:
         return at.rows[[answer.key for answer in answers]]

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pixseek.engines.rules import Answer, Held, HeldSpace
-from pixseek.types import FacetField, Filter, Known, Order, Record, Space, WordMatches
+from pixseek.types import FacetField, Filter, Known, Order, Reach, Record, Space, WordMatches
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -188,15 +188,16 @@ class Steps(abc.ABC, Generic[Session, Snapshot, HeldSpace]):
 
     @abc.abstractmethod
     def _nearest(
-        self, at: Snapshot, vectors: Vectors, k: int, where: Filter | None
-    ) -> tuple[list[list[Answer]], int]:
-        """Return the k nearest records of each query, and how many records were searched.
+        self, at: Snapshot, vectors: Vectors, k: int, where: Filter | None, *, exact: bool
+    ) -> tuple[list[list[Answer]], int, Reach]:
+        """Return the k nearest records of each query, how many were searched, and how far.
 
         Args:
             at: the session.
             vectors: (q, dim) float32; there may be none.
             k: at least 1.
             where: which records; those that are away have no vectors.
+            exact: score all of them.
         """
 
     @abc.abstractmethod

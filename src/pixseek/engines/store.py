@@ -303,6 +303,31 @@ class Counting(Protocol):
 
 
 @runtime_checkable
+class Reaching(Protocol):
+    """A store whose index finds only some of the nearest.
+
+    Of other stores that are not `capabilities.exact` all documents are read to score them all.
+    """
+
+    def reach(self, space: Space, k: int, where: Filter | None) -> int | None:
+        """Return from how many candidates, in each shard, `nearest` chooses the k nearest.
+
+        None if it scores all documents that fulfil the condition, because they are few.
+        """
+        ...
+
+    def nearest_exactly(
+        self, space: Space, vectors: Vectors, k: int, where: Filter | None
+    ) -> list[list[Row]]:
+        """Return the same as `nearest`, by the scores of all documents.
+
+        Raises:
+            CapabilityError: there are too many of them.
+        """
+        ...
+
+
+@runtime_checkable
 class Widening(Protocol):
     """A store that can express a weaker condition for some comparisons that it does not support.
 

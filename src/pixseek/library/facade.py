@@ -416,7 +416,7 @@ class Library:
                 when an image was taken. A note in `Results.warnings` says so. If they let no
                 image through, they are words.
             **options: other fields of `Query`: k, offset, sort, min_strength, group, variety,
-                text_weight, show_excluded.
+                text_weight, show_excluded, exact.
 
         Raises:
             QueryError: there is nothing to look for, or the query can't be understood.

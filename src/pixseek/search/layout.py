@@ -30,6 +30,7 @@ from pixseek.types import (
     Outlines,
     Outlining,
     Query,
+    Reach,
     Record,
     Results,
     Sort,
@@ -94,6 +95,7 @@ def layout(searcher: Searcher, query: Query, most: int = MOST) -> Layout:
         looked_at=said.looked_at,
         total=said.total,
         excluded=said.excluded,
+        search=said.search,
     )
 
 
@@ -190,12 +192,13 @@ class _Ranked:
         if isinstance(engine, Outlining):
             both = engine.outline_nearest(
                 directions, depth, query.where,
-                order=order, with_vectors=ordering.needs_vectors(asked),
+                order=order, with_vectors=ordering.needs_vectors(asked), exact=query.exact,
             )  # fmt: skip
             nearest = [each for each, _ in both]
             outlines = [each for _, each in both]
         else:
-            nearest = engine.nearest(directions, depth, query.where)
+            how = {"exact": True} if query.exact else {}
+            nearest = engine.nearest(directions, depth, query.where, **how)
         self._nearest = ranking.merged(nearest)
         self._shapes = _Shapes(engine, outlines, order)
         self._rank = searcher.ranking(asked, self._nearest.total, backgrounds)
@@ -246,7 +249,7 @@ class _Ranked:
                 f"Only the {looked_at:,} best matches are sorted; there may be more. "
                 "Narrow the search by a filter.",
             )
-        return self._ranked.results(hits, query, self._nearest.total, warnings)
+        return self._ranked.results(hits, query, self._nearest, warnings)
 
     def hit(self, record: Record) -> Hit | None:
         """Return a record as a hit; None if it is not among the candidates."""
@@ -339,7 +342,10 @@ def _browsed(engine: Engine, query: Query) -> _Listed:
         found = outlined(records, order, engine.count(query.where))
     ids, aspects, values, total = found.ids, found.aspects, found.values, found.total
     runs: list[tuple[Strength, int]] = [("strong", len(ids))] if ids else []
-    said = Results((), query, {}, "", strong=total, likely=total, looked_at=total, total=total)
+    said = Results(
+        (), query, {}, "", strong=total, likely=total, looked_at=total, total=total,
+        search=Reach(True, total),
+    )  # fmt: skip
     return _Listed(ids, aspects, runs, _months(values) if order == "taken_at" else None, said)
 
 

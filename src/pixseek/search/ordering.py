@@ -9,7 +9,7 @@ from pixseek.search import excluding, ranking
 from pixseek.search import strength as strengths
 from pixseek.search.asked import FEW, MANY, Asked, Backgrounds, least_strength, luck
 from pixseek.search.written import Written
-from pixseek.types import Exclusion, Hit, Order, Query, Record, Results, Sort, Strength
+from pixseek.types import Exclusion, Hit, Neighbours, Order, Query, Record, Results, Sort, Strength
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -87,14 +87,14 @@ class Ranked:
     is_all: bool
 
     def results(
-        self, hits: Sequence[Hit], query: Query, total: int, warnings: tuple[str, ...] = ()
+        self, hits: Sequence[Hit], query: Query, nearest: Neighbours, warnings: tuple[str, ...] = ()
     ) -> Results:
         """Return some of the hits as results, with what is known of all candidates.
 
         Args:
             hits: to show.
             query: whose page they are.
-            total: how many images were searched.
+            nearest: what the engine found.
             warnings: to show.
         """
         counted = [self.strengths[at] for at in self.kept]
@@ -103,7 +103,8 @@ class Ranked:
             strong=strengths.at_least(counted, "strong"),
             likely=strengths.at_least(counted, "likely"),
             looked_at=len(self.ids),
-            total=total,
+            total=nearest.total,
+            search=nearest.reach,
             excluded=self.exclusions(query),
             warnings=warnings,
         )  # fmt: skip

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _OPTIONS: Mapping[str, tuple[type, ...]] = {
     "k": (int,), "offset": (int,), "sort": (str,), "min_strength": (str,),
     "min_confidence": (int, float), "show_excluded": (bool,),
-    "group": (bool,), "variety": (int, float), "text_weight": (int, float),
+    "group": (bool,), "variety": (int, float), "text_weight": (int, float), "exact": (bool,),
 }  # fmt: skip
 
 #: Filters nested more deeply are refused: they would exhaust the interpreter's stack.
@@ -44,7 +44,8 @@ def query_to_plain(query: Query) -> dict[str, Any]:
             if query.date_readings
             else {}
         ),
-        **{name: getattr(query, name) for name in _OPTIONS},
+        # An older pixseek, which may read a saved search, does not know "exact".
+        **{name: getattr(query, name) for name in _OPTIONS if name != "exact" or query.exact},
     }
 
 

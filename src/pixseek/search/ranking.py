@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from pixseek.types import Neighbours
+from pixseek.types import Neighbours, Reach
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,18 @@ def merged(found: Sequence[Neighbours]) -> Neighbours:
         np.array([found[which].vectors[rank] for which, rank in rows], np.float32).reshape(-1, dim),
         tuple(found[which].parts[rank] for which, rank in rows),
         found[0].total,
+        _reach_of(found),
     )
+
+
+def _reach_of(found: Sequence[Neighbours]) -> Reach | None:
+    """Return how far an engine looked for several queries: the least of them."""
+    reaches = [each.reach for each in found]
+    inexact = [each for each in reaches if each is None or not each.exact]
+    if None in inexact or not inexact:
+        return None if inexact else reaches[0]
+    breadths = [each.breadth for each in inexact if each is not None]
+    return Reach(False, None if None in breadths else min(filter(None, breadths)))
 
 
 def order_of(scores: Vectors, ids: Sequence[str]) -> Order:

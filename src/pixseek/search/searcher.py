@@ -44,6 +44,7 @@ from pixseek.types import (
     Literate,
     Neighbours,
     Query,
+    Reach,
     Record,
     Results,
     Sort,
@@ -276,18 +277,22 @@ class Searcher:
         import numpy as np
 
         # By their text, because filters on True and on 1 are equal to Python.
-        alike: dict[tuple[str, int], list[Asked]] = {}
+        alike: dict[tuple[str, int, bool], list[Asked]] = {}
         for each in looking:
-            depth = self.at_most(each.depth)
-            alike.setdefault((repr(each.query.where), depth), []).append(each)
+            key = repr(each.query.where), self.at_most(each.depth), each.query.exact
+            alike.setdefault(key, []).append(each)
         found: dict[int, Neighbours] = {}
-        for (_, depth), members in alike.items():
+        for (_, depth, exact), members in alike.items():
             directions = [one.direction(backgrounds) for each in members for one in each.each]
             where = members[0].query.where
-            neighbours = iter(self.engine.nearest(np.stack(directions), depth, where))
+            neighbours = iter(self._near(np.stack(directions), depth, where, exact))
             for each in members:
                 found[id(each)] = ranking.merged([next(neighbours) for _ in each.each])
         return found
+
+    def _near(self, rows: Vectors, k: int, where: Filter | None, exact: bool) -> list[Neighbours]:
+        how = {"exact": True} if exact else {}  # engines of others need not know it
+        return self.engine.nearest(rows, k, where, **how)
 
     def _answer(self, asked: Asked, nearest: Neighbours, backgrounds: Backgrounds) -> Results:
         """Rank the candidates of one query, fetching more until its page is full."""
@@ -310,7 +315,7 @@ class Searcher:
                 break
             depth = deeper
             directions = np.stack([each.direction(backgrounds) for each in asked.each])
-            nearest = ranking.merged(self.engine.nearest(directions, depth, query.where))
+            nearest = ranking.merged(self._near(directions, depth, query.where, query.exact))
         warnings: tuple[str, ...] = ()
         most = self.engine.capabilities.max_k
         if not enough and most == depth < min(query.offset + query.k, nearest.total):
@@ -326,7 +331,7 @@ class Searcher:
             for place, (at, record) in enumerate(zip(page, records, strict=True))
             if record is not None  # deleted since
         ]
-        return ranked.results(hits, query, nearest.total, warnings)
+        return ranked.results(hits, query, nearest, warnings)
 
     def hit_of(
         self,
@@ -491,5 +496,6 @@ class Searcher:
             for rank, record in enumerate(records, query.offset + 1)
         )
         return Results(
-            hits, query, {}, "", strong=total, likely=total, looked_at=total, total=total
-        )
+            hits, query, {}, "", strong=total, likely=total, looked_at=total, total=total,
+            search=Reach(True, total),
+        )  # fmt: skip

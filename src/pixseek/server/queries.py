@@ -77,6 +77,9 @@ class QueryGiven(LibraryGiven):
         float, Parameter(ge=0, le=100, description="How much captions and tags count.")
     ] = 1.0
     show_excluded: Annotated[bool, Parameter(description="Keep what -words exclude.")] = False
+    exact: Annotated[
+        bool, Parameter(description="Compare with every image; slower in large libraries.")
+    ] = False
     dates: Annotated[bool, Parameter(description='Read "july 2019" as a filter.')] = True
 
     def options(self) -> dict[str, Any]:
@@ -84,7 +87,7 @@ class QueryGiven(LibraryGiven):
         return {
             name: getattr(self, name)
             for name in ("k", "offset", "sort", "min_strength", "group", "variety",
-                         "text_weight", "show_excluded")
+                         "text_weight", "show_excluded", "exact")
             if name in type(self).model_fields
         }  # fmt: skip
 
@@ -102,6 +105,9 @@ class SimilarGiven(LibraryGiven):
     k: Annotated[int, Parameter(ge=0, description="Hits of a page."), WHOLE] = 20
     offset: Annotated[int, Parameter(ge=0, description="Best hits to skip."), WHOLE] = 0
     group: Annotated[bool, Parameter(description="Show copies once.")] = False
+    exact: Annotated[
+        bool, Parameter(description="Compare with every image; slower in large libraries.")
+    ] = False
     where: Annotated[str, Parameter(description="Filters, such as `format:jpg`.")] = ""
     region: Annotated[
         str | None,

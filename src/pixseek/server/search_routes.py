@@ -112,6 +112,7 @@ def routes(server: Server) -> APIRouter:
             k=given.k,
             offset=given.offset,
             group=given.group,
+            exact=given.exact,
         )
         check(query, settings)
         return await answered(served, query, request)

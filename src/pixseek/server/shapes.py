@@ -48,6 +48,12 @@ _FOUND: dict[str, Schema] = {
     "looked_at": _WHOLE,
     "total": _WHOLE,
     "excluded": _list(_object({"what": _TEXT, "count": _WHOLE})),
+    "search": {
+        "type": ["object", "null"],
+        "properties": {"exact": _YES, "breadth": {"type": ["integer", "null"]}},
+        "description": "How far the engine looked: whether it scored all images, and from how many "
+        "candidates the hits were chosen. null if it does not say.",
+    },
 }
 
 SCHEMAS: dict[str, Schema] = {
@@ -282,6 +288,7 @@ SCHEMAS: dict[str, Schema] = {
             "variety": _NUMBER,
             "text_weight": _NUMBER,
             "show_excluded": _YES,
+            "exact": _YES,
             "min_confidence": {**_NUMBER, "description": "Earlier name: min_strength."},
             "date_readings": _list({"type": "object"}),
         },
@@ -338,7 +345,7 @@ RESULTS = {
     "query": "a dog", "query_kind": "text", "k": 20, "offset": 0,
     "took_ms": {"encode": 11.2, "search": 3.4, "total": 14.6}, "model": "clip-b32-datacomp",
     "warnings": [], "strong": 1, "likely": 1, "confident": 1, "possible": 1, "looked_at": 400,
-    "total": 4222, "excluded": [], "hits": [HIT],
+    "total": 4222, "excluded": [], "search": {"exact": True, "breadth": 4222}, "hits": [HIT],
 }  # fmt: skip
 
 FACETS = {
@@ -350,6 +357,7 @@ LAYOUT = {
     "query": "a dog", "query_kind": "text",
     "took_ms": {"encode": 11.2, "search": 3.4, "total": 14.6}, "model": "clip-b32-datacomp",
     "warnings": [], "strong": 1, "likely": 2, "looked_at": 3, "total": 3, "excluded": [],
+    "search": {"exact": True, "breadth": 3},
     "strengths": [["strong", 1], ["likely", 1], ["weak", 1]], "months": None, "years": None,
     "ids": ["m5x2k7q3wz6ay4bd", "k3v5xq7mwz6ay4ba", "b2x5k7q3wz6ay4bc"],
     "aspects": [1.333, 0.667, None],

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from pixseek.types.results import Layout as Layout
     from pixseek.types.results import Neighbours as Neighbours
     from pixseek.types.results import Progress as Progress
+    from pixseek.types.results import Reach as Reach
     from pixseek.types.results import Reason as Reason
     from pixseek.types.results import Report as Report
     from pixseek.types.results import Results as Results
@@ -67,7 +68,7 @@ _HOME = {
     "records": "Scalar Stamp Part WHOLE record_id Record Known Space Picture",
     "queries": "Operator Compare And Or Not Filter Region Term Strength Sort DateReading Query",
     "results": "Reason Embeddings Exclusion Neighbours Hit Results Layout Failure Report Skipped "
-    "Progress",
+    "Progress Reach",
     "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate",
     "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine Outlines "
     "Outlining",
@@ -112,6 +113,7 @@ __all__ = [
     "Precision",
     "Progress",
     "Query",
+    "Reach",
     "Reason",
     "Record",
     "Region",

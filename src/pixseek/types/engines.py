@@ -299,11 +299,19 @@ class Engine(Protocol):
         """
         ...
 
-    def nearest(self, vectors: Vectors, k: int, where: Filter | None = None) -> list[Neighbours]:
+    def nearest(
+        self, vectors: Vectors, k: int, where: Filter | None = None, *, exact: bool = False
+    ) -> list[Neighbours]:
         """Return, for each of (q, dim) unit rows, the k nearest records, best first.
 
         Each record comes once, with its best part. Ties go by id. Fewer than k come back only if
         fewer records fulfil `where`.
+
+        Args:
+            vectors: what is looked for.
+            k: how many at most.
+            where: which records; None for all.
+            exact: score every record that fulfils `where`, however long that takes.
 
         Raises:
             EngineError: k is greater than `capabilities.max_k`; the vectors have another
@@ -434,11 +442,12 @@ class Outlining(Protocol):
         *,
         order: Order | None,
         with_vectors: bool,
+        exact: bool = False,
     ) -> list[tuple[Neighbours, Outlines]]:
         """Return for each of (q, dim) unit rows the k nearest records, and their outlines.
 
         Args:
-            vectors, k, where: as for `Engine.nearest`.
+            vectors, k, where, exact: as for `Engine.nearest`.
             order: the field whose values the outlines are to have; None for none.
             with_vectors: without, the `vectors` of neighbours have the shape (0, dim).
 

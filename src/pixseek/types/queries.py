@@ -198,6 +198,8 @@ class Query:
             "likely".
         date_readings: dates read from plain words: filters besides `where`, but if no image
             fulfils them all, their words are looked for.
+        exact: score every image that `where` lets through, however long that takes; otherwise the
+            index of a large library chooses candidates. See `Results.search`.
     """
 
     terms: tuple[Term, ...]
@@ -213,6 +215,7 @@ class Query:
     show_excluded: bool = False
     min_confidence: float = 0.0
     date_readings: tuple[DateReading, ...] = ()
+    exact: bool = False
 
     def dates_as_filters(self) -> Query:
         """Return the query with dates in plain words as part of `where`."""

@@ -57,6 +57,21 @@ class Exclusion:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far an engine looked for the nearest.
+
+    Attributes:
+        exact: whether every image that the filter lets through was scored.
+        breadth: from how many candidates the hits were chosen: from all of these images if
+            `exact`; else from as many as the engine's index was asked for, in each of its shards.
+            None if the engine does not say.
+    """
+
+    exact: bool
+    breadth: int | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Neighbours:
     """The records nearest to one query, by id alone; best first, ties by id.
@@ -67,6 +82,7 @@ class Neighbours:
         vectors: (n, dim) float32: of that part, unit rows.
         parts: index of that part among the parts of its record.
         total: how many records were searched: all, or those that the filter let through.
+        reach: how far the engine looked; None if it does not say.
     """
 
     ids: tuple[str, ...]
@@ -74,6 +90,7 @@ class Neighbours:
     vectors: Vectors
     parts: tuple[int, ...]
     total: int
+    reach: Reach | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -156,6 +173,7 @@ class Results(Sequence[Hit]):
         looked_at: how many of the best candidates were looked at for these counts.
         total: how many images were searched: all, or those that the filter lets through.
         excluded: what was left out, by term.
+        search: how far the engine looked; None if it does not say.
         stored_preview: returns the preview that the library keeps of a record.
         stored_content: returns the file of a record, or the preview.
     """
@@ -176,6 +194,7 @@ class Results(Sequence[Hit]):
     stored_content: Callable[[Record], bytes | None] | None = field(
         default=None, repr=False, compare=False
     )
+    search: Reach | None = None
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...
@@ -261,7 +280,7 @@ class Layout:
         months: how many hits in a row were taken in one month, if they are sorted by that:
             (("2024-05", 312), (None, 3)), where None stands for an unknown month. None for hits in
             another order.
-        query, took_ms, model, warnings, strong, likely, looked_at, total, excluded: as of
+        query, took_ms, model, warnings, strong, likely, looked_at, total, excluded, search: as of
             `Results`.
     """
 
@@ -278,6 +297,7 @@ class Layout:
     looked_at: int = 0
     total: int = 0
     excluded: tuple[Exclusion, ...] = ()
+    search: Reach | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

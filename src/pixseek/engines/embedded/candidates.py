@@ -8,6 +8,7 @@ import numpy as np
 
 from pixseek.engines.embedded import codes as codes_
 from pixseek.engines.embedded.vectorfile import Mask, Rows, VectorFile
+from pixseek.types import Reach
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -45,12 +46,14 @@ class Candidates:
         dead: rows that do not count, ascending.
         index: of some first rows, perhaps of more than the snapshot has; None to score every row.
         mask: only rows that are true in it count, none of them dead; None for all.
+        breadth: how many rows the index is asked for; None for what is usual.
     """
 
     vectors: VectorFile
     dead: Rows
     index: Index | None
     mask: Mask | None
+    breadth: int | None = None
 
     @property
     def count(self) -> int:
@@ -58,6 +61,19 @@ class Candidates:
         if self.mask is None:
             return self.vectors.rows - len(self.dead)
         return int(np.count_nonzero(self.mask))
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all of these rows are scored."""
+        return self.index is None or (self.mask is not None and self.count <= GATHER_ROWS)
+
+    def reach(self, k: int, total: int) -> Reach:
+        """Return how far a search for the k nearest of so many records looks."""
+        return Reach(True, total) if self.is_exact else Reach(False, self._wanted(k))
+
+    def _wanted(self, count: int) -> int:
+        """Return how many rows an index is asked for."""
+        return codes_.candidates(count) if self.breadth is None else max(count, self.breadth)
 
     def nearest(self, queries: Vectors, count: int) -> list[Rows]:
         """Return, for each query, rows that hold the `count` nearest (with an index nearly always).
@@ -69,7 +85,7 @@ class Candidates:
         among = self.count
         if not among:
             return [np.empty(0, np.int64)] * len(queries)
-        if self.index is None or (self.mask is not None and among <= GATHER_ROWS):
+        if self.index is None or self.is_exact:
             return self._scored(queries, count, 0)
         # Before the search, since other threads may add rows: then some are found twice, but none
         # is missed.
@@ -82,7 +98,7 @@ class Candidates:
             else rows
             for query, rows in zip(
                 queries,
-                self._indexed(queries, codes_.candidates(count), covered, self.index),
+                self._indexed(queries, self._wanted(count), covered, self.index),
                 strict=True,
             )
         ]

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +64,7 @@ from pixseek.types import (
     Order,
     Outlines,
     Outlining,
+    Reach,
     Record,
     Space,
     WordMatches,
@@ -89,7 +91,8 @@ def open_embedded(
     """Open the embedded engine in a folder. Nothing is made there before the first `ensure`.
 
     Args:
-        folder: need not exist, unless `read_only`.
+        folder: need not exist, unless `read_only`. Behind `embedded:` it may end in `?breadth=N`:
+            how many candidates the index of a large library is asked for.
         read_only: True never to write, not even the cache; None to find out.
         lock_timeout_s: how long a write waits for another process that writes.
         progress: called while the library of an older pixseek is brought up to date, with how many
@@ -100,13 +103,18 @@ def open_embedded(
         LibraryNotFoundError: it should be opened read-only and is not there.
         StorageError: it can't be read.
     """
-    path = Path(str(folder).removeprefix("embedded:")) / _NAME
+    named, breadth = str(folder), None
+    if named.startswith("embedded:"):
+        named = named.removeprefix("embedded:")
+        if found := re.fullmatch(r"(?s)(.*)\?breadth=([1-9]\d{0,8})", named):
+            named, breadth = found[1], int(found[2])
+    path = Path(named) / _NAME
     if read_only is None:
         with translated(path):
             read_only = path.exists() and not (
                 os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
             )
-    return EmbeddedEngine(Catalog(path, read_only, lock_timeout_s, progress))
+    return EmbeddedEngine(Catalog(path, read_only, lock_timeout_s, progress), breadth)
 
 
 class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
@@ -124,8 +132,8 @@ class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
         indexes: the caches that large stores are searched by.
     """
 
-    def __init__(self, catalog_: Catalog) -> None:
-        self._catalog = catalog_
+    def __init__(self, catalog_: Catalog, breadth: int | None = None) -> None:
+        self._catalog, self._breadth = catalog_, breadth
         self._folder = self._subject = catalog_.path.parent
         self._snapshots = Snapshots(catalog_)
         self.indexes = Indexes(self._folder, read_only=catalog_.read_only)
@@ -333,16 +341,22 @@ class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
     # -------------------------------------------------------------- search
 
     def _nearest(
-        self, at: Snapshot, vectors: Vectors, k: int, where: Filter | None
-    ) -> tuple[list[list[Answer]], int]:
+        self, at: Snapshot, vectors: Vectors, k: int, where: Filter | None, *, exact: bool
+    ) -> tuple[list[list[Answer]], int, Reach]:
         view = at.view
         mask, total = self._mask(at, where)
         if not len(vectors):
-            return [], total
-        index = self.indexes.best(view, len(vectors))
-        candidates = Candidates(view.vectors, view.dead, index, mask)
+            return [], total, Reach(True, total)
+        candidates = self._candidates(view, len(vectors), mask, exact=exact)
         owners = self._row_filters_of(view).owners_at_hand(at.db, view)
-        return answers.nearest(at.db, view.number, candidates, vectors, k, owners), total
+        found = answers.nearest(at.db, view.number, candidates, vectors, k, owners)
+        return found, total, candidates.reach(k, total)
+
+    def _candidates(
+        self, view: View, queries: int, mask: Mask | None, *, exact: bool
+    ) -> Candidates:
+        index = None if exact else self.indexes.best(view, queries)
+        return Candidates(view.vectors, view.dead, index, mask, self._breadth)
 
     def outline(self, where: Filter | None, *, order: Order, descending: bool, k: int) -> Outlines:
         """Return the outlines of records in an order; see `types.Outlining`.
@@ -368,6 +382,7 @@ class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
         *,
         order: Order | None,
         with_vectors: bool,
+        exact: bool = False,
     ) -> list[tuple[Neighbours, Outlines]]:
         """Return the nearest records with their outlines; see `types.Outlining`.
 
@@ -385,8 +400,7 @@ class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
                 return [none for _ in vectors]
             rules.check_query(vectors, at.space.dim)
             mask, total = self._mask(at, where)
-            index = self.indexes.best(at.view, len(vectors))
-            candidates = Candidates(at.view.vectors, at.view.dead, index, mask)
+            candidates = self._candidates(at.view, len(vectors), mask, exact=exact)
             row_filters = self._row_filters_of(at.view)
             return outlines.nearest(
                 at, row_filters, candidates, vectors, max(1, k), total, order,

@@ -8,6 +8,7 @@ a second. A snapshot that is older than these columns is read by SQL.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def nearest(
         with_vectors: whether to read the vectors of the neighbours.
     """
     if candidates.index is not None and k * _FEW >= candidates.count:
-        candidates = Candidates(candidates.vectors, candidates.dead, None, candidates.mask)
+        candidates = replace(candidates, index=None)
     return [
         _nearest(at, row_filters, candidates, query, rows, k, total, order, with_vectors)
         for query, rows in zip(queries, candidates.nearest(queries, k), strict=True)
@@ -103,6 +104,7 @@ def _nearest(
         vectors,
         tuple(facts.ordinals[best].tolist()),
         total,
+        candidates.reach(k, total),
     )
     return found, outlines
 

@@ -40,6 +40,7 @@ from pixseek.types import (
     Filter,
     Known,
     Order,
+    Reach,
     Record,
     Space,
     WordMatches,
@@ -59,7 +60,8 @@ def open_postgres(url: str, *, progress: migrations.Progress | None = None) -> P
     """Open the engine on a PostgreSQL server.
 
     Args:
-        url: `postgresql://...`, as libpq takes it, and optionally `schema` and `table`.
+        url: `postgresql://...`, as libpq takes it, and optionally `schema` and `table`; and
+            `breadth`: how many candidates a search looks at in the index (`hnsw.ef_search`).
         progress: called while the tables of an older pixseek are brought up to date, with how many
             records are done, and how many there are.
 
@@ -67,7 +69,8 @@ def open_postgres(url: str, *, progress: migrations.Progress | None = None) -> P
         MissingExtraError: psycopg is not installed.
         EngineError: the server is out of reach or refuses.
         LibraryFormatError: the library was written by a newer pixseek.
-        ConfigError: the URL can't be understood, or has a schema or table whose name can't be used.
+        ConfigError: the URL can't be understood, or has a schema or table whose name can't be
+            used, or another breadth than 1 to 1,000.
     """
     try:
         import psycopg  # noqa: F401
@@ -80,7 +83,7 @@ def open_postgres(url: str, *, progress: migrations.Progress | None = None) -> P
     if _is_misread(parsed):
         raise ConfigError("The URL can't be understood", url, _ENCODE)
     names = {"schema": "public", "table": "pixseek"}
-    rest = []
+    rest, breadth = [], None
     for key, value in urllib.parse.parse_qsl(parsed.query, keep_blank_values=True):
         if key in names:
             if not (value.isascii() and value.isidentifier() and len(value) <= 40):
@@ -88,6 +91,8 @@ def open_postgres(url: str, *, progress: migrations.Progress | None = None) -> P
                     f"not a name for a {key}", value, "Use letters, digits and _, at most 40."
                 )
             names[key] = value
+        elif key == "breadth":
+            breadth = _breadth(value)
         else:
             rest.append((key, value))
     # Spaces as %20: libpq does not know "+".
@@ -96,13 +101,23 @@ def open_postgres(url: str, *, progress: migrations.Progress | None = None) -> P
     secret = f"{parsed.scheme}://{parsed.netloc}{parsed.path}"
     secret += (query and f"?{query}") + (parsed.fragment and f"#{parsed.fragment}")
     address = Address(secret, url)
-    engine = PostgresEngine(address, **names)
+    engine = PostgresEngine(address, **names, breadth=breadth)
     try:
         engine._migrate(progress)
     except BaseException:
         engine.close()
         raise
     return engine
+
+
+def _breadth(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= search.MOST_BREADTH):
+        raise ConfigError(
+            "not a value for this option of the engine",
+            f"breadth={text}",
+            f"Write a whole number from 1 to {search.MOST_BREADTH:,}.",
+        )
+    return int(text)
 
 
 def _is_misread(parsed: urllib.parse.SplitResult) -> bool:
@@ -124,8 +139,11 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
 
     capabilities = Capabilities(exact=False, text_search="ts_rank")
 
-    def __init__(self, address: Address, schema: str, table: str) -> None:
+    def __init__(
+        self, address: Address, schema: str, table: str, breadth: int | None = None
+    ) -> None:
         self._subject = table
+        self._breadth = breadth
         self._names = Names(schema, table)
         self._connections = Connections(address, table)
         self._records = Records(self._names)
@@ -344,21 +362,25 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
     # -------------------------------------------------------------- search
 
     def _nearest(
-        self, at: Session, vectors: Vectors, k: int, where: Filter | None
-    ) -> tuple[list[list[Answer]], int]:
+        self, at: Session, vectors: Vectors, k: int, where: Filter | None, *, exact: bool
+    ) -> tuple[list[list[Answer]], int, Reach]:
         def count() -> int:
             return self._count(at, self._visible(at, where))
 
         if not len(vectors):
-            return [], count()
+            total = count()
+            return [], total, Reach(True, total)
         visible = where and self._visible(at, where)
         among = search.scope(at.db, self._names, visible, count)
-        search.tune(at.db, k)
-        exact = among.records < INDEX_PARTS or not self._has_index(at)
-        return [
+        breadth = search.tune(at.db, k, self._breadth)
+        exact = exact or among.records < INDEX_PARTS or not self._has_index(at)
+        answers = [
             search.nearest(at.db, self._names, at.active, query, k, among, exact=exact)
             for query in vectors
-        ], among.records
+        ]
+        all_scored = all(scored for _, scored in answers)
+        reach = Reach(True, among.records) if all_scored else Reach(False, breadth)
+        return [found for found, _ in answers], among.records, reach
 
     def _has_index(self, at: Session) -> bool:
         held = at.active

@@ -25,6 +25,8 @@ _BEYOND = 16
 #: Up to this many matches of a filter are named to the search by number: 20,000 of 100,000 records
 #: are found and scored in 80 ms, and in 130 if the filter is evaluated once more.
 LISTED = 20_000
+#: The largest `hnsw.ef_search` that pgvector takes.
+MOST_BREADTH = 1000
 #: How many records are counted for the proportion of those that hold a word.
 _COUNTED = 20_000
 #: Of larger libraries about so many are looked at; a word is counted there if it is in enough.
@@ -86,8 +88,8 @@ def scope(db: Any, names: Names, where: Filter | None, count: Callable[[], int])
 
 def nearest(
     db: Any, names: Names, held: Held, query: Vectors, k: int, among: Scope, *, exact: bool
-) -> list[Answer]:
-    """Return the k records nearest to a query, best first, ties by id.
+) -> tuple[list[Answer], bool]:
+    """Return the k records nearest to a query, best first, ties by id; and whether all were scored.
 
     Args:
         db: in a transaction, after `tune`.
@@ -124,17 +126,29 @@ def nearest(
             exact = True
         else:
             limit *= 4
-    return [each._replace(score=float(min(max(each.score, -1.0), 1.0))) for each in ranked]
+    return [each._replace(score=float(min(max(each.score, -1.0), 1.0))) for each in ranked], exact
 
 
-def tune(db: Any, k: int) -> None:
-    """Set how the k nearest are searched in this transaction."""
+def tune(db: Any, k: int, breadth: int | None) -> int:
+    """Set how the k nearest are searched in this transaction.
+
+    Args:
+        db: in a transaction.
+        k: at least 1.
+        breadth: from how many candidates of the index they are chosen, as the library's address
+            asks for it; None for what suits k.
+
+    Returns:
+        That number.
+    """
     # Without an iterative scan, a filter that few rows fulfil finds none: the index hands out its
     # nearest, and the filter drops them. A strict order leaves out rows that it finds late.
     db.execute("SET LOCAL hnsw.iterative_scan = relaxed_order")
-    db.execute("SELECT set_config('hnsw.ef_search', %s, true)", [str(min(max(2 * k, 100), 1000))])
+    wanted = min(max(2 * k, 100) if breadth is None else breadth, MOST_BREADTH)
+    db.execute("SELECT set_config('hnsw.ef_search', %s, true)", [str(wanted)])
     # To compile a query that takes 50 ms takes longer.
     db.execute("SET LOCAL jit = off")
+    return wanted
 
 
 def find_words(
