@@ -496,6 +496,5 @@ class Searcher:
             for rank, record in enumerate(records, query.offset + 1)
         )
         return Results(
-            hits, query, {}, "", strong=total, likely=total, looked_at=total, total=total,
-            search=Reach(True, total),
-        )  # fmt: skip
+            hits, query, {}, "", (), total, total, total, total, (), search=Reach(True, total)
+        )
