@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from pixseek.engines.elastic_memory import Mark, Memory
 from pixseek.engines.memory import MemoryStore
 from pixseek.engines.store import ABSENT, ConflictError, Document
 from pixseek.types import Capabilities, Compare, Space
@@ -96,6 +98,57 @@ class DelayedStore(MemoryStore):
 
     def find_words(self, space: Space, *args: Any, **kwargs: Any) -> Any:
         return self._visible.find_words(space, *args, **kwargs)
+
+
+class RememberingStore(DelayedStore):
+    """A store that begins a call with what it remembers, and asks meanwhile whether that holds.
+
+    Attributes:
+        asked: what it was asked for before calls and meanwhile, since this was emptied.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.asked: list[str] = []
+        self._memory = Memory(self._meanwhile)
+
+    def remembering(self) -> AbstractContextManager[Callable[[], bool] | None]:
+        return self._memory.remembering()
+
+    def spaces(self) -> list[Space]:
+        if (begun := self._memory.begun) is not None:
+            return list(begun.spaces)
+        self.asked.append("spaces")
+        found = super().spaces()
+        self._memory.learn_spaces(found, found[0].fingerprint if found else "")
+        return found
+
+    def written(self) -> object:
+        if (begun := self._memory.begun) is not None:
+            return begun.mark
+        self.asked.append("mark")
+        mark = self._mark(MemoryStore.spaces(self))
+        self._memory.learn_mark(mark)
+        return mark
+
+    def refresh(self) -> None:
+        super().refresh()
+        self._memory.learn_refresh()
+
+    def write(self, space: Space, documents: Sequence[Document]) -> None:
+        self._memory.doubt()
+        super().write(space, documents)
+
+    def close(self) -> None:
+        self._memory.close()
+        super().close()
+
+    def _meanwhile(self) -> Mark:
+        self.asked.append("meanwhile")
+        return self._mark(MemoryStore.spaces(self)[:1])
+
+    def _mark(self, spaces: Sequence[Space]) -> Mark:
+        return [(each.fingerprint, str(self.writes[self.name])) for each in spaces]
 
 
 class VersionedStore(MemoryStore):

@@ -26,7 +26,7 @@ from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.memory import MemoryStore
 from pixseek.types import WHOLE, Compare, Engine, Not, Part, Record, Space, Stamp
 
-from stores import CappedStore, DelayedStore, DescribingStore, FewStore
+from stores import CappedStore, DelayedStore, DescribingStore, FewStore, RememberingStore
 from vectors import unit
 
 SPACES = [Space("f" * 64, 16, "first"), Space("a" * 64, 24, "second"), Space("c" * 64, 16, "third")]
@@ -241,6 +241,30 @@ def test_over_a_document_store(kind: Any) -> None:
     def machine() -> AnyOrder:
         name = f"any-order-{next(_NAMES)}"
         return AnyOrder(lambda: DocumentEngine(kind(name)))
+
+    run_state_machine_as_test(machine, settings=SETTINGS)  # type: ignore[no-untyped-call]
+
+
+class Machines:
+    """Several engines over the same store; each call goes to the next one, as from machines."""
+
+    def __init__(self, engines: list[DocumentEngine]) -> None:
+        self._engines = engines
+        self._calls = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("ensure", "activate", "close"):  # what a machine must have called itself
+            return lambda *args: [getattr(each, name)(*args) for each in self._engines][-1]
+        self._calls += 1
+        return getattr(self._engines[self._calls % len(self._engines)], name)
+
+
+def test_over_machines_that_remember_what_others_change() -> None:
+    def machine() -> AnyOrder:
+        name = f"any-order-{next(_NAMES)}"
+        return AnyOrder(
+            lambda: Machines([DocumentEngine(RememberingStore(name)) for _ in range(3)])
+        )
 
     run_state_machine_as_test(machine, settings=SETTINGS)  # type: ignore[no-untyped-call]
 

@@ -40,6 +40,7 @@ from stores import (
     DescribingStore,
     FewStore,
     HastyStore,
+    RememberingStore,
     VersionedStore,
 )  # fmt: skip
 from vectors import DIM, SPACE, random_unit, unit
@@ -220,6 +221,70 @@ class TestMostRows:
         (found,) = engine.nearest(query, 12)
         assert len(found) == 12
         assert set(found.ids[:2]) == {"crowd0", "crowd1"}
+
+
+class TestRemembering:
+    """A store begins a call with what it remembers, and asks meanwhile whether that holds."""
+
+    def warm(self) -> tuple[DocumentEngine, RememberingStore, DocumentEngine]:
+        """An engine that has read twice, its store, and an engine of another machine."""
+        name = new_name()
+        store = RememberingStore(name)
+        engine = DocumentEngine(store)
+        engine.ensure(SPACE)
+        engine.put(photos(9), random_unit(9))
+        assert engine.count() == engine.count() == 9
+        other = DocumentEngine(RememberingStore(name))
+        other.ensure(SPACE)
+        store.asked.clear()
+        return engine, store, other
+
+    def test_a_call_that_others_do_not_disturb_asks_once(self) -> None:
+        engine, store, _ = self.warm()
+        assert len(engine.nearest(random_unit(1, 1), 5)[0]) == 5
+        assert store.asked == ["meanwhile"]
+        store.asked.clear()
+
+        def several() -> tuple[Any, ...]:
+            near = engine.nearest(random_unit(1, 1), 5)[0]
+            return near.total, engine.get(near.ids), engine.count(), engine.space
+
+        total, records, count, space = engine.with_few_requests(several)
+        assert (total, count, space) == (9, 9, SPACE)
+        assert None not in records
+        assert store.asked == ["meanwhile"]
+
+    def test_what_others_wrote_before_a_call_is_seen(self) -> None:
+        engine, store, other = self.warm()
+        for n in range(10, 14):
+            other.put(photos(n), random_unit(n))
+            assert engine.count() == n
+            assert len(engine.nearest(random_unit(1, 1), 20)[0]) == n
+            assert engine.with_few_requests(lambda: (engine.count(), engine.count())) == (n, n)
+            assert engine.count() == n
+        other.delete(["id000"])
+        assert engine.get(["id000"]) == [None]
+        assert engine.count() == 12
+        assert "meanwhile" in store.asked
+
+    def test_a_space_that_others_activate_is_the_one_that_is_searched(self) -> None:
+        engine, _, other = self.warm()
+        other.add_space(NEW)
+        other.put_vectors(NEW, photos(9), random_unit(9, dim=24))
+        assert engine.count() == engine.count() == 9
+        other.activate(NEW)
+        other.drop_space(SPACE)
+        assert engine.with_few_requests(lambda: (engine.space, engine.count())) == (NEW, 9)
+        assert len(engine.nearest(random_unit(1, dim=24), 5)[0]) == 5
+
+    def test_errors_of_a_call_that_began_with_what_no_longer_holds_are_dropped(self) -> None:
+        engine, _, other = self.warm()
+        other.add_space(NEW)
+        assert engine.count() == engine.count() == 9
+        other.activate(NEW)
+        assert len(engine.nearest(random_unit(1, dim=24), 5)[0]) == 0  # not an error of dimensions
+        with pytest.raises(EngineError, match="dimension"):
+            engine.nearest(random_unit(1), 5)
 
 
 def test_what_an_approximate_store_loses_is_made_up_for() -> None:

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixseek.engines import elasticsearch, open_engine
+from pixseek.engines import elastic_neighbours, open_engine
 from pixseek.engines.elastic_dialects import DIALECTS
+from pixseek.engines.elastic_server import Server
 from pixseek.errors import CapabilityError, ConfigError, EngineError
 from pixseek.types import Compare, Engine, Part, Record, Space
 
@@ -153,6 +154,33 @@ def test_two_writers_lose_nothing(url: str) -> None:
         assert record.tags == ("first", "second", "third")
 
 
+@pytest.mark.slow
+def test_a_search_sends_two_requests_at_once_and_sees_what_others_wrote(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    send = Server._send
+
+    def noted(self: Server, method: str, path: str, body: Any) -> Any:
+        sent.append(path.partition("?")[0].rpartition("/")[2])
+        return send(self, method, path, body)
+
+    with ensured(url) as one, open_engine(url) as other:
+        one.put([Record(f"{n}", f"r/{n}") for n in range(5)], random_unit(5))
+        query = random_unit(1, 1)
+        for _ in range(3):
+            assert one.nearest(query, 9)[0].total == 5
+        monkeypatch.setattr(Server, "_send", noted)
+        (near,) = one.nearest(query, 9)
+        assert sorted(sent) == ["_msearch", "docs"]
+        sent.clear()
+        assert None not in one.get(near.ids)
+        assert sorted(sent) == ["_mget", "docs"]
+        other.put([Record("new", "r/new")], random_unit(1, 7))
+        assert one.nearest(query, 9)[0].total == 6
+        assert "new" in one.nearest(query, 9)[0].ids
+
+
 # ------------------------------------------------------------------ neighbours
 
 
@@ -162,7 +190,7 @@ def test_scores_are_cosines_whatever_the_index(
     option: str, kind: str, running: Running, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if option == "int8_hnsw":  # more records than one search can score
-        monkeypatch.setattr(elasticsearch, "WINDOW", 1_000)
+        monkeypatch.setattr(elastic_neighbours, "WINDOW", 1_000)
     if option not in DIALECTS[kind].types:
         pytest.skip(f"{kind} has no {option}")
     drawn = Clustered(64, clusters=40)

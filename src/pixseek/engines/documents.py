@@ -39,12 +39,13 @@ from pixseek.engines.base import BaseEngine
 from pixseek.engines.document_reading import PAGE, Reader
 from pixseek.engines.document_writing import UnwrittenError, Writer, by_record
 from pixseek.engines.rules import Answer
-from pixseek.engines.store import ConflictError, Document, SpaceGoneError, Store
-from pixseek.errors import EngineError
+from pixseek.engines.store import ConflictError, Document, Remembering, SpaceGoneError, Store
+from pixseek.errors import EngineError, PixseekError
 from pixseek.redaction import redacted
 from pixseek.types import (
     And,
     Compare,
+    Distant,
     Engine,
     FacetField,
     Filter,
@@ -116,6 +117,19 @@ def _repeated(call: Callable[Concatenate[Any, _P], _T]) -> Callable[Concatenate[
     return repeating
 
 
+def _remembered(call: Callable[Concatenate[Any, _P], _T]) -> Callable[Concatenate[Any, _P], _T]:
+    """Begin a call of the active space with what its store remembers, or else repeat it."""
+    repeated = _repeated(call)
+
+    @functools.wraps(call)
+    def beginning(self: DocumentEngine, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return self._with_few_requests(
+            lambda: call(self, *args, **kwargs), lambda: repeated(self, *args, **kwargs)
+        )
+
+    return beginning
+
+
 class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
     """An engine over a store. See `types.Engine`, and `store.Store` for what a store must do."""
 
@@ -129,19 +143,37 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
         self._closed = False
 
     held = _repeated(BaseEngine.held)
-    get = _repeated(BaseEngine.get)
-    vectors = _repeated(BaseEngine.vectors)
+    get = _remembered(BaseEngine.get)
+    vectors = _remembered(BaseEngine.vectors)
     lacking = _repeated(BaseEngine.lacking)
-    with_digests = _repeated(BaseEngine.with_digests)
-    select = _repeated(BaseEngine.select)
-    count = _repeated(BaseEngine.count)
-    sample = _repeated(BaseEngine.sample)
-    nearest = _repeated(BaseEngine.nearest)
-    find_words = _repeated(BaseEngine.find_words)
-    facets = _repeated(BaseEngine.facets)
+    with_digests = _remembered(BaseEngine.with_digests)
+    select = _remembered(BaseEngine.select)
+    count = _remembered(BaseEngine.count)
+    sample = _remembered(BaseEngine.sample)
+    nearest = _remembered(BaseEngine.nearest)
+    find_words = _remembered(BaseEngine.find_words)
+    facets = _remembered(BaseEngine.facets)
     delete = _repeated(BaseEngine.delete)
 
     # -------------------------------------------------------------- sessions
+
+    def with_few_requests(self, call: Callable[[], _T]) -> _T:
+        """Return what a function returns that only reads; see `types.Distant`."""
+        return self._with_few_requests(call, call)
+
+    def _with_few_requests(self, call: Callable[[], _T], repeated: Callable[[], _T]) -> _T:
+        if isinstance(self.store, Remembering):
+            with self.store.remembering() as holds:
+                if holds is not None:
+                    try:
+                        answer = call()
+                    except PixseekError:
+                        if holds():
+                            raise
+                    else:
+                        if holds():
+                            return answer
+        return repeated()
 
     @contextlib.contextmanager
     def _looking(self) -> Iterator[_Session | None]:
@@ -458,5 +490,5 @@ def _ids(records: Iterable[Record]) -> list[str]:
     return [record.id for record in records]
 
 
-def _conforms(engine: DocumentEngine) -> Engine:
-    return engine  # checked by mypy
+def _conforms(engine: DocumentEngine) -> tuple[Engine, Distant]:
+    return engine, engine  # checked by mypy

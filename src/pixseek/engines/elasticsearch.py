@@ -16,20 +16,18 @@ A write is durable when it returns: the server writes its log to disk before it 
 from __future__ import annotations
 
 import hashlib
-import itertools
-import math
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pixseek.engines import elastic_fields as fields
-from pixseek.engines import facets, remote
+from pixseek.engines import elastic_neighbours, facets, remote
 from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.elastic_dialects import DIALECTS, WINDOW, Dialect, Query
+from pixseek.engines.elastic_memory import Mark, Memory
 from pixseek.engines.elastic_server import Refusal, Server, line
 from pixseek.engines.elastic_words import asked, counting, told, total
 from pixseek.engines.remote import Remote
@@ -51,12 +49,8 @@ if TYPE_CHECKING:
 
 #: The version of the documents and the mapping; an older pixseek refuses a newer one.
 FORMAT = 1
-#: If at most this many records fulfil a filter, all are scored; 20,000 of 512 numbers take .1 s.
-EXACT = 30_000
 #: Counts that are remembered until something is written.
 _MOST_COUNTS = 1_000
-#: How many candidates a search looks at besides k, at least, in each shard.
-BREADTH = 100
 
 
 def open_elasticsearch(url: str) -> DocumentEngine:
@@ -120,6 +114,7 @@ class ElasticStore:
         self._options = at.options
         #: How many documents fulfil conditions, as of the last refresh.
         self._counts: dict[tuple[str, str], int] = {}
+        self._memory = Memory(lambda: self._marks(self._active))
 
     def check(self) -> None:
         """Check that the name is free, or that of a library that this pixseek can read.
@@ -142,8 +137,11 @@ class ElasticStore:
     # -------------------------------------------------------------- collections
 
     def spaces(self) -> list[Space]:
+        if (begun := self._memory.begun) is not None:
+            return list(begun.spaces)
         path = f"/{self._alias('*')}?filter_path=*.aliases,*.mappings._meta"
         active, others = list[Space](), list[Space]()
+        name = ""
         for index, about in sorted((self._server.ask("GET", path) or {}).items()):
             meta = about.get("mappings", {}).get("_meta", {}).get("pixseek", {})
             if meta.get("library") != self._active:
@@ -155,8 +153,16 @@ class ElasticStore:
                     "Update pixseek: pip install -U pixseek",
                 )
             space = Space(meta["fingerprint"], meta["dim"], meta["model"])
-            (active if self._active in about.get("aliases", {}) else others).append(space)
+            if self._active in about.get("aliases", {}):
+                name = index
+                active.append(space)
+            else:
+                others.append(space)
+        self._memory.learn_spaces(active + others, name)
         return active + others
+
+    def remembering(self) -> AbstractContextManager[Callable[[], bool] | None]:
+        return self._memory.remembering()
 
     def create(self, space: Space) -> None:
         if space.dim > self._dialect.most_dims:
@@ -203,6 +209,7 @@ class ElasticStore:
         return _LOCKS.setdefault(self.name, threading.RLock())
 
     def close(self) -> None:
+        self._memory.close()
         self._server.close()
 
     def _alias(self, mark: str) -> str:
@@ -215,6 +222,7 @@ class ElasticStore:
     # -------------------------------------------------------------- documents by id
 
     def write(self, space: Space, documents: Sequence[Document]) -> None:
+        self._memory.doubt()
         actions = (
             (_action(each) + line(body), each.record.id)
             for each, body in zip(documents, fields.bodies(documents), strict=True)
@@ -238,6 +246,7 @@ class ElasticStore:
             raise ConflictError(conflicts)
 
     def delete(self, space: Space, ids: Sequence[str]) -> int:
+        self._memory.doubt()
         actions = ((line({"delete": {"_id": fields.document_id(each)}}), each) for each in ids)
         deleted = 0
         for _, result in self._server.bulk(self._alias(_mark(space)), actions):
@@ -267,8 +276,15 @@ class ElasticStore:
     # -------------------------------------------------------------- documents by condition
 
     def written(self) -> object:
+        if (begun := self._memory.begun) is not None:
+            return begun.mark
+        mark = self._marks(self._alias("*"))
+        self._memory.learn_mark(mark)
+        return mark
+
+    def _marks(self, indexes: str) -> Mark:
         what = "filter_path=indices.*.uuid,indices.*.shards.*.seq_no.max_seq_no"
-        stats = self._server.ask("GET", f"/{self._alias('*')}/_stats/docs?level=shards&{what}")
+        stats = self._server.ask("GET", f"/{indexes}/_stats/docs?level=shards&{what}")
         return [
             (index, each.get("uuid"), shard, max(copy["seq_no"]["max_seq_no"] for copy in copies))
             for index, each in sorted(stats.get("indices", {}).items())
@@ -276,8 +292,11 @@ class ElasticStore:
         ]
 
     def refresh(self) -> None:
-        self._counts.clear()
+        # Another thread may still be counting what was searchable before.
+        self._counts = {}
         self._server.check_whole(self._server.ask("POST", f"/{self._alias('*')}/_refresh"))
+        self._counts = {}
+        self._memory.learn_refresh()
 
     def supports(self, compare: Compare) -> bool:
         return fields.is_expressed(compare)
@@ -303,13 +322,18 @@ class ElasticStore:
         return self._counted(space, _filtered(where, bare=bare))
 
     def _counted(self, space: Space, query: Query) -> int:
-        key = space.fingerprint, repr(query)
-        if key not in self._counts:
-            (answer,) = self._searched(space, [counting(query)])
-            if len(self._counts) >= _MOST_COUNTS:
-                self._counts.clear()
-            self._counts[key] = total(answer)
-        return self._counts[key]
+        key, counts = (space.fingerprint, repr(query)), self._counts
+        if key not in counts:
+            # What a search needs besides is counted by the same request.
+            every = [query, {"bool": {"filter": [query, _BARE]}}]
+            if (space.fingerprint, repr(_SEVERAL)) not in counts and query != _SEVERAL:
+                every.append(_SEVERAL)
+            answers = self._searched(space, list(map(counting, every)))
+            if len(counts) >= _MOST_COUNTS:
+                counts.clear()
+            for each, answer in zip(every, answers, strict=True):
+                counts[space.fingerprint, repr(each)] = total(answer)
+        return counts[key]
 
     def browse(
         self,
@@ -367,39 +391,13 @@ class ElasticStore:
     def nearest(
         self, space: Space, vectors: Vectors, k: int, where: Filter | None
     ) -> list[list[Row]]:
-        conditions = [] if where is None else [fields.query(compiled(where))]
-        breadth = min(WINDOW, max(k, self._options.get("breadth", max(BREADTH, 2 * k))))
+        condition = None if where is None else fields.query(compiled(where))
         matches = self._counted(space, _filtered(where))
-        looks: list[Query | None] = [{"bool": {"filter": conditions}} if conditions else None]
-        if matches <= EXACT and (matches <= WINDOW or "breadth" not in self._options):
-            # As many candidates as matches of a filter: then the server scores them all, and no
-            # near-copies hide others in its graph. It takes at most `WINDOW` of them at once.
-            breadth = min(WINDOW, max(k, matches))
-            count = 1 if matches <= WINDOW else math.ceil(matches / (0.9 * WINDOW))
-            edges = [fields.BUCKETS * n // count for n in range(count + 1)]
-            looks = [
-                {"bool": {"filter": [{"range": {"bucket": {"gte": low, "lt": high}}}, *conditions]}}
-                for low, high in itertools.pairwise(edges)
-            ]
-        several = self._counted(space, {"range": {"parts": {"gt": 1}}})
-        names = ["vector", "more.vector"] if several else ["vector"]
-        bodies = [
-            {
-                **self._dialect.nearest(name, each, k, breadth, look),
-                "size": k, "_source": fields.SCORED, "track_total_hits": False,
-            }
-            for each in vectors.astype(np.float64).round(8).tolist()
-            for name in names
-            for look in looks
-        ]  # fmt: skip
-        answers = self._searched(space, bodies)
-        each_has = len(names) * len(looks)
-        return [
-            _scored(query, [hit for a in answers[n * each_has :][:each_has] for hit in _hits(a)])[
-                :k
-            ]
-            for n, query in enumerate(vectors)
-        ]
+        names = ["vector", "more.vector"] if self._counted(space, _SEVERAL) else ["vector"]
+        bodies = elastic_neighbours.asked(
+            self._dialect, names, vectors, k, condition, matches, self._options.get("breadth")
+        )
+        return elastic_neighbours.told(vectors, k, self._searched(space, bodies))
 
     def find_words(
         self, space: Space, words: Sequence[str], k: int, where: Filter | None
@@ -440,6 +438,9 @@ class ElasticStore:
 
 
 _BY_ID: Query = {"key": "asc"}
+#: Documents without vectors, and with those of several parts.
+_BARE: Query = {"term": {"parts": 0}}
+_SEVERAL: Query = {"range": {"parts": {"gt": 1}}}
 
 
 def _mark(space: Space) -> str:
@@ -468,30 +469,8 @@ def _document(hit: Mapping[str, Any], space: Space) -> Document:
 
 
 def _filtered(where: Filter | None, *, bare: bool = False) -> Query:
-    some = [] if where is None else [fields.query(compiled(where))]
-    if bare:
-        some.append({"term": {"parts": 0}})
-    return {"bool": {"filter": some}} if some else {"match_all": {}}
-
-
-def _hits(answer: Any) -> list[Any]:
-    return list(answer["hits"]["hits"])
-
-
-def _scored(query: Any, hits: Sequence[Any]) -> list[Row]:
-    """Return the best part of each document that was found, by the cosine of what is stored."""
-    wanted = query.astype(np.float64)
-    rows = dict[str, Row]()
-    for hit in hits:
-        stored = hit["_source"]["record"]
-        if stored["id"] in rows:
-            continue
-        vectors = fields.vectors_of(hit["_source"], len(query))
-        # Not by a matrix product, in which equal rows may differ in their last bits.
-        scores = (vectors.astype(np.float64) * wanted).sum(axis=1)
-        best = int(scores.argmax())
-        rows[stored["id"]] = Row(stored["id"], best, float(scores[best]), vectors[best])
-    return sorted(rows.values(), key=lambda row: (-row.score, row.id))
+    every: Query = {"match_all": {}} if where is None else fields.query(compiled(where))
+    return {"bool": {"filter": [every, _BARE]}} if bare else every
 
 
 def _conforms(store: ElasticStore) -> Store:

@@ -280,6 +280,22 @@ class Refreshing(Protocol):
 
 
 @runtime_checkable
+class Remembering(Protocol):
+    """A store that need not ask for its spaces and its mark before every call.
+
+    It begins a call with those of the last one, and learns while the call reads whether they hold.
+    """
+
+    def remembering(self) -> AbstractContextManager[Callable[[], bool] | None]:
+        """Let `spaces` and `written`, called by this thread, return what is remembered.
+
+        Yields what tells at the end whether that held all the time; if not, whatever was read or
+        raised is void. Nothing is written meanwhile. None: nothing is remembered, and both ask.
+        """
+        ...
+
+
+@runtime_checkable
 class Describing(Protocol):
     """A store that can replace the metadata of documents and leave their vectors where they are.
 

@@ -23,6 +23,7 @@ from pixseek.search import searcher as searchers
 from pixseek.search.asked import check, least_strength
 from pixseek.types import (
     And,
+    Distant,
     Embeddings,
     Filter,
     Query,
@@ -293,6 +294,12 @@ class Asking:
 
     def answer(self, queries: Sequence[Query]) -> list[Results]:
         """Answer whole queries, in order; see `searcher.Searcher.search`."""
+        engine = self._opened.engine
+        if isinstance(engine, Distant):
+            return engine.with_few_requests(lambda: self._answer_dated(queries))
+        return self._answer_dated(queries)
+
+    def _answer_dated(self, queries: Sequence[Query]) -> list[Results]:
         dated = [self._dated(query) for query in queries]
         found = self._answer([query for query, _ in dated])
         return [

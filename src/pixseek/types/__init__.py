@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pixseek.types.encoders import Literate as Literate
     from pixseek.types.encoders import Precision as Precision
     from pixseek.types.engines import Capabilities as Capabilities
+    from pixseek.types.engines import Distant as Distant
     from pixseek.types.engines import Engine as Engine
     from pixseek.types.engines import FacetField as FacetField
     from pixseek.types.engines import Merge as Merge
@@ -70,8 +71,8 @@ _HOME = {
     "results": "Reason Embeddings Exclusion Neighbours Hit Results Layout Failure Report Skipped "
     "Progress Reach",
     "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate",
-    "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine Outlines "
-    "Outlining",
+    "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine Distant "
+    "Outlines Outlining",
     "roots": "Root",
     "sources": "Candidate FileSystem Item Source",
 }
@@ -86,6 +87,7 @@ __all__ = [
     "Compare",
     "Contrastive",
     "DateReading",
+    "Distant",
     "Embeddings",
     "Encoder",
     "Engine",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 from pixseek.types.dataclass import dataclass
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pixseek.types.queries import Filter
     from pixseek.types.records import Known, Record, Space, Vectors
     from pixseek.types.results import Neighbours
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,6 +420,19 @@ class Engine(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+@runtime_checkable
+class Distant(Protocol):
+    """An engine on a server, where each question costs a request. No engine needs to be one."""
+
+    def with_few_requests(self, call: Callable[[], _T]) -> _T:
+        """Return what a function returns that reads from this engine, and writes nothing to it.
+
+        What several of its steps would ask for is asked for once. It may be called twice: if others
+        have written meanwhile, what it read the first time is dropped.
+        """
+        ...
 
 
 @runtime_checkable
