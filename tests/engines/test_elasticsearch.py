@@ -12,6 +12,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,44 +60,6 @@ def ensured(url: str, space: Space = SPACE) -> Engine:
     engine = open_engine(url)
     engine.ensure(space)
     return engine
-
-
-# ------------------------------------------------------------------ golden requests
-
-
-def test_requests_for_neighbours_of_each_dialect() -> None:
-    where = {"term": {"a": 1}}
-    vector = [0.0, 1.0]
-    assert DIALECTS["elasticsearch"].nearest("vector", vector, 5, 100, where) == {
-        "knn": {
-            "field": "vector", "query_vector": vector, "k": 5, "num_candidates": 100,
-            "rescore_vector": {"oversample": 3.0}, "filter": where,
-        }
-    }  # fmt: skip
-    assert DIALECTS["opensearch"].nearest("more.vector", vector, 5, 100, where) == {
-        "query": {
-            "nested": {
-                "path": "more",
-                "query": {"knn": {"more.vector": {"vector": vector, "k": 100, "filter": where}}},
-            }
-        }
-    }
-    # ESCloud 7.10, both queries of its guide: by the index, and with a filter exactly.
-    assert DIALECTS["escloud"].nearest("photo_embedding", vector, 5, 100, None) == {
-        "query": {"knn": {"photo_embedding": {"vector": vector, "k": 100}}}
-    }
-    assert DIALECTS["escloud"].nearest("photo_embedding", vector, 5, 100, where) == {
-        "query": {
-            "script_score": {
-                "query": {"bool": {"filter": [where, {"exists": {"field": "photo_embedding"}}]}},
-                "script": {
-                    "lang": "knn", "source": "knn_score",
-                    "params": {"field": "photo_embedding", "query_value": vector,
-                               "space_type": "cosinesimil"},
-                },
-            }
-        }
-    }  # fmt: skip
 
 
 # ------------------------------------------------------------------ records
@@ -215,6 +178,47 @@ def test_scores_are_cosines_whatever_the_index(
                 right += sum(scores[each] >= tenth - 1e-9 for each in at)
                 assert near.total == 3_000 - low
             assert right >= 0.99 * 10 * len(queries), (share, right)
+
+
+@pytest.mark.slow
+def test_searches_of_escloud_find_the_right_ones(
+    opensearch: Running, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """Its mapping can't be made here, its queries run on OpenSearch's."""
+    like = DIALECTS["opensearch"]
+    runnable = replace(DIALECTS["escloud"], types=like.types, settings=like.settings)
+    monkeypatch.setitem(DIALECTS, "escloud", runnable)  # type: ignore[arg-type]
+    name = f"more-{os.getpid()}-{next(_NAMES)}"
+    request.addfinalizer(lambda: remove_library(opensearch, name))
+    vectors, parts = random_unit(320), (Part(), Part("tile", (0.0, 0.0, 0.5, 0.5)))
+    records = [
+        Record(f"{n:03}", f"r/{n}.jpg", width=1 + n, caption=f"photo {n}", parts=parts[: 1 + n % 2])
+        for n in range(200)
+    ]
+    counts = [len(each.parts) for each in records]
+    rows, owners = vectors[: sum(counts)], np.repeat(np.arange(200), counts)
+    query = random_unit(1, 3)
+    scores = (rows.astype(np.float16).astype(np.float64) * query).sum(axis=1)
+    monkeypatch.setattr(elastic_neighbours, "EXACT", 0)
+    with ensured(opensearch.engine(name, "shards=2&replicas=0", "escloud")) as engine:
+        engine.put(records, rows)
+        for least in (0, 100, 190):
+            best: dict[int, float] = {}
+            for owner, score in zip(owners.tolist(), scores.tolist(), strict=True):
+                if owner >= least:
+                    best[owner] = max(score, best.get(owner, -1.0))
+            expected = sorted(best, key=lambda n: -best[n])[:7]
+            (found,) = engine.nearest(query, 7, Compare("width", "gt", least) if least else None)
+            assert found.ids == tuple(f"{n:03}" for n in expected)
+            np.testing.assert_allclose(found.scores, [best[n] for n in expected], atol=1e-5)
+            assert found.total == 200 - least
+        engine.activate(SPACE)  # again, where the alias is there
+        assert engine.count() == 200
+    # By the guide's own fields, as its users ask.
+    answer = httpx.post(
+        f"{opensearch.url}/{name}/_search", json={"query": {"match": {"describe": "17"}}}
+    ).json()
+    assert [hit["_source"]["photo_url"] for hit in answer["hits"]["hits"]] == ["r/17.jpg"]
 
 
 @pytest.mark.slow
@@ -359,7 +363,8 @@ def test_an_index_of_another_program_is_searched_and_not_written(
 ) -> None:
     rows = random_unit(40)
     _made_by_another(running, name, kind, field, rows)
-    engine = open_engine(running.engine(name, f"vector={field}", kind))
+    scheme = "escloud" if (kind, field) == ("opensearch", "photo_embedding") else kind
+    engine = open_engine(running.engine(name, f"vector={field}", scheme))
     space = engine.space
     assert space is not None
     assert (space.dim, space.model) == (DIM, "clip-b32-openai")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pixseek.types import Record
 from pixseek.types.dataclass import dataclass
 
 #: Most documents of one answer, and of one search for neighbours, in the servers' default settings.
@@ -26,6 +27,10 @@ class Dialect:
         most_dims: of a vector that can be searched for.
         settings: of an index.
         nearest: the body of a search: field, vector, k, breadth, filter.
+        vector: the name of the field of a document's first vector.
+        copies: further fields of a document, for other programs that search the index: name, type,
+            and what of a record it holds.
+        knows_must_exist: whether an alias can be moved without knowing if it is there.
     """
 
     types: Mapping[str, Mapping[str, Any]]
@@ -33,6 +38,9 @@ class Dialect:
     most_dims: int
     settings: Mapping[str, Any]
     nearest: Callable[[str, list[float], int, int, Query | None], Query]
+    vector: str = "vector"
+    copies: tuple[tuple[str, str, Callable[[Record], str]], ...] = ()
+    knows_must_exist: bool = True
 
 
 def _dense(kind: str) -> dict[str, Any]:
@@ -71,9 +79,12 @@ def _nearest_knn(
 def _nearest_exact(
     field: str, vector: list[float], k: int, breadth: int, where: Query | None
 ) -> Query:
-    """Return a search in ESCloud: its index knows no filters, so with one it scores every match."""
+    """Return a search in ESCloud: its index knows no filters, so with one it scores every match.
+
+    So it does with the nested vectors of further parts, which its index may mix up.
+    """
     path = field.rpartition(".")[0]
-    if where is None:
+    if where is None and not path:
         return _nearest_knn(field, vector, k, breadth, None)
     parameters = {"field": field, "query_value": vector, "space_type": "cosinesimil"}
     script = {"lang": "knn", "source": "knn_score", "params": parameters}
@@ -83,7 +94,7 @@ def _nearest_exact(
         return {"query": {"script_score": {"query": both, "script": script}}}
     scored = {"script_score": {"query": there, "script": script}}
     nested = {"nested": {"path": path, "query": scored, "score_mode": "max"}}
-    return {"query": {"bool": {"must": [nested], "filter": [where]}}}
+    return {"query": {"bool": {"must": [nested], "filter": [where] if where else []}}}
 
 
 _ELASTICSEARCH = Dialect(
@@ -101,10 +112,20 @@ _OPENSEARCH = Dialect(
     },
     dims="dimension", most_dims=16_000, settings={"index.knn": True}, nearest=_nearest_knn,
 )  # fmt: skip
+# The names of the vendor's guide to image search, whose queries find a library's images, too.
 _ESCLOUD = Dialect(
     types={"hnsw": {"type": "knn_vector"}},
     dims="dimension", most_dims=10_000,
-    settings={"index.knn": True, "index.knn.space_type": "cosinesimil"}, nearest=_nearest_exact,
+    settings={
+        "index.knn": True, "index.knn.space_type": "cosinesimil", "index.number_of_shards": 3,
+    },
+    nearest=_nearest_exact, vector="photo_embedding",
+    copies=(
+        ("photo_id", "keyword", lambda record: record.id),
+        ("photo_url", "keyword", lambda record: record.uri),
+        ("describe", "text", lambda record: record.caption),
+    ),
+    knows_must_exist=False,
 )  # fmt: skip
 DIALECTS: Mapping[str, Dialect] = {
     "elasticsearch": _ELASTICSEARCH, "opensearch": _OPENSEARCH, "escloud": _ESCLOUD,

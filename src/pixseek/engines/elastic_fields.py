@@ -22,6 +22,7 @@ import numpy as np
 
 from pixseek import filters
 from pixseek.engines import columns, facets
+from pixseek.engines.elastic_dialects import Dialect
 from pixseek.engines.stems import stemmed
 from pixseek.engines.store import Document
 from pixseek.engines.stored_fields import (
@@ -84,8 +85,13 @@ KEYED: tuple[FacetField, ...] = ("tag", "person")
 FACETS: tuple[FacetField, ...] = ("folder", "year", "camera", "tag", "person", "colour", "format")
 
 
-def properties() -> dict[str, Any]:
-    """Return the fields of every document, without those of vectors."""
+def properties(dialect: Dialect, vector: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of every document.
+
+    Args:
+        dialect: of the server.
+        vector: how vectors are mapped.
+    """
     fields: dict[str, dict[str, Any]] = {"path": {"folded": _TYPES["folded"]}}
     for name, field in filters.FIELDS.items():
         fields[name] = {kind: _TYPES[kind] for kind in _KINDS_OF[field.kind]}
@@ -104,6 +110,9 @@ def properties() -> dict[str, Any]:
         "strong": text,
         "weak": text,
         "facet": {"properties": dict.fromkeys((*FACETS, "tag_key", "person_key"), keyword)},
+        **{name: {"type": kind} for name, kind, _ in dialect.copies},
+        dialect.vector: vector,
+        "more": {"type": "nested", "properties": {"vector": vector}},
     }
 
 
@@ -122,8 +131,8 @@ def key_of(id_: str) -> str:
     return _term(id_)
 
 
-def bodies(documents: Sequence[Document]) -> list[dict[str, Any]]:
-    """Return what is stored of documents, in order."""
+def bodies(documents: Sequence[Document], dialect: Dialect) -> list[dict[str, Any]]:
+    """Return what a server stores of documents, in order."""
     texts = [text for each in documents for text in columns.texts(each.record)]
     stems = iter(stemmed(texts))
     found = []
@@ -143,6 +152,9 @@ def bodies(documents: Sequence[Document]) -> list[dict[str, Any]]:
                 "vectors": base64.b64encode(rows.astype("<f2").tobytes()).decode(),
             },
         }
+        for name, kind, value in dialect.copies:
+            if kind == "text" or len(value(record)) <= _TERM:
+                body[name] = value(record)
         own: list[str] = []
         for column, values in fields_of(record).items():
             if _is_own(column):
@@ -157,7 +169,7 @@ def bodies(documents: Sequence[Document]) -> list[dict[str, Any]]:
         if len(rows):
             # Six digits: what is stored for searching chooses, and scores come from `record`.
             numbers = rows.astype(np.float64).round(6).tolist()
-            body["vector"] = numbers[0]
+            body[dialect.vector] = numbers[0]
             if len(numbers) > 1:
                 body["more"] = [{"vector": row} for row in numbers[1:]]
         found.append(body)

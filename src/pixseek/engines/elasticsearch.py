@@ -181,13 +181,9 @@ class ElasticStore:
         mapping = {
             "dynamic": False,
             # The vectors are in `record`, in a sixth of the space.
-            "_source": {"excludes": ["vector", "more"]},
+            "_source": {"excludes": [self._dialect.vector, "more"]},
             "_meta": self._meta(space),
-            "properties": {
-                **fields.properties(),
-                "vector": vector,
-                "more": {"type": "nested", "properties": {"vector": vector}},
-            },
+            "properties": fields.properties(self._dialect, vector),
         }
         body = {"settings": settings, "mappings": mapping, "aliases": {alias: {}}}
         made = self._server.ask("PUT", f"/{alias}.1?wait_for_active_shards=1", body, absent=400)
@@ -198,9 +194,13 @@ class ElasticStore:
     def activate(self, space: Space) -> None:
         alias = self._alias(_mark(space))
         self._server.ask("PUT", f"/{alias}/_mapping", {"_meta": self._meta(space)})
-        remove = {"index": self._alias("*"), "alias": self._active, "must_exist": False}
-        add = {"index": f"{alias}.1", "alias": self._active}
-        self._server.ask("POST", "/_aliases", {"actions": [{"remove": remove}, {"add": add}]})
+        actions: list[Query] = [{"add": {"index": f"{alias}.1", "alias": self._active}}]
+        remove = {"index": self._alias("*"), "alias": self._active}
+        if self._dialect.knows_must_exist:
+            actions.insert(0, {"remove": {**remove, "must_exist": False}})
+        elif self._server.ask("GET", f"/_alias/{self._active}", absent=404):
+            actions.insert(0, {"remove": remove})
+        self._server.ask("POST", "/_aliases", {"actions": actions})
 
     def drop(self, space: Space) -> None:
         self._server.ask("DELETE", f"/{self._alias(_mark(space))}.1", absent=404)
@@ -225,7 +225,7 @@ class ElasticStore:
         self._memory.doubt()
         actions = (
             (_action(each) + line(body), each.record.id)
-            for each, body in zip(documents, fields.bodies(documents), strict=True)
+            for each, body in zip(documents, fields.bodies(documents, self._dialect), strict=True)
         )
         conflicts, failed = list[str](), list[tuple[str, Mapping[str, Any]]]()
         for id_, result in self._server.bulk(self._alias(_mark(space)), actions):
@@ -393,7 +393,9 @@ class ElasticStore:
     ) -> list[list[Row]]:
         condition = None if where is None else fields.query(compiled(where))
         matches = self._counted(space, _filtered(where))
-        names = ["vector", "more.vector"] if self._counted(space, _SEVERAL) else ["vector"]
+        names = [self._dialect.vector]
+        if self._counted(space, _SEVERAL):
+            names.append("more.vector")
         bodies = elastic_neighbours.asked(
             self._dialect, names, vectors, k, condition, matches, self._options.get("breadth")
         )

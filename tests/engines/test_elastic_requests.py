@@ -1,0 +1,122 @@
+"""The requests to Elasticsearch, OpenSearch and ESCloud, against those in `golden/`.
+
+ESCloud 7.10 and the native libraries of OpenSearch can't be run here, so their requests are checked
+instead of their answers. Written anew by `python tests/engines/test_elastic_requests.py`; look at
+the difference before it is committed.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pixseek.engines.elastic_dialects import DIALECTS
+from pixseek.engines.elastic_server import Server
+from pixseek.engines.elasticsearch import ElasticStore
+from pixseek.engines.remote import Remote
+from pixseek.engines.store import Document
+from pixseek.types import Compare, Part, Record, Space
+
+pytest.importorskip("elastic_transport")
+
+GOLDEN = Path(__file__).parent / "golden"
+CASES = {
+    "escloud": ("escloud", {}, 512),
+    "elasticsearch": ("elasticsearch", {}, 512),
+    "elasticsearch-bbq": ("elasticsearch", {"type": "bbq_hnsw", "shards": 6, "replicas": 2}, 512),
+    "opensearch": ("opensearch", {}, 512),
+    "opensearch-faiss": ("opensearch", {"type": "faiss_hnsw"}, 512),
+    "opensearch-faiss-fp16": ("opensearch", {"type": "fp16_hnsw", "breadth": 500}, 512),
+}
+#: Documents that every condition finds: more than are scored one by one.
+_MANY = 1_000_000
+
+
+class Recorded:
+    """A server that notes what it is asked for and answers as an empty, very large one would."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, Any]] = []
+
+    def send(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        self.asked.append((method, path, _plain(body)))
+        if path == "/_msearch":
+            return 200, {"responses": [self._found(each) for each in body[1::2]]}
+        if "/_bulk" in path:
+            actions = [each for each in _plain(body) if set(each) <= {"index", "create"}]
+            return 200, {"items": [{"index": {"status": 201}} for _ in actions]}
+        return (404, {}) if method == "GET" and path.startswith("/_alias/") else (200, {})
+
+    def _found(self, body: Any) -> Any:
+        total = 0 if '"gt"' in json.dumps(body) else _MANY  # none has several parts
+        return {"hits": {"hits": [], "total": {"value": total}}, "_shards": {}}
+
+    def take(self) -> list[tuple[str, str, Any]]:
+        asked, self.asked = self.asked, []
+        return asked
+
+
+def _plain(body: Any) -> Any:
+    return [json.loads(line) for line in body.splitlines()] if isinstance(body, bytes) else body
+
+
+def requests(case: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Return what is asked of a server to make a library, to fill and to search it."""
+    engine, options, dim = CASES[case]
+    recorded = Recorded()
+    monkeypatch.setattr(Server, "_send", recorded.send)
+    at = Remote(engine, True, (("host", 9200),), "photos", "", "", "", options)
+    store = ElasticStore(at, DIALECTS[engine])
+    space, small = (Space("c0ffee" * 10, n, "clip-b32-openai") for n in (dim, 4))
+    found: dict[str, Any] = {}
+    store.create(space)
+    store.activate(space)
+    found["create"] = recorded.take()
+    record = Record(
+        "photo-1", "https://example.org/1.jpg", caption="a dog on a beach", parts=(Part(),)
+    )
+    vector = np.full((1, 4), 0.5, np.float32)
+    store.write(small, [Document(record, vector)])
+    found["bulk"] = recorded.take()
+    store.nearest(small, vector, 10, None)
+    found["search"] = recorded.take()[-1:]
+    store.nearest(small, vector, 10, Compare("width", "ge", 1000))
+    found["search with a filter"] = recorded.take()[-1:]
+    store.close()
+    return json.loads(json.dumps(found))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_requests_are_the_golden_ones(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    golden = json.loads((GOLDEN / f"{case}.json").read_text("utf-8"))
+    assert requests(case, monkeypatch) == golden
+
+
+def test_the_index_on_escloud_has_the_fields_of_its_guide() -> None:
+    """Its name for each field, three shards, cosines, and nothing that is mapped by itself."""
+    create = json.loads((GOLDEN / "escloud.json").read_text("utf-8"))["create"][0]
+    method, path, body = create
+    assert (method, path.partition("?")[0]) == ("PUT", "/photos.pixseek.c0ffeec0ffeec0ff.1")
+    assert body["settings"] == {
+        "index.knn": True, "index.knn.space_type": "cosinesimil", "index.number_of_shards": 3
+    }  # fmt: skip
+    assert body["mappings"]["dynamic"] is False
+    fields = body["mappings"]["properties"]
+    assert fields["photo_id"] == fields["photo_url"] == {"type": "keyword"}
+    assert fields["describe"] == {"type": "text"}
+    assert fields["photo_embedding"] == {"type": "knn_vector", "dimension": 512}
+
+
+if __name__ == "__main__":
+    for name in CASES:
+        with pytest.MonkeyPatch.context() as patch:
+            steps = requests(name, patch)
+        lines = [
+            json.dumps(step) + ": [\n" + ",\n".join(map(json.dumps, asked)) + "\n]"
+            for step, asked in steps.items()
+        ]
+        (GOLDEN / f"{name}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
