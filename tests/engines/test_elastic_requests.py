@@ -52,8 +52,9 @@ class Recorded:
         return (404, {}) if method == "GET" and path.startswith("/_alias/") else (200, {})
 
     def _found(self, body: Any) -> Any:
-        total = 0 if '"gt"' in json.dumps(body) else _MANY  # none has several parts
-        return {"hits": {"hits": [], "total": {"value": total}}, "_shards": {}}
+        counted = {"bare": {"doc_count": 0}, "parts": {"value": _MANY}}
+        hits = {"hits": [], "total": {"value": _MANY}}
+        return {"hits": hits, "aggregations": counted, "_shards": {}}
 
     def take(self) -> list[tuple[str, str, Any]]:
         asked, self.asked = self.asked, []

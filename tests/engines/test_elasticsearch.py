@@ -23,7 +23,7 @@ from pixseek.engines import elastic_neighbours, open_engine
 from pixseek.engines.elastic_dialects import DIALECTS
 from pixseek.engines.elastic_server import Server
 from pixseek.errors import CapabilityError, ConfigError, EngineError
-from pixseek.types import Compare, Engine, Part, Record, Space
+from pixseek.types import Compare, Engine, Part, Reach, Record, Space
 
 from servers import Running, remove_library, serving
 from vectors import DIM, SPACE, Clustered, random_unit, unit
@@ -178,6 +178,37 @@ def test_scores_are_cosines_whatever_the_index(
                 right += sum(scores[each] >= tenth - 1e-9 for each in at)
                 assert near.total == 3_000 - low
             assert right >= 0.99 * 10 * len(queries), (share, right)
+
+
+@pytest.mark.slow
+def test_all_vectors_are_scored_of_few_images_or_if_that_is_asked_for(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those of further parts, of which there are more than images."""
+    monkeypatch.setattr(elastic_neighbours, "WINDOW", 400)
+    monkeypatch.setattr(elastic_neighbours, "_RANGE", 300)
+    parts = (Part(), *(Part("tile", (n / 8, 0.0, 1 / 8, 1.0)) for n in range(8)))
+    records = [Record(f"{n:03}", f"r/{n}", width=1 + n, parts=parts) for n in range(120)]
+    vectors = random_unit(120 * 9)
+    vectors[:400] = unit(vectors[0] + 0.01 * random_unit(400, 4))  # near-copies
+    queries = np.concatenate([vectors[:1], random_unit(3, 8)])
+    scores = (vectors.astype(np.float16).astype(np.float64) @ queries.T).reshape(120, 9, 4)
+    best = scores.max(axis=1)
+    with ensured(url) as engine:
+        engine.put(records, vectors)
+        for limit, exact in ((30_000, False), (100, True)):
+            monkeypatch.setattr(elastic_neighbours, "EXACT", limit)
+            for least in (0, 60):
+                where = Compare("width", "gt", least)
+                for n, found in enumerate(engine.nearest(queries, 12, where, exact=exact)):
+                    wanted = np.argsort(-best[least:, n], kind="stable")[:12] + least
+                    assert found.ids == tuple(f"{each:03}" for each in wanted)
+                    assert found.reach == Reach(True, 120 - least)
+        reach = engine.nearest(queries, 12)[0].reach
+        assert reach == Reach(False, 100)
+        monkeypatch.setattr(elastic_neighbours, "_RANGE", 1)
+        with pytest.raises(CapabilityError, match="so many vectors"):
+            engine.nearest(queries, 12, exact=True)
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from pixseek import filters
 from pixseek.engines import columns, facets
 from pixseek.engines.elastic_dialects import Dialect
 from pixseek.engines.stems import stemmed
-from pixseek.engines.store import Document
+from pixseek.engines.store import ABSENT, Document
 from pixseek.engines.stored_fields import (
     AllOf,
     AnyOf,
@@ -174,6 +174,25 @@ def bodies(documents: Sequence[Document], dialect: Dialect) -> list[dict[str, An
                 body["more"] = [{"vector": row} for row in numbers[1:]]
         found.append(body)
     return found
+
+
+def action(document: Document) -> dict[str, Any]:
+    """Return the line of a bulk request before a document."""
+    about: dict[str, Any] = {"_id": document_id(document.record.id)}
+    match document.version:
+        case (number, term):
+            about |= {"if_seq_no": number, "if_primary_term": term}
+        case version if version == ABSENT:
+            return {"create": about}
+    return {"index": about}
+
+
+def document_of(hit: Mapping[str, Any], dim: int) -> Document:
+    """Return a document that was read with `RECORD`, and its vectors if they were read."""
+    number = hit.get("_seq_no")
+    version = None if number is None else (number, hit["_primary_term"])
+    source = hit["_source"]
+    return Document(record_of(source), vectors_of(source, dim), version)
 
 
 def record_of(source: Mapping[str, Any]) -> Record:

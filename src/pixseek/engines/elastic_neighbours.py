@@ -16,14 +16,33 @@ import numpy as np
 from pixseek.engines import elastic_fields as fields
 from pixseek.engines.elastic_dialects import WINDOW, Dialect, Query
 from pixseek.engines.store import Row
+from pixseek.errors import CapabilityError
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
 
-#: If at most this many records fulfil a filter, all are scored; 20,000 of 512 numbers take .1 s.
+#: If those that fulfil a filter have at most this many vectors, all are scored; 20,000 of 512
+#: numbers take .1 s.
 EXACT = 30_000
 #: How many candidates a search looks at besides k, at least, in each shard.
 BREADTH = 100
+#: Searches of one request.
+TOGETHER = 32
+#: Vectors of a range of buckets on average; in one there may be more, but not `WINDOW`.
+_RANGE = 3 * WINDOW // 4
+
+
+def breadth_of(k: int, matches: int, breadth: int | None) -> int | None:
+    """Return how many candidates each shard looks at; None if all vectors are scored.
+
+    Args:
+        k: how many are looked for.
+        matches: how many vectors those have that fulfil the condition.
+        breadth: what is asked for; None for the default.
+    """
+    if matches <= EXACT and (matches <= WINDOW or breadth is None):
+        return None
+    return min(WINDOW, max(k, breadth or max(BREADTH, 2 * k)))
 
 
 def asked(
@@ -43,17 +62,25 @@ def asked(
         vectors: (q, dim) unit rows.
         k: how many.
         condition: which documents; None for all.
-        matches: how many fulfil it.
-        breadth: how many candidates each shard looks at; None for the default.
+        matches: how many vectors they have.
+        breadth: how many candidates each shard looks at; None to score all.
+
+    Raises:
+        CapabilityError: there are too many to score them all.
     """
     conditions = [] if condition is None else [condition]
     looks: list[Query | None] = [{"bool": {"filter": conditions}} if conditions else None]
-    wide = min(WINDOW, max(k, breadth or max(BREADTH, 2 * k)))
-    if matches <= EXACT and (matches <= WINDOW or breadth is None):
-        # As many candidates as matches of a filter: then the server scores them all, and no
+    if breadth is None:
+        # If a filter leaves no more vectors than candidates, the server scores them all, and no
         # near-copies hide others in its graph. It takes at most `WINDOW` of them at once.
-        wide = min(WINDOW, max(k, matches))
-        count = 1 if matches <= WINDOW else math.ceil(matches / (0.9 * WINDOW))
+        breadth = min(WINDOW, max(k, matches))
+        count = 1 if matches <= WINDOW else math.ceil(matches / _RANGE)
+        if count > fields.BUCKETS:
+            raise CapabilityError(
+                "the engine can't score so many vectors one by one",
+                f"{matches:,}, at most {fields.BUCKETS * _RANGE:,}",
+                "Narrow the search by a filter, or search without exact.",
+            )
         edges = [fields.BUCKETS * n // count for n in range(count + 1)]
         looks = [
             {"bool": {"filter": [{"range": {"bucket": {"gte": low, "lt": high}}}, *conditions]}}
@@ -61,7 +88,7 @@ def asked(
         ]
     return [
         {
-            **dialect.nearest(name, each, k, wide, look),
+            **dialect.nearest(name, each, k, breadth, look),
             "size": k, "_source": fields.SCORED, "track_total_hits": False,
         }
         for each in vectors.astype(np.float64).round(8).tolist()

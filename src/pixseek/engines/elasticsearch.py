@@ -21,7 +21,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pixseek.engines import elastic_fields as fields
 from pixseek.engines import elastic_neighbours, facets, remote
@@ -31,7 +31,15 @@ from pixseek.engines.elastic_memory import Mark, Memory
 from pixseek.engines.elastic_server import Refusal, Server, line
 from pixseek.engines.elastic_words import asked, counting, told, total
 from pixseek.engines.remote import Remote
-from pixseek.engines.store import ABSENT, ConflictError, Document, Row, SpaceGoneError, Store
+from pixseek.engines.store import (
+    ConflictError,
+    Document,
+    Reaching,
+    Remembering,
+    Row,
+    SpaceGoneError,
+    Store,
+)
 from pixseek.engines.stored_fields import ORDERS, compiled
 from pixseek.errors import CapabilityError, EngineError, LibraryFormatError
 from pixseek.types import (
@@ -94,6 +102,14 @@ def open_elasticsearch(url: str) -> DocumentEngine:
 _LOCKS: dict[str, threading.RLock] = {}
 
 
+class _Counted(NamedTuple):
+    """How many documents fulfil a condition, those of them without vectors, and all vectors."""
+
+    documents: int
+    bare: int
+    vectors: int
+
+
 class ElasticStore:
     """Documents in indexes. See `store.Store`."""
 
@@ -113,7 +129,7 @@ class ElasticStore:
         self._active = at.name
         self._options = at.options
         #: How many documents fulfil conditions, as of the last refresh.
-        self._counts: dict[tuple[str, str], int] = {}
+        self._counts: dict[tuple[str, str], _Counted] = {}
         self._memory = Memory(lambda: self._marks(self._active))
 
     def check(self) -> None:
@@ -224,7 +240,7 @@ class ElasticStore:
     def write(self, space: Space, documents: Sequence[Document]) -> None:
         self._memory.doubt()
         actions = (
-            (_action(each) + line(body), each.record.id)
+            (line(fields.action(each)) + line(body), each.record.id)
             for each, body in zip(documents, fields.bodies(documents, self._dialect), strict=True)
         )
         conflicts, failed = list[str](), list[tuple[str, Mapping[str, Any]]]()
@@ -266,7 +282,7 @@ class ElasticStore:
                 self._check_there(space, each["error"])
                 raise self._server.refusal(500, each["error"])
             there = each["found"]
-            found.append(_document(each, space) if there else None)
+            found.append(fields.document_of(each, space.dim) if there else None)
         return found
 
     def _check_there(self, space: Space, error: Mapping[str, Any]) -> None:
@@ -316,23 +332,26 @@ class ElasticStore:
     ) -> list[Document]:
         what = fields.WITH_VECTORS if vectors else fields.RECORD
         hits = self._sorted(space, _filtered(where, bare=bare), [_BY_ID], what, limit, after)
-        return [_document(hit, space) for hit in hits]
+        return [fields.document_of(hit, space.dim) for hit in hits]
 
     def count(self, space: Space, where: Filter | None, *, bare: bool = False) -> int:
-        return self._counted(space, _filtered(where, bare=bare))
+        counted = self._counted(space, where)
+        return counted.bare if bare else counted.documents
 
-    def _counted(self, space: Space, query: Query) -> int:
-        key, counts = (space.fingerprint, repr(query)), self._counts
+    def _counted(self, space: Space, where: Filter | None) -> _Counted:
+        query, counts = _filtered(where), self._counts
+        key = space.fingerprint, repr(query)
         if key not in counts:
-            # What a search needs besides is counted by the same request.
-            every = [query, {"bool": {"filter": [query, _BARE]}}]
-            if (space.fingerprint, repr(_SEVERAL)) not in counts and query != _SEVERAL:
-                every.append(_SEVERAL)
-            answers = self._searched(space, list(map(counting, every)))
+            more = {"bare": {"filter": _BARE}, "parts": {"sum": {"field": "parts"}}}
+            (answer,) = self._searched(space, [{**counting(query), "aggs": more}])
+            found = answer.get("aggregations", {})
             if len(counts) >= _MOST_COUNTS:
                 counts.clear()
-            for each, answer in zip(every, answers, strict=True):
-                counts[space.fingerprint, repr(each)] = total(answer)
+            counts[key] = _Counted(
+                total(answer),
+                found["bare"]["doc_count"] if found else 0,
+                int(found["parts"]["value"]) if found else 0,
+            )
         return counts[key]
 
     def browse(
@@ -348,7 +367,7 @@ class ElasticStore:
         by = {"order": "desc" if descending else "asc", "missing": "_last"}
         sort = [{f"{column.name}.{column.kind}": by}, _BY_ID]
         hits = self._sorted(space, _filtered(where), sort, fields.RECORD, k, skipped=offset)
-        return [_document(hit, space) for hit in hits]
+        return [fields.document_of(hit, space.dim) for hit in hits]
 
     def _sorted(
         self,
@@ -391,15 +410,35 @@ class ElasticStore:
     def nearest(
         self, space: Space, vectors: Vectors, k: int, where: Filter | None
     ) -> list[list[Row]]:
+        return self._nearest(space, vectors, k, where, self.reach(space, k, where))
+
+    def reach(self, space: Space, k: int, where: Filter | None) -> int | None:
+        vectors = self._counted(space, where).vectors
+        return elastic_neighbours.breadth_of(k, vectors, self._options.get("breadth"))
+
+    def nearest_exactly(
+        self, space: Space, vectors: Vectors, k: int, where: Filter | None
+    ) -> list[list[Row]]:
+        return self._nearest(space, vectors, k, where, None)
+
+    def _nearest(
+        self, space: Space, vectors: Vectors, k: int, where: Filter | None, breadth: int | None
+    ) -> list[list[Row]]:
         condition = None if where is None else fields.query(compiled(where))
-        matches = self._counted(space, _filtered(where))
+        counted = self._counted(space, where)
         names = [self._dialect.vector]
-        if self._counted(space, _SEVERAL):
+        if counted.vectors > counted.documents - counted.bare:
             names.append("more.vector")
         bodies = elastic_neighbours.asked(
-            self._dialect, names, vectors, k, condition, matches, self._options.get("breadth")
+            self._dialect, names, vectors, k, condition, counted.vectors, breadth
         )
-        return elastic_neighbours.told(vectors, k, self._searched(space, bodies))
+        together = elastic_neighbours.TOGETHER
+        answers = [
+            answer
+            for at in range(0, len(bodies), together)
+            for answer in self._searched(space, bodies[at : at + together])
+        ]
+        return elastic_neighbours.told(vectors, k, answers)
 
     def find_words(
         self, space: Space, words: Sequence[str], k: int, where: Filter | None
@@ -440,9 +479,8 @@ class ElasticStore:
 
 
 _BY_ID: Query = {"key": "asc"}
-#: Documents without vectors, and with those of several parts.
+#: Documents without vectors.
 _BARE: Query = {"term": {"parts": 0}}
-_SEVERAL: Query = {"range": {"parts": {"gt": 1}}}
 
 
 def _mark(space: Space) -> str:
@@ -452,28 +490,10 @@ def _mark(space: Space) -> str:
     return hashlib.sha256(space.fingerprint.encode()).hexdigest()[:16]
 
 
-def _action(document: Document) -> bytes:
-    """Return the line of a bulk request before a document."""
-    about: dict[str, Any] = {"_id": fields.document_id(document.record.id)}
-    match document.version:
-        case (number, term):
-            about |= {"if_seq_no": number, "if_primary_term": term}
-        case version if version == ABSENT:
-            return line({"create": about})
-    return line({"index": about})
-
-
-def _document(hit: Mapping[str, Any], space: Space) -> Document:
-    number = hit.get("_seq_no")
-    version = None if number is None else (number, hit["_primary_term"])
-    source = hit["_source"]
-    return Document(fields.record_of(source), fields.vectors_of(source, space.dim), version)
-
-
 def _filtered(where: Filter | None, *, bare: bool = False) -> Query:
     every: Query = {"match_all": {}} if where is None else fields.query(compiled(where))
     return {"bool": {"filter": [every, _BARE]}} if bare else every
 
 
-def _conforms(store: ElasticStore) -> Store:
-    return store  # checked by mypy
+def _conforms(store: ElasticStore) -> tuple[Store, Reaching, Remembering]:
+    return store, store, store  # checked by mypy
