@@ -55,6 +55,15 @@ def opensearch(shared: Path) -> Iterator[Running]:
         yield running
 
 
+@pytest.fixture
+def quick_folder() -> Iterator[Path]:
+    """A folder in memory, if there is such, for stores that wait for the disk at each write."""
+    memory = Path("/dev/shm")
+    usable = memory.is_dir() and os.access(memory, os.W_OK)
+    with tempfile.TemporaryDirectory(prefix="pixseek-", dir=memory if usable else None) as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(
     params=[
         "exact",
@@ -65,6 +74,7 @@ def opensearch(shared: Path) -> Iterator[Running]:
         pytest.param("few comparisons", marks=pytest.mark.slow),
         pytest.param("elasticsearch", marks=pytest.mark.slow),
         pytest.param("opensearch", marks=pytest.mark.slow),
+        pytest.param("qdrant", marks=pytest.mark.slow),
     ]
 )
 def opener(
@@ -80,6 +90,9 @@ def opener(
         running: Running = request.getfixturevalue(request.param)
         name = f"contract-{os.getpid()}-{next(_TABLES)}"
         where = running.engine(name, "shards=1&replicas=0", request.param)
+    elif request.param == "qdrant":
+        pytest.importorskip("qdrant_client", reason="qdrant-client is not installed")
+        where = f"qdrant+file://{request.getfixturevalue('quick_folder')}/library"
     elif request.param in ("memory", "few comparisons"):
         where = f"memory://contract-{next(_TABLES)}"
     else:

@@ -19,7 +19,10 @@ SERVERS = {
     "elasticsearch": "pixseek.engines.elasticsearch:open_elasticsearch",
     "opensearch": "pixseek.engines.elasticsearch:open_elasticsearch",
     "escloud": "pixseek.engines.elasticsearch:open_elasticsearch",
+    "qdrant": "pixseek.engines.qdrant:open_qdrant",
 }
+#: Those of which the client has a local mode, by "+file".
+LOCAL = ("qdrant",)
 
 
 def open_engine(url: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Engine:
@@ -27,7 +30,8 @@ def open_engine(url: str | Path, *, progress: Callable[[int, int], None] | None 
 
     Args:
         url: a folder or `embedded:FOLDER` for the embedded engine, `postgresql://...`,
-            `elasticsearch+https://HOST:9200/NAME` (or `opensearch+`, `escloud+`), `memory://NAME`
+            `elasticsearch+https://HOST:9200/NAME` (or `opensearch+`, `escloud+`),
+            `qdrant+https://HOST:6333/NAME` or `qdrant+file:///PATH`, `memory://NAME`
             for a library that lasts as long as this process, or the URL of an engine that another
             package registers as an entry point.
         progress: called while the library of an older pixseek is brought up to date, with how many
@@ -56,7 +60,7 @@ def open_engine(url: str | Path, *, progress: Callable[[int, int], None] | None 
 
     registered = {point.name: point for point in entry_points(group=GROUP)}
     for server, value in SERVERS.items():
-        for protocol in ("http", "https"):
+        for protocol in ("http", "https", *(["file"] if server in LOCAL else [])):
             point = EntryPoint(f"{server}+{protocol}", value, GROUP)
             registered[point.name] = point
     name = "postgresql" if scheme == "postgres" else scheme

@@ -14,7 +14,7 @@ import numpy as np
 
 from pixseek.engines import rules
 from pixseek.engines.document_reading import PAGE, Reader
-from pixseek.engines.store import ABSENT, ConflictError, Describing, Document, Store
+from pixseek.engines.store import ABSENT, ConflictError, Describing, Document, Placing, Store
 from pixseek.types import Record, Space
 
 if TYPE_CHECKING:
@@ -119,9 +119,15 @@ class Writer:
             self._store.scan(each, None, after=after, limit=PAGE, vectors=False)
             for each in (active, other)
         ]
-        end = min((page[-1].record.id for page in pages if len(page) == PAGE), default=None)
+        place = self._store.place if isinstance(self._store, Placing) else str
+        ends = [page[-1].record.id for page in pages if len(page) == PAGE]
+        end = min(ends, key=place, default=None)
         ours, theirs = (
-            {each.record.id: each.record for each in page if end is None or each.record.id <= end}
+            {
+                each.record.id: each.record
+                for each in page
+                if end is None or place(each.record.id) <= place(end)
+            }
             for page in pages
         )
         missing = [_bare(ours[each], other, None) for each in ours if each not in theirs]

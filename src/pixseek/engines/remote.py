@@ -187,3 +187,24 @@ def _secret(options: Mapping[str, Any], file: str, variable: str) -> str:
         raise ConfigError(
             "The file of the secret can't be read", path, getattr(error, "strerror", "") or "UTF-8?"
         ) from None
+
+
+def local_path(url: str) -> Path:
+    """Return the place of a library in the local mode of a server's client.
+
+    Args:
+        url: `ENGINE+file:///PATH`.
+
+    Raises:
+        ConfigError: it names no place.
+    """
+    parsed = urllib.parse.urlsplit(url)
+    path = urllib.parse.unquote(parsed.path)
+    if parsed.netloc or parsed.query or parsed.fragment or not path.strip("/"):
+        raise ConfigError(
+            "not the place of a library on this machine",
+            url,
+            f"Write three slashes and the whole path: {parsed.scheme}:///home/me/photos. It has no "
+            "options; # and ? in a path are written %23 and %3F.",
+        )
+    return Path(path)

@@ -193,6 +193,8 @@ class Store(Protocol):
     ) -> list[Document]:
         """Return the first documents behind an id, in order of ids by code point.
 
+        A store that is `Placing` has an order of its own, here and for `after`.
+
         Args:
             space: which collection.
             where: only documents that fulfil this.
@@ -339,6 +341,18 @@ class Reaching(Protocol):
 
         Raises:
             CapabilityError: there are too many of them.
+        """
+        ...
+
+
+@runtime_checkable
+class Placing(Protocol):
+    """A store that scans in an order of its own, since its server can't sort by texts."""
+
+    def place(self, id_: str) -> str:
+        """Return what documents are sorted by in a scan, for the id of a record.
+
+        Distinct ids have distinct places, the same in every collection.
         """
         ...
 

@@ -192,8 +192,10 @@ class _Run:
         space, found = self.engine.space, set[str]()
         if space is None or self.engine.held(space) == self.engine.count():
             return found
-        while some := self.engine.lacking(space, CHECKPOINT_RECORDS, max(found, default="")):
+        after = ""
+        while some := self.engine.lacking(space, CHECKPOINT_RECORDS, after):
             found.update(record.id for record in some)
+            after = some[-1].id
         return found
 
     def move_by_stamp(self, jobs: list[Job]) -> list[Job]:

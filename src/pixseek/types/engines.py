@@ -166,12 +166,15 @@ class Engine(Protocol):
         ...
 
     def lacking(self, space: Space, k: int, after: str = "") -> list[Record]:
-        """Return the first k records, by id, that have no vectors in a space that is held.
+        """Return the first k records that have no vectors in a space that is held.
+
+        They come in the order of their ids; an engine whose server can't sort texts may have
+        another one, the same in every call.
 
         Args:
             space: any that is held.
             k: how many at most.
-            after: only records whose id is greater.
+            after: only records behind the one with this id.
 
         Returns:
             Each with the parts that its vectors will stand for: those of the active space, or
