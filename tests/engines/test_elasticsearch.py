@@ -205,7 +205,7 @@ def test_all_vectors_are_scored_of_few_images_or_if_that_is_asked_for(
                     assert found.ids == tuple(f"{each:03}" for each in wanted)
                     assert found.reach == Reach(True, 120 - least)
         reach = engine.nearest(queries, 12)[0].reach
-        assert reach == Reach(False, 100)
+        assert reach == Reach(False, 400)
         monkeypatch.setattr(elastic_neighbours, "_RANGE", 1)
         with pytest.raises(CapabilityError, match="so many vectors"):
             engine.nearest(queries, 12, exact=True)

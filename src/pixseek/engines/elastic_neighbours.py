@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 #: If those that fulfil a filter have at most this many vectors, all are scored; 20,000 of 512
 #: numbers take .1 s.
 EXACT = 30_000
-#: How many candidates a search looks at besides k, at least, in each shard.
-BREADTH = 100
+#: How many candidates each shard looks at, at least: 100 find .99 of the nearest 20 of 60,000, of
+#: which 12,000 are near-copies; 500 find all, in 9 ms instead of 7.
+BREADTH = 500
 #: Searches of one request.
 TOGETHER = 32
 #: Vectors of a range of buckets on average; in one there may be more, but not `WINDOW`.
