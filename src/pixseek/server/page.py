@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import secrets
 from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from pixseek.library.surfaces import filter_text
@@ -39,6 +41,9 @@ _FIRST = 8
 
 #: The narrowest and the widest ratio that is shown whole; others are cut. The same as in grid.js.
 NARROWEST, WIDEST = 0.4, 3.0
+
+#: A part of a query that begins with an image of the library. The same as in chips.js.
+_IMAGE = re.compile(r'-?\(?id:"([^"]+)"')
 
 
 class Page:
@@ -203,10 +208,11 @@ class Page:
     def _bar(self, shown: Shown) -> str:
         t, asked = self._t, shown.asked
         chips = "".join(
-            f'<li class="chip {escape(each["kind"])}"><bdi>{escape(each["shown"])}</bdi>'
+            f'<li class="chip {escape(each["kind"])}"><bdi>{escape(called)}</bdi>'
             f'<a href="{escape(self._address({**_without(asked, "q"), "q": each["without"]}))}" '
-            f'aria-label="{escape(t("remove", what=each["shown"]))}">{icon("close")}</a></li>'
+            f'aria-label="{escape(t("remove", what=called))}">{icon("close")}</a></li>'
             for each in shown.parts
+            for called in [self._part(each)]
         )
         saved = "".join(self._saved(each, shown) for each in shown.saved)
         hidden = " hidden" * bool(asked.get("q") or asked.get("example"))
@@ -216,6 +222,12 @@ class Page:
             f"<ul id=chips>{chips}</ul>"
             f'<ul id=saved aria-label="{t("saved")}"{hidden}>{saved}</ul></section>'
         )
+
+    def _part(self, part: Mapping[str, Any]) -> str:
+        """Return what a part of the query is called: an image has no name that says anything."""
+        image = _IMAGE.match(part["text"])
+        shown = str(part["shown"])
+        return shown.replace(image[1], self._t("like_this")) if image else shown
 
     def _saved(self, name: str, shown: Shown) -> str:
         said, called = escape(self._t("forget", name=name)), escape(name)

@@ -34,8 +34,9 @@ export function createChips(app) {
 		const made = parts.map((part, i) => {
 			const { kind, shown, text, without } = part;
 			const isDate = kind === "date";
-			return chip(kind, kind === "id" ? t("like_this") : shown, {
-				src: kind === "id" && preview({ id: shown }, library),
+			const id = /^-?\(?id:"([^"]+)"/.exec(text)?.[1];
+			return chip(kind, id ? shown.replace(id, t("like_this")) : shown, {
+				src: id && preview({ id }, library),
 				title: isDate && t("date_chip", { words: shown, means: text }),
 				label: isDate && t("date_as_words", { words: shown }),
 				remove: () => go(isDate ? { dates: "false" } : { q: without }),
