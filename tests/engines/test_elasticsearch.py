@@ -7,10 +7,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
-import signal
-import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -63,28 +59,6 @@ def ensured(url: str, space: Space = SPACE) -> Engine:
 
 
 # ------------------------------------------------------------------ records
-
-
-@pytest.mark.slow
-def test_ids_and_texts_of_any_length_come_back(url: str) -> None:
-    ids = ["a", "", "图" * 171, "x" * 40_000, "x" * 40_000 + "y", "..", ".", "a/b", "_x", "ü 😀"]
-    long = "word " * 20_000 + "zebra"
-    records = [
-        Record(id_, f"r/{n}.jpg", caption=long if n == 3 else "", fields={"user.x": long, "n": n})
-        for n, id_ in enumerate(ids)
-    ]
-    with ensured(url) as engine:
-        engine.put(records, random_unit(len(ids)))
-        assert engine.get(ids) == records
-        assert sorted(each.id for each in engine.known()) == sorted(ids)
-        assert list(engine.matching_ids(Compare("fields.user.x", "eq", long[:9_999]))) == []
-        assert engine.count(Compare("fields.user.x", "ge", "word word")) == len(ids)
-        assert list(engine.matching_ids(Compare("caption", "contains", "zebra"))) == [ids[3]]
-        for id_ in ids:
-            if len(id_) < 10_000:
-                assert list(engine.matching_ids(Compare("id", "eq", id_))) == [id_]
-        assert engine.delete(ids) == len(ids)
-        assert engine.count() == 0
 
 
 @pytest.mark.slow
@@ -313,38 +287,6 @@ def test_passwords_and_certificates_are_checked(
             with pytest.raises((EngineError, ConfigError), match=said) as caught:
                 open_engine(address(user, options))
             assert "sesame" not in str(caught.value)
-
-
-@pytest.mark.wide  # it starts a server twice
-@pytest.mark.timeout(600)
-def test_a_server_that_is_killed_has_lost_nothing(
-    shared: Path, request: pytest.FixtureRequest
-) -> None:
-    # The server may run as another user, for whom pytest's own folder is closed.
-    folder = Path(tempfile.mkdtemp(prefix="pixseek-killed-"))
-    request.addfinalizer(lambda: shutil.rmtree(folder, ignore_errors=True))
-    records = [Record(f"id{n:04}", f"r/{n}.jpg") for n in range(3_000)]
-    vectors = random_unit(3_000)
-    with serving("elasticsearch", shared, folder) as running:
-        engine = ensured(running.engine("photos", "replicas=0"))
-        engine.put(records[:2_000], vectors[:2_000])
-        os.kill(running.pid, signal.SIGKILL)
-        with pytest.raises(EngineError):
-            engine.put(records[2_000:], vectors[2_000:])
-        engine.close()
-    with serving("elasticsearch", shared, folder) as running:
-        url = running.engine("photos")
-        for _ in range(60):  # shards come back one by one
-            health = httpx.get(f"{running.url}/_cluster/health?wait_for_status=yellow").json()
-            if health["status"] != "red":
-                break
-            time.sleep(0.5)
-        with open_engine(url) as engine:
-            there = {each.id for each in engine.known()}
-            assert {each.id for each in records[:2_000]} <= there
-            engine.put(records, vectors)
-            assert engine.count() == 3_000
-            assert len(list(engine.known())) == 3_000
 
 
 # ------------------------------------------------------------------ indexes of others

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 import traceback
 from dataclasses import replace
 from datetime import datetime
@@ -24,6 +26,7 @@ from pixseek.errors import ConfigError, EngineError, LibraryFormatError, Pixseek
 from pixseek.redaction import Address
 from pixseek.types import Compare, Record, Space
 
+from servers import serving_postgres
 from tiny_encoder import TinyEncoder, draw
 from vectors import Clustered
 
@@ -73,6 +76,95 @@ def test_the_address_of_a_socket_without_a_host(postgres: str) -> None:
 def test_a_server_out_of_reach() -> None:
     with pytest.raises(EngineError, match=r"(?i)out of reach: localhost/nowhere"):
         open_postgres("postgresql://me:secret-word@localhost:1/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("/postgres?", "/nowhere?", r"no such database: .*/nowhere\n.*createdb"),
+        ("//postgres:", "//nobody:", "does not accept the user or password"),
+        ("", "&sslmode=verify-full&sslrootcert=/none.pem", "can't be secured|out of reach"),
+        ("", "&table=notours", r"not a library of pixseek.*\n.*\?table=NAME"),
+    ],
+)
+def test_an_address_that_can_not_be_used_says_why(
+    postgres: str, old: str, new: str, said: str
+) -> None:
+    if "host=" not in urlsplit(postgres).query and "ssl" in new:
+        pytest.skip("the server speaks TLS, perhaps")
+    with psycopg.connect(postgres) as db:
+        db.execute("CREATE TABLE IF NOT EXISTS notours_space (x int)")
+    url = postgres.replace(old, new, 1) if old else f"{postgres}{new}"
+    if "ssl" in new:  # of a socket it asks nothing; nobody listens here
+        url = f"postgresql://me@localhost:1/nowhere?{new[1:]}"
+    with pytest.raises(EngineError, match=rf"(?si){said}"):
+        open_postgres(url)
+
+
+def test_a_server_that_takes_no_writes_can_be_searched(postgres: str) -> None:
+    vectors = np.eye(DIM, dtype=np.float32)[:2]
+    with opened(postgres, table="readonly") as engine:
+        engine.put([Record("a", "r/a"), Record("b", "r/b")], vectors)
+    frozen = "-c%20default_transaction_read_only%3Don"
+    with opened(postgres, table="readonly", options=frozen) as engine:
+        assert [each.ids for each in engine.nearest(vectors, 1)] == [("a",), ("b",)]
+        for write in (
+            lambda: engine.put([Record("c", "r/c")], vectors[:1]),
+            lambda: engine.describe([Record("a", "r/other")]),
+            lambda: engine.delete(["a"]),
+            lambda: engine.keep("kind", "name", "text"),
+        ):
+            with pytest.raises(EngineError, match=r"takes no writes.*\n.*searches work"):
+                write()
+        assert engine.count() == 2
+
+
+def test_limits_of_the_server_are_named(postgres: str) -> None:
+    with opened(postgres, table="limits") as engine:
+        engine.put([Record("a", "r/a")], np.eye(DIM, dtype=np.float32)[:1])
+        endless = np.random.default_rng(0).bytes(3_000).hex()  # can't be compressed
+        with pytest.raises(EngineError, match=r"so long a text.*\n.*2,700 bytes"):
+            engine.put([Record(endless, "r/b")], np.eye(DIM, dtype=np.float32)[:1])
+        assert engine.count() == 1
+        with psycopg.connect(postgres) as db:
+            db.execute("LOCK TABLE limits_record")
+            with pytest.raises(EngineError, match=r"at a time limit.*\n.*lock_timeout"):
+                opened(postgres, table="limits", options="-c%20lock_timeout%3D50")
+
+
+def test_a_server_that_does_not_answer_is_given_up() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        with pytest.raises(EngineError, match="out of reach"):
+            open_postgres(f"postgresql://me@127.0.0.1:{port}/x?connect_timeout=2")
+
+
+@pytest.mark.slow
+def test_a_user_of_few_rights_and_a_wrong_password() -> None:
+    with serving_postgres() as running:
+        with psycopg.connect(running.url, autocommit=True) as db:
+            db.execute("CREATE ROLE me LOGIN PASSWORD 'open-sesame'")
+            db.execute("GRANT CREATE ON SCHEMA public TO me")
+            db.execute("CREATE EXTENSION vector")
+            rules = running.folder / "pg_hba.conf"
+            rules.write_text("local all me scram-sha-256\n" + rules.read_text())
+            db.execute("SELECT pg_reload_conf()")
+        user, _, rest = running.url.partition("@")
+        assert user.startswith("postgresql://")
+        for _ in range(100):  # the server reads its rules again when it comes to it
+            try:
+                open_postgres(f"postgresql://me:wrong-sesame@{rest}").close()
+            except EngineError as error:
+                assert "does not accept the user or password" in str(error)
+                assert "sesame" not in str(error)
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail("any password is taken")
+        with opened(f"postgresql://me:open-sesame@{rest}") as engine:
+            assert engine.count() == 0
 
 
 @pytest.mark.parametrize("password", ["pa/ss", "pa@ss", "pa?ss", "12/34", "[x"])

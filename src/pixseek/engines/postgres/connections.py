@@ -12,18 +12,61 @@ from pixseek.errors import EngineError
 from pixseek.redaction import MASK, Address
 from pixseek.storage.errors import closed
 
-#: Classes of psycopg's errors, the problem, and what to do. The first class that fits counts; {0}
-#: stands for the server's message.
+#: What the server or libpq says about a connection that fails, for which there are no classes; the
+#: problem, and what to do; {0} stands for the message.
+_FAILED = (
+    (
+        r"authentication failed|no password supplied|role .* does not exist",
+        "PostgreSQL does not accept the user or password",
+        "Give them in the address, in ~/.pgpass or PGPASSWORD. It said: {0}",
+    ),
+    (
+        r"database .* does not exist",
+        "PostgreSQL has no such database",
+        "Create it with: createdb NAME. It said: {0}",
+    ),
+    (
+        r"certificate|SSL|TLS",
+        "the connection to PostgreSQL can't be secured",
+        "Check sslmode and sslrootcert in the address, and the server's certificate. It said: {0}",
+    ),
+    (
+        r"too many (clients|connections)|remaining connection slots",
+        "PostgreSQL has no free connection",
+        "Try again later, or raise max_connections. It said: {0}",
+    ),
+)
+#: Classes of psycopg's errors, the problem, and what to do. The first class that fits counts.
 _MEANINGS = (
     (
-        ("FeatureNotSupported", "UndefinedFile"),
+        ("FeatureNotSupported", "UndefinedFile", "UndefinedObject", "UndefinedFunction"),
         "the PostgreSQL server has no pgvector",
-        "Install the extension on the server (https://github.com/pgvector/pgvector). It said: {0}",
+        "Install 0.8 or newer on the server (https://github.com/pgvector/pgvector). It said: {0}",
     ),
     (
         ("InsufficientPrivilege",),
         "PostgreSQL does not allow this",
         "Ask for the right, or let an administrator create the extension 'vector'. It said: {0}",
+    ),
+    (
+        ("ReadOnlySqlTransaction",),
+        "the PostgreSQL server takes no writes",
+        "It is a standby, or default_transaction_read_only is on; searches work. It said: {0}",
+    ),
+    (
+        ("UndefinedColumn", "UndefinedTable", "DatatypeMismatch"),
+        "these tables are not a library of pixseek",
+        "Choose another name by ?table=NAME in the address. It said: {0}",
+    ),
+    (
+        ("ProgramLimitExceeded",),
+        "PostgreSQL can't store so long a text",
+        "An id or a path may have 2,700 bytes, the words of a record 1 MB. It said: {0}",
+    ),
+    (
+        ("QueryCanceled", "LockNotAvailable"),
+        "PostgreSQL ended this at a time limit",
+        "Raise statement_timeout or lock_timeout, or try again later. It said: {0}",
     ),
     (("DiskFull",), "the PostgreSQL server's disk is full", "{0}"),
     (
@@ -95,7 +138,9 @@ class Connections:
                 if not db.closed:
                     return db
                 self._all.remove(db)
-        db = psycopg.connect(self._address.secret, autocommit=True, connect_timeout=10)
+        given = psycopg.conninfo.conninfo_to_dict(self._address.secret)
+        patience: Any = {} if "connect_timeout" in given else {"connect_timeout": 10}
+        db = psycopg.connect(self._address.secret, autocommit=True, **patience)
         with self._lock:
             self._all.append(db)
         return db
@@ -127,6 +172,10 @@ def translated(address: Address) -> Iterator[None]:
         if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
             # The address can't be parsed: what libpq quotes may be any part of a password.
             error.args = tuple(re.sub(r'".*"', f'"{MASK}"', str(arg)) for arg in error.args)
+        if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+            for said, problem, advice in _FAILED:
+                if re.search(said, str(error)):
+                    raise EngineError(problem, address.place, advice.format(error)) from error
         for names, problem, advice in _MEANINGS:
             if isinstance(error, tuple(_named(name) for name in names)):
                 raise EngineError(problem, address.place, advice.format(error)) from error

@@ -104,9 +104,7 @@ def lock(db: Any, names: Names, *, shared: bool = False) -> None:
 def add(db: Any, names: Names, space: Space, *, active: bool) -> None:
     """Add a space without vectors; the first one creates the tables."""
     if active:
-        for statement in TABLES.split(";\n"):
-            if statement.strip():
-                db.execute(names.sql(statement))
+        _create(db, names, TABLES)
     db.execute(
         names.sql(
             "INSERT INTO {space} (active, format, indexed, fingerprint, dim, model) "
@@ -132,8 +130,7 @@ def drop(db: Any, names: Names, held: Held) -> None:
 def keep(db: Any, names: Names, kind: str, name: str, text: str | None) -> None:
     """Keep a text about the whole library; None to forget it. The first one creates the table."""
     if not _has_tables(db, names, "kept"):
-        for statement in KEPT.split(";\n"):
-            db.execute(names.sql(statement))
+        _create(db, names, KEPT)
     if text is None:
         db.execute(names.sql("DELETE FROM {kept} WHERE kind = %s AND name = %s"), [kind, name])
     else:
@@ -151,6 +148,16 @@ def kept(db: Any, names: Names, kind: str) -> dict[str, str]:
     if not _has_tables(db, names, "kept"):
         return {}
     return dict(db.execute(names.sql("SELECT name, text FROM {kept} WHERE kind = %s"), [kind]))
+
+
+def _create(db: Any, names: Names, statements: str) -> None:
+    """Create tables, and their schema unless it is there: that needs more rights."""
+    (there,) = db.execute(
+        "SELECT to_regnamespace(%s) IS NOT NULL", [f'"{names.schema}"']
+    ).fetchone()
+    for statement in map(str.strip, statements.split(";\n")):
+        if statement and not (there and statement.startswith("CREATE SCHEMA")):
+            db.execute(names.sql(statement))
 
 
 def _has_tables(db: Any, names: Names, name: str = "space") -> bool:
