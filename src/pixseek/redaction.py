@@ -7,6 +7,7 @@ that should be encoded: too much is hidden rather than too little.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 
@@ -99,9 +100,12 @@ def scrub(error: BaseException, address: str = "") -> None:
             continue
         seen.add(id(each))
         each.args = tuple(_hidden(arg, address) for arg in each.args)
-        for name in ("problem", "subject", "advice", "message", "__notes__"):
+        # Some errors show by a property what they keep under another name.
+        names = {"problem", "subject", "advice", "message", *getattr(each, "__dict__", ())}
+        for name in names:
             if isinstance(value := getattr(each, name, None), str | list):
-                setattr(each, name, _hidden(value, address))
+                with contextlib.suppress(AttributeError):  # a property that can't be set
+                    setattr(each, name, _hidden(value, address))
         stack += [each.__cause__, each.__context__]
 
 

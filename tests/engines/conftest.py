@@ -67,6 +67,7 @@ def quick_folder() -> Iterator[Path]:
         pytest.param("elasticsearch", marks=pytest.mark.slow),
         pytest.param("opensearch", marks=pytest.mark.slow),
         pytest.param("qdrant", marks=pytest.mark.slow),
+        pytest.param("milvus", marks=pytest.mark.slow),
     ]
 )
 def opener(
@@ -85,6 +86,9 @@ def opener(
     elif request.param == "qdrant":
         pytest.importorskip("qdrant_client", reason="qdrant-client is not installed")
         where = f"qdrant+file://{request.getfixturevalue('quick_folder')}/library"
+    elif request.param == "milvus":
+        pytest.importorskip("milvus_lite", reason="milvus-lite is not installed")
+        where = f"milvus+file://{request.getfixturevalue('quick_folder')}/library"
     elif request.param in ("memory", "few comparisons"):
         where = f"memory://contract-{next(_TABLES)}"
     else:

@@ -19,10 +19,11 @@ SERVERS = {
     "elasticsearch": "pixseek.engines.elasticsearch:open_elasticsearch",
     "opensearch": "pixseek.engines.elasticsearch:open_elasticsearch",
     "escloud": "pixseek.engines.elasticsearch:open_elasticsearch",
+    "milvus": "pixseek.engines.milvus:open_milvus",
     "qdrant": "pixseek.engines.qdrant:open_qdrant",
 }
 #: Those of which the client has a local mode, by "+file".
-LOCAL = ("qdrant",)
+LOCAL = ("milvus", "qdrant")
 
 
 def open_engine(url: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Engine:
@@ -31,7 +32,7 @@ def open_engine(url: str | Path, *, progress: Callable[[int, int], None] | None 
     Args:
         url: a folder or `embedded:FOLDER` for the embedded engine, `postgresql://...`,
             `elasticsearch+https://HOST:9200/NAME` (or `opensearch+`, `escloud+`),
-            `qdrant+https://HOST:6333/NAME` or `qdrant+file:///PATH`, `memory://NAME`
+            `qdrant+https://HOST:6333/NAME` or `qdrant+file:///PATH` (or `milvus+`), `memory://NAME`
             for a library that lasts as long as this process, or the URL of an engine that another
             package registers as an entry point.
         progress: called while the library of an older pixseek is brought up to date, with how many

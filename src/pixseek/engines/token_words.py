@@ -30,6 +30,9 @@ _USUAL = 25.0
 #: Hits that are asked for beyond k, to see whether more tie with the last one.
 _SPARE = 16
 
+#: A term that no text has; databases take numbers below it and this one.
+NONE = 2**32 - 2
+
 #: Weights by term, which is a number of 32 bits.
 Sparse = dict[int, float]
 #: A record that was found: its id, its score, and both texts as stems.
@@ -64,7 +67,7 @@ def weights(strong: str, weak: str) -> Sparse:
 
 
 def _number(term: str) -> int:
-    return zlib.crc32(term.encode())
+    return zlib.crc32(term.encode()) % NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,7 @@ def found(
     records: int,
     complete: int,
     search: Search,
+    most: int | None = None,
 ) -> WordMatches:
     """Return the k records whose texts fit best.
 
@@ -146,12 +150,13 @@ def found(
         complete: how many of those that fulfil the filter have all of the words.
         search: returns the best, given the query, whether of those that have all words or of those
             that lack some, and how many at most.
+        most: how many hits the database returns at most; None for no limit.
     """
     query = look.vector(counts, records)
-    hits = _best(search, query, True, k) if complete else []
+    hits = _best(search, query, True, k, most) if complete else []
     whole = len(hits)
     if whole < k:
-        hits += _best(search, query, False, k)
+        hits += _best(search, query, False, k, most)
     matches: dict[str, tuple[bool, float, tuple[int, ...], bool]] = {}
     for n, (id_, score, texts) in enumerate(hits):
         held = look.held_by(texts)
@@ -177,12 +182,13 @@ def found(
     )
 
 
-def _best(search: Search, query: Sparse, whole: bool, k: int) -> list[Hit]:
+def _best(search: Search, query: Sparse, whole: bool, k: int, most: int | None) -> list[Hit]:
     """Return the best k, and all that tie with the last one: a database cuts ties anywhere."""
     limit = k + _SPARE
     while True:
+        limit = limit if most is None else min(limit, most)
         hits = list(search(query, whole, limit))
-        if len(hits) < limit or hits[-1][1] < hits[k - 1][1]:
+        if len(hits) < limit or limit == most or hits[-1][1] < hits[k - 1][1]:
             return hits
         limit *= 4
 
