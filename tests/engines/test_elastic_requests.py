@@ -52,7 +52,7 @@ class Recorded:
         return (404, {}) if method == "GET" and path.startswith("/_alias/") else (200, {})
 
     def _found(self, body: Any) -> Any:
-        counted = {"bare": {"doc_count": 0}, "parts": {"value": _MANY}}
+        counted = {"bare": {"doc_count": 0}, "vectors": {"value": _MANY}}
         hits = {"hits": [], "total": {"value": _MANY}}
         return {"hits": hits, "aggregations": counted, "_shards": {}}
 

@@ -18,7 +18,7 @@ import pytest
 from pixseek.engines import elastic_neighbours, open_engine
 from pixseek.engines.elastic_dialects import DIALECTS
 from pixseek.engines.elastic_server import Server
-from pixseek.errors import CapabilityError, ConfigError, EngineError
+from pixseek.errors import CapabilityError, ConfigError, EngineError, LibraryFormatError
 from pixseek.types import Compare, Engine, Part, Reach, Record, Space
 
 from servers import Running, remove_library, serving
@@ -255,6 +255,47 @@ def test_other_indexes_are_left_alone(url: str, name: str, running: Running) -> 
 
 
 @pytest.mark.slow
+def test_indexes_that_refuse_say_so_at_once(url: str, name: str, running: Running) -> None:
+    """A flooded disk, a read-only index, a newer format, a closed index; each can be undone."""
+    with ensured(url) as engine:
+        engine.put([Record("a", "r/a")], random_unit(1))
+        (index,) = httpx.get(f"{running.url}/{name}").json()
+        settings, mapping = f"{running.url}/{index}/_settings", f"{running.url}/{index}/_mapping"
+        writes = (
+            lambda: engine.put([Record("b", "r/b")], random_unit(1)),
+            lambda: engine.describe([Record("a", "r/other")]),
+            lambda: engine.delete(["a"]),
+        )
+        for block, refused in (("read_only_allow_delete", writes[:2]), ("write", writes)):
+            httpx.put(settings, json={f"index.blocks.{block}": True}).raise_for_status()
+            for write in refused:
+                start = time.monotonic()
+                with pytest.raises(EngineError, match="server refuses writes") as error:
+                    write()
+                assert time.monotonic() - start < 6  # nothing is tried again and again
+                assert "disk is nearly full, or the index is read-only" in str(error.value)
+            assert engine.count() == len(engine.nearest(random_unit(1), 5)[0]) == 1
+            httpx.put(settings, json={f"index.blocks.{block}": None}).raise_for_status()
+        engine.put([Record("b", "r/b")], random_unit(1))
+        assert engine.count() == 2
+        meta = httpx.get(mapping).json()[index]["mappings"]["_meta"]
+        newer = {"pixseek": {**meta["pixseek"], "format": 99}}
+        httpx.put(mapping, json={"_meta": newer}).raise_for_status()
+        for call in (lambda: open_engine(url), writes[0]):
+            with pytest.raises(LibraryFormatError, match="newer pixseek"):
+                call()
+        httpx.put(mapping, json={"_meta": meta}).raise_for_status()
+        engine.add_space(Space("e" * 64, 8, "other"))
+        httpx.post(f"{running.url}/{index}/_close").raise_for_status()
+        assert engine.space == SPACE  # and not the other, which is open
+        for call in (engine.count, lambda: engine.get(["a"]), writes[0], engine.export().__next__):
+            with pytest.raises(EngineError, match=r"(?i)the index of the library is closed"):
+                call()
+        httpx.post(f"{running.url}/{index}/_open?wait_for_active_shards=1").raise_for_status()
+        assert engine.count() == 2
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_passwords_and_certificates_are_checked(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -287,6 +328,15 @@ def test_passwords_and_certificates_are_checked(
             with pytest.raises((EngineError, ConfigError), match=said) as caught:
                 open_engine(address(user, options))
             assert "sesame" not in str(caught.value)
+        monkeypatch.delenv("PIXSEEK_ENGINE_PASSWORD")
+        # This Elasticsearch makes no keys, for want of analysers; it checks those it is given.
+        file = tmp_path / "key.txt"
+        plain = f"elasticsearch+https://{place}/photos?replicas=0&ca={ca}&api_key_file={file}"
+        for secret in ("bm8ta2V5Om9wZW4tc2VzYW1l", "sesame"):
+            file.write_text(secret)
+            with pytest.raises(EngineError, match="does not accept the user, password or API") as e:
+                open_engine(plain)
+            assert secret not in str(e.value)
 
 
 # ------------------------------------------------------------------ indexes of others

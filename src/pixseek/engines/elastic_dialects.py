@@ -30,6 +30,9 @@ class Dialect:
         vector: the name of the field of a document's first vector.
         copies: further fields of a document, for other programs that search the index: name, type,
             and what of a record it holds.
+        breadth: how many candidates each shard looks at, at least. Among 60,000 records, of which
+            12,000 are near-copies of one picture, these find .99 of the nearest 20 (with `CROWDED`
+            in `elastic_neighbours`); 100 find .91 in Elasticsearch, .81 in OpenSearch.
         knows_must_exist: whether an alias can be moved without knowing if it is there.
     """
 
@@ -40,6 +43,7 @@ class Dialect:
     nearest: Callable[[str, list[float], int, int, Query | None], Query]
     vector: str = "vector"
     copies: tuple[tuple[str, str, Callable[[Record], str]], ...] = ()
+    breadth: int = 1_000
     knows_must_exist: bool = True
 
 
@@ -101,7 +105,7 @@ _ELASTICSEARCH = Dialect(
     types={
         kind: _dense(kind) for kind in ("int8_hnsw", "hnsw", "int4_hnsw", "bbq_hnsw")
     },
-    dims="dims", most_dims=4096, settings={}, nearest=_nearest_dense,
+    dims="dims", most_dims=4096, settings={}, nearest=_nearest_dense, breadth=500,
 )  # fmt: skip
 _OPENSEARCH = Dialect(
     types={

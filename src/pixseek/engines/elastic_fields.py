@@ -342,6 +342,8 @@ def query(condition: Condition) -> dict[str, Any]:
             }
 
 
+#: Documents without vectors.
+BARE: dict[str, Any] = {"term": {"parts": 0}}
 _NOTHING: dict[str, Any] = {"match_none": {}}
 
 

@@ -24,26 +24,28 @@ if TYPE_CHECKING:
 #: If those that fulfil a filter have at most this many vectors, all are scored; 20,000 of 512
 #: numbers take .1 s.
 EXACT = 30_000
-#: How many candidates each shard looks at, at least: 100 find .99 of the nearest 20 of 60,000, of
-#: which 12,000 are near-copies; 500 find all, in 9 ms instead of 7.
-BREADTH = 500
+#: How many candidates each shard looks at if near-copies are found, among which HNSW loses its way.
+CROWDED = 2_000
+#: Near-copies have at least this cosine to the best hit.
+_ALIKE = 0.97
 #: Searches of one request.
 TOGETHER = 32
 #: Vectors of a range of buckets on average; in one there may be more, but not `WINDOW`.
 _RANGE = 3 * WINDOW // 4
 
 
-def breadth_of(k: int, matches: int, breadth: int | None) -> int | None:
+def breadth_of(dialect: Dialect, k: int, matches: int, breadth: int | None) -> int | None:
     """Return how many candidates each shard looks at; None if all vectors are scored.
 
     Args:
+        dialect: of the server.
         k: how many are looked for.
         matches: how many vectors those have that fulfil the condition.
         breadth: what is asked for; None for the default.
     """
     if matches <= EXACT and (matches <= WINDOW or breadth is None):
         return None
-    return min(WINDOW, max(k, breadth or max(BREADTH, 2 * k)))
+    return min(WINDOW, max(k, breadth or max(dialect.breadth, 2 * k)))
 
 
 def asked(
@@ -108,6 +110,12 @@ def told(vectors: Vectors, k: int, answers: Sequence[Any]) -> list[list[Row]]:
         )[:k]
         for n, query in enumerate(vectors)
     ]
+
+
+def is_crowded(rows: Sequence[Row]) -> bool:
+    """Return whether half of the hits are near-copies of the best one: then there may be better."""
+    vectors = np.array([row.vector for row in rows])
+    return len(rows) > 1 and float(np.median(vectors @ vectors[0])) >= _ALIKE
 
 
 def _scored(query: Any, hits: Sequence[Any]) -> list[Row]:

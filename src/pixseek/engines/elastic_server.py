@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Never
+from typing import Any
 
 from pixseek.engines.remote import Remote
 from pixseek.errors import ConfigError, EngineError, MissingExtraError
@@ -35,6 +35,8 @@ _MEANINGS: Sequence[tuple[int | str, str, str]] = (
      "Give them in the address, in PIXSEEK_ENGINE_PASSWORD or PIXSEEK_ENGINE_API_KEY."),
     ("cluster_block_exception", "the server refuses writes",
      "Its disk is nearly full, or the index is read-only. It said: {0}"),
+    ("index_closed_exception", "the index of the library is closed",
+     "Open it: POST /INDEX/_open. It said: {0}"),
     (403, "the server does not allow this", "Ask for the right to use this index. It said: {0}"),
     (413, "the server refuses requests of this size", "Raise http.max_content_length. {0}"),
     (_TOO_MUCH, "the server is overloaded", "Try again later. It said: {0}"),
@@ -121,8 +123,9 @@ class Server:
                 return answer
             if status == absent:
                 return None
-            if status not in _OVERLOADED or pause is None:
-                self._refuse(status, answer)
+            error = answer.get("error") if isinstance(answer, Mapping) else answer
+            if pause is None or not _may_pass(status, error):
+                raise self.refusal(status, error)
             time.sleep(pause)
         raise AssertionError  # the last round returns or raises
 
@@ -166,10 +169,6 @@ class Server:
                 "Is it such a server, and no proxy between?",
             ) from error
         return answer.meta.status, answer.body
-
-    def _refuse(self, status: int, answer: Any) -> Never:
-        error = answer.get("error") if isinstance(answer, Mapping) else answer
-        raise self.refusal(status, error)
 
     def refusal(self, status: int, error: Any) -> Refusal:
         """Return an error of the server as an exception."""
@@ -249,7 +248,7 @@ class Server:
             again = []
             for n, item in zip(waiting, answer["items"], strict=True):
                 (results[n],) = item.values()
-                if results[n]["status"] in _OVERLOADED:
+                if _may_pass(results[n]["status"], results[n].get("error")):
                     again.append(n)
             waiting = again
             if not waiting or pause is None:
@@ -270,6 +269,11 @@ def encoded(body: Any) -> bytes:
 def line(body: Any) -> bytes:
     """Return a line of JSON in UTF-8."""
     return encoded(body) + b"\n"
+
+
+def _may_pass(status: int, error: Any) -> bool:
+    """Return whether it is worth trying again; a full disk or a read-only index will not pass."""
+    return status in _OVERLOADED and _said(error)[0] != "cluster_block_exception"
 
 
 def _said(error: Any) -> tuple[str, str]:

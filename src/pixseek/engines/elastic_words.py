@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from pixseek.engines.elastic_dialects import Query
+from pixseek.engines.elastic_fields import BARE
 from pixseek.engines.stems import stemmed
 from pixseek.engines.words import alternatives
 from pixseek.types import WordMatch, WordMatches
@@ -61,6 +62,28 @@ def counting(query: Query) -> Query:
 def total(answer: Any) -> int:
     """Return how many documents fit a query."""
     return int(answer["hits"]["total"]["value"])
+
+
+class Counted(NamedTuple):
+    """How many documents fit a query, those of them without vectors, and all their vectors."""
+
+    documents: int
+    bare: int
+    vectors: int
+
+    @staticmethod
+    def asked(query: Query) -> Query:
+        """Return the search that counts them."""
+        more = {"bare": {"filter": BARE}, "vectors": {"sum": {"field": "parts"}}}
+        return {**counting(query), "aggs": more}
+
+    @classmethod
+    def told(cls, answer: Any) -> Self:
+        """Return what its answer says."""
+        found = answer.get("aggregations")
+        if not found:  # no shard has a document
+            return cls(total(answer), 0, 0)
+        return cls(total(answer), found["bare"]["doc_count"], int(found["vectors"]["value"]))
 
 
 def told(words: Sequence[str], k: int, answers: Sequence[Any]) -> WordMatches:

@@ -21,7 +21,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pixseek.engines import elastic_fields as fields
 from pixseek.engines import elastic_neighbours, facets, remote
@@ -29,7 +29,7 @@ from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.elastic_dialects import DIALECTS, WINDOW, Dialect, Query
 from pixseek.engines.elastic_memory import Mark, Memory
 from pixseek.engines.elastic_server import Refusal, Server, line
-from pixseek.engines.elastic_words import asked, counting, told, total
+from pixseek.engines.elastic_words import Counted, asked, counting, told
 from pixseek.engines.remote import Remote
 from pixseek.engines.store import (
     ConflictError,
@@ -102,14 +102,6 @@ def open_elasticsearch(url: str) -> DocumentEngine:
 _LOCKS: dict[str, threading.RLock] = {}
 
 
-class _Counted(NamedTuple):
-    """How many documents fulfil a condition, those of them without vectors, and all vectors."""
-
-    documents: int
-    bare: int
-    vectors: int
-
-
 class ElasticStore:
     """Documents in indexes. See `store.Store`."""
 
@@ -129,7 +121,7 @@ class ElasticStore:
         self._active = at.name
         self._options = at.options
         #: How many documents fulfil conditions, as of the last refresh.
-        self._counts: dict[tuple[str, str], _Counted] = {}
+        self._counts: dict[tuple[str, str], Counted] = {}
         self._memory = Memory(lambda: self._marks(self._active))
 
     def check(self) -> None:
@@ -155,7 +147,9 @@ class ElasticStore:
     def spaces(self) -> list[Space]:
         if (begun := self._memory.begun) is not None:
             return list(begun.spaces)
-        path = f"/{self._alias('*')}?filter_path=*.aliases,*.mappings._meta"
+        # A closed index is no less the active one; what reads it says that it is closed.
+        what = "expand_wildcards=open,closed&filter_path=*.aliases,*.mappings._meta"
+        path = f"/{self._alias('*')}?{what}"
         active, others = list[Space](), list[Space]()
         name = ""
         for index, about in sorted((self._server.ask("GET", path) or {}).items()):
@@ -253,6 +247,8 @@ class ElasticStore:
         if failed:
             id_, result = failed[0]
             said = self._server.refusal(result["status"], result["error"])
+            if said.kind == "cluster_block_exception":
+                raise said
             raise EngineError(
                 f"the server refused {len(failed)} of {len(documents)} records; it has the others",
                 id_,
@@ -338,20 +334,14 @@ class ElasticStore:
         counted = self._counted(space, where)
         return counted.bare if bare else counted.documents
 
-    def _counted(self, space: Space, where: Filter | None) -> _Counted:
+    def _counted(self, space: Space, where: Filter | None) -> Counted:
         query, counts = _filtered(where), self._counts
         key = space.fingerprint, repr(query)
         if key not in counts:
-            more = {"bare": {"filter": _BARE}, "parts": {"sum": {"field": "parts"}}}
-            (answer,) = self._searched(space, [{**counting(query), "aggs": more}])
-            found = answer.get("aggregations", {})
+            (answer,) = self._searched(space, [Counted.asked(query)])
             if len(counts) >= _MOST_COUNTS:
                 counts.clear()
-            counts[key] = _Counted(
-                total(answer),
-                found["bare"]["doc_count"] if found else 0,
-                int(found["parts"]["value"]) if found else 0,
-            )
+            counts[key] = Counted.told(answer)
         return counts[key]
 
     def browse(
@@ -410,11 +400,22 @@ class ElasticStore:
     def nearest(
         self, space: Space, vectors: Vectors, k: int, where: Filter | None
     ) -> list[list[Row]]:
-        return self._nearest(space, vectors, k, where, self.reach(space, k, where))
+        breadth = self.reach(space, k, where)
+        found = self._nearest(space, vectors, k, where, breadth)
+        wide = elastic_neighbours.CROWDED
+        if breadth is None or breadth >= wide or "breadth" in self._options:
+            return found
+        crowded = [n for n, rows in enumerate(found) if elastic_neighbours.is_crowded(rows)]
+        if crowded:
+            again = self._nearest(space, vectors[crowded], k, where, wide)
+            for n, rows in zip(crowded, again, strict=True):
+                found[n] = rows
+        return found
 
     def reach(self, space: Space, k: int, where: Filter | None) -> int | None:
         vectors = self._counted(space, where).vectors
-        return elastic_neighbours.breadth_of(k, vectors, self._options.get("breadth"))
+        breadth = self._options.get("breadth")
+        return elastic_neighbours.breadth_of(self._dialect, k, vectors, breadth)
 
     def nearest_exactly(
         self, space: Space, vectors: Vectors, k: int, where: Filter | None
@@ -479,8 +480,6 @@ class ElasticStore:
 
 
 _BY_ID: Query = {"key": "asc"}
-#: Documents without vectors.
-_BARE: Query = {"term": {"parts": 0}}
 
 
 def _mark(space: Space) -> str:
@@ -492,7 +491,7 @@ def _mark(space: Space) -> str:
 
 def _filtered(where: Filter | None, *, bare: bool = False) -> Query:
     every: Query = {"match_all": {}} if where is None else fields.query(compiled(where))
-    return {"bool": {"filter": [every, _BARE]}} if bare else every
+    return {"bool": {"filter": [every, fields.BARE]}} if bare else every
 
 
 def _conforms(store: ElasticStore) -> tuple[Store, Reaching, Remembering]:
