@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pixseek.engines import elastic_server
 from pixseek.engines.elastic_dialects import DIALECTS
 from pixseek.engines.elastic_server import Server
 from pixseek.engines.elasticsearch import ElasticStore
 from pixseek.engines.remote import Remote
 from pixseek.engines.store import Document
+from pixseek.errors import EngineError
 from pixseek.types import Compare, Part, Record, Space
 
 pytest.importorskip("elastic_transport")
@@ -110,6 +112,34 @@ def test_the_index_on_escloud_has_the_fields_of_its_guide() -> None:
     assert fields["photo_id"] == fields["photo_url"] == {"type": "keyword"}
     assert fields["describe"] == {"type": "text"}
     assert fields["photo_embedding"] == {"type": "knn_vector", "dimension": 512}
+
+
+@pytest.mark.parametrize(
+    ("kind", "times"), [("es_rejected_execution_exception", 3), ("cluster_block_exception", 1)]
+)
+def test_only_what_may_pass_is_tried_again(
+    kind: str, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A queue gets shorter, a full disk does not become empty."""
+    sent = []
+
+    def send(self: Server, method: str, path: str, body: Any) -> tuple[int, Any]:
+        sent.append(path)
+        error = {"type": kind, "reason": "so it is"}
+        if "_bulk" in path:
+            return 200, {"items": [{"index": {"status": 429, "error": error}}]}
+        return 429, {"error": error, "status": 429}
+
+    monkeypatch.setattr(Server, "_send", send)
+    monkeypatch.setattr(elastic_server, "PAUSES_S", (0.0, 0.0))
+    server = Server(Remote("elasticsearch", True, (("host", 9200),), "photos", "", "", "", {}))
+    with pytest.raises(EngineError, match="so it is"):
+        server.ask("POST", "/photos/_refresh")
+    assert len(sent) == times
+    ((_, result),) = server.bulk("photos", [(b"{}\n", "a")])
+    assert result["status"] == 429
+    assert len(sent) == 2 * times
+    server.close()
 
 
 if __name__ == "__main__":
