@@ -7,13 +7,14 @@ An engine adds the steps that touch its database (`steps`).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import numpy as np
 
-from pixseek.engines import columns, rules
+from pixseek.engines import columns, moves, rules
 from pixseek.engines.rules import HeldSpace
 from pixseek.engines.steps import Session, Snapshot, Steps
 from pixseek.engines.words import words_to_find
@@ -34,6 +35,26 @@ if TYPE_CHECKING:
     from pixseek.types import Vectors
 
 
+_Engine = TypeVar("_Engine", bound="BaseEngine[Any, Any, Any]")
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _unless_moved(
+    call: Callable[Concatenate[_Engine, _P], _T],
+) -> Callable[Concatenate[_Engine, _P], _T]:
+    """Refuse a write to an engine that the library leaves; see `moves`."""
+
+    @functools.wraps(call)
+    def guarded(self: _Engine, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        self._check_not_moved()
+        done = call(self, *args, **kwargs)
+        self._check_not_moved()
+        return done
+
+    return guarded
+
+
 class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
     """The part of an engine that does not depend on its database. See `types.Engine`."""
 
@@ -42,6 +63,8 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
     _subject: object
     #: The space whose vectors `put` is given.
     _ensured: Space | None = None
+    #: Whether it is written though the library is moving; see `Movable.copied_into`.
+    _copied_into = False
 
     # -------------------------------------------------------------- spaces
 
@@ -56,6 +79,7 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
         with self._looking() as at:
             return [] if at is None else [each.space for each in self._spaces(at)]
 
+    @_unless_moved
     def ensure(self, space: Space) -> None:
         """Create what `space` needs, unless it is there.
 
@@ -73,6 +97,7 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
                     self._add(at, space, active=True)
         self._ensured = space
 
+    @_unless_moved
     def add_space(self, space: Space) -> None:
         """Hold another space, without vectors yet; nothing changes if it is held already.
 
@@ -91,6 +116,7 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
             found = None if at is None else rules.find(self._spaces(at), space)
             return 0 if at is None or found is None else self._held(at, found)
 
+    @_unless_moved
     def activate(self, space: Space) -> None:
         """Make a space that is held the active one, for all processes, from their next call on.
 
@@ -103,6 +129,7 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
             self._activate(at, rules.required(self._spaces(at), space), space.model)
         self._ensured = space
 
+    @_unless_moved
     def drop_space(self, space: Space) -> None:
         """Delete a space and its vectors, if it is held. Searches under way still end.
 
@@ -123,6 +150,7 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
 
     # -------------------------------------------------------------- writing
 
+    @_unless_moved
     def put(self, records: Sequence[Record], vectors: Vectors, merge: Merge | None = None) -> None:
         """Store records, replacing those of the same id; durable when it returns.
 
@@ -150,6 +178,7 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
             self._put(at, spaces, records, rows, vectors)
         self._after_write(active)
 
+    @_unless_moved
     def describe(self, records: Sequence[Record], merge: Merge | None = None) -> int:
         """Replace the metadata of stored records, in every space; vectors do not move.
 
@@ -169,6 +198,7 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
                 self._describe(at, spaces[0], new, self._prepared(new))
         return len(new)
 
+    @_unless_moved
     def delete(self, ids: Iterable[str], only_if: Callable[[Record], bool] | None = None) -> int:
         """Delete records; return how many were deleted."""
         wanted = [each for each in dict.fromkeys(ids) if columns.is_storable(each)]
@@ -183,6 +213,7 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
                 wanted = [each for each in wanted if each in stored and only_if(stored[each])]
             return self._delete(at, spaces, wanted) if wanted else 0
 
+    @_unless_moved
     def put_vectors(self, space: Space, records: Sequence[Record], vectors: Vectors) -> int:
         """Give records their vectors in a space that is held; durable when it returns.
 
@@ -322,6 +353,29 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
             if at is not None:
                 yield from self._export(at, batch)
 
+    # -------------------------------------------------------------- moving
+
+    def page(self, space: Space, k: int, after: str = "") -> tuple[list[Record], Vectors]:
+        """Return the first k records behind an id, by id, with their vectors in a space.
+
+        Raises:
+            EngineError: the space is not held.
+        """
+        with self._reading() as at:
+            if at is None:
+                raise rules.not_held(space)
+            return self._page(at, rules.required(self._spaces(at), space), max(1, k), after)
+
+    def copied_into(self) -> None:
+        """Let this object write though the library is moving: it makes the copy."""
+        self._copied_into = True
+
+    def _check_not_moved(self) -> None:
+        if not self._copied_into:
+            refusal = moves.refusal(self._subject, self._marks())
+            if refusal is not None:
+                raise refusal
+
     # -------------------------------------------------------------- texts of the library
 
     def keep(self, kind: str, name: str, text: str | None) -> None:
@@ -331,7 +385,12 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
             EngineError: it can't be stored.
         """
         rules.check_kept(kind, name, text)
+        if kind == moves.KIND:
+            self._keep(kind, name, text)
+            return
+        self._check_not_moved()
         self._keep(kind, name, text)
+        self._check_not_moved()
 
     def kept(self, kind: str) -> dict[str, str]:
         """Return the texts of a kind by name, in order of names."""

@@ -118,6 +118,12 @@ class Reader:
                 return
             after = page[-1].record.id
 
+    def page(self, space: Space, k: int, after: str) -> tuple[list[Record], Vectors]:
+        """Return the first k records behind an id, with their vectors."""
+        found = next(self.pages(space, None, vectors=True, limit=k, after=after))
+        rows = [np.empty((0, space.dim), np.float32), *(each.vectors for each in found)]
+        return [each.record for each in found], np.concatenate(rows)
+
     def count(self, space: Space, where: Filter | None = None) -> int:
         """Return how many documents fulfil a filter."""
         native, rest = self._split(where)

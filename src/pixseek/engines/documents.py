@@ -28,13 +28,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
-from pixseek.engines import columns, kept_texts, rules
+from pixseek.engines import columns, kept_texts, moves, rules
 from pixseek.engines.base import BaseEngine
 from pixseek.engines.document_reading import PAGE, Reader
 from pixseek.engines.document_writing import UnwrittenError, Writer, by_record
@@ -381,7 +381,7 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
                 held.space, rules.PRESENT, bare=True, after=after, limit=limit
             ):
                 # What the active space lacks was left there by a crash; see `_even`.
-                there = self._read.there(at.space, _ids(d.record for d in page), vectors=False)
+                there = self._read.there(at.space, [d.record.id for d in page], vectors=False)
                 found += [id_ for id_, each in there.items() if not each.record.away]
                 if len(found) >= k:
                     break
@@ -453,6 +453,13 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
             if page:
                 yield [d.record for d in page], np.concatenate([d.vectors for d in page])
 
+    def _page(self, at: _Session, held: _Held, k: int, after: str) -> tuple[list[Record], Vectors]:
+        at.steady = False  # a space is named
+        return self._read.page(held.space, k, after)
+
+    def _marks(self) -> Mapping[str, str]:
+        return kept_texts.of_names(self.store, moves.KIND, (moves.AWAY, moves.ARRIVING))
+
     def _keep(self, kind: str, name: str, text: str | None) -> None:
         self._check_open()
         with self.store.writing():
@@ -484,10 +491,6 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
 
 def _known_of(record: Record) -> Known:
     return Known(record.id, record.uri, record.stamp, record.digest)
-
-
-def _ids(records: Iterable[Record]) -> list[str]:
-    return [record.id for record in records]
 
 
 def _conforms(engine: DocumentEngine) -> tuple[Engine, Distant]:

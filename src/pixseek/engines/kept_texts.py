@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -32,6 +33,20 @@ def keep(store: Store, kind: str, name: str, text: str | None) -> None:
     fields = {"kind": kind, "name": name}
     record = Record(record_id(uri), uri, caption=text, fields=fields, parts=())
     store.write(SPACE, [Document(record, np.empty((0, SPACE.dim), np.float32))])
+
+
+def of_names(store: Store, kind: str, names: Sequence[str]) -> dict[str, str]:
+    """Return some texts of a kind by name, without a refresh of the store."""
+    ids = [record_id(json.dumps([kind, name])) for name in names]
+    try:
+        found = store.fetch(SPACE, ids, vectors=False)
+    except SpaceGoneError:  # nothing was ever kept
+        return {}
+    return {
+        name: each.record.caption
+        for name, each in zip(names, found, strict=True)
+        if each is not None
+    }
 
 
 def of_kind(store: Store, read: Reader, kind: str) -> dict[str, str]:

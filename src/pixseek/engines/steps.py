@@ -7,10 +7,11 @@ runs in.
 from __future__ import annotations
 
 import abc
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from pixseek.engines import moves
 from pixseek.engines.rules import Answer, Held, HeldSpace
 from pixseek.types import FacetField, Filter, Known, Order, Reach, Record, Space, WordMatches
 
@@ -171,6 +172,16 @@ class Steps(abc.ABC, Generic[Session, Snapshot, HeldSpace]):
     @abc.abstractmethod
     def _export(self, at: Snapshot, batch: int) -> Iterator[tuple[list[Record], Vectors]]:
         """Yield all records with their vectors."""
+
+    @abc.abstractmethod
+    def _page(
+        self, at: Snapshot, held: HeldSpace, k: int, after: str
+    ) -> tuple[list[Record], Vectors]:
+        """Return the first k records behind an id, by id, with their vectors in a space."""
+
+    def _marks(self) -> Mapping[str, str]:
+        """Return the texts that `moves.refusal` looks at."""
+        return self._kept(moves.KIND)
 
     @abc.abstractmethod
     def _keep(self, kind: str, name: str, text: str | None) -> None:

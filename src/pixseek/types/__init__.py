@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pixseek.types.engines import Engine as Engine
     from pixseek.types.engines import FacetField as FacetField
     from pixseek.types.engines import Merge as Merge
+    from pixseek.types.engines import Movable as Movable
     from pixseek.types.engines import Order as Order
     from pixseek.types.engines import Outlines as Outlines
     from pixseek.types.engines import Outlining as Outlining
@@ -72,7 +73,7 @@ _HOME = {
     "Progress Reach",
     "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate",
     "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine Distant "
-    "Outlines Outlining",
+    "Outlines Outlining Movable",
     "roots": "Root",
     "sources": "Candidate FileSystem Item Source",
 }
@@ -103,6 +104,7 @@ __all__ = [
     "Likelihood",
     "Literate",
     "Merge",
+    "Movable",
     "Neighbours",
     "Not",
     "Operator",

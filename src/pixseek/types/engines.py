@@ -439,6 +439,30 @@ class Distant(Protocol):
 
 
 @runtime_checkable
+class Movable(Protocol):
+    """An engine whose library can be moved to another; pixseek's own engines all are."""
+
+    def page(self, space: Space, k: int, after: str = "") -> tuple[list[Record], Vectors]:
+        """Return the first k records behind an id, by id, with their vectors in a space.
+
+        Records that are away are among them. Their parts are those of the vectors.
+
+        Args:
+            space: any that is held.
+            k: how many at most, at least 1. Fewer come only if there are no more.
+            after: only records whose id is greater.
+
+        Raises:
+            EngineError: the space is not held.
+        """
+        ...
+
+    def copied_into(self) -> None:
+        """Let this object write though `engines.moves` forbids it: it makes the copy."""
+        ...
+
+
+@runtime_checkable
 class Outlining(Protocol):
     """An engine that knows the outlines of very many records quickly. No engine needs to.
 

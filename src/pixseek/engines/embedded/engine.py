@@ -328,6 +328,18 @@ class EmbeddedEngine(BaseEngine[Session, Snapshot, Held]):
                 at.view.vectors.read(np.array(rows, np.int64)),
             )
 
+    def _page(self, at: Snapshot, held: Held, k: int, after: str) -> tuple[list[Record], Vectors]:
+        cursor = at.db.execute(
+            "SELECT number FROM record WHERE id > ? ORDER BY id LIMIT ?", (after, k)
+        )
+        numbers = [number for (number,) in cursor]
+        found = reading.records_of(at.db, held.number, numbers)
+        rows = np.array([row for number in numbers for row in found[number][1]], np.int64)
+        vectors = at.view.vectors
+        if held.number != at.number:
+            vectors = self._snapshots.vectors_of(held)
+        return [found[number][0] for number in numbers], vectors.read(rows)
+
     def _keep(self, kind: str, name: str, text: str | None) -> None:
         with self._catalog.writing() as db:
             kept.keep(db, kind, name, text)

@@ -147,19 +147,19 @@ class Snapshots:
             return View(
                 old.space, old.number, old.generation, old.vectors, old.dead, old.logged, *counts
             )
-        if old and old.vectors.rows == held.rows:
-            vectors = old.vectors
-        else:
-            path = vector_path(self._catalog.path.parent, held.generation)
-            if held.rows or path.exists():
-                vectors = VectorFile(path, held.rows, held.space.dim)
-            else:
-                vectors = VectorFile(Path(os.devnull), 0, held.space.dim)
+        vectors = old.vectors if old and old.vectors.rows == held.rows else self.vectors_of(held)
         died = spaces.dead_rows(db, held.number, old.logged if old else 0, held.logged)
         dead = np.sort(np.concatenate([old.dead, died]) if old else died)
         if len(dead) and not 0 <= dead[0] <= dead[-1] < held.rows:
             raise damaged("the rows that do not count")
         return View(held.space, held.number, held.generation, vectors, dead, held.logged, *counts)
+
+    def vectors_of(self, held: Held) -> VectorFile:
+        """Return the vectors of any space, dead ones included."""
+        path = vector_path(self._catalog.path.parent, held.generation)
+        if held.rows or path.exists():
+            return VectorFile(path, held.rows, held.space.dim)
+        return VectorFile(Path(os.devnull), 0, held.space.dim)
 
 
 def vector_path(folder: Path, generation: str) -> Path:

@@ -351,6 +351,17 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
                     np.concatenate([vectors[number] for number in numbers]),
                 )
 
+    def _page(self, at: Session, held: Held, k: int, after: str) -> tuple[list[Record], Vectors]:
+        found = at.db.execute(
+            self._names.sql("SELECT number FROM {record} WHERE id > %s ORDER BY id LIMIT %s"),
+            [after, k],
+        )
+        numbers = [number for (number,) in found]
+        records = self._records.read(at.db, held, numbers)
+        vectors = self._records.vectors(at.db, held, numbers)
+        rows = [np.empty((0, held.space.dim), np.float32), *(vectors[each] for each in numbers)]
+        return [records[number] for number in numbers], np.concatenate(rows)
+
     def _keep(self, kind: str, name: str, text: str | None) -> None:
         with self._writing(alone=True) as at:
             spaces.keep(at.db, self._names, kind, name, text)
