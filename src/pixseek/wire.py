@@ -29,6 +29,7 @@ from pixseek.types.results import old_confidence
 
 if TYPE_CHECKING:
     from pixseek.library import Status
+    from pixseek.library.migration import Migration
     from pixseek.licences import Part as LicensedPart
     from pixseek.models import ModelInfo
     from pixseek.models.calibration import CalibrationReport
@@ -44,6 +45,7 @@ __all__ = [
     "hit_to_plain",
     "layout_to_plain",
     "licences_to_plain",
+    "migration_to_plain",
     "model_to_plain",
     "part_from_plain",
     "part_to_plain",
@@ -201,6 +203,15 @@ def report_to_plain(report: Report) -> dict[str, Any]:
         "acceleration": asdict(report.acceleration) if report.acceleration else None,
         "skipped": [asdict(each) for each in report.skipped],
     }
+
+
+def migration_to_plain(done: Migration) -> dict[str, Any]:
+    """Return what moving a library to another engine did."""
+    rounded = {
+        name: None if value is None else round(value, 4)
+        for name, value in (("recall", done.recall), ("recall_filtered", done.recall_filtered))
+    }
+    return {**asdict(done), **rounded, "seconds": round(done.seconds, 3)}
 
 
 def failure_to_plain(failure: Failure) -> dict[str, Any]:

@@ -39,6 +39,7 @@ COMMANDS = {
     "duplicates": "duplicates",
     "export": "exchange",
     "import": "exchange",
+    "migrate": "migrate",
     "trust": "trust",
     "models": "models",
     "doctor": "doctor",

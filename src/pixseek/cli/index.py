@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, get_args
 
 import click
 from click.core import ParameterSource
@@ -351,12 +351,22 @@ def run(
     )
 
 
+class _Stoppable(Protocol):
+    """A report that says whether the run was stopped."""
+
+    @property
+    def stopped(self) -> bool: ...
+
+
+_Done = TypeVar("_Done", bound=_Stoppable)
+
+
 def drive(
     library: Library,
-    work: Callable[[threading.Event, Callable[[Progress], None]], Report],
+    work: Callable[[threading.Event, Callable[[Progress], None]], _Done],
     *,
     quiet: bool,
-) -> tuple[Report, int]:
+) -> tuple[_Done, int]:
     """Run long work with progress; return its report, and the signal that stopped it, or 0.
 
     Args:

@@ -21,6 +21,14 @@ LINE_EVERY_S = 10.0
 _DRAW_EVERY_S = 0.1
 
 
+#: The stages of a library that moves to another engine: what is done with what.
+_MOVING = {
+    "copy": ("Copying", "record", "records"),
+    "check": ("Comparing", "record", "records"),
+    "ask": ("Searching the copy", "search", "searches"),
+}
+
+
 class Display(Protocol):
     """Shows progress on standard error while it is entered."""
 
@@ -121,6 +129,12 @@ def describe(progress: Progress) -> str:
         return "Preparing the model"
     if progress.stage == "finish":
         return "Finishing"
+    if progress.stage in _MOVING:
+        what, *units = _MOVING[progress.stage]
+        said = f"{what}: {wording.number(progress.done)} of "
+        said += wording.counted(progress.total or 0, *units)
+        left = "" if progress.left_s is None else f", {wording.duration(progress.left_s)} left"
+        return said + left
     parts = [f"{wording.number(progress.done)} of {wording.counted(progress.total or 0, 'image')}"]
     if progress.rate:
         parts.append(f"{progress.rate:.1f} images/s")
@@ -165,7 +179,7 @@ class Bars:
         if not (self._is_due() or turn):
             return
         self._stage = progress.stage
-        if progress.stage not in ("index", "embed"):
+        if progress.stage not in ("index", "embed", *_MOVING):
             self._draw(describe(progress) + " …")
             return
         share = progress.done / progress.total if progress.total else 1.0
@@ -175,7 +189,9 @@ class Bars:
         if progress.left_s is not None:
             parts.append(f"{wording.duration(progress.left_s)} left")
         failed = f"{wording.number(progress.failed)} failed" if progress.failed else ""
-        title = "Indexing" if progress.stage == "index" else "Embedding images"
+        titles = {"index": "Indexing", "embed": "Embedding images"}
+        titles |= {stage: what for stage, (what, *_) in _MOVING.items()}
+        title = titles[progress.stage]
         self._draw(title, share, parts, failed, wording.visible(progress.latest))
 
     def download(self, what: str, done: int, total: int | None) -> None:

@@ -366,9 +366,9 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
                 raise rules.not_held(space)
             return self._page(at, rules.required(self._spaces(at), space), max(1, k), after)
 
-    def copied_into(self) -> None:
-        """Let this object write though the library is moving: it makes the copy."""
-        self._copied_into = True
+    def copied_into(self, now: bool) -> None:
+        """Let this object write though the library is moving, while it makes the copy."""
+        self._copied_into = now
 
     def _check_not_moved(self) -> None:
         if not self._copied_into:

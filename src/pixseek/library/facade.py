@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pixseek.encoders.classifiers import Classifier
     from pixseek.library.jobs import Jobs
     from pixseek.library.labelling import Labelling
+    from pixseek.library.migration import Migration
     from pixseek.library.saved import SavedSearch
     from pixseek.library.status import Status
     from pixseek.library.suggesting import Suggesting
@@ -1048,6 +1049,70 @@ class Library:
         return exchange.import_vectors(
             self.opened, self._model, path, base, name, dim, overwrite=replace, on_kept=on_kept
         )
+
+    def migrate(
+        self,
+        to: str,
+        *,
+        from_: str | None = None,
+        stop: threading.Event | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Migration:
+        """Move the library to another engine, and use it there from now on.
+
+        Everything that the engine holds is copied: records with their vectors of all models,
+        tags, captions, ratings, what is kept of images that are gone, saved searches, judgements.
+        Before the library changes to the other engine, all of it is compared, and 200 sampled
+        searches, half of them with a filter, must find at least .98 of what an exhaustive search
+        finds. The copy that is left stays where it is; to go back, move to it. What is there from
+        earlier is brought up to date.
+
+        A move that was stopped or killed goes on when it is called again. Meanwhile nobody can
+        index into this library; other changes are carried over, also those of other machines. At
+        the end, while it is compared, and after it, they are errors in programs that still use the
+        engine that was left.
+
+        Other threads must not use this object meanwhile.
+
+        Args:
+            to: URL of the engine, such as "postgresql://localhost/photos", or "embedded" for the
+                one in the library's own folder.
+            from_: the engine that the library must be in now; None for any.
+            stop: set it from another thread or a signal handler to stop.
+            on_progress: called with the progress.
+
+        Raises:
+            LibraryError: the library is not in `from_`; the other engine holds something else, has
+                lost or changed what was written to it, or finds too little. Nothing was switched.
+            LibraryLockedError: another process is indexing into the library.
+            EngineError, StorageError, ConfigError, MissingExtraError: an engine failed or can't be
+                opened; nothing was switched.
+        """
+        from dataclasses import replace
+
+        from pixseek.library import migration
+        from pixseek.library.roots import Roots
+
+        if from_ is not None:
+            migration.check_from(self.opened, from_)
+        mover = migration.Mover(self.opened, to, stop)
+        run = mover.run()
+        while True:
+            try:
+                progress = next(run)
+            except StopIteration as end:
+                done: Migration = end.value
+                break
+            if on_progress is not None:
+                on_progress(progress)
+        if mover.engine is not None:
+            left = self.opened
+            self.opened = replace(left, engine=mover.engine, roots=Roots(left.ledger, mover.engine))
+            self._model = self._model.moved(self.opened)
+            self._asking = Asking(self.opened, self._model)
+            self._suggesting = None
+            left.engine.close()
+        return done
 
     # ---------------------------------------------------------------- parts made when needed
 

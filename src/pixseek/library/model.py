@@ -160,6 +160,14 @@ class LibraryModel:
         self.on_wait: Callable[[str], None] | None = None
         self._waits_for = ""
 
+    def moved(self, opened: Opened) -> LibraryModel:
+        """Return the model of the same library in another engine, with what is loaded."""
+        other = LibraryModel(opened, self._asked)
+        other._encoder, other._encoder_choice = self._encoder, self._encoder_choice
+        other.texts_of = self.texts_of
+        other.on_download, other.on_wait = self.on_download, self.on_wait
+        return other
+
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
         """Tell `on_wait` what the block does."""

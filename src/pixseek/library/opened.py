@@ -24,8 +24,9 @@ from pixseek.errors import (
     unknown,
 )
 from pixseek.indexing.lock import IndexingLock
+from pixseek.library.remembering import remember_new
 from pixseek.library.roots import Roots
-from pixseek.library.trust import Gate, check_new, remember_new
+from pixseek.library.trust import Gate, check_new
 from pixseek.search.background_store import BackgroundStore
 from pixseek.storage import private
 from pixseek.storage.ledger import Ledger

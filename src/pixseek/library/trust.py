@@ -175,9 +175,9 @@ class Gate:
         """
         if self._pending:
             if may_write and not ledger.setting(ID):
-                ledger.set(ID, _new_id())
+                ledger.set(ID, new_id())
             try:
-                self._known.keep(_entry_of(self._folder, ledger, engine))
+                self._known.keep(entry_of(self._folder, ledger, engine))
             except StorageError:
                 if engine or required:
                     raise  # else it is admitted for this once
@@ -211,7 +211,7 @@ class Gate:
 
     def _find(self, ledger: Ledger) -> KnownLibrary | None:
         """Return what is known of the library; None if it has another owner than it had."""
-        now = _entry_of(self._folder, ledger, "")
+        now = entry_of(self._folder, ledger, "")
         found = self._known.find(now.path, now.id, now.inode)
         if found is None or (self._owner and found.owner != now.owner):
             return None
@@ -304,28 +304,6 @@ def check_new(folder: Path, config: Config, *, trust: bool) -> None:
         )
 
 
-def remember_new(folder: Path, config: Config, ledger: Ledger, engine: str | None) -> None:
-    """Remember a library that this user makes.
-
-    Args:
-        folder: of the library.
-        config: the settings.
-        ledger: of it.
-        engine: address of its server, with its secrets, which is kept here only; None for none.
-
-    Raises:
-        StorageError: the list of known libraries can't be written, and an address has to be.
-    """
-    ledger.set(ID, _new_id())
-    ledger.set(ENGINE, redacted(engine) if engine else None)
-    if engine or not Gate(folder, config).is_own:
-        try:
-            KnownLibraries(libraries_file()).keep(_entry_of(folder, ledger, engine or ""))
-        except StorageError:
-            if engine:
-                raise
-
-
 def trust(folder: Path, config: Config) -> list[str]:
     """Trust the library in a folder; return what it may do now, in sentences for people.
 
@@ -375,7 +353,8 @@ def untrusted_model(folder: Path, name: str) -> UntrustedLibraryError:
 # ------------------------------------------------------------------ inside
 
 
-def _new_id() -> str:
+def new_id() -> str:
+    """Return the id of a new library."""
     return os.urandom(16).hex()
 
 
@@ -458,7 +437,7 @@ def _place(address: str) -> str:
     return Address(address).place if "://" in address else redacted(address)
 
 
-def _entry_of(folder: Path, ledger: Ledger, engine: str) -> KnownLibrary:
+def entry_of(folder: Path, ledger: Ledger, engine: str) -> KnownLibrary:
     """Return what a library is known by."""
     id_ = ledger.setting(ID)
     return KnownLibrary(

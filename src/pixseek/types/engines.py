@@ -457,8 +457,8 @@ class Movable(Protocol):
         """
         ...
 
-    def copied_into(self) -> None:
-        """Let this object write though `engines.moves` forbids it: it makes the copy."""
+    def copied_into(self, now: bool) -> None:
+        """Let this object write though `engines.moves` forbids it, while it makes the copy."""
         ...
 
 

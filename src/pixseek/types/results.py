@@ -435,7 +435,8 @@ class Progress:
 
     Attributes:
         stage: "scan" (total unknown), "prepare" (the model), "index", "embed" (images for another
-            purpose than a library), or "finish".
+            purpose than a library), or "finish"; of a library that moves to another engine "copy",
+            "check" and "ask".
         done: files looked at (scan) or settled (index, embed), failures included.
         total: files to settle; None while scanning.
         failed: failures so far in this run.
@@ -444,7 +445,7 @@ class Progress:
         latest: URI last settled.
     """
 
-    stage: Literal["scan", "prepare", "index", "embed", "finish"]
+    stage: Literal["scan", "prepare", "index", "embed", "finish", "copy", "check", "ask"]
     done: int
     total: int | None = None
     failed: int = 0
