@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     section="Look after the library",
     short_help="Move the library to another engine, such as a server.",
     examples=(
-        ("pixseek migrate --to postgresql://me@host/photos", "to PostgreSQL"),
+        ("pixseek migrate --to postgresql://host/photos", "to PostgreSQL"),
         ("pixseek migrate --to elasticsearch+https://host:9200/photos", "to Elasticsearch"),
         ("pixseek migrate --to embedded", "back into the library's own folder"),
         ("pixseek migrate --from URL --to embedded -L copy.lib", "a new library of what is at URL"),
@@ -98,7 +98,8 @@ def _write(done: Migration, *, again: str) -> None:
     records, vectors = wording.counted(done.records, "record"), wording.number(done.vectors)
     said = f"Moved {records} with {vectors} vectors to {target}"
     if done.written != done.records:
-        said += f"; {wording.number(done.written)} were written, the others were there already"
+        written = f"{wording.number(done.written)} were written, the others were"
+        said += f"; {written if done.written else 'all of it was'} there already"
     echo(wording.fitted(f"{said}, in {wording.duration(done.seconds)}."))
     if done.recall is not None and done.recall_filtered is not None and done.queries:
         echo(
