@@ -44,7 +44,10 @@ def test_there_and_back(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     with library_of(tmp_path / "lib") as library:
         before = state(library.opened.engine)
         there = library.migrate(server)
-        assert (there.recall, there.recall_filtered, there.records) == (1.0, 1.0, 307)
+        assert (there.queries, there.records) == (200, 307)
+        assert there.recall is not None
+        assert there.recall_filtered is not None
+        assert min(there.recall, there.recall_filtered) >= 0.995
         assert state(library.opened.engine) == before
         library.tag(["id0003"], add=["beach"])
         library.save_search("tag:beach", "beach")

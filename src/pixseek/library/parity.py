@@ -27,8 +27,9 @@ LEAST = 0.98
 _FILTERS = 10
 #: Queries that are asked together.
 _TOGETHER = 25
-#: By how much a cosine may lie below that of the k-th nearest: of equal vectors any will do.
-_TIE = 1e-5
+#: By how much a cosine may lie below that of the k-th nearest: of equal vectors any will do, and
+#: pgvector rounds queries to float16.
+_TIE = 2.0**-12
 
 
 class Recall(NamedTuple):
