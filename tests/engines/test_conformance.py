@@ -34,6 +34,8 @@ DIM, COUNT, K = 512, 20_000, 20
 COPIES, EQUAL = 4_000, 1_000
 SPACE = Space("c" * 64, DIM, "model")
 
+#: Local modes of clients look at each record in Python: they get few queries.
+LOCAL = ["milvus", "qdrant"]
 ENGINES = ["embedded", "postgres", "elasticsearch", "opensearch"]
 
 
@@ -151,11 +153,12 @@ def filled(place: Place) -> Iterator[Filled]:
     vectors[copies] = unit(vectors[copies[0]] + noise(rng, COPIES, 0.02))
     vectors[equal] = vectors[equal[0]]
     texts = drawn.texts(15)
+    most = 2 if place.kind in LOCAL else 15
     queries = {
-        "texts": texts,
-        "near copies": unit(vectors[copies[0]] + noise(rng, 15, 0.5)),
-        "near equal ones": unit(vectors[equal[0]] + noise(rng, 5, 0.5)),
-        "far": unit(texts[0] + noise(rng, 10, 0.3)),
+        "texts": texts[:most],
+        "near copies": unit(vectors[copies[0]] + noise(rng, most, 0.5)),
+        "near equal ones": unit(vectors[equal[0]] + noise(rng, min(most, 5), 0.5)),
+        "far": unit(texts[0] + noise(rng, most, 0.3)),
     }
     rank = np.empty(COUNT, np.int64)
     rank[np.argsort(-(vectors @ texts[0]))] = np.arange(COUNT)
@@ -180,8 +183,18 @@ def library(filled: Filled, request: pytest.FixtureRequest) -> Filled:
     return filled
 
 
-@pytest.mark.parametrize("share", [1.0, 0.5, 0.02, 0.001])
-@pytest.mark.parametrize("kind", ["texts", "near copies", "near equal ones", "far"])
+@pytest.mark.parametrize(
+    ("kind", "share"),
+    [
+        ("texts", 1.0),
+        ("near copies", 1.0),
+        ("near equal ones", 1.0),
+        ("near copies", 0.5),
+        ("far", 0.5),
+        ("far", 0.02),
+        ("far", 0.001),
+    ],
+)
 def test_hits_are_those_of_an_exhaustive_scan(library: Filled, kind: str, share: float) -> None:
     low = round(COUNT * (1 - share))  # those that are the farthest from the texts
     where: Filter | None = None if share == 1 else Compare("width", "gt", low)
