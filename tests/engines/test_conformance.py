@@ -10,6 +10,7 @@ import itertools
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 import time
@@ -336,7 +337,17 @@ def test_two_writers_lose_nothing(place: Place) -> None:
             assert sorted(record.tags) == ["one", "other"]
 
 
-# ------------------------------------------------------------------ a server that dies
+# ------------------------------------------------------------------ a server that hangs or dies
+
+
+@pytest.mark.parametrize("kind", ["elasticsearch", "opensearch", "escloud"])
+def test_a_server_that_does_not_answer_is_given_up(kind: str) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"{kind}+http://127.0.0.1:{silent.getsockname()[1]}/photos?timeout=0.3"
+        with pytest.raises(EngineError, match=r"did not answer within 0.3 s.*\n.*timeout="):
+            open_engine(address)
 
 
 @contextlib.contextmanager
