@@ -202,6 +202,21 @@ def test_engines_that_can_not_be_opened_keep_their_secret(form: str, secret: str
     assert "Zq" not in chain_of(caught.value)
 
 
+class _Covered(Exception):
+    """An error whose message is a property that can't be set, as in clients of databases."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__()
+        self._message = message
+
+    @property
+    def message(self) -> str:
+        return self._message
+
+    def __str__(self) -> str:
+        return f"<error: {self.message}>"
+
+
 class _Plugin:
     """An engine of another package, which knows nothing of secrets."""
 
@@ -213,11 +228,15 @@ class _Plugin:
             raise ValueError(f"bad key {urlsplit(url).password!r} for {url}") from error
 
     @staticmethod
+    def covering(url: str) -> object:
+        raise EngineError("refused", url) from _Covered(f"bad key {urlsplit(url).password!r}")
+
+    @staticmethod
     def refusing(url: str) -> object:
         raise EngineError("refused", url, f"The key {urlsplit(url).password} has expired")
 
 
-@pytest.mark.parametrize("opener", ["broken", "refusing"])
+@pytest.mark.parametrize("opener", ["broken", "covering", "refusing"])
 def test_what_another_package_raises_keeps_the_secret(
     monkeypatch: pytest.MonkeyPatch, opener: str
 ) -> None:

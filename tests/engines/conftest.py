@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.embedded import candidates, codes, counting, indexes, sqlite_filters
 from pixseek.types import Engine
 
-from servers import Running, given_or_started, remove_library, serving_postgres
+from servers import Running, given_or_started, in_memory, remove_library, serving_postgres
 from stores import FewStore
 from vectors import DIM, SPACE, Opener
 
@@ -50,10 +49,8 @@ def opensearch(shared: Path) -> Iterator[Running]:
 @pytest.fixture
 def quick_folder() -> Iterator[Path]:
     """A folder in memory, if there is such, for stores that wait for the disk at each write."""
-    memory = Path("/dev/shm")
-    usable = memory.is_dir() and os.access(memory, os.W_OK)
-    with tempfile.TemporaryDirectory(prefix="pixseek-", dir=memory if usable else None) as folder:
-        yield Path(folder)
+    with in_memory() as folder:
+        yield folder
 
 
 @pytest.fixture(

@@ -48,6 +48,15 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
+def in_memory() -> Iterator[Path]:
+    """A folder in memory, if the system has such; else one on the disk."""
+    memory = Path("/dev/shm")
+    usable = memory.is_dir() and os.access(memory, os.W_OK)
+    with tempfile.TemporaryDirectory(prefix="pixseek-", dir=memory if usable else None) as folder:
+        yield Path(folder)
+
+
+@contextlib.contextmanager
 def serving(
     kind: str,
     material: Path,

@@ -27,7 +27,14 @@ from pixseek.errors import EngineError
 from pixseek.types import Compare, Engine, Filter, Order, Part, Record, Space
 
 import vectors as small
-from servers import Running, kill_postgres, remove_library, serving, serving_postgres
+from servers import (
+    Running,
+    in_memory,
+    kill_postgres,
+    remove_library,
+    serving,
+    serving_postgres,
+)
 from vectors import Clustered, random_unit, unit
 
 DIM, COUNT, K = 512, 20_000, 20
@@ -37,7 +44,7 @@ SPACE = Space("c" * 64, DIM, "model")
 
 #: Local modes of clients look at each record in Python: they get few queries.
 LOCAL = ["milvus", "qdrant"]
-ENGINES = ["embedded", "postgres", "elasticsearch", "opensearch"]
+ENGINES = ["embedded", "postgres", "elasticsearch", "opensearch", *LOCAL]
 
 
 def of(*kinds: str, wide: Sequence[str] = ()) -> list[Any]:
@@ -89,10 +96,11 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     if kind == "embedded":
         with tempfile.TemporaryDirectory(prefix="pixseek-conformance-") as folder:
             yield Place(kind, lambda name: f"{folder}/{name}")
-    elif kind == "qdrant":
-        pytest.importorskip("qdrant_client", reason="qdrant-client is not installed")
-        with tempfile.TemporaryDirectory(prefix="pixseek-conformance-") as folder:
-            yield Place(kind, lambda name: f"qdrant+file://{folder}/{name}")
+    elif kind in ("milvus", "qdrant"):
+        package = {"milvus": "milvus_lite", "qdrant": "qdrant_client"}[kind]
+        pytest.importorskip(package, reason=f"{package} is not installed")
+        with in_memory() as folder:
+            yield Place(kind, lambda name: f"{kind}+file://{folder}/{name}")
     elif kind == "postgres":
         url = request.getfixturevalue("postgres")
         yield Place(kind, lambda name: f"{url}{'&' if '?' in url else '?'}table={name}")
