@@ -18,6 +18,23 @@ from servers import Running, given_or_started, in_memory, remove_library, servin
 from stores import FewStore
 from vectors import DIM, SPACE, Opener
 
+#: Local modes that look at every record in Python for every query.
+_LEISURELY = ("qdrant", "milvus")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave 20,000 records in a local mode, which take minutes, to the tests before a release."""
+    for item in items:
+        of = getattr(item, "callspec", None)
+        if (
+            of is not None
+            and of.params.get("place") in _LEISURELY
+            and "filled" in getattr(item, "fixturenames", ())
+        ):
+            item.add_marker(pytest.mark.wide)
+
+
 _TABLES = itertools.count()
 
 

@@ -70,6 +70,22 @@ def test_filters_mean_the_same_at_the_edges_of_numbers(url: str) -> None:
         assert engine.delete([each.id for each in records]) == len(records)
 
 
+def test_a_folder_that_was_closed_has_everything_when_it_is_opened_again(url: str) -> None:
+    records, vectors = some_records(), random_unit(10)
+    with ensured(url) as engine:
+        engine.put(records, vectors)
+        engine.keep("search", "x", "y")
+    for _ in range(2):
+        with open_engine(url) as engine:
+            assert engine.space == SPACE
+            assert engine.get([each.id for each in records]) == records
+            rows = np.concatenate(engine.vectors([each.id for each in records]))
+            np.testing.assert_array_equal(rows, vectors.astype(np.float16).astype(np.float32))
+            assert len(engine.nearest(vectors[:1], 10)[0].ids) == 10
+            assert engine.kept("search") == {"x": "y"}
+            assert engine.find_words("bild", 9).complete == 5
+
+
 def test_pages_go_on_whatever_the_ids(url: str) -> None:
     ids = [f"{'prefix' * (n % 5) * n}{n:03}" for n in range(40)] + ["~", "~27", "'", "x\\y", "\t"]
     with ensured(url) as engine:

@@ -6,9 +6,9 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pixseek.engines.remote import Remote
 from pixseek.errors import ConfigError, EngineError, LibraryLockedError, MissingExtraError
@@ -21,9 +21,11 @@ try:
 except ImportError as error:
     raise MissingExtraError("the engine milvus", "pymilvus", "milvus") from error
 
+_T = TypeVar("_T")
+
 #: Seconds for one request, with all repetitions of the client if the server is overloaded.
 TIMEOUT_S = 60.0
-_NO_COLLECTION = 100
+_NO_COLLECTION, _NOT_LOADED = 100, 101
 #: What a server may say: its code, the problem, what to do.
 _MEANINGS: Mapping[Any, tuple[str, str]] = {
     3: ("the server has too little memory", "Release collections there, or add memory. {0}"),
@@ -105,16 +107,13 @@ class Server:
             Refusal: the server did not do it.
             EngineError: the server is out of reach.
         """
-        if self._closed:
-            raise closed(self.subject)
-        with self._translated():
-            return getattr(self.client, name)(*arguments, timeout=self._seconds, **named)
+        method = getattr(self.client, name)
+        return self._loaded(arguments, lambda: method(*arguments, timeout=self._seconds, **named))
 
     def page(self, collection: str, limit: int, **named: Any) -> list[Any]:
         """Return the first entities that a filter lets through, by their keys."""
-        if self._closed:
-            raise closed(self.subject)
-        with self._translated():
+
+        def first() -> list[Any]:
             pages = self.client.query_iterator(
                 collection, batch_size=limit, limit=limit, timeout=self._seconds,
                 consistency_level="Strong", **named,
@@ -123,6 +122,22 @@ class Server:
                 return list(pages.next())
             finally:
                 pages.close()
+
+        return self._loaded([collection], first)
+
+    def _loaded(self, arguments: Sequence[Any], call: Callable[[], _T]) -> _T:
+        """Return what a call returns; the collection that it names is loaded, if it was not."""
+        if self._closed:
+            raise closed(self.subject)
+        with self._translated():
+            try:
+                return call()
+            except MilvusException as error:
+                # Milvus Lite forgets it when it ends, and people release collections.
+                if error.code != _NOT_LOADED or not arguments:
+                    raise
+            self.client.load_collection(arguments[0], timeout=self._seconds)
+            return call()
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
