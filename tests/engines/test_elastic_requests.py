@@ -8,19 +8,22 @@ the difference before it is committed.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pixseek.engines import elastic_server
+from pixseek.encoders.paired import PairedEncoder, ServerTexts
+from pixseek.engines import elastic_server, open_engine, remote
+from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.elastic_dialects import DIALECTS
 from pixseek.engines.elastic_server import Server
 from pixseek.engines.elasticsearch import ElasticStore
 from pixseek.engines.remote import Remote
 from pixseek.engines.store import Document
-from pixseek.errors import EngineError
+from pixseek.errors import ConfigError, EngineError
 from pixseek.types import Compare, Part, Record, Space
 
 pytest.importorskip("elastic_transport")
@@ -112,6 +115,64 @@ def test_the_index_on_escloud_has_the_fields_of_its_guide() -> None:
     assert fields["photo_id"] == fields["photo_url"] == {"type": "keyword"}
     assert fields["describe"] == {"type": "text"}
     assert fields["photo_embedding"] == {"type": "knn_vector", "dimension": 512}
+
+
+def test_texts_are_sent_to_the_model_within_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+    answer: dict[str, Any] = {}
+
+    def send(self: Server, method: str, path: str, body: Any) -> tuple[int, Any]:
+        sent.append([method, path, body])
+        return (200, answer) if "inference_results" in answer else (404, answer)
+
+    monkeypatch.setattr(Server, "_send", send)
+    model = "sentence-transformers__clip-vit-b-32-multilingual-v1"
+    engine = open_engine_at(f"https://host:9200/photos?text_model={model}")
+    assert engine.text_model == model
+    answer["inference_results"] = [{"predicted_value": [3.0, 4.0]}, {"predicted_value": [0.5, 0.0]}]
+    rows = engine.embed_texts(["ein Hund am Strand", "图"])
+    np.testing.assert_allclose(rows, [[0.6, 0.8], [1.0, 0.0]], atol=1e-7)
+    assert sent == [
+        ["POST", f"/_ml/trained_models/{model}/_infer",
+         {"docs": [{"text_field": "ein Hund am Strand"}, {"text_field": "图"}]}]
+    ]  # fmt: skip
+    for wrong, said in (
+        ([{"predicted_value": "dog"}, {"predicted_value": "cat"}], "returns no vectors"),
+        ([{"predicted_value": [1.0]}], "returns no vectors"),
+        ([{"predicted_value": [0.0, 0.0]}, {"predicted_value": [1.0, 0.0]}], "mean nothing"),
+        ([{"predicted_value": [1.0, 0.0]}, {"predicted_value": [1.0]}], "mean nothing"),
+    ):
+        answer["inference_results"] = wrong
+        with pytest.raises(EngineError, match=said):
+            engine.embed_texts(["a", "b"])
+    answer.clear()
+    answer["error"] = {"type": "resource_not_found_exception", "reason": "No known trained model"}
+    with pytest.raises(EngineError, match=r"(?s)loaded and started.*No known trained model"):
+        engine.embed_texts(["a"])
+    with pytest.raises(ConfigError, match="Unknown option"):
+        open_engine("opensearch+https://host:9200/photos?text_model=x")
+
+
+def open_engine_at(place: str) -> Any:
+    at = remote.read(f"elasticsearch+{place}", 9200, {"text_model": remote.word})
+    return DocumentEngine(ElasticStore(at, DIALECTS["elasticsearch"]))
+
+
+@pytest.mark.skipif(
+    "PIXSEEK_TEST_ELASTICSEARCH_TEXTS" not in os.environ,
+    reason="no Elasticsearch with a text model (set PIXSEEK_TEST_ELASTICSEARCH_TEXTS)",
+)
+def test_a_real_model_within_a_server_agrees_with_ours() -> None:
+    """The variable holds the address of a library, with `?text_model=`, on such a cluster."""
+    from pixseek.encoders import registry
+    from pixseek.library.model import agreement
+
+    engine: Any = open_engine(os.environ["PIXSEEK_TEST_ELASTICSEARCH_TEXTS"])
+    models_dir = Path(os.environ.get("PIXSEEK_TEST_MODELS", Path.home() / ".cache/pixseek/models"))
+    ours = registry.load("clip-b32-openai", models_dir=models_dir)
+    pair = PairedEncoder(ours, ServerTexts("theirs", engine.embed_texts, ours), name="pair")
+    captions = ["a dog on a beach", "a red car", "two people at a table", "a church at night"]
+    assert agreement(ours, pair, captions) > 0.5
 
 
 @pytest.mark.parametrize(

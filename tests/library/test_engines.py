@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 import pixseek
+from pixseek.engines.memory import MemoryStore
+from pixseek.errors import ModelError
 from pixseek.types import Compare, Not, Query, Term
 
 from tiny_encoder import COLOURS, TinyEncoder, draw
@@ -164,3 +166,41 @@ def test_labels_are_given_to_more_images_than_an_engine_ranks(
         )
         assert found == expected
         assert found["green"] > 10
+
+
+def test_texts_are_embedded_by_the_model_of_the_server(
+    tmp_path: Path, pictures: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the engine has one: it is compared with the own text tower before images are stored."""
+    asked: list[str] = []
+
+    def embed_texts(self: MemoryStore, texts: Sequence[str]) -> Any:
+        asked.extend(texts)
+        return TinyEncoder().encode_texts(texts)
+
+    def of_another_space(self: MemoryStore, texts: Sequence[str]) -> Any:
+        return -TinyEncoder().encode_texts(texts)
+
+    def shorter(self: MemoryStore, texts: Sequence[str]) -> Any:
+        return TinyEncoder().encode_texts(texts)[:, :40]
+
+    monkeypatch.setattr(MemoryStore, "text_model", "clip-text", raising=False)
+    monkeypatch.setattr(MemoryStore, "embed_texts", embed_texts, raising=False)
+    address = f"memory://texts-{next(_NAMES)}"
+    with pixseek.open(tmp_path / "a.lib", engine=address) as library:
+        library.index(pictures)
+        found = library.search("green", k=3)
+        assert "green" in asked
+        assert [hit.uri.split("/")[-1][:5] for hit in found] == ["green"] * 3
+    for wrong, said in (
+        (of_another_space, "clip-text and tiny: mean cosine -1.00"),
+        (shorter, "clip-text: 40, not 48"),
+    ):
+        monkeypatch.setattr(MemoryStore, "embed_texts", wrong, raising=False)
+        with (
+            pixseek.open(
+                tmp_path / f"{wrong.__name__}.lib", engine=f"{address}-{said[-2:]}"
+            ) as bad,
+            pytest.raises(ModelError, match=said),
+        ):
+            bad.index(pictures)

@@ -21,7 +21,7 @@ class PairedEncoder:
     def __init__(
         self,
         images: Encoder,
-        texts: Encoder,
+        texts: Encoder | ServerTexts,
         *,
         name: str,
         note: str = "",
@@ -103,3 +103,36 @@ class PairedEncoder:
         if not isinstance(self._images, Accelerable):
             return Acceleration(self._images.name, "fp32", "this model chooses its runtime itself")
         return self._images.accelerate(precision, images, sample)
+
+
+class ServerTexts:
+    """The text tower that runs on a library's server, for the images of an encoder here."""
+
+    def __init__(
+        self, name: str, embed: Callable[[Sequence[str]], Vectors], images: Encoder
+    ) -> None:
+        """Take the vectors of texts from `embed`.
+
+        Args:
+            name: of the model on the server.
+            embed: returns unit rows, (n, dim) float32, for n texts.
+            images: the encoder of the images that are searched.
+        """
+        self.name, self.note = name, ""
+        self.fingerprint, self.dim = images.fingerprint, images.dim
+        self._embed = embed
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Return unit rows, (n, dim) float32, for n texts.
+
+        Raises:
+            ModelError: they are of another length than those of the images.
+        """
+        vectors = self._embed(texts)
+        if vectors.shape != (len(texts), self.dim):
+            raise ModelError(
+                "the text model on the server has vectors of another length than the images",
+                f"{self.name}: {vectors.shape[-1]}, not {self.dim}",
+                "Its space is another. Load the text model that belongs to the images' model.",
+            )
+        return vectors

@@ -46,6 +46,7 @@ from pixseek.types import (
     And,
     Compare,
     Distant,
+    Embedding,
     Engine,
     FacetField,
     Filter,
@@ -136,6 +137,7 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
     def __init__(self, store: Store) -> None:
         self.store = store
         self.capabilities = store.capabilities
+        self.text_model = store.text_model if isinstance(store, Embedding) else ""
         # A store may be named by what stands behind the scheme of its URL.
         self._subject = redacted(f"store://{store.name}").removeprefix("store://")
         self._read = Reader(store)
@@ -161,18 +163,22 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
         """Return what a function returns that only reads; see `types.Distant`."""
         return self._with_few_requests(call, call)
 
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        """Return the vectors of texts by the model of the store's server; see `types.Embedding`."""
+        assert isinstance(self.store, Embedding)
+        return self.store.embed_texts(texts)
+
     def _with_few_requests(self, call: Callable[[], _T], repeated: Callable[[], _T]) -> _T:
         if isinstance(self.store, Remembering):
             with self.store.remembering() as holds:
                 if holds is not None:
                     try:
                         answer = call()
+                        if holds():
+                            return answer
                     except PixseekError:
                         if holds():
                             raise
-                    else:
-                        if holds():
-                            return answer
         return repeated()
 
     @contextlib.contextmanager

@@ -33,6 +33,7 @@ class Dialect:
         breadth: how many candidates each shard looks at, at least. Among 60,000 records, of which
             12,000 are near-copies of one picture, these find .99 of the nearest 20 (with `CROWDED`
             in `elastic_neighbours`); 100 find .91 in Elasticsearch, .81 in OpenSearch.
+        infers: whether a model within the server can embed texts.
         knows_must_exist: whether an alias can be moved without knowing if it is there.
     """
 
@@ -44,6 +45,7 @@ class Dialect:
     vector: str = "vector"
     copies: tuple[tuple[str, str, Callable[[Record], str]], ...] = ()
     breadth: int = 1_000
+    infers: bool = False
     knows_must_exist: bool = True
 
 
@@ -106,6 +108,7 @@ _ELASTICSEARCH = Dialect(
         kind: _dense(kind) for kind in ("int8_hnsw", "hnsw", "int4_hnsw", "bbq_hnsw")
     },
     dims="dims", most_dims=4096, settings={}, nearest=_nearest_dense, breadth=500,
+    infers=True,
 )  # fmt: skip
 _OPENSEARCH = Dialect(
     types={

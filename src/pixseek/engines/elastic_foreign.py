@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 
-from pixseek.engines import columns, rules
+from pixseek.engines import columns, elastic_inference, rules
 from pixseek.engines.elastic_dialects import WINDOW, Dialect, Query
 from pixseek.engines.elastic_server import Refusal, Server
 from pixseek.engines.elastic_words import counting, total
@@ -71,6 +71,7 @@ class ForeignStore:
         self.name = at.shown
         self._server = Server(at)
         self._dialect = dialect
+        self.text_model: str = at.options.get("text_model", "")
         self._index = at.name
         self._field: str = at.options["vector"]
         try:
@@ -114,6 +115,9 @@ class ForeignStore:
                 raise
             return plain
         return asked
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        return elastic_inference.embed_texts(self._server, self.text_model, texts)
 
     # -------------------------------------------------------------- collections
 

@@ -28,8 +28,6 @@ EXACT = 30_000
 CROWDED = 2_000
 #: Near-copies have at least this cosine to the best hit.
 _ALIKE = 0.97
-#: Searches of one request.
-TOGETHER = 32
 #: Vectors of a range of buckets on average; in one there may be more, but not `WINDOW`.
 _RANGE = 3 * WINDOW // 4
 

@@ -26,7 +26,8 @@ BULK_BYTES = 8_000_000
 #: after so many seconds.
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
-#: Only these parts of an answer, which say whether it is whole.
+#: Searches of one request.
+_TOGETHER = 64
 _TOO_MUCH = 429
 _OVERLOADED = (_TOO_MUCH, 502, 503, 504)
 #: What a server may say: status or type of error, the problem, what to do.
@@ -190,13 +191,15 @@ class Server:
         head = {"index": index, "allow_partial_search_results": False}
         if how:
             head["search_type"] = how
-        lines = [each for body in bodies for each in (head, body)]
-        answers = self.ask("POST", "/_msearch", lines)["responses"]
+        answers: list[Any] = []
+        for at in range(0, len(bodies), _TOGETHER):
+            lines = [each for body in bodies[at : at + _TOGETHER] for each in (head, body)]
+            answers += self.ask("POST", "/_msearch", lines)["responses"]
         for each in answers:
             if "error" in each:
                 raise self.refusal(each["status"], each["error"])
             self.check_whole(each)
-        return list(answers)
+        return answers
 
     def check_whole(self, answer: Any) -> None:
         """Check that an answer is not of some of the shards, or cut off.

@@ -24,7 +24,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from pixseek.engines import elastic_fields as fields
-from pixseek.engines import elastic_neighbours, facets, remote
+from pixseek.engines import elastic_inference, elastic_neighbours, facets, remote
 from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.elastic_dialects import DIALECTS, WINDOW, Dialect, Query
 from pixseek.engines.elastic_memory import Mark, Memory
@@ -83,6 +83,8 @@ def open_elasticsearch(url: str) -> DocumentEngine:
         "replicas": remote.whole(0, 16),
         "breadth": remote.whole(1, WINDOW),
     }
+    if dialect.infers:
+        options["text_model"] = remote.word
     foreign = dict.fromkeys(("vector", "uri", "caption", "model"), str)
     at = remote.read(url, 9200, {**options, **foreign})
     if at.options.get("vector"):
@@ -118,6 +120,7 @@ class ElasticStore:
         self.name = at.shown
         self._server = Server(at)
         self._dialect = dialect
+        self.text_model: str = at.options.get("text_model", "")
         self._active = at.name
         self._options = at.options
         #: How many documents fulfil conditions, as of the last refresh.
@@ -141,6 +144,9 @@ class ElasticStore:
                 f"Choose another name. To search {strange[0]} by the vectors in one of its fields: "
                 "?vector=FIELD",
             )
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        return elastic_inference.embed_texts(self._server, self.text_model, texts)
 
     # -------------------------------------------------------------- collections
 
@@ -433,13 +439,7 @@ class ElasticStore:
         bodies = elastic_neighbours.asked(
             self._dialect, names, vectors, k, condition, counted.vectors, breadth
         )
-        together = elastic_neighbours.TOGETHER
-        answers = [
-            answer
-            for at in range(0, len(bodies), together)
-            for answer in self._searched(space, bodies[at : at + together])
-        ]
-        return elastic_neighbours.told(vectors, k, answers)
+        return elastic_neighbours.told(vectors, k, self._searched(space, bodies))
 
     def find_words(
         self, space: Space, words: Sequence[str], k: int, where: Filter | None

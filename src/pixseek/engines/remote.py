@@ -87,6 +87,13 @@ def one_of(*names: str) -> Reading:
     return read
 
 
+def word(text: str) -> str:
+    """Read a name that servers take: letters, digits, and ._- within."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,250}", text):
+        raise ValueError("Write a name of letters, digits, '.', '_' and '-'.")
+    return text
+
+
 def seconds(text: str) -> float:
     """Read a positive number of seconds."""
     try:

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 from pixseek import encoders
 from pixseek.config import Config
 from pixseek.encoders.hub import catalogue
-from pixseek.encoders.paired import PairedEncoder
+from pixseek.encoders.paired import PairedEncoder, ServerTexts
 from pixseek.engines.rules import NAMED
 from pixseek.errors import ModelError, SpaceMismatchError
 from pixseek.search import background
 from pixseek.search.term_vectors import TextCache
 from pixseek.storage.ledger import Ledger
-from pixseek.types import Space
+from pixseek.types import Embedding, Space
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -99,15 +99,7 @@ class ModelChoice:
         own = ModelChoice(self.model).load(config, on_progress)
         pair = self.load(config, on_progress)  # this compares the lengths
         captions = self.texts_beside(config.models_dir).bank
-        found = agreement(own, pair, captions)
-        if found < AGREEMENT:
-            raise ModelError(
-                "the text tower does not match the library's images",
-                f"{self.texts} and {own.name}: mean cosine {found:.2f} of their vectors for "
-                f"{len(captions)} captions",
-                "Name one that was made for these images, or change the whole model: "
-                f"pixseek reindex --model {self.texts}",
-            )
+        _check_agreement(own, pair, self.texts, captions)
 
     def texts_beside(self, models_dir: Path) -> TextFiles:
         """Return the files next to the text tower for judging its scores."""
@@ -154,6 +146,8 @@ class LibraryModel:
         self._asked = os.fspath(asked) if asked is not None else None
         self._encoder: Encoder | None = None
         self._encoder_choice: ModelChoice | None = None
+        #: The encoder with its own text tower, if that of the server was not compared with it yet.
+        self._own: Encoder | None = None
         self._lock = threading.RLock()
         self.texts_of = TextCache()
         self.on_download: Callable[[str, int, int | None], None] | None = None
@@ -285,6 +279,7 @@ class LibraryModel:
                 "Words, example files and new images need it; ids, vectors and filters find images "
                 "without it. If you have its files, name their folder: --model DIR",
             ) from error
+        encoder = self._with_texts_of_server(encoder)
         if space is None or not is_named(space) or encoder.dim != space.dim:
             return encoder
         # Nothing but the name says which model it was. A folder is the user's word for it.
@@ -298,9 +293,27 @@ class LibraryModel:
             fingerprint=space.fingerprint,
         )
 
+    def _with_texts_of_server(self, encoder: Encoder) -> Encoder:
+        """Return an encoder whose texts the engine's server embeds, if it does that."""
+        engine = self._opened.engine
+        if not isinstance(engine, Embedding) or not engine.text_model:
+            return encoder
+        self._own = encoder
+        texts = ServerTexts(engine.text_model, engine.embed_texts, encoder)
+        return PairedEncoder(encoder, texts, name=encoder.name, note=encoder.note)
+
+    def _texts_of(self, choice: ModelChoice) -> str:
+        """Return the name of the text tower, if it is not that of the images."""
+        engine = self._opened.engine
+        return (engine.text_model if isinstance(engine, Embedding) else "") or choice.texts
+
     def encoder_for_writing(self) -> Encoder:
         """Return the encoder, and remember in the ledger that the library uses its model."""
         encoder = self.encoder()
+        if self._own is not None and encoder is not self._own:
+            captions = self.choice.texts_beside(self._opened.config.models_dir).bank
+            _check_agreement(self._own, encoder, self._texts_of(self.choice), captions)
+            self._own = None  # once is enough
         ledger = self._opened.ledger
         if ledger.setting(MODEL) is None or self._opened.engine.space is None:
             ledger.set(MODEL, portable(self.choice.model))
@@ -354,7 +367,7 @@ class LibraryModel:
             lambda: encoder,
             files.bank,
             files.folder,
-            choice.texts,
+            self._texts_of(choice),
             lambda: self.waiting(_LEARNING),
         )
 
@@ -375,7 +388,7 @@ class LibraryModel:
             self.encoder if at_hand else None,
             files.bank,
             files.folder,
-            choice.texts,
+            self._texts_of(choice),
             lambda: self.waiting(_LEARNING),
         )
         return replace(found, calibration=files.calibration)
@@ -393,6 +406,18 @@ def is_named(space: Space) -> bool:
 def shown(name: str) -> str:
     """Return the name of a model for display: the last part of a folder."""
     return Path(name).name
+
+
+def _check_agreement(own: Encoder, pair: Encoder, texts: str, captions: list[str]) -> None:
+    found = agreement(own, pair, captions)
+    if found < AGREEMENT:
+        raise ModelError(
+            "the text tower does not match the library's images",
+            f"{texts} and {own.name}: mean cosine {found:.2f} of their vectors for "
+            f"{len(captions)} captions",
+            "Name one that was made for these images, or change the whole model: "
+            f"pixseek reindex --model {texts}",
+        )
 
 
 def agreement(one: Encoder, other: Encoder, captions: list[str]) -> float:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pixseek.types.encoders import Precision as Precision
     from pixseek.types.engines import Capabilities as Capabilities
     from pixseek.types.engines import Distant as Distant
+    from pixseek.types.engines import Embedding as Embedding
     from pixseek.types.engines import Engine as Engine
     from pixseek.types.engines import FacetField as FacetField
     from pixseek.types.engines import Merge as Merge
@@ -73,7 +74,7 @@ _HOME = {
     "Progress Reach",
     "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate",
     "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine Distant "
-    "Outlines Outlining Movable",
+    "Embedding Outlines Outlining Movable",
     "roots": "Root",
     "sources": "Candidate FileSystem Item Source",
 }
@@ -89,6 +90,7 @@ __all__ = [
     "Contrastive",
     "DateReading",
     "Distant",
+    "Embedding",
     "Embeddings",
     "Encoder",
     "Engine",

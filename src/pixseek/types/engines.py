@@ -426,6 +426,24 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class Embedding(Protocol):
+    """An engine whose server may embed texts itself. No engine needs to be one."""
+
+    @property
+    def text_model(self) -> str:
+        """The name of the model that embeds texts there; "" for none."""
+        ...
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        """Return unit rows, (n, dim) float32, for n texts.
+
+        Raises:
+            EngineError: the server can't.
+        """
+        ...
+
+
+@runtime_checkable
 class Distant(Protocol):
     """An engine on a server, where each question costs a request. No engine needs to be one."""
 
