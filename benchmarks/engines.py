@@ -310,9 +310,10 @@ def _against_the_vendor(kind: str, running: Running, vectors: Any) -> dict[str, 
     except ImportError:
         return {}
     make = theirs.Elasticsearch if kind == "elasticsearch" else theirs.OpenSearch
-    client = make(running.url, **({"request_timeout": 120} if kind == "elasticsearch" else {}))
+    timeout = "request_timeout" if kind == "elasticsearch" else "timeout"
+    client = make(running.url, **{timeout: 120})
     rates: dict[str, list[float]] = {"pixseek": [], "vendor": []}
-    for turn in range(4):
+    for turn in range(6):
         name = f"feed{turn}"
         engine = open_engine(running.engine(name, "shards=1&replicas=0", kind))
         assert isinstance(engine, DocumentEngine)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixseek.encoders.paired import PairedEncoder, ServerTexts
+from pixseek.encoders.paired import PairedEncoder, ServerTexts, agreement
 from pixseek.engines import elastic_server, open_engine, remote
 from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.elastic_dialects import DIALECTS
@@ -165,7 +165,6 @@ def open_engine_at(place: str) -> Any:
 def test_a_real_model_within_a_server_agrees_with_ours() -> None:
     """The variable holds the address of a library, with `?text_model=`, on such a cluster."""
     from pixseek.encoders import registry
-    from pixseek.library.model import agreement
 
     engine: Any = open_engine(os.environ["PIXSEEK_TEST_ELASTICSEARCH_TEXTS"])
     models_dir = Path(os.environ.get("PIXSEEK_TEST_MODELS", Path.home() / ".cache/pixseek/models"))

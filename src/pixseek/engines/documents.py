@@ -64,9 +64,7 @@ if TYPE_CHECKING:
     from pixseek.types import Vectors
 from pixseek.types.dataclass import dataclass
 
-#: How often a call is repeated that another process comes between.
-_TRIES = 20
-
+_TRIES = 20  #: of a call that another process comes between
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -124,7 +122,7 @@ def _remembered(call: Callable[Concatenate[Any, _P], _T]) -> Callable[Concatenat
 
     @functools.wraps(call)
     def beginning(self: DocumentEngine, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        return self._with_few_requests(
+        return self.with_few_requests(
             lambda: call(self, *args, **kwargs), lambda: repeated(self, *args, **kwargs)
         )
 
@@ -159,16 +157,15 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
 
     # -------------------------------------------------------------- sessions
 
-    def with_few_requests(self, call: Callable[[], _T]) -> _T:
-        """Return what a function returns that only reads; see `types.Distant`."""
-        return self._with_few_requests(call, call)
-
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Return the vectors of texts by the model of the store's server; see `types.Embedding`."""
         assert isinstance(self.store, Embedding)
         return self.store.embed_texts(texts)
 
-    def _with_few_requests(self, call: Callable[[], _T], repeated: Callable[[], _T]) -> _T:
+    def with_few_requests(
+        self, call: Callable[[], _T], again: Callable[[], _T] | None = None
+    ) -> _T:
+        """Return what a function returns that only reads; see `types.Distant`."""
         if isinstance(self.store, Remembering):
             with self.store.remembering() as holds:
                 if holds is not None:
@@ -179,7 +176,7 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
                     except PixseekError:
                         if holds():
                             raise
-        return repeated()
+        return (again or call)()
 
     @contextlib.contextmanager
     def _looking(self) -> Iterator[_Session | None]:

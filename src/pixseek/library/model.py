@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from pixseek import encoders
 from pixseek.config import Config
 from pixseek.encoders.hub import catalogue
-from pixseek.encoders.paired import PairedEncoder, ServerTexts
+from pixseek.encoders.paired import PairedEncoder, ServerTexts, check_agreement
 from pixseek.engines.rules import NAMED
 from pixseek.errors import ModelError, SpaceMismatchError
 from pixseek.search import background
@@ -37,11 +37,6 @@ MODEL, CHOICES = "model", "models"
 
 #: What is said while the bank of captions is embedded.
 _LEARNING = "Measuring how unrelated words score, once for this model"
-
-#: Two text towers are of one space if their vectors of the bank's captions have at least this mean
-#: cosine, both centred. Towers of different spaces have 0 give or take .01; one that was distilled
-#: from another comes near 1.
-AGREEMENT = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +94,7 @@ class ModelChoice:
         own = ModelChoice(self.model).load(config, on_progress)
         pair = self.load(config, on_progress)  # this compares the lengths
         captions = self.texts_beside(config.models_dir).bank
-        _check_agreement(own, pair, self.texts, captions)
+        check_agreement(own, pair, self.texts, captions)
 
     def texts_beside(self, models_dir: Path) -> TextFiles:
         """Return the files next to the text tower for judging its scores."""
@@ -312,7 +307,7 @@ class LibraryModel:
         encoder = self.encoder()
         if self._own is not None and encoder is not self._own:
             captions = self.choice.texts_beside(self._opened.config.models_dir).bank
-            _check_agreement(self._own, encoder, self._texts_of(self.choice), captions)
+            check_agreement(self._own, encoder, self._texts_of(self.choice), captions)
             self._own = None  # once is enough
         ledger = self._opened.ledger
         if ledger.setting(MODEL) is None or self._opened.engine.space is None:
@@ -345,7 +340,8 @@ class LibraryModel:
         with self._lock:
             self._opened.engine.activate(space)
             self._asked = None
-            self._encoder, self._encoder_choice = encoder, choice
+            self._encoder = self._with_texts_of_server(encoder)
+            self._encoder_choice = choice
         self._opened.ledger.set(MODEL, choice.model)
 
     def drop_others(self) -> None:
@@ -406,34 +402,6 @@ def is_named(space: Space) -> bool:
 def shown(name: str) -> str:
     """Return the name of a model for display: the last part of a folder."""
     return Path(name).name
-
-
-def _check_agreement(own: Encoder, pair: Encoder, texts: str, captions: list[str]) -> None:
-    found = agreement(own, pair, captions)
-    if found < AGREEMENT:
-        raise ModelError(
-            "the text tower does not match the library's images",
-            f"{texts} and {own.name}: mean cosine {found:.2f} of their vectors for "
-            f"{len(captions)} captions",
-            "Name one that was made for these images, or change the whole model: "
-            f"pixseek reindex --model {texts}",
-        )
-
-
-def agreement(one: Encoder, other: Encoder, captions: list[str]) -> float:
-    """Return the mean cosine of two encoders' vectors for the same texts, in [-1, 1].
-
-    Both are centred, because all texts of one model share a large part.
-    """
-    import numpy as np
-
-    rows = []
-    for encoder in (one, other):
-        vectors = encoder.encode_texts(captions)
-        centred = vectors - vectors.mean(axis=0)
-        lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-        rows.append(centred / np.maximum(lengths, 1e-9))
-    return float((rows[0] * rows[1]).sum(axis=1).mean())
 
 
 def chosen(ledger: Ledger, space: Space | None) -> ModelChoice | None:
