@@ -231,7 +231,7 @@ def test_an_older_format_gets_words_and_spaces(
     postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrations, "ROWS", 3)
-    monkeypatch.setattr(module, "INDEX_PARTS", 10)
+    monkeypatch.setattr(module, "INDEX_PARTS", 9)
     records = [Record(f"{i}", f"r/{i}", caption="dogs" if i % 2 else "cats") for i in range(11)]
     with opened(postgres, table="older") as engine:
         engine.put(records, np.eye(DIM, dtype=np.float32)[:11])
