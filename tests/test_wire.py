@@ -438,6 +438,7 @@ def test_json_of_a_status() -> None:
             "knee": 0.0,
             "bend": 0.0,
         },
+        "engine": "embedded",
     }
     empty = status_to_plain(Status(Path("/lib"), "", None, 0, (), {}, 0, None))
     assert (empty["space"], empty["running"], empty["roots"]) == (None, None, [])

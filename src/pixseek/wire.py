@@ -261,6 +261,7 @@ def status_to_plain(status: Status) -> dict[str, Any]:
         "disk": dict(status.disk),
         "last_run": _dates_as_text(asdict(status.last_run)) if status.last_run else None,
         "calibration": asdict(status.calibration) if status.calibration else None,
+        "engine": status.engine,
     }
 
 

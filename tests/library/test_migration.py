@@ -74,6 +74,10 @@ def test_the_copy_that_was_left_can_not_be_changed(
         with pytest.raises(LibraryError, match="was moved to another engine"):
             other.opened.engine.keep("search", "late", "late")
         assert other.get("id0001").tags == ()  # type: ignore[union-attr]
+        # What it finds is old, and it says so.
+        assert "was moved to memory://" in " ".join(other.search(where="tag:lake").warnings)
+        assert not library.search(where="tag:lake").warnings
+        assert library.status().engine.startswith("memory://")
     library.tag(["id0001"], add=["late"])
     with pixseek.open(library.path) as again:
         again.tag(["id0002"], add=["late"])

@@ -48,6 +48,8 @@ def status(as_json: bool) -> None:
 
 def _write_status(found: Status) -> None:
     _write_row("library", wording.visible(str(found.path)))
+    if found.engine != "embedded":
+        _write_row("engine", wording.visible(found.engine))
     _write_row("images", wording.number(found.records))
     if found.records:
         for text in _contents(found):

@@ -52,6 +52,8 @@ _COUNTED_PARTS = 8
 #: Hits that facets count at most.
 _COUNTED = 1000
 
+#: What answers say once another process has moved the library to another engine.
+MOVED = "The library was moved to {} meanwhile. Open it again: this is what its old copy holds"
 #: Records that are read at a time when all are listed.
 _PAGE = 5000
 
@@ -410,7 +412,8 @@ class Asking:
         ]
 
     def _notes(self) -> tuple[str, ...]:
-        return (note,) if (note := self._model.note) else ()
+        note, moved = self._model.note, self._opened.moved_to()
+        return ((note,) if note else ()) + ((MOVED.format(moved),) if moved else ())
 
     def _consistently(
         self, ask: Callable[[searchers.Searcher], Answer], queries: int = 1

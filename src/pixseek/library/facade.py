@@ -1107,7 +1107,12 @@ class Library:
                 on_progress(progress)
         if mover.engine is not None:
             left = self.opened
-            self.opened = replace(left, engine=mover.engine, roots=Roots(left.ledger, mover.engine))
+            self.opened = replace(
+                left,
+                engine=mover.engine,
+                roots=Roots(left.ledger, mover.engine),
+                address=left.ledger.setting("engine") or "",
+            )
             self._model = self._model.moved(self.opened)
             self._asking = Asking(self.opened, self._model)
             self._suggesting = None

@@ -26,7 +26,7 @@ from pixseek.errors import (
 from pixseek.indexing.lock import IndexingLock
 from pixseek.library.remembering import remember_new
 from pixseek.library.roots import Roots
-from pixseek.library.trust import Gate, check_new
+from pixseek.library.trust import ENGINE, Gate, check_new
 from pixseek.search.background_store import BackgroundStore
 from pixseek.storage import private
 from pixseek.storage.ledger import Ledger
@@ -55,6 +55,7 @@ class Opened:
         backgrounds: which scores mean nothing in it.
         roots: the folders its images come from.
         is_trusted: whether this user has made or trusted it, and not only named it; see `trust`.
+        address: of the server that holds its records, without secrets; "" for none.
     """
 
     folder: Path
@@ -65,6 +66,7 @@ class Opened:
     backgrounds: BackgroundStore
     roots: Roots
     is_trusted: bool = True
+    address: str = ""
 
     @classmethod
     def open(
@@ -115,6 +117,7 @@ class Opened:
             BackgroundStore(folder, config.models_dir / encoders.CONVERTED, read_only=read_only),
             Roots(ledger, store),
             is_trusted,
+            ledger.setting(ENGINE) or "",
         )
 
     def close(self) -> None:
@@ -122,6 +125,11 @@ class Opened:
         self.engine.close()
         self.previews.close()
         self.ledger.close()
+
+    def moved_to(self) -> str | None:
+        """Return the engine to which another process has moved the library since; None for none."""
+        now = self.ledger.setting(ENGINE) or ""
+        return None if now == self.address else now or "the library's own folder"
 
     def find(self, what: str | os.PathLike[str]) -> Record | None:
         """Return the record with this id, or of this file unless it changed since indexing."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pixseek import filters
+from pixseek.search import blas
 from pixseek.types import Compare, Filter, Record
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ QUERIES, K = 200, 10
 LEAST = 0.98
 
 #: Filters among which the queries are shared out, at most.
-_FILTERS = 10
+_FILTERS = 6
 #: Queries that are asked together.
 _TOGETHER = 25
 #: By how much a cosine may lie below that of the k-th nearest: of equal vectors any will do, and
@@ -76,7 +77,8 @@ class Parity:
         if not len(having) or not len(self.queries):
             return
         starts = np.cumsum([0, *counts])[having]
-        scores = np.maximum.reduceat(vectors @ self.queries.T, starts, axis=0)
+        with blas.one_thread():
+            scores = np.maximum.reduceat(vectors @ self.queries.T, starts, axis=0)
         for where in (None, *self._filters):
             rows = scores
             if where is not None:
@@ -95,7 +97,8 @@ class Parity:
             columns = [n for n, each in enumerate(self.filters) if each is where]
             for at in range(0, len(columns), _TOGETHER):
                 some = columns[at : at + _TOGETHER]
-                answers = target.nearest(self.queries[some], K, where)
+                with blas.one_thread():  # the threads of more would only wait for each other
+                    answers = target.nearest(self.queries[some], K, where)
                 ids = list(dict.fromkeys(id_ for each in answers for id_ in each.ids))
                 rows = dict(zip(ids, target.vectors(ids), strict=True))
                 if where is not None:
@@ -148,21 +151,20 @@ def _filters(records: Sequence[Record]) -> Iterator[Filter]:
     ids = sorted(each.id for each in records)
     yield Compare("id", "ge", ids[len(ids) // 2])
     yield Compare("id", "ge", ids[9 * len(ids) // 10])
-    middle = records[len(records) // 2]
-    if widths := sorted(each.width for each in records if each.width):
-        yield Compare("width", "le", widths[len(widths) // 2])
-    if sizes := sorted(each.stamp.size for each in records if each.stamp is not None):
-        yield Compare("size", "ge", sizes[3 * len(sizes) // 4])
-    if times := [each.taken_at.replace(tzinfo=None) for each in records if each.taken_at]:
-        yield Compare("taken_at", "ge", sorted(times)[len(times) // 2])
-    if middle.root:
-        yield Compare("root", "eq", middle.root)
     if folders := [each.folder for each in records if each.folder]:
         yield Compare("folder", "eq", folders[len(folders) // 3])
-    if media := [each.media for each in records if each.media]:
-        yield Compare("media", "eq", media[len(media) // 2])
     if tags := [each.tags[0] for each in records if each.tags]:
         yield Compare("tags", "contains", tags[len(tags) // 2])
+    if widths := sorted(each.width for each in records if each.width):
+        yield Compare("width", "le", widths[len(widths) // 2])
+    if times := [each.taken_at.replace(tzinfo=None) for each in records if each.taken_at]:
+        yield Compare("taken_at", "ge", sorted(times)[len(times) // 2])
+    if media := [each.media for each in records if each.media]:
+        yield Compare("media", "eq", media[len(media) // 2])
+    if sizes := sorted(each.stamp.size for each in records if each.stamp is not None):
+        yield Compare("size", "ge", sizes[3 * len(sizes) // 4])
+    if roots := [each.root for each in records if each.root]:
+        yield Compare("root", "eq", roots[len(roots) // 2])
     yield Compare("caption", "exists")
 
 

@@ -123,6 +123,8 @@ class Status:
         last_run: the last run; None before one.
         calibration: how probable matches of words are, if that was measured for the model: its
             `slope` and `centre`, and on how many `images`; None if it was not.
+        engine: address of the server that holds the records, without secrets; "embedded" for the
+            library's own folder.
     """
 
     path: Path
@@ -141,6 +143,7 @@ class Status:
     disk: Mapping[str, int] = field(default_factory=dict)
     last_run: LastRun | None = None
     calibration: Calibration | None = None
+    engine: str = "embedded"
 
 
 def status(opened: Opened) -> Status:
@@ -181,6 +184,7 @@ def status(opened: Opened) -> Status:
         disk=disk,
         last_run=last_run,
         calibration=_calibration(opened, chosen),
+        engine=opened.address or "embedded",
     )
 
 

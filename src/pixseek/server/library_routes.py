@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pixseek.library import Library
 
 #: What of a status is about this machine, and told only to those who may change the library.
-_OF_THE_MACHINE = ("path", "running", "disk", "folders")
+_OF_THE_MACHINE = ("path", "running", "disk", "folders", "engine")
 
 
 class Start(Given):
