@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -248,3 +250,13 @@ def test_collections_of_others_are_left_alone(fake: FakeQdrant) -> None:
     ):
         engine.add_space(Space("b" * 64, 8, "other"))
     client.close()
+
+
+def test_a_process_that_closes_nothing_ends_quietly(tmp_path: Path) -> None:
+    code = (
+        "from pixseek.engines import open_engine\n"
+        f"engine = open_engine({f'qdrant+file://{tmp_path}/library'!r})\n"
+        "print(engine.count())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("0\n", "")

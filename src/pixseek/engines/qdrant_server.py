@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import math
 import os
@@ -199,6 +200,12 @@ class Local:
                 self._open.pop(str(self._folder), None)
                 self._client.close()
 
+    @classmethod
+    def close_all(cls) -> None:
+        """Close what is open."""
+        for each in list(cls._open.values()):
+            each._client.close()
+
     def call(self, name: str, **arguments: Any) -> Any:
         """Return what a method of the client returns; see `Server.call`."""
         with self._turn, translated(self._folder / "storage.sqlite"), warnings.catch_warnings():
@@ -215,6 +222,10 @@ class Local:
                 )
             except RuntimeError as error:
                 raise closed(self.subject) from error
+
+
+# What was left open: later the client can't close itself, since it imports a module for that.
+atexit.register(Local.close_all)
 
 
 def _said(error: UnexpectedResponse) -> str:
