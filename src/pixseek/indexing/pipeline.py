@@ -6,8 +6,7 @@
                                                              └─ decode, encode ─┘
 
 `comparing` sorts what the sources offer, `reading` makes a record of a file, `embedding` runs the
-threads, and `storing` writes; the one consumer here takes what the threads give, in order, and
-stores it every few seconds.
+threads, `storing` writes; the one consumer here stores what they give, in order, now and then.
 
 A run that is killed leaves what it has stored; the next one finds those files unchanged, and
 does the rest. Nothing depends on how often that happened: what a record holds follows from its
@@ -189,10 +188,9 @@ class _Run:
 
     def without_vectors(self) -> set[str]:
         """Return the ids of records that have no vectors; a change of the model left them so."""
-        space, found = self.engine.space, set[str]()
+        space, found, after = self.engine.space, set[str](), ""
         if space is None or self.engine.held(space) == self.engine.count():
             return found
-        after = ""
         while some := self.engine.lacking(space, CHECKPOINT_RECORDS, after):
             found.update(record.id for record in some)
             after = some[-1].id
