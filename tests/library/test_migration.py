@@ -19,6 +19,7 @@ import pixseek
 from moved_library import FIRST, NAMES, SECOND, TILED, fill, library_of, photos, state, vectors
 from pixseek.engines import moves, open_engine
 from pixseek.engines.documents import DocumentEngine
+from pixseek.engines.embedded import candidates, codes, indexes
 from pixseek.engines.memory import MemoryStore
 from pixseek.errors import (
     EngineError,
@@ -218,6 +219,32 @@ def test_a_target_that_is_damaged_is_refused(
     monkeypatch.setattr(migration, "open_engine", open_engine)
     library.migrate(f"memory://{name}")
     assert state(library.opened.engine) == before
+
+
+def test_a_target_that_looks_too_little_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real index: with more breadth the same copy is good enough."""
+    if not codes.available(FIRST.dim):
+        pytest.skip("turbovec is not installed here")
+    for module, name, value in (
+        (indexes, "EXACT_ROWS", 50), (indexes, "UNCODED_ROWS", 2),
+        (indexes, "PATIENT_QUERIES", 0), (candidates, "GATHER_ROWS", 5),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, value)
+    with pixseek.open(tmp_path / "lib") as library:
+        fill(library.opened.engine, photos(1500))
+        before = state(library.opened.engine)
+        target = f"embedded:{tmp_path / 'other'}"
+        with pytest.raises(LibraryError, match="finds too few") as refused:
+            library.migrate(f"{target}?breadth=10")
+        assert "breadth=400" in refused.value.advice
+        assert library.status().engine == "embedded"
+        done = library.migrate(f"{target}?breadth=400")
+        assert done.written == 0  # what was copied stayed
+        assert done.recall is not None
+        assert done.recall >= parity.LEAST
+        assert state(library.opened.engine) == before
 
 
 def test_texts_that_a_target_loses_are_refused(

@@ -42,6 +42,30 @@ def test_a_search_gives_what_the_library_gives(client: Any, library: Library) ->
     assert client.get("/api/search", params={"q": "red", "k": 1, "offset": 1}).json()["offset"] == 1
 
 
+def test_a_search_can_look_at_every_image(client: Any, library: Library) -> None:
+    asked: list[bool] = []
+    near = type(library.opened.engine).nearest
+
+    def nearest(self: Any, *args: Any, exact: bool = False, **named: Any) -> Any:
+        asked.append(exact)
+        return near(self, *args, exact=exact, **named)
+
+    every = {"exact": True, "breadth": len(library)}
+    one = library.search("red").hits[0].id
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(library.opened.engine), "nearest", nearest)
+        for answer in (
+            client.get("/api/search?q=red&exact=true"),
+            client.post("/api/search", json={"query": "red", "exact": True}),
+            client.get(f"/api/images/{one}/similar?exact=true"),
+        ):
+            assert answer.json()["search"] == every
+        assert asked == [True] * 3
+        client.get("/api/search?q=blue")
+        assert not asked[-1]
+    assert client.get("/api/search?q=red&exact=maybe").status_code == 422
+
+
 def test_a_query_in_json_is_the_same_search(client: Any) -> None:
     whole = {"query": "red", "where": "format:png", "k": 2}
     assert names(client.post("/api/search", json=whole)) == names(
