@@ -11,11 +11,10 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from pixseek.engines.remote import Remote
-from pixseek.errors import ConfigError, EngineError, MissingExtraError
+from pixseek.engines.remote import Remote, check_authority
+from pixseek.errors import EngineError, MissingExtraError
 from pixseek.storage.errors import closed
 
 #: Seconds for one request.
@@ -77,7 +76,7 @@ class Server:
         ca = remote.options.get("ca")
         more: dict[str, Any] = {}
         if ca is not None and remote.secure:
-            _check_authority(ca)
+            check_authority(ca)
             more["ca_certs"] = str(ca)
         nodes = [
             NodeConfig("https" if remote.secure else "http", host, port, **more)
@@ -289,19 +288,6 @@ def _said(error: Any) -> tuple[str, str]:
     for failure in error.get("failed_shards", [])[:1]:
         return _said(failure.get("reason"))
     return str(error.get("type", "error")), str(found.get("reason", ""))[:300]
-
-
-def _check_authority(file: Path) -> None:
-    import ssl
-
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
-    except OSError as error:
-        raise ConfigError(
-            "The certificates of an authority can't be read",
-            file,
-            f"Name a PEM file. {error.strerror or error}",
-        ) from None
 
 
 def _cause(error: BaseException) -> str:

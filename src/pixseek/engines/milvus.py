@@ -53,7 +53,7 @@ from pixseek.engines.milvus_rows import (
 from pixseek.engines.milvus_server import Local, NoCollectionError, Refusal, Server
 from pixseek.engines.store import Document, Row, SpaceGoneError, Store
 from pixseek.engines.stored_fields import ORDERS
-from pixseek.errors import EngineError, LibraryFormatError
+from pixseek.errors import EngineError
 from pixseek.types import Capabilities, Compare, FacetField, Filter, Order, Space, WordMatches
 
 if TYPE_CHECKING:
@@ -112,10 +112,6 @@ def open_milvus(url: str) -> DocumentEngine:
     return DocumentEngine(store)
 
 
-#: The lock under which each library is written by this process.
-_LOCKS: dict[str, threading.RLock] = {}
-
-
 class MilvusStore:
     """Documents as entities. See `store.Store`."""
 
@@ -147,13 +143,7 @@ class MilvusStore:
             about = row["about"]
             if "dim" not in about:
                 continue
-            if about["format"] > FORMAT:
-                raise LibraryFormatError(
-                    "the library was written by a newer pixseek",
-                    self.name,
-                    "Update pixseek: pip install -U pixseek",
-                )
-            space = Space(about["fingerprint"], about["dim"], about["model"])
+            space = remote.space_of(about, FORMAT, self.name)
             self._kinds[row["key"]] = about["type"]
             (active if row["key"] == now else others).append(space)
         return active + others
@@ -231,7 +221,7 @@ class MilvusStore:
             self._server.call("drop_collection", self._name(space))
 
     def writing(self) -> threading.RLock:
-        return _LOCKS.setdefault(self.name, threading.RLock())
+        return remote.writing(self.name)
 
     def close(self) -> None:
         self._server.close()
@@ -267,12 +257,7 @@ class MilvusStore:
             size += weight
         failed += self._upsert(space, some)
         if failed:
-            id_, said = failed[0]
-            raise EngineError(
-                f"the server refused {len(failed)} of {len(documents)} records; it has the others",
-                id_,
-                f"{said.problem}. {said.advice}",
-            )
+            raise remote.refused(failed, len(documents))
 
     def _upsert(self, space: Space, several: Sequence[list[Any]]) -> list[tuple[str, EngineError]]:
         """Write entities; return the ids of records that the server does not take, and why."""

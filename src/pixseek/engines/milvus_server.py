@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pixseek.engines.remote import Remote
+from pixseek.engines.remote import Remote, check_authority
 from pixseek.errors import ConfigError, EngineError, LibraryLockedError, MissingExtraError
 from pixseek.storage.errors import closed
 
@@ -77,7 +77,7 @@ class Server:
         pair = f"{remote.user}:{remote.password}" if remote.user else remote.api_key
         more: dict[str, Any] = {"token": pair}
         if remote.secure and "ca" in remote.options:
-            _check_authority(remote.options["ca"])
+            check_authority(remote.options["ca"])
             more["server_pem_path"] = str(remote.options["ca"])
         uri = f"http{'s' * remote.secure}://{place}"
         self._begin(remote.shown, uri, remote.options.get("timeout", TIMEOUT_S), **more)
@@ -232,16 +232,3 @@ def _of_call(error: grpc.RpcError) -> tuple[Any, str]:
     """Return the code and the text of a call that failed."""
     said = getattr(error, "details", lambda: "")() or str(error)
     return getattr(error, "code", lambda: 0)(), said
-
-
-def _check_authority(file: Path) -> None:
-    import ssl
-
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
-    except OSError as error:
-        raise ConfigError(
-            "The certificates of an authority can't be read",
-            file,
-            f"Name a PEM file. {error.strerror or error}",
-        ) from None

@@ -45,7 +45,7 @@ from pixseek.engines.qdrant_points import (
 from pixseek.engines.qdrant_server import Local, NoCollectionError, Refusal, Server
 from pixseek.engines.store import Document, Row, SpaceGoneError, Store
 from pixseek.engines.stored_fields import ORDERS
-from pixseek.errors import EngineError, LibraryFormatError
+from pixseek.errors import EngineError
 from pixseek.types import Capabilities, Compare, FacetField, Filter, Order, Space, WordMatches
 
 if TYPE_CHECKING:
@@ -98,16 +98,11 @@ def open_qdrant(url: str) -> DocumentEngine:
         at = remote.read(url, 6333, known)
         server, name, options = Server(at), at.name, at.options
     store = QdrantStore(server, name, options)
-    try:
+    with contextlib.ExitStack() as failing:
+        failing.callback(store.close)
         store.check()
-    except BaseException:
-        store.close()
-        raise
+        failing.pop_all()
     return DocumentEngine(store)
-
-
-#: The lock under which each library is written by this process.
-_LOCKS: dict[str, threading.RLock] = {}
 
 
 class QdrantStore:
@@ -147,13 +142,7 @@ class QdrantStore:
     def spaces(self) -> list[Space]:
         active, others = list[Space](), list[Space]()
         for about in self._registered():
-            if about["format"] > FORMAT:
-                raise LibraryFormatError(
-                    "the library was written by a newer pixseek",
-                    self.name,
-                    "Update pixseek: pip install -U pixseek",
-                )
-            space = Space(about["fingerprint"], about["dim"], about["model"])
+            space = remote.space_of(about, FORMAT, self.name)
             (active if about["active"] else others).append(space)
         return active + others
 
@@ -229,7 +218,7 @@ class QdrantStore:
             self._server.call("delete_collection", collection_name=self._collection(space))
 
     def writing(self) -> threading.RLock:
-        return _LOCKS.setdefault(self.name, threading.RLock())
+        return remote.writing(self.name)
 
     def close(self) -> None:
         if not self._closed:
@@ -258,12 +247,7 @@ class QdrantStore:
             size += weight
         failed += self._upsert(space, some)
         if failed:
-            id_, said = failed[0]
-            raise EngineError(
-                f"the server refused {len(failed)} of {len(documents)} records; it has the others",
-                id_,
-                f"{said.problem}. {said.advice}",
-            )
+            raise remote.refused(failed, len(documents))
 
     def _upsert(self, space: Space, points: Sequence[Any]) -> list[tuple[str, EngineError]]:
         """Write points; return the ids of those that the server does not take, with the reason."""
@@ -416,8 +400,10 @@ class QdrantStore:
             exact=breadth is None,
             quantization=models.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLE),
         )
-        several = models.FieldCondition(key="parts", range=models.Range(gt=1))
-        names = ["vector", "more"] if self._count(space, all_of([several])) else ["vector"]
+        names = ["vector", "more"]
+        if self._is_local:  # it looks at every point for a vector that none may have
+            several = models.FieldCondition(key="parts", range=models.Range(gt=1))
+            names = names if self._count(space, all_of([several])) else names[:1]
         asked = [
             models.QueryRequest(
                 query=each if name == "vector" else [each], using=name,

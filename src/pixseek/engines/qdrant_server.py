@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pixseek.engines.remote import Remote
+from pixseek.engines.remote import Remote, check_authority
 from pixseek.errors import ConfigError, EngineError, LibraryLockedError, MissingExtraError
 from pixseek.storage.errors import closed, translated
 
@@ -239,11 +239,5 @@ def _trusting(file: Path) -> Any:
     """Return what checks certificates by an authority's file."""
     import ssl
 
-    try:
-        return ssl.create_default_context(cafile=str(file))
-    except OSError as error:
-        raise ConfigError(
-            "The certificates of an authority can't be read",
-            file,
-            f"Name a PEM file. {error.strerror or error}",
-        ) from None
+    check_authority(file)
+    return ssl.create_default_context(cafile=str(file))

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pixseek.errors import ConfigError, unknown
+from pixseek.errors import ConfigError, EngineError, LibraryFormatError, unknown
+from pixseek.types import Space
 from pixseek.types.dataclass import dataclass
 
 #: The variables that hold a secret of the address if the address has none.
@@ -26,6 +28,9 @@ API_KEY = "PIXSEEK_ENGINE_API_KEY"
 _ENCODE = "Encode what is special in a user or password: / as %2F, @ as %40, : as %3A, # as %23."
 #: What all servers accept as the name of a collection, and room for what a store appends.
 _NAME = r"[a-z0-9][a-z0-9._-]{0,99}"
+
+#: The lock of each library that this process writes, by its name.
+_LOCKS: dict[str, threading.RLock] = {}
 
 #: Turns the text of an option into its value; raises ValueError with what is expected.
 Reading = Callable[[str], Any]
@@ -215,3 +220,59 @@ def local_path(url: str) -> Path:
             "options; # and ? in a path are written %23 and %3F.",
         )
     return Path(path)
+
+
+def check_authority(file: Path) -> None:
+    """Check that a file holds the certificates of an authority.
+
+    Raises:
+        ConfigError: it does not, or can't be read.
+    """
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except OSError as error:
+        raise ConfigError(
+            "The certificates of an authority can't be read",
+            file,
+            f"Name a PEM file. {error.strerror or error}",
+        ) from None
+
+
+# ------------------------------------------------------------------ libraries on servers
+
+
+def writing(name: str) -> threading.RLock:
+    """Return the lock under which this process writes a library."""
+    return _LOCKS.setdefault(name, threading.RLock())
+
+
+def space_of(about: Mapping[str, Any], newest: int, subject: str) -> Space:
+    """Return the space that an entry in a library's list of spaces is about.
+
+    Args:
+        about: its format, fingerprint, dimension and model.
+        newest: the format that this pixseek writes.
+        subject: the name of the library in errors.
+
+    Raises:
+        LibraryFormatError: a newer pixseek wrote it.
+    """
+    if about["format"] > newest:
+        raise LibraryFormatError(
+            "the library was written by a newer pixseek",
+            subject,
+            "Update pixseek: pip install -U pixseek",
+        )
+    return Space(about["fingerprint"], about["dim"], about["model"])
+
+
+def refused(failed: Sequence[tuple[str, EngineError]], of: int) -> EngineError:
+    """Return the error about records that a server did not take, with the first of the reasons."""
+    id_, said = failed[0]
+    return EngineError(
+        f"the server refused {len(failed)} of {of} records; it has the others",
+        id_,
+        f"{said.problem}. {said.advice}",
+    )
