@@ -43,3 +43,13 @@ def test_what_nobody_translated_is_marked_as_english(look: Look) -> None:
     page.press("#save-name", "Enter")
     page.locator(".toast [lang=en]", has_text="Do that.").wait_for()
     assert page.locator(".toast b").count() == 0
+
+
+def test_counts_name_what_pixseek_says_and_leave_the_rest(look: Look) -> None:
+    page = look("?q=drawing", locale="de-DE")
+    counts = {"tag": {"none": 1, "grey": 2}, "year": {"none": 3}, "colour": {"grey": 4}}
+    page.route("**/api/facets?*", lambda route: route.fulfill(json=counts))
+    page.click("#filters")
+    page.locator("#facets [data-filter]").first.wait_for()
+    shown = page.eval_on_selector_all("#facets bdi", "all => all.map(each => each.textContent)")
+    assert shown == ["none", "grey", "Ohne Datum", "Grau"]

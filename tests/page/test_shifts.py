@@ -71,7 +71,7 @@ def test_nothing_moves_when_a_slow_answer_comes(
     def search(text: str) -> Callable[[], None]:
         return lambda: (page.fill("#q", text), page.press("#q", "Enter"))[0]
 
-    def click(selector: str) -> Callable[..., Any]:
+    def click(selector: str) -> Any:
         return page.locator(selector).first.click
 
     facets = "#facets h2 button" if wide < 500 else "#filters"

@@ -58,11 +58,15 @@ def test_a_query_that_is_wrong_is_explained(look: Look) -> None:
 
 def test_a_server_that_is_gone_is_said_and_asked_again(look: Look) -> None:
     page = look()
+    before = page.locator("#count").inner_text()
     page.watched.expected = ("ERR_FAILED", "ERR_INTERNET")
     page.route("**/api/**", lambda route: route.abort())
     page.fill("#q", "a red car")
     page.press("#q", "Enter")
     page.get_by_text("The server does not answer").first.wait_for()
+    # What stands above the pictures is about them, not about what was asked.
+    assert page.locator("#chips li").count() == 0
+    assert page.locator("#count").inner_text() == before
     # An image that can't be shown is said too: once, and though the viewer is closed again.
     page.route("**/facts/*", lambda route: route.abort())
     page.locator(".tile a").nth(1).click()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pytest
 
+from pixseek.images import COLOUR_NAMES
 from pixseek.library import Library
 from pixseek.server.facts import facts_of, is_web_address, other_facts, reasons_of, size_text
 from pixseek.server.texts import languages
@@ -72,6 +74,32 @@ def test_other_facts_have_units_and_only_addresses_of_the_web_are_links() -> Non
     assert facts["page"] == ("https://example.org/a", "https://example.org/a")
     assert facts["downloaded from"] == ("https://example.org/a b", "")
     assert {each.name: each.text for each in other_facts(PHOTO, DE)}["Höhe"] == "1.234,5 m"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "english", "german"),
+    [
+        ("colour_names", "grey, red", "grey, red", "Grau, Rot"),
+        ("taken_from", "name", "the file's name", "dem Dateinamen"),
+        ("digital_source", "trainedAlgorithmicMedia", "an AI model", "KI-Modell"),
+        ("digital_source", "aTermToCome", "aTermToCome", "aTermToCome"),
+        ("software", "grey", "grey", "grey"),  # only what pixseek itself says is translated
+    ],
+)
+def test_values_that_pixseek_gives_are_in_the_users_language(
+    field: str, value: str, english: str, german: str
+) -> None:
+    record = replace(PHOTO, fields={field: value})
+    for texts, right in ((EN, english), (DE, german)):
+        (fact,) = other_facts(record, texts)
+        assert fact.text == right
+
+
+def test_each_colour_and_source_of_a_date_has_a_german_name() -> None:
+    for name in COLOUR_NAMES:
+        assert DE.value("colour", name) != name, name
+    assert DE.value("tag", "none") == "none"
+    assert DE.value("year", "none") == "Ohne Datum"
 
 
 @pytest.mark.parametrize(
@@ -151,6 +179,7 @@ def test_the_viewer_gets_facts_and_reasons(
     german = client.get(f"/facts/{image}", headers={"Accept-Language": "de"}).json()
     assert german["facts"][-1][0] == "Ordner"
     page = client.get(f"/image/{image}").text
+    assert f"1 of {len(library)} images</p>" in page
     assert "<b>red</b>" not in page and "folder%3A%22photos%2Fin%22" in page
 
 

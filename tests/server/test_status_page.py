@@ -72,6 +72,14 @@ def test_forms_index_folders_and_try_failures_again(
     assert "0 failures" in client.get("/status").text and len(library) == 6
 
 
+def test_a_folder_that_is_refused_stays_in_the_form(serve: Serve, tmp_path: Path) -> None:
+    client = serve(Settings(folders=(tmp_path,)))
+    typed = f'{tmp_path}/gone "2"'
+    answer = client.post("/status", data={"do": "index", "folder": typed})
+    assert answer.status_code >= 400
+    assert f'value="{tmp_path}/gone &quot;2&quot;"' in answer.text
+
+
 def test_what_a_form_asked_in_vain_is_said_on_the_page(client: Any, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     answer = client.post("/status", data={"do": "index", "folder": str(tmp_path / "other")})

@@ -96,7 +96,7 @@ def other_facts(record: Record, texts: Texts) -> list[Fact]:
         Fact(_label(name, t), text, href=text if is_web_address(text) else "")
         for name, value in plain.items()
         if name not in _PLACED and not name.startswith("pixseek.")
-        for text in [_value(name, value, t)]
+        for text in [_worded(name, value, t) or _value(name, value, t)]
     ]
 
 
@@ -153,6 +153,13 @@ def _label(name: str, t: Texts) -> str:
     bare = name.removeprefix("user.").removeprefix("fields.").removeprefix("file.")
     known = t.words["fields"].get(bare)
     return str(known) if known else _UNIT.sub("", bare).replace("_", " ")
+
+
+def _worded(name: str, value: Any, t: Texts) -> str:
+    """Return values that pixseek knows all of, in words; "" for other fields."""
+    if name == "colour_names":
+        return ", ".join(t.value("colour", each) for each in str(value).split(", "))
+    return str(t.words["named"].get(f"{name} {value}", ""))
 
 
 def _value(name: str, value: Any, t: Texts) -> str:

@@ -97,7 +97,8 @@ class Page:
             for each in record.tags
         )
         body = (
-            f"{self._header(shown)}{self._bar(shown)}<div id=body>{self._facets(shown)}"
+            f"{self._header(shown)}{self._bar(shown, is_one=True)}"
+            f"<div id=body>{self._facets(shown)}"
             "<main id=main tabindex=-1><div id=notes></div><article class=facts>"
             f'<img src="{escape(f"{there}/preview?v={record.digest}{of}")}" '
             f'{_sides(record)} alt="{escape(self._alt(record))}">'
@@ -205,7 +206,7 @@ class Page:
             f'<select id={name} name={name} aria-label="{label}" autocomplete=off>{listed}</select>'
         )
 
-    def _bar(self, shown: Shown) -> str:
+    def _bar(self, shown: Shown, *, is_one: bool = False) -> str:
         t, asked = self._t, shown.asked
         chips = "".join(
             f'<li class="chip {escape(each["kind"])}"><bdi>{escape(called)}</bdi>'
@@ -218,7 +219,7 @@ class Page:
         hidden = " hidden" * bool(asked.get("q") or asked.get("example"))
         return (
             f'<section id=bar aria-label="{t("your_search")}">'
-            f"<p id=count role=status>{escape(self._count(shown))}</p>"
+            f"<p id=count role=status>{escape(self._count(shown, is_one=is_one))}</p>"
             f"<ul id=chips>{chips}</ul>"
             f'<ul id=saved aria-label="{t("saved")}"{hidden}>{saved}</ul></section>'
         )
@@ -241,10 +242,12 @@ class Page:
             f"{forget * shown.may_write}</li>"
         )
 
-    def _count(self, shown: Shown) -> str:
+    def _count(self, shown: Shown, *, is_one: bool) -> str:
         t, results = self._t, shown.results
         if shown.problem:
             return ""
+        if results is None and is_one:
+            return t("one_of", n=shown.count)
         if results is None or shown.query is None or not shown.query.terms:
             return t("images", n=shown.count if results is None else results.total)
         said = "found" if results.likely else "found_weak"
@@ -344,7 +347,7 @@ class Page:
         for field, counts in shown.facets.items():
             values = "".join(
                 f'<li><a href="{escape(self._narrower(asked, text))}">'
-                f"<bdi>{escape(t('facet_none') if value == 'none' else value)}</bdi> "
+                f"<bdi>{escape(t.value(field, value))}</bdi> "
                 f"<span>{t.number(count)}</span></a></li>"
                 for value, (count, text) in counts.items()
             )
@@ -399,10 +402,10 @@ class Page:
     def _scripts(self, script: str) -> str:
         where = f"{self._prefix}/{self._static.folder}"
         loads = "".join(
-            f'<link rel=modulepreload href="{where}/{name}">'
+            f'<link rel=modulepreload fetchpriority=low href="{where}/{name}">'
             for name in (self._static.modules if script == "main.js" else ())
         )
-        return f'{loads}<script type=module src="{where}/{script}"></script>'
+        return f'{loads}<script type=module fetchpriority=low src="{where}/{script}"></script>'
 
     def _answer(self, title: str, body: str, status: int, classes: str) -> Answer:
         look, rules = self._look, "".join(self._rules.values())

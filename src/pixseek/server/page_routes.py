@@ -172,7 +172,7 @@ def routes(server: Server) -> APIRouter:
         return json_answer(_parts_of(served.library, asked, query))
 
     @router.get("/static/{version}/{name}", include_in_schema=False)
-    def static_file(version: str, name: str) -> Answer:
+    async def static_file(version: str, name: str) -> Answer:
         found = static.answer(version, name)
         if found is None:
             raise Refused(404, "http", "Not Found", "", "")

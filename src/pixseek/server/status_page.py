@@ -35,6 +35,7 @@ class Known:
         may_write: whether the user may change the library.
         action: address of the page itself, to which forms are sent.
         library_addresses: of the pages of the libraries, by name.
+        folder: what was typed as a folder, and refused; "" for nothing.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Known:
     may_write: bool
     action: str
     library_addresses: Mapping[str, str]
+    folder: str = ""
 
 
 def content(known: Known, texts: Texts, problem: tuple[str, str, str] | None) -> str:
@@ -223,12 +225,13 @@ class _Writer:
         if not folders:
             return f"<p class=soft>{t('folder_by_command')}</p>"
         hint = f"{escape(folders[0])}/…"
-        focus = " autofocus" * (not self._known.status.records)
+        typed = escape(self._known.folder)
+        focus = " autofocus" * bool(typed or not self._known.status.records)
         return (
             f'<form method=post action="{escape(self._known.action)}" class=add>'
             f"<input type=hidden name=do value=index><label>{t('folder_add')} "
             f"<input id=add name=folder required autocomplete=off spellcheck=false{focus} "
-            f'placeholder="{hint}">'
+            f'placeholder="{hint}" value="{typed}">'
             f"</label><button class=button>{t('index')}</button></form>"
         )
 

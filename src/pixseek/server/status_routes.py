@@ -35,7 +35,7 @@ def routes(server: Server) -> APIRouter:
     def address(library: str | None) -> str:
         return f"{pages.prefix}/status{f'?library={quote(library)}' if library else ''}"
 
-    def known(served: Served, library: str | None, has_rights: bool) -> Known:
+    def known(served: Served, library: str | None, has_rights: bool, folder: str) -> Known:
         from pixseek import models
 
         job = server.jobs.latest(served.name)
@@ -54,15 +54,19 @@ def routes(server: Server) -> APIRouter:
             may_write=has_rights,
             action=address(library),
             library_addresses={each.name: address(each.name) for each in server.all()},
+            folder=folder,
         )
 
     def written(
-        request: Request, library: str | None, error: PixseekError | Refused | None = None
+        request: Request,
+        library: str | None,
+        error: PixseekError | Refused | None = None,
+        folder: str = "",
     ) -> Answer:
         problem = three_parts(error, has_rights=True) if error else None
         served, page = server.named(library), pages.of(request)
         asked = {"library": library} if library else {}
-        about = known(served, library, may_write(request.scope))
+        about = known(served, library, may_write(request.scope), folder)
         return page.with_header(
             page.texts("status_of"), content(about, page.texts, problem),
             pages.shown(request, served, asked), classes="status", script="status.js",
@@ -90,7 +94,7 @@ def routes(server: Server) -> APIRouter:
                 else:
                     begun(server, served, Start(retry=do == "retry", folder=folder[:4096] or None))
             except (PixseekError, Refused) as error:
-                return written(request, given.library, error)
+                return written(request, given.library, error, folder[:4096])
             return RedirectResponse(address(given.library), 303)
 
         return await asyncio.to_thread(done)

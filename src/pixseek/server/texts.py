@@ -37,6 +37,10 @@ class Texts:
             text = text.replace(f"{{{name}}}", value)
         return str(text)
 
+    def value(self, field: str, value: str) -> str:
+        """Return a value that pixseek itself gives a field in this language; others as they are."""
+        return str(self.words["values"].get(f"{field} {value}", value))
+
     def part(self, name: str) -> Texts:
         """Return the texts with those of a part of the page that only the server writes."""
         return Texts(self.language, {**self.words, **self.words[name]})

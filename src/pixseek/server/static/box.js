@@ -182,8 +182,8 @@ export function createBox(app) {
 	keys.push(
 		{ key: "ArrowDown", context: "box", text: "key_results", run: () => false },
 		{ key: "/ Ctrl+k", context: "all", text: "key_box", run: () => app.close(() => (box.focus(), box.select())) },
-		{ key: "s", context: "grid", text: "similar", run: () => app.list && like(app.list.id(app.grid.current)) },
+		{ key: "s", context: "grid", text: "similar", run: () => app.list && app.seek(`id:${app.list.id(app.grid.current)}`) },
 	);
 
-	return { like, searchBy, orders };
+	return { orders };
 }

@@ -24,12 +24,13 @@ export const quoted = (text) => `"${text.replace(/["\\]/g, "\\$&")}"`;
 export function createChips(app) {
 	const chips = byId("chips");
 	app.parts = start.parts || [];
+	let asked = app.parts; // of the query that is searched now
 	let isFirst = true;
 	const go = (changes, replace = false) => app.state.go({ image: "", ...changes }, { replace });
 
 	function show() {
 		const { example, weight, library } = app.state.now;
-		const { parts } = app;
+		const parts = (app.parts = asked);
 		const many = parts.filter(looksFor).length + Boolean(example) > 1;
 		const made = parts.map((part, i) => {
 			const { kind, shown, text, without } = part;
@@ -86,9 +87,9 @@ export function createChips(app) {
 	/** Ask what the parts of the query are. @returns {Promise<boolean>} whether it looks for something */
 	async function load() {
 		const { q, dates, example } = app.state.now;
-		if (!isFirst || (q && !app.parts.length)) app.parts = q ? await get("parts", { q, dates, ...ofLibrary(app.state.now) }, { key: "parts", quiet: true }).catch(() => []) : [];
+		if (!isFirst || (q && !asked.length)) asked = q ? await get("parts", { q, dates, ...ofLibrary(app.state.now) }, { key: "parts", quiet: true }).catch(() => []) : [];
 		isFirst = false;
-		return Boolean(example) || app.parts.some(looksFor);
+		return Boolean(example) || asked.some(looksFor);
 	}
 
 	return { load, show };

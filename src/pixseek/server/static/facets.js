@@ -3,7 +3,7 @@
 import { quoted } from "./chips.js";
 import { byId, h, on } from "./dom.js";
 import { ask } from "./results.js";
-import { number, t } from "./texts.js";
+import { number, start, t } from "./texts.js";
 
 /** The filter that finds the images counted, as search.facets.filter_text. */
 function filterOf(field, value) {
@@ -53,7 +53,7 @@ export function createFacets(app) {
 		const filter = filterOf(field, value);
 		const without = chosen.get(plain(filter));
 		const click = () => app.state.go({ q: without ?? `${app.state.now.q} ${filter}`.trim(), image: "" });
-		return h("li", {}, h("button", { type: "button", "aria-pressed": String(without != null), "data-filter": filter, click }, h("bdi", {}, value === "none" ? t("facet_none") : value), h("span", {}, number(n))));
+		return h("li", {}, h("button", { type: "button", "aria-pressed": String(without != null), "data-filter": filter, click }, h("bdi", {}, start.texts.values[`${field} ${value}`] ?? value), h("span", {}, number(n))));
 	}
 
 	on(app.events, "parts", show);

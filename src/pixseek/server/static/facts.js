@@ -43,7 +43,7 @@ export function createFacts(act) {
 
 	function rating(r) {
 		const n = Math.max(0, r.rating || 0);
-		const star = (i) => h(mayWrite ? "button" : "span", { type: mayWrite && "button", "aria-pressed": mayWrite && String(i === n), "aria-label": mayWrite && t("rated", { n: i }), click: () => mayWrite && act.rate(i === n ? 0 : i) }, i <= n ? "★" : "☆");
+		const star = (i) => h(mayWrite ? "button" : "span", mayWrite ? { type: "button", "aria-pressed": String(i === n), "aria-label": t("rated", { n: i }), click: () => act.rate(i === n ? 0 : i) } : {}, i <= n ? "★" : "☆");
 		return h("div", { class: "stars", role: mayWrite ? "group" : "img", "aria-label": mayWrite ? t("rating") : t("rated", { n }) }, ...[1, 2, 3, 4, 5].map(star));
 	}
 

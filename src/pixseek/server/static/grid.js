@@ -190,7 +190,7 @@ export function createGrid(app) {
 				tile.ariaPosInSet = i + 1;
 				tile.ariaSetSize = list.length;
 				link(tile).tabIndex = i === current ? 0 : -1;
-				for (const decorate of app.decorations) decorate(tile, i);
+				app.decorate(tile);
 			}
 		}
 		if (speed < TOO_FAST) fill();
@@ -222,7 +222,6 @@ export function createGrid(app) {
 		// A smaller picture is sharp enough if it is shown so small.
 		const side = Math.max(...["width", "height"].map((each) => parseFloat(tile.style[each]))) * devicePixelRatio;
 		img.src = preview(record, app.state.now.library, [192, 256].find((each) => side < each * 1.05));
-		for (const decorate of app.decorations) decorate(tile, i, record);
 	}
 
 	/** Show the placeholder until the picture is there. */

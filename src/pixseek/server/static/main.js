@@ -20,8 +20,6 @@ const app = {
 	events: new EventTarget(),
 	/** @type {import("./results.js").List|null} */
 	list: null,
-	/** @type {((tile: HTMLElement, i: number, record?: any) => void)[]} called for each tile that is made or shown */
-	decorations: [],
 	say: toast,
 
 	emit(name, detail) {
@@ -31,6 +29,11 @@ const app = {
 	/** Open an image of the list. */
 	open(image, how) {
 		app.state.go({ image }, how);
+	},
+
+	/** Search for something else than now. @param {string} q */
+	seek(q) {
+		app.state.go({ q, image: "", sort: "", example: "" });
 	},
 
 	/** Ask again for what is known of images that changed. @param {string[]} ids */
@@ -44,18 +47,21 @@ const app = {
 	async load(at) {
 		app.isLoading = true;
 		byId("grid").ariaBusy = "true";
-		try {
-			// What looks for nothing is shown by date, as all images are.
-			const isRanked = await app.chips.load();
-			const sort = app.state.now.sort || (isRanked ? "" : "newest");
+		// What looks for nothing is shown by date, as all images are.
+		const isRanked = await app.chips.load();
+		const sort = app.state.now.sort || (isRanked ? "" : "newest");
+		const found = await search({ ...app.state.now, sort }).catch((error) => error);
+		// What is said above the results changes together with them; all stays if no answer came.
+		if (!(found.status === 0 || found.status >= 500)) {
 			app.box.orders(isRanked);
-			// What is said above the results changes together with them.
-			app.list = await search({ ...app.state.now, sort }).finally(app.chips.show);
+			app.chips.show();
+		}
+		if (found instanceof Error) app.problem(found);
+		else {
+			app.list = found;
 			notes(isRanked);
 			app.isLoading = false;
 			app.emit("list", at);
-		} catch (error) {
-			app.problem(error);
 		}
 		byId("grid").ariaBusy = "false";
 	},

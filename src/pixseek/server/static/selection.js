@@ -41,8 +41,9 @@ export function createSelection(app) {
 	function decorate(tile) {
 		const is = chosen.has(tile.dataset.id);
 		tile.classList.toggle("chosen", is);
-		if (!tile.querySelector(".check")) tile.append(h("button", { type: "button", class: "check", tabindex: "-1", "aria-label": t("key_select") }, icon("check")));
-		tile.querySelector(".check").ariaPressed = is;
+		let check = tile.querySelector(".check");
+		if (!check) tile.append((check = h("button", { type: "button", class: "check", tabindex: "-1", "aria-label": t("key_select") }, icon("check"))));
+		check.ariaPressed = is;
 	}
 
 	function changed() {
@@ -72,7 +73,7 @@ export function createSelection(app) {
 		changed();
 	}
 
-	grid.addEventListener("click", (event) => {
+	on(grid, "click", (event) => {
 		// The end of a long press.
 		if (press.isDone) return void (press = {}, event.preventDefault(), event.stopPropagation());
 		const i = event.target.closest(".tile")?.dataset.i;
@@ -105,20 +106,20 @@ export function createSelection(app) {
 		held();
 	});
 
-	app.decorations.push(decorate);
-	app.events.addEventListener("list", () => {
+	app.decorate = decorate;
+	on(app.events, "list", () => {
 		const kept = app.state.kept.chosen;
 		set(kept === "all" ? app.list.ids : (kept || [...chosen]).filter((each) => app.list.indexOf(each) >= 0));
 	});
 
-	const key = (name, text, run, hidden = false) => keys.push({ key: name, context: "grid", text, run, hidden });
+	const key = (key, text, run) => keys.push({ key, context: "grid", text, run });
 	key("x", "key_select", () => (app.list?.length ? toggle(app.grid.current) : false));
 	for (const side of ["Right", "Left", "Down", "Up"])
 		key(`Shift+Arrow${side}`, "key_range", () => {
 			if (!chosen.size) toggle(app.grid.current);
 			keys.find((each) => each.key === `Arrow${side}` && each.context === "grid").run();
 			range(app.grid.current);
-		}, side !== "Right");
+		});
 	key("Ctrl+a", "select_all", () => set(app.list?.ids || []));
 	key("Escape", "select_none", () => (chosen.size ? set([]) : false));
 	if (!mayWrite) return;

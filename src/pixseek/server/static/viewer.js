@@ -1,7 +1,7 @@
 // One image on the whole window: look, zoom, go on, search from it, say something of it.
 
 import { address, get } from "./api.js";
-import { byId, isCalm } from "./dom.js";
+import { byId, isCalm, on } from "./dom.js";
 import { altOf, createFacts, nameOf } from "./facts.js";
 import { keys, setContext } from "./keys.js";
 import { createRegion } from "./region.js";
@@ -34,22 +34,21 @@ export function createViewer(app) {
 	let onward; // where the focus goes after it is closed, if not to the thumbnail
 
 	const place = () => app.list?.indexOf(id) ?? -1;
-	const search = (q) => state.go({ q, image: "", sort: "", example: "" });
 	const stage = createStage({
 		library: () => state.now.library,
 		swiped: (step) => (step ? go(step) : close()),
 		away: () => facts.show(record, about, (isAway = true)),
 	});
-	const region = createRegion(stage, (box) => search(`id:${id}@${box.map((each) => +each.toFixed(4))}`));
+	const region = createRegion(stage, (box) => app.seek(`id:${id}@${box.map((each) => +each.toFixed(4))}`));
 	const facts = createFacts({
-		go: search, rate, copy,
+		go: app.seek, rate, copy,
 		say: (what) => say(app, [id], what),
 		tags: () => (tags ??= get("facets", { ...ofLibrary(state.now), q: "has:tags" }, { quiet: true }).then((all) => Object.keys(all.tag || {}), () => [])),
 	});
 
 	const acts = {
 		close, copy,
-		similar: () => search(`id:${id}`),
+		similar: () => app.seek(`id:${id}`),
 		region: () => region.begin(),
 		like: () => lean(true),
 		dislike: () => lean(false),
@@ -107,7 +106,7 @@ export function createViewer(app) {
 			present(found.record);
 		} catch (error) {
 			failed(error);
-			return record || close();
+			return record || (dialog.open ? close() : state.go({ image: "" }, { replace: true }));
 		}
 		byId("v-count").textContent = i < 0 ? "" : t("place", { n: i + 1, total: length });
 		for (const near of [i + 1, i - 1]) if (i >= 0 && near >= 0 && near < length) app.list.record(near).then(stage.preload);
@@ -182,7 +181,7 @@ export function createViewer(app) {
 	}
 
 	setContext(() => (document.querySelector("dialog[open]:not(#viewer)") ? "none" : dialog.open ? "viewer" : "grid"));
-	state.addEventListener("change", ({ detail }) => {
+	on(state, "change", ({ detail }) => {
 		const { image } = state.now;
 		if (image && !dialog.open) {
 			openedHere = !detail.isBack;
@@ -190,15 +189,16 @@ export function createViewer(app) {
 		} else if (image && image !== id) show(image);
 		else if (!image && dialog.open) closed();
 	});
-	app.events.addEventListener("list", () => dialog.open && show(id));
-	app.events.addEventListener("changed", ({ detail }) => dialog.open && detail.includes(id) && show(id));
-	if (state.now.image) open(state.now.image);
+	on(app.events, "list", () => dialog.open && show(id));
+	on(app.events, "changed", ({ detail }) => dialog.open && detail.includes(id) && show(id));
+	// The server writes another page if there is no such image: then it is said why.
+	if (state.now.image) (document.body.classList.contains("single") ? open : show)(state.now.image);
 
-	const key = (name, text, run, hidden = false) => keys.push({ key: name, context: "viewer", text, run, hidden });
-	for (const [side, right, down] of [["Up", 0, -1], ["Down", 0, 1], ["Left", -1, 0], ["Right", 1, 0]]) key(`Shift+Arrow${side}`, "key_pan", () => stage.pan(right, down), side !== "Up");
+	const key = (key, text, run) => keys.push({ key, context: "viewer", text, run });
+	for (const [side, right, down] of [["Up", 0, -1], ["Down", 0, 1], ["Left", -1, 0], ["Right", 1, 0]]) key(`Shift+Arrow${side}`, "key_pan", () => stage.pan(right, down));
 	key("z", "key_zoom", () => stage.toggle());
-	key("+ =", "key_zoom", () => stage.zoomBy(1.5), true);
-	key("-", "key_zoom", () => stage.zoomBy(1 / 1.5), true);
+	key("+ =", "key_zoom", () => stage.zoomBy(1.5));
+	key("-", "key_zoom", () => stage.zoomBy(1 / 1.5));
 	if (!mayWrite) return;
 	const edit = (field) => {
 		panel(true);
