@@ -239,9 +239,10 @@ def _latency(took: list[float]) -> dict[str, float]:
 def _recall(answers: list[Any], stored: Any, numbers: Any, texts: Any) -> float:
     """Return the share of hits that are as near as the true 10th, among as many as there can be."""
     k = min(K, len(numbers))
+    rows = stored[numbers] if len(numbers) < len(stored) else stored
     found = 0
     for answer, text in zip(answers, texts, strict=True):
-        scores = stored[numbers] @ text if len(numbers) < len(stored) else stored @ text
+        scores = rows @ text
         tenth = np.partition(scores, -k)[-k]
         ids = answer if isinstance(answer, list) else list(answer.ids)
         found += int((stored[[int(id_) for id_ in ids]] @ text >= tenth - 1e-5).sum())

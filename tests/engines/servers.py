@@ -182,6 +182,8 @@ def remove_library(running: Running, name: str) -> None:
     """Delete the indexes of a library, of which a server holds a limited number."""
     import httpx
 
-    found = httpx.get(f"{running.url}/{name}.pixseek.*?filter_path=*.aliases").json()
+    # On a busy machine the last writes of an index take their time.
+    patience: dict[str, Any] = {"timeout": 60}
+    found = httpx.get(f"{running.url}/{name}.pixseek.*?filter_path=*.aliases", **patience).json()
     for index in found:
-        httpx.delete(f"{running.url}/{index}")
+        httpx.delete(f"{running.url}/{index}", **patience)
