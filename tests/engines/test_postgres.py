@@ -357,6 +357,20 @@ def test_the_scan_of_the_index_may_end_early(
                 db.execute("ALTER DATABASE postgres RESET ALL")
 
 
+@pytest.mark.parametrize("indexed", [False, True])
+def test_a_vector_without_a_direction_is_near_to_nothing(
+    postgres: str, monkeypatch: pytest.MonkeyPatch, indexed: bool
+) -> None:
+    monkeypatch.setattr(module, "INDEX_PARTS", 2 if indexed else 100)
+    vectors = np.eye(DIM, dtype=np.float32)[:4]
+    vectors[1], vectors[3] = 0, -vectors[0]
+    with opened(postgres, table=f"directed_{indexed}".lower()) as engine:
+        engine.put([Record(id_, f"r/{id_}") for id_ in "abcd"], vectors)
+        for k, ids, scores in ((4, "abcd", (1, 0, 0, -1)), (3, "abc", (1, 0, 0)), (1, "a", (1,))):
+            (found,) = engine.nearest(vectors[:1], k)
+            assert ("".join(found.ids), tuple(found.scores)) == (ids, scores)
+
+
 def _indexes(postgres: str, table: str) -> list[Any]:
     with psycopg.connect(postgres) as db:
         found = db.execute(

@@ -108,13 +108,15 @@ def nearest(
     parameters = {**among.parameters, "query": vector_text(query)}
     limit = k + _BEYOND
     while True:
-        # No index serves a sum, so with "+ 0" all vectors are scored. The id is not part of the
-        # order, which the index could not serve then.
+        # No index serves this order, so all vectors are scored by it. One without a direction has
+        # no cosine: it counts as 0, as in other engines, and not as NaN, which is above everything.
+        order = f"coalesce(nullif({distance}, 'NaN'), 1)" if exact else distance
+        # The id is not part of the order, which an index could not serve then.
         statement = names.sql(
-            f"WITH near AS MATERIALIZED (SELECT {distance} AS distance, p.record, p.ordinal "
+            f"WITH near AS MATERIALIZED (SELECT {order} AS distance, p.record, p.ordinal "
             f"FROM {{part}} p {among.condition} AND p.space = {held.number} "
-            f"ORDER BY ({distance}){' + 0' if exact else ''} LIMIT %(limit)s) "
-            "SELECT 1 - distance, r.id, ordinal, record FROM near "
+            f"ORDER BY {order} LIMIT %(limit)s) "
+            "SELECT 1 - coalesce(nullif(distance, 'NaN'), 1), r.id, ordinal, record FROM near "
             "JOIN {record} r ON r.number = record"
         )
         # Planned for these values: with a plan for any values, long lists are looked up one by one.
