@@ -26,6 +26,7 @@ _NAMES = itertools.count()
         pytest.param("elasticsearch", marks=pytest.mark.slow),
         pytest.param("opensearch", marks=pytest.mark.slow),
         pytest.param("qdrant", marks=pytest.mark.slow),
+        pytest.param("milvus", marks=pytest.mark.slow),
     ]
 )
 def server(request: pytest.FixtureRequest) -> Iterator[str]:
@@ -34,9 +35,10 @@ def server(request: pytest.FixtureRequest) -> Iterator[str]:
         url = request.getfixturevalue("postgres")
         yield f"{url}{'&' if '?' in url else '?'}table=moved_{os.getpid()}_{next(_NAMES)}"
         return
-    if request.param == "qdrant":
-        pytest.importorskip("qdrant_client", reason="qdrant-client is not installed")
-        yield f"qdrant+file://{request.getfixturevalue('quick_folder')}/library"
+    if request.param in ("qdrant", "milvus"):
+        package = {"qdrant": "qdrant_client", "milvus": "milvus_lite"}[request.param]
+        pytest.importorskip(package, reason=f"{package} is not installed")
+        yield f"{request.param}+file://{request.getfixturevalue('quick_folder')}/library"
         return
     running: Running = request.getfixturevalue(request.param)
     name = f"moved-{os.getpid()}-{next(_NAMES)}"
