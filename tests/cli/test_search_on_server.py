@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from click.testing import Result
 
 from pixseek.config import data_folder
@@ -32,3 +33,12 @@ def test_a_name_that_holds_nothing_is_said(run: Run) -> None:
         found = run("search", *(more or ("red",)), "--engine", f"memory://{uuid.uuid4()}")
         assert found.exit_code != 0
         assert "no images on the server under this name" in found.output
+
+
+@pytest.mark.parametrize("engine", ["qdrant", "milvus"])
+def test_a_search_creates_no_folder(run: Run, tmp_path: Path, engine: str) -> None:
+    place = tmp_path / "nowhere"
+    found = run("search", "red", "--engine", f"{engine}+file://{place}")
+    assert found.exit_code != 0
+    assert "no such folder" in found.output
+    assert not place.exists()

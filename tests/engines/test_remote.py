@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pixseek.engines import open_engine, remote
-from pixseek.errors import ConfigError
+from pixseek.errors import ConfigError, EngineError
 
 _OPTIONS = {"shards": remote.whole(1, 9), "type": remote.one_of("flat", "hnsw")}
 
@@ -94,3 +97,66 @@ def test_errors_of_an_engine_name_the_server_without_secrets(engine: str) -> Non
     assert "sesame" not in str(caught.value)
     with pytest.raises(ConfigError, match="elasticsearch\\+https"):
         open_engine(f"{engine}://host/photos")
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    """Host and port of a server without TLS that knows no request, as Elasticsearch says it."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b'{"error": {"type": "illegal_argument_exception", "reason": "what?"}}'
+            self.send_response(400)
+            self.send_header("x-elastic-product", "Elasticsearch")
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_PUT = do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("engine", "package"),
+    [
+        ("elasticsearch", "elastic_transport"),
+        ("qdrant", "qdrant_client"),
+        ("milvus", "pymilvus"),
+    ],
+)
+def test_tls_to_a_server_without_it_is_explained(engine: str, package: str, elsewhere: str) -> None:
+    pytest.importorskip(package)
+    with pytest.raises(EngineError, match="does not speak TLS") as caught:
+        open_engine(f"{engine}+https://{elsewhere}/photos?timeout=20")
+    assert "instead of +https://" in caught.value.advice
+
+
+@pytest.mark.parametrize(
+    ("engine", "advised"),
+    [("opensearch", True), ("escloud", True), ("elasticsearch", False)],
+)
+def test_a_server_of_the_other_family_is_named(engine: str, advised: bool, elsewhere: str) -> None:
+    pytest.importorskip("elastic_transport")
+    with pytest.raises(EngineError, match="refused") as caught:
+        open_engine(f"{engine}+http://{elsewhere}/photos")
+    assert ("Is it Elasticsearch?" in caught.value.advice) is advised
+    assert "what?" in caught.value.advice
+
+
+def test_the_place_of_a_local_mode_is_a_folder(tmp_path: Path) -> None:
+    file = tmp_path / "photo.jpg"
+    file.write_bytes(b"x")
+    with pytest.raises(ConfigError, match="Not a folder"):
+        remote.local_path(f"x+file://{file}")
+    for name in ("new", ""):
+        assert remote.local_path(f"x+file://{tmp_path}/{name}") == tmp_path / name

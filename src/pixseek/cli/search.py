@@ -276,13 +276,27 @@ def search(
         _show(ctx, library, library.search(query), **options)
 
 
+#: Advice if there is nothing to search.
+_PUT_SOME_THERE = "Check the address; pixseek index FOLDER --engine URL puts some there."
+
+
 def _place_of(engine: str | None) -> dict[str, Any]:
     """Return which library to open for what is on a server: one in this user's data folder.
 
     It keeps what belongs to this machine, such as what the model's scores are worth there.
+
+    Raises:
+        LibraryNotFoundError: the folder of a local mode does not exist; opening would create it.
     """
     if engine is None:
         return {}
+    if "+file:" in engine:
+        from pixseek.library.surfaces import is_missing_folder
+
+        if is_missing_folder(engine):
+            from pixseek.errors import LibraryNotFoundError
+
+            raise LibraryNotFoundError("there is no such folder", engine, _PUT_SOME_THERE)
     named: dict[str, Any] = {"create": True, "engine": engine}
     if settings().get("library"):
         return named
@@ -306,9 +320,8 @@ def _check_is_there(library: Library, engine: str | None) -> None:
         from pixseek.redaction import redacted
 
         raise LibraryNotFoundError(
-            "there are no images on the server under this name", redacted(engine),
-            "Check the address; pixseek index FOLDER --engine URL puts some there.",
-        )  # fmt: skip
+            "there are no images on the server under this name", redacted(engine), _PUT_SOME_THERE
+        )
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from pixseek.engines.remote import Remote, check_authority
+from pixseek.engines.remote import Remote, check_authority, distrust
 from pixseek.errors import EngineError, MissingExtraError
 from pixseek.storage.errors import closed
 
@@ -95,6 +95,9 @@ class Server:
         # What its log warns of is an error here, if it is one.
         logging.getLogger("elastic_transport").addHandler(logging.NullHandler())
         self._transport: Any = Transport(nodes, max_retries=2, retry_on_timeout=False)
+        self._engine = remote.engine
+        #: Whether the last answer names Elasticsearch, as all do since 7.14.
+        self._is_elastic = False
         self._closed = False
 
     def close(self) -> None:
@@ -151,11 +154,7 @@ class Server:
                 "Try again, or give more time: ?timeout=SECONDS",
             ) from error
         except wire.TlsError as error:
-            raise EngineError(
-                "the server's certificate is not trusted",
-                self.subject,
-                f"For an authority of your own: ?ca=FILE.pem. {_cause(error)}",
-            ) from error
+            raise distrust(self.subject, _cause(error)) from error
         except wire.ConnectionError as error:
             raise EngineError(
                 "the server is out of reach",
@@ -168,6 +167,7 @@ class Server:
                 self.subject,
                 "Is it such a server, and no proxy between?",
             ) from error
+        self._is_elastic = answer.meta.headers.get("x-elastic-product") == "Elasticsearch"
         return answer.meta.status, answer.body
 
     def refusal(self, status: int, error: Any) -> Refusal:
@@ -176,7 +176,13 @@ class Server:
         for key, problem, advice in _MEANINGS:
             if key in (status, kind):
                 return Refusal(problem, self.subject, advice.format(said), status, kind)
-        return Refusal("the server refused", self.subject, f"{kind}: {said}", status, kind)
+        advice = f"{kind}: {said}"
+        if status == 400 and self._is_elastic != (self._engine == "elasticsearch"):
+            # A server of the other family knows neither the fields nor the queries of this one.
+            there = "Elasticsearch" if self._is_elastic else "OpenSearch or ESCloud"
+            scheme = there.split(maxsplit=1)[0].lower()
+            advice = f"Is it {there}? Then write {scheme}+http(s)://. It said: {advice}"
+        return Refusal("the server refused", self.subject, advice, status, kind)
 
     # -------------------------------------------------------------- searches
 

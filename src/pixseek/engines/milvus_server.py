@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pixseek.engines.remote import Remote, check_authority
+from pixseek.engines.remote import Remote, check_authority, distrust
 from pixseek.errors import ConfigError, EngineError, LibraryLockedError, MissingExtraError
 from pixseek.storage.errors import closed
 
@@ -158,8 +158,7 @@ class Server:
         if code in denied or "auth check failure" in said:
             return Refusal(_DENIED[0], self.subject, _DENIED[1], 401)
         if "CERTIFICATE_VERIFY_FAILED" in said or "SSL_ERROR" in said:
-            advice = f"For an authority of your own: ?ca=FILE.pem. {said}"
-            return EngineError("the server's certificate is not trusted", self.subject, advice)
+            return distrust(self.subject, said)
         if code == grpc.StatusCode.DEADLINE_EXCEEDED or "etry timeout" in said:
             return EngineError(
                 f"the server did not answer within {self._seconds:g} s",

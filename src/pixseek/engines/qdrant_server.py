@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pixseek.engines.remote import Remote, check_authority
+from pixseek.engines.remote import Remote, check_authority, distrust
 from pixseek.errors import ConfigError, EngineError, LibraryLockedError, MissingExtraError
 from pixseek.storage.errors import closed, translated
 
@@ -136,12 +136,8 @@ class Server:
                 self.subject,
                 "Try again, or give more time: ?timeout=SECONDS",
             )
-        if "CERTIFICATE_VERIFY_FAILED" in str(cause):
-            return EngineError(
-                "the server's certificate is not trusted",
-                self.subject,
-                f"For an authority of your own: ?ca=FILE.pem. {str(cause)[:200]}",
-            )
+        if "SSL:" in str(cause):
+            return distrust(self.subject, str(cause)[:200])
         if isinstance(cause, httpx.HTTPError):
             return EngineError(
                 "the server is out of reach",

@@ -201,6 +201,27 @@ def _secret(options: Mapping[str, Any], file: str, variable: str) -> str:
         ) from None
 
 
+def distrust(subject: str, said: str) -> EngineError:
+    """Return the error of a connection by TLS that was not made.
+
+    Args:
+        subject: the address, without secrets.
+        said: what OpenSSL says.
+    """
+    # A server without TLS answers in plain text, which OpenSSL takes for another version of TLS.
+    if re.search("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|PACKET_LENGTH_TOO_LONG", said):
+        return EngineError(
+            "the server does not speak TLS on this port",
+            subject,
+            f"Name its port for TLS; if it has none, write +http:// instead of +https://. {said}",
+        )
+    return EngineError(
+        "the server's certificate is not trusted",
+        subject,
+        f"For an authority of your own: ?ca=FILE.pem. {said}",
+    )
+
+
 def local_path(url: str) -> Path:
     """Return the place of a library in the local mode of a server's client.
 
@@ -208,7 +229,7 @@ def local_path(url: str) -> Path:
         url: `ENGINE+file:///PATH`.
 
     Raises:
-        ConfigError: it names no place.
+        ConfigError: it names no place, or something else than a folder.
     """
     parsed = urllib.parse.urlsplit(url)
     path = urllib.parse.unquote(parsed.path)
@@ -218,6 +239,10 @@ def local_path(url: str) -> Path:
             url,
             f"Write three slashes and the whole path: {parsed.scheme}:///home/me/photos. It has no "
             "options; # and ? in a path are written %23 and %3F.",
+        )
+    if Path(path).exists() and not Path(path).is_dir():
+        raise ConfigError(
+            "not a folder", path, "Name a new folder, or one that holds a library of pixseek."
         )
     return Path(path)
 

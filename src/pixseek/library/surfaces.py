@@ -47,6 +47,7 @@ __all__ = [
     "ending_of",
     "filter_text",
     "formats",
+    "is_missing_folder",
     "is_named_as_image",
     "is_place",
     "is_unfinished",
@@ -524,6 +525,17 @@ def formats() -> tuple[Format, ...]:
     from pixseek.images import FORMATS
 
     return tuple(FORMATS)
+
+
+def is_missing_folder(engine: str) -> bool:
+    """Return whether the folder of an engine `ENGINE+file:///FOLDER` is missing.
+
+    Raises:
+        ConfigError: the address names no folder.
+    """
+    from pixseek.engines.remote import local_path
+
+    return not local_path(engine).exists()
 
 
 def protections() -> tuple[str, ...]:
