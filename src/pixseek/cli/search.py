@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar, get_args
 import click
 from click.core import ParameterSource
 
+from pixseek.cli.engine_option import check_is_there, place_of
 from pixseek.cli.exit_codes import FOUND_NOTHING
-from pixseek.cli.hints import settings
 from pixseek.cli.options import Command, open_library, private_option, text_of, warn
 from pixseek.cli.output import echo
 from pixseek.cli.process import no_garbage_collector, one_blas_thread
@@ -255,8 +255,8 @@ def search(
         lines = {number: line.strip() for number, line in every if line.strip()}
         from pixseek.cli import many_queries
 
-        with open_library(**_place_of(engine)) as library:
-            _check_is_there(library, engine)
+        with open_library(**place_of(engine)) as library:
+            check_is_there(library, engine)
             many_queries.show(ctx, library, lines, asked, file=queries.name, **options)
         return
     if not words and image is None and vector is None and not liked:
@@ -268,60 +268,12 @@ def search(
             ctx,
         )
     example = example_of(ctx, image, region, vector, vector_of)
-    with _library_for_one_answer(**_place_of(engine)) as library:
-        _check_is_there(library, engine)
+    with _library_for_one_answer(**place_of(engine)) as library:
+        check_is_there(library, engine)
         query = library.query(" ".join(words), exclude=excluded, **example, **asked).refined(
             liked, disliked
         )
         _show(ctx, library, library.search(query), **options)
-
-
-#: Advice if there is nothing to search.
-_PUT_SOME_THERE = "Check the address; pixseek index FOLDER --engine URL puts some there."
-
-
-def _place_of(engine: str | None) -> dict[str, Any]:
-    """Return which library to open for what is on a server: one in this user's data folder.
-
-    It keeps what belongs to this machine, such as what the model's scores are worth there.
-
-    Raises:
-        LibraryNotFoundError: the folder of a local mode does not exist; opening would create it.
-    """
-    if engine is None:
-        return {}
-    if "+file:" in engine:
-        from pixseek.library.surfaces import is_missing_folder
-
-        if is_missing_folder(engine):
-            from pixseek.errors import LibraryNotFoundError
-
-            raise LibraryNotFoundError("there is no such folder", engine, _PUT_SOME_THERE)
-    named: dict[str, Any] = {"create": True, "engine": engine}
-    if settings().get("library"):
-        return named
-    import hashlib
-
-    from pixseek.config import data_folder
-    from pixseek.redaction import redacted
-
-    mark = hashlib.sha256(redacted(engine).encode()).hexdigest()[:16]
-    return {**named, "library": data_folder() / "servers" / mark}
-
-
-def _check_is_there(library: Library, engine: str | None) -> None:
-    """Check that a server that was named holds a library.
-
-    Raises:
-        LibraryNotFoundError: it holds none of this name.
-    """
-    if engine is not None and not len(library):
-        from pixseek.errors import LibraryNotFoundError
-        from pixseek.redaction import redacted
-
-        raise LibraryNotFoundError(
-            "there are no images on the server under this name", redacted(engine), _PUT_SOME_THERE
-        )
 
 
 @contextlib.contextmanager

@@ -26,28 +26,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixseek.engines import facets, remote, token_words, tokens
+from pixseek.engines import facets, milvus_rows, remote, token_words, tokens
 from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.milvus_rows import (
     RECORD,
-    SCORED,
     TYPES,
     WITH_VECTORS,
     collection_of,
     document_of,
-    entities_of,
     filtered,
-    has_all_words,
-    has_word,
-    indexes_of,
     key_is_above,
     key_is_one,
     key_of,
-    lacks_a_word,
-    list_of_spaces,
     mark_of,
-    rows_of,
-    schema_of,
     whole,
 )
 from pixseek.engines.milvus_server import Local, NoCollectionError, Refusal, Server
@@ -163,10 +154,10 @@ class MilvusStore:
         kind = self._options.get("type", next(iter(TYPES)))
         client = self._server.client
         self._make(
-            self._name(space), schema_of(client, space.dim),
-            indexes_of(client, kind, is_lite=self._server.is_lite),
+            self._name(space), milvus_rows.schema_of(client, space.dim),
+            milvus_rows.indexes_of(client, kind, is_lite=self._server.is_lite),
         )  # fmt: skip
-        schema, indexes = list_of_spaces(client)
+        schema, indexes = milvus_rows.list_of_spaces(client)
         self._make(collection_of(self._library), schema, indexes, shards=1)
         self._register(space, kind)
 
@@ -246,7 +237,9 @@ class MilvusStore:
     def write(self, space: Space, documents: Sequence[Document]) -> None:
         failed: list[tuple[str, EngineError]] = []
         some, size = list[list[Any]](), 0
-        for document, (entities, weight) in zip(documents, entities_of(documents), strict=True):
+        for document, (entities, weight) in zip(
+            documents, milvus_rows.entities_of(documents), strict=True
+        ):
             if isinstance(entities, EngineError):
                 failed.append((document.record.id, entities))
                 continue
@@ -399,7 +392,7 @@ class MilvusStore:
         answers = self._call(
             "search", space,
             data=list(vectors.astype(np.float32)), anns_field="vector", limit=k,
-            filter=filtered(where, _SEARCHED), output_fields=SCORED,
+            filter=filtered(where, _SEARCHED), output_fields=milvus_rows.SCORED,
             search_params={"metric_type": "IP", "params": self._parameters(space, breadth)},
             consistency_level="Strong",
         )  # fmt: skip
@@ -411,7 +404,7 @@ class MilvusStore:
             records |= {row["key"]: row for row in rows}
         read = {key: (whole(row["id"]), whole(row["vectors"])) for key, row in records.items()}
         return [
-            rows_of(
+            milvus_rows.rows_of(
                 query,
                 ((each["part"], *read[each["owner"]]) for each in some if each["owner"] in read),
             )
@@ -459,8 +452,8 @@ class MilvusStore:
         self, space: Space, words: Sequence[str], k: int, where: Filter | None
     ) -> WordMatches:
         look = token_words.look_for(words)
-        every = filtered(where, _ONLY_RECORDS, has_all_words(look.wanted))
-        some = filtered(where, _ONLY_RECORDS, lacks_a_word(look.wanted))
+        every = filtered(where, _ONLY_RECORDS, milvus_rows.has_all_words(look.wanted))
+        some = filtered(where, _ONLY_RECORDS, milvus_rows.lacks_a_word(look.wanted))
 
         def search(
             weights: token_words.Sparse, complete: bool, limit: int
@@ -474,7 +467,7 @@ class MilvusStore:
             hits = ((hit["entity"], hit["distance"]) for hit in answer)
             return [(whole(of["id"]), score, json.loads(whole(of["stems"]))) for of, score in hits]
 
-        counts = [self._count(space, has_word(each)) for each in look.wanted]
+        counts = [self._count(space, milvus_rows.has_word(each)) for each in look.wanted]
         records = self._count(space, _ONLY_RECORDS)
         complete = self._count(space, every)
         return token_words.found(look, k, counts, records, complete, search, WINDOW)
