@@ -59,7 +59,7 @@ def test_an_address_is_a_whole_search(look: Look) -> None:
     ("field", "value", "chip"),
     [
         ("year", "2023", "year:2023"),
-        ("year", "None", "-has:date"),
+        ("year", "No date", "-has:date"),
         ("format", "JPEG", "format:jpeg"),
     ],
 )
