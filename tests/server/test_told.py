@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 import pixseek
+from pixseek.encoders.hub.catalogue import CATALOGUE
 from pixseek.library import Library
+from pixseek.library.asking import MOVED
 from pixseek.server.markup import told
 from pixseek.server.texts import languages
 
@@ -47,6 +49,13 @@ EN, DE = languages()["en"], languages()["de"]
 def test_texts_of_the_library_are_told_in_german(english: str, german: str | None) -> None:
     assert DE.told(english) == german
     assert EN.told(english) == english
+
+
+def test_notes_of_models_and_of_a_moved_library_are_told_in_german() -> None:
+    notes = [each.note for each in CATALOGUE if each.note]
+    assert notes
+    untold = [each for each in (*notes, MOVED.format("/some/place")) if DE.told(each) is None]
+    assert not untold
 
 
 def test_what_is_not_known_is_marked_as_english() -> None:
