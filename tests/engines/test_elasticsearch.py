@@ -135,6 +135,7 @@ def test_scores_are_cosines_whatever_the_index(
 ) -> None:
     if option == "int8_hnsw":  # more records than one search can score
         monkeypatch.setattr(elastic_neighbours, "WINDOW", 1_000)
+        monkeypatch.setattr(elastic_neighbours, "_RANGE", 750)
     drawn = Clustered(64, clusters=40)
     vectors, queries = drawn.images(3_000), drawn.texts(20)
     vectors[1_000:1_400] = vectors[0]  # equal ones
