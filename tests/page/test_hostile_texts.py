@@ -94,6 +94,8 @@ def test_they_are_texts_in_the_box_and_around_it(look: Look, hostile: Site) -> N
     page.fill("#q", "a dog")
     page.press("#q", "Enter")
     page.click("#save")
+    page.fill("#save-name", "a long name " * 20)
+    assert page.locator("#save-menu").bounding_box()["width"] <= 360  # below its button
     page.fill("#save-name", "i <img src=x class=planted>")
     page.press("#save-name", "Enter")
     page.locator(".toast").first.wait_for()

@@ -166,8 +166,8 @@ class Page:
             f'aria-label="{t("search")}" placeholder="{t("search_hint")}" maxlength=10000 '
             "autocomplete=off autocapitalize=off spellcheck=false role=combobox "
             "aria-expanded=false aria-controls=suggestions aria-autocomplete=list>"
-            f"{self._tool('choose', 'image', 'choose_picture')}"
             f"{self._tool('save', 'star', 'save', 'save-menu', hidden=not may_save)}"
+            f"{self._tool('choose', 'image', 'choose_picture')}"
             f"<button id=go>{t('search')}</button>"
             f'<ul id=suggestions role=listbox aria-label="{t("suggestions")}" hidden></ul></div>'
             "<input id=file type=file hidden accept=image/*,.heic,.heif,.avif "
