@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -93,6 +94,16 @@ def open_engine(url: str | Path, *, progress: Callable[[int, int], None] | None 
         raise EngineError("the engine can't be opened", address, str(error)) from error
     # Its package may quote its address in errors at any time.
     return engine if redacted(address) == address else cast("Engine", _Discreet(engine, address))
+
+
+def absolute(url: str) -> str:
+    """Return an address of an engine that means the same in every working folder."""
+    scheme = _scheme(url)
+    if scheme is None:
+        return url if is_address(url) else os.path.abspath(url)
+    if scheme == "embedded" and "://" not in url:
+        return f"embedded:{os.path.abspath(url.removeprefix('embedded:'))}"
+    return url
 
 
 class _Discreet:

@@ -14,6 +14,8 @@ stays where it was.
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import threading
 import time
 import uuid
@@ -21,8 +23,8 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from pixseek.engines import moves, open_engine
-from pixseek.errors import CapabilityError, EngineError, LibraryError, StorageError
+from pixseek.engines import absolute, moves, open_engine
+from pixseek.errors import CapabilityError, ConfigError, EngineError, LibraryError, StorageError
 from pixseek.library import trust
 from pixseek.library.copying import BATCH, Copy, MovableEngine, Pass
 from pixseek.library.opened import Opened
@@ -84,13 +86,32 @@ class _StoppedError(Exception):
     """The run was asked to stop."""
 
 
+def _address_of(to: str, own: Path) -> str:
+    """Return the address of a target; "" for the library's own folder.
+
+    Raises:
+        ConfigError: it is a lone word, which is rather the name of an engine than a folder.
+    """
+    if to.lower() in (OWN, f"{OWN}:"):
+        return ""
+    if re.fullmatch(r"[\w+-]*", to):
+        raise ConfigError(
+            "not the address of an engine",
+            to,
+            "Write a URL, such as postgresql://host/photos, or embedded for the library's own "
+            "folder. Another folder is written ./NAME",
+        )
+    address = absolute(to)
+    return "" if address.removeprefix(f"{OWN}:") == os.path.abspath(own) else address
+
+
 class Mover:
     """Moves one open library."""
 
     def __init__(self, opened: Opened, to: str, stop: threading.Event | None) -> None:
         """Move a library to the engine at an address, or to `OWN`."""
         self._opened = opened
-        self._address = "" if to.lower() in (OWN, f"{OWN}:") else to
+        self._address = _address_of(to, opened.folder / "index")
         self._stop = stop or threading.Event()
         self._began = time.monotonic()
         self._source_name = opened.ledger.setting(trust.ENGINE) or str(opened.folder / "index")

@@ -14,7 +14,7 @@ from typing import Any
 
 from pixseek import encoders
 from pixseek.config import PORTABLE_NAME, Config, data_folder, load_config, make_folder
-from pixseek.engines import open_engine
+from pixseek.engines import absolute, open_engine
 from pixseek.errors import (
     ConfigError,
     LibraryError,
@@ -253,6 +253,7 @@ def _create(
     _make(folder, portable)
     store = ledger = None
     try:
+        engine = absolute(engine) if engine else engine
         # Before the ledger remembers it: a URL that fails leaves no library behind.
         store = open_engine(engine or folder / "index", progress=on_upgrade)
         ledger = Ledger(folder)
