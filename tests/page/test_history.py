@@ -39,6 +39,33 @@ def test_back_and_forward_bring_searches_and_places_back(look: Look) -> None:
     assert page.evaluate("scrollY") == pytest.approx(place, abs=3)
 
 
+def test_a_place_is_kept_below_an_image_from_which_a_search_was_made(look: Look) -> None:
+    page = look(high=900)
+    settled(page)
+    page.evaluate("scrollTo(0, 700)")
+    # The place is remembered when scrolling rests, and the image is wholly in view.
+    page.evaluate("""new Promise(done => {
+        const isSeen = ({ top, bottom }) => top > 100 && bottom < 900;
+        const find = () => {
+            const seen = [...document.querySelectorAll(".tile a")].find(
+                each => isSeen(each.getBoundingClientRect()));
+            history.state?.at && seen ? done(seen.click()) : requestAnimationFrame(find);
+        };
+        find();
+    })""")
+    place = page.evaluate("scrollY")
+    page.locator("#viewer[open]").wait_for()
+    page.keyboard.press("s")
+    page.locator("#count", has_text="strong").wait_for()
+    page.go_back()
+    page.locator("#viewer[open]").wait_for()
+    page.locator("#count", has_text="strong").wait_for(state="detached")
+    settled(page)
+    page.go_back()
+    page.locator("#viewer[open]").wait_for(state="detached")
+    assert page.evaluate("scrollY") == pytest.approx(place, abs=3)
+
+
 def test_the_order_is_named_when_it_is_the_default(look: Look) -> None:
     """Without words to rank by, newest first is what the first order says."""
     page = look("?q=a red car year:2023&sort=newest")

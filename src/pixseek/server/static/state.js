@@ -43,7 +43,7 @@ export class History extends EventTarget {
 		const next = { ...this.now, ...changes };
 		const address = addressOf(next);
 		if (replace) history.replaceState(history.state, "", address);
-		else if (address !== location.href) history.pushState({}, "", address);
+		else if (address !== location.href) history.pushState(next.image ? history.state : {}, "", address); // below an image its list stays
 		this.#set(next);
 	}
 
