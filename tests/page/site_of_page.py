@@ -38,6 +38,12 @@ def settled(page: Any) -> None:
     page.wait_for_selector('#grid[aria-busy="false"]', state="attached")
 
 
+def viewer_is_open(page: Any) -> None:
+    """Wait until an image is shown large, and its picture has come to its place."""
+    page.wait_for_selector("#viewer[open]")
+    page.wait_for_function("() => !document.documentElement.matches(':active-view-transition')")
+
+
 def as_file(path: Path) -> tuple[str, str, str]:
     """Return the name of a file, its media type, and its content in base64."""
     return path.name, "image/jpeg", base64.b64encode(path.read_bytes()).decode()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from site_of_page import Site, served, settled
+from site_of_page import Site, served, settled, viewer_is_open
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +62,7 @@ def test_they_are_texts_in_the_list_and_in_the_viewer(look: Look, hostile: Site,
     page.goto(f"{hostile.url}")
     for nth in range(3):
         page.locator(f'.tile[data-i="{nth}"] a').click()
-        page.wait_for_selector("#viewer[open]")
+        viewer_is_open(page)
         if page.locator("#viewer .panel").is_hidden():
             page.keyboard.press("i")
         page.locator("#viewer .panel summary").click()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from site_of_page import Site, served
+from site_of_page import Site, served, viewer_is_open
 
 pytestmark = pytest.mark.slow
 
@@ -169,7 +169,7 @@ def test_a_long_press_chooses_and_a_swipe_does_not(look: Look) -> None:
     assert chosen(page) == [3, 4]
     page.locator("#s-none").tap()
     page.locator(".tile a").first.tap()
-    page.wait_for_selector("#viewer[open]")
+    viewer_is_open(page)
 
 
 def test_the_menu_of_the_mouse_is_the_browsers(look: Look) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from site_of_page import Site, ids, settled
+from site_of_page import Site, ids, settled, viewer_is_open
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ def test_on_a_phone_by_touch(look: Look, site: Site) -> None:
     page.locator("#count", has_text="strong").wait_for()
     wanted = ids(page)[0]
     page.locator('.tile[data-i="0"] a').tap()
-    page.wait_for_selector("#viewer[open]")
+    viewer_is_open(page)
     # By a part of it, drawn with a finger.
     page.tap("#v-region")
     box = page.locator("#viewer .region").bounding_box()
@@ -46,7 +46,7 @@ def test_on_a_phone_by_touch(look: Look, site: Site) -> None:
     assert ids(page)[:3] == [each.id for each in found]
     # Back to the photo: rate it, tag it.
     page.go_back()
-    page.wait_for_selector("#viewer[open]")
+    viewer_is_open(page)
     page.tap("#v-info")
     page.locator("#viewer .stars button").nth(3).tap()
     page.wait_for_function("() => document.querySelector('.stars').textContent === '★★★★☆'")
@@ -118,7 +118,7 @@ def test_on_a_wide_window_by_keys_alone(look: Look, site: Site) -> None:
     press("ArrowDown")
     _first_has_focus(page)
     press("Enter")
-    page.wait_for_selector("#viewer[open]")
+    viewer_is_open(page)
     press("s")
     page.wait_for_function("id => document.querySelector('#q').value === `id:${id}`", arg=wanted)
     settled(page)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from site_of_page import HOSTILE, Site, served
+from site_of_page import HOSTILE, Site, served, viewer_is_open
 
 pytestmark = pytest.mark.slow
 
@@ -19,13 +19,13 @@ def opened(page: Any, nth: int = 0) -> str:
     tile = page.locator(f'.tile[data-i="{nth}"]')
     image = str(tile.get_attribute("data-id"))
     tile.locator("a").click()
-    page.wait_for_selector("#viewer[open]")
+    viewer_is_open(page)
     page.wait_for_url(f"**/image/{image}**")
     return image
 
 
 def facts(page: Any) -> Any:
-    page.wait_for_selector("#viewer[open]")
+    viewer_is_open(page)
     if page.locator("#viewer .panel").is_hidden():
         page.keyboard.press("i")
     page.locator("#viewer .panel dl").first.wait_for()
@@ -49,7 +49,7 @@ def test_keys_lead_through_the_images_and_back(look: Look) -> None:
         f"() => document.activeElement.closest('.tile')?.dataset.id === '{second}'"
     )
     page.go_forward()
-    page.wait_for_selector("#viewer[open]")
+    viewer_is_open(page)
     page.go_back()
     page.wait_for_selector("#viewer:not([open])", state="attached")
 
@@ -57,7 +57,7 @@ def test_keys_lead_through_the_images_and_back(look: Look) -> None:
 def test_the_address_of_an_image_opens_it(look: Look, site: Site) -> None:
     image = site.library.search("a red car", k=3)[2].id
     page = look(f"image/{image}?q=a+red+car")
-    page.wait_for_selector("#viewer[open]")
+    viewer_is_open(page)
     page.get_by_text("3 of").wait_for()
     page.keyboard.press("Escape")
     page.wait_for_url("**/?q=a+red+car")
@@ -171,10 +171,40 @@ def test_texts_of_strangers_are_no_markup(look: Look, site: Site) -> None:
     assert page.evaluate("window.wasRun") is None
 
 
+def test_the_facts_are_there_if_they_come_before_the_first_frame(look: Look) -> None:
+    page = look("?q=a red car")
+    # What a busy machine does: the answer is faster than the change of the document.
+    page.evaluate("""() => {
+        const start = document.startViewTransition.bind(document);
+        document.startViewTransition = (change) => {
+            const held = new Promise(done => (window.goOn = done));
+            return start(() => held.then(change));
+        };
+    }""")
+    with page.expect_response("**/facts/*") as answer:
+        page.locator('.tile[data-i="0"] a').click()
+    answer.value.finished()
+    page.evaluate("() => new Promise(done => setTimeout(done))")
+    page.evaluate("() => goOn()")
+    viewer_is_open(page)
+    page.get_by_text("1 of").wait_for()
+    # And an image that was left before it was shown is not shown.
+    page.keyboard.press("Escape")
+    page.evaluate("() => goOn()")
+    page.wait_for_selector("#viewer:not([open])", state="attached")
+    page.locator('.tile[data-i="1"] a').click()
+    page.wait_for_url("**/image/**")
+    page.go_back()
+    page.evaluate("() => goOn()")
+    page.wait_for_url("**/?q=a*red*car")
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+    assert page.locator("#viewer[open]").count() == 0
+
+
 def test_fingers_swipe_zoom_and_close(look: Look) -> None:
     page = look("?q=a+red+car", wide=390, high=844, has_touch=True, is_mobile=True)
     page.locator('.tile[data-i="0"] a').tap()
-    page.wait_for_selector("#viewer[open]")
+    viewer_is_open(page)
     page.get_by_text("1 of").wait_for()
     cdp = page.context.new_cdp_session(page)
 

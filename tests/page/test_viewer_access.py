@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from site_of_page import Site, draw_pictures, served, settled
+from site_of_page import Site, draw_pictures, served, settled, viewer_is_open
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,7 @@ _OUTSIDE = """() => [...document.querySelectorAll("body *")].filter(each => {
 
 def _opened(page: Any, *keys: str) -> None:
     page.locator('.tile[data-i="1"] a').click()
-    page.wait_for_selector("#viewer[open]")
+    viewer_is_open(page)
     page.get_by_text("2 of").or_(page.get_by_text("2 von")).wait_for()
     for key in keys:
         page.keyboard.press(key)
@@ -140,7 +140,7 @@ def test_the_focus_comes_back_to_the_picture(look: Look) -> None:
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#viewer[open]")
+    viewer_is_open(page)
     page.keyboard.press("?")
     page.get_by_role("dialog", name="Keys").wait_for()
     page.keyboard.press("Escape")

@@ -82,11 +82,13 @@ export function createViewer(app) {
 		if (!document.startViewTransition || isCalm() || !start) return change();
 		const name = (element, text) => element && (element.style.viewTransitionName = text);
 		name(start, "photo");
-		document.startViewTransition(() => {
+		const flight = document.startViewTransition(() => {
 			name(start, "");
 			change();
 			name(to(), "photo");
-		}).finished.finally(() => name(to(), ""));
+		});
+		flight.ready.catch(() => {}); // the next one began
+		flight.finished.finally(() => name(to(), ""));
 	}
 	const thumb = () => app.grid.tileOf(id)?.querySelector("img");
 
@@ -101,7 +103,7 @@ export function createViewer(app) {
 		const { q, dates } = state.now;
 		try {
 			const found = await (loading = get(`../facts/${encodeURIComponent(next)}`, { ...ofLibrary(state.now), q, dates }, { key: "viewer", quiet: true }));
-			if (id !== next || !dialog.open) return;
+			if (id !== next || !state.now.image) return;
 			about = found;
 			present(found.record);
 		} catch (error) {
@@ -126,7 +128,9 @@ export function createViewer(app) {
 	}
 
 	function open(next) {
+		id = next;
 		fly(thumb, () => {
+			if (!state.now.image) return;
 			dialog.showModal();
 			stage.element.focus();
 		}, () => dialog.open && stage.picture);
