@@ -641,7 +641,7 @@ def test_an_unknown_command_suggests_a_search(run: Run) -> None:
 def test_without_arguments_help_is_shown(run: Run) -> None:
     done = run()
     assert done.exit_code == 0
-    assert "pixseek demo" in done.stdout
+    assert "  demo  " in done.stdout
     assert run("-h").stdout == run("--help").stdout == done.stdout
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import pixseek
+from pixseek.encoders import paired
 from pixseek.errors import (
     LibraryError,
     LibraryLockedError,
@@ -28,7 +29,6 @@ from pixseek.errors import (
 from pixseek.images import decode
 from pixseek.indexing import embedding
 from pixseek.indexing.reindexing import Pictures
-from pixseek.library import model as model_choice
 from pixseek.library.jobs import same_file
 from pixseek.library.model import LibraryModel
 from pixseek.types import Progress, Record, record_id
@@ -532,13 +532,13 @@ class TestTexts:
     def test_agreement_of_text_towers(self) -> None:
         captions = [f"a thing of kind {n}" for n in range(200)]
         one, same = TinyEncoder(), TinyEncoder("same")
-        assert model_choice.agreement(one, same, captions) == pytest.approx(1.0)
+        assert paired.agreement(one, same, captions) == pytest.approx(1.0)
 
         class Backwards(TinyEncoder):
             def _row(self, text: str) -> Any:
                 return -super()._row(text)
 
-        assert model_choice.agreement(one, Backwards(), captions) == pytest.approx(-1.0)
+        assert paired.agreement(one, Backwards(), captions) == pytest.approx(-1.0)
 
 
 class TestPictures:

@@ -56,7 +56,6 @@ COMMANDS = {
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     examples=(
-        ("pixseek demo", "try it, without a download"),
         ("pixseek index ~/Pictures", "index a folder and its subfolders"),
         ('pixseek search "a dog catching a frisbee"', "find images by words"),
     ),

@@ -371,7 +371,7 @@ SUGGESTIONS = {
 }  # fmt: skip
 
 STATUS = {
-    "path": "/home/you/photos.lib", "model": "clip-b32-datacomp",
+    "path": "/home/you/photos.lib", "engine": "embedded", "model": "clip-b32-datacomp",
     "space": {"fingerprint": "22a8fd03b5e5248c", "dim": 512}, "texts": "", "other_spaces": [],
     "records": 4222, "folders": [],
     "roots": [{"name": "Photos", "path": "/home/you/Photos", "is_there": True, "records": 4222}],
