@@ -57,6 +57,7 @@ def ensured(url: str, space: Space = SPACE) -> Engine:
     return engine
 
 
+@pytest.mark.slow
 def test_filters_mean_the_same_at_the_edges_of_numbers(url: str) -> None:
     records = some_records()
     with ensured(url) as engine:
@@ -69,6 +70,7 @@ def test_filters_mean_the_same_at_the_edges_of_numbers(url: str) -> None:
         assert engine.delete([each.id for each in records]) == len(records)
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_closed_has_everything_when_it_is_opened_again(url: str) -> None:
     records, vectors = some_records(), random_unit(10)
     with ensured(url) as engine:
@@ -85,6 +87,7 @@ def test_a_folder_that_was_closed_has_everything_when_it_is_opened_again(url: st
             assert engine.find_words("bild", 9).complete == 5
 
 
+@pytest.mark.slow
 def test_pages_go_on_whatever_the_ids(url: str) -> None:
     ids = [f"{'prefix' * (n % 5) * n}{n:03}" for n in range(40)] + ["~", "~27", "'", "x\\y", "\t"]
     with ensured(url) as engine:
@@ -106,7 +109,8 @@ def test_pages_go_on_whatever_the_ids(url: str) -> None:
         *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("hnsw", "hnsw_sq8", "ivf_flat")),
     ],
 )
-@pytest.mark.parametrize("exact", [0, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("exact", [0, 10_000])
 def test_equal_vectors_and_far_filters_give_k_whatever_the_index(
     kind: str, exact: int, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +134,7 @@ def test_equal_vectors_and_far_filters_give_k_whatever_the_index(
         assert engine.nearest(vectors[:1], 100)[0].ids == tuple(f"{n:03}" for n in range(100))
 
 
+@pytest.mark.slow
 def test_parts_that_a_record_no_longer_has_are_not_found(url: str) -> None:
     tiles = tuple(Part("tile", (0.0, 0.0, 0.1 * n, 0.5)) for n in range(1, 6))
     rows = unit(np.eye(6, 16))
@@ -148,6 +153,7 @@ def test_parts_that_a_record_no_longer_has_are_not_found(url: str) -> None:
         assert engine.nearest(rows[5:6], 2)[0].ids == ("b",)
 
 
+@pytest.mark.slow
 def test_a_page_by_date_has_each_once_however_many_share_one(url: str) -> None:
     day = datetime(2020, 5, 17)
     records = [
@@ -198,6 +204,7 @@ def test_conditions_hold_nothing_that_ends_a_text() -> None:
 # ------------------------------------------------------------------ over gRPC
 
 
+@pytest.mark.slow
 def test_a_library_on_a_server(address: str) -> None:
     records = some_records()
     with ensured(f"{address}?type=hnsw&shards=1") as engine, open_engine(address) as other:
@@ -217,6 +224,7 @@ def test_a_library_on_a_server(address: str) -> None:
         assert empty.space is another.space is None
 
 
+@pytest.mark.slow
 def test_other_collections_are_left_alone(address: str) -> None:
     from pymilvus import MilvusClient
 

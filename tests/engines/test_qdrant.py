@@ -155,6 +155,7 @@ def address(fake: FakeQdrant, options: str = "") -> str:
     return f"qdrant+{fake.url}/photos{'?' if options else ''}{options}"
 
 
+@pytest.mark.slow
 def test_requests_over_http_are_those_of_the_local_mode(fake: FakeQdrant) -> None:
     records = some_records()
     with ensured(address(fake, "type=int8_hnsw&shards=2&replicas=1")) as engine:
@@ -203,6 +204,7 @@ def test_keys_are_sent_and_not_shown(fake: FakeQdrant, monkeypatch: pytest.Monke
         open_engine(address(fake).replace("://", "://me:open-sesame@"))
 
 
+@pytest.mark.slow
 def test_certificates_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trustme = pytest.importorskip("trustme")
     authority = trustme.CA()
@@ -217,6 +219,7 @@ def test_certificates_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
                 open_engine(address(fake, options))
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_is_said(fake: FakeQdrant) -> None:
     fake.delay_s = 1.5
     with pytest.raises(EngineError, match="did not answer within 1 s"):
@@ -252,6 +255,7 @@ def test_collections_of_others_are_left_alone(fake: FakeQdrant) -> None:
     client.close()
 
 
+@pytest.mark.slow
 def test_a_process_that_closes_nothing_ends_quietly(tmp_path: Path) -> None:
     code = (
         "from pixseek.engines import open_engine\n"
