@@ -20,18 +20,25 @@ from vectors import DIM, SPACE, Opener
 
 #: Local modes that look at every record in Python for every query.
 _LEISURELY = ("qdrant", "milvus")
+#: Engines that share what property-based tests look at with another one: OpenSearch the whole store
+#: with Elasticsearch, Milvus its tokens and filters with Qdrant.
+_KIN = ("opensearch", "milvus")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave 20,000 records in a local mode, which take minutes, to the tests before a release."""
+    """Leave to the tests before a release what takes minutes.
+
+    That is 20,000 records in a local mode, and drawn examples on the second of two kindred engines.
+    """
     for item in items:
         of = getattr(item, "callspec", None)
+        if of is None:
+            continue
+        is_drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
         if (
-            of is not None
-            and of.params.get("place") in _LEISURELY
-            and "filled" in getattr(item, "fixturenames", ())
-        ):
+            of.params.get("place") in _LEISURELY and "filled" in getattr(item, "fixturenames", ())
+        ) or (is_drawn and of.params.get("opener") in _KIN):
             item.add_marker(pytest.mark.wide)
 
 
