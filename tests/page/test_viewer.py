@@ -108,6 +108,7 @@ def test_rating_and_tagging_by_keys(look: Look, site: Site) -> None:
     page.keyboard.press("0")
     page.locator(".toast", has_text="No rating").wait_for()
     page.keyboard.press("Escape")
+    page.wait_for_selector("#viewer:not([open])", state="attached")
     page.fill("#q", 'tag:"seen today"')
     page.press("#q", "Enter")
     page.wait_for_function("() => document.querySelectorAll('.tile').length === 1")
@@ -175,28 +176,34 @@ def test_the_facts_are_there_if_they_come_before_the_first_frame(look: Look) -> 
     page = look("?q=a red car")
     # What a busy machine does: the answer is faster than the change of the document.
     page.evaluate("""() => {
+        window.held = [];
         const start = document.startViewTransition.bind(document);
         document.startViewTransition = (change) => {
-            const held = new Promise(done => (window.goOn = done));
-            return start(() => held.then(change));
+            const until = new Promise(done => held.push(done));
+            return start(() => until.then(change));
         };
     }""")
+
+    def go_on(nth: int) -> None:
+        page.wait_for_function("nth => held.length === nth", arg=nth)
+        page.evaluate("nth => held[nth - 1]()", nth)
+
     with page.expect_response("**/facts/*") as answer:
         page.locator('.tile[data-i="0"] a').click()
     answer.value.finished()
     page.evaluate("() => new Promise(done => setTimeout(done))")
-    page.evaluate("() => goOn()")
-    viewer_is_open(page)
+    go_on(1)
+    page.wait_for_selector("#viewer[open]")
     page.get_by_text("1 of").wait_for()
     # And an image that was left before it was shown is not shown.
     page.keyboard.press("Escape")
-    page.evaluate("() => goOn()")
+    go_on(2)
     page.wait_for_selector("#viewer:not([open])", state="attached")
     page.locator('.tile[data-i="1"] a').click()
     page.wait_for_url("**/image/**")
     page.go_back()
-    page.evaluate("() => goOn()")
     page.wait_for_url("**/?q=a*red*car")
+    go_on(3)
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
     assert page.locator("#viewer[open]").count() == 0
 
