@@ -72,7 +72,10 @@ def test_an_unknown_name_lists_the_known(run: Run) -> None:
     assert done.exit_code == 2 and "Name a model" in done.stderr
 
 
-def test_a_licence_is_shown_before_anything_is_fetched(run: Run, models_dir: Path) -> None:
+def test_a_licence_is_shown_before_anything_is_fetched(
+    run: Run, models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waits, "AFTER_S", 0.1)
     done = run("models", "download", "nllb-clip-base")
     time.sleep(waits.AFTER_S + 0.1)
     assert "pixseek-waits" not in [each.name for each in threading.enumerate()]
