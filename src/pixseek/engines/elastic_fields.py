@@ -81,7 +81,6 @@ _RANGES = {"lt": "lt", "le": "lte", "gt": "gt", "ge": "gte"}
 #: Records are spread over these by their ids, so that a search can look at a part of them.
 BUCKETS = 1024
 #: How each facet is kept: as the values of `facets.FACETS`, as they are written.
-KEYED: tuple[FacetField, ...] = ("tag", "person")
 FACETS: tuple[FacetField, ...] = ("folder", "year", "camera", "tag", "person", "colour", "format")
 
 
@@ -213,7 +212,7 @@ def _facets(record: Record) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {
         name: _terms(facets.FACETS[name].words(record)) for name in FACETS
     }
-    for name in KEYED:
+    for name in facets.KEYED:
         words = facets.FACETS[name].words(record)
         keys = (key for word in words for key in facets.keys_of(name, word))
         found[f"{name}_key"] = _terms(keys)

@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -453,16 +452,7 @@ class ElasticStore:
         self, space: Space, where: Filter | None, fields_: Sequence[FacetField], most: int
     ) -> dict[str, dict[str, int]]:
         query = _filtered(where)
-        found: dict[str, dict[str, int]] = {}
-        for field in fields_:
-            written = Counter(self._values(space, query, field))
-            if field in fields.KEYED:
-                keys = self._values(space, query, f"{field}_key")
-                found[field] = facets.ranked(field, written, keys, most)
-            else:  # of which a record has one value, or several that count as they are
-                groups = [([word], times) for word, times in written.items()]
-                found[field] = facets.count_words(field, groups, most)
-        return found
+        return facets.counted(fields_, lambda name: self._values(space, query, name), most)
 
     def _values(self, space: Space, query: Query, field: str) -> dict[str, int]:
         """Return how many documents have each value of a facet: all of them, and exactly."""

@@ -106,6 +106,32 @@ def ranked(
     return {**found, NO_DATE: undated} if undated else found
 
 
+#: Facets whose keys stores keep besides the values, since a record has several of both.
+KEYED: tuple[FacetField, ...] = ("tag", "person")
+
+
+def counted(
+    fields: Iterable[FacetField], values: Callable[[str], Mapping[str, int]], most: int
+) -> dict[str, dict[str, int]]:
+    """Return facets from what a server has counted.
+
+    Args:
+        fields: the facets.
+        values: returns how many records have each value of a facet, or of its keys, whose name is
+            the facet's with `_key`.
+        most: how many values of each.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for field in fields:
+        written = Counter(values(field))
+        if field in KEYED:
+            found[field] = ranked(field, written, values(f"{field}_key"), most)
+        else:  # of which a record has one value, or several that count as they are
+            groups = [([word], times) for word, times in written.items()]
+            found[field] = count_words(field, groups, most)
+    return found
+
+
 def keys_of(field: FacetField, value: str) -> Iterable[str]:
     """Return all that a record with this value of a facet counts under."""
     return FACETS[field].keys(value)

@@ -476,21 +476,11 @@ class MilvusStore:
         self, space: Space, where: Filter | None, fields: Sequence[FacetField], most: int
     ) -> dict[str, dict[str, int]]:
         """Count the values of facets; Milvus does not, so only these values are read."""
-        written: dict[str, Counter[str]] = {field: Counter() for field in fields}
-        keys: dict[str, Counter[str]] = {field: Counter() for field in fields}
+        counts = dict[str, Counter[str]]()
         for row in self._all(space, filtered(where, _ONLY_RECORDS), ["facets"]):
-            values = json.loads(whole(row["facets"]))
-            for field in fields:
-                written[field].update(values.get(field, ()))
-                keys[field].update(values.get(f"{field}_key", ()))
-        found: dict[str, dict[str, int]] = {}
-        for field in fields:
-            if field in tokens.KEYED:
-                found[field] = facets.ranked(field, written[field], keys[field], most)
-            else:  # of which a record has one value, or several that count as they are
-                groups = [([word], times) for word, times in written[field].items()]
-                found[field] = facets.count_words(field, groups, most)
-        return found
+            for name, values in json.loads(whole(row["facets"])).items():
+                counts.setdefault(name, Counter()).update(values)
+        return facets.counted(fields, lambda name: counts.get(name, {}), most)
 
 
 def _conforms(store: MilvusStore) -> Store:

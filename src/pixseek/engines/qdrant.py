@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import threading
 import uuid
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -451,16 +450,7 @@ class QdrantStore:
         self, space: Space, where: Filter | None, fields: Sequence[FacetField], most: int
     ) -> dict[str, dict[str, int]]:
         condition = filtered(where)
-        found: dict[str, dict[str, int]] = {}
-        for field in fields:
-            written = Counter(self._values(space, condition, field))
-            if field in tokens.KEYED:
-                keys = self._values(space, condition, f"{field}_key")
-                found[field] = facets.ranked(field, written, keys, most)
-            else:  # of which a record has one value, or several that count as they are
-                groups = [([word], times) for word, times in written.items()]
-                found[field] = facets.count_words(field, groups, most)
-        return found
+        return facets.counted(fields, lambda name: self._values(space, condition, name), most)
 
     def _values(self, space: Space, condition: Any, field: str) -> dict[str, int]:
         """Return how many points have each value of a facet: all of them, and exactly."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pixseek.engines import token_words, tokens
+from pixseek.engines import facets, token_words, tokens
 from pixseek.engines.columns import texts
 from pixseek.engines.store import Document
 from pixseek.engines.stored_fields import (
@@ -108,7 +108,7 @@ def mark_of(space: Space) -> str:
 def indexes() -> list[tuple[str, Any]]:
     """Return what of the payloads is indexed, and how; so that filters hold during a search."""
     word, kind = models.PayloadSchemaType.KEYWORD, models.PayloadSchemaType.INTEGER
-    facet = (*tokens.FACETS, *(f"{name}_key" for name in tokens.KEYED))
+    facet = (*tokens.FACETS, *(f"{name}_key" for name in facets.KEYED))
     words = ("tokens", "terms", "own[].name", *(f"facet.{name}" for name in facet))
     numbers = ["own[]", *(f"{column.name}.{column.kind}" for column in tokens.NUMBERS)]
     fields: list[tuple[str, Any]] = [(name, word) for name in words]

@@ -54,8 +54,6 @@ NUMBERS = (
     Column("mtime", "integer"), Column("aspect", "real"), Column("megapixels", "real"),
     Column("taken_at", "wall"), Column("taken_at", "instant"),
 )  # fmt: skip
-#: Facets of which the keys are kept besides the values, since a record has several of both.
-KEYED: tuple[FacetField, ...] = ("tag", "person")
 FACETS: tuple[FacetField, ...] = ("folder", "year", "camera", "tag", "person", "colour", "format")
 
 
@@ -187,7 +185,7 @@ def facet_values(record: Record) -> dict[str, list[str]]:
     for name in FACETS:
         words = list(facets.FACETS[name].words(record))
         found[name] = words
-        if name in KEYED:
+        if name in facets.KEYED:
             found[f"{name}_key"] = [key for word in words for key in facets.keys_of(name, word)]
     return {name: some for name, each in found.items() if (some := list(dict.fromkeys(each)))}
 
