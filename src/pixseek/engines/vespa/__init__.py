@@ -1,0 +1,1 @@
+"""Libraries on Vespa: the application package that pixseek deploys there."""
