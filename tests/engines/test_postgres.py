@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 import time
 import traceback
@@ -41,6 +43,12 @@ def opened(url: str, **options: str) -> PostgresEngine:
     engine = open_postgres(f"{url}{'&' if '?' in url else '?'}{query}")
     engine.ensure(SPACE)
     return engine
+
+
+def incompressible(characters: int, first: int = ord("0")) -> str:
+    """Return a text that PostgreSQL can't shorten."""
+    drawn = np.random.default_rng(0).integers(first, first + 75, characters)
+    return "".join(map(chr, drawn)).replace("/", "-").replace("\\", "-").replace("|", "-")
 
 
 def test_libraries_side_by_side(postgres: str) -> None:
@@ -122,14 +130,124 @@ def test_a_server_that_takes_no_writes_can_be_searched(postgres: str) -> None:
 def test_limits_of_the_server_are_named(postgres: str) -> None:
     with opened(postgres, table="limits") as engine:
         engine.put([Record("a", "r/a")], np.eye(DIM, dtype=np.float32)[:1])
-        endless = np.random.default_rng(0).bytes(3_000).hex()  # can't be compressed
-        with pytest.raises(EngineError, match=r"so long a text.*\n.*2,700 bytes"):
+        endless = incompressible(3_000)
+        with pytest.raises(EngineError, match=r"so long an id: .* bytes\)\n.*2,600 bytes"):
             engine.put([Record(endless, "r/b")], np.eye(DIM, dtype=np.float32)[:1])
         assert engine.count() == 1
+        engine.put([Record(endless[:2_600], "r/b")], np.eye(DIM, dtype=np.float32)[:1])
+        assert engine.count() == 2
         with psycopg.connect(postgres) as db:
             db.execute("LOCK TABLE limits_record")
             with pytest.raises(EngineError, match=r"at a time limit.*\n.*lock_timeout"):
                 opened(postgres, table="limits", options="-c%20lock_timeout%3D50")
+
+
+def test_long_texts_are_stored_next_to_others_and_found(postgres: str) -> None:
+    start = incompressible(3_900)
+    uris = ["r/a", f"r/{start}/b.jpg", f"r/{start}/a.jpg", "r/ü" + incompressible(1_500, 0x4E00)]
+    long = [
+        Record(
+            f"id{n}", uri, digest=f"{n}{incompressible(5_000)}", pixels=f"{n}{start}",
+            media=start, caption=start, tags=(start, "x"), fields={"user.a": start, "city": start},
+        )
+        for n, uri in enumerate(uris)
+    ]  # fmt: skip
+    ordered = sorted(uris)
+    with opened(postgres, table="lengthy") as engine:
+        engine.put(long, np.eye(DIM, dtype=np.float32)[:4])
+        engine.put(long, np.eye(DIM, dtype=np.float32)[:4])
+        assert engine.get([each.id for each in long]) == long
+        for prefix, known in (
+            ("", ordered),
+            (f"r/{start}", ordered[1:3]),
+            (f"r/{start}/b", ordered[2:3]),
+            (f"r/{start[:700]}", ordered[1:3]),
+            (f"r/{start}x", []),
+        ):
+            assert [each.uri for each in engine.known(prefix)] == known
+        for descending in (False, True):
+            found = engine.select(None, order="uri", descending=descending, k=9, offset=0)
+            assert [each.uri for each in found] == ordered[:: -1 if descending else 1]
+        assert [each.uri for page, _ in engine.export(2) for each in page] == ordered
+        digests = [each.digest for each in long]
+        assert set(engine.with_digests(digests)) == set(digests)
+        for where, count in (
+            (Compare("uri", "eq", uris[1]), 1), (Compare("folder", "under", f"r/{start}"), 2),
+            (Compare("uri", "glob", f"r/{start}/*"), 2), (Compare("digest", "eq", digests[0]), 1),
+            (Compare("tags", "contains", start), 4), (Compare("caption", "eq", start), 4),
+            (Compare("fields.user.a", "in", (start,)), 4),
+        ):  # fmt: skip
+            assert engine.count(where) == count
+        facets = engine.facets(None, ("tag", "format"), 9)
+        assert facets == {"tag": {start: 4, "x": 4}, "format": {start: 4}}
+        engine.keep("kind", "name", start)
+        assert engine.kept("kind") == {"name": start}
+        assert engine.delete(["id1", "id2"]) == 2
+        assert engine.count() == 2
+
+
+def test_images_whose_paths_are_long_are_indexed_found_and_forgotten(
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: TinyEncoder
+) -> None:
+    del tiny
+    name = "".join(each for each in incompressible(5_000) if each.isalnum())
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    draw(tmp_path / "photos" / "a.png", "red")
+    folder = os.open("photos", os.O_RDONLY)
+    for n in range(12):  # one by one: some systems take no path as long as theirs
+        step = f"n{name[n * 240 : (n + 1) * 240]}"
+        os.mkdir(step, dir_fd=folder)
+        folder, last = os.open(step, os.O_RDONLY, dir_fd=folder), folder
+        os.close(last)
+    draw(tmp_path / "b.png", "blue")
+    os.rename("b.png", "b.png", dst_dir_fd=folder)
+    os.close(folder)
+    deep = Path("photos", *(f"n{name[n * 240 : (n + 1) * 240]}" for n in range(12)))
+
+    def said(*line: str) -> Any:
+        result = CliRunner().invoke(main, [*line, "-L", "p.lib"])
+        assert result.exit_code == 0, (line, result.output)
+        return result.output
+
+    url = f"{postgres}{'&' if '?' in postgres else '?'}table=deep"
+    assert json.loads(said("index", "photos", "--engine", url, "--json"))["added"] == 2
+    everything = said("search", "blue", "--json")
+    assert json.loads(everything)["hits"][0]["uri"].endswith("b.png")
+    assert said("list", f'folder:"{deep}"', "--paths").splitlines() == [
+        str(tmp_path / deep / "b.png")
+    ]
+    assert json.loads(said("index", "--json"))["unchanged"] == 2
+    said("remove", f"{deep}/b.png")
+    assert said("list", "--paths").splitlines() == [str(tmp_path / "photos" / "a.png")]
+
+
+def test_an_older_format_gets_indexes_that_take_long_texts(postgres: str) -> None:
+    vectors = np.eye(DIM, dtype=np.float32)[:1]
+    with opened(postgres, table="shorter") as engine:
+        engine.put([Record("a", "r/a", digest="d", caption="a dog")], vectors)
+        with psycopg.connect(postgres) as db:
+            for statement in (
+                "DROP INDEX shorter_record_uri, shorter_record_digest, shorter_record_pixels",
+                "CREATE INDEX shorter_record_uri ON shorter_record (uri, id)",
+                "CREATE INDEX shorter_record_digest ON shorter_record (digest) "
+                "WHERE digest IS NOT NULL",
+                "CREATE INDEX shorter_record_pixels ON shorter_record (pixels) "
+                "WHERE pixels IS NOT NULL",
+                "UPDATE shorter_space SET format = 5",
+            ):
+                db.execute(statement)
+    for name in ("b", "c"):
+        with opened(postgres, table="shorter") as engine:
+            long = f"r/{name}{incompressible(5_000)}"
+            engine.put([Record(name, long, digest=long, pixels=long)], vectors)
+            assert [each.uri for each in engine.known(f"r/{name}")] == [long]
+            assert [id_ for id_, _ in by_words(engine, "dog", 9)] == ["a"]
+    with psycopg.connect(postgres) as db:
+        found = db.execute("SELECT indexname FROM pg_indexes WHERE tablename = 'shorter_record'")
+        assert {f"shorter_record_{each}" for each in ("uri", "digest", "pixels", "words")} <= {
+            name for (name,) in found
+        }
 
 
 def test_a_server_that_does_not_answer_is_given_up() -> None:

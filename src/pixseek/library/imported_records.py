@@ -19,6 +19,7 @@ from pixseek.types import Part, Record
 
 #: Most characters of each text: what databases can index, and what people can read.
 _MOST = {"id": 1_000, "uri": 4_096, "media": 255, "digest": 255, "pixels": 255}
+_MOST_ID_BYTES = 2_600
 _MOST_TEXT = 1_000_000
 _MOST_TAGS = 10_000
 _MOST_FIELDS = 10_000
@@ -35,6 +36,8 @@ def check(record: Record) -> None:
         _check_text(name, getattr(record, name), _MOST.get(name, _MOST_TEXT))
     if not record.id:
         raise ValueError("id is empty")
+    if len(record.id.encode()) > _MOST_ID_BYTES:
+        raise ValueError(f"id has more than {_MOST_ID_BYTES:,} bytes in UTF-8")
     if record.perceptual_hash and not _HASH.fullmatch(record.perceptual_hash):
         raise _wrong("perceptual_hash", record.perceptual_hash, "16 hexadecimal digits")
     if record.stamp is not None:

@@ -61,7 +61,7 @@ _MEANINGS = (
     (
         ("ProgramLimitExceeded",),
         "PostgreSQL can't store so long a text",
-        "An id or a path may have 2,700 bytes, the words of a record 1 MB. It said: {0}",
+        "An id may have 2,600 bytes, the words of a record 1 MB. It said: {0}",
     ),
     (
         ("QueryCanceled", "LockNotAvailable"),

@@ -28,7 +28,14 @@ from pixseek.engines.postgres import migrations, search, spaces
 from pixseek.engines.postgres.connections import Connections
 from pixseek.engines.postgres.filters import order_sql, where_sql
 from pixseek.engines.postgres.records import Records
-from pixseek.engines.postgres.schema import MAX_INDEXED_DIM, Names, Row, row_of, vector_of
+from pixseek.engines.postgres.schema import (
+    MAX_INDEXED_DIM,
+    URI_START,
+    Names,
+    Row,
+    row_of,
+    vector_of,
+)
 from pixseek.engines.postgres.spaces import Held, Session
 from pixseek.engines.rules import Answer
 from pixseek.errors import ConfigError, MissingExtraError
@@ -296,7 +303,12 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
         end = columns.prefix_end(prefix)
         if end is None:
             return self._records.known(at, "uri >= %s", [prefix], many=True)
-        return self._records.known(at, "uri >= %s AND uri < %s", [prefix, end], many=True)
+        # The beginnings can be looked up in the index; see `URI_START`.
+        within = (
+            f"{URI_START} >= left(%s::text, 600) AND {URI_START} <= left(%s::text, 600) "
+            "AND uri >= %s AND uri < %s"
+        )
+        return self._records.known(at, within, [prefix, end, prefix, end], many=True)
 
     def _with_digests(self, at: Session, digests: Sequence[str]) -> Iterator[Known]:
         return self._records.known(at, "digest = ANY(%s)", [list(digests)], many=False)
@@ -353,7 +365,9 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
 
     def _export(self, at: Session, batch: int) -> Iterator[tuple[list[Record], Vectors]]:
         with at.db.cursor("export") as cursor:
-            cursor.execute(self._names.sql("SELECT number FROM {record} ORDER BY uri, id"))
+            cursor.execute(
+                self._names.sql(f"SELECT number FROM {{record}} ORDER BY {URI_START}, uri, id")
+            )
             while numbers := [number for (number,) in cursor.fetchmany(batch)]:
                 records = self._records.read(at.db, at.active, numbers)
                 vectors = self._records.vectors(at.db, at.active, numbers)

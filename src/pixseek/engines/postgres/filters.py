@@ -8,13 +8,13 @@ from typing import Any
 
 from pixseek import filters
 from pixseek.engines import columns
-from pixseek.engines.postgres.schema import IS_AWAY
+from pixseek.engines.postgres.schema import IS_AWAY, URI_START
 from pixseek.types import And, Compare, Filter, Not, Or, Order
 from pixseek.types.texts import composed, folded, tag_path
 
 #: What records are ordered by.
 _ORDERS: dict[Order, tuple[str, ...]] = {
-    "uri": ("uri",),
+    "uri": (URI_START, "uri"),
     "name": ("name",),
     # The wall clock, as an album goes; those without a date by the time of their file.
     "taken_at": ("substr(taken_at, 1, 26)", "CASE WHEN taken_at IS NULL THEN mtime_ns END"),

@@ -1,8 +1,8 @@
 """Bringing the tables of an older pixseek up to date, in batches that can be stopped anywhere.
 
 The first transaction changes the tables and their format, so an older pixseek refuses the library
-at its next call. Then every record is indexed again, a batch in each transaction, which also notes
-how far it came. Two processes take turns.
+at its next call. If what is indexed of records has changed, every record is then indexed again, a
+batch in each transaction, which also notes how far it came. Two processes take turns.
 """
 
 from __future__ import annotations
@@ -63,11 +63,19 @@ _STEPS = {
         "CREATE INDEX {record_pixels} ON {record} (pixels) WHERE pixels IS NOT NULL",
         *KEPT.split(";\n"),
     ),
+    6: (
+        "DROP INDEX IF EXISTS {dropped_uri}",
+        "DROP INDEX IF EXISTS {dropped_digest}",
+        "DROP INDEX IF EXISTS {dropped_pixels}",
+        "CREATE INDEX {record_uri} ON {record} (left(uri, 600))",
+        "CREATE INDEX {record_digest} ON {record} USING hash (digest)",
+        "CREATE INDEX {record_pixels} ON {record} USING hash (pixels)",
+    ),
 }
 
 
 def migrate(connections: Connections, names: Names, progress: Progress | None) -> bool:
-    """Take the missing steps, and index all records again; return whether anything was done.
+    """Take the missing steps, and index records again if need be; return whether anything was done.
 
     Args:
         connections: to the server.
@@ -87,8 +95,12 @@ def migrate(connections: Connections, names: Names, progress: Progress | None) -
         for step in range(found + 1, FORMAT + 1):
             for statement in _STEPS[step]:
                 db.execute(names.sql(statement))
-        # Records are updated faster without it, and it is built faster at once.
-        db.execute(names.sql("DROP INDEX IF EXISTS {dropped_words}"))
+        indexed, indexing = db.execute(
+            names.sql("SELECT indexed, indexing FROM {space} LIMIT 1")
+        ).fetchone()
+        if indexed != columns.INDEXED or indexing is not None:
+            # Records are updated faster without it, and it is built faster at once.
+            db.execute(names.sql("DROP INDEX IF EXISTS {dropped_words}"))
         db.execute(
             names.sql(
                 "UPDATE {space} SET format = %s, indexed = %s, "

@@ -10,8 +10,10 @@ import numpy as np
 from pixseek.engines import columns, rules
 from pixseek.engines.postgres.schema import (
     IS_AWAY,
+    MAX_ID_BYTES,
     NAMES,
     SELECTED,
+    URI_START,
     VALUES,
     Names,
     Row,
@@ -19,6 +21,7 @@ from pixseek.engines.postgres.schema import (
     vector_of,
 )
 from pixseek.engines.postgres.spaces import Held, Session
+from pixseek.errors import EngineError
 from pixseek.types import Known, Part, Record
 
 if TYPE_CHECKING:
@@ -89,7 +92,8 @@ class Records:
         """
         present = f"AND NOT coalesce({IS_AWAY}, false)" if at.has_away else ""
         statement = self._names.sql(
-            f"SELECT {columns.KNOWN} FROM {{record}} r WHERE {condition} {present} ORDER BY uri, id"
+            f"SELECT {columns.KNOWN} FROM {{record}} r WHERE {condition} {present} "
+            f"ORDER BY {URI_START}, uri, id"
         )
         with at.db.cursor("known") if many else at.db.cursor() as cursor:
             if many:
@@ -120,6 +124,8 @@ class Records:
         vectors: Vectors,
     ) -> None:
         """Store records, with vectors in the first space; see `Engine.put`."""
+        from psycopg.errors import ProgramLimitExceeded
+
         active, *others = spaces
         if others:
             self._forget_changed(db, active, records)
@@ -128,8 +134,18 @@ class Records:
             f"INSERT INTO {{record}} ({', '.join(NAMES)}) VALUES ({VALUES}) "
             f"ON CONFLICT (id) DO UPDATE SET {updates}"
         )
-        # In the order of ids, so that two writers never wait for each other.
-        db.cursor().executemany(statement, sorted(rows, key=lambda row: row[0]))
+        try:
+            # In the order of ids, so that two writers never wait for each other.
+            db.cursor().executemany(statement, sorted(rows, key=lambda row: row[0]))
+        except ProgramLimitExceeded as error:
+            longest = max((record.id for record in records), key=lambda each: len(each.encode()))
+            if (size := len(longest.encode())) <= MAX_ID_BYTES:
+                raise
+            raise EngineError(
+                "PostgreSQL can't store so long an id",
+                f"{longest[:60]}... ({size:,} bytes)",
+                f"Give the record an id of up to {MAX_ID_BYTES:,} bytes. Nothing was stored.",
+            ) from error
         numbers = self.numbers(db, [record.id for record in records])
         db.execute(
             self._names.sql("DELETE FROM {part} WHERE record = ANY(%s) AND space = %s"),

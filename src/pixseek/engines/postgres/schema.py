@@ -20,8 +20,14 @@ if TYPE_CHECKING:
 
 #: 2: the words of each record. 3: several spaces. 4: `folded` holds what filters compare. 5: `away`
 #: as a column, what follows from the content (`pixels`, `perceptual_hash`), texts about the
-#: library, and by which version of `columns.INDEXED` records are indexed.
-FORMAT = 5
+#: library, and by which version of `columns.INDEXED` records are indexed. 6: indexes of texts that
+#: may be longer than an entry of a B-tree.
+FORMAT = 6
+#: Ids of this size always fit into the index that keeps them unique, whose entries have at most
+#: 2,704 bytes. Longer ones fit if PostgreSQL can compress them.
+MAX_ID_BYTES = 2_600
+#: For the same reason URIs are ordered by their beginning, then whole.
+URI_START = "left(uri, 600)"
 #: pgvector can't index longer half vectors.
 MAX_INDEXED_DIM = 4_000
 
@@ -48,10 +54,10 @@ CREATE TABLE IF NOT EXISTS {record} (
     words tsvector NOT NULL
 );
 CREATE INDEX IF NOT EXISTS {record_words} ON {record} USING gin (words);
-CREATE INDEX IF NOT EXISTS {record_uri} ON {record} (uri, id);
-CREATE INDEX IF NOT EXISTS {record_digest} ON {record} (digest) WHERE digest IS NOT NULL;
+CREATE INDEX IF NOT EXISTS {record_uri} ON {record} (left(uri, 600));
+CREATE INDEX IF NOT EXISTS {record_digest} ON {record} USING hash (digest);
 CREATE INDEX IF NOT EXISTS {record_away} ON {record} (id) WHERE away;
-CREATE INDEX IF NOT EXISTS {record_pixels} ON {record} (pixels) WHERE pixels IS NOT NULL;
+CREATE INDEX IF NOT EXISTS {record_pixels} ON {record} USING hash (pixels);
 CREATE TABLE IF NOT EXISTS {part} (
     record bigint NOT NULL REFERENCES {record} ON DELETE CASCADE,
     space int NOT NULL, ordinal int NOT NULL, part text, vector halfvec NOT NULL,
@@ -133,6 +139,9 @@ class Names(NamedTuple):
             dropped=named(index),
             dropped_away=named("record_away"),
             dropped_words=named("record_words"),
+            dropped_uri=named("record_uri"),
+            dropped_digest=named("record_digest"),
+            dropped_pixels=named("record_pixels"),
             old_index=named("part_vector"),
         )
 
