@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pixseek.types import Acceleration, Likelihood, Picture, Precision, Vectors
+    from pixseek.types import TextTower as TextTowerFiles
 
 
 #: Runtime and precision in which every model runs.
@@ -175,6 +176,27 @@ class OnnxEncoder:
     def likelihood(self) -> Likelihood | None:
         """Return the learned map from cosines to probabilities; None if the files lack it."""
         return self._files.likelihood
+
+    def write_text_tower(self, graph: Path, tokenizer: Path) -> TextTowerFiles:
+        """Write the text tower as two files that run without pixseek; see `types.Separable`.
+
+        Raises:
+            ModelError: it can't be expressed like that, or the files can't be written.
+        """
+        from pixseek.encoders import separate
+
+        tokens = Tokens(self._rules)
+        tower = separate.Tower(
+            name=self.name,
+            graph=self._files.textual,
+            output=self._outputs[1],
+            rules=self._rules,
+            tokens=tokens,
+            length=self._length(tokens),
+            encode=self.encode_texts,
+            dim=self.dim,
+        )
+        return separate.write(tower, graph, tokenizer)
 
     def accelerate(
         self, precision: Precision, images: int, sample: Callable[[int], Vectors]

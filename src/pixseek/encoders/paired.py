@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pixseek.errors import ModelError
-from pixseek.types import Accelerable, Acceleration, Contrastive, Literate
+from pixseek.types import Accelerable, Acceleration, Contrastive, Literate, Separable
 
 if TYPE_CHECKING:
-    from pixseek.types import Encoder, Likelihood, Picture, Precision, Vectors
+    from pathlib import Path
+
+    from pixseek.types import Encoder, Likelihood, Picture, Precision, TextTower, Vectors
 
 #: Two text towers are of one space if their vectors of the bank's captions have at least this mean
 #: cosine, both centred. Towers of different spaces have 0 give or take .01; one that was distilled
@@ -96,6 +98,21 @@ class PairedEncoder:
     def likelihood(self) -> Likelihood | None:
         """Return the map from cosines to probabilities learned with the images' own text tower."""
         return self._images.likelihood() if isinstance(self._images, Contrastive) else None
+
+    def write_text_tower(self, graph: Path, tokenizer: Path) -> TextTower:
+        """Write the text tower as two files that run without pixseek; see `types.Separable`.
+
+        Raises:
+            ModelError: it can't be expressed like that, or the files can't be written.
+            MissingExtraError: the package that exports models of torch is not installed.
+        """
+        if not isinstance(self._texts, Separable):
+            raise ModelError(
+                "this model's text tower can't run outside of pixseek",
+                self._texts.name,
+                "It is not a model of pixseek's. Embed texts with pixseek instead.",
+            )
+        return self._texts.write_text_tower(graph, tokenizer)
 
     def accelerate(
         self, precision: Precision, images: int, sample: Callable[[int], Vectors]

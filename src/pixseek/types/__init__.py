@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pixseek.types.encoders import Likelihood as Likelihood
     from pixseek.types.encoders import Literate as Literate
     from pixseek.types.encoders import Precision as Precision
+    from pixseek.types.encoders import Separable as Separable
+    from pixseek.types.encoders import TextTower as TextTower
     from pixseek.types.engines import Capabilities as Capabilities
     from pixseek.types.engines import Distant as Distant
     from pixseek.types.engines import Embedding as Embedding
@@ -72,7 +74,8 @@ _HOME = {
     "queries": "Operator Compare And Or Not Filter Region Term Strength Sort DateReading Query",
     "results": "Reason Embeddings Exclusion Neighbours Hit Results Layout Failure Report Skipped "
     "Progress Reach",
-    "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate",
+    "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate "
+    "Separable TextTower",
     "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine Distant "
     "Embedding Outlines Outlining Movable",
     "roots": "Root",
@@ -127,6 +130,7 @@ __all__ = [
     "Results",
     "Root",
     "Scalar",
+    "Separable",
     "Skipped",
     "Sort",
     "Source",
@@ -134,6 +138,7 @@ __all__ = [
     "Stamp",
     "Strength",
     "Term",
+    "TextTower",
     "WordMatch",
     "WordMatches",
     "record_id",

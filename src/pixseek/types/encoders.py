@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from pixseek.types.dataclass import dataclass
@@ -148,4 +149,45 @@ class Literate(Protocol):
 
     def words(self, text: str) -> Mapping[str, bool]:
         """Return the words of a text, and of each whether the model knows it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TextTower:
+    """A text tower as two files, which run without pixseek.
+
+    A program tokenizes a text by `tokenizer`, with its special tokens, cuts it to `context`
+    tokens, does not pad it, and runs `graph`: inputs `input_ids` and `attention_mask`, each
+    (n, tokens) int64, output `text_embeds`, (n, 1, dim) float32, not normalised. The axis of one
+    token is what programs that pool token vectors expect (strategy "cls").
+
+    Attributes:
+        graph: an ONNX file that holds its weights.
+        tokenizer: a `tokenizer.json` of the library tokenizers.
+        context: maximum number of tokens of a text.
+        dim: length of the vectors.
+    """
+
+    graph: Path
+    tokenizer: Path
+    context: int
+    dim: int
+
+
+@runtime_checkable
+class Separable(Protocol):
+    """An encoder whose text tower can run elsewhere, such as within a search server."""
+
+    def write_text_tower(self, graph: Path, tokenizer: Path) -> TextTower:
+        """Write the text tower as two files.
+
+        Args:
+            graph: path of the ONNX file to write.
+            tokenizer: path of the tokenizer to write.
+
+        Raises:
+            ModelError: the tower or its tokenizer can't be expressed like that, or the files
+                would give other vectors than the encoder, or can't be written.
+            MissingExtraError: the package that exports models of torch is not installed.
+        """
         ...

@@ -253,10 +253,11 @@ def _pad_id(tokenizer: Any, pad: int | str | None, padding: dict[str, Any]) -> i
 # ------------------------------------------------------------------ cleaning
 
 #: ASCII punctuation.
-_PUNCTUATION = str.maketrans("", "", "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
+PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+_NO_PUNCTUATION = str.maketrans("", "", PUNCTUATION)
 
 #: Terminal escapes, and control characters other than white space, which ftfy drops too.
-_CONTROL = r"\x1b\[(?:\d|;)*[a-zA-Z]|[\x00-\x08\x0e-\x1b\x7f\u206a-\u206f\ufeff\ufff9-\ufffc]"
+CONTROL = r"\x1b\[(?:\d|;)*[a-zA-Z]|[\x00-\x08\x0e-\x1b\x7f\u206a-\u206f\ufeff\ufff9-\ufffc]"
 
 
 def clean(text: str, how: Cleaning) -> str:
@@ -265,16 +266,16 @@ def clean(text: str, how: Cleaning) -> str:
         return text
     import html
 
-    text = unicodedata.normalize("NFC", re.sub(_CONTROL, "", text).translate(_plain_forms()))
+    text = unicodedata.normalize("NFC", re.sub(CONTROL, "", text).translate(plain_forms()))
     text = html.unescape(html.unescape(text))
     if how == "canonical":
-        text = text.replace("_", " ").translate(_PUNCTUATION)
+        text = text.replace("_", " ").translate(_NO_PUNCTUATION)
     text = " ".join(text.split())
     return text if how == "whitespace" else text.lower()
 
 
 @lru_cache(1)
-def _plain_forms() -> dict[int, str]:
+def plain_forms() -> dict[int, str]:
     """Return the plain forms of curly quotes, Latin ligatures, and half and full widths.
 
     Together with NFC this is the part of `ftfy.fix_text`, which open_clip runs first, that affects

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pixseek.encoders.inputs.preprocessing import Patches, Preprocessing
     from pixseek.encoders.inputs.tokens import Tokens
     from pixseek.encoders.torch.towers import Towers
-    from pixseek.types import Acceleration, Picture, Precision, Vectors
+    from pixseek.types import Acceleration, Picture, Precision, TextTower, Vectors
 
 #: The package to install for each library.
 _PACKAGES = {"torch": "torch", "transformers": "transformers", "open_clip": "open_clip_torch"}
@@ -133,6 +134,36 @@ class TorchEncoder:
     def words(self, text: str) -> dict[str, bool]:
         """Return the words of a text, each with whether the model knows it."""
         return self._tokenizer().words(text)
+
+    def write_text_tower(self, graph: Path, tokenizer: Path) -> TextTower:
+        """Write the text tower as two files that run without pixseek; see `types.Separable`.
+
+        Raises:
+            ModelError: it can't be expressed like that, or the files can't be written.
+            MissingExtraError: the package that exports models of torch is not installed.
+        """
+        from pixseek.encoders import separate
+        from pixseek.encoders.runtimes import graph as graphs
+        from pixseek.encoders.torch.graphs import write_text_graph
+
+        tokens = self._tokenizer()
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+            traced = Path(temporary) / "text" / "model.onnx"
+            traced.parent.mkdir()
+            write_text_graph(self, traced)
+            found = graphs.read(traced)
+            assert found.embedding is not None
+            tower = separate.Tower(
+                name=self.name,
+                graph=found,
+                output=found.embedding,
+                rules=self.files.text,
+                tokens=tokens,
+                length=tokens.context if self.files.text.full else None,
+                encode=self.encode_texts,
+                dim=self.dim,
+            )
+            return separate.write(tower, graph, tokenizer)
 
     def likelihood(self) -> Likelihood | None:
         """Return the learned map from cosines to probabilities; None for a text tower.

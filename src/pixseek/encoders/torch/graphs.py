@@ -34,25 +34,47 @@ def write_graphs(encoder: TorchEncoder, visual: Path, textual: Path) -> None:
         ModelError: torch can't trace a tower.
         MissingExtraError: a package that writes ONNX is not installed.
     """
-    for package in ("onnx", "onnxscript"):
-        if find_spec(package) is None:
-            raise MissingExtraError("exporting a model", package, "torch")
+    _check_packages()
     import torch
 
-    files, context = encoder.files, tokens_of(encoder.files.text).context
+    files = encoder.files
     if files.preprocessing is None:
         raise ModelError("a model without an image tower can't be exported", encoder.name)
     towers = encoder.opened()
-    n = torch.export.Dim("n")
-    free = {} if files.text.full else {1: torch.export.Dim("length", max=context)}
+    with quiet():
+        pixels = torch.zeros(_ROWS, *files.preprocessing.shape)
+        free = {0: torch.export.Dim("n")}
+        _write(visual, EMBEDDINGS[0], towers, towers.images, {IMAGE: pixels}, free)
+    write_text_graph(encoder, textual)
+
+
+def write_text_graph(encoder: TorchEncoder, path: Path) -> None:
+    """Write the text tower; see `write_graphs`.
+
+    Raises:
+        ModelError: torch can't trace it.
+        MissingExtraError: a package that writes ONNX is not installed.
+    """
+    _check_packages()
+    import torch
+
+    files, context = encoder.files, tokens_of(encoder.files.text).context
+    towers = encoder.opened()
+    free = {0: torch.export.Dim("n")}
+    if not files.text.full:
+        free[1] = torch.export.Dim("length", max=context)
     ids = torch.ones(_ROWS, context if files.text.full else min(_TOKENS, context), dtype=torch.long)
     masked = (ids, torch.ones_like(ids)) if files.masked else (ids,)
     with quiet():
-        pixels = torch.zeros(_ROWS, *files.preprocessing.shape)
-        _write(visual, EMBEDDINGS[0], towers, towers.images, {IMAGE: pixels}, {0: n})
         given = dict(zip((TEXT, MASK), masked, strict=False))
         reading = towers.texts if files.masked else _without_mask(towers)
-        _write(textual, EMBEDDINGS[1], towers, reading, given, {0: n, **free})
+        _write(path, EMBEDDINGS[1], towers, reading, given, free)
+
+
+def _check_packages() -> None:
+    for package in ("onnx", "onnxscript"):
+        if find_spec(package) is None:
+            raise MissingExtraError("exporting a model", package, "torch")
 
 
 def _without_mask(towers: Towers) -> Callable[..., Any]:
