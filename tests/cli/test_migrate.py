@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 import pixseek
-from moved_library import NAMES, library_of, state
+from moved_library import library_of, state
 from pixseek.cli import main
 
 
@@ -29,10 +29,10 @@ def run(*args: str) -> str:
     return done.output
 
 
-def test_there_and_back(folder: Path) -> None:
-    to = f"memory://cli-{next(NAMES)}"
+def test_there_and_back(folder: Path, tmp_path: Path) -> None:
+    to = str(tmp_path / "other")
     said = run("migrate", "--to", to, "-L", str(folder))
-    assert "Moved 307 records with 460 vectors to memory://" in said
+    assert f"Moved 307 records with 460 vectors to {to}" in " ".join(said.split())
     assert "200 searches, which found 1.000" in " ".join(said.split())
     assert f"The old copy stays at {folder}" in " ".join(said.split())
     run("tag", "id0001", "--add", "new", "-L", str(folder))
@@ -46,13 +46,14 @@ def test_there_and_back(folder: Path) -> None:
 
 
 def test_a_new_library_of_what_is_on_a_server(folder: Path, tmp_path: Path) -> None:
-    to = f"memory://cli-{next(NAMES)}"
+    to = str(tmp_path / "other")
     run("migrate", "--to", to, "-L", str(folder))
     run("migrate", "--from", to, "--to", "embedded", "-L", str(tmp_path / "copy.lib"))
     with pixseek.open(folder) as old, pixseek.open(tmp_path / "copy.lib") as new:
         assert state(new.opened.engine) == state(old.opened.engine)
     wrong = CliRunner().invoke(
-        main, ["migrate", "--from", "memory://x", "--to", "embedded", "-L", str(folder)]
+        main,
+        ["migrate", "--from", str(tmp_path / "third"), "--to", "embedded", "-L", str(folder)],
     )
     assert wrong.exit_code == 3
     assert "is in another engine" in wrong.output
@@ -63,6 +64,7 @@ def test_errors_say_what_to_do(folder: Path, tmp_path: Path) -> None:
         ("nothing://there", 6, "unknown engine"),
         ("postgresql://me:sesame@localhost:1/nowhere", 3, "out of reach"),
         ("host=here dbname=there", 6, "not the url of an engine"),
+        ("memory://lost", 6, "ends with the command"),
     ):
         done = CliRunner().invoke(main, ["migrate", "--to", to, "-L", str(folder)])
         assert done.exit_code == code, done.output

@@ -168,6 +168,76 @@ def test_labels_are_given_to_more_images_than_an_engine_ranks(
         assert found["green"] > 10
 
 
+def test_a_model_whose_texts_the_server_embeds_is_read_for_images_alone(
+    tmp_path: Path, pictures: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = TinyEncoder()
+    other.fingerprint = "another"
+    loads: list[str] = []
+    read = [tiny]
+
+    def load(name: str, **_: Any) -> TinyEncoder:
+        loads.append(name)
+        return read[0]
+
+    monkeypatch.setattr("pixseek.encoders.load", load)
+    monkeypatch.setattr(MemoryStore, "text_model", "clip-text", raising=False)
+    monkeypatch.setattr(
+        MemoryStore, "embed_texts", lambda _, texts: tiny.encode_texts(texts), raising=False
+    )
+    address = f"memory://far-{next(_NAMES)}"
+    with pixseek.open(tmp_path / "a.lib", "clip-b16-openai", engine=address) as library:
+        library.index(pictures)
+    loads.clear()
+    for n, encoder in enumerate((tiny, other)):
+        read[0] = encoder
+        with pixseek.open(tmp_path / f"{n}.lib", engine=address, offline=True) as library:
+            found = library.search("green", k=3)
+            assert [hit.uri.split("/")[-1][:5] for hit in found] == ["green"] * 3
+            assert not loads
+            example = next(pictures.rglob("green*"))
+            if encoder is tiny:
+                assert library.search(image=example, k=1)
+            else:
+                with pytest.raises(ModelError, match="made by another model"):
+                    library.search(image=example, k=1)
+            assert len(loads) == 1
+            loads.clear()
+    with (
+        pixseek.open(tmp_path / "c.lib", "clip-b32-openai", engine=address) as library,
+        pytest.raises(ModelError, match="made by another model"),
+    ):
+        library.search("green")
+
+
+def test_the_model_of_what_another_machine_indexed_is_that_of_its_vectors(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"memory://far-{next(_NAMES)}"
+    asked: list[str] = []
+    monkeypatch.setenv("PIXSEEK_MODEL", "clip-b16-openai")
+
+    def load(name: str, **_: Any) -> TinyEncoder:
+        asked.append(name)
+        return TinyEncoder(name)
+
+    monkeypatch.setattr("pixseek.encoders.load", load)
+    with pixseek.open(tmp_path / "a.lib", "demo", engine=address) as library:
+        library.index(pictures)
+    with pixseek.open(tmp_path / "b.lib", engine=address) as library:
+        asked.clear()
+        assert library.model == "demo"
+        assert library.search("green", k=1)
+        library.index(pictures)
+        assert set(asked) == {"demo"}
+    named = f"memory://far-{next(_NAMES)}"
+    with pixseek.open(tmp_path / "c.lib", "my-folder", engine=named) as library:
+        library.index(pictures)
+    with pixseek.open(tmp_path / "d.lib", engine=named) as library:
+        # Its name is that of a folder elsewhere; the settings may know which one it is here.
+        assert library.model == "clip-b16-openai"
+
+
 def test_texts_are_embedded_by_the_model_of_the_server(
     tmp_path: Path, pictures: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ import click
 from pixseek.cli import wording
 from pixseek.cli.hints import named_library, quoted
 from pixseek.cli.index import drive
-from pixseek.cli.options import Command, open_library
+from pixseek.cli.options import Command, check_lasts, open_library
 from pixseek.cli.output import echo, write_json
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def migrate(ctx: click.Context, to: str, from_: str | None, quiet: bool, as_json
 
     The old copy is not deleted. To go back, migrate to it: it is brought up to date.
     """
+    check_lasts(from_)
+    check_lasts(to)
     made: dict[str, Any] = (
         {} if from_ is None or _is_own(from_) else {"create": True, "engine": from_}
     )

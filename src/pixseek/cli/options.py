@@ -17,7 +17,13 @@ from pixseek.cli import hints
 from pixseek.cli.exit_codes import PIPE_CLOSED, UNEXPECTED, code_of
 from pixseek.cli.hints import settings
 from pixseek.cli.output import echo, guarded, styled, visible
-from pixseek.errors import PixseekError, SourceError, StorageError, UntrustedLibraryError
+from pixseek.errors import (
+    ConfigError,
+    PixseekError,
+    SourceError,
+    StorageError,
+    UntrustedLibraryError,
+)
 from pixseek.redaction import redacted, scrub
 
 if TYPE_CHECKING:
@@ -125,6 +131,7 @@ def open_library(*, create: bool = False, **more: Any) -> Library:
         **more: other arguments of `Library.open`; they override the command line.
 
     Raises:
+        ConfigError: its engine would end with this process.
         UntrustedLibraryError: it comes from elsewhere, and the user does not trust it.
     """
     from pixseek.cli.waits import waits
@@ -132,6 +139,7 @@ def open_library(*, create: bool = False, **more: Any) -> Library:
 
     given = {"trust": hints.is_trusted(), **settings(), **more}
     path, model = given.pop("library", None), given.pop("model", None)
+    check_lasts(given.get("engine"))
     said = waits()
 
     def opened(**how: Any) -> Library:
@@ -149,8 +157,28 @@ def open_library(*, create: bool = False, **more: Any) -> Library:
             # What it would do stands in the question.
             raise UntrustedLibraryError(error.problem, error.folder, ()) from None
         library = opened(**{**given, "trust": True})
+    try:
+        check_lasts(library.opened.address)  # a program may have made it
+    except ConfigError:
+        library.close()
+        raise
     library.on_wait, library.on_download = said.wait, said.download
     return library
+
+
+def check_lasts(engine: str | None) -> None:
+    """Check that an engine outlives this process.
+
+    Raises:
+        ConfigError: it is in memory.
+    """
+    if engine is not None and engine.lower().startswith("memory:"):
+        raise ConfigError(
+            "an engine in memory ends with the command, and all it holds would be lost",
+            engine,
+            "Name a folder or a server, such as postgresql://host/photos. memory:// is for "
+            "programs: pixseek.open(..., engine='memory://NAME')",
+        )
 
 
 # ------------------------------------------------------------------ the layout of help

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from pixseek.types import Accelerable, Acceleration, Contrastive, Literate, Sepa
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pixseek.types import Encoder, Likelihood, Picture, Precision, TextTower, Vectors
+    from pixseek.types import Encoder, Likelihood, Picture, Precision, Space, TextTower, Vectors
 
 #: Two text towers are of one space if their vectors of the bank's captions have at least this mean
 #: cosine, both centred. Towers of different spaces have 0 give or take .01; one that was distilled
@@ -56,8 +57,12 @@ class PairedEncoder:
         self.note = note
         self.fingerprint = fingerprint or images.fingerprint
         self.dim = images.dim
-        self.input_side = images.input_side
         self._images, self._texts = images, texts
+
+    @property
+    def input_side(self) -> int:
+        """Side of the images it reads, in pixels."""
+        return self._images.input_side
 
     @property
     def batch_size(self) -> int:
@@ -125,6 +130,68 @@ class PairedEncoder:
         if not isinstance(self._images, Accelerable):
             return Acceleration(self._images.name, "fp32", "this model chooses its runtime itself")
         return self._images.accelerate(precision, images, sample)
+
+
+class DeferredImages:
+    """The encoder of a space whose files are read, and downloaded, when something needs them.
+
+    Attributes as in `types.Encoder`. May be used from several threads.
+    """
+
+    def __init__(self, space: Space, load: Callable[[], Encoder]) -> None:
+        """Wait.
+
+        Args:
+            space: of its vectors.
+            load: returns the encoder; it raises ModelError if that is unavailable.
+        """
+        self.name, self.note = space.model, ""
+        self.fingerprint, self.dim = space.fingerprint, space.dim
+        self._load = load
+        self._lock = threading.Lock()
+        self._found: Encoder | None = None
+
+    @property
+    def _encoder(self) -> Encoder:
+        with self._lock:
+            if self._found is None:
+                self._found = self._load()
+            return self._found
+
+    @property
+    def input_side(self) -> int:
+        """Side of the images it reads, in pixels."""
+        return self._encoder.input_side
+
+    @property
+    def batch_size(self) -> int:
+        """Number of images per call."""
+        return self._encoder.batch_size
+
+    @property
+    def streams(self) -> int:
+        """Number of calls worth making at the same time."""
+        return self._encoder.streams
+
+    def prepare(self, picture: Picture) -> Vectors:
+        """Return the input of the image tower for one picture."""
+        return self._encoder.prepare(picture)
+
+    def encode_images(self, batch: Vectors) -> Vectors:
+        """Return unit rows, (n, dim) float32, for n prepared images.
+
+        Raises:
+            ModelError: the model failed.
+        """
+        return self._encoder.encode_images(batch)
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Return unit rows, (n, dim) float32, for n texts; long ones are truncated.
+
+        Raises:
+            ModelError: the model failed.
+        """
+        return self._encoder.encode_texts(texts)
 
 
 class ServerTexts:

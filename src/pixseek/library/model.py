@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from pixseek import encoders
 from pixseek.config import Config
 from pixseek.encoders.hub import catalogue
-from pixseek.encoders.paired import PairedEncoder, ServerTexts, check_agreement
+from pixseek.encoders.paired import DeferredImages, PairedEncoder, ServerTexts, check_agreement
 from pixseek.engines.rules import NAMED
 from pixseek.errors import ModelError, SpaceMismatchError
 from pixseek.search import background
@@ -179,8 +179,11 @@ class LibraryModel:
     def _choice_in(self, space: Space | None) -> ModelChoice:
         if self._asked:
             return ModelChoice(self._asked)
+        own = self._opened.config.model
         found = chosen(self._opened.ledger, space)
-        return found or ModelChoice(self._opened.config.model or encoders.DEFAULT)
+        if found is None and space is not None and not (own and _is_nowhere(space.model)):
+            return ModelChoice(space.model)  # another machine made it
+        return found or ModelChoice(own or encoders.DEFAULT)
 
     @property
     def asked(self) -> str | None:
@@ -244,9 +247,8 @@ class LibraryModel:
             encoder = self._encoder if choice == self._encoder_choice else None
             if encoder is None:
                 encoder = self._loaded(choice, space, on_download or self.on_download)
-            ours = encoder.fingerprint, encoder.dim
-            if space is not None and (space.fingerprint, space.dim) != ours:
-                raise _mismatch(space, encoder.name, encoder.fingerprint, self._opened.folder)
+            if space is not None:
+                _check_fits(space, encoder, self._opened.folder)
             self._encoder, self._encoder_choice = encoder, choice
             return encoder
 
@@ -258,9 +260,30 @@ class LibraryModel:
     ) -> Encoder:
         """Return the encoder of a choice for a space.
 
+        If the engine's server embeds texts, files that are not here wait for the first image.
+
         Raises:
             ModelError: it is unavailable.
         """
+        models_dir = self._opened.config.models_dir
+        by_server = self._texts_of(choice) != choice.texts
+        if not by_server or space is None or self._asked or is_here(choice.model, models_dir):
+            return self._with_texts_of_server(self._read(choice, space, on_progress))
+        held = space
+
+        def load() -> Encoder:
+            encoder = self._read(choice, held, on_progress)
+            _check_fits(held, encoder, self._opened.folder)
+            return encoder
+
+        return self._with_texts_of_server(DeferredImages(held, load))
+
+    def _read(
+        self,
+        choice: ModelChoice,
+        space: Space | None,
+        on_progress: Callable[[str, int, int | None], None] | None,
+    ) -> Encoder:
         self.check_trust(choice)
         try:
             with self.waiting(f"Loading the model {shown(choice.model)}"):
@@ -274,7 +297,6 @@ class LibraryModel:
                 "Words, example files and new images need it; ids, vectors and filters find images "
                 "without it. If you have its files, name their folder: --model DIR",
             ) from error
-        encoder = self._with_texts_of_server(encoder)
         if space is None or not is_named(space) or encoder.dim != space.dim:
             return encoder
         # Nothing but the name says which model it was. A folder is the user's word for it.
@@ -462,8 +484,12 @@ def portable(model: str) -> str:
     return os.path.abspath(folder) if os.path.isdir(folder) else model
 
 
-def _mismatch(space: Space, name: str, fingerprint: str, folder: Path) -> ModelError:
-    return SpaceMismatchError(
+def _check_fits(space: Space, encoder: Encoder, folder: Path) -> None:
+    """Raise SpaceMismatchError if the vectors of an encoder are not of a library's space."""
+    name, fingerprint = encoder.name, encoder.fingerprint
+    if (space.fingerprint, space.dim) == (fingerprint, encoder.dim):
+        return
+    raise SpaceMismatchError(
         "The library's vectors were made by another model",
         f"{folder} holds {space.model} ({space.fingerprint[:12]}), "
         f"asked for {name} ({fingerprint[:12]})",

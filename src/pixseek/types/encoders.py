@@ -20,17 +20,20 @@ class Encoder(Protocol):
         name: to show.
         fingerprint: hash of what defines the space of its image vectors.
         dim: length of its vectors.
-        input_side: of the images it reads, in pixels (the longer side where they differ).
         note: what users must know before they trust its answers; "" for nothing.
     """
 
     name: str
     fingerprint: str
     dim: int
-    input_side: int
     note: str
 
     # Properties, since they may follow from what is read when they are needed.
+
+    @property
+    def input_side(self) -> int:
+        """Side of the images it reads, in pixels (the longer one if they differ)."""
+        ...
 
     @property
     def batch_size(self) -> int:
