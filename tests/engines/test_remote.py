@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socketserver
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -141,16 +142,160 @@ def test_tls_to_a_server_without_it_is_explained(engine: str, package: str, else
     assert "instead of +https://" in caught.value.advice
 
 
+#: What servers answer to `GET /`: status, headers, body; and what the errors of others say then.
+_STRANGERS: dict[str, tuple[int, dict[str, str], str, str]] = {
+    "elasticsearch": (200, {"x-elastic-product": "Elasticsearch"}, "{}", "elasticsearch+http://"),
+    "elasticsearch, a password": (
+        401, {"www-authenticate": 'Basic realm="security" charset="UTF-8"'}, "{}",
+        "elasticsearch+http://"),
+    "opensearch": (200, {}, '{"version": {"distribution": "opensearch"}}', "opensearch+http://"),
+    "opensearch, a password": (
+        401, {"www-authenticate": 'Basic realm="OpenSearch Security"'}, "no", "opensearch+http://"),
+    "opensearch, nothing at /": (405, {}, '{"error": "method", "status": 405}', "opensearch+"),
+    "escloud": (
+        200, {}, '{"version": {"number": "7.10.2"}, "tagline": "You Know, for Search"}',
+        "escloud+http://"),
+    "qdrant": (200, {}, '{"title": "qdrant - vector search engine"}', "qdrant+http://"),
+    "a web server": (200, {"server": "nginx"}, "<p>Hello", "nginx"),
+    "one that says nothing": (200, {}, "[1]", "web server"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ["elasticsearch", "opensearch", "qdrant", "milvus"])
+def test_another_server_at_the_address_is_named(engine: str) -> None:
+    pytest.importorskip({"qdrant": "qdrant_client", "milvus": "pymilvus"}.get(engine, "json"))
+    told = _STRANGERS["qdrant"]
+
+    class Stranger(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, headers, body = told[:3] if self.path == "/" else (404, {}, "<p>Not here")
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("content-type", "text/html")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        do_POST = do_PUT = do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            for who, answer in _STRANGERS.items():
+                told = answer
+                if who.partition(",")[0] == engine:
+                    continue  # a proxy may have answered the rest
+                url = f"{engine}+http://me:sesame@127.0.0.1:{server.server_port}/photos"
+                with pytest.raises(EngineError) as caught:
+                    open_engine(
+                        url.replace("me:sesame@", "") if engine == "qdrant" else url
+                    ).spaces()
+                said = str(caught.value)
+                if engine != "milvus" or answer[3].endswith("+http://"):
+                    assert answer[3] in said, (who, said)
+                    assert "does not answer as" in said or "is not" in said
+                    assert "The usual port of" in said
+                assert "sesame" not in said
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("engine", "begins", "said"),
+    [
+        ("qdrant", b"N", "postgresql://USER@127.0.0.1:"),
+        ("elasticsearch", b"S", "postgresql://USER@127.0.0.1:"),
+        ("qdrant", bytes(6), "speaks gRPC alone"),
+        ("elasticsearch", bytes(6), "speaks gRPC alone"),
+        (
+            "postgresql",
+            b"HTTP/1.1 200 OK\r\nserver: x\r\ncontent-length: 0\r\n\r\n",
+            "A web server answers there (x)",
+        ),
+        (
+            "postgresql",
+            b"HTTP/1.1 400 No\r\nx-elastic-product: Elasticsearch\r\ncontent-length: 0\r\n\r\n",
+            "elasticsearch+http://127.0.0.1",
+        ),
+    ],
+)
+def test_a_server_of_another_protocol_is_named(engine: str, begins: bytes, said: str) -> None:
+    package = {"qdrant": "qdrant_client", "postgresql": "psycopg"}.get(engine, "elastic_transport")
+    pytest.importorskip(package)
+
+    class Speaking(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            asked = self.request.recv(4096)
+            if begins in (b"N", b"S") and asked[:1] != b"\0":
+                return  # it closes what is not its protocol
+            self.request.sendall(begins)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Speaking) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        port = server.server_address[1]
+        url = (
+            f"postgresql://me@127.0.0.1:{port}/db?connect_timeout=2"
+            if engine == "postgresql"
+            else f"{engine}+http://127.0.0.1:{port}/photos"
+        )
+        try:
+            with pytest.raises(EngineError) as caught:
+                open_engine(url).spaces()
+            assert said in str(caught.value)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 @pytest.mark.parametrize(
     ("engine", "advised"),
     [("opensearch", True), ("escloud", True), ("elasticsearch", False)],
 )
 def test_a_server_of_the_other_family_is_named(engine: str, advised: bool, elsewhere: str) -> None:
     pytest.importorskip("elastic_transport")
-    with pytest.raises(EngineError, match="refused") as caught:
+    said = "is not" if advised else "refused"
+    with pytest.raises(EngineError, match=said) as caught:
         open_engine(f"{engine}+http://{elsewhere}/photos")
-    assert ("Is it Elasticsearch?" in caught.value.advice) is advised
-    assert "what?" in caught.value.advice
+    assert (f"Write elasticsearch+http://{elsewhere}/photos" in caught.value.advice) is advised
+    assert ("what?" in caught.value.advice) is not advised
+
+
+def test_a_server_of_the_other_family_is_guessed_at_behind_a_proxy() -> None:
+    """The header of Elasticsearch is not there, and what stands at / neither."""
+    pytest.importorskip("elastic_transport")
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b"no" if self.path == "/" else b'{"error": {"type": "x", "reason": "what?"}}'
+            self.send_response(400)
+            self.send_header(
+                "content-type", "text/plain" if self.path == "/" else "application/json"
+            )
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            with pytest.raises(
+                EngineError, match=r"refused(?s:.)*Is it OpenSearch or ESCloud\?.*what"
+            ):
+                open_engine(f"elasticsearch+http://127.0.0.1:{server.server_port}/photos")
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_the_place_of_a_local_mode_is_a_folder(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pixseek.engines.remote import Remote, check_authority, distrust
+from pixseek.engines.strangers import mistaken_for
 from pixseek.errors import EngineError, MissingExtraError
 from pixseek.storage.errors import closed
 
@@ -29,6 +30,8 @@ PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 _TOGETHER = 64
 _TOO_MUCH = 429
 _OVERLOADED = (_TOO_MUCH, 502, 503, 504)
+#: What a proxy may say, too.
+_CLEAR = (401, 403, 413, *_OVERLOADED)
 #: What a server may say: status or type of error, the problem, what to do.
 _MEANINGS: Sequence[tuple[int | str, str, str]] = (
     (401, "the server does not accept the user, password or API key",
@@ -95,7 +98,7 @@ class Server:
         # What its log warns of is an error here, if it is one.
         logging.getLogger("elastic_transport").addHandler(logging.NullHandler())
         self._transport: Any = Transport(nodes, max_retries=2, retry_on_timeout=False)
-        self._engine = remote.engine
+        self._remote = remote
         #: Whether the last answer names Elasticsearch, as all do since 7.14.
         self._is_elastic = False
         self._closed = False
@@ -123,7 +126,12 @@ class Server:
         for pause in (*PAUSES_S, None):
             status, answer = self._send(method, path, body)
             if status < 300:
+                if not isinstance(answer, Mapping):
+                    raise self.strange(str(answer)[:200])
                 return answer
+            is_clear = status in _CLEAR or (isinstance(answer, Mapping) and "error" in answer)
+            if not is_clear and (other := mistaken_for(self._remote)) is not None:
+                raise other
             if status == absent:
                 return None
             error = answer.get("error") if isinstance(answer, Mapping) else answer
@@ -156,17 +164,16 @@ class Server:
         except wire.TlsError as error:
             raise distrust(self.subject, _cause(error)) from error
         except wire.ConnectionError as error:
+            said = _cause(error)
+            if "refused" not in said and (other := mistaken_for(self._remote)):
+                raise other from error
             raise EngineError(
                 "the server is out of reach",
                 self.subject,
-                f"Is it running, and the URL right? {_cause(error)}",
+                f"Is it running, and the URL right? {said}",
             ) from error
         except wire.SerializationError as error:
-            raise EngineError(
-                "the server's answer can't be understood",
-                self.subject,
-                "Is it such a server, and no proxy between?",
-            ) from error
+            raise self.strange(_cause(error)) from error
         self._is_elastic = answer.meta.headers.get("x-elastic-product") == "Elasticsearch"
         return answer.meta.status, answer.body
 
@@ -177,12 +184,23 @@ class Server:
             if key in (status, kind):
                 return Refusal(problem, self.subject, advice.format(said), status, kind)
         advice = f"{kind}: {said}"
-        if status == 400 and self._is_elastic != (self._engine == "elasticsearch"):
+        engine = self._remote.engine
+        if status == 400 and self._is_elastic != (engine == "elasticsearch"):
             # A server of the other family knows neither the fields nor the queries of this one.
             there = "Elasticsearch" if self._is_elastic else "OpenSearch or ESCloud"
             scheme = there.split(maxsplit=1)[0].lower()
             advice = f"Is it {there}? Then write {scheme}+http(s)://. It said: {advice}"
+            if (other := mistaken_for(self._remote, known=True)) is not None:
+                return Refusal(other.problem, self.subject, other.advice, status, kind)
         return Refusal("the server refused", self.subject, advice, status, kind)
+
+    def strange(self, said: str) -> EngineError:
+        """Return the error of an answer that is not of such a server."""
+        return mistaken_for(self._remote) or EngineError(
+            "the server's answer can't be understood",
+            self.subject,
+            f"Is it such a server, and no proxy between? It said: {said}",
+        )
 
     # -------------------------------------------------------------- searches
 

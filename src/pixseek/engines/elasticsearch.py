@@ -158,6 +158,8 @@ class ElasticStore:
         active, others = list[Space](), list[Space]()
         name = ""
         for index, about in sorted((self._server.ask("GET", path) or {}).items()):
+            if not isinstance(about, Mapping):
+                raise self._server.strange(str({index: about})[:200])
             meta = about.get("mappings", {}).get("_meta", {}).get("pixseek", {})
             if meta.get("library") != self._active:
                 continue

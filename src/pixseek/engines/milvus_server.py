@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pixseek.engines.remote import Remote, check_authority, distrust
+from pixseek.engines.strangers import mistaken_for
 from pixseek.errors import ConfigError, EngineError, LibraryLockedError, MissingExtraError
 from pixseek.storage.errors import closed
 
@@ -61,6 +63,8 @@ class NoCollectionError(EngineError):
 class Server:
     """A server. May be used from several threads."""
 
+    _remote: Remote | None = None
+
     def __init__(self, remote: Remote) -> None:
         """Connect.
 
@@ -79,6 +83,7 @@ class Server:
         if remote.secure and "ca" in remote.options:
             check_authority(remote.options["ca"])
             more["server_pem_path"] = str(remote.options["ca"])
+        self._remote = remote
         uri = f"http{'s' * remote.secure}://{place}"
         self._begin(remote.shown, uri, remote.options.get("timeout", TIMEOUT_S), **more)
 
@@ -165,6 +170,11 @@ class Server:
                 self.subject,
                 f"Try again, or give more time: ?timeout=SECONDS. {said}",
             )
+        unclear = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNIMPLEMENTED)
+        if code in unclear or re.search("Fail connecting|UNIMPLEMENTED|UNAVAILABLE", said):
+            error = None if self._remote is None else mistaken_for(self._remote)
+            if error is not None:
+                return error
         if code == grpc.StatusCode.UNAVAILABLE or "Fail connecting" in said:
             advice = f"Is it running, and the URL right? {said}"
             return EngineError("the server is out of reach", self.subject, advice)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pixseek.engines.remote import Remote, check_authority, distrust
+from pixseek.engines.strangers import mistaken_for
 from pixseek.errors import ConfigError, EngineError, LibraryLockedError, MissingExtraError
 from pixseek.storage.errors import closed, translated
 
@@ -74,6 +75,7 @@ class Server:
                 "Name one host (of a cluster any, or its balancer) and no user.",
             )
         self.subject = remote.shown
+        self._remote = remote
         self._seconds: float = remote.options.get("timeout", TIMEOUT_S)
         self._closed = False
         (host, port), more = remote.hosts[0], dict[str, Any]()
@@ -108,21 +110,25 @@ class Server:
             raise closed(self.subject)
         for pause in (*PAUSES_S, None):
             cause: Exception
+            is_own = True
             try:
                 return getattr(self._client, name)(**arguments)
             except ResourceExhaustedResponse as error:
                 status, said, cause = 429, str(error), error
             except UnexpectedResponse as error:
-                status, said, cause = error.status_code or 0, _said(error), error
+                status, cause = error.status_code or 0, error
+                said, is_own = _said(error)
             except ResponseHandlingException as error:
                 raise self._out_of_reach(error.source) from error
             if status not in _OVERLOADED or pause is None:
-                raise self._refusal(status, said) from cause
+                raise (not is_own and mistaken_for(self._remote)) or self._refusal(
+                    status, said if is_own else f"{status}: {said}", is_own=is_own
+                ) from cause
             time.sleep(pause)
         raise AssertionError  # the last round returns or raises
 
-    def _refusal(self, status: int, said: str) -> EngineError:
-        if status == 404 and "ollection" in said:
+    def _refusal(self, status: int, said: str, *, is_own: bool) -> EngineError:
+        if is_own and status == 404 and "ollection" in said:
             return NoCollectionError("the server has no such collection", self.subject, said)
         problem, advice = _MEANINGS.get(status, ("the server refused", f"{status}: {{0}}"))
         return Refusal(problem, self.subject, advice.format(said), status)
@@ -138,6 +144,8 @@ class Server:
             )
         if "SSL:" in str(cause):
             return distrust(self.subject, str(cause)[:200])
+        if not isinstance(cause, httpx.ConnectError) and (error := mistaken_for(self._remote)):
+            return error
         if isinstance(cause, httpx.HTTPError):
             return EngineError(
                 "the server is out of reach",
@@ -224,11 +232,12 @@ class Local:
 atexit.register(Local.close_all)
 
 
-def _said(error: UnexpectedResponse) -> str:
+def _said(error: UnexpectedResponse) -> tuple[str, bool]:
+    """Return what a server said, and whether it says so as Qdrant does."""
     try:
-        return str(json.loads(error.content)["status"]["error"])[:300]
+        return str(json.loads(error.content)["status"]["error"])[:300], True
     except (ValueError, TypeError, KeyError):
-        return error.content[:200].decode(errors="replace")
+        return error.content[:200].decode(errors="replace"), False
 
 
 def _trusting(file: Path) -> Any:

@@ -173,6 +173,8 @@ def translated(address: Address) -> Iterator[None]:
             # The address can't be parsed: what libpq quotes may be any part of a password.
             error.args = tuple(re.sub(r'".*"', f'"{MASK}"', str(arg)) for arg in error.args)
         if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+            if other := _other_server(address, error):
+                raise other from error
             for said, problem, advice in _FAILED:
                 if re.search(said, str(error)):
                     raise EngineError(problem, address.place, advice.format(error)) from error
@@ -180,6 +182,22 @@ def translated(address: Address) -> Iterator[None]:
             if isinstance(error, tuple(_named(name) for name in names)):
                 raise EngineError(problem, address.place, advice.format(error)) from error
         raise
+
+
+def _other_server(address: Address, error: Exception) -> EngineError | None:
+    """Return the error of a connection that was refused by a server which is not PostgreSQL."""
+    if not re.search("received|timeout|closed the connection|lost synchron", str(error)):
+        return None
+    from psycopg.conninfo import conninfo_to_dict
+
+    from pixseek.engines.strangers import mistaken
+
+    given = conninfo_to_dict(address.secret)
+    host = str(given.get("host") or "localhost").split(",")[0]
+    port = str(given.get("port") or 5432).split(",")[0]
+    if host.startswith("/") or not port.isdigit():
+        return None
+    return mistaken("postgresql", address.place, (host, int(port)))
 
 
 def _named(name: str) -> Any:
