@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# OpenBLAS starts its threads when numpy is loaded, and they spin after each product. The processes
+# of pytest-xdist have the cores; what tests start themselves sees nothing of this.
+with pytest.MonkeyPatch.context() as _patch:
+    _patch.setenv("OPENBLAS_NUM_THREADS", "1")
+    import numpy  # noqa: F401
 
 from tiny_encoder import TinyEncoder
 
@@ -16,6 +23,10 @@ pytest_plugins = ["skips"]
 # A machine that is busy with something else is slow; that is not a failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+# A shell ignores Ctrl-C in what it starts in the background; tests press it in their own processes.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Test material too large or not free enough to ship lies next to a developer's checkout.
 MATERIAL = Path(os.environ.get("PIXSEEK_TEST_MATERIAL", Path(__file__).parents[2] / "shared"))

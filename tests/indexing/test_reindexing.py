@@ -60,7 +60,7 @@ def models(monkeypatch: pytest.MonkeyPatch) -> dict[str, TinyEncoder]:
         return known[str(name)]
 
     monkeypatch.setattr("pixseek.encoders.load", load)
-    monkeypatch.setattr("pixseek.encoders.names", lambda: list(known))
+    monkeypatch.setattr("pixseek.encoders.is_known", known.__contains__)
     monkeypatch.setattr("pixseek.encoders.locate", lambda *_: None)
     # Tests count what was embedded; that is for the images of the library alone.
     monkeypatch.setattr("pixseek.library.jobs.LEARN_FROM", 0)
@@ -297,7 +297,7 @@ def test_a_killed_reindexing_continues(library: pixseek.Library) -> None:
         encoder = WideEncoder()
         encoder.batch_size, encoder.seconds_a_batch = 1, 0.05
         pixseek.encoders.load = lambda *_, **__: encoder
-        pixseek.encoders.names = lambda: ["wide"]
+        pixseek.encoders.is_known = ["wide"].__contains__
         pixseek.encoders.locate = lambda *_: None
         with pixseek.open(sys.argv[1], threads=1) as library:
             library.reindex("wide", on_progress=lambda p: print(p.done, flush=True))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -8,12 +9,18 @@ from pixseek.search import blas
 
 
 @pytest.fixture
-def threads() -> int:
+def threads() -> Iterator[int]:
     """How many threads a matrix product takes; the test is skipped where that can't be told."""
     functions = blas._functions()
-    if functions is None or functions[0]() < 2:
+    if functions is None:
         pytest.skip("numpy computes without OpenBLAS, or with one thread")
-    return functions[0]()
+    get, set_ = functions
+    before = get()
+    set_(2)
+    if get() < 2:
+        pytest.skip("numpy computes without OpenBLAS, or with one thread")
+    yield 2
+    set_(before)
 
 
 def now() -> int:

@@ -300,6 +300,11 @@ def names() -> list[str]:
     return known + sorted(set(_entry_points()) - set(known))
 
 
+def is_known(name: str) -> bool:
+    """Return whether `names` has a name; other packages are read only if the catalogue lacks it."""
+    return any(model.alias == name for model in CATALOGUE) or _entry(name) is not None
+
+
 def downloaded(models_dir: Path) -> list[Model]:
     """Return the models that were downloaded by their ids on the hub, with their known facts."""
     found = []

@@ -300,7 +300,7 @@ class LibraryModel:
         if space is None or not is_named(space) or encoder.dim != space.dim:
             return encoder
         # Nothing but the name says which model it was. A folder is the user's word for it.
-        if encoder.name != space.model and choice.model in encoders.names():
+        if encoder.name != space.model and encoders.is_known(choice.model):
             return encoder
         return PairedEncoder(
             encoder,
@@ -466,19 +466,19 @@ def is_here(model: str, models_dir: Path) -> bool:
     if _folder(model, models_dir) is not None:
         return True
     # That of another package has no folder.
-    return model in encoders.names() and catalogue.find(model) is None
+    return catalogue.find(model) is None and encoders.is_known(model)
 
 
 def _is_nowhere(model: str) -> bool:
     """Return whether a model can't be downloaded, and has no folder on this machine."""
     if os.path.isabs(model):
         return not os.path.isdir(model)
-    return model.partition(":")[0] not in encoders.names() and "/" not in model
+    return "/" not in model and not encoders.is_known(model.partition(":")[0])
 
 
 def portable(model: str) -> str:
     """Return a model's name to be remembered: a folder by its full path."""
-    if model in encoders.names():  # even if a folder happens to have its name
+    if encoders.is_known(model):  # even if a folder happens to have its name
         return model
     folder = Path(os.path.expanduser(model))
     return os.path.abspath(folder) if os.path.isdir(folder) else model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from importlib.resources import files
@@ -40,6 +41,7 @@ _SIGNS = {
 _ALONE = re.compile(r"(?<!\w)\((\w+)\)=>")
 
 
+@functools.lru_cache(maxsize=64)  # all pages of a server read the same files
 def bare(text: str, kind: str) -> str:
     """Return a script or stylesheet without what only its readers need.
 
