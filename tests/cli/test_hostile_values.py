@@ -45,6 +45,7 @@ _NEEDED = {
     "classify": ["Photos", "--labels", "red,blue"], "export": ["out.jsonl"], "trust": ["."],
     "forget": ["red"], "remove": ["--root", "nothing"], "import": ["in.jsonl"],
     "index": ["Photos"], "help": ["search"], "models": [],
+    "vespa": ["app", "out"],
 }  # fmt: skip
 
 

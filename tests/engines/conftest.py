@@ -17,6 +17,7 @@ from pixseek.types import Engine
 from servers import Running, given_or_started, in_memory, remove_library, serving_postgres
 from stores import FewStore
 from vectors import DIM, SPACE, Opener
+from vespa_check import Checker, checker
 
 #: Local modes that look at every record in Python for every query.
 _LEISURELY = ("qdrant", "milvus")
@@ -68,6 +69,13 @@ def opensearch(shared: Path) -> Iterator[Running]:
     """An OpenSearch server."""
     with given_or_started("opensearch", shared) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def vespa_check(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checker]:
+    """Vespa's own Java code, which judges packages, queries and feed operations."""
+    with checker(shared, tmp_path_factory.mktemp("vespa-check")) as started:
+        yield started
 
 
 @pytest.fixture

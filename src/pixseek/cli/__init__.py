@@ -40,6 +40,7 @@ COMMANDS = {
     "export": "exchange",
     "import": "exchange",
     "migrate": "migrate",
+    "vespa": "vespa",
     "trust": "trust",
     "models": "models",
     "doctor": "doctor",

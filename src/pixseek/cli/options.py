@@ -207,7 +207,9 @@ class Command(click.Command):
         self.section = section
         self.examples = examples
         self.own_params = list(self.params)
-        self.params = [*self.params, *common_options()]
+        own = {option for param in self.params for option in param.opts}
+        common = (each for each in common_options() if own.isdisjoint(each.opts))
+        self.params = [*self.params, *common]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the options; of an unknown one say what may have been meant."""

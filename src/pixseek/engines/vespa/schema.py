@@ -66,8 +66,8 @@ class Field(NamedTuple):
 # ------------------------------------------------------------------ the fields of a record
 
 _FAST = "attribute: fast-search"
-#: By code point, as pixseek compares. A dictionary must be told, or terms are folded.
-_EXACT = ("match { word\n cased }", "dictionary { btree\n cased }")
+#: By code point, as pixseek compares; the dictionary follows.
+_EXACT = "match { word\n cased }"
 _FILTER = "rank: filter"
 _RAW_ORDER = "sorting { function: raw }"
 
@@ -77,12 +77,12 @@ def _number(name: str, type_: str = "long") -> Field:
 
 
 def _word(name: str) -> Field:
-    settings = (_FAST, *_EXACT, _RAW_ORDER, _FILTER)
+    settings = (_FAST, _EXACT, _RAW_ORDER, _FILTER)
     return Field(name, "string", "summary | attribute", settings)
 
 
 def _words(name: str, indexing: str = "summary | attribute") -> Field:
-    return Field(name, "array<string>", indexing, (_FAST, *_EXACT, _FILTER))
+    return Field(name, "array<string>", indexing, (_FAST, _EXACT, _FILTER))
 
 
 def _stems(name: str) -> Field:
@@ -93,8 +93,8 @@ def _stems(name: str) -> Field:
 
 def _own(name: str, value: str) -> Field:
     """Return a map from the names of a user's fields to numbers, for `sameElement`."""
-    key = "struct-field key { indexing: attribute\n attribute: fast-search\n match: cased }"
-    number = "struct-field value { indexing: attribute\n attribute: fast-search }"
+    key = f"struct-field key {{ indexing: attribute\n {_FAST}\n match: cased }}"
+    number = f"struct-field value {{ indexing: attribute\n {_FAST} }}"
     return Field(name, f"map<string, {value}>", "summary", (key, number))
 
 
