@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import pytest
 
@@ -15,23 +14,11 @@ from pixseek.encoders import separate
 from pixseek.encoders.paired import PairedEncoder
 from pixseek.engines.vespa.text_tower import embedder
 from pixseek.errors import EngineError, ModelError
-from pixseek.types import Encoder
 
 import sample_texts
 import tiny_models as tiny
 from tiny_encoder import TinyEncoder
-from vespa_embedder import HuggingFaceEmbedder
-
-
-def agreement(encoder: Encoder, package: Path, chosen: list[str]) -> float:
-    """Return the least cosine of Vespa's vectors for some texts with the encoder's."""
-    written = embedder(encoder, package)
-    assert (written.dim, written.query) == (encoder.dim, "embed(text, @text)")
-    theirs = HuggingFaceEmbedder(written.component, package)
-    ours = encoder.encode_texts(chosen)
-    rows = np.stack([theirs.embed(text) for text in chosen])
-    assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-6)
-    return float((rows * ours).sum(1).min())
+from vespa_embedder import agreement
 
 
 def clip(folder: Path) -> None:
@@ -90,6 +77,20 @@ def test_vespa_gives_the_vectors_of_the_encoder(family: str, tmp_path: Path) -> 
     assert agreement(encoder, tmp_path / "app", sample_texts.texts()) >= 0.9999
 
 
+@pytest.mark.parametrize("looks_ahead", [False, True])
+def test_a_tower_of_fixed_length_takes_short_texts_if_it_does_not_read_its_padding(
+    looks_ahead: bool, tmp_path: Path
+) -> None:
+    tiny.rclip(tmp_path / "model")
+    textual = tmp_path / "model/Some-Model/textual.onnx"
+    tiny.clip_text_graph(textual, batch=1, looks_ahead=looks_ahead)
+    encoder = encoders.load(tmp_path / "model", models_dir=tmp_path / "models")
+    assert agreement(encoder, tmp_path / "app", sample_texts.texts(60)) >= 0.9999
+    graph = onnx.load(tmp_path / "app/embedders/text.onnx").graph
+    padded = any(node.op_type == "Expand" for node in graph.node)
+    assert padded == looks_ahead
+
+
 def test_vespa_gives_the_vectors_of_the_demo_model(tmp_path: Path) -> None:
     encoder = encoders.load("demo", models_dir=tmp_path / "models")
     assert agreement(encoder, tmp_path, sample_texts.texts()) >= 0.9999
@@ -108,7 +109,10 @@ def test_texts_of_another_model_are_embedded_by_that_model(tmp_path: Path) -> No
         encoders.load(tmp_path / name, models_dir=tmp_path / "models")
         for name in ("images", "texts")
     )
-    assert agreement(PairedEncoder(images, other, name="pair"), tmp_path, ["a red dog"]) > 0.9999
+    assert (
+        agreement(PairedEncoder(images, other, name="pair"), tmp_path, sample_texts.texts(9))
+        > 0.9999
+    )
 
 
 def test_several_towers_stand_side_by_side(tmp_path: Path) -> None:

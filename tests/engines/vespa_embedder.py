@@ -7,12 +7,21 @@ from the component's element, as Vespa does, and takes defaults where that says 
 
 from __future__ import annotations
 
+import contextlib
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
+import pytest
 from tokenizers import Tokenizer
+
+from pixseek.engines.vespa.text_tower import embedder
+from pixseek.types import Encoder
+
+
+class NoTokensError(Exception):
+    """The tokenizer has no token for a text, and Vespa can't embed it."""
 
 
 class HuggingFaceEmbedder:
@@ -42,7 +51,7 @@ class HuggingFaceEmbedder:
     def embed(self, text: str) -> np.ndarray:
         encoding = self._tokenizer.encode(text, add_special_tokens=True)
         if not encoding.ids:
-            raise ValueError("a tensor has no dimension of size 0")
+            raise NoTokensError(text)  # a tensor of Vespa has no dimension of size 0
         fed = (encoding.ids, encoding.attention_mask, encoding.type_ids)
         # Through tensors of floats, which hold integers up to 2 ** 24.
         arrays = [np.array([values], np.float32).astype(np.int64) for values in fed]
@@ -57,3 +66,25 @@ class HuggingFaceEmbedder:
             vector = (found[0] * mask).sum(0) / mask.sum()
         vector = vector.astype(np.float64)
         return vector / np.linalg.norm(vector) if self._normalize else vector
+
+
+def agreement(encoder: Encoder, package: Path, texts: list[str]) -> float:
+    """Return the least cosine of Vespa's vectors for some texts with the encoder's.
+
+    Texts of white space alone may have no token; they are left out.
+    """
+    written = embedder(encoder, package)
+    assert (written.dim, written.query) == (encoder.dim, "embed(text, @text)")
+    theirs = HuggingFaceEmbedder(written.component, package)
+    rows, embedded = [], []
+    for text in texts:
+        with contextlib.suppress(NoTokensError):
+            rows.append(theirs.embed(text))
+            embedded.append(text)
+    assert {"".join(text.split()) for text in texts if text not in embedded} <= {""}
+    vectors, wanted = np.stack(rows), encoder.encode_texts(embedded)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-6)
+    assert (wanted @ wanted.T).min() < 0.998, "all vectors are alike: the test proves nothing"
+    cosines = (vectors * wanted).sum(1)
+    print(f"least cosine {cosines.min():.7f}, for {embedded[int(cosines.argmin())][:60]!r}")
+    return float(cosines.min())

@@ -15,8 +15,10 @@ from pixseek.encoders.runtimes.text_tower import TextTower
 from pixseek.encoders.torch import TorchEncoder
 
 import reference as ref
+import sample_texts
 import tiny_models
 from reference import ALL_TEXTS, torch, transformers
+from vespa_embedder import agreement
 
 pytestmark = pytest.mark.torch
 pytest.importorskip("torchvision")
@@ -226,6 +228,18 @@ def test_tokens_and_text_vectors_equal_open_clips(
     assert ref.agree(encoder.encode_texts(ALL_TEXTS), wanted)
     alone = np.concatenate([encoder.encode_texts([text]) for text in ALL_TEXTS])
     assert ref.agree(alone, wanted), "each at its own length"
+
+
+@pytest.mark.parametrize(
+    "family", ["ViT-B-32-256", "MobileCLIP2-S0", "SigLIP2", "nllb-clip", "xlm-roberta"],
+    indirect=True,
+)  # fmt: skip
+def test_the_text_tower_runs_within_vespa(
+    family: tuple[Any, Any, Any, TorchEncoder], tmp_path: Path
+) -> None:
+    # Special tokens are found before a text is cleaned, there, and afterwards, here.
+    texts = [text for text in sample_texts.texts() if "</s>" not in text]
+    assert agreement(family[-1], tmp_path, texts) >= 0.9999
 
 
 def test_the_likelihood_equals_open_clips(family: tuple[Any, Any, Any, TorchEncoder]) -> None:

@@ -14,7 +14,9 @@ from pixseek.errors import ModelError
 from pixseek.types import Picture
 
 import reference as ref
+import sample_texts
 from reference import ALL_TEXTS, SIDE, TEXTS, torch, transformers
+from vespa_embedder import agreement
 
 pytestmark = pytest.mark.torch
 st = pytest.importorskip("sentence_transformers")
@@ -92,6 +94,7 @@ def test_a_text_tower_gives_the_vectors_of_sentence_transformers(
     assert ref.agree(encoder.encode_texts(ALL_TEXTS), wanted)
     alone = np.concatenate([encoder.encode_texts([text]) for text in ALL_TEXTS])
     assert ref.agree(alone, wanted), "each at its own length"
+    assert agreement(encoder, tmp_path / "app", sample_texts.texts()) >= 0.9999, "within Vespa"
     with pytest.raises(ModelError, match="reads only texts"):
         encoder.prepare(Picture(ref.images()[0], 64, 64, ""))
 

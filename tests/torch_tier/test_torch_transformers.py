@@ -13,9 +13,12 @@ import pytest
 
 from pixseek.encoders.inputs.preprocessing import CLIP_STD
 from pixseek.encoders.torch import TorchEncoder
+from pixseek.errors import ModelError
 
 import reference as ref
+import sample_texts
 from reference import SIDE, TEXTS, torch, transformers
+from vespa_embedder import agreement
 
 pytestmark = pytest.mark.torch
 
@@ -257,6 +260,20 @@ def test_a_short_text_is_not_padded_if_the_tower_allows_it(
         assert lengths == [own] and own < case.given["max_length"]
     if type(case.model).__name__ == "CLIPModel":
         assert (own, case.given["max_length"]) == (7, 77)
+
+
+@pytest.mark.parametrize(
+    "family", [clip, siglip, siglip2, chinese_clip, tipsv2], indirect=True, ids=lambda f: f.__name__
+)
+def test_the_text_tower_runs_within_vespa(
+    family: tuple[Case, TorchEncoder], tmp_path: Path
+) -> None:
+    case, encoder = family
+    if type(case.tokenizer).__name__ == "SiglipTokenizer":  # by SentencePiece, without the file
+        with pytest.raises(ModelError, match=r"can't be written as tokenizer\.json"):
+            agreement(encoder, tmp_path, ["a dog"])
+    else:
+        assert agreement(encoder, tmp_path, sample_texts.texts()) >= 0.9999
 
 
 def test_the_likelihood_equals_the_models_own(family: tuple[Case, TorchEncoder]) -> None:

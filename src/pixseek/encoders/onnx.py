@@ -193,6 +193,7 @@ class OnnxEncoder:
             rules=self._rules,
             tokens=tokens,
             length=self._length(tokens),
+            cut=self._may_be_cut(tokens) and not self._rules.left,
             encode=self.encode_texts,
             dim=self.dim,
         )

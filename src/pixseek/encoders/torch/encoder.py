@@ -147,6 +147,7 @@ class TorchEncoder:
         from pixseek.encoders.torch.graphs import write_text_graph
 
         tokens = self._tokenizer()
+        tokens.to_json()  # first: this may fail, and the rest takes minutes
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
             traced = Path(temporary) / "text" / "model.onnx"
             traced.parent.mkdir()
@@ -160,6 +161,7 @@ class TorchEncoder:
                 rules=self.files.text,
                 tokens=tokens,
                 length=tokens.context if self.files.text.full else None,
+                cut=False,
                 encode=self.encode_texts,
                 dim=self.dim,
             )

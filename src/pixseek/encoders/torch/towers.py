@@ -168,14 +168,14 @@ class SentenceTransformers:
 
     def texts(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Return vectors; see `Towers`."""
-        import torch
 
         model, *dense = self.module
         states = model(input_ids=ids, attention_mask=mask).last_hidden_state
         seen = mask[..., None].to(states.dtype)
         if self._pooling == "cls":
-            # The first token that is not padding, which may be on either side.
-            rows = states[torch.arange(len(ids), device=ids.device), mask.argmax(1)]
+            # The first token that is not padding, which may be on either side. Not by an index:
+            # that would fix the number of texts in an exported graph.
+            rows = (states * (seen * (seen.cumsum(1) == 1))).sum(1)
         elif self._pooling == "max":
             rows = states.masked_fill(seen == 0, -1e9).amax(1)
         else:
