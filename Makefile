@@ -17,7 +17,7 @@ $(WHEEL_STAMP): $(SOURCES)
 	rm -rf dist build
 	$(BIN)/python -m build -q --wheel --outdir dist .
 	$(BIN)/python -m pip install -q --force-reinstall --no-deps dist/*.whl
-	$(BIN)/python -m pip install -q "$$(ls dist/*.whl)[elasticsearch,formats,milvus,parquet,places,postgres,qdrant,server]"
+	$(BIN)/python -m pip install -q "$$(ls dist/*.whl)[elasticsearch,formats,milvus,parquet,places,postgres,qdrant,server,vespa]"
 	touch $@
 
 $(VENV)/.test: $(WHEEL_STAMP) pyproject.toml

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fake_vespa import FakeVespa, application, serving
 
 from pixseek.engines import open_engine
 from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.embedded import candidates, codes, counting, indexes, sqlite_filters
+from pixseek.engines.vespa.schema import Slot
 from pixseek.types import Engine
 
 from servers import Running, given_or_started, in_memory, remove_library, serving_postgres
@@ -85,6 +87,13 @@ def quick_folder() -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture
+def fake_vespa() -> Iterator[FakeVespa]:
+    """A fake of Vespa with the application of a library, `photos`, for the model of `SPACE`."""
+    with serving(application("photos", [Slot("tiny_model", DIM)])) as fake:
+        yield fake
+
+
 @pytest.fixture(
     params=[
         "exact",
@@ -97,6 +106,7 @@ def quick_folder() -> Iterator[Path]:
         pytest.param("opensearch", marks=pytest.mark.slow),
         pytest.param("qdrant", marks=pytest.mark.slow),
         pytest.param("milvus", marks=pytest.mark.slow),
+        pytest.param("vespa", marks=pytest.mark.slow),
     ]
 )
 def opener(
@@ -118,6 +128,10 @@ def opener(
     elif request.param == "milvus":
         pytest.importorskip("milvus_lite", reason="milvus-lite is not installed")
         where = f"milvus+file://{request.getfixturevalue('quick_folder')}/library"
+    elif request.param == "vespa":
+        fake = request.getfixturevalue("fake_vespa")
+        fake.deploys = True
+        where = f"vespa+{fake.url}/photos"
     elif request.param in ("memory", "few comparisons"):
         where = f"memory://contract-{next(_TABLES)}"
     else:

@@ -22,6 +22,7 @@ SERVERS = {
     "escloud": "pixseek.engines.elasticsearch:open_elasticsearch",
     "milvus": "pixseek.engines.milvus:open_milvus",
     "qdrant": "pixseek.engines.qdrant:open_qdrant",
+    "vespa": "pixseek.engines.vespa.store:open_vespa",
 }
 #: Those of which the client has a local mode, by "+file".
 LOCAL = ("milvus", "qdrant")
@@ -33,9 +34,9 @@ def open_engine(url: str | Path, *, progress: Callable[[int, int], None] | None 
     Args:
         url: a folder or `embedded:FOLDER` for the embedded engine, `postgresql://...`,
             `elasticsearch+https://HOST:9200/NAME` (or `opensearch+`, `escloud+`),
-            `qdrant+https://HOST:6333/NAME` or `qdrant+file:///PATH` (or `milvus+`), `memory://NAME`
-            for a library that lasts as long as this process, or the URL of an engine that another
-            package registers as an entry point.
+            `qdrant+https://HOST:6333/NAME` or `qdrant+file:///PATH` (or `milvus+`),
+            `vespa+https://HOST:8080/NAME`, `memory://NAME` for a library that lasts as long as this
+            process, or the URL of an engine that another package registers as an entry point.
         progress: called while the library of an older pixseek is brought up to date, with how many
             records are done, and how many there are; another package's engine does not call it.
 

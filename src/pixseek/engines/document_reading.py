@@ -184,6 +184,7 @@ class Reader:
             for page in self.pages(space, where)
             for each in page
         ]
+        keyed.sort(key=lambda each: each[1])  # a store that is `Placing` scans in another order
         valued = [each for each in keyed if each[0] is not None]
         valued.sort(key=lambda each: each[0], reverse=descending)  # ties stay in order of ids
         ids = [id_ for _, id_ in valued] + [id_ for value, id_ in keyed if value is None]

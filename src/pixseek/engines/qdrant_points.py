@@ -120,15 +120,8 @@ def indexes() -> list[tuple[str, Any]]:
 
 
 def place_of(id_: str) -> str:
-    """Return the id of a record's point: a UUID that is the id itself, if it has 16 bytes at most.
-
-    Points are sorted by it, so those records are sorted by their ids. Of a longer id it is the
-    beginning, and a hash behind a byte that no text has.
-    """
-    raw = id_.encode()
-    if len(raw) > 16:
-        raw = raw[:6] + b"\xff" + hashlib.sha256(raw).digest()[:9]
-    return str(uuid.UUID(bytes=raw.ljust(16, b"\0")))
+    """Return the id of a record's point; points are sorted by it. See `tokens.placed`."""
+    return str(uuid.UUID(bytes=tokens.placed(id_)))
 
 
 def points_of(documents: Sequence[Document]) -> Iterator[tuple[Any, int]]:

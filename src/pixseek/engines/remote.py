@@ -110,7 +110,8 @@ def seconds(text: str) -> float:
     return number
 
 
-def _file(text: str) -> Path:
+def file(text: str) -> Path:
+    """Read the path of a file that is there."""
     path = Path(text).expanduser()
     if not path.is_file():
         raise ValueError("There is no such file.")
@@ -119,7 +120,7 @@ def _file(text: str) -> Path:
 
 #: The options of every server.
 _COMMON: Mapping[str, Reading] = {
-    "timeout": seconds, "ca": _file, "password_file": _file, "api_key_file": _file,
+    "timeout": seconds, "ca": file, "password_file": file, "api_key_file": file,
 }  # fmt: skip
 
 

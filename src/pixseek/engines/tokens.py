@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 #: Characters of a token before its digest; every database takes 4 bytes for each.
 _LONGEST = 200
+_PLACE_BYTES = 16
 #: Folders above a file that have a token each.
 _MOST_FOLDERS = 64
 #: The kinds of columns that are ordered as integers.
@@ -81,6 +82,17 @@ def packed_vectors(rows: NDArray[Any]) -> str:
 def unpacked_vectors(text: str, dim: int) -> Vectors:
     """Return the vectors of a text that `packed_vectors` made, (n, dim) float32."""
     return np.frombuffer(base64.b64decode(text), "<f2").reshape(-1, dim).astype(np.float32)
+
+
+def placed(id_: str) -> bytes:
+    """Return 16 bytes by which a database can sort records: the id itself if it has no more.
+
+    Of a longer id it is the beginning, and a hash behind a byte that no text has.
+    """
+    raw = id_.encode()
+    if len(raw) > _PLACE_BYTES:
+        raw = raw[:6] + b"\xff" + hashlib.sha256(raw).digest()[:9]
+    return raw.ljust(_PLACE_BYTES, b"\0")
 
 
 def scored(query: Vectors, candidates: Mapping[str, str], k: int) -> list[Row]:

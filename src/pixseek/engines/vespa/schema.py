@@ -101,11 +101,9 @@ def _own(name: str, value: str) -> Field:
 #: What a record has, whatever the spaces.
 RECORD: tuple[Field, ...] = (
     _word("id"),
-    # 126 bits of the SHA-256 of the id: scans go through documents in this order.
+    # The 16 bytes of `tokens.placed`: scans go through documents in this order.
     Field("place_high", "long", "attribute", (_FAST, _FILTER)),
     Field("place_low", "long", "attribute", (_FILTER,)),
-    # The slots of the spaces in which the record is held.
-    _words("spaces"),
     # To be read, sorted, grouped and used in queries by hand.
     *(_word(name) for name in ("uri", "root", "folder", "name", "media", "format", "camera")),
     *(_word(name) for name in ("digest", "pixels", "folder_uri")),

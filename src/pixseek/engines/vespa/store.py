@@ -1,0 +1,618 @@
+"""A library on Vespa.
+
+    vespa+https://host:8080/photos?cert=/etc/cert.pem&key=/etc/key.pem
+
+The application is deployed before (`application`); its document type has the library's name. One
+document is one record, with its vectors in all spaces. The index only chooses: scores are cosines
+of the vectors in a document's summary. A write is durable and found when it returns.
+
+Two documents never change each other's, and a write holds only if the document is as it was read:
+Vespa tests the version that the space has there, and sets the new one.
+"""
+
+# ruff: noqa: D102 (what the methods do is said in `store.Store`)
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from pixseek.engines import facets, remote, token_words, tokens
+from pixseek.engines.columns import texts
+from pixseek.engines.documents import DocumentEngine
+from pixseek.engines.store import ABSENT, ConflictError, Document, Row, SpaceGoneError, Store
+from pixseek.engines.stored_fields import ORDERS, compiled, fields_of, holds
+from pixseek.engines.vespa.documents import (
+    LEAST,
+    MOST,
+    VERSION_BITS,
+    cleared,
+    document_id,
+    document_of,
+    fields_of_records,
+    place_behind,
+    place_of,
+    quotable,
+    unescaped,
+)
+from pixseek.engines.vespa.library import Library, Listed, is_kept
+from pixseek.engines.vespa.schema import (
+    COLUMNS,
+    FACETS,
+    FORMAT,
+    MAX_HITS,
+    MAX_OFFSET,
+    NAMESPACE,
+    Slot,
+    is_name,
+    slot_name,
+)
+from pixseek.engines.vespa.server import Refusal, Server
+from pixseek.engines.vespa.yql import Yql, all_of, any_of, none_of, one_of, ranged
+from pixseek.errors import CapabilityError, ConfigError, EngineError
+from pixseek.types import Capabilities, Compare, FacetField, Filter, Order, Space, WordMatches
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+#: If so many records or fewer fulfil a filter, all are scored, without the index.
+EXACT = 30_000
+#: With `breadth`, only up to so many.
+_EXACT_AT_LEAST = 10_000
+#: How many candidates a search looks at, at least, if it goes by the index.
+BREADTH = 200
+#: Candidates of signs that are scored by their vectors, per hit.
+OVERSAMPLE = 4
+#: Values of a facet that are asked for at once; of more, all are asked for again.
+_VALUES = 10_000
+#: Hits of a word search that are read at once, with their texts.
+_TRIES = 20  #: of a deletion that other machines come between
+
+_T = TypeVar("_T")
+
+
+class VespaStore:
+    """Documents of a Vespa application. See `store.Store`."""
+
+    capabilities = Capabilities(exact=False, max_k=MAX_HITS, text_search="bm25")
+    orders: frozenset[Order] = frozenset(ORDERS)
+
+    def __init__(self, server: Server, name: str, options: Mapping[str, Any]) -> None:
+        self.name = server.subject
+        self._server = server
+        self._type = name
+        self._options = options
+        self._library = Library(server, name)
+        self._is_binary = options.get("type") == "binary"
+
+    def check(self) -> None:
+        """See `Library.check`."""
+        self._library.check()
+
+    # -------------------------------------------------------------- collections
+
+    def spaces(self) -> list[Space]:
+        return [each.space for each in self._library.listed()]
+
+    def create(self, space: Space) -> None:
+        taken = [each.slot.name for each in self._library.listed()]
+        slot = Slot(slot_name(space.model, taken), space.dim)
+        if not is_kept(space):
+            self._check_deployed(space, slot)
+        about = {
+            "format": FORMAT, "fingerprint": space.fingerprint, "dim": space.dim,
+            "model": space.model, "slot": slot.name,
+        }  # fmt: skip
+
+        def add(state: dict[str, Any]) -> None:
+            if all(each["fingerprint"] != space.fingerprint for each in state["spaces"]):
+                state["spaces"].append(about)
+
+        self._library.change(add)
+
+    def _check_deployed(self, space: Space, slot: Slot) -> None:
+        """Check that the application has the fields of a space."""
+        try:
+            self._neighbours(slot, np.eye(1, space.dim, dtype=np.float32)[0], 1, None, None)
+        except Refusal as refusal:
+            if refusal.status >= 500:
+                raise
+            raise EngineError(
+                "the application on the server has no room for this model",
+                f"{self.name}, {space.model} ({space.dim} dimensions), {slot.vector}",
+                "Make it anew with all models and deploy it: pixseek vespa app DIR "
+                f"--name {self._type} --model {space.model} ..., then: vespa deploy DIR. "
+                f"It said: {refusal.said}",
+            ) from refusal
+
+    def activate(self, space: Space) -> None:
+        def mark(state: dict[str, Any]) -> None:
+            state["active"] = space.fingerprint
+            for each in state["spaces"]:
+                if each["fingerprint"] == space.fingerprint:
+                    each["model"] = space.model
+
+        self._library.change(mark)
+
+    def drop(self, space: Space) -> None:
+        listed = self._find(space)
+        if listed is None:
+            return
+
+        def remove(state: dict[str, Any]) -> None:
+            state["spaces"] = [
+                each for each in state["spaces"] if each["fingerprint"] != space.fingerprint
+            ]
+
+        if is_kept(space):
+            self._library.forget([each.id for each in self._library.kept()])
+        else:  # documents first: a new space may get the same slot
+            while some := self._scanned(listed.slot, None, "", MAX_HITS, listed.slot.with_record):
+                self._delete(listed.slot, [each.record.id for each in some])
+        self._library.change(remove)
+
+    def writing(self) -> threading.RLock:
+        return remote.writing(self.name)
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _find(self, space: Space) -> Listed | None:
+        found = (
+            each for each in self._library.listed() if each.space.fingerprint == space.fingerprint
+        )
+        return next(found, None)
+
+    def _slot(self, space: Space) -> Slot:
+        listed = self._find(space)
+        if listed is None:
+            raise SpaceGoneError(space)
+        return listed.slot
+
+    # -------------------------------------------------------------- documents by id
+
+    def write(self, space: Space, documents: Sequence[Document]) -> None:
+        slot = self._slot(space)
+        if is_kept(space):
+            self._library.keep([each.record for each in documents])
+        else:
+            self._write(slot, documents, vectors=True)
+
+    def describe(self, space: Space, documents: Sequence[Document]) -> None:
+        self._write(self._slot(space), documents, vectors=False)
+
+    def _write(self, slot: Slot, documents: Sequence[Document], *, vectors: bool) -> None:
+        versions = [secrets.randbits(VERSION_BITS) for _ in documents]
+        changes = list(fields_of_records(documents, slot, versions, vectors=vectors))
+        version = f"{self._type}.{slot.version}"
+
+        def write(n: int) -> EngineError | bool:
+            before = documents[n].version
+            condition = {None: "", ABSENT: f"{version} == null"}.get(before)  # type: ignore[call-overload]
+            try:
+                return self._server.update(
+                    NAMESPACE, self._type, document_id(documents[n].record.id), changes[n],
+                    condition=f"{version} == {before}" if condition is None else condition,
+                    create=condition is not None,
+                )  # fmt: skip
+            except Refusal as refusal:
+                return refusal
+
+        answers = self._server.together(write, range(len(documents)))
+        ids = [each.record.id for each in documents]
+        failed = [(id_, a) for id_, a in zip(ids, answers, strict=True) if isinstance(a, Exception)]
+        if failed:
+            raise remote.refused(failed, len(documents))
+        if refused := [id_ for id_, held in zip(ids, answers, strict=True) if not held]:
+            raise ConflictError(refused)
+
+    def delete(self, space: Space, ids: Sequence[str]) -> int:
+        slot = self._slot(space)
+        return self._library.forget(ids) if is_kept(space) else self._delete(slot, ids)
+
+    def _delete(self, slot: Slot, ids: Sequence[str]) -> int:
+        slots = [each.slot for each in self._library.listed() if not is_kept(each.space)]
+        names = [each.version for each in slots if each != slot]
+        return sum(self._server.together(lambda id_: self._delete_one(slot, names, id_), list(ids)))
+
+    def _delete_one(self, slot: Slot, others: Sequence[str], id_: str) -> bool:
+        """Take a record out of a space, and with the last one remove its document."""
+        place = document_id(id_)
+        for _ in range(_TRIES):
+            now = self._server.get(NAMESPACE, self._type, place)
+            if now is None or slot.version not in now:
+                return False
+            held = {slot.version: now[slot.version], **{name: now.get(name) for name in others}}
+            condition = " and ".join(
+                f"{self._type}.{name} == {'null' if version is None else int(version)}"
+                for name, version in held.items()
+            )
+            if all(now.get(name) is None for name in others):
+                done = self._server.remove(NAMESPACE, self._type, place, condition)
+            else:
+                done = self._server.update(
+                    NAMESPACE, self._type, place, cleared(slot), condition=condition, create=False
+                )
+            if done:
+                return True
+        raise ConflictError([id_])
+
+    def fetch(self, space: Space, ids: Sequence[str], *, vectors: bool) -> list[Document | None]:
+        slot = self._slot(space)
+        found = {each.record.id: each for each in self._kept(space)}
+        if not is_kept(space):
+            yql = Yql()
+            places = one_of("place_high", [place_of(each)[0] for each in ids])
+            hits = self._hits(
+                yql, f"{yql.held(slot, None)} and {places}",
+                slot.whole if vectors else slot.with_record, min(len(ids) + 16, MAX_HITS),
+            )  # fmt: skip
+            documents = (document_of(each["fields"], slot) for each in hits)
+            found = {each.record.id: each for each in documents}
+        return [found.get(each) for each in ids]
+
+    def _kept(self, space: Space) -> list[Document]:
+        if not is_kept(space):
+            return []
+        nothing = np.empty((0, space.dim), np.float32)
+        return [Document(each, nothing) for each in self._library.kept()]
+
+    # -------------------------------------------------------------- documents by condition
+
+    def supports(self, compare: Compare) -> bool:
+        return tokens.is_expressed(compare)
+
+    def wider(self, compare: Compare) -> Compare | None:
+        return tokens.wider(compare)
+
+    def place(self, id_: str) -> str:
+        return tokens.placed(id_).hex()
+
+    def scan(
+        self,
+        space: Space,
+        where: Filter | None,
+        *,
+        after: str,
+        limit: int,
+        vectors: bool,
+        bare: bool = False,
+    ) -> list[Document]:
+        slot = self._slot(space)
+        if is_kept(space):
+            found = sorted(self._kept(space), key=lambda each: self.place(each.record.id))
+            return [
+                each
+                for each in found
+                if (not after or self.place(each.record.id) > self.place(after))
+                and (where is None or holds(compiled(where), fields_of(each.record)))
+            ][:limit]
+        summary = slot.whole if vectors else slot.with_record
+        return self._scanned(slot, where, after, limit, summary, bare=bare)
+
+    def _scanned(
+        self,
+        slot: Slot,
+        where: Filter | None,
+        after: str,
+        limit: int,
+        summary: str,
+        *,
+        bare: bool = False,
+    ) -> list[Document]:
+        """Return documents by their place.
+
+        Vespa sorts all that fulfil a condition. So it is asked for parts of the places, each of
+        which has about as many as are wanted; otherwise each page would cost as much as all.
+        """
+        total = self._count(slot, where, bare=bare)
+        if not total:
+            return []
+        share = min(1.0, (limit * 1.2 + 50) / total)
+        high, low = place_of(after) if after else (LEAST, LEAST - 1)
+        found: list[Document] = []
+        while high <= MOST and len(found) < limit:
+            end = place_behind(high, share)
+            asked = min(MAX_HITS, limit - len(found))
+            yql = Yql()
+            behind = any_of(
+                [
+                    all_of([ranged("place_high", high, high), ranged("place_low", low + 1, MOST)]),
+                    *([ranged("place_high", high + 1, end)] if high < end else []),
+                ]
+            )
+            held = f"{yql.held(slot, where, bare=bare)} and {behind}"
+            order = "order by place_high asc, place_low asc"
+            hits = self._hits(yql, held, summary, asked, order)
+            found += [document_of(each["fields"], slot) for each in hits]
+            if len(hits) < asked:
+                high, low = end + 1, LEAST - 1
+            else:
+                high, low = place_of(found[-1].record.id)
+        return found[:limit]
+
+    def count(self, space: Space, where: Filter | None, *, bare: bool = False) -> int:
+        slot = self._slot(space)
+        if is_kept(space):
+            return len(self.scan(space, where, after="", limit=MAX_HITS, vectors=False))
+        return self._count(slot, where, bare=bare)
+
+    def _count(
+        self, slot: Slot, where: Filter | None, *, bare: bool = False, seen: bool = False
+    ) -> int:
+        yql = Yql()
+        held = yql.held(slot, where, bare=bare)
+        if seen:
+            held = f"{held} and {ranged(slot.parts, 1, 2**31 - 1)}"
+        return self._total(yql, held)
+
+    def browse(
+        self,
+        space: Space,
+        where: Filter | None,
+        order: Order,
+        descending: bool,
+        k: int,
+        offset: int,
+    ) -> list[Document]:
+        slot = self._slot(space)
+        column = ORDERS[order]
+        way = "desc" if descending else "asc"
+        is_text = column.kind == "written"
+        found: list[Document] = []
+        skip = offset
+        for there in (True,) if is_text else (True, False):
+            yql = Yql()
+            held = yql.held(slot, where)
+            if not is_text:
+                valued = yql.has("tokens", quotable(tokens.exists(column)))
+                held = f"{held} and {valued if there else none_of(valued)}"
+            by = f"{COLUMNS[column]} {way}, " if there else ""
+            wanted = k - len(found)
+            hits = self._page(yql, held, slot.with_record, wanted, skip, f"order by {by}id asc")
+            found += [document_of(each["fields"], slot) for each in hits]
+            if len(found) >= k or is_text:
+                break
+            skip = max(0, skip - self._total(yql, held)) if not hits else 0
+        return found
+
+    # -------------------------------------------------------------- search
+
+    def reach(self, space: Space, k: int, where: Filter | None) -> int | None:
+        return self._reach(self._slot(space), k, where)
+
+    def _reach(self, slot: Slot, k: int, where: Filter | None) -> int | None:
+        breadth = self._options.get("breadth")
+        count = self._count(slot, where, seen=True)
+        if count <= (EXACT if breadth is None else _EXACT_AT_LEAST):
+            return None
+        return max(k, breadth or max(BREADTH, 2 * k))
+
+    def nearest(
+        self, space: Space, vectors: Vectors, k: int, where: Filter | None
+    ) -> list[list[Row]]:
+        slot = self._slot(space)
+        return self._nearest(slot, vectors, k, where, self._reach(slot, k, where))
+
+    def nearest_exactly(
+        self, space: Space, vectors: Vectors, k: int, where: Filter | None
+    ) -> list[list[Row]]:
+        return self._nearest(self._slot(space), vectors, k, where, None)
+
+    def _nearest(
+        self, slot: Slot, vectors: Vectors, k: int, where: Filter | None, breadth: int | None
+    ) -> list[list[Row]]:
+        """Return the k nearest, by the scores of all documents if there is no breadth."""
+
+        def ask(query: Vectors) -> list[Row]:
+            hits = self._neighbours(slot, query, k, where, breadth)
+            near = {unescaped(each["fields"]["id"]): each["fields"][slot.vectors] for each in hits}
+            return tokens.scored(query, near, k)
+
+        return self._server.together(ask, list(vectors))
+
+    def _neighbours(
+        self, slot: Slot, query: Vectors, k: int, where: Filter | None, breadth: int | None
+    ) -> list[Mapping[str, Any]]:
+        by_signs = self._is_binary and breadth is not None
+        hits = min(MAX_HITS, OVERSAMPLE * k) if by_signs else k
+        how = f"targetHits: {hits}, approximate: {'false' if breadth is None else 'true'}"
+        if breadth is not None and breadth > hits:
+            how += f', "hnsw.exploreAdditionalHits": {breadth - hits}'
+        names, tensor = (slot.vector, slot.more), "q"
+        profile = slot.closeness
+        more = {"input.query(q)": query.astype(np.float64).round(8).tolist()}
+        if by_signs:
+            names, tensor, profile = (slot.signs, slot.more_signs), "qb", slot.binary
+            more["input.query(qb)"] = np.packbits(query > 0).view(np.int8).tolist()
+        near = any_of([f"{{{how}}}nearestNeighbor({name}, {tensor})" for name in names])
+        yql = Yql()
+        held = f"{near} and {yql.held(slot, where)}"
+        return self._hits(yql, held, slot.with_vectors, hits, profile=profile, **more)
+
+    def find_words(
+        self, space: Space, words: Sequence[str], k: int, where: Filter | None
+    ) -> WordMatches:
+        slot = self._slot(space)
+        look = token_words.look_for(words)
+
+        def of_words(yql: Yql) -> list[str]:
+            return [
+                any_of([all_of([yql.has("terms", quotable(t)) for t in some]) for some in wanted])
+                for wanted in look.wanted
+            ]
+
+        def counted(n: int) -> int:
+            yql = Yql()
+            each, held = of_words(yql), yql.held(slot, None)
+            if n < len(words):
+                return self._total(yql, f"{held} and {each[n]}")
+            if n == len(words):
+                return self._total(yql, held)
+            return self._total(yql, f"{yql.held(slot, where)} and {all_of(each)}")
+
+        *counts, records, complete = self._server.together(counted, range(len(words) + 2))
+
+        def search(_: token_words.Sparse, whole: bool, limit: int) -> list[token_words.Hit]:
+            yql = Yql()
+            each = of_words(yql)
+            wanted = all_of(each)
+            if not whole:
+                wanted = f"{any_of(each)} and {none_of(all_of(each))}"
+            # The first says what is found; the others are what it is ranked by.
+            stems = dict.fromkeys(
+                stem for some in look.phrases for phrase in some for stem in phrase.split()
+            )
+            by = [
+                yql.has(field, quotable(stem))
+                for stem in stems
+                for field in ("stems_strong", "stems_weak")
+            ]
+            held = f"rank({yql.held(slot, where)} and {wanted}, {', '.join(by)})"
+            hits = self._hits(yql, held, slot.with_record, limit, profile="words")
+            found = [document_of(hit["fields"], slot).record for hit in hits]
+            stated = token_words.stems_of([texts(record) for record in found])
+            return [
+                (record.id, float(hit["relevance"]), stems)
+                for record, hit, stems in zip(found, hits, stated, strict=True)
+            ]
+
+        return token_words.found(look, k, counts, records, complete, search, MAX_HITS)
+
+    def facets(
+        self, space: Space, where: Filter | None, fields: Sequence[FacetField], most: int
+    ) -> dict[str, dict[str, int]]:
+        slot = self._slot(space)
+
+        def values(name: str) -> dict[str, int]:
+            counts = self._values(slot, where, FACETS[name])
+            if name != "year":
+                return {unescaped(value): count for value, count in counts.items()}
+            # Vespa stores the least integer for none.
+            years = {f"{int(y):04d}": count for y, count in counts.items() if int(y) > 0}
+            undated = self._count(slot, where) - sum(years.values())
+            return {**years, facets.NO_DATE: undated} if undated > 0 else years
+
+        return facets.counted(fields, values, most)
+
+    def _values(self, slot: Slot, where: Filter | None, field: str) -> dict[str, int]:
+        """Return how many documents have each value of a field: all of them, and exactly."""
+        limit = _VALUES
+        while True:
+            yql = Yql()
+            grouping = f"all(group({field}) max({limit}) precision({limit}) each(output(count())))"
+            query = f"{self._select(yql.held(slot, where))} limit 0 | {grouping}"
+            root = self._server.search(
+                {"yql": query, **yql.parameters, "ranking.profile": "unranked"}
+            )
+            groups = _groups(root)
+            if len(groups) < limit:
+                return groups
+            limit *= 10
+
+    # -------------------------------------------------------------- queries
+
+    def _select(self, where: str) -> str:
+        return f"select * from {self._type} where {where}"
+
+    def _hits(
+        self,
+        yql: Yql,
+        where: str,
+        summary: str,
+        hits: int,
+        order: str = "",
+        *,
+        offset: int = 0,
+        profile: str = "unranked",
+        **more: Any,
+    ) -> list[Mapping[str, Any]]:
+        """Return hits of a query, with the fields of a summary."""
+        body = {
+            "yql": f"{self._select(where)} {order}".rstrip(), **yql.parameters, **more,
+            "hits": hits, "offset": offset, "ranking.profile": profile,
+            "presentation.summary": summary,
+        }  # fmt: skip
+        children: list[Mapping[str, Any]] = self._server.search(body).get("children", [])
+        return children
+
+    def _page(
+        self, yql: Yql, where: str, summary: str, k: int, offset: int, order: str
+    ) -> list[Mapping[str, Any]]:
+        """Return k hits behind the first `offset`, in as many queries as it takes."""
+        found: list[Mapping[str, Any]] = []
+        while len(found) < k:
+            at, hits = offset + len(found), min(MAX_HITS, k - len(found))
+            if at > MAX_OFFSET:
+                raise CapabilityError(
+                    "more was skipped than this engine can sort",
+                    f"{at}, but at most {MAX_OFFSET}",
+                    "Narrow it by a filter, such as one on the date.",
+                )
+            some = self._hits(yql, where, summary, hits, order, offset=at)
+            found += some
+            if len(some) < hits:
+                break
+        return found
+
+    def _total(self, yql: Yql, where: str) -> int:
+        body = {
+            "yql": self._select(where), **yql.parameters, "hits": 0, "ranking.profile": "unranked",
+        }  # fmt: skip
+        return int(self._server.search(body).get("fields", {}).get("totalCount", 0))
+
+
+def _groups(root: Mapping[str, Any]) -> dict[str, int]:
+    """Return the counts by value in the answer to one grouping."""
+    found: dict[str, int] = {}
+    waiting = list(root.get("children", []))
+    while waiting:
+        each = waiting.pop()
+        if "value" in each:
+            found[str(each["value"])] = int(each["fields"]["count()"])
+        waiting += each.get("children", [])
+    return found
+
+
+def open_vespa(url: str) -> DocumentEngine:
+    """Open a library on Vespa.
+
+    Args:
+        url: `vespa+https://host:8080/NAME`, NAME being the document type. Options: `type=binary` if
+            the application was made so; `breadth`: how many candidates a search looks at;
+            `timeout`; `ca`; `cert` and `key`: this client's certificate.
+
+    Raises:
+        ConfigError: the URL can't be understood.
+        MissingExtraError: the package httpx is not installed.
+        EngineError: the server is out of reach or refuses, or has no such application.
+        LibraryFormatError: the library was written by a newer pixseek.
+    """
+    known = {
+        "type": remote.one_of("vector", "binary"),
+        "breadth": remote.whole(1, 100_000),
+        "cert": remote.file,
+        "key": remote.file,
+    }
+    at = remote.read(url, 8080, known)
+    if not is_name(at.name):
+        raise ConfigError(
+            "not a name for a library on Vespa",
+            at.name,
+            "It is the name of a document type: small letters, digits and '_', a letter first.",
+        )
+    store = VespaStore(Server(at), at.name, at.options)
+    with contextlib.ExitStack() as failing:
+        failing.callback(store.close)
+        store.check()
+        failing.pop_all()
+    return DocumentEngine(store)
+
+
+def _conforms(store: VespaStore) -> Store:
+    return store  # checked by mypy
