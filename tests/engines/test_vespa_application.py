@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pixseek.config import load_config
 from pixseek.engines import tokens
 from pixseek.engines.stored_fields import ORDERS
 from pixseek.engines.vespa import schema, templates
 from pixseek.engines.vespa.application import Application, Model, write
 from pixseek.engines.vespa.schema import Hnsw, Slot
 from pixseek.errors import ConfigError, EngineError, StorageError
+from pixseek.library import vespa
 
 from vespa_check import Checker
 
@@ -255,9 +258,6 @@ def test_vespa_accepts_packages_of_each_kind(
 
 @pytest.mark.slow
 def test_vespa_accepts_the_study_of_six_models(tmp_path: Path, vespa_check: Checker) -> None:
-    from pixseek.config import load_config
-    from pixseek.library import vespa
-
     config = load_config(library=tmp_path / "none.lib", models_dir=tmp_path / "models")
     names = (
         "clip-rn50-openai", "clip-rn101-openai", "clip-rn50x4-openai", "clip-rn50x16-openai",
@@ -276,6 +276,38 @@ def test_vespa_accepts_the_study_of_six_models(tmp_path: Path, vespa_check: Chec
         }
         for name, dim in zip(names, dims, strict=True)
     ]
+    said = vespa_check(made.folder, queries)
+    assert said.package == (True, "", ())
+    assert [each for each in said.queries if not each.ok] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["bfloat16", "binary"])
+def test_vespa_accepts_text_towers_and_the_queries_of_the_readme(
+    tmp_path: Path, vespa_check: Checker, kind: str
+) -> None:
+    config = load_config(library=tmp_path / "none.lib", models_dir=tmp_path / "models")
+    made = vespa.write(
+        tmp_path / "package", config, models=("demo", "demo"), embed=True, name="images", type=kind
+    )
+    assert Path("embedders/demo_2.onnx") in made.files
+    readme = (made.folder / "README.md").read_text()
+    queries = [
+        dict(parameter.split("=", 1) for parameter in shlex.split(line)[2:])
+        for line in readme.splitlines()
+        if line.startswith("vespa query ")
+    ]
+    assert [each["ranking"].partition("_")[2] for each in queries] == ["demo", "demo_2", ""]
+    services = (made.folder / "services.xml").read_text()
+    for slot, query in zip(("demo", "demo_2"), queries, strict=False):
+        # The checker runs no embedder, so numbers stand in for what one returns.
+        assert query.pop("text")
+        for name, value in query.items():
+            if name.startswith("input."):
+                assert value == f"embed({slot}, @text)"
+                numbers = [1] * 16 if name == "input.query(qb)" else [0.1] * 128
+                query[name] = json.dumps(numbers)
+        assert f'<component id="{slot}" type="hugging-face-embedder">' in services
     said = vespa_check(made.folder, queries)
     assert said.package == (True, "", ())
     assert [each for each in said.queries if not each.ok] == []

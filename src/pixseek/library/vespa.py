@@ -70,7 +70,8 @@ def write(
         folder: where; a new or empty folder, or such a package.
         config: where models are kept.
         library: whose models it is for; None for those of `models`.
-        models: their names; nothing is downloaded for them, unless `embed`.
+        models: their names; nothing is downloaded for them, unless `embed`. One that is named
+            twice gets two sets of fields.
         embed: whether it holds the models' text towers, so that Vespa embeds texts of queries.
         on_download: called while models are downloaded for that.
         links: of each node of the graph of neighbours.
@@ -78,7 +79,7 @@ def write(
         **options: any other attribute of `application.Application`.
 
     Raises:
-        ConfigError: an option is not valid, or a model is named twice.
+        ConfigError: an option is not valid.
         EngineError: the folder holds something else, or files that were edited.
         ModelError: a model is unknown, or its text tower can't run in Vespa.
         StorageError: the folder can't be written.
