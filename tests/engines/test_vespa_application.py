@@ -178,13 +178,14 @@ def test_a_package_whose_models_can_not_be_written_is_left_as_it_was(tmp_path: P
     def embed(beside: Path) -> Application:
         (beside / "embedders").mkdir()
         (beside / "embedders" / "text.onnx").write_bytes(b"tower")
-        tower = replace(CLIP, component="<component/>", files=(Path("embedders/text.onnx"),))
+        files = (Path("embedders/text.onnx"),)
+        tower = replace(CLIP, component="<component/>", query="embed(text, @text)", files=files)
         return replace(ONE, models=(tower,))
 
     write(folder, ONE, embed)
     assert (folder / "embedders" / "text.onnx").read_bytes() == b"tower"
     assert "    <component/>\n" in (folder / "services.xml").read_text()
-    assert "embed(clip_b32_openai, @text)" in (folder / "README.md").read_text()
+    assert "'input.query(q)=embed(text, @text)' 'text=" in (folder / "README.md").read_text()
     write(folder, ONE)
     assert not (folder / "embedders" / "text.onnx").exists()
 

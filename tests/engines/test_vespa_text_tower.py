@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,17 @@ import onnx
 import pytest
 
 from pixseek import encoders
+from pixseek.config import load_config
 from pixseek.encoders import separate
 from pixseek.encoders.paired import PairedEncoder
 from pixseek.engines.vespa.text_tower import embedder
 from pixseek.errors import EngineError, ModelError
+from pixseek.library import vespa
 
 import sample_texts
 import tiny_models as tiny
 from tiny_encoder import TinyEncoder
+from vespa_check import Checker
 from vespa_embedder import agreement
 
 
@@ -184,3 +188,31 @@ def test_a_package_that_can_not_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "app").write_text("a file")
     with pytest.raises(ModelError, match="can't be stored"):
         embedder(encoder, tmp_path / "app")
+
+
+@pytest.mark.slow
+def test_vespa_accepts_a_package_with_two_text_towers(tmp_path: Path, vespa_check: Checker) -> None:
+    tiny.rclip(tmp_path / "other")
+    tiny.clip_text_graph(tmp_path / "other/Some-Model/textual.onnx")
+    package = tmp_path / "package"
+    chosen = ["demo", str(tmp_path / "other")]
+    config = load_config({}, models_dir=tmp_path / "models")
+    written = vespa.write(package, config, name="images", models=chosen, embed=True)
+    towers = [path for path in written.files if path.parts[0] == "embedders"]
+    assert sorted(map(str, towers)) == [
+        "embedders/text-tokenizer.json", "embedders/text.onnx",
+        "embedders/text_other-tokenizer.json", "embedders/text_other.onnx",
+    ]  # fmt: skip
+    readme = (package / "README.md").read_text()
+    assert "embed(text, @text)" in readme and "embed(text_other, @text)" in readme
+    said = vespa_check(package)
+    assert said.package.ok, said.package.error
+    # Vespa reads the graphs as rank models only if they are in this folder.
+    models = package / "models"
+    models.mkdir()
+    for path in towers:
+        shutil.copy(package / path, models)
+    said = vespa_check(package)
+    assert said.package.ok, said.package.error
+    (models / "text.onnx").write_bytes(b"no model")
+    assert "text" in vespa_check(package).package.error

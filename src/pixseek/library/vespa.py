@@ -93,13 +93,17 @@ def write(
     made = Application(models=tuple(found), hnsw=Hnsw(links, explore), **options)
 
     def embedded(package: Path) -> Application:
-        from pixseek.engines.vespa.text_tower import embedder
+        from pixseek.engines.vespa.text_tower import ID, embedder
 
-        with_texts = []
+        with_texts = list[Model]()
         for model, each in zip(found, wanted, strict=True):
-            tower = embedder(each.load(), package, model.slot.name)
+            # The first keeps its name when more models join, since queries contain it.
+            name = f"{ID}_{model.slot.name}" if with_texts else ID
+            tower = embedder(each.load(), package, name)
             files = tuple(path.relative_to(package) for path in tower.files)
-            with_texts.append(replace(model, component=tower.component, files=files))
+            with_texts.append(
+                replace(model, component=tower.component, query=tower.query, files=files)
+            )
         return replace(made, models=tuple(with_texts))
 
     files = application.write(folder, made, embedded if embed else None)

@@ -40,14 +40,15 @@ class Model:
     Attributes:
         name: to show.
         slot: its fields.
-        component: the component of services.xml that embeds texts with it, as XML with the id
-            `slot.name`; "" for none.
+        component: the component of services.xml that embeds texts with it, as XML; "" for none.
+        query: what gives a query the vector of its parameter `text` by that component.
         files: what that component reads, relative to the package.
     """
 
     name: str
     slot: Slot
     component: str = ""
+    query: str = ""
     files: tuple[Path, ...] = ()
 
 

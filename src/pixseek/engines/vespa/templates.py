@@ -387,7 +387,7 @@ def _queries(one: Application) -> list[str]:
         yql = (
             f"select id, uri from {one.name} where {{targetHits: 100}}nearestNeighbor({field}, {q})"
         )
-        value = f"embed({slot.name}, @text)" if model.component else "[NUMBERS]"
+        value = model.query or "[NUMBERS]"
         asked = ("q", "qb") if one.type == "binary" else ("q",)
         given = " ".join(f"'input.query({name})={value}'" for name in asked)
         text = " 'text=a dog catching a frisbee'" if model.component else ""
