@@ -435,7 +435,7 @@ GOOD_FEED = [
         uri="root/a.jpg", tags=["Beach", "beach"], width=4000, aspect=1.5, taken_at=-1, away=False,
         location={"lat": 63.5, "lng": 10.5}, own_integers={"rating": 2**63 - 1},
         own_reals={"score": 1e-300}, tokens=["text.6.camera=Canon \x7f"], terms=["a", "a b"],
-        stems_strong=["frisbe", "frisbe"], place_high=2**62, spaces=["team_odd_v2"],
+        stems_strong=["frisbe", "frisbe"], place_high=2**62, digest="00",
     ),
     _put(
         vector_team_odd_v2={"values": _unit(20)}, record_team_odd_v2="[]",
@@ -444,7 +444,7 @@ GOOD_FEED = [
     ),
     {"update": "id:pixseek:images::a", "create": True, "condition": "images.version_team_odd_v2==7",
      "fields": {"vector_team_odd_v2": {"assign": {"values": _unit(20)}}, "width": {"assign": 5},
-                "spaces": {"add": ["clip_b32_openai"]}, "year": {"assign": None},
+                "tags": {"add": ["sea"]}, "year": {"assign": None},
                 "more_team_odd_v2": {"assign": {"blocks": {}}}}},
     {"remove": "id:pixseek:images::a", "condition": "images.version_team_odd_v2==8"},
     {"put": "id:pixseek:images_library::spaces", "fields": {"content": "{}", "version": 1}},

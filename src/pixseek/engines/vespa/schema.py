@@ -106,7 +106,9 @@ RECORD: tuple[Field, ...] = (
     Field("place_low", "long", "attribute", (_FILTER,)),
     # To be read, sorted, grouped and used in queries by hand.
     *(_word(name) for name in ("uri", "root", "folder", "name", "media", "format", "camera")),
-    *(_word(name) for name in ("digest", "pixels", "folder_uri")),
+    _word("folder_uri"),
+    # Not in memory: each is another for each image, and `tokens` has them.
+    *(Field(name, "string", "summary") for name in ("digest", "pixels")),
     Field("caption", "string", "summary | index", ("index: enable-bm25",)),
     *(_words(name) for name in ("tags", "people", "colours")),
     *(_number(name) for name in ("width", "height", "size", "mtime", "taken_at", "taken_at_utc")),
