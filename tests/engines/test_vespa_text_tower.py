@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_plus
 
 import onnx
 import pytest
@@ -21,7 +24,7 @@ from pixseek.library import vespa
 import sample_texts
 import tiny_models as tiny
 from tiny_encoder import TinyEncoder
-from vespa_check import Checker
+from vespa_check import Checker, run_java
 from vespa_embedder import agreement
 
 
@@ -216,3 +219,37 @@ def test_vespa_accepts_a_package_with_two_text_towers(tmp_path: Path, vespa_chec
     assert said.package.ok, said.package.error
     (models / "text.onnx").write_bytes(b"no model")
     assert "text" in vespa_check(package).package.error
+
+
+@pytest.mark.slow
+def test_vespa_s_own_classes_read_the_query_and_take_the_tower(
+    tmp_path: Path, shared: Path
+) -> None:
+    """Its `TensorConverter`, the analysis of a model in its embedder, and its pooling."""
+    demo = encoders.load("demo", models_dir=tmp_path / "models")
+    written = embedder(demo, tmp_path / "app")
+    graph = onnx.load(tmp_path / "app/embedders/text.onnx").graph
+    [output] = graph.output
+    shape = [each.dim_value for each in output.type.tensor_type.shape.dim]
+    assert shape == [0, 1, demo.dim]
+    element = ET.fromstring(written.component)
+    said = {child.tag: child.text or "" for child in element}
+    text = 'a "red" dog, it\'s\né 犬 @text embed(text)'
+
+    def asked(value: str, pooling: str = said["pooling-strategy"]) -> list[str]:
+        return run_java(
+            shared, tmp_path / "classes", "ai.vespa.embedding.VespaEmbeds",
+            value, written.id, text, "tensor<float>(x[3])",
+            ",".join(port.name for port in graph.input),
+            output.name, "tensor<float>(d0[1],d1[1],d2[3])", pooling,
+        )  # fmt: skip
+
+    names, received, vector = asked(written.query)
+    assert names == f"{said['transformer-input-ids']},{said['transformer-attention-mask']},"
+    assert unquote_plus(received) == text
+    assert output.name == said["transformer-output"] and said["normalize"] == "true"
+    numbers = [float(each) for each in re.findall(r"0\.\d+", vector)]
+    assert numbers == pytest.approx([each / 14**0.5 for each in (1, 2, 3)], abs=1e-6), vector
+    assert "Can't find embedder 'other'" in asked("embed(other, @text)")[-1]
+    assert "Could not resolve" in asked("embed(text, @lost)")[-1]
+    assert "Unexpected pooling-strategy 'none'" in asked(written.query, "none")[-1]

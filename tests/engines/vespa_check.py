@@ -138,10 +138,41 @@ def checker(material: Path, scratch: Path) -> Checker:
         material: the folder of test material, with `vespa-check`.
         scratch: an empty folder.
     """
+    return Checker(*_found(material), scratch)
+
+
+def run_java(material: Path, scratch: Path, program: str, *arguments: str) -> list[str]:
+    """Return the lines that a program next to this file prints, which calls Vespa's classes.
+
+    The last line is that of an error, if there is one. The test is skipped if it can't run here.
+
+    Args:
+        material: the folder of test material, with `vespa-check`.
+        scratch: a folder for the compiled program.
+        program: the class, with its package.
+        *arguments: of the program.
+    """
+    sources, home = _found(material)
+    jars = f"{sources / 'lib'}/*"
+    source = Path(__file__).with_name(f"{program.rpartition('.')[2]}.java")
+    if not scratch.exists():
+        compiler = [Path(home, "bin/javac"), "-nowarn", "-cp", jars, "-d", scratch, source]
+        subprocess.run(compiler, check=True, capture_output=True)
+    java = [Path(home, "bin/java"), "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8"]
+    classes = f"{scratch}{os.pathsep}{jars}"
+    said = subprocess.run(
+        [*java, "-cp", classes, program, *arguments],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return said.stdout.splitlines() + said.stderr.splitlines()[:1]
+
+
+def _found(material: Path) -> tuple[Path, str]:
+    """Return the folder of the checker, and the home of a JDK that runs it."""
     sources = material / "vespa-check"
     if not (sources / "VespaCheck.java").is_file():
         pytest.skip("no checker of Vespa's packages in the test material")
     home = _java_home()
     if home is None:
         pytest.skip(f"no JDK {_OLDEST} or later to run Vespa's code")
-    return Checker(sources, home, scratch)
+    return sources, home
