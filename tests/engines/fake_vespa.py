@@ -25,6 +25,8 @@ from fake_vespa_yql import BadQueryError, Parser, Query, bm25, closeness, groups
 from pixseek.engines.vespa import schema
 from pixseek.engines.vespa.schema import Slot, VectorType
 
+#: Among the answers of a fake: this request is answered as usual.
+_GOES_ON = 200
 _CONDITION = re.compile(r"(\w+)\.(\w+) == (null|\d+)")
 
 
@@ -36,6 +38,8 @@ class FakeVespa:
         token: what requests must be authorised by; "" for nothing.
         answers: what the next requests get instead of an answer: statuses, each with an error.
         refused: ids of documents that make a write a bad request.
+        full: ids of documents for which there is no space.
+        raw: what every request is answered; b"" for nothing.
         partial: whether queries are answered from a part of the data.
         delay_s: how long each answer takes.
         is_reversed: whether hits come with the worst first.
@@ -52,6 +56,8 @@ class FakeVespa:
         self.token = ""
         self.answers: list[tuple[int, str]] = []
         self.refused: set[str] = set()
+        self.full: set[str] = set()
+        self.raw = b""
         self.partial = False
         self.delay_s = 0.0
         self.is_reversed = False
@@ -78,12 +84,15 @@ class FakeVespa:
         with self._turn:
             self.requests.append(f"{method} {path}")
         time.sleep(self.delay_s)
+        if self.raw:
+            return 404, {}
         if self.token and token != f"Bearer {self.token}":
             return 401, {"message": "Unauthorized"}
         with self._turn:
             if self.answers:
                 status, said = self.answers.pop(0)
-                return status, {"message": said}
+                if status != _GOES_ON:
+                    return status, {"message": said}
             if path == "/search/":
                 return self._search(body)
             params = dict(urllib.parse.parse_qsl(query))
@@ -123,6 +132,8 @@ class FakeVespa:
             return 400, {**told, "message": str(error)}
         if place in self.refused:
             return 400, {**told, "message": "this one"}
+        if place in self.full:
+            return 507, {**told, "message": "External feed is blocked: disk on node 0"}
         if now is not None or create:
             if now is None:
                 self._numbers += 1
@@ -348,8 +359,10 @@ def serving(fake: FakeVespa, context: ssl.SSLContext | None = None) -> Iterator[
             length = int(self.headers.get("content-length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
             token = self.headers.get("authorization") or ""
-            status, found = fake.answer(self.command, self.path, token, body)
-            text = json.dumps(found).encode()
+            status, found = (
+                (404, {}) if fake.raw else fake.answer(self.command, self.path, token, body)
+            )
+            text = fake.raw or json.dumps(found).encode()
             with contextlib.suppress(OSError):  # the client did not wait
                 self.send_response(status)
                 self.send_header("content-type", "application/json")

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from fake_vespa import FakeVespa
+from fake_vespa import FakeVespa, application, serving, trusting
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pixseek import filters
 from pixseek.engines import open_engine, tokens
+from pixseek.engines.vespa import server, store
 from pixseek.engines.vespa.documents import escaped, place_behind, place_of, quotable, unescaped
+from pixseek.engines.vespa.schema import Slot
 from pixseek.engines.vespa.yql import boxes_around
-from pixseek.types import Record, record_id
+from pixseek.errors import ConfigError, EngineError, LibraryFormatError, PixseekError
+from pixseek.types import Compare, Engine, Part, Record, Space, record_id
 
-from vectors import SPACE, random_unit
+from vectors import DIM, SPACE, random_unit
+
+OTHER = Space("b" * 64, 24, "other-model")
 
 
 @pytest.fixture
-def url(fake_vespa: FakeVespa) -> str:
+def url(fake_vespa: FakeVespa, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(server, "PAUSES_S", (0.001, 0.001))
     return f"vespa+{fake_vespa.url}/photos"
 
 
@@ -107,6 +119,354 @@ def test_an_area_is_about_as_large_as_the_circle() -> None:
     assert (south, north) == pytest.approx((59, 61), abs=1e-3)
     assert (west, east) == pytest.approx((8, 12), abs=1e-3)
     assert len(boxes_around(0.0, 179.9, 100.0)) == 2
+
+
+# ------------------------------------------------------------------ searches
+
+
+def tiled(n: int) -> list[Record]:
+    parts = (Part(), Part("tile", (0.0, 0.0, 0.5, 0.5)), Part("tile", (0.5, 0.5, 0.5, 0.5)))
+    return [Record(f"id{i:03}", f"r/{i}.jpg", width=i + 1, parts=parts) for i in range(n)]
+
+
+@pytest.mark.parametrize("type_", ["bfloat16", "float", "binary"])
+def test_scores_are_cosines_of_the_best_part_whatever_is_indexed(
+    type_: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "EXACT", 0)
+    vectors = random_unit(60)
+    stored = vectors.astype(np.float16).astype(np.float64).reshape(20, 3, DIM)
+    query = random_unit(1, 7)
+    best = (stored @ query[0].astype(np.float64)).max(axis=1)
+    with serving(application("photos", [Slot("tiny_model", DIM)], type_)) as fake:
+        options = "?type=binary" if type_ == "binary" else ""
+        with open_engine(f"vespa+{fake.url}/photos{options}") as engine:
+            engine.ensure(SPACE)
+            engine.put(tiled(20), vectors)
+            (found,) = engine.nearest(query, 20)
+            (exact,) = engine.nearest(query, 20, exact=True)
+            assert (found.reach.exact, exact.reach.exact) == (False, True)
+    for each in (found, exact):
+        assert each.ids == tuple(f"id{n:03}" for n in np.argsort(-best))
+        np.testing.assert_allclose(each.scores, np.sort(best)[::-1], atol=1e-6)
+
+
+def test_few_records_are_all_scored_and_many_by_the_index(
+    fake_vespa: FakeVespa, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "EXACT", 10)
+    with open_engine(url) as engine:
+        engine.ensure(SPACE)
+        engine.put(tiled(20), random_unit(60))
+        for where, exact in ((None, False), (Compare("width", "le", 5), True)):
+            fake_vespa.queries.clear()
+            (found,) = engine.nearest(random_unit(1), 3, where)
+            (asked,) = (q for q in fake_vespa.queries.values() if "nearest" in q["yql"])
+            assert f"approximate: {'false' if exact else 'true'}" in asked["yql"]
+            assert found.reach.exact is exact
+            assert found.reach.breadth == (5 if exact else store.BREADTH)
+
+
+def test_breadth_is_set_by_the_address(
+    fake_vespa: FakeVespa, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_EXACT_AT_LEAST", 10)
+    with open_engine(f"{url}?breadth=500") as engine:
+        engine.ensure(SPACE)
+        engine.put(tiled(20), random_unit(60))
+        (found,) = engine.nearest(random_unit(1), 3)
+        assert found.reach.breadth == 500
+    (asked,) = (q["yql"] for q in fake_vespa.queries.values() if "approximate: true" in q["yql"])
+    assert 'targetHits: 19, approximate: true, "hnsw.exploreAdditionalHits": 481' in asked
+
+
+def test_texts_are_bound_and_never_part_of_a_query(fake_vespa: FakeVespa, url: str) -> None:
+    odd = 'x" or true or "'
+    with open_engine(url) as engine:
+        engine.ensure(SPACE)
+        engine.put([Record("a", "r/a.jpg", tags=(odd,), fields={odd: 1})], random_unit(1))
+        assert engine.count(Compare("tags", "contains", odd)) == 1
+        assert engine.count(Compare("uri", "in", (odd, "y"))) == 0
+        assert engine.count(Compare("uri", "eq", odd)) == 0
+        engine.find_words(odd, 5)
+        assert engine.facets(None, ["tag"], 5) == {"tag": {odd: 1}}
+    asked = [each["yql"] for each in fake_vespa.queries.values()]
+    assert len(asked) > 5
+    assert all('"' not in each for each in asked)
+
+
+# ------------------------------------------------------------------ writers
+
+
+def test_two_writers_at_once_lose_nothing(url: str) -> None:
+    came: list[str] = []
+    with open_engine(url) as engine, open_engine(url) as other:
+        engine.ensure(SPACE)
+        engine.put([Record("a", "r/a")], random_unit(1))
+
+        def join(new: Record, stored: Record) -> Record:
+            if not came:  # between what was read and what is written
+                came.append("once")
+                other.describe([replace(stored, tags=("theirs",))])
+            return replace(new, tags=(*stored.tags, "ours"))
+
+        engine.describe([Record("a", "r/a")], join)
+        assert engine.get(["a"])[0].tags == ("theirs", "ours")  # type: ignore[union-attr]
+
+
+def test_a_record_that_another_writer_deleted_does_not_come_back(url: str) -> None:
+    with open_engine(url) as engine, open_engine(url) as other:
+        engine.ensure(SPACE)
+        engine.put([Record("a", "r/a")], random_unit(1))
+
+        def delete(new: Record, stored: Record) -> Record:
+            other.delete(["a"])
+            return new
+
+        engine.describe([Record("a", "r/a", caption="x")], delete)
+        assert other.get(["a"]) == [None]
+
+
+def test_writers_of_several_threads_keep_the_list_of_spaces(
+    fake_vespa: FakeVespa, url: str
+) -> None:
+    fake_vespa.deploys = True
+    with open_engine(url) as engine:
+        engine.ensure(SPACE)
+        spaces = [Space(f"{n}" * 64, 8, f"model{n}") for n in range(1, 5)]
+        threads = [threading.Thread(target=engine.add_space, args=(each,)) for each in spaces]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        assert set(engine.spaces()) == {SPACE, *spaces}
+
+
+def test_vectors_stay_where_they_are_when_words_change(fake_vespa: FakeVespa, url: str) -> None:
+    with open_engine(url) as engine:
+        engine.ensure(SPACE)
+        engine.put([Record("a", "r/a")], random_unit(1))
+        fake_vespa.feeds.clear()
+        engine.describe([Record("a", "r/a", caption="a dog")])
+        (change,) = fake_vespa.feeds.values()
+        assert "caption" in change["fields"]
+        assert not {"vector_tiny_model", "vectors_tiny_model"} & change["fields"].keys()
+        assert "condition" in change
+        assert len(engine.vectors(["a"])[0]) == 1
+
+
+def test_a_document_goes_with_its_last_space(fake_vespa: FakeVespa, url: str) -> None:
+    fake_vespa.deploys = True
+    stored = fake_vespa.documents["photos"]
+    with open_engine(url) as engine:
+        engine.ensure(SPACE)
+        engine.put([Record("a", "r/a"), Record("b", "r/b")], random_unit(2))
+        engine.add_space(OTHER)
+        assert engine.delete(["a"]) == 1
+        assert stored.keys() == {"b"}
+        engine.activate(OTHER)
+        engine.drop_space(SPACE)
+        assert "version_other_model" in stored["b"] and "version_tiny_model" not in stored["b"]
+        assert engine.count() == 1
+
+
+# ------------------------------------------------------------------ what goes wrong
+
+
+def test_an_overloaded_server_is_asked_again_and_a_down_one_is_an_error(
+    fake_vespa: FakeVespa, url: str
+) -> None:
+    with open_engine(url) as engine:
+        engine.ensure(SPACE)
+        fake_vespa.answers = [(503, "busy"), (429, "busy")]
+        engine.put([Record("a", "r/a")], random_unit(1))
+        assert engine.count() == 1
+        for status, said in ((429, "overloaded"), (503, "overloaded, or a part"), (507, "is full")):
+            fake_vespa.answers = [(status, "no more")] * 3
+            with pytest.raises(EngineError, match=f"(?s){said}.*no more"):
+                engine.count()
+            assert fake_vespa.answers == []
+            assert engine.count() == 1
+
+
+def test_a_full_disk_is_told_of_the_records_that_were_not_written(
+    fake_vespa: FakeVespa, url: str
+) -> None:
+    with open_engine(url) as engine:
+        engine.ensure(SPACE)
+        fake_vespa.full = {"b"}
+        with pytest.raises(
+            EngineError, match=r"(?s)refused 1 of 3 records.*others: b.*is full"
+        ) as told:
+            engine.put([Record(id_, f"r/{id_}") for id_ in "abc"], random_unit(3))
+        assert "Free some, or add nodes" in str(told.value)
+        assert sorted(each.id for each in engine.known()) == ["a", "c"]
+
+
+def test_a_record_that_the_server_refuses_does_not_stop_the_others(
+    fake_vespa: FakeVespa, url: str
+) -> None:
+    with open_engine(url) as engine:
+        engine.ensure(SPACE)
+        fake_vespa.refused = {"b"}
+        with pytest.raises(EngineError, match="refused 1 of 3 records; it has the others: b"):
+            engine.put([Record(id_, f"r/{id_}") for id_ in "abc"], random_unit(3))
+        assert sorted(each.id for each in engine.known()) == ["a", "c"]
+
+
+def test_an_answer_of_a_part_of_the_data_is_an_error(fake_vespa: FakeVespa, url: str) -> None:
+    with open_engine(url) as engine:
+        engine.ensure(SPACE)
+        engine.put([Record("a", "r/a", tags=("x",))], random_unit(1))
+        fake_vespa.partial = True
+        for call in reads(engine):
+            with pytest.raises(EngineError, match=r"(?s)from a part of its data.*50 %.*timeout"):
+                call()
+
+
+def reads(engine: Engine) -> list[Callable[[], object]]:
+    """Calls that ask the server, of each kind."""
+    return [
+        engine.count,
+        lambda: engine.get(["a"]),
+        lambda: engine.vectors(["a"]),
+        lambda: engine.nearest(random_unit(1), 3),
+        lambda: engine.nearest(random_unit(1), 3, exact=True),
+        lambda: engine.find_words("dog", 3),
+        lambda: engine.facets(None, ["tag"], 3),
+        lambda: engine.select(None, order="size", descending=True, k=3, offset=0),
+        lambda: list(engine.known()),
+        lambda: list(engine.export()),
+    ]
+
+
+def test_a_server_that_is_slow_or_out_of_reach_is_named(fake_vespa: FakeVespa, url: str) -> None:
+    with open_engine(url) as engine:
+        engine.ensure(SPACE)
+        fake_vespa.answers = [(200, "fine"), (504, "Timed out")]
+        with pytest.raises(EngineError, match=r"(?s)did not answer in time.*\?timeout=SECONDS"):
+            engine.count()
+    with pytest.raises(EngineError, match="out of reach"):
+        open_engine("vespa+http://127.0.0.1:9/photos")
+
+
+def test_a_server_that_does_not_answer_is_left(fake_vespa: FakeVespa, url: str) -> None:
+    fake_vespa.delay_s = 2
+    with pytest.raises(EngineError, match=r"did not answer within 0\.1 s"):
+        open_engine(f"{url}?timeout=0.1")
+
+
+def test_tokens_are_sent_and_not_shown(
+    fake_vespa: FakeVespa, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_vespa.token = "open-sesame"
+    monkeypatch.setenv("PIXSEEK_ENGINE_API_KEY", "open-sesame")
+    open_engine(url).close()
+    monkeypatch.setenv("PIXSEEK_ENGINE_API_KEY", "wrong-sesame")
+    with pytest.raises(EngineError, match="does not accept the token or certificate") as caught:
+        open_engine(url)
+    assert "sesame" not in str(caught.value)
+    with pytest.raises(ConfigError, match="by a certificate or a token"):
+        open_engine(url.replace("://", "://me:open-sesame@"))
+
+
+def test_certificates_of_both_sides_are_checked(tmp_path: Path) -> None:
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    both, ca, other, mine, key = (
+        tmp_path / f"{name}.pem" for name in ("both", "ca", "other", "mine", "key")
+    )
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(both)
+    authority.cert_pem.write_to_path(ca)
+    trustme.CA().cert_pem.write_to_path(other)
+    client = authority.issue_cert("pixseek")
+    client.cert_chain_pems[0].write_to_path(mine)
+    client.private_key_pem.write_to_path(key)
+    served = application("photos", [Slot("tiny_model", DIM)])
+    with serving(served, trusting(both, ca)) as fake:
+        address = f"vespa+{fake.url}/photos"
+        open_engine(f"{address}?ca={ca}&cert={mine}&key={key}").close()
+        for options in (f"?cert={mine}&key={key}", f"?ca={other}&cert={mine}&key={key}"):
+            with pytest.raises(EngineError, match="certificate is not trusted"):
+                open_engine(address + options)
+        with pytest.raises(EngineError, match=r"(?s)wants a certificate of this client.*\?cert="):
+            open_engine(f"{address}?ca={ca}")
+        with pytest.raises(ConfigError, match="certificate or key can't be read"):
+            open_engine(f"{address}?ca={ca}&cert={ca}&key={key}")
+        with pytest.raises(EngineError, match="out of reach"):
+            open_engine(address.replace("https", "http"))
+
+
+def test_a_missing_application_is_explained(fake_vespa: FakeVespa, url: str) -> None:
+    with pytest.raises(
+        EngineError, match=r"(?s)no application of this name.*pixseek vespa app DIR"
+    ):
+        open_engine(url.replace("photos", "images"))
+
+
+def test_an_application_of_others_is_left_alone() -> None:
+    theirs = FakeVespa({"image_search": {"image_file_name": "string"}})
+    with (
+        serving(theirs),
+        pytest.raises(EngineError, match=r"(?s)that pixseek made.*\?vector=FIELD"),
+    ):
+        open_engine(f"vespa+{theirs.url}/image_search")
+
+
+def test_a_model_without_room_is_explained(url: str) -> None:
+    with open_engine(url) as engine:
+        for space in (OTHER, Space("c" * 64, DIM + 1, "tiny-model")):
+            with pytest.raises(EngineError, match=r"(?s)no room for this model.*--model .*deploy"):
+                engine.ensure(space)
+        assert engine.space is None
+
+
+def test_a_library_of_a_newer_format_is_refused(fake_vespa: FakeVespa, url: str) -> None:
+    with open_engine(url) as engine:
+        engine.ensure(SPACE)
+        list_of_spaces = fake_vespa.documents["photos_library"]["spaces"]
+        state = json.loads(list_of_spaces["content"])
+        state["spaces"][0]["format"] = 99
+        list_of_spaces["content"] = json.dumps(state)
+        calls: list[Callable[[], Any]] = [lambda: open_engine(url), engine.count]
+        for call in calls:
+            with pytest.raises(LibraryFormatError, match="newer pixseek"):
+                call()
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("vespa+http://h/1photos", "name of a document type"),
+        ("vespa+http://h/my.photos", "name of a document type"),
+        ("vespa+http://h,g/photos", "one host"),
+        ("vespa+http://h/photos?type=flat", "Known values: "),
+        ("vespa+http://h/photos?breadth=0", "from 1 to 100000"),
+        ("vespa+http://h/photos?cert=/nowhere.pem", "no such file"),
+    ],
+)
+def test_an_address_that_means_nothing_is_explained(address: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        open_engine(address)
+
+
+def test_a_server_of_another_kind_is_recognised(fake_vespa: FakeVespa, url: str) -> None:
+    fake_vespa.raw = b"<html>It works!</html>"
+    with pytest.raises(EngineError, match=r"(?s)can't be understood.*a container of Vespa"):
+        open_engine(url)
+
+
+def test_errors_have_three_parts(fake_vespa: FakeVespa, url: str) -> None:
+    with open_engine(url) as engine:
+        engine.ensure(SPACE)
+        fake_vespa.answers = [(200, "fine"), (400, "odd")]
+        with pytest.raises(PixseekError) as caught:
+            engine.count()
+        assert (caught.value.problem, caught.value.advice) == ("the server refused", "400: odd")
+        assert url.partition("://")[2] in str(caught.value)
+        engine.close()
+        with pytest.raises(EngineError, match="closed"):
+            engine.count()
 
 
 def test_nothing_of_it_is_imported_before_it_is_opened(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ TOGETHER = 16
 #: Documents of one answer to a visit; the server sends fewer if they are large.
 _VISITED = 1_000
 
+#: Statuses of HTTP; from this one up a request was not carried out.
+_REFUSED = 300
 _CONDITION_FAILED = 412
 _NOT_FOUND = 404
 _OVERLOADED = (429, 502, 503, 507)
@@ -95,7 +97,8 @@ class Server:
             base_url=f"http{'s' * remote.secure}://{host}:{port}",
             headers=headers,
             verify=_trusting(remote) if remote.secure else False,
-            timeout=httpx.Timeout(self._seconds + 5, connect=min(self._seconds, 10)),
+            # Vespa itself gives up after the seconds; this is for a server that hangs.
+            timeout=httpx.Timeout(min(2 * self._seconds, self._seconds + 5)),
             limits=httpx.Limits(max_connections=TOGETHER, max_keepalive_connections=TOGETHER),
             trust_env=False,
         )
@@ -231,8 +234,10 @@ class Server:
             told = self._read(answer)
             if status < 300:
                 return told
-            if status == absent and not _is_about_types(told):
+            if status == absent and "pathId" in told:
                 return None
+            if status == _NOT_FOUND and not told:
+                raise self._not_understood()
             if status not in _OVERLOADED or pause is None:
                 raise self._refusal(status, _said(told, answer.text))
             time.sleep(pause)
@@ -281,13 +286,16 @@ class Server:
             told = None
         if isinstance(told, Mapping):
             return told
-        if answer.status_code < 300:
-            raise EngineError(
-                "the server's answer can't be understood",
-                self.subject,
-                "Is it a container of Vespa (port 8080 by default), and no proxy between?",
-            )
+        if answer.status_code < _REFUSED:
+            raise self._not_understood()
         return {}
+
+    def _not_understood(self) -> EngineError:
+        return EngineError(
+            "the server's answer can't be understood",
+            self.subject,
+            "Is it a container of Vespa (port 8080 by default), and no proxy between?",
+        )
 
     def _refusal(self, status: int, said: str) -> Refusal:
         problem, advice = _MEANINGS.get(status, ("the server refused", f"{status}: {{0}}"))
@@ -300,11 +308,6 @@ _json: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":")).encode
 
 def _path(namespace: str, type_: str, id_: str) -> str:
     return f"/document/v1/{quote(namespace)}/{quote(type_)}/docid/{quote(id_, safe='')}"
-
-
-def _is_about_types(told: Mapping[str, Any]) -> bool:
-    """Return whether a status is about a type of documents, rather than one document."""
-    return "ocument type" in str(told.get("message", ""))
 
 
 def _said(told: Mapping[str, Any], text: str) -> str:

@@ -430,7 +430,7 @@ class VespaStore:
         if by_signs:
             names, tensor, profile = (slot.signs, slot.more_signs), "qb", slot.binary
             more["input.query(qb)"] = np.packbits(query > 0).view(np.int8).tolist()
-        near = any_of([f"{{{how}}}nearestNeighbor({name}, {tensor})" for name in names])
+        near = any_of([f"({{{how}}}nearestNeighbor({name}, {tensor}))" for name in names])
         yql = Yql()
         held = f"{near} and {yql.held(slot, where)}"
         return self._hits(yql, held, slot.with_vectors, hits, profile=profile, **more)
