@@ -291,7 +291,7 @@ def test_vespa_accepts_text_towers_and_the_queries_of_the_readme(
     made = vespa.write(
         tmp_path / "package", config, models=("demo", "demo"), embed=True, name="images", type=kind
     )
-    assert Path("embedders/demo_2.onnx") in made.files
+    assert Path("embedders/text_demo_2.onnx") in made.files
     readme = (made.folder / "README.md").read_text()
     queries = [
         dict(parameter.split("=", 1) for parameter in shlex.split(line)[2:])
@@ -300,15 +300,15 @@ def test_vespa_accepts_text_towers_and_the_queries_of_the_readme(
     ]
     assert [each["ranking"].partition("_")[2] for each in queries] == ["demo", "demo_2", ""]
     services = (made.folder / "services.xml").read_text()
-    for slot, query in zip(("demo", "demo_2"), queries, strict=False):
+    for tower, query in zip(("text", "text_demo_2"), queries, strict=False):
         # The checker runs no embedder, so numbers stand in for what one returns.
         assert query.pop("text")
         for name, value in query.items():
             if name.startswith("input."):
-                assert value == f"embed({slot}, @text)"
+                assert value == f"embed({tower}, @text)"
                 numbers = [1] * 16 if name == "input.query(qb)" else [0.1] * 128
                 query[name] = json.dumps(numbers)
-        assert f'<component id="{slot}" type="hugging-face-embedder">' in services
+        assert f'<component id="{tower}" type="hugging-face-embedder">' in services
     said = vespa_check(made.folder, queries)
     assert said.package == (True, "", ())
     assert [each for each in said.queries if not each.ok] == []
