@@ -51,6 +51,9 @@ def test_options_reach_the_package(run: Run) -> None:
     assert "tensor<int8>(x[64])" in text
     assert "<redundancy>2</redundancy>" in Path("app/services.xml").read_text()
     assert '<host name="d">' in Path("app/hosts.xml").read_text()
+    done = run("vespa", "app", "named", "-m", "clip-b32-openai", "--nodes", "3")
+    assert done.exit_code == 0, done.output
+    assert '<host name="vespa3">' in Path("named/hosts.xml").read_text()
     Path("client.pem").write_text("-----BEGIN CERTIFICATE-----\n")
     done = run("vespa", "app", "cloud", "-m", "clip-b32-openai", "--cloud", "--token", "photos",
                "--client-certificate", "client.pem")  # fmt: skip
@@ -66,6 +69,7 @@ def test_options_reach_the_package(run: Run) -> None:
         (["-m", "clip-b32-opena"], 4, "clip-b32-openai"),
         (["-m", "clip-b32-openai", "--name", "Photos"], 6, "small letter"),
         (["-m", "clip-b32-openai", "--hosts", "a,a"], 6, "twice"),
+        (["-m", "clip-b32-openai", "--hosts", "a,b", "--nodes", "3"], 2, "--hosts names 2"),
         (["-m", "clip-b32-openai", "--token", "x"], 6, "--cloud"),
         (["-m", "clip-b32-openai", "--redundancy", "3"], 6, "fewer nodes"),
         (["-m", "clip-b32-openai", "--embed-in-vespa"], 4, "Leave out --embed-in-vespa"),

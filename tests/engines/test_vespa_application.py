@@ -69,9 +69,21 @@ def test_slots_are_named_after_models(model: str, taken: list[str], slot: str) -
 
 
 def test_names_of_document_types_fit_schemas_files_and_queries() -> None:
-    for good in ("images", "photos_2024", "a"):
+    for good in ("images", "photos_2024", "a", "from_a"):
         assert schema.is_name(good)
-    for bad in ("", "Images", "2024", "my-photos", "a.b", "a/b", "_a", "a" * 64, "a\n"):
+    for bad in (
+        "",
+        "Images",
+        "2024",
+        "my-photos",
+        "a.b",
+        "a/b",
+        "_a",
+        "a" * 64,
+        "a\n",
+        "from",
+        "document",
+    ):
         assert not schema.is_name(bad)
 
 
@@ -255,6 +267,33 @@ def test_vespa_accepts_packages_of_each_kind(
     said = vespa_check(tmp_path / "package").package
     assert said.ok, said.error
     assert said.warnings == ()
+
+
+@pytest.mark.slow
+def test_vespa_accepts_every_name_that_pixseek_accepts(
+    tmp_path: Path, vespa_check: Checker
+) -> None:
+    """Also words of the languages of schemas, queries, groups and selections."""
+    words = (
+        "schema field select from where order by limit offset sources index type string true "
+        "false default and or not in contains range rank near text asc desc null document id "
+        "timeout group each output max sum now user scheme query music userquery all matches"
+    ).split()
+    refused = []
+    for word in words:
+        if not schema.is_name(word):
+            refused.append(word)
+            continue
+        package = tmp_path / word
+        write(package, Application(word, (Model("m", Slot("m", 8)),)))
+        said = vespa_check(
+            package,
+            [f"select id from {word} where true", f"select content from {word}_library where true"],
+            [{"put": f"id:pixseek:{word}::a", "condition": f"{word}.version_m == 3", "fields": {}}],
+        )
+        wrong = [each for each in (said.package, *said.queries, *said.feed) if not each.ok]
+        assert wrong == [], word
+    assert {"from", "and", "default", "document"} <= set(refused)
 
 
 @pytest.mark.slow

@@ -50,10 +50,11 @@ if TYPE_CHECKING:
               help="Links of each node of the HNSW graph: max-links-per-node.")  # fmt: skip
 @click.option("--explore", type=click.IntRange(1, 10_000), default=200, show_default=True,
               metavar="N", help="neighbors-to-explore-at-insert.")  # fmt: skip
-@click.option("--hosts", default="", metavar="HOST,...",
-              help="Names of the nodes. Default: one node that runs everything.")  # fmt: skip
 @click.option("--nodes", type=click.IntRange(1, 1_000), metavar="N",
-              help="Content nodes to ask Vespa Cloud for. Default: as many as copies.")  # fmt: skip
+              help="Content nodes. Default: one that runs everything; on Vespa Cloud as many as "
+              "copies.")  # fmt: skip
+@click.option("--hosts", default="", metavar="HOST,...",
+              help="Names of the nodes. Default: vespa1, vespa2 and so on.")  # fmt: skip
 @click.option("--groups", type=click.IntRange(1, 100), default=1, metavar="N",
               help="Groups that each hold all images, for more searches a second.")  # fmt: skip
 @click.option("--redundancy", type=click.IntRange(1, 100), metavar="N",
@@ -70,7 +71,9 @@ if TYPE_CHECKING:
 @click.option("--embed-in-vespa", is_flag=True,
               help="Put the models' text towers into the package, so that Vespa embeds the words "
               "of queries.")  # fmt: skip
+@click.pass_context
 def vespa(
+    ctx: click.Context,
     action: str,
     folder: Path,
     models: tuple[str, ...],
@@ -78,8 +81,8 @@ def vespa(
     type_: str,
     links: int,
     explore: int,
-    hosts: str,
     nodes: int | None,
+    hosts: str,
     groups: int,
     redundancy: int | None,
     mtls: str,
@@ -102,6 +105,10 @@ def vespa(
     from pixseek.library import vespa as packages
 
     names = tuple(filter(None, (each.strip() for each in hosts.split(","))))
+    if nodes and names and nodes != len(names):
+        raise click.UsageError(f"--nodes says {nodes}, and --hosts names {len(names)}.", ctx)
+    if nodes and nodes > 1 and not (names or cloud):
+        names = tuple(f"vespa{n}" for n in range(1, nodes + 1))
     copies = redundancy or max(groups, 2 if cloud or len(names) > 1 else 1)
     given = settings()
     asked = models or ((given["model"],) if "model" in given else ())

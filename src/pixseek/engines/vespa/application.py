@@ -96,7 +96,7 @@ def check(application: Application) -> None:
         raise ConfigError(
             "not a name for a document type of Vespa",
             one.name,
-            "Begin with a small letter; small letters, digits and _ may follow, 63 at most.",
+            schema.NAMES,
         )
     for host in one.hosts:
         if not re.fullmatch(_HOST, host):

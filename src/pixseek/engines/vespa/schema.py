@@ -36,6 +36,18 @@ MAX_OFFSET = 100_000
 
 #: What a document type may be called here: also a file name and a word in YQL.
 _NAME = "[a-z][a-z0-9_]{0,62}"
+#: Words of YQL, of document selections and of applications, which Vespa refuses as names, or reads
+#: otherwise.
+_RESERVED = frozenset({
+    "and", "asc", "by", "contains", "default", "desc", "document", "false", "from", "id", "in",
+    "limit", "matches", "not", "null", "offset", "or", "order", "range", "select", "sources",
+    "timeout", "true", "where",
+})  # fmt: skip
+#: What is wrong with other names, for errors.
+NAMES = (
+    "Begin with a small letter; small letters, digits and _ may follow, 63 at most. Words of "
+    "Vespa's query language, such as from, are not names."
+)
 #: Longest slot, in characters.
 _LONGEST_SLOT = 48
 
@@ -173,7 +185,7 @@ def library_of(name: str) -> str:
 
 def is_name(name: str) -> bool:
     """Return whether a document type may have this name."""
-    return re.fullmatch(_NAME, name) is not None
+    return re.fullmatch(_NAME, name) is not None and name not in _RESERVED
 
 
 # ------------------------------------------------------------------ spaces

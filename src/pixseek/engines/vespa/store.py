@@ -47,6 +47,7 @@ from pixseek.engines.vespa.schema import (
     FORMAT,
     MAX_HITS,
     MAX_OFFSET,
+    NAMES,
     NAMESPACE,
     Slot,
     is_name,
@@ -604,7 +605,7 @@ def open_vespa(url: str) -> DocumentEngine:
         raise ConfigError(
             "not a name for a library on Vespa",
             at.name,
-            "It is the name of a document type: small letters, digits and '_', a letter first.",
+            f"It is the name of a document type. {NAMES}",
         )
     store = VespaStore(Server(at), at.name, at.options)
     with contextlib.ExitStack() as failing:
