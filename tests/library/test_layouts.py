@@ -23,6 +23,22 @@ def test_an_empty_library_has_an_empty_layout(tmp_path: Path) -> None:
         assert library.suggest("ta")[0].text == "tag:"
 
 
+def test_a_new_tag_is_suggested_at_once_though_counting_takes_long(
+    tmp_path: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del tiny
+    monkeypatch.setattr("pixseek.library.suggesting._QUICK_S", -1.0)
+    monkeypatch.setattr("pixseek.library.suggesting._STALE", 1e12)
+    draw(tmp_path / "in" / "a.png", "red")
+    with pixseek.open(tmp_path / "photos.lib") as library:
+        library.index(tmp_path / "in")
+        assert not [each for each in library.suggest("tag:hol") if each.kind == "value"]
+        library.tag(tmp_path / "in" / "a.png", add="holiday")
+        assert [each.text for each in library.suggest("tag:hol")] == ["tag:holiday"]
+        library.tag_zero_shot(["red"])
+        assert [each.text for each in library.suggest("tag:re")] == ["tag:red"]
+
+
 def test_layouts_and_hits_of_a_library(tmp_path: Path, tiny: TinyEncoder) -> None:
     for n, colour in enumerate(("red", "green", "blue")):
         draw(tmp_path / "in" / f"{colour}-2019.png", colour, n)

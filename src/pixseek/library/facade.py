@@ -13,6 +13,7 @@ by the methods that need them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -746,7 +747,7 @@ class Library:
         what = change(
             add=add, remove=remove, caption=caption, rating=rating, fields=fields, clear=clear
         )
-        with self._model.waiting("Writing"):
+        with self._model.waiting("Writing"), self._suggested_at_once():
             return self._labelling.tag(images, what, write_xmp=write_xmp)
 
     def copy_annotations(self, of: Sequence[str], to: str) -> bool:
@@ -802,9 +803,10 @@ class Library:
             said = "min_confidence is deprecated: use min_strength"
             warnings.warn(said, DeprecationWarning, stacklevel=2)
             min_strength = "strong" if min_confidence > 0.5 else "likely"
-        return self._labelling.tag_zero_shot(
-            labels, min_strength=min_strength, where=where, again=again
-        )
+        with self._suggested_at_once():
+            return self._labelling.tag_zero_shot(
+                labels, min_strength=min_strength, where=where, again=again
+            )
 
     def tag_from(
         self,
@@ -839,9 +841,18 @@ class Library:
             ModelError: the classifier is unavailable, or failed.
             MissingExtraError: its runtime is not installed.
         """
-        return self._labelling.tag_from(
-            labels_from, min_score=min_score, where=where, again=again, on_progress=on_progress
-        )
+        with self._suggested_at_once():
+            return self._labelling.tag_from(
+                labels_from, min_score=min_score, where=where, again=again, on_progress=on_progress
+            )
+
+    @contextlib.contextmanager
+    def _suggested_at_once(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            if self._suggesting is not None:
+                self._suggesting.count_anew()
 
     # ---------------------------------------------------------------- records and their files
 

@@ -34,6 +34,11 @@ class Suggesting:
         """Return how the text of a search box may go on; see `Library.suggest`."""
         return suggestions(text, self._vocabulary(), self._opened.engine.kept(KIND))
 
+    def count_anew(self) -> None:
+        """Count before the next suggestion: somebody who waits for it has changed the library."""
+        with self._lock:
+            self._until = 0.0
+
     def _vocabulary(self) -> Vocabulary:
         with self._lock:
             version, began = self._opened.engine.version(), time.monotonic()
