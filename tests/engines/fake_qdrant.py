@@ -43,6 +43,16 @@ class FakeQdrant:
         self._client = QdrantClient(":memory:")
         self._turn = threading.Lock()
 
+    def delete_collection(self, end: str) -> None:
+        """Delete the collection whose name ends so, as somebody may do by hand."""
+        with self._turn:
+            (name,) = (
+                each.name
+                for each in self._client.get_collections().collections
+                if each.name.endswith(end)
+            )
+            self._client.delete_collection(name)
+
     def answer(self, method: str, path: str, key: str, body: Any) -> tuple[int, Any]:
         self.requests.append(f"{method} {path}")
         time.sleep(self.delay_s)

@@ -24,7 +24,7 @@ from pixseek.engines.postgres import PostgresEngine, migrations, open_postgres, 
 from pixseek.engines.postgres import engine as module
 from pixseek.engines.postgres.connections import Connections
 from pixseek.engines.words import words_to_find
-from pixseek.errors import ConfigError, EngineError, LibraryFormatError, PixseekError
+from pixseek.errors import ConfigError, EngineError, LibraryError, LibraryFormatError, PixseekError
 from pixseek.redaction import Address
 from pixseek.types import Compare, Record, Space
 
@@ -333,6 +333,21 @@ above below to from up down in out on off over under again further then once her
 why how all any both each few more most other some such no nor not only own same so than too very s
 t can will just don should now
 """
+
+
+def test_a_library_without_an_active_space_is_an_error(postgres: str) -> None:
+    other = Space("d" * 64, 8, "other")
+    with opened(postgres, table="inactive") as engine:
+        engine.put([Record("a", "r/a")], np.eye(DIM, dtype=np.float32)[:1])
+        engine.add_space(other)
+        with psycopg.connect(postgres) as db:
+            db.execute("DELETE FROM inactive_space WHERE active")
+        for use in (engine.spaces, engine.count, lambda: list(engine.known())):
+            with pytest.raises(LibraryError, match=r"was deleted on the server.*\n.*active = true"):
+                use()
+        with psycopg.connect(postgres) as db:
+            db.execute("UPDATE inactive_space SET active = true")
+        assert engine.space == other
 
 
 def test_words_that_its_english_leaves_out_are_found(postgres: str) -> None:

@@ -238,6 +238,25 @@ def test_what_goes_wrong_is_said(fake: FakeQdrant) -> None:
         assert other.count() == 0
 
 
+def test_a_collection_that_was_deleted_by_hand_is_missed(fake: FakeQdrant) -> None:
+    engine = open_engine(f"qdrant+{fake.url}/photos")
+    one, other = Space("1" * 64, 8, "one"), Space("2" * 64, 8, "other")
+    vectors = np.eye(8, dtype=np.float32)[:2]
+    engine.ensure(one)
+    engine.put([Record("x", "r/x"), Record("y", "r/y")], vectors)
+    engine.add_space(other)
+    engine.put_vectors(other, engine.lacking(other, 9), vectors)
+    fake.delete_collection(one.fingerprint[:16])
+    for use in (
+        engine.count, lambda: list(engine.known()), lambda: engine.nearest(vectors, 1),
+        lambda: engine.put([Record("z", "r/z")], vectors[:1]), lambda: engine.delete(["x"]),
+        lambda: list(engine.matching_ids()), lambda: engine.get(["x"]),
+    ):  # fmt: skip
+        with pytest.raises(EngineError, match=r"collection for this model is not there: one"):
+            use()
+    engine.close()
+
+
 def test_collections_of_others_are_left_alone(fake: FakeQdrant) -> None:
     with ensured(address(fake).replace("/photos", "/mine")):
         pass

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from test_contract import assert_neighbours, select
 
 from pixseek.engines import open_engine
+from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.embedded import engine as embedded
 from pixseek.engines.embedded import indexes
 from pixseek.errors import EngineError, SpaceMismatchError
@@ -53,6 +54,29 @@ def put(engine: Engine, records: list[Record]) -> None:
     space = engine.space
     assert space is not None
     engine.put(records, vectors_of(records, space.dim))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "opener", ["elasticsearch", "opensearch", "qdrant", "milvus"], indirect=True
+)
+def test_another_space_does_not_take_the_place_of_an_active_one_that_was_deleted_by_hand(
+    opener: Opener, engine: Engine
+) -> None:
+    """Its collection is gone, as if somebody had deleted it on the server."""
+    assert isinstance(engine, DocumentEngine)
+    put(engine, photos(3))
+    engine.add_space(NEW)
+    fill(engine, NEW)
+    engine.store.drop(SPACE)
+    for use in (
+        engine.spaces, engine.count, lambda: list(engine.known()),
+        lambda: engine.nearest(np.eye(NEW_DIM, dtype=np.float32)[:1], 1),
+        lambda: put(engine, photos(1)), lambda: engine.delete(["id00001"]),
+        lambda: engine.ensure(SPACE), lambda: opener().spaces(),
+    ):  # fmt: skip
+        with pytest.raises(EngineError, match=r"was deleted on the server.*\n.*new-model"):
+            use()
 
 
 def fill(engine: Engine, space: Space, at_most: int = 10**6, batch: int = 7) -> int:

@@ -34,9 +34,9 @@ def test_a_new_tag_is_suggested_at_once_though_counting_takes_long(
         library.index(tmp_path / "in")
         assert not [each for each in library.suggest("tag:hol") if each.kind == "value"]
         library.tag(tmp_path / "in" / "a.png", add="holiday")
-        assert [each.text for each in library.suggest("tag:hol")] == ["tag:holiday"]
+        assert [each.text for each in library.suggest("tag:hol")] == ['tag:"holiday"']
         library.tag_zero_shot(["red"])
-        assert [each.text for each in library.suggest("tag:re")] == ["tag:red"]
+        assert [each.text for each in library.suggest("tag:re")] == ['tag:"red"']
 
 
 def test_layouts_and_hits_of_a_library(tmp_path: Path, tiny: TinyEncoder) -> None:

@@ -393,15 +393,18 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
     def _records(self, at: _Session, where: Filter | None) -> Iterator[Record]:
         """Yield the records that fulfil a filter, by id, whichever space is active by then."""
         at.steady = False
-        after = ""
+        after, left = "", _TRIES
         while True:
             try:
                 for page in self._read.pages(at.space, where, after=after):
                     for each in page:
                         yield each.record
-                        after = each.record.id
+                        after, left = each.record.id, _TRIES
                 return
             except SpaceGoneError:
+                left -= 1
+                if not left:
+                    raise
                 at.spaces = self._held_spaces()
                 if not at.spaces:
                     return

@@ -175,8 +175,14 @@ class ElasticStore:
                 active.append(space)
             else:
                 others.append(space)
-        self._memory.learn_spaces(active + others, name)
-        return active + others
+        by_hand = f"POST /_aliases makes an index the one in use, as the alias {self._active}."
+        found = remote.active_first(active, others, self.name, self._size, by_hand)
+        self._memory.learn_spaces(found, name)
+        return found
+
+    def _size(self, space: Space) -> int:
+        answer = self._server.ask("GET", f"/{self._alias(_mark(space))}/_count", absent=404)
+        return int(answer["count"]) if answer else 0
 
     def remembering(self) -> AbstractContextManager[Callable[[], bool] | None]:
         return self._memory.remembering()

@@ -137,7 +137,12 @@ class MilvusStore:
             space = remote.space_of(about, FORMAT, self.name)
             self._kinds[row["key"]] = about["type"]
             (active if row["key"] == now else others).append(space)
-        return active + others
+        return remote.active_first(active, others, self.name, self._size)
+
+    def _size(self, space: Space) -> int:
+        with contextlib.suppress(SpaceGoneError):
+            return self.count(space, None)
+        return 0
 
     def _registered(self) -> list[Any]:
         try:

@@ -143,7 +143,12 @@ class QdrantStore:
         for about in self._registered():
             space = remote.space_of(about, FORMAT, self.name)
             (active if about["active"] else others).append(space)
-        return active + others
+        return remote.active_first(active, others, self.name, self._size)
+
+    def _size(self, space: Space) -> int:
+        with contextlib.suppress(SpaceGoneError):
+            return self.count(space, None)
+        return 0
 
     def _registered(self) -> list[dict[str, Any]]:
         try:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pixseek.engines import kept_texts, rules
 from pixseek.errors import ConfigError, EngineError, LibraryFormatError, unknown
 from pixseek.types import Space
 from pixseek.types.dataclass import dataclass
@@ -272,6 +273,38 @@ def check_authority(file: Path) -> None:
 def writing(name: str) -> threading.RLock:
     """Return the lock under which this process writes a library."""
     return _LOCKS.setdefault(name, threading.RLock())
+
+
+def active_first(
+    active: Sequence[Space],
+    others: Sequence[Space],
+    subject: str,
+    count: Callable[[Space], int],
+    advice: str = "",
+) -> list[Space]:
+    """Return the spaces of a library, the active one first.
+
+    Args:
+        active: the active one, unless it is not there.
+        others: all others.
+        subject: the name of the library in errors.
+        count: returns how many documents the collection of a space has.
+        advice: how another can be made the active one by hand.
+
+    Raises:
+        EngineError: there is no active one, and others have documents: its collection was deleted
+            by hand. Without documents a library is about to be made.
+    """
+    if not active:
+        for each in others:
+            if not rules.is_one(each, kept_texts.SPACE) and count(each):
+                raise EngineError(
+                    "the collection of the library's model was deleted on the server",
+                    subject,
+                    f"Restore it there. What is left is of {each.model}"
+                    + (f": {advice}" if advice else ", and can be deleted, too, to index again."),
+                )
+    return [*active, *others]
 
 
 def space_of(about: Mapping[str, Any], newest: int, subject: str) -> Space:

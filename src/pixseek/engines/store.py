@@ -77,9 +77,10 @@ class SpaceGoneError(EngineError):
 
     def __init__(self, space: Space) -> None:
         super().__init__(
-            "the library holds no vectors of this space",
+            "the library's collection for this model is not there",
             f"{space.model} ({space.fingerprint[:8]})",
-            "Call add_space() first.",
+            "It was deleted on the server, or by another machine. Restore it there, or delete the "
+            "rest of the library, too, and index again.",
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pixseek.engines import columns
 from pixseek.engines.postgres.schema import FORMAT, KEPT, TABLES, Names, check_format
+from pixseek.errors import LibraryError
 from pixseek.types import Space
 from pixseek.types.dataclass import dataclass
 
@@ -53,18 +54,25 @@ def session(db: Any, names: Names) -> Session:
 
     Raises:
         LibraryFormatError: the tables are of a newer pixseek.
+        LibraryError: no space is the active one.
     """
     if not _has_tables(db, names):
         return Session(db, (), False)
     rows = db.execute(
         names.sql(
             "SELECT format, indexed, EXISTS (SELECT 1 FROM {record} WHERE away), number, "
-            "fingerprint, dim, model FROM {space} ORDER BY active DESC, number"
+            "fingerprint, dim, model, active FROM {space} ORDER BY active DESC, number"
         )
     ).fetchall()
     found, indexed = max(((row[0], row[1]) for row in rows), default=(FORMAT, 0))
     check_format(found, indexed, names)
-    spaces = tuple(Held(number, Space(*space)) for _, _, _, number, *space in rows)
+    if rows and not rows[0][-1]:
+        raise LibraryError(
+            "the row of the library's model was deleted on the server",
+            names.quoted("space"),
+            "Restore it there, or set active = true in the row of another model, to use that one.",
+        )
+    spaces = tuple(Held(number, Space(*space)) for _, _, _, number, *space, _ in rows)
     return Session(db, spaces, any(row[2] for row in rows))
 
 
