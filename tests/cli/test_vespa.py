@@ -28,6 +28,9 @@ def test_a_package_for_models_needs_no_library_and_no_download(run: Run) -> None
         "clip-b32-openai clip_b32_openai 512", "clip-rn50-openai clip_rn50_openai 1024"
     ]  # fmt: skip
     assert list(Path().iterdir()) == [Path("my app")]
+    done = run("vespa", "app", "my app", "--model", "clip-rn50-openai")
+    assert done.exit_code == 0, done.output
+    assert "no longer has the fields of clip_b32_openai." in " ".join(done.stderr.split())
 
 
 def test_a_package_for_a_library_has_its_models_and_is_brought_up_to_date(indexed: Run) -> None:

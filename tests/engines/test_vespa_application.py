@@ -150,7 +150,24 @@ def _an_edited_file(folder: Path) -> None:
 
 
 def _a_recipe_that_points_elsewhere(folder: Path) -> None:
-    (folder / "pixseek.json").write_text(json.dumps({"files": {"../marker": ""}}))
+    (folder / "pixseek.json").write_text(json.dumps({"files": {"../marker": ""}, "models": []}))
+
+
+def _a_file_of_somebody_else(folder: Path) -> None:
+    write(folder, ONE)
+    (folder / "hosts.xml").write_text("<hosts/>")
+
+
+def _a_file_that_is_a_link(folder: Path) -> None:
+    write(folder, ONE)
+    (folder / "services.xml").rename(folder.parent / "services.xml")
+    (folder / "services.xml").symlink_to(folder.parent / "services.xml")
+
+
+def _a_folder_that_is_a_link(folder: Path) -> None:
+    write(folder, ONE)
+    (folder / "schemas").rename(folder.parent / "schemas")
+    (folder / "schemas").symlink_to(folder.parent / "schemas")
 
 
 def _a_recipe_of_something_else(folder: Path) -> None:
@@ -159,7 +176,15 @@ def _a_recipe_of_something_else(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "prepare",
-    [_not_a_package, _an_edited_file, _a_recipe_that_points_elsewhere, _a_recipe_of_something_else],
+    [
+        _not_a_package,
+        _an_edited_file,
+        _a_file_of_somebody_else,
+        _a_file_that_is_a_link,
+        _a_folder_that_is_a_link,
+        _a_recipe_that_points_elsewhere,
+        _a_recipe_of_something_else,
+    ],
 )
 def test_what_pixseek_did_not_write_is_never_overwritten(
     tmp_path: Path, prepare: Callable[[Path], None]
@@ -170,7 +195,7 @@ def test_what_pixseek_did_not_write_is_never_overwritten(
     prepare(folder)
     before = _content(tmp_path)
     with pytest.raises(EngineError) as caught:
-        write(folder, replace(ONE, redundancy=1, type="float"))
+        write(folder, replace(ONE, hosts=("localhost",), type="float"))
     assert caught.value.advice
     assert _content(tmp_path) == before
 

@@ -9,7 +9,7 @@ import click
 
 from pixseek.cli import wording
 from pixseek.cli.hints import quoted, settings
-from pixseek.cli.options import Command, open_library, text_of
+from pixseek.cli.options import Command, open_library, text_of, warn
 from pixseek.cli.output import echo
 
 if TYPE_CHECKING:
@@ -147,6 +147,12 @@ def _write(package: Package) -> None:
     place = wording.visible(str(package.folder))
     models = wording.counted(len(package.models), "model")
     echo(wording.fitted(f"Wrote {len(package.files)} files for {models} to {place}."))
+    if package.dropped:
+        warn(
+            f"The package no longer has the fields of {', '.join(package.dropped)}. Once it is "
+            "deployed, Vespa doesn't show their vectors any more; name those models too, to keep "
+            "them."
+        )
     if package.deploy:
         echo(f"Deploy it: {wording.visible(package.deploy)}")
         model = quoted(package.models[0])

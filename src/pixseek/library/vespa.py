@@ -34,6 +34,7 @@ class Package:
         files: all that pixseek wrote, relative to the folder.
         models: the names of its models, in order.
         address: of the library on it, as far as it is known, for `--engine`.
+        dropped: slots of models that the package had before; their vectors go when it is deployed.
         deploy: the command that deploys it on this machine; "" if more is needed, see its README.
     """
 
@@ -41,6 +42,7 @@ class Package:
     files: tuple[Path, ...]
     models: tuple[str, ...]
     address: str
+    dropped: tuple[str, ...]
     deploy: str
 
 
@@ -106,12 +108,14 @@ def write(
             )
         return replace(made, models=tuple(with_texts))
 
+    before = application.slots_in(folder)
     files = application.write(folder, made, embedded if embed else None)
     return Package(
         folder,
         files,
         tuple(each.name for each in wanted),
         templates.engine_url(made),
+        tuple(slot for slot in before if slot not in taken),
         "" if made.cloud or made.hosts else f"vespa deploy --wait 300 {shlex.quote(str(folder))}",
     )
 

@@ -16,8 +16,9 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from pixseek.engines.vespa import schema, templates
 from pixseek.engines.vespa.schema import Hnsw, Slot, VectorType
@@ -182,8 +183,8 @@ def write(
         StorageError: the folder can't be written.
     """
     check(application)
-    written = _recipe(folder)
-    _check_unchanged(folder, written)
+    written = _recipe(folder).files
+    _check_ours(folder, written, dict(files(application)))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Next to the package, so that a failure leaves it as it was.
@@ -192,6 +193,7 @@ def write(
                 application = embed(Path(beside))
             moved = [path.as_posix() for model in application.models for path in model.files]
             made = dict(files(application))
+            _check_ours(folder, written, moved)
             folder.mkdir(exist_ok=True)
             for name in set(written) - set(made) - set(moved):
                 (folder / name).unlink(missing_ok=True)
@@ -212,21 +214,37 @@ def write(
     return tuple(Path(name) for name in sorted((*digests, RECIPE)))
 
 
-def _recipe(folder: Path) -> dict[str, str]:
-    """Return the files that pixseek wrote into a folder, each with its digest.
+def slots_in(folder: Path) -> tuple[str, ...]:
+    """Return the slots of the package in a folder; none if there is no package of pixseek."""
+    try:
+        return _recipe(folder).slots
+    except EngineError:
+        return ()
+
+
+class _Recipe(NamedTuple):
+    """What is known of a package: the digest of each file that pixseek wrote, and its slots."""
+
+    files: dict[str, str]
+    slots: tuple[str, ...]
+
+
+def _recipe(folder: Path) -> _Recipe:
+    """Return what is known of the package in a folder; nothing if the folder is new or empty.
 
     Raises:
         EngineError: the folder holds something, and pixseek did not write it.
     """
     try:
         if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-            return {}
-        files: dict[str, str] = json.loads((folder / RECIPE).read_bytes())["files"]
+            return _Recipe({}, ())
+        said = json.loads((folder / RECIPE).read_bytes())
+        found = _Recipe(said["files"], tuple(each["slot"] for each in said["models"]))
         inside = all(
-            not Path(name).is_absolute() and ".." not in Path(name).parts for name in files
+            not Path(name).is_absolute() and ".." not in Path(name).parts for name in found.files
         )
-        if inside and all(isinstance(digest, str) for digest in files.values()):
-            return files
+        if inside and all(isinstance(each, str) for each in (*found.files.values(), *found.slots)):
+            return found
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     raise EngineError(
@@ -236,12 +254,19 @@ def _recipe(folder: Path) -> dict[str, str]:
     )
 
 
-def _check_unchanged(folder: Path, written: dict[str, str]) -> None:
-    for name, digest in written.items():
+def _check_ours(folder: Path, written: Mapping[str, str], names: Iterable[str]) -> None:
+    """Check that files may be replaced: those that pixseek wrote, and `names`."""
+    for name in {**written, **dict.fromkeys(names)}:
         path = folder / name
-        if path.is_symlink() or (path.exists() and _digest(path) != digest):
+        # The last of its parents is the package itself, which may be a link.
+        links = [path, *(folder / parent for parent in list(Path(name).parents)[:-1])]
+        is_there = os.path.lexists(path)
+        same = is_there and path.is_file() and _digest(path) == written.get(name)
+        if any(map(os.path.islink, links)) or (is_there and not same):
             raise EngineError(
-                "the file was changed since pixseek wrote it",
+                "the file was changed since pixseek wrote it"
+                if name in written
+                else "this file is not from pixseek, and would be replaced",
                 path,
                 "Write into a new folder and carry your change over, or move the file away.",
             )

@@ -287,8 +287,7 @@ def readme(application: Application) -> str:
         "## Deploy",
         *_deploy(one),
         "A model that is not in the table needs a package with it: name all of them and deploy "
-        "again. Fields of\nmodels that are left out go with their vectors, and Vespa asks for a "
-        "validation override first.",
+        "again. Models that\nare left out lose their fields, and with them their vectors.",
         "## Index",
         _code([index, *more]),
         *_secrets(one),
