@@ -564,6 +564,7 @@ def test_int8_that_is_not_faster_is_not_used_and_not_tried_again(
     with_vnni(monkeypatch, False)
     with_bf16(monkeypatch, False)
     monkeypatch.setattr(int8, "FASTER", 1e9)
+    compare_in_this_process(monkeypatch)
     encoder = load(folder)
     before = encoder.encode_images(images(5))
     chosen = encoder.accelerate("auto", 10_000, sample)
@@ -577,6 +578,7 @@ def test_a_broken_conversion_for_onnxruntime_is_made_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     no_openvino(monkeypatch)
+    compare_in_this_process(monkeypatch)
     load(folder).accelerate("int8", 100, sample)
     (path,) = (folder.parent / "models/converted").glob("dynamic-*/model.onnx")
     for damage in (b"", path.read_bytes()[:-40]):
@@ -649,6 +651,7 @@ def pretend_to_convert(
     """Make the converter write a model in fp32 at once; return the models it was given."""
     import openvino as ov
 
+    compare_in_this_process(monkeypatch)
     made: list[Path] = []
 
     def run(converter: str, path: str, out: str, name: str = "", given: str = "") -> None:
@@ -665,6 +668,11 @@ def pretend_to_convert(
     with_vnni(monkeypatch, True)
     monkeypatch.setattr(int8, "FASTER", 0)  # nothing is really converted
     return made
+
+
+def compare_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the reference without a process of its own, which takes .4 s to start."""
+    monkeypatch.setattr(reference, "run", lambda _, *arguments: reference.main(*arguments))
 
 
 def has_converters(monkeypatch: pytest.MonkeyPatch, has: bool) -> None:
@@ -694,6 +702,7 @@ def pretend_gpus(
     monkeypatch: pytest.MonkeyPatch, *names: str, starts: Sequence[str] | None = None
 ) -> list[Any]:
     """Make onnxruntime offer providers, which the CPU then runs; return the ones it is given."""
+    compare_in_this_process(monkeypatch)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*names, towers.CPU])
     session, asked = onnxruntime.InferenceSession, []
 

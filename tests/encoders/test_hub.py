@@ -1,7 +1,7 @@
 """Downloads from a server on this machine that answers like the hub.
 
 huggingface_hub reads its environment when it is imported, so each download runs in another
-process.
+process, which has imported all but that.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from pixseek.encoders.hub.digests import Digests
 from pixseek.errors import ModelError
 
 import tiny_models
+from forks import Forks
 from hub_server import Hub
 
 REPO, REVISION = "somebody/models", "0123456789" * 4
@@ -62,8 +62,22 @@ print(json.dumps(answer | {"seen": seen}))
 """
 
 
+_IMPORTED = (
+    "onnxruntime", "tokenizers", "huggingface_hub.hf_api", "huggingface_hub.file_download",
+    "pixseek.encoders.classifiers", "pixseek.encoders.onnx",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forks() -> Iterator[None]:
+    with Forks(*_IMPORTED, forgotten="huggingface_hub") as Download.forks:
+        yield
+
+
 class Download:
     """A process that loads the model `tiny`, or another."""
+
+    forks: Forks
 
     def __init__(
         self, models_dir: Path, files: list[RemoteFile], endpoint: str, *, offline: bool = False,
@@ -71,28 +85,16 @@ class Download:
     ) -> None:  # fmt: skip
         specs = [[file.path, file.sha256, file.size] for file in files]
         kept = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                PROGRAM,
-                json.dumps([str(models_dir), REPO, revision, specs, offline, licence, name]),
-            ],
-            env=kept
-            | {"HF_ENDPOINT": endpoint, "HF_HOME": str(models_dir / "home-of-hf")}
-            | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        given = json.dumps([str(models_dir), REPO, revision, specs, offline, licence, name])
+        hub = {"HF_ENDPOINT": endpoint, "HF_HOME": str(models_dir / "home-of-hf")}
+        self._process = self.forks.start(PROGRAM, [given], kept | hub | environment)
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.communicate()
 
     def end(self) -> dict[str, Any]:
         """Wait for the process and return its answer; it must print nothing else."""
-        out, err = self._process.communicate(timeout=60)
+        out, err = self._process.communicate()
         assert err == ""
         answer: dict[str, Any] = json.loads(out)
         return answer
@@ -445,12 +447,9 @@ def test_a_classifier_is_downloaded_by_its_id(
     )
     with served(files) as server:
         server.page = {"cardData": {"license": "mit"}, "config": {"model_type": "vit"}}
-        done = subprocess.run(
-            [sys.executable, "-c", program, str(tmp_path)],
-            env={**os.environ, "HF_ENDPOINT": server.url, "HF_HUB_OFFLINE": "0"},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    assert done.stdout.strip().isdigit(), done.stderr
+        environment = {**os.environ, "HF_ENDPOINT": server.url, "HF_HUB_OFFLINE": "0"}
+        printed, errors = Download.forks.start(program, [str(tmp_path)], environment).communicate()
+    assert printed.strip().isdigit(), errors
     with pytest.raises(ModelError, match="no such folder here"):
         classifiers.load("somebody/else", models_dir=tmp_path, offline=True)
 
