@@ -14,16 +14,19 @@ from pixseek.library import Library
 from pixseek.server.access import Access
 from pixseek.server.settings import Settings
 
-from serving import Serve
+from serving import Serve, shared_client
 from tiny_encoder import TinyEncoder, draw
+
+
+def draw_photos(folder: Path) -> Path:
+    for n, colour in enumerate(("red", "green", "blue", "white")):
+        draw(folder / "photos" / "in" / f"{colour}.png", colour, n)
+    return folder / "photos"
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    for n, colour in enumerate(("red", "green", "blue", "white")):
-        draw(folder / "in" / f"{colour}.png", colour, n)
-    return folder
+    return draw_photos(tmp_path)
 
 
 @pytest.fixture
@@ -57,6 +60,30 @@ def serve(library: Library) -> Iterator[Serve]:
         yield start
 
 
+@pytest.fixture(scope="session")
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Library]]:
+    """A client of a server over the four photos, and its library, for tests that change nothing."""
+    folder = tmp_path_factory.mktemp("server")
+    with shared_client(draw_photos(folder), folder / "lib") as both:
+        yield both
+
+
 @pytest.fixture
-def client(serve: Serve) -> Any:
-    return serve()
+def client(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A client of a server with its defaults, over the four photos.
+
+    A test that takes `library` or `photos` as well has both for itself. All others share them, and
+    may change nothing.
+    """
+    if {"library", "photos", "serve", "tiny"} & set(request.fixturenames):
+        yield request.getfixturevalue("serve")()
+        return
+    shared, library = request.getfixturevalue("_shared")
+    shared.cookies.clear()
+
+    def changes() -> tuple[Any, ...]:
+        return library.version(), shared.get("/api/jobs").json()
+
+    before = changes()
+    yield shared
+    assert changes() == before, "this test writes: it must take `library` for itself"

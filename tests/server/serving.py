@@ -6,7 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+import pytest
+
+import pixseek
+from pixseek.library import Library
+from pixseek.server.access import Access
+
+from tiny_encoder import TinyEncoder
 
 Serve = Callable[..., Any]
 
@@ -24,6 +33,32 @@ def is_problem(answer: Any) -> bool:
     assert answer.headers["content-type"] == "application/problem+json"
     assert said["status"] == answer.status_code
     return bool(said["problem"] and said["advice"]) and isinstance(said["subject"], str)
+
+
+@contextmanager
+def shared_client(photos: Path, at: Path) -> Iterator[tuple[Any, Library]]:
+    """Serve a library of some photos to many tests, which change nothing.
+
+    Args:
+        photos: their folder.
+        at: where the library is made.
+
+    Yields:
+        A client in this process, and the library.
+    """
+    from starlette.testclient import TestClient
+
+    from pixseek.server.app import create_app
+
+    encoder = TinyEncoder()
+    library = pixseek.open(at)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pixseek.encoders.load", lambda *_, **__: encoder)
+        patch.setattr("pixseek.library.jobs.LEARN_FROM", 0)
+        library.index(photos)
+    app = create_app({"photos": library}, access=Access.of(bound_to="127.0.0.1"))
+    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+        yield client, library
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from serving import id_of, is_problem
 
 
@@ -25,6 +27,7 @@ def test_head_is_answered_as_get_without_the_body(client: Any) -> None:
     assert client.head("/api/tags").status_code == 405
 
 
+@pytest.mark.usefixtures("library")
 def test_head_of_a_run_that_goes_on_does_not_wait_for_its_end(client: Any) -> None:
     job = client.post("/api/jobs", json={}).json()["id"]
     head = client.head(f"/api/jobs/{job}/events")

@@ -137,6 +137,7 @@ def test_a_folder_that_becomes_a_link_leads_nowhere(
             assert red > green + blue, query
 
 
+@pytest.mark.usefixtures("library")
 def test_what_users_say(client: Any) -> None:
     image = id_of(client, "red")
     said = {"ids": [image], "add": ["a", "b"], "rating": 4, "caption": "mine",
@@ -312,6 +313,7 @@ def test_classes_of_an_image(client: Any) -> None:
         assert client.post("/api/classify", json=wrong).status_code == 422, wrong
 
 
+@pytest.mark.usefixtures("library")
 def test_the_server_says_whether_it_is_well(client: Any) -> None:
     assert client.get("/healthz").json() == client.get("/readyz").json() == {"status": "ok"}
     client.get("/api/search?q=red")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pixseek.library import Library
 from pixseek.server import pictures
 from pixseek.server.searching import ClientGoneError
 
-from serving import Serve, id_of
+from serving import Serve, id_of, shared_client
 from tiny_encoder import TinyEncoder
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
@@ -30,9 +31,7 @@ def two_halves(path: Path, size: tuple[int, int] = (1000, 500), **options: Any) 
     image.save(path, **options)
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
+def write_halves(folder: Path) -> Path:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise: red comes to the top
     two_halves(folder / "turned.jpg", exif=exif)
@@ -45,6 +44,19 @@ def photos(tmp_path: Path) -> Path:
     )
     two_halves(folder / "by-xmp.webp", xmp=xmp)
     return folder
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return write_halves(tmp_path / "photos")
+
+
+@pytest.fixture(scope="module")
+def looking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A client for tests that change nothing."""
+    folder = tmp_path_factory.mktemp("halves")
+    with shared_client(write_halves(folder / "photos"), folder / "lib") as (client, _):
+        yield client
 
 
 def picture(client: Any, name: str, **given: Any) -> Image.Image:
@@ -76,9 +88,9 @@ def is_near(pixel: Any, colour: tuple[int, int, int]) -> bool:
     ],
 )
 def test_pictures_come_upright_in_the_size_asked_for(
-    client: Any, name: str, asked: int | None, size: tuple[int, int]
+    looking: Any, name: str, asked: int | None, size: tuple[int, int]
 ) -> None:
-    shown = picture(client, name, **({} if asked is None else {"size": asked}))
+    shown = picture(looking, name, **({} if asked is None else {"size": asked}))
     assert shown.size == size
     ends = shown.getpixel((2, 2)), shown.getpixel((size[0] - 3, size[1] - 3))
     red, blue = reversed(ends) if name == "by-xmp.webp" else ends
@@ -86,8 +98,8 @@ def test_pictures_come_upright_in_the_size_asked_for(
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "385", "100000", "x", "1600.0", ""])
-def test_other_sizes_are_refused_with_the_list(client: Any, size: str) -> None:
-    answer = client.get(f"/api/images/{id_of(client, 'ink')}/preview", params={"size": size})
+def test_other_sizes_are_refused_with_the_list(looking: Any, size: str) -> None:
+    answer = looking.get(f"/api/images/{id_of(looking, 'ink')}/preview", params={"size": size})
     assert answer.status_code == 422
     if size.lstrip("-").isdigit():
         assert "192, 256, 384, 1600, 4096, 8192" in answer.json()["advice"]

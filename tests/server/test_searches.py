@@ -187,6 +187,7 @@ def test_queries_have_limits(client: Any) -> None:
         assert is_problem(answer)
 
 
+@pytest.mark.usefixtures("library")
 def test_requests_have_limits(client: Any) -> None:
     image, few, many = id_of(client, "red"), 256, 257
     for path, allowed, more in (
@@ -274,6 +275,7 @@ def test_readers_run_saved_searches_and_see_no_place_in_them(
         assert without is None or [part["without"] for part in parts] == without, text
 
 
+@pytest.mark.usefixtures("library")
 def test_saved_searches_come_and_go(client: Any) -> None:
     assert client.put("/api/saved/Reds", json={"query": "red", "k": 1}).json() == {"name": "Reds"}
     assert client.get("/api/saved").json() == [{"name": "Reds", "text": "red"}]

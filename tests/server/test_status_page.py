@@ -95,6 +95,7 @@ def test_a_form_of_another_site_changes_nothing(client: Any) -> None:
     assert client.get("/status/run").json() is None
 
 
+@pytest.mark.usefixtures("library")
 def test_a_run_can_be_watched(client: Any) -> None:
     client.post("/status", data={"do": "index"})
     with client.stream("GET", "/status/run", headers={"Accept": "text/event-stream"}) as events:
