@@ -17,7 +17,7 @@ $(WHEEL_STAMP): $(SOURCES)
 	rm -rf dist build
 	$(BIN)/python -m build -q --wheel --outdir dist .
 	$(BIN)/python -m pip install -q --force-reinstall --no-deps dist/*.whl
-	$(BIN)/python -m pip install -q "$$(ls dist/*.whl)[elasticsearch,formats,milvus,parquet,places,postgres,qdrant,server,vespa]"
+	$(BIN)/python -m pip install -q "$$(ls dist/*.whl)[elasticsearch,formats,milvus,parquet,places,postgres,qdrant,server,tables,vespa]"
 	touch $@
 
 $(VENV)/.test: $(WHEEL_STAMP) pyproject.toml
@@ -65,7 +65,7 @@ $(TORCH)/.ready: $(WHEEL_STAMP) pyproject.toml
 	$(TORCH)/bin/python -m pip install -q --upgrade 'pip>=25.1'
 	$(TORCH)/bin/python -m pip install -q torch==$(TORCH_VERSION)
 	$(TORCH)/bin/python -m pip install -q --force-reinstall --no-deps dist/*.whl
-	$(TORCH)/bin/python -m pip install -q "$$(ls dist/*.whl)[elasticsearch,formats,parquet,places]" --group test --group torch
+	$(TORCH)/bin/python -m pip install -q "$$(ls dist/*.whl)[elasticsearch,formats,parquet,places,tables]" --group test --group torch
 	# Without what they ask for: torchvision has no CPU build everywhere, and would bring a torch
 	# for GPUs. What of it open_clip uses runs without its compiled part (tests/torch_tier/reference.py).
 	$(TORCH)/bin/python -m pip install -q --no-deps open_clip_torch timm torchvision==$(TORCHVISION_VERSION)

@@ -195,15 +195,17 @@ def _sidecars_of(item: Item) -> list[tuple[str, bytes]]:
     return [*fields, *item.sidecars]
 
 
-def _as_json(fields: Mapping[str, Scalar]) -> bytes:
+def _as_json(fields: Mapping[str, Scalar | tuple[str, ...]]) -> bytes:
     return json.dumps(fields, default=lambda value: value.isoformat()).encode()
 
 
-def _own_fields(fields: Mapping[str, Scalar]) -> dict[str, Scalar]:
+def _own_fields(fields: Mapping[str, Scalar | tuple[str, ...]]) -> dict[str, Scalar]:
     """Return the fields of a source whose names a JSON sidecar does not have."""
     known = Findings()
     own: dict[str, Scalar] = {}
     for name, value in fields.items():
+        if isinstance(value, tuple):
+            continue  # only a sidecar's names have several texts
         if name in FIELDS:
             known.put(name, value)
         elif name.casefold() not in JSON_KEYS and not name.startswith(_RESERVED):

@@ -89,12 +89,13 @@ class Item:
         content: the bytes of the file, or its path if it is too large to hold.
         sidecars: name and content of those that could be read.
         fields: more metadata from the source (columns of a table, the JSON of a sample). They are
-            merged as a JSON sidecar is; names that a sidecar does not have become fields.
+            merged as a JSON sidecar is; names that a sidecar does not have become fields. A value
+            may be a list of texts where a sidecar may have one: captions, tags, people.
     """
 
     content: bytes | Path
     sidecars: tuple[tuple[str, bytes], ...] = ()
-    fields: Mapping[str, Scalar] = field(default_factory=dict)
+    fields: Mapping[str, Scalar | tuple[str, ...]] = field(default_factory=dict)
 
 
 class Source(Protocol):

@@ -1,0 +1,481 @@
+"""Tables as sources: rows that name one image become one record, read and compared row by row.
+
+A scan puts the rows into a temporary database on disk, so a table of any size takes little memory,
+and rows about the same image may stand anywhere in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import posixpath
+import re
+import shlex
+import sqlite3
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pixseek import files
+from pixseek.errors import ImageError, SourceVanishedError
+from pixseek.images import MAX_BYTES
+from pixseek.sources.columns import (
+    Column,
+    Roles,
+    Target,
+    bare,
+    described_by,
+    roles_of,
+    targets_of,
+)
+from pixseek.sources.tables import BadRow, Blob, Row, Table, Value, open_table
+from pixseek.types import Candidate, Failure, Item, Root, Scalar, Stamp
+from pixseek.types.dataclass import dataclass
+
+#: Rows by which the columns are recognised.
+_SAMPLE = 200
+#: Rows between two counts of progress.
+_STEP = 1_000
+#: Rows that are no image and are listed one by one.
+_LISTED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """What was recognised in a table.
+
+    Attributes:
+        what: the kind of table, in words.
+        rows: how many it has.
+        images: how many it names.
+        roles: columns with a meaning of their own.
+        columns: all others that have values, with their fields.
+        fields: of the first few images.
+        problems: rows without an image, and others that can't be used.
+    """
+
+    what: str
+    rows: int
+    images: int
+    roles: Roles
+    columns: Mapping[str, Target]
+    fields: tuple[tuple[str, Mapping[str, Scalar | tuple[str, ...]]], ...]
+    problems: tuple[Failure, ...]
+
+
+class RowSource:
+    """The images that a table names; see `Source` and `Opening`."""
+
+    def __init__(
+        self, root: Root, table: Table, roles: Roles | None = None, what: str = "table"
+    ) -> None:
+        """Describe the source; nothing is read yet.
+
+        Args:
+            root: with the options "columns" (names by role) and "images" (the folder that paths
+                are relative to).
+            table: reads the rows.
+            roles: of its columns; None to recognise them.
+            what: the kind of table, in words.
+        """
+        self.prefixes = (f"{root.name}/",)
+        self._root, self._table, self._given, self._what = root, table, roles, what
+        images = root.options.get("images")
+        # The folder of the table, as people pack data sets; never all of the disk.
+        self._base = Path(images) if images else (
+            table.path if table.path.is_dir() else table.path.parent
+        )  # fmt: skip
+        self._within = os.path.realpath(self._base)
+        self._lock = threading.Lock()
+        self._index: _Index | None = None
+
+    def covers(self, uri: str) -> bool:
+        """Return whether a scan settles if there is such a row."""
+        return uri.startswith(self.prefixes)
+
+    def scan(self) -> Iterator[Candidate | Failure | int]:
+        """Yield a candidate for each image that the table names; see `Source.scan`.
+
+        Raises:
+            SourceVanishedError: the table, or the folder of its images, is gone.
+            SourceError: it can't be read, or has no column of images.
+        """
+        self._check_there()
+        index = yield from self._indexed()
+        yield from index.problems
+        marks = index.marks()
+        for key, rows, digest in index.images():
+            yield self._candidate(key, rows, f"{digest}\0{marks}", index)
+
+    def read(self, candidate: Candidate) -> Item:
+        """Return the picture of a row and what its rows say; see `Source.read`."""
+        key = candidate.uri.partition("/")[2]
+        index = self._latest()
+        rows = index.rows(key)
+        if not rows:
+            raise ImageError("missing", "The table has no such row any more", candidate.uri,
+                             "Run again: pixseek index")  # fmt: skip
+        content = self._content(rows, index, key)
+        return Item(content, fields=index.fields_of([row for _, row in rows]))
+
+    def open(self, uri: str) -> bytes:
+        """Return the picture of a row; see `Opening.open`."""
+        key = uri.partition("/")[2]
+        number = self._table.number_of(key)
+        if number is not None and (found := self._table.picture(number)) is not None:
+            return found if isinstance(found, bytes) else self._file(found)
+        if (path := self.place(uri)) is not None:
+            return files.read(path, MAX_BYTES, within=self._within)
+        index = self._latest()
+        return self._content(index.rows(key), index, key)
+
+    def holds(self, uri: str) -> bool | None:
+        """Return whether the table has a row of this URI now."""
+        if "://" not in self._root.where and not self._table.path.exists():
+            return None
+        return bool(self._latest().rows(uri.partition("/")[2]))
+
+    def place(self, uri: str) -> Path | None:
+        """Return the image file that a row names by its path, if it is there."""
+        key = uri.partition("/")[2]
+        columns = self._root.options.get("columns") or {}
+        if "id" in columns or (self._given and self._given.id):
+            rows = self._latest().rows(key)
+            _, reference = self._latest().reference(rows)
+            key = (self._relative(reference) or "") if isinstance(reference, str) else ""
+        path = self._base / key
+        return path if key and files.stays_inside(key) and path.is_file() else None
+
+    def mapped(self) -> Mapped:
+        """Return what is recognised in the table, without looking at any image."""
+        self._check_there()
+        index = self._latest()
+        first = itertools.islice(index.images(), 3)
+        return Mapped(
+            self._what, index.count, index.image_count(), index.roles, index.targets,
+            tuple((key, index.fields_of([row for _, row in rows])) for key, rows, _ in first),
+            tuple(index.problems),
+        )  # fmt: skip
+
+    # ---------------------------------------------------------------- inside
+
+    def _check_there(self) -> None:
+        for path, what in ((self._table.path, "table"), (self._base, "folder of the images")):
+            if not path.exists():
+                raise SourceVanishedError(
+                    f"The {what} is gone (is its drive plugged in?)", path,
+                    "Nothing of it was removed from the library. Bring it back and run again; to "
+                    f"forget it: pixseek remove --root {shlex.quote(self._root.name)}",
+                )  # fmt: skip
+
+    def _latest(self) -> _Index:
+        """Return the rows as they were last read; read them if nobody has."""
+        with self._lock:
+            stamp = _stamp_of(self._table.files)
+            if self._index is None or self._index.stamp != stamp:
+                index = _Index(self._root.name, self._table, self._roles(), self._key)
+                for _ in index.build():
+                    pass
+                self._index = index
+            return self._index
+
+    def _indexed(self) -> Generator[int, None, _Index]:
+        index = _Index(self._root.name, self._table, self._roles(), self._key)
+        yield from index.build()
+        with self._lock:
+            self._index = index
+        return index
+
+    def _roles(self) -> Roles:
+        if self._given is not None:
+            return self._given
+        rows = (row for row in self._table.rows() if not isinstance(row, BadRow))
+        sample = list(itertools.islice(rows, _SAMPLE))
+        columns = self._root.options.get("columns") or {}
+        return roles_of(sample, columns, self._table.path)
+
+    def _candidate(
+        self, key: str, rows: Sequence[tuple[int, Row]], version: str, index: _Index
+    ) -> Candidate:
+        uri = f"{self._root.name}/{key}"
+        _, reference = index.reference(rows)
+        if isinstance(reference, str) and (relative := self._relative(reference)):
+            try:
+                status = os.stat(self._base / relative)
+            except (OSError, ValueError):
+                return Candidate(uri, Stamp(0, 0), version=f"{version}\0missing")
+            stamp = Stamp(status.st_size, status.st_mtime_ns)
+            return Candidate(uri, stamp, version=f"{version}\0{stamp.size}\0{stamp.mtime_ns}")
+        if isinstance(reference, Blob) and not reference.digest:
+            version = f"{version}\0{index.stamp}"  # the bytes are somewhere in the file
+        return Candidate(uri, Stamp(0, 0), version=version)
+
+    def _content(self, rows: Sequence[tuple[int, Row]], index: _Index, key: str) -> bytes:
+        number, reference = index.reference(rows)
+        if isinstance(reference, Blob):
+            found = index.content(number) or self._table.picture(number)
+            if not found:
+                raise ImageError("empty", "The row has no picture", key, "Correct the table.")
+            return found if isinstance(found, bytes) else self._file(found)
+        if not isinstance(reference, str):
+            raise ImageError("missing", "The row names no image", key, "Correct the table.")
+        return self._file(reference)
+
+    def _file(self, reference: str) -> bytes:
+        if _is_url(reference):
+            raise ImageError(
+                "missing", "The row has a URL, and URLs in tables are not fetched", reference,
+                "Download the images, for example with img2dataset, and index what it wrote.",
+            )  # fmt: skip
+        relative = self._relative(reference)
+        if relative is None:
+            raise ImageError(
+                "outside", "The path leads out of the folder of the table", reference,
+                f"Name the folder that holds the images: --images DIR (now {self._base}).",
+            )  # fmt: skip
+        try:
+            return files.read(self._base / relative, MAX_BYTES, within=self._within)
+        except files.OutsideError as error:
+            raise ImageError(
+                "outside", "The path is a link that leads out of the folder", reference,
+                "Name the folder that holds the images: --images DIR",
+            ) from error  # fmt: skip
+        except files.TooLargeError as error:
+            raise ImageError(
+                "too-large", "The file is too large for an image", reference,
+                f"Files up to {MAX_BYTES // 1_000_000} MB are read.",
+            ) from error  # fmt: skip
+        except files.NotRegularError as error:
+            raise ImageError("not-a-file", "It is a folder, a pipe, a socket or a device",
+                             reference, "Correct the table.") from error  # fmt: skip
+        except FileNotFoundError as error:
+            raise ImageError(
+                "missing", "There is no such file", reference,
+                f"Paths are relative to {self._base}; name another folder with --images DIR.",
+            ) from error  # fmt: skip
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise ImageError("unreadable", f"It can't be read ({why})", reference,
+                             "Check the disk, then run again.") from error  # fmt: skip
+
+    def _relative(self, reference: str) -> str | None:
+        """Return a path as one below the folder of images; None if it leads out, or is a URL."""
+        if _is_url(reference):
+            return None
+        text = bare(reference.removeprefix("file://"))
+        if "\\" in text and not (self._base / text).exists():
+            text = text.replace("\\", "/")
+        if text.startswith("/") or re.match("[A-Za-z]:", text):
+            path = Path(text)
+            if not path.is_relative_to(self._base):
+                return None
+            text = path.relative_to(self._base).as_posix()
+        text = posixpath.normpath(text) if text else ""
+        return text if text and files.stays_inside(text) else None
+
+    def _key(self, number: int, row: Row, roles: Roles) -> str | None:
+        """Return the part of a URI that names the image of a row; None if it names none."""
+        if roles.id:
+            value = row.get(roles.id)
+            text = "" if value is None or isinstance(value, Blob) else str(value).strip()
+            return _clean(text) or None
+        reference = row.get(roles.image)
+        if isinstance(reference, Blob):
+            name = re.split(r"[/\\]", reference.name)[-1]
+            return _clean(f"{self._table.key_of(number)}/{name}")
+        if not isinstance(reference, str) or not reference.strip():
+            return None
+        if _is_url(reference):
+            return _clean(reference.replace("://", "/"))
+        # One that leads out of the folder is refused, under a name that no good one has.
+        return self._relative(reference) or _clean(f"outside/{reference}")
+
+
+class _Index:
+    """The rows of a table by the image that they are about, on disk."""
+
+    def __init__(
+        self,
+        root: str,
+        table: Table,
+        roles: Roles,
+        key_of: Callable[[int, Row, Roles], str | None],
+    ) -> None:
+        self._prefix, self._table, self.roles, self._key_of = root, table, roles, key_of
+        self.stamp = _stamp_of(table.files)
+        self.count = 0
+        self.problems: list[Failure] = []
+        self.targets: dict[str, Target] = {}
+        self._unlisted = 0
+        self._lock = threading.Lock()
+        # A database without a name is a temporary file that goes with its connection.
+        self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        self._database.executescript(
+            "PRAGMA journal_mode = off; PRAGMA synchronous = off; PRAGMA cache_size = -16384;"
+            "CREATE TABLE image (key TEXT PRIMARY KEY, first INTEGER) WITHOUT ROWID;"
+            "CREATE TABLE row (number INTEGER PRIMARY KEY, key TEXT, cells TEXT);"
+            "CREATE TABLE blob (number INTEGER PRIMARY KEY, content BLOB);"
+        )
+
+    def build(self) -> Iterator[int]:
+        """Read the table; yield how many rows were read, now and then."""
+        columns: dict[str, Column] = {}
+        execute = self._database.execute
+        execute("BEGIN")
+        for number, row in enumerate(self._table.rows()):
+            self.count += 1
+            if self.count % _STEP == 0:
+                yield self.count
+            if isinstance(row, BadRow):
+                self._problem(number, "unreadable", row.why)
+                continue
+            for name, value in row.items():
+                if name not in columns:
+                    columns[name] = Column(name, is_text=self._table.is_text)
+                columns[name].see(value)
+            key = self._key_of(number, row, self.roles)
+            if key is None:
+                self._problem(number, "missing", "The row names no image")
+                continue
+            if not _is_text(key):
+                self._problem(number, "bad-name", "The row's name for its image is not valid text")
+                continue
+            execute("INSERT OR IGNORE INTO image VALUES (?, ?)", (key, number))
+            execute("INSERT INTO row VALUES (?, ?, ?)", (number, key, _written(row)))
+            for value in row.values():
+                if isinstance(value, Blob) and value.content:
+                    execute("INSERT OR IGNORE INTO blob VALUES (?, ?)", (number, value.content))
+        execute("COMMIT")
+        execute("CREATE INDEX row_key ON row (key, number)")
+        execute("CREATE INDEX image_first ON image (first)")
+        if self._unlisted:
+            self.problems.append(
+                Failure(
+                    f"{self._prefix}/row-…", "read", "missing",
+                    f"{self._unlisted:,} more rows name no image, or can't be read",
+                    "Correct the table, or name its column of images: --column image=NAME",
+                )
+            )  # fmt: skip
+        self.targets = targets_of(columns.values(), self.roles)
+
+    def _problem(self, number: int, reason: str, why: str) -> None:
+        if len(self.problems) >= _LISTED:
+            self._unlisted += 1
+            return
+        self.problems.append(
+            Failure(f"{self._prefix}/row-{number + 1}", "read", reason, why,
+                    "Correct the table, and run again.")
+        )  # fmt: skip
+
+    def marks(self) -> str:
+        """Return a text that differs if columns mean something else."""
+        return repr((self.roles, sorted(self.targets.items())))
+
+    def images(self) -> Iterator[tuple[str, list[tuple[int, Row]], str]]:
+        """Yield the key of each image, its rows with their numbers, and a digest of those."""
+        with self._lock:
+            found = self._database.execute(
+                "SELECT row.key, row.number, cells FROM image CROSS JOIN row ON row.key = image.key"
+                " ORDER BY image.first, row.number"
+            )
+        for key, rows in itertools.groupby(found, key=lambda each: str(each[0])):
+            listed = list(rows)
+            digest = hashlib.blake2b("\n".join(each[2] for each in listed).encode(), digest_size=16)
+            yield key, [(each[1], _row(each[2])) for each in listed], digest.hexdigest()
+
+    def image_count(self) -> int:
+        """Return how many images the rows are about."""
+        with self._lock:
+            return int(self._database.execute("SELECT count(*) FROM image").fetchone()[0])
+
+    def rows(self, key: str) -> list[tuple[int, Row]]:
+        """Return the rows about an image, with their numbers."""
+        with self._lock:
+            found = self._database.execute(
+                "SELECT number, cells FROM row WHERE key = ? ORDER BY number", (key,)
+            ).fetchall()
+        return [(number, _row(cells)) for number, cells in found]
+
+    def reference(self, rows: Sequence[tuple[int, Row]]) -> tuple[int, Value]:
+        """Return the path, URL or picture of an image, and the number of the row that has it."""
+        for number, row in rows:
+            value = row.get(self.roles.image)
+            if isinstance(value, Blob) or (isinstance(value, str) and value.strip()):
+                return number, value
+        return -1, None
+
+    def content(self, number: int) -> bytes:
+        """Return the picture that a row brought along; empty if it has none."""
+        with self._lock:
+            found = self._database.execute(
+                "SELECT content FROM blob WHERE number = ?", (number,)
+            ).fetchone()
+        return bytes(found[0]) if found else b""
+
+    def fields_of(self, rows: Sequence[Row]) -> dict[str, Scalar | tuple[str, ...]]:
+        """Return what rows about one image say."""
+        said = described_by(rows, self.roles, self.targets)
+        reference = rows[0].get(self.roles.image) if rows else None
+        if isinstance(reference, str) and _is_url(reference):
+            said.setdefault("source_url", reference)
+        return said
+
+
+def _stamp_of(paths: Sequence[Path]) -> str:
+    """Return the sizes and times of files, as text."""
+    found = []
+    for path in paths:
+        try:
+            status = os.stat(path)
+        except OSError:
+            continue
+        found.append(f"{path.name} {status.st_size} {status.st_mtime_ns}")
+    return "\n".join(found)
+
+
+def _is_url(text: str) -> bool:
+    return re.match(r"https?://", text, re.IGNORECASE) is not None
+
+
+def _is_text(key: str) -> bool:
+    return key.isprintable() and "\ufffd" not in key and len(key) < 1_000
+
+
+def _clean(text: str) -> str:
+    """Return a text as a path of a URI, which has no empty parts and none that lead upwards."""
+    parts = (part.strip() for part in re.split(r"[/\\]", text))
+    return "/".join(part for part in parts if part not in ("", ".", ".."))
+
+
+def _written(row: Row) -> str:
+    return json.dumps(row, default=_as_plain, ensure_ascii=True, separators=(",", ":"))
+
+
+def _as_plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return {"t": value.isoformat()}
+    digest = hashlib.sha256(value.content).hexdigest() if value.content else ""
+    return {"b": value.name, "d": digest}
+
+
+def _row(cells: str) -> Row:
+    return {name: _value(value) for name, value in json.loads(cells).items()}
+
+
+def _value(value: Any) -> Value:
+    if isinstance(value, dict):
+        return (
+            datetime.fromisoformat(value["t"])
+            if "t" in value
+            else Blob(b"", value["b"], value["d"])
+        )
+    return tuple(value) if isinstance(value, list) else value
+
+
+def opened(root: Root) -> RowSource:
+    """Return the source of a root of kind "table"."""
+    return RowSource(root, open_table(root.where))

@@ -1,0 +1,551 @@
+"""Tables that describe images: CSV, TSV, JSON lines, Parquet, Arrow, and queries of databases.
+
+Every reader gives rows as `{column: value}`, one after another; a table is never held whole. The
+bytes of pictures in Parquet and Arrow are left out of rows and read when they are wanted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import math
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from pixseek import files
+from pixseek.errors import MissingExtraError, SourceError
+from pixseek.sources.captions import CAPTION_NAMES, IMAGE_NAMES, is_image_name, plain_name
+from pixseek.sources.cells import rows_of_cells
+from pixseek.types.dataclass import dataclass
+
+#: What reads a file of this ending.
+TEXT_ENDINGS = (".csv", ".tsv", ".tab")
+LINES_ENDINGS = (".jsonl", ".ndjson")
+ARROW_ENDINGS = (".parquet", ".arrow", ".feather")
+ENDINGS = (*TEXT_ENDINGS, *LINES_ENDINGS, *ARROW_ENDINGS)
+#: What reads a URL of this scheme.
+SCHEMES = ("sqlite", "duckdb")
+
+#: Rows of Arrow that are turned into Python's values at once.
+_BATCH = 1_000
+#: Pictures of Arrow that are read at once, and batches of those that are kept: readers in threads
+#: ask in nearly the order of the rows.
+_PICTURES, _KEPT = 16, 8
+#: Characters of a line of JSON: a row with embedded pictures is not read as JSON.
+_LINE = 16_000_000
+_DEPTH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """The bytes of a picture in a table.
+
+    Attributes:
+        content: the bytes; empty if they are read by `Table.picture`.
+        name: that the table has for it; "" for none.
+        digest: of bytes that are kept elsewhere; "" for those that `Table.picture` reads.
+    """
+
+    content: bytes = b""
+    name: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that can't be read.
+
+    Attributes:
+        why: in words.
+    """
+
+    why: str
+
+
+Value = str | int | float | bool | datetime | tuple[str, ...] | Blob | None
+Row = Mapping[str, Value]
+
+
+class Table(Protocol):
+    """A table that is open for reading.
+
+    Attributes:
+        path: the file, or the folder of several.
+        is_text: whether cells are texts that may stand for numbers and dates.
+    """
+
+    path: Path
+    is_text: bool
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """All that it is read from."""
+        ...
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Yield the rows in order.
+
+        Raises:
+            SourceError: the table can't be read.
+        """
+        ...
+
+    def picture(self, number: int) -> bytes | str | None:
+        """Return the picture in a row, or the path that stands in its place; None for neither.
+
+        May be called from several threads.
+
+        Args:
+            number: of the row, counted from 0.
+        """
+        ...
+
+    def key_of(self, number: int) -> str:
+        """Return a text that names a row and stays the same while rows are only added."""
+        ...
+
+    def number_of(self, key: str) -> int | None:
+        """Return the number of the row that a text of `key_of` names; None if there is none."""
+        ...
+
+
+class OneFile:
+    """What tables of a single file have in common."""
+
+    path: Path
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The file alone."""
+        return (self.path,)
+
+    def picture(self, number: int) -> bytes | str | None:
+        """Return none: rows have all that the table has."""
+        return None
+
+    def key_of(self, number: int) -> str:
+        """Return the row's number."""
+        return str(number)
+
+    def number_of(self, key: str) -> int | None:
+        """Return the row's number."""
+        return int(key) if key.isdecimal() and len(key) < 16 else None
+
+
+def open_table(where: str) -> Table:
+    """Return the reader of a table.
+
+    Args:
+        where: a path, or a URL such as `sqlite:///photos.db?query=SELECT * FROM photos`.
+
+    Raises:
+        SourceError: it is not a table.
+        MissingExtraError: its reader is not installed.
+    """
+    if where.partition("://")[0].lower() in SCHEMES and "://" in where:
+        return _Query(where)
+    path = Path(where)
+    ending = path.suffix.lower()
+    if ending in LINES_ENDINGS:
+        return _Lines(path)
+    if ending in ARROW_ENDINGS:
+        return _Arrow(path)
+    if ending in TEXT_ENDINGS or ending[:4] in (".tsv", ".csv", ".tok", ".txt"):
+        return _Text(path)
+    raise SourceError("Not a table that can be read", path, f"Tables end in {', '.join(ENDINGS)}.")
+
+
+# ------------------------------------------------------------------ text
+
+
+class _Text(OneFile):
+    is_text = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        names: list[str] | None = None
+        for cells in rows_of_cells(self.path):
+            if names is None:
+                names, is_head = _head(cells)
+                if is_head:
+                    continue
+            yield dict(zip(names, (cell.strip() for cell in cells), strict=False))
+
+
+def _head(cells: Sequence[str]) -> tuple[list[str], bool]:
+    """Return the names of columns, and whether they are those of the first row."""
+    known = {plain_name(cell) for cell in cells}
+    if not known & {*IMAGE_NAMES, *CAPTION_NAMES} and any(map(is_image_name, cells)):
+        # No names, as in Flickr8k.token.
+        names = [f"column_{number}" for number in range(1, len(cells) + 1)]
+        names[next(n for n, cell in enumerate(cells) if is_image_name(cell))] = "image"
+        if len(names) > 1 and names[-1] != "image":
+            names[-1] = "caption"
+        return names, False
+    names = []
+    for number, cell in enumerate(cells, 1):
+        name = cell.strip() or f"column_{number}"
+        names.append(name if name not in names else f"{name}_{number}")
+    return names, True
+
+
+class _Lines(OneFile):
+    is_text = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        try:
+            with (
+                files.opened(self.path) as descriptor,
+                open(descriptor, encoding="utf-8-sig", errors="replace", closefd=False) as text,
+            ):
+                while line := text.readline(_LINE):
+                    if len(line) >= _LINE:
+                        raise SourceError(
+                            "A line is too long for JSON lines", self.path,
+                            "Write one object a line, without embedded pictures.",
+                        )  # fmt: skip
+                    if line.strip():
+                        yield _parsed(line)
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
+
+
+def _parsed(line: str) -> Row | BadRow:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return BadRow(f"The line is not valid JSON ({error})"[:200])
+    return flat(entry) if isinstance(entry, dict) else BadRow("The line is not a JSON object")
+
+
+# ------------------------------------------------------------------ Arrow
+
+
+class _Arrow(OneFile):
+    is_text = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError as error:
+            raise MissingExtraError("Parquet", "pyarrow", "parquet") from error
+        self._lock = threading.Lock()
+        self._images: list[str] | None = None
+        self._kept: OrderedDict[int, list[Any]] = OrderedDict()
+        self._coming: Iterator[tuple[int, list[Any]]] | None = None
+        self._at = 0  # the row that `_coming` gives next
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        for _, batch in self._batches(_BATCH, pictures=False):
+            yield from (flat(row) for row in batch)
+
+    def picture(self, number: int) -> bytes | str | None:
+        with self._lock:
+            for first, batch in self._kept.items():
+                if first <= number < first + len(batch):
+                    return _picture_in(batch[number - first])
+            if self._coming is None or number < self._at:
+                self._coming, self._at = self._batches(_PICTURES, pictures=True, begin=number), 0
+            for first, batch in self._coming:
+                self._at = first + len(batch)
+                self._kept[first] = batch
+                if len(self._kept) > _KEPT:
+                    self._kept.popitem(last=False)
+                if first <= number < self._at:
+                    return _picture_in(batch[number - first])
+            self._coming = None
+        return None
+
+    def _batches(
+        self, size: int, *, pictures: bool, begin: int = 0
+    ) -> Iterator[tuple[int, list[Any]]]:
+        """Yield the number of a first row, and rows as Python's values.
+
+        Args:
+            size: rows at most.
+            pictures: give only the columns that hold pictures; otherwise all, without the bytes.
+            begin: a row; those far before it may be left out.
+        """
+        import pyarrow as pa
+
+        try:
+            with (
+                files.opened(self.path) as descriptor,
+                open(descriptor, "rb", closefd=False) as content,
+            ):
+                if self.path.suffix.lower() == ".parquet":
+                    yield from self._of_parquet(content, size, pictures, begin)
+                else:
+                    yield from self._of_ipc(content, size, pictures)
+        except (OSError, pa.ArrowException, ValueError, OverflowError) as error:
+            raise _unreadable(self.path, error) from error
+
+    def _of_parquet(
+        self, content: Any, size: int, pictures: bool, begin: int
+    ) -> Iterator[tuple[int, list[Any]]]:
+        import pyarrow.parquet as pq
+
+        file = pq.ParquetFile(content)
+        held = _pictures_of(file.schema_arrow)
+        leaves = [file.schema.column(n).path for n in range(len(file.schema))]
+        wanted = [
+            leaf
+            for leaf in leaves
+            if (leaf.partition(".")[0] in held if pictures else not _is_bytes(leaf, held))
+        ]
+        first = 0
+        for group in range(file.num_row_groups):
+            count = file.metadata.row_group(group).num_rows
+            if first + count > begin:
+                at = first
+                for batch in file.iter_batches(size, row_groups=[group], columns=wanted):
+                    yield at, _rows_of(batch, () if pictures else held)
+                    at += batch.num_rows
+            first += count
+
+    def _of_ipc(self, content: Any, size: int, pictures: bool) -> Iterator[tuple[int, list[Any]]]:
+        import pyarrow as pa
+
+        try:
+            file = pa.ipc.open_file(content)
+            batches: Iterator[Any] = (
+                file.get_batch(number) for number in range(file.num_record_batches)
+            )
+        except pa.ArrowInvalid:  # what the datasets library writes
+            content.seek(0)
+            file = pa.ipc.open_stream(content)
+            batches = iter(file)
+        held = _pictures_of(file.schema)
+        first = 0
+        for whole in batches:
+            for start in range(0, whole.num_rows, size):
+                batch = whole.slice(start, size)
+                if pictures:
+                    yield first, _rows_of(batch.select(list(held)), ())
+                else:
+                    yield first, _rows_of(_without_bytes(batch, held), held)
+                first += batch.num_rows
+
+
+def _pictures_of(schema: Any) -> tuple[str, ...]:
+    """Return the names of the columns that hold bytes, or a struct with `bytes`."""
+    import pyarrow as pa
+
+    def is_binary(kind: Any) -> bool:
+        return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+    return tuple(
+        field.name
+        for field in schema
+        if is_binary(field.type)
+        or (
+            pa.types.is_struct(field.type)
+            and any(child.name == "bytes" and is_binary(child.type) for child in field.type)
+        )
+    )
+
+
+def _is_bytes(leaf: str, held: Sequence[str]) -> bool:
+    name, _, rest = leaf.partition(".")
+    return name in held and rest in ("", "bytes")
+
+
+def _without_bytes(batch: Any, held: Sequence[str]) -> Any:
+    import pyarrow as pa
+
+    columns, names = [], []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if name not in held:
+            columns.append(column)
+        elif pa.types.is_struct(column.type) and column.type.get_field_index("path") >= 0:
+            columns.append(pa.StructArray.from_arrays([column.field("path")], ["path"]))
+        else:
+            continue
+        names.append(name)
+    if not columns:  # a batch without columns has no rows
+        return pa.record_batch([pa.nulls(batch.num_rows)], names=[""])
+    return pa.record_batch(columns, names=names)
+
+
+def _rows_of(batch: Any, held: Sequence[str]) -> list[Any]:
+    """Return rows as dicts, with a `Blob` for each column of pictures in `held`."""
+    import pyarrow as pa
+
+    columns = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        kind = column.type
+        is_fine = pa.types.is_timestamp(kind) and kind.unit == "ns"
+        found = column.cast(pa.timestamp("us", kind.tz), safe=False) if is_fine else column
+        columns[name] = found.to_pylist()
+    for name in held:
+        named = columns.get(name) or [None] * batch.num_rows
+        columns[name] = [
+            Blob(name=(each or {}).get("path") or "") if isinstance(each, dict) else Blob()
+            for each in named
+        ]
+    columns.pop("", None)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _picture_in(row: Mapping[str, Any]) -> bytes | str | None:
+    for value in row.values():
+        found = value.get("bytes") or value.get("path") if isinstance(value, dict) else value
+        if found:
+            return found if isinstance(found, str) else bytes(found)
+    return None
+
+
+# ------------------------------------------------------------------ databases
+
+
+class _Query(OneFile):
+    is_text = False
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._scheme = parts.scheme.lower()
+        # sqlite://photos.db and sqlite:///home/ann/photos.db
+        self.path = Path(unquote(parts.netloc + parts.path))
+        self._query = (parse_qs(parts.query).get("query") or [""])[0]
+        if not self._query:
+            raise SourceError(
+                "The URL has no query", url,
+                f"Write {self._scheme}://{self.path}?query=SELECT path, caption FROM photos",
+            )  # fmt: skip
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        if not self.path.is_file():
+            raise SourceError("There is no such database", self.path, "Check the path in the URL.")
+        return self._of_sqlite() if self._scheme == "sqlite" else self._of_duckdb()
+
+    def _of_sqlite(self) -> Iterator[Row | BadRow]:
+        try:
+            with contextlib.closing(
+                sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)
+            ) as database:
+                database.set_authorizer(_only_reads)
+                found = database.execute(self._query)
+                names = [each[0] for each in found.description or ()]
+                for row in found:
+                    yield flat(dict(zip(names, row, strict=True)))
+        except sqlite3.Error as error:
+            raise self._refused(error) from error
+
+    def _of_duckdb(self) -> Iterator[Row | BadRow]:
+        try:
+            import duckdb
+        except ImportError as error:
+            raise MissingExtraError("A DuckDB query", "duckdb", "tables") from error
+        try:
+            with duckdb.connect(
+                str(self.path), read_only=True, config={"enable_external_access": "false"}
+            ) as database:
+                found = database.execute(self._query)
+                names = [each[0] for each in found.description or ()]
+                while some := found.fetchmany(_BATCH):
+                    for row in some:
+                        yield flat(dict(zip(names, row, strict=True)))
+        except duckdb.Error as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: Exception) -> SourceError:
+        return SourceError(
+            "The database refused the query", f"{self.path}: {self._query}"[:300],
+            f"{error}. A query may only read.",
+        )  # fmt: skip
+
+
+def _only_reads(action: int, *_: object) -> int:
+    """Let a query read and compute, and nothing else."""
+    allowed = (
+        sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION,
+        sqlite3.SQLITE_RECURSIVE,
+    )  # fmt: skip
+    return sqlite3.SQLITE_OK if action in allowed else sqlite3.SQLITE_DENY
+
+
+# ------------------------------------------------------------------ values
+
+
+def flat(entry: Mapping[str, Any]) -> dict[str, Value]:
+    """Return a row with the objects in it as columns of their own, such as `user.name`."""
+    row: dict[str, Value] = {}
+    _flatten(row, "", entry, _DEPTH)
+    return row
+
+
+def _flatten(row: dict[str, Value], above: str, entry: Mapping[str, Any], depth: int) -> None:
+    for key, value in entry.items():
+        name = f"{above}{key}"
+        if not isinstance(value, dict):
+            row[name] = plain(value)
+        elif value.keys() <= {"bytes", "path"} and value:
+            content = value.get("bytes")
+            path = value.get("path")
+            if isinstance(content, bytes):
+                row[name] = Blob(content, path if isinstance(path, str) else "")
+            else:
+                row[name] = plain(path)
+        elif depth > 0:
+            _flatten(row, f"{name}.", value, depth - 1)
+        else:
+            row[name] = json.dumps(value, ensure_ascii=False, default=str)
+
+
+def plain(value: Any) -> Value:
+    """Return a value of JSON, Arrow or a database as one that a row may have."""
+    if value is None or isinstance(value, str | bool | Blob | datetime):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 1 << 63 else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            return None
+        return plain(int(value) if value == value.to_integral_value() else float(value))
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day)
+    if isinstance(value, time):
+        return value.isoformat()
+    if isinstance(value, bytes | bytearray | memoryview):
+        return Blob(bytes(value))
+    if isinstance(value, list | tuple):
+        texts = (_text_of(each) for each in itertools.islice(value, 1_000))
+        return tuple(text for text in texts if text)
+    return str(value)
+
+
+def _text_of(value: Any) -> str:
+    """Return an item of a list as text; of an object its name or caption, if it has one."""
+    if isinstance(value, dict):
+        for key in ("caption", "raw", "name", "title", "text", "value"):
+            if isinstance(value.get(key), str):
+                return str(value[key])
+        return json.dumps(value, ensure_ascii=False, default=str)
+    if value is None:
+        return ""
+    if isinstance(value, list | tuple):
+        return ", ".join(filter(None, map(_text_of, value)))
+    return value if isinstance(value, str) else str(plain(value))
+
+
+def _unreadable(path: Path, error: Exception) -> SourceError:
+    why = getattr(error, "strerror", None) or error
+    return SourceError(
+        "The table can't be read", path, f"{why}. Check that it is whole, and run again."
+    )
