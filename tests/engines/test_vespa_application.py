@@ -230,6 +230,7 @@ def test_a_package_whose_models_can_not_be_written_is_left_as_it_was(tmp_path: P
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
+        ({"models": ()}, "no model"),
         ({"name": "My-Photos"}, "document type"),
         ({"name": "a/../b"}, "document type"),
         ({"hosts": ("a b",)}, "host"),

@@ -86,7 +86,11 @@ def write(
         ModelError: a model is unknown, or its text tower can't run in Vespa.
         StorageError: the folder can't be written.
     """
-    wanted = _held(library) if library else [_named(each, config, on_download) for each in models]
+    wanted = (
+        _held(library)
+        if library is not None
+        else [_named(each, config, on_download) for each in models]
+    )
     taken: list[str] = []
     found = []
     for each in wanted:

@@ -93,6 +93,8 @@ def check(application: Application) -> None:
         ConfigError: a name, a host or a number is not valid, or two options contradict each other.
     """
     one = application
+    if not one.models:
+        raise ConfigError("no model is named", advice="Vespa needs a field for vectors: --model")
     if not schema.is_name(one.name):
         raise ConfigError(
             "not a name for a document type of Vespa",
