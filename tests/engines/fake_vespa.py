@@ -96,6 +96,8 @@ class FakeVespa:
             if path == "/search/":
                 return self._search(body)
             params = dict(urllib.parse.parse_qsl(query))
+            if path == "/document/v1/":
+                return self._visit(params)
             return self._document(method, path.split("/")[3:], params, body)
 
     # -------------------------------------------------------------- documents
@@ -108,8 +110,6 @@ class FakeVespa:
         if type_ not in self.documents:
             return 400, {"message": f"Document type {type_} does not exist"}
         stored = self.documents[type_]
-        if not rest:
-            return self._visit(stored, type_, namespace, params)
         (place,) = rest
         now = stored.get(place)
         told = {"id": f"id:{namespace}:{type_}::{place}", "pathId": "/".join(path)}
@@ -138,7 +138,7 @@ class FakeVespa:
             if now is None:
                 self._numbers += 1
                 now = {"#": self._numbers}
-            now = {**now, **changes}
+            now = {**now, **changes, **self._signs(type_, changes)}
             stored[place] = {name: value for name, value in now.items() if value is not None}
         return 200, told
 
@@ -153,6 +153,15 @@ class FakeVespa:
         ]
         shape = re.sub(r"\d+", "0", params.get("condition", "")), sorted(params), filled
         self.feeds.setdefault(f"{method} {shape}", operation)
+
+    def _signs(self, type_: str, changes: dict[str, Any]) -> dict[str, Any]:
+        """Return what is computed from vectors: "binarize | pack_bits"."""
+        found = {}
+        for name, value in changes.items():
+            derived = name.replace("vector_", "signs_").replace("more_", "moresigns_")
+            if derived != name and derived in self.types[type_]:
+                found[derived] = None if value is None else np.packbits(value > 0, axis=-1)
+        return found
 
     def _value(self, type_: str, name: str, value: Any) -> Any:
         """Return a value as it is stored; ValueError if the field can't hold it."""
@@ -174,21 +183,18 @@ class FakeVespa:
         _check_text(value)
         return value
 
-    def _visit(
-        self, stored: dict[str, Any], type_: str, namespace: str, params: dict[str, str]
-    ) -> tuple[int, Any]:
-        ids = sorted(stored)
-        begin = int(params.get("continuation", "0"))
-        some = ids[begin : begin + min(3, int(params["wantedDocumentCount"]))]
-        names = params["fieldSet"].partition(":")[2].split(",")
+    def _visit(self, params: dict[str, str]) -> tuple[int, Any]:
+        type_ = params["selection"]
+        if type_ not in self.documents:
+            return 400, {"message": f"Document type {type_} does not exist"}
+        stored = self.documents[type_]
+        ids, begin = sorted(stored), int(params.get("continuation", "0"))
+        some = ids[begin : begin + min(7, int(params["wantedDocumentCount"]))]
         documents = [
-            {
-                "id": f"id:{namespace}:{type_}::{each}",
-                "fields": {n: v for n, v in _shown(stored[each]).items() if n in names},
-            }
-            for each in some
+            {"id": f"id:{type_}:{type_}::{each}", "fields": _shown(stored[each])} for each in some
         ]
-        more = {"continuation": str(begin + 3)} if begin + 3 < len(ids) else {}
+        end = begin + len(some)
+        more = {"continuation": str(end)} if end < len(ids) else {}
         return 200, {"documents": documents, "documentCount": len(some), **more}
 
     # -------------------------------------------------------------- queries
@@ -215,18 +221,15 @@ class FakeVespa:
     def _found(self, query: Query, fields: dict[str, str], body: dict[str, Any]) -> dict[str, Any]:
         every = list(self.documents[query.source].values())
         for near in query.near:  # which match whatever fits the rest of the query
-            near.found.update(doc["#"] for doc in every)
-        fitting = [doc for doc in every if query.test(doc)]
+            near.found.update((doc["#"], 0.0) for doc in every)
+        matches = [doc for doc in every if query.test(doc)]
         for near in query.near:
             _check_tensor(fields[near.field], body[f"input.query({near.tensor})"])
-            scores = {
-                doc["#"]: score
-                for doc in fitting
-                if (score := closeness(doc, near.field, body[f"input.query({near.tensor})"]))
-            }
+            scores = closeness(matches, near.field, body[f"input.query({near.tensor})"])
             near.found.clear()
-            near.found.update(sorted(scores, key=lambda n: -scores[n])[: near.hits])
-        matches = [doc for doc in every if query.test(doc)]
+            near.found.update(sorted(scores.items(), key=lambda each: -each[1])[: near.hits])
+        if query.near:
+            matches = [doc for doc in every if query.test(doc)]
         self.matched += len(matches)
         root: dict[str, Any] = {
             "id": "toplevel", "relevance": 1.0, "fields": {"totalCount": len(matches)},
@@ -254,12 +257,16 @@ class FakeVespa:
         if summary not in self._summaries and summary != "default":
             raise BadQueryError(f"invalid presentation.summary: {summary}")
         shown = self._summaries.get(summary)
+        places = {doc["#"]: place for place, doc in self.documents[query.source].items()}
         root["children"] = [
             {
                 "id": f"index:{query.source}/0/{doc['#']}",
                 "relevance": relevance[doc["#"]],
                 "source": query.source,
-                "fields": {n: v for n, v in _shown(doc).items() if shown is None or n in shown},
+                "fields": {
+                    "documentid": f"id:{query.source}:{query.source}::{places[doc['#']]}",
+                    **{n: v for n, v in _shown(doc).items() if shown is None or n in shown},
+                },
             }
             for doc in matches[offset : offset + hits]
         ]
@@ -284,13 +291,7 @@ class FakeVespa:
             )
             return {doc["#"]: 2 * strong[doc["#"]] + weak[doc["#"]] for doc in matches}
         return {
-            doc["#"]: max(
-                (
-                    closeness(doc, near.field, body[f"input.query({near.tensor})"]) or 0.0
-                    for near in query.near
-                ),
-                default=0.0,
-            )
+            doc["#"]: max((near.found.get(doc["#"], 0.0) for near in query.near), default=0.0)
             for doc in matches
         }
 

@@ -32,13 +32,13 @@ class BadQueryError(Exception):
 
 
 class Near(NamedTuple):
-    """A search for neighbours in a query; `found` are the documents it matches."""
+    """A search for neighbours in a query; `found` are the scores of the documents it matches."""
 
     field: str
     tensor: str
     hits: int
     approximate: bool
-    found: set[int]
+    found: dict[int, float]
 
 
 class Query(NamedTuple):
@@ -97,7 +97,9 @@ class Parser:
             self._next(word)
 
     def query(self) -> Query:
-        self._all("select * from")
+        self._next("select")
+        self._next("*", "documentid")
+        self._next("from")
         source = self._next()
         self._next("where")
         test = self._or()
@@ -193,7 +195,7 @@ class Parser:
         self._next(",")
         tensor = self._next()
         self._next(")")
-        one = Near(field, tensor, int(how["targetHits"]), how.get("approximate", True), set())
+        one = Near(field, tensor, int(how["targetHits"]), how.get("approximate", True), {})
         if f"input.query({tensor})" not in self._parameters:
             raise BadQueryError(f"requires a tensor rank feature named 'query({tensor})'")
         self._near.append(one)
@@ -281,16 +283,21 @@ def bm25(documents: Sequence[Doc], field: str, words: Sequence[str]) -> dict[int
     return found
 
 
-def closeness(doc: Doc, field: str, query: Any) -> float | None:
-    """Return the closeness of a document's best vector in a field to a query; None without one."""
-    stored = doc.get(field)
-    if stored is None:
-        return None
-    rows = np.atleast_2d(stored)
+def closeness(documents: Sequence[Doc], field: str, query: Any) -> dict[int, float]:
+    """Return the closeness to a query of the best vector in a field, by a document's number."""
+    held = [doc for doc in documents if doc.get(field) is not None]
+    if not held:
+        return {}
+    each = [np.atleast_2d(doc[field]) for doc in held]
+    rows = np.concatenate(each)
     if rows.dtype == np.uint8:
         bits = np.bitwise_count(rows ^ np.asarray(query, np.int8).view(np.uint8)).sum(axis=1)
-        return 1 / (1 + float(bits.min()))
-    return 1 / (2 - float((rows @ np.asarray(query, np.float32)).max()))
+        scores = 1 / (1 + bits.astype(float))
+    else:
+        scores = 1 / (2 - (rows @ np.asarray(query, np.float32)).astype(float))
+    begins = np.cumsum([0, *map(len, each)])[:-1]
+    best = np.maximum.reduceat(scores, begins).tolist()
+    return {doc["#"]: score for doc, score in zip(held, best, strict=True)}
 
 
 def sort_key(doc: Doc, field: str, type_: str) -> Any:

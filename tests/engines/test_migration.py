@@ -27,6 +27,7 @@ _NAMES = itertools.count()
         pytest.param("opensearch", marks=pytest.mark.slow),
         pytest.param("qdrant", marks=pytest.mark.slow),
         pytest.param("milvus", marks=pytest.mark.slow),
+        pytest.param("vespa", marks=pytest.mark.slow),
     ]
 )
 def server(request: pytest.FixtureRequest) -> Iterator[str]:
@@ -39,6 +40,11 @@ def server(request: pytest.FixtureRequest) -> Iterator[str]:
         package = {"qdrant": "qdrant_client", "milvus": "milvus_lite"}[request.param]
         pytest.importorskip(package, reason=f"{package} is not installed")
         yield f"{request.param}+file://{request.getfixturevalue('quick_folder')}/library"
+        return
+    if request.param == "vespa":
+        fake = request.getfixturevalue("fake_vespa")
+        fake.deploys = True
+        yield f"vespa+{fake.url}/photos?breadth=200"
         return
     running: Running = request.getfixturevalue(request.param)
     name = f"moved-{os.getpid()}-{next(_NAMES)}"

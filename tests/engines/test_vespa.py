@@ -146,6 +146,9 @@ def test_scores_are_cosines_of_the_best_part_whatever_is_indexed(
             (found,) = engine.nearest(query, 20)
             (exact,) = engine.nearest(query, 20, exact=True)
             assert (found.reach.exact, exact.reach.exact) == (False, True)
+        asked = [each["yql"] for each in fake.queries.values() if "nearest" in each["yql"]]
+        assert any("signs_tiny_model, qb" in each for each in asked) is (type_ == "binary")
+        assert not any("range(place" in each for each in fake.queries)  # nothing was scanned
     for each in (found, exact):
         assert each.ids == tuple(f"id{n:03}" for n in np.argsort(-best))
         np.testing.assert_allclose(each.scores, np.sort(best)[::-1], atol=1e-6)

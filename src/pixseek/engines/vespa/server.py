@@ -33,8 +33,6 @@ TIMEOUT_S = 60.0
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 #: Requests at once of one call, and connections that are kept.
 TOGETHER = 16
-#: Documents of one answer to a visit; the server sends fewer if they are large.
-_VISITED = 1_000
 
 #: Statuses of HTTP; from this one up a request was not carried out.
 _REFUSED = 300
@@ -164,17 +162,25 @@ class Server:
         answer = self._ask(method, path, params, body, absent=_CONDITION_FAILED)
         return answer is not None
 
-    def visit(
-        self, namespace: str, type_: str, fields: Sequence[str]
+    def visit_all(
+        self, type_: str, cluster: str, together: int
     ) -> Iterator[list[Mapping[str, Any]]]:
-        """Yield all documents of a type in pages, each with its "id" and "fields"."""
+        """Yield all documents of a type in pages, each with its "id" and "fields".
+
+        Args:
+            type_: of the documents, in any namespace.
+            cluster: where they are; "" if there is one content cluster.
+            together: about how many one answer has.
+        """
         params = {
-            "wantedDocumentCount": str(_VISITED),
-            "fieldSet": f"{type_}:{','.join(fields)}",
+            "selection": type_,
+            "wantedDocumentCount": str(together),
+            "format.tensors": "short-value",
             "timeout": f"{self._seconds:g}s",
+            **({"cluster": cluster} if cluster else {}),
         }
         while True:
-            answer = self._ask("GET", f"/document/v1/{quote(namespace)}/{type_}/docid", params)
+            answer = self._ask("GET", "/document/v1/", params)
             yield answer.get("documents", [])
             if "continuation" not in answer:
                 return

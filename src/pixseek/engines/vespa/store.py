@@ -586,7 +586,8 @@ def open_vespa(url: str) -> DocumentEngine:
     Args:
         url: `vespa+https://host:8080/NAME`, NAME being the document type. Options: `type=binary` if
             the application was made so; `breadth`: how many candidates a search looks at;
-            `timeout`; `ca`; `cert` and `key`: this client's certificate.
+            `timeout`; `ca`; `cert` and `key`: this client's certificate; `vector`, if the
+            application was not made by pixseek (see `foreign`).
 
     Raises:
         ConfigError: the URL can't be understood.
@@ -599,6 +600,7 @@ def open_vespa(url: str) -> DocumentEngine:
         "breadth": remote.whole(1, 100_000),
         "cert": remote.file,
         "key": remote.file,
+        **dict.fromkeys(("vector", "image", "profile", "tensor", "model", "cluster"), remote.word),
     }
     at = remote.read(url, 8080, known)
     if not is_name(at.name):
@@ -607,6 +609,10 @@ def open_vespa(url: str) -> DocumentEngine:
             at.name,
             f"It is the name of a document type. {NAMES}",
         )
+    if "vector" in at.options:
+        from pixseek.engines.vespa.foreign import ForeignStore
+
+        return DocumentEngine(ForeignStore(at))
     store = VespaStore(Server(at), at.name, at.options)
     with contextlib.ExitStack() as failing:
         failing.callback(store.close)

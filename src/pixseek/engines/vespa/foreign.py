@@ -1,0 +1,346 @@
+"""Applications that pixseek did not make, opened to be searched, and never written.
+
+    vespa+http://host:8080/image_search?vector=image_features&image=image_file_name
+    vespa+http://host:8080/image_search?vector=image_features&profile=similarity&tensor=q
+
+The field `vector` holds an image's vector; `image` names the field of its path or address, and
+other values are fields of the user. Nothing says which model made the vectors, so `model` does.
+
+Vespa finds neighbours only by a rank profile that declares the query's tensor. With `profile` and
+`tensor` it does. Without, all vectors are read once, kept in memory, and compared here; they are
+read again when the number of documents has changed.
+"""
+
+# ruff: noqa: D102 (what the methods do is said in `store.Store`)
+
+from __future__ import annotations
+
+import bisect
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Never
+
+import numpy as np
+
+from pixseek.engines import columns, remote, rules
+from pixseek.engines.store import Document, Row, SpaceGoneError, Store
+from pixseek.engines.vespa.schema import is_name
+from pixseek.engines.vespa.server import Refusal, Server
+from pixseek.engines.vespa.yql import any_of
+from pixseek.errors import CapabilityError, ConfigError, EngineError
+from pixseek.types import (
+    WHOLE,
+    And,
+    Capabilities,
+    Compare,
+    Filter,
+    Not,
+    Or,
+    Order,
+    Record,
+    Space,
+    WordMatches,
+)
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
+
+#: The model of the study's application, and of Vespa's guides.
+MODEL = "clip-b32-openai"
+#: Hits that Vespa returns unless a query profile raises it.
+_MOST = 400
+#: The usual names of the field with a path or address, the first that a document has.
+_USUAL = ("image_file_name", "image_path", "uri", "url", "path", "file_name", "filename", "name")
+
+
+class ForeignStore:
+    """The documents of one type, which are never written. See `store.Store`."""
+
+    orders: frozenset[Order] = frozenset()
+
+    def __init__(self, at: remote.Remote) -> None:
+        """Read a document.
+
+        Raises:
+            ConfigError: a field or profile has a name that none can have.
+            EngineError: there is no such document type, no document, or no such field of vectors.
+        """
+        self.name = at.shown
+        self._type = at.name
+        self._options: Mapping[str, str] = {
+            key: value for key, value in at.options.items() if isinstance(value, str)
+        }
+        for option in ("vector", "image", "tensor"):
+            if not is_name(self._options.get(option, "a").lower()):
+                raise ConfigError(
+                    "not the name of a field", f"{option}={self._options[option]}",
+                    "Write it as the schema does: letters, digits and '_'.",
+                )  # fmt: skip
+        self._field = self._options["vector"]
+        if ("profile" in self._options) != ("tensor" in self._options):
+            raise ConfigError(
+                "a rank profile is named with its tensor",
+                self.name,
+                "Give both: ?profile=NAME&tensor=NAME, where the profile has an input query(NAME).",
+            )
+        by_index = "profile" in self._options
+        self.capabilities = Capabilities(exact=not by_index, max_k=_MOST if by_index else None)
+        self._server = Server(at)
+        try:
+            self._space = rules.named_space(self._options.get("model", MODEL), self._dim())
+        except BaseException:
+            self._server.close()
+            raise
+        self._read: tuple[int, dict[str, Document], list[str]] = (-1, {}, [])
+        self._lock = threading.RLock()
+
+    def _dim(self) -> int:
+        """Return the length of vectors."""
+        try:
+            first = next(self._documents(1), {})
+        except Refusal as refusal:
+            raise EngineError(
+                "the server can't read documents of this type",
+                self.name,
+                "Check its name, and with several content clusters name one: ?cluster=NAME. "
+                f"It said: {refusal.said}",
+            ) from refusal
+        fields = first.get("fields", {})
+        values = _values(fields.get(self._field))
+        if values is None:
+            raise EngineError(
+                "the first document has no such field of vectors",
+                f"{self.name}, {self._field}",
+                f"Name it by ?vector=. Its fields: {', '.join(sorted(fields)) or 'none'}",
+            )
+        return len(values)
+
+    def _documents(self, together: int = 1_000) -> Iterator[Mapping[str, Any]]:
+        pages = self._server.visit_all(self._type, self._options.get("cluster", ""), together)
+        return (each for page in pages for each in page)
+
+    # -------------------------------------------------------------- collections
+
+    def spaces(self) -> list[Space]:
+        return [self._space]
+
+    def create(self, space: Space) -> None:
+        self._refuse()
+
+    def activate(self, space: Space) -> None:
+        self._refuse()
+
+    def drop(self, space: Space) -> None:
+        self._refuse()
+
+    def writing(self) -> threading.RLock:
+        return self._lock
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _refuse(self) -> Never:
+        raise CapabilityError(
+            "this application is only searched, since pixseek did not make it",
+            self.name,
+            "To keep images, tags or searches, index into a library of your own: "
+            "pixseek vespa app makes its application.",
+        )
+
+    # -------------------------------------------------------------- documents
+
+    def write(self, space: Space, documents: Sequence[Document]) -> None:
+        self._refuse()
+
+    def delete(self, space: Space, ids: Sequence[str]) -> int:
+        self._refuse()
+
+    def fetch(self, space: Space, ids: Sequence[str], *, vectors: bool) -> list[Document | None]:
+        self._check(space)
+        if "profile" not in self._options:
+            return [self._all()[0].get(each) for each in ids]
+        return self._server.together(self._one, list(ids))
+
+    def _one(self, id_: str) -> Document | None:
+        begin, _, end = self._whole_id(id_).partition("::")
+        fields = self._server.get(begin.split(":")[1], self._type, end)
+        return None if fields is None else self._document(id_, fields)
+
+    def supports(self, compare: Compare) -> bool:
+        return compare.field == "away"
+
+    def scan(
+        self,
+        space: Space,
+        where: Filter | None,
+        *,
+        after: str,
+        limit: int,
+        vectors: bool,
+        bare: bool = False,
+    ) -> list[Document]:
+        self._check(space)
+        if not _is_fulfilled(where):
+            return []
+        documents, ids = self._all()
+        found: list[Document] = []
+        for id_ in ids[bisect.bisect_right(ids, after) if after else 0 :]:
+            if len(found) == limit:
+                break
+            if not (bare and documents[id_].record.parts):
+                found.append(documents[id_])
+        return found
+
+    def count(self, space: Space, where: Filter | None, *, bare: bool = False) -> int:
+        self._check(space)
+        if not _is_fulfilled(where):
+            return 0
+        if "profile" in self._options:  # it can't tell which documents have no vector
+            return 0 if bare else self._total()
+        documents = self._all()[0]
+        return sum(not (bare and each.record.parts) for each in documents.values())
+
+    def browse(
+        self,
+        space: Space,
+        where: Filter | None,
+        order: Order,
+        descending: bool,
+        k: int,
+        offset: int,
+    ) -> list[Document]:
+        raise AssertionError(order)  # none is in `orders`
+
+    def _all(self) -> tuple[dict[str, Document], list[str]]:
+        """Return all documents, and their ids in order; read again if their number changed."""
+        total = self._total()
+        with self._lock:
+            if self._read[0] != total:
+                found = {
+                    id_: self._document(id_, each["fields"])
+                    for each in self._documents()
+                    for id_ in [self._short_id(each["id"])]
+                }
+                self._read = total, found, sorted(found)
+            return self._read[1:]
+
+    def _total(self) -> int:
+        body = {"yql": f"select * from {self._type} where true", "hits": 0}
+        root = self._server.search({**body, "ranking.profile": "unranked"})
+        return int(root.get("fields", {}).get("totalCount", 0))
+
+    def _short_id(self, whole: str) -> str:
+        """Return the id of a record; without what is usual, where pyvespa has put it."""
+        return whole.removeprefix(f"id:{self._type}:{self._type}::")
+
+    def _whole_id(self, id_: str) -> str:
+        return id_ if id_.startswith("id:") else f"id:{self._type}:{self._type}::{id_}"
+
+    def _check(self, space: Space) -> None:
+        if not rules.is_one(space, self._space):
+            raise SpaceGoneError(space)
+
+    # -------------------------------------------------------------- search
+
+    def nearest(
+        self, space: Space, vectors: Vectors, k: int, where: Filter | None
+    ) -> list[list[Row]]:
+        self._check(space)
+        if not _is_fulfilled(where):
+            return [[] for _ in vectors]
+        if "profile" in self._options:
+            return self._server.together(lambda query: self._found(query, k), list(vectors))
+        return [_ranked(query, self._all()[0].values(), k) for query in vectors]
+
+    def _found(self, query: Vectors, k: int) -> list[Row]:
+        # More than k, and ranked here: the profile's score may be no cosine.
+        wide = min(_MOST, max(100, 2 * k))
+        tensor = self._options["tensor"]
+        near = any_of([f"({{targetHits: {wide}}}nearestNeighbor({self._field}, {tensor}))"])
+        root = self._server.search(
+            {
+                "yql": f"select documentid from {self._type} where {near}",
+                "hits": wide,
+                "ranking.profile": self._options["profile"],
+                f"input.query({tensor})": query.astype(np.float64).round(8).tolist(),
+            }
+        )
+        ids = [self._short_id(hit["fields"]["documentid"]) for hit in root.get("children", [])]
+        found = self._server.together(self._one, ids)
+        return _ranked(query, [each for each in found if each is not None], k)
+
+    def find_words(
+        self, space: Space, words: Sequence[str], k: int, where: Filter | None
+    ) -> WordMatches:
+        return WordMatches()
+
+    # -------------------------------------------------------------- records
+
+    def _document(self, id_: str, fields: Mapping[str, Any]) -> Document:
+        named = self._options.get("image", next((n for n in _USUAL if n in fields), ""))
+        vector = _unit(fields.get(self._field), self._space.dim)
+        uri = fields.get(named)
+        record = Record(
+            id_,
+            uri if isinstance(uri, str) and uri and columns.is_storable(uri) else id_,
+            fields={
+                name: value
+                for name, value in fields.items()
+                if name not in (self._field, named) and _is_scalar(value)
+            },
+            parts=(WHOLE,) * len(vector),
+        )
+        return Document(record, vector)
+
+
+def _ranked(query: Vectors, documents: Any, k: int) -> list[Row]:
+    """Return the k nearest of some documents, best first, ties by id."""
+    rows = [
+        Row(each.record.id, 0, float((each.vectors[0].astype(np.float64) * query).sum()),
+            each.vectors[0])
+        for each in documents
+        if len(each.vectors)
+    ]  # fmt: skip
+    return sorted(rows, key=lambda row: (-row.score, row.id))[:k]
+
+
+def _values(stored: Any) -> list[float] | None:
+    """Return the numbers of a dense tensor of one dimension; None if it is nothing like that."""
+    values = stored.get("values") if isinstance(stored, Mapping) else stored
+    return values if isinstance(values, list) and values else None
+
+
+def _unit(stored: Any, dim: int) -> Vectors:
+    """Return a vector as one unit row, (1, dim) float32; none, (0, dim), if there is none."""
+    rows = np.asarray(_values(stored) or [], np.float64)
+    length = float(np.linalg.norm(rows))
+    if rows.shape != (dim,) or not np.isfinite(length) or length < 1e-20:
+        return np.empty((0, dim), np.float32)
+    return (rows / length).astype(np.float32)[None]
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, bool | float):
+        return True
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return isinstance(value, str) and columns.is_storable(value)
+
+
+def _is_fulfilled(where: Filter | None) -> bool:
+    """Return whether records fulfil a filter of the field `away`: here none is away."""
+    match where:
+        case None:
+            return True
+        case And(parts):
+            return all(map(_is_fulfilled, parts))
+        case Or(parts):
+            return any(map(_is_fulfilled, parts))
+        case Not(inner):
+            return not _is_fulfilled(inner)
+        case Compare(_, op, value):
+            return (value is False) == (op == "eq")
+
+
+def _conforms(store: ForeignStore) -> Store:
+    return store  # checked by mypy
