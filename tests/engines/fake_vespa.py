@@ -8,12 +8,14 @@ It shows nothing about a content node's index, ranking, speed or durability, whi
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import re
 import ssl
 import threading
 import time
 import urllib.parse
+import zipfile
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -42,7 +44,7 @@ class FakeVespa:
         raw: what every request is answered; b"" for nothing.
         partial: whether queries are answered from a part of the data.
         delay_s: how long each answer takes.
-        is_reversed: whether hits come with the worst first.
+        is_reversed: whether searches find the farthest instead of the nearest.
         deploys: whether a model that is asked for is deployed at once, which no Vespa does.
         matched: how many documents fulfilled queries, in all.
         requests: the methods and paths of all requests.
@@ -81,6 +83,8 @@ class FakeVespa:
 
     def answer(self, method: str, target: str, token: str, body: Any) -> tuple[int, Any]:
         path, _, query = target.partition("?")
+        if path.startswith("/application/v2/"):
+            return self._application(method, body)
         with self._turn:
             self.requests.append(f"{method} {path}")
         time.sleep(self.delay_s)
@@ -99,6 +103,20 @@ class FakeVespa:
             if path == "/document/v1/":
                 return self._visit(params)
             return self._document(method, path.split("/")[3:], params, body)
+
+    def _application(self, method: str, package: bytes) -> tuple[int, Any]:
+        """Answer as a config server: deploy a package, or say whether there is an application."""
+        if method == "GET":
+            return (200 if self.types else 404), {}
+        with zipfile.ZipFile(io.BytesIO(package)) as archive:
+            recipe = json.loads(archive.read("pixseek.json"))
+            name = recipe["name"]
+            for needed in (f"schemas/{name}.sd", f"schemas/{name}_library.sd", "services.xml"):
+                archive.getinfo(needed)
+        slots = [Slot(each["slot"], each["dim"]) for each in recipe["models"]]
+        made = application(name, slots, recipe["type"])
+        self.types, self._summaries, self.documents = made.types, made._summaries, made.documents
+        return 200, {"message": "Session 2 for tenant 'default' prepared and activated."}
 
     # -------------------------------------------------------------- documents
 
@@ -227,7 +245,8 @@ class FakeVespa:
             _check_tensor(fields[near.field], body[f"input.query({near.tensor})"])
             scores = closeness(matches, near.field, body[f"input.query({near.tensor})"])
             near.found.clear()
-            near.found.update(sorted(scores.items(), key=lambda each: -each[1])[: near.hits])
+            ranked = sorted(scores.items(), key=lambda each: -each[1], reverse=self.is_reversed)
+            near.found.update(ranked[: near.hits])
         if query.near:
             matches = [doc for doc in every if query.test(doc)]
         self.matched += len(matches)
@@ -247,7 +266,7 @@ class FakeVespa:
             ]
             return root
         relevance = self._relevance(query, every, matches, body)
-        matches.sort(key=lambda doc: -relevance[doc["#"]], reverse=self.is_reversed)
+        matches.sort(key=lambda doc: -relevance[doc["#"]])
         for field, descending in reversed(query.order):
             matches.sort(key=lambda doc: sort_key(doc, field, fields[field]), reverse=descending)
         hits, offset = int(body.get("hits", 10)), int(body.get("offset", 0))
@@ -358,7 +377,9 @@ def serving(fake: FakeVespa, context: ssl.SSLContext | None = None) -> Iterator[
 
         def _any(self) -> None:
             length = int(self.headers.get("content-length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
+            content = self.rfile.read(length)
+            is_json = "json" in (self.headers.get("content-type") or "")
+            body = json.loads(content) if is_json and content else content
             token = self.headers.get("authorization") or ""
             status, found = (
                 (404, {}) if fake.raw else fake.answer(self.command, self.path, token, body)
