@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from fake_vespa import FakeVespa, serving
 
 SCRIPT = Path(__file__).parents[2] / "vespa" / "verify"

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Never
 
@@ -24,29 +23,21 @@ from pixseek.engines import columns, elastic_inference, rules
 from pixseek.engines.elastic_dialects import WINDOW, Dialect, Query
 from pixseek.engines.elastic_server import Refusal, Server
 from pixseek.engines.elastic_words import counting, total
+from pixseek.engines.foreign import MODEL, ReadOnly, is_fulfilled, is_scalar, unit
 from pixseek.engines.remote import Remote
-from pixseek.engines.store import Document, Row, SpaceGoneError, Store
+from pixseek.engines.store import Document, Row, Store
 from pixseek.errors import CapabilityError, EngineError
 from pixseek.types import (
     WHOLE,
-    And,
     Capabilities,
-    Compare,
     Filter,
-    Not,
-    Or,
-    Order,
     Record,
-    Scalar,
     Space,
-    WordMatches,
 )
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
 
-#: The model of the indexes that the guides of Elastic and of ESCloud make.
-MODEL = "clip-b32-openai"
 #: The usual names of fields, the first that a mapping has.
 _USUAL = {
     "uri": ("uri", "relative_path", "photo_url", "url", "path", "image_name", "name"),
@@ -56,11 +47,10 @@ _USUAL = {
 _PAGE = 5_000
 
 
-class ForeignStore:
+class ForeignStore(ReadOnly):
     """The documents of one index, which is never written. See `store.Store`."""
 
     capabilities = Capabilities(exact=False, max_k=WINDOW // 2)
-    orders: frozenset[Order] = frozenset()
 
     def __init__(self, at: Remote, dialect: Dialect) -> None:
         """Read the index's mapping.
@@ -84,7 +74,7 @@ class ForeignStore:
                     f"Name it by ?vector=. Its fields: {', '.join(sorted(mapping)) or 'none'}",
                 )
             dim = int(told.get("dims", told.get("dimension")))
-            self._space = rules.named_space(at.options.get("model", MODEL), dim)
+            super().__init__(rules.named_space(at.options.get("model", MODEL), dim))
             self._named = {
                 what: at.options.get(what, next((n for n in usual if n in mapping), ""))
                 for what, usual in _USUAL.items()
@@ -94,7 +84,6 @@ class ForeignStore:
             self._server.close()
             raise
         self._ids: tuple[object, list[str]] = (None, [])
-        self._lock = threading.RLock()
 
     def _mapping(self) -> Mapping[str, Any]:
         answer = self._server.ask("GET", f"/{self._index}/_mapping", absent=404)
@@ -119,27 +108,10 @@ class ForeignStore:
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         return elastic_inference.embed_texts(self._server, self.text_model, texts)
 
-    # -------------------------------------------------------------- collections
-
-    def spaces(self) -> list[Space]:
-        return [self._space]
-
-    def create(self, space: Space) -> None:
-        self._refuse()
-
-    def activate(self, space: Space) -> None:
-        self._refuse()
-
-    def drop(self, space: Space) -> None:
-        self._refuse()
-
-    def writing(self) -> threading.RLock:
-        return self._lock
-
     def close(self) -> None:
         self._server.close()
 
-    def _refuse(self) -> Never:
+    def refuse(self) -> Never:
         raise CapabilityError(
             "this index is only searched, since pixseek did not make it",
             self.name,
@@ -149,14 +121,8 @@ class ForeignStore:
 
     # -------------------------------------------------------------- documents
 
-    def write(self, space: Space, documents: Sequence[Document]) -> None:
-        self._refuse()
-
-    def delete(self, space: Space, ids: Sequence[str]) -> int:
-        self._refuse()
-
     def fetch(self, space: Space, ids: Sequence[str], *, vectors: bool) -> list[Document | None]:
-        self._check(space)
+        self.check_space(space)
         body = {
             "query": {"ids": {"values": list(ids)}}, "size": len(ids), "_source": self._whole,
             "track_total_hits": False,
@@ -164,9 +130,6 @@ class ForeignStore:
         (answer,) = self._server.search(self._index, [body])
         found = {hit["_id"]: self._document(hit) for hit in answer["hits"]["hits"]}
         return [found.get(each) for each in ids]
-
-    def supports(self, compare: Compare) -> bool:
-        return compare.field == "away"
 
     def scan(
         self,
@@ -178,7 +141,7 @@ class ForeignStore:
         vectors: bool,
         bare: bool = False,
     ) -> list[Document]:
-        if bare or not _is_fulfilled(where):
+        if bare or not is_fulfilled(where):
             return []
         ids = self._all_ids()
         found: list[Document] = []
@@ -190,8 +153,8 @@ class ForeignStore:
         return found
 
     def count(self, space: Space, where: Filter | None, *, bare: bool = False) -> int:
-        self._check(space)
-        if not _is_fulfilled(where):
+        self.check_space(space)
+        if not is_fulfilled(where):
             return 0
         there: Query = {"exists": {"field": self._field}}
         query: Query = {"bool": {"must_not" if bare else "filter": [there]}}
@@ -200,17 +163,6 @@ class ForeignStore:
             return total(answer)
         (every,) = self._server.search(self._index, [counting({"match_all": {}})])
         return total(every)
-
-    def browse(
-        self,
-        space: Space,
-        where: Filter | None,
-        order: Order,
-        descending: bool,
-        k: int,
-        offset: int,
-    ) -> list[Document]:
-        raise AssertionError(order)  # none is in `orders`
 
     def _all_ids(self) -> list[str]:
         """Return all ids in order, by which servers don't sort; read again after any write."""
@@ -235,17 +187,13 @@ class ForeignStore:
             with contextlib.suppress(EngineError):
                 self._server.ask("DELETE", "/_search/scroll", {"scroll_id": answer["_scroll_id"]})
 
-    def _check(self, space: Space) -> None:
-        if not rules.is_one(space, self._space):
-            raise SpaceGoneError(space)
-
     # -------------------------------------------------------------- search
 
     def nearest(
         self, space: Space, vectors: Vectors, k: int, where: Filter | None
     ) -> list[list[Row]]:
-        self._check(space)
-        if not _is_fulfilled(where):
+        self.check_space(space)
+        if not is_fulfilled(where):
             return [[] for _ in vectors]
         # More than k, and ranked here: the index may be quantised, or its score no cosine.
         wide = min(WINDOW, max(100, 2 * k))
@@ -265,20 +213,15 @@ class ForeignStore:
             found.append(rows[:k])
         return found
 
-    def find_words(
-        self, space: Space, words: Sequence[str], k: int, where: Filter | None
-    ) -> WordMatches:
-        return WordMatches()
-
     # -------------------------------------------------------------- records
 
     def _document(self, hit: Mapping[str, Any]) -> Document:
         source = hit.get("_source", {})
-        vector = _unit(source.get(self._field), self._space.dim)
+        vector = unit(source.get(self._field), self._space.dim)
         uri, caption = (source.get(self._named[what]) for what in ("uri", "caption"))
         taken = (self._field, self._named["uri"], self._named["caption"])
         values = {
-            name: value for name, value in source.items() if name not in taken and _is_scalar(value)
+            name: value for name, value in source.items() if name not in taken and is_scalar(value)
         }
         record = Record(
             hit["_id"],
@@ -288,38 +231,6 @@ class ForeignStore:
             parts=(WHOLE,) * len(vector),
         )
         return Document(record, vector)
-
-
-def _unit(stored: Any, dim: int) -> Vectors:
-    """Return a vector as one unit row, (1, dim) float32; none, (0, dim), if there is none."""
-    rows = np.asarray(stored if isinstance(stored, list) else [], np.float64)
-    length = float(np.linalg.norm(rows))
-    if rows.shape != (dim,) or not np.isfinite(length) or length < 1e-20:
-        return np.empty((0, dim), np.float32)
-    return (rows / length).astype(np.float32)[None]
-
-
-def _is_scalar(value: Scalar | Any) -> bool:
-    if isinstance(value, bool | float):
-        return True
-    if isinstance(value, int):
-        return -(2**63) <= value < 2**63
-    return isinstance(value, str) and columns.is_storable(value)
-
-
-def _is_fulfilled(where: Filter | None) -> bool:
-    """Return whether records fulfil a filter of the field `away`: here none is away."""
-    match where:
-        case None:
-            return True
-        case And(parts):
-            return all(map(_is_fulfilled, parts))
-        case Or(parts):
-            return any(map(_is_fulfilled, parts))
-        case Not(inner):
-            return not _is_fulfilled(inner)
-        case Compare(_, op, value):
-            return (value is False) == (op == "eq")
 
 
 def _conforms(store: ForeignStore) -> Store:

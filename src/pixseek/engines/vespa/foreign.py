@@ -16,47 +16,37 @@ read again when the number of documents has changed.
 from __future__ import annotations
 
 import bisect
-import threading
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Never
 
 import numpy as np
 
 from pixseek.engines import columns, remote, rules
-from pixseek.engines.store import Document, Row, SpaceGoneError, Store
-from pixseek.engines.vespa.schema import is_name
+from pixseek.engines.foreign import MODEL, ReadOnly, is_fulfilled, is_scalar, unit
+from pixseek.engines.store import Document, Row, Store
 from pixseek.engines.vespa.server import Refusal, Server
 from pixseek.engines.vespa.yql import any_of
 from pixseek.errors import CapabilityError, ConfigError, EngineError
 from pixseek.types import (
     WHOLE,
-    And,
     Capabilities,
-    Compare,
     Filter,
-    Not,
-    Or,
-    Order,
     Record,
     Space,
-    WordMatches,
 )
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
 
-#: The model of the study's application, and of Vespa's guides.
-MODEL = "clip-b32-openai"
 #: Hits that Vespa returns unless a query profile raises it.
 _MOST = 400
 #: The usual names of the field with a path or address, the first that a document has.
 _USUAL = ("image_file_name", "image_path", "uri", "url", "path", "file_name", "filename", "name")
 
 
-class ForeignStore:
+class ForeignStore(ReadOnly):
     """The documents of one type, which are never written. See `store.Store`."""
-
-    orders: frozenset[Order] = frozenset()
 
     def __init__(self, at: remote.Remote) -> None:
         """Read a document.
@@ -71,7 +61,7 @@ class ForeignStore:
             key: value for key, value in at.options.items() if isinstance(value, str)
         }
         for option in ("vector", "image", "tensor"):
-            if not is_name(self._options.get(option, "a").lower()):
+            if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", self._options.get(option, "a")):
                 raise ConfigError(
                     "not the name of a field", f"{option}={self._options[option]}",
                     "Write it as the schema does: letters, digits and '_'.",
@@ -87,12 +77,11 @@ class ForeignStore:
         self.capabilities = Capabilities(exact=not by_index, max_k=_MOST if by_index else None)
         self._server = Server(at)
         try:
-            self._space = rules.named_space(self._options.get("model", MODEL), self._dim())
+            super().__init__(rules.named_space(self._options.get("model", MODEL), self._dim()))
         except BaseException:
             self._server.close()
             raise
         self._read: tuple[int, dict[str, Document], list[str]] = (-1, {}, [])
-        self._lock = threading.RLock()
 
     def _dim(self) -> int:
         """Return the length of vectors."""
@@ -119,27 +108,10 @@ class ForeignStore:
         pages = self._server.visit_all(self._type, self._options.get("cluster", ""), together)
         return (each for page in pages for each in page)
 
-    # -------------------------------------------------------------- collections
-
-    def spaces(self) -> list[Space]:
-        return [self._space]
-
-    def create(self, space: Space) -> None:
-        self._refuse()
-
-    def activate(self, space: Space) -> None:
-        self._refuse()
-
-    def drop(self, space: Space) -> None:
-        self._refuse()
-
-    def writing(self) -> threading.RLock:
-        return self._lock
-
     def close(self) -> None:
         self._server.close()
 
-    def _refuse(self) -> Never:
+    def refuse(self) -> Never:
         raise CapabilityError(
             "this application is only searched, since pixseek did not make it",
             self.name,
@@ -149,14 +121,8 @@ class ForeignStore:
 
     # -------------------------------------------------------------- documents
 
-    def write(self, space: Space, documents: Sequence[Document]) -> None:
-        self._refuse()
-
-    def delete(self, space: Space, ids: Sequence[str]) -> int:
-        self._refuse()
-
     def fetch(self, space: Space, ids: Sequence[str], *, vectors: bool) -> list[Document | None]:
-        self._check(space)
+        self.check_space(space)
         if "profile" not in self._options:
             return [self._all()[0].get(each) for each in ids]
         return self._server.together(self._one, list(ids))
@@ -165,9 +131,6 @@ class ForeignStore:
         begin, _, end = self._whole_id(id_).partition("::")
         fields = self._server.get(begin.split(":")[1], self._type, end)
         return None if fields is None else self._document(id_, fields)
-
-    def supports(self, compare: Compare) -> bool:
-        return compare.field == "away"
 
     def scan(
         self,
@@ -179,8 +142,8 @@ class ForeignStore:
         vectors: bool,
         bare: bool = False,
     ) -> list[Document]:
-        self._check(space)
-        if not _is_fulfilled(where):
+        self.check_space(space)
+        if not is_fulfilled(where):
             return []
         documents, ids = self._all()
         found: list[Document] = []
@@ -192,24 +155,13 @@ class ForeignStore:
         return found
 
     def count(self, space: Space, where: Filter | None, *, bare: bool = False) -> int:
-        self._check(space)
-        if not _is_fulfilled(where):
+        self.check_space(space)
+        if not is_fulfilled(where):
             return 0
         if "profile" in self._options:  # it can't tell which documents have no vector
             return 0 if bare else self._total()
         documents = self._all()[0]
         return sum(not (bare and each.record.parts) for each in documents.values())
-
-    def browse(
-        self,
-        space: Space,
-        where: Filter | None,
-        order: Order,
-        descending: bool,
-        k: int,
-        offset: int,
-    ) -> list[Document]:
-        raise AssertionError(order)  # none is in `orders`
 
     def _all(self) -> tuple[dict[str, Document], list[str]]:
         """Return all documents, and their ids in order; read again if their number changed."""
@@ -236,17 +188,13 @@ class ForeignStore:
     def _whole_id(self, id_: str) -> str:
         return id_ if id_.startswith("id:") else f"id:{self._type}:{self._type}::{id_}"
 
-    def _check(self, space: Space) -> None:
-        if not rules.is_one(space, self._space):
-            raise SpaceGoneError(space)
-
     # -------------------------------------------------------------- search
 
     def nearest(
         self, space: Space, vectors: Vectors, k: int, where: Filter | None
     ) -> list[list[Row]]:
-        self._check(space)
-        if not _is_fulfilled(where):
+        self.check_space(space)
+        if not is_fulfilled(where):
             return [[] for _ in vectors]
         if "profile" in self._options:
             return self._server.together(lambda query: self._found(query, k), list(vectors))
@@ -269,16 +217,11 @@ class ForeignStore:
         found = self._server.together(self._one, ids)
         return _ranked(query, [each for each in found if each is not None], k)
 
-    def find_words(
-        self, space: Space, words: Sequence[str], k: int, where: Filter | None
-    ) -> WordMatches:
-        return WordMatches()
-
     # -------------------------------------------------------------- records
 
     def _document(self, id_: str, fields: Mapping[str, Any]) -> Document:
         named = self._options.get("image", next((n for n in _USUAL if n in fields), ""))
-        vector = _unit(fields.get(self._field), self._space.dim)
+        vector = unit(_values(fields.get(self._field)), self._space.dim)
         uri = fields.get(named)
         record = Record(
             id_,
@@ -286,7 +229,7 @@ class ForeignStore:
             fields={
                 name: value
                 for name, value in fields.items()
-                if name not in (self._field, named) and _is_scalar(value)
+                if name not in (self._field, named) and is_scalar(value)
             },
             parts=(WHOLE,) * len(vector),
         )
@@ -308,38 +251,6 @@ def _values(stored: Any) -> list[float] | None:
     """Return the numbers of a dense tensor of one dimension; None if it is nothing like that."""
     values = stored.get("values") if isinstance(stored, Mapping) else stored
     return values if isinstance(values, list) and values else None
-
-
-def _unit(stored: Any, dim: int) -> Vectors:
-    """Return a vector as one unit row, (1, dim) float32; none, (0, dim), if there is none."""
-    rows = np.asarray(_values(stored) or [], np.float64)
-    length = float(np.linalg.norm(rows))
-    if rows.shape != (dim,) or not np.isfinite(length) or length < 1e-20:
-        return np.empty((0, dim), np.float32)
-    return (rows / length).astype(np.float32)[None]
-
-
-def _is_scalar(value: Any) -> bool:
-    if isinstance(value, bool | float):
-        return True
-    if isinstance(value, int):
-        return -(2**63) <= value < 2**63
-    return isinstance(value, str) and columns.is_storable(value)
-
-
-def _is_fulfilled(where: Filter | None) -> bool:
-    """Return whether records fulfil a filter of the field `away`: here none is away."""
-    match where:
-        case None:
-            return True
-        case And(parts):
-            return all(map(_is_fulfilled, parts))
-        case Or(parts):
-            return any(map(_is_fulfilled, parts))
-        case Not(inner):
-            return not _is_fulfilled(inner)
-        case Compare(_, op, value):
-            return (value is False) == (op == "eq")
 
 
 def _conforms(store: ForeignStore) -> Store:

@@ -18,7 +18,7 @@ import contextlib
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,25 +28,22 @@ from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.store import ABSENT, ConflictError, Document, Row, SpaceGoneError, Store
 from pixseek.engines.stored_fields import ORDERS, compiled, fields_of, holds
 from pixseek.engines.vespa.documents import (
-    LEAST,
-    MOST,
     VERSION_BITS,
     cleared,
     document_id,
     document_of,
     fields_of_records,
-    place_behind,
     place_of,
     quotable,
     unescaped,
 )
 from pixseek.engines.vespa.library import Library, Listed, is_kept
+from pixseek.engines.vespa.queries import Queries
 from pixseek.engines.vespa.schema import (
     COLUMNS,
     FACETS,
     FORMAT,
     MAX_HITS,
-    MAX_OFFSET,
     NAMES,
     NAMESPACE,
     Slot,
@@ -54,8 +51,8 @@ from pixseek.engines.vespa.schema import (
     slot_name,
 )
 from pixseek.engines.vespa.server import Refusal, Server
-from pixseek.engines.vespa.yql import Yql, all_of, any_of, none_of, one_of, ranged
-from pixseek.errors import CapabilityError, ConfigError, EngineError
+from pixseek.engines.vespa.yql import Yql, all_of, any_of, none_of, one_of
+from pixseek.errors import ConfigError, EngineError
 from pixseek.types import Capabilities, Compare, FacetField, Filter, Order, Space, WordMatches
 
 if TYPE_CHECKING:
@@ -67,14 +64,7 @@ EXACT = 30_000
 _EXACT_AT_LEAST = 10_000
 #: How many candidates a search looks at, at least, if it goes by the index.
 BREADTH = 200
-#: Candidates of signs that are scored by their vectors, per hit.
-OVERSAMPLE = 4
-#: Values of a facet that are asked for at once; of more, all are asked for again.
-_VALUES = 10_000
-#: Hits of a word search that are read at once, with their texts.
 _TRIES = 20  #: of a deletion that other machines come between
-
-_T = TypeVar("_T")
 
 
 class VespaStore:
@@ -89,7 +79,7 @@ class VespaStore:
         self._type = name
         self._options = options
         self._library = Library(server, name)
-        self._is_binary = options.get("type") == "binary"
+        self._queries = Queries(server, name, is_binary=options.get("type") == "binary")
 
     def check(self) -> None:
         """See `Library.check`."""
@@ -119,7 +109,7 @@ class VespaStore:
     def _check_deployed(self, space: Space, slot: Slot) -> None:
         """Check that the application has the fields of a space."""
         try:
-            self._neighbours(slot, np.eye(1, space.dim, dtype=np.float32)[0], 1, None, None)
+            self._queries.neighbours(slot, np.eye(1, space.dim, dtype=np.float32)[0], 1, None, None)
         except Refusal as refusal:
             if refusal.status >= 500:
                 raise
@@ -153,7 +143,9 @@ class VespaStore:
         if is_kept(space):
             self._library.forget([each.id for each in self._library.kept()])
         else:  # documents first: a new space may get the same slot
-            while some := self._scanned(listed.slot, None, "", MAX_HITS, listed.slot.with_record):
+            while some := self._queries.scanned(
+                listed.slot, None, "", MAX_HITS, listed.slot.with_record
+            ):
                 self._delete(listed.slot, [each.record.id for each in some])
         self._library.change(remove)
 
@@ -249,7 +241,7 @@ class VespaStore:
         if not is_kept(space):
             yql = Yql()
             places = one_of("place_high", [place_of(each)[0] for each in ids])
-            hits = self._hits(
+            hits = self._queries.hits(
                 yql, f"{yql.held(slot, None)} and {places}",
                 slot.whole if vectors else slot.with_record, min(len(ids) + 16, MAX_HITS),
             )  # fmt: skip
@@ -294,63 +286,13 @@ class VespaStore:
                 and (where is None or holds(compiled(where), fields_of(each.record)))
             ][:limit]
         summary = slot.whole if vectors else slot.with_record
-        return self._scanned(slot, where, after, limit, summary, bare=bare)
-
-    def _scanned(
-        self,
-        slot: Slot,
-        where: Filter | None,
-        after: str,
-        limit: int,
-        summary: str,
-        *,
-        bare: bool = False,
-    ) -> list[Document]:
-        """Return documents by their place.
-
-        Vespa sorts all that fulfil a condition. So it is asked for parts of the places, each of
-        which has about as many as are wanted; otherwise each page would cost as much as all.
-        """
-        total = self._count(slot, where, bare=bare)
-        if not total:
-            return []
-        share = min(1.0, (limit * 1.2 + 50) / total)
-        high, low = place_of(after) if after else (LEAST, LEAST - 1)
-        found: list[Document] = []
-        while high <= MOST and len(found) < limit:
-            end = place_behind(high, share)
-            asked = min(MAX_HITS, limit - len(found))
-            yql = Yql()
-            behind = any_of(
-                [
-                    all_of([ranged("place_high", high, high), ranged("place_low", low + 1, MOST)]),
-                    *([ranged("place_high", high + 1, end)] if high < end else []),
-                ]
-            )
-            held = f"{yql.held(slot, where, bare=bare)} and {behind}"
-            order = "order by place_high asc, place_low asc"
-            hits = self._hits(yql, held, summary, asked, order)
-            found += [document_of(each["fields"], slot) for each in hits]
-            if len(hits) < asked:
-                high, low = end + 1, LEAST - 1
-            else:
-                high, low = place_of(found[-1].record.id)
-        return found[:limit]
+        return self._queries.scanned(slot, where, after, limit, summary, bare=bare)
 
     def count(self, space: Space, where: Filter | None, *, bare: bool = False) -> int:
         slot = self._slot(space)
         if is_kept(space):
             return len(self.scan(space, where, after="", limit=MAX_HITS, vectors=False))
-        return self._count(slot, where, bare=bare)
-
-    def _count(
-        self, slot: Slot, where: Filter | None, *, bare: bool = False, seen: bool = False
-    ) -> int:
-        yql = Yql()
-        held = yql.held(slot, where, bare=bare)
-        if seen:
-            held = f"{held} and {ranged(slot.parts, 1, 2**31 - 1)}"
-        return self._total(yql, held)
+        return self._queries.count(slot, where, bare=bare)
 
     def browse(
         self,
@@ -375,11 +317,13 @@ class VespaStore:
                 held = f"{held} and {valued if there else none_of(valued)}"
             by = f"{COLUMNS[column]} {way}, " if there else ""
             wanted = k - len(found)
-            hits = self._page(yql, held, slot.with_record, wanted, skip, f"order by {by}id asc")
+            hits = self._queries.page(
+                yql, held, slot.with_record, wanted, skip, f"order by {by}id asc"
+            )
             found += [document_of(each["fields"], slot) for each in hits]
             if len(found) >= k or is_text:
                 break
-            skip = max(0, skip - self._total(yql, held)) if not hits else 0
+            skip = max(0, skip - self._queries.total(yql, held)) if not hits else 0
         return found
 
     # -------------------------------------------------------------- search
@@ -389,7 +333,7 @@ class VespaStore:
 
     def _reach(self, slot: Slot, k: int, where: Filter | None) -> int | None:
         breadth = self._options.get("breadth")
-        count = self._count(slot, where, seen=True)
+        count = self._queries.count(slot, where, seen=True)
         if count <= (EXACT if breadth is None else _EXACT_AT_LEAST):
             return None
         return max(k, breadth or max(BREADTH, 2 * k))
@@ -411,30 +355,11 @@ class VespaStore:
         """Return the k nearest, by the scores of all documents if there is no breadth."""
 
         def ask(query: Vectors) -> list[Row]:
-            hits = self._neighbours(slot, query, k, where, breadth)
+            hits = self._queries.neighbours(slot, query, k, where, breadth)
             near = {unescaped(each["fields"]["id"]): each["fields"][slot.vectors] for each in hits}
             return tokens.scored(query, near, k)
 
         return self._server.together(ask, list(vectors))
-
-    def _neighbours(
-        self, slot: Slot, query: Vectors, k: int, where: Filter | None, breadth: int | None
-    ) -> list[Mapping[str, Any]]:
-        by_signs = self._is_binary and breadth is not None
-        hits = min(MAX_HITS, OVERSAMPLE * k) if by_signs else k
-        how = f"targetHits: {hits}, approximate: {'false' if breadth is None else 'true'}"
-        if breadth is not None and breadth > hits:
-            how += f', "hnsw.exploreAdditionalHits": {breadth - hits}'
-        names, tensor = (slot.vector, slot.more), "q"
-        profile = slot.closeness
-        more = {"input.query(q)": query.astype(np.float64).round(8).tolist()}
-        if by_signs:
-            names, tensor, profile = (slot.signs, slot.more_signs), "qb", slot.binary
-            more["input.query(qb)"] = np.packbits(query > 0).view(np.int8).tolist()
-        near = any_of([f"({{{how}}}nearestNeighbor({name}, {tensor}))" for name in names])
-        yql = Yql()
-        held = f"{near} and {yql.held(slot, where)}"
-        return self._hits(yql, held, slot.with_vectors, hits, profile=profile, **more)
 
     def find_words(
         self, space: Space, words: Sequence[str], k: int, where: Filter | None
@@ -452,10 +377,10 @@ class VespaStore:
             yql = Yql()
             each, held = of_words(yql), yql.held(slot, None)
             if n < len(words):
-                return self._total(yql, f"{held} and {each[n]}")
+                return self._queries.total(yql, f"{held} and {each[n]}")
             if n == len(words):
-                return self._total(yql, held)
-            return self._total(yql, f"{yql.held(slot, where)} and {all_of(each)}")
+                return self._queries.total(yql, held)
+            return self._queries.total(yql, f"{yql.held(slot, where)} and {all_of(each)}")
 
         *counts, records, complete = self._server.together(counted, range(len(words) + 2))
 
@@ -475,7 +400,7 @@ class VespaStore:
                 for field in ("stems_strong", "stems_weak")
             ]
             held = f"rank({yql.held(slot, where)} and {wanted}, {', '.join(by)})"
-            hits = self._hits(yql, held, slot.with_record, limit, profile="words")
+            hits = self._queries.hits(yql, held, slot.with_record, limit, profile="words")
             found = [document_of(hit["fields"], slot).record for hit in hits]
             stated = token_words.stems_of([texts(record) for record in found])
             return [
@@ -491,93 +416,15 @@ class VespaStore:
         slot = self._slot(space)
 
         def values(name: str) -> dict[str, int]:
-            counts = self._values(slot, where, FACETS[name])
+            counts = self._queries.values(slot, where, FACETS[name])
             if name != "year":
                 return {unescaped(value): count for value, count in counts.items()}
             # Vespa stores the least integer for none.
             years = {f"{int(y):04d}": count for y, count in counts.items() if int(y) > 0}
-            undated = self._count(slot, where) - sum(years.values())
+            undated = self._queries.count(slot, where) - sum(years.values())
             return {**years, facets.NO_DATE: undated} if undated > 0 else years
 
         return facets.counted(fields, values, most)
-
-    def _values(self, slot: Slot, where: Filter | None, field: str) -> dict[str, int]:
-        """Return how many documents have each value of a field: all of them, and exactly."""
-        limit = _VALUES
-        while True:
-            yql = Yql()
-            grouping = f"all(group({field}) max({limit}) precision({limit}) each(output(count())))"
-            query = f"{self._select(yql.held(slot, where))} limit 0 | {grouping}"
-            root = self._server.search(
-                {"yql": query, **yql.parameters, "ranking.profile": "unranked"}
-            )
-            groups = _groups(root)
-            if len(groups) < limit:
-                return groups
-            limit *= 10
-
-    # -------------------------------------------------------------- queries
-
-    def _select(self, where: str) -> str:
-        return f"select * from {self._type} where {where}"
-
-    def _hits(
-        self,
-        yql: Yql,
-        where: str,
-        summary: str,
-        hits: int,
-        order: str = "",
-        *,
-        offset: int = 0,
-        profile: str = "unranked",
-        **more: Any,
-    ) -> list[Mapping[str, Any]]:
-        """Return hits of a query, with the fields of a summary."""
-        body = {
-            "yql": f"{self._select(where)} {order}".rstrip(), **yql.parameters, **more,
-            "hits": hits, "offset": offset, "ranking.profile": profile,
-            "presentation.summary": summary,
-        }  # fmt: skip
-        children: list[Mapping[str, Any]] = self._server.search(body).get("children", [])
-        return children
-
-    def _page(
-        self, yql: Yql, where: str, summary: str, k: int, offset: int, order: str
-    ) -> list[Mapping[str, Any]]:
-        """Return k hits behind the first `offset`, in as many queries as it takes."""
-        found: list[Mapping[str, Any]] = []
-        while len(found) < k:
-            at, hits = offset + len(found), min(MAX_HITS, k - len(found))
-            if at > MAX_OFFSET:
-                raise CapabilityError(
-                    "more was skipped than this engine can sort",
-                    f"{at}, but at most {MAX_OFFSET}",
-                    "Narrow it by a filter, such as one on the date.",
-                )
-            some = self._hits(yql, where, summary, hits, order, offset=at)
-            found += some
-            if len(some) < hits:
-                break
-        return found
-
-    def _total(self, yql: Yql, where: str) -> int:
-        body = {
-            "yql": self._select(where), **yql.parameters, "hits": 0, "ranking.profile": "unranked",
-        }  # fmt: skip
-        return int(self._server.search(body).get("fields", {}).get("totalCount", 0))
-
-
-def _groups(root: Mapping[str, Any]) -> dict[str, int]:
-    """Return the counts by value in the answer to one grouping."""
-    found: dict[str, int] = {}
-    waiting = list(root.get("children", []))
-    while waiting:
-        each = waiting.pop()
-        if "value" in each:
-            found[str(each["value"])] = int(each["fields"]["count()"])
-        waiting += each.get("children", [])
-    return found
 
 
 def open_vespa(url: str) -> DocumentEngine:
