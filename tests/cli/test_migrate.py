@@ -33,7 +33,7 @@ def test_there_and_back(folder: Path, tmp_path: Path) -> None:
     to = str(tmp_path / "other")
     said = run("migrate", "--to", to, "-L", str(folder))
     assert f"Moved 307 records with 460 vectors to {to}" in " ".join(said.split())
-    assert "200 searches, which found 1.000" in " ".join(said.split())
+    assert "400 searches, which found 1.000" in " ".join(said.split())
     assert f"The old copy stays at {folder}" in " ".join(said.split())
     run("tag", "id0001", "--add", "new", "-L", str(folder))
     told = json.loads(run("migrate", "--to", "embedded", "--json", "-L", str(folder)))

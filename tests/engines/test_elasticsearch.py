@@ -15,10 +15,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+import pixseek
 from pixseek.engines import elastic_neighbours, elastic_server, open_engine
+from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.elastic_dialects import DIALECTS
 from pixseek.engines.elastic_server import Server
-from pixseek.errors import CapabilityError, ConfigError, EngineError, LibraryFormatError
+from pixseek.errors import (
+    CapabilityError,
+    ConfigError,
+    EngineError,
+    LibraryError,
+    LibraryFormatError,
+)
 from pixseek.types import Compare, Engine, Part, Reach, Record, Space
 
 from servers import Running, remove_library, serving
@@ -384,6 +392,31 @@ def _made_by_another(running: Running, name: str, kind: str, field: str, rows: A
             json={**document, field: (row * (n + 1)).tolist()},
         ).raise_for_status()
     web.post(f"{running.url}/{name}/_refresh").raise_for_status()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("field", ["image_embedding", "photo_embedding"])
+def test_an_index_of_another_program_becomes_a_library(
+    field: str, kind: str, running: Running, name: str, tmp_path: Path
+) -> None:
+    rows = random_unit(40)
+    _made_by_another(running, name, kind, field, rows)
+    scheme = "escloud" if (kind, field) == ("opensearch", "photo_embedding") else kind
+    address = running.engine(name, f"vector={field}", scheme)
+    with pixseek.open(tmp_path / "photos.lib", engine=address) as library:
+        before = {record.id: record for record in library.records()}
+        done = library.migrate("embedded")
+        assert (done.records, done.vectors, done.recall) == (40, 40, 1.0)
+        engine = library.opened.engine
+        assert not isinstance(engine, DocumentEngine)
+        assert {record.id: record for record in library.records()} == before
+        query = unit(random_unit(1, 5))
+        best = sorted(range(40), key=lambda n: -float(rows[n] @ query[0]))
+        assert engine.nearest(query, 5)[0].ids == tuple(f"doc{n:03}" for n in best[:5])
+        library.tag("doc003", add="mine")  # it is only a library of pixseek's own that is written
+        with pytest.raises(LibraryError, match="holds another library"):
+            library.migrate(address)
+        assert library.status().engine == "embedded"
 
 
 @pytest.mark.slow

@@ -49,10 +49,10 @@ def test_there_and_back(library: pixseek.Library) -> None:
     assert isinstance(library.opened.engine, DocumentEngine)
     assert (there.records, there.spaces, there.texts, there.written) == (307, 2, 3, 307)
     assert there.vectors == 300 + 10 + 150
-    assert there.queries == 200
+    assert there.queries == 400  # of each model
     assert there.recall == there.recall_filtered == 1.0
     assert {each.stage for each in seen} == {"copy", "check", "ask"}
-    assert seen[-1].total == 200
+    assert seen[-1].total == 400
     # What changes meanwhile is carried back.
     library.tag(["id0003"], add=["beach"])
     library.opened.engine.delete(["id0004"])
@@ -245,6 +245,27 @@ def test_a_target_that_looks_too_little_is_refused(
         assert done.recall is not None
         assert done.recall >= parity.LEAST
         assert state(library.opened.engine) == before
+
+
+def test_a_target_that_finds_too_little_by_another_model_is_refused(
+    library: pixseek.Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hasty(DocumentEngine):
+        def nearest(self, queries: Any, k: int, where: Any = None, **more: Any) -> Any:
+            return super().nearest(queries, k if self.space == FIRST else 5, where, **more)
+
+    name = memory().removeprefix("memory://")
+    opened: list[DocumentEngine] = []
+
+    def opening(_: object) -> DocumentEngine:
+        opened.append(Hasty(MemoryStore(name)))
+        return opened[-1]
+
+    monkeypatch.setattr(migration, "open_engine", opening)
+    with pytest.raises(LibraryError, match=rf"finds too few(?s:.*)to {SECOND.model} "):
+        library.migrate(f"memory://{name}")
+    assert opened[0].store.spaces()[0] == FIRST
+    assert library.status().engine == "embedded"
 
 
 def test_texts_that_a_target_loses_are_refused(

@@ -142,7 +142,7 @@ class Copy:
                 target.drop_space(each)
 
     def step(
-        self, look: Callable[[Sequence[Record], Vectors], None] | None = None
+        self, look: Callable[[Space, Sequence[Record], Vectors], None] | None = None
     ) -> Generator[int, None, Pass]:
         """Compare all records and write what differs, yielding how many were compared.
 
@@ -150,7 +150,8 @@ class Copy:
         damage, and not written.
 
         Args:
-            look: is called with records of the source and the vectors of those.
+            look: is called with records of the source, as they are in one of its spaces, and
+                the vectors of those.
         """
         before, seen, found = self._seen, Seen(), Pass()
         digest = hashlib.sha256()
@@ -181,11 +182,11 @@ class Copy:
                 looked.append(ours)
             if len(looked) >= BATCH or len(changed) >= BATCH or len(gone) >= BATCH:
                 self._write(changed, gone, spaces, found)
-                _look(look, looked)
+                _look(look, looked, spaces)
                 changed, gone, looked = [], [], []
                 yield found.records
         self._write(changed, gone, spaces, found)
-        _look(look, looked)
+        _look(look, looked, spaces)
         found.digest = digest.hexdigest()
         self._seen = seen
         yield found.records
@@ -312,9 +313,18 @@ def _in_space(space: Space, having: Sequence[Entry]) -> tuple[list[Record], Vect
     return records, np.concatenate([own for _, own in there])
 
 
-def _look(look: Callable[[Sequence[Record], Vectors], None] | None, some: Sequence[Entry]) -> None:
-    if look is not None and some:
-        look([each.record for each in some], np.concatenate([each.vectors for each in some]))
+def _look(
+    look: Callable[[Space, Sequence[Record], Vectors], None] | None,
+    some: Sequence[Entry],
+    spaces: Sequence[Space],
+) -> None:
+    if look is None or not some:
+        return
+    active, *others = spaces
+    look(active, [each.record for each in some], np.concatenate([each.vectors for each in some]))
+    for other in others:
+        if having := [each for each in some if other.fingerprint in each.others]:
+            look(other, *_in_space(other, having))
 
 
 def _blame(found: Pass, ours: Entry, theirs: Entry | None) -> None:

@@ -19,21 +19,24 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pixseek.engines import absolute, moves, open_engine
 from pixseek.errors import CapabilityError, ConfigError, EngineError, LibraryError, StorageError
 from pixseek.library import trust
-from pixseek.library.copying import BATCH, Copy, MovableEngine, Pass
+from pixseek.library.copying import Copy, MovableEngine, Pass
 from pixseek.library.opened import Opened
-from pixseek.library.parity import LEAST, Parity, Recall
+from pixseek.library.parity import LEAST, Parities, Recall, sampled
 from pixseek.library.remembering import remember_engine
 from pixseek.redaction import redacted
-from pixseek.types import Compare, Movable, Not, Or, Progress
+from pixseek.types import Compare, Movable, Not, Or, Progress, Record, Space
 from pixseek.types.dataclass import dataclass
 from pixseek.types.engines import KINDS
+
+if TYPE_CHECKING:
+    from pixseek.types import Vectors
 
 #: What stands for the engine in a library's own folder.
 OWN = "embedded"
@@ -60,7 +63,8 @@ class Migration:
         removed: how many records of an older copy were removed.
         digest: SHA-256 of the ids and vectors, the same in both engines.
         queries: how many sampled queries were asked; 0 if nothing was copied.
-        recall: share of the 10 true nearest that the target finds, without a filter.
+        recall: share of the 10 true nearest that the target finds, without a filter; of the
+            space in which it finds fewest.
         recall_filtered: the same with filters.
         seconds: how long it took.
         stopped: whether it was stopped before its end; then the library is where it was.
@@ -190,10 +194,10 @@ class Mover:
             texts = _carry_texts(source, target)
             compared, recall = Pass(), Recall(1.0, 1.0, 0)
             if copy is not None:
-                records, _ = source.page(source.spaces()[0], BATCH)
-                parity = Parity(source, records)
+                parity = sampled(source)
                 for n in range(_COMPARISONS):
-                    parity.forget()
+                    for each in parity.values():
+                        each.forget()
                     compared = yield from self._step(copy, "check", source, parity)
                     written, removed = written + compared.written, removed + compared.removed
                     if compared.is_even:
@@ -218,11 +222,16 @@ class Mover:
     # -------------------------------------------------------------- steps
 
     def _step(
-        self, copy: Copy, stage: Any, source: MovableEngine, parity: Parity | None = None
+        self, copy: Copy, stage: Any, source: MovableEngine, parity: Parities | None = None
     ) -> Generator[Progress, None, Pass]:
         """Compare and copy all records once."""
         total = source.count(_EVERY)
-        run = copy.step(None if parity is None else parity.add)
+
+        def look(space: Space, records: Sequence[Record], vectors: Vectors) -> None:
+            if parity is not None and space in parity:
+                parity[space].add(records, vectors)
+
+        run = copy.step(look)
         began = time.monotonic()
         while True:
             try:
@@ -235,30 +244,47 @@ class Mover:
             yield Progress(stage, done, max(total, done), rate=rate, left_s=left)
             self._check_stopped()
 
-    def _asked(self, target: MovableEngine, parity: Parity) -> Generator[Progress, None, Recall]:
-        """Ask the target the sampled queries.
+    def _asked(self, target: MovableEngine, parity: Parities) -> Generator[Progress, None, Recall]:
+        """Ask the target the sampled queries in each space; return the least recall.
 
         Raises:
             LibraryError: it finds too few of the true nearest.
         """
-        answers = []
-        for answer in parity.ask(target):
-            answers.append(answer)
-            if len(answers) % 25 == 0:
-                yield Progress("ask", len(answers), len(parity.queries))
-                self._check_stopped()
-        recall = parity.recall(answers)
+        total, done = sum(len(each.queries) for each in parity.values()), 0
+        least = Recall(1.0, 1.0, 0)
+        active = target.spaces()[0]
+        for space, each in parity.items():
+            if space != active:  # nobody uses the target yet
+                target.activate(space)
+            try:
+                answers = []
+                for answer in each.ask(target):
+                    answers.append(answer)
+                    done += 1
+                    if done % 25 == 0:
+                        yield Progress("ask", done, total)
+                        self._check_stopped()
+            finally:
+                if space != active:
+                    target.activate(active)
+            recall = each.recall(answers)
+            self._check_recall(space, recall)
+            if not least.queries or recall.whole < least.whole:
+                least = recall
+        return least._replace(queries=done)
+
+    def _check_recall(self, space: Space, recall: Recall) -> None:
         if recall.whole < LEAST:
             raise LibraryError(
                 "the target finds too few of the images that an exhaustive search finds, so the "
                 "library stays where it is",
                 f"{self._target_name}: {recall.whole:.3f} of the 10 nearest of {recall.queries} "
-                f"queries ({recall.plain:.3f} without a filter, {recall.filtered:.3f} with one); "
+                f"queries to {space.model} ({recall.plain:.3f} without a filter, "
+                f"{recall.filtered:.3f} with one); "
                 f"at least {LEAST} are needed",
                 "Let it look further: add breadth=400 (or more) to its address; or choose another "
                 "type of index for a new name there. What was copied stays, so that is quick.",
             )
-        return recall
 
     def _check_damage(self, compared: Pass, *, last: bool) -> None:
         if compared.damage:

@@ -6,14 +6,15 @@ no engine's own exact search.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from pixseek import filters
+from pixseek.library.copying import BATCH
 from pixseek.search import blas
-from pixseek.types import Compare, Filter, Record
+from pixseek.types import Compare, Filter, Record, Space
 
 if TYPE_CHECKING:
     from pixseek.library.copying import MovableEngine
@@ -49,15 +50,14 @@ class Recall(NamedTuple):
 class Parity:
     """The queries, and their true nearest among the vectors that were seen."""
 
-    def __init__(self, source: MovableEngine, records: Sequence[Record]) -> None:
+    def __init__(self, sample: Vectors, records: Sequence[Record]) -> None:
         """Choose queries and filters.
 
         Args:
-            source: from whose vectors queries are made. Some lie near one image, as a search by
-                an example, and some between two, as words that mean several things.
-            records: from whose values filters are made.
+            sample: vectors from which queries are made, (n, dim) float32. Some lie near one image,
+                as a search by an example, and some between two, as words that mean several things.
+            records: from whose values filters are made, with their parts in that space.
         """
-        sample = source.sample(QUERIES)
         self.queries = _queries(sample)
         chosen = [each for each in _filters(records) if _fits(each, records)][:_FILTERS]
         half = len(self.queries) // 2
@@ -127,6 +127,32 @@ class Parity:
                 shares[n >= half].append(min(1.0, right / there))
         plain, filtered = (float(np.mean(each)) if each else 1.0 for each in shares)
         return Recall(plain, filtered, len(answers))
+
+
+#: Queries for each space that has vectors, the active one first.
+Parities = Mapping[Space, Parity]
+
+
+def sampled(source: MovableEngine) -> Parities:
+    """Return queries for each space in which records have vectors."""
+    active, *others = source.spaces()
+    records, _ = source.page(active, BATCH)
+    found = {active: Parity(source.sample(QUERIES), records)}
+    for each in others:
+        if source.held(each):
+            records, vectors = _first_with_vectors(source, each)
+            found[each] = Parity(vectors[:QUERIES], records)
+    return found
+
+
+def _first_with_vectors(source: MovableEngine, space: Space) -> tuple[list[Record], Vectors]:
+    """Return a page of records of which some have vectors in a space, and those vectors."""
+    after = ""
+    while True:
+        records, vectors = source.page(space, BATCH, after)
+        if len(vectors) or len(records) < BATCH:
+            return records, vectors
+        after = records[-1].id
 
 
 def _queries(sample: Vectors) -> Vectors:
