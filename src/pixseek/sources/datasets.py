@@ -1,0 +1,470 @@
+"""Data sets in their published layouts: folders whose files leave no doubt what they are.
+
+Each layout becomes a `Table`: rows of one image may come from several files and are joined by
+`RowSource`, so everything that holds for tables holds here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pixseek import files
+from pixseek.errors import SourceError, unknown
+from pixseek.images import EXTENSIONS
+from pixseek.sources.captions import NUMBERED
+from pixseek.sources.cells import rows_of_cells
+from pixseek.sources.columns import Roles, read
+from pixseek.sources.rows import RowSource
+from pixseek.sources.tables import BadRow, Row, Table, Value, flat, open_table
+from pixseek.types import Root
+from pixseek.types.dataclass import dataclass
+
+#: A file of annotations; COCO's largest has 450 MB.
+_MOST_JSON = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A published layout of files.
+
+    Attributes:
+        what: its name, for people.
+        files: returns the files that it is recognised by, in a folder's names; empty if it is not.
+        rows: yields rows, given the folder, those files, and the folder that images are in; None
+            for tables that are read as they are.
+        roles: of the rows' columns; None to recognise them.
+    """
+
+    what: str
+    files: Callable[[Path, Sequence[str]], Sequence[str]]
+    rows: Callable[[Path, Sequence[Path], Path], Iterator[Row | BadRow]] | None
+    roles: Roles | None
+
+
+class _Folder:
+    """The rows of a layout, as a table."""
+
+    is_text = True
+
+    def __init__(self, path: Path, found: Sequence[Path], layout: Layout, images: Path) -> None:
+        self.path, self.files, self._layout, self._images = path, found, layout, images
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        assert self._layout.rows is not None
+        return self._layout.rows(self.path, self.files, self._images)
+
+    def picture(self, number: int) -> bytes | str | None:
+        return None
+
+    def key_of(self, number: int) -> str:
+        return str(number)
+
+    def number_of(self, key: str) -> int | None:
+        return None
+
+
+class _Chain:
+    """Tables of one layout after another, such as the files of a data set in Parquet."""
+
+    is_text = False
+
+    def __init__(self, path: Path, found: Sequence[Path]) -> None:
+        self.path, self.files = path, found
+        self._tables: list[Table] = [open_table(str(each)) for each in found]
+        self._first = [0] * len(found)
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        number = 0
+        for at, table in enumerate(self._tables):
+            self._first[at] = number
+            for row in table.rows():
+                yield row
+                number += 1
+
+    def picture(self, number: int) -> bytes | str | None:
+        table, local = self._at(number)
+        return table.picture(local)
+
+    def key_of(self, number: int) -> str:
+        table, local = self._at(number)
+        return f"{table.path.relative_to(self.path).as_posix()}/{local}"
+
+    def number_of(self, key: str) -> int | None:
+        return None
+
+    def _at(self, number: int) -> tuple[Table, int]:
+        at = max(n for n, first in enumerate(self._first) if first <= number)
+        # An empty table begins where the next one does.
+        return self._tables[at], number - self._first[at]
+
+
+# ------------------------------------------------------------------ Unsplash
+
+
+_UNSPLASH = re.compile(r"(photos|keywords|colors|collections)\.(tsv|csv)\d{3}")
+
+
+def _unsplash_files(folder: Path, names: Sequence[str]) -> Sequence[str]:
+    found = [name for name in names if _UNSPLASH.fullmatch(name)]
+    return found if any(name.startswith("photos.") for name in found) else ()
+
+
+def _unsplash(folder: Path, found: Sequence[Path], images: Path) -> Iterator[Row | BadRow]:
+    """Yield photos, then what the other files say of them.
+
+    Latitude and longitude were swapped before release 1.3.0: then some latitude is beyond a pole.
+    """
+    photos = [path for path in found if path.name.startswith("photos.")]
+    swapped = any(
+        abs(_number(row.get("photo_location_latitude"))) > 90
+        for path in photos
+        for row in _dicts(path)
+    )
+    names = _image_names(images)
+    for path in photos:
+        for row in _dicts(path):
+            said: dict[str, Value] = {
+                name.removeprefix("photo_"): value for name, value in row.items() if value
+            }
+            photo = str(row.get("photo_id") or "")
+            said["id"] = photo
+            said["image"] = names.get(photo) or row.get("photo_image_url") or ""
+            said["title"] = None
+            latitude = row.get("photo_location_latitude")
+            longitude = row.get("photo_location_longitude")
+            if swapped:
+                latitude, longitude = longitude, latitude
+            said |= {"latitude": latitude, "longitude": longitude}
+            for key in ("location_latitude", "location_longitude", "image_url"):
+                said.pop(key, None)
+            first, last = row.get("photographer_first_name"), row.get("photographer_last_name")
+            said["artist"] = f"{first or ''} {last or ''}".strip() or None
+            for name in list(said):
+                if name.startswith("exif_"):
+                    said[_EXIF.get(name, name)] = said.pop(name)
+            yield said
+    for path in found:
+        kind = path.name.partition(".")[0]
+        for row in _dicts(path) if kind != "photos" else ():
+            photo = row.get("photo_id") or ""
+            if kind == "keywords":
+                keyword = row.get("keyword") or ""
+                by_user = read(row.get("suggested_by_user") or "", "bool")
+                column = "keywords" if by_user else "keywords_of_models"
+                # A keyword that only a service suggested, with little confidence, is not a tag.
+                sure = max(_number(row.get(f"ai_service_{n}_confidence")) for n in (1, 2))
+                yield {"id": photo, column: (keyword,)} if by_user or sure >= _SURE else {
+                    "id": photo, "unsure_keywords": (keyword,)
+                }  # fmt: skip
+            elif kind == "colors":
+                name = row.get("keyword") or row.get("hex") or ""
+                yield {"id": photo, "unsplash_colors": (name,)}
+            else:
+                yield {"id": photo, "collections": (row.get("collection_title") or "",)}
+
+
+_SURE = 50.0
+_EXIF = {"exif_camera_make": "camera_make", "exif_camera_model": "camera_model",
+         "exif_iso": "iso", "exif_aperture_value": "aperture",
+         "exif_focal_length": "focal_length_mm"}  # fmt: skip
+
+
+def _number(value: object) -> float:
+    found = read(value, "float") if isinstance(value, str) else None
+    return float(found) if isinstance(found, float) else 0.0
+
+
+# ------------------------------------------------------------------ captions
+
+
+def _flickr8k_files(folder: Path, names: Sequence[str]) -> Sequence[str]:
+    return [name for name in names if name in ("Flickr8k.token.txt", "Flickr8k.token")]
+
+
+def _flickr30k_files(folder: Path, names: Sequence[str]) -> Sequence[str]:
+    if "results.csv" in names and _starts(folder / "results.csv", "image_name|"):
+        return ["results.csv"]
+    return [name for name in names if name == "results_20130124.token"]
+
+
+def _kaggle_files(folder: Path, names: Sequence[str]) -> Sequence[str]:
+    if "captions.txt" in names and _starts(folder / "captions.txt", "image,caption"):
+        return ["captions.txt"]
+    return []
+
+
+def _captions(folder: Path, found: Sequence[Path], images: Path) -> Iterator[Row | BadRow]:
+    """Yield image and caption of tables that name images without their folder."""
+    names = _image_names(images, whole=True)
+    for path in found:
+        is_first = True
+        for cells in rows_of_cells(path):
+            if is_first and Path(NUMBERED.sub("", cells[0].strip())).suffix.lower() not in (
+                EXTENSIONS
+            ):
+                is_first = False
+                continue
+            is_first = False
+            name = NUMBERED.sub("", cells[0].strip())
+            # One name of Flickr8k's captions has ".1" behind it; its image is without.
+            if name not in names and (bare := re.sub(r"\.\d+$", "", name)) in names:
+                name = bare
+            if len(cells) < 2:
+                yield BadRow("The line has no caption")
+                continue
+            yield {"image": names.get(name, name), "caption": cells[-1].strip()}
+
+
+def _coco_files(folder: Path, names: Sequence[str]) -> Sequence[str]:
+    below = "annotations"
+    try:
+        listed = sorted(os.listdir(folder / below))
+    except OSError:
+        return []
+    return [
+        f"{below}/{name}"
+        for name in listed
+        if name.endswith(".json") and re.match(r"(captions|instances|person_keypoints)_", name)
+    ]
+
+
+def _coco(folder: Path, found: Sequence[Path], images: Path) -> Iterator[Row | BadRow]:
+    """Yield images, captions, and the names of the categories that are in each image."""
+    names = _image_names(images, whole=True)
+    for path in found:
+        try:
+            content = json.loads(files.read(path, _MOST_JSON))
+            entries = {entry["id"]: entry for entry in content["images"]}
+            annotations = content.get("annotations") or []
+            categories = {each["id"]: each for each in content.get("categories") or []}
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise SourceError(
+                "The annotations can't be read", path,
+                f"{getattr(error, 'strerror', None) or error}. Download the file again.",
+            ) from error  # fmt: skip
+        licences = {each.get("id"): each.get("name") for each in content.get("licenses") or []}
+        for entry in entries.values():
+            name = str(entry.get("file_name") or "")
+            row = {f"coco_{key}" if key == "id" else key: value for key, value in entry.items()
+                   if key not in ("file_name", "license", "width", "height")}  # fmt: skip
+            row["licence"] = licences.get(entry.get("license"))
+            yield flat({**row, "image": names.get(name.rpartition("/")[2], name)})
+        for each in annotations:
+            entry = entries.get(each.get("image_id"))
+            if entry is None:
+                yield BadRow("An annotation is about an image that the file does not name")
+                continue
+            name = str(entry.get("file_name") or "")
+            image = names.get(name.rpartition("/")[2], name)
+            if isinstance(each.get("caption"), str):
+                yield {"image": image, "caption": each["caption"].strip()}
+            elif (category := categories.get(each.get("category_id"))) is not None:
+                yield {"image": image, "objects": (str(category.get("name") or ""),)}
+
+
+# ------------------------------------------------------------------ folders with metadata
+
+
+def _image_folder_files(folder: Path, names: Sequence[str]) -> Sequence[str]:
+    """Return the metadata of an image folder of Hugging Face's `datasets`, also of its splits."""
+    found = []
+    for below in ("", *sorted(_folders(folder))[:100]):
+        for name in ("metadata.jsonl", "metadata.csv", "metadata.parquet"):
+            path = folder / below / name
+            if path.is_file() and (
+                name.endswith("parquet") or _starts(path, "", containing="file_name")
+            ):
+                found.append(f"{below}/{name}" if below else name)
+    return found
+
+
+def _image_folder(folder: Path, found: Sequence[Path], images: Path) -> Iterator[Row | BadRow]:
+    for path in found:
+        below = path.parent.relative_to(folder)
+        for row in open_table(str(path)).rows():
+            if isinstance(row, BadRow):
+                yield row
+                continue
+            named = {key: value for key, value in row.items() if key.endswith("file_name")}
+            rest = {key: value for key, value in row.items() if key not in named}
+            if not named:
+                yield rest
+            for key, value in named.items():
+                split = {"split": below.as_posix()} if below.parts else {}
+                place = (below / value).as_posix() if isinstance(value, str) and value else ""
+                about = key.removesuffix("file_name").rstrip("_")
+                yield {**rest, **split, **({"view": about} if about else {}), "image": place}
+
+
+_OF = re.compile(r"[\w.-]*-\d{5}-of-\d{5}(-[0-9a-f]+)?\.parquet")
+
+
+def _parquet_files(folder: Path, names: Sequence[str]) -> Sequence[str]:
+    """Return the shards of a data set in Parquet that holds pictures or names them."""
+    places = [(folder, "")]
+    if "data" in names:
+        places.append((folder / "data", "data/"))
+    for place, below in places:
+        shards = [name for name in sorted(_names(place)) if _OF.fullmatch(name)]
+        if shards:
+            return [below + name for name in shards]
+    return []
+
+
+# ------------------------------------------------------------------ what img2dataset writes
+
+
+_SHARD = re.compile(r"\d{5,}\.parquet")
+
+
+def _img2dataset_files(folder: Path, names: Sequence[str]) -> Sequence[str]:
+    shards = [name for name in names if _SHARD.fullmatch(name)]
+    return shards if shards and all((folder / name[:-8]).is_dir() for name in shards) else []
+
+
+def _img2dataset(folder: Path, found: Sequence[Path], images: Path) -> Iterator[Row | BadRow]:
+    """Yield the rows of images that were downloaded; the others have no file."""
+    for path in found:
+        below = path.name[:-8]
+        present = {name.partition(".")[0]: name for name in _names(path.parent / below)
+                   if Path(name).suffix.lower() in EXTENSIONS}  # fmt: skip
+        for row in open_table(str(path)).rows():
+            if isinstance(row, BadRow):
+                yield row
+                continue
+            key = str(row.get("key") or "")
+            if row.get("status") not in (None, "success"):
+                yield BadRow(
+                    f"img2dataset has no image of it: {row.get('error_message') or row['status']}"
+                    f" ({row.get('url')})"
+                )
+                continue
+            said = {name: value for name, value in row.items()
+                    if name not in ("status", "error_message", "width", "height")}  # fmt: skip
+            yield {**said, "image": f"{below}/{present.get(key, key + '.jpg')}"}
+
+
+def _clip_retrieval_files(folder: Path, names: Sequence[str]) -> Sequence[str]:
+    if "metadata" not in names or "img_emb" not in names:
+        return []
+    return [f"metadata/{name}" for name in sorted(_names(folder / "metadata"))
+            if re.fullmatch(r"metadata_\d+\.parquet", name)]  # fmt: skip
+
+
+def _clip_retrieval(folder: Path, found: Sequence[Path], images: Path) -> Iterator[Row | BadRow]:
+    for path in found:
+        for row in open_table(str(path)).rows():
+            yield row if isinstance(row, BadRow) else {
+                **{name: value for name, value in row.items() if name != "image_path"},
+                "image": row.get("image_path"),
+            }  # fmt: skip
+
+
+_CAPTIONED = Roles("image", ("caption",))
+
+#: Every layout, by the name that `--as` takes, the most specific first.
+LAYOUTS: Mapping[str, Layout] = {
+    "unsplash": Layout(
+        "Unsplash data set", _unsplash_files, _unsplash,
+        Roles("image", ("description", "ai_description"),
+              ("keywords", "keywords_of_models"), "", "id"),
+    ),
+    "flickr8k": Layout("Flickr8k", _flickr8k_files, _captions, _CAPTIONED),
+    "flickr30k": Layout("Flickr30k", _flickr30k_files, _captions, _CAPTIONED),
+    "captions": Layout("captions as on Kaggle", _kaggle_files, _captions, _CAPTIONED),
+    "coco": Layout("COCO", _coco_files, _coco, Roles("image", ("caption",), ("objects",))),
+    "img2dataset": Layout(
+        "output of img2dataset", _img2dataset_files, _img2dataset, Roles("image", ("caption",)),
+    ),
+    "clip-retrieval": Layout(
+        "output of clip-retrieval", _clip_retrieval_files, _clip_retrieval,
+        Roles("image", ("caption",)),
+    ),
+    "imagefolder": Layout("image folder with metadata", _image_folder_files, _image_folder, None),
+    "parquet": Layout("data set in Parquet", _parquet_files, None, None),
+}  # fmt: skip
+
+
+def layout_of(folder: Path) -> str | None:
+    """Return the name in `LAYOUTS` of what a folder holds; None for any other folder."""
+    names = sorted(_names(folder))
+    return next((name for name, each in LAYOUTS.items() if each.files(folder, names)), None)
+
+
+def opened(root: Root) -> RowSource:
+    """Return the source of a root of kind "dataset".
+
+    Raises:
+        SourceError: its layout is unknown, or its files are gone.
+    """
+    name = str(root.options.get("as") or "")
+    if name not in LAYOUTS:
+        raise SourceError("Unknown layout of a data set", name, unknown("layout", name, LAYOUTS))
+    layout = LAYOUTS[name]
+    found = [root.path / each for each in layout.files(root.path, sorted(_names(root.path)))]
+    if not found and root.path.is_dir():
+        raise SourceError(
+            f"The folder is not as {layout.what} is published", root.path,
+            "Index it as any folder: --as folder",
+        )  # fmt: skip
+    images = Path(root.options.get("images") or root.path)
+    table: Table = (
+        _Chain(root.path, found)
+        if layout.rows is None
+        else _Folder(root.path, found, layout, images)
+    )
+    roles = None if root.options.get("columns") else layout.roles
+    return RowSource(root, table, roles, layout.what)
+
+
+# ------------------------------------------------------------------ files
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _folders(folder: Path) -> Iterator[str]:
+    return (name for name in _names(folder) if name[:1] != "." and (folder / name).is_dir())
+
+
+def _starts(path: Path, text: str, containing: str = "") -> bool:
+    """Return whether a text file begins with a text, without regard to case and blanks."""
+    try:
+        start = files.beginning(path, 4096)
+    except OSError:
+        return False
+    head = start.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+    return head.replace(" ", "").casefold().startswith(text) and containing in head
+
+
+def _dicts(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of Unsplash's files, which have tabs whatever their ending is."""
+    names: list[str] | None = None
+    for cells in rows_of_cells(path):
+        if names is None:
+            names = [cell.strip() for cell in cells]
+        else:
+            yield dict(zip(names, cells, strict=False))
+
+
+def _image_names(folder: Path, *, whole: bool = False) -> dict[str, str]:
+    """Return the paths of the images of a data set, by name, or by name without ending."""
+    found: dict[str, str] = {}
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(each for each in folders if each[:1] != ".")
+        below = Path(place).relative_to(folder)
+        if len(below.parts) >= 3:
+            folders.clear()
+        for name in names:
+            stem, ending = os.path.splitext(name)
+            if ending.lower() in EXTENSIONS:
+                found.setdefault(name if whole else stem, (below / name).as_posix())
+    return found

@@ -1,0 +1,233 @@
+"""Data sets in their published layouts, each as a tiny folder of the real names and columns."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from pixseek.errors import ImageError, SourceError
+from pixseek.sources.datasets import layout_of, opened
+from pixseek.types import Candidate, Failure, Root
+
+Said = dict[str, Mapping[str, Any]]
+
+
+def picture(path: Path, colour: str = "red") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (24, 16), colour).save(path)
+    return path
+
+
+def read(folder: Path, **options: Any) -> tuple[Said, dict[str, str]]:
+    """Return what is said of each image, and the reasons of failures, by their keys."""
+    layout = layout_of(folder)
+    assert layout is not None
+    of = opened(Root("d", str(folder), kind="dataset", options={"as": layout, **options}))
+    found, failures = {}, {}
+    for event in list(of.scan()):
+        if isinstance(event, Failure):
+            failures[event.uri[2:]] = event.message
+        elif isinstance(event, Candidate):
+            try:
+                found[event.uri[2:]] = of.read(event).fields
+                assert of.open(event.uri)
+            except ImageError as error:
+                failures[event.uri[2:]] = error.problem
+    return found, failures
+
+
+def tabs(path: Path, *rows: Mapping[str, Any]) -> None:
+    lines = ["\t".join(rows[0]), *("\t".join(str(cell) for cell in row.values()) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_unsplash_lite_is_joined_from_its_four_files(tmp_path: Path, swapped: bool) -> None:
+    picture(tmp_path / "photos" / "aaa.jpg")
+    common = {"photo_submitted_at": "2020-01-02 03:04:05.678", "photographer_first_name": "Ann",
+              "photographer_last_name": "Lee", "exif_camera_make": "Canon", "exif_iso": "200",
+              "photo_location_name": "Tromsø", "stats_downloads": "12"}  # fmt: skip
+    places = [("101.5", "69.6"), ("18.9", "69.6")] if swapped else [("69.6", "101.5"), ("1", "2")]
+    tabs(
+        tmp_path / "photos.tsv000",
+        {"photo_id": "aaa", "photo_image_url": "https://images.example.org/aaa",
+         "photo_description": "a red house", **common, "photo_location_latitude": places[0][0],
+         "photo_location_longitude": places[0][1], "ai_description": "house near water"},
+        {"photo_id": "bbb", "photo_image_url": "https://images.example.org/bbb",
+         "photo_description": "", **common, "photo_location_latitude": places[1][0],
+         "photo_location_longitude": places[1][1], "ai_description": ""},
+    )  # fmt: skip
+    tabs(
+        tmp_path / "keywords.tsv000",
+        {"photo_id": "aaa", "keyword": "house", "ai_service_1_confidence": "",
+         "ai_service_2_confidence": "", "suggested_by_user": "t"},
+        {"photo_id": "aaa", "keyword": "water", "ai_service_1_confidence": "93.5",
+         "ai_service_2_confidence": "", "suggested_by_user": "f"},
+        {"photo_id": "aaa", "keyword": "boat", "ai_service_1_confidence": "11.5",
+         "ai_service_2_confidence": "", "suggested_by_user": "f"},
+    )  # fmt: skip
+    tabs(tmp_path / "colors.tsv000", {"photo_id": "aaa", "hex": "AA0000", "keyword": "darkred"})
+    tabs(tmp_path / "collections.tsv000",
+         {"photo_id": "aaa", "collection_id": "1", "collection_title": "North"})  # fmt: skip
+    found, failures = read(tmp_path)
+    assert list(failures) == ["bbb"]
+    said = found["aaa"]
+    assert said["caption"] == ("a red house", "house near water")
+    assert said["tags"] == ("house", "water")
+    assert (said["latitude"], said["longitude"]) == (69.6, 101.5)
+    assert (said["artist"], said["camera_make"], said["iso"]) == ("Ann Lee", "Canon", 200)
+    assert (said["unsure_keywords"], said["unsplash_colors"]) == ("boat", "darkred")
+    assert (said["collections"], said["stats_downloads"]) == ("North", 12)
+    assert (said["location_name"], str(said["submitted_at"])[:4]) == ("Tromsø", "2020")
+
+
+def flickr8k(folder: Path) -> None:
+    (folder / "Flickr8k.token.txt").write_text(
+        "red.jpg#0\ta red wall\nred.jpg#1\tone wall\nblue.jpg.1#0\ta blue wall\ngone.jpg#0\tx\n"
+    )
+
+
+def flickr30k(folder: Path) -> None:
+    (folder / "results.csv").write_text(
+        "image_name| comment_number| comment\nred.jpg| 0| a red wall\nred.jpg| 1| one wall\n"
+        "blue.jpg| 0| a blue wall\ngone.jpg| 0| x\n"
+    )
+
+
+def kaggle(folder: Path) -> None:
+    (folder / "captions.txt").write_text(
+        'image,caption\nred.jpg,a red wall\nred.jpg,"one wall"\nblue.jpg,a blue wall\ngone.jpg,x\n'
+    )
+
+
+@pytest.mark.parametrize("write", [flickr8k, flickr30k, kaggle])
+def test_captions_of_flickr_and_kaggle(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    for colour in ("red", "blue"):
+        picture(tmp_path / "Images" / f"{colour}.jpg", colour)
+    write(tmp_path)
+    assert read(tmp_path) == (
+        {"Images/red.jpg": {"caption": ("a red wall", "one wall")},
+         "Images/blue.jpg": {"caption": ("a blue wall",)}},
+        {"gone.jpg": "There is no such file"},
+    )  # fmt: skip
+
+
+def test_coco_has_captions_and_objects(tmp_path: Path) -> None:
+    picture(tmp_path / "val2017" / "000000000139.jpg")
+    images = [{"id": 139, "file_name": "000000000139.jpg", "license": 2, "width": 24, "height": 16,
+               "coco_url": "http://images.example.org/139.jpg",
+               "date_captured": "2013-11-21 01:34:01"}]  # fmt: skip
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "captions_val2017.json").write_text(json.dumps({
+        "images": images, "licenses": [{"id": 2, "name": "Attribution-NonCommercial"}],
+        "annotations": [{"image_id": 139, "caption": "A woman stands."},
+                        {"image_id": 139, "caption": "A room. "},
+                        {"image_id": 7, "caption": "of nothing"}],
+    }))  # fmt: skip
+    (tmp_path / "annotations" / "instances_val2017.json").write_text(json.dumps({
+        "images": images, "categories": [{"id": 1, "name": "person"}, {"id": 2, "name": "chair"}],
+        "annotations": [{"image_id": 139, "category_id": c, "bbox": [1, 2, 3, 4]}
+                        for c in (1, 2, 1)],
+    }))  # fmt: skip
+    found, failures = read(tmp_path)
+    said = found["val2017/000000000139.jpg"]
+    assert said["caption"] == ("A woman stands.", "A room.")
+    assert said["tags"] == ("person", "chair")
+    assert (said["licence"], said["coco_id"]) == ("Attribution-NonCommercial", 139)
+    assert list(failures.values()) == [
+        "An annotation is about an image that the file does not name"
+    ]
+
+
+def test_image_folders_with_metadata_and_splits(tmp_path: Path) -> None:
+    for name in ("red", "blue", "left"):
+        picture(tmp_path / "train" / f"{name}.png", "red" if name == "red" else "blue")
+    (tmp_path / "train" / "metadata.jsonl").write_text(
+        '{"file_name": "red.png", "text": "a red wall", "price": 3}\n'
+        '{"left_file_name": "left.png", "text": "a pair", "price": 4}\n'
+    )
+    assert read(tmp_path) == (
+        {"train/red.png": {"caption": ("a red wall",), "price": 3, "split": "train"},
+         "train/left.png": {"caption": ("a pair",), "price": 4, "split": "train",
+                            "view": "left"}}, {},
+    )  # fmt: skip
+
+
+def test_shards_of_parquet_are_one_data_set(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    (tmp_path / "data").mkdir()
+    for shard, colour in enumerate(("red", "blue")):
+        buffer = io.BytesIO()
+        Image.new("RGB", (24, 16), colour).save(buffer, "PNG")
+        rows = [{"image": {"bytes": buffer.getvalue(), "path": None}, "text": f"{colour} wall"}]
+        path = tmp_path / "data" / f"train-0000{shard}-of-00002.parquet"
+        pyarrow.parquet.write_table(pa.Table.from_pylist(rows), path)
+    assert read(tmp_path) == (
+        {"data/train-00000-of-00002.parquet/0": {"caption": ("red wall",)},
+         "data/train-00001-of-00002.parquet/0": {"caption": ("blue wall",)}}, {},
+    )  # fmt: skip
+
+
+def test_output_of_img2dataset_and_clip_retrieval(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    out = tmp_path / "out"
+    picture(out / "00000" / "000000000.jpg")
+    rows = [{"key": "000000000", "status": "success", "error_message": None, "caption": "a wall",
+             "url": "https://images.example.org/a.jpg", "width": 24, "original_width": 48},
+            {"key": "000000001", "status": "failed_to_download", "error_message": "HTTP 404",
+             "caption": "b", "url": "https://images.example.org/b.jpg", "width": None,
+             "original_width": None}]  # fmt: skip
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), out / "00000.parquet")
+    found, failures = read(out)
+    assert found["00000/000000000.jpg"] == {
+        "caption": ("a wall",), "key": "000000000", "original_width": 48,
+        "source_url": "https://images.example.org/a.jpg",
+    }  # fmt: skip
+    (message,) = failures.values()
+    assert "HTTP 404" in message and "b.jpg" in message
+
+    made = tmp_path / "made"
+    (made / "metadata").mkdir(parents=True)
+    (made / "img_emb").mkdir()
+    rows = [{"image_path": str(out / "00000" / "000000000.jpg"), "caption": "a wall", "nsfw": 0.5}]
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), made / "metadata/metadata_0.parquet")
+    found, failures = read(made)
+    assert not found and list(failures.values()) == [
+        "The path leads out of the folder of the table"
+    ]
+    found, failures = read(made, images=str(out))
+    assert found == {"00000/000000000.jpg": {"caption": ("a wall",), "nsfw": 0.5}}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {}, {"captions.txt": "my notes"}, {"results.csv": "run,score\n1,2\n"},
+        {"metadata.csv": "camera,lens\na,b\n"}, {"photos.csv": "file\nred.jpg\n"},
+        {"a.parquet": "x"}, {"00000.parquet": "x"}, {"keywords.tsv000": "x"},
+        {"annotations/notes.json": "{}"}, {"metadata.jsonl": ""},
+    ],
+)  # fmt: skip
+def test_any_other_folder_stays_a_folder(tmp_path: Path, files: dict[str, str]) -> None:
+    picture(tmp_path / "red.jpg")
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert layout_of(tmp_path) is None
+
+
+def test_a_layout_that_is_named_and_not_there_is_an_error(tmp_path: Path) -> None:
+    for name, word in (("coco", "--as folder"), ("cocoa", "Did you mean 'coco'")):
+        with pytest.raises(SourceError) as caught:
+            opened(Root("d", str(tmp_path), kind="dataset", options={"as": name}))
+        assert word in caught.value.advice
