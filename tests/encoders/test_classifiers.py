@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -148,9 +149,20 @@ def test_a_library_classifies_images(folder: Path, tmp_path: Path) -> None:
 # ------------------------------------------------------------------ tags for a library
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn")
+    write_picture_library(folder / "pictures", 20)
+    return folder
+
+
 @pytest.fixture
-def library(tmp_path: Path) -> Iterator[pixseek.Library]:
-    write_picture_library(tmp_path / "pictures", 20)
+def library(
+    tmp_path: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[pixseek.Library]:
+    """A library of its own; what the model makes of unrelated texts is computed once for all."""
+    monkeypatch.setenv("PIXSEEK_MODELS_DIR", str(drawn / "models"))
+    shutil.copytree(drawn / "pictures", tmp_path / "pictures")
     with pixseek.open(tmp_path / "library", model="demo") as library:
         library.index(tmp_path / "pictures")
         yield library

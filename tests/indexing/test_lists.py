@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import pixseek
+from pixseek.cli import main
 
 from tiny_encoder import TinyEncoder, draw
 
@@ -131,21 +133,39 @@ LISTS = {
 
 @pytest.mark.parametrize("text", LISTS.values(), ids=LISTS)
 @pytest.mark.parametrize("from_stdin", [False, True])
-def test_the_command_line_reads_a_list(tmp_path: Path, text: bytes, from_stdin: bool) -> None:
-    for n in (1, 2, 3):
-        draw(tmp_path / "photos" / f"{n}.png", "red", n)
-    (tmp_path / "list.txt").write_bytes(text)
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
+def test_the_command_line_reads_a_list(
+    tmp_path: Path,
+    tiny: TinyEncoder,
+    monkeypatch: pytest.MonkeyPatch,
+    text: bytes,
+    from_stdin: bool,
+) -> None:
+    line = listed_in(tmp_path, text, from_stdin)
+    monkeypatch.chdir(tmp_path if from_stdin else tmp_path / "elsewhere")
+    done = CliRunner().invoke(main, line, input=text if from_stdin else b"")
+    assert done.exit_code == 0, done.stderr
+    assert '"added": 2' in done.stdout
+    assert "not there.png" in done.stdout
+
+
+def test_a_process_reads_a_list_from_its_input(tmp_path: Path) -> None:
+    text = LISTS["NUL"]
     done = subprocess.run(
-        [sys.executable, "-m", "pixseek", "--library", tmp_path / "l", "--model", "demo", "index",
-         "--json", "--from-file", "-" if from_stdin else "../list.txt"],
-        input=text if from_stdin else b"",
-        cwd=tmp_path if from_stdin else elsewhere,
-        env={**os.environ, "NO_COLOR": "1"},
-        capture_output=True,
+        [sys.executable, "-m", "pixseek", *listed_in(tmp_path, text, True)],
+        input=text, cwd=tmp_path, env={**os.environ, "NO_COLOR": "1"}, capture_output=True,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     assert b'"added": 2' in done.stdout
     assert b"not there.png" in done.stdout
+
+
+def listed_in(folder: Path, text: bytes, from_stdin: bool) -> list[str]:
+    """Draw pictures and write a list of two; return the command line that indexes those."""
+    for n in (1, 2, 3):
+        draw(folder / "photos" / f"{n}.png", "red", n)
+    (folder / "list.txt").write_bytes(text)
+    (folder / "elsewhere").mkdir()
+    given = "-" if from_stdin else "../list.txt"
+    library = ["--library", str(folder / "l"), "--model", "demo"]
+    return [*library, "index", "--json", "--from-file", given]
