@@ -78,7 +78,11 @@ class Checker:
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin and self._process.stdout
         self._process.stdin.close()
-        self._process.wait(timeout=60)
+        try:
+            self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:  # nothing of it is needed any more
+            self._process.kill()
+            self._process.wait()
         self._process.stdout.close()
         self._said.close()
 
