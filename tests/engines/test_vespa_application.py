@@ -270,7 +270,8 @@ def test_what_can_not_be_an_application_is_refused(
         (VARIANTS["cloud"], ["vespa auth cert", "vespa+https://ENDPOINT:443/images?cert="]),
         (VARIANTS["cloud with tokens"], ["PIXSEEK_ENGINE_API_KEY",
                                          "vespa+https://ENDPOINT:443/images'"]),
-        (VARIANTS["signs"], ["nearestNeighbor(signs_clip_b32_openai, qb)", "'input.query(qb)="]),
+        (VARIANTS["signs"], ["nearestNeighbor(signs_clip_b32_openai, qb)", "'input.query(qb)=",
+                             "'vespa+http://localhost:8080/images?type=binary'"]),
         (VARIANTS["several models in 32 bits"], ["pixseek reindex --keep --model 'team/odd (v2)'"]),
     ],
 )  # fmt: skip

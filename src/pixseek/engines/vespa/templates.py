@@ -303,13 +303,18 @@ def readme(application: Application) -> str:
 def engine_url(application: Application) -> str:
     """Return the address of the library for `--engine`, as far as it is known."""
     one = application
+    host, port = one.hosts[0] if one.hosts else "localhost", 8080
+    options = list[str]()
     if one.cloud:
-        access = "" if one.tokens else "?cert=CERTIFICATE.pem&key=KEY.pem"
-        return f"vespa+https://ENDPOINT:443/{one.name}{access}"
-    host = one.hosts[0] if one.hosts else "localhost"
-    if one.mtls:
-        return f"vespa+https://{host}:8443/{one.name}?cert=CLIENT.pem&key=CLIENT.key&ca=CA.pem"
-    return f"vespa+http://{host}:8080/{one.name}"
+        host, port = "ENDPOINT", 443
+        options += [] if one.tokens else ["cert=CERTIFICATE.pem", "key=KEY.pem"]
+    elif one.mtls:
+        port = 8443
+        options += ["cert=CLIENT.pem", "key=CLIENT.key", "ca=CA.pem"]
+    options += ["type=binary"] if one.type == "binary" else []
+    scheme = "vespa+https" if port != 8080 else "vespa+http"
+    asked = f"?{'&'.join(options)}" if options else ""
+    return f"{scheme}://{host}:{port}/{one.name}{asked}"
 
 
 def _searched(one: Application, slot: Slot) -> str:
