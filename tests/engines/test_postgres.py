@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
+import socketserver
+import ssl
+import threading
 import time
 import traceback
 from dataclasses import replace
@@ -488,6 +492,87 @@ def test_the_scan_of_the_index_may_end_early(
         finally:
             with psycopg.connect(postgres) as db:
                 db.execute("ALTER DATABASE postgres RESET ALL")
+
+
+def test_doctor_warns_if_the_index_misses_neighbours(
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: TinyEncoder
+) -> None:
+    """Among many near-copies the index finds few of the nearest, if it looks at few candidates."""
+    del tiny
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    vectors = np.ones((1200, 48)) + rng.standard_normal((1200, 48)) * 0.02
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    records = [Record(f"{n:04}", f"r/{n}.png") for n in range(1200)]
+    url = f"{postgres}{'&' if '?' in postgres else '?'}table=missing&breadth=1"
+    with pixseek.open("p.lib", engine=url) as library:
+        assert library.recall() is None
+        engine = library.opened.engine
+        engine.ensure(Space("fingerprint-of-tiny", 48, "tiny"))
+        engine.put(records, vectors)
+        assert library.recall() is None  # all are scored
+        monkeypatch.setattr(module, "INDEX_PARTS", 100)
+        engine.put(records[:1], vectors[:1])
+        found = library.recall()
+        assert found is not None
+        assert 0 < found < 0.98
+    checks = json.loads(CliRunner().invoke(main, ["doctor", "--json", "-L", "p.lib"]).output)
+    (index,) = (each for each in checks["checks"] if each["name"] == "index")
+    assert index["state"] == "warn"
+    assert index["found"] == f"{100 * found:.0f} % of the nearest images are found"
+    assert "--exact" in index["advice"]
+
+
+def test_certificates_are_checked(tmp_path: Path) -> None:
+    """By libpq, as the address says; nobody speaks more of PostgreSQL here than the greeting."""
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    own, ca, other = (tmp_path / f"{name}.pem" for name in ("own", "ca", "other"))
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(own)
+    authority.cert_pem.write_to_path(ca)
+    trustme.CA().cert_pem.write_to_path(other)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own)
+    greeted: list[bytes] = []
+    speaks_tls = [True]
+
+    class Greeting(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(8)
+            self.request.sendall(b"S" if speaks_tls[0] else b"N")
+            with (
+                contextlib.suppress(OSError),
+                context.wrap_socket(self.request, server_side=True) as secure,
+            ):
+                greeted.append(secure.recv(4096))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Greeting) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+
+        def said(options: str) -> str:
+            address = f"postgresql://me@localhost:{server.server_address[1]}/db"
+            with pytest.raises(EngineError) as caught:
+                open_postgres(f"{address}?hostaddr=127.0.0.1&gssencmode=disable&{options}")
+            return str(caught.value)
+
+        try:
+            for options in (
+                f"sslmode=verify-full&sslrootcert={other}",
+                f"sslmode=verify-ca&sslrootcert={other}",
+                f"sslmode=verify-full&sslrootcert={tmp_path / 'none.pem'}",
+            ):
+                answer = said(options)
+                assert "can't be secured" in answer
+                assert "sslrootcert" in answer
+                assert not any(greeted)
+            said(f"sslmode=verify-full&sslrootcert={ca}")
+            assert any(b"user\0me\0" in each for each in greeted)  # it went on, within TLS
+            speaks_tls[0] = False
+            assert "can't be secured" in said(f"sslmode=verify-full&sslrootcert={ca}")
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize("indexed", [False, True])

@@ -38,6 +38,10 @@ _EXTRAS = (
 )
 
 
+#: The least share of the nearest images that searches should find.
+_RECALL = 0.98
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """The result of one check.
@@ -228,7 +232,7 @@ def _library(config: Config) -> Iterator[Check]:
     )
     try:
         with open_library() as library:
-            status = library.status()
+            status, recall = library.status(), library.recall()
     except LibraryNotFoundError:
         yield Check("library", "warn", f"none yet at {place}",
                     "To create it: pixseek index ~/Pictures")  # fmt: skip
@@ -238,6 +242,12 @@ def _library(config: Config) -> Iterator[Check]:
         found = f"{status.path}: {wording.counted(status.records, 'image')}"
         model = f", model {status.model}" if status.model else ""
         yield Check("library", "ok", found + model)
+        if recall is not None:
+            said = f"{100 * recall:.0f} % of the nearest images are found"
+            advice = "pixseek search --exact compares with every image. In searches of a server, "
+            advice += "breadth=N in its address looks further."
+            enough = recall >= _RECALL
+            yield Check("index", "ok" if enough else "warn", said, "" if enough else advice)
         gone = [root for root in status.roots if not root.is_there]
         for root in gone:
             yield Check(

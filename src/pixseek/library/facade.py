@@ -932,6 +932,23 @@ class Library:
         with self._model.waiting("Counting"):
             return status.status(self.opened)
 
+    def recall(self, queries: int = 20) -> float | None:
+        """Return which share of the true 10 nearest images searches find, in [0, 1].
+
+        Indexes of large libraries are approximate, and near-copies may hide neighbours from them.
+        Each query is asked twice, the second time as `search(exact=True)` does.
+
+        Args:
+            queries: how many are asked, made from vectors of the library.
+
+        Returns:
+            None if searches compare with every image, or there is none.
+        """
+        from pixseek.library import parity
+
+        with self._model.waiting("Comparing with every image"):
+            return parity.found_by_default(self.opened.engine, queries)
+
     def version(self) -> str | None:
         """Return a text that differs whenever a search may give another answer.
 

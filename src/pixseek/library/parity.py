@@ -14,7 +14,7 @@ import numpy as np
 from pixseek import filters
 from pixseek.library.copying import BATCH
 from pixseek.search import blas
-from pixseek.types import Compare, Filter, Record, Space
+from pixseek.types import Compare, Engine, Filter, Record, Space
 
 if TYPE_CHECKING:
     from pixseek.library.copying import MovableEngine
@@ -45,6 +45,32 @@ class Recall(NamedTuple):
     def whole(self) -> float:
         """Of all queries."""
         return (self.plain + self.filtered) / 2
+
+
+def found_by_default(engine: Engine, queries: int) -> float | None:
+    """Return which share of the true 10 nearest an engine finds in its usual searches.
+
+    The truth is what it finds with `exact`.
+
+    Args:
+        engine: to ask.
+        queries: how many, made from vectors of the library.
+
+    Returns:
+        None if its searches are exact, it does not say so, or there is nothing to search.
+    """
+    asked = _queries(engine.sample(queries))[:queries]
+    if not len(asked):
+        return None
+    found = engine.nearest(asked, K)
+    if all(each.reach is None or each.reach.exact for each in found):
+        return None
+    shares = []
+    for usual, true in zip(found, engine.nearest(asked, K, exact=True), strict=True):
+        if len(true):
+            right = int((usual.scores >= true.scores[-1] - _TIE).sum())
+            shares.append(min(1.0, right / len(true)))
+    return float(np.mean(shares)) if shares else None
 
 
 class Parity:
