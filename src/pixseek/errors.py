@@ -95,6 +95,7 @@ class ImageError(PixseekError):
         "empty": "the file has no bytes",
         "not-an-image": "the content is not in a known image format",
         "damaged": "the image data is cut off or broken",
+        "encrypted": "it is encrypted in its archive",
         "too-large": "the image has more pixels or bytes than the limit",
         "no-decoder": "the format needs a decoder that is not installed",
         "timeout": "decoding it took too long and was stopped",

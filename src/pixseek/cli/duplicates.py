@@ -126,6 +126,8 @@ def _summary(found: list[DuplicateGroup]) -> str:
 
 
 def _move(library: Library, found: list[DuplicateGroup], target: Path, *, yes: bool) -> None:
+    from pixseek.library.surfaces import container_of
+
     rest = [record for group in found for record in group.rest]
     if rest and not yes:
         question = f"Move {wording.counted(len(rest), 'image')} to {wording.visible(str(target))}?"
@@ -138,7 +140,9 @@ def _move(library: Library, found: list[DuplicateGroup], target: Path, *, yes: b
             if path is None or not files.stays_inside(record.uri):
                 there = library.locate(record)
                 why = (
-                    "it leads out of its folder"
+                    "it is part of an archive or a table"
+                    if container_of(library, record)
+                    else "it leads out of its folder"
                     if there and os.path.exists(there)
                     else "it is missing"
                 )

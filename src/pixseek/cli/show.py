@@ -57,6 +57,7 @@ _ORIGINS = {
 def show(what: str, as_json: bool, thumbnails: str) -> None:
     """Print everything known about an image, from the file, its sidecars and its name."""
     from pixseek.errors import QueryError
+    from pixseek.library.surfaces import container_of, is_there
 
     with open_library() as library:
         record = library.find(what)
@@ -65,17 +66,20 @@ def show(what: str, as_json: bool, thumbnails: str) -> None:
                 "Not in the library", what, "Name an id, or a file by its path when it was indexed."
             )
         path = library.locate(record)
+        container = container_of(library, record)
         if as_json:
             from pixseek.wire import record_to_plain
 
-            place = (
-                {"path": str(path), "is_there": os.path.exists(path)} if path else {"path": None}
-            )
+            place: dict[str, object] = {"path": str(path) if path else None}
+            if path:
+                place["is_there"] = os.path.exists(path)
+            if container is not None:
+                place |= {"container": container, "is_there": is_there(library, record)}
             write_json({**place, **record_to_plain(record)})
             return
         if sys.stdout.isatty():
             write_picture(library.preview(record), lambda: library.original(record), thumbnails)
-    known = list(rows(record, path))
+    known = list(rows(record, path, container))
     wide = max(len(name) for name, _ in known)
     for name, text in known:
         indent = " " * (wide + 2)
@@ -84,13 +88,19 @@ def show(what: str, as_json: bool, thumbnails: str) -> None:
         echo(f"{styled(f'{name:<{wide}}', bold=True)}  {shown}")
 
 
-def rows(record: Record, path: Path | None) -> Iterator[tuple[str, str]]:
+def rows(
+    record: Record, path: Path | None, container: str | None = None
+) -> Iterator[tuple[str, str]]:
     """Yield what is known about an image, as names and values for people; values may have lines."""
     from pixseek.library.surfaces import described
 
     if path is not None:
         away = "" if os.path.exists(path) else styled("  missing", fg="red")
         yield "path", hyperlink(wording.visible(str(path)), path) + away
+    if container is not None:
+        away = "" if "://" in container or os.path.exists(container) else (
+            styled("  missing", fg="red"))  # fmt: skip
+        yield "in", wording.visible(container) + away
     yield "id", wording.visible(record.id)
     yield "uri", wording.visible(record.uri)
     if record.width:

@@ -224,7 +224,7 @@ def _write_skipped(skipped: Sequence[Skipped], library: str) -> None:
         images, such = wording.number(each.images), wording.visible(each.example)
         if not each.images:
             left_out.append(wording.counted(each.folders, f"{what} folder"))
-        elif each.kind in ("folder", "placeholder"):
+        elif each.kind in ("folder", "placeholder", "archive"):
             at = "in " if each.kind == "folder" else ""
             left_out.append(f"{images} {at}{what} ({each.why})")
         elif each.kind == "hidden":

@@ -190,9 +190,15 @@ def _content(item: Item) -> bytes:
 
 
 def _sidecars_of(item: Item) -> list[tuple[str, bytes]]:
-    """Return name and content of an item's sidecars; its fields are the first."""
-    fields = [("fields.json", _as_json(item.fields))] if item.fields else []
-    return [*fields, *item.sidecars]
+    """Return name and content of an item's sidecars; its fields are the first.
+
+    Of several JSON sidecars only the first counts, so fields that no such has leave it to another.
+    """
+    fields = item.fields
+    if any(name.lower().endswith(".json") for name, _ in item.sidecars):
+        fields = {name: value for name, value in fields.items() if name.casefold() in JSON_KEYS}
+    first = [("fields.json", _as_json(fields))] if fields else []
+    return [*first, *item.sidecars]
 
 
 def _as_json(fields: Mapping[str, Scalar | tuple[str, ...]]) -> bytes:

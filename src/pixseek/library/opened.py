@@ -141,6 +141,10 @@ class Opened:
         record = self.engine.get([record_id(uri)])[0] if uri else None
         if uri and record is None:
             record = self._in_another_form("uri", uri)
+        if record is None and self.roots.is_item(text):
+            record = self.engine.get([record_id(text)])[0]  # as lists show members of archives
+        if record is not None and self.roots.is_item(record.uri):
+            return record
         path = self.locate(record) if record is not None else None
         if record is None or path is None or record.stamp is None:
             return None

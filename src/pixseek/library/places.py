@@ -11,7 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pixseek import files
+from pixseek.library.named_paths import is_text
+from pixseek.redaction import redacted
 from pixseek.types import Engine, Failure, Known, Root
+from pixseek.types.texts import composed
 
 #: Files that must be found in a new place before it is taken for a root's.
 SAMPLE = 64
@@ -21,7 +24,72 @@ _BESIDE = 256
 
 def is_reachable(root: Root) -> bool:
     """Return whether a root is there, as far as can be told without asking a server."""
-    return root.kind != "folder" or root.path.is_dir()
+    if root.kind == "folder":
+        return root.path.is_dir()
+    from pixseek.sources import is_there
+
+    return is_there(root)
+
+
+def uri_in(roots: Iterable[Root], path: Path) -> str | None:
+    """Return the URI that a path has in one of some roots; None if none has it, or it is not text.
+
+    Args:
+        roots: on this machine.
+        path: absolute, as the disk spells it.
+    """
+    if not is_text(path):
+        return None
+    # A root that lies in another leads out of that by a link, or is an archive: one of its own.
+    inner_first = sorted(roots, key=lambda root: -len(root.where))
+    for form in (str, composed):  # the second for a root that is not there now
+        given = Path(form(str(path)))
+        for root in inner_first:
+            relative = relative_in(root, Path(form(root.where)), given)
+            if relative is not None:
+                return f"{root.name}/{relative}"
+    return None
+
+
+def container(root: Root, uri: str) -> str:
+    """Return where the file is that has an item of a root that is not a folder, or the root's URL.
+
+    Of shards that is the one of the item.
+    """
+    from pixseek.sources import is_pattern
+
+    if root.is_local and is_pattern(root.path.name):
+        return str(root.path.parent / uri.split("/")[1])
+    return redacted(root.where)
+
+
+def relative_in(root: Root, place: Path, path: Path) -> str | None:
+    """Return the path that a place on this machine has in a root; None if it is not in it.
+
+    What lies in an archive is named as if that were a folder: "/data/photos.zip/lake.jpg".
+
+    Args:
+        root: on this machine.
+        place: where it is.
+        path: of what may lie in it.
+
+    Returns:
+        With forward slashes; "" for the root itself.
+    """
+    if root.kind != "folder":
+        from pixseek.sources import is_pattern
+
+        if is_pattern(place.name):
+            from pixseek.sources.shards import matcher
+
+            if not path.is_relative_to(place.parent):
+                return None
+            parts = path.relative_to(place.parent).parts
+            return "/".join(parts) if parts and matcher(place.name)(parts[0]) else None
+    if not path.is_relative_to(place):
+        return None
+    relative = path.relative_to(place).as_posix()
+    return "" if relative == "." else relative
 
 
 def path_in(known: Mapping[str, Root], uri: str) -> Path | None:
@@ -108,11 +176,12 @@ def gone(root: Root, engine: Engine, roots: Iterable[Root]) -> Failure:
         engine: holds its records.
         roots: all that are folders.
     """
-    if (now := _renamed(root, engine, roots)) is not None:
+    what = "folder" if root.kind == "folder" else root.kind
+    if root.kind == "folder" and (now := _renamed(root, engine, roots)) is not None:
         message = f"The folder {root.where} is gone; its files are in {now.name} now"
         advice = f"To continue there: pixseek index {shlex.quote(str(now))}"
     else:
-        message = f"The folder {root.where} is gone (is its drive plugged in?)"
+        message = f"The {what} {root.where} is gone (is its drive plugged in?)"
         advice = (
             "Bring it back, index its new place, or forget it: "
             f"pixseek remove --root {shlex.quote(root.name)}"

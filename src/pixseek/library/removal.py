@@ -46,7 +46,8 @@ def _remove(opened: Opened, target: str) -> int:
         raise _not_there(target)
     path = opened.roots.path_of(uri)
     # Where a drive was, another may be mounted later.
-    if path is not None and os.path.exists(path) and not opened.roots.is_drive_away(uri):
+    is_there = path is not None and os.path.exists(path) and not opened.roots.is_drive_away(uri)
+    if is_there or opened.roots.is_item(uri):
         opened.roots.exclude(uri)
     opened.ledger.clear_failures(failed)
     opened.roots.forget_devices(below)

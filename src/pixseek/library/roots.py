@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from pixseek import files
 from pixseek.errors import QueryError, SourceError, unknown
-from pixseek.library.named_paths import NOT_THERE, absolute, first_look, is_text, shown, unusable
+from pixseek.library.named_paths import NOT_THERE, absolute, first_look, shown, unusable
 from pixseek.library.nested_roots import (
     absorbing,
     move_records,
@@ -27,21 +27,21 @@ from pixseek.library.nested_roots import (
     pattern_of,
     with_patterns,
 )
+from pixseek.library.opening import OpenSources, known_root
 from pixseek.library.places import (
     SAMPLE,
+    container,
     drive_at,
     gone,
     is_in,
     is_reachable,
-    path_in,
-    read_in,
     settled,
+    uri_in,
     within,
 )
 from pixseek.redaction import redacted
 from pixseek.storage.ledger import Ledger
-from pixseek.types import Compare, Engine, Failure, Known, Record, Root
-from pixseek.types.texts import composed
+from pixseek.types import Compare, Engine, Failure, Known, Recognised, Record, Root
 
 if TYPE_CHECKING:
     from pixseek.types import Source
@@ -61,6 +61,7 @@ class Roots:
     def __init__(self, ledger: Ledger, engine: Engine) -> None:
         """Use the roots in `ledger`, whose records are in `engine`."""
         self._ledger, self._engine = ledger, engine
+        self._open = OpenSources()
         self._by_name: dict[str, Root] | None = None
         self._version = 0
         self._lock = threading.Lock()
@@ -70,45 +71,37 @@ class Roots:
         return list(self._known().values())
 
     def uri_of(self, path: str | os.PathLike[str]) -> str | None:
-        """Return the URI that a path has; None when it lies under no root, or is not text."""
-        typed = absolute(path)
-        if not is_text(typed):
-            return None
-        for form in (str, composed):  # the second for a root that is not there now
-            given = Path(form(str(typed)))
-            # A root that lies in another leads out of that by a link, and is one of its own.
-            for root in sorted(self.folders(), key=lambda root: -len(root.where)):
-                place = Path(form(root.where))
-                if given.is_relative_to(place):
-                    relative = given.relative_to(place).as_posix()
-                    return f"{root.name}/" if relative == "." else f"{root.name}/{relative}"
-        return None
+        """Return the URI that a path has; None when it lies under no root, or is not text.
+
+        What lies in an archive has the path that it would have in a folder of the archive's name.
+        """
+        return uri_in([root for root in self.all() if root.is_local], absolute(path))
 
     def path_of(self, uri: str) -> Path | None:
         """Return where the file of a URI is, or was; None for a URL and for an unknown root.
 
-        It lies in its root by its text, and it may be a link: `read` and `file_of` follow links
-        only as far as the root lets them.
+        Members of archives have none either; see `read`. It lies in its root by its text, and it
+        may be a link: `read` and `file_of` follow links only as far as the root lets them.
         """
-        return path_in(self._known(), uri)
+        return self._open.path_of(self._known(), uri)
 
     def within(self, uri: str) -> str | None:
         """Return the folder, resolved, that the file of a URI has to lie in; None for any."""
         root = self._known().get(uri.partition("/")[0])
-        return None if root is None else within(root)
+        return within(root) if root is not None and root.kind == "folder" else None
 
     def read(self, uri: str) -> bytes:
-        """Return the content of the file of a URI.
+        """Return the content of a URI: of a file, of a member of an archive, of a row.
 
         Raises:
             OSError: there is none, it lies outside of its root, or it can't be read; see `files`.
         """
-        return read_in(self._known(), uri)
+        return self._open.read(self._known(), uri)
 
     def reader(self) -> Callable[[str], bytes]:
         """Return `read` for one answer, with the roots as they are now, also after closing."""
         known = self._known()
-        return lambda uri: read_in(known, uri)
+        return lambda uri: self._open.read(known, uri)
 
     def file_of(self, uri: str) -> Path | None:
         """Return where the file of a URI is; None unless it is there, a file, and in its root."""
@@ -130,12 +123,26 @@ class Roots:
             nonlocal known
             if known is None:
                 known = self._known()
-            return path_in(known, uri)
+            return self._open.path_of(known, uri)
 
         return path_of
 
+    def holds(self, uri: str) -> bool | None:
+        """Return whether a root that is not a folder has an item; None if it can't be told."""
+        return self._open.holds(self._known(), uri)
+
+    def is_item(self, uri: str) -> bool:
+        """Return whether a URI is that of an item of a root that is not a folder."""
+        return self._open.is_item(self._known(), uri)
+
+    def container_of(self, uri: str) -> str | None:
+        """Return where the archive, table or site is that has an item; None for a file."""
+        return container(self._known()[uri.partition("/")[0]], uri) if self.is_item(uri) else None
+
     def is_there(self, uri: str) -> bool | None:
         """Return whether the file of a URI exists; None where that can't be told."""
+        if self.is_item(uri):
+            return self.holds(uri)
         path = self.path_of(uri) or self._former_path_of(uri)
         if path is None:
             return None
@@ -149,7 +156,7 @@ class Roots:
 
     def is_other(self, record: Known | Record) -> bool:
         """Return whether the file of a record has another size now."""
-        path = self.path_of(record.uri)
+        path = None if self.is_item(record.uri) else self.path_of(record.uri)
         if path is None or record.stamp is None:
             return False
         try:
@@ -168,10 +175,12 @@ class Roots:
 
     def _drive_away(self, uri: str) -> str | None:
         root = self._known().get(uri.partition("/")[0])
-        if root is None or root.kind != "folder":
+        if root is None or not root.is_local:
             return None
         if not is_reachable(root):
             return root.where
+        if root.kind != "folder":
+            return None
         for top, (device, *_) in self._ledger.devices().items():
             if uri.startswith(top):
                 folder = Path(root.where, top.partition("/")[2])
@@ -205,14 +214,18 @@ class Roots:
         Raises:
             SourceError: a path does not exist, its name is not text, or nothing reads the URL.
         """
-        from pixseek.sources import is_url, kind_of, open_source
+        from pixseek.sources import is_url, kind_of, open_source, recognise
 
         failures: list[Failure] = []
         found: list[Path] = []
         urls: list[str] = []
-        look = first_look(self.all(), self.uri_of)
+        others: list[Recognised] = []
+        look = first_look(self.folders(), lambda path: uri_in(self.folders(), path))
         # Nothing is registered before all of it was looked at.
         for given in paths:
+            if (recognised := recognise(given)) is not None:
+                others.append(recognised)
+                continue
             if is_url(os.fspath(given)):
                 kind_of(os.fspath(given))
                 urls.append(os.fspath(given))
@@ -236,7 +249,8 @@ class Roots:
             else:
                 found.append(path)
         scopes: dict[str, list[str]] = {}
-        for uri in (*map(self._add_url, urls), *self._add_all(found)):
+        added = (*map(self._add_recognised, others), *map(self._add_url, urls))
+        for uri in (*added, *self._add_all(found)):
             name, _, relative = uri.partition("/")
             scopes.setdefault(name, []).append(relative)
         sources = []
@@ -311,11 +325,11 @@ class Roots:
         # Those above others first, so that the others need no roots of their own.
         folders = sorted(set(folder_of.values()), key=lambda folder: len(folder.parts))
         for folder in folders:
-            if self.uri_of(folder) is None and not self._relocate(folder):
+            if uri_in(self.folders(), folder) is None and not self._relocate(folder):
                 scopes = ("",) if whole else ()
                 self.change(Root(self._new_name(folder), str(folder), scopes=scopes))
         self._absorb_nested()
-        uris = {folder: self.uri_of(folder) or "" for folder in folders}
+        uris = {folder: uri_in(self.folders(), folder) or "" for folder in folders}
         return [
             uris[folder] if path == folder else f"{uris[folder].rstrip('/')}/{path.name}"
             for path, folder in ((path, folder_of[path]) for path in paths)
@@ -333,6 +347,16 @@ class Roots:
         shown = re.split(r"[?#]", redacted(url).partition("://")[2])[0]
         name = self._new_name(Path(shown.rpartition("@")[2]))
         self.change(Root(name, url, scopes=(), kind=kind))
+        return f"{name}/"
+
+    def _add_recognised(self, found: Recognised) -> str:
+        """Return the URI of all that another kind of source holds, making a root if needed."""
+        root = known_root(found, self.all(), self._engine)
+        if root is not None:
+            self.change(replace(root, where=found.where, options={**root.options, **found.options}))
+            return f"{root.name}/"
+        name = self._new_name(Path(found.name))
+        self.change(Root(name, found.where, scopes=(), kind=found.kind, options=found.options))
         return f"{name}/"
 
     def forget_unused(self, before: Collection[str], *, may_continue: bool) -> None:

@@ -157,7 +157,7 @@ def status(opened: Opened) -> Status:
     roots = tuple(
         RootStatus(
             root.name,
-            root.path if root.kind == "folder" else redacted(root.where),
+            root.path if root.is_local else redacted(root.where),
             is_reachable(root),
             opened.roots.count(root),
         )

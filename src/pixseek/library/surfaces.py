@@ -455,8 +455,49 @@ class OpenFile:
         self.close()
 
 
-def original(library: Library, record: Record) -> OpenFile | None:
+class HeldFile:
+    """Content that has no file of its own, such as a member of an archive; as an `OpenFile`."""
+
+    def __init__(self, content: bytes) -> None:
+        """Hold this content."""
+        import hashlib
+
+        self._content = content
+        self.size = len(content)
+        self.version = hashlib.sha256(content).hexdigest()[:32]
+
+    def read_at(self, start: int, count: int) -> bytes:
+        """Return at most `count` bytes from a place on; fewer at the end."""
+        return self._content[start : start + count]
+
+    def close(self) -> None:
+        """Do nothing; as `OpenFile` has it."""
+
+    def __enter__(self) -> HeldFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def is_there(library: Library, record: Record) -> bool:
+    """Return whether the content of a record could be read now."""
+    roots = library.opened.roots
+    if roots.is_item(record.uri):
+        return roots.holds(record.uri) is True
+    return library.file_of(record) is not None
+
+
+def container_of(library: Library, record: Record) -> str | None:
+    """Return where the archive or table is that holds a record; None if its file is its own."""
+    return library.opened.roots.container_of(record.uri)
+
+
+def original(library: Library, record: Record) -> OpenFile | HeldFile | None:
     """Return the open file of a record; None if it is not there, or not in its root."""
+    if library.opened.roots.is_item(record.uri):
+        content = library.original(record)
+        return None if content is None else HeldFile(content)
     path = library.locate(record)
     if path is None:
         return None

@@ -233,7 +233,7 @@ class Gate:
         if hint and _place(hint) != _place(engine or ""):
             would.append(_would_open(hint))
         roots = ledger.roots()
-        if urls := [redacted(root.where) for root in roots if root.kind != "folder"]:
+        if urls := [redacted(root.where) for root in roots if not root.is_local]:
             would.append(f"It would read images from {_listed(urls)}.")
         if links := self._links():
             would.append(links)
@@ -404,7 +404,7 @@ def _outside(folder: Path, roots: Iterable[Root]) -> Iterator[str]:
     """Yield the roots that do not lie in the folder that a library is next to."""
     own = os.path.realpath(folder.parent)
     for root in roots:
-        if root.kind == "folder" and not _is_below(os.path.realpath(root.where), own):
+        if root.is_local and not _is_below(os.path.realpath(root.where), own):
             yield root.where
 
 

@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 
 from pixseek import wire
 from pixseek.errors import QueryError
-from pixseek.library.surfaces import original, originals_media
+from pixseek.library.surfaces import is_there, original, originals_media
 from pixseek.server import shapes
 from pixseek.server.answers import Answer, json_answer
 from pixseek.server.documents import answers, files, having, list_of, problems
@@ -113,7 +113,7 @@ def routes(server: Server) -> APIRouter:
             library = server.named(given.library).library
             path = library.locate(known)
             plain["path"] = str(path) if path else None
-            plain["is_there"] = library.file_of(known) is not None
+            plain["is_there"] = is_there(library, known)
         return json_answer(plain)
 
     @router.delete(

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse
 
 from pixseek import wire
 from pixseek.errors import PixseekError, QueryError
-from pixseek.library.surfaces import DuplicateGroup, filter_text
+from pixseek.library.surfaces import DuplicateGroup, filter_text, is_there
 from pixseek.server.answers import Answer, json_answer
 from pixseek.server.copies_page import content
 from pixseek.server.exports import FORMATS
@@ -58,7 +58,7 @@ def routes(server: Server) -> APIRouter:
         if may_write(request.scope):
             path = library.locate(record)
             plain["path"] = str(path) if path else None
-            plain["is_there"] = library.file_of(record) is not None
+            plain["is_there"] = is_there(library, record)
         return json_answer(
             {
                 "record": plain,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from pixseek.errors import ConfigError, PixseekError, SourceError, unknown
-from pixseek.types import Root, Source
+from pixseek.types import Recognised, Root, Source
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
 #: Where packages register sources: the name is the kind of a root and the scheme of its URL, the
 #: value a function that takes the `Root` and returns a `Source`.
 GROUP = "pixseek.sources"
+
+#: pixseek's own kinds of roots besides folders, with their modules, in the order in which they are
+#: asked what a path is. Each module has `opened(root) -> Source`, and `recognised(given) ->
+#: Recognised | None`.
+OWN: Mapping[str, str] = {"archive": "pixseek.sources.archives"}
 
 
 def open_source(root: Root) -> Source:
@@ -31,6 +38,8 @@ def open_source(root: Root) -> Source:
             root.name, root.path, root.scopes, root.exclude, root.include,
             follow_links=root.follow_links,
         )  # fmt: skip
+    if root.kind in OWN:
+        return cast("Source", import_module(OWN[root.kind]).opened(root))
     registered = _registered()
     if root.kind not in registered:
         raise ConfigError(
@@ -49,6 +58,38 @@ def open_source(root: Root) -> Source:
     return opener(root)
 
 
+def recognise(given: str | os.PathLike[str], kind: str | None = None) -> Recognised | None:
+    """Return what pixseek's own sources take a path or URL for; None for a folder or a file.
+
+    Args:
+        given: as the user typed it.
+        kind: ask only the source of this kind; "folder" asks none.
+
+    Raises:
+        SourceError: it is such a source by its name, and can't be read.
+    """
+    for each, module in OWN.items():
+        if kind in (None, each):
+            found = cast("Recognised | None", import_module(module).recognised(os.fspath(given)))
+            if found is not None:
+                return found
+    return None
+
+
+def is_there(root: Root) -> bool:
+    """Return whether a root is there, as far as can be told without asking a server."""
+    if not root.is_local:
+        return True
+    if root.kind == "folder":
+        return root.path.is_dir()
+    return root.path.exists() or (is_pattern(root.path.name) and root.path.parent.is_dir())
+
+
+def is_pattern(name: str) -> bool:
+    """Return whether the last part of a path names several files, as "*" and "{0..9}" do."""
+    return "*" in name or re.search(r"\{\d+\.\.\d+\}", name) is not None
+
+
 def kind_of(url: str) -> str:
     """Return the kind of root that a URL names: its scheme.
 
@@ -59,7 +100,7 @@ def kind_of(url: str) -> str:
     registered = _registered()
     if scheme not in registered:
         raise SourceError("Nothing installed here reads such a URL", url,
-                          unknown("source", scheme, ("folder", *registered)))  # fmt: skip
+                          unknown("source", scheme, ("folder", *OWN, *registered)))  # fmt: skip
     return scheme
 
 

@@ -319,8 +319,13 @@ class Tally:
         self._found: dict[tuple[str, str, str], Skipped] = {}
         self._opened = 0
 
-    def folder(self, path: str, relative: str, rule: Rule | None) -> None:
-        """Count a folder that is skipped by a rule, or, without one, as it is hidden."""
+    def folder(
+        self, path: str, relative: str, rule: Rule | None, images: int | None = None
+    ) -> None:
+        """Count a folder that is skipped by a rule, or, without one, as it is hidden.
+
+        Its images are looked up by its path unless their number is given.
+        """
         name = relative.rpartition("/")[2]
         uri, include = self._uri(relative), f"{_escaped(name)}/"
         if name == PORTABLE:
@@ -328,7 +333,8 @@ class Tally:
         if rule is None:
             self._add(Skipped("hidden", "hidden", _HIDDEN, 0, 1, uri, include))
         else:
-            images = _count(path) if rule.counted else 0
+            if images is None:
+                images = _count(path) if rule.counted else 0
             # "Cache" alone says little.
             what = "/".join(path.split(os.sep)[-2:]) if rule.inside else name
             self._add(Skipped("folder", what, rule.why, images, 1, uri, include))

@@ -194,16 +194,16 @@ class Ledger:
         return found
 
     def set_root(self, root: Root, *, relative: bool) -> None:
-        """Store a root; a folder by its path from the library's folder if `relative`."""
+        """Store a root; one on this machine by its path from the library's if `relative`."""
         is_folder = root.kind == "folder"
         where = root.where
-        if is_folder:
+        if root.is_local:
             where = os.path.relpath(where, self._folder) if relative else where
             where = Path(where).as_posix()
         row = (
             root.name,
             where,
-            int(relative and is_folder),
+            int(relative and root.is_local),
             json.dumps(root.scopes),
             json.dumps(root.exclude),
         )

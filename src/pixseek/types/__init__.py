@@ -67,6 +67,8 @@ if TYPE_CHECKING:
     from pixseek.types.sources import Candidate as Candidate
     from pixseek.types.sources import FileSystem as FileSystem
     from pixseek.types.sources import Item as Item
+    from pixseek.types.sources import Opening as Opening
+    from pixseek.types.sources import Recognised as Recognised
     from pixseek.types.sources import Source as Source
 
 _HOME = {
@@ -79,7 +81,7 @@ _HOME = {
     "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine Distant "
     "Embedding Outlines Outlining Movable",
     "roots": "Root",
-    "sources": "Candidate FileSystem Item Source",
+    "sources": "Candidate FileSystem Item Opening Recognised Source",
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names.split()}
 __all__ = [

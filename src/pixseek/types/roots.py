@@ -17,10 +17,12 @@ class Root:
 
     Attributes:
         name: the first part of the URIs of its records; never changes.
-        where: where it is now: an absolute path, or a URL.
+        where: where it is now: an absolute path, or a URL. Of shards the last part of the path is
+            a pattern: "/data/train-{000..123}.tar" or "/data/*.tar".
         scopes: relative paths that were indexed; ("",) for everything.
         exclude: patterns of what is skipped, in the syntax of .gitignore.
-        kind: what reads it: "folder", or the name of an entry point in `pixseek.sources`.
+        kind: what reads it: "folder", another of pixseek's own kinds such as "archive", or the name
+            of an entry point in `pixseek.sources`.
         options: of that kind; anything JSON can hold.
         include: patterns of what is indexed although it would be skipped by itself (recycle bins,
             previews, hidden folders, unusual endings), in the syntax of .gitignore.
@@ -41,5 +43,10 @@ class Root:
 
     @property
     def path(self) -> Path:
-        """Where it is now, as a path; of a folder only."""
+        """Where it is now, as a path; of one that `is_local` only."""
         return Path(self.where)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether `where` is a path of this machine, and not a URL."""
+        return "://" not in self.where

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pixseek.types.dataclass import dataclass
 from pixseek.types.records import Scalar, Stamp
@@ -98,6 +98,23 @@ class Item:
     fields: Mapping[str, Scalar | tuple[str, ...]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What a path or URL that a user named is, if it is neither a folder nor an image.
+
+    Attributes:
+        kind: of the root that it becomes.
+        where: of that root.
+        name: for that root, unless another has it.
+        options: of that root.
+    """
+
+    kind: str
+    where: str
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Source(Protocol):
     """Where images come from.
 
@@ -133,4 +150,29 @@ class Source(Protocol):
             ImageError: it can't be read.
             SourceVanishedError: the whole source is gone.
         """
+        ...
+
+
+@runtime_checkable
+class Opening(Source, Protocol):
+    """A source whose items can be opened at any time: to be shown, compared and exported.
+
+    Its methods may be called from several threads at once, and without a scan before.
+    """
+
+    def open(self, uri: str) -> bytes:
+        """Return the content of an item.
+
+        Raises:
+            OSError: there is no such item, or it can't be read.
+            ImageError, SourceError: the same; their texts say more.
+        """
+        ...
+
+    def holds(self, uri: str) -> bool | None:
+        """Return whether there is such an item now; None if that can't be told."""
+        ...
+
+    def place(self, uri: str) -> Path | None:
+        """Return where the file is that has an item's content and nothing else; None for none."""
         ...

@@ -1,0 +1,119 @@
+"""Items of roots that are not folders: members of archives, rows of tables, opened one by one."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from pixseek.errors import PixseekError
+from pixseek.library.places import SAMPLE, is_reachable, path_in, read_in
+from pixseek.types import Candidate, Engine, Opening, Recognised, Root
+
+
+class OpenSources:
+    """Opens the content of any URI; each source is made once. May be used from several threads."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._lock = threading.Lock()
+        self._sources: dict[str, tuple[Root, Opening | None]] = {}
+
+    def read(self, known: Mapping[str, Root], uri: str) -> bytes:
+        """Return the content of a URI.
+
+        Args:
+            known: roots by name.
+            uri: of a file, or of an item of another source.
+
+        Raises:
+            OSError: there is none, it lies outside of its root, or it can't be read; see `files`.
+        """
+        if not self.is_item(known, uri):
+            return read_in(known, uri)
+        source = self._of(known[uri.partition("/")[0]])
+        if source is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri)
+        try:
+            return source.open(uri)
+        except PixseekError as error:
+            raise OSError(errno.EIO, str(error), uri) from error
+
+    def path_of(self, known: Mapping[str, Root], uri: str) -> Path | None:
+        """Return where the file of a URI is, or was; None if it has none of its own."""
+        if not self.is_item(known, uri):
+            return path_in(known, uri)
+        source = self._of(known[uri.partition("/")[0]])
+        return None if source is None else source.place(uri)
+
+    def holds(self, known: Mapping[str, Root], uri: str) -> bool | None:
+        """Return whether a root that is not a folder has such an item; None if it can't be told."""
+        if not self.is_item(known, uri):
+            return None
+        root = known[uri.partition("/")[0]]
+        source = self._of(root) if is_reachable(root) else None
+        try:
+            return None if source is None else source.holds(uri)
+        except (PixseekError, OSError):
+            return None
+
+    @staticmethod
+    def is_item(known: Mapping[str, Root], uri: str) -> bool:
+        """Return whether a URI is that of an item of a root that is not a folder."""
+        root = known.get(uri.partition("/")[0])
+        return root is not None and root.kind != "folder"
+
+    def _of(self, root: Root) -> Opening | None:
+        with self._lock:
+            if root.name not in self._sources or self._sources[root.name][0] != root:
+                from pixseek.sources import open_source
+
+                try:
+                    source = open_source(root)
+                except PixseekError:  # its package is not installed; a run says so
+                    return None
+                self._sources[root.name] = (root, source if isinstance(source, Opening) else None)
+            return self._sources[root.name][1]
+
+
+def known_root(found: Recognised, roots: Iterable[Root], engine: Engine) -> Root | None:
+    """Return the root that a source is, of those of a library; None if it is a new one.
+
+    An archive that was moved or renamed is known by its content: the root whose place is gone, and
+    whose first records are all in it, unchanged.
+
+    Args:
+        found: what the user named.
+        roots: of the library.
+        engine: holds their records.
+    """
+    alike = [root for root in roots if root.kind == found.kind]
+    for root in alike:
+        if root.where == found.where:
+            return root
+    away = (root for root in alike if not is_reachable(root))
+    return next((root for root in away if _holds_records_of(found, root, engine)), None)
+
+
+def _holds_records_of(found: Recognised, root: Root, engine: Engine) -> bool:
+    from pixseek.sources import open_source
+
+    first = itertools.islice(engine.known(f"{root.name}/"), SAMPLE)
+    wanted = {known.uri: known.stamp for known in first}
+    if not wanted:
+        return False
+    try:
+        source = open_source(replace(root, where=found.where))
+        for event in source.scan():
+            if isinstance(event, Candidate) and event.uri in wanted:
+                if not event.is_as(wanted.pop(event.uri)):
+                    return False
+                if not wanted:
+                    return True
+    except (PixseekError, OSError):  # the run that follows says why
+        pass
+    return False

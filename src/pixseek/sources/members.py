@@ -1,0 +1,481 @@
+"""What lies in archives: zip and tar, packed or not, one member at a time, within limits.
+
+An archive may come from a stranger, so nothing of it is believed: a name is only a name and no
+path, a size is a bound and not a fact, and what a packed archive unfolds to has a limit.
+"""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import io
+import lzma
+import os
+import struct
+import tarfile
+import threading
+import zipfile
+import zlib
+from calendar import timegm
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, cast
+
+from pixseek import files
+from pixseek.errors import ImageError, SourceError
+from pixseek.types.dataclass import dataclass
+
+#: Compressions of tar by the ending behind ".tar", with the short forms of both.
+_PACKED = {".gz": "gz", ".bz2": "bz2", ".xz": "xz", ".lzma": "xz", ".zst": "zst",
+           ".tgz": "gz", ".tbz": "bz2", ".tbz2": "bz2", ".txz": "xz", ".tzst": "zst"}  # fmt: skip
+_ZIPS = (".zip", ".cbz")
+_TARS = (".tar", ".cbt")
+
+#: Bytes of one read that a list of members may ask for: headers are smaller, also with long names.
+_MOST_HEADER = 16 << 20
+#: A packed archive of images unfolds to a few times its size; one that unfolds to more is refused
+#: after its first gigabyte.
+_MOST_TIMES, _FREE = 200, 1 << 30
+#: Bytes of members that are kept when a packed archive is read past them.
+_LOOK_AHEAD = 64 << 20
+
+#: Of a zip's members: stored, deflate, bzip2, LZMA; and Zstandard where Python has it (3.14).
+_METHODS = {0, 8, 12, 14} | ({93} if hasattr(zipfile, "ZIP_ZSTANDARD") else set())
+_METHOD_NAMES = {9: "Deflate64", 93: "Zstandard", 95: "XZ", 96: "JPEG", 98: "PPMd", 99: "AES"}
+_ENCRYPTED, _UTF8 = 0x1, 0x800
+_LOCAL = struct.Struct("<4s22xHH")
+_IS_LINK, _TYPE = 0o120000, 0o170000
+
+
+class DamagedError(Exception):
+    """The rest of an archive can't be read; its text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file in an archive.
+
+    Attributes:
+        name: as the archive has it, decoded; not a path.
+        size: of its content in bytes, as the archive says.
+        modified_ns: when it was changed, in nanoseconds since 1970; 0 when unknown.
+        version: a text that is equal only while the content is the same.
+        at: where it begins in the archive.
+        skipped: why it is no file to index ("link", "sparse"); "" if it is one.
+        locked: why its content can't be read: reason, message and advice of a failure.
+        key: what its archive finds it by.
+    """
+
+    name: str
+    size: int
+    modified_ns: int
+    version: str
+    at: int
+    skipped: str = ""
+    locked: tuple[str, str, str] | None = None
+    key: Any = None
+
+
+class Archive(Protocol):
+    """An archive that can be listed and read; opened for each call, so it holds no file.
+
+    Attributes:
+        is_packed: compressed as a whole, so that a member is reached only past those before it.
+    """
+
+    is_packed: bool
+
+    def members(self) -> Iterator[Member]:
+        """Yield the members, those of one name in their order.
+
+        Raises:
+            DamagedError: the rest can't be read.
+            OSError: the archive can't be opened.
+        """
+        ...
+
+    def read(self, member: Member, most: int) -> bytes:
+        """Return the content of a member; may be called from several threads at once.
+
+        Raises:
+            ImageError: it is damaged, or has more than `most` bytes.
+            OSError: the archive can't be opened or read.
+        """
+        ...
+
+
+def kind_of(name: str) -> str | None:
+    """Return the kind of archive that a file's name means: "zip", "tar", "tar.gz"; or None."""
+    name = name.lower()
+    stem, ending = os.path.splitext(name)
+    if ending in _ZIPS:
+        return "zip"
+    if ending in _TARS:
+        return "tar"
+    if ending in _PACKED and (ending.startswith(".t") or stem.endswith(".tar")):
+        return f"tar.{_PACKED[ending]}"
+    return None
+
+
+def stem_of(name: str) -> str:
+    """Return the name of an archive without its endings: "photos" of "photos.tar.gz"."""
+    stem = os.path.splitext(name)[0]
+    return os.path.splitext(stem)[0] if stem.lower().endswith(".tar") else stem
+
+
+def archive_at(path: Path, within: str | None = None) -> Archive:
+    """Return the archive in a file, of the kind that its name means.
+
+    Args:
+        path: of the file.
+        within: the folder, resolved, that it has to lie in; None for any.
+    """
+    kind = kind_of(path.name)
+    if kind == "zip":
+        return Zip(path, within)
+    return Tar(path, within) if kind == "tar" else PackedTar(path, within)
+
+
+def _damaged(name: str, why: object, what: str = "The member of the archive") -> ImageError:
+    return ImageError(
+        "damaged", f"{what} is damaged ({str(why)[:200]})", name,
+        "Copy or download the archive again.",
+    )  # fmt: skip
+
+
+def _too_large(name: str, most: int) -> ImageError:
+    return ImageError(
+        "too-large", f"The member has more than {most:,} bytes", name,
+        f"Files up to {most // 1_000_000} MB are read.",
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _opened(path: Path, within: str | None) -> Iterator[BinaryIO]:
+    with (
+        files.opened(path, within=within) as descriptor,
+        open(descriptor, "rb", closefd=False) as file,
+    ):
+        yield file
+
+
+# ------------------------------------------------------------------ zip
+
+
+class Zip:
+    """A zip archive, of any size."""
+
+    is_packed = False
+
+    def __init__(self, path: Path, within: str | None = None) -> None:
+        """Name the file; see `archive_at`."""
+        self._path, self._within = path, within
+
+    def members(self) -> Iterator[Member]:
+        """Yield the members; see `Archive.members`."""
+        with _opened(self._path, self._within) as file:
+            try:
+                found = zipfile.ZipFile(file).infolist()
+            except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
+                raise DamagedError(str(error) or "its list of members is cut off") from error
+        for info in found:
+            if info.is_dir():
+                continue
+            skipped = "link" if info.external_attr >> 16 & _TYPE == _IS_LINK else ""
+            yield Member(
+                _zip_name(info), info.file_size, _zip_time(info),
+                f"{info.CRC:08x}-{info.file_size}", info.header_offset, skipped, _locked(info),
+                info,
+            )  # fmt: skip
+
+    def read(self, member: Member, most: int) -> bytes:
+        """Return the content of a member; see `Archive.read`."""
+        info = cast("zipfile.ZipInfo", member.key)
+        if info.file_size > most:
+            raise _too_large(member.name, most)
+        with _opened(self._path, self._within) as file:
+            try:
+                file.seek(info.header_offset)
+                magic, name, extra = _LOCAL.unpack(file.read(_LOCAL.size))
+                if magic != b"PK\x03\x04":
+                    raise zipfile.BadZipFile("it does not begin where the list says")
+                file.seek(name + extra, os.SEEK_CUR)
+                # The limit holds for what it really has, too: it stops at the size that is said.
+                content = zipfile.ZipExtFile(file, "r", info).read(info.file_size)
+            except (zipfile.BadZipFile, struct.error, zlib.error, lzma.LZMAError, EOFError,
+                    ValueError, NotImplementedError) as error:  # fmt: skip
+                raise _damaged(member.name, error) from error
+            except OSError as error:
+                if error.errno is None:  # bz2 has no error of its own
+                    raise _damaged(member.name, error) from error
+                raise
+        if len(content) != info.file_size:
+            raise _damaged(member.name, "it is cut off")
+        return content
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """Return a member's name; many programs write UTF-8 without saying so."""
+    name = info.filename
+    if not info.flag_bits & _UTF8 and not name.isascii():
+        with contextlib.suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    # Old programs for Windows wrote its separators.
+    return name.replace("\\", "/") if "/" not in name else name
+
+
+def _zip_time(info: zipfile.ZipInfo) -> int:
+    """Return when a member was changed; its zone is unknown, so it counts as UTC."""
+    try:
+        return timegm((*info.date_time, 0, 0, 0)) * 1_000_000_000
+    except (ValueError, OverflowError):
+        return 0
+
+
+def _locked(info: zipfile.ZipInfo) -> tuple[str, str, str] | None:
+    if info.flag_bits & _ENCRYPTED:
+        return (
+            "encrypted", "It is encrypted with a password",
+            "Unzip the archive with its password, and index the folder.",
+        )  # fmt: skip
+    if info.compress_type not in _METHODS:
+        method = _METHOD_NAMES.get(info.compress_type, f"method {info.compress_type}")
+        return (
+            "no-decoder", f"It is compressed in a way that Python can't read ({method})",
+            "Unzip the archive with another program, and index the folder.",
+        )  # fmt: skip
+    return None
+
+
+# ------------------------------------------------------------------ tar
+
+
+class Tar:
+    """A tar archive that is not compressed: its members are read where they lie."""
+
+    is_packed = False
+
+    def __init__(self, path: Path, within: str | None = None) -> None:
+        """Name the file; see `archive_at`."""
+        self._path, self._within = path, within
+
+    def members(self) -> Iterator[Member]:
+        """Yield the members; see `Archive.members`."""
+        with _opened(self._path, self._within) as file:
+            yield from _tar_members(_Bounded(file))
+
+    def read(self, member: Member, most: int) -> bytes:
+        """Return the content of a member; see `Archive.read`."""
+        if member.size > most:
+            raise _too_large(member.name, most)
+        with _opened(self._path, self._within) as file:
+            file.seek(member.key)
+            content = file.read(member.size)
+        if len(content) != member.size:
+            raise _damaged(member.name, "it is cut off")
+        return content
+
+
+class PackedTar:
+    """A tar archive that is compressed as a whole.
+
+    A run asks for members nearly in their order, from several threads. One stream goes through the
+    archive, and keeps what it passes until it is asked for, up to a limit. Who asks for a member
+    that was passed and is no longer kept lets it begin again.
+    """
+
+    is_packed = True
+
+    def __init__(self, path: Path, within: str | None = None) -> None:
+        """Name the file; see `archive_at`."""
+        self._path, self._within = path, within
+        self._lock = threading.Lock()
+        self._stream: _Bounded | None = None
+        self._ahead: Iterator[Member] = iter(())
+        self._passed = -1
+        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._held = 0
+
+    def members(self) -> Iterator[Member]:
+        """Yield the members; see `Archive.members`."""
+        with _opened(self._path, self._within) as file, _unpacked(file, self._path) as stream:
+            yield from _tar_members(stream)
+
+    def read(self, member: Member, most: int) -> bytes:
+        """Return the content of a member; see `Archive.read`."""
+        if member.size > most:
+            raise _too_large(member.name, most)
+        with self._lock:
+            if (kept := self._kept.pop(member.at, None)) is not None:
+                self._held -= len(kept)
+                return kept
+            try:
+                return self._read(member)
+            except DamagedError as error:
+                self.close()
+                raise _damaged(member.name, error) from error
+
+    def _read(self, member: Member) -> bytes:
+        if self._stream is None or member.at <= self._passed:
+            self.close()
+            # Its own file: the stream stays open between calls.
+            with files.opened(self._path, within=self._within) as descriptor:
+                file = open(os.dup(descriptor), "rb")  # noqa: SIM115
+            self._stream = _unpacked(file, self._path)
+            self._ahead = _tar_members(self._stream)
+        for each in self._ahead:
+            self._passed = each.at
+            if each.skipped or (each.size > _LOOK_AHEAD and each.at != member.at):
+                continue
+            content = _exactly(self._stream, each)
+            if each.at == member.at:
+                return content
+            self._keep(each.at, content)
+        raise DamagedError("it is no longer there")
+
+    def _keep(self, at: int, content: bytes) -> None:
+        self._kept[at] = content
+        self._held += len(content)
+        while self._held > _LOOK_AHEAD:
+            _, oldest = self._kept.popitem(last=False)
+            self._held -= len(oldest)
+
+    def close(self) -> None:
+        """Let go of the stream and of what was kept; the next read begins again."""
+        if self._stream is not None:
+            self._stream.close()
+        self._stream, self._ahead, self._passed = None, iter(()), -1
+        self._kept.clear()
+        self._held = 0
+
+
+def _exactly(stream: _Bounded, member: Member) -> bytes:
+    """Return the content of the member at which `_tar_members` just stands."""
+    try:
+        stream.seek(member.key)
+        parts, left = [], member.size
+        while left and (part := stream.read(min(left, _MOST_HEADER))):
+            parts.append(part)
+            left -= len(part)
+    except _BROKEN as error:
+        raise DamagedError(_said(error)) from error
+    if left:
+        raise DamagedError("it is cut off")
+    return b"".join(parts)
+
+
+#: What decompressors raise about broken data; OSError without a number is one of bz2 and gzip.
+_BROKEN = (EOFError, zlib.error, lzma.LZMAError, OSError, ValueError, tarfile.TarError)
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno is not None and error.strerror:
+        raise error
+    return str(error) or "it is cut off"
+
+
+def _tar_members(stream: _Bounded) -> Iterator[Member]:
+    """Yield the members of a tar.
+
+    Raises:
+        DamagedError: the rest can't be read.
+    """
+    try:
+        file = cast("BinaryIO", stream)
+        tar = tarfile.open(fileobj=file, mode="r:", encoding="utf-8")  # noqa: SIM115
+        while (info := tar.next()) is not None:
+            cast("Any", tar).members.clear()  # else it keeps all of them
+            if info.isdir():
+                continue
+            skipped = "" if info.isreg() else "link" if info.islnk() or info.issym() else "special"
+            if info.issparse():
+                skipped = "sparse"
+            yield Member(
+                info.name, info.size, _tar_time(info),
+                f"{info.offset_data}-{info.size}-{info.mtime}", info.offset, skipped, None,
+                info.offset_data,
+            )  # fmt: skip
+        # tarfile takes a broken header for the end; that is a block of zeros, or of nothing.
+        if any(stream.last):
+            raise DamagedError(f"there is no header at byte {tar.offset:,}")
+    except _BROKEN as error:
+        raise DamagedError(_said(error)) from error
+
+
+def _tar_time(info: tarfile.TarInfo) -> int:
+    try:
+        return max(0, int(info.mtime * 1_000_000_000))
+    except (ValueError, OverflowError):  # what a pax header says may be anything
+        return 0
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that never returns a header of any size, and never unfolds to any size.
+
+    Attributes:
+        last: what the last read returned.
+    """
+
+    def __init__(self, stream: Any, packed: BinaryIO | None = None) -> None:
+        """Read from `stream`, which unpacks `packed` if that is given, and then owns both."""
+        self._stream, self._packed = stream, packed
+        self.last = b""
+        self._size = 0 if packed is None else os.fstat(packed.fileno()).st_size
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= _MOST_HEADER:
+            raise tarfile.ReadError(f"a header says that it has {size:,} bytes")
+        self.last = cast("bytes", self._stream.read(size))
+        self._check()
+        return self.last
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if self._packed is None:
+            return cast("int", self._stream.seek(offset, whence))
+        # In steps, so that the limit is seen before all of it is unfolded.
+        while self._stream.tell() + _MOST_HEADER < offset:
+            if not self._stream.read(_MOST_HEADER):
+                break
+            self._check()
+        return cast("int", self._stream.seek(offset, whence))
+
+    def tell(self) -> int:
+        return cast("int", self._stream.tell())
+
+    def _check(self) -> None:
+        if self._packed is not None:
+            unfolded = self._stream.tell()
+            if unfolded > _FREE and unfolded > _MOST_TIMES * self._size:
+                raise tarfile.ReadError(f"it unfolds to more than {_MOST_TIMES} times its size")
+
+    def close(self) -> None:
+        if self._packed is not None:
+            self._stream.close()
+            self._packed.close()
+        super().close()
+
+
+def _unpacked(file: BinaryIO, path: Path) -> _Bounded:
+    """Return what unpacks a file, by the ending of its name.
+
+    Raises:
+        SourceError: this Python can't unpack it.
+    """
+    kind = (kind_of(path.name) or "").rpartition(".")[2]
+    unpack: dict[str, Callable[[BinaryIO], Any]] = {
+        "gz": lambda packed: gzip.GzipFile(fileobj=packed),
+        "bz2": bz2.BZ2File,
+        "xz": lzma.LZMAFile,
+    }
+    if kind == "zst":
+        try:
+            from compression import zstd  # type: ignore[import-not-found, unused-ignore]
+        except ImportError:
+            raise SourceError(
+                "This Python can't unpack Zstandard", path,
+                "Use Python 3.14 or newer, or unpack it to a .tar: zstd -d",
+            ) from None  # fmt: skip
+        unpack["zst"] = zstd.ZstdFile
+    return _Bounded(unpack[kind](file), file)

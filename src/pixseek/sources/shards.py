@@ -1,0 +1,61 @@
+"""Names of many files as one: `train-{000..123}.tar` and `*.tar`, as shells write them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+
+
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """Return what says whether a file's name is one of those that a pattern means.
+
+    Args:
+        pattern: a name; "*" stands for any characters, and "{000..123}" for each number of at least
+            as many digits as the first has.
+    """
+    ranges: list[tuple[int, int, int]] = []
+    parts: list[str] = []
+    at = 0
+    for found in _RANGE.finditer(pattern):
+        first, last = found.groups()
+        width = len(first) if first.startswith("0") else 1
+        low, high = sorted((int(first), int(last)))
+        ranges.append((width, low, high))
+        parts += [_globbed(pattern[at : found.start()]), r"(\d+)"]
+        at = found.end()
+    whole = re.compile("".join((*parts, _globbed(pattern[at:]))), re.DOTALL)
+
+    def matches(name: str) -> bool:
+        match = whole.fullmatch(name)
+        return match is not None and all(
+            low <= int(digits) <= high
+            and len(digits) >= width
+            and (len(digits) == width or not digits.startswith("0"))
+            for digits, (width, low, high) in zip(match.groups(), ranges, strict=True)
+        )
+
+    return matches
+
+
+def files_of(pattern: Path) -> list[str]:
+    """Return the names of the files in a folder that the last part of a path means, in order.
+
+    Raises:
+        OSError: the folder can't be listed.
+    """
+    matches = matcher(pattern.name)
+    return sorted((name for name in os.listdir(pattern.parent) if matches(name)), key=_by_number)
+
+
+def _globbed(text: str) -> str:
+    return re.sub(r"(?:\\\*)+", "[^/]*", re.escape(text))
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """Return a key by which 9.tar comes before 10.tar."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in
+            re.split(r"([0-9]+)", name)]  # fmt: skip
