@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pixseek import filters
 from pixseek.engines import open_engine, tokens
-from pixseek.engines.vespa import server, store
+from pixseek.engines.vespa import library, server, store
 from pixseek.engines.vespa.documents import escaped, place_behind, place_of, quotable, unescaped
 from pixseek.engines.vespa.schema import Slot
 from pixseek.engines.vespa.yql import boxes_around
@@ -243,6 +243,18 @@ def test_writers_of_several_threads_keep_the_list_of_spaces(
         for each in threads:
             each.join()
         assert set(engine.spaces()) == {SPACE, *spaces}
+
+
+def test_however_many_texts_are_kept_all_are_found(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "_PAGE", 3)
+    with open_engine(url) as engine:
+        engine.ensure(SPACE)
+        names = {f"search {n}": f"tag:{n}" for n in range(7)}
+        for name, text in names.items():
+            engine.keep("search", name, text)
+        assert engine.kept("search") == names
 
 
 def test_vectors_stay_where_they_are_when_words_change(fake_vespa: FakeVespa, url: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from pixseek.engines import remote, rules, tokens
 from pixseek.engines.kept_texts import SPACE
 from pixseek.engines.vespa.documents import VERSION_BITS, document_id, escaped, place_of, unescaped
-from pixseek.engines.vespa.schema import FORMAT, MAX_HITS, NAMESPACE, Slot, library_of
+from pixseek.engines.vespa.schema import FORMAT, NAMESPACE, Slot, library_of
 from pixseek.engines.vespa.server import Refusal, Server
 from pixseek.engines.vespa.yql import Yql
 from pixseek.errors import EngineError
@@ -22,6 +22,8 @@ from pixseek.types import Record, Space
 
 #: The document that lists the spaces, and its kind; that of all others.
 _SPACES, _KEPT = "spaces", "kept"
+#: Texts that are read at once.
+_PAGE = 1_000
 _TRIES = 20  #: of a change that other machines come between
 
 
@@ -50,7 +52,8 @@ class Library:
             LibraryFormatError: the library is of a newer format.
         """
         try:
-            self.listed()
+            if not self.listed():
+                self.kept()  # a query names an unknown document type more surely
         except Refusal as refusal:
             if refusal.status not in (400, 404):
                 raise
@@ -129,11 +132,18 @@ class Library:
     def kept(self) -> list[Record]:
         """Return all records that were kept, by id."""
         yql = Yql()
-        query = f"select * from {self._type} where {yql.has('kind', _KEPT)}"
-        body = {"yql": query, **yql.parameters, "hits": MAX_HITS, "ranking.profile": "unranked"}
-        hits = self._server.search(body).get("children", [])
-        records = [tokens.unpacked(unescaped(each["fields"]["content"])) for each in hits]
-        return sorted(records, key=lambda record: record.id)
+        where = f"{yql.has('kind', _KEPT)} order by place_high asc, place_low asc"
+        body = {
+            "yql": f"select * from {self._type} where {where}", **yql.parameters,
+            "hits": _PAGE, "ranking.profile": "unranked",
+        }  # fmt: skip
+        records: list[Record] = []
+        while True:
+            root = self._server.search({**body, "offset": len(records)})
+            hits = root.get("children", [])
+            records += [tokens.unpacked(unescaped(each["fields"]["content"])) for each in hits]
+            if len(hits) < _PAGE:
+                return sorted(records, key=lambda record: record.id)
 
 
 def is_kept(space: Space) -> bool:

@@ -98,7 +98,7 @@ class Server:
             # Vespa itself gives up after the seconds; this is for a server that hangs.
             timeout=httpx.Timeout(min(2 * self._seconds, self._seconds + 5)),
             limits=httpx.Limits(max_connections=TOGETHER, max_keepalive_connections=TOGETHER),
-            trust_env=False,
+            trust_env=remote.secure,  # proxies, on the way to Vespa Cloud
         )
         self._pool: ThreadPoolExecutor | None = None
 

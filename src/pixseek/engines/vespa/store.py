@@ -79,6 +79,8 @@ class VespaStore:
         self._type = name
         self._options = options
         self._library = Library(server, name)
+        #: The slots of spaces when they were last listed, which is at the beginning of each call.
+        self._slots: dict[str, Slot] = {}
         self._queries = Queries(server, name, is_binary=options.get("type") == "binary")
 
     def check(self) -> None:
@@ -88,7 +90,9 @@ class VespaStore:
     # -------------------------------------------------------------- collections
 
     def spaces(self) -> list[Space]:
-        return [each.space for each in self._library.listed()]
+        listed = self._library.listed()
+        self._slots = {each.space.fingerprint: each.slot for each in listed}
+        return [each.space for each in listed]
 
     def create(self, space: Space) -> None:
         taken = [each.slot.name for each in self._library.listed()]
@@ -116,7 +120,7 @@ class VespaStore:
             raise EngineError(
                 "the application on the server has no room for this model",
                 f"{self.name}, {space.model} ({space.dim} dimensions), {slot.vector}",
-                "Make it anew with all models and deploy it: pixseek vespa app DIR "
+                "Write a package with all models and deploy it: pixseek vespa app DIR "
                 f"--name {self._type} --model {space.model} ..., then: vespa deploy DIR. "
                 f"It said: {refusal.said}",
             ) from refusal
@@ -161,7 +165,16 @@ class VespaStore:
         )
         return next(found, None)
 
+    def _read(self, space: Space) -> Slot:
+        """Return the slot of a space to read; whether it still is one, `DocumentEngine` checks."""
+        return self._slots.get(space.fingerprint) or self._slot(space)
+
     def _slot(self, space: Space) -> Slot:
+        """Return the slot of a space to write.
+
+        Raises:
+            SpaceGoneError: it was dropped.
+        """
         listed = self._find(space)
         if listed is None:
             raise SpaceGoneError(space)
@@ -236,7 +249,7 @@ class VespaStore:
         raise ConflictError([id_])
 
     def fetch(self, space: Space, ids: Sequence[str], *, vectors: bool) -> list[Document | None]:
-        slot = self._slot(space)
+        slot = self._read(space)
         found = {each.record.id: each for each in self._kept(space)}
         if not is_kept(space):
             yql = Yql()
@@ -276,7 +289,7 @@ class VespaStore:
         vectors: bool,
         bare: bool = False,
     ) -> list[Document]:
-        slot = self._slot(space)
+        slot = self._read(space)
         if is_kept(space):
             found = sorted(self._kept(space), key=lambda each: self.place(each.record.id))
             return [
@@ -289,7 +302,7 @@ class VespaStore:
         return self._queries.scanned(slot, where, after, limit, summary, bare=bare)
 
     def count(self, space: Space, where: Filter | None, *, bare: bool = False) -> int:
-        slot = self._slot(space)
+        slot = self._read(space)
         if is_kept(space):
             return len(self.scan(space, where, after="", limit=MAX_HITS, vectors=False))
         return self._queries.count(slot, where, bare=bare)
@@ -303,7 +316,7 @@ class VespaStore:
         k: int,
         offset: int,
     ) -> list[Document]:
-        slot = self._slot(space)
+        slot = self._read(space)
         column = ORDERS[order]
         way = "desc" if descending else "asc"
         is_text = column.kind == "written"
@@ -329,7 +342,7 @@ class VespaStore:
     # -------------------------------------------------------------- search
 
     def reach(self, space: Space, k: int, where: Filter | None) -> int | None:
-        return self._reach(self._slot(space), k, where)
+        return self._reach(self._read(space), k, where)
 
     def _reach(self, slot: Slot, k: int, where: Filter | None) -> int | None:
         breadth = self._options.get("breadth")
@@ -341,13 +354,13 @@ class VespaStore:
     def nearest(
         self, space: Space, vectors: Vectors, k: int, where: Filter | None
     ) -> list[list[Row]]:
-        slot = self._slot(space)
+        slot = self._read(space)
         return self._nearest(slot, vectors, k, where, self._reach(slot, k, where))
 
     def nearest_exactly(
         self, space: Space, vectors: Vectors, k: int, where: Filter | None
     ) -> list[list[Row]]:
-        return self._nearest(self._slot(space), vectors, k, where, None)
+        return self._nearest(self._read(space), vectors, k, where, None)
 
     def _nearest(
         self, slot: Slot, vectors: Vectors, k: int, where: Filter | None, breadth: int | None
@@ -364,7 +377,7 @@ class VespaStore:
     def find_words(
         self, space: Space, words: Sequence[str], k: int, where: Filter | None
     ) -> WordMatches:
-        slot = self._slot(space)
+        slot = self._read(space)
         look = token_words.look_for(words)
 
         def of_words(yql: Yql) -> list[str]:
@@ -413,7 +426,7 @@ class VespaStore:
     def facets(
         self, space: Space, where: Filter | None, fields: Sequence[FacetField], most: int
     ) -> dict[str, dict[str, int]]:
-        slot = self._slot(space)
+        slot = self._read(space)
 
         def values(name: str) -> dict[str, int]:
             counts = self._queries.values(slot, where, FACETS[name])
