@@ -18,7 +18,7 @@ def _models(folder: str) -> list[str]:
 def test_a_package_for_models_needs_no_library_and_no_download(run: Run) -> None:
     done = run("vespa", "app", "my app", "--model", "clip-b32-openai", "-m", "clip-rn50-openai")
     assert done.exit_code == 0, done.output
-    assert "Wrote 6 files for 2 models to my app." in done.stdout
+    assert "Wrote 6 files for 2 models: my app\n" in done.stdout
     assert "vespa deploy --wait 300 'my app'\n" in done.stdout
     assert (
         "pixseek index FOLDER --engine vespa+http://localhost:8080/images --model clip-b32-openai\n"
@@ -68,7 +68,7 @@ def test_options_reach_the_package(run: Run) -> None:
 @pytest.mark.parametrize(
     ("line", "code", "said"),
     [
-        ([], 3, "no library"),
+        ([], 3, "name the models: --model NAME"),
         (["-m", "clip-b32-opena"], 4, "clip-b32-openai"),
         (["-m", "clip-b32-openai", "--name", "Photos"], 6, "small letter"),
         (["-m", "clip-b32-openai", "--hosts", "a,a"], 6, "twice"),

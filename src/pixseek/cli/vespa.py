@@ -11,6 +11,7 @@ from pixseek.cli import wording
 from pixseek.cli.hints import quoted, settings
 from pixseek.cli.options import Command, open_library, text_of, warn
 from pixseek.cli.output import echo
+from pixseek.errors import LibraryNotFoundError
 
 if TYPE_CHECKING:
     from pixseek.library import Library
@@ -138,7 +139,13 @@ def vespa(
     if asked:
         package = written(None)
     else:
-        with open_library() as library:
+        try:
+            library = open_library()
+        except LibraryNotFoundError as error:
+            raise LibraryNotFoundError(
+                error.problem, error.subject, "Without a library, name the models: --model NAME"
+            ) from None
+        with library:
             package = written(library)
     _write(package)
 
@@ -146,7 +153,7 @@ def vespa(
 def _write(package: Package) -> None:
     place = wording.visible(str(package.folder))
     models = wording.counted(len(package.models), "model")
-    echo(wording.fitted(f"Wrote {len(package.files)} files for {models} to {place}."))
+    echo(wording.fitted(f"Wrote {len(package.files)} files for {models}: {place}"))
     if package.dropped:
         warn(
             f"The package no longer has the fields of {', '.join(package.dropped)}. Once it is "
