@@ -37,17 +37,42 @@ def paint(path: Path, *colours: str, seed: int = 0) -> Path:
     return path
 
 
-@pytest.fixture
-def library(tmp_path: Path, tiny: TinyEncoder) -> Iterator[pixseek.Library]:
-    """Sixty pictures: ten of each of three colours, ten of each two of them side by side."""
-    folder = tmp_path / "pictures"
+def fill(folder: Path) -> Path:
+    """Draw sixty pictures: ten of each of three colours, ten of each two of them side by side."""
     for n in range(10):
         for one in ("red", "green", "blue"):
             paint(folder / "plain" / f"p{n}-{one[0]}.png", one, seed=n)
         for first, second in (("red", "green"), ("green", "blue"), ("blue", "red")):
             paint(folder / "striped" / f"s{n}-{first[0]}{second[0]}.png", first, second, seed=n)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pixseek.Library]:
+    folder = tmp_path_factory.mktemp("searched")
+    encoder = TinyEncoder()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pixseek.encoders.load", lambda *_, **__: encoder)
+        patch.setattr("pixseek.library.jobs.LEARN_FROM", 0)
+        opened = pixseek.open(folder / "photos.lib")
+        opened.index(fill(folder / "pictures"))
+    with opened:
+        yield opened
+
+
+@pytest.fixture
+def library(shared: pixseek.Library, tiny: TinyEncoder) -> Iterator[pixseek.Library]:
+    """The pictures of `fill`, for tests that change nothing: they share it."""
+    before = shared.version()
+    yield shared
+    assert shared.version() == before, "this test writes: it must take `own`"
+
+
+@pytest.fixture
+def own(tmp_path: Path, tiny: TinyEncoder) -> Iterator[pixseek.Library]:
+    """The pictures of `fill`, for a test that changes something."""
     with pixseek.open(tmp_path / "photos.lib") as opened:
-        opened.index(folder)
+        opened.index(fill(tmp_path / "pictures"))
         yield opened
 
 
@@ -113,10 +138,10 @@ def test_alternatives_go_with_other_terms_filters_and_exclusion(library: pixseek
     assert {reason.kind for hit in mixed for reason in hit.why} == {"image"}
 
 
-def test_alternatives_of_which_one_is_written(library: pixseek.Library) -> None:
-    path = next(hit.path for hit in library.search("blue", k=1))
-    library.tag(str(path), caption="zebra crossing")
-    found = library.search("quagga OR zebra", k=5)
+def test_alternatives_of_which_one_is_written(own: pixseek.Library) -> None:
+    path = next(hit.path for hit in own.search("blue", k=1))
+    own.tag(str(path), caption="zebra crossing")
+    found = own.search("quagga OR zebra", k=5)
     assert found[0].path == path and found[0].strength == "strong"
     assert found[0].why[-1].what == "caption: zebra"
 
@@ -446,13 +471,13 @@ def test_facets_count_matching_images(library: pixseek.Library) -> None:
     assert sum(some["folder"].values()) == library.search("red").likely
 
 
-def test_backgrounds_are_made_once_and_kept(library: pixseek.Library, tiny: TinyEncoder) -> None:
-    (of_images,) = library.path.glob("background-*")
-    (of_texts,) = (library.config.models_dir / "converted").glob("background-*")
-    before = library.search("red", k=60)
+def test_backgrounds_are_made_once_and_kept(own: pixseek.Library, tiny: TinyEncoder) -> None:
+    (of_images,) = own.path.glob("background-*")
+    (of_texts,) = (own.config.models_dir / "converted").glob("background-*")
+    before = own.search("red", k=60)
     for path in (of_images, of_texts):
         path.write_bytes(b"damaged")
-    with pixseek.open(library.path) as again:
+    with pixseek.open(own.path) as again:
         after = again.search("red", k=60)
     assert [(h.id, h.strength, h.why) for h in after] == [(h.id, h.strength, h.why) for h in before]
 
@@ -467,9 +492,9 @@ def test_the_threshold_of_near_duplicates_is_learned(tiny: TinyEncoder, tmp_path
     assert 0.9 <= duplicate_cosine(tiny, pictures) < 0.996
 
 
-def test_the_background_of_images_is_that_of_the_library(library: pixseek.Library) -> None:
-    kept = LibraryModel(library.opened, None).backgrounds()
-    rows = library.opened.engine.sample(100)
+def test_the_background_of_images_is_that_of_the_library(own: pixseek.Library) -> None:
+    kept = LibraryModel(own.opened, None).backgrounds()
+    rows = own.opened.engine.sample(100)
     again = Background.of(rows)
     assert kept.images.mean == pytest.approx(again.mean, abs=1e-6)
 
