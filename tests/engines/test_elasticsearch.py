@@ -405,7 +405,7 @@ def test_an_index_of_another_program_becomes_a_library(
     address = running.engine(name, f"vector={field}", scheme)
     with pixseek.open(tmp_path / "photos.lib", engine=address) as library:
         before = {record.id: record for record in library.records()}
-        done = library.migrate("embedded")
+        done = library.migrate("embedded", from_=address)
         assert (done.records, done.vectors, done.recall) == (40, 40, 1.0)
         engine = library.opened.engine
         assert not isinstance(engine, DocumentEngine)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         ("pixseek migrate --to postgresql://host/photos", "to PostgreSQL"),
         ("pixseek migrate --to elasticsearch+https://host:9200/photos", "to Elasticsearch"),
         ("pixseek migrate --to embedded", "back into the library's own folder"),
-        ("pixseek migrate --from URL --to embedded -L copy.lib", "a new library of what is at URL"),
+        ("pixseek migrate --from URL --to embedded -L own.lib", "what is at URL, to a new library"),
     ),
 )
 @click.option(

@@ -394,6 +394,8 @@ def check_from(opened: Opened, address: str) -> None:
         if name == OWN:
             return
     elif name != OWN:
+        if redacted(absolute(address)) == redacted(name):  # what is only read can't be marked
+            return
         with open_engine(address) as other:
             if _is_one(_movable(opened.engine, name), _movable(other, redacted(address))):
                 return
