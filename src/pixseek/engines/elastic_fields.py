@@ -41,7 +41,7 @@ from pixseek.engines.stored_fields import (
     Within,
     fields_of,
 )
-from pixseek.types import Compare, FacetField, Record
+from pixseek.types import Compare, Record
 from pixseek.types.texts import folded
 from pixseek.types.wildcards import Wildcard, pieces
 
@@ -80,8 +80,6 @@ _STEP_KM = 1e-3
 _RANGES = {"lt": "lt", "le": "lte", "gt": "gt", "ge": "gte"}
 #: Records are spread over these by their ids, so that a search can look at a part of them.
 BUCKETS = 1024
-#: How each facet is kept: as the values of `facets.FACETS`, as they are written.
-FACETS: tuple[FacetField, ...] = ("folder", "year", "camera", "tag", "person", "colour", "format")
 
 
 def properties(dialect: Dialect, vector: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,7 +106,7 @@ def properties(dialect: Dialect, vector: Mapping[str, Any]) -> dict[str, Any]:
         "own": _TYPES["text"],
         "strong": text,
         "weak": text,
-        "facet": {"properties": dict.fromkeys((*FACETS, "tag_key", "person_key"), keyword)},
+        "facet": {"properties": dict.fromkeys((*facets.FACETS, "tag_key", "person_key"), keyword)},
         **{name: {"type": kind} for name, kind, _ in dialect.copies},
         dialect.vector: vector,
         "more": {"type": "nested", "properties": {"vector": vector}},
@@ -210,7 +208,7 @@ def vectors_of(source: Mapping[str, Any], dim: int) -> Vectors:
 
 def _facets(record: Record) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {
-        name: _terms(facets.FACETS[name].words(record)) for name in FACETS
+        name: _terms(facet.words(record)) for name, facet in facets.FACETS.items()
     }
     for name in facets.KEYED:
         words = facets.FACETS[name].words(record)

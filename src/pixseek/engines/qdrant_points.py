@@ -108,7 +108,7 @@ def mark_of(space: Space) -> str:
 def indexes() -> list[tuple[str, Any]]:
     """Return what of the payloads is indexed, and how; so that filters hold during a search."""
     word, kind = models.PayloadSchemaType.KEYWORD, models.PayloadSchemaType.INTEGER
-    facet = (*tokens.FACETS, *(f"{name}_key" for name in facets.KEYED))
+    facet = (*facets.FACETS, *(f"{name}_key" for name in facets.KEYED))
     words = ("tokens", "terms", "own[].name", *(f"facet.{name}" for name in facet))
     numbers = ["own[]", *(f"{column.name}.{column.kind}" for column in tokens.NUMBERS)]
     fields: list[tuple[str, Any]] = [(name, word) for name in words]

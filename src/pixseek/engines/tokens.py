@@ -34,7 +34,7 @@ from pixseek.engines.stored_fields import (
     Within,
     compiled,
 )
-from pixseek.types import Compare, FacetField, Record
+from pixseek.types import Compare, Record
 from pixseek.types.wildcards import Wildcard
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ NUMBERS = (
     Column("mtime", "integer"), Column("aspect", "real"), Column("megapixels", "real"),
     Column("taken_at", "wall"), Column("taken_at", "instant"),
 )  # fmt: skip
-FACETS: tuple[FacetField, ...] = ("folder", "year", "camera", "tag", "person", "colour", "format")
 
 
 # ------------------------------------------------------------------ whole records
@@ -194,8 +193,8 @@ def number(column: Column, value: Value) -> int:
 def facet_values(record: Record) -> dict[str, list[str]]:
     """Return the values of each facet, and the keys of some, by name; see `counted`."""
     found: dict[str, list[str]] = {}
-    for name in FACETS:
-        words = list(facets.FACETS[name].words(record))
+    for name, facet in facets.FACETS.items():
+        words = list(facet.words(record))
         found[name] = words
         if name in facets.KEYED:
             found[f"{name}_key"] = [key for word in words for key in facets.keys_of(name, word)]
