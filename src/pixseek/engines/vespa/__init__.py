@@ -1,1 +1,1 @@
-"""Libraries on Vespa: the application package that pixseek deploys there."""
+"""Libraries on Vespa: application packages, and the store over a deployed one."""
