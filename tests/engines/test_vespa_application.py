@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from pixseek.config import load_config
-from pixseek.engines import tokens
+from pixseek.engines import facets, tokens
 from pixseek.engines.stored_fields import ORDERS
 from pixseek.engines.vespa import schema, templates
 from pixseek.engines.vespa.application import Application, Model, write
@@ -98,7 +98,7 @@ def test_all_that_is_sorted_filtered_and_grouped_is_an_attribute() -> None:
     assert {*schema.COLUMNS.values(), *schema.FACETS.values(), "tokens", "terms"} <= attributes
     assert maps == set(schema.OWN.values())
     assert set(schema.OWN) == set(tokens.ORDERED)
-    assert set(tokens.FACETS) <= set(schema.FACETS)
+    assert set(facets.FACETS) <= set(schema.FACETS)
 
 
 def test_no_field_of_one_space_has_the_name_of_another() -> None:
