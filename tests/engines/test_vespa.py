@@ -139,9 +139,9 @@ def test_scores_are_cosines_of_the_best_part_whatever_is_indexed(
     query = random_unit(1, 7)
     best = (stored @ query[0].astype(np.float64)).max(axis=1)
     with serving(application("photos", [Slot("tiny_model", DIM)], type_)) as fake:
-        options = "?type=binary" if type_ == "binary" else ""
-        with open_engine(f"vespa+{fake.url}/photos{options}") as engine:
+        with open_engine(f"vespa+{fake.url}/photos") as engine:
             engine.ensure(SPACE)
+        with open_engine(f"vespa+{fake.url}/photos") as engine:  # another that knows no type
             engine.put(tiled(20), vectors)
             (found,) = engine.nearest(query, 20)
             (exact,) = engine.nearest(query, 20, exact=True)

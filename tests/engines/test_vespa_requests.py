@@ -79,15 +79,14 @@ def test_vespa_accepts_whatever_a_library_asks_and_writes(
 ) -> None:
     write(tmp_path / "app", Application("photos", MODELS, type_))
     seen: FakeVespa = application("photos", SLOTS, type_)
-    with serving(seen):
-        options = "?type=binary" if type_ == "binary" else ""
-        with open_engine(f"vespa+{seen.url}/photos{options}") as engine:
-            live(engine)
-            monkeypatch.setattr(store, "EXACT", 0)  # now by the index
-            engine.nearest(random_unit(1), 5)
-            engine.nearest(random_unit(1), 2, Compare("width", "ge", 3))
+    with serving(seen), open_engine(f"vespa+{seen.url}/photos") as engine:
+        live(engine)
+        monkeypatch.setattr(store, "EXACT", 0)  # now by the index
+        engine.nearest(random_unit(1), 5)
+        engine.nearest(random_unit(1), 2, Compare("width", "ge", 3))
     queries, feeds = list(seen.queries.values()), list(seen.feeds.values())
     assert any("exploreAdditionalHits" in each["yql"] for each in queries)
+    assert any("(signs_" in each["yql"] for each in queries) is (type_ == "binary")
     assert len(queries) > 50 and len(feeds) > 5
     said = vespa_check(tmp_path / "app", queries, feeds)
     assert said.package.ok, said.package.error

@@ -28,10 +28,11 @@ _TRIES = 20  #: of a change that other machines come between
 
 
 class Listed(NamedTuple):
-    """A space with its slot in the schema."""
+    """A space with its slot in the schema, and whether its vectors are searched by their signs."""
 
     space: Space
     slot: Slot
+    by_signs: bool
 
 
 class Library:
@@ -105,7 +106,7 @@ class Library:
 
     def _read(self, about: dict[str, Any]) -> Listed:
         space = remote.space_of(about, FORMAT, self._server.subject)
-        return Listed(space, Slot(about["slot"], space.dim))
+        return Listed(space, Slot(about["slot"], space.dim), about["by_signs"])
 
     def _fields(self, id_: str, kind: str, content: str) -> dict[str, Any]:
         high, low = place_of(id_)

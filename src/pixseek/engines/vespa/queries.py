@@ -27,10 +27,9 @@ _VALUES = 10_000
 class Queries:
     """Asks for documents of one type. May be used from several threads."""
 
-    def __init__(self, server: Server, type_: str, *, is_binary: bool) -> None:
+    def __init__(self, server: Server, type_: str) -> None:
         self._server = server
         self._type = type_
-        self._is_binary = is_binary
 
     def _select(self, where: str) -> str:
         return f"select * from {self._type} where {where}"
@@ -141,7 +140,14 @@ class Queries:
         return found[:limit]
 
     def neighbours(
-        self, slot: Slot, query: Vectors, k: int, where: Filter | None, breadth: int | None
+        self,
+        slot: Slot,
+        query: Vectors,
+        k: int,
+        where: Filter | None,
+        breadth: int | None,
+        *,
+        by_signs: bool = False,
     ) -> list[Mapping[str, Any]]:
         """Return hits near a query with ids and vectors: the k nearest that Vespa finds, or more.
 
@@ -151,8 +157,9 @@ class Queries:
             k: how many are wanted.
             where: only documents that fulfil this.
             breadth: how many candidates the index looks at; None to score all documents.
+            by_signs: whether the index is that of the signs.
         """
-        by_signs = self._is_binary and breadth is not None
+        by_signs = by_signs and breadth is not None
         hits = min(MAX_HITS, OVERSAMPLE * k) if by_signs else k
         how = f"targetHits: {hits}, approximate: {'false' if breadth is None else 'true'}"
         if breadth is not None and breadth > hits:

@@ -78,42 +78,48 @@ class VespaStore:
         self._server = server
         self._type = name
         self._options = options
-        self._library = Library(server, name)
+        self.library = Library(server, name)
         #: The slots of spaces when they were last listed, which is at the beginning of each call.
         self._slots: dict[str, Slot] = {}
-        self._queries = Queries(server, name, is_binary=options.get("type") == "binary")
-
-    def check(self) -> None:
-        """See `Library.check`."""
-        self._library.check()
+        #: The names of those whose vectors are searched by their signs.
+        self._by_signs: set[str] = set()
+        self._queries = Queries(server, name)
 
     # -------------------------------------------------------------- collections
 
     def spaces(self) -> list[Space]:
-        listed = self._library.listed()
+        listed = self.library.listed()
         self._slots = {each.space.fingerprint: each.slot for each in listed}
+        self._by_signs = {each.slot.name for each in listed if each.by_signs}
         return [each.space for each in listed]
 
     def create(self, space: Space) -> None:
-        taken = [each.slot.name for each in self._library.listed()]
+        taken = [each.slot.name for each in self.library.listed()]
         slot = Slot(slot_name(space.model, taken), space.dim)
-        if not is_kept(space):
-            self._check_deployed(space, slot)
         about = {
             "format": FORMAT, "fingerprint": space.fingerprint, "dim": space.dim,
             "model": space.model, "slot": slot.name,
+            "by_signs": not is_kept(space) and self._is_by_signs(space, slot),
         }  # fmt: skip
 
         def add(state: dict[str, Any]) -> None:
-            if all(each["fingerprint"] != space.fingerprint for each in state["spaces"]):
-                state["spaces"].append(about)
+            if any(each["fingerprint"] == space.fingerprint for each in state["spaces"]):
+                return
+            if any(each["slot"] == slot.name for each in state["spaces"]):
+                raise EngineError("another model of this name was added", space.model, "Try again.")
+            state["spaces"].append(about)
 
-        self._library.change(add)
+        self.library.change(add)
 
-    def _check_deployed(self, space: Space, slot: Slot) -> None:
-        """Check that the application has the fields of a space."""
+    def _is_by_signs(self, space: Space, slot: Slot) -> bool:
+        """Return whether the application has an index of signs for a space.
+
+        Raises:
+            EngineError: it has no fields for the space.
+        """
+        query = np.eye(1, space.dim, dtype=np.float32)[0]
         try:
-            self._queries.neighbours(slot, np.eye(1, space.dim, dtype=np.float32)[0], 1, None, None)
+            self._queries.neighbours(slot, query, 1, None, None)
         except Refusal as refusal:
             if refusal.status >= 500:
                 raise
@@ -124,6 +130,13 @@ class VespaStore:
                 f"--name {self._type} --model {space.model} ..., then: vespa deploy DIR. "
                 f"It said: {refusal.said}",
             ) from refusal
+        try:
+            self._queries.neighbours(slot, query, 1, None, 1, by_signs=True)
+        except Refusal as refusal:
+            if refusal.status >= 500:
+                raise
+            return False
+        return True
 
     def activate(self, space: Space) -> None:
         def mark(state: dict[str, Any]) -> None:
@@ -132,7 +145,7 @@ class VespaStore:
                 if each["fingerprint"] == space.fingerprint:
                     each["model"] = space.model
 
-        self._library.change(mark)
+        self.library.change(mark)
 
     def drop(self, space: Space) -> None:
         listed = self._find(space)
@@ -145,13 +158,13 @@ class VespaStore:
             ]
 
         if is_kept(space):
-            self._library.forget([each.id for each in self._library.kept()])
+            self.library.forget([each.id for each in self.library.kept()])
         else:  # documents first: a new space may get the same slot
             while some := self._queries.scanned(
                 listed.slot, None, "", MAX_HITS, listed.slot.with_record
             ):
                 self._delete(listed.slot, [each.record.id for each in some])
-        self._library.change(remove)
+        self.library.change(remove)
 
     def writing(self) -> threading.RLock:
         return remote.writing(self.name)
@@ -161,7 +174,7 @@ class VespaStore:
 
     def _find(self, space: Space) -> Listed | None:
         found = (
-            each for each in self._library.listed() if each.space.fingerprint == space.fingerprint
+            each for each in self.library.listed() if each.space.fingerprint == space.fingerprint
         )
         return next(found, None)
 
@@ -185,7 +198,7 @@ class VespaStore:
     def write(self, space: Space, documents: Sequence[Document]) -> None:
         slot = self._slot(space)
         if is_kept(space):
-            self._library.keep([each.record for each in documents])
+            self.library.keep([each.record for each in documents])
         else:
             self._write(slot, documents, vectors=True)
 
@@ -219,10 +232,10 @@ class VespaStore:
 
     def delete(self, space: Space, ids: Sequence[str]) -> int:
         slot = self._slot(space)
-        return self._library.forget(ids) if is_kept(space) else self._delete(slot, ids)
+        return self.library.forget(ids) if is_kept(space) else self._delete(slot, ids)
 
     def _delete(self, slot: Slot, ids: Sequence[str]) -> int:
-        slots = [each.slot for each in self._library.listed() if not is_kept(each.space)]
+        slots = [each.slot for each in self.library.listed() if not is_kept(each.space)]
         names = [each.version for each in slots if each != slot]
         return sum(self._server.together(lambda id_: self._delete_one(slot, names, id_), list(ids)))
 
@@ -266,7 +279,7 @@ class VespaStore:
         if not is_kept(space):
             return []
         nothing = np.empty((0, space.dim), np.float32)
-        return [Document(each, nothing) for each in self._library.kept()]
+        return [Document(each, nothing) for each in self.library.kept()]
 
     # -------------------------------------------------------------- documents by condition
 
@@ -366,9 +379,12 @@ class VespaStore:
         self, slot: Slot, vectors: Vectors, k: int, where: Filter | None, breadth: int | None
     ) -> list[list[Row]]:
         """Return the k nearest, by the scores of all documents if there is no breadth."""
+        by_signs = slot.name in self._by_signs
+        if "type" in self._options:
+            by_signs = self._options["type"] == "binary"
 
         def ask(query: Vectors) -> list[Row]:
-            hits = self._queries.neighbours(slot, query, k, where, breadth)
+            hits = self._queries.neighbours(slot, query, k, where, breadth, by_signs=by_signs)
             near = {unescaped(each["fields"]["id"]): each["fields"][slot.vectors] for each in hits}
             return tokens.scored(query, near, k)
 
@@ -444,10 +460,9 @@ def open_vespa(url: str) -> DocumentEngine:
     """Open a library on Vespa.
 
     Args:
-        url: `vespa+https://host:8080/NAME`, NAME being the document type. Options: `type=binary` if
-            the application was made so; `breadth`: how many candidates a search looks at;
-            `timeout`; `ca`; `cert` and `key`: this client's certificate; `vector`, if the
-            application was not made by pixseek (see `foreign`).
+        url: `vespa+https://host:8080/NAME`, NAME being the document type. Options: `type`: whether
+            vectors are searched by their signs; `breadth`: how many candidates a search looks at;
+            `timeout`; `ca`; `cert` and `key`: of this client; `vector`: see `foreign`.
 
     Raises:
         ConfigError: the URL can't be understood.
@@ -476,7 +491,7 @@ def open_vespa(url: str) -> DocumentEngine:
     store = VespaStore(Server(at), at.name, at.options)
     with contextlib.ExitStack() as failing:
         failing.callback(store.close)
-        store.check()
+        store.library.check()
         failing.pop_all()
     return DocumentEngine(store)
 
