@@ -69,8 +69,7 @@ def visible(text: str) -> str:
 
 def test_ctrl_c_stops_and_the_next_run_resumes(slow, many, tmp_path, environment) -> None:
     child = slow("index", many, "-L", "lib")
-    child.expect(r"\d+/61")
-    time.sleep(0.6)
+    child.expect(r"[1-9]\d*/61")
     child.sendintr()
     child.expect("Stopping after this batch")
     child.expect("Stopped after")
@@ -102,7 +101,7 @@ def test_a_second_ctrl_c_ends_at_once(slow, many, tmp_path, environment) -> None
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 130
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20  # a batch takes 30 s
     status = plain("status", "--json", "-L", "lib", cwd=tmp_path, env=environment)
     assert json.loads(status.stdout)["running"] is None
 

@@ -217,12 +217,16 @@ def test_a_second_signal_ends_it_at_once(drawn: Path) -> None:
             b"POST /api/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
             b"Content-Type: application/json\r\n\r\n{"
         )
-        time.sleep(0.5)
+        other = http.client.HTTPConnection("localhost", port, timeout=60)
+        for _ in range(2):  # answered after the head of that request has come
+            other.request("GET", "/healthz")
+            other.getresponse().read()
+        other.close()
         process.send_signal(signal.SIGINT)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(2)  # the rest of the request may come
         process.send_signal(signal.SIGINT)
-        assert process.wait(5) == 128 + signal.SIGINT
+        assert process.wait(60) == 128 + signal.SIGINT
     with serving("-L", str(drawn)) as (_, line, _):
         assert "6 images" in line
 

@@ -132,7 +132,7 @@ def test_label_files_are_not_captions(text: str) -> None:
 
 
 def test_long_texts_are_judged_in_little_time() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for text in ("a: 1; " * 100_000, "0.5 " * 100_000, "made with " * 50_000, "a " * 100_000):
         is_caption(text)
-    assert time.perf_counter() - began < 5  # usually 0.2
+    assert time.process_time() - began < 5  # usually 0.2

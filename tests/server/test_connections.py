@@ -84,7 +84,7 @@ def test_a_head_that_does_not_come_ends_the_connection(port: int) -> None:
         with connected(port) as sock:
             sock.sendall(before)
             rest_of(sock)
-        assert time.monotonic() - began < 4, before
+        assert time.monotonic() - began < 9, before  # the socket waits for 10
     assert is_alive(port)
 
 
@@ -93,12 +93,12 @@ def test_a_head_that_drips_ends_the_connection(port: int) -> None:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         began = time.monotonic()
         try:
-            while time.monotonic() - began < 5:
+            while time.monotonic() - began < 30:
                 sock.sendall(b"x")
                 time.sleep(0.1)
         except (BrokenPipeError, ConnectionResetError):
             pass
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20
     assert is_alive(port)
 
 
