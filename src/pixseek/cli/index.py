@@ -36,6 +36,19 @@ def _tiles(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     return int(columns), int(rows)
 
 
+def _columns(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+    """Return the names of columns by their roles, of texts such as image=photo_url."""
+    columns: dict[str, str] = {}
+    for each in value:
+        role, equals, name = each.partition("=")
+        if role not in ("image", "caption", "tags", "date", "id") or not equals or not name:
+            raise click.BadParameter(
+                f"{each!r} is not like image=NAME (image, caption, tags, date, id).", ctx, param
+            )
+        columns[role] = f"{columns[role]},{name}" if role in columns else name
+    return columns
+
+
 class PathOrUrl(click.Path):
     """A path that exists, or a URL, which a source of another package may read."""
 
@@ -55,6 +68,7 @@ class PathOrUrl(click.Path):
         ("pixseek index", "update everything indexed before"),
         ("pixseek index ~/Pictures --exclude 'raw/'", "skip folders of this name"),
         ("pixseek index --from-file list.txt", "the files that a list names"),
+        ("pixseek index goods.csv --dry-run", "what a table's columns would become"),
         ("pixseek index /media/disk --portable", "keep the library on the drive"),
         ("pixseek index --reread", "read all metadata again after an upgrade"),
         ("pixseek index --quiet", "from a timer"),
@@ -90,6 +104,19 @@ class PathOrUrl(click.Path):
     help="Also follow links that lead out of the indexed folder; remembered. "
     "[default: no-follow-links]",
 )
+@click.option("--as", "read_as", metavar="KIND",
+              help="Take PATH for a folder, archive, table, or a data set: unsplash, flickr8k, "
+              "flickr30k, captions, coco, img2dataset, clip-retrieval, imagefolder, parquet; "
+              "remembered. [default: recognised by its files]")  # fmt: skip
+@click.option("--column", "columns", multiple=True, metavar="ROLE=NAME", callback=_columns,
+              help="Of tables: the column of the image, caption, tags, date or id, if its name is "
+              "not recognised (image=photo_url); remembered; repeatable.")  # fmt: skip
+@click.option("--images", type=click.Path(exists=True, file_okay=False), metavar="DIR",
+              help="Of tables: the folder that paths are relative to; remembered. "
+              "[default: the folder of the table]")  # fmt: skip
+@click.option("--dry-run", is_flag=True,
+              help="Show what PATH is taken for, what its columns become, and three examples; "
+              "index nothing.")  # fmt: skip
 @click.option("--retry", is_flag=True, help="Try files again that failed before.")
 @click.option(
     "--reread",
@@ -162,6 +189,10 @@ def index(
     exclude: tuple[str, ...],
     include: tuple[str, ...],
     follow_links: bool | None,
+    read_as: str | None,
+    columns: dict[str, str],
+    images: str | None,
+    dry_run: bool,
     retry: bool,
     reread: bool,
     strict: bool,
@@ -187,6 +218,13 @@ def index(
     Ctrl-C stops after the current batch and keeps what was done; run the command again to
     continue. A second Ctrl-C stops at once, and loses the last few seconds.
     """
+    if dry_run:
+        from pixseek.cli.dry_run import show_sources
+
+        if not paths:
+            raise click.UsageError("--dry-run needs a PATH.", ctx)
+        show_sources(paths, read_as, columns, images, as_json=as_json)
+        return
     more: dict[str, Any] = {}
     if portable:
         if settings().get("library"):
@@ -222,6 +260,9 @@ def index(
             exclude=exclude,
             include=include,
             follow_links=follow_links,
+            read_as=read_as,
+            columns=columns,
+            images=images,
             retry=retry,
             reread=reread,
             strict=strict,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import field
+
 from pixseek.types import Precision
 from pixseek.types.dataclass import dataclass
 
@@ -21,6 +24,11 @@ class IndexOptions:
         previews: keep a preview of each image; None for the library's last choice.
         tiles: columns and rows that images are cut into besides the whole, (1, 1) for none; None
             for the library's last choice.
+        read_as: kind of source, or layout of a data set, that the paths are taken for; None to
+            recognise it.
+        columns: of tables, by what they mean; empty to recognise them.
+        images: the folder that paths in tables are relative to; None as remembered, at first the
+            folder of the table.
         precision: what the image tower computes in; see `types.Accelerable`.
     """
 
@@ -33,4 +41,7 @@ class IndexOptions:
     demosaic: bool = False
     previews: bool | None = None
     tiles: tuple[int, int] | None = None
+    read_as: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    images: str | None = None
     precision: Precision = "auto"

@@ -227,10 +227,13 @@ class Library:
         demosaic: bool = False,
         previews: bool | None = None,
         tiles: tuple[int, int] | None = None,
+        read_as: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        images: str | os.PathLike[str] | None = None,
         stop: threading.Event | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Report:
-        """Index folders and files, or bring everything indexed before up to date.
+        """Index folders, files, archives and tables, or update everything indexed before.
 
         Unchanged files are not read again; a file that was moved or renamed keeps its vectors; a
         file that is gone is removed from the library; a file that can't be read becomes a failure
@@ -264,6 +267,12 @@ class Library:
                 tiles; the best part counts; finds small things, and takes time and
                 space for each tile. (1, 1) for none; None for the last choice, at first none. A
                 change embeds all images again.
+            read_as: what the paths are taken for: "folder", "archive", "table", or the layout of
+                a data set, such as "coco"; None to recognise it by name and content.
+            columns: of tables: the column for "image", "caption", "tags", "date" or "id", where
+                the usual names are not right; remembered.
+            images: the folder that paths in tables are relative to, and may not lead out of; None
+                for the last choice, at first the folder of the table.
             stop: set it from another thread or a signal handler to stop.
             on_progress: called with the progress, many times a second.
 
@@ -287,6 +296,9 @@ class Library:
             demosaic=demosaic,
             previews=previews,
             tiles=tiles,
+            read_as=read_as,
+            columns=columns,
+            images=images,
             stop=stop,
         )
         return driven(run, on_progress)
@@ -304,6 +316,9 @@ class Library:
         demosaic: bool = False,
         previews: bool | None = None,
         tiles: tuple[int, int] | None = None,
+        read_as: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        images: str | os.PathLike[str] | None = None,
         stop: threading.Event | None = None,
     ) -> Generator[Progress, None, Report]:
         """Do what `index` does, yielding progress; the generator's return value is the report."""
@@ -319,6 +334,9 @@ class Library:
             demosaic=demosaic,
             previews=previews,
             tiles=tiles,
+            read_as=read_as,
+            columns=columns or {},
+            images=None if images is None else os.path.abspath(images),
             precision=self.config.precision,
         )
         return self._jobs.index(paths, options, stop, listed)

@@ -57,6 +57,15 @@ class Jobs:
                         listed or (),
                         options.include,
                         follow_links=options.follow_links,
+                        read_as=options.read_as,
+                        table={
+                            name: value
+                            for name, value in (
+                                ("columns", dict(options.columns)),
+                                ("images", options.images),
+                            )
+                            if value
+                        },
                     )
                 else:
                     sources, gone = opened.roots.all_sources(

@@ -11,10 +11,10 @@ import itertools
 import os
 import re
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pixseek import files
 from pixseek.errors import QueryError, SourceError, unknown
@@ -196,6 +196,8 @@ class Roots:
         include: tuple[str, ...] = (),
         *,
         follow_links: bool | None = None,
+        read_as: str | None = None,
+        table: Mapping[str, Any] | None = None,
     ) -> tuple[list[Source], list[Failure]]:
         """Return a source for each root that paths lie in, making roots if there is none.
 
@@ -206,6 +208,8 @@ class Roots:
             include: patterns of what is indexed although it would be skipped by itself, besides
                 those that are remembered.
             follow_links: follow links that lead out of the roots; None as remembered.
+            read_as: kind of source that the paths are taken for; None to recognise it.
+            table: options of tables among them, besides those that are remembered.
 
         Returns:
             The sources; and a failure for each file that is missing or not an image, by the path
@@ -223,7 +227,15 @@ class Roots:
         look = first_look(self.folders(), lambda path: uri_in(self.folders(), path))
         # Nothing is registered before all of it was looked at.
         for given in paths:
-            if (recognised := recognise(given)) is not None:
+            recognised = recognise(given, read_as)
+            if recognised is not None and recognised.kind == "dataset" and read_as is None:
+                # What was indexed as a folder stays one.
+                recognised = None if uri_in(self.folders(), absolute(given)) else recognised
+            if recognised is not None:
+                if table and recognised.kind in ("table", "dataset"):
+                    from pixseek.sources.rows import with_options
+
+                    recognised = with_options(recognised, table)
                 others.append(recognised)
                 continue
             if is_url(os.fspath(given)):

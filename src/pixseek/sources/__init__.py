@@ -21,7 +21,11 @@ GROUP = "pixseek.sources"
 #: pixseek's own kinds of roots besides folders, with their modules, in the order in which they are
 #: asked what a path is. Each module has `opened(root) -> Source`, and `recognised(given) ->
 #: Recognised | None`.
-OWN: Mapping[str, str] = {"archive": "pixseek.sources.archives"}
+OWN: Mapping[str, str] = {
+    "archive": "pixseek.sources.archives",
+    "table": "pixseek.sources.rows",
+    "dataset": "pixseek.sources.datasets",
+}
 
 
 def open_source(root: Root) -> Source:
@@ -63,11 +67,16 @@ def recognise(given: str | os.PathLike[str], kind: str | None = None) -> Recogni
 
     Args:
         given: as the user typed it.
-        kind: ask only the source of this kind; "folder" asks none.
+        kind: ask only the source of this kind; "folder" asks none. The name of a layout of data
+            sets, such as "coco", takes the folder for one.
 
     Raises:
-        SourceError: it is such a source by its name, and can't be read.
+        SourceError: it is such a source by its name, and can't be read; or there is no such kind.
     """
+    if kind is not None and kind != "folder" and kind not in OWN:
+        from pixseek.sources.datasets import as_layout
+
+        return as_layout(os.fspath(given), kind)
     for each, module in OWN.items():
         if kind in (None, each):
             found = cast("Recognised | None", import_module(module).recognised(os.fspath(given)))

@@ -20,7 +20,7 @@ from pixseek.sources.cells import rows_of_cells
 from pixseek.sources.columns import Roles, read
 from pixseek.sources.rows import RowSource
 from pixseek.sources.tables import BadRow, Row, Table, Value, flat, open_table
-from pixseek.types import Root
+from pixseek.types import Recognised, Root
 from pixseek.types.dataclass import dataclass
 
 #: A file of annotations; COCO's largest has 450 MB.
@@ -393,6 +393,28 @@ def layout_of(folder: Path) -> str | None:
     """Return the name in `LAYOUTS` of what a folder holds; None for any other folder."""
     names = sorted(_names(folder))
     return next((name for name, each in LAYOUTS.items() if each.files(folder, names)), None)
+
+
+def recognised(given: str) -> Recognised | None:
+    """Return what a path is if it is a folder in one of the layouts."""
+    if "://" in given:
+        return None
+    folder = Path(os.path.abspath(os.path.expanduser(given)))
+    layout = layout_of(folder) if folder.is_dir() else None
+    return None if layout is None else as_layout(given, layout)
+
+
+def as_layout(given: str, layout: str) -> Recognised:
+    """Return a folder as a data set in a layout that the user named.
+
+    Raises:
+        SourceError: there is no such layout.
+    """
+    if layout not in LAYOUTS:
+        known = ("folder", "archive", "table", "dataset", *LAYOUTS)
+        raise SourceError("Unknown kind of source", layout, unknown("kind", layout, known))
+    folder = Path(os.path.abspath(os.path.expanduser(given)))
+    return Recognised("dataset", str(folder), folder.name or layout, {"as": layout})
 
 
 def opened(root: Root) -> RowSource:

@@ -16,6 +16,7 @@ import shlex
 import sqlite3
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,18 @@ from pixseek.sources.columns import (
     roles_of,
     targets_of,
 )
-from pixseek.sources.tables import BadRow, Blob, Row, Table, Value, open_table
-from pixseek.types import Candidate, Failure, Item, Root, Scalar, Stamp
+from pixseek.sources.tables import ENDINGS, SCHEMES, BadRow, Blob, Row, Table, Value, open_table
+from pixseek.types import (
+    Candidate,
+    Failure,
+    FileSystem,
+    Item,
+    Recognised,
+    Root,
+    Scalar,
+    Skipped,
+    Stamp,
+)
 from pixseek.types.dataclass import dataclass
 
 #: Rows by which the columns are recognised.
@@ -82,7 +93,7 @@ class RowSource:
             roles: of its columns; None to recognise them.
             what: the kind of table, in words.
         """
-        self.prefixes = (f"{root.name}/",)
+        self.prefixes: tuple[str, ...] = (f"{root.name}/",)
         self._root, self._table, self._given, self._what = root, table, roles, what
         images = root.options.get("images")
         # The folder of the table, as people pack data sets; never all of the disk.
@@ -97,7 +108,7 @@ class RowSource:
         """Return whether a scan settles if there is such a row."""
         return uri.startswith(self.prefixes)
 
-    def scan(self) -> Iterator[Candidate | Failure | int]:
+    def scan(self) -> Iterator[Candidate | Failure | FileSystem | Skipped | int]:
         """Yield a candidate for each image that the table names; see `Source.scan`.
 
         Raises:
@@ -125,27 +136,27 @@ class RowSource:
     def open(self, uri: str) -> bytes:
         """Return the picture of a row; see `Opening.open`."""
         key = uri.partition("/")[2]
-        number = self._table.number_of(key)
+        number = None if self._has_ids() else self._table.number_of(key.partition("/")[0])
         if number is not None and (found := self._table.picture(number)) is not None:
             return found if isinstance(found, bytes) else self._file(found)
-        if (path := self.place(uri)) is not None:
+        if not self._has_ids() and (path := self.place(uri)) is not None:
             return files.read(path, MAX_BYTES, within=self._within)
         index = self._latest()
         return self._content(index.rows(key), index, key)
 
     def holds(self, uri: str) -> bool | None:
         """Return whether the table has a row of this URI now."""
-        if "://" not in self._root.where and not self._table.path.exists():
+        if self._root.is_local and not self._table.path.exists():
             return None
         return bool(self._latest().rows(uri.partition("/")[2]))
 
     def place(self, uri: str) -> Path | None:
         """Return the image file that a row names by its path, if it is there."""
         key = uri.partition("/")[2]
-        columns = self._root.options.get("columns") or {}
-        if "id" in columns or (self._given and self._given.id):
-            rows = self._latest().rows(key)
-            _, reference = self._latest().reference(rows)
+        if self._has_ids():
+            # Hits ask for their place: a table is not read for that, only looked into if it was.
+            index = self._index
+            _, reference = index.reference(index.rows(key)) if index else (-1, None)
             key = (self._relative(reference) or "") if isinstance(reference, str) else ""
         path = self._base / key
         return path if key and files.stays_inside(key) and path.is_file() else None
@@ -161,6 +172,15 @@ class RowSource:
             tuple(index.problems),
         )  # fmt: skip
 
+    def check(self) -> None:
+        """Look whether the columns are there that were asked for.
+
+        Raises:
+            SourceError: one is not, or none holds images.
+        """
+        self._check_there()
+        self._roles()
+
     # ---------------------------------------------------------------- inside
 
     def _check_there(self) -> None:
@@ -171,6 +191,11 @@ class RowSource:
                     "Nothing of it was removed from the library. Bring it back and run again; to "
                     f"forget it: pixseek remove --root {shlex.quote(self._root.name)}",
                 )  # fmt: skip
+
+    def _has_ids(self) -> bool:
+        """Return whether rows are named by a column of ids, and not by their image."""
+        columns = self._root.options.get("columns") or {}
+        return "id" in columns or bool(self._given and self._given.id)
 
     def _latest(self) -> _Index:
         """Return the rows as they were last read; read them if nobody has."""
@@ -474,6 +499,37 @@ def _value(value: Any) -> Value:
             else Blob(b"", value["b"], value["d"])
         )
     return tuple(value) if isinstance(value, list) else value
+
+
+def recognised(given: str) -> Recognised | None:
+    """Return what a path or URL is if it names a table."""
+    scheme = given.partition("://")[0].lower()
+    if "://" in given:
+        if scheme not in SCHEMES:
+            return None
+        table = open_table(given)  # raises if it has no query
+        place = Path(os.path.abspath(os.path.expanduser(table.path)))
+        query = given.partition("?")[2]
+        return Recognised("table", f"{scheme}://{place}?{query}", place.stem)
+    path = Path(os.path.abspath(os.path.expanduser(given)))
+    if path.suffix.lower() not in ENDINGS or not path.is_file():
+        return None
+    return Recognised("table", str(path), path.stem)
+
+
+def with_options(found: Recognised, options: Mapping[str, Any]) -> Recognised:
+    """Return a table or data set with more options, which were looked at.
+
+    Raises:
+        SourceError: a column is missing, or none holds images.
+    """
+    from pixseek.sources import open_source
+
+    found = replace(found, options={**found.options, **options})
+    source = open_source(Root(found.name, found.where, kind=found.kind, options=found.options))
+    if isinstance(source, RowSource):
+        source.check()
+    return found
 
 
 def opened(root: Root) -> RowSource:

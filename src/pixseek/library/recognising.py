@@ -1,0 +1,112 @@
+"""What paths would be taken for, before anything is indexed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pixseek.types import Candidate, Failure, Root, Scalar
+from pixseek.types.dataclass import dataclass
+
+if TYPE_CHECKING:
+    from pixseek.sources.rows import Mapped
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a column of a table becomes.
+
+    Attributes:
+        column: its name in the table.
+        becomes: "image", "caption", "tags", "date", "id", "people", or the name of a field as
+            queries write it.
+        kind: of a field's values: "text", "int", "float", "bool", "time" or "list"; "" for others.
+        why: why the field has another name, or that all images have it; "" for neither.
+    """
+
+    column: str
+    becomes: str
+    kind: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a path would be taken for.
+
+    Attributes:
+        path: absolute, or a URL.
+        what: in words.
+        kind: of the root.
+        images: how many it has, or names.
+        rows: of a table; None for others.
+        columns: of a table.
+        examples: names of a few images of a table, with what it says of them.
+        failures: what can't be used.
+    """
+
+    path: str
+    what: str
+    kind: str
+    images: int
+    rows: int | None = None
+    columns: tuple[Meaning, ...] = ()
+    examples: tuple[tuple[str, Mapping[str, Scalar | tuple[str, ...]]], ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+
+def outlook(
+    given: str | os.PathLike[str],
+    *,
+    read_as: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    images: str | os.PathLike[str] | None = None,
+) -> Outlook:
+    """Look at what a path holds, without indexing it; for the arguments see `Library.index`.
+
+    Raises:
+        SourceError: it is not there, can't be read, or has no column of images.
+    """
+    from pixseek.sources import open_source, recognise
+    from pixseek.sources.rows import RowSource
+
+    found = recognise(given, read_as)
+    if found is None:
+        path = os.path.abspath(os.path.expanduser(given))
+        if not os.path.isdir(path):
+            return Outlook(path, "file", "file", 1)
+        root = Root("images", path)
+    else:
+        options = dict(found.options)
+        options |= {"columns": dict(columns)} if columns else {}
+        options |= {"images": os.path.abspath(images)} if images else {}
+        root = Root(found.name, found.where, kind=found.kind, options=options)
+    source = open_source(root)
+    if isinstance(source, RowSource):
+        mapped = source.mapped()
+        return Outlook(
+            root.where, mapped.what, root.kind, mapped.images, mapped.rows,
+            tuple(_meanings(mapped)), mapped.fields, mapped.problems,
+        )  # fmt: skip
+    count, failures = 0, []
+    for event in source.scan():
+        count += isinstance(event, Candidate)
+        if isinstance(event, Failure):
+            failures.append(event)
+    return Outlook(root.where, root.kind, root.kind, count, failures=tuple(failures))
+
+
+def _meanings(mapped: Mapped) -> list[Meaning]:
+    from pixseek.metadata.fields import FIELDS
+
+    roles = mapped.roles
+    found = [Meaning(roles.image, "image")]
+    found += [Meaning(name, "caption") for name in roles.captions]
+    found += [Meaning(name, "tags") for name in roles.tags]
+    singles = ((roles.date, "date"), (roles.id, "id"), (roles.people, "people"))
+    found += [Meaning(name, role) for name, role in singles if name]
+    for name, target in mapped.columns.items():
+        field = target.name if target.name in FIELDS else f"fields.{target.name}"
+        found.append(Meaning(name, field, target.kind, target.why))
+    return found
