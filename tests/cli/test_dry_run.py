@@ -26,7 +26,8 @@ def test_what_columns_become_is_shown_and_nothing_is_indexed(run: Run, goods: Pa
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     for line in (
         "table, 1 image in 2 rows", "where image", "what caption",
-        "price fields.price (number)", "rating rating (whole number); the field rating of all images",
+        "price fields.price (number)",
+        "rating rating (whole number); the field rating of all images",
         "img/red.png", "caption: red paint", "price: 9.5",
         "not usable: goods/row-2: The row names no image",
         "Nothing was indexed. To index it, leave out --dry-run.",
