@@ -239,9 +239,10 @@ def test_columns_can_be_named_and_unknown_ones_list_the_known(folder: Path) -> N
     assert found == {
         "7": {"caption": ("a wall",), "nr": 7}, "8": {"caption": ("a pool",), "nr": 8},
     }  # fmt: skip
-    assert source(table, columns={"image": "where", "id": "nr"}).place("t/8") == (
-        folder / "img" / "blue.png"
-    )
+    of = source(table, columns={"image": "where", "id": "nr"})
+    assert of.place("t/8") is None  # lists ask for places, and are not worth reading a table
+    assert of.open("t/8") == png("blue")
+    assert of.place("t/8") == folder / "img" / "blue.png"
     with pytest.raises(SourceError, match="'wher'") as caught:
         read(source(table, columns={"image": "wher"}))
     assert "where" in caught.value.advice

@@ -6,11 +6,13 @@ import errno
 import itertools
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pixseek.errors import PixseekError
+from pixseek.library.named_paths import absolute
 from pixseek.library.places import SAMPLE, is_reachable, path_in, read_in
 from pixseek.types import Candidate, Engine, Opening, Recognised, Root
 
@@ -78,6 +80,37 @@ class OpenSources:
                     return None
                 self._sources[root.name] = (root, source if isinstance(source, Opening) else None)
             return self._sources[root.name][1]
+
+
+def recognised_source(
+    given: str | os.PathLike[str],
+    read_as: str | None,
+    table: Mapping[str, Any],
+    is_indexed: Callable[[Path], object],
+) -> Recognised | None:
+    """Return what a path or URL is, if it is neither a folder nor an image.
+
+    Args:
+        given: as the user typed it.
+        read_as: kind of source, or layout of a data set, to take it for; None to recognise it.
+        table: options for it if it is a table, besides those that are remembered.
+        is_indexed: tells the paths that were indexed as folders, and stay such.
+
+    Raises:
+        SourceError: it is such a source by its name, and can't be read, or lacks a column.
+    """
+    from pixseek.sources import recognise
+
+    found = recognise(given, read_as)
+    if found is None or found.kind not in ("table", "dataset"):
+        return found
+    if found.kind == "dataset" and read_as is None and is_indexed(absolute(given)):
+        return None
+    if not table:
+        return found
+    from pixseek.sources.rows import with_options
+
+    return with_options(found, table)
 
 
 def known_root(found: Recognised, roots: Iterable[Root], engine: Engine) -> Root | None:

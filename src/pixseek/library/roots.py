@@ -13,6 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from pixseek.library.nested_roots import (
     pattern_of,
     with_patterns,
 )
-from pixseek.library.opening import OpenSources, known_root
+from pixseek.library.opening import OpenSources, known_root, recognised_source
 from pixseek.library.places import (
     SAMPLE,
     container,
@@ -218,25 +219,17 @@ class Roots:
         Raises:
             SourceError: a path does not exist, its name is not text, or nothing reads the URL.
         """
-        from pixseek.sources import is_url, kind_of, open_source, recognise
+        from pixseek.sources import is_url, kind_of, open_source
 
-        failures: list[Failure] = []
-        found: list[Path] = []
-        urls: list[str] = []
-        others: list[Recognised] = []
-        look = first_look(self.folders(), lambda path: uri_in(self.folders(), path))
+        failures, others = list[Failure](), list[Recognised]()
+        found, urls = list[Path](), list[str]()
+        within_folders = partial(uri_in, self.folders())
+        look = first_look(self.folders(), within_folders)
         # Nothing is registered before all of it was looked at.
         for given in paths:
-            recognised = recognise(given, read_as)
-            if recognised is not None and recognised.kind == "dataset" and read_as is None:
-                # What was indexed as a folder stays one.
-                recognised = None if uri_in(self.folders(), absolute(given)) else recognised
-            if recognised is not None:
-                if table and recognised.kind in ("table", "dataset"):
-                    from pixseek.sources.rows import with_options
-
-                    recognised = with_options(recognised, table)
-                others.append(recognised)
+            other = recognised_source(given, read_as, table or {}, within_folders)
+            if other is not None:
+                others.append(other)
                 continue
             if is_url(os.fspath(given)):
                 kind_of(os.fspath(given))

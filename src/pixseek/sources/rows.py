@@ -6,34 +6,23 @@ and rows about the same image may stand anywhere in it.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import os
 import posixpath
 import re
 import shlex
-import sqlite3
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pixseek import files
 from pixseek.errors import ImageError, SourceVanishedError
 from pixseek.images import MAX_BYTES
-from pixseek.sources.columns import (
-    Column,
-    Roles,
-    Target,
-    bare,
-    described_by,
-    roles_of,
-    targets_of,
-)
-from pixseek.sources.tables import ENDINGS, SCHEMES, BadRow, Blob, Row, Table, Value, open_table
+from pixseek.sources.columns import Roles, Target, bare, roles_of
+from pixseek.sources.row_index import RowIndex, is_url, stamp_of
+from pixseek.sources.tables import ENDINGS, SCHEMES, BadRow, Blob, Row, Table, open_table
 from pixseek.types import (
     Candidate,
     Failure,
@@ -49,10 +38,6 @@ from pixseek.types.dataclass import dataclass
 
 #: Rows by which the columns are recognised.
 _SAMPLE = 200
-#: Rows between two counts of progress.
-_STEP = 1_000
-#: Rows that are no image and are listed one by one.
-_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +87,7 @@ class RowSource:
         )  # fmt: skip
         self._within = os.path.realpath(self._base)
         self._lock = threading.Lock()
-        self._index: _Index | None = None
+        self._index: RowIndex | None = None
 
     def covers(self, uri: str) -> bool:
         """Return whether a scan settles if there is such a row."""
@@ -197,19 +182,19 @@ class RowSource:
         columns = self._root.options.get("columns") or {}
         return "id" in columns or bool(self._given and self._given.id)
 
-    def _latest(self) -> _Index:
+    def _latest(self) -> RowIndex:
         """Return the rows as they were last read; read them if nobody has."""
         with self._lock:
-            stamp = _stamp_of(self._table.files)
+            stamp = stamp_of(self._table.files)
             if self._index is None or self._index.stamp != stamp:
-                index = _Index(self._root.name, self._table, self._roles(), self._key)
+                index = RowIndex(self._root.name, self._table, self._roles(), self._key)
                 for _ in index.build():
                     pass
                 self._index = index
             return self._index
 
-    def _indexed(self) -> Generator[int, None, _Index]:
-        index = _Index(self._root.name, self._table, self._roles(), self._key)
+    def _indexed(self) -> Generator[int, None, RowIndex]:
+        index = RowIndex(self._root.name, self._table, self._roles(), self._key)
         yield from index.build()
         with self._lock:
             self._index = index
@@ -224,7 +209,7 @@ class RowSource:
         return roles_of(sample, columns, self._table.path)
 
     def _candidate(
-        self, key: str, rows: Sequence[tuple[int, Row]], version: str, index: _Index
+        self, key: str, rows: Sequence[tuple[int, Row]], version: str, index: RowIndex
     ) -> Candidate:
         uri = f"{self._root.name}/{key}"
         _, reference = index.reference(rows)
@@ -239,7 +224,7 @@ class RowSource:
             version = f"{version}\0{index.stamp}"  # the bytes are somewhere in the file
         return Candidate(uri, Stamp(0, 0), version=version)
 
-    def _content(self, rows: Sequence[tuple[int, Row]], index: _Index, key: str) -> bytes:
+    def _content(self, rows: Sequence[tuple[int, Row]], index: RowIndex, key: str) -> bytes:
         number, reference = index.reference(rows)
         if isinstance(reference, Blob):
             found = index.content(number) or self._table.picture(number)
@@ -251,7 +236,7 @@ class RowSource:
         return self._file(reference)
 
     def _file(self, reference: str) -> bytes:
-        if _is_url(reference):
+        if is_url(reference):
             raise ImageError(
                 "missing", "The row has a URL, and URLs in tables are not fetched", reference,
                 "Download the images, for example with img2dataset, and index what it wrote.",
@@ -289,7 +274,7 @@ class RowSource:
 
     def _relative(self, reference: str) -> str | None:
         """Return a path as one below the folder of images; None if it leads out, or is a URL."""
-        if _is_url(reference):
+        if is_url(reference):
             return None
         text = bare(reference.removeprefix("file://"))
         if "\\" in text and not (self._base / text).exists():
@@ -314,191 +299,16 @@ class RowSource:
             return _clean(f"{self._table.key_of(number)}/{name}")
         if not isinstance(reference, str) or not reference.strip():
             return None
-        if _is_url(reference):
+        if is_url(reference):
             return _clean(reference.replace("://", "/"))
         # One that leads out of the folder is refused, under a name that no good one has.
         return self._relative(reference) or _clean(f"outside/{reference}")
-
-
-class _Index:
-    """The rows of a table by the image that they are about, on disk."""
-
-    def __init__(
-        self,
-        root: str,
-        table: Table,
-        roles: Roles,
-        key_of: Callable[[int, Row, Roles], str | None],
-    ) -> None:
-        self._prefix, self._table, self.roles, self._key_of = root, table, roles, key_of
-        self.stamp = _stamp_of(table.files)
-        self.count = 0
-        self.problems: list[Failure] = []
-        self.targets: dict[str, Target] = {}
-        self._unlisted = 0
-        self._lock = threading.Lock()
-        # A database without a name is a temporary file that goes with its connection.
-        self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-        self._database.executescript(
-            "PRAGMA journal_mode = off; PRAGMA synchronous = off; PRAGMA cache_size = -16384;"
-            "CREATE TABLE image (key TEXT PRIMARY KEY, first INTEGER) WITHOUT ROWID;"
-            "CREATE TABLE row (number INTEGER PRIMARY KEY, key TEXT, cells TEXT);"
-            "CREATE TABLE blob (number INTEGER PRIMARY KEY, content BLOB);"
-        )
-
-    def build(self) -> Iterator[int]:
-        """Read the table; yield how many rows were read, now and then."""
-        columns: dict[str, Column] = {}
-        execute = self._database.execute
-        execute("BEGIN")
-        for number, row in enumerate(self._table.rows()):
-            self.count += 1
-            if self.count % _STEP == 0:
-                yield self.count
-            if isinstance(row, BadRow):
-                self._problem(number, "unreadable", row.why)
-                continue
-            for name, value in row.items():
-                if name not in columns:
-                    columns[name] = Column(name, is_text=self._table.is_text)
-                columns[name].see(value)
-            key = self._key_of(number, row, self.roles)
-            if key is None:
-                self._problem(number, "missing", "The row names no image")
-                continue
-            if not _is_text(key):
-                self._problem(number, "bad-name", "The row's name for its image is not valid text")
-                continue
-            execute("INSERT OR IGNORE INTO image VALUES (?, ?)", (key, number))
-            execute("INSERT INTO row VALUES (?, ?, ?)", (number, key, _written(row)))
-            for value in row.values():
-                if isinstance(value, Blob) and value.content:
-                    execute("INSERT OR IGNORE INTO blob VALUES (?, ?)", (number, value.content))
-        execute("COMMIT")
-        execute("CREATE INDEX row_key ON row (key, number)")
-        execute("CREATE INDEX image_first ON image (first)")
-        if self._unlisted:
-            self.problems.append(
-                Failure(
-                    f"{self._prefix}/row-…", "read", "missing",
-                    f"{self._unlisted:,} more rows name no image, or can't be read",
-                    "Correct the table, or name its column of images: --column image=NAME",
-                )
-            )  # fmt: skip
-        self.targets = targets_of(columns.values(), self.roles)
-
-    def _problem(self, number: int, reason: str, why: str) -> None:
-        if len(self.problems) >= _LISTED:
-            self._unlisted += 1
-            return
-        self.problems.append(
-            Failure(f"{self._prefix}/row-{number + 1}", "read", reason, why,
-                    "Correct the table, and run again.")
-        )  # fmt: skip
-
-    def marks(self) -> str:
-        """Return a text that differs if columns mean something else."""
-        return repr((self.roles, sorted(self.targets.items())))
-
-    def images(self) -> Iterator[tuple[str, list[tuple[int, Row]], str]]:
-        """Yield the key of each image, its rows with their numbers, and a digest of those."""
-        with self._lock:
-            found = self._database.execute(
-                "SELECT row.key, row.number, cells FROM image CROSS JOIN row ON row.key = image.key"
-                " ORDER BY image.first, row.number"
-            )
-        for key, rows in itertools.groupby(found, key=lambda each: str(each[0])):
-            listed = list(rows)
-            digest = hashlib.blake2b("\n".join(each[2] for each in listed).encode(), digest_size=16)
-            yield key, [(each[1], _row(each[2])) for each in listed], digest.hexdigest()
-
-    def image_count(self) -> int:
-        """Return how many images the rows are about."""
-        with self._lock:
-            return int(self._database.execute("SELECT count(*) FROM image").fetchone()[0])
-
-    def rows(self, key: str) -> list[tuple[int, Row]]:
-        """Return the rows about an image, with their numbers."""
-        with self._lock:
-            found = self._database.execute(
-                "SELECT number, cells FROM row WHERE key = ? ORDER BY number", (key,)
-            ).fetchall()
-        return [(number, _row(cells)) for number, cells in found]
-
-    def reference(self, rows: Sequence[tuple[int, Row]]) -> tuple[int, Value]:
-        """Return the path, URL or picture of an image, and the number of the row that has it."""
-        for number, row in rows:
-            value = row.get(self.roles.image)
-            if isinstance(value, Blob) or (isinstance(value, str) and value.strip()):
-                return number, value
-        return -1, None
-
-    def content(self, number: int) -> bytes:
-        """Return the picture that a row brought along; empty if it has none."""
-        with self._lock:
-            found = self._database.execute(
-                "SELECT content FROM blob WHERE number = ?", (number,)
-            ).fetchone()
-        return bytes(found[0]) if found else b""
-
-    def fields_of(self, rows: Sequence[Row]) -> dict[str, Scalar | tuple[str, ...]]:
-        """Return what rows about one image say."""
-        said = described_by(rows, self.roles, self.targets)
-        reference = rows[0].get(self.roles.image) if rows else None
-        if isinstance(reference, str) and _is_url(reference):
-            said.setdefault("source_url", reference)
-        return said
-
-
-def _stamp_of(paths: Sequence[Path]) -> str:
-    """Return the sizes and times of files, as text."""
-    found = []
-    for path in paths:
-        try:
-            status = os.stat(path)
-        except OSError:
-            continue
-        found.append(f"{path.name} {status.st_size} {status.st_mtime_ns}")
-    return "\n".join(found)
-
-
-def _is_url(text: str) -> bool:
-    return re.match(r"https?://", text, re.IGNORECASE) is not None
-
-
-def _is_text(key: str) -> bool:
-    return key.isprintable() and "\ufffd" not in key and len(key) < 1_000
 
 
 def _clean(text: str) -> str:
     """Return a text as a path of a URI, which has no empty parts and none that lead upwards."""
     parts = (part.strip() for part in re.split(r"[/\\]", text))
     return "/".join(part for part in parts if part not in ("", ".", ".."))
-
-
-def _written(row: Row) -> str:
-    return json.dumps(row, default=_as_plain, ensure_ascii=True, separators=(",", ":"))
-
-
-def _as_plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return {"t": value.isoformat()}
-    digest = hashlib.sha256(value.content).hexdigest() if value.content else ""
-    return {"b": value.name, "d": digest}
-
-
-def _row(cells: str) -> Row:
-    return {name: _value(value) for name, value in json.loads(cells).items()}
-
-
-def _value(value: Any) -> Value:
-    if isinstance(value, dict):
-        return (
-            datetime.fromisoformat(value["t"])
-            if "t" in value
-            else Blob(b"", value["b"], value["d"])
-        )
-    return tuple(value) if isinstance(value, list) else value
 
 
 def recognised(given: str) -> Recognised | None:

@@ -11,8 +11,6 @@ import itertools
 import json
 import math
 import sqlite3
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -34,11 +32,8 @@ ENDINGS = (*TEXT_ENDINGS, *LINES_ENDINGS, *ARROW_ENDINGS)
 #: What reads a URL of this scheme.
 SCHEMES = ("sqlite", "duckdb")
 
-#: Rows of Arrow that are turned into Python's values at once.
+#: Rows of a database that are fetched at once.
 _BATCH = 1_000
-#: Pictures of Arrow that are read at once, and batches of those that are kept: readers in threads
-#: ask in nearly the order of the rows.
-_PICTURES, _KEPT = 16, 8
 #: Characters of a line of JSON: a row with embedded pictures is not read as JSON.
 _LINE = 16_000_000
 _DEPTH = 3
@@ -157,7 +152,9 @@ def open_table(where: str) -> Table:
     if ending in LINES_ENDINGS:
         return _Lines(path)
     if ending in ARROW_ENDINGS:
-        return _Arrow(path)
+        from pixseek.sources.arrow import ArrowTable
+
+        return ArrowTable(path)
     if ending in TEXT_ENDINGS or ending[:4] in (".tsv", ".csv", ".tok", ".txt"):
         return _Text(path)
     raise SourceError("Not a table that can be read", path, f"Tables end in {', '.join(ENDINGS)}.")
@@ -220,7 +217,7 @@ class _Lines(OneFile):
                     if line.strip():
                         yield _parsed(line)
         except OSError as error:
-            raise _unreadable(self.path, error) from error
+            raise unreadable(self.path, error) from error
 
 
 def _parsed(line: str) -> Row | BadRow:
@@ -229,184 +226,6 @@ def _parsed(line: str) -> Row | BadRow:
     except (ValueError, RecursionError) as error:
         return BadRow(f"The line is not valid JSON ({error})"[:200])
     return flat(entry) if isinstance(entry, dict) else BadRow("The line is not a JSON object")
-
-
-# ------------------------------------------------------------------ Arrow
-
-
-class _Arrow(OneFile):
-    is_text = False
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError as error:
-            raise MissingExtraError("Parquet", "pyarrow", "parquet") from error
-        self._lock = threading.Lock()
-        self._images: list[str] | None = None
-        self._kept: OrderedDict[int, list[Any]] = OrderedDict()
-        self._coming: Iterator[tuple[int, list[Any]]] | None = None
-        self._at = 0  # the row that `_coming` gives next
-
-    def rows(self) -> Iterator[Row | BadRow]:
-        for _, batch in self._batches(_BATCH, pictures=False):
-            yield from (flat(row) for row in batch)
-
-    def picture(self, number: int) -> bytes | str | None:
-        with self._lock:
-            for first, batch in self._kept.items():
-                if first <= number < first + len(batch):
-                    return _picture_in(batch[number - first])
-            if self._coming is None or number < self._at:
-                self._coming, self._at = self._batches(_PICTURES, pictures=True, begin=number), 0
-            for first, batch in self._coming:
-                self._at = first + len(batch)
-                self._kept[first] = batch
-                if len(self._kept) > _KEPT:
-                    self._kept.popitem(last=False)
-                if first <= number < self._at:
-                    return _picture_in(batch[number - first])
-            self._coming = None
-        return None
-
-    def _batches(
-        self, size: int, *, pictures: bool, begin: int = 0
-    ) -> Iterator[tuple[int, list[Any]]]:
-        """Yield the number of a first row, and rows as Python's values.
-
-        Args:
-            size: rows at most.
-            pictures: give only the columns that hold pictures; otherwise all, without the bytes.
-            begin: a row; those far before it may be left out.
-        """
-        import pyarrow as pa
-
-        try:
-            with (
-                files.opened(self.path) as descriptor,
-                open(descriptor, "rb", closefd=False) as content,
-            ):
-                if self.path.suffix.lower() == ".parquet":
-                    yield from self._of_parquet(content, size, pictures, begin)
-                else:
-                    yield from self._of_ipc(content, size, pictures)
-        except (OSError, pa.ArrowException, ValueError, OverflowError) as error:
-            raise _unreadable(self.path, error) from error
-
-    def _of_parquet(
-        self, content: Any, size: int, pictures: bool, begin: int
-    ) -> Iterator[tuple[int, list[Any]]]:
-        import pyarrow.parquet as pq
-
-        file = pq.ParquetFile(content)
-        held = _pictures_of(file.schema_arrow)
-        leaves = [file.schema.column(n).path for n in range(len(file.schema))]
-        wanted = [
-            leaf
-            for leaf in leaves
-            if (leaf.partition(".")[0] in held if pictures else not _is_bytes(leaf, held))
-        ]
-        first = 0
-        for group in range(file.num_row_groups):
-            count = file.metadata.row_group(group).num_rows
-            if first + count > begin:
-                at = first
-                for batch in file.iter_batches(size, row_groups=[group], columns=wanted):
-                    yield at, _rows_of(batch, () if pictures else held)
-                    at += batch.num_rows
-            first += count
-
-    def _of_ipc(self, content: Any, size: int, pictures: bool) -> Iterator[tuple[int, list[Any]]]:
-        import pyarrow as pa
-
-        try:
-            file = pa.ipc.open_file(content)
-            batches: Iterator[Any] = (
-                file.get_batch(number) for number in range(file.num_record_batches)
-            )
-        except pa.ArrowInvalid:  # what the datasets library writes
-            content.seek(0)
-            file = pa.ipc.open_stream(content)
-            batches = iter(file)
-        held = _pictures_of(file.schema)
-        first = 0
-        for whole in batches:
-            for start in range(0, whole.num_rows, size):
-                batch = whole.slice(start, size)
-                if pictures:
-                    yield first, _rows_of(batch.select(list(held)), ())
-                else:
-                    yield first, _rows_of(_without_bytes(batch, held), held)
-                first += batch.num_rows
-
-
-def _pictures_of(schema: Any) -> tuple[str, ...]:
-    """Return the names of the columns that hold bytes, or a struct with `bytes`."""
-    import pyarrow as pa
-
-    def is_binary(kind: Any) -> bool:
-        return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-    return tuple(
-        field.name
-        for field in schema
-        if is_binary(field.type)
-        or (
-            pa.types.is_struct(field.type)
-            and any(child.name == "bytes" and is_binary(child.type) for child in field.type)
-        )
-    )
-
-
-def _is_bytes(leaf: str, held: Sequence[str]) -> bool:
-    name, _, rest = leaf.partition(".")
-    return name in held and rest in ("", "bytes")
-
-
-def _without_bytes(batch: Any, held: Sequence[str]) -> Any:
-    import pyarrow as pa
-
-    columns, names = [], []
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        if name not in held:
-            columns.append(column)
-        elif pa.types.is_struct(column.type) and column.type.get_field_index("path") >= 0:
-            columns.append(pa.StructArray.from_arrays([column.field("path")], ["path"]))
-        else:
-            continue
-        names.append(name)
-    if not columns:  # a batch without columns has no rows
-        return pa.record_batch([pa.nulls(batch.num_rows)], names=[""])
-    return pa.record_batch(columns, names=names)
-
-
-def _rows_of(batch: Any, held: Sequence[str]) -> list[Any]:
-    """Return rows as dicts, with a `Blob` for each column of pictures in `held`."""
-    import pyarrow as pa
-
-    columns = {}
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        kind = column.type
-        is_fine = pa.types.is_timestamp(kind) and kind.unit == "ns"
-        found = column.cast(pa.timestamp("us", kind.tz), safe=False) if is_fine else column
-        columns[name] = found.to_pylist()
-    for name in held:
-        named = columns.get(name) or [None] * batch.num_rows
-        columns[name] = [
-            Blob(name=(each or {}).get("path") or "") if isinstance(each, dict) else Blob()
-            for each in named
-        ]
-    columns.pop("", None)
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _picture_in(row: Mapping[str, Any]) -> bytes | str | None:
-    for value in row.values():
-        found = value.get("bytes") or value.get("path") if isinstance(value, dict) else value
-        if found:
-            return found if isinstance(found, str) else bytes(found)
-    return None
 
 
 # ------------------------------------------------------------------ databases
@@ -544,7 +363,8 @@ def _text_of(value: Any) -> str:
     return value if isinstance(value, str) else str(plain(value))
 
 
-def _unreadable(path: Path, error: Exception) -> SourceError:
+def unreadable(path: Path, error: Exception) -> SourceError:
+    """Return the error of a table that can't be read."""
     why = getattr(error, "strerror", None) or error
     return SourceError(
         "The table can't be read", path, f"{why}. Check that it is whole, and run again."

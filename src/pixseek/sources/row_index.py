@@ -1,0 +1,201 @@
+"""The rows of a table by the image that they are about, in a temporary database on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import re
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pixseek.sources.columns import Column, Roles, Target, described_by, targets_of
+from pixseek.sources.tables import BadRow, Blob, Row, Table, Value
+from pixseek.types import Failure, Scalar
+
+#: Rows between two counts of progress.
+_STEP = 1_000
+#: Rows that are no image and are listed one by one.
+_LISTED = 20
+
+
+class RowIndex:
+    """The rows of a table by the image that they are about, on disk."""
+
+    def __init__(
+        self,
+        root: str,
+        table: Table,
+        roles: Roles,
+        key_of: Callable[[int, Row, Roles], str | None],
+    ) -> None:
+        """Begin without rows; `key_of` names the image of a row, or returns None."""
+        self._prefix, self._table, self.roles, self._key_of = root, table, roles, key_of
+        self.stamp = stamp_of(table.files)
+        self.count = 0
+        self.problems: list[Failure] = []
+        self.targets: dict[str, Target] = {}
+        self._unlisted = 0
+        self._lock = threading.Lock()
+        # A database without a name is a temporary file that goes with its connection.
+        self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        self._database.executescript(
+            "PRAGMA journal_mode = off; PRAGMA synchronous = off; PRAGMA cache_size = -16384;"
+            "CREATE TABLE image (key TEXT PRIMARY KEY, first INTEGER) WITHOUT ROWID;"
+            "CREATE TABLE row (number INTEGER PRIMARY KEY, key TEXT, cells TEXT);"
+            "CREATE TABLE blob (number INTEGER PRIMARY KEY, content BLOB);"
+        )
+
+    def build(self) -> Iterator[int]:
+        """Read the table; yield how many rows were read, now and then."""
+        columns: dict[str, Column] = {}
+        execute = self._database.execute
+        execute("BEGIN")
+        for number, row in enumerate(self._table.rows()):
+            self.count += 1
+            if self.count % _STEP == 0:
+                yield self.count
+            if isinstance(row, BadRow):
+                self._problem(number, "unreadable", row.why)
+                continue
+            for name, value in row.items():
+                if name not in columns:
+                    columns[name] = Column(name, is_text=self._table.is_text)
+                columns[name].see(value)
+            key = self._key_of(number, row, self.roles)
+            if key is None:
+                self._problem(number, "missing", "The row names no image")
+                continue
+            if not _is_text(key):
+                self._problem(number, "bad-name", "The row's name for its image is not valid text")
+                continue
+            execute("INSERT OR IGNORE INTO image VALUES (?, ?)", (key, number))
+            execute("INSERT INTO row VALUES (?, ?, ?)", (number, key, _written(row)))
+            for value in row.values():
+                if isinstance(value, Blob) and value.content:
+                    execute("INSERT OR IGNORE INTO blob VALUES (?, ?)", (number, value.content))
+        execute("COMMIT")
+        execute("CREATE INDEX row_key ON row (key, number)")
+        execute("CREATE INDEX image_first ON image (first)")
+        if self._unlisted:
+            self.problems.append(
+                Failure(
+                    f"{self._prefix}/row-…", "read", "missing",
+                    f"{self._unlisted:,} more rows name no image, or can't be read",
+                    "Correct the table, or name its column of images: --column image=NAME",
+                )
+            )  # fmt: skip
+        self.targets = targets_of(columns.values(), self.roles)
+
+    def _problem(self, number: int, reason: str, why: str) -> None:
+        if len(self.problems) >= _LISTED:
+            self._unlisted += 1
+            return
+        self.problems.append(
+            Failure(f"{self._prefix}/row-{number + 1}", "read", reason, why,
+                    "Correct the table, and run again.")
+        )  # fmt: skip
+
+    def marks(self) -> str:
+        """Return a text that differs if columns mean something else."""
+        return repr((self.roles, sorted(self.targets.items())))
+
+    def images(self) -> Iterator[tuple[str, list[tuple[int, Row]], str]]:
+        """Yield the key of each image, its rows with their numbers, and a digest of those."""
+        with self._lock:
+            found = self._database.execute(
+                "SELECT row.key, row.number, cells FROM image CROSS JOIN row ON row.key = image.key"
+                " ORDER BY image.first, row.number"
+            )
+        for key, rows in itertools.groupby(found, key=lambda each: str(each[0])):
+            listed = list(rows)
+            digest = hashlib.blake2b("\n".join(each[2] for each in listed).encode(), digest_size=16)
+            yield key, [(each[1], _row(each[2])) for each in listed], digest.hexdigest()
+
+    def image_count(self) -> int:
+        """Return how many images the rows are about."""
+        with self._lock:
+            return int(self._database.execute("SELECT count(*) FROM image").fetchone()[0])
+
+    def rows(self, key: str) -> list[tuple[int, Row]]:
+        """Return the rows about an image, with their numbers."""
+        with self._lock:
+            found = self._database.execute(
+                "SELECT number, cells FROM row WHERE key = ? ORDER BY number", (key,)
+            ).fetchall()
+        return [(number, _row(cells)) for number, cells in found]
+
+    def reference(self, rows: Sequence[tuple[int, Row]]) -> tuple[int, Value]:
+        """Return the path, URL or picture of an image, and the number of the row that has it."""
+        for number, row in rows:
+            value = row.get(self.roles.image)
+            if isinstance(value, Blob) or (isinstance(value, str) and value.strip()):
+                return number, value
+        return -1, None
+
+    def content(self, number: int) -> bytes:
+        """Return the picture that a row brought along; empty if it has none."""
+        with self._lock:
+            found = self._database.execute(
+                "SELECT content FROM blob WHERE number = ?", (number,)
+            ).fetchone()
+        return bytes(found[0]) if found else b""
+
+    def fields_of(self, rows: Sequence[Row]) -> dict[str, Scalar | tuple[str, ...]]:
+        """Return what rows about one image say."""
+        said = described_by(rows, self.roles, self.targets)
+        reference = rows[0].get(self.roles.image) if rows else None
+        if isinstance(reference, str) and is_url(reference):
+            said.setdefault("source_url", reference)
+        return said
+
+
+def stamp_of(paths: Sequence[Path]) -> str:
+    """Return the sizes and times of files, as text."""
+    found = []
+    for path in paths:
+        try:
+            status = os.stat(path)
+        except OSError:
+            continue
+        found.append(f"{path.name} {status.st_size} {status.st_mtime_ns}")
+    return "\n".join(found)
+
+
+def is_url(text: str) -> bool:
+    """Return whether a reference is an address on the web."""
+    return re.match(r"https?://", text, re.IGNORECASE) is not None
+
+
+def _is_text(key: str) -> bool:
+    return key.isprintable() and "\ufffd" not in key and len(key) < 1_000
+
+
+def _written(row: Row) -> str:
+    return json.dumps(row, default=_as_plain, ensure_ascii=True, separators=(",", ":"))
+
+
+def _as_plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return {"t": value.isoformat()}
+    digest = hashlib.sha256(value.content).hexdigest() if value.content else ""
+    return {"b": value.name, "d": digest}
+
+
+def _row(cells: str) -> Row:
+    return {name: _value(value) for name, value in json.loads(cells).items()}
+
+
+def _value(value: Any) -> Value:
+    if isinstance(value, dict):
+        return (
+            datetime.fromisoformat(value["t"])
+            if "t" in value
+            else Blob(b"", value["b"], value["d"])
+        )
+    return tuple(value) if isinstance(value, list) else value
