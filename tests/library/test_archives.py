@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -15,15 +20,16 @@ from PIL import Image
 import pixseek
 from pixseek.errors import SourceError
 from pixseek.library import surfaces
+from pixseek.sources import members
 
 from tiny_encoder import TinyEncoder
 
 COLOURS = ("red", "green", "blue")
 
 
-def picture(colour: str) -> bytes:
+def picture(colour: str, width: int = 40) -> bytes:
     buffer = io.BytesIO()
-    Image.new("RGB", (40, 30), colour).save(buffer, "PNG")
+    Image.new("RGB", (width, 30), colour).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -170,3 +176,109 @@ def test_a_portable_library_finds_its_archive_where_both_went(
         (root,) = library.roots()
         assert root.where == str(tmp_path / "elsewhere" / "photos.zip")
         assert library.index().unchanged == 3
+
+
+@pytest.fixture
+def listed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the archives that were listed, in order."""
+    names: list[str] = []
+
+    def noting(made: Callable[..., Any]) -> Callable[..., Any]:
+        def archive_at(path: Path, within: str | None = None) -> Any:
+            archive = made(path, within)
+            whole = archive.members
+
+            def listing() -> Any:
+                names.append(path.name)
+                return whole()
+
+            archive.members = listing
+            return archive
+
+        return archive_at
+
+    monkeypatch.setattr("pixseek.sources.archives.archive_at", noting(members.archive_at))
+    return names
+
+
+def test_archives_that_did_not_change_are_not_opened_by_later_runs(
+    tmp_path: Path, tiny: TinyEncoder, listed: list[str]
+) -> None:
+    for number, colour in enumerate(COLOURS):
+        write(tmp_path / f"{number}.tar", {"x.png": picture(colour), "broken.png": b"no image"})
+    shards = tmp_path / "{0..9}.tar"
+    with pixseek.open(tmp_path / "lib") as library:
+        assert library.index(shards).added == 3
+        assert listed == ["0.tar", "1.tar", "2.tar"]
+        listed.clear()
+        report = library.index()
+        assert (report.unchanged, report.known_failures, report.removed) == (3, 3, 0)
+        assert listed == []
+        # One that changed, and a new one.
+        write(tmp_path / "1.tar", {"x.png": picture("navy", 90), "y.png": picture("white")})
+        write(tmp_path / "3.tar", {"z.png": picture("pink")})
+        report = library.index()
+        assert (report.unchanged, report.updated, report.added) == (2, 1, 2)
+        assert listed == ["1.tar", "3.tar"]
+        # What users ask for looks into all.
+        for how in ({"retry": True}, {"reread": True}, {"exclude": ["y.png"]}):
+            listed.clear()
+            library.index(shards, **how)  # type: ignore[arg-type]
+            assert listed[:4] == ["0.tar", "1.tar", "2.tar", "3.tar"], how
+        # As does a library whose records are no longer all there.
+        library.opened.engine.delete([library.search("red", k=1)[0].record.id])
+        listed.clear()
+        assert library.index().added == 1
+        assert listed == ["0.tar"]
+
+
+@pytest.mark.parametrize("name", ["photos.zip", "photos.tgz"])
+def test_a_run_over_an_archive_that_is_killed_goes_on(
+    tmp_path: Path, tiny: TinyEncoder, name: str
+) -> None:
+    content = {f"{n}.png": picture(f"#{n:02x}0000") for n in range(30)}
+    path = write(tmp_path / name, content)
+    dying = f"""
+import os, pixseek, pixseek.encoders
+from pixseek.indexing import pipeline
+from tiny_encoder import TinyEncoder
+pipeline.CHECKPOINT_S = 0.0
+pixseek.encoders.load = lambda *_, **__: TinyEncoder()
+def die(progress):
+    if progress.stage == "index" and progress.done >= 10:
+        os._exit(9)
+with pixseek.open({str(tmp_path / "lib")!r}) as library:
+    library.index({str(path)!r}, on_progress=die)
+"""
+    tests = str(Path(__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", dying], env={**os.environ, "PYTHONPATH": tests}, check=False,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 9, done.stderr
+    with pixseek.open(tmp_path / "lib") as library:
+        held = len(library)
+        assert 0 < held < 30
+        report = library.index()
+        assert (report.unchanged, report.added, report.failures) == (held, 30 - held, ())
+        assert library.index().unchanged == 30
+
+
+def test_what_can_not_be_read_in_an_archive_is_a_failure_of_its_own(
+    tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    good = {"a.png": picture("red"), "../out.png": picture("blue"), "text.png": b"no image"}
+    zipped, cut = write(tmp_path / "a.zip", good), write(tmp_path / "b.tar", good)
+    cut.write_bytes(cut.read_bytes()[:1100])  # within the second member's header
+    (tmp_path / "c.zip").write_bytes(b"no zip")
+    with pixseek.open(tmp_path / "lib") as library:
+        report = library.index(zipped, cut, tmp_path / "c.zip")
+        assert {each.uri: each.reason for each in report.failures} == {
+            "a/__/out.png": "bad-name",
+            "a/text.png": "not-an-image",
+            "b/": "damaged",
+            "c/": "damaged",
+        }
+        assert {each.uri for each in library.records()} == {"a/a.png", "b/a.png"}
+        assert all(each.advice for each in report.failures)
+        assert not (tmp_path / "out.png").exists()

@@ -365,3 +365,16 @@ def test_archives_are_recognised_by_their_names_and_folders_by_what_they_hold(
     assert recognise(str(tmp_path / "Photos 2021.zip"), "folder") is None
     with pytest.raises(SourceError, match="No archive"):
         recognise(str(folder / "x-{0..9}.tar"))
+
+
+def test_members_without_a_time_are_as_new_as_their_archive(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    found: list[Candidate] = []
+    for when in (1, 2):
+        with tarfile.open(path, "w") as file:
+            info = tarfile.TarInfo("a.png")
+            info.size = 1
+            file.addfile(info, io.BytesIO(b"%d" % when))
+        os.utime(path, (when, when))
+        found += scanned(ArchiveSource("a", path)).values()
+    assert not found[1].is_as(found[0].stamp)

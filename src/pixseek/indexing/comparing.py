@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from pixseek.errors import SourceVanishedError
+from pixseek.indexing.unopened import Unopened
 from pixseek.metadata.dates import date_in_name
 from pixseek.storage.ledger import Ledger
 from pixseek.types import (
@@ -86,6 +87,7 @@ class Comparison:
         """
         self._engine, self._ledger, self._unfit = engine, ledger, unfit
         self._is_there, self._retry, self._reread = is_there, retry, reread
+        self._unopened = Unopened(ledger, engine)
         self.jobs: list[Job] = []
         self.missing: dict[str, Known] = {}
         self.changed: dict[str, str] = {}
@@ -114,7 +116,16 @@ class Comparison:
             if source.covers(each.uri)
         }
         held = bool(known)
-        is_empty = True
+        look_again = self._retry or self._reread or bool(self._unfit)
+        left_out = self._unopened.leave_out(source, known, failed, look_again=look_again)
+        for uri in left_out:
+            if known.pop(uri, None) is not None:
+                self.counts["unchanged"] += 1
+            elif failed.pop(uri).reason == TRASHED:
+                self.skipped.append(in_the_trash(uri))
+            else:
+                self.counts["known_failures"] += 1
+        is_empty = not left_out
         drives = _Drives(self._ledger.devices())
         unseen: list[str] = []  # URIs, or folders, that nobody could look at
         for event in source.scan():
@@ -173,6 +184,10 @@ class Comparison:
                 self.missing[each.id] = each
         # Failures of files that are gone are over, unless nobody could look there.
         self.settled += [uri for uri in failed if not uri.startswith(kept)]
+
+    def remember(self) -> None:
+        """Remember that the run has come to its end."""
+        self._unopened.remember()
 
     def _compare(
         self, source: Source, candidate: Candidate, before: Known | None, earlier: Failure | None

@@ -105,17 +105,9 @@ def index(
         ModelError, LibraryError, EngineError: from the encoder, the ledger and the engine.
     """
     run = _Run(
-        engine,
-        encoder,
-        ledger,
-        previews,
-        is_there,
-        threads,
-        options,
-        stop or threading.Event(),
-        waiting,
-        is_other,
-    )
+        engine, encoder, ledger, previews, is_there, threads, options, stop or threading.Event(),
+        waiting, is_other,
+    )  # fmt: skip
     return (yield from run.run(sources))
 
 
@@ -184,6 +176,7 @@ class _Run:
             self.store()
         if not self.stop.is_set():
             tiling.note_undone(self.ledger, bool(outdated and self.unfit))
+            self.found.remember()
         return self.report(stopped=self.stop.is_set())
 
     def without_vectors(self) -> set[str]:

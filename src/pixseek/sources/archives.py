@@ -151,11 +151,7 @@ class ArchiveSource:
         return uri.startswith(self.prefixes[0])
 
     def marks(self) -> Mapping[str, str]:
-        """Return what tells whether an archive has changed, by the URI that its members begin with.
-
-        Raises:
-            SourceVanishedError: the archives are gone.
-        """
+        """Return what tells whether an archive has changed; see `Packed.marks`."""
         how = json.dumps([_LISTING, *self._patterns])
         return {
             self._prefix(shard): hashlib.blake2b(
@@ -166,7 +162,7 @@ class ArchiveSource:
         }
 
     def leave_out(self, prefixes: Collection[str]) -> None:
-        """Let scans pass over archives, given by the URI that their members begin with."""
+        """Let scans pass over archives; see `Packed.leave_out`."""
         self._left_out = frozenset(prefixes)
 
     def _shards(self) -> list[str]:

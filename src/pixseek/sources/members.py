@@ -264,7 +264,7 @@ class Tar:
     def members(self) -> Iterator[Member]:
         """Yield the members; see `Archive.members`."""
         with _opened(self._path, self._within) as file:
-            yield from _tar_members(_Bounded(file))
+            yield from _tar_members(_Bounded(file), os.fstat(file.fileno()).st_mtime_ns)
 
     def read(self, member: Member, most: int) -> bytes:
         """Return the content of a member; see `Archive.read`."""
@@ -301,7 +301,7 @@ class PackedTar:
     def members(self) -> Iterator[Member]:
         """Yield the members; see `Archive.members`."""
         with _opened(self._path, self._within) as file, _unpacked(file, self._path) as stream:
-            yield from _tar_members(stream)
+            yield from _tar_members(stream, os.fstat(file.fileno()).st_mtime_ns)
 
     def read(self, member: Member, most: int) -> bytes:
         """Return the content of a member; see `Archive.read`."""
@@ -376,8 +376,12 @@ def _said(error: BaseException) -> str:
     return str(error) or "it is cut off"
 
 
-def _tar_members(stream: _Bounded) -> Iterator[Member]:
+def _tar_members(stream: _Bounded, changed_ns: int = 0) -> Iterator[Member]:
     """Yield the members of a tar.
+
+    Args:
+        stream: of its content.
+        changed_ns: when its file was changed, which counts for members without a time.
 
     Raises:
         DamagedError: the rest can't be read.
@@ -392,9 +396,9 @@ def _tar_members(stream: _Bounded) -> Iterator[Member]:
             skipped = "" if info.isreg() else "link" if info.islnk() or info.issym() else "special"
             if info.issparse():
                 skipped = "sparse"
+            version = f"{info.offset_data}-{info.size}-{info.mtime or changed_ns}"
             yield Member(
-                info.name, info.size, _tar_time(info),
-                f"{info.offset_data}-{info.size}-{info.mtime}", info.offset, skipped, None,
+                info.name, info.size, _tar_time(info), version, info.offset, skipped, None,
                 info.offset_data,
             )  # fmt: skip
         # tarfile takes a broken header for the end; that is a block of zeros, or of nothing.

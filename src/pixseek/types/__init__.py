@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from pixseek.types.sources import FileSystem as FileSystem
     from pixseek.types.sources import Item as Item
     from pixseek.types.sources import Opening as Opening
+    from pixseek.types.sources import Packed as Packed
     from pixseek.types.sources import Recognised as Recognised
     from pixseek.types.sources import Source as Source
 
@@ -81,7 +82,7 @@ _HOME = {
     "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine Distant "
     "Embedding Outlines Outlining Movable",
     "roots": "Root",
-    "sources": "Candidate FileSystem Item Opening Recognised Source",
+    "sources": "Candidate FileSystem Item Opening Packed Recognised Source",
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names.split()}
 __all__ = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -175,4 +175,23 @@ class Opening(Source, Protocol):
 
     def place(self, uri: str) -> Path | None:
         """Return where the file is that has an item's content and nothing else; None for none."""
+        ...
+
+
+@runtime_checkable
+class Packed(Source, Protocol):
+    """A source whose items lie in a few files, each of which need not be opened if unchanged."""
+
+    def marks(self) -> Mapping[str, str]:
+        """Return, by the URI that the items in a file begin with, what tells if that has changed.
+
+        The texts are equal only while both the file and the choice of its items are the same.
+
+        Raises:
+            SourceVanishedError: the source is gone.
+        """
+        ...
+
+    def leave_out(self, prefixes: Collection[str]) -> None:
+        """Let scans pass over files, given by the URI that their items begin with."""
         ...
