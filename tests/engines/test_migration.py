@@ -57,7 +57,7 @@ def test_there_and_back(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     with library_of(tmp_path / "lib") as library:
         before = state(library.opened.engine)
         there = library.migrate(server)
-        assert (there.queries, there.records) == (200, 307)
+        assert (there.queries, there.records) == (400, 307)  # 200 for each of two models
         assert there.recall is not None
         assert there.recall_filtered is not None
         assert min(there.recall, there.recall_filtered) >= 0.995

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from fake_vespa import FakeVespa, serving
 
+import pixseek
 from pixseek.engines import open_engine
 from pixseek.errors import CapabilityError, ConfigError, EngineError
 from pixseek.types import Compare, Record
@@ -109,6 +110,20 @@ def test_an_application_of_the_study_is_searched_and_not_written(
         assert "0.jpg" not in set(engine.matching_ids())
         assert engine.count() == 39
     assert not any(each.startswith(("PUT", "DELETE")) for each in theirs.requests)
+
+
+@pytest.mark.slow
+def test_an_application_of_the_study_becomes_a_library(theirs: FakeVespa, tmp_path: Path) -> None:
+    with pixseek.open(tmp_path / "photos.lib", engine=address(theirs)) as library:
+        before = {record.id: record for record in library.records()}
+        done = library.migrate("embedded")
+        assert (done.records, done.vectors, done.recall) == (40, 40, 1.0)
+        assert {record.id: record for record in library.records()} == before
+        query = random_unit(1, 5)
+        best = sorted(range(40), key=lambda n: -float(ROWS[n] @ query[0]))
+        (found,) = library.opened.engine.nearest(query, 5)
+        assert found.ids == tuple(f"{n}.jpg" for n in best[:5])
+        library.tag("7.jpg", add="mine")
 
 
 @pytest.mark.slow
