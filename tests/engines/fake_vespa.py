@@ -124,7 +124,9 @@ class FakeVespa:
         self, method: str, path: list[str], params: dict[str, str], body: Any
     ) -> tuple[int, Any]:
         namespace, type_, docid, *rest = map(urllib.parse.unquote, path)
-        assert docid == "docid"
+        if docid != "docid":
+            assert docid == "group"
+            rest = [f"g={rest[0]}:{rest[1]}"]
         if type_ not in self.documents:
             return 400, {"message": f"Document type {type_} does not exist"}
         stored = self.documents[type_]
@@ -209,7 +211,7 @@ class FakeVespa:
         ids, begin = sorted(stored), int(params.get("continuation", "0"))
         some = ids[begin : begin + min(7, int(params["wantedDocumentCount"]))]
         documents = [
-            {"id": f"id:{type_}:{type_}::{each}", "fields": _shown(stored[each])} for each in some
+            {"id": _whole_id(type_, each), "fields": _shown(stored[each])} for each in some
         ]
         end = begin + len(some)
         more = {"continuation": str(end)} if end < len(ids) else {}
@@ -283,7 +285,7 @@ class FakeVespa:
                 "relevance": relevance[doc["#"]],
                 "source": query.source,
                 "fields": {
-                    "documentid": f"id:{query.source}:{query.source}::{places[doc['#']]}",
+                    "documentid": _whole_id(query.source, places[doc["#"]]),
                     **{n: v for n, v in _shown(doc).items() if shown is None or n in shown},
                 },
             }
@@ -325,6 +327,11 @@ def _fulfils(now: dict[str, Any] | None, type_: str, condition: str, *, create: 
         if now.get(found[2]) != (None if found[3] == "null" else int(found[3])):
             return False
     return True
+
+
+def _whole_id(type_: str, place: str) -> str:
+    """Return the id of a document by its place, which may begin with a group: "g=NAME:"."""
+    return f"id:{type_}:{type_}:{'' if place.startswith('g=') else ':'}{place}"
 
 
 def _shown(document: dict[str, Any]) -> dict[str, Any]:

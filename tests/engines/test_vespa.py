@@ -86,6 +86,16 @@ class TestScans:
         assert place_behind(end, 1.0) == 2**63 - 1
 
 
+def test_one_record_is_found_among_many_whose_ids_begin_alike(url: str) -> None:
+    names = [f"photo-{n:03}" for n in range(60)] + ['photo-"', "photo-" + "x" * 40]
+    with open_engine(url) as engine:
+        engine.ensure(SPACE)
+        engine.put([Record(name, f"r/{name}") for name in names], random_unit(len(names)))
+        assert [each.id if each else None for each in engine.get(names[59:])] == names[59:]
+        engine.put([Record(names[58], "r/again")], random_unit(1))
+        assert [each.uri if each else None for each in engine.get(names[58:59])] == ["r/again"]
+
+
 class TestTexts:
     @given(st.text(st.characters(exclude_categories=["Cs"])))
     def test_any_text_is_stored_and_comes_back(self, text: str) -> None:

@@ -112,6 +112,21 @@ def test_an_application_of_the_study_is_searched_and_not_written(
     assert not any(each.startswith(("PUT", "DELETE")) for each in theirs.requests)
 
 
+@pytest.mark.parametrize("options", ["", BY_INDEX])
+def test_many_searches_at_once_and_documents_in_groups_are_answered(
+    theirs: FakeVespa, options: str
+) -> None:
+    documents = theirs.documents["image_search"]
+    documents["g=a b/c:x:y"] = documents.pop("7.jpg")
+    queries = np.concatenate([ROWS[7:8], random_unit(39)])
+    with open_engine(address(theirs, options)) as engine:
+        found = engine.nearest(queries, 3)
+        assert [len(each) for each in found] == [3] * 40
+        assert found[0].ids[0] == "id:image_search:image_search:g=a b/c:x:y"
+        (record,) = engine.get(found[0].ids[:1])
+        assert record is not None and record.uri == "photos/7.jpg"
+
+
 @pytest.mark.slow
 def test_an_application_of_the_study_becomes_a_library(theirs: FakeVespa, tmp_path: Path) -> None:
     with pixseek.open(tmp_path / "photos.lib", engine=address(theirs)) as library:

@@ -128,8 +128,9 @@ class ForeignStore(ReadOnly):
         return self._server.together(self._one, list(ids))
 
     def _one(self, id_: str) -> Document | None:
-        begin, _, end = self._whole_id(id_).partition("::")
-        fields = self._server.get(begin.split(":")[1], self._type, end)
+        # The fourth part is empty, or says which documents are stored together: "g=name", "n=1".
+        _, namespace, _, together, end = self._whole_id(id_).split(":", 4)
+        fields = self._server.get(namespace, self._type, end, together=together)
         return None if fields is None else self._document(id_, fields)
 
     def scan(
@@ -197,12 +198,23 @@ class ForeignStore(ReadOnly):
         if not is_fulfilled(where):
             return [[] for _ in vectors]
         if "profile" in self._options:
-            return self._server.together(lambda query: self._found(query, k), list(vectors))
+            return self._by_index(vectors, k)
         return [_ranked(query, self._all()[0].values(), k) for query in vectors]
 
-    def _found(self, query: Vectors, k: int) -> list[Row]:
+    def _by_index(self, vectors: Vectors, k: int) -> list[list[Row]]:
         # More than k, and ranked here: the profile's score may be no cosine.
         wide = min(_MOST, max(100, 2 * k))
+        near = self._server.together(lambda query: self._near(query, wide), list(vectors))
+        ids = list(dict.fromkeys(id_ for each in near for id_ in each))
+        found = dict(zip(ids, self._server.together(self._one, ids), strict=True))
+        documents = ([found[id_] for id_ in each] for each in near)
+        return [
+            _ranked(query, [each for each in some if each is not None], k)
+            for query, some in zip(vectors, documents, strict=True)
+        ]
+
+    def _near(self, query: Vectors, wide: int) -> list[str]:
+        """Return the ids of the documents that Vespa finds near a query."""
         tensor = self._options["tensor"]
         near = any_of([f"({{targetHits: {wide}}}nearestNeighbor({self._field}, {tensor}))"])
         root = self._server.search(
@@ -213,9 +225,7 @@ class ForeignStore(ReadOnly):
                 f"input.query({tensor})": query.astype(np.float64).round(8).tolist(),
             }
         )
-        ids = [self._short_id(hit["fields"]["documentid"]) for hit in root.get("children", [])]
-        found = self._server.together(self._one, ids)
-        return _ranked(query, [each for each in found if each is not None], k)
+        return [self._short_id(hit["fields"]["documentid"]) for hit in root.get("children", [])]
 
     # -------------------------------------------------------------- records
 

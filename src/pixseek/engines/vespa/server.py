@@ -119,9 +119,20 @@ class Server:
 
     # -------------------------------------------------------------- documents
 
-    def get(self, namespace: str, type_: str, id_: str) -> Mapping[str, Any] | None:
-        """Return the fields of a document; None if it is not there."""
-        answer = self._ask("GET", _path(namespace, type_, id_), absent=_NOT_FOUND)
+    def get(
+        self, namespace: str, type_: str, id_: str, *, together: str = ""
+    ) -> Mapping[str, Any] | None:
+        """Return the fields of a document; None if it is not there.
+
+        Args:
+            namespace: in the document's id.
+            type_: of the document.
+            id_: what the document's id ends in.
+            together: the part of its id that says with which others it is stored: "g=NAME" or
+                "n=NUMBER".
+        """
+        path = _path(namespace, type_, id_, together)
+        answer = self._ask("GET", path, absent=_NOT_FOUND)
         return None if answer is None else answer.get("fields", {})
 
     def update(
@@ -312,8 +323,10 @@ class Server:
 _json: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":")).encode
 
 
-def _path(namespace: str, type_: str, id_: str) -> str:
-    return f"/document/v1/{quote(namespace)}/{quote(type_)}/docid/{quote(id_, safe='')}"
+def _path(namespace: str, type_: str, id_: str, together: str = "") -> str:
+    kind, _, value = together.partition("=")
+    at = {"": ("docid",), "g": ("group", value), "n": ("number", value)}[kind]
+    return "/".join(("/document/v1", *(quote(e, safe="") for e in (namespace, type_, *at, id_))))
 
 
 def _said(told: Mapping[str, Any], text: str) -> str:

@@ -32,8 +32,8 @@ from pixseek.engines.vespa.documents import (
     cleared,
     document_id,
     document_of,
+    escaped,
     fields_of_records,
-    place_of,
     quotable,
     unescaped,
 )
@@ -51,7 +51,7 @@ from pixseek.engines.vespa.schema import (
     slot_name,
 )
 from pixseek.engines.vespa.server import Refusal, Server
-from pixseek.engines.vespa.yql import Yql, all_of, any_of, none_of, one_of
+from pixseek.engines.vespa.yql import Yql, all_of, any_of, none_of
 from pixseek.errors import ConfigError, EngineError
 from pixseek.types import Capabilities, Compare, FacetField, Filter, Order, Space, WordMatches
 
@@ -266,11 +266,9 @@ class VespaStore:
         found = {each.record.id: each for each in self._kept(space)}
         if not is_kept(space):
             yql = Yql()
-            places = one_of("place_high", [place_of(each)[0] for each in ids])
-            hits = self._queries.hits(
-                yql, f"{yql.held(slot, None)} and {places}",
-                slot.whole if vectors else slot.with_record, min(len(ids) + 16, MAX_HITS),
-            )  # fmt: skip
+            summary = slot.whole if vectors else slot.with_record
+            held = f"{yql.held(slot, None)} and {yql.is_any('id', list(map(escaped, ids)))}"
+            hits = self._queries.hits(yql, held, summary, len(ids))
             documents = (document_of(each["fields"], slot) for each in hits)
             found = {each.record.id: each for each in documents}
         return [found.get(each) for each in ids]

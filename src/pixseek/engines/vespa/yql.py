@@ -65,6 +65,12 @@ class Yql:
         quoted = (f'"{text}"' for text in texts)
         return f"{field} in ({self.bound(','.join(quoted))})"
 
+    def is_any(self, field: str, texts: Sequence[str]) -> str:
+        """Return that a field of texts has one of some; texts are `escaped`."""
+        listed = [text for text in texts if '"' not in text]
+        each = [self.has(field, text) for text in texts if '"' in text]
+        return any_of([*each, *([self.has_any(field, listed)] if listed else [])])
+
     def held(self, slot: Slot, where: Filter | None, *, bare: bool = False) -> str:
         """Return that a document is in a space, and fulfils a filter.
 
@@ -146,11 +152,6 @@ def none_of(condition: str) -> str:
 def ranged(field: str, least: int | float, most: int | float) -> str:
     """Return that a number is within closed bounds."""
     return f"range({field}, {_number(least)}, {_number(most)})"
-
-
-def one_of(field: str, numbers: Sequence[int]) -> str:
-    """Return that a field of integers has one of some values."""
-    return f"{field} in ({_listed(numbers)})" if numbers else "false"
 
 
 def stored(column: Column, value: Value) -> int | float:
