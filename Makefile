@@ -3,6 +3,8 @@
 PYTHON ?= python3
 # More options of pytest, for all tiers.
 PYTEST_OPTIONS ?=
+# Compiled tests are kept, also where the environment says otherwise: 7 s of each run but the first.
+export PYTHONDONTWRITEBYTECODE :=
 VENV := .venv
 BIN := $(VENV)/bin
 WHEEL_STAMP := $(VENV)/.wheel
