@@ -344,15 +344,10 @@ class Roots:
         """Return the URI of all that a URL names, making a root for it if there is none."""
         from pixseek.sources import kind_of
 
-        kind = kind_of(url)
-        for root in self.all():
-            if (root.kind, root.where) == (kind, url):
-                return f"{root.name}/"
         # Without its parameters and secrets: the name is part of every URI.
         shown = re.split(r"[?#]", redacted(url).partition("://")[2])[0]
-        name = self._new_name(Path(shown.rpartition("@")[2]))
-        self.change(Root(name, url, scopes=(), kind=kind))
-        return f"{name}/"
+        name = Path(shown.rpartition("@")[2]).name
+        return self._add_recognised(Recognised(kind_of(url), url, name))
 
     def _add_recognised(self, found: Recognised) -> str:
         """Return the URI of all that another kind of source holds, making a root if needed."""

@@ -21,11 +21,12 @@ from pathlib import Path
 from pixseek import files
 from pixseek.errors import ImageError, PixseekError, SourceError, SourceVanishedError
 from pixseek.images import EXTENSIONS, MAX_BYTES
-from pixseek.metadata.sidecars import JSON_KEYS, MAX_JSON, SidecarFinder
+from pixseek.metadata.sidecars import JSON_KEYS, MAX_JSON
 from pixseek.sources import is_pattern, patterns, shards
+from pixseek.sources.choosing import SIDECARS, Beside, Choice
 from pixseek.sources.members import Archive, DamagedError, Member, archive_at, kind_of, stem_of
 from pixseek.sources.patterns import Included
-from pixseek.sources.skipping import Tally, may_be_skipped, printable, skipped_folder
+from pixseek.sources.skipping import Tally, printable
 from pixseek.sources.unread import unread
 from pixseek.types import Candidate, Failure, Item, Recognised, Root, Scalar, Skipped, Stamp
 from pixseek.types.dataclass import dataclass
@@ -35,7 +36,6 @@ from pixseek.types.texts import composed
 _LISTING = 1
 
 _MAX_SIDECAR_BYTES = 4 << 20
-_SIDECARS = (".xmp", ".txt", ".json", ".cls")
 #: Lists of members that are kept: one of 10,000 images takes some 5 MB.
 _KEPT = 8
 #: Files that img2dataset and others leave next to their shards.
@@ -258,8 +258,9 @@ class ArchiveSource:
     def _offered(
         self, prefix: str, listing: _Listing, tally: Tally
     ) -> Iterator[Candidate | Failure]:
-        choice = _Choice(self, prefix[len(self.name) + 1 :], tally)
-        finders: dict[str, _Beside] = {}
+        shard = prefix[len(self.name) + 1 :]
+        choice = Choice(self.path, shard, self._exclude, self._include, tally)
+        finders: dict[str, Beside] = {}
         members = listing.members
         for relative in sorted(members, key=lambda each: members[each].at):
             member = members[relative]
@@ -271,7 +272,7 @@ class ArchiveSource:
                 continue
             folder, _, name = relative.rpartition("/")
             if folder not in finders:
-                finders[folder] = _Beside(listing.names[folder], is_sample=self._is_tar(prefix))
+                finders[folder] = Beside(listing.names[folder], is_sample=self._is_tar(prefix))
             sidecars = finders[folder].of(name)
             beside = (members.get(f"{folder}/{each}" if folder else each) for each in sidecars)
             versions = [f"{each.name}\0{each.version}" for each in beside if each is not None]
@@ -338,7 +339,7 @@ class ArchiveSource:
                 if relative not in seen:
                     seen.add(relative)
                     listing.names.setdefault(folder, []).append(name)
-                if ending in EXTENSIONS or ending in _SIDECARS or self._is_named(shard, relative):
+                if ending in EXTENSIONS or ending in SIDECARS or self._is_named(shard, relative):
                     listing.members[relative] = member  # of two with one name, the last counts
         except DamagedError as error:
             listing.damage = str(error)
@@ -429,102 +430,6 @@ class ArchiveSource:
     def place(self, uri: str) -> Path | None:
         """Return None: a member has no file of its own; see `Opening.place`."""
         return None
-
-
-class _Choice:
-    """Which members of an archive are indexed, as a folder of the same files would be."""
-
-    def __init__(self, source: ArchiveSource, shard: str, tally: Tally) -> None:
-        self._source, self._shard, self._tally = source, shard, tally
-        self._folders: dict[str, str] = {"": ""}  # why each is skipped; "" if it is not
-        self._skipped: Counter[str] = Counter()  # images by the folder that is skipped
-
-    def takes(self, relative: str) -> bool:
-        """Return whether a member is a candidate."""
-        folder, _, name = relative.rpartition("/")
-        inside = f"{self._shard}{relative}"
-        exclude, include = self._source._exclude, self._source._include
-        if exclude is not None and exclude.match(inside):
-            return False
-        is_wanted = include is not None and (include.covers(inside) or include.file(inside))
-        why = self._of(folder)
-        if why == "excluded" or (why and not is_wanted):
-            return False
-        if is_wanted:
-            return True
-        return name[0] != "." and os.path.splitext(name)[1].lower() in EXTENSIONS
-
-    def count(self, relative: str) -> None:
-        """Count a file that is not a candidate, if it looks like an image."""
-        folder, _, name = relative.rpartition("/")
-        why, ending = self._of(folder), os.path.splitext(name)[1].lower()
-        if why == "excluded" or self.takes(relative):
-            return
-        if why:
-            self._skipped[why] += ending in EXTENSIONS and not name.startswith("._")
-        elif name[0] == ".":
-            self._tally.hidden_file(f"{self._shard}{relative}")
-        elif ending not in EXTENSIONS:
-            self._tally.file("", f"{self._shard}{relative}")
-
-    def finish(self) -> None:
-        """Pass on what was counted in folders."""
-        for folder, images in self._skipped.items():
-            above, _, name = folder.rpartition("/")
-            rule = skipped_folder(name, self._above(above))
-            self._tally.folder("", f"{self._shard}{folder}", rule, images)
-
-    def _of(self, folder: str) -> str:
-        """Return the topmost folder that is skipped, of one and those above it.
-
-        "" if none is, "excluded" if users exclude one.
-        """
-        if folder in self._folders:
-            return self._folders[folder]
-        above, _, name = folder.rpartition("/")
-        why = self._of(above)
-        exclude, include = self._source._exclude, self._source._include
-        inside = f"{self._shard}{folder}"
-        if not why and exclude is not None and exclude.match(f"{inside}/"):
-            why = "excluded"
-        elif not why and not (include is not None and include.folder(inside)):
-            rule = skipped_folder(name, self._above(above)) if may_be_skipped(name) else None
-            why = folder if rule is not None or name[0] == "." else ""
-        self._folders[folder] = why
-        return why
-
-    def _above(self, folder: str) -> str:
-        return f"{self._source.path.parent.as_posix()}/{folder}".rstrip("/")
-
-
-class _Beside:
-    """Finds the sidecars of the images in one folder of an archive."""
-
-    def __init__(self, names: Collection[str], *, is_sample: bool) -> None:
-        """Take the names of all files in the folder.
-
-        Args:
-            names: of the files.
-            is_sample: a text or JSON file also belongs to the images whose names go on behind its
-                own with a dot, as in the samples of webdataset.
-        """
-        self._finder = SidecarFinder(names)
-        self._keys = {
-            name.lower(): name for name in names if is_sample and name.lower().endswith(_SIDECARS)
-        }
-
-    def of(self, name: str) -> tuple[str, ...]:
-        """Return the names of an image's sidecars, the most specific first."""
-        found = self._finder.find(name)
-        has = {os.path.splitext(each)[1].lower() for each in found}
-        key = name.lower() if self._keys else ""
-        while "." in key[1:]:
-            key = key.rpartition(".")[0]
-            for ending in _SIDECARS:
-                if ending not in has and (beside := self._keys.get(key + ending)) is not None:
-                    found.append(beside)
-                    has.add(ending)
-        return tuple(found)
 
 
 def _path_of(name: str) -> str | None:

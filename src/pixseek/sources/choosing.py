@@ -1,0 +1,129 @@
+"""Which members of an archive are indexed, and which of them describe others."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+
+from pixseek.images import EXTENSIONS
+from pixseek.metadata.sidecars import SidecarFinder
+from pixseek.sources.patterns import Included, Patterns
+from pixseek.sources.skipping import Tally, may_be_skipped, skipped_folder
+
+#: Endings of members that describe images; ".cls" is the class of a sample of webdataset.
+SIDECARS = (".xmp", ".txt", ".json", ".cls")
+
+
+class Choice:
+    """Which members of an archive are indexed, as a folder of the same files would be."""
+
+    def __init__(
+        self,
+        place: Path,
+        shard: str,
+        exclude: Patterns | None,
+        include: Included | None,
+        tally: Tally,
+    ) -> None:
+        """Choose for one archive.
+
+        Args:
+            place: of the archive.
+            shard: what the paths of its members in the root begin with: "" or "000.tar/".
+            exclude: what users exclude.
+            include: what they include although it would be skipped.
+            tally: counts what is skipped.
+        """
+        self._where, self._shard, self._tally = place.parent.as_posix(), shard, tally
+        self._exclude, self._include = exclude, include
+        self._folders: dict[str, str] = {"": ""}  # why each is skipped; "" if it is not
+        self._skipped: Counter[str] = Counter()  # images by the folder that is skipped
+
+    def takes(self, relative: str) -> bool:
+        """Return whether a member is a candidate."""
+        folder, _, name = relative.rpartition("/")
+        inside = f"{self._shard}{relative}"
+        exclude, include = self._exclude, self._include
+        if exclude is not None and exclude.match(inside):
+            return False
+        is_wanted = include is not None and (include.covers(inside) or include.file(inside))
+        why = self._of(folder)
+        if why == "excluded" or (why and not is_wanted):
+            return False
+        if is_wanted:
+            return True
+        return name[0] != "." and os.path.splitext(name)[1].lower() in EXTENSIONS
+
+    def count(self, relative: str) -> None:
+        """Count a file that is not a candidate, if it looks like an image."""
+        folder, _, name = relative.rpartition("/")
+        why, ending = self._of(folder), os.path.splitext(name)[1].lower()
+        if why == "excluded" or self.takes(relative):
+            return
+        if why:
+            self._skipped[why] += ending in EXTENSIONS and not name.startswith("._")
+        elif name[0] == ".":
+            self._tally.hidden_file(f"{self._shard}{relative}")
+        elif ending not in EXTENSIONS:
+            self._tally.file("", f"{self._shard}{relative}")
+
+    def finish(self) -> None:
+        """Pass on what was counted in folders."""
+        for folder, images in self._skipped.items():
+            above, _, name = folder.rpartition("/")
+            rule = skipped_folder(name, self._above(above))
+            self._tally.folder("", f"{self._shard}{folder}", rule, images)
+
+    def _of(self, folder: str) -> str:
+        """Return the topmost folder that is skipped, of one and those above it.
+
+        "" if none is, "excluded" if users exclude one.
+        """
+        if folder in self._folders:
+            return self._folders[folder]
+        above, _, name = folder.rpartition("/")
+        why = self._of(above)
+        exclude, include = self._exclude, self._include
+        inside = f"{self._shard}{folder}"
+        if not why and exclude is not None and exclude.match(f"{inside}/"):
+            why = "excluded"
+        elif not why and not (include is not None and include.folder(inside)):
+            rule = skipped_folder(name, self._above(above)) if may_be_skipped(name) else None
+            why = folder if rule is not None or name[0] == "." else ""
+        self._folders[folder] = why
+        return why
+
+    def _above(self, folder: str) -> str:
+        return f"{self._where}/{folder}".rstrip("/")
+
+
+class Beside:
+    """Finds the sidecars of the images in one folder of an archive."""
+
+    def __init__(self, names: Collection[str], *, is_sample: bool) -> None:
+        """Take the names of all files in the folder.
+
+        Args:
+            names: of the files.
+            is_sample: a text or JSON file also belongs to the images whose names go on behind its
+                own with a dot, as in the samples of webdataset.
+        """
+        self._finder = SidecarFinder(names)
+        self._keys = {
+            name.lower(): name for name in names if is_sample and name.lower().endswith(SIDECARS)
+        }
+
+    def of(self, name: str) -> tuple[str, ...]:
+        """Return the names of an image's sidecars, the most specific first."""
+        found = self._finder.find(name)
+        has = {os.path.splitext(each)[1].lower() for each in found}
+        key = name.lower() if self._keys else ""
+        while "." in key[1:]:
+            key = key.rpartition(".")[0]
+            for ending in SIDECARS:
+                if ending not in has and (beside := self._keys.get(key + ending)) is not None:
+                    found.append(beside)
+                    has.add(ending)
+        return tuple(found)
