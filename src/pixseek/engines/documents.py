@@ -392,22 +392,20 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
 
     def _records(self, at: _Session, where: Filter | None) -> Iterator[Record]:
         """Yield the records that fulfil a filter, by id, whichever space is active by then."""
-        at.steady = False
-        after, left = "", _TRIES
-        while True:
+        at.steady, after = False, ""
+        for left in reversed(range(_TRIES)):
             try:
                 for page in self._read.pages(at.space, where, after=after):
                     for each in page:
                         yield each.record
-                        after, left = each.record.id, _TRIES
+                        after = each.record.id
                 return
             except SpaceGoneError:
-                left -= 1
-                if not left:
-                    raise
                 at.spaces = self._held_spaces()
                 if not at.spaces:
                     return
+                if not left:
+                    raise
 
     def _known(self, at: _Session, prefix: str) -> Iterator[Known]:
         where: list[Filter] = [rules.PRESENT]
