@@ -169,3 +169,16 @@ def test_pictures_in_parquet_are_opened_from_there(
             assert library.original(record) == content
         assert library.index().unchanged == 4
     assert tiny.embedded == 4
+
+
+def test_a_table_without_images_among_photos_is_a_failure_alone_an_error(
+    shop: Path, tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    notes = shop / "notes.csv"
+    notes.write_text("day,sold\nMonday,3\n")
+    with pixseek.open(tmp_path / "l") as library:
+        with pytest.raises(SourceError, match="No column of images"):
+            library.index(notes)
+        report = library.index(notes, shop / "img")
+        assert (report.added, [each.reason for each in report.failures]) == (4, ["not-an-image"])
+        assert [root.name for root in library.roots()] == ["img"]

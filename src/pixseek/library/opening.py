@@ -87,6 +87,7 @@ def recognised_source(
     read_as: str | None,
     table: Mapping[str, Any],
     is_indexed: Callable[[Path], object],
+    is_alone: bool = True,
 ) -> Recognised | None:
     """Return what a path or URL is, if it is neither a folder nor an image.
 
@@ -95,6 +96,8 @@ def recognised_source(
         read_as: kind of source, or layout of a data set, to take it for; None to recognise it.
         table: options for it if it is a table, besides those that are remembered.
         is_indexed: tells the paths that were indexed as folders, and stay such.
+        is_alone: nothing else was named. Otherwise a table without images is a file that is not an
+            image: `photos/*` may have one.
 
     Raises:
         SourceError: it is such a source by its name, and can't be read, or lacks a column.
@@ -106,11 +109,14 @@ def recognised_source(
         return found
     if found.kind == "dataset" and read_as is None and is_indexed(absolute(given)):
         return None
-    if not table:
-        return found
     from pixseek.sources.rows import with_options
 
-    return with_options(found, table)
+    try:
+        return with_options(found, table)
+    except PixseekError:
+        if is_alone or table:
+            raise
+        return None
 
 
 def known_root(found: Recognised, roots: Iterable[Root], engine: Engine) -> Root | None:

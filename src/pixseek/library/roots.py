@@ -209,8 +209,7 @@ class Roots:
             include: patterns of what is indexed although it would be skipped by itself, besides
                 those that are remembered.
             follow_links: follow links that lead out of the roots; None as remembered.
-            read_as: kind of source that the paths are taken for; None to recognise it.
-            table: options of tables among them, besides those that are remembered.
+            read_as: kind of source, like the options of a `table`: see `recognised_source`.
 
         Returns:
             The sources; and a failure for each file that is missing or not an image, by the path
@@ -223,12 +222,11 @@ class Roots:
 
         failures, others = list[Failure](), list[Recognised]()
         found, urls = list[Path](), list[str]()
-        within_folders = partial(uri_in, self.folders())
-        look = first_look(self.folders(), within_folders)
+        place = partial(uri_in, self.folders())
+        look = first_look(self.folders(), place)
         # Nothing is registered before all of it was looked at.
         for given in paths:
-            other = recognised_source(given, read_as, table or {}, within_folders)
-            if other is not None:
+            if other := recognised_source(given, read_as, table or {}, place, len(paths) == 1):
                 others.append(other)
                 continue
             if is_url(os.fspath(given)):
