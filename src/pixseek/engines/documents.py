@@ -392,8 +392,8 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
 
     def _records(self, at: _Session, where: Filter | None) -> Iterator[Record]:
         """Yield the records that fulfil a filter, by id, whichever space is active by then."""
-        at.steady, after = False, ""
-        for left in reversed(range(_TRIES)):
+        at.steady, after, left = False, "", _TRIES
+        while at.spaces:
             try:
                 for page in self._read.pages(at.space, where, after=after):
                     for each in page:
@@ -401,9 +401,7 @@ class DocumentEngine(BaseEngine[_Session, _Session, _Held]):
                         after = each.record.id
                 return
             except SpaceGoneError:
-                at.spaces = self._held_spaces()
-                if not at.spaces:
-                    return
+                left, at.spaces = left - 1, self._held_spaces()
                 if not left:
                     raise
 
