@@ -50,11 +50,13 @@ def _columns(ctx: click.Context, param: click.Parameter, value: tuple[str, ...])
 
 
 class PathOrUrl(click.Path):
-    """A path that exists, or a URL, which a source of another package may read."""
+    """A path that exists, a pattern of shards, or a URL, which another package may read."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path or URL."""
-        if isinstance(value, str) and "://" in value:
+        from pixseek.library.surfaces import names_shards
+
+        if isinstance(value, str) and ("://" in value or names_shards(value)):
             return value
         return super().convert(value, param, ctx)
 
@@ -68,6 +70,7 @@ class PathOrUrl(click.Path):
         ("pixseek index", "update everything indexed before"),
         ("pixseek index ~/Pictures --exclude 'raw/'", "skip folders of this name"),
         ("pixseek index --from-file list.txt", "the files that a list names"),
+        ("pixseek index photos.zip", "an archive, without unpacking it"),
         ("pixseek index goods.csv --dry-run", "what a table's columns would become"),
         ("pixseek index /media/disk --portable", "keep the library on the drive"),
         ("pixseek index --reread", "read all metadata again after an upgrade"),

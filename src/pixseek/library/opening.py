@@ -14,7 +14,10 @@ from typing import Any
 from pixseek.errors import PixseekError
 from pixseek.library.named_paths import absolute
 from pixseek.library.places import SAMPLE, is_reachable, path_in, read_in
-from pixseek.types import Candidate, Engine, Opening, Recognised, Root
+from pixseek.types import Engine, Root
+
+if TYPE_CHECKING:
+    from pixseek.types import Opening, Recognised
 
 
 class OpenSources:
@@ -73,6 +76,7 @@ class OpenSources:
         with self._lock:
             if root.name not in self._sources or self._sources[root.name][0] != root:
                 from pixseek.sources import open_source
+                from pixseek.types import Opening
 
                 try:
                     source = open_source(root)
@@ -140,6 +144,7 @@ def known_root(found: Recognised, roots: Iterable[Root], engine: Engine) -> Root
 
 def _holds_records_of(found: Recognised, root: Root, engine: Engine) -> bool:
     from pixseek.sources import open_source
+    from pixseek.types import Candidate
 
     first = itertools.islice(engine.known(f"{root.name}/"), SAMPLE)
     wanted = {known.uri: known.stamp for known in first}

@@ -42,10 +42,10 @@ from pixseek.library.places import (
 )
 from pixseek.redaction import redacted
 from pixseek.storage.ledger import Ledger
-from pixseek.types import Compare, Engine, Failure, Known, Recognised, Record, Root
+from pixseek.types import Compare, Engine, Failure, Known, Record, Root
 
 if TYPE_CHECKING:
-    from pixseek.types import Source
+    from pixseek.types import Recognised, Source
 
 #: Reasons of failures that say that a file is not an image, and not that it is a broken one.
 _NOT_IMAGES = frozenset({"not-an-image", "empty", "missing", "bad-name"})
@@ -220,7 +220,8 @@ class Roots:
         """
         from pixseek.sources import is_url, kind_of, open_source
 
-        failures, others = list[Failure](), list[Recognised]()
+        failures: list[Failure] = []
+        others: list[Recognised] = []
         found, urls = list[Path](), list[str]()
         place = partial(uri_in, self.folders())
         look = first_look(self.folders(), place)
@@ -341,6 +342,7 @@ class Roots:
     def _add_url(self, url: str) -> str:
         """Return the URI of all that a URL names, making a root for it if there is none."""
         from pixseek.sources import kind_of
+        from pixseek.types import Recognised
 
         # Without its parameters and secrets: the name is part of every URI.
         shown = re.split(r"[?#]", redacted(url).partition("://")[2])[0]

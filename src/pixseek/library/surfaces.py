@@ -480,6 +480,15 @@ class HeldFile:
         self.close()
 
 
+def names_shards(path: str) -> bool:
+    """Return whether a path is a pattern of archives, such as "train-{000..123}.tar"."""
+    from pixseek.sources import is_pattern
+    from pixseek.sources.members import kind_of
+
+    name = os.path.basename(path)
+    return is_pattern(name) and kind_of(name) is not None and not os.path.exists(path)
+
+
 def is_there(library: Library, record: Record) -> bool:
     """Return whether the content of a record could be read now."""
     roots = library.opened.roots
