@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import PixseekError
 from pixseek.library.named_paths import absolute
@@ -52,7 +52,10 @@ class OpenSources:
         """Return where the file of a URI is, or was; None if it has none of its own."""
         if not self.is_item(known, uri):
             return path_in(known, uri)
-        source = self._of(known[uri.partition("/")[0]])
+        root = known[uri.partition("/")[0]]
+        if root.kind == "archive":
+            return None  # as its source says, whose import every search would wait for
+        source = self._of(root)
         return None if source is None else source.place(uri)
 
     def holds(self, known: Mapping[str, Root], uri: str) -> bool | None:
