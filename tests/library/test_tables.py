@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -182,3 +185,40 @@ def test_a_table_without_images_among_photos_is_a_failure_alone_an_error(
         report = library.index(notes, shop / "img")
         assert (report.added, [each.reason for each in report.failures]) == (4, ["not-an-image"])
         assert [root.name for root in library.roots()] == ["img"]
+
+
+def test_a_run_over_a_table_and_a_data_set_that_is_killed_goes_on(
+    tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    for folder in ("shop", "set"):
+        (tmp_path / folder / "img").mkdir(parents=True)
+        for n in range(15):
+            shade = f"#{n:02x}{len(folder):02x}00"
+            Image.new("RGB", (24, 16), shade).save(tmp_path / folder / "img" / f"{n}.png")
+    table = write(tmp_path / "shop", [{"image": f"img/{n}.png", "n": n} for n in range(15)])
+    lines = [f"{n}.png,number {n}" for n in range(15)]
+    (tmp_path / "set" / "captions.txt").write_text("\n".join(["image,caption", *lines]))
+    dying = f"""
+import os, pixseek, pixseek.encoders
+from pixseek.indexing import pipeline
+from tiny_encoder import TinyEncoder
+pipeline.CHECKPOINT_S = 0.0
+pixseek.encoders.load = lambda *_, **__: TinyEncoder()
+def die(progress):
+    if progress.stage == "index" and progress.done >= 10:
+        os._exit(9)
+with pixseek.open({str(tmp_path / "l")!r}) as library:
+    library.index({str(table)!r}, {str(tmp_path / "set")!r}, on_progress=die)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", dying], check=False, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )  # fmt: skip
+    assert done.returncode == 9, done.stderr
+    with pixseek.open(tmp_path / "l") as library:
+        held = len(library)
+        assert 0 < held < 30
+        report = library.index()
+        assert (report.unchanged, report.added, report.failures) == (held, 30 - held, ())
+        record = library.find("set/img/3.png")
+        assert record is not None and record.caption == "number 3"

@@ -65,6 +65,7 @@ class Column:
         self.name, self.count, self.low, self.high = name, 0, math.inf, -math.inf
         self._possible: list[Kind] = ["bool", "int", "float", "time"] if is_text else ["time"]
         self._found: set[Kind] = set()
+        self._words: set[str] = set()  # while all may be truth values
 
     def see(self, value: Value) -> None:
         """Take in a cell."""
@@ -76,6 +77,8 @@ class Column:
             self.count += 1
             if self._possible:
                 self._possible = [kind for kind in self._possible if read(value, kind) is not None]
+                if "bool" in self._possible:
+                    self._words.add(value.casefold())
                 if {"int", "float"} & {*self._possible} and value:
                     self._range(float(value))
             self._found.add("text")
@@ -93,7 +96,10 @@ class Column:
     def kind(self) -> Kind:
         """What all its cells are."""
         if self._found == {"text"} and self._possible:
-            return self._possible[0]
+            first = self._possible[0]
+            # "f" alone may be a sex, and "no" a language.
+            is_certain = self._words & {"true", "false", "yes"} or self._words >= {"t", "f"}
+            return first if first != "bool" or is_certain else "text"
         if self._found == {"int", "float"}:
             return "float"
         return next(iter(self._found)) if len(self._found) == 1 else "text"
