@@ -41,7 +41,7 @@ class FakeVespa:
         answers: what the next requests get instead of an answer: statuses, each with an error.
         refused: ids of documents that make a write a bad request.
         full: ids of documents for which there is no space.
-        raw: what every request is answered; b"" for nothing.
+        raw, raw_status: what every request is answered; b"" for nothing.
         partial: whether queries are answered from a part of the data.
         delay_s: how long each answer takes.
         is_reversed: whether searches find the farthest instead of the nearest.
@@ -60,6 +60,7 @@ class FakeVespa:
         self.refused: set[str] = set()
         self.full: set[str] = set()
         self.raw = b""
+        self.raw_status = 404
         self.partial = False
         self.delay_s = 0.0
         self.is_reversed = False
@@ -215,7 +216,8 @@ class FakeVespa:
         ]
         end = begin + len(some)
         more = {"continuation": str(end)} if end < len(ids) else {}
-        return 200, {"documents": documents, "documentCount": len(some), **more}
+        told = {"pathId": "/document/v1/", "documents": documents, "documentCount": len(some)}
+        return 200, {**told, **more}
 
     # -------------------------------------------------------------- queries
 
@@ -389,7 +391,9 @@ def serving(fake: FakeVespa, context: ssl.SSLContext | None = None) -> Iterator[
             body = json.loads(content) if is_json and content else content
             token = self.headers.get("authorization") or ""
             status, found = (
-                (404, {}) if fake.raw else fake.answer(self.command, self.path, token, body)
+                (fake.raw_status, {})
+                if fake.raw
+                else fake.answer(self.command, self.path, token, body)
             )
             text = fake.raw or json.dumps(found).encode()
             with contextlib.suppress(OSError):  # the client did not wait

@@ -475,9 +475,46 @@ def test_an_address_that_means_nothing_is_explained(address: str, said: str) -> 
         open_engine(address)
 
 
-def test_a_server_of_another_kind_is_recognised(fake_vespa: FakeVespa, url: str) -> None:
-    fake_vespa.raw = b"<html>It works!</html>"
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [
+        (404, b"<html>It works!</html>"),
+        (200, b"<html>It works!</html>"),
+        (200, b"{}"),
+        (200, b'{"root": {}}'),
+        (200, b'{"root": [1]}'),
+        (200, b"[]"),
+        (200, b'{"status": "ok"}'),
+        (200, b"[" * 100_000),
+    ],
+)
+def test_a_server_of_another_kind_is_recognised(
+    fake_vespa: FakeVespa, url: str, status: int, content: bytes
+) -> None:
+    fake_vespa.raw, fake_vespa.raw_status = content, status
     with pytest.raises(EngineError, match=r"(?s)can't be understood.*a container of Vespa"):
+        open_engine(url)
+
+
+@pytest.mark.parametrize("content", [b'{"root": {}}', b'{"pathId": 1}', b"{}"])
+def test_what_another_server_took_is_not_thought_to_be_kept(
+    fake_vespa: FakeVespa, url: str, content: bytes
+) -> None:
+    with open_engine(url) as engine:
+        engine.ensure(SPACE)
+        fake_vespa.raw, fake_vespa.raw_status = content, 200
+        with pytest.raises(EngineError):
+            engine.put([Record("a", "r/a")], random_unit(1))
+        with pytest.raises(EngineError):
+            engine.count()
+
+
+@pytest.mark.parametrize("said", [b'{"errors": "x"}', b'{"root": {"errors": [5]}}', b"{}"])
+def test_a_refusal_in_other_words_is_a_refusal(
+    fake_vespa: FakeVespa, url: str, said: bytes
+) -> None:
+    fake_vespa.raw, fake_vespa.raw_status = said, 403
+    with pytest.raises(EngineError, match="does not allow this"):
         open_engine(url)
 
 

@@ -162,6 +162,8 @@ def test_vespa_accepts_these_searches(
     [
         (EngineError, ("vector=image_features", "vector=other"), "Its fields: image_features, "),
         (EngineError, ("/image_search", "/pictures"), "can't read documents of this type"),
+        (EngineError, ("/image_search", "/ImageSearch"), "can't read documents of this type"),
+        (ConfigError, ("/image_search", "/image.search"), "Not the name of a document type"),
         (ConfigError, ("vector=image_features", "vector=a-b"), "Not the name of a field"),
         (ConfigError, ("&image", "&profile=x&image"), "with its tensor"),
     ],

@@ -33,7 +33,7 @@ _OVERLOADED = (429, 502, 503, 504)
 #: What a server may say: its status, the problem, what to do.
 _MEANINGS: Mapping[int, tuple[str, str]] = {
     401: ("the server does not accept the API key",
-          "Give it in PIXSEEK_ENGINE_API_KEY, or name its file: ?api_key_file=FILE"),
+          "Give it in PIXSEEK_ENGINE_API_KEY, or in the file that the option api_key_file names"),
     403: ("the server does not allow this", "Use a key with the right to write. It said: {0}"),
     413: ("the server refuses requests of this size", "Raise service.max_request_size_mb. {0}"),
     429: ("the server is overloaded", "Try again later. It said: {0}"),

@@ -29,6 +29,8 @@ API_KEY = "PIXSEEK_ENGINE_API_KEY"
 _ENCODE = "Encode what is special in a user or password: / as %2F, @ as %40, : as %3A, # as %23."
 #: What all servers accept as the name of a collection, and room for what a store appends.
 _NAME = r"[a-z0-9][a-z0-9._-]{0,99}"
+#: What other programs may have called theirs, which are named with "?vector=".
+_FOREIGN_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,249}"
 
 #: The lock of each library that this process writes, by its name.
 _LOCKS: dict[str, threading.RLock] = {}
@@ -146,14 +148,14 @@ def read(url: str, port: int, options: Mapping[str, Reading]) -> Remote:
     if "@" in userinfo or (not at and "@" in parsed.path) or None in hosts or parsed.fragment:
         raise ConfigError("The URL can't be understood", url, _ENCODE)
     name = urllib.parse.unquote(parsed.path).strip("/")
-    if not re.fullmatch(_NAME, name):
+    found = _options(parsed.query, {**_COMMON, **options})
+    if not re.fullmatch(_FOREIGN_NAME if "vector" in found else _NAME, name):
         raise ConfigError(
             "not a name for a library on a server",
             name or url,
             f"Write it behind the host, {engine}+{protocol}://HOST/photos: "
             "small letters, digits, '.', '_' and '-', at most 100.",
         )
-    found = _options(parsed.query, {**_COMMON, **options})
     user, _, password = map(urllib.parse.unquote, userinfo.partition(":"))
     return Remote(
         engine=engine,

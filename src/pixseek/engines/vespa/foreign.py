@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 #: Hits that Vespa returns unless a query profile raises it.
 _MOST = 400
+#: What schemas call types and fields, so that a query may hold it as it is.
+_IDENTIFIER = "[A-Za-z_][A-Za-z0-9_]*"
 #: The usual names of the field with a path or address, the first that a document has.
 _USUAL = ("image_file_name", "image_path", "uri", "url", "path", "file_name", "filename", "name")
 
@@ -60,8 +62,13 @@ class ForeignStore(ReadOnly):
         self._options: Mapping[str, str] = {
             key: value for key, value in at.options.items() if isinstance(value, str)
         }
+        if not re.fullmatch(_IDENTIFIER, self._type):
+            raise ConfigError(
+                "not the name of a document type", self._type,
+                "Write it as the schema does: letters, digits and '_'.",
+            )  # fmt: skip
         for option in ("vector", "image", "tensor"):
-            if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", self._options.get(option, "a")):
+            if not re.fullmatch(_IDENTIFIER, self._options.get(option, "a")):
                 raise ConfigError(
                     "not the name of a field", f"{option}={self._options[option]}",
                     "Write it as the schema does: letters, digits and '_'.",

@@ -36,17 +36,18 @@ MAX_OFFSET = 100_000
 
 #: What a document type may be called here: also a file name and a word in YQL.
 _NAME = "[a-z][a-z0-9_]{0,62}"
-#: Words of YQL, of document selections and of applications, which Vespa refuses as names, or reads
-#: otherwise.
+#: Words of YQL, of document selections and of schemas, and what Vespa itself calls so in each
+#: application: it refuses them as names, or reads them otherwise.
 _RESERVED = frozenset({
-    "and", "asc", "by", "contains", "default", "desc", "document", "false", "from", "id", "in",
-    "limit", "matches", "not", "null", "offset", "or", "order", "range", "select", "sources",
-    "timeout", "true", "where",
+    "admin", "and", "asc", "by", "client", "contains", "default", "desc", "document", "expression",
+    "false", "from", "hosts", "id", "in", "limit", "matches", "native", "not", "null", "offset",
+    "or", "order", "position", "range", "routing", "select", "sources", "timeout", "true", "vespa",
+    "where",
 })  # fmt: skip
 #: What is wrong with other names, for errors.
 NAMES = (
     "Begin with a small letter; small letters, digits and _ may follow, 63 at most. Words of "
-    "Vespa's query language, such as from, are not names."
+    "Vespa, such as from and admin, are not names."
 )
 #: Longest slot, in characters.
 _LONGEST_SLOT = 48

@@ -44,8 +44,8 @@ _TIMED_OUT = 12
 #: What a server may say: its status, the problem, what to do.
 _MEANINGS: Mapping[int, tuple[str, str]] = {
     401: ("the server does not accept the token or certificate",
-          "Give a token in PIXSEEK_ENGINE_API_KEY or ?api_key_file=FILE, or a certificate: "
-          "?cert=FILE&key=FILE"),
+          "Give a token in PIXSEEK_ENGINE_API_KEY or in the file that the option api_key_file "
+          "names, or a certificate: ?cert=FILE&key=FILE"),
     403: ("the server does not allow this", "Use a token or certificate with the right to. {0}"),
     413: ("the server refuses requests of this size", "{0}"),
     429: ("the server is overloaded", "Try again later. It said: {0}"),
@@ -133,7 +133,12 @@ class Server:
         """
         path = _path(namespace, type_, id_, together)
         answer = self._ask("GET", path, absent=_NOT_FOUND)
-        return None if answer is None else answer.get("fields", {})
+        if answer is None:
+            return None
+        fields = answer.get("fields")
+        if not isinstance(fields, Mapping):
+            raise self._not_understood()
+        return fields
 
     def update(
         self,
@@ -212,7 +217,9 @@ class Server:
             # Else Vespa returns what it has found when most of the time is gone.
             "ranking.softtimeout.enable": "false",
         }
-        root: Mapping[str, Any] = self._ask("POST", "/search/", body=whole).get("root", {})
+        root = self._ask("POST", "/search/", body=whole)["root"]
+        if not isinstance(root, Mapping):
+            raise self._not_understood()
         self._check_whole(root)
         return root
 
@@ -249,7 +256,10 @@ class Server:
             answer = self._send(method, path, params, body)
             status = answer.status_code
             told = self._read(answer)
-            if status < 300:
+            if status < _REFUSED:
+                # Another server may answer anything with success, and has kept or found nothing.
+                if not told.get("root" if path == "/search/" else "pathId"):
+                    raise self._not_understood()
                 return told
             if status == absent and "pathId" in told:
                 return None
@@ -299,7 +309,7 @@ class Server:
     def _read(self, answer: httpx.Response) -> Mapping[str, Any]:
         try:
             told = json.loads(answer.content) if answer.content else {}
-        except ValueError:
+        except (ValueError, RecursionError):
             told = None
         if isinstance(told, Mapping):
             return told
@@ -332,9 +342,9 @@ def _path(namespace: str, type_: str, id_: str, together: str = "") -> str:
 def _said(told: Mapping[str, Any], text: str) -> str:
     """Return what a server says of an error."""
     root = told.get("root", told)
-    errors = root.get("errors", []) if isinstance(root, Mapping) else []
-    if errors:
-        first = errors[0]
+    errors = root.get("errors") if isinstance(root, Mapping) else None
+    first = errors[0] if isinstance(errors, list) and errors else None
+    if isinstance(first, Mapping):
         return str(first.get("message") or first.get("summary") or "")[:300]
     return str(told.get("message", text))[:300]
 

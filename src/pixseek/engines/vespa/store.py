@@ -476,16 +476,16 @@ def open_vespa(url: str) -> DocumentEngine:
         **dict.fromkeys(("vector", "image", "profile", "tensor", "model", "cluster"), remote.word),
     }
     at = remote.read(url, 8080, known)
+    if "vector" in at.options:
+        from pixseek.engines.vespa.foreign import ForeignStore
+
+        return DocumentEngine(ForeignStore(at))
     if not is_name(at.name):
         raise ConfigError(
             "not a name for a library on Vespa",
             at.name,
             f"It is the name of a document type. {NAMES}",
         )
-    if "vector" in at.options:
-        from pixseek.engines.vespa.foreign import ForeignStore
-
-        return DocumentEngine(ForeignStore(at))
     store = VespaStore(Server(at), at.name, at.options)
     with contextlib.ExitStack() as failing:
         failing.callback(store.close)
