@@ -282,3 +282,18 @@ def test_what_can_not_be_read_in_an_archive_is_a_failure_of_its_own(
         assert {each.uri for each in library.records()} == {"a/a.png", "b/a.png"}
         assert all(each.advice for each in report.failures)
         assert not (tmp_path / "out.png").exists()
+
+
+def test_images_of_img2dataset_are_turned_as_their_json_says(
+    tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    said = {"caption": "a tower", "exif": json.dumps({"Image Orientation": "Rotated 90 CW"}),
+            "similarity": 0.31, "key": "000000012"}  # fmt: skip
+    content = {"000000012.png": picture("red"), "000000012.json": json.dumps(said).encode()}
+    with pixseek.open(tmp_path / "lib") as library:
+        library.index(write(tmp_path / "00000.tar", content))
+        (record,) = library.records("fields.similarity:>0.3")
+        assert (record.width, record.height, record.caption) == (30, 40, "a tower")
+        assert record.fields["turned"] == "Rotated 90 CW"
+        assert record.fields["key"] == "000000012"
+        assert "exif" not in record.fields

@@ -45,7 +45,7 @@ def write_tar(path: Path, content: dict[str, bytes], mode: str = "w") -> Path:
 
 def write(path: Path, content: dict[str, bytes]) -> Path:
     """Write an archive of the kind that its name means."""
-    kind = members.kind_of(path.name)
+    kind = shards.kind_of(path.name)
     if kind == "zip":
         return write_zip(path, content)
     return write_tar(path, content, "w" if kind == "tar" else f"w:{str(kind)[4:]}")
@@ -79,6 +79,12 @@ def test_members_are_offered_and_read_with_their_sidecars(tmp_path: Path, name: 
     found = scanned(source)
     assert set(found) == {"a/2021/lake.png", "a/red.png", "a/rooted.png", "a/ünï.png"}
     assert all(source.covers(uri) and source.holds(uri) for uri in found)
+    # Without a scan before, as viewers ask.
+    fresh = ArchiveSource("a", tmp_path / name)
+    assert fresh.open("a/2021/lake.png") == content["2021/lake.png"]
+    assert fresh.holds("a/red.png") is (None if "tar." in (shards.kind_of(name) or "") else True)
+    with pytest.raises(FileNotFoundError):
+        fresh.open("a/none.png")
     assert source.holds("a/none.png") is False
     assert failures(source) == {}
     lake = source.read(found["a/2021/lake.png"])
@@ -378,3 +384,20 @@ def test_members_without_a_time_are_as_new_as_their_archive(tmp_path: Path) -> N
         os.utime(path, (when, when))
         found += scanned(ArchiveSource("a", path)).values()
     assert not found[1].is_as(found[0].stamp)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes")
+def test_shards_that_are_links_out_of_their_folder_or_pipes_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    outside = write(tmp_path / "outside.tar", {"x.png": picture()})
+    (tmp_path / "in" / "1.tar").symlink_to(outside)
+    os.mkfifo(tmp_path / "in" / "2.tar")
+    write(tmp_path / "in" / "3.tar", {"y.png": picture()})
+    pattern = tmp_path / "in" / "*.tar"
+    source = ArchiveSource("s", pattern)
+    assert set(scanned(source)) == {"s/3.tar/y.png"}
+    assert failures(source) == {"s/1.tar/": "outside", "s/2.tar/": "not-a-file"}
+    with pytest.raises(OSError, match="link"):
+        source.open("s/1.tar/x.png")
+    followed = ArchiveSource("s", pattern, follow_links=True)
+    assert set(scanned(followed)) == {"s/1.tar/x.png", "s/3.tar/y.png"}

@@ -483,7 +483,7 @@ class HeldFile:
 def names_shards(path: str) -> bool:
     """Return whether a path is a pattern of archives, such as "train-{000..123}.tar"."""
     from pixseek.sources import is_pattern
-    from pixseek.sources.members import kind_of
+    from pixseek.sources.shards import kind_of
 
     name = os.path.basename(path)
     return is_pattern(name) and kind_of(name) is not None and not os.path.exists(path)
@@ -493,7 +493,10 @@ def is_there(library: Library, record: Record) -> bool:
     """Return whether the content of a record could be read now."""
     roots = library.opened.roots
     if roots.is_item(record.uri):
-        return roots.holds(record.uri) is True
+        held, container = roots.holds(record.uri), roots.container_of(record.uri)
+        if held is None and container is not None:  # it takes long to tell
+            return "://" not in container and os.path.exists(container)
+        return held is True
     return library.file_of(record) is not None
 
 

@@ -18,19 +18,31 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
 
-from pixseek import files
 from pixseek.errors import ImageError, PixseekError, SourceError, SourceVanishedError
 from pixseek.images import EXTENSIONS, MAX_BYTES
-from pixseek.metadata.sidecars import JSON_KEYS, MAX_JSON
 from pixseek.sources import is_pattern, patterns, shards
-from pixseek.sources.choosing import SIDECARS, Beside, Choice
-from pixseek.sources.members import Archive, DamagedError, Member, archive_at, kind_of, stem_of
+from pixseek.sources.choosing import (
+    SIDECARS,
+    Beside,
+    Choice,
+    class_of,
+    fields_of,
+    harmless,
+    path_of,
+)
+from pixseek.sources.members import (
+    Archive,
+    DamagedError,
+    Member,
+    PackedTar,
+    archive_at,
+)
 from pixseek.sources.patterns import Included
+from pixseek.sources.shards import kind_of, stem_of
 from pixseek.sources.skipping import Tally, printable
 from pixseek.sources.unread import unread
 from pixseek.types import Candidate, Failure, Item, Recognised, Root, Scalar, Skipped, Stamp
 from pixseek.types.dataclass import dataclass
-from pixseek.types.texts import composed
 
 #: Raised when archives are listed in another way, so that unchanged ones are listed again.
 _LISTING = 1
@@ -86,7 +98,9 @@ def _holds_only_shards(folder: Path) -> bool:
 
 def opened(root: Root) -> ArchiveSource:
     """Return the source of a root that is an archive, or of shards."""
-    return ArchiveSource(root.name, root.path, root.exclude, root.include)
+    return ArchiveSource(
+        root.name, root.path, root.exclude, root.include, follow_links=root.follow_links
+    )
 
 
 @dataclass(slots=True)
@@ -120,7 +134,13 @@ class ArchiveSource:
     """
 
     def __init__(
-        self, name: str, path: Path, exclude: Collection[str] = (), include: Collection[str] = ()
+        self,
+        name: str,
+        path: Path,
+        exclude: Collection[str] = (),
+        include: Collection[str] = (),
+        *,
+        follow_links: bool = False,
     ) -> None:
         """Describe what to read; nothing is opened yet.
 
@@ -129,6 +149,7 @@ class ArchiveSource:
             path: of the archive, or the pattern of shards.
             exclude: patterns of what to skip, in the syntax of .gitignore.
             include: patterns of what to index although it would be skipped by itself.
+            follow_links: read shards that are links out of their folder, too.
 
         Raises:
             ConfigError: a pattern can't be understood.
@@ -136,6 +157,9 @@ class ArchiveSource:
         self.name, self.path = name, path
         self.prefixes: tuple[str, ...] = (f"{name}/",)
         self._are_shards = is_pattern(path.name) and not path.exists()
+        # The folder that every shard has to lie in; one archive lies where the user named it.
+        is_bound = self._are_shards and not follow_links
+        self._within = os.path.realpath(path.parent) if is_bound else None
         self._patterns = (tuple(exclude), tuple(include))
         self._exclude = patterns.compiled(exclude) if exclude else None
         self._include = Included(include) if include else None
@@ -243,7 +267,7 @@ class ArchiveSource:
                 )  # fmt: skip
             for name in listing.unnamed:
                 yield Failure(
-                    f"{prefix}{_harmless(name)}", "scan", "bad-name",
+                    f"{prefix}{harmless(name)}", "scan", "bad-name",
                     "The member's name leads out of the archive, or is not valid text",
                     "Rename it in the archive.",
                 )  # fmt: skip
@@ -310,13 +334,19 @@ class ArchiveSource:
                 self._archives.pop(oldest, None)
             return listing
 
+    def _kept_listing(self, shard: str) -> _Listing | None:
+        """Return what an archive holds if that is known already, and it is unchanged."""
+        with self._lock:
+            kept = self._listings.get(shard)
+        return kept if kept is not None and kept.stamp == self._stamp(shard) else None
+
     def _read_listing(self, shard: str, stamp: tuple[int, int]) -> _Listing:
         listing = _Listing(stamp)
-        archive = archive_at(self._place(shard))
+        archive = archive_at(self._place(shard), self._within)
         seen: set[str] = set()
         try:
             for member in archive.members():
-                relative = _path_of(member.name)
+                relative = path_of(member.name)
                 if relative is None:
                     listing.unnamed.append(member.name)
                     continue
@@ -389,17 +419,17 @@ class ArchiveSource:
             except (ImageError, OSError):
                 continue  # the image is indexed without
             if name.lower().endswith(".cls"):
-                fields |= _class_of(data)
+                fields |= class_of(data)
             else:
                 sidecars.append((name, data))
             if name.lower().endswith(".json") and self._is_tar(self._prefix(shard)):
-                fields |= _fields_of(data)
+                fields |= fields_of(data)
         return Item(content, tuple(sidecars), fields)
 
     def _archive(self, shard: str) -> Archive:
         with self._lock:
             if shard not in self._archives:
-                self._archives[shard] = archive_at(self._place(shard))
+                self._archives[shard] = archive_at(self._place(shard), self._within)
             return self._archives[shard]
 
     def _check_there(self) -> None:
@@ -411,68 +441,35 @@ class ArchiveSource:
         In a packed tar all that lies before it is unpacked first.
         """
         shard, relative = self._split(uri)
+        archive = archive_at(self._place(shard), self._within)  # so that no file stays open
+        if isinstance(archive, PackedTar) and self._kept_listing(shard) is None:
+            # Once through it, and not twice.
+            found = archive.read_first(lambda name: path_of(name) == relative, MAX_BYTES)
+            if found is None:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri)
+            return found
         member = self._listing(shard).members.get(relative)
         if member is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri)
         if member.locked is not None:
             raise ImageError(member.locked[0], member.locked[1], uri, member.locked[2])
-        # An archive of its own, so that no file stays open.
-        return archive_at(self._place(shard)).read(member, MAX_BYTES)
+        try:
+            return archive.read(member, MAX_BYTES)
+        finally:
+            if isinstance(archive, PackedTar):
+                archive.close()
 
     def holds(self, uri: str) -> bool | None:
         """Return whether there is such a member now; see `Opening.holds`."""
         shard, relative = self._split(uri)
         if shard and not self._place(shard).exists():
             return False
-        listing = self._listing(shard)
+        listing = self._kept_listing(shard)
+        if listing is None and (kind_of(self._place(shard).name) or "").startswith("tar."):
+            return None  # all of it would have to be unpacked
+        listing = listing or self._listing(shard)
         return relative in listing.members or (None if listing.damage else False)
 
     def place(self, uri: str) -> Path | None:
         """Return None: a member has no file of its own; see `Opening.place`."""
         return None
-
-
-def _path_of(name: str) -> str | None:
-    """Return the path in its archive that a member's name means; None if it means none.
-
-    It has neither a beginning of its own ("/", "C:/") nor parts that lead anywhere.
-    """
-    parts = [part for part in name.split("/") if part not in ("", ".")]
-    if parts and len(parts[0]) == 2 and parts[0][1] == ":":
-        del parts[0]
-    relative = "/".join(parts)
-    try:
-        relative.encode()
-    except UnicodeEncodeError:
-        return None
-    return relative if relative and files.stays_inside(relative) else None
-
-
-def _harmless(name: str) -> str:
-    """Return a name that leads nowhere, for a report."""
-    parts = (part for part in printable(name).replace("\0", "").split("/") if part)
-    return "/".join("__" if part in (".", "..") else part for part in parts)
-
-
-def _class_of(data: bytes) -> dict[str, Scalar]:
-    """Return the class of a sample of webdataset, as a field."""
-    text = data[:200].decode("utf-8", "replace").strip()
-    return {"cls": int(text) if text.isdecimal() and len(text) < 10 else text} if text else {}
-
-
-def _fields_of(data: bytes) -> dict[str, Scalar]:
-    """Return what the JSON of a sample says besides what any JSON sidecar may say."""
-    try:
-        content = json.loads(data) if len(data) <= MAX_JSON else None
-    except (ValueError, RecursionError):
-        return {}
-    # Google Takeout and exiftool have formats of their own, which `metadata` reads.
-    if not isinstance(content, dict) or {"photoTakenTime", "SourceFile"} & content.keys():
-        return {}
-    return {
-        composed(name): value
-        for name, value in content.items()
-        if isinstance(value, str | int | float | bool)
-        and name.casefold() not in {*JSON_KEYS, "exif"}
-        and (not isinstance(value, int) or abs(value) < 1 << 63)
-    }

@@ -1,16 +1,20 @@
-"""Which members of an archive are indexed, and which of them describe others."""
+"""Which members of an archive are indexed and as what, and which of them describe others."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
+from pixseek import files
 from pixseek.images import EXTENSIONS
-from pixseek.metadata.sidecars import SidecarFinder
+from pixseek.metadata.sidecars import JSON_KEYS, MAX_JSON, SidecarFinder
 from pixseek.sources.patterns import Included, Patterns
-from pixseek.sources.skipping import Tally, may_be_skipped, skipped_folder
+from pixseek.sources.skipping import Tally, may_be_skipped, printable, skipped_folder
+from pixseek.types import Scalar
+from pixseek.types.texts import composed
 
 #: Endings of members that describe images; ".cls" is the class of a sample of webdataset.
 SIDECARS = (".xmp", ".txt", ".json", ".cls")
@@ -127,3 +131,49 @@ class Beside:
                     found.append(beside)
                     has.add(ending)
         return tuple(found)
+
+
+def path_of(name: str) -> str | None:
+    """Return the path in its archive that a member's name means; None if it means none.
+
+    It has neither a beginning of its own ("/", "C:/") nor parts that lead anywhere.
+    """
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if parts and len(parts[0]) == 2 and parts[0][1] == ":":
+        del parts[0]
+    relative = "/".join(parts)
+    try:
+        relative.encode()
+    except UnicodeEncodeError:
+        return None
+    return relative if relative and files.stays_inside(relative) else None
+
+
+def harmless(name: str) -> str:
+    """Return a name that leads nowhere, for a report."""
+    parts = (part for part in printable(name).replace("\0", "").split("/") if part)
+    return "/".join("__" if part in (".", "..") else part for part in parts)
+
+
+def class_of(data: bytes) -> dict[str, Scalar]:
+    """Return the class of a sample of webdataset, as a field."""
+    text = data[:200].decode("utf-8", "replace").strip()
+    return {"cls": int(text) if text.isdecimal() and len(text) < 10 else text} if text else {}
+
+
+def fields_of(data: bytes) -> dict[str, Scalar]:
+    """Return what the JSON of a sample says besides what any JSON sidecar may say."""
+    try:
+        content = json.loads(data) if len(data) <= MAX_JSON else None
+    except (ValueError, RecursionError):
+        return {}
+    # Google Takeout and exiftool have formats of their own, which `metadata` reads.
+    if not isinstance(content, dict) or {"photoTakenTime", "SourceFile"} & content.keys():
+        return {}
+    return {
+        composed(name): value
+        for name, value in content.items()
+        if isinstance(value, str | int | float | bool)
+        and name.casefold() not in {*JSON_KEYS, "exif"}
+        and (not isinstance(value, int) or abs(value) < 1 << 63)
+    }

@@ -25,13 +25,8 @@ from typing import Any, BinaryIO, Protocol, cast
 
 from pixseek import files
 from pixseek.errors import ImageError, SourceError
+from pixseek.sources.shards import kind_of
 from pixseek.types.dataclass import dataclass
-
-#: Compressions of tar by the ending behind ".tar", with the short forms of both.
-_PACKED = {".gz": "gz", ".bz2": "bz2", ".xz": "xz", ".lzma": "xz", ".zst": "zst",
-           ".tgz": "gz", ".tbz": "bz2", ".tbz2": "bz2", ".txz": "xz", ".tzst": "zst"}  # fmt: skip
-_ZIPS = (".zip", ".cbz")
-_TARS = (".tar", ".cbt")
 
 #: Bytes of one read that a list of members may ask for: headers are smaller, also with long names.
 _MOST_HEADER = 16 << 20
@@ -104,25 +99,6 @@ class Archive(Protocol):
             OSError: the archive can't be opened or read.
         """
         ...
-
-
-def kind_of(name: str) -> str | None:
-    """Return the kind of archive that a file's name means: "zip", "tar", "tar.gz"; or None."""
-    name = name.lower()
-    stem, ending = os.path.splitext(name)
-    if ending in _ZIPS:
-        return "zip"
-    if ending in _TARS:
-        return "tar"
-    if ending in _PACKED and (ending.startswith(".t") or stem.endswith(".tar")):
-        return f"tar.{_PACKED[ending]}"
-    return None
-
-
-def stem_of(name: str) -> str:
-    """Return the name of an archive without its endings: "photos" of "photos.tar.gz"."""
-    stem = os.path.splitext(name)[0]
-    return os.path.splitext(stem)[0] if stem.lower().endswith(".tar") else stem
 
 
 def archive_at(path: Path, within: str | None = None) -> Archive:
@@ -316,6 +292,28 @@ class PackedTar:
             except DamagedError as error:
                 self.close()
                 raise _damaged(member.name, error) from error
+
+    def read_first(self, is_wanted: Callable[[str], bool], most: int) -> bytes | None:
+        """Return the content of the first member of a name; None if there is none.
+
+        Args:
+            is_wanted: tells it by its name.
+            most: bytes that it may have.
+
+        Raises:
+            ImageError: it, or what lies before it, is damaged; or it is too large.
+            OSError: the archive can't be opened or read.
+        """
+        with _opened(self._path, self._within) as file, _unpacked(file, self._path) as stream:
+            try:
+                for member in _tar_members(stream):
+                    if not member.skipped and is_wanted(member.name):
+                        if member.size > most:
+                            raise _too_large(member.name, most)
+                        return _exactly(stream, member)
+            except DamagedError as error:
+                raise _damaged(self._path.name, error, "The archive") from error
+        return None
 
     def _read(self, member: Member) -> bytes:
         if self._stream is None or member.at <= self._passed:

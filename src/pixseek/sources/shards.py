@@ -1,4 +1,4 @@
-"""Names of many files as one: `train-{000..123}.tar` and `*.tar`, as shells write them."""
+"""Names of archives, and of many as one: `train-{000..123}.tar` and `*.tar`, as in shells."""
 
 from __future__ import annotations
 
@@ -7,7 +7,31 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+#: Compressions of tar by the ending behind ".tar", with the short forms of both.
+_PACKED = {".gz": "gz", ".bz2": "bz2", ".xz": "xz", ".lzma": "xz", ".zst": "zst",
+           ".tgz": "gz", ".tbz": "bz2", ".tbz2": "bz2", ".txz": "xz", ".tzst": "zst"}  # fmt: skip
+_ZIPS = (".zip", ".cbz")
+_TARS = (".tar", ".cbt")
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+
+
+def kind_of(name: str) -> str | None:
+    """Return the kind of archive that a file's name means: "zip", "tar", "tar.gz"; or None."""
+    name = name.lower()
+    stem, ending = os.path.splitext(name)
+    if ending in _ZIPS:
+        return "zip"
+    if ending in _TARS:
+        return "tar"
+    if ending in _PACKED and (ending.startswith(".t") or stem.endswith(".tar")):
+        return f"tar.{_PACKED[ending]}"
+    return None
+
+
+def stem_of(name: str) -> str:
+    """Return the name of an archive without its endings: "photos" of "photos.tar.gz"."""
+    stem = os.path.splitext(name)[0]
+    return os.path.splitext(stem)[0] if stem.lower().endswith(".tar") else stem
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:
