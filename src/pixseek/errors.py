@@ -106,6 +106,7 @@ class ImageError(PixseekError):
         "outside": "a link leads out of the indexed folder",
         "not-a-file": "it is a pipe, a socket or a device",
         "bad-name": "the file's name is not valid text",
+        "duplicate": "two rows of a table give one id to different images",
         "unexpected": "an unexpected error; please report it",
         "not-encodable": "the model could not embed the image",
     }

@@ -149,6 +149,9 @@ def test_a_data_set_is_recognised_or_named_and_a_folder_if_asked(
         with pytest.raises(SourceError, match="Unknown kind of source") as caught:
             library.index(shop, read_as="cocoa")
         assert "Did you mean 'coco'" in caught.value.advice
+        for kind in ("table", "archive"):
+            with pytest.raises(SourceError, match=f"can't be read as an? {kind}"):
+                library.index(shop, read_as=kind)
 
 
 def test_pictures_in_parquet_are_opened_from_there(

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from pixseek.errors import ImageError, PixseekError, SourceError, SourceVanishedError
+from pixseek.sources import recognise
 from pixseek.sources.rows import RowSource, opened
 from pixseek.types import Candidate, Failure, Root
 
@@ -250,6 +251,33 @@ def test_columns_can_be_named_and_unknown_ones_list_the_known(folder: Path) -> N
     with pytest.raises(SourceError, match="No column of images") as caught:
         read(source(folder / "n.csv"))
     assert "--column image=NAME" in caught.value.advice
+
+
+def test_an_id_of_two_images_is_that_of_the_first(folder: Path) -> None:
+    (folder / "t.csv000").write_text(
+        "sku,file,n\nA\xa01,img/red.png,1\nB,img/red.png,2\nB,img/blue.png,3\nB,,4\nC\x00,img/x,5\n"
+    )
+    found, failures = read(source(folder / "t.csv000", columns={"id": "sku"}))
+    assert {key: item["n"] for key, item in found.items()} == {"A\xa01": 1, "B": 2}
+    assert [(each.uri, each.reason) for each in failures] == [
+        ("t/row-5", "bad-name"), ("t/row-3", "duplicate"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "where"),
+    [
+        ("a.csv", None, "table"), ("a.JSONL", None, "table"), ("photos.tsv000", None, "table"),
+        ("a.txt", None, None), ("a.csv.bak", None, None), ("a.txt", "folder", None),
+        ("a.csv", "folder", None), ("a.csv", "table", "table"),
+    ],
+)  # fmt: skip
+def test_tables_are_recognised_by_their_endings(
+    tmp_path: Path, name: str, kind: str | None, where: str | None
+) -> None:
+    (tmp_path / name).write_text("file\n")
+    found = recognise(tmp_path / name, kind)
+    assert (found and found.kind) == where
 
 
 def test_names_that_mean_something_to_pixseek_keep_their_meaning(folder: Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixseek.errors import PixseekError
+from pixseek.errors import PixseekError, SourceError
 from pixseek.library.named_paths import absolute
 from pixseek.library.places import SAMPLE, is_reachable, path_in, read_in
 from pixseek.types import Engine, Root
@@ -112,6 +112,11 @@ def recognised_source(
     from pixseek.sources import recognise
 
     found = recognise(given, read_as)
+    if found is None and read_as not in (None, "folder"):
+        raise SourceError(
+            f"It can't be read as {'an' if read_as == 'archive' else 'a'} {read_as}", given,
+            "Check the path, or leave out --as.",
+        )  # fmt: skip
     if found is None or found.kind not in ("table", "dataset"):
         return found
     if found.kind == "dataset" and read_as is None and is_indexed(absolute(given)):

@@ -173,7 +173,11 @@ def is_url(text: str) -> bool:
 
 
 def _is_text(key: str) -> bool:
-    return key.isprintable() and "\ufffd" not in key and len(key) < 1_000
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return re.search(r"[\x00-\x1f\x7f]", key) is None and len(key) < 1_000
 
 
 def _written(row: Row) -> str:

@@ -105,6 +105,7 @@ class RowSource:
         yield from index.problems
         marks = index.marks()
         for key, rows, digest in index.images():
+            yield from self._others(rows, index)
             yield self._candidate(key, rows, f"{digest}\0{marks}", index)
 
     def read(self, candidate: Candidate) -> Item:
@@ -224,6 +225,18 @@ class RowSource:
             version = f"{version}\0{index.stamp}"  # the bytes are somewhere in the file
         return Candidate(uri, Stamp(0, 0), version=version)
 
+    def _others(self, rows: Sequence[tuple[int, Row]], index: RowIndex) -> Iterator[Failure]:
+        """Yield a failure for each row that gives the id of another image to its own."""
+        _, first = index.reference(rows)
+        for number, row in rows[1:] if self._has_ids() else ():
+            reference = row.get(index.roles.image)
+            if reference not in (None, "", first):
+                yield Failure(
+                    f"{self._root.name}/row-{number + 1}", "read", "duplicate",
+                    "Another row has its id, and another image",
+                    "Give each image an id of its own.",
+                )  # fmt: skip
+
     def _content(self, rows: Sequence[tuple[int, Row]], index: RowIndex, key: str) -> bytes:
         number, reference = index.reference(rows)
         if isinstance(reference, Blob):
@@ -322,7 +335,9 @@ def recognised(given: str) -> Recognised | None:
         query = given.partition("?")[2]
         return Recognised("table", f"{scheme}://{place}?{query}", place.stem)
     path = Path(os.path.abspath(os.path.expanduser(given)))
-    if path.suffix.lower() not in ENDINGS or not path.is_file():
+    # Unsplash numbers the parts of a table: photos.tsv000.
+    ending = re.sub(r"^\.(csv|tsv)\d{3}$", r".\1", path.suffix.lower())
+    if ending not in ENDINGS or not path.is_file():
         return None
     return Recognised("table", str(path), path.stem)
 
