@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pixseek.errors import SourceError
 from pixseek.types import Candidate, Failure, Root, Scalar
 from pixseek.types.dataclass import dataclass
 
@@ -72,6 +73,8 @@ def outlook(
     from pixseek.sources.rows import RowSource
 
     found = recognise(given, read_as)
+    if found is None and read_as not in (None, "folder"):
+        raise SourceError(f"It can't be read as {read_as}", given, "Check the path.")
     if found is None:
         path = os.path.abspath(os.path.expanduser(given))
         if not os.path.isdir(path):

@@ -272,7 +272,7 @@ def _coco(folder: Path, found: Sequence[Path], images: Path) -> Iterator[Row | B
 def _image_folder_files(folder: Path, names: Sequence[str]) -> Sequence[str]:
     """Return the metadata of an image folder of Hugging Face's `datasets`, also of its splits."""
     found = []
-    for below in ("", *sorted(_folders(folder))[:100]):
+    for below in ("", *_folders(folder)[:100]):
         for name in ("metadata.jsonl", "metadata.csv", "metadata.parquet"):
             path = folder / below / name
             if path.is_file() and (
@@ -453,8 +453,13 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-def _folders(folder: Path) -> Iterator[str]:
-    return (name for name in _names(folder) if name[:1] != "." and (folder / name).is_dir())
+def _folders(folder: Path) -> list[str]:
+    """Return the names of folders in one, without asking the disk about each file."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(each.name for each in entries if each.name[0] != "." and each.is_dir())
+    except OSError:
+        return []
 
 
 def _starts(path: Path, text: str, containing: str = "") -> bool:
