@@ -401,3 +401,11 @@ def test_shards_that_are_links_out_of_their_folder_or_pipes_are_not_read(tmp_pat
         source.open("s/1.tar/x.png")
     followed = ArchiveSource("s", pattern, follow_links=True)
     assert set(scanned(followed)) == {"s/1.tar/x.png", "s/3.tar/y.png"}
+
+
+def test_members_without_a_name_are_left_out(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", {"xyz.png": picture(), "a.png": picture()})
+    path.write_bytes(path.read_bytes().replace(b"xyz.png", b"\0yz.png"))
+    source = ArchiveSource("a", path)
+    assert set(scanned(source)) == {"a/a.png"}
+    assert failures(source) == {}

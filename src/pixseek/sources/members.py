@@ -157,7 +157,7 @@ class Zip:
             except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
                 raise DamagedError(str(error) or "its list of members is cut off") from error
         for info in found:
-            if info.is_dir():
+            if not info.filename or info.is_dir():  # is_dir needs a name
                 continue
             skipped = "link" if info.external_attr >> 16 & _TYPE == _IS_LINK else ""
             yield Member(
