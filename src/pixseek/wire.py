@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pixseek.models import ModelInfo
     from pixseek.models.calibration import CalibrationReport
     from pixseek.search.suggestions import Suggestion
-    from pixseek.types import Embeddings, Failure, Hit, Layout, Record, Report, Results
+    from pixseek.types import Embeddings, Failure, Hit, Layout, Record, Report, Results, WatchEvent
 
 __all__ = [
     "calibration_to_plain",
@@ -202,6 +202,21 @@ def report_to_plain(report: Report) -> dict[str, Any]:
         "stopped": report.stopped,
         "acceleration": asdict(report.acceleration) if report.acceleration else None,
         "skipped": [asdict(each) for each in report.skipped],
+    }
+
+
+def watch_event_to_plain(event: WatchEvent) -> dict[str, Any]:
+    """Return what happened while folders were watched."""
+    return {
+        "event": event.kind,
+        "at": event.at.isoformat(timespec="milliseconds"),
+        "folders": [
+            {"path": str(folder), "polled": folder in event.polled} for folder in event.folders
+        ],
+        "report": None if event.report is None else report_to_plain(event.report),
+        "error": None
+        if (error := event.error) is None
+        else {"problem": error.problem, "subject": error.subject, "advice": error.advice},
     }
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 import pixseek
+from pixseek.indexing.lock import watching
 from pixseek.library import Library
 from pixseek.server.jobs import Jobs
 from pixseek.server.settings import Settings
@@ -63,3 +65,29 @@ def test_a_run_of_another_process_is_a_conflict_at_once(
     assert client.get("/api/jobs").json() == []
     assert not (tmp_path / "up").exists()
     assert client.post("/api/jobs", json={}).status_code == 202
+
+
+def test_a_run_waits_for_its_turn_while_the_library_is_watched(
+    serve: Serve, library: Library
+) -> None:
+    client = serve(Settings())
+
+    def state_of(job: str) -> str:
+        state: str = client.get(f"/api/jobs/{job}").json()["state"]
+        return state
+
+    def ends(job: str) -> str:
+        while (state := state_of(job)) in ("running", "stopping"):
+            time.sleep(0.02)
+        return state
+
+    with watching(library.path).acquire(), pixseek.open(library.path) as other:
+        with other.opened.writing():
+            first = client.post("/api/jobs", json={})
+            assert first.status_code == 202, first.text
+            assert state_of(first.json()["id"]) == "running"
+            assert client.post(f"/api/jobs/{first.json()['id']}/stop").is_success
+            assert ends(first.json()["id"]) == "stopped"
+            second = client.post("/api/jobs", json={})
+            assert second.status_code == 202, second.text
+        assert ends(second.json()["id"]) == "done"

@@ -21,6 +21,7 @@ __all__ = ["main"]
 #: All commands in the order in which users need them, each with its module in this package.
 COMMANDS = {
     "index": "index",
+    "watch": "watch",
     "search": "search",
     "similar": "search",
     "save": "saved",

@@ -39,6 +39,7 @@ def complete_saved(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 @click.command(
     cls=Command,
+    hidden=True,  # it is needed once, and the list of commands is full
     section="Try it, set it up",
     short_help="Print a script for shell completion.",
     examples=(

@@ -420,8 +420,8 @@ def drive(
     """
     before = library.on_download, library.on_wait
     try:
-        with progress.display(quiet=quiet) as shown, _stoppable(shown) as (stop, signals):
-            library.on_download, library.on_wait = _interruptible(shown, stop), shown.wait
+        with progress.display(quiet=quiet) as shown, stoppable(shown) as (stop, signals):
+            library.on_download, library.on_wait = interruptible(shown, stop), shown.wait
             report = work(stop, shown.show)
     finally:
         library.on_download, library.on_wait = before
@@ -429,7 +429,7 @@ def drive(
 
 
 @contextmanager
-def _stoppable(shown: progress.Display) -> Iterator[tuple[threading.Event, list[int]]]:
+def stoppable(shown: progress.Display) -> Iterator[tuple[threading.Event, list[int]]]:
     """Turn the first Ctrl-C or SIGTERM into an event; exit at the second."""
     stop = threading.Event()
     signals: list[int] = []
@@ -455,7 +455,7 @@ def _stoppable(shown: progress.Display) -> Iterator[tuple[threading.Event, list[
             signal.signal(each, handler)
 
 
-def _interruptible(shown: progress.Display, stop: threading.Event) -> Any:
+def interruptible(shown: progress.Display, stop: threading.Event) -> Any:
     """Return a function that shows a download, and ends it when the run is to stop.
 
     The part that was fetched is kept, and the next download continues from there.

@@ -152,7 +152,11 @@ class Comparison:
                 elif event.is_as(before.stamp):
                     drives.meet(event.uri)
                 self._compare(source, event, before, earlier)
-        roots = [each for each in source.prefixes if each.count("/") == 1 and source.covers(each)]
+        roots = [
+            each
+            for each in source.prefixes
+            if each.count("/") == 1 and each[-1] == "/" and source.covers(each)
+        ]
         if held and is_empty and roots:
             raise SourceVanishedError(
                 "The folder has no images any more, and the library holds some of it "

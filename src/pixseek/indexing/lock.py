@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pixseek.errors import LibraryLockedError
 from pixseek.storage import private
 from pixseek.storage.errors import not_writable
 from pixseek.storage.ledger import Ledger
 
+if TYPE_CHECKING:
+    from filelock import FileLock
+
 #: Seconds to wait for the lock.
 _PATIENCE_S = 0.1
+#: Seconds to wait for it if the library is watched, for those who can't be stopped while they wait.
+_PATIENCE_WITH_A_WATCHER_S = 60.0
 
 
 class IndexingLock:
-    """Held while a process indexes. The system releases it when the process ends or is killed."""
+    """Held while a process indexes. The system releases it when the process ends or is killed.
 
-    def __init__(self, folder: Path, ledger: Ledger) -> None:
-        """Lock the library in this folder; its ledger says who holds the lock."""
+    While a library is watched (`watching`) runs are short and many, so whoever wants to write
+    waits for its turn. Otherwise a run may take hours, and a second one is an error at once.
+    """
+
+    def __init__(self, folder: Path, ledger: Ledger, stop: threading.Event | None = None) -> None:
+        """Lock the library in this folder.
+
+        Args:
+            folder: of the library.
+            ledger: says who holds the lock.
+            stop: ends the wait for the lock when it is set; None to wait for a minute at most.
+        """
         from filelock import FileLock
 
-        self._folder, self._ledger = folder, ledger
+        self._folder, self._ledger, self._stop = folder, ledger, stop
         # A run may be advanced by several threads, one after the other: any of them may release it.
         mode = private.mode_in(folder)
         self._lock = FileLock(folder / "indexing.lock", mode=mode, thread_local=False)
@@ -31,8 +48,7 @@ class IndexingLock:
         from filelock import Timeout
 
         try:
-            # Not at once: another process may be looking whether it is held, for an instant.
-            self._lock.acquire(timeout=_PATIENCE_S, poll_interval=_PATIENCE_S / 10)
+            self._wait()
         except Timeout as error:
             running = self._ledger.setting("running") or {}
             who = f" (process {running['pid']} on {running['host']})" if running else ""
@@ -44,6 +60,26 @@ class IndexingLock:
         except OSError as error:
             raise not_writable(self._folder) from error
         return self
+
+    def _wait(self) -> None:
+        """Acquire the lock.
+
+        Raises:
+            Timeout: somebody else has it.
+        """
+        from filelock import Timeout
+
+        gives_up = time.monotonic() + _PATIENCE_WITH_A_WATCHER_S
+        while True:
+            try:
+                # Not at once: another process may be looking whether it is held, for an instant.
+                self._lock.acquire(timeout=_PATIENCE_S, poll_interval=_PATIENCE_S / 10)
+            except Timeout:
+                over = time.monotonic() > gives_up if self._stop is None else self._stop.is_set()
+                if over or not is_watched(self._folder):
+                    raise
+            else:
+                return
 
     def __exit__(
         self,
@@ -64,3 +100,28 @@ class IndexingLock:
             return True
         except OSError:
             return False
+
+
+def watching(folder: Path) -> FileLock:
+    """Return the lock that says that a library is watched; see `IndexingLock`.
+
+    Several processes may watch one library: it says so as long as one of them holds it.
+    """
+    from filelock import FileLock
+
+    return FileLock(folder / "watching.lock", mode=private.mode_in(folder), thread_local=False)
+
+
+def is_watched(folder: Path) -> bool:
+    """Return whether some process watches the library in this folder."""
+    from filelock import Timeout
+
+    if not (folder / "watching.lock").exists():
+        return False
+    try:
+        with watching(folder).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False

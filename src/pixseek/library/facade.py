@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         Scalar,
         Sort,
         Vectors,
+        WatchEvent,
     )
 
 
@@ -340,6 +341,46 @@ class Library:
             precision=self.config.precision,
         )
         return self._jobs.index(paths, options, stop, listed)
+
+    def watch(
+        self,
+        *paths: str | os.PathLike[str],
+        poll: bool | None = None,
+        poll_s: float = 10.0,
+        stop: threading.Event | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Iterator[WatchEvent]:
+        """Index folders, then keep the library up to date with what changes in them.
+
+        A file is indexed half a second after it was last written. What moves keeps its vectors,
+        what is deleted is removed. Other processes may index into the library meanwhile: runs wait
+        for each other.
+
+        Args:
+            *paths: folders; none for all of the library. They are indexed first, as `index` does
+                it, so that what changed while nobody watched is in the library.
+            poll: look through all files now and then, instead of being told by the system; None
+                to do so for network drives only, where others write.
+            poll_s: seconds between two such looks.
+            stop: set it from another thread or a signal handler to end; so does closing the
+                generator.
+            on_progress: called with the progress of runs.
+
+        Yields:
+            What happened, as it happens; nothing while nothing changes.
+
+        Raises:
+            SourceError: a path does not exist, or the system can't watch so many folders.
+            LibraryError, ModelError, EngineError: as for `index`, of the first run; later ones are
+                tried again.
+        """
+        from pixseek.library.watching import Watcher
+
+        watcher = Watcher(
+            self.opened, self._model, paths, poll=poll, poll_s=poll_s,
+            stop=stop or threading.Event(), on_progress=on_progress,
+        )  # fmt: skip
+        yield from watcher.events()
 
     def reindex(
         self,

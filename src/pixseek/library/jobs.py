@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pixseek.errors import LibraryError, ModelError
 from pixseek.indexing import pipeline
 from pixseek.indexing.options import IndexOptions
+from pixseek.library.changes import changed_sources
 from pixseek.library.model import LibraryModel
 from pixseek.library.opened import Opened
 from pixseek.library.status import note_run
@@ -22,6 +23,8 @@ from pixseek.types import Progress, Record, Report, Space, record_id
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from pixseek.sources.scopes import Only
 
 #: Images from which a library learns how near near-duplicates are.
 LEARN_FROM = 48
@@ -43,14 +46,23 @@ class Jobs:
         options: IndexOptions,
         stop: threading.Event | None,
         listed: Iterable[str | os.PathLike[str]] | None = None,
+        changed: Mapping[str, Only] | None = None,
     ) -> Generator[Progress, None, Report]:
-        """Index, yielding progress; the return value is the report. See `Library.index`."""
+        """Index, yielding progress; the return value is the report. See `Library.index`.
+
+        Args:
+            paths, listed: see `Library.index`.
+            options, stop: of the run.
+            changed: look at no more than this of the roots of these names, instead of `paths`.
+        """
         opened = self._opened
-        with opened.writing():
+        with opened.writing(stop):
             self._model.check_asked()
             before, ended = {root.name for root in opened.roots.all()}, False
             try:
-                if paths or listed is not None:
+                if changed is not None:
+                    sources, gone = changed_sources(opened.roots, opened.engine, changed)
+                elif paths or listed is not None:
                     sources, gone = opened.roots.sources(
                         paths,
                         options.exclude,
@@ -89,8 +101,9 @@ class Jobs:
             finally:
                 opened.roots.forget_unused(before, may_continue=not ended)
             report = replace(report, failures=(*gone, *report.failures))
-            note_run(opened.ledger, "index", report)
-            if not report.stopped:
+            if changed is None or report.changed_anything:
+                note_run(opened.ledger, "index", report)
+            if changed is None and not report.stopped:
                 self._prepare_searching()
             return report
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -203,9 +204,13 @@ class Opened:
 
         return fetching.fetch(url, allow_private=self.config.allow_private)
 
-    def writing(self) -> IndexingLock:
-        """Return the lock that one process at a time holds while it indexes."""
-        return IndexingLock(self.folder, self.ledger)
+    def writing(self, stop: threading.Event | None = None) -> IndexingLock:
+        """Return the lock that one process at a time holds while it indexes.
+
+        Args:
+            stop: ends the wait for it; see `IndexingLock`.
+        """
+        return IndexingLock(self.folder, self.ledger, stop)
 
 
 def may_write(folder: Path) -> bool:

@@ -271,7 +271,7 @@ class Roots:
                 scopes=("",) if "" in covered else tuple(dict.fromkeys(covered)),
             )
             # Opened first, so that a pattern that can't be understood is not remembered.
-            sources.append(open_source(self._alone(replace(root, scopes=tuple(relatives)))))
+            sources.append(open_source(self.alone(replace(root, scopes=tuple(relatives)))))
             self.change(root)
         return sources, failures
 
@@ -303,7 +303,7 @@ class Roots:
                 continue
             now = with_patterns(root, exclude, include, follow_links)
             scopes = tuple(settled(now)) if now.kind == "folder" else now.scopes
-            sources.append(open_source(self._alone(replace(now, scopes=scopes))))
+            sources.append(open_source(self.alone(replace(now, scopes=scopes))))
             if now != root:
                 self.change(now)
         if not sources:
@@ -466,7 +466,7 @@ class Roots:
                 return True
         return False
 
-    def _alone(self, root: Root) -> Root:
+    def alone(self, root: Root) -> Root:
         """Return a root without what lies in it by name and is a root of its own."""
         if root.kind != "folder":
             return root

@@ -413,11 +413,15 @@ def _fitting(image: Image.Image, side: int) -> bytes:
 
 
 def check_no_run(library: Library) -> None:
-    """Check that nobody indexes into a library at this moment.
+    """Check that a run can begin at this moment, or waits for its turn with those of a watcher.
 
     Raises:
-        LibraryLockedError: a process does, this one or another.
+        LibraryLockedError: another run goes on, of this process or another.
     """
+    from pixseek.indexing.lock import is_watched
+
+    if is_watched(library.opened.folder):
+        return
     with library.opened.writing():
         pass
 

@@ -26,7 +26,8 @@ from pixseek.types.texts import composed, folded
 MAX_TEXT = 64 << 10
 MAX_JSON = 1 << 20
 
-_ENDINGS = (".xmp", ".txt", ".json")
+#: What the names of sidecars end in.
+ENDINGS = (".xmp", ".txt", ".json")
 
 # Google Takeout adds this, and cuts the name at a length that has changed over the years. Lengths
 # are counted in UTF-16, in which most emojis are two.
@@ -66,7 +67,7 @@ class SidecarFinder:
         self._sidecars: dict[str, list[str]] = {}  # by their folded name
         others: list[str] = []
         for name in names:
-            if name.lower().endswith(_ENDINGS):
+            if name.lower().endswith(ENDINGS):
                 self._sidecars.setdefault(folded(name), []).append(name)
             else:
                 others.append(name)
@@ -89,7 +90,7 @@ class SidecarFinder:
         found = [
             sidecar
             for whole in dict.fromkeys((name, _stem(name)))
-            for sidecar in self._named(whole, _ENDINGS)
+            for sidecar in self._named(whole, ENDINGS)
         ]
         if not any(each.lower().endswith(".json") for each in found):
             found += self._of_takeout(name)

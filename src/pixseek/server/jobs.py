@@ -113,6 +113,13 @@ class Job:
                 except StopIteration as end:
                     report: Report = end.value
                     break
+        except LibraryLockedError as error:
+            if self._stop.is_set():  # while it waited for its turn
+                self._change(
+                    state="stopped", report=Report(stopped=True), ended_at=datetime.now(UTC)
+                )
+            else:
+                self._change(state="failed", error=error, ended_at=datetime.now(UTC))
         except Exception as error:
             scrub(error)
             log.error(

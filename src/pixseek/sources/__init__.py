@@ -14,6 +14,8 @@ from pixseek.types import Recognised, Root, Source
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    from pixseek.sources.scopes import Only
+
 #: Where packages register sources: the name is the kind of a root and the scheme of its URL, the
 #: value a function that takes the `Root` and returns a `Source`.
 GROUP = "pixseek.sources"
@@ -28,8 +30,12 @@ OWN: Mapping[str, str] = {
 }
 
 
-def open_source(root: Root) -> Source:
+def open_source(root: Root, only: Only | None = None) -> Source:
     """Return the source that reads a root.
+
+    Args:
+        root: the root.
+        only: what to look at of a folder; None for everything.
 
     Raises:
         ConfigError: nothing reads roots of its kind, or one of its patterns can't be understood.
@@ -40,7 +46,7 @@ def open_source(root: Root) -> Source:
 
         return FolderSource(
             root.name, root.path, root.scopes, root.exclude, root.include,
-            follow_links=root.follow_links,
+            follow_links=root.follow_links, only=only,
         )  # fmt: skip
     if root.kind in OWN:
         return cast("Source", import_module(OWN[root.kind]).opened(root))

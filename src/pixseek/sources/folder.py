@@ -7,7 +7,7 @@ import itertools
 import os
 import posixpath
 import shlex
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pixseek import files
@@ -17,6 +17,7 @@ from pixseek.sources import patterns
 from pixseek.sources.drives import drive_of
 from pixseek.sources.listing import Listing, kind_at
 from pixseek.sources.patterns import Included, Patterns
+from pixseek.sources.scopes import PREFIXES, Only, folders_above, is_below
 from pixseek.sources.skipping import (
     Tally,
     is_reached,
@@ -34,9 +35,6 @@ IGNORE_FILE = ".pixseekignore"
 
 # More than any sidecar that is worth reading; XMP with edits of a long history takes a megabyte.
 _MAX_SIDECAR_BYTES = 4 << 20
-
-# With more scopes than this the engine is asked once for all records below their common folder.
-_PREFIXES = 64
 
 
 #: A folder with the patterns of its ignore file.
@@ -61,6 +59,7 @@ class FolderSource:
         include: Iterable[str] = (),
         *,
         follow_links: bool = False,
+        only: Only | None = None,
     ) -> None:
         """Describe what to scan; nothing is read yet.
 
@@ -73,6 +72,7 @@ class FolderSource:
             include: patterns of what to index although it would be skipped by itself; what
                 `exclude` names is skipped nevertheless.
             follow_links: also follow links that lead out of the root.
+            only: what to look at of all that; None for everything.
 
         Raises:
             ConfigError: a pattern can't be understood.
@@ -91,10 +91,11 @@ class FolderSource:
         kinds = {scope: kind_at(path / scope) if scope else "folder" for scope in set(scopes)}
         folders = {scope for scope, kind in kinds.items() if kind == "folder"}
         gone = {scope for scope, kind in kinds.items() if kind == "gone"}
-        self._folders = {s for s in folders if not (s and _is_below(s, folders))}
-        self._files = {s for s in kinds.keys() - folders - gone if not _is_below(s, folders)}
-        self._gone = {s for s in gone if not _is_below(s, folders)}
-        self.prefixes = self._prefixes()
+        self._folders = {s for s in folders if not (s and is_below(s, folders))}
+        self._files = {s for s in kinds.keys() - folders - gone if not is_below(s, folders)}
+        self._gone = {s for s in gone if not is_below(s, folders)}
+        self._only = only
+        self.prefixes = self._prefixes() if only is None else only.prefixes(name)
         self._exclude = patterns.compiled(exclude) if exclude else None
         include = tuple(include)
         self._include = Included(include) if include else None
@@ -108,11 +109,13 @@ class FolderSource:
     def covers(self, uri: str) -> bool:
         """Return whether a scan settles if there is such a file."""
         name, _, relative = uri.partition("/")
+        if self._only is not None and not self._only.takes(relative):
+            return False
         return name == self.name and (
             relative in self._files
             or relative in self._gone
-            or _is_below(relative, self._folders)
-            or _is_below(relative, self._gone)
+            or is_below(relative, self._folders)
+            or is_below(relative, self._gone)
         )
 
     def scan(self) -> Iterator[Candidate | Failure | FileSystem | Skipped | int]:
@@ -133,11 +136,13 @@ class FolderSource:
         tally = Tally(self.name)
         stack: list[tuple[str, list[_Ignored], int]] = []
         for folder in sorted(self._folders | self._inner, reverse=True):
+            if self._only is not None and not self._only.concerns(folder):
+                continue
             if self._within and not files.is_inside(self.path / folder, self._within):
                 yield self._outside(f"{folder}/")
                 continue
             specs: list[_Ignored] = []
-            for above in _folders_above(folder):
+            for above in folders_above(folder):
                 yield from self._add_ignore_file(above, specs)
             stack.append((folder, specs, self._device))
         while stack:
@@ -165,6 +170,8 @@ class FolderSource:
             for entry in listing:
                 name = entry.name
                 relative = f"{folder}/{name}" if folder else name
+                if self._only is not None and not self._only.concerns(relative):
+                    continue
                 try:
                     is_folder = entry.is_dir()
                     if self._is_excluded(relative, is_folder, specs):
@@ -293,7 +300,7 @@ class FolderSource:
 
     def _prefixes(self) -> tuple[str, ...]:
         names = self._files | self._gone
-        if len(self._folders) + len(names) <= _PREFIXES:
+        if len(self._folders) + len(names) <= PREFIXES:
             folders = (f"{self.name}/{scope}/" if scope else f"{self.name}/" for scope in
                        self._folders)  # fmt: skip
             return tuple(sorted((*folders, *(f"{self.name}/{scope}" for scope in names))))
@@ -308,6 +315,8 @@ class FolderSource:
         ):
             beside: Listing | None = None
             for relative in named:
+                if self._only is not None and not self._only.takes(relative):
+                    continue
                 try:
                     if beside is None:
                         with os.scandir(self.path / folder) as entries:
@@ -372,7 +381,7 @@ class FolderSource:
     def _add_included(self, paths: Iterable[str]) -> None:
         """Take included files, and folders that lie in skipped ones, into the walk."""
         for path in paths:
-            if _is_below(path, self._folders) and files.stays_inside(path):
+            if is_below(path, self._folders) and files.stays_inside(path):
                 kind = kind_at(self.path / path)
                 if kind == "file":
                     self._files.add(path)
@@ -481,19 +490,3 @@ class FolderSource:
         if is_gone and folder and not (self.path / folder).is_dir():
             return self._gone_folder(self._topmost_gone(folder))
         return unread(f"{self.name}/{printable(relative)}", error, self.path)
-
-
-def _folders_above(scope: str) -> Iterator[str]:
-    """Yield the folders that a scope lies in, from the root down."""
-    parts = scope.split("/")[:-1]
-    for count in range(len(parts) + 1 if scope else 0):
-        yield "/".join(parts[:count])
-
-
-def _is_below(path: str, folders: Set[str]) -> bool:
-    """Return whether a path lies below one of some folders; "" stands for the whole root."""
-    while path:
-        path = path.rpartition("/")[0]
-        if path in folders:
-            return True
-    return "" in folders

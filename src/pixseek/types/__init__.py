@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from pixseek.types.results import Report as Report
     from pixseek.types.results import Results as Results
     from pixseek.types.results import Skipped as Skipped
+    from pixseek.types.results import WatchEvent as WatchEvent
     from pixseek.types.roots import Root as Root
     from pixseek.types.sources import Candidate as Candidate
     from pixseek.types.sources import FileSystem as FileSystem
@@ -76,7 +77,7 @@ _HOME = {
     "records": "Scalar Stamp Part WHOLE record_id Record Known Space Picture",
     "queries": "Operator Compare And Or Not Filter Region Term Strength Sort DateReading Query",
     "results": "Reason Embeddings Exclusion Neighbours Hit Results Layout Failure Report Skipped "
-    "Progress Reach",
+    "Progress Reach WatchEvent",
     "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate "
     "Separable TextTower",
     "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine Distant "

@@ -10,12 +10,14 @@ from pixseek.redaction import redacted
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     import numpy as np
     import pyarrow
     from numpy.typing import NDArray
 
+    from pixseek.errors import PixseekError
     from pixseek.types.encoders import Acceleration
     from pixseek.types.queries import Query, Strength
     from pixseek.types.records import Part, Record, Space, Stamp, Vectors
@@ -429,6 +431,12 @@ class Report:
     skipped: tuple[Skipped, ...] = ()
     away: int = 0
 
+    @property
+    def changed_anything(self) -> bool:
+        """Whether the library is not as it was before, or something failed."""
+        counts = (self.added, self.updated, self.moved, self.removed, self.away)
+        return any(counts) or bool(self.failures)
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -453,3 +461,26 @@ class Progress:
     rate: float = 0.0
     left_s: float | None = None
     latest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """What happened while folders were watched.
+
+    Attributes:
+        kind: "watching" (it begins, or begins again with other folders), "indexed" (a run ended),
+            "gone" (a folder is not there), "back" (it is there again) or "failed" (a run failed,
+            and is tried again).
+        at: when.
+        folders: "watching": all folders; "gone" and "back": the one that is meant.
+        polled: those of `folders` in which changes are found by looking at all files.
+        report: "indexed": what the run did.
+        error: "failed": why.
+    """
+
+    kind: Literal["watching", "indexed", "gone", "back", "failed"]
+    at: datetime
+    folders: tuple[Path, ...] = ()
+    polled: tuple[Path, ...] = ()
+    report: Report | None = None
+    error: PixseekError | None = None

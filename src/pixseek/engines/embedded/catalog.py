@@ -315,7 +315,8 @@ class Catalog:
         # The file may come from a stranger: what it defines may not call functions.
         db.execute("PRAGMA trusted_schema = OFF")
         version, application = _format(db)
-        if application != APPLICATION_ID and (version or _has_tables(db)):
+        is_other = application != APPLICATION_ID and (version or _has_tables(db))
+        if is_other and _format(db)[1] != APPLICATION_ID:  # else it was created in between
             raise LibraryFormatError(
                 "this is not a pixseek library", self.path, "Name another folder."
             )

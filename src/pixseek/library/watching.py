@@ -1,0 +1,311 @@
+"""Keeping a library up to date with folders while files in them change.
+
+A watcher first listens, then indexes all of its folders once, then what changes. So nothing is
+missed in between, also not what changed while it did not run. Its runs take turns with those of
+other processes by the lock that keeps a second indexer out (`indexing/lock`): as long as a library
+is watched, whoever finds the lock taken waits for it, and so does the watcher.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pixseek.errors import (
+    EngineError,
+    LibraryError,
+    PixseekError,
+    SourceVanishedError,
+)
+from pixseek.images import EXTENSIONS
+from pixseek.indexing.lock import watching
+from pixseek.indexing.options import IndexOptions
+from pixseek.library.jobs import Jobs, driven
+from pixseek.library.model import LibraryModel
+from pixseek.library.named_paths import absolute
+from pixseek.library.opened import Opened
+from pixseek.metadata.sidecars import ENDINGS
+from pixseek.sources.drives import gives_events
+from pixseek.sources.folder import IGNORE_FILE
+from pixseek.sources.scopes import Only
+from pixseek.sources.watching import QUIET_POLLED_S, Changes, Quiet
+from pixseek.types import Progress, Report, Root, WatchEvent
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+#: Seconds between looks whether the folders are still there.
+_LOOK_S = 1.0
+#: Seconds between runs over everything: the system may lose events when very many come at once.
+WHOLE_S = 3600.0
+#: Seconds until a run that failed is tried again, at first and at most.
+_RETRY_S, _RETRY_LONGEST_S = 2.0, 60.0
+
+#: Device and number of a folder; None if it is not there.
+_Identity = tuple[int, int] | None
+
+
+class Watcher:
+    """Watches folders of one open library."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        model: LibraryModel,
+        paths: Sequence[str | os.PathLike[str]],
+        *,
+        poll: bool | None,
+        poll_s: float,
+        stop: threading.Event,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        """Describe what to watch; see `Library.watch`."""
+        self._opened, self._model, self._jobs = opened, model, Jobs(opened, model)
+        self._paths = tuple(absolute(path) for path in paths)
+        self._poll, self._poll_s = poll, poll_s
+        self._stop, self._on_progress = stop, on_progress
+        self._quiet = Quiet()
+        self._changes: Changes | None = None
+        self._identities: dict[Path, _Identity] = {}
+        self._polled: list[Path] = []
+        self._retry_s = _RETRY_S
+        self._whole_at: float | None = None  # when all was indexed; None: it is to be
+        self._begun: WatchEvent | None = None  # to be said after that
+
+    def events(self) -> Iterator[WatchEvent]:
+        """Watch until `stop` is set, yielding what happens."""
+        lock = watching(self._opened.folder)
+        with contextlib.ExitStack() as held:
+            held.callback(lock.release, force=True)
+            held.callback(self._close)
+            _hold(lock)
+            folders = self._folders()
+            if not any(folder.is_dir() for folder in folders):
+                raise SourceVanishedError(
+                    "There is no folder to watch", ", ".join(map(str, folders)),
+                    "Name one: pixseek watch ~/Pictures",
+                )  # fmt: skip
+            yield from self._begin(folders)
+            yield from self._go_on(lock)
+
+    # ---------------------------------------------------------------- the loop
+
+    def _go_on(self, lock: FileLock) -> Iterator[WatchEvent]:
+        looked_at, resting_until, is_first = time.monotonic(), 0.0, True
+        while not self._stop.is_set():
+            if not is_first:
+                self._listen()
+            now = time.monotonic()
+            if now - looked_at >= _LOOK_S:
+                looked_at = now
+                _hold(lock)
+                if self._are_others():
+                    yield from self._begin(self._folders())
+            if now < resting_until:
+                continue
+            is_whole = self._whole_at is None or now - self._whole_at >= WHOLE_S
+            due, busy = self._quiet.due(now)
+            if not (due or is_whole):
+                continue
+            try:
+                for report in self._run_whole() if is_whole else self._run_changed(due, busy):
+                    if report.changed_anything:
+                        yield _said("indexed", report=report)
+            except (EngineError, LibraryError, SourceVanishedError) as error:
+                if self._stop.is_set():
+                    return  # it waited for the lock
+                if is_first:
+                    raise
+                if not isinstance(error, SourceVanishedError):
+                    for path in due:
+                        self._quiet.note(path, now)
+                    resting_until = time.monotonic() + self._retry_s
+                    self._retry_s = min(self._retry_s * 2, _RETRY_LONGEST_S)
+                    yield _said("failed", error=error)
+                    continue
+                if not self._are_others():  # else the next look says it
+                    yield _said("failed", error=error)
+            self._retry_s = _RETRY_S
+            if is_whole:
+                self._whole_at = now
+            if self._stop.is_set():
+                return
+            if is_first:
+                is_first = False
+                self._model.encoder()  # so that the first new image does not wait for it
+            if self._begun is not None:
+                begun, self._begun = self._begun, None
+                yield begun
+
+    def _begin(self, folders: list[Path]) -> Iterator[WatchEvent]:
+        """Watch folders, those of them that are there; the next run indexes all of them."""
+        before, self._identities = self._identities, {each: _identity(each) for each in folders}
+        for folder, now in self._identities.items():
+            if now is None and before.get(folder, ()) is not None:
+                yield _said("gone", folders=(folder,))
+            elif now is not None and folder in before and before[folder] is None:
+                yield _said("back", folders=(folder,))
+        there = [each for each, now in self._identities.items() if now is not None]
+        polled = self._polled = [each for each in there if self._is_polled(each)]
+        self._close()
+        self._changes = Changes(
+            [each for each in there if each not in polled], polled,
+            poll_s=self._poll_s, stop=self._stop,
+        )  # fmt: skip
+        try:
+            self._changes.begin()
+        except SourceVanishedError:
+            if not before:
+                raise
+            self._identities = dict.fromkeys(folders)  # it went away again: the next look says it
+            return
+        self._whole_at = None
+        if there:
+            self._begun = _said("watching", folders=tuple(there), polled=tuple(polled))
+
+    def _are_others(self) -> bool:
+        """Return whether one of the folders is gone, is back, or is another one now."""
+        return any(_identity(each) != was for each, was in self._identities.items())
+
+    def _listen(self) -> None:
+        """Wait a moment for changes, and note those that matter."""
+        found = self._changes.wait() if self._changes is not None else set()
+        now = time.monotonic()
+        for path, came_or_went in found:
+            if (wanted := self._wanted(path, came_or_went)) is not None:
+                place = self._place_of(wanted)
+                is_polled = place is not None and place[0] in self._polled
+                self._quiet.note(wanted, now, QUIET_POLLED_S if is_polled else 0.0)
+
+    def _close(self) -> None:
+        if self._changes is not None:
+            self._changes.close()
+
+    # ---------------------------------------------------------------- what to watch
+
+    def _folders(self) -> list[Path]:
+        """Return the folders to watch: those that were named, else all of the library."""
+        if self._paths:
+            return list(dict.fromkeys(self._paths))
+        found = []
+        for root in self._opened.roots.folders():
+            for scope in root.scopes:
+                path = root.path / scope
+                found.append(path.parent if path.is_file() else path)
+        return list(dict.fromkeys(found))
+
+    def _is_polled(self, folder: Path) -> bool:
+        return self._poll if self._poll is not None else not gives_events(folder)
+
+    def _place_of(self, path: str) -> tuple[Path, str] | None:
+        """Return the watched folder that a path of an event lies in, and its path in there."""
+        for folder in self._identities:
+            # Some systems name what is behind links.
+            for top in (str(folder), os.path.realpath(folder)):
+                if path == top or path.startswith(top.rstrip(os.sep) + os.sep):
+                    return folder, path[len(top) :].strip(os.sep)
+        return None
+
+    def _wanted(self, path: str, came_or_went: bool) -> str | None:
+        """Return the path to look at after an event; None if it means nothing for the library."""
+        place = self._place_of(path)
+        library = str(self._opened.folder)
+        if place is None or not place[1] or f"{path}{os.sep}".startswith(f"{library}{os.sep}"):
+            return None
+        folder, within = place
+        path = str(folder / within)
+        name = os.path.basename(path)
+        root = self._root_of(path)
+        if name == IGNORE_FILE:
+            return os.path.dirname(path)
+        if root is not None and root.include:
+            return path if came_or_went or not os.path.isdir(path) else None
+        if any(part.startswith(".") for part in within.split(os.sep)):
+            return None
+        ending = os.path.splitext(name)[1].lower()
+        if ending in EXTENSIONS or ending in ENDINGS:
+            return path
+        if os.path.isdir(path):
+            return path if came_or_went else None
+        # What is gone may have been a folder.
+        return path if not os.path.lexists(path) and self._holds(path) else None
+
+    def _root_of(self, path: str) -> Root | None:
+        uri = self._opened.roots.uri_of(path)
+        name = (uri or "").partition("/")[0]
+        return next((each for each in self._opened.roots.folders() if each.name == name), None)
+
+    def _holds(self, path: str) -> bool:
+        """Return whether the library has an image below a path."""
+        uri = self._opened.roots.uri_of(path)
+        return (
+            uri is not None and next(iter(self._opened.engine.known(f"{uri}/")), None) is not None
+        )
+
+    # ---------------------------------------------------------------- runs
+
+    def _run_whole(self) -> Iterator[Report]:
+        """Index all that is watched."""
+        there = [each for each, now in self._identities.items() if now is not None]
+        if there:
+            run = self._jobs.index(there if self._paths else (), self._options(), self._stop)
+            yield driven(run, self._on_progress)
+
+    def _run_changed(self, due: Sequence[str], busy: set[str]) -> Iterator[Report]:
+        """Index what changed."""
+        changed: dict[str, set[str]] = {}
+        written: dict[str, set[str]] = {}
+        new: set[Path] = set()
+        for paths, into in ((due, changed), (busy, written)):
+            for path in paths:
+                if (uri := self._opened.roots.uri_of(path)) is not None:
+                    name, _, relative = uri.partition("/")
+                    into.setdefault(name, set()).add(relative.rstrip("/"))
+                elif into is changed and (place := self._place_of(path)) is not None:
+                    new.add(place[0])  # a folder in which there was no image until now
+        if new:
+            run = self._jobs.index(sorted(new), self._options(), self._stop)
+            yield driven(run, self._on_progress)
+        if changed:
+            only = {name: Only(each, written.get(name, ())) for name, each in changed.items()}
+            run = self._jobs.index((), self._options(), self._stop, changed=only)
+            yield driven(run, self._on_progress)
+
+    def _options(self) -> IndexOptions:
+        return IndexOptions(precision=self._opened.config.precision)
+
+
+def _hold(lock: FileLock) -> None:
+    """Say that the library is watched, unless another watcher says so."""
+    from filelock import Timeout
+
+    if not lock.is_locked:
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=0)
+
+
+def _identity(folder: Path) -> _Identity:
+    """Return what tells a folder from another at the same place."""
+    try:
+        found = os.stat(folder)
+        with os.scandir(folder):
+            return found.st_dev, found.st_ino
+    except OSError:
+        return None
+
+
+def _said(
+    kind: str,
+    *,
+    folders: tuple[Path, ...] = (),
+    polled: tuple[Path, ...] = (),
+    report: Report | None = None,
+    error: PixseekError | None = None,
+) -> WatchEvent:
+    return WatchEvent(kind, datetime.now(UTC), folders, polled, report, error)  # type: ignore[arg-type]
