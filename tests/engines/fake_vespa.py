@@ -410,6 +410,7 @@ def serving(fake: FakeVespa, context: ssl.SSLContext | None = None) -> Iterator[
 
     class Quiet(ThreadingHTTPServer):
         daemon_threads = True
+        request_queue_size = 128  # a client connects 16 times at once; 5 are too few under load
         disable_nagle_algorithm = True
 
         def handle_error(self, *_: Any) -> None:
