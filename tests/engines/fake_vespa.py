@@ -42,6 +42,7 @@ class FakeVespa:
         refused: ids of documents that make a write a bad request.
         full: ids of documents for which there is no space.
         raw, raw_status: what every request is answered; b"" for nothing.
+        drops: how many connections are closed without an answer from now on.
         partial: whether queries are answered from a part of the data.
         delay_s: how long each answer takes.
         is_reversed: whether searches find the farthest instead of the nearest.
@@ -61,6 +62,7 @@ class FakeVespa:
         self.full: set[str] = set()
         self.raw = b""
         self.raw_status = 404
+        self.drops = 0
         self.partial = False
         self.delay_s = 0.0
         self.is_reversed = False
@@ -387,6 +389,10 @@ def serving(fake: FakeVespa, context: ssl.SSLContext | None = None) -> Iterator[
         def _any(self) -> None:
             length = int(self.headers.get("content-length") or 0)
             content = self.rfile.read(length)
+            if fake.drops:
+                fake.drops -= 1
+                self.close_connection = True
+                return
             is_json = "json" in (self.headers.get("content-type") or "")
             body = json.loads(content) if is_json and content else content
             token = self.headers.get("authorization") or ""

@@ -275,10 +275,19 @@ class Server:
     ) -> httpx.Response:
         content = None if body is None else _json(body).encode()
         headers = {} if body is None else {"content-type": "application/json"}
-        try:
+
+        def send() -> httpx.Response:
             return self._client.request(
                 method, path, params=params, content=content, headers=headers
             )
+
+        try:
+            try:
+                return send()
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                # A server closes connections that were not used for a while. A write that was
+                # carried out all the same fails by its condition, and the record is read again.
+                return send()
         except httpx.TimeoutException as error:
             raise EngineError(
                 f"the server did not answer within {self._seconds:g} s",
