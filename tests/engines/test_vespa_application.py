@@ -271,6 +271,8 @@ def test_what_can_not_be_an_application_is_refused(
                              "vespaengine/vespa services", "vespa+http://localhost:8080/images"]),
         (VARIANTS["certificates"], ["vespa+https://localhost:8443/images?cert=", "&ca="]),
         (VARIANTS["cloud"], ["vespa auth cert", "vespa+https://ENDPOINT:443/images?cert="]),
+        (replace(VARIANTS["cloud"], name="photos__of_the_whole_archive"),
+         ["set application TENANT.photos-of-the-whole\n"]),
         (VARIANTS["cloud with tokens"], ["PIXSEEK_ENGINE_API_KEY",
                                          "vespa+https://ENDPOINT:443/images'"]),
         (VARIANTS["signs"], ["nearestNeighbor(signs_clip_b32_openai, qb)", "'input.query(qb)=",

@@ -327,9 +327,11 @@ def _ranked(one: Application, slot: Slot) -> str:
 
 def _deploy(one: Application) -> list[str]:
     if one.cloud:
+        # Vespa Cloud takes 20 characters at most, and no two dashes in a row.
+        name = re.sub("_+", "-", one.name)[:20].strip("-")
         lines = [
             "vespa config set target cloud",
-            f"vespa config set application TENANT.{one.name.replace('_', '-')}",
+            f"vespa config set application TENANT.{name}",
             "vespa auth login",
             "vespa auth cert",
             "vespa deploy --wait 900 .",
