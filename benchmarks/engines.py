@@ -5,7 +5,8 @@
 
 One case after the other: an engine with so many vectors, in a process of its own with a server of
 its own. Each is written to the JSON file as soon as it is done, so a run that was stopped goes on
-where it was. `--render` makes docs/engines-speed.md and its plot of the file.
+where it was. `--render` makes docs/engines-speed.md and its plot of the file; what else is to be
+known of a run, such as programs beside it, is added to the file by hand as `note`.
 
 The vectors are clustered as those of real images are, and the queries lie outside of their
 distribution as those of texts do. Recall is that of the true 10 nearest by an exact scan. For

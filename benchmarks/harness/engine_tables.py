@@ -30,6 +30,8 @@ def write(results: Mapping[str, Any], page: Path) -> None:
         f"client and server on the same machine; vectors of 512 dimensions, {_NAMES_TEXT}",
         "",
     ]
+    if results.get("note"):
+        text += [results["note"], ""]
     if (page.parent / "images" / PLOT).is_file():
         text += [f"![Milliseconds of a search]({'images/' + PLOT})", ""]
     for size in sizes:

@@ -15,6 +15,7 @@ from math import prod
 from typing import Literal
 
 from pixseek.errors import QueryError
+from pixseek.filters import USER_PREFIX
 from pixseek.redaction import redacted
 from pixseek.search import language_fields, typography
 from pixseek.search.language_units import (
@@ -478,7 +479,8 @@ class _Parser:
                 break
         word = self.plain[began : self.at]
         found = _WITHOUT_COLON.fullmatch(word)
-        if found and found[1].lower() in language_fields.names():
+        name = found[1].lower() if found else ""
+        if found and (name in language_fields.names() or name.startswith(USER_PREFIX)):
             meant = f"{found[1]}:{found[2].strip('=') and found[2]}{found[3]}"
             raise self.error("A filter has a colon", began, f"Write {meant}.")
         return word
