@@ -35,6 +35,8 @@ from pixseek.types import Record, Scalar
         ("notes", "animated: first frame; broken XMP ignored",
          ("notes", "animated: first frame\nbroken XMP ignored")),
         ("user.album", 3, ("user.album", "3")),
+        ("shot", 1608804000, ("shot", "1608804000")),
+        ("price", 1234567.25, ("price", "1234567.25")),
     ],
 )  # fmt: skip
 def test_fields_as_people_write_them(name: str, value: Scalar, row: tuple[str, str]) -> None:

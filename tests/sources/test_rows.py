@@ -325,6 +325,84 @@ def test_a_column_has_the_type_that_all_its_cells_have(
     assert (got, type(got)) == (value, type(value))
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("file;x\nimg/red.png;1,50\nimg/green.png;1.234,5\nimg/blue.png;7", 1.5),
+        ("file;x\nimg/red.png;1.234\nimg/green.png;2,5", 1234.0),
+        ("file;x\nimg/red.png;1,5\nimg/green.png;none of it", "1,5"),
+        ("file;x\nimg/red.png;0,5\nimg/green.png;007", "0,5"),
+        ('file,x\nimg/red.png,"1,234"', "1,234"),
+        ("sep=;\nfile;x\nimg/red.png;a, b | c", "a, b | c"),
+        ('"sep=|"\r\nfile|x\r\nimg/red.png|a, b; c\r\n', "a, b; c"),
+        ("sep=\t\nfile\tx\nimg/red.png\ta, b", "a, b"),
+        ('file,x\nimg/red.png,a 5" disk', 'a 5" disk'),
+    ],
+)
+def test_separators_and_decimal_commas_of_spreadsheets(
+    folder: Path, text: str, value: object
+) -> None:
+    (folder / "t.csv").write_text(text)
+    assert read(source(folder / "t.csv"))[0]["img/red.png"]["x"] == value
+
+
+@pytest.mark.parametrize(
+    ("cell", "tags"),
+    [
+        ('["red, deep", "b"]', ("red, deep", "b")), ("['a', 'b']", ("a", "b")), ("[]", None),
+        ("a|b; c", ("a", "b", "c")), ("[a], b", ("[a]", "b")), ("[a b]", ("[a b]",)),
+        ("[" * 5_000 + "]" * 5_000, ("[" * 5_000 + "]" * 5_000,)),
+    ],
+)  # fmt: skip
+def test_lists_that_are_written_as_text(
+    folder: Path, cell: str, tags: tuple[str, ...] | None
+) -> None:
+    with (folder / "t.csv").open("w") as file:
+        csv.writer(file).writerows([("file", "tags"), ("img/red.png", cell)])
+    assert read(source(folder / "t.csv"))[0]["img/red.png"].get("tags") == tags
+
+
+def test_captions_in_a_list_are_several(folder: Path) -> None:
+    (folder / "t.tsv").write_text('file\tcaptions\nimg/red.png\t["one", "two"]\n')
+    assert read(source(folder / "t.tsv"))[0]["img/red.png"] == {"caption": ("one", "two")}
+
+
+def test_fields_are_spelled_as_their_columns(folder: Path) -> None:
+    # The second name has its dots as characters of their own, as macOS writes them.
+    (folder / "t.csv").write_text("file,Größe,Fla\u0308che\nimg/red.png,L,7")
+    assert read(source(folder / "t.csv"))[0]["img/red.png"] == {"größe": "L", "fläche": 7}
+
+
+def test_lines_of_json_are_read_in_the_encoding_of_windows(folder: Path) -> None:
+    (folder / "t.jsonl").write_text('{"file": "img/red.png", "caption": "weiß"}\n', "utf-16")
+    assert read(source(folder / "t.jsonl"))[0]["img/red.png"] == {"caption": ("weiß",)}
+
+
+def test_rows_with_more_cells_than_columns_are_failures(folder: Path) -> None:
+    (folder / "t.csv").write_text(
+        "file,caption\nimg/red.png,a wall, painted\nimg/green.png\nimg/blue.png,b,,\n"
+    )
+    found, failures = read(source(folder / "t.csv"))
+    assert found == {"img/green.png": {}, "img/blue.png": {"caption": ("b",)}}
+    assert [(each.uri, each.reason) for each in failures] == [("t/row-1", "unreadable")]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("t.csv", "file,caption\n", "no rows"), ("t.csv", "", "no rows"),
+        ("t.jsonl", "[\n]\n", "no rows"),
+        ("t.csv", 'file,caption\nimg/red.png,"a wall\nimg/green.png,b\n', "behind line 1 "),
+    ],
+)  # fmt: skip
+def test_a_table_that_can_not_be_whole_is_an_error(
+    folder: Path, name: str, text: str, why: str
+) -> None:
+    (folder / name).write_text(text)
+    with pytest.raises(SourceError, match=why):
+        list(source(folder / name).scan())
+
+
 def test_a_table_or_its_images_that_are_gone_remove_nothing(folder: Path) -> None:
     for where, options in ((folder / "no.csv", {}), (folder, {"images": str(folder / "no")})):
         with pytest.raises(SourceVanishedError):

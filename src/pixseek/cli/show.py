@@ -174,7 +174,10 @@ def _value(name: str, value: Scalar) -> str:
             return f"{value:.7f}°"  # the seventh decimal is a centimetre
         if name == "direction_deg":
             return f"{value:.0f}°"
-        number = f"{value:.1f}" if name == "altitude_m" else f"{value:.6g}"
+        # A whole number may be an id or a time, of which every digit counts.
+        number = f"{value:.1f}" if name == "altitude_m" else (
+            str(value) if isinstance(value, int) else f"{value:.10g}"
+        )  # fmt: skip
         return f"{number} {unit}".rstrip()
     text = wording.visible(str(value))
     if name == "colours":

@@ -7,7 +7,8 @@ import csv
 import errno
 import io
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pixseek import files
@@ -19,16 +20,23 @@ _MOST_CHARACTERS = 1_000_000
 _TABS = (".tsv", ".tab")
 
 
-def rows_of_cells(table: Path, what: str = "table", most: int | None = None) -> Iterator[list[str]]:
+def rows_of_cells(
+    table: Path,
+    what: str = "table",
+    most: int | None = None,
+    told: Callable[[str], None] = lambda _: None,
+) -> Iterator[list[str]]:
     """Yield the cells of each row of a text table, without empty rows.
 
-    The delimiter is a tab, or whichever of comma, semicolon and "|" the first line has most of.
-    Cells between tabs are kept as they are, except quotation marks around a whole cell.
+    The delimiter is a tab, or whichever of comma, semicolon and "|" the first line has most of; or
+    what a line such as "sep=;" says, which Excel reads and others write for it. Cells between tabs
+    are kept as they are, except quotation marks around a whole cell.
 
     Args:
         table: in UTF-8, or in UTF-16 with its mark.
         what: names the file in errors.
         most: bytes of a file that is read; None for any.
+        told: is called with the delimiter before the first row.
 
     Raises:
         SourceError: it can't be read, or is not such a table.
@@ -42,7 +50,7 @@ def rows_of_cells(table: Path, what: str = "table", most: int | None = None) -> 
             # Not seek: standard input and pipes have no way back.
             whole = io.BufferedReader(_Again(start, content))
             text = io.TextIOWrapper(whole, "utf-16" if wide else "utf-8-sig", newline="")
-            yield from _rows(text, table.suffix.lower() in _TABS)
+            yield from _rows(text, table.suffix.lower() in _TABS, told)
     except OSError as error:
         raise SourceError(
             f"The {what} can't be read", table, f"{error.strerror or error}."
@@ -57,21 +65,33 @@ def rows_of_cells(table: Path, what: str = "table", most: int | None = None) -> 
         ) from error
 
 
-def _rows(text: io.TextIOWrapper, tabs: bool) -> Iterator[list[str]]:
+def _rows(text: io.TextIOWrapper, tabs: bool, told: Callable[[str], None]) -> Iterator[list[str]]:
     lines = _Lines(text)
     first = next((line for line in lines if line.strip()), "")
     if not first:
         return
-    lines.back(first)
-    if tabs or "\t" in first:
+    if said := re.fullmatch(r'"?sep=([,;|\t])"?\r?\n?', first, re.IGNORECASE):
+        delimiter = said[1]
+    else:
+        lines.back(first)
+        # Spreadsheets write semicolons where the comma is a decimal point; Flickr30k has "|".
+        delimiter = "\t" if tabs or "\t" in first else max(",;|", key=first.count)
+    told(delimiter)
+    if delimiter == "\t":
         for line in lines:
             if line.strip():
                 yield [_unquoted(cell) for cell in line.rstrip("\r\n").split("\t")]
         return
-    # Spreadsheets write semicolons where the comma is a decimal point; Flickr30k has "|".
-    delimiter = max(",;|", key=first.count)
     csv.field_size_limit(_MOST_CHARACTERS)
-    for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True):
+    began = 0
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    for row in reader:
+        # The reader looks for more lines only within a cell that is not closed.
+        if lines.are_over and delimiter != "|":
+            raise csv.Error(
+                f"a quotation mark behind line {began:,} is not closed, or the file is cut off"
+            )
+        began = reader.line_num
         if any(cell.strip() for cell in row):
             yield row
 
@@ -81,6 +101,7 @@ class _Lines:
 
     def __init__(self, text: io.TextIOWrapper) -> None:
         self._text, self._back = text, ""
+        self.are_over = False
 
     def back(self, line: str) -> None:
         self._back = line
@@ -91,6 +112,7 @@ class _Lines:
     def __next__(self) -> str:
         line, self._back = self._back or self._text.readline(16 * _MOST_CHARACTERS), ""
         if not line:
+            self.are_over = True
             raise StopIteration
         if len(line) >= 16 * _MOST_CHARACTERS:
             raise csv.Error("a line has more than 16 million characters")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 from pixseek.errors import SourceError, unknown
@@ -21,6 +25,7 @@ from pixseek.sources.captions import (
 from pixseek.sources.tables import Blob, Row, Value
 from pixseek.types import Scalar
 from pixseek.types.dataclass import dataclass
+from pixseek.types.texts import composed
 
 Kind = Literal["text", "int", "float", "bool", "time", "list", "image"]
 
@@ -45,6 +50,10 @@ _NOTHING = frozenset({"na", "n/a", "nan", "null", "none", "-", "\\n"})
 _TRUE, _FALSE = frozenset({"true", "t", "yes"}), frozenset({"false", "f", "no"})
 _INT = re.compile(r"[+-]?(0|[1-9][0-9]{0,18})")
 _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+#: Characters of a list that is written as text.
+_LIST = 100_000
+#: 1.234,50 and 1234,5.
+_COMMA = re.compile(r"[+-]?([1-9][0-9]{0,2}(\.[0-9]{3})+|0|[1-9][0-9]{0,17})(,[0-9]{1,18})?")
 _TIME = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(Z|UTC|[+-]\d\d(:?\d\d)?))?)?"
 )
@@ -60,8 +69,15 @@ class Column:
         high: largest number.
     """
 
-    def __init__(self, name: str, *, is_text: bool) -> None:
-        """Begin without cells; `is_text`: texts may stand for numbers and truth values."""
+    def __init__(self, name: str, *, is_text: bool, has_commas: bool = False) -> None:
+        """Begin without cells.
+
+        Args:
+            name: as the table writes it.
+            is_text: texts may stand for numbers and truth values.
+            has_commas: 1,5 may be a number.
+        """
+        self._may_have_commas = is_text and has_commas
         self.name, self.count, self.low, self.high = name, 0, math.inf, -math.inf
         self._possible: list[Kind] = ["bool", "int", "float", "time"] if is_text else ["time"]
         self._found: set[Kind] = set()
@@ -72,9 +88,13 @@ class Column:
         if value is None or value in ("", ()):
             return
         if isinstance(value, str):
-            if value.casefold() in _NOTHING and self._possible:
+            if value.casefold() in _NOTHING and (self._possible or self._may_have_commas):
                 return
             self.count += 1
+            if self._may_have_commas:
+                self._may_have_commas = (number := with_comma(value)) is not None
+                if number is not None:
+                    self._range(number)
             if self._possible:
                 self._possible = [kind for kind in self._possible if read(value, kind) is not None]
                 if "bool" in self._possible:
@@ -93,6 +113,11 @@ class Column:
         self.low, self.high = min(self.low, number), max(self.high, number)
 
     @property
+    def has_commas(self) -> bool:
+        """Whether its cells are numbers, and the comma is their decimal point."""
+        return self._found == {"text"} and self._may_have_commas and not self._possible
+
+    @property
     def kind(self) -> Kind:
         """What all its cells are."""
         if self._found == {"text"} and self._possible:
@@ -100,6 +125,8 @@ class Column:
             # "f" alone may be a sex, and "no" a language.
             is_certain = self._words & {"true", "false", "yes"} or self._words >= {"t", "f"}
             return first if first != "bool" or is_certain else "text"
+        if self.has_commas:
+            return "float"
         if self._found == {"int", "float"}:
             return "float"
         return next(iter(self._found)) if len(self._found) == 1 else "text"
@@ -135,6 +162,13 @@ def read(text: str, kind: Kind) -> Scalar:
     if kind == "time":
         return _moment(text)
     return text
+
+
+def with_comma(text: str) -> float | None:
+    """Return the number that a text is if the comma is its decimal point; None if it is none."""
+    if not _COMMA.fullmatch(text):
+        return None
+    return float(text.replace(".", "").replace(",", "."))
 
 
 def _moment(text: str) -> datetime | None:
@@ -256,11 +290,13 @@ class Target:
         name: of the field.
         kind: of its values.
         why: why the field has another name than the column, or what it fills; "" if it has not.
+        has_commas: whether 1,5 is a number in it.
     """
 
     name: str
     kind: Kind
     why: str = ""
+    has_commas: bool = False
 
 
 def targets_of(columns: Iterable[Column], roles: Roles) -> dict[str, Target]:
@@ -271,7 +307,9 @@ def targets_of(columns: Iterable[Column], roles: Roles) -> dict[str, Target]:
     for number, column in enumerate(columns, 1):
         if column.name in taken or not column.count or column.kind == "image":
             continue
-        clean = re.sub(r"\W+", "_", column.name).strip("_").casefold() or f"column_{number}"
+        # Not casefold: queries are written as the table is, "größe" with its "ß".
+        clean = re.sub(r"\W+", "_", composed(column.name)).strip("_").lower()
+        clean = clean or f"column_{number}"
         name, why = _SAME.get(clean, clean), ""
         if name in FIELDS and _fits(column, name):
             why = f"the field {name} of all images" if name == clean else f"the same as {name}"
@@ -280,7 +318,7 @@ def targets_of(columns: Iterable[Column], roles: Roles) -> dict[str, Target]:
         while name in used:
             name, why = f"{name}_{number}", "another column has its name"
         used.add(name)
-        targets[column.name] = Target(name, column.kind, why)
+        targets[column.name] = Target(name, column.kind, why, column.has_commas)
     return targets
 
 
@@ -306,7 +344,7 @@ def described_by(
     Texts that differ between rows are joined; of other values the first counts.
     """
     said: dict[str, Scalar | tuple[str, ...]] = {}
-    captions = tuple(dict.fromkeys(_texts(rows, roles.captions)))
+    captions = tuple(dict.fromkeys(_texts(rows, roles.captions, are_lists=True)))
     if captions:
         said["caption"] = captions
     tags: list[str] = []
@@ -314,13 +352,14 @@ def described_by(
         for name in roles.tags:
             value = row.get(name)
             if isinstance(value, str):
-                value = tuple(re.split(r"[;,]", value))
+                listed = _listed(value)
+                value = tuple(re.split(r"[;,|]", value)) if listed is None else listed
             tags += [each.strip() for each in value if each.strip()] if (
                 isinstance(value, tuple)
             ) else []  # fmt: skip
     if tags:
         said["tags"] = tuple(dict.fromkeys(tags))
-    if people := tuple(_texts(rows, (roles.people,))):
+    if people := tuple(_texts(rows, (roles.people,), are_lists=True)):
         said["people"] = tuple(
             name.strip() for text in people for name in text.split(";") if name.strip()
         )
@@ -341,7 +380,8 @@ def described_by(
             continue
         for row in rows:
             value = row.get(name)
-            found = read(value, target.kind) if isinstance(value, str) else value
+            read_as = with_comma if target.has_commas else partial(read, kind=target.kind)
+            found = read_as(value) if isinstance(value, str) else value
             if found is not None and not isinstance(found, Blob | tuple):
                 is_whole = isinstance(found, int) and not isinstance(found, bool)
                 said[target.name] = (
@@ -351,10 +391,28 @@ def described_by(
     return said
 
 
-def _texts(rows: Sequence[Row], names: Sequence[str]) -> Iterable[str]:
+def _listed(text: str) -> tuple[str, ...] | None:
+    """Return the texts in a list that is written as JSON or Python writes it; None if it is not."""
+    if not (text.startswith("[") and text.endswith("]") and len(text) <= _LIST):
+        return None
+    found: object = None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        # pandas writes lists of strings as Python does.
+        with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            found = ast.literal_eval(text)
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        return None
+    return tuple(found)
+
+
+def _texts(rows: Sequence[Row], names: Sequence[str], *, are_lists: bool = False) -> Iterable[str]:
     for row in rows:
         for name in names:
             value = row.get(name)
+            if isinstance(value, str) and are_lists:
+                value = value if (listed := _listed(value)) is None else listed
             for each in value if isinstance(value, tuple) else (value,):
                 if each is not None and not isinstance(each, Blob) and str(each).strip():
                     yield str(each).strip()

@@ -49,6 +49,7 @@ class _Folder:
     """The rows of a layout, as a table."""
 
     is_text = True
+    has_decimal_commas = False
 
     def __init__(self, path: Path, found: Sequence[Path], layout: Layout, images: Path) -> None:
         self.path, self.files, self._layout, self._images = path, found, layout, images
@@ -71,6 +72,7 @@ class _Chain:
     """Tables of one layout after another, such as the files of a data set in Parquet."""
 
     is_text = False
+    has_decimal_commas = False
 
     def __init__(self, path: Path, found: Sequence[Path]) -> None:
         self.path, self.files = path, found

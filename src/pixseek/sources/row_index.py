@@ -65,7 +65,11 @@ class RowIndex:
                 continue
             for name, value in row.items():
                 if name not in columns:
-                    columns[name] = Column(name, is_text=self._table.is_text)
+                    columns[name] = Column(
+                        name,
+                        is_text=self._table.is_text,
+                        has_commas=self._table.has_decimal_commas,
+                    )
                 columns[name].see(value)
             key = self._key_of(number, row, self.roles)
             if key is None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pixseek import files
-from pixseek.errors import ImageError, SourceVanishedError
+from pixseek.errors import ImageError, SourceError, SourceVanishedError
 from pixseek.images import MAX_BYTES
 from pixseek.sources.columns import Roles, Target, bare, roles_of
 from pixseek.sources.row_index import RowIndex, is_url, stamp_of
@@ -204,8 +204,14 @@ class RowSource:
     def _roles(self) -> Roles:
         if self._given is not None:
             return self._given
-        rows = (row for row in self._table.rows() if not isinstance(row, BadRow))
-        sample = list(itertools.islice(rows, _SAMPLE))
+        first = list(itertools.islice(self._table.rows(), _SAMPLE))
+        sample = [row for row in first if not isinstance(row, BadRow)]
+        if not sample:
+            why = next((row.why for row in first if isinstance(row, BadRow)), "")
+            raise SourceError(
+                "The table has no rows", self._table.path,
+                f"Of the first: {why}." if why else "Nothing was removed from the library.",
+            )  # fmt: skip
         columns = self._root.options.get("columns") or {}
         return roles_of(sample, columns, self._table.path)
 

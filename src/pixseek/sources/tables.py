@@ -6,7 +6,9 @@ bytes of pictures in Parquet and Arrow are left out of rows and read when they a
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import itertools
 import json
 import math
@@ -75,10 +77,12 @@ class Table(Protocol):
     Attributes:
         path: the file, or the folder of several.
         is_text: whether cells are texts that may stand for numbers and dates.
+        has_decimal_commas: whether 1,5 is a number in it; known once its first row was read.
     """
 
     path: Path
     is_text: bool
+    has_decimal_commas: bool
 
     @property
     def files(self) -> Sequence[Path]:
@@ -116,6 +120,7 @@ class OneFile:
     """What tables of a single file have in common."""
 
     path: Path
+    has_decimal_commas = False
 
     @property
     def files(self) -> Sequence[Path]:
@@ -171,12 +176,23 @@ class _Text(OneFile):
 
     def rows(self) -> Iterator[Row | BadRow]:
         names: list[str] | None = None
-        for cells in rows_of_cells(self.path):
+        for cells in rows_of_cells(self.path, told=self._told):
             if names is None:
                 names, is_head = _head(cells)
                 if is_head:
                     continue
+            if any(cell.strip() for cell in cells[len(names) :]):
+                # Which cell belongs to which column is anybody's guess.
+                yield BadRow(
+                    f"The row has {len(cells):,} cells, and the table {len(names):,} columns; texts"
+                    " with the separator in them need quotation marks"
+                )
+                continue
             yield dict(zip(names, (cell.strip() for cell in cells), strict=False))
+
+    def _told(self, delimiter: str) -> None:
+        # Spreadsheets separate by semicolons where the comma is taken.
+        self.has_decimal_commas = delimiter == ";"
 
 
 def _head(cells: Sequence[str]) -> tuple[list[str], bool]:
@@ -206,8 +222,10 @@ class _Lines(OneFile):
         try:
             with (
                 files.opened(self.path) as descriptor,
-                open(descriptor, encoding="utf-8-sig", errors="replace", closefd=False) as text,
+                open(descriptor, "rb", closefd=False) as content,
             ):
+                wide = content.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+                text = io.TextIOWrapper(content, "utf-16" if wide else "utf-8-sig", "replace")
                 while line := text.readline(_LINE):
                     if len(line) >= _LINE:
                         raise SourceError(
