@@ -43,6 +43,18 @@ def test_shards_are_named_by_a_pattern_and_members_by_their_place(run: Run, tmp_
     assert "No archive has such a name" in wrong.stderr
 
 
+def test_a_folder_in_an_archive_is_removed_by_its_name_in_lists(run: Run, tmp_path: Path) -> None:
+    draw(tmp_path / "red.png", "red")
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        for name in ("in/red.png", "in/deep/red.png", "inner.png"):
+            file.add(tmp_path / "red.png", name)
+    run("index", tmp_path / "a.tar")
+    assert run("remove", "a/no").exit_code == run("remove", "no/in").exit_code == 5
+    assert "Removed 2 images" in run("remove", "a/in/").stdout
+    run("index")
+    assert run("list", "--paths").stdout.split() == ["a/inner.png"]
+
+
 def test_copies_in_archives_are_found_and_not_moved(run: Run, tmp_path: Path) -> None:
     for name in ("a.tar", "b.tar"):
         draw(tmp_path / "red.png", "red")

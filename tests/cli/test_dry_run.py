@@ -49,6 +49,13 @@ def test_a_table_is_indexed_shown_and_filtered_by_its_columns(run: Run, goods: P
     assert "red.png" in run("search", "fields.price:>9 rating:4").stdout
 
 
+def test_a_row_that_was_removed_stays_away_until_it_is_wanted_again(run: Run, goods: Path) -> None:
+    run("index", goods)
+    assert "Removed 1 image" in run("remove", "goods/img/red.png").stdout
+    assert "added     0" in run("index", goods).stdout
+    assert "added     1" in run("index", goods, "--include", "/img/red.png").stdout
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -238,7 +238,9 @@ def test_columns_can_be_named_and_unknown_ones_list_the_known(folder: Path) -> N
     table.write_text("nr,where,what\n7,img/red.png,a wall\n8,img/blue.png,a pool\n")
     found, _ = read(source(table, columns={"image": "where", "caption": "what", "id": "nr"}))
     assert found == {
-        "7": {"caption": ("a wall",), "nr": 7}, "8": {"caption": ("a pool",), "nr": 8},
+        # Their ids do not say which image it is.
+        "7": {"caption": ("a wall",), "nr": 7, "where": "img/red.png"},
+        "8": {"caption": ("a pool",), "nr": 8, "where": "img/blue.png"},
     }  # fmt: skip
     of = source(table, columns={"image": "where", "id": "nr"})
     assert of.place("t/8") is None  # lists ask for places, and are not worth reading a table
@@ -251,6 +253,13 @@ def test_columns_can_be_named_and_unknown_ones_list_the_known(folder: Path) -> N
     with pytest.raises(SourceError, match="No column of images") as caught:
         read(source(folder / "n.csv"))
     assert "--column image=NAME" in caught.value.advice
+
+
+def test_images_that_users_exclude_are_left_out(folder: Path) -> None:
+    table = write(folder, "csv")
+    for patterns, keys in ((["/img/red.png"], {"img/green.png"}), (["img/"], set())):
+        root = Root("t", table, kind="table", exclude=tuple(patterns))
+        assert set(read(opened(root))[0]) == keys
 
 
 def test_an_id_of_two_images_is_that_of_the_first(folder: Path) -> None:

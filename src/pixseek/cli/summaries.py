@@ -23,11 +23,13 @@ _STAGES = {
     "store": "storing is the bottleneck",
 }
 
-#: What reasons mean if it is a whole folder that failed.
+#: What reasons mean if it is a whole folder, or an archive, that failed.
 _FOLDERS = {
     "missing": "the folder is gone: renamed, moved, deleted or on a drive that is not here; "
     "nothing of it was removed from the library",
     "no-permission": "this user may not read the folder",
+    "damaged": "the archive is broken or cut off",
+    "no-decoder": "the archive is packed in a way that can't be read here",
     "outside": "a link leads out of the indexed folder; what was indexed below it is kept",
 }
 

@@ -37,6 +37,8 @@ def remove_everything(opened: Opened) -> int:
 def _remove(opened: Opened, target: str) -> int:
     record = opened.engine.get([target])[0] or opened.find(target)
     uri = record.uri if record is not None else opened.roots.uri_of(target)
+    if uri is None and "/" in target and opened.roots.is_item(target):
+        uri = target  # a folder in an archive, as lists name it
     if uri is None:
         raise _not_there(target)
     below = uri.rstrip("/") + "/"

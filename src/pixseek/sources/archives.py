@@ -262,8 +262,10 @@ class ArchiveSource:
                 yield Failure(
                     prefix, "scan", "damaged",
                     f"The archive is damaged ({printable(listing.damage)})",
-                    "What lies before the damage is indexed. Copy or download it again, then run: "
-                    "pixseek index",
+                    # The list of a zip's members is at its end.
+                    ("Nothing of it can be read" if (kind_of(self._place(shard).name) == "zip")
+                     else "What lies before the damage is indexed")
+                    + ". Copy or download it again, then run: pixseek index",
                 )  # fmt: skip
             for name in listing.unnamed:
                 yield Failure(

@@ -302,6 +302,8 @@ class Target:
 def targets_of(columns: Iterable[Column], roles: Roles) -> dict[str, Target]:
     """Return the field of each column that has no role, by the column's name."""
     taken = {roles.image, *roles.captions, *roles.tags, roles.date, roles.people}
+    if roles.id:
+        taken.discard(roles.image)  # else nothing would say which image it is
     targets: dict[str, Target] = {}
     used: set[str] = set()
     for number, column in enumerate(columns, 1):

@@ -20,6 +20,7 @@ from typing import Any
 from pixseek import files
 from pixseek.errors import ImageError, SourceError, SourceVanishedError
 from pixseek.images import MAX_BYTES
+from pixseek.sources import patterns
 from pixseek.sources.columns import Roles, Target, bare, roles_of
 from pixseek.sources.row_index import RowIndex, is_url, stamp_of
 from pixseek.sources.tables import ENDINGS, SCHEMES, BadRow, Blob, Row, Table, open_table
@@ -77,9 +78,13 @@ class RowSource:
             table: reads the rows.
             roles: of its columns; None to recognise them.
             what: the kind of table, in words.
+
+        Raises:
+            ConfigError: a pattern of what to skip can't be understood.
         """
         self.prefixes: tuple[str, ...] = (f"{root.name}/",)
         self._root, self._table, self._given, self._what = root, table, roles, what
+        self._exclude = patterns.compiled(root.exclude) if root.exclude else None
         images = root.options.get("images")
         # The folder of the table, as people pack data sets; never all of the disk.
         self._base = Path(images) if images else (
@@ -105,6 +110,8 @@ class RowSource:
         yield from index.problems
         marks = index.marks()
         for key, rows, digest in index.images():
+            if self._exclude is not None and self._exclude.match(key):
+                continue
             yield from self._others(rows, index)
             yield self._candidate(key, rows, f"{digest}\0{marks}", index)
 
