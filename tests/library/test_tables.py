@@ -190,6 +190,32 @@ def test_a_table_without_images_among_photos_is_a_failure_alone_an_error(
         assert [root.name for root in library.roots()] == ["img"]
 
 
+def test_a_broken_table_or_data_set_stops_no_run_over_other_roots(
+    shop: Path, tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    table = shop / "goods.csv"
+    table.write_text("file,caption\nimg/red.png,a wall\n")
+    data = tmp_path / "data"
+    data.mkdir()
+    Image.new("RGB", (8, 8), "pink").save(data / "1.jpg")
+    (data / "captions.txt").write_text("image,caption\n1.jpg,pink\n")
+    with pixseek.open(tmp_path / "l") as library:
+        assert library.index(table, data, shop / "img").added == 6
+        table.write_text("file,caption\n")
+        (data / "captions.txt").unlink()
+        Image.new("RGB", (9, 9), "black").save(shop / "img" / "black.png")
+        report = library.index()
+        assert (report.added, report.removed) == (1, 0)
+        assert {each.uri: each.reason for each in report.failures} == {
+            "goods/": "unreadable", "data/": "unreadable",
+        }  # fmt: skip
+        with pytest.raises(SourceError, match="no rows"):
+            library.index(table)
+        table.write_text("file,caption\nimg/red.png,a wall\n")
+        (data / "captions.txt").write_text("image,caption\n1.jpg,pink\n")
+        assert (library.index().failures, library.failures()) == ((), [])
+
+
 def test_a_run_over_a_table_and_a_data_set_that_is_killed_goes_on(
     tmp_path: Path, tiny: TinyEncoder
 ) -> None:

@@ -28,6 +28,7 @@ _FOLDERS = {
     "missing": "the folder is gone: renamed, moved, deleted or on a drive that is not here; "
     "nothing of it was removed from the library",
     "no-permission": "this user may not read the folder",
+    "unreadable": "the folder, table or archive can't be read; what was indexed of it is kept",
     "damaged": "the archive is broken or cut off",
     "no-decoder": "the archive is packed in a way that can't be read here",
     "outside": "a link leads out of the indexed folder; what was indexed below it is kept",

@@ -10,7 +10,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from pixseek.errors import SourceVanishedError
+from pixseek.errors import MissingExtraError, SourceError, SourceVanishedError
 from pixseek.indexing.unopened import Unopened
 from pixseek.metadata.dates import date_in_name
 from pixseek.storage.ledger import Ledger
@@ -97,12 +97,33 @@ class Comparison:
         self.settled: list[str] = []
         self.skipped: list[Skipped] = []
 
-    def take(self, source: Source) -> Iterator[int]:
+    def take(self, source: Source, *, is_alone: bool = True) -> Iterator[int]:
         """Compare all that a source offers; yield the number of files looked at, now and then.
+
+        Args:
+            source: to scan.
+            is_alone: whether the run has no other; else a table or an archive that can't be read
+                is a failure, and the others go on.
 
         Raises:
             SourceVanishedError: the source is gone, or all that the library has of it is.
+            SourceError: it can't be read.
         """
+        try:
+            yield from self._take(source)
+        except (SourceError, MissingExtraError) as error:
+            from pixseek.sources.folder import FolderSource
+
+            if is_alone or isinstance(source, FolderSource):
+                raise
+            reason = "missing" if isinstance(error, SourceVanishedError) else "unreadable"
+            # Nothing was found missing yet, so all of it stays in the library.
+            self.failures += [
+                Failure(each, "scan", reason, f"{error.problem} ({error.subject})", error.advice)
+                for each in source.prefixes
+            ]
+
+    def _take(self, source: Source) -> Iterator[int]:
         known = {
             each.uri: each
             for prefix in source.prefixes

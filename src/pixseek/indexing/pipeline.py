@@ -154,7 +154,7 @@ class _Run:
         looked_at = 0
         for source in sources:
             before = looked_at
-            for count in self.found.take(source):
+            for count in self.found.take(source, is_alone=len(sources) == 1):
                 looked_at = before + count
                 yield Progress("scan", looked_at)
                 if self.stop.is_set():

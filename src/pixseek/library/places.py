@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pixseek import files
+from pixseek.errors import MissingExtraError, SourceError
 from pixseek.library.named_paths import is_text
 from pixseek.redaction import redacted
-from pixseek.types import Engine, Failure, Known, Root
+from pixseek.types import Engine, Failure, Known, Root, Source
 from pixseek.types.texts import composed
 
 #: Files that must be found in a new place before it is taken for a root's.
@@ -29,6 +30,21 @@ def is_reachable(root: Root) -> bool:
     from pixseek.sources import is_there
 
     return is_there(root)
+
+
+def source_of(root: Root) -> Source | Failure:
+    """Return the source of a root, or why it can't be read now.
+
+    Raises:
+        ConfigError: one of its patterns can't be understood.
+    """
+    from pixseek.sources import open_source
+
+    try:
+        return open_source(root)
+    except (SourceError, MissingExtraError) as error:
+        message = f"{error.problem} ({error.subject})"
+        return Failure(f"{root.name}/", "scan", "unreadable", message, error.advice)
 
 
 def uri_in(roots: Iterable[Root], path: Path) -> str | None:

@@ -37,6 +37,7 @@ from pixseek.library.places import (
     is_in,
     is_reachable,
     settled,
+    source_of,
     uri_in,
     within,
 )
@@ -289,21 +290,23 @@ class Roots:
         Raises:
             SourceError: there is no root, or none is there.
         """
-        from pixseek.sources import open_source
-
         if not self.all():
-            raise SourceError(
-                "The library has no folders yet", "", "Name one: pixseek index ~/Pictures"
-            )
+            advice = "Name one: pixseek index ~/Pictures"
+            raise SourceError("The library has no folders yet", "", advice)
         self._absorb_nested()
-        sources, missing = [], []
+        sources: list[Source] = []
+        missing: list[Failure] = []
         for root in self.all():
             if not is_reachable(root):
                 missing.append(gone(root, self._engine, self.folders()))
                 continue
             now = with_patterns(root, exclude, include, follow_links)
             scopes = tuple(settled(now)) if now.kind == "folder" else now.scopes
-            sources.append(open_source(self.alone(replace(now, scopes=scopes))))
+            opened = source_of(self.alone(replace(now, scopes=scopes)))
+            if isinstance(opened, Failure):
+                missing.append(opened)
+                continue
+            sources.append(opened)
             if now != root:
                 self.change(now)
         if not sources:

@@ -432,8 +432,8 @@ def opened(root: Root) -> RowSource:
     found = [root.path / each for each in layout.files(root.path, sorted(_names(root.path)))]
     if not found and root.path.is_dir():
         raise SourceError(
-            f"The folder is not as {layout.what} is published", root.path,
-            "Index it as any folder: --as folder",
+            f"The folder lacks the files of its kind ({layout.what})", root.path,
+            "Nothing was removed. Bring them back; or index it as any folder: --as folder",
         )  # fmt: skip
     images = Path(root.options.get("images") or root.path)
     table: Table = (

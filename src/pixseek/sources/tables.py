@@ -383,7 +383,7 @@ def _text_of(value: Any) -> str:
 
 def unreadable(path: Path, error: Exception) -> SourceError:
     """Return the error of a table that can't be read."""
-    why = getattr(error, "strerror", None) or error
+    why = str(getattr(error, "strerror", None) or error).rstrip(".")
     return SourceError(
         "The table can't be read", path, f"{why}. Check that it is whole, and run again."
     )
