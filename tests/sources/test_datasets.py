@@ -95,7 +95,7 @@ def flickr8k(folder: Path) -> None:
 
 def flickr30k(folder: Path) -> None:
     (folder / "results.csv").write_text(
-        "image_name| comment_number| comment\nred.jpg| 0| a red wall\nred.jpg| 1| one wall\n"
+        "image_name| comment_number| comment\nred.jpg| 0| a red wall\nred.jpg| 1   one wall\n"
         "blue.jpg| 0| a blue wall\ngone.jpg| 0| x\n"
     )
 
@@ -116,6 +116,18 @@ def test_captions_of_flickr_and_kaggle(tmp_path: Path, write: Callable[[Path], N
          "Images/blue.jpg": {"caption": ("a blue wall",)}},
         {"gone.jpg": "There is no such file"},
     )  # fmt: skip
+
+
+def test_captions_keep_their_commas(tmp_path: Path) -> None:
+    for colour in ("red", "blue"):
+        picture(tmp_path / "Images" / f"{colour}.jpg", colour)
+    (tmp_path / "captions.txt").write_text(
+        'image,caption\nred.jpg,a red wall, and "one" sea\nblue.jpg,3, or so\n'
+    )
+    assert read(tmp_path)[0] == {
+        "Images/red.jpg": {"caption": ('a red wall, and "one" sea',)},
+        "Images/blue.jpg": {"caption": ("3, or so",)},
+    }
 
 
 def test_coco_has_captions_and_objects(tmp_path: Path) -> None:

@@ -203,22 +203,20 @@ def _captions(folder: Path, found: Sequence[Path], images: Path) -> Iterator[Row
     """Yield image and caption of tables that name images without their folder."""
     names = _image_names(images, whole=True)
     for path in found:
-        is_first = True
-        for cells in rows_of_cells(path):
-            if is_first and Path(NUMBERED.sub("", cells[0].strip())).suffix.lower() not in (
-                EXTENSIONS
-            ):
-                is_first = False
-                continue
-            is_first = False
+        for number, cells in enumerate(rows_of_cells(path)):
             name = NUMBERED.sub("", cells[0].strip())
+            if number == 0 and Path(name).suffix.lower() not in EXTENSIONS:
+                continue
             # One name of Flickr8k's captions has ".1" behind it; its image is without.
             if name not in names and (bare := re.sub(r"\.\d+$", "", name)) in names:
                 name = bare
             if len(cells) < 2:
                 yield BadRow("The line has no caption")
                 continue
-            yield {"image": names.get(name, name), "caption": cells[-1].strip()}
+            # Flickr30k has the number of a caption before it, and once without a separator.
+            said = cells[2:] if path.name == "results.csv" and len(cells) > 2 else cells[1:]
+            caption = re.sub(r"^\d\s{2,}", "", ", ".join(map(str.strip, said)))
+            yield {"image": names.get(name, name), "caption": caption}
 
 
 def _coco_files(folder: Path, names: Sequence[str]) -> Sequence[str]:
