@@ -66,7 +66,7 @@ def test_a_gone_folder_is_not_called_a_file(indexed: Run, photos_folder: Path) -
     indexed("index", photos_folder.parent / "More")
     photos_folder.rename(photos_folder.parent / "Renamed")
     done = indexed("index")
-    assert "1 missing: the folder is gone" in done.stdout
+    assert "1 missing: the folder or file is gone" in done.stdout
     assert "its files are in Renamed now" in done.stdout
 
 

@@ -200,12 +200,14 @@ def test_output_of_img2dataset_and_clip_retrieval(tmp_path: Path) -> None:
              "caption": "b", "url": "https://images.example.org/b.jpg", "width": None,
              "original_width": None}]  # fmt: skip
     pyarrow.parquet.write_table(pa.Table.from_pylist(rows), out / "00000.parquet")
+    picture(out / "00001" / "000010000.jpg")
     found, failures = read(out)
     assert found["00000/000000000.jpg"] == {
         "caption": ("a wall",), "key": "000000000", "original_width": 48,
         "source_url": "https://images.example.org/a.jpg",
     }  # fmt: skip
-    (message,) = failures.values()
+    message, unfinished = failures.values()
+    assert "00001.parquet" in unfinished
     assert "HTTP 404" in message and "b.jpg" in message
 
     made = tmp_path / "made"

@@ -25,8 +25,8 @@ _STAGES = {
 
 #: What reasons mean if it is a whole folder, or an archive, that failed.
 _FOLDERS = {
-    "missing": "the folder is gone: renamed, moved, deleted or on a drive that is not here; "
-    "nothing of it was removed from the library",
+    "missing": "the folder or file is gone: renamed, moved, deleted or on a drive that is not "
+    "here; nothing of it was removed from the library",
     "no-permission": "this user may not read the folder",
     "unreadable": "the folder, table or archive can't be read; what was indexed of it is kept",
     "damaged": "the archive is broken or cut off",

@@ -346,6 +346,9 @@ def _img2dataset(folder: Path, found: Sequence[Path], images: Path) -> Iterator[
             said = {name: value for name, value in row.items()
                     if name not in ("status", "error_message", "width", "height")}  # fmt: skip
             yield {**said, "image": f"{below}/{present.get(key, key + '.jpg')}"}
+    shards = {name for name in _folders(folder) if re.fullmatch(r"\d{5,}", name)}
+    for name in sorted(shards - {path.name[:-8] for path in found}):
+        yield BadRow(f"img2dataset has not finished {name}: there is no {name}.parquet")
 
 
 def _clip_retrieval_files(folder: Path, names: Sequence[str]) -> Sequence[str]:
