@@ -103,6 +103,7 @@ class ImageError(PixseekError):
         "no-permission": "this user may not read the file",
         "missing": "there is no such file, or it disappeared before it was read",
         "unreadable": "the disk or the system refused to read the file",
+        "unreachable": "the server of its URL can't be reached",
         "outside": "a link leads out of the indexed folder",
         "not-a-file": "it is a pipe, a socket or a device",
         "bad-name": "the file's name is not valid text",

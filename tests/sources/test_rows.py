@@ -215,7 +215,7 @@ def test_rows_that_are_no_image_are_failures_and_end_nothing(folder: Path) -> No
     lines = [
         {"file": "img/red.png"}, {"file": ""}, {"caption": "alone"}, {"file": "img/gone.png"},
         {"file": "../secret.png"}, {"file": str(folder / "secret.png")}, {"file": "link.png"},
-        {"file": "https://images.example.org/a.jpg?w=3"}, {"file": "img"},
+        {"file": "http://127.0.0.1:9/a.jpg?w=3"}, {"file": "img"},
     ]  # fmt: skip
     table = folder / "img" / "t.jsonl"
     (folder / "img" / "img").mkdir()
@@ -226,7 +226,7 @@ def test_rows_that_are_no_image_are_failures_and_end_nothing(folder: Path) -> No
     assert {each.uri.removeprefix("t/"): each.reason for each in failures} == {
         "row-2": "missing", "row-3": "missing", "img/gone.png": "missing",
         "outside/secret.png": "outside", f"outside{folder}/secret.png": "outside",
-        "link.png": "outside", "https/images.example.org/a.jpg?w=3": "missing",
+        "link.png": "outside", "http/127.0.0.1:9/a.jpg?w=3": "no-permission",
         "img": "not-a-file", "row-10": "unreadable", "row-11": "unreadable",
     }  # fmt: skip
     found, _ = read(source(table, images=str(folder)))

@@ -72,6 +72,7 @@ class PathOrUrl(click.Path):
         ("pixseek index --from-file list.txt", "the files that a list names"),
         ("pixseek index photos.zip", "an archive, without unpacking it"),
         ("pixseek index goods.csv --dry-run", "what a table's columns would become"),
+        ("pixseek index urls.txt --keep originals", "images on the web, by their URLs"),
         ("pixseek index /media/disk --portable", "keep the library on the drive"),
         ("pixseek index --reread", "read all metadata again after an upgrade"),
         ("pixseek index --quiet", "from a timer"),
@@ -117,6 +118,12 @@ class PathOrUrl(click.Path):
 @click.option("--images", type=click.Path(exists=True, file_okay=False), metavar="DIR",
               help="Of tables: the folder that paths are relative to; remembered. "
               "[default: the folder of the table]")  # fmt: skip
+@click.option("--keep", type=click.Path(file_okay=False), metavar="DIR",
+              help="Of tables of URLs: keep the images in DIR as they were fetched; remembered. "
+              "[default: keep previews only]")  # fmt: skip
+@click.option("--robots/--no-robots", default=None,
+              help="Of tables of URLs: fetch only what the robots.txt of each server allows; "
+              "remembered. [default: no-robots]")  # fmt: skip
 @click.option("--dry-run", is_flag=True,
               help="Show what PATH is taken for, what its columns become, and three examples; "
               "index nothing.")  # fmt: skip
@@ -195,6 +202,8 @@ def index(
     read_as: str | None,
     columns: dict[str, str],
     images: str | None,
+    keep: str | None,
+    robots: bool | None,
     dry_run: bool,
     retry: bool,
     reread: bool,
@@ -266,6 +275,8 @@ def index(
             read_as=read_as,
             columns=columns,
             images=images,
+            keep=keep,
+            robots=robots,
             retry=retry,
             reread=reread,
             strict=strict,

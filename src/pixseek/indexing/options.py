@@ -29,6 +29,8 @@ class IndexOptions:
         columns: of tables, by what they mean; empty to recognise them.
         images: the folder that paths in tables are relative to; None as remembered, at first the
             folder of the table.
+        keep: the folder in which images that tables name by URL are kept; None as remembered.
+        robots: fetch only what the robots.txt of servers allows; None as remembered.
         precision: what the image tower computes in; see `types.Accelerable`.
     """
 
@@ -44,4 +46,6 @@ class IndexOptions:
     read_as: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     images: str | None = None
+    keep: str | None = None
+    robots: bool | None = None
     precision: Precision = "auto"

@@ -19,7 +19,7 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -45,12 +45,14 @@ from pixseek.storage.ledger import Ledger
 from pixseek.storage.previews import Previews
 from pixseek.types import (
     Acceleration,
+    Candidate,
     Encoder,
     Engine,
     Failure,
     Known,
     Progress,
     Record,
+    Remote,
     Report,
     Source,
     Space,
@@ -132,6 +134,7 @@ class _Run:
         self.is_there, self.threads, self.options, self.stop = is_there, threads, options, stop
         self.parts = layout(tiling.remembered(ledger, engine, options.tiles))
         self.writes = Writes(engine, ledger, previews, self.is_gone, self.depart)
+        self.sources: Sequence[Source] = ()
         self.began = time.perf_counter()
         self.counts: Counter[str] = Counter()
         self.seconds = {"scan": 0.0, "decode": 0.0, "encode": 0.0}
@@ -149,6 +152,7 @@ class _Run:
     # ---------------------------------------------------------------- the run
 
     def run(self, sources: Sequence[Source]) -> Generator[Progress, None, Report]:
+        self.sources = sources
         outdated = tiling.outdated(self.parts, self.ledger, self.engine)
         self.unfit |= self.without_vectors() | outdated
         looked_at = 0
@@ -231,15 +235,16 @@ class _Run:
         chosen = None
         if new := [job for job in jobs if not job.is_unchanged]:
             chosen = self.embedding(encoder, look_up=False).accelerate(
-                self.options.precision, len(new), lambda n: drawn(new, n), self.waiting
-            )
+                self.options.precision, len(new), lambda n: self.expected(drawn(new, n)),
+                self.waiting,
+            )  # fmt: skip
         embedding = self.embedding(encoder, look_up=True)
         if chosen is not None:
             self.acceleration = chosen
             self.ledger.set(ACCELERATION, asdict(chosen))
         yield self.pace.progress(0, 0)
         done = 0
-        run = embedding.run(jobs, len(jobs))
+        run = embedding.run(self.expected(jobs), len(jobs))
         try:
             with contextlib.closing(run):
                 for outcome in run:
@@ -257,8 +262,16 @@ class _Run:
             self.writes.forget_refusals()
             raise
         finally:
+            self.expected(())
             self.seconds |= embedding.seconds
         yield self.pace.progress(done, len(self.failures))
+
+    def expected(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        """Tell sources that fetch what will be read, in this order; none: that it is over."""
+        for source in self.sources:
+            if isinstance(source, Remote):
+                source.expect(_candidates_of(source, jobs) if jobs else ())
+        return jobs
 
     def embedding(self, encoder: Encoder, *, look_up: bool) -> Embedding[Job, Prepared]:
         """Return what embeds files; those of known content too, unless it is to `look_up` those."""
@@ -491,3 +504,7 @@ class _Run:
             acceleration=self.acceleration,
             skipped=skipped_in_all(self.found.skipped),
         )
+
+
+def _candidates_of(source: Source, jobs: Sequence[Job]) -> Iterator[Candidate]:
+    return (job.candidate for job in jobs if job.source is source)

@@ -231,6 +231,8 @@ class Library:
         read_as: str | None = None,
         columns: Mapping[str, str] | None = None,
         images: str | os.PathLike[str] | None = None,
+        keep: str | os.PathLike[str] | None = None,
+        robots: bool | None = None,
         stop: threading.Event | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Report:
@@ -274,6 +276,10 @@ class Library:
                 the usual names are not right; remembered.
             images: the folder that paths in tables are relative to, and may not lead out of; None
                 for the last choice, at first the folder of the table.
+            keep: the folder in which images that tables name by URL are kept as they were fetched;
+                nothing there is overwritten. None for the last choice, at first to keep none.
+            robots: fetch only what the robots.txt of servers allows; None for the last choice, at
+                first to fetch what the table names.
             stop: set it from another thread or a signal handler to stop.
             on_progress: called with the progress, many times a second.
 
@@ -300,6 +306,8 @@ class Library:
             read_as=read_as,
             columns=columns,
             images=images,
+            keep=keep,
+            robots=robots,
             stop=stop,
         )
         return driven(run, on_progress)
@@ -320,6 +328,8 @@ class Library:
         read_as: str | None = None,
         columns: Mapping[str, str] | None = None,
         images: str | os.PathLike[str] | None = None,
+        keep: str | os.PathLike[str] | None = None,
+        robots: bool | None = None,
         stop: threading.Event | None = None,
     ) -> Generator[Progress, None, Report]:
         """Do what `index` does, yielding progress; the generator's return value is the report."""
@@ -338,6 +348,8 @@ class Library:
             read_as=read_as,
             columns=columns or {},
             images=None if images is None else os.path.abspath(images),
+            keep=None if keep is None else os.path.abspath(keep),
+            robots=robots,
             precision=self.config.precision,
         )
         return self._jobs.index(paths, options, stop, listed)

@@ -75,8 +75,10 @@ class Jobs:
                             for name, value in (
                                 ("columns", dict(options.columns)),
                                 ("images", options.images),
+                                ("keep", options.keep),
+                                ("robots", options.robots),
                             )
-                            if value
+                            if value or value is False
                         },
                     )
                 else:

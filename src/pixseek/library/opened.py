@@ -116,7 +116,7 @@ class Opened:
             store,
             Previews(folder / "previews.sqlite", read_only=read_only),
             BackgroundStore(folder, config.models_dir / encoders.CONVERTED, read_only=read_only),
-            Roots(ledger, store),
+            Roots(ledger, store, private=config.allow_private, offline=config.offline),
             is_trusted,
             ledger.setting(ENGINE) or "",
         )

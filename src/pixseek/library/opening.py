@@ -17,16 +17,27 @@ from pixseek.library.places import SAMPLE, is_reachable, path_in, read_in
 from pixseek.types import Engine, Root
 
 if TYPE_CHECKING:
-    from pixseek.types import Opening, Recognised
+    from pixseek.types import Opening, Recognised, Source
 
 
 class OpenSources:
     """Opens the content of any URI; each source is made once. May be used from several threads."""
 
-    def __init__(self) -> None:
-        """Begin with none."""
+    def __init__(self, *, private: bool = False, offline: bool = False) -> None:
+        """Begin with none; for the arguments see `Remote.permit`."""
+        self._private, self._offline = private, offline
         self._lock = threading.Lock()
         self._sources: dict[str, tuple[Root, Opening | None]] = {}
+
+    def new(self, root: Root) -> Source:
+        """Return a source of a root, which connects only to what is allowed here."""
+        from pixseek.sources import open_source
+        from pixseek.types import Remote
+
+        source = open_source(root)
+        if isinstance(source, Remote):
+            source.permit(private=self._private, offline=self._offline)
+        return source
 
     def read(self, known: Mapping[str, Root], uri: str) -> bytes:
         """Return the content of a URI.
@@ -78,11 +89,10 @@ class OpenSources:
     def _of(self, root: Root) -> Opening | None:
         with self._lock:
             if root.name not in self._sources or self._sources[root.name][0] != root:
-                from pixseek.sources import open_source
                 from pixseek.types import Opening
 
                 try:
-                    source = open_source(root)
+                    source = self.new(root)
                 except PixseekError:  # its package is not installed; a run says so
                     return None
                 self._sources[root.name] = (root, source if isinstance(source, Opening) else None)

@@ -7,7 +7,7 @@ import errno
 import itertools
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pixseek import files
@@ -32,16 +32,14 @@ def is_reachable(root: Root) -> bool:
     return is_there(root)
 
 
-def source_of(root: Root) -> Source | Failure:
-    """Return the source of a root, or why it can't be read now.
+def source_of(opener: Callable[[Root], Source], root: Root) -> Source | Failure:
+    """Return the source that an opener makes of a root, or why it can't be read now.
 
     Raises:
         ConfigError: one of its patterns can't be understood.
     """
-    from pixseek.sources import open_source
-
     try:
-        return open_source(root)
+        return opener(root)
     except (SourceError, MissingExtraError) as error:
         message = f"{error.problem} ({error.subject})"
         return Failure(f"{root.name}/", "scan", "unreadable", message, error.advice)

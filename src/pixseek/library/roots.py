@@ -60,10 +60,10 @@ _NO_DEVICE = ""
 class Roots:
     """The roots of one library. May be used from several threads."""
 
-    def __init__(self, ledger: Ledger, engine: Engine) -> None:
-        """Use the roots in `ledger`, whose records are in `engine`."""
+    def __init__(self, ledger: Ledger, engine: Engine, **network: bool) -> None:
+        """Use the roots in `ledger`, whose records are in `engine`; see `Remote.permit`."""
         self._ledger, self._engine = ledger, engine
-        self._open = OpenSources()
+        self._open = OpenSources(**network)
         self._by_name: dict[str, Root] | None = None
         self._version = 0
         self._lock = threading.Lock()
@@ -219,7 +219,7 @@ class Roots:
         Raises:
             SourceError: a path does not exist, its name is not text, or nothing reads the URL.
         """
-        from pixseek.sources import is_url, kind_of, open_source
+        from pixseek.sources import is_url, kind_of
 
         failures: list[Failure] = []
         others: list[Recognised] = []
@@ -272,7 +272,7 @@ class Roots:
                 scopes=("",) if "" in covered else tuple(dict.fromkeys(covered)),
             )
             # Opened first, so that a pattern that can't be understood is not remembered.
-            sources.append(open_source(self.alone(replace(root, scopes=tuple(relatives)))))
+            sources.append(self._open.new(self.alone(replace(root, scopes=tuple(relatives)))))
             self.change(root)
         return sources, failures
 
@@ -302,7 +302,7 @@ class Roots:
                 continue
             now = with_patterns(root, exclude, include, follow_links)
             scopes = tuple(settled(now)) if now.kind == "folder" else now.scopes
-            opened = source_of(self.alone(replace(now, scopes=scopes)))
+            opened = source_of(self._open.new, self.alone(replace(now, scopes=scopes)))
             if isinstance(opened, Failure):
                 missing.append(opened)
                 continue

@@ -23,12 +23,22 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from pixseek.errors import ImageError
 from pixseek.images.limits import MAX_BYTES
 from pixseek.sources.addresses import is_public
+from pixseek.sources.answers import (
+    CHECK,
+    PIECE,
+    SAVE,
+    Body,
+    failed,
+    private_place,
+    refuse,
+    said,
+)
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -43,18 +53,12 @@ MOST_CHARACTERS = 10_000
 #: Maximum number of redirects followed.
 MOST_REDIRECTS = 5
 
-#: Bytes read at once, and bytes from which an image is recognised.
-_PIECE = 64 << 10
-
-_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.]+\]")
-
-_SAVE = "Save it and name the file."
-_CHECK = "Check the address."
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """Where a URL points, without credentials.
 
     Attributes:
@@ -84,26 +88,30 @@ class _Place:
         return f"{'https' if self.secure else 'http'}://{self.authority}{self.target}"
 
 
-class _LateError(Exception):
+class LateError(Exception):
     """The time for the URL is over."""
 
 
-class _Deadline:
+class Deadline:
     """The moment at which the time for a URL is over."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._at = time.monotonic() + seconds
 
+    def extend(self, seconds: float) -> None:
+        """Allow more time."""
+        self._at += seconds
+
     def left(self) -> float:
         """Return the seconds that are left.
 
         Raises:
-            _LateError: none.
+            LateError: none.
         """
         left = self._at - time.monotonic()
         if left <= 0:
-            raise _LateError
+            raise LateError
         return left
 
 
@@ -131,23 +139,23 @@ def fetch(
         ImageError: it can't be fetched. `reason` is "missing", "no-permission", "too-large",
             "timeout", "empty", "not-an-image" or "unreadable".
     """
-    deadline = _Deadline(timeout_s)
+    deadline = Deadline(timeout_s)
     try:
         return _followed(url, deadline, allow_private, proxies, max_bytes)
-    except (_LateError, TimeoutError) as error:
-        raise _failed(
-            "timeout", f"It was not there after {timeout_s:g} seconds", url, _SAVE
+    except (LateError, TimeoutError) as error:
+        raise failed(
+            "timeout", f"It was not there after {timeout_s:g} seconds", url, SAVE
         ) from error
     except http.client.IncompleteRead as error:
-        raise _failed("unreadable", "The server broke off", url, f"Try again. {_SAVE}") from error
+        raise failed("unreadable", "The server broke off", url, f"Try again. {SAVE}") from error
     except (OSError, http.client.HTTPException, zlib.error) as error:
-        raise _failed("unreadable", _said(error), url, f"{_CHECK} {_SAVE}") from error
+        raise failed("unreadable", said(error), url, f"{CHECK} {SAVE}") from error
 
 
 def _followed(
-    url: str, deadline: _Deadline, allow_private: bool, proxies: bool, max_bytes: int
+    url: str, deadline: Deadline, allow_private: bool, proxies: bool, max_bytes: int
 ) -> bytes:
-    place, authorization = _parsed(url, url)
+    place, authorization = parsed(url, url)
     origin = place.origin
     for _ in range(MOST_REDIRECTS + 1):
         headers = {"Host": place.authority, "User-Agent": "pixseek", "Accept": "image/*,*/*;q=0.1",
@@ -155,18 +163,18 @@ def _followed(
         if authorization and place.origin == origin:
             headers["Authorization"] = authorization
         with _answer(place, headers, url, deadline, allow_private, proxies) as answer:
-            if answer.status in _REDIRECTS and (after := answer.headers.get("Location")):
+            if answer.status in REDIRECTS and (after := answer.headers.get("Location")):
                 # Not only ASCII is sent; a path's bytes stay as they are.
                 after = after.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
-                place, _ = _parsed(after, url, str(place))
+                place, _ = parsed(after, url, str(place))
                 continue
             if answer.status != 200:
-                _refuse(answer.status, url)
+                refuse(answer.status, url)
             return _image(answer, url, max_bytes)
-    raise _failed("unreadable", f"More than {MOST_REDIRECTS} redirects", url, _SAVE)
+    raise failed("unreadable", f"More than {MOST_REDIRECTS} redirects", url, SAVE)
 
 
-def _parsed(text: str, url: str, base: str = "") -> tuple[_Place, str]:
+def parsed(text: str, url: str, base: str = "") -> tuple[Place, str]:
     """Return where a URL points, and the header with its credentials, "" for none.
 
     Args:
@@ -175,7 +183,7 @@ def _parsed(text: str, url: str, base: str = "") -> tuple[_Place, str]:
         base: the URL that answered with it.
     """
     if len(text) > MOST_CHARACTERS:
-        raise _failed("unreadable", "The URL is too long", f"{url[:100]}...", _CHECK)
+        raise failed("unreadable", "The URL is too long", f"{url[:100]}...", CHECK)
     try:
         parts = urlsplit(urljoin(base, text))
         host, port = parts.hostname or "", parts.port
@@ -189,13 +197,13 @@ def _parsed(text: str, url: str, base: str = "") -> tuple[_Place, str]:
             "" if parts.username is None else _basic(parts.username, parts.password or "")
         )
     except ValueError as error:  # UnicodeError is one
-        raise _failed("unreadable", "The URL is not valid", url, _CHECK) from error
+        raise failed("unreadable", "The URL is not valid", url, CHECK) from error
     if parts.scheme not in ("http", "https"):
-        raise _failed("no-permission", "Only http and https are fetched", url, f"{_CHECK} {_SAVE}")
+        raise failed("no-permission", "Only http and https are fetched", url, f"{CHECK} {SAVE}")
     if not _HOST.fullmatch(f"[{host}]" if ":" in host else host) or port == 0:
-        raise _failed("unreadable", "The URL is not valid", url, _CHECK)
+        raise failed("unreadable", "The URL is not valid", url, CHECK)
     secure = parts.scheme == "https"
-    return _Place(secure, host, port or (443 if secure else 80), target), authorization
+    return Place(secure, host, port or (443 if secure else 80), target), authorization
 
 
 def _basic(user: str, password: str) -> str:
@@ -208,20 +216,20 @@ def _basic(user: str, password: str) -> str:
 
 @contextlib.contextmanager
 def _answer(
-    place: _Place,
+    place: Place,
     headers: dict[str, str],
     url: str,
-    deadline: _Deadline,
+    deadline: Deadline,
     allow_private: bool,
     proxies: bool,
 ) -> Iterator[http.client.HTTPResponse]:
     """Send a request, and give the answer, of which only the head has been read."""
-    proxy = _proxy(place, url) if proxies else None
+    proxy = proxy_of(place, url) if proxies else None
     if proxy is None:
         plain = _connected(place.host, place.port, url, deadline, allow_private)
     else:
         if not allow_private:
-            _check_before_proxy(place, url, deadline)
+            check_before_proxy(place, url, deadline)
         plain = _connected(proxy[0].host, proxy[0].port, url, deadline, True)
     with contextlib.ExitStack() as stack:
         stack.callback(plain.close)
@@ -246,13 +254,10 @@ def _answer(
 
 
 def _connected(
-    host: str, port: int, url: str, deadline: _Deadline, allow_private: bool
+    host: str, port: int, url: str, deadline: Deadline, allow_private: bool
 ) -> socket.socket:
     """Return a socket that is connected to one of a host's addresses."""
-    found = _resolved(host, port, deadline)
-    allowed = [each for each in found if allow_private or is_public(each[1][0])]
-    if not allowed:
-        raise _private(url)
+    allowed = allowed_addresses(host, port, url, deadline, allow_private)
     trouble: OSError | None = None
     for n, (family, address) in enumerate(allowed):
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -271,7 +276,24 @@ def _connected(
     raise trouble
 
 
-def _resolved(host: str, port: int, deadline: _Deadline) -> list[tuple[int, Any]]:
+def allowed_addresses(
+    host: str, port: int, url: str, deadline: Deadline, allow_private: bool
+) -> list[tuple[int, Any]]:
+    """Return the addresses of a host that may be connected to, each with its family.
+
+    Raises:
+        ImageError: none of them is public, and private ones are not allowed.
+        LateError: the name was not resolved in time.
+        OSError: there is no such host.
+    """
+    found = _resolved(host, port, deadline)
+    allowed = [each for each in found if allow_private or is_public(each[1][0])]
+    if not allowed:
+        raise private_place(url)
+    return allowed
+
+
+def _resolved(host: str, port: int, deadline: Deadline) -> list[tuple[int, Any]]:
     """Return the addresses of a host, each with its family; the system has no limit of its own."""
     found: list[Any] = []
 
@@ -285,7 +307,7 @@ def _resolved(host: str, port: int, deadline: _Deadline) -> list[tuple[int, Any]
     thread.start()
     thread.join(deadline.left())
     if not found:
-        raise _LateError
+        raise LateError
     if isinstance(found[0], Exception):
         raise OSError(f"there is no server {host}") from found[0]
     return [(family, address) for family, _, _, _, address in found[0]]
@@ -300,7 +322,7 @@ def _tls() -> ssl.SSLContext:
 class _Timed:
     """A connected socket, each read and write of which ends at the deadline."""
 
-    def __init__(self, sock: Any, deadline: _Deadline) -> None:
+    def __init__(self, sock: Any, deadline: Deadline) -> None:
         self._sock, self._deadline = sock, deadline
 
     def sendall(self, data: bytes) -> None:
@@ -309,7 +331,7 @@ class _Timed:
 
     def makefile(self, mode: str) -> io.BufferedReader:
         assert mode == "rb"
-        return io.BufferedReader(_Reads(self._sock, self._deadline), _PIECE)
+        return io.BufferedReader(_Reads(self._sock, self._deadline), PIECE)
 
     def close(self) -> None:
         """Do nothing: `http.client` closes before the body is read, and `_answer` after that."""
@@ -318,7 +340,7 @@ class _Timed:
 class _Reads(io.RawIOBase):
     """The bytes that a socket receives."""
 
-    def __init__(self, sock: Any, deadline: _Deadline) -> None:
+    def __init__(self, sock: Any, deadline: Deadline) -> None:
         self._sock, self._deadline = sock, deadline
 
     def readable(self) -> bool:
@@ -333,7 +355,7 @@ class _Reads(io.RawIOBase):
 # ------------------------------------------------------------------ proxies
 
 
-def _proxy(place: _Place, url: str) -> tuple[_Place, str] | None:
+def proxy_of(place: Place, url: str) -> tuple[Place, str] | None:
     """Return the proxy that the environment names for a URL, and its credentials; None for none."""
     import urllib.request
 
@@ -341,29 +363,29 @@ def _proxy(place: _Place, url: str) -> tuple[_Place, str] | None:
     if not named or urllib.request.proxy_bypass(place.host):
         return None
     try:
-        found, authorization = _parsed(named if "://" in named else f"http://{named}", url)
+        found, authorization = parsed(named if "://" in named else f"http://{named}", url)
     except ImageError:
         found = None
     if found is None or found.secure:  # its address may hold a password: it isn't shown
-        raise _failed(
+        raise failed(
             "unreadable", "The proxy of HTTP_PROXY or HTTPS_PROXY can't be used", url,
             "Name one as http://HOST:PORT, or unset it.",
         )  # fmt: skip
     return found, authorization
 
 
-def _check_before_proxy(place: _Place, url: str, deadline: _Deadline) -> None:
+def check_before_proxy(place: Place, url: str, deadline: Deadline) -> None:
     """Refuse a host that is not public as far as this machine knows; the proxy resolves it."""
     try:
         found = _resolved(place.host, place.port, deadline)
     except OSError:
         return
     if not all(is_public(address[0]) for _, address in found):  # it may choose any of them
-        raise _private(url)
+        raise private_place(url)
 
 
 def _tunnel(
-    sock: socket.socket, place: _Place, authorization: str, url: str, deadline: _Deadline
+    sock: socket.socket, place: Place, authorization: str, url: str, deadline: Deadline
 ) -> None:
     """Ask a proxy to connect to a server."""
     host = f"[{place.host}]" if ":" in place.host else place.host
@@ -375,8 +397,8 @@ def _tunnel(
     answer = http.client.HTTPResponse(timed, method="CONNECT")  # type: ignore[arg-type]
     answer.begin()
     if answer.status != 200:
-        raise _failed(
-            "unreadable", f"The proxy answered {answer.status}", url, f"Check HTTPS_PROXY. {_SAVE}"
+        raise failed(
+            "unreadable", f"The proxy answered {answer.status}", url, f"Check HTTPS_PROXY. {SAVE}"
         )
 
 
@@ -385,89 +407,11 @@ def _tunnel(
 
 def _image(answer: http.client.HTTPResponse, url: str, max_bytes: int) -> bytes:
     """Return the body of an answer, if it is an image."""
-    from pixseek.images.formats import not_an_image
-
-    length = answer.headers.get("Content-Length", "")
-    if length.isascii() and length.isdecimal() and int(length[:20]) > max_bytes:
-        raise _too_large(url, max_bytes)
-    content, recognised = bytearray(), False
-    for piece in _unpacked(answer, url):
-        content += piece
-        if len(content) > max_bytes:
-            raise _too_large(url, max_bytes)
-        if not recognised and len(content) >= _PIECE:
-            recognised = True
-            if error := not_an_image(bytes(content[:_PIECE])):
-                raise _failed(error.reason, error.problem, url, _CHECK) from error
-    if error := not_an_image(bytes(content)):
-        problem = "The answer is empty" if error.reason == "empty" else error.problem
-        raise _failed(error.reason, problem, url, _CHECK) from error
-    return bytes(content)
-
-
-def _unpacked(answer: http.client.HTTPResponse, url: str) -> Iterator[bytes]:
-    """Yield the body in pieces of limited size, unpacked if the server packed it unasked."""
-    coding = answer.headers.get("Content-Encoding", "identity").strip().lower()
-    if coding in ("identity", ""):
-        while piece := answer.read(_PIECE):
-            yield piece
-        if answer.length:  # `read` of a number of bytes doesn't tell that some are missing
-            raise http.client.IncompleteRead(b"", answer.length)
-        return
-    if coding not in ("gzip", "x-gzip", "deflate"):
-        raise _failed("unreadable", "The server packed the answer unasked", url, _SAVE)
-    unpacker = zlib.decompressobj(15 if coding == "deflate" else 31)
-    while not unpacker.eof:
-        packed = unpacker.unconsumed_tail or answer.read(_PIECE)
-        piece = unpacker.decompress(packed, _PIECE)
-        if not packed and not piece:
-            raise http.client.IncompleteRead(b"")
-        yield piece
-
-
-# ------------------------------------------------------------------ errors
-
-
-def _failed(reason: str, problem: str, url: str, advice: str) -> ImageError:
-    return ImageError(reason, problem, url, advice)
-
-
-def _private(url: str) -> ImageError:
-    return _failed(
-        "no-permission",
-        "It is on this machine or a private network, from which nothing is fetched",
-        url,
-        f"{_SAVE} Or allow it, if you trust the address: --allow-private (allow_private=True)",
-    )
-
-
-def _too_large(url: str, max_bytes: int) -> ImageError:
-    return _failed(
-        "too-large", "The file is too large for an image", url,
-        f"Its size is limited to {max_bytes / (1 << 20):.3g} MiB.",
-    )  # fmt: skip
-
-
-def _refuse(status: int, url: str) -> NoReturn:
-    phrase = http.client.responses.get(status, "")
-    problem = f"The server answered {status}" + (f" ({phrase})" if phrase else "")
-    if status in (404, 410):
-        raise _failed("missing", problem, url, f"{_CHECK} {_SAVE}")
-    if status in (401, 403, 407):
-        raise _failed("no-permission", problem, url, _SAVE)
-    raise _failed("unreadable", problem, url, f"Try again later. {_SAVE}")
-
-
-def _said(error: Exception) -> str:
-    """Return what went wrong, in words that hold nothing of the server's or a proxy's."""
-    import ssl
-
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"The server's certificate is not valid ({error.verify_message})"
-    if isinstance(error, ssl.SSLError):
-        return "No secure connection could be made"
-    if isinstance(error, http.client.HTTPException | zlib.error):
-        return "The server's answer is not valid"
-    assert isinstance(error, OSError)
-    text = error.strerror or str(error) or type(error).__name__
-    return text[:1].upper() + text[1:]
+    body = Body(url, answer.headers.get("Content-Encoding", ""),
+                answer.headers.get("Content-Length", ""), max_bytes)  # fmt: skip
+    while not body.is_whole and (piece := answer.read(PIECE)):
+        body.add(piece)
+    # `read` of a number of bytes doesn't tell that some are missing.
+    if answer.length and not body.is_whole:
+        raise http.client.IncompleteRead(b"", answer.length)
+    return body.image()

@@ -155,7 +155,7 @@ class RowIndex:
         said = described_by(rows, self.roles, self.targets)
         reference = rows[0].get(self.roles.image) if rows else None
         if isinstance(reference, str) and is_url(reference):
-            said.setdefault("source_url", reference)
+            said.setdefault("source_url", without_password(reference.strip()))
         return said
 
 
@@ -173,7 +173,12 @@ def stamp_of(paths: Sequence[Path]) -> str:
 
 def is_url(text: str) -> bool:
     """Return whether a reference is an address on the web."""
-    return re.match(r"https?://", text, re.IGNORECASE) is not None
+    return re.match(r"\s*https?://", text, re.IGNORECASE) is not None
+
+
+def without_password(url: str) -> str:
+    """Return a URL without the name and password in it."""
+    return re.sub(r"^(\w+://)[^/?#]*@", r"\1", url)
 
 
 def _is_text(key: str) -> bool:

@@ -12,7 +12,7 @@ import posixpath
 import re
 import shlex
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,18 @@ from pixseek.errors import ImageError, SourceError, SourceVanishedError
 from pixseek.images import MAX_BYTES
 from pixseek.sources import patterns
 from pixseek.sources.columns import Roles, Target, bare, roles_of
-from pixseek.sources.row_index import RowIndex, is_url, stamp_of
-from pixseek.sources.tables import ENDINGS, SCHEMES, BadRow, Blob, Row, Table, open_table
+from pixseek.sources.remote_images import RemoteImages
+from pixseek.sources.row_index import RowIndex, is_url, stamp_of, without_password
+from pixseek.sources.tables import (
+    ENDINGS,
+    SCHEMES,
+    BadRow,
+    Blob,
+    Row,
+    Table,
+    is_list_of_urls,
+    open_table,
+)
 from pixseek.types import (
     Candidate,
     Failure,
@@ -93,6 +103,10 @@ class RowSource:
         self._within = os.path.realpath(self._base)
         self._lock = threading.Lock()
         self._index: RowIndex | None = None
+        keep = root.options.get("keep")
+        self._remote = RemoteImages(
+            root.name, Path(keep) if keep else None, robots=bool(root.options.get("robots"))
+        )
 
     def covers(self, uri: str) -> bool:
         """Return whether a scan settles if there is such a row."""
@@ -123,7 +137,7 @@ class RowSource:
         if not rows:
             raise ImageError("missing", "The table has no such row any more", candidate.uri,
                              "Run again: pixseek index")  # fmt: skip
-        content = self._content(rows, index, key)
+        content = self._content(rows, index, key, lambda url: self._remote.read(candidate.uri, url))
         return Item(content, fields=index.fields_of([row for _, row in rows]))
 
     def open(self, uri: str) -> bytes:
@@ -131,11 +145,30 @@ class RowSource:
         key = uri.partition("/")[2]
         number = None if self._has_ids() else self._table.number_of(key.partition("/")[0])
         if number is not None and (found := self._table.picture(number)) is not None:
-            return found if isinstance(found, bytes) else self._file(found)
+            return found if isinstance(found, bytes) else self._file(found, self._remote.open)
         if not self._has_ids() and (path := self.place(uri)) is not None:
             return files.read(path, MAX_BYTES, within=self._within)
         index = self._latest()
-        return self._content(index.rows(key), index, key)
+        return self._content(index.rows(key), index, key, self._remote.open)
+
+    def permit(self, *, private: bool, offline: bool) -> None:
+        """Say what may be connected to; see `Remote.permit`."""
+        self._remote.permit(private=private, offline=offline)
+
+    def expect(self, candidates: Iterable[Candidate]) -> None:
+        """Take which candidates will be read; see `Remote.expect`."""
+        if candidates == ():
+            self._remote.close()
+        else:
+            self._remote.expect(self._urls(candidates))
+
+    def _urls(self, candidates: Iterable[Candidate]) -> Iterator[tuple[str, str]]:
+        """Yield the URI and URL of those that have a URL."""
+        index = self._latest()
+        for candidate in candidates:
+            _, reference = index.reference(index.rows(candidate.uri.partition("/")[2]))
+            if isinstance(reference, str) and is_url(reference):
+                yield candidate.uri, reference.strip()
 
     def holds(self, uri: str) -> bool | None:
         """Return whether the table has a row of this URI now."""
@@ -144,12 +177,14 @@ class RowSource:
         return bool(self._latest().rows(uri.partition("/")[2]))
 
     def place(self, uri: str) -> Path | None:
-        """Return the image file that a row names by its path, if it is there."""
+        """Return the image file that a row names by its path, or that was kept, if it is there."""
         key = uri.partition("/")[2]
-        if self._has_ids():
+        if self._has_ids() or (self._remote.keeps and re.match("https?/", key)):
             # Hits ask for their place: a table is not read for that, only looked into if it was.
             index = self._index
             _, reference = index.reference(index.rows(key)) if index else (-1, None)
+            if isinstance(reference, str) and is_url(reference):
+                return self._remote.place(reference.strip())
             key = (self._relative(reference) or "") if isinstance(reference, str) else ""
         path = self._base / key
         return path if key and files.stays_inside(key) and path.is_file() else None
@@ -227,7 +262,9 @@ class RowSource:
     ) -> Candidate:
         uri = f"{self._root.name}/{key}"
         _, reference = index.reference(rows)
-        if isinstance(reference, str) and (relative := self._relative(reference)):
+        if isinstance(reference, str) and is_url(reference):
+            self._remote.check()
+        elif isinstance(reference, str) and (relative := self._relative(reference)):
             try:
                 status = os.stat(self._base / relative)
             except (OSError, ValueError):
@@ -250,23 +287,26 @@ class RowSource:
                     "Give each image an id of its own.",
                 )  # fmt: skip
 
-    def _content(self, rows: Sequence[tuple[int, Row]], index: RowIndex, key: str) -> bytes:
+    def _content(
+        self,
+        rows: Sequence[tuple[int, Row]],
+        index: RowIndex,
+        key: str,
+        fetch: Callable[[str], bytes],
+    ) -> bytes:
         number, reference = index.reference(rows)
         if isinstance(reference, Blob):
             found = index.content(number) or self._table.picture(number)
             if not found:
                 raise ImageError("empty", "The row has no picture", key, "Correct the table.")
-            return found if isinstance(found, bytes) else self._file(found)
+            return found if isinstance(found, bytes) else self._file(found, fetch)
         if not isinstance(reference, str):
             raise ImageError("missing", "The row names no image", key, "Correct the table.")
-        return self._file(reference)
+        return self._file(reference, fetch)
 
-    def _file(self, reference: str) -> bytes:
+    def _file(self, reference: str, fetch: Callable[[str], bytes]) -> bytes:
         if is_url(reference):
-            raise ImageError(
-                "missing", "The row has a URL, and URLs in tables are not fetched", reference,
-                "Download the images, for example with img2dataset, and index what it wrote.",
-            )  # fmt: skip
+            return fetch(reference.strip())
         relative = self._relative(reference)
         if relative is None:
             raise ImageError(
@@ -326,7 +366,7 @@ class RowSource:
         if not isinstance(reference, str) or not reference.strip():
             return None
         if is_url(reference):
-            return _clean(reference.replace("://", "/"))
+            return _clean(without_password(reference.strip()).replace("://", "/"))
         # One that leads out of the folder is refused, under a name that no good one has.
         return self._relative(reference) or _clean(f"outside/{reference}")
 
@@ -350,7 +390,8 @@ def recognised(given: str) -> Recognised | None:
     path = Path(os.path.abspath(os.path.expanduser(given)))
     # Unsplash numbers the parts of a table: photos.tsv000.
     ending = re.sub(r"^\.(csv|tsv)\d{3}$", r".\1", path.suffix.lower())
-    if ending not in ENDINGS or not path.is_file():
+    is_list = ending == ".txt" and path.is_file() and is_list_of_urls(path)
+    if not is_list and (ending not in ENDINGS or not path.is_file()):
         return None
     return Recognised("table", str(path), path.stem)
 

@@ -12,6 +12,8 @@ import io
 import itertools
 import json
 import math
+import os
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
@@ -160,6 +162,8 @@ def open_table(where: str) -> Table:
         from pixseek.sources.arrow import ArrowTable
 
         return ArrowTable(path)
+    if ending == ".txt" and is_list_of_urls(path):
+        return _UrlList(path)
     if ending in TEXT_ENDINGS or ending[:4] in (".tsv", ".csv", ".tok", ".txt"):
         return _Text(path)
     raise SourceError("Not a table that can be read", path, f"Tables end in {', '.join(ENDINGS)}.")
@@ -195,6 +199,34 @@ class _Text(OneFile):
         self.has_decimal_commas = delimiter == ";"
 
 
+class _UrlList(OneFile):
+    """A URL in each line; empty lines and those that begin with # are left out."""
+
+    is_text = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        for line in _lines_of(self.path):
+            text = line.strip()
+            if text and not text.startswith("#"):
+                is_url = re.match(r"https?://\S+$", text, re.IGNORECASE)
+                yield {"url": text} if is_url else BadRow("The line is not a URL")
+
+
+def is_list_of_urls(path: Path) -> bool:
+    """Return whether the first line of a text file, comments aside, is a URL and no more."""
+    try:
+        with files.opened(path) as descriptor:
+            first = os.read(descriptor, 1 << 16).decode("utf-8-sig", "replace")
+    except OSError:
+        return False
+    lines = (line.strip() for line in first.splitlines())
+    line = next((each for each in lines if each and not each.startswith("#")), "")
+    return re.match(r"https?://\S+$", line, re.IGNORECASE) is not None
+
+
 def _head(cells: Sequence[str]) -> tuple[list[str], bool]:
     """Return the names of columns, and whether they are those of the first row."""
     known = {plain_name(cell) for cell in cells}
@@ -219,23 +251,28 @@ class _Lines(OneFile):
         self.path = path
 
     def rows(self) -> Iterator[Row | BadRow]:
-        try:
-            with (
-                files.opened(self.path) as descriptor,
-                open(descriptor, "rb", closefd=False) as content,
-            ):
-                wide = content.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-                text = io.TextIOWrapper(content, "utf-16" if wide else "utf-8-sig", "replace")
-                while line := text.readline(_LINE):
-                    if len(line) >= _LINE:
-                        raise SourceError(
-                            "A line is too long for JSON lines", self.path,
-                            "Write one object a line, without embedded pictures.",
-                        )  # fmt: skip
-                    if line.strip():
-                        yield _parsed(line)
-        except OSError as error:
-            raise unreadable(self.path, error) from error
+        for line in _lines_of(self.path):
+            if line.strip():
+                yield _parsed(line)
+
+
+def _lines_of(path: Path) -> Iterator[str]:
+    try:
+        with (
+            files.opened(path) as descriptor,
+            open(descriptor, "rb", closefd=False) as content,
+        ):
+            wide = content.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+            text = io.TextIOWrapper(content, "utf-16" if wide else "utf-8-sig", "replace")
+            while line := text.readline(_LINE):
+                if len(line) >= _LINE:
+                    raise SourceError(
+                        "A line is too long for JSON lines", path,
+                        "Write one object a line, without embedded pictures.",
+                    )  # fmt: skip
+                yield line
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def _parsed(line: str) -> Row | BadRow:

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from pixseek.types.sources import Opening as Opening
     from pixseek.types.sources import Packed as Packed
     from pixseek.types.sources import Recognised as Recognised
+    from pixseek.types.sources import Remote as Remote
     from pixseek.types.sources import Source as Source
 
 _HOME = {
@@ -83,7 +84,7 @@ _HOME = {
     "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine Distant "
     "Embedding Outlines Outlining Movable",
     "roots": "Root",
-    "sources": "Candidate FileSystem Item Opening Packed Recognised Source",
+    "sources": "Candidate FileSystem Item Opening Packed Recognised Remote Source",
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names.split()}
 __all__ = [

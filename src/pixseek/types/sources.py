@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -175,6 +175,27 @@ class Opening(Source, Protocol):
 
     def place(self, uri: str) -> Path | None:
         """Return where the file is that has an item's content and nothing else; None for none."""
+        ...
+
+
+@runtime_checkable
+class Remote(Source, Protocol):
+    """A source that fetches its items one by one, so it has to know which come next."""
+
+    def permit(self, *, private: bool, offline: bool) -> None:
+        """Say what may be connected to; without a call, what is public.
+
+        Args:
+            private: also addresses that are not public.
+            offline: nothing at all.
+        """
+        ...
+
+    def expect(self, candidates: Iterable[Candidate]) -> None:
+        """Take which candidates will be read, in this order, and may be fetched ahead.
+
+        Nothing that was expected before comes any more; without candidates, connections are closed.
+        """
         ...
 
 
