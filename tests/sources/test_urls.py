@@ -112,7 +112,7 @@ def test_packed_answers_and_redirects_lead_to_the_image(web: Web) -> None:
         assert fetcher.fetch("b", Wanted(web.url("/b"))).content == PNG
     path, headers = web.seen[0]
     assert (path, headers["host"]) == ("/b", f"127.0.0.1:{web.server_port}")
-    assert headers["user-agent"].startswith("pixseek/")
+    assert headers["user-agent"].startswith("pixseek")
 
 
 def test_private_addresses_are_refused_at_first_and_after_a_redirect(

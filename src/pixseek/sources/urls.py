@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import http.client
 import random
 import ssl
@@ -488,10 +489,14 @@ def _site(place: Place) -> str:
     return f"{'https' if place.secure else 'http'}://{place.authority}"
 
 
+@functools.cache
 def _agent() -> str:
-    from pixseek import __version__
+    from importlib.metadata import PackageNotFoundError, version
 
-    return f"pixseek/{__version__} (image search; indexes for its user)"
+    try:
+        return f"pixseek/{version('pixseek')}"
+    except PackageNotFoundError:
+        return "pixseek"
 
 
 def _headers(answer: httpcore.Response) -> dict[str, str]:
