@@ -21,6 +21,7 @@ from pixseek.types import (
     FileSystem,
     Known,
     Record,
+    Remote,
     Skipped,
     Source,
     Stamp,
@@ -343,6 +344,18 @@ def moved(jobs: Collection[Job], missing: Mapping[str, Known]) -> list[tuple[Job
 def _is_fine(candidate: Candidate) -> bool:
     """Return whether the time of a file is finer than a second; its stamp may hold a mark."""
     return (candidate.modified_ns or candidate.stamp.mtime_ns) % 1_000_000_000 != 0
+
+
+def expected(sources: Iterable[Source], jobs: Sequence[Job]) -> Sequence[Job]:
+    """Tell sources that fetch what will be read, in this order; without jobs, that it is over."""
+    for source in sources:
+        if isinstance(source, Remote):
+            source.expect(_candidates_of(source, jobs) if jobs else ())
+    return jobs
+
+
+def _candidates_of(source: Source, jobs: Sequence[Job]) -> Iterator[Candidate]:
+    return (job.candidate for job in jobs if job.source is source)
 
 
 def in_the_trash(uri: str) -> Skipped:

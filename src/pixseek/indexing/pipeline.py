@@ -19,7 +19,7 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ from pixseek.indexing.comparing import (
     Comparison,
     Job,
     date_changes,
+    expected,
     in_the_trash,
     moved,
     skipped_in_all,
@@ -45,14 +46,12 @@ from pixseek.storage.ledger import Ledger
 from pixseek.storage.previews import Previews
 from pixseek.types import (
     Acceleration,
-    Candidate,
     Encoder,
     Engine,
     Failure,
     Known,
     Progress,
     Record,
-    Remote,
     Report,
     Source,
     Space,
@@ -235,7 +234,7 @@ class _Run:
         chosen = None
         if new := [job for job in jobs if not job.is_unchanged]:
             chosen = self.embedding(encoder, look_up=False).accelerate(
-                self.options.precision, len(new), lambda n: self.expected(drawn(new, n)),
+                self.options.precision, len(new), lambda n: expected(self.sources, drawn(new, n)),
                 self.waiting,
             )  # fmt: skip
         embedding = self.embedding(encoder, look_up=True)
@@ -244,7 +243,7 @@ class _Run:
             self.ledger.set(ACCELERATION, asdict(chosen))
         yield self.pace.progress(0, 0)
         done = 0
-        run = embedding.run(self.expected(jobs), len(jobs))
+        run = embedding.run(expected(self.sources, jobs), len(jobs))
         try:
             with contextlib.closing(run):
                 for outcome in run:
@@ -262,16 +261,9 @@ class _Run:
             self.writes.forget_refusals()
             raise
         finally:
-            self.expected(())
+            expected(self.sources, ())
             self.seconds |= embedding.seconds
         yield self.pace.progress(done, len(self.failures))
-
-    def expected(self, jobs: Sequence[Job]) -> Sequence[Job]:
-        """Tell sources that fetch what will be read, in this order; none: that it is over."""
-        for source in self.sources:
-            if isinstance(source, Remote):
-                source.expect(_candidates_of(source, jobs) if jobs else ())
-        return jobs
 
     def embedding(self, encoder: Encoder, *, look_up: bool) -> Embedding[Job, Prepared]:
         """Return what embeds files; those of known content too, unless it is to `look_up` those."""
@@ -504,7 +496,3 @@ class _Run:
             acceleration=self.acceleration,
             skipped=skipped_in_all(self.found.skipped),
         )
-
-
-def _candidates_of(source: Source, jobs: Sequence[Job]) -> Iterator[Candidate]:
-    return (job.candidate for job in jobs if job.source is source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import re
 import time
@@ -200,3 +201,14 @@ def unreachable(host: str, why: str) -> UnreachableError:
     )  # fmt: skip
     error.host = host
     return error
+
+
+@functools.cache
+def agent() -> str:
+    """Return how pixseek names itself to servers."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"pixseek/{version('pixseek')}"
+    except PackageNotFoundError:
+        return "pixseek"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import functools
 import http.client
 import random
 import ssl
@@ -32,6 +31,7 @@ from pixseek.sources.answers import (
     Body,
     UnreachableError,
     again,
+    agent,
     failed,
     refuse,
     said,
@@ -397,7 +397,7 @@ class Fetcher:
         self, place: Place, headers: Mapping[str, str], url: str, deadline: Deadline
     ) -> AsyncIterator[httpcore.Response]:
         """Send a request, and give the answer, of which only the head has been read."""
-        sent = [("Host", place.authority), ("User-Agent", _agent()),
+        sent = [("Host", place.authority), ("User-Agent", agent()),
                 ("Accept-Encoding", "identity"), *headers.items()]  # fmt: skip
         left = deadline.left()
         silence = min(left, SILENCE_S)
@@ -487,16 +487,6 @@ class Fetcher:
 
 def _site(place: Place) -> str:
     return f"{'https' if place.secure else 'http'}://{place.authority}"
-
-
-@functools.cache
-def _agent() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return f"pixseek/{version('pixseek')}"
-    except PackageNotFoundError:
-        return "pixseek"
 
 
 def _headers(answer: httpcore.Response) -> dict[str, str]:
