@@ -400,7 +400,7 @@ def test_rows_with_more_cells_than_columns_are_failures(folder: Path) -> None:
     ("name", "text", "why"),
     [
         ("t.csv", "file,caption\n", "no rows"), ("t.csv", "", "no rows"),
-        ("t.jsonl", "[\n]\n", "no rows"),
+        ("t.jsonl", "[\n]\n", "No row of the table"),
         ("t.csv", 'file,caption\nimg/red.png,"a wall\nimg/green.png,b\n', "behind line 1 "),
     ],
 )  # fmt: skip

@@ -251,7 +251,8 @@ class RowSource:
         if not sample:
             why = next((row.why for row in first if isinstance(row, BadRow)), "")
             raise SourceError(
-                "The table has no rows", self._table.path,
+                "No row of the table can be read" if why else "The table has no rows",
+                self._table.path,
                 f"Of the first: {why}." if why else "Nothing was removed from the library.",
             )  # fmt: skip
         columns = self._root.options.get("columns") or {}
