@@ -9,7 +9,7 @@ import pytest
 from pixseek.cli.results import day_of
 from pixseek.cli.show import rows
 from pixseek.metadata.fields import FIELDS
-from pixseek.types import Record, Scalar
+from pixseek.types import Record, Scalar, Stamp
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,14 @@ from pixseek.types import Record, Scalar
 )  # fmt: skip
 def test_fields_as_people_write_them(name: str, value: Scalar, row: tuple[str, str]) -> None:
     assert row in list(rows(Record("i", "photos/a.jpg", fields={name: value}), None))
+
+
+@pytest.mark.parametrize(("size", "shown"), [(0, None), (83, "83 bytes")])
+def test_a_picture_without_a_file_of_its_own_has_no_size_of_one(
+    size: int, shown: str | None
+) -> None:
+    about = dict(rows(Record("i", "t/0/a.png", stamp=Stamp(size, 0)), None))
+    assert about.get("file") == shown
 
 
 def test_every_field_is_shown() -> None:

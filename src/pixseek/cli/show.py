@@ -109,7 +109,7 @@ def rows(
         yield "size", f"{record.width} × {record.height}{in_all}"
     if record.media:
         yield "format", wording.visible(record.media)
-    if record.stamp:
+    if record.stamp and record.stamp.size:  # pictures within a table have no file of their own
         yield "file", wording.size(record.stamp.size)
     if record.taken_at:
         origin = str(record.fields.get("taken_from", ""))
