@@ -542,6 +542,15 @@ def test_remove_keeps_the_files(indexed: Run, photos_folder: Path) -> None:
     assert indexed("remove", "--all", "x").exit_code == 2
 
 
+def test_a_whole_folder_that_was_removed_stays_away_until_it_is_named(
+    indexed: Run, photos_folder: Path
+) -> None:
+    assert "Removed 6 images" in indexed("remove", photos_folder).stdout
+    assert json.loads(indexed("status", "--json").stdout)["roots"] == []
+    assert indexed("index", "--json").exit_code != 0  # nothing is left to index
+    assert json.loads(indexed("index", photos_folder, "--json").stdout)["added"] == 6
+
+
 def test_remove_all_asks_first(indexed: Run) -> None:
     refused = indexed("remove", "--all", input="n\n")
     assert refused.exit_code != 0

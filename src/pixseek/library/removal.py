@@ -46,6 +46,10 @@ def _remove(opened: Opened, target: str) -> int:
     failed = [f.uri for f in opened.ledger.failures() if (f.uri + "/").startswith(below)]
     if not gone and not failed:
         raise _not_there(target)
+    name, _, inside = uri.rstrip("/").partition("/")
+    if not inside and record is None:
+        opened.roots.forget(name)  # or the next run over everything would find it all again
+        return _delete(opened, gone)
     path = opened.roots.path_of(uri)
     # Where a drive was, another may be mounted later.
     is_there = path is not None and os.path.exists(path) and not opened.roots.is_drive_away(uri)
