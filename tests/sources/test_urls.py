@@ -6,6 +6,9 @@ import contextlib
 import gzip
 import json
 import socket
+import ssl
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +19,7 @@ import pytest
 from pixseek.errors import ImageError
 from pixseek.sources import recognise
 from pixseek.sources.rows import RowSource, opened
-from pixseek.types import Candidate, Remote, Root
+from pixseek.types import Candidate, Failure, Remote, Root
 
 pytest.importorskip("httpcore")
 
@@ -158,6 +161,66 @@ def test_what_is_expected_is_fetched_at_once_over_few_connections(web: Web) -> N
     assert 2 <= web.most <= urls.PER_HOST
     assert web.connections <= urls.PER_HOST
     assert set(web.counts.values()) == {1}
+
+
+def _speak_http2(sock: Any, seen: list[str]) -> None:
+    """Answer every request on a connection with an image, in HTTP/2, until it ends."""
+    import h2.config
+    import h2.connection
+    import h2.events
+
+    with contextlib.suppress(OSError), sock:
+        speaking = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        speaking.initiate_connection()
+        sock.sendall(speaking.data_to_send())
+        while data := sock.recv(65_536):
+            for event in speaking.receive_data(data):
+                if isinstance(event, h2.events.RequestReceived):
+                    seen.append(sock.version())
+                    length = str(len(PNG))
+                    speaking.send_headers(
+                        event.stream_id, [(":status", "200"), ("content-length", length)]
+                    )
+                    speaking.send_data(event.stream_id, PNG, end_stream=True)
+            sock.sendall(speaking.data_to_send())
+
+
+def test_one_connection_of_http2_serves_many_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    context.set_alpn_protocols(["h2"])
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    seen: list[str] = []
+    connections: list[Any] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        where = f"https://localhost:{listening.getsockname()[1]}"
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    plain, _ = listening.accept()
+                    connections.append(context.wrap_socket(plain, server_side=True))
+                    threading.Thread(
+                        target=_speak_http2, args=(connections[-1], seen), daemon=True
+                    ).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        with fetching() as fetcher:
+            names = [f"/{n}.png" for n in range(40)]
+            wanted = {name: Wanted(f"{where}{name}") for name in names}
+            assert fetcher.fetch("first", Wanted(f"{where}/first.png")).content == PNG
+            fetcher.expect(wanted.items())
+            assert all(fetcher.fetch(name, each).content == PNG for name, each in wanted.items())
+        with contextlib.suppress(OSError):
+            listening.shutdown(socket.SHUT_RDWR)
+    assert (len(seen), len(connections)) == (41, 1)
 
 
 def test_what_is_ahead_is_bounded_in_bytes(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,3 +383,16 @@ def test_marks_that_point_elsewhere_are_not_followed(web: Web, tmp_path: Path) -
         source = listed(web, [web.url("/a.png")], keep=str(keep))
         assert source.open(uri) == PNG
         assert source.place(uri) is None
+
+
+def test_without_the_packages_one_failure_says_what_to_install(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.png").write_bytes(PNG)
+    table = tmp_path / "t.csv"
+    table.write_text(f"image\n{web.url('/1.png')}\na.png\n{web.url('/2.png')}\n")
+    monkeypatch.setitem(sys.modules, "httpcore", None)
+    events = list(opened(Root("t", str(table), kind="table")).scan())
+    found = [each for each in events if isinstance(each, Candidate | Failure)]
+    assert [each.uri for each in found] == ["t/", "t/a.png"]
+    assert isinstance(found[0], Failure) and "pixseek[urls]" in found[0].advice

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pixseek import files
-from pixseek.errors import ImageError, SourceError, SourceVanishedError
+from pixseek.errors import ImageError, MissingExtraError, SourceError, SourceVanishedError
 from pixseek.images import MAX_BYTES
 from pixseek.sources import patterns
 from pixseek.sources.columns import Roles, Target, bare, roles_of
@@ -123,11 +123,22 @@ class RowSource:
         index = yield from self._indexed()
         yield from index.problems
         marks = index.marks()
+        is_lacking = False
         for key, rows, digest in index.images():
             if self._exclude is not None and self._exclude.match(key):
                 continue
             yield from self._others(rows, index)
-            yield self._candidate(key, rows, f"{digest}\0{marks}", index)
+            try:
+                candidate = self._candidate(key, rows, f"{digest}\0{marks}", index)
+            except MissingExtraError as error:
+                if not is_lacking:
+                    is_lacking = True
+                    yield Failure(
+                        f"{self._root.name}/", "scan", "unreadable",
+                        f"{error.problem} ({error.subject})", error.advice,
+                    )  # fmt: skip
+                continue
+            yield candidate
 
     def read(self, candidate: Candidate) -> Item:
         """Return the picture of a row and what its rows say; see `Source.read`."""
