@@ -16,7 +16,7 @@ from click.core import ParameterSource
 
 from pixseek.cli import progress
 from pixseek.cli.hints import named_library, settings
-from pixseek.cli.options import Command, open_library, warn
+from pixseek.cli.options import Command, open_library, private_option, warn
 from pixseek.cli.output import write_json
 from pixseek.cli.summaries import write_next_step, write_report
 from pixseek.types import Precision
@@ -124,6 +124,7 @@ class PathOrUrl(click.Path):
 @click.option("--robots/--no-robots", default=None,
               help="Of tables of URLs: fetch only what the robots.txt of each server allows; "
               "remembered. [default: no-robots]")  # fmt: skip
+@private_option()
 @click.option("--dry-run", is_flag=True,
               help="Show what PATH is taken for, what its columns become, and three examples; "
               "index nothing.")  # fmt: skip

@@ -31,6 +31,7 @@ _FOLDERS = {
     "unreadable": "the folder, table or archive can't be read; what was indexed of it is kept",
     "damaged": "the archive is broken or cut off",
     "no-decoder": "the archive is packed in a way that can't be read here",
+    "unreachable": "the server can't be reached; what was indexed from it is kept",
     "outside": "a link leads out of the indexed folder; what was indexed below it is kept",
 }
 
