@@ -139,3 +139,9 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(f"{path}#{anchor}")
     assert not broken
+
+
+def test_every_page_is_in_the_contents() -> None:
+    listed = (ROOT / "docs/index.md").read_text(encoding="utf-8").splitlines()
+    pages = [path.relative_to(ROOT / "docs").with_suffix("") for path in (ROOT / "docs").rglob("*.md")]
+    assert [page for page in map(str, pages) if page not in {*listed, "index"}] == []
