@@ -142,6 +142,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_every_page_is_in_the_contents() -> None:
-    listed = (ROOT / "docs/index.md").read_text(encoding="utf-8").splitlines()
-    pages = [path.relative_to(ROOT / "docs").with_suffix("") for path in (ROOT / "docs").rglob("*.md")]
-    assert [page for page in map(str, pages) if page not in {*listed, "index"}] == []
+    docs = ROOT / "docs"
+    listed = (docs / "index.md").read_text(encoding="utf-8").splitlines()
+    pages = [str(path.relative_to(docs).with_suffix("")) for path in docs.rglob("*.md")]
+    assert [page for page in pages if page not in {*listed, "index"}] == []
