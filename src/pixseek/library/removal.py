@@ -19,8 +19,7 @@ def remove(opened: Opened, targets: Sequence[str | os.PathLike[str]], root: str 
             removed += _remove(opened, os.fspath(target))
         if root is not None:
             opened.roots.check(root)
-            removed += _delete(opened, list(opened.engine.known(f"{root}/")))
-            opened.roots.forget(root)
+            removed += _remove_root(opened, root)
         return removed
 
 
@@ -48,8 +47,7 @@ def _remove(opened: Opened, target: str) -> int:
         raise _not_there(target)
     name, _, inside = uri.rstrip("/").partition("/")
     if not inside and record is None:
-        opened.roots.forget(name)  # or the next run over everything would find it all again
-        return _delete(opened, gone)
+        return _remove_root(opened, name)  # or the next run over everything would find it again
     path = opened.roots.path_of(uri)
     # Where a drive was, another may be mounted later.
     is_there = path is not None and os.path.exists(path) and not opened.roots.is_drive_away(uri)
@@ -58,6 +56,13 @@ def _remove(opened: Opened, target: str) -> int:
     opened.ledger.clear_failures(failed)
     opened.roots.forget_devices(below)
     return _delete(opened, gone)
+
+
+def _remove_root(opened: Opened, name: str) -> int:
+    """Delete the records of a root, then forget it; return how many there were."""
+    removed = _delete(opened, list(opened.engine.known(f"{name}/")))
+    opened.roots.forget(name)
+    return removed
 
 
 def _delete(opened: Opened, gone: Sequence[Known]) -> int:
