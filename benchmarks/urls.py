@@ -6,7 +6,7 @@
 A server in a process of its own answers each request after the latency, and one in 200 with 503
 first. Both runs index the same 200 files under different names; every image is decoded and
 embedded, since the contents differ in a comment. The run from URLs and that from disk are processes
-of their own, one after the other, whose largest resident size is told.
+of their own, one after the other, of which the largest resident size is given.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
-#: Bytes in which the largest resident size is told.
+#: Bytes in the unit of the largest resident size.
 UNIT = 1 if sys.platform == "darwin" else 1 << 10
 
 

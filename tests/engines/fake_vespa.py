@@ -1,6 +1,6 @@
 """A fake of Vespa's HTTP interface for tests: documents in a dictionary, queries by exact scans.
 
-It is no Vespa. It was built from Vespa's documentation of `/document/v1` and `/search/`: what they
+It is not Vespa. It was built from Vespa's documentation of `/document/v1` and `/search/`: what they
 take, how they answer, and how they refuse (429, 412, 507, timeouts, answers of a part of the data).
 It shows nothing about a content node's index, ranking, speed or durability, which no test has seen.
 """
@@ -42,7 +42,7 @@ class FakeVespa:
         refused: ids of documents that make a write a bad request.
         full: ids of documents for which there is no space.
         raw, raw_status: what every request is answered; b"" for nothing.
-        drops: how many connections are closed without an answer from now on.
+        drops: how many of the next connections are closed without an answer.
         partial: whether queries are answered from a part of the data.
         delay_s: how long each answer takes.
         is_reversed: whether searches find the farthest instead of the nearest.

@@ -1,6 +1,6 @@
 """The part of YQL that pixseek writes, evaluated for tests.
 
-It is no Vespa. It was written from Vespa's documentation of YQL, and shows only that pixseek's
+It is not Vespa. It was written from Vespa's documentation of YQL, and shows only that pixseek's
 queries say what they should; whether Vespa accepts them is checked by Vespa's own parser
 (`vespa_check`). How a content node answers them was never seen.
 """

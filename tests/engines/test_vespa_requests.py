@@ -28,7 +28,7 @@ MODELS = (Model("tiny-model", SLOTS[0]), Model("other-model", SLOTS[1]))
 
 
 def live(engine: Engine, few: int = 1) -> None:
-    """Do with a library what there is to do, and check the answers by the oracle.
+    """Use a library in every way, and check the answers by the oracle.
 
     Args:
         engine: an empty one.

@@ -126,7 +126,7 @@ def test_decoding_waits_for_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     data = saved(halves(), "PNG")
 
     def run() -> None:
-        decode(data, timeout_s=1.0)  # waiting is no part of that
+        decode(data, timeout_s=1.0)  # waiting does not count
         done.set()
 
     with room.taken(SMALL_BYTES):

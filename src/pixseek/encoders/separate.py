@@ -143,7 +143,7 @@ def refused(name: str, why: str) -> ModelError:
 def _tokenizer_of(tower: Tower) -> str:
     """Return the tokenizer.json: with the cleaning of texts, without padding and truncation.
 
-    The program that runs it truncates to the `context` it is told. A limit in the file could
+    The program that runs it truncates to the `context` in its settings. A limit in the file could
     overrule that.
     """
     from tokenizers import Tokenizer, normalizers

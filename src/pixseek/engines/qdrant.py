@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 #: If about this many records or fewer fulfil a filter, all are scored, without the index.
 EXACT = 30_000
-#: With `breadth`, only up to so many.
+#: The same with `breadth`.
 _EXACT_AT_LEAST = 10_000
 #: How many candidates a search looks at, at least, if it goes by the index.
 BREADTH = 128

@@ -27,7 +27,7 @@ except ImportError as error:
 
 #: Seconds for one request.
 TIMEOUT_S = 60.0
-#: What an overloaded server refuses is asked again after so many seconds.
+#: Seconds until what an overloaded server refused is asked again.
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 _OVERLOADED = (429, 502, 503, 504)
 #: What a server may say: its status, the problem, what to do.

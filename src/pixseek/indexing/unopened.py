@@ -30,7 +30,7 @@ class Unopened:
         *,
         look_again: bool,
     ) -> list[str]:
-        """Let a source pass over archives that are as a whole run left them.
+        """Let a source skip archives that have not changed since a whole run.
 
         Args:
             source: about to be scanned.

@@ -382,7 +382,7 @@ class Library:
             What happened, as it happens; nothing while nothing changes.
 
         Raises:
-            SourceError: a path does not exist, or the system can't watch so many folders.
+            SourceError: a path does not exist, or the system can't watch that many folders.
             LibraryError, ModelError, EngineError: as for `index`, of the first run; later ones are
                 tried again.
         """

@@ -111,7 +111,7 @@ class _Listing:
         stamp: of the archive's file when it was listed.
         members: images and sidecars.
         names: of all files, by folder.
-        unnamed: names that are no paths in the archive.
+        unnamed: names that can't be paths in the archive.
         special: number of files that are left out, by kind and reason.
         damage: why the rest could not be listed; "" if all was.
     """
@@ -186,7 +186,7 @@ class ArchiveSource:
         }
 
     def leave_out(self, prefixes: Collection[str]) -> None:
-        """Let scans pass over archives; see `Packed.leave_out`."""
+        """Let scans skip archives; see `Packed.leave_out`."""
         self._left_out = frozenset(prefixes)
 
     def _shards(self) -> list[str]:

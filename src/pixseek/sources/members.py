@@ -58,7 +58,7 @@ class Member:
         modified_ns: when it was changed, in nanoseconds since 1970; 0 when unknown.
         version: a text that is equal only while the content is the same.
         at: where it begins in the archive.
-        skipped: why it is no file to index ("link", "sparse"); "" if it is one.
+        skipped: why it is not indexed ("link", "sparse"); "" if it is.
         locked: why its content can't be read: reason, message and advice of a failure.
         key: what its archive finds it by.
     """

@@ -20,7 +20,7 @@ from pixseek.types import Failure, Scalar
 
 #: Rows between two counts of progress.
 _STEP = 1_000
-#: Rows that are no image and are listed one by one.
+#: Rows without an image that are listed one by one.
 _LISTED = 20
 
 

@@ -59,7 +59,7 @@ class Changes:
         self._early: set[tuple[str, bool]] = set()
 
     def begin(self) -> None:
-        """Watch from now on.
+        """Begin to watch.
 
         Raises:
             SourceError: the system can't watch so much, or a folder is not there.

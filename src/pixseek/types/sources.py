@@ -214,5 +214,5 @@ class Packed(Source, Protocol):
         ...
 
     def leave_out(self, prefixes: Collection[str]) -> None:
-        """Let scans pass over files, given by the URI that their items begin with."""
+        """Let scans skip files, given by the URI that their items begin with."""
         ...

@@ -31,7 +31,7 @@ _ESCAPE = "␛"
 _NO_TEXT = "".join(chr(0x10000 * plane + last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
 _ESCAPED = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\ufdd0-\ufdef{_ESCAPE}{_NO_TEXT}]")
 _ESCAPES = re.compile(f"{_ESCAPE}([0-9a-f]+);")
-#: Ids of documents that need no other form; whatever else is in one is no path.
+#: Ids of documents that need no other form; anything else in one can't stand in a path.
 _PLAIN_ID = re.compile("[A-Za-z0-9_-]{1,120}")
 #: The limits of integers. Vespa stores the least one for none, so that value is one higher.
 LEAST, MOST = -(2**63) + 1, 2**63 - 1
@@ -113,7 +113,7 @@ def fields_of_records(
     Args:
         documents: as one space has them.
         slot: of that space.
-        versions: what each document is told by from now on.
+        versions: the new version of each document.
         vectors: whether to write vectors; else those that are stored stay.
     """
     stems = token_words.stems_of([texts(each.record) for each in documents])

@@ -29,7 +29,7 @@ _U = TypeVar("_U")
 
 #: Seconds for one request.
 TIMEOUT_S = 60.0
-#: What an overloaded server refuses is asked again after so many seconds.
+#: Seconds until what an overloaded server refused is asked again.
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 #: Requests at once of one call, and connections that are kept.
 TOGETHER = 16

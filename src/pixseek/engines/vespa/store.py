@@ -58,9 +58,9 @@ from pixseek.types import Capabilities, Compare, FacetField, Filter, Order, Spac
 if TYPE_CHECKING:
     from pixseek.types import Vectors
 
-#: If so many records or fewer fulfil a filter, all are scored, without the index.
+#: Up to this many records that fulfil a filter are all scored, without the index.
 EXACT = 30_000
-#: With `breadth`, only up to so many.
+#: The same with `breadth`.
 _EXACT_AT_LEAST = 10_000
 #: How many candidates a search looks at, at least, if it goes by the index.
 BREADTH = 200

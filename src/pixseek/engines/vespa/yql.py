@@ -146,7 +146,7 @@ def any_of(conditions: Sequence[str]) -> str:
 
 def none_of(condition: str) -> str:
     """Return that a condition does not hold."""
-    return f"(true and !({condition}))"  # what only excludes is no query to Vespa
+    return f"(true and !({condition}))"  # Vespa takes no query that only excludes
 
 
 def ranged(field: str, least: int | float, most: int | float) -> str:
