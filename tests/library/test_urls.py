@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import pixseek
-from picture_server import Web, always, png, serving
+from picture_server import Handler, Web, always, png, reply, serving
 
 from tiny_encoder import TinyEncoder
 
@@ -106,3 +108,39 @@ with pixseek.open({str(tmp_path / "l")!r}, allow_private=True) as library:
         report = library.index()
         assert (report.unchanged, report.added, report.failures) == (held, 30 - held, ())
         assert web.counts.total() - before == 30 - held
+
+
+def test_a_stop_does_not_wait_for_servers(web: Web, tmp_path: Path, tiny: TinyEncoder) -> None:
+    stop, ended = threading.Event(), threading.Event()
+
+    def never(to: Handler) -> None:
+        ended.wait(60)
+        reply(to)
+
+    for n in range(8):
+        web.answers[f"/{n}.png"] = always(png(f"#{n:02x}00ff"))
+    for n in range(8, 40):
+        web.answers[f"/{n}.png"] = never
+    table = tmp_path / "urls.txt"
+    table.write_text("\n".join(web.url(f"/{n}.png") for n in range(40)))
+    began = [0.0]
+
+    def show(progress: pixseek.types.Progress) -> None:
+        if progress.stage == "index" and progress.done >= 8 and not stop.is_set():
+            began[0] = time.monotonic()
+            stop.set()
+
+    try:
+        with pixseek.open(tmp_path / "l", allow_private=True) as library:
+            report = library.index(table, stop=stop, on_progress=show)
+            took = time.monotonic() - began[0]
+            assert (report.stopped, report.added, report.failures) == (True, 8, ())
+            assert took < 10  # a server that says nothing is waited for 20 s, four times
+            assert (len(library), library.failures()) == (8, [])
+    finally:
+        ended.set()
+    for n in range(8, 40):
+        web.answers[f"/{n}.png"] = always(png(f"#{n:02x}00ff"))
+    with pixseek.open(tmp_path / "l", allow_private=True) as library:
+        report = library.index()
+        assert (report.unchanged, report.added, tiny.embedded) == (8, 32, 40)

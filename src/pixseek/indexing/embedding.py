@@ -14,9 +14,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import accumulate, islice
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pixseek.errors import ModelError
 from pixseek.indexing.media import in_context
@@ -38,6 +38,13 @@ if TYPE_CHECKING:
 _REFUSED_IN_A_ROW = 8
 
 _RATE_WINDOW_S = 10.0
+
+#: Seconds between looks whether a run that waits for a batch is to stop.
+_STOP_LOOK_S = 0.1
+
+
+class _StoppedError(Exception):
+    """The run was stopped while it read a sample."""
 
 
 class Prepared(Protocol):
@@ -89,6 +96,7 @@ class Embedding(Generic[Job, Item]):
         threads: int,
         stop: threading.Event,
         parts: int = 1,
+        interrupt: Callable[[], None] = lambda: None,
     ) -> None:
         """Set up; nothing runs yet.
 
@@ -98,7 +106,10 @@ class Embedding(Generic[Job, Item]):
             threads: how many prepare and embed.
             stop: when set, running batches end and no more begin.
             parts: about how many tensors an item has; the more, the fewer items in a batch.
+            interrupt: called again and again while running batches end after `stop` was set; ends
+                what `prepare` waits for, such as answers of servers.
         """
+        self._interrupt = interrupt
         self.encoder, self.prepare, self.threads, self.stop = encoder, prepare, threads, stop
         self._parts = parts
         self.seconds = {"decode": 0.0, "encode": 0.0}
@@ -111,7 +122,7 @@ class Embedding(Generic[Job, Item]):
         sample: Callable[[int], Sequence[Job]],
         waiting: Waiting,
     ) -> Acceleration | None:
-        """Let the encoder choose its runtime; return the choice, None if it has none.
+        """Let the encoder choose its runtime; return the choice, None if it has or needs none.
 
         Args:
             precision: the wanted one.
@@ -132,10 +143,15 @@ class Embedding(Generic[Job, Item]):
                 text = f"Checking how to run the model fastest, on {count} of your images"
                 stack.enter_context(waiting(text))
                 # Some more than asked for: a few images can't be decoded.
-                return self._tensors(sample(count + count // 8 + 1), count)
+                found = self._tensors(sample(count + count // 8 + 1), count)
+                if self.stop.is_set():
+                    raise _StoppedError
+                return found
 
             stack.enter_context(waiting("Preparing the model"))
-            return self.encoder.accelerate(precision, images, prepared)
+            with contextlib.suppress(_StoppedError):
+                return self.encoder.accelerate(precision, images, prepared)
+            return None
 
     def run(
         self, jobs: Iterable[Job], total: int
@@ -169,6 +185,7 @@ class Embedding(Generic[Job, Item]):
                 # Stopped: running batches are kept, the others are left to the next run.
                 if self.stop.is_set() and future.cancel():
                     continue
+                self._until_done(future)
                 for outcome in future.result():
                     if isinstance(outcome, Failure):
                         refused += outcome.stage == "encode"
@@ -253,7 +270,10 @@ class Embedding(Generic[Job, Item]):
         for job in batch:
             if self.stop.is_set():
                 break
-            outcomes.append(self._prepared(job))
+            outcome = self._prepared(job)
+            if self.stop.is_set() and isinstance(outcome, Failure):
+                break  # it was interrupted; if it is a failure, the next run finds it again
+            outcomes.append(outcome)
         items = [each for each in outcomes if not isinstance(each, Failure)]
         began = time.perf_counter()
         with turns:
@@ -261,12 +281,21 @@ class Embedding(Generic[Job, Item]):
             embedded = iter(self.encode(items, time.perf_counter() - began))
         return [each if isinstance(each, Failure) else next(embedded) for each in outcomes]
 
+    def _until_done(self, future: Future[Any]) -> None:
+        """Wait for a batch; if the run is to stop meanwhile, interrupt what it waits for."""
+        while not wait((future,), timeout=_STOP_LOOK_S).done:
+            if self.stop.is_set():
+                self._interrupt()
+
     def _prepared(self, job: Job) -> Item | Failure:
         began = time.perf_counter()
         try:
             return self.prepare(job)
         finally:
             self._spent("decode", time.perf_counter() - began)
+
+    def _sampled(self, job: Job) -> Item | Failure | None:
+        return None if self.stop.is_set() else self._prepared(job)
 
     def _spent(self, stage: str, seconds: float) -> None:
         with self._clock:
@@ -281,8 +310,11 @@ class Embedding(Generic[Job, Item]):
         with ThreadPoolExecutor(self.threads, thread_name_prefix="pixseek-sample") as pool:
             # Into their place one by one: 192 of 224 pixels are 116 MB, and a list of them next to
             # the stack would double that.
-            for item in pool.map(self._prepared, jobs):
-                if isinstance(item, Failure) or not item.tensors or filled == count:
+            futures = deque(pool.submit(self._sampled, job) for job in jobs)
+            while futures:
+                self._until_done(future := futures.popleft())
+                item = future.result()
+                if item is None or isinstance(item, Failure) or not item.tensors or filled == count:
                     continue
                 tensor = item.tensors[0]
                 if not filled:

@@ -276,6 +276,7 @@ class _Run:
             threads=self.threads,
             stop=self.stop,
             parts=len(self.parts),
+            interrupt=lambda: expected(self.sources, ()),
         )
 
     def twins_of(self, job: Job, digest: str) -> tuple[tuple[Known, ...], bool]:

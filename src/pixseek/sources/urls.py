@@ -156,6 +156,7 @@ class Fetcher:
         self._allow_private, self._robots, self._proxies = allow_private, robots, proxies
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
+        self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._coming: Iterator[tuple[str, Wanted]] = iter(())
         self._ahead: OrderedDict[str, _Ahead] = OrderedDict()
@@ -208,16 +209,17 @@ class Fetcher:
         try:
             return found.future.result()
         except concurrent.futures.CancelledError as error:
-            raise failed("unreadable", "The run was stopped", wanted.url, "Run again.") from error
+            raise _stopped(wanted.url) from error
         finally:
             with self._lock:
                 self._held = max(0, self._held - found.size[0])
                 found.size[0] = 0
 
     def close(self) -> None:
-        """Drop what was expected, and close all connections."""
+        """Drop what was expected, and close all connections; whoever waits gets an error."""
         self.expect(())
         with self._lock:
+            self._is_closed = True
             loop, self._loop = self._loop, None
         if loop is not None:
             asyncio.run_coroutine_threadsafe(self._shut(loop), loop)
@@ -233,6 +235,8 @@ class Fetcher:
         return False
 
     def _begun(self, wanted: Wanted) -> _Ahead:
+        if self._is_closed:
+            raise _stopped(wanted.url)
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             threading.Thread(
@@ -483,6 +487,10 @@ class Fetcher:
                         break
                 return answer.status, bytes(text[:_ROBOTS_BYTES]).decode(errors="replace")
         return 404, ""
+
+
+def _stopped(url: str) -> ImageError:
+    return failed("unreadable", "The run was stopped", url, "Run again.")
 
 
 def _site(place: Place) -> str:
