@@ -35,6 +35,7 @@ class Web(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers: dict[str, Answer] = {}
         self.counts: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()  # bytes of bodies
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.lock = threading.Lock()
         self.now = self.most = self.connections = 0
@@ -78,6 +79,8 @@ def reply(to: Handler, content: bytes = PNG, status: int = 200, **headers: objec
         to.send_header(name.replace("_", "-"), str(value))
     to.end_headers()
     to.wfile.write(content)
+    with to.server.lock:
+        to.server.sent[to.path] += len(content)
 
 
 def always(*args: Any, **headers: object) -> Answer:

@@ -158,7 +158,7 @@ def test_content_may_be_a_path(engine: Engine, ledger: Ledger, tmp_path: Path) -
 def test_a_run_holds_nothing_of_unchanged_files(engine: Engine, ledger: Ledger) -> None:
     table = Table({f"{n}.png": Row("red", "1") for n in range(50)})
     index(table, engine, ledger, TinyEncoder())
-    comparison = Comparison(engine, ledger, (), lambda _: True, retry=False)
+    comparison = Comparison(engine, ledger, (), lambda _: True, IndexOptions())
     scan = comparison.take(table)
     next(scan)
     live = 0

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -144,3 +144,94 @@ def test_a_stop_does_not_wait_for_servers(web: Web, tmp_path: Path, tiny: TinyEn
     with pixseek.open(tmp_path / "l", allow_private=True) as library:
         report = library.index()
         assert (report.unchanged, report.added, tiny.embedded) == (8, 32, 40)
+
+
+def by_etag(content: bytes, etag: str) -> Callable[[Handler], None]:
+    """Answer with a content, or that it is as it was."""
+
+    def answer(to: Handler) -> None:
+        if to.headers["If-None-Match"] == etag:
+            reply(to, b"", 304)
+        else:
+            reply(to, content, ETag=etag)
+
+    return answer
+
+
+def since(content: bytes, date: str) -> Callable[[Handler], None]:
+    def answer(to: Handler) -> None:
+        if to.headers["If-Modified-Since"] == date:
+            reply(to, b"", 304)
+        else:
+            reply(to, content, Last_Modified=date)
+
+    return answer
+
+
+def test_a_recheck_asks_servers_and_fetches_only_what_changed(
+    web: Web, tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    bodies = {name: png(colour) for name, colour in (
+        ("strong", "red"), ("weak", "green"), ("dated", "blue"), ("plain", "white"),
+        ("changes", "black"), ("goes", "yellow"), ("fails", "cyan"), ("breaks", "pink"),
+    )}  # fmt: skip
+    web.answers = {f"/{name}": by_etag(body, f'"{name}"') for name, body in bodies.items()}
+    web.answers["/weak"] = by_etag(bodies["weak"], 'W/"weak"')
+    web.answers["/dated"] = since(bodies["dated"], "Thu, 01 Jan 2026 00:00:00 GMT")
+    web.answers["/plain"] = always(bodies["plain"])  # it has no marks
+    table = tmp_path / "urls.txt"
+    table.write_text("\n".join(web.url(f"/{name}") for name in bodies))
+    uri = f"urls/http/127.0.0.1:{web.server_port}/"
+    with pixseek.open(tmp_path / "l", allow_private=True) as library:
+        assert library.index(table).added == len(bodies) == tiny.embedded
+        library.tag(f"{uri}goes", add=("mine",))
+        asked = web.counts.copy()
+        assert library.index().unchanged == len(bodies)
+        assert web.counts == asked  # an ordinary run asks nobody
+
+        web.answers["/changes"] = by_etag(png("purple"), '"changes-2"')
+        web.answers["/goes"] = always(b"", 410)
+        web.answers["/fails"] = always(b"", 403)
+        web.answers["/breaks"] = always(bodies["breaks"][:8] + bytes(90))
+        web.sent.clear()
+        report = library.index(recheck=True)
+        assert (report.updated, report.unchanged, report.removed) == (1, 4, 0)
+        assert {each.uri.rpartition("/")[2]: each.reason for each in report.failures} == {
+            "goes": "missing", "fails": "no-permission", "breaks": "damaged",
+        }  # fmt: skip
+        assert tiny.embedded == len(bodies) + 1
+        # Only what changed, and what has no marks, was sent.
+        assert {path for path, size in web.sent.items() if size} == {
+            "/changes", "/plain", "/breaks",
+        }  # fmt: skip
+        assert len(library) == len(bodies)
+        gone = library.find(f"{uri}goes")
+        assert gone is not None and gone.tags == ("mine",)
+
+        # What failed is listed, and tried again by the next run; the others are not asked.
+        for name in ("goes", "fails", "breaks"):
+            web.answers[f"/{name}"] = by_etag(bodies[name], f'"{name}"')
+        assert len(library.failures()) == 3
+        before = web.counts.copy()
+        report = library.index()
+        assert (report.unchanged, report.failures, library.failures()) == (len(bodies), (), [])
+        assert web.counts - before == {"/goes": 1, "/fails": 1, "/breaks": 1}
+        assert tiny.embedded == len(bodies) + 1
+        assert library.index(recheck=True).unchanged == len(bodies)
+
+
+def test_a_recheck_keeps_originals_and_their_old_versions(
+    web: Web, tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    web.answers["/a.png"] = by_etag(png("red"), '"1"')
+    web.answers["/b.png"] = by_etag(png("green"), '"1"')
+    table, keep = tmp_path / "urls.txt", tmp_path / "kept"
+    table.write_text(f"{web.url('/a.png')}\n{web.url('/b.png')}\n")
+    with pixseek.open(tmp_path / "l", allow_private=True) as library:
+        library.index(table, keep=keep)
+        web.answers["/a.png"] = by_etag(png("blue"), '"2"')
+        report = library.index(recheck=True)
+        assert (report.updated, report.unchanged, tiny.embedded) == (1, 1, 3)
+        assert len([*keep.glob("127.0.0.1/*.png")]) == 3
+        record = library.find(f"urls/http/127.0.0.1:{web.server_port}/a.png")
+        assert record is not None and library.original(record) == png("blue")

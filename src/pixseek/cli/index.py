@@ -135,6 +135,9 @@ class PathOrUrl(click.Path):
     help="Read the metadata and sidecars of unchanged files again, without embedding them: after "
     "an upgrade that reads more. Your annotations stay.",
 )
+@click.option("--recheck", is_flag=True,
+              help="Of images named by URL: ask their servers which have changed, and fetch those. "
+              "[default: fetch new rows and changed ones]")  # fmt: skip
 @click.option(
     "--strict",
     is_flag=True,
@@ -208,6 +211,7 @@ def index(
     dry_run: bool,
     retry: bool,
     reread: bool,
+    recheck: bool,
     strict: bool,
     demosaic: bool,
     precision: str | None,
@@ -280,6 +284,7 @@ def index(
             robots=robots,
             retry=retry,
             reread=reread,
+            recheck=recheck,
             strict=strict,
             demosaic=demosaic,
             previews=previews,

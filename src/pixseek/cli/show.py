@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pixseek.types import Record, Scalar
 
 # Fields for programs, which are in the JSON only.
-_NOT_SHOWN = frozenset({"placeholder", "taken_from", "taken_precision"})
+_NOT_SHOWN = frozenset({"placeholder", "taken_from", "taken_precision", "pixseek.marks"})
 
 # Names of fields without their units.
 _NAMES = {

@@ -9,8 +9,10 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from pixseek.errors import MissingExtraError, SourceError, SourceVanishedError
+from pixseek.indexing.options import IndexOptions
 from pixseek.indexing.unopened import Unopened
 from pixseek.metadata.dates import date_in_name
 from pixseek.storage.ledger import Ledger
@@ -30,6 +32,11 @@ from pixseek.types.dataclass import dataclass
 
 #: The reason of a `Failure` that is none: its owner has put the image into Google's trash.
 TRASHED = "trashed"
+
+#: The field of a record that holds the marks of its `Item`.
+MARKS = "pixseek.marks"
+#: Records of which the marks are read at once.
+_MARKED = 1_000
 
 #: Missing files of a drive that are looked for, to tell whether they are excluded.
 _SAMPLE = 64
@@ -59,6 +66,7 @@ class Comparison:
         jobs: files to read, in the order of the scan.
         missing: records whose file is gone, by id.
         changed: digests of records whose file is not as it was, by id.
+        asked: ids of records whose servers are asked whether they have changed.
         counts: "unchanged" and "known_failures".
         failures: files and folders that could not be looked at.
         failed_before: URIs of jobs and unchanged files with a failure in the ledger.
@@ -72,9 +80,7 @@ class Comparison:
         ledger: Ledger,
         unfit: Collection[str],
         is_there: Callable[[str], bool | None],
-        *,
-        retry: bool = False,
-        reread: bool = False,
+        options: IndexOptions,
     ) -> None:
         """Compare with the contents of an engine and a ledger.
 
@@ -83,15 +89,16 @@ class Comparison:
             ledger: holds earlier failures.
             unfit: ids of records that need new vectors though their files are unchanged.
             is_there: whether the file of a URI exists; None where that can't be told.
-            retry: whether files that failed and have not changed are jobs.
-            reread: whether unchanged files are jobs.
+            options: of the run: `retry`, `reread` and `recheck` say which files are jobs though
+                they have not changed.
         """
         self._engine, self._ledger, self._unfit = engine, ledger, unfit
-        self._is_there, self._retry, self._reread = is_there, retry, reread
+        self._is_there, self._options = is_there, options
         self._unopened = Unopened(ledger, engine)
         self.jobs: list[Job] = []
         self.missing: dict[str, Known] = {}
         self.changed: dict[str, str] = {}
+        self.asked: set[str] = set()
         self.counts: Counter[str] = Counter()
         self.failures: list[Failure] = []
         self.failed_before: set[str] = set()
@@ -138,7 +145,7 @@ class Comparison:
             if source.covers(each.uri)
         }
         held = bool(known)
-        look_again = self._retry or self._reread or bool(self._unfit)
+        look_again = self._options.retry or self._options.reread or bool(self._unfit)
         left_out = self._unopened.leave_out(source, known, failed, look_again=look_again)
         for uri in left_out:
             if known.pop(uri, None) is not None:
@@ -149,6 +156,7 @@ class Comparison:
                 self.counts["known_failures"] += 1
         is_empty = not left_out
         drives = _Drives(self._ledger.devices())
+        first = len(self.jobs)
         unseen: list[str] = []  # URIs, or folders, that nobody could look at
         for event in source.scan():
             if isinstance(event, int):
@@ -174,6 +182,7 @@ class Comparison:
                 elif event.is_as(before.stamp):
                     drives.meet(event.uri)
                 self._compare(source, event, before, earlier)
+        self._give_marks(first)
         roots = [
             each
             for each in source.prefixes
@@ -222,7 +231,10 @@ class Comparison:
             self.failed_before.add(candidate.uri)
         same = before is not None and candidate.is_as(before.stamp)
         if before is not None and same and before.id not in self._unfit:
-            if self._reread:
+            is_in_doubt = candidate.is_asked_for and (self._options.recheck or earlier is not None)
+            if is_in_doubt:
+                self.asked.add(before.id)
+            if self._options.reread or is_in_doubt:
                 self.jobs.append(Job(candidate, source, before, is_unchanged=True))
                 return
             self.counts["unchanged"] += 1
@@ -232,7 +244,7 @@ class Comparison:
             earlier is not None
             and candidate.is_as(earlier.stamp)
             and earlier.stage in ("decode", "encode")
-            and not self._retry
+            and not self._options.retry
         ):
             if earlier.reason == TRASHED:
                 self.skipped.append(in_the_trash(candidate.uri))
@@ -244,6 +256,23 @@ class Comparison:
             self.jobs.append(Job(candidate, source, before))
             if before is not None and not same:
                 self.changed[before.id] = before.digest
+
+    def _give_marks(self, first: int) -> None:
+        """Give the jobs from this one up the marks of their records, to ask servers by them."""
+        if self._options.reread:
+            return  # all of them are wanted whole
+        asked = [
+            n
+            for n in range(first, len(self.jobs))
+            if self.jobs[n].is_unchanged and self.jobs[n].candidate.is_asked_for
+        ]
+        for start in range(0, len(asked), _MARKED):  # itertools.batched needs Python 3.12
+            some = asked[start : start + _MARKED]
+            ids = [before.id for n in some if (before := self.jobs[n].before) is not None]
+            for n, record in zip(some, self._engine.get(ids), strict=True):
+                marks = str(record.fields.get(MARKS, "")) if record is not None else ""
+                job = self.jobs[n]
+                self.jobs[n] = replace(job, candidate=replace(job.candidate, marks=marks))
 
 
 class _Drives:

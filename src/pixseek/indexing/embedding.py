@@ -96,7 +96,7 @@ class Embedding(Generic[Job, Item]):
         threads: int,
         stop: threading.Event,
         parts: int = 1,
-        interrupt: Callable[[], None] = lambda: None,
+        interrupt: Callable[[], object] = lambda: None,
     ) -> None:
         """Set up; nothing runs yet.
 

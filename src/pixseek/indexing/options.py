@@ -19,6 +19,7 @@ class IndexOptions:
         follow_links: follow links that lead out of the roots; None for the last choice.
         retry: try files again that failed before and have not changed.
         reread: read the metadata of unchanged files again, without embedding them.
+        recheck: ask the servers of images that are named by URL whether they have changed.
         strict: refuse truncated images instead of keeping the part that could be read.
         demosaic: develop camera raw files instead of using the preview inside them.
         previews: keep a preview of each image; None for the library's last choice.
@@ -39,6 +40,7 @@ class IndexOptions:
     follow_links: bool | None = None
     retry: bool = False
     reread: bool = False
+    recheck: bool = False
     strict: bool = False
     demosaic: bool = False
     previews: bool | None = None

@@ -140,9 +140,7 @@ class _Run:
         self.failures: list[Failure] = []
         self.gone: set[str] = set()  # URIs of folders that failed
         self.unfit: set[str] = set()  # ids of records whose vectors are to be made again
-        self.found = Comparison(
-            engine, ledger, self.unfit, is_there, retry=options.retry, reread=options.reread
-        )
+        self.found = Comparison(engine, ledger, self.unfit, is_there, options)
         self.rereading = Rereading(engine, previews)
         self.departed: set[str] = set()  # ids of records whose content was found elsewhere
         self.pace = Pace(0)
@@ -221,9 +219,8 @@ class _Run:
             record = done.get(job.candidate.uri)
             if record is None:
                 rest.append(job)
-            elif record.id in self.unfit:  # moved, but its vectors are still to be made
-                now = Known(record.id, record.uri, record.stamp, record.digest)
-                rest.append(replace(job, before=now))
+            elif (of := record).id in self.unfit:  # moved, but its vectors are still to be made
+                rest.append(replace(job, before=Known(of.id, of.uri, of.stamp, of.digest)))
         return rest
 
     def embed(self, jobs: list[Job]) -> Generator[Progress, None, None]:
@@ -299,6 +296,9 @@ class _Run:
         elif outcome.item.tensors:
             before = outcome.item.job.before
             self.place(outcome.item, outcome.rows, None, "updated" if before else "added")
+        elif outcome.item.is_as_it_was:
+            self.counts["unchanged"] += 1
+            self.writes.settled += {outcome.item.record.uri} & self.found.failed_before
         elif outcome.item.job.is_unchanged and outcome.item.twins == (outcome.item.job.before,):
             self.rereading.take(outcome.item)
         else:
@@ -377,7 +377,8 @@ class _Run:
     def embed_now(self, item: Prepared, origin: Record | None, outcome: str) -> None:
         """Decode and embed one file after all; see `place`."""
         embedding = self.embedding(self.load_encoder(), look_up=False)
-        prepared = embedding.prepare(item.job)
+        candidate = replace(item.job.candidate, marks="")  # the content is wanted
+        prepared = embedding.prepare(replace(item.job, candidate=candidate))
         if isinstance(prepared, Failure):
             self.fail(prepared)
             return
@@ -455,7 +456,7 @@ class _Run:
         gone = record_id(failure.uri)
         # A record whose file is unchanged stays, if it was read again or lacks vectors.
         is_as_it_was = (
-            (self.options.reread or gone in self.unfit)
+            (self.options.reread or gone in self.unfit or gone in self.found.asked)
             and gone not in self.found.changed
             and failure.reason != TRASHED
         )

@@ -14,7 +14,7 @@ from pixseek import files
 from pixseek.errors import ImageError, PixseekError
 from pixseek.images import MAX_BYTES, decode, derive, perceptual_hash, pixel_digest, turned
 from pixseek.images.derived import PREVIEW_SIDE
-from pixseek.indexing.comparing import TRASHED, Job, name_of
+from pixseek.indexing.comparing import MARKS, TRASHED, Job, name_of
 from pixseek.indexing.media import least_side, parts_of
 from pixseek.indexing.options import IndexOptions
 from pixseek.metadata.fields import FIELDS, Findings
@@ -50,6 +50,7 @@ class Prepared:
     preview: bytes
     tensors: tuple[Vectors, ...]
     twins: tuple[Known, ...] = ()
+    is_as_it_was: bool = False  # its server says so, and sent nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,10 @@ class Reader:
             if not candidate.is_wanted and is_trashed(item.sidecars):
                 return _in_the_trash(candidate)
             content = _content(item)
+            if content is None and job.before is not None:
+                known = Record(job.before.id, candidate.uri, candidate.stamp, job.before.digest)
+                return Prepared(job, known, b"", (), is_as_it_was=True)
+            assert content is not None, "a source may only leave out what the library has"
             digest = hashlib.sha256(content).hexdigest()
             twins, is_embedded = twins_of(job, digest)
             stage = "decode"
@@ -131,6 +136,8 @@ class Reader:
         metadata = read_metadata(picture, name=name_of(candidate.uri), sidecars=sidecars)
         fields = {**_own_fields(item.fields), **metadata.fields, **_seen(picture)}
         notes = (*picture.notes, *metadata.notes)
+        if item.marks:
+            fields[MARKS] = item.marks
         if notes:
             fields["notes"] = "; ".join(notes)
         preview = b""
@@ -171,8 +178,8 @@ def _in_the_trash(candidate: Candidate) -> Failure:
     )
 
 
-def _content(item: Item) -> bytes:
-    """Return the bytes of an image, also if its source gave a path."""
+def _content(item: Item) -> bytes | None:
+    """Return the bytes of an image, also if its source gave a path; None if it gave nothing."""
     if not isinstance(item.content, Path):
         return item.content
     try:

@@ -224,6 +224,7 @@ class Library:
         follow_links: bool | None = None,
         retry: bool = False,
         reread: bool = False,
+        recheck: bool = False,
         strict: bool = False,
         demosaic: bool = False,
         previews: bool | None = None,
@@ -261,6 +262,9 @@ class Library:
             reread: read the metadata and sidecars of unchanged files again. Nothing is embedded:
                 vectors, previews and your annotations stay. This fills what a newer version
                 reads besides; "updated" in the report counts the images that changed.
+            recheck: ask the servers of images that are named by URL whether they have changed,
+                by ETag and date. What is unchanged is not sent; what is gone stays in the library,
+                and is a failure in the report.
             strict: refuse truncated images instead of keeping the part that could be read.
             demosaic: develop camera raw files instead of using the preview inside them; needs
                 rawpy. Files that are in the library already stay as they are.
@@ -299,6 +303,7 @@ class Library:
             follow_links=follow_links,
             retry=retry,
             reread=reread,
+            recheck=recheck,
             strict=strict,
             demosaic=demosaic,
             previews=previews,
@@ -321,6 +326,7 @@ class Library:
         follow_links: bool | None = None,
         retry: bool = False,
         reread: bool = False,
+        recheck: bool = False,
         strict: bool = False,
         demosaic: bool = False,
         previews: bool | None = None,
@@ -341,6 +347,7 @@ class Library:
             follow_links=follow_links,
             retry=retry,
             reread=reread,
+            recheck=recheck,
             strict=strict,
             demosaic=demosaic,
             previews=previews,

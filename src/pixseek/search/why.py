@@ -130,7 +130,7 @@ def _where_written(query: Query, record: Record) -> list[str]:
     said: list[str] = []
     known: set[str] = set()
     for name, text in texts.items():
-        if name in _UNSAID:
+        if name in _UNSAID or name.startswith("pixseek."):
             continue
         held = f" {searchable(text)} "
         found = [piece for piece, own in looked_for if any(_is_in(word, held) for word in own)]

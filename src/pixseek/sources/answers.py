@@ -8,9 +8,12 @@ import re
 import time
 import zlib
 from email.utils import parsedate_to_datetime
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pixseek.errors import ImageError
+
+if TYPE_CHECKING:
+    import httpcore
 
 #: Bytes read at once, and bytes from which an image is recognised.
 PIECE = 64 << 10
@@ -201,6 +204,12 @@ def unreachable(host: str, why: str) -> UnreachableError:
     )  # fmt: skip
     error.host = host
     return error
+
+
+def headers_of(answer: httpcore.Response) -> dict[str, str]:
+    """Return the headers of an answer by their names in lower case, the first of each."""
+    return {name.decode("latin-1").lower(): value.decode("latin-1").strip()
+            for name, value in reversed(answer.headers)}  # fmt: skip
 
 
 @functools.cache

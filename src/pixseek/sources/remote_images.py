@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from pixseek.errors import ImageError
 
 if TYPE_CHECKING:
     from pixseek.sources.kept import Kept
-    from pixseek.sources.urls import Fetcher, Wanted
+    from pixseek.sources.urls import Fetched, Fetcher, Wanted
 
 #: Faults for which an original that was kept does as well.
 _PASSING = frozenset(("unreachable", "unreadable", "timeout"))
@@ -52,11 +53,11 @@ class RemoteImages:
         if not self._offline:
             self._fetching()
 
-    def expect(self, coming: Iterable[tuple[str, str]]) -> None:
-        """Fetch ahead what will be read, as URIs and URLs in this order."""
+    def expect(self, coming: Iterable[tuple[str, str, str]]) -> None:
+        """Fetch ahead what will be read, as URIs, URLs and marks in this order."""
         self.close()
         if not self._offline:
-            self._fetching().expect((uri, self._wanted(url)) for uri, url in coming)
+            self._fetching().expect((uri, self._wanted(url, marks)) for uri, url, marks in coming)
 
     def close(self) -> None:
         """Drop what was expected, and close all connections."""
@@ -65,8 +66,10 @@ class RemoteImages:
         if fetcher is not None:
             fetcher.close()
 
-    def read(self, uri: str, url: str) -> bytes:
+    def read(self, uri: str, url: str, marks: str = "") -> Fetched:
         """Return the image of a row, fetched now unless the server says that it is as it was.
+
+        Its content is None if it is that of the marks, and no original is kept.
 
         Raises:
             ImageError: it can't be fetched, and is not kept. One whose subject ends in "/" is
@@ -78,10 +81,12 @@ class RemoteImages:
         if self._offline:
             return self._kept_or(url, self._refused())
         try:
-            found = self._fetching().fetch(uri, self._wanted(url))
+            found = self._fetching().fetch(uri, self._wanted(url, marks))
+            if found.content is None and kept is None:
+                return found
             if found.content is None:  # and kept is what was fetched then
                 if kept is not None and (content := kept.content(url)) is not None:
-                    return content
+                    return replace(found, content=content)
                 found = self._fetching().fetch(f"{uri}\0again", _plain(url))
         except UnreachableError as error:
             place = error.host.replace("://", "/")
@@ -98,7 +103,7 @@ class RemoteImages:
             except ImageError as error:
                 raise ImageError(error.reason, f"{error.problem} in {error.subject}", uri,
                                  error.advice) from error  # fmt: skip
-        return found.content
+        return found
 
     def open(self, url: str) -> bytes:
         """Return the image of a URL: the kept one, else fetched.
@@ -122,14 +127,17 @@ class RemoteImages:
 
     # ---------------------------------------------------------------- inside
 
-    def _kept_or(self, url: str, error: ImageError) -> bytes:
+    def _kept_or(self, url: str, error: ImageError) -> Fetched:
         kept = self._keeping()
         if kept is None or error.reason not in _PASSING:
             raise error
         content = kept.content(url)
         if content is None:
             raise error
-        return content
+        from pixseek.sources.urls import Fetched
+
+        known = kept.wanted(url)
+        return Fetched(content, known.etag, known.modified)
 
     def _refused(self) -> ImageError:
         return ImageError(
@@ -137,9 +145,11 @@ class RemoteImages:
             f"{self._root}/", "Run again without --offline (PIXSEEK_OFFLINE).",
         )  # fmt: skip
 
-    def _wanted(self, url: str) -> Wanted:
+    def _wanted(self, url: str, marks: str) -> Wanted:
+        from pixseek.sources.urls import Wanted
+
         kept = self._keeping()
-        return _plain(url) if kept is None else kept.wanted(url)
+        return Wanted.by(url, marks) if kept is None else kept.wanted(url)
 
     def _keeping(self) -> Kept | None:
         if self._folder is None:

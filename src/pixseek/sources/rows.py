@@ -148,8 +148,12 @@ class RowSource:
         if not rows:
             raise ImageError("missing", "The table has no such row any more", candidate.uri,
                              "Run again: pixseek index")  # fmt: skip
-        content = self._content(rows, index, key, lambda url: self._remote.read(candidate.uri, url))
-        return Item(content, fields=index.fields_of([row for _, row in rows]))
+        fields = index.fields_of([row for _, row in rows])
+        _, reference = index.reference(rows)
+        if isinstance(reference, str) and is_url(reference):
+            found = self._remote.read(candidate.uri, reference.strip(), candidate.marks)
+            return Item(found.content, fields=fields, marks=found.marks)
+        return Item(self._content(rows, index, key, self._remote.open), fields=fields)
 
     def open(self, uri: str) -> bytes:
         """Return the picture of a row; see `Opening.open`."""
@@ -173,13 +177,13 @@ class RowSource:
         else:
             self._remote.expect(self._urls(candidates))
 
-    def _urls(self, candidates: Iterable[Candidate]) -> Iterator[tuple[str, str]]:
-        """Yield the URI and URL of those that have a URL."""
+    def _urls(self, candidates: Iterable[Candidate]) -> Iterator[tuple[str, str, str]]:
+        """Yield URI, URL and marks of those that have a URL."""
         index = self._latest()
         for candidate in candidates:
             _, reference = index.reference(index.rows(candidate.uri.partition("/")[2]))
             if isinstance(reference, str) and is_url(reference):
-                yield candidate.uri, reference.strip()
+                yield candidate.uri, reference.strip(), candidate.marks
 
     def holds(self, uri: str) -> bool | None:
         """Return whether the table has a row of this URI now."""
@@ -276,7 +280,8 @@ class RowSource:
         _, reference = index.reference(rows)
         if isinstance(reference, str) and is_url(reference):
             self._remote.check()
-        elif isinstance(reference, str) and (relative := self._relative(reference)):
+            return Candidate(uri, Stamp(0, 0), version=version, is_asked_for=True)
+        if isinstance(reference, str) and (relative := self._relative(reference)):
             try:
                 status = os.stat(self._base / relative)
             except (OSError, ValueError):

@@ -18,9 +18,7 @@ import time
 import zlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from dataclasses import field
 from typing import TYPE_CHECKING, Any
-from urllib.robotparser import RobotFileParser
 
 from pixseek.errors import ImageError, MissingExtraError
 from pixseek.images.limits import MAX_BYTES
@@ -33,6 +31,7 @@ from pixseek.sources.answers import (
     again,
     agent,
     failed,
+    headers_of,
     refuse,
     said,
     unreachable,
@@ -48,6 +47,7 @@ from pixseek.sources.fetching import (
     proxy_of,
 )
 from pixseek.sources.guarded import CONNECT_S, NotConnectedError, guarded, reason_of
+from pixseek.sources.robots import Robots
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -68,7 +68,6 @@ TIMEOUT_S, SILENCE_S = 60.0, 20.0
 #: Hosts that were not reached so often in a row are not asked again in a run.
 _STRIKES = 3
 _AGAIN = frozenset((408, 425, 429, 500, 502, 503, 504))
-_ROBOTS_BYTES = 512 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +84,12 @@ class Wanted:
     etag: str = ""
     modified: str = ""
 
+    @classmethod
+    def by(cls, url: str, marks: str) -> Wanted:
+        """Return what to ask for, given the `Fetched.marks` of the content that is at hand."""
+        etag, _, modified = marks.partition("\n")
+        return cls(url, etag, modified)
+
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
@@ -99,6 +104,11 @@ class Fetched:
     content: bytes | None
     etag: str = ""
     modified: str = ""
+
+    @property
+    def marks(self) -> str:
+        """Both as one text, which `Wanted.by` reads; "" for neither."""
+        return f"{self.etag}\n{self.modified}" if self.etag or self.modified else ""
 
 
 @dataclass(slots=True, eq=False)
@@ -122,7 +132,6 @@ class _Host:
     slots: asyncio.Semaphore
     not_before: float = 0.0
     strikes: int = 0
-    robots: asyncio.Task[RobotFileParser | None] | None = field(default=None)
 
 
 class Fetcher:
@@ -153,7 +162,8 @@ class Fetcher:
             import httpcore  # noqa: F401
         except ImportError as error:
             raise MissingExtraError("Fetching images by their URLs", "httpcore", "urls") from error
-        self._allow_private, self._robots, self._proxies = allow_private, robots, proxies
+        self._allow_private, self._proxies = allow_private, proxies
+        self._robots = Robots(self._answer) if robots else None
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._is_closed = False
@@ -331,7 +341,7 @@ class Fetcher:
         origin, deadline = place.origin, Deadline(TIMEOUT_S)
         for _ in range(MOST_REDIRECTS + 1):
             trail.append(place)
-            if self._robots and not await self._may(place):
+            if self._robots is not None and not await self._robots.allow(place):
                 raise failed(
                     "no-permission", "The robots.txt of its server forbids it", url,
                     "Ask its owner, or leave out --robots.",
@@ -344,7 +354,7 @@ class Fetcher:
             if wanted.modified:
                 headers["If-Modified-Since"] = wanted.modified
             async with self._answer(place, headers, url, deadline) as answer:
-                said_of = _headers(answer)
+                said_of = headers_of(answer)
                 if answer.status in REDIRECTS and (after := said_of.get("location")):
                     after = after.encode("latin-1", "replace").decode("utf-8", "surrogateescape")
                     place, _ = parsed(after, url, str(place))
@@ -437,57 +447,6 @@ class Fetcher:
                 )
         return self._pools[name]
 
-    # ---------------------------------------------------------------- robots.txt
-
-    async def _may(self, place: Place) -> bool:
-        host = self._host(place)
-        if host.robots is None:
-            host.robots = asyncio.ensure_future(self._rules(place))
-        try:
-            rules = await asyncio.shield(host.robots)
-        except Exception:
-            host.robots = None  # the server was not reached; the next one asks again
-            raise
-        return rules is None or rules.can_fetch("pixseek", str(place))
-
-    async def _rules(self, place: Place) -> RobotFileParser | None:
-        """Return what robots.txt says; None if there is none, and all is allowed.
-
-        As RFC 9309 has it: if the server fails on it, nothing is allowed.
-        """
-        import httpcore
-
-        where = Place(place.secure, place.host, place.port, "/robots.txt")
-        faults = (httpcore.ReadTimeout, httpcore.WriteTimeout, httpcore.ReadError,
-                  httpcore.WriteError, httpcore.ProtocolError, LateError, ImageError)  # fmt: skip
-        rules = RobotFileParser()
-        with contextlib.suppress(*faults):
-            status, text = await self._text(where)
-            if 400 <= status < 500:
-                return None
-            if status == 200:
-                rules.parse(text.splitlines())
-                return rules
-        rules.disallow_all = True  # type: ignore[attr-defined]
-        return rules
-
-    async def _text(self, where: Place) -> tuple[int, str]:
-        """Return the status and the beginning of a text."""
-        deadline = Deadline(SILENCE_S)
-        for _ in range(MOST_REDIRECTS + 1):
-            async with self._answer(where, {}, str(where), deadline) as answer:
-                if answer.status in REDIRECTS and (to := _headers(answer).get("location")):
-                    where, _ = parsed(to, str(where), str(where))
-                    continue
-                text = bytearray()
-                async for piece in answer.aiter_stream():
-                    text += piece
-                    deadline.left()
-                    if len(text) > _ROBOTS_BYTES:
-                        break
-                return answer.status, bytes(text[:_ROBOTS_BYTES]).decode(errors="replace")
-        return 404, ""
-
 
 def _stopped(url: str) -> ImageError:
     return failed("unreadable", "The run was stopped", url, "Run again.")
@@ -495,8 +454,3 @@ def _stopped(url: str) -> ImageError:
 
 def _site(place: Place) -> str:
     return f"{'https' if place.secure else 'http'}://{place.authority}"
-
-
-def _headers(answer: httpcore.Response) -> dict[str, str]:
-    return {name.decode("latin-1").lower(): value.decode("latin-1").strip()
-            for name, value in reversed(answer.headers)}  # fmt: skip

@@ -34,6 +34,9 @@ class Candidate:
             is the same; "" for a file, whose stamp says it.
         is_wanted: the user has asked for it, so it is indexed even if a sidecar says that it is in
             the trash.
+        is_asked_for: whether its content has changed, only its server knows: a run that re-checks
+            reads it although it is unchanged as far as the source can tell.
+        marks: those of the `Item` that the library has, in a run that re-checks; else "".
     """
 
     uri: str
@@ -42,6 +45,8 @@ class Candidate:
     sidecars: tuple[str, ...] = ()
     version: str = ""
     is_wanted: bool = False
+    is_asked_for: bool = False
+    marks: str = ""
 
     def __post_init__(self) -> None:
         if self.version:
@@ -86,16 +91,19 @@ class Item:
     """What a source reads of one candidate.
 
     Attributes:
-        content: the bytes of the file, or its path if it is too large to hold.
+        content: the bytes of the file, or its path if it is too large to hold; None if the server
+            says that it is the one of the candidate's marks.
         sidecars: name and content of those that could be read.
         fields: more metadata from the source (columns of a table, the JSON of a sample). They are
             merged as a JSON sidecar is; names that a sidecar does not have become fields. A value
             may be a list of texts where a sidecar may have one: captions, tags, people.
+        marks: by which the source can ask for a newer content only, such as an ETag; "" for none.
     """
 
-    content: bytes | Path
+    content: bytes | Path | None
     sidecars: tuple[tuple[str, bytes], ...] = ()
     fields: Mapping[str, Scalar | tuple[str, ...]] = field(default_factory=dict)
+    marks: str = ""
 
 
 @dataclass(frozen=True, slots=True)
