@@ -40,7 +40,7 @@ from pixseek.engines import elastic_fields, open_engine
 from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.elasticsearch import ElasticStore
 from pixseek.engines.store import Document
-from pixseek.types import Compare, Engine, Record, Space, Stamp
+from pixseek.types import Building, Compare, Engine, Record, Space, Stamp
 
 from servers import Running, remove_library, serving
 from vectors import Clustered
@@ -186,6 +186,9 @@ def measure(
     if kind == "embedded":  # which writes its codes when it is closed
         engine.close()
         engine = open_engine(url)
+    if isinstance(engine, Building):
+        for _ in engine.build_indexes():
+            pass
     engine.nearest(texts[:1], K)
     ready = time.perf_counter()
     found["fed_per_s"] = round(size / (fed - start), 1)

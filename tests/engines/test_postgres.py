@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import socketserver
 import ssl
+import tempfile
 import threading
 import time
 import traceback
@@ -24,15 +26,14 @@ from click.testing import CliRunner
 
 import pixseek
 from pixseek.cli import main
-from pixseek.engines.postgres import PostgresEngine, migrations, open_postgres, spaces
-from pixseek.engines.postgres import engine as module
+from pixseek.engines.postgres import PostgresEngine, hnsw, migrations, open_postgres, spaces
 from pixseek.engines.postgres.connections import Connections
 from pixseek.engines.words import words_to_find
 from pixseek.errors import ConfigError, EngineError, LibraryError, LibraryFormatError, PixseekError
 from pixseek.redaction import Address
-from pixseek.types import Compare, Record, Space
+from pixseek.types import Compare, Progress, Reach, Record, Space
 
-from servers import serving_postgres
+from servers import kill_postgres, serving_postgres
 from tiny_encoder import TinyEncoder, draw
 from vectors import Clustered
 
@@ -303,14 +304,17 @@ def test_no_pgvector(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_index(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "INDEX_PARTS", 2000)
+    monkeypatch.setattr(hnsw, "INDEX_PARTS", 2000)
     spread = Clustered(DIM, clusters=100, latent=32)
     vectors, queries = spread.images(3000), spread.texts(10)
     records = [Record(f"{i}", f"r/{i}", width=1 + i % 100) for i in range(3000)]
     with opened(postgres, table="indexed") as engine:
         engine.put(records[:1500], vectors[:1500])
         assert not _indexes(postgres, "indexed")
+        assert list(engine.build_indexes()) == []
         engine.put(records[1500:], vectors[1500:])
+        assert list(engine.build_indexes())[-1] == (3000, 3000)
+        assert list(engine.build_indexes()) == []
         assert _indexes(postgres, "indexed") == ["indexed_part_vector_1"]
         engine.put(records[:10], vectors[:10])
         for where, numbers in (
@@ -368,10 +372,11 @@ def test_an_older_format_gets_words_and_spaces(
     postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrations, "ROWS", 3)
-    monkeypatch.setattr(module, "INDEX_PARTS", 9)
+    monkeypatch.setattr(hnsw, "INDEX_PARTS", 9)
     records = [Record(f"{i}", f"r/{i}", caption="dogs" if i % 2 else "cats") for i in range(11)]
     with opened(postgres, table="older") as engine:
         engine.put(records, np.eye(DIM, dtype=np.float32)[:11])
+        assert list(engine.build_indexes())
         expected = by_words(engine, "dog", 9)
         with psycopg.connect(postgres) as db:
             for statement in (
@@ -399,6 +404,7 @@ def test_an_older_format_gets_words_and_spaces(
         with opened(postgres, table="older") as engine:
             assert by_words(engine, "dog", 9) == expected
             assert len(expected) == 5
+            list(engine.build_indexes())
             assert _indexes(postgres, "older") == ["older_part_vector_1"]
             engine.put(records[:2], np.eye(DIM, dtype=np.float32)[:2])
             engine.add_space(other)
@@ -476,11 +482,12 @@ def test_an_upgrade_that_is_interrupted_at_every_batch_goes_on(
 def test_the_scan_of_the_index_may_end_early(
     postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "INDEX_PARTS", 20)
+    monkeypatch.setattr(hnsw, "INDEX_PARTS", 20)
     vectors = Clustered(DIM, clusters=100, latent=32).images(3000)
     records = [Record(f"{i}", f"r/{i}", width=1 + i) for i in range(3000)]
     with opened(postgres, table="early") as engine:
         engine.put(records, vectors)
+        assert list(engine.build_indexes())
         with psycopg.connect(postgres) as db:
             db.execute("ALTER DATABASE postgres SET hnsw.max_scan_tuples = 50")
             db.execute("ALTER DATABASE postgres SET enable_seqscan = off")
@@ -511,8 +518,8 @@ def test_doctor_warns_if_the_index_misses_neighbours(
         engine.ensure(Space("fingerprint-of-tiny", 48, "tiny"))
         engine.put(records, vectors)
         assert library.recall() is None  # all are scored
-        monkeypatch.setattr(module, "INDEX_PARTS", 100)
-        engine.put(records[:1], vectors[:1])
+        monkeypatch.setattr(hnsw, "INDEX_PARTS", 100)
+        assert list(engine.build_indexes())
         found = library.recall()
         assert found is not None
         assert 0 < found < 0.98
@@ -579,11 +586,12 @@ def test_certificates_are_checked(tmp_path: Path) -> None:
 def test_a_vector_without_a_direction_is_near_to_nothing(
     postgres: str, monkeypatch: pytest.MonkeyPatch, indexed: bool
 ) -> None:
-    monkeypatch.setattr(module, "INDEX_PARTS", 2 if indexed else 100)
+    monkeypatch.setattr(hnsw, "INDEX_PARTS", 2 if indexed else 100)
     vectors = np.eye(DIM, dtype=np.float32)[:4]
     vectors[1], vectors[3] = 0, -vectors[0]
     with opened(postgres, table=f"directed_{indexed}".lower()) as engine:
         engine.put([Record(id_, f"r/{id_}") for id_ in "abcd"], vectors)
+        assert bool(list(engine.build_indexes())) == indexed
         for k, ids, scores in ((4, "abcd", (1, 0, 0, -1)), (3, "abc", (1, 0, 0)), (1, "a", (1,))):
             (found,) = engine.nearest(vectors[:1], k)
             assert ("".join(found.ids), tuple(found.scores)) == (ids, scores)
@@ -656,3 +664,165 @@ def test_an_interrupt_between_a_question_and_its_answer_breaks_nothing(postgres:
         assert db.execute("SELECT 1").fetchone() == (1,)
     assert interrupted.closed
     connections.close()
+
+
+def _built(postgres: str, table: str) -> tuple[int, bool]:
+    """Return how many HNSW indexes a library has, and whether they are whole."""
+    with psycopg.connect(postgres) as db:
+        (row,) = db.execute(
+            "SELECT count(*), coalesce(bool_and(indisvalid), false) FROM pg_index "
+            "JOIN pg_class ON oid = indexrelid WHERE relname LIKE %s",
+            [f"{table}_part_vector_%"],
+        )
+        return row[0], row[1]
+
+
+def _spread(n: int) -> tuple[list[Record], Any]:
+    vectors = Clustered(DIM, clusters=100, latent=32).images(n)
+    return [Record(f"{i:05}", f"r/{i}") for i in range(n)], vectors
+
+
+def test_an_index_that_many_vectors_are_added_to_is_dropped_and_built_again(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hnsw, "INDEX_PARTS", 400)
+    records, vectors = _spread(1_000)
+    with opened(postgres, table="growing") as engine, opened(postgres, table="growing") as other:
+        engine.put(records[:500], vectors[:500])
+        assert list(engine.build_indexes())[-1] == (500, 500)
+        for n in range(500, 520, 5):  # few: they are added to the index
+            engine.put(records[n : n + 5], vectors[n : n + 5])
+        assert _built(postgres, "growing") == (1, True)
+        assert list(engine.build_indexes()) == []
+        engine.put(records[520:525], vectors[520:525])  # what was added before counts no more
+        assert _built(postgres, "growing") == (1, True)
+        for n in range(525, 1_000, 100):
+            engine.put(records[n : n + 100], vectors[n : n + 100])
+        assert _built(postgres, "growing") == (0, False)
+        for each in (engine, other):
+            (found,) = each.nearest(vectors[900:901], 1)
+            assert found.ids == ("00900",)
+            assert found.reach == Reach(True, 1_000)
+        assert list(other.build_indexes())[-1] == (1_000, 1_000)
+        assert _built(postgres, "growing") == (1, True)
+        assert not engine.nearest(vectors[:1], 1)[0].reach.exact
+
+
+def test_an_index_is_not_dropped_while_somebody_reads_for_long(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hnsw, "INDEX_PARTS", 400)
+    monkeypatch.setattr(hnsw, "_PATIENCE_MS", 50)
+    records, vectors = _spread(800)
+    with opened(postgres, table="reading") as engine, opened(postgres, table="reading") as other:
+        engine.put(records[:500], vectors[:500])
+        list(engine.build_indexes())
+        pages = other.export(100)
+        next(pages)
+        engine.put(records[500:], vectors[500:])
+        assert _built(postgres, "reading") == (1, True)
+        assert 100 + sum(len(page) for page, _ in pages) == 500
+        engine.put(records[:100], vectors[:100])
+        assert _built(postgres, "reading") == (0, False)
+
+
+def test_building_is_stopped_and_begun_again(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hnsw, "INDEX_PARTS", 1_000)
+    monkeypatch.setattr(hnsw, "_LOOK_S", 0.02)
+    records, vectors = _spread(8_000)
+    with opened(postgres, table="halfway") as engine, opened(postgres, table="halfway") as other:
+        engine.put(records, vectors)
+        steps = engine.build_indexes()
+        while next(steps)[0] < 100:
+            pass
+        assert list(other.build_indexes()) == []  # one builds
+        other.put(records[:1], vectors[-1:])  # and others go on
+        (found,) = other.nearest(vectors[-1:], 2)
+        assert found.ids == ("00000", "07999")
+        assert found.reach == Reach(True, 8_000)
+        steps.close()
+        assert _built(postgres, "halfway")[1] is False
+        assert list(other.build_indexes())[-1] == (8_000, 8_000)
+        assert _built(postgres, "halfway") == (1, True)
+        (found,) = engine.nearest(vectors[-1:], 2)
+        assert found.ids == ("00000", "07999")
+
+
+def test_without_shared_memory_one_process_builds(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from psycopg.errors import DiskFull
+
+    monkeypatch.setattr(hnsw, "INDEX_PARTS", 400)
+    records, vectors = _spread(500)
+    created, workers = hnsw.Indexes._created, list[str]()
+
+    def full(self: Any, db: Any, *rest: Any) -> Any:
+        workers.append(db.execute("SHOW max_parallel_maintenance_workers").fetchone()[0])
+        if workers[-1] != "0":
+            raise DiskFull("could not resize shared memory segment")
+        return created(self, db, *rest)
+
+    monkeypatch.setattr(hnsw.Indexes, "_created", full)
+    with opened(postgres, table="alone") as engine:
+        engine.put(records, vectors)
+        assert list(engine.build_indexes())[-1] == (500, 500)
+        assert workers == ["2", "0"]
+
+
+def test_a_run_builds_the_index_and_goes_on_where_it_was_stopped(
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: TinyEncoder
+) -> None:
+    del tiny
+    monkeypatch.setattr(hnsw, "INDEX_PARTS", 3)
+    for n in range(5):
+        draw(tmp_path / "photos" / f"{n}.png", ["red", "blue", "green", "white", "black"][n])
+    url = f"{postgres}{'&' if '?' in postgres else '?'}table=runs"
+    seen: list[Progress] = []
+    stop = threading.Event()
+
+    def halt(progress: Progress) -> None:
+        if progress.stage == "build":
+            stop.set()
+
+    with pixseek.open(tmp_path / "p.lib", engine=url) as library:
+        assert library.index(tmp_path / "photos", stop=stop, on_progress=halt).stopped
+        assert len(library) == 5
+        assert _built(postgres, "runs")[1] is False
+        assert not library.index(on_progress=seen.append).stopped
+        assert [each for each in seen if each.stage == "build"][-1].done == 5
+        assert _built(postgres, "runs") == (1, True)
+        seen.clear()
+        library.index(on_progress=seen.append)
+        assert not [each for each in seen if each.stage == "build"]
+
+
+@pytest.mark.slow
+def test_a_server_killed_while_it_builds_builds_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hnsw, "INDEX_PARTS", 1_000)
+    monkeypatch.setattr(hnsw, "_LOOK_S", 0.02)
+    records, vectors = _spread(6_000)
+    folder = Path(tempfile.mkdtemp(prefix="pixseek-building-"))  # the server may be another user
+    try:
+        with serving_postgres(folder) as running, opened(running.url) as engine:
+            engine.put(records, vectors)
+            steps = engine.build_indexes()
+            while next(steps)[0] < 100:
+                pass
+            kill_postgres(running)
+            with pytest.raises(EngineError):
+                list(steps)
+        with serving_postgres(folder) as running, opened(running.url) as engine:
+            assert engine.count() == 6_000
+            (found,) = engine.nearest(vectors[-1:], 1)
+            assert found.ids == ("05999",)
+            assert found.reach == Reach(True, 6_000)
+            assert list(engine.build_indexes())[-1] == (6_000, 6_000)
+            assert _built(running.url, "pixseek") == (1, True)
+            (found,) = engine.nearest(vectors[-1:], 1)
+            assert found.ids == ("05999",)
+            assert not found.reach.exact
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

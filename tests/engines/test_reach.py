@@ -13,10 +13,10 @@ from pixseek.engines import open_engine
 from pixseek.engines.documents import DocumentEngine
 from pixseek.engines.embedded import candidates, codes, indexes
 from pixseek.engines.memory import MemoryStore
-from pixseek.engines.postgres import engine as postgres_engine
+from pixseek.engines.postgres import hnsw
 from pixseek.engines.store import Row
 from pixseek.errors import ConfigError
-from pixseek.types import Compare, Engine, Reach, Record, Space
+from pixseek.types import Building, Compare, Engine, Reach, Record, Space
 
 from stores import FewStore, HastyStore
 from vectors import DIM, SPACE, random_unit
@@ -110,7 +110,7 @@ def test_the_embedded_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_postgresql(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_engine, "INDEX_PARTS", 300)
+    monkeypatch.setattr(hnsw, "INDEX_PARTS", 300)
     url = f"{postgres}{'&' if '?' in postgres else '?'}table=reach"
     query = random_unit(2, 9)
     with open_engine(url) as engine:
@@ -118,6 +118,9 @@ def test_postgresql(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
         vectors = filled(engine, 200)
         assert engine.nearest(query, 10)[0].reach == Reach(True, 200)
         vectors = filled(engine, 400)
+        assert engine.nearest(query, 10)[0].reach == Reach(True, 400)
+        assert isinstance(engine, Building)
+        assert list(engine.build_indexes())
         for where, total in ((None, 400), (WIDE, 380)):
             for n, found in enumerate(engine.nearest(query, 10, where, exact=True)):
                 assert list(found.ids) == best(vectors, query[n], 10, 400 - total)

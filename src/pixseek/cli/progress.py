@@ -21,8 +21,9 @@ LINE_EVERY_S = 10.0
 _DRAW_EVERY_S = 0.1
 
 
-#: The stages of a library that moves to another engine: what is done with what.
-_MOVING = {
+#: Stages that count something else than images: what is done with what.
+_OF_OTHERS = {
+    "build": ("Building the index", "vector", "vectors"),
     "copy": ("Copying", "record", "records"),
     "check": ("Comparing", "record", "records"),
     "ask": ("Searching the copy", "search", "searches"),
@@ -129,8 +130,8 @@ def describe(progress: Progress) -> str:
         return "Preparing the model"
     if progress.stage == "finish":
         return "Finishing"
-    if progress.stage in _MOVING:
-        what, *units = _MOVING[progress.stage]
+    if progress.stage in _OF_OTHERS:
+        what, *units = _OF_OTHERS[progress.stage]
         said = f"{what}: {wording.number(progress.done)} of "
         said += wording.counted(progress.total or 0, *units)
         left = "" if progress.left_s is None else f", {wording.duration(progress.left_s)} left"
@@ -179,7 +180,7 @@ class Bars:
         if not (self._is_due() or turn):
             return
         self._stage = progress.stage
-        if progress.stage not in ("index", "embed", *_MOVING):
+        if progress.stage not in ("index", "embed", *_OF_OTHERS):
             self._draw(describe(progress) + " …")
             return
         share = progress.done / progress.total if progress.total else 1.0
@@ -190,7 +191,7 @@ class Bars:
             parts.append(f"{wording.duration(progress.left_s)} left")
         failed = f"{wording.number(progress.failed)} failed" if progress.failed else ""
         titles = {"index": "Indexing", "embed": "Embedding images"}
-        titles |= {stage: what for stage, (what, *_) in _MOVING.items()}
+        titles |= {stage: what for stage, (what, *_) in _OF_OTHERS.items()}
         title = titles[progress.stage]
         self._draw(title, share, parts, failed, wording.visible(progress.latest))
 

@@ -13,6 +13,7 @@ from pixseek import files
 from pixseek.errors import SourceError, SpaceMismatchError, StorageError
 from pixseek.indexing import said
 from pixseek.library import clip_retrieval, vector_files
+from pixseek.library.building import build
 from pixseek.library.imported_space import space_of_import
 from pixseek.library.model import LibraryModel
 from pixseek.library.opened import Opened
@@ -77,6 +78,9 @@ def import_vectors(
                 opened.engine.put([moved[n] for n in chosen], rows[wanted], _with_words_here)
             count += len(chosen)
             kept += _describe(opened.engine, held)
+        with model.waiting("Building the index"):
+            for _ in build(opened.engine, None):
+                pass
         if kept and on_kept is not None:
             on_kept(kept)
         _import_bare(opened.engine, [place(record) for record in incoming.bare])

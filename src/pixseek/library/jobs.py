@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pixseek.errors import LibraryError, ModelError
 from pixseek.indexing import pipeline
 from pixseek.indexing.options import IndexOptions
+from pixseek.library.building import build
 from pixseek.library.changes import changed_sources
 from pixseek.library.model import LibraryModel
 from pixseek.library.opened import Opened
@@ -98,7 +99,7 @@ class Jobs:
                     stop=stop,
                     waiting=self._model.waiting,
                 )
-                report = yield from self._noted(run)
+                report = yield from self._noted(self._with_indexes(run, stop))
                 ended = not report.stopped
             finally:
                 opened.roots.forget_unused(before, may_continue=not ended)
@@ -159,7 +160,7 @@ class Jobs:
                 stop=stop,
                 waiting=self._model.waiting,
             )
-            report = yield from self._noted(run)
+            report = yield from self._noted(self._with_indexes(run, stop))
             note_run(opened.ledger, "reindex", report)
             if report.stopped:
                 return report
@@ -177,6 +178,15 @@ class Jobs:
                 self._model.drop_others()
             self._prepare_searching()
             return report
+
+    def _with_indexes(
+        self, run: Generator[Progress, None, Report], stop: threading.Event | None
+    ) -> Generator[Progress, None, Report]:
+        """Build the engine's indexes at the end of a run, unless it was stopped."""
+        report = yield from run
+        if not report.stopped and (yield from build(self._opened.engine, stop)):
+            report = replace(report, stopped=True)
+        return report
 
     def _noted(self, run: Generator[Progress, None, Report]) -> Generator[Progress, None, Report]:
         """Yield a run's progress, noting it now and then."""

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pixseek.engines import absolute, moves, open_engine
 from pixseek.errors import CapabilityError, ConfigError, EngineError, LibraryError, StorageError
 from pixseek.library import trust
+from pixseek.library.building import build
 from pixseek.library.copying import Copy, MovableEngine, Pass
 from pixseek.library.opened import Opened
 from pixseek.library.parity import LEAST, Parities, Recall, sampled
@@ -190,6 +191,8 @@ class Mover:
             if time.monotonic() - began > _LONG_S and not is_same:
                 found = yield from self._step(copy, "copy", source)
                 written, removed = written + found.written, removed + found.removed
+            if (yield from build(target, self._stop)):
+                raise _StoppedError
         with self._kept_from_writing(source):
             texts = _carry_texts(source, target)
             compared, recall = Pass(), Recall(1.0, 1.0, 0)

@@ -86,7 +86,8 @@ def run_to_plain(state: JobState, texts: Texts) -> dict[str, Any]:
     if progress is None or progress.stage == "prepare":
         text = t("run_begins")
     elif progress.total:
-        text = t("run_of", done=progress.done, total=progress.total)
+        what = "run_builds" if progress.stage == "build" else "run_of"
+        text = t(what, done=progress.done, total=progress.total)
     else:
         text = t("run_scans", n=progress.done)
     parts = [text]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pixseek.types.encoders import Precision as Precision
     from pixseek.types.encoders import Separable as Separable
     from pixseek.types.encoders import TextTower as TextTower
+    from pixseek.types.engines import Building as Building
     from pixseek.types.engines import Capabilities as Capabilities
     from pixseek.types.engines import Distant as Distant
     from pixseek.types.engines import Embedding as Embedding
@@ -81,7 +82,7 @@ _HOME = {
     "Progress Reach WatchEvent",
     "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate "
     "Separable TextTower",
-    "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine Distant "
+    "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine Distant Building "
     "Embedding Outlines Outlining Movable",
     "roots": "Root",
     "sources": "Candidate FileSystem Item Opening Packed Recognised Remote Source",
@@ -92,6 +93,7 @@ __all__ = [
     "Accelerable",
     "Acceleration",
     "And",
+    "Building",
     "Candidate",
     "Capabilities",
     "Compare",

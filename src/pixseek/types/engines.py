@@ -5,7 +5,7 @@ Above 500 lines: protocols alone, most of it docstrings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
@@ -442,6 +442,27 @@ class Embedding(Protocol):
 
         Raises:
             EngineError: the server can't.
+        """
+        ...
+
+
+@runtime_checkable
+class Building(Protocol):
+    """An engine that builds the index of many new vectors at once. No engine needs to be one.
+
+    Without the index its answers are right, and slower.
+    """
+
+    def build_indexes(self) -> Generator[tuple[int, int], None, None]:
+        """Build the indexes that are missing, if any; called at the end of runs that write.
+
+        If the generator is closed, building is stopped, and the next call begins it again.
+
+        Yields:
+            How many vectors are in an index by now, and how many will be.
+
+        Raises:
+            EngineError: the server is out of reach, or refuses.
         """
         ...
 

@@ -119,6 +119,23 @@ class Connections:
                     elif db in self._all:
                         self._all.remove(db)
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[Any]:
+        """Lend a connection of its own without a transaction, and close it at the end.
+
+        Raises:
+            EngineError: the server is out of reach, or refuses.
+        """
+        with translated(self._address):
+            db = self._take()
+            try:
+                yield db
+            finally:
+                with self._lock:
+                    if db in self._all:
+                        self._all.remove(db)
+                db.close()
+
     def close(self) -> None:
         """Close all connections, those that are lent too."""
         with self._lock:

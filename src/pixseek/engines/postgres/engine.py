@@ -4,8 +4,8 @@
 
 `schema` and `table` (default "pixseek") are ours, the rest is the server's; several libraries may
 share a database. Vectors are stored as float16 (`halfvec`), those of all spaces in one table, so
-that searches under way never miss it. If at most `INDEX_PARTS` records fulfil a filter, every
-vector of theirs is scored. A space of more vectors gets an HNSW index, whose answers are
+that searches under way never miss it. If at most `hnsw.INDEX_PARTS` records fulfil a filter, every
+vector of theirs is scored. A space of more vectors gets an HNSW index (`hnsw`), whose answers are
 approximate.
 
 PostgreSQL has no BM25: texts are ranked by `ts_rank`, for which rare words count no more than
@@ -17,19 +17,18 @@ from __future__ import annotations
 import contextlib
 import re
 import urllib.parse
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pixseek.engines import columns
 from pixseek.engines.base import BaseEngine
-from pixseek.engines.postgres import migrations, search, spaces
+from pixseek.engines.postgres import hnsw, migrations, search, spaces
 from pixseek.engines.postgres.connections import Connections
 from pixseek.engines.postgres.filters import order_sql, where_sql
 from pixseek.engines.postgres.records import Records
 from pixseek.engines.postgres.schema import (
-    MAX_INDEXED_DIM,
     URI_START,
     Names,
     Row,
@@ -55,10 +54,6 @@ from pixseek.types import (
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
-
-#: With more vectors there is an HNSW index, which near-copies of an image can lead astray. If at
-#: most so many records fulfil a filter, all are scored: 100,000 of 512 numbers in .1 s (two cores).
-INDEX_PARTS = 150_000
 
 _ENCODE = "Encode what is special in a user or password: / as %2F, @ as %40, : as %3A, # as %23."
 
@@ -140,7 +135,7 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
     """The engine in one database. See `types.Engine`; open it by `open_postgres`.
 
     Scores are exact cosines of the float16 vectors. Which records are the nearest is exact among
-    at most `INDEX_PARTS`. Every method raises EngineError if the server is out of reach or
+    at most `hnsw.INDEX_PARTS`. Every method raises EngineError if the server is out of reach or
     refuses; then nothing was stored.
     """
 
@@ -154,7 +149,7 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
         self._names = Names(schema, table)
         self._connections = Connections(address, table)
         self._records = Records(self._names)
-        self._indexed: set[int] = set()  # numbers of spaces
+        self._indexes = hnsw.Indexes(self._connections, self._names)
 
     # -------------------------------------------------------------- sessions
 
@@ -178,11 +173,7 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
 
     def _migrate(self, progress: migrations.Progress | None) -> None:
         """Bring the tables of an older pixseek up to date."""
-        if migrations.migrate(self._connections, self._names, progress):
-            with self._looking() as at:
-                held = None if at is None else at.active
-            if held is not None:
-                self._after_write(held)
+        migrations.migrate(self._connections, self._names, progress)
 
     # -------------------------------------------------------------- spaces
 
@@ -219,6 +210,7 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
         vectors: Vectors,
     ) -> None:
         self._records.put(at.db, held, records, rows, vectors)
+        self._indexes.add(held[0], len(vectors))
 
     def _describe(
         self, at: Session, active: Held, records: Sequence[Record], rows: Sequence[Row]
@@ -229,6 +221,7 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
         self, at: Session, held: Held, records: Sequence[Record], vectors: Vectors
     ) -> None:
         self._records.put_vectors(at.db, held, records, vectors)
+        self._indexes.add(held, len(vectors))
 
     def _delete(self, at: Session, held: Sequence[Held], ids: Sequence[str]) -> int:
         return self._records.delete(at.db, ids)
@@ -242,39 +235,16 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
         return self._records.having(at.db, held, ids)
 
     def _after_write(self, held: Held) -> None:
-        """Create the HNSW index of a space of more than `INDEX_PARTS` vectors.
+        self._indexes.drop_if_slow(held)
 
-        Building it from stored vectors is many times faster than adding them row by row.
+    def build_indexes(self) -> Generator[tuple[int, int], None, None]:
+        """Build the HNSW index of spaces of more than `hnsw.INDEX_PARTS` vectors without one.
+
+        Others can write and search meanwhile. See `types.Building`.
         """
-        dim = held.space.dim
-        if held.number in self._indexed or dim > MAX_INDEXED_DIM:
-            return
-        with self._connections.transaction() as db:
-            (many,) = db.execute(
-                self._names.sql(
-                    "SELECT count(*) FROM (SELECT 1 FROM {part} WHERE space = %s LIMIT %s) AS parts"
-                ),
-                [held.number, INDEX_PARTS + 1],
-            ).fetchone()
-            if many <= INDEX_PARTS:
-                return
-            # In memory, each vector with its links; and alone, since workers would share that
-            # memory by /dev/shm, of which a container has 64 MB.
-            needed_kb = many * (2 * dim + 600) // 1024
-            db.execute(
-                "SELECT set_config('maintenance_work_mem', greatest(%s, pg_size_bytes("
-                "current_setting('maintenance_work_mem')) / 1024) || 'kB', true)",
-                [needed_kb],
-            )
-            db.execute("SET LOCAL max_parallel_maintenance_workers = 0")
-            db.execute(
-                self._names.sql(
-                    "CREATE INDEX IF NOT EXISTS {index} ON {part} USING hnsw "
-                    f"((vector::halfvec({dim})) halfvec_cosine_ops) WHERE space = {held.number}",
-                    index=held.index_name,
-                )
-            )
-        self._indexed.add(held.number)
+        with self._looking() as at:
+            held = [] if at is None else list(at.spaces)
+        yield from self._indexes.build(held)
 
     # -------------------------------------------------------------- reading
 
@@ -409,7 +379,7 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
         visible = where and self._visible(at, where)
         among = search.scope(at.db, self._names, visible, count)
         breadth = search.tune(at.db, k, self._breadth)
-        exact = exact or among.records <= INDEX_PARTS or not self._has_index(at)
+        exact = exact or among.records <= hnsw.INDEX_PARTS or not at.active.indexed
         answers = [
             search.nearest(at.db, self._names, at.active, query, k, among, exact=exact)
             for query in vectors
@@ -417,17 +387,6 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
         all_scored = all(scored for _, scored in answers)
         reach = Reach(True, among.records) if all_scored else Reach(False, breadth)
         return [found for found, _ in answers], among.records, reach
-
-    def _has_index(self, at: Session) -> bool:
-        held = at.active
-        if held.number not in self._indexed:
-            (found,) = at.db.execute(
-                "SELECT to_regclass(%s) IS NOT NULL", [self._names.quoted(held.index_name)]
-            ).fetchone()
-            if not found:
-                return False
-            self._indexed.add(held.number)
-        return True
 
     def _answer_vectors(self, at: Session, answers: Sequence[Answer]) -> Vectors:
         stored = self._records.vectors(at.db, at.active, list({each.key for each in answers}))

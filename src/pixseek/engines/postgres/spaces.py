@@ -11,17 +11,32 @@ from pixseek.errors import LibraryError
 from pixseek.types import Space
 from pixseek.types.dataclass import dataclass
 
+_INDEX = "part_vector_"
+#: Whether the HNSW index of a row of the table of spaces is there, and whole; the parameters are
+#: the schema and the beginning of its name.
+_IS_INDEXED = (
+    "EXISTS (SELECT 1 FROM pg_index WHERE indisvalid AND "
+    "indexrelid = to_regclass(format('%%I.%%I', %s::text, %s::text || number)))"
+)
+
 
 class Held(NamedTuple):
-    """A space, by its number in the database."""
+    """A space, by its number in the database.
+
+    Attributes:
+        number: of its row.
+        space: itself.
+        indexed: whether it has an HNSW index.
+    """
 
     number: int
     space: Space
+    indexed: bool
 
     @property
     def index_name(self) -> str:
         """The name of its HNSW index, without the table's."""
-        return f"part_vector_{self.number}"
+        return f"{_INDEX}{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +76,10 @@ def session(db: Any, names: Names) -> Session:
     rows = db.execute(
         names.sql(
             "SELECT format, indexed, EXISTS (SELECT 1 FROM {record} WHERE away), number, "
-            "fingerprint, dim, model, active FROM {space} ORDER BY active DESC, number"
-        )
+            f"fingerprint, dim, model, {_IS_INDEXED}, active FROM {{space}} "
+            "ORDER BY active DESC, number"
+        ),
+        [names.schema, f"{names.table}_{_INDEX}"],
     ).fetchall()
     found, indexed = max(((row[0], row[1]) for row in rows), default=(FORMAT, 0))
     check_format(found, indexed, names)
@@ -72,8 +89,19 @@ def session(db: Any, names: Names) -> Session:
             names.quoted("space"),
             "Restore it there, or set active = true in the row of another model, to use that one.",
         )
-    spaces = tuple(Held(number, Space(*space)) for _, _, _, number, *space, _ in rows)
+    spaces = tuple(
+        Held(number, Space(*space), is_indexed) for _, _, _, number, *space, is_indexed, _ in rows
+    )
     return Session(db, spaces, any(row[2] for row in rows))
+
+
+def is_valid(db: Any, names: Names, held: Held) -> bool:
+    """Return whether a space has an HNSW index by now."""
+    (found,) = db.execute(
+        names.sql(f"SELECT {_IS_INDEXED} FROM {{space}} WHERE number = %s"),
+        [names.schema, f"{names.table}_{_INDEX}", held.number],
+    ).fetchone() or (False,)
+    return bool(found)
 
 
 def state_of(db: Any, names: Names) -> tuple[int, bool]:
