@@ -197,7 +197,7 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return archive_at
 
-    monkeypatch.setattr("pixseek.sources.archives.archive_at", noting(members.archive_at))
+    monkeypatch.setattr("pixseek.sources.archive_listings.archive_at", noting(members.archive_at))
     return names
 
 

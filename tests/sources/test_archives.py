@@ -409,3 +409,53 @@ def test_members_without_a_name_are_left_out(tmp_path: Path) -> None:
     source = ArchiveSource("a", path)
     assert set(scanned(source)) == {"a/a.png"}
     assert failures(source) == {}
+
+
+def test_names_in_the_encoding_of_a_country_are_read(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT) as file:
+        for raw in (b"caf\xe9.png", b"\x81.png"):
+            info = tarfile.TarInfo(raw.decode("utf-8", "surrogateescape"))
+            info.size = len(picture())
+            file.addfile(info, io.BytesIO(picture()))
+    source = ArchiveSource("a", tmp_path / "a.tar")
+    assert set(scanned(source)) == {"a/café.png", "a/\x81.png"}
+    assert failures(source) == {}
+    assert source.open("a/café.png") == picture()
+
+
+def test_an_empty_archive_is_a_failure(tmp_path: Path) -> None:
+    for name in ("a.zip", "a.tar"):
+        source = ArchiveSource("a", write(tmp_path / name, {}))
+        assert (scanned(source), failures(source)) == ({}, {"a/": "empty"})
+
+
+def test_a_part_of_an_archive_is_looked_at_alone(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.zip", {f"{n}/{m}.png": picture() for n in (1, 10) for m in (1, 2)})
+    found = recognise(str(path / "1"))
+    assert found is not None and (found.where, found.scope) == (str(path), "1")
+    source = ArchiveSource("a", path, scopes=["1", "10/2.png", "none"])
+    assert set(scanned(source)) == {"a/1/1.png", "a/1/2.png", "a/10/2.png"}
+    assert source.covers("a/1/3.png") and not source.covers("a/10/1.png")
+    assert failures(source) == {"a/none": "missing"}
+
+
+def test_trash_that_is_asked_for_is_wanted(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.zip", {"a.png": picture(), "a.png.json": b'{"trashed": true}'})
+    (usual,) = scanned(ArchiveSource("a", path)).values()
+    (wanted,) = scanned(ArchiveSource("a", path, include=["/a.png"])).values()
+    assert (usual.is_wanted, wanted.is_wanted) == (False, True)
+    assert not wanted.is_as(usual.stamp)
+
+
+def test_shards_of_one_series_have_one_pattern() -> None:
+    assert shards.series_of("train-007.tar") == "train-{000..999999999}.tar"
+    assert shards.series_of("00012.tar.gz") == "{00000..999999999}.tar.gz"
+    assert shards.series_of("takeout-20240102T030405Z-2-001.zip") == (
+        "takeout-20240102T030405Z-2-{000..999999999}.zip"
+    )
+    for name in ("photos-2019.zip", "trip.tar", "a-1.tar", "00001.zip", "notes-001.txt"):
+        assert shards.series_of(name) is None
+    matches = shards.matcher("train-{000..999999999}.tar")
+    assert [matches(f"train-{each}.tar") for each in ("000", "123", "1000", "7", "x")] == [
+        True, True, True, False, False
+    ]  # fmt: skip

@@ -188,6 +188,44 @@ def test_shards_of_parquet_are_one_data_set(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_a_cut_shard_is_a_failure_and_the_others_are_read(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    for shard in range(3):
+        picture(tmp_path / f"{shard}.png")
+        table = pa.Table.from_pylist([{"file_name": f"{shard}.png", "text": f"wall {shard}"}])
+        pyarrow.parquet.write_table(table, tmp_path / f"train-0000{shard}-of-00003.parquet")
+    cut = tmp_path / "train-00001-of-00003.parquet"
+    cut.write_bytes(cut.read_bytes()[:-20])
+    found, failures = read(tmp_path)
+    assert found == {"0.png": {"caption": ("wall 0",)}, "2.png": {"caption": ("wall 2",)}}
+    # A slash at the end: what lies in the cut file is unknown, so that nothing is removed.
+    assert list(failures) == [""]  # d/
+    assert cut.name in next(iter(failures.values()))
+
+
+def test_labels_of_hugging_face_have_their_names(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    names = {"_type": "ClassLabel", "names": ["boot", "sandal"]}
+    about = {"info": {"features": {"label": names, "others": {"feature": names}, "n": None}}}
+    rows = [{"image": "a.png", "label": 1, "others": [0, 1], "n": 3},
+            {"image": "b.png", "label": -1, "others": [], "n": 4},
+            {"image": "c.png", "label": 7, "others": [0], "n": 5}]  # fmt: skip
+    for name in "abc":
+        picture(tmp_path / f"{name}.png")
+    table = pa.Table.from_pylist(rows).replace_schema_metadata({"huggingface": json.dumps(about)})
+    pyarrow.parquet.write_table(table, tmp_path / "train-00000-of-00001.parquet")
+    found, _ = read(tmp_path)
+    assert found == {
+        "a.png": {"label": "sandal", "others": "boot; sandal", "n": 3},
+        "b.png": {"n": 4},
+        "c.png": {"label": "7", "others": "boot", "n": 5},
+    }
+
+
 def test_output_of_img2dataset_and_clip_retrieval(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet

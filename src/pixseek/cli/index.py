@@ -50,13 +50,13 @@ def _columns(ctx: click.Context, param: click.Parameter, value: tuple[str, ...])
 
 
 class PathOrUrl(click.Path):
-    """A path that exists, a pattern of shards, or a URL, which another package may read."""
+    """A path that is there, also in an archive, a pattern of shards, or a URL of any package."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path or URL."""
-        from pixseek.library.surfaces import names_shards
+        from pixseek.library.surfaces import names_archives
 
-        if isinstance(value, str) and ("://" in value or names_shards(value)):
+        if isinstance(value, str) and ("://" in value or names_archives(value)):
             return value
         return super().convert(value, param, ctx)
 

@@ -99,7 +99,7 @@ class Reader:
                 strict=self.options.strict,
                 demosaic=self.options.demosaic,
             )
-            orientation = orientation_beside(_sidecars_of(item))
+            orientation = orientation_beside([("told.json", _told(item)), *item.sidecars])
             stored, picture = picture, turned(picture, orientation)
             record, preview = self._described(candidate, item, content, digest, picture)
             if picture is not stored:
@@ -132,8 +132,10 @@ class Reader:
         self, candidate: Candidate, item: Item, content: bytes, digest: str, picture: Picture
     ) -> tuple[Record, bytes]:
         """Return all that is known of an image, and its preview."""
-        sidecars = [Sidecar(*each) for each in _sidecars_of(item)]
-        metadata = read_metadata(picture, name=name_of(candidate.uri), sidecars=sidecars)
+        sidecars = [Sidecar(*each) for each in item.sidecars]
+        metadata = read_metadata(
+            picture, name=name_of(candidate.uri), sidecars=sidecars, told=_told(item)
+        )
         fields = {**_own_fields(item.fields), **metadata.fields, **_seen(picture)}
         notes = (*picture.notes, *metadata.notes)
         if item.marks:
@@ -196,20 +198,11 @@ def _content(item: Item) -> bytes | None:
         ) from error
 
 
-def _sidecars_of(item: Item) -> list[tuple[str, bytes]]:
-    """Return name and content of an item's sidecars; its fields are the first.
-
-    Of several JSON sidecars only the first counts, so fields that no such has leave it to another.
-    """
-    fields = item.fields
-    if any(name.lower().endswith(".json") for name, _ in item.sidecars):
-        fields = {name: value for name, value in fields.items() if name.casefold() in JSON_KEYS}
-    first = [("fields.json", _as_json(fields))] if fields else []
-    return [*first, *item.sidecars]
-
-
-def _as_json(fields: Mapping[str, Scalar | tuple[str, ...]]) -> bytes:
-    return json.dumps(fields, default=lambda value: value.isoformat()).encode()
+def _told(item: Item) -> bytes:
+    """Return what the source of an item says of it, as JSON; empty if it says nothing."""
+    if not item.fields:
+        return b""
+    return json.dumps(item.fields, default=lambda value: value.isoformat()).encode()
 
 
 def _own_fields(fields: Mapping[str, Scalar | tuple[str, ...]]) -> dict[str, Scalar]:

@@ -43,7 +43,11 @@ def _of(folder: str, opened: Opened) -> Filter:
     if here:
         found = tuple(Compare("uri", "under", uri) for uri in here)
         return found[0] if len(found) == 1 else Or(found)
-    top = folder.partition("/")[0]
+    top, slash, below = folder.partition("/")
+    for root in opened.roots.all():
+        if root.kind == "archive" and folded(root.path.name) == folded(top):
+            # An archive by the name of its file, as lists of files have it.
+            return Compare("uri", "under", f"{root.name}{slash}{below}".rstrip("/"))
     known = {folded(root.name) for root in opened.roots.all()}
     is_in_a_root = folded(top) in known or next(opened.engine.known(f"{top}/"), None) is not None
     return Compare("uri" if is_in_a_root else "folder", "under", folder)

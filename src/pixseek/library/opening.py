@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import PixseekError, SourceError
 from pixseek.library.named_paths import absolute
-from pixseek.library.places import SAMPLE, is_reachable, path_in, read_in
+from pixseek.library.places import SAMPLE, is_reachable, path_in, read_in, relative_in
 from pixseek.types import Engine, Root
 
 if TYPE_CHECKING:
@@ -141,8 +141,8 @@ def recognised_source(
         return None
 
 
-def known_root(found: Recognised, roots: Iterable[Root], engine: Engine) -> Root | None:
-    """Return the root that a source is, of those of a library; None if it is a new one.
+def known_root(found: Recognised, roots: Iterable[Root], engine: Engine) -> tuple[Root | None, str]:
+    """Return the root that a source is, as it is to be stored now, and the path in it.
 
     An archive that was moved or renamed is known by its content: the root whose place is gone, and
     whose first records are all in it, unchanged.
@@ -151,13 +151,56 @@ def known_root(found: Recognised, roots: Iterable[Root], engine: Engine) -> Root
         found: what the user named.
         roots: of the library.
         engine: holds their records.
+
+    Returns:
+        None for the root if it is a new one.
     """
     alike = [root for root in roots if root.kind == found.kind]
     for root in alike:
-        if root.where == found.where:
-            return root
+        if root.where != found.where and _holds_part(root, found):
+            return root, "/".join(filter(None, (Path(found.where).name, found.scope)))
+    known = next((root for root in alike if root.where == found.where), None)
     away = (root for root in alike if not is_reachable(root))
-    return next((root for root in away if _holds_records_of(found, root, engine)), None)
+    known = known or next((root for root in away if _holds_records_of(found, root, engine)), None)
+    if known is None:
+        return None, found.scope
+    return replace(known, where=found.where, options={**known.options, **found.options}), (
+        found.scope
+    )
+
+
+def _holds_part(root: Root, found: Recognised) -> bool:
+    """Return whether a root is one of shards, and a source is one of those."""
+    from pixseek.sources import is_pattern
+
+    if root.kind != "archive" or found.kind != "archive" or not is_pattern(root.path.name):
+        return False
+    return "/" not in (relative_in(root, root.path, Path(found.where)) or "/")
+
+
+def as_series(others: Iterable[Recognised]) -> list[Recognised]:
+    """Return sources with shards that differ only in their number as one, if several were named."""
+    from pixseek.sources.shards import series_of
+
+    others = list(others)
+    series: dict[Path, list[Recognised]] = {}
+    for each in others:
+        path = Path(each.where)
+        if each.kind == "archive" and (pattern := series_of(path.name)) is not None:
+            series.setdefault(path.parent / pattern, []).append(each)
+    joined = {
+        each.where: replace(each, where=str(pattern), name=_name_of(pattern), scope="")
+        for pattern, some in series.items()
+        if len({each.where for each in some}) > 1
+        for each in some
+    }
+    chosen = [joined.get(each.where, each) for each in others]
+    return list({(each.where, each.scope): each for each in chosen}.values())
+
+
+def _name_of(pattern: Path) -> str:
+    """Return a name for shards: what theirs begin with, or their folder's."""
+    return pattern.name.partition("{")[0].rstrip("-_. ") or pattern.parent.name
 
 
 def _holds_records_of(found: Recognised, root: Root, engine: Engine) -> bool:

@@ -84,7 +84,7 @@ def outlook(
         options = dict(found.options)
         options |= {"columns": dict(columns)} if columns else {}
         options |= {"images": os.path.abspath(images)} if images else {}
-        root = Root(found.name, found.where, kind=found.kind, options=options)
+        root = Root(found.name, found.where, (found.scope,), kind=found.kind, options=options)
     source = open_source(root)
     if isinstance(source, RowSource):
         mapped = source.mapped()

@@ -28,7 +28,7 @@ from pixseek.library.nested_roots import (
     pattern_of,
     with_patterns,
 )
-from pixseek.library.opening import OpenSources, known_root, recognised_source
+from pixseek.library.opening import OpenSources, as_series, known_root, recognised_source
 from pixseek.library.places import (
     SAMPLE,
     container,
@@ -254,7 +254,7 @@ class Roots:
             else:
                 found.append(path)
         scopes: dict[str, list[str]] = {}
-        added = (*map(self._add_recognised, others), *map(self._add_url, urls))
+        added = (*map(self._add_recognised, as_series(others)), *map(self._add_url, urls))
         for uri in (*added, *self._add_all(found)):
             name, _, relative = uri.partition("/")
             scopes.setdefault(name, []).append(relative)
@@ -354,13 +354,12 @@ class Roots:
 
     def _add_recognised(self, found: Recognised) -> str:
         """Return the URI of all that another kind of source holds, making a root if needed."""
-        root = known_root(found, self.all(), self._engine)
-        if root is not None:
-            self.change(replace(root, where=found.where, options={**root.options, **found.options}))
-            return f"{root.name}/"
-        name = self._new_name(Path(found.name))
-        self.change(Root(name, found.where, scopes=(), kind=found.kind, options=found.options))
-        return f"{name}/"
+        root, scope = known_root(found, self.all(), self._engine)
+        if root is None:
+            name = self._new_name(Path(found.name))
+            root = Root(name, found.where, scopes=(), kind=found.kind, options=found.options)
+        self.change(root)
+        return f"{root.name}/{scope}"
 
     def forget_unused(self, before: Collection[str], *, may_continue: bool) -> None:
         """Forget new roots in which nothing could be indexed.

@@ -484,13 +484,19 @@ class HeldFile:
         self.close()
 
 
-def names_shards(path: str) -> bool:
-    """Return whether a path is a pattern of archives, such as "train-{000..123}.tar"."""
+def names_archives(path: str) -> bool:
+    """Return whether a path is a pattern of archives ("train-{000..123}.tar"), or leads into one.
+
+    Args:
+        path: at which nothing is.
+    """
     from pixseek.sources import is_pattern
-    from pixseek.sources.shards import kind_of
+    from pixseek.sources.shards import kind_of, within
 
     name = os.path.basename(path)
-    return is_pattern(name) and kind_of(name) is not None and not os.path.exists(path)
+    if os.path.exists(path):
+        return False
+    return (is_pattern(name) and kind_of(name) is not None) or within(Path(path)) is not None
 
 
 def is_there(library: Library, record: Record) -> bool:

@@ -75,6 +75,10 @@ FIELDS: Mapping[str, Field] = {
     "label": Field(str, "", "colour label, as named by the photo manager", "XMP xmp:Label"),
     "favourite": Field(bool, "", "marked as a favourite", "JSON favorited, favorite"),
     "archived": Field(bool, "", "archived by its owner in Google Photos", "JSON archived"),
+    "albums": Field(
+        str, "", "albums that it is in, separated by '; '",
+        "metadata.json of Google Takeout; database of osxphotos; JSON albums",
+    ),
     "people": Field(
         str, "", "names of the people in it, separated by '; '",
         "XMP mwg-rs:Regions (faces), MP:RegionInfo, Iptc4xmpExt:PersonInImage, "
@@ -349,14 +353,33 @@ class Findings:
 
     def put_people(self, names: Iterable[str]) -> None:
         """Keep the names of people, each once, as many as fit."""
-        # ";" separates names. One without a letter or digit is none.
+        self._put_list("people", names)
+
+    def put_albums(self, names: Iterable[str]) -> None:
+        """Keep the names of albums, each once, as many as fit."""
+        self._put_list("albums", names)
+
+    def _put_list(self, field: str, names: Iterable[str]) -> None:
+        # ";" separates names. One without a letter or digit is not a name.
         cleaned = (clean_text(name.replace(";", ","), MAX_TAG) for name in names)
         kept = ""
         for name in once(name for name in cleaned if any(map(str.isalnum, name))):
             longer = f"{kept}; {name}" if kept else name
             if len(longer) <= MAX_FIELD:
                 kept = longer
-        self.put("people", kept)
+        self.put(field, kept)
+
+    def add(self, other: Findings) -> None:
+        """Take from another block of the same kind what this one does not have."""
+        has_place = "latitude" in self.fields
+        for name, value in other.fields.items():
+            if not (has_place and FIELDS[name].group == "place"):
+                self.fields.setdefault(name, value)
+        for source, date in other.dates.items():
+            self.dates.setdefault(source, date)
+        self.caption = self.caption or other.caption
+        self.tags = once((*self.tags, *other.tags))[:MAX_TAGS]
+        self.notes += other.notes
 
 
 # Control characters except line ends and tabs, lone surrogates, and the two code points at the end

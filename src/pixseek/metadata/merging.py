@@ -34,7 +34,7 @@ from pixseek.metadata.exif import read_exif
 from pixseek.metadata.fields import FIELDS, MAX_TAGS, DateSource, Findings, clean_text, once
 from pixseek.metadata.iptc import read_iptc
 from pixseek.metadata.places import find_place
-from pixseek.metadata.sidecars import read_json, read_text
+from pixseek.metadata.sidecars import is_album, read_album, read_json, read_text
 from pixseek.metadata.texts import read_texts
 from pixseek.metadata.xmp import read_xmp
 from pixseek.types import Picture, Scalar
@@ -83,13 +83,16 @@ class Metadata:
         return str(self.fields.get("taken_from", ""))
 
 
-def read_metadata(picture: Picture, *, name: str, sidecars: Sequence[Sidecar] = ()) -> Metadata:
+def read_metadata(
+    picture: Picture, *, name: str, sidecars: Sequence[Sidecar] = (), told: bytes = b""
+) -> Metadata:
     """Return the merged metadata of an image; never raises.
 
     Args:
         picture: the decoded image; its `exif`, `xmp`, `iptc`, `texts` and `profile` are read.
         name: name of its file.
         sidecars: its sidecars, the most specific first.
+        told: what its source says of it, as a JSON object; it comes before JSON sidecars.
     """
     exif = _read("EXIF", read_exif, picture.exif)
     xmp = _read("XMP", read_xmp, picture.xmp)
@@ -100,11 +103,14 @@ def read_metadata(picture: Picture, *, name: str, sidecars: Sequence[Sidecar] = 
     # The most specific of each kind: photo.jpg.xmp before photo.xmp.
     by_kind = {kind: Findings() for kind in _SIDECAR_READERS}
     for sidecar in reversed(sidecars):
-        kind = sidecar.name.rpartition(".")[2].lower()
+        kind = "album" if is_album(sidecar.name) else sidecar.name.rpartition(".")[2].lower()
         if kind in by_kind:
             reader = partial(_SIDECAR_READERS[kind], name=name)
             by_kind[kind] = _read(clean_text(sidecar.name, 100), reader, sidecar.data)
-    xmp_sidecar, text, data = by_kind["xmp"], by_kind["txt"], by_kind["json"]
+    xmp_sidecar, text = by_kind["xmp"], by_kind["txt"]
+    data = _read("description", read_json, told)
+    data.add(by_kind["json"])
+    data.add(by_kind["album"])
 
     fields: dict[str, Scalar] = {}
     for source in (converted, exif, xmp, xmp_sidecar, data, texts):
@@ -148,6 +154,7 @@ _SIDECAR_READERS: Mapping[str, Callable[..., Findings]] = {
     "xmp": lambda data, name: read_xmp(data, sidecar=True),
     "txt": lambda data, name: read_text(data),
     "json": read_json,
+    "album": lambda data, name: read_album(data),
 }
 
 

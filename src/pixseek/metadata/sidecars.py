@@ -43,6 +43,13 @@ _COPIES = (
     "-編集済み", "-已编辑", "-已編輯", "-수정됨", "-измененный", "-отредактировано", "-змінено",
 )  # fmt: skip
 
+# How Google Takeout names the file that describes an album, in the languages of accounts.
+_ALBUM_FILES = frozenset(
+    {"metadata", "metadaten", "métadonnées", "metadatos", "metadati", "metadados", "metagegevens",
+     "metadane", "metaadatok", "metatiedot", "meta veriler", "метаданные", "метадані",
+     "メタデータ", "메타데이터", "元数据", "中繼資料"}
+)  # fmt: skip
+
 _CAPTION_KEYS = ("caption", "captions", "description", "alt_text", "alttext", "alt", "text",
                  "prompt", "content")  # fmt: skip
 _TAG_KEYS = ("tags", "keywords", "tagslist", "subject")
@@ -52,7 +59,7 @@ _DATE_KEYS = ("taken_at", "date_taken", "datetimeoriginal")
 #: What `read_json` understands of an object that is not Google Takeout's, in lower case.
 JSON_KEYS = frozenset(
     {*_CAPTION_KEYS, *_TAG_KEYS, *_PEOPLE_KEYS, *_DATE_KEYS, "title", "author", "artist",
-     "copyright", "rating", "url", "favorited", "favorite", "archived"}
+     "copyright", "rating", "url", "favorited", "favorite", "archived", "albums"}
 )  # fmt: skip
 
 
@@ -75,6 +82,11 @@ class SidecarFinder:
         self._owners: set[str] = set()
         if self._sidecars:
             self._owners = {each for name in others for each in (name, _stem(name))}
+        every = (name for names in self._sidecars.values() for name in names)
+        self._album = min(
+            (name for name in every if is_album(name) and _stem(name) not in self._owners),
+            default="",
+        )
 
     def find(self, name: str) -> list[str]:
         """Return the names of an image's sidecars, the most specific first.
@@ -82,8 +94,9 @@ class SidecarFinder:
         These are `photo.jpg.xmp` and `photo.xmp`, the same with `.txt` and `.json`, and the names
         of Google Takeout: `photo.jpg.supplemental-metadata.json`, cut anywhere,
         `photo.jpg(1).json` for `photo(1).jpg`, and for `photo-edited.jpg`, in any language, the
-        sidecar of `photo.jpg`. Case and normal form do not matter, unless there is a sidecar that
-        agrees in these too, or another file that a sidecar is named after exactly.
+        sidecar of `photo.jpg`; the last is that of its album. Case and normal form do not matter,
+        unless there is a sidecar that agrees in these too, or another file that a sidecar is named
+        after exactly.
         """
         if not self._sidecars:
             return []
@@ -92,8 +105,11 @@ class SidecarFinder:
             for whole in dict.fromkeys((name, _stem(name)))
             for sidecar in self._named(whole, ENDINGS)
         ]
-        if not any(each.lower().endswith(".json") for each in found):
+        if not any(map(_is_json, found)):
             found += self._of_takeout(name)
+        # Elsewhere, as in data sets, a file of this name is about other things, and may be large.
+        if self._album and self._album not in found and any(map(_is_json, found)):
+            found.append(self._album)
         return found
 
     def _named(self, whole: str, tails: Iterable[str]) -> Iterator[str]:
@@ -148,6 +164,18 @@ class SidecarFinder:
             and any(self._named(bare + ending, [f"{s}{count}.json" for s in _TAKEOUT_TAILS[:-2]]))
         ):
             yield bare, count
+
+
+def is_album(name: str) -> bool:
+    """Return whether a file may describe an album of Google Takeout, by its name."""
+    stem, ending = _stem(name), name[len(_stem(name)) :]
+    return ending.lower() == ".json" and any(
+        folded(bare) in _ALBUM_FILES for bare, _ in _numbered(stem)
+    )
+
+
+def _is_json(name: str) -> bool:
+    return name.lower().endswith(".json")
 
 
 def _closest(candidates: Sequence[str], whole: str, tail: str) -> str:
@@ -248,12 +276,31 @@ def read_json(data: bytes, name: str = "") -> Findings:
     found.put("favourite", entry.get("favorite"))
     found.put("archived", entry.get("archived"))
     found.put_people(_people(entry))
+    albums = entry.get("albums")
+    found.put_albums(albums.split(";") if isinstance(albums, str) else _texts(albums))
     _read_takeout(entry, found)
     for key in _DATE_KEYS:
         written = entry.get(key)
         if isinstance(written, str):
             found.put_date(DateSource.SIDECAR_JSON, parse_date(written))
     _read_exif_text(entry.get("exif"), found)
+    return found
+
+
+def read_album(data: bytes) -> Findings:
+    """Return the name of the album that a file of Google Takeout describes.
+
+    The files of folders by year ("Photos from 2021") have a title and nothing else.
+    """
+    found = Findings()
+    content = _object(data)
+    content = content.get("albumData", content)  # until about 2020
+    if (
+        isinstance(content, dict)
+        and not {"date", "access", "enrichments", "sharedAlbumComments"}.isdisjoint(content)
+        and "photoTakenTime" not in content
+    ):
+        found.put_albums(_texts(content.get("title")))
     return found
 
 

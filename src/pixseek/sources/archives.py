@@ -12,15 +12,14 @@ import hashlib
 import json
 import os
 import shlex
-import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import field
 from pathlib import Path
 
 from pixseek.errors import ImageError, PixseekError, SourceError, SourceVanishedError
-from pixseek.images import EXTENSIONS, MAX_BYTES
+from pixseek.images import MAX_BYTES
 from pixseek.sources import is_pattern, patterns, shards
+from pixseek.sources.archive_listings import Held, Listing
 from pixseek.sources.choosing import (
     SIDECARS,
     Beside,
@@ -31,8 +30,6 @@ from pixseek.sources.choosing import (
     path_of,
 )
 from pixseek.sources.members import (
-    Archive,
-    DamagedError,
     Member,
     PackedTar,
     archive_at,
@@ -42,7 +39,6 @@ from pixseek.sources.shards import kind_of, stem_of
 from pixseek.sources.skipping import Tally, printable
 from pixseek.sources.unread import unread
 from pixseek.types import Candidate, Failure, Item, Recognised, Root, Scalar, Skipped, Stamp
-from pixseek.types.dataclass import dataclass
 
 #: Raised when archives are listed in another way, so that unchanged ones are listed again.
 _LISTING = 1
@@ -74,8 +70,17 @@ def recognised(given: str) -> Recognised | None:
             raise SourceError("No archive has such a name", given, "Check the folder and the name.")
         name = stem_of(path.name).translate(str.maketrans("*{}", "   ")).split(" ")[0]
         return Recognised("archive", str(path), name.rstrip("-_.") or path.parent.name)
+    inside = ""
+    if not path.exists() and (found_within := shards.within(path)) is not None:
+        path, inside = found_within
     if kind_of(path.name) is not None and path.is_file():
-        return Recognised("archive", str(path), stem_of(path.name))
+        parts = shards.series_of(path.name) if shards.is_part(path.name) else None
+        if parts is None:
+            return Recognised("archive", str(path), stem_of(path.name), scope=inside)
+        # All parts of an export: one may have the descriptions of another's images.
+        inside = f"{path.name}/{inside}" if inside else ""
+        name = stem_of(path.name).rpartition("-")[0]
+        return Recognised("archive", str(path.parent / parts), name, scope=inside)
     if path.is_dir() and _holds_only_shards(path):
         return Recognised("archive", str(path / "*.tar"), path.name)
     return None
@@ -99,29 +104,14 @@ def _holds_only_shards(folder: Path) -> bool:
 def opened(root: Root) -> ArchiveSource:
     """Return the source of a root that is an archive, or of shards."""
     return ArchiveSource(
-        root.name, root.path, root.exclude, root.include, follow_links=root.follow_links
-    )
+        root.name, root.path, root.exclude, root.include, root.scopes,
+        follow_links=root.follow_links,
+    )  # fmt: skip
 
 
-@dataclass(slots=True)
-class _Listing:
-    """What an archive holds, by path in it.
-
-    Attributes:
-        stamp: of the archive's file when it was listed.
-        members: images and sidecars.
-        names: of all files, by folder.
-        unnamed: names that can't be paths in the archive.
-        special: number of files that are left out, by kind and reason.
-        damage: why the rest could not be listed; "" if all was.
-    """
-
-    stamp: tuple[int, int]
-    members: dict[str, Member] = field(default_factory=dict)
-    names: dict[str, list[str]] = field(default_factory=dict)
-    unnamed: list[str] = field(default_factory=list)
-    special: Counter[tuple[str, str]] = field(default_factory=Counter)
-    damage: str = ""
+#: Names of files by folder; sidecars by their path, with the part that they lie in.
+_Names = dict[str, list[str]]
+_Beside = dict[str, tuple[str, Member]]
 
 
 class ArchiveSource:
@@ -139,6 +129,7 @@ class ArchiveSource:
         path: Path,
         exclude: Collection[str] = (),
         include: Collection[str] = (),
+        scopes: Collection[str] = (),
         *,
         follow_links: bool = False,
     ) -> None:
@@ -149,13 +140,15 @@ class ArchiveSource:
             path: of the archive, or the pattern of shards.
             exclude: patterns of what to skip, in the syntax of .gitignore.
             include: patterns of what to index although it would be skipped by itself.
+            scopes: paths in the root of what to look at; () or ("",) for all of it.
             follow_links: read shards that are links out of their folder, too.
 
         Raises:
             ConfigError: a pattern can't be understood.
         """
         self.name, self.path = name, path
-        self.prefixes: tuple[str, ...] = (f"{name}/",)
+        self._scopes = frozenset() if "" in scopes else frozenset(scopes)
+        self.prefixes: tuple[str, ...] = tuple(f"{name}/{each}" for each in self._scopes or ("",))
         self._are_shards = is_pattern(path.name) and not path.exists()
         # The folder that every shard has to lie in; one archive lies where the user named it.
         is_bound = self._are_shards and not follow_links
@@ -163,26 +156,39 @@ class ArchiveSource:
         self._patterns = (tuple(exclude), tuple(include))
         self._exclude = patterns.compiled(exclude) if exclude else None
         self._include = Included(include) if include else None
-        self._lock = threading.Lock()
-        self._listings: OrderedDict[str, _Listing] = OrderedDict()
-        self._archives: dict[str, Archive] = {}
+        self._held = Held(path, self._within, self._include)
         self._left_out: frozenset[str] = frozenset()
+        # Of an export in several zips: descriptions in another one than the image's, by their path.
+        self._is_export = self._are_shards and shards.is_part(path.name) and (
+            kind_of(path.name) == "zip"
+        )  # fmt: skip
+        self._elsewhere: dict[str, tuple[str, Member]] = {}
 
     # ---------------------------------------------------------------- which archives
 
     def covers(self, uri: str) -> bool:
         """Return whether a scan settles if there is such a member; see `Source.covers`."""
-        return uri.startswith(self.prefixes[0])
+        name, _, relative = uri.partition("/")
+        return name == self.name and self._is_in_scope(relative)
+
+    def _is_in_scope(self, relative: str) -> bool:
+        """Return whether a path in the root is looked at."""
+        return not self._scopes or any(
+            relative == each or relative.startswith(f"{each}/") for each in self._scopes
+        )
 
     def marks(self) -> Mapping[str, str]:
         """Return what tells whether an archive has changed; see `Packed.marks`."""
-        how = json.dumps([_LISTING, *self._patterns])
+        how = json.dumps([_LISTING, *self._patterns, *sorted(self._scopes)])
+        stamps = {shard: self._held.stamp(shard) for shard in self._shards()}
+        if self._is_export:  # what one part says of the images of another may change with either
+            how += str(stamps)
         return {
             self._prefix(shard): hashlib.blake2b(
-                f"{self._stamp(shard)} {how}".encode(), digest_size=16
+                f"{stamp} {how}".encode(), digest_size=16
             ).hexdigest()
-            for shard in self._shards()
-            if self._stamp(shard) is not None
+            for shard, stamp in stamps.items()
+            if stamp is not None
         }
 
     def leave_out(self, prefixes: Collection[str]) -> None:
@@ -211,18 +217,8 @@ class ArchiveSource:
             f"pixseek remove --root {shlex.quote(self.name)}",
         )  # fmt: skip
 
-    def _place(self, shard: str) -> Path:
-        return self.path.parent / shard if shard else self.path
-
     def _prefix(self, shard: str) -> str:
         return f"{self.name}/{shard}/" if shard else f"{self.name}/"
-
-    def _stamp(self, shard: str) -> tuple[int, int] | None:
-        try:
-            status = os.stat(self._place(shard))
-        except OSError:
-            return None
-        return status.st_size, status.st_mtime_ns
 
     def _split(self, uri: str) -> tuple[str, str]:
         """Return the shard that a URI names, and the path in it."""
@@ -246,14 +242,16 @@ class ArchiveSource:
         looked_at = 0
         tally = Tally(self.name)
         special: Counter[tuple[str, str]] = Counter()
+        names, beside = self._of_all_parts() if self._is_export else ({}, {})
+        met: set[str] = set()
         for shard in self._shards():
             prefix = self._prefix(shard)
             if prefix in self._left_out:
                 continue
             try:
-                listing = self._listing(shard)
+                listing = self._held.listing(shard)
             except OSError as error:
-                yield unread(prefix, error, self._place(shard))
+                yield unread(prefix, error, self._held.place(shard))
                 continue
             except PixseekError as error:  # this Python can't unpack it
                 yield Failure(prefix, "scan", "no-decoder", error.problem, error.advice)
@@ -263,9 +261,14 @@ class ArchiveSource:
                     prefix, "scan", "damaged",
                     f"The archive is damaged ({printable(listing.damage)})",
                     # The list of a zip's members is at its end.
-                    ("Nothing of it can be read" if (kind_of(self._place(shard).name) == "zip")
+                    ("Nothing of it can be read" if (kind_of(self._held.place(shard).name) == "zip")
                      else "What lies before the damage is indexed")
                     + ". Copy or download it again, then run: pixseek index",
+                )  # fmt: skip
+            elif not (listing.names or listing.unnamed or listing.special):
+                yield Failure(
+                    prefix, "scan", "empty", "The archive has no files in it",
+                    "Nothing of it was removed. Copy or download it again.",
                 )  # fmt: skip
             for name in listing.unnamed:
                 yield Failure(
@@ -273,17 +276,44 @@ class ArchiveSource:
                     "The member's name leads out of the archive, or is not valid text",
                     "Rename it in the archive.",
                 )  # fmt: skip
-            yield from self._offered(prefix, listing, tally)
+            for event in self._offered(prefix, listing, tally, names, beside):
+                relative = event.uri[len(self.name) + 1 :]
+                if self._is_in_scope(relative):
+                    met |= {each for each in self._scopes if relative.startswith(each)}
+                    yield event
             special += listing.special
             looked_at += sum(map(len, listing.names.values()))
             yield looked_at
+        for scope in self._scopes - met:
+            yield Failure(
+                f"{self.name}/{scope}", "scan", "missing",
+                "The archive has no image of this name, and no folder with images",
+                "Check the path; names in archives are compared as they are written.",
+            )  # fmt: skip
         yield from tally.found()
         for (what, why), count in special.items():
             yield Skipped("archive", what, why, count, 0, f"{self.name}/")
 
+    def _of_all_parts(self) -> tuple[_Names, _Beside]:
+        """Return the names of all files by folder, and the sidecars with their parts by path."""
+        names: _Names = {}
+        beside: _Beside = {}
+        for shard in self._shards():
+            try:
+                listing = self._held.listing(shard)
+            except (OSError, PixseekError):  # the scan says so when it comes to it
+                continue
+            for folder, some in listing.names.items():
+                names.setdefault(folder, []).extend(some)
+            for path, member in listing.members.items():
+                if path.lower().endswith(SIDECARS):
+                    beside.setdefault(path, (shard, member))
+        return names, beside
+
     def _offered(
-        self, prefix: str, listing: _Listing, tally: Tally
+        self, prefix: str, listing: Listing, tally: Tally, names: _Names, beside: _Beside
     ) -> Iterator[Candidate | Failure]:
+        """Yield candidates of one archive; `names` and `beside` are those of all parts, if any."""
         shard = prefix[len(self.name) + 1 :]
         choice = Choice(self.path, shard, self._exclude, self._include, tally)
         finders: dict[str, Beside] = {}
@@ -298,90 +328,36 @@ class ArchiveSource:
                 continue
             folder, _, name = relative.rpartition("/")
             if folder not in finders:
-                finders[folder] = Beside(listing.names[folder], is_sample=self._is_tar(prefix))
+                every = names.get(folder) or listing.names[folder]
+                finders[folder] = Beside(every, is_sample=self._is_tar(prefix))
             sidecars = finders[folder].of(name)
-            beside = (members.get(f"{folder}/{each}" if folder else each) for each in sidecars)
-            versions = [f"{each.name}\0{each.version}" for each in beside if each is not None]
+            versions = []
+            for each in sidecars:
+                path = f"{folder}/{each}" if folder else each
+                found = members.get(path)
+                if found is None and path in beside:
+                    self._elsewhere[path] = beside[path]
+                    found = beside[path][1]
+                if found is not None:
+                    versions.append(f"{found.name}\0{found.version}")
+            is_wanted = bool(sidecars) and self._include is not None and (
+                self._include.covers(f"{shard}{relative}")
+            )  # fmt: skip
+            if is_wanted:  # it decides what becomes of an image in the trash
+                versions.append("wanted")
             stamp = Stamp(member.size, member.modified_ns)
             yield Candidate(
                 uri, stamp, member.modified_ns, sidecars,
-                "\0\0".join((member.version, *versions)),
+                "\0\0".join((member.version, *versions)), is_wanted,
             )  # fmt: skip
-        for folder, names in listing.names.items():
-            for name in names:
+        for folder, here in listing.names.items():
+            for name in here:
                 choice.count(f"{folder}/{name}" if folder else name)
         choice.finish()
 
     def _is_tar(self, prefix: str) -> bool:
         shard = prefix[len(self.name) + 1 : -1]
-        return (kind_of(self._place(shard).name) or "").startswith("tar")
-
-    def _listing(self, shard: str) -> _Listing:
-        """Return what an archive holds; read once while the archive is unchanged."""
-        stamp = self._stamp(shard)
-        with self._lock:
-            kept = self._listings.get(shard)
-            if kept is not None and kept.stamp == stamp:
-                self._listings.move_to_end(shard)
-                return kept
-            if stamp is None:
-                raise FileNotFoundError(
-                    errno.ENOENT, os.strerror(errno.ENOENT), str(self._place(shard))
-                )
-            self._archives.pop(shard, None)
-            listing = self._read_listing(shard, stamp)
-            self._listings[shard] = listing
-            while len(self._listings) > _KEPT:
-                oldest, _ = self._listings.popitem(last=False)
-                self._archives.pop(oldest, None)
-            return listing
-
-    def _kept_listing(self, shard: str) -> _Listing | None:
-        """Return what an archive holds if that is known already, and it is unchanged."""
-        with self._lock:
-            kept = self._listings.get(shard)
-        return kept if kept is not None and kept.stamp == self._stamp(shard) else None
-
-    def _read_listing(self, shard: str, stamp: tuple[int, int]) -> _Listing:
-        listing = _Listing(stamp)
-        archive = archive_at(self._place(shard), self._within)
-        seen: set[str] = set()
-        try:
-            for member in archive.members():
-                relative = path_of(member.name)
-                if relative is None:
-                    listing.unnamed.append(member.name)
-                    continue
-                folder, _, name = relative.rpartition("/")
-                ending = os.path.splitext(name)[1].lower()
-                if member.skipped:
-                    if ending in EXTENSIONS:
-                        listing.special[
-                            (
-                                f"{member.skipped} files",
-                                "have no content of their own"
-                                if member.skipped == "link"
-                                else "not supported",
-                            )
-                        ] += 1
-                    continue
-                if kind_of(name) is not None:
-                    listing.special[(os.path.splitext(name)[1], "archives in an archive")] += 1
-                    continue
-                if relative not in seen:
-                    seen.add(relative)
-                    listing.names.setdefault(folder, []).append(name)
-                if ending in EXTENSIONS or ending in SIDECARS or self._is_named(shard, relative):
-                    listing.members[relative] = member  # of two with one name, the last counts
-        except DamagedError as error:
-            listing.damage = str(error)
-        return listing
-
-    def _is_named(self, shard: str, relative: str) -> bool:
-        inside = f"{shard}/{relative}" if shard else relative
-        return self._include is not None and (
-            self._include.covers(inside) or self._include.file(inside)
-        )
+        return (kind_of(self._held.place(shard).name) or "").startswith("tar")
 
     # ---------------------------------------------------------------- content
 
@@ -389,10 +365,10 @@ class ArchiveSource:
         """Return the content of a member and its sidecars; see `Source.read`."""
         shard, relative = self._split(candidate.uri)
         try:
-            listing = self._listing(shard)
+            listing = self._held.listing(shard)
         except OSError as error:
             self._check_there()
-            failure = unread(candidate.uri, error, self._place(shard))
+            failure = unread(candidate.uri, error, self._held.place(shard))
             raise ImageError(
                 failure.reason, failure.message, failure.uri, failure.advice
             ) from error
@@ -401,7 +377,7 @@ class ArchiveSource:
             raise ImageError(
                 "missing", "The archive was changed during the run", candidate.uri, "Run again."
             )
-        archive = self._archive(shard)
+        archive = self._held.archive(shard)
         try:
             content = archive.read(member, MAX_BYTES)
         except OSError as error:
@@ -413,11 +389,14 @@ class ArchiveSource:
         folder = relative.rpartition("/")[0]
         sidecars, fields = [], dict[str, Scalar]()
         for name in candidate.sidecars:
-            beside = listing.members.get(f"{folder}/{name}" if folder else name)
+            path = f"{folder}/{name}" if folder else name
+            part, beside = shard, listing.members.get(path)
+            if beside is None and path in self._elsewhere:
+                part, beside = self._elsewhere[path]
             if beside is None or beside.locked or beside.size > _MAX_SIDECAR_BYTES:
                 continue
             try:
-                data = archive.read(beside, _MAX_SIDECAR_BYTES)
+                data = self._held.archive(part).read(beside, _MAX_SIDECAR_BYTES)
             except (ImageError, OSError):
                 continue  # the image is indexed without
             if name.lower().endswith(".cls"):
@@ -428,12 +407,6 @@ class ArchiveSource:
                 fields |= fields_of(data)
         return Item(content, tuple(sidecars), fields)
 
-    def _archive(self, shard: str) -> Archive:
-        with self._lock:
-            if shard not in self._archives:
-                self._archives[shard] = archive_at(self._place(shard), self._within)
-            return self._archives[shard]
-
     def _check_there(self) -> None:
         self._shards()
 
@@ -443,14 +416,14 @@ class ArchiveSource:
         In a packed tar all that lies before it is unpacked first.
         """
         shard, relative = self._split(uri)
-        archive = archive_at(self._place(shard), self._within)  # so that no file stays open
-        if isinstance(archive, PackedTar) and self._kept_listing(shard) is None:
+        archive = archive_at(self._held.place(shard), self._within)  # so that no file stays open
+        if isinstance(archive, PackedTar) and self._held.known(shard) is None:
             # Once through it, and not twice.
             found = archive.read_first(lambda name: path_of(name) == relative, MAX_BYTES)
             if found is None:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri)
             return found
-        member = self._listing(shard).members.get(relative)
+        member = self._held.listing(shard).members.get(relative)
         if member is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri)
         if member.locked is not None:
@@ -464,12 +437,12 @@ class ArchiveSource:
     def holds(self, uri: str) -> bool | None:
         """Return whether there is such a member now; see `Opening.holds`."""
         shard, relative = self._split(uri)
-        if shard and not self._place(shard).exists():
+        if shard and not self._held.place(shard).exists():
             return False
-        listing = self._kept_listing(shard)
-        if listing is None and (kind_of(self._place(shard).name) or "").startswith("tar."):
+        listing = self._held.known(shard)
+        if listing is None and (kind_of(self._held.place(shard).name) or "").startswith("tar."):
             return None  # all of it would have to be unpacked
-        listing = listing or self._listing(shard)
+        listing = listing or self._held.listing(shard)
         return relative in listing.members or (None if listing.damage else False)
 
     def place(self, uri: str) -> Path | None:

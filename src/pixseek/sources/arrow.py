@@ -5,6 +5,7 @@ The bytes of pictures are left out of rows: a table may hold more of them than m
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 from pixseek import files
 from pixseek.errors import MissingExtraError
-from pixseek.sources.tables import BadRow, Blob, OneFile, Row, flat, unreadable
+from pixseek.sources.tabular import BadRow, Blob, OneFile, Row, flat, unreadable
 
 #: Rows of Arrow that are turned into Python's values at once.
 _BATCH = 1_000
@@ -93,7 +94,7 @@ class ArrowTable(OneFile):
         import pyarrow.parquet as pq
 
         file = pq.ParquetFile(content)
-        held = _pictures_of(file.schema_arrow)
+        held, labels = _pictures_of(file.schema_arrow), _labels_of(file.schema_arrow)
         leaves = [file.schema.column(n).path for n in range(len(file.schema))]
         wanted = [
             leaf
@@ -106,7 +107,7 @@ class ArrowTable(OneFile):
             if first + count > begin:
                 at = first
                 for batch in file.iter_batches(size, row_groups=[group], columns=wanted):
-                    yield at, _rows_of(batch, () if pictures else held)
+                    yield at, _rows_of(batch, () if pictures else held, labels)
                     at += batch.num_rows
             first += count
 
@@ -122,15 +123,15 @@ class ArrowTable(OneFile):
             content.seek(0)
             file = pa.ipc.open_stream(content)
             batches = iter(file)
-        held = _pictures_of(file.schema)
+        held, labels = _pictures_of(file.schema), _labels_of(file.schema)
         first = 0
         for whole in batches:
             for start in range(0, whole.num_rows, size):
                 batch = whole.slice(start, size)
                 if pictures:
-                    yield first, _rows_of(batch.select(list(held)), ())
+                    yield first, _rows_of(batch.select(list(held)), (), {})
                 else:
-                    yield first, _rows_of(_without_bytes(batch, held), held)
+                    yield first, _rows_of(_without_bytes(batch, held), held, labels)
                 first += batch.num_rows
 
 
@@ -174,7 +175,31 @@ def _without_bytes(batch: Any, held: Sequence[str]) -> Any:
     return pa.record_batch(columns, names=names)
 
 
-def _rows_of(batch: Any, held: Sequence[str]) -> list[Any]:
+def _labels_of(schema: Any) -> dict[str, Sequence[str]]:
+    """Return the names that numbers stand for, by column: `ClassLabel` of Hugging Face."""
+    try:
+        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+        known = {name: each for name, each in features.items() if isinstance(each, dict)}
+        inner = {name: each.get("feature", each) for name, each in known.items()}
+        return {
+            name: [str(label) for label in each["names"]]
+            for name, each in inner.items()
+            if isinstance(each, dict) and each.get("_type") == "ClassLabel" and each.get("names")
+        }
+    except (TypeError, KeyError, ValueError, AttributeError, RecursionError):
+        return {}
+
+
+def _named(value: Any, names: Sequence[str]) -> Any:
+    """Return the name that a number, or each of a list, stands for; -1 stands for none."""
+    if isinstance(value, list):
+        return [_named(each, names) for each in value]
+    if not isinstance(value, int):
+        return value
+    return names[value] if 0 <= value < len(names) else None if value == -1 else value
+
+
+def _rows_of(batch: Any, held: Sequence[str], labels: Mapping[str, Sequence[str]]) -> list[Any]:
     """Return rows as dicts, with a `Blob` for each column of pictures in `held`."""
     import pyarrow as pa
 
@@ -184,6 +209,8 @@ def _rows_of(batch: Any, held: Sequence[str]) -> list[Any]:
         is_fine = pa.types.is_timestamp(kind) and kind.unit == "ns"
         found = column.cast(pa.timestamp("us", kind.tz), safe=False) if is_fine else column
         columns[name] = found.to_pylist()
+        if name in labels:
+            columns[name] = [_named(each, labels[name]) for each in columns[name]]
     for name in held:
         named = columns.get(name) or [None] * batch.num_rows
         columns[name] = [

@@ -22,7 +22,7 @@ from pixseek.sources.captions import (
     is_image_name,
     plain_name,
 )
-from pixseek.sources.tables import Blob, Row, Value
+from pixseek.sources.tabular import Blob, Row, Value
 from pixseek.types import Scalar
 from pixseek.types.dataclass import dataclass
 from pixseek.types.texts import composed

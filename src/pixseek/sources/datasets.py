@@ -17,9 +17,11 @@ from pixseek.errors import SourceError, unknown
 from pixseek.images import EXTENSIONS
 from pixseek.sources.captions import NUMBERED
 from pixseek.sources.cells import rows_of_cells
+from pixseek.sources.chained import Chain, as_far
 from pixseek.sources.columns import Roles, read
 from pixseek.sources.rows import RowSource
-from pixseek.sources.tables import BadRow, Row, Table, Value, flat, open_table
+from pixseek.sources.tables import open_table
+from pixseek.sources.tabular import BadRow, Row, Table, Value, flat
 from pixseek.types import Recognised, Root
 from pixseek.types.dataclass import dataclass
 
@@ -66,42 +68,6 @@ class _Folder:
 
     def number_of(self, key: str) -> int | None:
         return None
-
-
-class _Chain:
-    """Tables of one layout after another, such as the files of a data set in Parquet."""
-
-    is_text = False
-    has_decimal_commas = False
-
-    def __init__(self, path: Path, found: Sequence[Path]) -> None:
-        self.path, self.files = path, found
-        self._tables: list[Table] = [open_table(str(each)) for each in found]
-        self._first = [0] * len(found)
-
-    def rows(self) -> Iterator[Row | BadRow]:
-        number = 0
-        for at, table in enumerate(self._tables):
-            self._first[at] = number
-            for row in table.rows():
-                yield row
-                number += 1
-
-    def picture(self, number: int) -> bytes | str | None:
-        table, local = self._at(number)
-        return table.picture(local)
-
-    def key_of(self, number: int) -> str:
-        table, local = self._at(number)
-        return f"{table.path.relative_to(self.path).as_posix()}/{local}"
-
-    def number_of(self, key: str) -> int | None:
-        return None
-
-    def _at(self, number: int) -> tuple[Table, int]:
-        at = max(n for n, first in enumerate(self._first) if first <= number)
-        # An empty table begins where the next one does.
-        return self._tables[at], number - self._first[at]
 
 
 # ------------------------------------------------------------------ Unsplash
@@ -285,7 +251,7 @@ def _image_folder_files(folder: Path, names: Sequence[str]) -> Sequence[str]:
 def _image_folder(folder: Path, found: Sequence[Path], images: Path) -> Iterator[Row | BadRow]:
     for path in found:
         below = path.parent.relative_to(folder)
-        for row in open_table(str(path)).rows():
+        for row in as_far(open_table(str(path)), folder):
             if isinstance(row, BadRow):
                 yield row
                 continue
@@ -332,7 +298,7 @@ def _img2dataset(folder: Path, found: Sequence[Path], images: Path) -> Iterator[
         below = path.name[:-8]
         present = {name.partition(".")[0]: name for name in _names(path.parent / below)
                    if Path(name).suffix.lower() in EXTENSIONS}  # fmt: skip
-        for row in open_table(str(path)).rows():
+        for row in as_far(open_table(str(path)), folder):
             if isinstance(row, BadRow):
                 yield row
                 continue
@@ -360,7 +326,7 @@ def _clip_retrieval_files(folder: Path, names: Sequence[str]) -> Sequence[str]:
 
 def _clip_retrieval(folder: Path, found: Sequence[Path], images: Path) -> Iterator[Row | BadRow]:
     for path in found:
-        for row in open_table(str(path)).rows():
+        for row in as_far(open_table(str(path)), folder):
             yield row if isinstance(row, BadRow) else {
                 **{name: value for name, value in row.items() if name != "image_path"},
                 "image": row.get("image_path"),
@@ -438,7 +404,7 @@ def opened(root: Root) -> RowSource:
         )  # fmt: skip
     images = Path(root.options.get("images") or root.path)
     table: Table = (
-        _Chain(root.path, found)
+        Chain(root.path, found)
         if layout.rows is None
         else _Folder(root.path, found, layout, images)
     )

@@ -396,7 +396,7 @@ def _tar_members(stream: _Bounded, changed_ns: int = 0) -> Iterator[Member]:
                 skipped = "sparse"
             version = f"{info.offset_data}-{info.size}-{info.mtime or changed_ns}"
             yield Member(
-                info.name, info.size, _tar_time(info), version, info.offset, skipped, None,
+                _tar_name(info), info.size, _tar_time(info), version, info.offset, skipped, None,
                 info.offset_data,
             )  # fmt: skip
         # tarfile takes a broken header for the end; that is a block of zeros, or of nothing.
@@ -404,6 +404,19 @@ def _tar_members(stream: _Bounded, changed_ns: int = 0) -> Iterator[Member]:
             raise DamagedError(f"there is no header at byte {tar.offset:,}")
     except _BROKEN as error:
         raise DamagedError(_said(error)) from error
+
+
+def _tar_name(info: tarfile.TarInfo) -> str:
+    """Return a member's name; old programs wrote names in the encoding of their country."""
+    try:
+        info.name.encode()
+    except UnicodeEncodeError:
+        raw = info.name.encode("utf-8", "surrogateescape")
+        try:
+            return raw.decode("cp1252")
+        except UnicodeDecodeError:
+            return raw.decode("latin-1")
+    return info.name
 
 
 def _tar_time(info: tarfile.TarInfo) -> int:

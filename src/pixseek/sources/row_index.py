@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pixseek.sources.columns import Column, Roles, Target, described_by, targets_of
-from pixseek.sources.tables import BadRow, Blob, Row, Table, Value
+from pixseek.sources.tabular import BadRow, Blob, Row, Table, Value
 from pixseek.types import Failure, Scalar
 
 #: Rows between two counts of progress.
@@ -60,6 +60,16 @@ class RowIndex:
             self.count += 1
             if self.count % _STEP == 0:
                 yield self.count
+            if isinstance(row, BadRow) and row.file:
+                # Which images it names is unknown, so all that the library has are kept.
+                self.problems.append(
+                    Failure(
+                        f"{self._prefix}/", "scan", "damaged",
+                        f"The file {row.file} can't be read ({row.why})"[:300],
+                        "Copy or download it again, then run: pixseek index",
+                    )
+                )  # fmt: skip
+                continue
             if isinstance(row, BadRow):
                 self._problem(number, "unreadable", row.why)
                 continue

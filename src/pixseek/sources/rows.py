@@ -27,13 +27,10 @@ from pixseek.sources.row_index import RowIndex, is_url, stamp_of, without_passwo
 from pixseek.sources.tables import (
     ENDINGS,
     SCHEMES,
-    BadRow,
-    Blob,
-    Row,
-    Table,
     is_list_of_urls,
     open_table,
 )
+from pixseek.sources.tabular import BadRow, Blob, Row, Table
 from pixseek.types import (
     Candidate,
     Failure,
@@ -313,7 +310,11 @@ class RowSource:
     ) -> bytes:
         number, reference = index.reference(rows)
         if isinstance(reference, Blob):
-            found = index.content(number) or self._table.picture(number)
+            try:
+                found = index.content(number) or self._table.picture(number)
+            except SourceError as error:  # its part of the file is damaged, and others are not
+                raise ImageError("damaged", f"{error.problem} ({error.subject})", key,
+                                 error.advice) from error  # fmt: skip
             if not found:
                 raise ImageError("empty", "The row has no picture", key, "Correct the table.")
             return found if isinstance(found, bytes) else self._file(found, fetch)

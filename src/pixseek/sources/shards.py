@@ -12,6 +12,10 @@ _PACKED = {".gz": "gz", ".bz2": "bz2", ".xz": "xz", ".lzma": "xz", ".zst": "zst"
            ".tgz": "gz", ".tbz": "bz2", ".tbz2": "bz2", ".txz": "xz", ".tzst": "zst"}  # fmt: skip
 _ZIPS = (".zip", ".cbz")
 _TARS = (".tar", ".cbt")
+#: A part of an export of Google Takeout: takeout-20240102T030405Z-001.zip, or with the number of
+#: the export before that of the part.
+_TAKEOUT = re.compile(r"takeout-\d{8}T\d{6}Z(-\d+)?-(\d{3,}|\{.*\})\.(zip|tgz)", re.IGNORECASE)
+_NUMBERED = re.compile(r"(.*?)(\d+)(\.[^\d]*|\.bz2|\.tbz2?)")
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
@@ -32,6 +36,34 @@ def stem_of(name: str) -> str:
     """Return the name of an archive without its endings: "photos" of "photos.tar.gz"."""
     stem = os.path.splitext(name)[0]
     return os.path.splitext(stem)[0] if stem.lower().endswith(".tar") else stem
+
+
+def is_part(name: str) -> bool:
+    """Return whether a file is a part of an export of Google Takeout, or a pattern of all."""
+    return _TAKEOUT.fullmatch(name) is not None
+
+
+def series_of(name: str) -> str | None:
+    """Return the pattern of all files whose names differ from one in their last number alone.
+
+    Only for parts of an export, and for shards as webdataset numbers them, with zeros in front.
+    """
+    found = _NUMBERED.fullmatch(name)
+    kind = kind_of(name)
+    if found is None or kind is None or not (is_part(name) or kind.startswith("tar")):
+        return None
+    first, number, rest = found.groups()
+    if not is_part(name) and len(number) < 2:
+        return None
+    return f"{first}{{{'0' * len(number)}..{'9' * max(len(number), 9)}}}{rest}"
+
+
+def within(path: Path) -> tuple[Path, str] | None:
+    """Return the archive that a path leads into, and the path in it; None if it leads into none."""
+    for above in path.parents:
+        if kind_of(above.name) is not None and above.is_file():
+            return above, path.relative_to(above).as_posix()
+    return None
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:

@@ -9,24 +9,19 @@ from __future__ import annotations
 import codecs
 import contextlib
 import io
-import itertools
 import json
-import math
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, time
-from decimal import Decimal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pixseek import files
 from pixseek.errors import MissingExtraError, SourceError
 from pixseek.sources.captions import CAPTION_NAMES, IMAGE_NAMES, is_image_name, plain_name
 from pixseek.sources.cells import rows_of_cells
-from pixseek.types.dataclass import dataclass
+from pixseek.sources.tabular import BadRow, OneFile, Row, Table, flat, unreadable
 
 #: What reads a file of this ending.
 TEXT_ENDINGS = (".csv", ".tsv", ".tab")
@@ -40,106 +35,6 @@ SCHEMES = ("sqlite", "duckdb")
 _BATCH = 1_000
 #: Characters of a line of JSON: a row with embedded pictures is not read as JSON.
 _LINE = 16_000_000
-_DEPTH = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """The bytes of a picture in a table.
-
-    Attributes:
-        content: the bytes; empty if they are read by `Table.picture`.
-        name: that the table has for it; "" for none.
-        digest: of bytes that are kept elsewhere; "" for those that `Table.picture` reads.
-    """
-
-    content: bytes = b""
-    name: str = ""
-    digest: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that can't be read.
-
-    Attributes:
-        why: in words.
-    """
-
-    why: str
-
-
-Value = str | int | float | bool | datetime | tuple[str, ...] | Blob | None
-Row = Mapping[str, Value]
-
-
-class Table(Protocol):
-    """A table that is open for reading.
-
-    Attributes:
-        path: the file, or the folder of several.
-        is_text: whether cells are texts that may stand for numbers and dates.
-        has_decimal_commas: whether 1,5 is a number in it; known once its first row was read.
-    """
-
-    path: Path
-    is_text: bool
-    has_decimal_commas: bool
-
-    @property
-    def files(self) -> Sequence[Path]:
-        """All that it is read from."""
-        ...
-
-    def rows(self) -> Iterator[Row | BadRow]:
-        """Yield the rows in order.
-
-        Raises:
-            SourceError: the table can't be read.
-        """
-        ...
-
-    def picture(self, number: int) -> bytes | str | None:
-        """Return the picture in a row, or the path that stands in its place; None for neither.
-
-        May be called from several threads.
-
-        Args:
-            number: of the row, counted from 0.
-        """
-        ...
-
-    def key_of(self, number: int) -> str:
-        """Return a text that names a row and stays the same while rows are only added."""
-        ...
-
-    def number_of(self, key: str) -> int | None:
-        """Return the number of the row that a text of `key_of` names; None if there is none."""
-        ...
-
-
-class OneFile:
-    """What tables of a single file have in common."""
-
-    path: Path
-    has_decimal_commas = False
-
-    @property
-    def files(self) -> Sequence[Path]:
-        """The file alone."""
-        return (self.path,)
-
-    def picture(self, number: int) -> bytes | str | None:
-        """Return none: rows have all that the table has."""
-        return None
-
-    def key_of(self, number: int) -> str:
-        """Return the row's number."""
-        return str(number)
-
-    def number_of(self, key: str) -> int | None:
-        """Return the row's number."""
-        return int(key) if key.isdecimal() and len(key) < 16 else None
 
 
 def open_table(where: str) -> Table:
@@ -350,77 +245,3 @@ def _only_reads(action: int, *_: object) -> int:
         sqlite3.SQLITE_RECURSIVE,
     )  # fmt: skip
     return sqlite3.SQLITE_OK if action in allowed else sqlite3.SQLITE_DENY
-
-
-# ------------------------------------------------------------------ values
-
-
-def flat(entry: Mapping[str, Any]) -> dict[str, Value]:
-    """Return a row with the objects in it as columns of their own, such as `user.name`."""
-    row: dict[str, Value] = {}
-    _flatten(row, "", entry, _DEPTH)
-    return row
-
-
-def _flatten(row: dict[str, Value], above: str, entry: Mapping[str, Any], depth: int) -> None:
-    for key, value in entry.items():
-        name = f"{above}{key}"
-        if not isinstance(value, dict):
-            row[name] = plain(value)
-        elif value.keys() <= {"bytes", "path"} and value:
-            content = value.get("bytes")
-            path = value.get("path")
-            if isinstance(content, bytes):
-                row[name] = Blob(content, path if isinstance(path, str) else "")
-            else:
-                row[name] = plain(path)
-        elif depth > 0:
-            _flatten(row, f"{name}.", value, depth - 1)
-        else:
-            row[name] = json.dumps(value, ensure_ascii=False, default=str)
-
-
-def plain(value: Any) -> Value:
-    """Return a value of JSON, Arrow or a database as one that a row may have."""
-    if value is None or isinstance(value, str | bool | Blob | datetime):
-        return value
-    if isinstance(value, int):
-        return value if abs(value) < 1 << 63 else str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Decimal):
-        if not value.is_finite():
-            return None
-        return plain(int(value) if value == value.to_integral_value() else float(value))
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day)
-    if isinstance(value, time):
-        return value.isoformat()
-    if isinstance(value, bytes | bytearray | memoryview):
-        return Blob(bytes(value))
-    if isinstance(value, list | tuple):
-        texts = (_text_of(each) for each in itertools.islice(value, 1_000))
-        return tuple(text for text in texts if text)
-    return str(value)
-
-
-def _text_of(value: Any) -> str:
-    """Return an item of a list as text; of an object its name or caption, if it has one."""
-    if isinstance(value, dict):
-        for key in ("caption", "raw", "name", "title", "text", "value"):
-            if isinstance(value.get(key), str):
-                return str(value[key])
-        return json.dumps(value, ensure_ascii=False, default=str)
-    if value is None:
-        return ""
-    if isinstance(value, list | tuple):
-        return ", ".join(filter(None, map(_text_of, value)))
-    return value if isinstance(value, str) else str(plain(value))
-
-
-def unreadable(path: Path, error: Exception) -> SourceError:
-    """Return the error of a table that can't be read."""
-    why = str(getattr(error, "strerror", None) or error).rstrip(".")
-    return SourceError(
-        "The table can't be read", path, f"{why}. Check that it is whole, and run again."
-    )

@@ -115,12 +115,14 @@ class Recognised:
         where: of that root.
         name: for that root, unless another has it.
         options: of that root.
+        scope: path in that root of what was named; "" for all of it.
     """
 
     kind: str
     where: str
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    scope: str = ""
 
 
 class Source(Protocol):

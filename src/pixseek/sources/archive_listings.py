@@ -1,0 +1,138 @@
+"""What archives hold, listed once while they are unchanged."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections import Counter, OrderedDict
+from dataclasses import field
+from pathlib import Path
+
+from pixseek.images import EXTENSIONS
+from pixseek.sources.choosing import SIDECARS, path_of
+from pixseek.sources.members import Archive, DamagedError, Member, archive_at
+from pixseek.sources.patterns import Included
+from pixseek.sources.shards import kind_of
+from pixseek.types.dataclass import dataclass
+
+#: Lists of members that are kept: one of 10,000 images takes some 5 MB.
+_KEPT = 8
+
+
+@dataclass(slots=True)
+class Listing:
+    """What an archive holds, by path in it.
+
+    Attributes:
+        stamp: of the archive's file when it was listed.
+        members: images and sidecars.
+        names: of all files, by folder.
+        unnamed: names that can't be paths in the archive.
+        special: number of files that are left out, by kind and reason.
+        damage: why the rest could not be listed; "" if all was.
+    """
+
+    stamp: tuple[int, int]
+    members: dict[str, Member] = field(default_factory=dict)
+    names: dict[str, list[str]] = field(default_factory=dict)
+    unnamed: list[str] = field(default_factory=list)
+    special: Counter[tuple[str, str]] = field(default_factory=Counter)
+    damage: str = ""
+
+
+class Held:
+    """The members of one archive, or of shards. May be used from several threads."""
+
+    def __init__(self, path: Path, within: str | None, include: Included | None) -> None:
+        """Describe what to list; for the arguments see `ArchiveSource`."""
+        self._path, self._within, self._include = path, within, include
+        self._lock = threading.Lock()
+        self._listings: OrderedDict[str, Listing] = OrderedDict()
+        self._archives: dict[str, Archive] = {}
+
+    def place(self, shard: str) -> Path:
+        """Return where a shard is; "" names the archive itself."""
+        return self._path.parent / shard if shard else self._path
+
+    def stamp(self, shard: str) -> tuple[int, int] | None:
+        """Return size and time of an archive; None if it is not there."""
+        try:
+            status = os.stat(self.place(shard))
+        except OSError:
+            return None
+        return status.st_size, status.st_mtime_ns
+
+    def listing(self, shard: str) -> Listing:
+        """Return what an archive holds; read once while the archive is unchanged."""
+        stamp = self.stamp(shard)
+        with self._lock:
+            kept = self._listings.get(shard)
+            if kept is not None and kept.stamp == stamp:
+                self._listings.move_to_end(shard)
+                return kept
+            if stamp is None:
+                raise FileNotFoundError(
+                    errno.ENOENT, os.strerror(errno.ENOENT), str(self.place(shard))
+                )
+            self._archives.pop(shard, None)
+            listing = self._read(shard, stamp)
+            self._listings[shard] = listing
+            while len(self._listings) > _KEPT:
+                oldest, _ = self._listings.popitem(last=False)
+                self._archives.pop(oldest, None)
+            return listing
+
+    def known(self, shard: str) -> Listing | None:
+        """Return what an archive holds if that is known already, and it is unchanged."""
+        with self._lock:
+            kept = self._listings.get(shard)
+        return kept if kept is not None and kept.stamp == self.stamp(shard) else None
+
+    def _read(self, shard: str, stamp: tuple[int, int]) -> Listing:
+        listing = Listing(stamp)
+        archive = archive_at(self.place(shard), self._within)
+        seen: set[str] = set()
+        try:
+            for member in archive.members():
+                relative = path_of(member.name)
+                if relative is None:
+                    listing.unnamed.append(member.name)
+                    continue
+                folder, _, name = relative.rpartition("/")
+                ending = os.path.splitext(name)[1].lower()
+                if member.skipped:
+                    if ending in EXTENSIONS:
+                        listing.special[
+                            (
+                                f"{member.skipped} files",
+                                "have no content of their own"
+                                if member.skipped == "link"
+                                else "not supported",
+                            )
+                        ] += 1
+                    continue
+                if kind_of(name) is not None:
+                    listing.special[(os.path.splitext(name)[1], "archives in an archive")] += 1
+                    continue
+                if relative not in seen:
+                    seen.add(relative)
+                    listing.names.setdefault(folder, []).append(name)
+                if ending in EXTENSIONS or ending in SIDECARS or self._is_named(shard, relative):
+                    listing.members[relative] = member  # of two with one name, the last counts
+        except DamagedError as error:
+            listing.damage = str(error)
+        return listing
+
+    def _is_named(self, shard: str, relative: str) -> bool:
+        inside = f"{shard}/{relative}" if shard else relative
+        return self._include is not None and (
+            self._include.covers(inside) or self._include.file(inside)
+        )
+
+    def archive(self, shard: str) -> Archive:
+        """Return an archive, which may hold its stream open between reads."""
+        with self._lock:
+            if shard not in self._archives:
+                self._archives[shard] = archive_at(self.place(shard), self._within)
+            return self._archives[shard]
