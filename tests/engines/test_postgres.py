@@ -31,7 +31,7 @@ from pixseek.engines.postgres.connections import Connections
 from pixseek.engines.words import words_to_find
 from pixseek.errors import ConfigError, EngineError, LibraryError, LibraryFormatError, PixseekError
 from pixseek.redaction import Address
-from pixseek.types import Compare, Progress, Reach, Record, Space
+from pixseek.types import Compare, Part, Progress, Reach, Record, Space
 
 from servers import kill_postgres, serving_postgres
 from tiny_encoder import TinyEncoder, draw
@@ -136,11 +136,26 @@ def test_limits_of_the_server_are_named(postgres: str) -> None:
     with opened(postgres, table="limits") as engine:
         engine.put([Record("a", "r/a")], np.eye(DIM, dtype=np.float32)[:1])
         endless = incompressible(3_000)
-        with pytest.raises(EngineError, match=r"so long an id: .* bytes\)\n.*2,600 bytes"):
+        with pytest.raises(
+            EngineError, match=r"refused 1 of 1 .* \(3,000 bytes\)\n.*so long an id.*2,600 bytes"
+        ):
             engine.put([Record(endless, "r/b")], np.eye(DIM, dtype=np.float32)[:1])
         assert engine.count() == 1
         engine.put([Record(endless[:2_600], "r/b")], np.eye(DIM, dtype=np.float32)[:1])
         assert engine.count() == 2
+        engine.delete([endless[:2_600]])
+        # Next to good ones; each of these keeps its own vectors.
+        some = [Record(f"id{n}", f"r/{n}", parts=(Part(),) * (1 + n % 2)) for n in range(9)]
+        some[3] = replace(some[3], id=endless)
+        some[6] = replace(some[6], id=endless[::-1])
+        rows = np.eye(DIM, dtype=np.float32)[: sum(len(each.parts) for each in some)]
+        with pytest.raises(EngineError, match=r"refused 2 of 9 records; it has the others"):
+            engine.put(some, rows)
+        good = [each for n, each in enumerate(some) if n not in (3, 6)]
+        assert engine.get([each.id for each in good]) == good
+        assert engine.count() == 8
+        assert engine.nearest(rows[12:13], 1)[0].ids == ("id8",)
+        engine.delete([each.id for each in good[1:]])
         with psycopg.connect(postgres) as db:
             db.execute("LOCK TABLE limits_record")
             with pytest.raises(EngineError, match=r"at a time limit.*\n.*lock_timeout"):

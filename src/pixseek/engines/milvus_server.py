@@ -27,6 +27,9 @@ _T = TypeVar("_T")
 
 #: Seconds for one request, with all repetitions of the client if the server is overloaded.
 TIMEOUT_S = 60.0
+#: The same in the local mode, where no network can fail: searching 20,000 x 512 took more than 60 s
+#: on a busy machine.
+LOCAL_TIMEOUT_S = 3600.0
 _NO_COLLECTION, _NOT_LOADED = 100, 101
 #: What a server may say: its code, the problem, what to do.
 _MEANINGS: Mapping[Any, tuple[str, str]] = {
@@ -219,7 +222,7 @@ class Local(Server):
                 )
             self._users[self._place] = self._users.get(self._place, 0) + 1
         try:
-            self._begin(f"milvus+file://{folder}", uri, TIMEOUT_S)
+            self._begin(f"milvus+file://{folder}", uri, LOCAL_TIMEOUT_S)
         except BaseException:
             self._leave()
             raise

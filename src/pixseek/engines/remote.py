@@ -334,6 +334,6 @@ def refused(failed: Sequence[tuple[str, EngineError]], of: int) -> EngineError:
     id_, said = failed[0]
     return EngineError(
         f"the server refused {len(failed)} of {of} records; it has the others",
-        id_,
+        id_ if len(id_) <= 100 else f"{id_[:100]}... ({len(id_.encode()):,} bytes)",
         f"{said.problem}. {said.advice}",
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pixseek.errors import EngineError
@@ -28,7 +29,8 @@ _FAILED = (
     (
         r"certificate|SSL|TLS",
         "the connection to PostgreSQL can't be secured",
-        "Check sslmode and sslrootcert in the address, and the server's certificate. It said: {0}",
+        "For an authority of your own: sslrootcert=FILE.pem in the address. For a server without "
+        "TLS in your own network: sslmode=disable. It said: {0}",
     ),
     (
         r"too many (clients|connections)|remaining connection slots",
@@ -76,6 +78,13 @@ _MEANINGS = (
     ),
     (("Error",), "PostgreSQL refused", "{0}"),
 )
+
+
+#: Seconds until another server is suspected at the address, the least that libpq knows; and until
+#: a connection is given up.
+_SOON_S, _PATIENCE_S = 2, 10
+#: Names of this machine.
+_HERE = ("", "localhost", "127.0.0.1", "::1")
 
 
 class Connections:
@@ -156,11 +165,45 @@ class Connections:
                     return db
                 self._all.remove(db)
         given = psycopg.conninfo.conninfo_to_dict(self._address.secret)
-        patience: Any = {} if "connect_timeout" in given else {"connect_timeout": 10}
-        db = psycopg.connect(self._address.secret, autocommit=True, **patience)
+        more = _security(given)
+
+        def connect(**patience: Any) -> Any:
+            return psycopg.connect(self._address.secret, autocommit=True, **more, **patience)
+
+        if "connect_timeout" in given:
+            db = connect()
+        else:
+            try:
+                db = connect(connect_timeout=_SOON_S)
+            except psycopg.errors.ConnectionTimeout as error:
+                # Some web servers wait for the end of what they take for a request.
+                if other := _other_server(self._address, error):
+                    raise other from error
+                db = connect(connect_timeout=_PATIENCE_S)
         with self._lock:
             self._all.append(db)
         return db
+
+
+def _security(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters by which the certificate and name of a server are checked.
+
+    Left to libpq alone, a connection without `sslmode` checks nothing, and goes without TLS if the
+    server has none. What the user says is done, and this machine is asked for no certificate.
+    """
+    environment = os.environ
+    hosts = str(given.get("host") or given.get("hostaddr") or environment.get("PGHOST", ""))
+    said = {"sslmode", "service"} & given.keys() or {"PGSSLMODE", "PGSERVICE"} & environment.keys()
+    if said or all(each in _HERE or each.startswith("/") for each in hosts.split(",")):
+        return {}
+    checked = {"sslmode": "verify-full"}
+    own = os.path.join(os.path.expanduser("~"), ".postgresql", "root.crt")
+    if not ("sslrootcert" in given or "PGSSLROOTCERT" in environment or os.path.exists(own)):
+        import certifi
+
+        # Not "system": the OpenSSL within psycopg's wheels has a folder of its own for that.
+        checked["sslrootcert"] = environment.get("SSL_CERT_FILE") or certifi.where()
+    return checked
 
 
 def _end_what_runs(db: Any) -> None:

@@ -36,6 +36,7 @@ from pixseek.engines.postgres.schema import (
     vector_of,
 )
 from pixseek.engines.postgres.spaces import Held, Session
+from pixseek.engines.remote import refused
 from pixseek.engines.rules import Answer
 from pixseek.errors import ConfigError, MissingExtraError
 from pixseek.redaction import Address
@@ -136,7 +137,8 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
 
     Scores are exact cosines of the float16 vectors. Which records are the nearest is exact among
     at most `hnsw.INDEX_PARTS`. Every method raises EngineError if the server is out of reach or
-    refuses; then nothing was stored.
+    refuses; then nothing was stored, except if it says so: records that are too long for
+    PostgreSQL are refused one by one.
     """
 
     capabilities = Capabilities(exact=False, text_search="ts_rank")
@@ -169,7 +171,10 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
     def _writing(self, *, alone: bool) -> Iterator[Session]:
         with self._connections.transaction() as db:
             spaces.lock(db, self._names, shared=not alone)
-            yield spaces.session(db, self._names)
+            at = spaces.session(db, self._names)
+            yield at
+        if at.refused:  # by now the others are stored
+            raise refused(at.refused, at.asked)
 
     def _migrate(self, progress: migrations.Progress | None) -> None:
         """Bring the tables of an older pixseek up to date."""
@@ -209,7 +214,8 @@ class PostgresEngine(BaseEngine[Session, Session, Held]):
         rows: Sequence[Row],
         vectors: Vectors,
     ) -> None:
-        self._records.put(at.db, held, records, rows, vectors)
+        at.asked = len(records)
+        at.refused = self._records.put(at.db, held, records, rows, vectors)
         self._indexes.add(held[0], len(vectors))
 
     def _describe(

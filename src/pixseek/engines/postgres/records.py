@@ -122,10 +122,12 @@ class Records:
         records: Sequence[Record],
         rows: Sequence[Row],
         vectors: Vectors,
-    ) -> None:
-        """Store records, with vectors in the first space; see `Engine.put`."""
-        from psycopg.errors import ProgramLimitExceeded
+    ) -> list[tuple[str, EngineError]]:
+        """Store records, with vectors in the first space; see `Engine.put`.
 
+        Returns:
+            The ids of those that PostgreSQL does not take, and why; all others are stored.
+        """
         active, *others = spaces
         if others:
             self._forget_changed(db, active, records)
@@ -134,24 +136,20 @@ class Records:
             f"INSERT INTO {{record}} ({', '.join(NAMES)}) VALUES ({VALUES}) "
             f"ON CONFLICT (id) DO UPDATE SET {updates}"
         )
-        try:
-            # In the order of ids, so that two writers never wait for each other.
-            db.cursor().executemany(statement, sorted(rows, key=lambda row: row[0]))
-        except ProgramLimitExceeded as error:
-            longest = max((record.id for record in records), key=lambda each: len(each.encode()))
-            if (size := len(longest.encode())) <= MAX_ID_BYTES:
-                raise
-            raise EngineError(
-                "PostgreSQL can't store so long an id",
-                f"{longest[:60]}... ({size:,} bytes)",
-                f"Give the record an id of up to {MAX_ID_BYTES:,} bytes. Nothing was stored.",
-            ) from error
+        # In the order of ids, so that two writers never wait for each other.
+        refused = _insert(db, statement, sorted(rows, key=lambda row: row[0]))
+        if refused:
+            gone = {id_ for id_, _ in refused}
+            counts = [len(record.parts) for record in records]
+            vectors = vectors[np.repeat([record.id not in gone for record in records], counts)]
+            records = [record for record in records if record.id not in gone]
         numbers = self.numbers(db, [record.id for record in records])
         db.execute(
             self._names.sql("DELETE FROM {part} WHERE record = ANY(%s) AND space = %s"),
             [list(numbers.values()), active.number],
         )
         self._put_parts(db, active, numbers, records, vectors)
+        return refused
 
     def put_vectors(self, db: Any, held: Held, records: Sequence[Record], vectors: Vectors) -> None:
         """Store vectors of records that have none in a space."""
@@ -221,3 +219,23 @@ class Records:
             self._names.sql("DELETE FROM {part} WHERE record = %s AND space = %s"),
             [(numbers[id_], space) for space, id_ in rules.changed(new, digests, parts)],
         )
+
+
+def _insert(db: Any, statement: Any, rows: Sequence[Row]) -> list[tuple[str, EngineError]]:
+    """Insert rows; return the ids of those that are too large, and why."""
+    from psycopg.errors import ProgramLimitExceeded
+
+    try:
+        with db.transaction():
+            db.cursor().executemany(statement, rows)
+    except ProgramLimitExceeded as error:
+        if len(rows) > 1:  # it does not say which
+            half = len(rows) // 2
+            return _insert(db, statement, rows[:half]) + _insert(db, statement, rows[half:])
+        (id_,) = (row[0] for row in rows)
+        what = "an id" if len(id_.encode()) > MAX_ID_BYTES else "a text"
+        problem = f"PostgreSQL can't store so long {what}"
+        advice = f"An id may have {MAX_ID_BYTES:,} bytes, the words of a record 1 MB. "
+        advice += str(error).splitlines()[0]
+        return [(id_, EngineError(problem, id_, advice))]
+    return []

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pixseek.engines import columns
 from pixseek.engines.postgres.schema import FORMAT, KEPT, TABLES, Names, check_format
-from pixseek.errors import LibraryError
+from pixseek.errors import EngineError, LibraryError
 from pixseek.types import Space
 from pixseek.types.dataclass import dataclass
 
@@ -39,7 +39,7 @@ class Held(NamedTuple):
         return f"{_INDEX}{self.number}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Session:
     """A connection in a transaction, and the spaces it sees.
 
@@ -47,11 +47,15 @@ class Session:
         db: the connection.
         spaces: all of them, the active one first.
         has_away: whether some record may be away.
+        refused: the ids of records that could not be stored, and why.
+        asked: how many were to be stored.
     """
 
     db: Any
     spaces: Sequence[Held]
     has_away: bool
+    refused: Sequence[tuple[str, EngineError]] = ()
+    asked: int = 0
 
     @property
     def active(self) -> Held:
