@@ -17,6 +17,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import QueryError
+from pixseek.metadata import seen
 from pixseek.metadata.annotations import LISTS, listed
 from pixseek.search.query_json import (
     filter_from_plain,
@@ -106,6 +107,7 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
                 "deviations": round(reason.deviations, 3),
                 "weight": reason.weight,
                 "strength": reason.strength,
+                **({} if reason.box is None else {"box": list(reason.box)}),
             }
             for reason in hit.why
         ],
@@ -159,7 +161,7 @@ def _rounded(probability: float | None) -> float | None:
 
 def record_to_plain(record: Record) -> dict[str, Any]:
     """Return everything known about an image; dates as ISO 8601, unknown values left out."""
-    plain = {
+    plain: dict[str, Any] = {
         "id": record.id,
         "uri": record.uri,
         "media": record.media,
@@ -176,8 +178,14 @@ def record_to_plain(record: Record) -> dict[str, Any]:
         **{
             name: list(listed(value)) if name in LISTS else value
             for name, value in record.fields.items()
+            if name != seen.BOXES
         },
     }
+    if lines := seen.lines_of(record.fields):
+        plain[seen.TEXT] = [
+            {"text": each.text, "confidence": each.confidence, "box": list(each.box)}
+            for each in lines
+        ]
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in plain.items()

@@ -690,6 +690,26 @@ class TestWords:
         found = engine.find_words("zebra", 10).matches
         assert {each.id for each in found if each.stated} == {"a", "d", "e"}
 
+    def test_words_read_in_pictures_are_found_apart(self, engine: Engine) -> None:
+        records = [
+            Record("a", "r/a", caption="a zebra"),
+            Record("b", "r/b", fields={"text_seen": "ZEBRA crossing\nGröße 12\n出口 お茶"}),
+            Record("c", "r/c", caption="zebra", fields={"text_seen": "dogs"}),
+        ]
+        engine.put([*records, *plain(20)], random_unit(23))
+        assert {each.id for each in engine.find_words("zebra", 10).matches} == {"a", "c"}
+        for text in ("zebra", "crossing", "grosse 12", "出口", "zebra GRÖSSE"):
+            named = {each.id for each in engine.find_words(text, 10).matches}
+            assert named == ({"a", "c"} if "zebra" in text else set())
+            found = engine.find_words(text, 10, seen=True)
+            assert [(each.id, each.complete) for each in found.matches] == [("b", True)], text
+            assert found.complete == 1
+            assert not found.matches[0].stated
+        (only,) = engine.find_words("dog 12", 10, Compare("id", "ge", "c"), seen=True).matches
+        assert (only.id, only.complete, only.held) == ("c", False, (0,))
+        engine.describe([Record("b", "r/b")])
+        assert engine.find_words("crossing", 10, seen=True).matches == ()
+
     def test_ties_go_by_id(self, engine: Engine) -> None:
         records = [Record(f"id{n}", f"r/{n}", caption="dog") for n in (5, 3, 1, 4, 2, 0)]
         engine.put([*records, *plain(20)], random_unit(26))

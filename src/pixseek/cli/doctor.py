@@ -35,6 +35,7 @@ _EXTRAS = (
     ("pyarrow", "parquet", "export to and import from .parquet"),
     ("psycopg", "postgres", "libraries in PostgreSQL"),
     ("reverse_geocode", "places", "place names from the coordinates in photos"),
+    ("rapidocr", "ocr", "text in pictures"),
 )
 
 

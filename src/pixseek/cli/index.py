@@ -73,6 +73,7 @@ class PathOrUrl(click.Path):
         ("pixseek index photos.zip", "an archive, without unpacking it"),
         ("pixseek index goods.csv --dry-run", "what a table's columns would become"),
         ("pixseek index urls.txt --keep originals", "images on the web, by their URLs"),
+        ("pixseek index ~/Screenshots --ocr", "and read the text in them"),
         ("pixseek index /media/disk --portable", "keep the library on the drive"),
         ("pixseek index --reread", "read all metadata again after an upgrade"),
         ("pixseek index --quiet", "from a timer"),
@@ -174,6 +175,9 @@ class PathOrUrl(click.Path):
     help="Embed each image also in C columns and R rows of tiles (2x2 is plenty), to find small "
     "things: it takes time and space for each tile; remembered; 1x1 for none. [default: none]",
 )
+@click.option("--ocr/--no-ocr", default=None,
+              help="Read the text in pictures (signs, receipts, screenshots), to find them by its "
+              "words, too; needs pixseek[ocr]; remembered. [default: no-ocr]")  # fmt: skip
 @click.option(
     "--portable",
     is_flag=True,
@@ -218,6 +222,7 @@ def index(
     compile_: bool | None,
     previews: bool | None,
     tiles: tuple[int, int] | None,
+    ocr: bool | None,
     portable: bool,
     engine: str | None,
     labels_from: str | None,
@@ -289,6 +294,7 @@ def index(
             demosaic=demosaic,
             previews=previews,
             tiles=tiles,
+            ocr=ocr,
         )
         if labels_from is not None:
             from pixseek.cli.tag import tag_by_classifier

@@ -39,6 +39,10 @@ def reasons(hit: Hit) -> str:
 
 def _written(reason: Reason) -> str:
     field, colon, said = reason.what.partition(": ")
+    if reason.box is not None:
+        from pixseek.library.surfaces import place_of
+
+        return f"text in the picture: '{said}' ({place_of(reason.box)})"
     if not colon:
         return "its texts have the words"
     found = said.split(", ")

@@ -125,6 +125,7 @@ def rows(
         yield "taken", f"{written}{f' (from {origin})' if origin else ''}"
     said = described(record)
     yield from _said(said)
+    yield from _seen(said)
     for name, value in said.fields.items():
         if name not in _NOT_SHOWN:
             yield _NAMES.get(name) or wording.visible(name).replace("_", " "), _value(name, value)
@@ -150,6 +151,17 @@ def _said(said: Described) -> Iterator[tuple[str, str]]:
             other = said.file_rating
             text += "  (yours)" if other is None else f"  (yours; the file's: {other})"
         yield "rating", text
+
+
+def _seen(said: Described) -> Iterator[tuple[str, str]]:
+    """Yield the text that was read in the picture, line by line with its place."""
+    from pixseek.library.surfaces import place_of
+
+    lines = (
+        f"{line.text}  ({place_of(line.box)}, {line.confidence:.0%})" for line in said.text_seen
+    )
+    if text := "\n".join(map(wording.visible, lines)):
+        yield "text seen", text
 
 
 def _value(name: str, value: Scalar) -> str:

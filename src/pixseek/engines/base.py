@@ -17,7 +17,7 @@ import numpy as np
 from pixseek.engines import columns, moves, rules
 from pixseek.engines.rules import HeldSpace
 from pixseek.engines.steps import Session, Snapshot, Steps
-from pixseek.engines.words import words_to_find
+from pixseek.engines.words import seen_to_find, words_to_find
 from pixseek.types import (
     Capabilities,
     FacetField,
@@ -434,15 +434,20 @@ class BaseEngine(Steps[Session, Snapshot, HeldSpace]):
         ]
 
     def find_words(
-        self, text: str, k: int, where: Filter | None = None, *, counted: bool = True
-    ) -> WordMatches:
+        self, text: str, k: int, where: Filter | None = None, *, counted: bool = True,
+        seen: bool = False,
+    ) -> WordMatches:  # fmt: skip
         """Return the k records whose texts fit best, and how many have all words of `text`.
+
+        With `seen`, the texts that were read in their pictures instead of all others.
 
         Raises:
             QueryError: see `filters.check`.
         """
         rules.check(where)
         words = words_to_find(text)
+        if seen:
+            words = seen_to_find(words)
         with self._reading() as at:
             if at is None or k < 1 or not words:
                 return WordMatches()

@@ -14,8 +14,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from pixseek import filters
-from pixseek.engines.words import searchable
+from pixseek.engines.words import as_seen, searchable
 from pixseek.errors import EngineError
+from pixseek.metadata import seen
 from pixseek.metadata.annotations import (
     KEPT,
     LABEL_CONFIDENCES,
@@ -75,7 +76,7 @@ class Texts(NamedTuple):
 
     Attributes:
         strong: caption, tags and title, also in other languages.
-        weak: other texts that may name the image.
+        weak: other texts that may name the image, and those that were read in it (`as_seen`).
     """
 
     strong: str
@@ -109,12 +110,12 @@ def texts(record: Record) -> Texts:
     split = (re.sub(_WITHIN, " ", name) for name in path.split("/") if re.search(_WITHIN, name))
     own = (value for name, value in fields.items() if _is_text_of_user(name))
     weak = (*map(fields.get, _TEXT_FIELDS), *own, path, *split)
-    return Texts(
-        *(
-            searchable(" ".join(text for text in some if isinstance(text, str)))
-            for some in (strong, weak)
-        )
+    said, named = (
+        searchable(" ".join(text for text in some if isinstance(text, str)))
+        for some in (strong, weak)
     )
+    read = fields.get(seen.TEXT)
+    return Texts(said, f"{named} {as_seen(searchable(read))}" if isinstance(read, str) else named)
 
 
 def _is_text_of_user(name: str) -> bool:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 #: Characters of a text that are searched: PostgreSQL indexes up to a megabyte of a record.
 _MOST_CHARACTERS = 50_000
@@ -30,6 +31,9 @@ STOP_WORDS = frozenset(
 
 #: Between the alternatives of a word that is looked for.
 OR = "|"
+
+#: What a word that was read in a picture begins with; no word of a language does.
+SEEN = "qzx"
 
 #: What may stand around a word as it is typed.
 AROUND = "\"'`()[]{}<>,;:!?.“”‘’„«»"
@@ -156,6 +160,19 @@ def words_to_find(text: str) -> list[str]:
 def alternatives(word: str) -> list[str]:
     """Return the phrases of which one must be in a text, for a word of `words_to_find`."""
     return word.split(OR)
+
+
+def as_seen(words: str) -> str:
+    """Return words that were read in a picture as engines index them, next to those of its texts.
+
+    They are spelled so that a search for what somebody wrote never finds them, in no engine.
+    """
+    return " ".join(f"{SEEN}{word}" for word in words.split())
+
+
+def seen_to_find(words: Sequence[str]) -> list[str]:
+    """Return words of `words_to_find` as they are looked for among those read in pictures."""
+    return [OR.join(map(as_seen, alternatives(word))) for word in words]
 
 
 def _without_ending(name: str) -> str:

@@ -51,12 +51,14 @@ class Job:
         source: reads it.
         before: the record that its URI has now, if any.
         is_unchanged: it is as it was when its record was stored; only its metadata are wanted.
+        reads_text: the text in its picture is wanted, which its record lacks.
     """
 
     candidate: Candidate
     source: Source
     before: Known | None
     is_unchanged: bool = False
+    reads_text: bool = False
 
 
 class Comparison:
@@ -81,6 +83,7 @@ class Comparison:
         unfit: Collection[str],
         is_there: Callable[[str], bool | None],
         options: IndexOptions,
+        unread: Collection[str] = (),
     ) -> None:
         """Compare with the contents of an engine and a ledger.
 
@@ -91,7 +94,9 @@ class Comparison:
             is_there: whether the file of a URI exists; None where that can't be told.
             options: of the run: `retry`, `reread` and `recheck` say which files are jobs though
                 they have not changed.
+            unread: ids of records in whose pictures no text was looked for yet.
         """
+        self._unread = unread
         self._engine, self._ledger, self._unfit = engine, ledger, unfit
         self._is_there, self._options = is_there, options
         self._unopened = Unopened(ledger, engine)
@@ -145,7 +150,8 @@ class Comparison:
             if source.covers(each.uri)
         }
         held = bool(known)
-        look_again = self._options.retry or self._options.reread or bool(self._unfit)
+        lack = bool(self._unfit or self._unread)
+        look_again = self._options.retry or self._options.reread or lack
         left_out = self._unopened.leave_out(source, known, failed, look_again=look_again)
         for uri in left_out:
             if known.pop(uri, None) is not None:
@@ -234,8 +240,10 @@ class Comparison:
             is_in_doubt = candidate.is_asked_for and (self._options.recheck or earlier is not None)
             if is_in_doubt:
                 self.asked.add(before.id)
-            if self._options.reread or is_in_doubt:
-                self.jobs.append(Job(candidate, source, before, is_unchanged=True))
+            unread = before.id in self._unread
+            if self._options.reread or is_in_doubt or unread:
+                job = Job(candidate, source, before, is_unchanged=True, reads_text=unread)
+                self.jobs.append(job)
                 return
             self.counts["unchanged"] += 1
             if earlier is not None:
@@ -264,7 +272,9 @@ class Comparison:
         asked = [
             n
             for n in range(first, len(self.jobs))
-            if self.jobs[n].is_unchanged and self.jobs[n].candidate.is_asked_for
+            if self.jobs[n].is_unchanged
+            and self.jobs[n].candidate.is_asked_for
+            and not self.jobs[n].reads_text  # its picture is wanted
         ]
         for start in range(0, len(asked), _MARKED):  # itertools.batched needs Python 3.12
             some = asked[start : start + _MARKED]

@@ -25,6 +25,7 @@ class IndexOptions:
         previews: keep a preview of each image; None for the library's last choice.
         tiles: columns and rows that images are cut into besides the whole, (1, 1) for none; None
             for the library's last choice.
+        ocr: read the text in pictures; None for the library's last choice.
         read_as: kind of source, or layout of a data set, that the paths are taken for; None to
             recognise it.
         columns: of tables, by what they mean; empty to recognise them.
@@ -45,6 +46,7 @@ class IndexOptions:
     demosaic: bool = False
     previews: bool | None = None
     tiles: tuple[int, int] | None = None
+    ocr: bool | None = None
     read_as: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     images: str | None = None

@@ -24,7 +24,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from pixseek.errors import ModelError
-from pixseek.indexing import tiling
+from pixseek.indexing import texts, tiling
 from pixseek.indexing.comparing import (
     TRASHED,
     Comparison,
@@ -42,6 +42,7 @@ from pixseek.indexing.reading import Prepared, Reader
 from pixseek.indexing.rereading import Rereading, lie_alike
 from pixseek.indexing.said import hand_on, with_words_of
 from pixseek.indexing.storing import Writes
+from pixseek.metadata.seen import is_read, with_text_of
 from pixseek.storage.ledger import Ledger
 from pixseek.storage.previews import Previews
 from pixseek.types import (
@@ -140,8 +141,10 @@ class _Run:
         self.failures: list[Failure] = []
         self.gone: set[str] = set()  # URIs of folders that failed
         self.unfit: set[str] = set()  # ids of records whose vectors are to be made again
-        self.found = Comparison(engine, ledger, self.unfit, is_there, options)
-        self.rereading = Rereading(engine, previews)
+        self.texts = texts.reader(ledger, options.ocr, threads)
+        self.unread = texts.unread(ledger, engine) if self.texts else set()
+        self.found = Comparison(engine, ledger, self.unfit, is_there, options, self.unread)
+        self.rereading = Rereading(engine, previews, keeps_text=options.ocr is not False)
         self.departed: set[str] = set()  # ids of records whose content was found elsewhere
         self.pace = Pace(0)
         self.acceleration: Acceleration | None = None
@@ -151,7 +154,7 @@ class _Run:
     def run(self, sources: Sequence[Source]) -> Generator[Progress, None, Report]:
         self.sources = sources
         outdated = tiling.outdated(self.parts, self.ledger, self.engine)
-        self.unfit |= self.without_vectors() | outdated
+        self.unfit |= tiling.without_vectors(self.engine) | outdated
         looked_at = 0
         for source in sources:
             before = looked_at
@@ -177,18 +180,9 @@ class _Run:
             self.store()
         if not self.stop.is_set():
             tiling.note_undone(self.ledger, bool(outdated and self.unfit))
+            texts.note(self.ledger, self.engine)
             self.found.remember()
         return self.report(stopped=self.stop.is_set())
-
-    def without_vectors(self) -> set[str]:
-        """Return the ids of records that have no vectors; a change of the model left them so."""
-        space, found, after = self.engine.space, set[str](), ""
-        if space is None or self.engine.held(space) == self.engine.count():
-            return found
-        while some := self.engine.lacking(space, CHECKPOINT_RECORDS, after):
-            found.update(record.id for record in some)
-            after = some[-1].id
-        return found
 
     def move_by_stamp(self, jobs: list[Job]) -> list[Job]:
         """Take files that were renamed or moved out of `jobs` and give them their old vectors."""
@@ -230,7 +224,7 @@ class _Run:
         self.engine.ensure(Space(encoder.fingerprint, encoder.dim, encoder.name))
         chosen = None
         if new := [job for job in jobs if not job.is_unchanged]:
-            chosen = self.embedding(encoder, look_up=False).accelerate(
+            chosen = self.embedding(encoder, look_up=False, is_sample=True).accelerate(
                 self.options.precision, len(new), lambda n: expected(self.sources, drawn(new, n)),
                 self.waiting,
             )  # fmt: skip
@@ -262,10 +256,14 @@ class _Run:
             self.seconds |= embedding.seconds
         yield self.pace.progress(done, len(self.failures))
 
-    def embedding(self, encoder: Encoder, *, look_up: bool) -> Embedding[Job, Prepared]:
+    def embedding(
+        self, encoder: Encoder, *, look_up: bool, is_sample: bool = False
+    ) -> Embedding[Job, Prepared]:
         """Return what embeds files; those of known content too, unless it is to `look_up` those."""
         has_previews = self.writes.previews is not None
-        reader = Reader(encoder, self.parts, self.options, has_previews)
+        reader = Reader(
+            encoder, self.parts, self.options, has_previews, None if is_sample else self.texts
+        )
         twins_of = self.twins_of if look_up else lambda *_: ((), False)
         return Embedding(
             encoder,
@@ -330,18 +328,21 @@ class _Run:
             found = (old, rows) if old is not None and rows is not None else None
         # Annotations of a photo go with its content; a copy starts without any.
         origin = found[0] if found is not None and (is_moved or is_own) else None
+        if found is not None:
+            item = replace(item, record=with_text_of(item.record, found[0]))
         outcome = "updated" if before else "moved" if is_moved else "added"
         if (
             found is not None
             and len(found[1])
             and found[0].parts == self.parts
             and lie_alike(found[0], item.record)
+            and (self.texts is None or is_read(item.record))
         ):
             self.place(item, found[1], origin, outcome)
             self.counts["reused"] += 1
         else:
             # Its record was replaced after the thread looked, and is no longer set aside; or it
-            # has no vectors, or vectors of other parts, or a sidecar turned its picture.
+            # has no vectors, vectors of other parts or no text, or a sidecar turned its picture.
             self.embed_now(item, origin, outcome)
         if is_moved and twin is not None:
             self.depart(twin)
@@ -455,11 +456,9 @@ class _Run:
         self.writes.fail(failure)
         gone = record_id(failure.uri)
         # A record whose file is unchanged stays, if it was read again or lacks vectors.
-        is_as_it_was = (
-            (self.options.reread or gone in self.unfit or gone in self.found.asked)
-            and gone not in self.found.changed
-            and failure.reason != TRASHED
-        )
+        again = any(gone in each for each in (self.unfit, self.unread, self.found.asked))
+        is_as_it_was = self.options.reread or again
+        is_as_it_was &= gone not in self.found.changed and failure.reason != TRASHED
         if failure.stage in ("decode", "encode") and not is_as_it_was:
             self.unfit.discard(gone)
             self.writes.delete([gone])

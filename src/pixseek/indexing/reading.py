@@ -14,9 +14,11 @@ from pixseek import files
 from pixseek.errors import ImageError, PixseekError
 from pixseek.images import MAX_BYTES, decode, derive, perceptual_hash, pixel_digest, turned
 from pixseek.images.derived import PREVIEW_SIDE
+from pixseek.images.ocr import READ_SIDE, TextReader
 from pixseek.indexing.comparing import MARKS, TRASHED, Job, name_of
 from pixseek.indexing.media import least_side, parts_of
 from pixseek.indexing.options import IndexOptions
+from pixseek.metadata import seen
 from pixseek.metadata.fields import FIELDS, Findings
 from pixseek.metadata.merging import Sidecar, read_metadata
 from pixseek.metadata.sidecars import JSON_KEYS, is_trashed, orientation_beside
@@ -30,6 +32,7 @@ from pixseek.types import (
     Picture,
     Record,
     Scalar,
+    TextLine,
     record_id,
 )
 from pixseek.types.dataclass import dataclass
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from pixseek.types import Vectors
 
 # Prefixes of field names for the user's words, the file's own values, and pixseek itself.
-_RESERVED = ("user.", "file.", "pixseek.")
+_RESERVED = ("user.", "file.", "pixseek.", seen.TEXT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,14 @@ class Reader:
         parts: of each image; see `media.layout`.
         options: whether truncated images are refused, and raw files developed.
         previews: whether to make a preview of each, and to look for its colours.
+        texts: reads the text in pictures; None to leave it.
     """
 
     encoder: Encoder
     parts: tuple[Part, ...]
     options: IndexOptions
     previews: bool
+    texts: TextReader | None = None
 
     def read(
         self, job: Job, twins_of: Callable[[Job, str], tuple[tuple[Known, ...], bool]]
@@ -93,9 +98,12 @@ class Reader:
             digest = hashlib.sha256(content).hexdigest()
             twins, is_embedded = twins_of(job, digest)
             stage = "decode"
+            # That of a known content is taken from its record, unless just this is to be read.
+            texts = self.texts if job.reads_text or not is_embedded else None
+            least = max(2 * least_side(self.parts, self.encoder.input_side), PREVIEW_SIDE)
             picture = decode(
                 content,
-                at_least=max(2 * least_side(self.parts, self.encoder.input_side), PREVIEW_SIDE),
+                at_least=least if texts is None else max(least, READ_SIDE),
                 strict=self.options.strict,
                 demosaic=self.options.demosaic,
             )
@@ -104,6 +112,8 @@ class Reader:
             record, preview = self._described(candidate, item, content, digest, picture)
             if picture is not stored:
                 record = replace(record, fields={**record.fields, "turned": orientation})
+            if texts is not None:
+                record = _with_text(record, texts, picture)
             tensors: tuple[Vectors, ...] = ()
             if not is_embedded:
                 tensors = tuple(
@@ -166,6 +176,25 @@ class Reader:
             perceptual_hash=perceptual_hash(picture),
         )
         return record, preview
+
+
+def _with_text(record: Record, texts: TextReader, picture: Picture) -> Record:
+    """Return a record with the text in its picture. What goes wrong is a note: the image is fine.
+
+    It was read then, too: the next run does not try again.
+    """
+    lines: tuple[TextLine, ...] = ()
+    note = ""
+    try:
+        reading = texts.read(picture)
+        lines = reading.lines
+        note = "" if reading.is_whole else "text in the picture: too much to read in time"
+    except Exception as error:  # of models and a library of others: no image fails by it
+        note = f"text in the picture: could not be read ({type(error).__name__})"
+    fields = {**record.fields, **seen.fields_of(lines, texts.name)}
+    if note:
+        fields["notes"] = "; ".join(filter(None, (str(fields.get("notes", "")), note)))
+    return replace(record, fields=fields)
 
 
 def _in_the_trash(candidate: Candidate) -> Failure:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pixseek.indexing.reading import Prepared
 from pixseek.indexing.said import with_words_of
+from pixseek.metadata.seen import with_text_of
 from pixseek.storage.previews import Previews
 from pixseek.types import Engine, Record
 from pixseek.types.dataclass import dataclass
@@ -23,6 +24,7 @@ class Rereading:
     Attributes:
         engine: holds the records.
         previews: where a preview goes that is missing; None to keep none.
+        keeps_text: whether text that was read in their pictures stays.
         updated: URIs of the records that changed, until somebody takes them.
         unchanged: the same of those that did not.
         turned: files whose pictures lie otherwise now, which need new vectors, with their records.
@@ -30,6 +32,7 @@ class Rereading:
 
     engine: Engine
     previews: Previews | None
+    keeps_text: bool = True
     updated: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     turned: list[tuple[Prepared, Record]] = field(default_factory=list)
@@ -57,7 +60,8 @@ class Rereading:
             if not lie_alike(item.record, stored):
                 self.turned.append((item, stored))
                 continue
-            record = _described(item.record, stored)
+            read = with_text_of(item.record, stored) if self.keeps_text else item.record
+            record = _described(read, stored)
             if record == stored:
                 self.unchanged.append(record.uri)
                 continue

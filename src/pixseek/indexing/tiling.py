@@ -53,6 +53,17 @@ def outdated(parts: tuple[Part, ...], ledger: Ledger, engine: Engine) -> set[str
     }
 
 
+def without_vectors(engine: Engine) -> set[str]:
+    """Return the ids of records that have no vectors; a change of the model left them so."""
+    space, found, after = engine.space, set[str](), ""
+    if space is None or engine.held(space) == engine.count():
+        return found
+    while some := engine.lacking(space, _CHUNK, after):
+        found.update(record.id for record in some)
+        after = some[-1].id
+    return found
+
+
 def note_undone(ledger: Ledger, undone: bool) -> None:
     """Note whether some images may have other parts than they should."""
     if bool(ledger.setting(_UNDONE)) != undone:

@@ -292,6 +292,7 @@ class Asking:
             picture=self._opened.contents(),
             fetch=self._opened.fetch,
             texts_of=self._model.texts_of,
+            reads_text=self._opened.ledger.setting("ocr") is not None,
         )
 
     def answer(self, queries: Sequence[Query]) -> list[Results]:

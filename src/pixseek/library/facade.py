@@ -229,6 +229,7 @@ class Library:
         demosaic: bool = False,
         previews: bool | None = None,
         tiles: tuple[int, int] | None = None,
+        ocr: bool | None = None,
         read_as: str | None = None,
         columns: Mapping[str, str] | None = None,
         images: str | os.PathLike[str] | None = None,
@@ -274,6 +275,10 @@ class Library:
                 tiles; the best part counts; finds small things, and takes time and
                 space for each tile. (1, 1) for none; None for the last choice, at first none. A
                 change embeds all images again.
+            ocr: read the text in pictures, so that its words are found, too, with a low weight;
+                needs `pixseek[ocr]`, and takes about a second of a core for each image. Images of
+                the library are read once, without embedding them again. False to stop reading;
+                None for the last choice, at first not to read.
             read_as: what the paths are taken for: "folder", "archive", "table", or the layout of
                 a data set, such as "coco"; None to recognise it by name and content.
             columns: of tables: the column for "image", "caption", "tags", "date" or "id", where
@@ -291,6 +296,7 @@ class Library:
             SourceError: a path does not exist, or its drive went away during the run.
             LibraryLockedError: another process is indexing into the library.
             ConfigError: images can't be cut into these tiles.
+            MissingExtraError: text is to be read, and its package is not installed.
             ModelError, SpaceMismatchError, StorageError: see their descriptions.
         """
         from pixseek.library.jobs import driven
@@ -308,6 +314,7 @@ class Library:
             demosaic=demosaic,
             previews=previews,
             tiles=tiles,
+            ocr=ocr,
             read_as=read_as,
             columns=columns,
             images=images,
@@ -331,6 +338,7 @@ class Library:
         demosaic: bool = False,
         previews: bool | None = None,
         tiles: tuple[int, int] | None = None,
+        ocr: bool | None = None,
         read_as: str | None = None,
         columns: Mapping[str, str] | None = None,
         images: str | os.PathLike[str] | None = None,
@@ -352,6 +360,7 @@ class Library:
             demosaic=demosaic,
             previews=previews,
             tiles=tiles,
+            ocr=ocr,
             read_as=read_as,
             columns=columns or {},
             images=None if images is None else os.path.abspath(images),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pixseek.images import Format
     from pixseek.library.facade import Library
-    from pixseek.types import Vectors
+    from pixseek.types import TextLine, Vectors
 
 __all__ = [
     "EMPTY",
@@ -54,6 +54,7 @@ __all__ = [
     "named_image",
     "original",
     "originals_media",
+    "place_of",
     "read_vector",
     "shown",
     "split_labels",
@@ -82,6 +83,7 @@ class Described:
         rating: 1 to 5, or -1 for rejected; None for none.
         rating_is_yours: whether the user set it.
         file_rating: the file's, if it differs from `rating`; else None.
+        text_seen: what was read in the picture, from top to bottom.
         fields: all other fields of the record, the user's own as `user.NAME`.
     """
 
@@ -92,13 +94,16 @@ class Described:
     rating: Scalar
     rating_is_yours: bool
     file_rating: Scalar
+    text_seen: tuple[TextLine, ...]
     fields: Mapping[str, Scalar]
 
 
 def described(record: Record) -> Described:
     """Return what the user and the file say of an image."""
+    from pixseek.metadata import seen
     from pixseek.metadata.annotations import KEPT, annotation_of, file_part
 
+    apart = {*KEPT, *seen.FIELDS, "rating"}
     said, file = annotation_of(record), file_part(record)
     here = {tag.casefold() for tag in record.tags}
     of_file = {tag.casefold() for tag in file.tags}
@@ -115,8 +120,16 @@ def described(record: Record) -> Described:
         rating=rating,
         rating_is_yours=bool(said.rating),
         file_rating=None if other == rating else other,
-        fields={n: v for n, v in record.fields.items() if n not in KEPT and n != "rating"},
+        text_seen=seen.lines_of(record.fields),
+        fields={n: v for n, v in record.fields.items() if n not in apart},
     )
+
+
+def place_of(box: tuple[float, float, float, float]) -> str:
+    """Return where in a picture a box lies, in words: "top left", "centre"."""
+    from pixseek.metadata import seen
+
+    return seen.place_of(box)
 
 
 def unit_of(field: str) -> str:

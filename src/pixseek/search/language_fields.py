@@ -415,6 +415,8 @@ def _rating(text: str) -> Filter:
     return _ranged(f"{filters.USER_PREFIX}rating", text, lambda part: _number("rating", part))
 
 
+_SEEN = f"{filters.USER_PREFIX}text_seen"
+
 #: Short names, and names that mean more than one comparison.
 FIELDS: Mapping[str, QueryField] = {
     "folder": QueryField("in this folder or below it", "folder:2021/summer", _folder, "folder"),
@@ -447,6 +449,8 @@ FIELDS: Mapping[str, QueryField] = {
                        _near, stored=("location",)),
     "place": QueryField("name of the place, city, region or country", "place:lisbon", _place,
                         stored=_PLACE),
+    "seen": QueryField("text read in the picture (--ocr)", 'seen:"total 12"',
+                       lambda text: _worded(_SEEN, text), _SEEN),
     "has": QueryField("this field has a value", "has:gps", _has),
     "rating": QueryField("stars", "rating:4..5", _rating, f"{filters.USER_PREFIX}rating"),
 }  # fmt: skip

@@ -34,7 +34,7 @@ from pixseek.search.asked import (
     choices,
     joined,
 )
-from pixseek.search.written import Written, best_of, judged
+from pixseek.search.written import best_of, written
 from pixseek.types import (
     WHOLE,
     Encoder,
@@ -54,7 +54,6 @@ from pixseek.types import (
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
-    from pixseek.search.background import Calibration
     from pixseek.types import Vectors
 
 #: Smallest share of unknown words at which a text matches nothing.
@@ -90,6 +89,7 @@ class Searcher:
         picture: returns the file or the preview of a record.
         fetch: returns the file at a URL, or raises ImageError or QueryError.
         texts_of: knows the vectors of texts that were looked for before.
+        reads_text: whether images may have text that was read in them.
     """
 
     engine: Engine
@@ -101,6 +101,7 @@ class Searcher:
     picture: Callable[[Record], bytes | None]
     fetch: Callable[[str], bytes]
     texts_of: term_vectors.TextCache
+    reads_text: bool = False
 
     def search(self, queries: Sequence[Query]) -> list[Results]:
         """Return the answer to each query, in order.
@@ -375,14 +376,17 @@ class Searcher:
             backgrounds: of the library.
         """
         query = asked.query
-        written = best_of(
-            [self._written(each.query, total, backgrounds.calibration) for each in asked.each]
+        said = best_of(
+            [
+                written(self.engine, each.query, total, backgrounds.calibration, self.reads_text)
+                for each in asked.each
+            ]
         )
         exclusions = [
             excluding.exclusion(term, vector, asked, backgrounds, self.engine)
             for term, vector in zip(query.exclude, asked.vectors[len(query.terms) :], strict=True)
         ]
-        return ordering.Ranking(asked, total, backgrounds, written, exclusions, self._are_one)
+        return ordering.Ranking(asked, total, backgrounds, said, exclusions, self._are_one)
 
     def _sorted(self, order: list[int], ids: Sequence[str], sort: Sort) -> list[int]:
         """Return positions by a field of their records; those without it come last."""
@@ -406,18 +410,6 @@ class Searcher:
         return are_one
 
     # -------------------------------------------------------------- texts of images
-
-    def _written(
-        self, query: Query, total: int, calibration: Calibration | None
-    ) -> dict[str, Written]:
-        """Return what is written about images whose texts hold words of the query, by id."""
-        words = " ".join(str(t.value) for t in query.terms if t.kind == "text" and t.weight > 0)
-        if not words or not query.text_weight:
-            return {}
-        if self.engine.capabilities.text_search == "none":
-            return {}
-        found = self.engine.find_words(words, FEW, query.where, counted=False)
-        return judged(found, total, query.text_weight, calibration)
 
     def candidates(
         self,

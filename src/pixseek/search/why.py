@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pixseek.engines.words import AROUND, alternatives, searchable, words_to_find
+from pixseek.metadata import seen
 from pixseek.metadata.annotations import (
     KEPT,
     LABEL_CONFIDENCES,
@@ -17,8 +18,8 @@ from pixseek.metadata.annotations import (
 from pixseek.search import excluding
 from pixseek.search.asked import Asked, Backgrounds
 from pixseek.search.strength import of_one
-from pixseek.search.written import Written
-from pixseek.types import Query, Reason, Record, Strength
+from pixseek.search.written import SEEN, Written
+from pixseek.types import Query, Reason, Record, Strength, TextLine
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
 _UNSAID = frozenset(
     {"notes", "colours", "colour_names", "placeholder", "taken_from", "taken_precision", *KEPT}
     | {f"{USER_PREFIX}{field}" for field in (LABEL_SCORES, LABEL_CONFIDENCES)}
+    | {*seen.FIELDS}
 )
+
+
+#: Lines that were read in a picture that are named at most.
+_LINES = 3
 
 
 class Judge:
@@ -87,9 +93,17 @@ class Judge:
                 )
             )
         if said is not None:
+            looked_for = _looked_for(query)
+            written = _where_written(looked_for, record)
+            read = _where_read(looked_for, record)
             found += [
                 Reason("words", where, said.share, 0.0, query.text_weight)
-                for where in _where_written(query, record)
+                for where in written or ([] if read else [""])
+            ]
+            weight = SEEN * query.text_weight
+            found += [
+                Reason("words", f"{seen.TEXT}: {each.text}", said.share, 0.0, weight, box=each.box)
+                for each in read
             ]
         return tuple(found)
 
@@ -106,11 +120,12 @@ def _cosines(vectors: Vectors, vector: Vectors) -> Vectors:
     return cosines
 
 
-def _where_written(query: Query, record: Record) -> list[str]:
-    """Return which texts of a record hold words of a query, as in "caption: dog, beach".
+#: Pieces of a query as they are typed, each with the words of it that are looked for.
+_Wanted = Sequence[tuple[str, Sequence[str]]]
 
-    Each word is named where it is found first; [""] if none is found, though an engine found some.
-    """
+
+def _looked_for(query: Query) -> _Wanted:
+    """Return what of a query's texts is looked for in those of images."""
     asked = [
         str(each.value)
         for term in query.terms
@@ -119,10 +134,29 @@ def _where_written(query: Query, record: Record) -> list[str]:
     ]
     joined = " ".join(asked)
     wanted = set(words_to_find(joined))
-    looked_for = [
+    return [
         (piece.strip(AROUND).casefold(), [word for word in words_to_find(piece) if word in wanted])
         for piece in joined.split()
     ]
+
+
+def _where_read(looked_for: _Wanted, record: Record) -> list[TextLine]:
+    """Return the lines read in a picture that hold words of a query, the fullest first."""
+    found: list[tuple[int, TextLine]] = []
+    for line in seen.lines_of(record.fields):
+        held = f" {searchable(line.text)} "
+        count = sum(any(_is_in(word, held) for word in own) for _, own in looked_for)
+        if count:
+            found.append((-count, line))
+    found.sort(key=lambda each: each[0])
+    return [line for _, line in found[:_LINES]]
+
+
+def _where_written(looked_for: _Wanted, record: Record) -> list[str]:
+    """Return which texts of a record hold words of a query, as in "caption: dog, beach".
+
+    Each word is named where it is found first.
+    """
     by_user = without(record.tags, tags_by_model(record))
     folder, _, name = record.uri.rpartition("/")
     texts = {"caption": record.caption, "tags": " ".join(by_user), "name": name, "folder": folder}
@@ -138,7 +172,7 @@ def _where_written(query: Query, record: Record) -> list[str]:
         known.update(new)
         if new:
             said.append(f"{name}: {', '.join(new)}")
-    return said or [""]
+    return said
 
 
 def _is_in(word: str, held: str) -> bool:

@@ -12,6 +12,9 @@ of the query:
   images have at least a score that grows with its rareness, whatever the other words say.
 - If all words stand in its caption, tags or title, it is a likely match at least.
 
+What was read in the picture (`pixseek index --ocr`) counts by the same rules, and less: signs and
+labels hold many words that are not what a picture is about.
+
 Measured in docs/search-quality.md against reciprocal rank fusion and against sums with BM25.
 """
 
@@ -22,11 +25,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pixseek.search import strength
+from pixseek.search.asked import FEW
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pixseek.search.background import Calibration
-    from pixseek.types import WordMatch, WordMatches
+    from pixseek.types import Engine, Query, WordMatch, WordMatches
 
 #: What all words give: FULL * ln(N/n) ** POWER.
 FULL, POWER = 0.25, 2.0
@@ -35,6 +39,8 @@ SOME = 6.0
 #: A word begins to be meant as written at ln(N/n) = RARE, one image in fifty, and is at SURE, in
 #: queries of up to FEW_WORDS words; less in longer ones.
 RARE, SURE, FEW_WORDS = 4.0, 5.2, 3
+#: What words that were read in a picture count, next to those of its caption, tags and names.
+SEEN = 0.5
 #: Images added to N: in a library of five even a unique word would hardly count.
 _MORE = 100.0
 #: Above the cutoff of likely matches, for the small deductions that follow.
@@ -56,6 +62,33 @@ class Written:
     least: float
     share: float
     complete: bool
+
+
+def written(
+    engine: Engine,
+    query: Query,
+    total: int,
+    calibration: Calibration | None,
+    reads_text: bool,
+) -> dict[str, Written]:
+    """Return what counts for each image that is written about in words of a query, by id.
+
+    Args:
+        engine: finds them.
+        query: with one choice of each alternative.
+        total: how many images were searched.
+        calibration: of the model.
+        reads_text: whether images may have text that was read in them.
+    """
+    words = " ".join(str(t.value) for t in query.terms if t.kind == "text" and t.weight > 0)
+    if not words or not query.text_weight or engine.capabilities.text_search == "none":
+        return {}
+    found = engine.find_words(words, FEW, query.where, counted=False)
+    said = judged(found, total, query.text_weight, calibration)
+    if not reads_text:
+        return said
+    read = engine.find_words(words, FEW, query.where, counted=False, seen=True)
+    return with_seen(said, judged(read, total, SEEN * query.text_weight, calibration))
 
 
 def judged(
@@ -123,6 +156,28 @@ def best_of(found: Sequence[dict[str, Written]]) -> dict[str, Written]:
             if other is None or (said.least, said.lift) > (other.least, other.lift):
                 best[image] = said
     return best
+
+
+def with_seen(said: dict[str, Written], seen: dict[str, Written]) -> dict[str, Written]:
+    """Return what counts for each image, by id, with what was read in its picture besides.
+
+    Args:
+        said: of its texts.
+        seen: of the text in it, judged with the weight `SEEN`.
+    """
+    both = dict(said)
+    for image, read in seen.items():
+        if (other := said.get(image)) is None:
+            both[image] = read
+            continue
+        # Some words may stand in the one, and some in the other.
+        both[image] = Written(
+            max(read.lift, other.lift),
+            max(read.least, other.least),
+            max(read.share, other.share),
+            read.complete or other.complete,
+        )
+    return both
 
 
 def _rareness(total: int, count: int) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pixseek import wire
-from pixseek.library.surfaces import unit_of
+from pixseek.library.surfaces import described, place_of, unit_of
 from pixseek.server.texts import Texts
 from pixseek.types import Reason, Record
 from pixseek.types.dataclass import dataclass
@@ -20,7 +20,8 @@ _PLACED = frozenset(
         "id", "uri", "media", "width", "height", "size", "digest", "pixels", "perceptual_hash",
         "taken_at", "taken_precision", "caption", "tags", "rating", "placeholder", "colours",
         "camera_make", "camera_model", "camera", "lens", "focal_length_mm", "aperture",
-        "exposure_s", "iso", "latitude", "longitude", "place", "turned",
+        "exposure_s", "iso", "latitude", "longitude", "place", "turned", "text_seen",
+        "text_seen_by",
     )
 )  # fmt: skip
 
@@ -73,6 +74,8 @@ def facts_of(record: Record, texts: Texts) -> list[Fact]:
         add("near", t("near_text"), f"near:{latitude:.4f},{longitude:.4f},2")
     camera = " ".join(str(plain[n]) for n in ("camera_make", "camera_model") if n in plain)
     add("camera", camera, f"camera:{_quoted(camera)}")
+    lines = [each.text for each in described(record).text_seen]
+    add("text_seen", " · ".join(lines), f"seen:{_quoted(lines[0])}" if lines else "")
     add("lens", plain.get("lens"))
     add("exposure", _exposure(plain, t))
     if record.width and record.height:
@@ -106,7 +109,7 @@ def reasons_of(why: Iterable[Reason], texts: Texts) -> list[str]:
     written, seen = [], []
     for each in why:
         if each.kind == "words":
-            written.append(_written(each.what, t))
+            written.append(_written(each.what, t) if each.box is None else _read(each, t))
             continue
         what = t("quoted", what=each.what) if each.kind == "text" else t(f"why_{each.kind}")
         if each.weight < 0:
@@ -135,6 +138,14 @@ def is_web_address(text: str) -> bool:
         return bool(urlsplit(text).hostname) and " " not in text
     except ValueError:
         return False
+
+
+def _read(reason: Reason, t: Texts) -> str:
+    """Return which line was read where in the picture."""
+    assert reason.box is not None
+    line = reason.what.partition(": ")[2]
+    place = str(t.words["named"][f"seen_at {place_of(reason.box)}"])
+    return t("why_text_seen", what=t("quoted", what=line), place=place)
 
 
 def _written(what: str, t: Texts) -> str:

@@ -47,6 +47,10 @@ class Start(Given):
         "metadata of unchanged files again.",
     )  # fmt: skip
     retry: bool = Field(default=False, description="Try files again that failed before.")
+    ocr: bool | None = Field(
+        default=None, description="Read the text in pictures from now on, or no longer; if "
+        "missing, as the library did before. Needs pixseek[ocr] on the server.",
+    )  # fmt: skip
     folder: str | None = Field(
         default=None, max_length=4096, description="The path of one folder, which becomes part of "
         "the library if it is not: a root, or one below those that the server allows. If missing, "
@@ -400,7 +404,7 @@ def begun(server: Server, served: Served, what: Start) -> Job:
         served.name,
         what.kind,
         lambda stop: served.library.indexing(
-            *folders, retry=what.retry, reread=what.kind == "reread", stop=stop
+            *folders, retry=what.retry, reread=what.kind == "reread", ocr=what.ocr, stop=stop
         ),
     )
 

@@ -83,7 +83,12 @@ SCHEMAS: dict[str, Schema] = {
             "deviations": _NUMBER,
             "weight": _NUMBER,
             "strength": {"type": ["string", "null"]},
-        }
+        },
+        box={
+            **_list(_NUMBER),
+            "description": "Of text that was read in the picture: left, top, "
+            "width, height as fractions.",
+        },
     ),
     "Hit": _object(
         {

@@ -64,7 +64,7 @@ _FOLLOWED = "followed"
 _SHAPES: Mapping[str, type] = {
     "id": str, "engine": str, "model": str, "models": dict, _KINDS: dict, _INCLUDED: dict,
     _FOLLOWED: list, "devices": dict, "former_roots": dict, "last_run": dict, "running": dict,
-    "acceleration": dict, "tiles": list,
+    "acceleration": dict, "tiles": list, "ocr": bool,
 }  # fmt: skip
 
 # The setting that holds the devices of folders, by their URI.

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from pixseek.types.records import Scalar as Scalar
     from pixseek.types.records import Space as Space
     from pixseek.types.records import Stamp as Stamp
+    from pixseek.types.records import TextLine as TextLine
     from pixseek.types.records import Vectors as Vectors
     from pixseek.types.records import record_id as record_id
     from pixseek.types.results import Embeddings as Embeddings
@@ -76,7 +77,7 @@ if TYPE_CHECKING:
     from pixseek.types.sources import Source as Source
 
 _HOME = {
-    "records": "Scalar Stamp Part WHOLE record_id Record Known Space Picture",
+    "records": "Scalar Stamp Part WHOLE record_id TextLine Record Known Space Picture",
     "queries": "Operator Compare And Or Not Filter Region Term Strength Sort DateReading Query",
     "results": "Reason Embeddings Exclusion Neighbours Hit Results Layout Failure Report Skipped "
     "Progress Reach WatchEvent",
@@ -145,6 +146,7 @@ __all__ = [
     "Stamp",
     "Strength",
     "Term",
+    "TextLine",
     "TextTower",
     "WordMatch",
     "WordMatches",

@@ -328,8 +328,9 @@ class Engine(Protocol):
         ...
 
     def find_words(
-        self, text: str, k: int, where: Filter | None = None, *, counted: bool = True
-    ) -> WordMatches:
+        self, text: str, k: int, where: Filter | None = None, *, counted: bool = True,
+        seen: bool = False,
+    ) -> WordMatches:  # fmt: skip
         """Return the k records whose texts fit best, and how many have all words of `text`.
 
         Records that hold all of the words come before all others. If a word is held by no record,
@@ -342,6 +343,8 @@ class Engine(Protocol):
             counted: whether to count the records that have all words. If words are common, that
                 may take longer than finding the best; without it `complete` is an estimate that
                 costs nothing, and exact if less than tens of thousands hold the rarest word.
+            seen: look only through what was read in their pictures, which is not looked through
+                otherwise.
         """
         ...
 

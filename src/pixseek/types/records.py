@@ -68,6 +68,21 @@ def record_id(uri: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class TextLine:
+    """A line of text that was read in a picture.
+
+    Attributes:
+        text: as it was read.
+        confidence: of the reader, in (0, 1].
+        box: left, top, width, height, as fractions of the picture.
+    """
+
+    text: str
+    confidence: float
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """What a user sees: one image (or video) with all that is known of it.
 

@@ -28,13 +28,16 @@ class Reason:
     """Why a hit was found: what one term contributes to it.
 
     Attributes:
-        kind: the kind of the term, or "words" for captions, tags and names that hold its words.
+        kind: the kind of the term, or "words" for captions, tags and names that hold its words,
+            and for text that was read in the picture.
         what: the term; for "words" what was found where, as in "caption: dog".
         score: the cosine, in [-1, 1]; for "words" the share that was found, in (0, 1].
         deviations: how many standard deviations the cosine lies above the scores of unrelated
             queries; 0 for "words".
         weight: of the term.
         strength: how well the image matches this term alone; None for "words".
+        box: where in the picture the words are: left, top, width, height as fractions; None for
+            all that was not read in it.
     """
 
     kind: str
@@ -43,6 +46,7 @@ class Reason:
     deviations: float = 0.0
     weight: float = 1.0
     strength: Strength | None = None
+    box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
