@@ -4,7 +4,7 @@ All surfaces that speak JSON share these functions, so a script written for one 
 others. A published name stays; new ones may be added.
 
 A part is `{"kind": "image"}` for the whole image; a tile has "box" (left, top, width, height, as
-fractions), a shot "start_s", "end_s" and "frame_s".
+fractions), a shot "start_s", "end_s" and "frame_s" in seconds.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ __all__ = [
     "record_to_plain",
     "report_to_plain",
     "results_to_plain",
+    "shots_to_plain",
     "status_to_plain",
     "suggestion_to_plain",
 ]
@@ -113,6 +114,15 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
         ],
         "duplicates": list(hit.duplicates),
         "excluded_by": hit.excluded_by,
+        "moments": [
+            {
+                "part": part_to_plain(each.part),
+                "score": round(each.score, 6),
+                "strength": each.strength,
+            }
+            for each in hit.moments
+        ],
+        "duration_s": record.fields.get("duration_s"),
         "uri": hit.uri,
         "width": record.width,
         "height": record.height,
@@ -142,6 +152,7 @@ def layout_to_plain(layout: Layout) -> dict[str, Any]:
         "strengths": [list(run) for run in layout.strengths],
         "months": None if layout.months is None else [list(run) for run in layout.months],
         "ids": list(layout.ids),
+        "parts": list(layout.parts) if any(layout.parts) else [],
         "aspects": [
             None if math.isnan(each) else max(each, 0.001)
             for each in layout.aspects.round(3).tolist()
@@ -191,6 +202,11 @@ def record_to_plain(record: Record) -> dict[str, Any]:
         for name, value in plain.items()
         if value is not None and value not in ("", [])
     }
+
+
+def shots_to_plain(record: Record) -> list[dict[str, Any]]:
+    """Return the shots of a video, in order of time; none for an image."""
+    return [part_to_plain(part) for part in record.shots]
 
 
 def report_to_plain(report: Report) -> dict[str, Any]:

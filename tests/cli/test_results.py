@@ -12,9 +12,11 @@ import pytest
 from PIL import Image
 
 import pixseek
-from pixseek.cli import results
+from coloured_films import film
+from pixseek.cli import results, show
 from pixseek.cli.results import write_table
 from pixseek.types import WHOLE, Exclusion, Hit, Query, Record, Results, Strength, Term
+from pixseek.types.clock import span
 
 from tiny_encoder import COLOURS, TinyEncoder, draw
 
@@ -41,6 +43,33 @@ def test_reasons_name_the_best_part_of_a_hit(
         write_table(library.search("red", where="name:corner*"), why=True)
         shown = capsys.readouterr().out
         assert "looks like 'red' (" in shown and "best part" not in shown
+
+
+def test_hits_of_videos_say_when(
+    tiny: TinyEncoder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del tiny
+    for n in range(12):
+        draw(tmp_path / "Photos" / f"{n}.png", "green", seed=n)
+    with pixseek.open(tmp_path / "lib") as library:
+        library.index(tmp_path / "Photos")
+        film(library, "Photos/party.mp4", ["red", "green", "red", "red"])
+        found = library.search("red", k=1)
+        write_table(found)
+        table = capsys.readouterr().out
+        assert f"party.mp4 {span(found[0].part)}  missing  +2 moments" in table
+        write_table(found, why=True)
+        assert "also at 0:" in capsys.readouterr().out
+        moments = library.search("red type:video", moments=True)
+        results.write_results(moments, "auto")
+        lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+        assert {each[3] for each in lines} == {"0:00-0:05", "0:10-0:15", "0:15-0:20"}
+        results.write_results(moments, "paths")
+        assert len(capsys.readouterr().out.splitlines()) == 1
+        page = results.write_page([found], str(tmp_path / "page.html")).read_text()
+        assert "(+2 moments)" in page
+        shown = dict(show.rows(found[0].record, None))
+        assert shown["duration"] == "0:20 (20 s)" and shown["shots"].startswith("4: 0:00-0:05")
 
 
 @pytest.mark.parametrize(

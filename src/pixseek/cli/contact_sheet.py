@@ -18,6 +18,7 @@ from pixseek.cli.results import exclusions, match_of, matches
 from pixseek.cli.thumbnails import read_thumbnails
 from pixseek.errors import StorageError
 from pixseek.redaction import without_passwords
+from pixseek.types.clock import span
 from pixseek.types.queries import is_remote
 
 if TYPE_CHECKING:
@@ -248,6 +249,10 @@ def _card(hit: Hit, image: Image.Image | None, *, unfolded: bool) -> str:
     # Lines break there, rather than before the last letter of ".jpg".
     broken = re.sub("(?<=[/_-])(?=.)", "<wbr>", shown)
     where = f'<a href="{link}" title="{shown}">{broken}</a>' if link else shown
+    if when := span(hit.part):
+        where += f" {when}"
+    if hit.moments:
+        where += f" (+{wording.counted(len(hit.moments), 'moment')})"
     size = f"{hit.record.width} × {hit.record.height}" if hit.record.width else ""
     gone = '<span class="missing" title="the file is not there now">missing</span>'
     reasons = _escaped(reasons_of(hit))
@@ -266,7 +271,9 @@ def _card(hit: Hit, image: Image.Image | None, *, unfolded: bool) -> str:
 def _link(hit: Hit) -> str:
     """Return the address of the original, escaped; "" if it has none that is safe to follow."""
     if hit.path is not None:  # also if it is missing now: the page may outlive that
-        return _escaped(hit.path.absolute().as_uri())
+        # Browsers begin a video there (Media Fragments URI 1.0).
+        at = f"#t={hit.part.start_s:.3f}" if hit.part.start_s else ""
+        return _escaped(hit.path.absolute().as_uri()) + at
     is_safe = hit.uri.startswith(("https://", "http://")) and without_passwords(hit.uri) == hit.uri
     return _escaped(hit.uri) if is_safe else ""
 

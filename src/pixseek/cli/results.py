@@ -13,16 +13,20 @@ from pixseek.cli.hints import hinted
 from pixseek.cli.options import warn
 from pixseek.cli.output import echo, link, styled, write_json, write_paths
 from pixseek.redaction import without_passwords
+from pixseek.types.clock import span
 
 if TYPE_CHECKING:
     from pixseek.library.surfaces import Facets
-    from pixseek.types import Hit, Record, Results
+    from pixseek.types import Hit, Moment, Record, Results
 
 #: How to write results; "auto" is a table on a terminal, and lines otherwise.
 Form = Literal["auto", "paths", "paths0", "json"]
 
 #: Hits whose files are looked for when only paths are printed: that is slow on network drives.
 _LOOKED_FOR = 1000
+
+#: Further moments of a hit that are listed.
+_TIMES = 12
 
 #: Missing files that a note names.
 _NAMED = 3
@@ -64,14 +68,15 @@ def write_results(
         warn(f"{left_out}. To see them, add --show-excluded.")
     if form in ("paths", "paths0"):
         _note_missing(results)
-        write_paths(map(place, results), null=form == "paths0")
+        # Several moments of one video are one file.
+        write_paths(dict.fromkeys(map(place, results)), null=form == "paths0")
     elif as_table:
         write_thumbnails(results, thumbnails, blocks_too=blocks_too)
         write_table(results, why=why)
     else:
         _note_missing(results)
         for hit in results:
-            echo(f"{hit.rank}\t{hit.score:.4f}\t{wording.field(place(hit))}")
+            echo(f"{hit.rank}\t{hit.score:.4f}\t{wording.field(place(hit))}{_when(hit)}")
             if why:
                 _write_reasons(hit)
         if not results:
@@ -101,7 +106,14 @@ def write_many(queries: Sequence[str], answers: Sequence[Results], *, as_json: b
     for typed, results in zip(queries, answers, strict=True):
         words = wording.field(typed or query_label(results.query)[1])
         for hit in results:
-            echo(f"{words}\t{hit.rank}\t{hit.score:.4f}\t{wording.field(place(hit))}")
+            found = f"{words}\t{hit.rank}\t{hit.score:.4f}\t{wording.field(place(hit))}"
+            echo(f"{found}{_when(hit)}")
+
+
+def _when(hit: Hit) -> str:
+    """Return when the shot is that was found, after a tab; "" for images."""
+    when = span(hit.part)
+    return f"\t{when}" if when else ""
 
 
 def write_page(pages: list[Results], name: str, **how: Any) -> Path:
@@ -189,12 +201,15 @@ def write_table(results: Results, *, why: bool = False) -> None:
             for name, width in widths.items()
         ]
         more = f"  +{len(hit.duplicates)} like it" if hit.duplicates else ""
+        if hit.moments:
+            more = f"  +{wording.counted(len(hit.moments), 'moment')}{more}"
+        when = f" {span(hit.part)}" if hit.part.kind == "shot" else ""
         gone = "  missing" if hit.is_there is False else ""
         place = without_passwords(wording.visible(from_here(hit)))
-        shown = wording.shortened(place, room - len(more) - len(gone))
+        shown = wording.shortened(place, room - len(when) - len(more) - len(gone))
         # A name that is too long for the column has a line of its own, so that it stays whole.
         below = shown[1:2] not in ("/", "\\") and shown != place
-        shown_link = hyperlink(place if below else shown, None if gone else hit.path)
+        shown_link = hyperlink(place if below else shown, None if gone else hit.path) + when
         notes = f"{styled(gone, fg='red')}{styled(more, dim=True)}"
         begin = "  ".join(cells)
         echo(f"{begin}{notes}\n      {shown_link}" if below else f"{begin}  {shown_link}{notes}")
@@ -257,9 +272,19 @@ def _write_reasons(hit: Hit) -> None:
     said = wording.fitted(reasons(hit), hanging=" " * 6, first=6)
     if said:
         echo(styled(f"      {said}", dim=True))
+    if hit.moments:
+        times = ", ".join(span(each.part) for each in sorted_by_time(hit)[:_TIMES])
+        left = len(hit.moments) - _TIMES
+        said = f"also at {times}{f' and {left} more' if left > 0 else ''}"
+        echo(styled(f"      {wording.fitted(said, hanging=' ' * 6, first=6)}", dim=True))
     if hit.part.box is not None:
         box = ",".join(f"{each:.3g}" for each in hit.part.box)
         echo(styled(f"      best part: {hit.part.kind} {box}", dim=True))
+
+
+def sorted_by_time(hit: Hit) -> list[Moment]:
+    """Return the further moments of a hit in the order of the video."""
+    return sorted(hit.moments, key=lambda each: each.part.start_s or 0.0)
 
 
 def exclusions(results: Results) -> str:

@@ -51,7 +51,7 @@ class SearchCommand(Command):
 #: Options that are fields of `Query`.
 OF_QUERY = (
     "k", "offset", "sort", "min_strength", "min_confidence", "show_excluded", "group", "variety",
-    "text_weight", "exact",
+    "text_weight", "exact", "moments",
 )  # fmt: skip
 
 
@@ -132,6 +132,10 @@ def query_options(function: _Decorated) -> _Decorated:
             click.option("--exact", is_flag=True, default=None,
                          help="Compare with every image, instead of with those that the index of "
                          "a large library chooses. Slower there."),
+            click.option("--video", is_flag=True, default=None,
+                         help="Only videos; the same as type:video in the query."),
+            click.option("--moments", is_flag=True, default=None,
+                         help="Show each shot of a video that matches as a hit of its own."),
         ),
         function,
     )  # fmt: skip
@@ -186,6 +190,7 @@ def _complete_saved(ctx: click.Context, param: click.Parameter, incomplete: str)
         ('pixseek search "in the snow" --image dog.jpg --not people', "all of it together"),
         ("pixseek search 'dog year:2021 -(folder:old OR tag:draft)'", "with filters"),
         ("pixseek search @dogs year:2021", "a saved search, and a filter"),
+        ("pixseek search cutting the cake --video --moments", "where in which videos"),
         ("pixseek search --queries words.txt --json", "many searches at once"),
         ('pixseek search "a receipt" --paths | head -3', "paths, for scripts"),
         ('pixseek search "a boat" -0 | xargs -0 cp -t DIR', "safe with any file name"),
@@ -289,6 +294,8 @@ def _library_for_one_answer(**named: Any) -> Iterator[Library]:
 def asked_of(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
     """Remove the fields of the query from the options of a command, and return those given."""
     asked = {name: options.pop(name) for name in OF_QUERY}
+    if options.pop("video"):
+        asked["where"] = "type:video"
     least = asked.pop("min_confidence")
     if least is not None:
         warn("--min-confidence is deprecated: use --min-strength.")
@@ -302,7 +309,7 @@ def _given(ctx: click.Context, asked: dict[str, Any]) -> dict[str, Any]:
         name: value
         for name, value in asked.items()
         # What was not given is left to a saved search.
-        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+        if name == "where" or ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
     }
 
 
@@ -371,6 +378,7 @@ def region_of(text: str | None) -> Region | None:
         ("pixseek similar Pictures/2019/dog.jpg", "by a file"),
         ("pixseek similar https://example.org/dog.jpg", "by a picture on the web"),
         ("pixseek similar k3v5xq7mzr2a4bcd -k 30", "by an id that search --json shows"),
+        ("pixseek similar clip.mp4@0:12", "by what a video shows at 12 seconds"),
     ),
 )
 @click.argument("to", metavar="ID_OR_FILE")
@@ -382,7 +390,8 @@ def similar(ctx: click.Context, /, to: str, **options: Any) -> None:
     """Find images that look like a given one: an id, or a file or URL, which need not be indexed.
 
     An indexed image is not embedded again, and is left out of its own hits. A FILE.npy holds the
-    vector of an image, made by the library's model.
+    vector of an image, made by the library's model. VIDEO@SECONDS or VIDEO@M:SS is one frame of a
+    video.
     """
     check_alone(ctx, *_CONTRADICTIONS)
     _check_page(options)

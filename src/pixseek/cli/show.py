@@ -15,6 +15,7 @@ from pixseek.cli.options import Command, open_library
 from pixseek.cli.output import echo, styled, write_json
 from pixseek.cli.results import day_of, hyperlink, write_picture
 from pixseek.cli.terminal_images import CHOICES
+from pixseek.types.clock import clock, span
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
     from pixseek.types import Record, Scalar
 
 # Fields for programs, which are in the JSON only.
-_NOT_SHOWN = frozenset({"placeholder", "taken_from", "taken_precision", "pixseek.marks"})
+_NOT_SHOWN = frozenset(
+    {"placeholder", "taken_from", "taken_precision", "pixseek.marks", "duration_s"}
+)
+
+#: Shots whose times are listed.
+_SHOTS = 24
 
 # Names of fields without their units.
 _NAMES = {
@@ -68,14 +74,15 @@ def show(what: str, as_json: bool, thumbnails: str) -> None:
         path = library.locate(record)
         container = container_of(library, record)
         if as_json:
-            from pixseek.wire import record_to_plain
+            from pixseek.wire import record_to_plain, shots_to_plain
 
             place: dict[str, object] = {"path": str(path) if path else None}
             if path:
                 place["is_there"] = os.path.exists(path)
             if container is not None:
                 place |= {"container": container, "is_there": is_there(library, record)}
-            write_json({**place, **record_to_plain(record)})
+            shots = {"shots": shots_to_plain(record)} if record.shots else {}
+            write_json({**place, **record_to_plain(record), **shots})
             return
         if sys.stdout.isatty():
             write_picture(library.preview(record), lambda: library.original(record), thumbnails)
@@ -109,6 +116,13 @@ def rows(
         yield "size", f"{record.width} × {record.height}{in_all}"
     if record.media:
         yield "format", wording.visible(record.media)
+    duration = record.fields.get("duration_s")
+    if isinstance(duration, int | float):
+        yield "duration", f"{clock(duration)} ({duration:.10g} s)"
+    if shots := record.shots:
+        times = ", ".join(map(span, shots[:_SHOTS]))
+        more = f" and {wording.number(len(shots) - _SHOTS)} more" if len(shots) > _SHOTS else ""
+        yield "shots", f"{wording.number(len(shots))}: {times}{more}"
     if record.stamp and record.stamp.size:  # pictures within a table have no file of their own
         yield "file", wording.size(record.stamp.size)
     if record.taken_at:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,9 @@ FEW = 1_000
 MOST_WORDS = 20_000
 #: Rows that are asked for beyond k, to see whether more tie with the last one.
 _SPARE = 16
+#: Parts of one record in an answer, on average, from which they crowd out others; how many records
+#: a condition leaves out at most, and how often a search goes on without them.
+_CROWD, _LEFT_OUT, _ROUNDS = 4, 1_000, 12
 
 #: What records are ordered by if the store can't.
 _SORTED_BY: dict[Order, Callable[[Record], Any]] = {
@@ -269,31 +273,55 @@ class Reader:
     ) -> tuple[list[list[Answer]], int]:
         """Return the k nearest records of each query that the store finds; fewer, if it ends.
 
+        Records of many parts near to a query take the places of others: a video of an hour has
+        thousands. Once they crowd the answers, the search goes on without them, which costs one
+        more request and not a wider one.
+
         Also how many rows the store was asked for in the end. Vectors that come with them are put
         into `read`, by record and part.
         """
+        seen: list[list[Answer]] = [[] for _ in vectors]  # of each query, whatever `rest` says
         found: list[list[Answer]] = [[] for _ in vectors]
-        waiting, limit = list(range(len(vectors))), k + _SPARE
-        asked = limit
         fitting: dict[str, bool] = {}
-        while waiting:
-            limit = limit if self._most is None else min(limit, self._most)
-            again = []
-            asked = limit
-            for n, rows in zip(waiting, near(space, vectors[waiting], limit, native), strict=True):
-                read |= {(r.id, r.part): r.vector for r in rows if r.vector is not None}
-                answers = (Answer(row.score, row.id, row.part, 0) for row in rows)
-                ranked = rules.best_of_each(answers, len(rows))
-                if rest is not None:
-                    self._check(space, rest, (each.id for each in ranked), fitting)
-                    ranked = [each for each in ranked if fitting[each.id]]
-                found[n] = ranked[:k]
-                # Enough if there are k, and nothing beyond the last row can tie with them.
-                enough = len(ranked) >= k and rows[-1].score < ranked[k - 1].score
-                if not enough and len(rows) >= limit and limit != self._most:
-                    again.append(n)
-            waiting, limit = again, limit * 4
+        looks = [(list(range(len(vectors))), native)]
+        asked = limit = k + _SPARE
+        for round_ in itertools.count():  # until nothing is looked for
+            asked = limit = limit if self._most is None else min(limit, self._most)
+            again: list[int] = []
+            alone: list[tuple[list[int], Filter | None]] = []
+            for some, condition in looks:
+                for n, rows in zip(some, near(space, vectors[some], limit, condition), strict=True):
+                    read |= {(r.id, r.part): r.vector for r in rows if r.vector is not None}
+                    answers = [Answer(row.score, row.id, row.part, 0) for row in rows]
+                    new = len({row.id for row in rows})
+                    ranked = rules.best_of_each([*seen[n], *answers], len(seen[n]) + len(rows))
+                    seen[n] = ranked
+                    if rest is not None:
+                        self._check(space, rest, (each.id for each in ranked), fitting)
+                        ranked = [each for each in ranked if fitting[each.id]]
+                    found[n] = ranked[:k]
+                    # Enough if there are k, and nothing beyond the last row can tie with them.
+                    enough = len(ranked) >= k and rows[-1].score < ranked[k - 1].score
+                    if enough or len(rows) < limit:
+                        continue
+                    without = self._without(native, seen[n]) if len(rows) >= _CROWD * new else None
+                    if without is not None and round_ < _ROUNDS:
+                        alone.append(([n], without))
+                    elif limit != self._most:
+                        again.append(n)
+            looks = [*alone, *([(again, native)] if again else [])]
+            if not looks:
+                break
+            limit *= 4
         return found, asked
+
+    def _without(self, native: Filter | None, known: Sequence[Answer]) -> Filter | None:
+        """Return a condition that leaves out some records; None if the store can't express it."""
+        if len(known) > _LEFT_OUT:
+            return None
+        others = Not(Compare("id", "in", tuple(each.id for each in known)))
+        condition, rest = self._split(others if native is None else And((native, others)))
+        return condition if rest is None else None
 
     def _check(
         self, space: Space, rest: Filter, ids: Iterable[str], fitting: dict[str, bool]

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from pixseek.errors import PixseekError, QueryError, unknown
 from pixseek.library.model import LibraryModel
-from pixseek.library.named_paths import absolute
 from pixseek.library.opened import Opened
 from pixseek.search import blas
 from pixseek.search import searcher as searchers
@@ -34,7 +33,7 @@ from pixseek.types import (
     Strength,
     Term,
 )
-from pixseek.types.queries import MAX_CHARACTERS, is_remote
+from pixseek.types.queries import MAX_CHARACTERS
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -162,11 +161,12 @@ class Asking:
         self,
         to: str | os.PathLike[str] | Image.Image | Pixels | Vectors,
         *,
+        at: float | None,
         where: Filter | str | None = None,
         **options: Any,
     ) -> Results:
         """Find images that look like one; see `Library.similar`."""
-        query = Query((self.image_term(to),), where=both(None, where))
+        query = Query((self._opened.image_term(to, at),), where=both(None, where))
         return self.answer([_with_options(query, options)])[0]
 
     def facets(
@@ -242,7 +242,7 @@ class Asking:
 
         if any(not text.strip() for text in texts):
             raise QueryError("A text is empty", "", "Say something.")
-        terms = [self.image_term(each) for each in images]
+        terms = [self._opened.image_term(each) for each in images]
         encoder = self._model.encoder()
         none = np.empty((0, encoder.dim), np.float32)
         rows = term_vectors.embed(
@@ -257,26 +257,6 @@ class Asking:
             Space(encoder.fingerprint, encoder.dim, encoder.name),
             encoder.encode_texts(list(texts)) if texts else none,
             np.stack(rows) if rows else none,
-        )
-
-    def image_term(self, image: str | os.PathLike[str] | Image.Image | Pixels | Vectors) -> Term:
-        """Return the term for an image given by id, file, URL, pixels or vector.
-
-        Raises:
-            QueryError: there is no such image.
-        """
-        if not isinstance(image, str | os.PathLike):
-            return Term("vector" if getattr(image, "ndim", 0) == 1 else "image", image)
-        record = self._opened.find(image)
-        if record is not None:
-            return Term("id", record.id)
-        text = os.fspath(image)
-        if is_remote(text) or os.path.isfile(absolute(text)):
-            return Term("image", text)
-        raise QueryError(
-            "No image with this id, and no such file",
-            text,
-            "Ids are shown by: pixseek search --json",
         )
 
     def searcher(self) -> searchers.Searcher:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pixseek.library.asking import Asking
 from pixseek.library.model import LibraryModel
 from pixseek.library.opened import Opened
-from pixseek.types import Query, Record, Results, Strength
+from pixseek.types import WHOLE, Part, Query, Record, Results, Strength
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -643,22 +643,28 @@ class Library:
         self,
         to: str | os.PathLike[str] | Image.Image | Pixels | Vectors,
         *,
+        at: float | None = None,
         where: Filter | str | None = None,
         **options: Any,
     ) -> Results:
         """Find images that look like one, which is left out of the answer.
 
+        A video is like what all of its shots show.
+
         Args:
             to: id of an indexed image, an image file (indexed or not), the URL of one, a Pillow
                 image, or a numpy array, (height, width, 3) uint8; or the vector of an image in the
                 library's space, (dim,), which needs no model.
+            at: the second of a video that is meant: of an indexed one the shot that it lies in,
+                of another file the frame. A name such as "clip.mp4@12.5" or "clip.mp4@0:12" says
+                the same.
             where, **options: as for `search`.
 
         Raises:
             QueryError: there is no such image.
             ImageError: the file can't be read.
         """
-        return self._asking.similar(to, where=where, **options)
+        return self._asking.similar(to, at=at, where=where, **options)
 
     def embed(
         self,
@@ -975,9 +981,15 @@ class Library:
         """Return a record's vectors, (parts, dim) float32 unit rows; None if there is no record."""
         return self.opened.engine.vectors([record_id])[0]
 
-    def preview(self, record: Record) -> bytes | None:
-        """Return the stored preview of a record, a small JPEG; None if there is none."""
-        return self.opened.preview(record)
+    def preview(self, record: Record, part: Part = WHOLE) -> bytes | None:
+        """Return the stored preview of a record, a small JPEG; None if there is none.
+
+        Args:
+            record: of an image or a video.
+            part: of the record, such as `Hit.part`: a shot of a video has a preview of its own,
+                any other part that of the whole.
+        """
+        return self.opened.preview(record, part)
 
     def locate(self, record: Record) -> Path | None:
         """Return where a record's file is (or was, if it is gone) on this machine.

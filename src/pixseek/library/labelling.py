@@ -173,7 +173,7 @@ class Labelling:
         from pixseek.search import classification, term_vectors
 
         # Before the model, which may have to be downloaded: an image may not exist.
-        terms = [self._asking.image_term(each) for each in images]
+        terms = [self._opened.image_term(each) for each in images]
         encoder = self._model.encoder()
         texts = classification.label_vectors(encoder, labels, templates or classification.TEMPLATES)
         known = encoder.likelihood() if isinstance(encoder, Contrastive) else None
@@ -198,7 +198,7 @@ class Labelling:
     ) -> list[tuple[Guess, ...]]:
         from pixseek.search import classification, term_vectors
 
-        terms = [self._asking.image_term(each) for each in images]
+        terms = [self._opened.image_term(each) for each in images]
         classifier = self.classifier(name)
         found = []
         for term in terms:

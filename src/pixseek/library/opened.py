@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pixseek import encoders
 from pixseek.config import PORTABLE_NAME, Config, data_folder, load_config, make_folder
@@ -25,6 +25,7 @@ from pixseek.errors import (
     unknown,
 )
 from pixseek.indexing.lock import IndexingLock
+from pixseek.library import named_paths
 from pixseek.library.remembering import remember_new
 from pixseek.library.roots import Roots
 from pixseek.library.trust import ENGINE, Gate, check_new
@@ -32,9 +33,16 @@ from pixseek.search.background_store import BackgroundStore
 from pixseek.storage import private
 from pixseek.storage.ledger import Ledger
 from pixseek.storage.previews import Previews
-from pixseek.types import Compare, Engine, Record, record_id
+from pixseek.types import WHOLE, Compare, Engine, Part, Record, Term, record_id
+from pixseek.types.clock import split_time
 from pixseek.types.dataclass import dataclass
+from pixseek.types.queries import is_remote
 from pixseek.types.texts import composed
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from pixseek.types import Pixels, Vectors
 
 #: What `Library.open` takes by name besides the settings.
 _OPTIONS = ("create", "portable", "drawn", "engine", "trust", "on_upgrade")
@@ -151,6 +159,37 @@ class Opened:
             return None
         return record if _size(path) in (None, record.stamp.size) else None
 
+    def image_term(
+        self,
+        image: str | os.PathLike[str] | Image.Image | Pixels | Vectors,
+        at: float | None = None,
+    ) -> Term:
+        """Return the term for an image given by id, file, URL, pixels or vector.
+
+        Args:
+            image: whole, or a video with a second, such as "clip.mp4@12.5".
+            at: the second of a video.
+
+        Raises:
+            QueryError: there is no such image.
+        """
+        if not isinstance(image, str | os.PathLike):
+            return Term("vector" if getattr(image, "ndim", 0) == 1 else "image", image)
+        record = self.find(image)
+        if record is not None:
+            return Term("id", record.id, at=at)
+        text = os.fspath(image)
+        if is_remote(text) or os.path.isfile(named_paths.absolute(text)):
+            return Term("image", text, at=at)
+        name, second = split_time(text)
+        if second is not None and at is None:
+            return self.image_term(name, second)
+        raise QueryError(
+            "No image with this id, and no such file",
+            text,
+            "Ids are shown by: pixseek search --json",
+        )
+
     def _in_another_form(self, field: str, text: str) -> Record | None:
         """Return the record whose id or URI is this text in another normal form."""
         if text.isascii() or not composed(text).isprintable():
@@ -163,13 +202,27 @@ class Opened:
         """Return where a record's file is or was; None for a URL and for an unknown root."""
         return self.roots.path_of(record.uri)
 
-    def preview(self, record: Record) -> bytes | None:
-        """Return the stored preview of a record, a small JPEG; None if there is none."""
-        return self.previews.get(record.digest) if record.digest else None
+    def preview(self, record: Record, part: Part = WHOLE) -> bytes | None:
+        """Return the stored preview of a record, a small JPEG; None if there is none.
+
+        Args:
+            record: of an image or a video.
+            part: of the record: a shot has a preview of its own, any other part that of the whole.
+        """
+        if not record.digest:
+            return None
+        if part.kind == "shot" and part in record.parts:
+            shot = self.previews.get(record.digest, record.parts.index(part) + 1)
+            if shot is not None:
+                return shot
+        return self.previews.get(record.digest)
 
     def content(self, record: Record) -> bytes | None:
-        """Return the file of a record, or its preview if the file can't be read."""
-        original = self.original(record)
+        """Return a picture of a record: its file, or its preview if that can't be read.
+
+        Of a video it is the preview.
+        """
+        original = None if record.is_video else self.original(record)
         return self.preview(record) if original is None else original
 
     def contents(self) -> Callable[[Record], bytes | None]:
@@ -177,8 +230,9 @@ class Opened:
         read = self.roots.reader()
 
         def content(record: Record) -> bytes | None:
-            with contextlib.suppress(OSError):
-                return read(record.uri)
+            if not record.is_video:
+                with contextlib.suppress(OSError):
+                    return read(record.uri)
             return self.preview(record)
 
         return content

@@ -543,10 +543,15 @@ def original(library: Library, record: Record) -> OpenFile | HeldFile | None:
         return None
 
 
-#: What browsers show as pictures and nothing else: a page among them would run with our rights.
+#: What browsers show as pictures or play and nothing else: a page among them would run with our
+#: rights. What they can't play they offer to save.
 _SHOWN = frozenset(
-    ("image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "image/bmp", "image/jxl")
-)
+    (
+        "image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "image/bmp",
+        "image/jxl", "video/mp4", "video/webm", "video/ogg", "video/quicktime",
+        "video/x-matroska", "video/x-m4v",
+    )
+)  # fmt: skip
 
 
 def originals_media(record: Record) -> tuple[str, bool]:

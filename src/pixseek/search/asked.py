@@ -296,17 +296,28 @@ def look(
     return Look(cosines, (cosines - np.float32(centre)) / np.float32(spread))
 
 
-def luck(parts: Iterable[int], choices: int = 1) -> float:
-    """Return by how much the best part of an image scores higher by chance, in deviations.
+def luck(parts: Sequence[int], choices: int = 1) -> Vectors:
+    """Return by how much the best part of each image scores higher by chance, in deviations.
 
     Parts of an image resemble each other: five have the chances of two (docs/search-quality.md).
-    Near the cutoff of strong hits, twice the chances are worth ln(2) / 4.3 deviations.
+    Near the cutoff of strong hits, twice the chances are worth ln(2) / 4.3 deviations. How many
+    parts an image has is not known here, only which was the best. Images cut into tiles have
+    equally many, so nearly the highest among the first candidates counts for all; a shot far into
+    a video counts for that video alone.
 
     Args:
-        parts: index of the best part of each candidate.
+        parts: index of the best part of each of n candidates, best first.
         choices: number of things of which one is enough.
+
+    Returns:
+        (n,) float32.
     """
-    return math.log(choices * math.sqrt(1 + max(parts, default=0))) / 4.3
+    import numpy as np
+
+    first = sorted(parts[:FEW])
+    usual = first[(len(first) - 1) * 9 // 10] if first else 0
+    found: Vectors = np.log(choices * np.sqrt(1 + np.maximum(parts, usual))) / 4.3
+    return found.astype(np.float32)
 
 
 def check(query: Query) -> None:

@@ -117,4 +117,6 @@ def _one_text(term: Term) -> str:
         text = f"{term.kind}:{text}"
     if term.region is not None:
         text += "@" + ",".join(map(repr, term.region.box))
+    elif term.at is not None:
+        text += f"@{term.at:.9f}".rstrip("0").rstrip(".")
     return text

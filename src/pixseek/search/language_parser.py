@@ -32,6 +32,7 @@ from pixseek.search.language_units import (
     without_parentheses,
 )
 from pixseek.types import And, Filter, Not, Or, Query, Region, Term
+from pixseek.types.clock import TIME, seconds_of, split_time
 from pixseek.types.queries import MAX_CHARACTERS, MAX_TERMS
 
 #: What to do next, in errors.
@@ -50,6 +51,8 @@ _LISTED = re.compile(r'[^\s"(),]+')
 _FLOAT = r"(\d++\.?+\d*+(?:e[+-]?\d++)?+|\.\d++)"
 _WEIGHT = re.compile(_FLOAT + r"\*(?=[^\s*)])")
 _REGION = re.compile("@" + ",".join([_FLOAT] * 4) + r"(?=[\s()]|$)")
+#: A second of a video.
+_AT = re.compile(f"@({TIME})" + r"(?=[\s()]|$)", re.ASCII)
 _OPERATOR = re.compile(rf"(AND|OR|NOT)(?=[\s(){typography.OPENING}]|$)")
 #: Keys whose value is a thing to look for.
 _TERMS = ("image", "id")
@@ -329,14 +332,18 @@ class _Parser:
         at = self.at
         value = self.value()
         text = value.text
+        kind: Literal["image", "id"] = "id" if key == "id" else "image"
+        if found := _AT.match(self.plain, self.at):
+            self.at = found.end()
+            return Term(kind, text, at=seconds_of(found[1]))
         found = _REGION.match(self.plain, self.at)
         if found:
             self.at = found.end()
         elif not value.quoted and (found := _REGION.search(text)):
             text = text[: found.start()]
-        kind: Literal["image", "id"] = "id" if key == "id" else "image"
         if not found:
-            return Term(kind, text)
+            name, second = (text, None) if value.quoted else split_time(text)
+            return Term(kind, name, at=second)
         try:
             region = Region(*(float(each) for each in found.groups()))
         except QueryError as error:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pixseek.search import ordering, ranking, why
+from pixseek.search import ordering, ranking
 from pixseek.search import strength as strengths
 from pixseek.search.asked import FEW, MANY, Asked, Backgrounds, check
 from pixseek.search.searcher import EMPTY, SORTED_BY, Searcher
@@ -96,6 +96,7 @@ def layout(searcher: Searcher, query: Query, most: int = MOST) -> Layout:
         total=said.total,
         excluded=said.excluded,
         search=said.search,
+        parts=tuple(found.parts),
     )
 
 
@@ -169,6 +170,7 @@ class _Listed:
     strengths: Sequence[tuple[Strength, int]]
     months: tuple[tuple[str | None, int], ...] | None
     said: Results
+    parts: Sequence[int] = ()
 
 
 class _Ranked:
@@ -225,21 +227,19 @@ class _Ranked:
             _runs([ranked.strengths[at] for at in order]),
             _months(values) if is_by_time else None,
             self._results((), replace(query, k=len(order))),
+            [ranked.parts[at] for at in order],
         )
 
     def page(self) -> Results:
         """Return the hits of the query's page."""
         ranked, query = self._ranked, self._asked.query
+        if query.moments:
+            from pixseek.search import moments
+
+            ranked = moments.expanded(self._searcher.engine, self._rank, ranked, query)
         order = ranked.order[query.offset : query.offset + query.k]
         records = self._searcher.engine.get([ranked.ids[at] for at in order])
-        there = [(n, at) for n, at in enumerate(order) if records[n] is not None]
-        hits = self._hits(
-            [record for record in records if record is not None],
-            [query.offset + n + 1 for n, _ in there],
-            ranked,
-            [at for _, at in there],
-        )
-        return self._results(hits, query)
+        return self._results(self._hits(records, query.offset + 1, ranked, order), query)
 
     def _results(self, hits: Sequence[Hit], query: Query) -> Results:
         looked_at = len(self._ranked.ids)
@@ -258,7 +258,7 @@ class _Ranked:
             return None
         at = ranked.ids.index(record.id)
         rank = ranked.order.index(at) + 1 if at in ranked.order else 0
-        return self._hits([record], [rank], ranked, [at])[0]
+        return self._hits([record], rank, ranked, [at])[0]
 
     def hit_alone(self, record: Record) -> Hit | None:
         """Return a record that is not among the candidates as a hit, which is a weak one then."""
@@ -270,28 +270,24 @@ class _Ranked:
         if not alone.ids:
             return None  # deleted since
         ranked = replace(self._rank(alone, self._sorted), strengths=["weak"], probabilities=None)
-        return self._hits([record], [0], ranked, [0])[0]
+        return self._hits([record], 0, ranked, [0])[0]
 
     def _hits(
         self,
-        records: Sequence[Record],
-        ranks: Sequence[int],
+        records: Sequence[Record | None],
+        first: int,
         ranked: ordering.Ranked,
         places: Sequence[int],
     ) -> list[Hit]:
-        """Return records as hits: their ranks, and their places among the candidates."""
+        """Return records as hits, by their places among the candidates; see `hits_of`."""
         import numpy as np
 
-        found = self._searcher.engine.vectors([record.id for record in records])
+        found = self._searcher.engine.vectors([ranked.ids[at] for at in places])
         vectors = np.zeros((len(records), len(self._asked.vectors[0])), np.float32)
         for n, (at, rows) in enumerate(zip(places, found, strict=True)):
             if rows is not None and len(rows):
                 vectors[n] = rows[min(ranked.parts[at], len(rows) - 1)]
-        judge = why.Judge(self._asked, self._backgrounds, self._rank.written, vectors)
-        return [
-            self._searcher.hit_of(rank, record, ranked, at, judge, n)
-            for n, (record, rank, at) in enumerate(zip(records, ranks, places, strict=True))
-        ]
+        return self._searcher.hits_of(self._rank, ranked, places, records, first, vectors)
 
     def _sorted(self, order: list[int], ids: Sequence[str], sort: Sort) -> list[int]:
         _, values = self._shapes.of([ids[at] for at in order])

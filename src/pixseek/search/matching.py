@@ -74,7 +74,7 @@ def _rated(
     if not ids:
         return {}
     demanded = demand(str(term.value), backgrounds.calibration) if term.kind == "text" else 0.0
-    scores = np.concatenate(deviations) - np.float32(luck(parts) + demanded)
+    scores = np.concatenate(deviations) - luck(parts) - np.float32(demanded)
     order = np.argsort(-scores, kind="stable")
     found = judged(scores[order], total, backgrounds.calibrated([term]))
     return {ids[at]: float(score) for at, score in zip(order.tolist(), found, strict=True)}

@@ -9,14 +9,29 @@ from pixseek.search import excluding, ranking
 from pixseek.search import strength as strengths
 from pixseek.search.asked import FEW, MANY, Asked, Backgrounds, least_strength, luck
 from pixseek.search.written import Written
-from pixseek.types import Exclusion, Hit, Neighbours, Order, Query, Record, Results, Sort, Strength
+from pixseek.types import (
+    Engine,
+    Exclusion,
+    Hit,
+    Neighbours,
+    Order,
+    Query,
+    Record,
+    Results,
+    Sort,
+    Strength,
+)
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from pixseek.search.background import Calibration
     from pixseek.types import Vectors
+
+#: Records that are fetched together for grouping, one after the other down the order.
+_AT_ONCE = 64
 
 #: Standard deviations beyond which more of one thing hardly makes up for less of another: an
 #: example would otherwise find itself first, whatever else was asked.
@@ -64,6 +79,8 @@ class Ranked:
     Attributes:
         ids, vectors, parts: as of `Candidates`.
         scores: to show.
+        deviations: scores in standard deviations, with what is written.
+        judged: what strengths follow from; see `strength.judged`.
         strengths, probabilities: of each.
         whole: those that match well enough, best first.
         kept: the same without what is excluded.
@@ -77,6 +94,8 @@ class Ranked:
     vectors: Vectors
     parts: list[int]
     scores: Vectors
+    deviations: Vectors
+    judged: Vectors
     strengths: list[Strength]
     probabilities: NDArray[np.float64] | None
     whole: list[int]
@@ -145,6 +164,12 @@ class Ranking:
     exclusions: Sequence[excluding.Rule]
     are_one: Callable[[list[str]], Callable[[int, int], bool]]
 
+    @property
+    def calibration(self) -> Calibration | None:
+        """The calibration of the model, if it holds for what is looked for."""
+        terms = [each.term for choice in self.asked.each for each in choice.sought]
+        return self.backgrounds.calibrated(terms)
+
     def __call__(
         self,
         candidates: Candidates,
@@ -161,22 +186,21 @@ class Ranking:
 
         query = asked.query
         ids, vectors, parts = candidates.ids, candidates.vectors, candidates.parts
-        terms = [each.term for choice in asked.each for each in choice.sought]
-        calibration = backgrounds.calibrated(terms)
+        calibration = self.calibration
         known: dict[bool, tuple[Vectors, Vectors]] = {}
-        scores, deviations = _scored(asked, vectors, backgrounds, known, candidates.cosines)
+        scores, deviations = scored(asked, vectors, backgrounds, known, candidates.cosines)
         for at, each in enumerate(ids) if self.written else ():
             if (said := self.written.get(each)) is not None:
                 deviations[at] = max(deviations[at] + said.lift, said.least)
         order = _ordered(deviations, ids).tolist()
         # By the first of them, so that it does not depend on how deep somebody looks.
-        lucky = np.float32(luck(parts[:FEW], len(asked.each)))
-        falling = np.minimum.accumulate(deviations[order]) - lucky
+        lucky = luck(parts, len(asked.each))[order]
+        falling = np.minimum.accumulate(deviations[order])
         # In blocks that are whole at every depth, so that strengths do not depend on how deep
         # somebody looks.
         blocks = [
             strengths.judged(
-                falling[at : min(at + FEW, start + MANY)], total, calibration, above=at
+                (falling - lucky)[at : min(at + FEW, start + MANY)], total, calibration, above=at
             )
             for start in range(0, len(order), MANY)
             for at in range(start, min(start + MANY, len(order)), FEW)
@@ -226,6 +250,8 @@ class Ranking:
             vectors,
             parts,
             scores,
+            deviations,
+            sure,
             found,
             None if calibration is None else calibration.probabilities(sure),
             whole,
@@ -272,7 +298,7 @@ def sort_value(record: Record, field: Order) -> Any:
             return record.name.casefold()
 
 
-def _scored(
+def scored(
     asked: Asked,
     vectors: Vectors,
     backgrounds: Backgrounds,
@@ -283,7 +309,7 @@ def _scored(
     import numpy as np
 
     if asked.choices:
-        every = [_scored(each, vectors, backgrounds, known) for each in asked.choices]
+        every = [scored(each, vectors, backgrounds, known) for each in asked.choices]
         best = np.argmax(np.stack([deviations for _, deviations in every]), axis=0)
         scores, deviations = (np.choose(best, each) for each in zip(*every, strict=True))
         return scores, deviations
@@ -322,3 +348,18 @@ def _ordered(scores: Vectors, ids: Sequence[str]) -> NDArray[np.int64]:
         own = ids[start : start + block]
         order += some[ranking.order_of(scores[some], own)].tolist()
     return np.array(order, np.int64)
+
+
+def are_one(engine: Engine, ids: list[str]) -> Callable[[int, int], bool]:
+    """Return what says of two of these images, by their places, whether to show one only."""
+    records: list[Record | None] = []
+
+    def is_one(one: int, other: int) -> bool:
+        from pixseek.search.duplicates import shown_once  # few searches come to this
+
+        while len(records) <= max(one, other):
+            records.extend(engine.get(ids[len(records) : len(records) + _AT_ONCE]))
+        first, second = records[one], records[other]
+        return first is not None and second is not None and shown_once(first, second)
+
+    return is_one

@@ -23,7 +23,11 @@ _OPTIONS: Mapping[str, tuple[type, ...]] = {
     "k": (int,), "offset": (int,), "sort": (str,), "min_strength": (str,),
     "min_confidence": (int, float), "show_excluded": (bool,),
     "group": (bool,), "variety": (int, float), "text_weight": (int, float), "exact": (bool,),
+    "moments": (bool,),
 }  # fmt: skip
+
+#: Those that are written only if they are set.
+_LATER = ("exact", "moments")
 
 #: Filters nested more deeply are refused: they would exhaust the interpreter's stack.
 _DEEPEST = 32
@@ -44,8 +48,12 @@ def query_to_plain(query: Query) -> dict[str, Any]:
             if query.date_readings
             else {}
         ),
-        # An older pixseek, which may read a saved search, does not know "exact".
-        **{name: getattr(query, name) for name in _OPTIONS if name != "exact" or query.exact},
+        # An older pixseek, which may read a saved search, does not know those that came later.
+        **{
+            name: getattr(query, name)
+            for name in _OPTIONS
+            if name not in _LATER or getattr(query, name)
+        },
     }
 
 
@@ -223,6 +231,8 @@ def _term_to_plain(term: Term) -> dict[str, Any]:
     plain: dict[str, Any] = {"kind": term.kind, "value": value, "weight": term.weight}
     if term.region is not None:
         plain["region"] = list(term.region.box)
+    if term.at is not None:
+        plain["at"] = term.at
     if term.kind == "vector":
         plain["of"] = term.of
     if term.alternatives:
@@ -238,7 +248,7 @@ def _terms_from_plain(plain: Mapping[str, Any], name: str) -> tuple[Term, ...]:
 
 
 def _term_from_plain(plain: Any, *, alone: bool = False) -> Term:
-    names = ("kind", "value", "weight", "region", "of")
+    names = ("kind", "value", "weight", "region", "of", "at")
     _check(plain, names if alone else (*names, "alternatives"))
     kind, value, weight = plain.get("kind"), plain.get("value"), plain.get("weight", 1.0)
     kinds = ("text", "image", "id", "vector")
@@ -261,11 +271,14 @@ def _term_from_plain(plain: Any, *, alone: bool = False) -> Term:
         if len(box) != 4:
             raise _wrong("region", list(box), "a list of left, top, width and height")
         region = Region(*box)
+    at = plain.get("at")
+    if at is not None and not (_is_number(at) and at >= 0 and kind in ("image", "id")):
+        raise _wrong("at", at, "a second of a video, of a term that is an image or an id")
     others = plain.get("alternatives") or ()
     if not isinstance(others, list | tuple):
         raise _wrong("alternatives", others, "a list of terms")
     found = tuple(_term_from_plain(each, alone=True) for each in others)
-    return Term(kind, value, weight, region, found, "text" if of == "text" else "image")
+    return Term(kind, value, weight, region, found, "text" if of == "text" else "image", at)
 
 
 def _numbers(name: str, value: Any) -> tuple[float, ...]:

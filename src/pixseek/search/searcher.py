@@ -16,8 +16,9 @@ ones, so a page never depends on how deep somebody looks.
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -42,7 +43,9 @@ from pixseek.types import (
     Filter,
     Hit,
     Literate,
+    Moment,
     Neighbours,
+    Part,
     Query,
     Reach,
     Record,
@@ -61,9 +64,6 @@ _TOO_MANY_UNKNOWN = 0.5
 
 #: What results from an empty library say.
 EMPTY = "The library is empty. Index something first: pixseek index ~/Pictures"
-
-#: Records that are fetched together for grouping, one after the other down the order.
-_AT_ONCE = 64
 
 #: Queries in one call of the engine, which bounds memory: 400 vectors of 512 floats are 0.8 MB.
 _QUERIES_A_CALL = 64
@@ -85,7 +85,7 @@ class Searcher:
         backgrounds: returns the backgrounds; called only if something is looked for.
         model: its name, to show before anything was indexed.
         locate: returns where a record's file is.
-        preview: returns the stored preview of a record.
+        preview: returns the stored preview of a part of a record.
         picture: returns the file or the preview of a record.
         fetch: returns the file at a URL, or raises ImageError or QueryError.
         texts_of: knows the vectors of texts that were looked for before.
@@ -97,7 +97,7 @@ class Searcher:
     backgrounds: Callable[[], Backgrounds]
     model: str
     locate: Callable[[Record], Path | None]
-    preview: Callable[[Record], bytes | None]
+    preview: Callable[[Record, Part], bytes | None]
     picture: Callable[[Record], bytes | None]
     fetch: Callable[[str], bytes]
     texts_of: term_vectors.TextCache
@@ -324,48 +324,60 @@ class Searcher:
                 f"This library's engine ranks at most {most:,} images a search; there may be more. "
                 "Narrow it by a filter.",
             )
-        page = ranked.order[query.offset : query.offset + query.k]
-        records = self.engine.get([ranked.ids[at] for at in page])
-        judge = why.Judge(asked, backgrounds, rank.written, ranked.vectors[page])
-        hits = [
-            self.hit_of(query.offset + 1 + place, record, ranked, at, judge, place)
-            for place, (at, record) in enumerate(zip(page, records, strict=True))
-            if record is not None  # deleted since
-        ]
+        if query.moments:
+            from pixseek.search import moments  # few searches come to this
+
+            shown = moments.expanded(self.engine, rank, ranked, query)
+        else:
+            shown = ranked
+        page = shown.order[query.offset : query.offset + query.k]
+        records = self.engine.get([shown.ids[at] for at in page])
+        hits = self.hits_of(rank, shown, page, records, query.offset + 1, shown.vectors[page])
         return ranked.results(hits, query, nearest, warnings)
 
-    def hit_of(
+    def hits_of(
         self,
-        rank: int,
-        record: Record,
+        ranking: ordering.Ranking,
         ranked: ordering.Ranked,
-        at: int,
-        judge: why.Judge,
-        place: int,
-    ) -> Hit:
-        """Return a hit.
+        places: Sequence[int],
+        records: Sequence[Record | None],
+        first: int,
+        vectors: Vectors,
+    ) -> list[Hit]:
+        """Return candidates as hits, without those that were deleted since.
 
         Args:
-            rank: 1 for the best.
-            record: of the hit.
-            ranked: the candidates.
-            at: its place among them.
-            judge: gives its reasons.
-            place: its place among those that are judged.
+            ranking: has ranked the candidates.
+            ranked: these.
+            places: of the hits among them.
+            records: of each hit; None if it was deleted.
+            first: rank of the first hit: 1 for the best, 0 for one that is not listed.
+            vectors: of the part of each hit, (n, dim).
         """
+        judge = why.Judge(ranking.asked, ranking.backgrounds, ranking.written, vectors)
         likely = ranked.probabilities
-        return Hit(
-            rank,
-            record,
-            record.parts[ranked.parts[at]] if record.parts else WHOLE,
-            float(ranked.scores[at]),
-            self.locate(record),
-            ranked.strengths[at],
-            None if likely is None else float(likely[at]),
-            judge.reasons(place, record, ranked.strengths[at]),
-            tuple(ranked.ids[i] for i in ranked.duplicates.get(at, ())),
-            ranked.excluded_by.get(at, ""),
-        )
+        further: Mapping[int, tuple[Moment, ...]] = {}
+        if not ranking.asked.query.moments and any(each and each.shots for each in records):
+            from pixseek.search import moments
+
+            further = moments.further(self.engine, ranking, ranked, places, records)
+        return [
+            Hit(
+                first + place,
+                record,
+                record.parts[ranked.parts[at]] if record.parts else WHOLE,
+                float(ranked.scores[at]),
+                self.locate(record),
+                ranked.strengths[at],
+                None if likely is None else float(likely[at]),
+                judge.reasons(place, record, ranked.strengths[at]),
+                tuple(ranked.ids[i] for i in ranked.duplicates.get(at, ())),
+                ranked.excluded_by.get(at, ""),
+                further.get(at, ()),
+            )
+            for place, (at, record) in enumerate(zip(places, records, strict=True))
+            if record is not None
+        ]
 
     def ranking(self, asked: Asked, total: int, backgrounds: Backgrounds) -> ordering.Ranking:
         """Return what ranks candidates of a query.
@@ -386,7 +398,8 @@ class Searcher:
             excluding.exclusion(term, vector, asked, backgrounds, self.engine)
             for term, vector in zip(query.exclude, asked.vectors[len(query.terms) :], strict=True)
         ]
-        return ordering.Ranking(asked, total, backgrounds, said, exclusions, self._are_one)
+        are_one = functools.partial(ordering.are_one, self.engine)
+        return ordering.Ranking(asked, total, backgrounds, said, exclusions, are_one)
 
     def _sorted(self, order: list[int], ids: Sequence[str], sort: Sort) -> list[int]:
         """Return positions by a field of their records; those without it come last."""
@@ -394,20 +407,6 @@ class Searcher:
         records = self.engine.get([ids[at] for at in order])
         values = [None if each is None else ordering.sort_value(each, field) for each in records]
         return ordering.sorted_by(order, ids, values, descending=descending)
-
-    def _are_one(self, ids: list[str]) -> Callable[[int, int], bool]:
-        """Return what says of two of these images, by their places, whether to show one only."""
-        records: list[Record | None] = []
-
-        def are_one(one: int, other: int) -> bool:
-            from pixseek.search.duplicates import shown_once  # few searches come to this
-
-            while len(records) <= max(one, other):
-                records.extend(self.engine.get(ids[len(records) : len(records) + _AT_ONCE]))
-            first, second = records[one], records[other]
-            return first is not None and second is not None and shown_once(first, second)
-
-        return are_one
 
     # -------------------------------------------------------------- texts of images
 

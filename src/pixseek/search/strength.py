@@ -63,11 +63,23 @@ def judged(
     """
     import numpy as np
 
-    weight = RANK if calibration is None else calibration.rank
     ranks = np.arange(above + 1, above + len(scores) + 1)
-    alone = scores + weight * np.log(ranks / max(total, _FEWEST))
+    alone = judged_at(scores, ranks, total, calibration)
     # An image is at least as good as those below it.
     return np.maximum.accumulate(alone[::-1])[::-1]
+
+
+def judged_at(
+    scores: NDArray[np.floating],
+    ranks: NDArray[np.integer],
+    total: int,
+    calibration: Calibration | None = None,
+) -> NDArray[np.floating]:
+    """Return what (n,) scores in standard deviations are worth at (n,) ranks from 1."""
+    import numpy as np
+
+    weight = RANK if calibration is None else calibration.rank
+    return scores + weight * np.log(ranks / max(total, _FEWEST))
 
 
 def demand(text: str, calibration: Calibration | None = None) -> float:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pixseek import files
 from pixseek.errors import ImageError, QueryError
 from pixseek.types import Compare, Encoder, Engine, Picture, Record, Region, Term
+from pixseek.types.clock import shot_at
 from pixseek.types.queries import MAX_CHARACTERS, is_remote
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def embed(
         ModelError: the model is unavailable, or failed.
     """
     vectors: dict[int, Vectors] = {}
-    examples: dict[tuple[str, Region | None] | None, Vectors] = {}
+    examples: dict[tuple[str, Region | None, float | None] | None, Vectors] = {}
     texts = [n for n, term in enumerate(terms) if term.kind == "text"]
     if texts:
         distinct = list(dict.fromkeys(str(terms[n].value) for n in texts))
@@ -100,7 +101,8 @@ def embed(
         of_text = dict(zip(distinct, texts_of.vectors(distinct, encoder()), strict=True))
         vectors.update({n: of_text[str(terms[n].value)] for n in texts})
     for n, term in enumerate(terms):
-        example = (os.fspath(term.value), term.region) if _is_named_image(term) else None
+        named = _is_named_image(term)
+        example = (os.fspath(term.value), term.region, term.at) if named else None
         if example in examples:
             vectors[n] = examples[example]
         elif term.kind == "vector":
@@ -248,8 +250,18 @@ def _stored(term: Term, engine: Engine) -> Vectors:
             "This image has no vectors of the library's model", term.value,
             "Bring its file back, then: pixseek index",
         )  # fmt: skip
-    vector: Vectors = rows[0]
-    return vector
+    first: Vectors = rows[0]
+    if len(rows) == 1:
+        return first
+    record = engine.get([_id(term, engine)])[0]
+    shot = None if record is None else shot_at(record.parts, term.at or 0.0)
+    if record is None or shot is None or len(record.parts) != len(rows):
+        return first
+    if term.at is not None:
+        meant: Vectors = rows[shot]
+        return meant
+    # A photo with a moving part is its still; of a video there is none.
+    return first if record.parts[0].kind == "image" else _mean(list(rows))
 
 
 def _given(term: Term, engine: Engine) -> Vectors:

@@ -12,6 +12,7 @@ from pixseek import wire
 from pixseek.library.surfaces import described, place_of, unit_of
 from pixseek.server.texts import Texts
 from pixseek.types import Reason, Record
+from pixseek.types.clock import clock
 from pixseek.types.dataclass import dataclass
 
 #: Fields that have a place of their own, or mean something to programs alone.
@@ -21,7 +22,7 @@ _PLACED = frozenset(
         "taken_at", "taken_precision", "caption", "tags", "rating", "placeholder", "colours",
         "camera_make", "camera_model", "camera", "lens", "focal_length_mm", "aperture",
         "exposure_s", "iso", "latitude", "longitude", "place", "turned", "text_seen",
-        "text_seen_by",
+        "text_seen_by", "duration_s",
     )
 )  # fmt: skip
 
@@ -82,6 +83,8 @@ def facts_of(record: Record, texts: Texts) -> list[Fact]:
         millions = record.width * record.height / 1e6
         more = f" ({_decimal(millions, 1, t)} MP)" if millions >= 1 else ""
         add("pixels", f"{t('size_px', width=record.width, height=record.height)}{more}")
+    seconds = plain.get("duration_s")
+    add("duration", clock(seconds) if isinstance(seconds, int | float) else "")
     kind = record.media.rpartition("/")[2].upper()
     size = size_text(record.stamp.size, t) if record.stamp else ""
     add("file", ", ".join(each for each in (kind, size) if each))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -21,20 +22,25 @@ from pixseek.server.exports import FORMATS, Format, exported
 from pixseek.server.guard import is_head, may_write
 from pixseek.server.pictures import SIZES
 from pixseek.server.problems import Refused
-from pixseek.server.queries import WHOLE, Given, LibraryGiven
+from pixseek.server.queries import MOST_SECONDS, WHOLE, Given, LibraryGiven
 from pixseek.server.ranges import asked_range
 from pixseek.server.routing import router_of
 from pixseek.server.search_routes import must_write, no_image
 from pixseek.server.served import Server
+from pixseek.types import WHOLE as WHOLE_PART
 from pixseek.types import Record
+from pixseek.types.clock import shot_at
 
 #: Previews belong to a content, which their address names, so they never change.
 _FOREVER = "private, max-age=31536000, immutable"
 
+#: Frames of a video belong to its content too, but how it is cut into shots may change.
+_AN_HOUR = "private, max-age=3600"
+
 _CHUNK = 256 << 10
 
 #: Media types of originals: those that browsers show, and that of all others.
-_ORIGINALS = ("image/*", "application/octet-stream")
+_ORIGINALS = ("image/*", "video/*", "application/octet-stream")
 
 
 def _scalar(value: Any) -> Any:
@@ -61,6 +67,16 @@ class PreviewGiven(LibraryGiven):
             f"{', '.join(map(str, SIZES))}. If missing, the stored preview, of 384.",
             examples=[1600],
         ),
+    ] = None
+    at: Annotated[
+        float | None,
+        Parameter(
+            ge=0, le=MOST_SECONDS, description="The second of a video: the shot that holds it."
+        ),
+    ] = None
+    part: Annotated[
+        Annotated[int, WHOLE] | None,
+        Parameter(ge=0, description="The shot of a video by its place among the record's parts."),
     ] = None
 
 
@@ -109,6 +125,8 @@ def routes(server: Server) -> APIRouter:
         """Return all that is known of an image; where its file is, to those who may write."""
         known = found(image_id, given.library)
         plain = wire.record_to_plain(known)
+        if known.shots:
+            plain["shots"] = wire.shots_to_plain(known)
         if may_write(request.scope):
             library = server.named(given.library).library
             path = library.locate(known)
@@ -147,10 +165,22 @@ def routes(server: Server) -> APIRouter:
     ) -> Answer:
         """Return the small picture that the library keeps of an image, or a larger one of its file.
 
-        If the file can't be read now, the answer is the small one.
+        If the file can't be read now, the answer is the small one. Of a video it is the best frame
+        of all, or of a shot; frames have 384 pixels or fewer.
         """
         served = server.named(given.library)
         record = await asyncio.to_thread(found, image_id, given.library)
+        place = _shot_of(record, given)
+        if place is not None or record.is_video:
+            part = WHOLE_PART if place is None else record.parts[place]
+            frame = await asyncio.to_thread(served.library.preview, record, part)
+            if frame is None:
+                raise _no_preview(image_id)
+            tag = f'"{hashlib.sha256(frame).hexdigest()[:32]}"'
+            kept = {"ETag": tag, "Cache-Control": _AN_HOUR if given.v else "private, no-cache"}
+            if _has(request, tag):
+                return Answer(status_code=304, headers=kept)
+            return Answer(frame, 200, kept, "image/jpeg")
         tag = f'"{record.digest[:32]}{"" if given.size is None else f"-{given.size}"}"'
         same = bool(given.v) and given.v == record.digest
         headers = {"ETag": tag, "Cache-Control": _FOREVER if same else "private, no-cache"}
@@ -170,10 +200,7 @@ def routes(server: Server) -> APIRouter:
                 if _has(request, tag):
                     return Answer(status_code=304, headers=headers)
         if content is None:
-            raise Refused(
-                404, "no-preview", "There is no picture of this image", image_id,
-                "Its file is not there now, or can't be read; ask for its original.",
-            )  # fmt: skip
+            raise _no_preview(image_id)
         return Answer(content, 200, headers, "image/jpeg")
 
     @router.get(
@@ -192,8 +219,8 @@ def routes(server: Server) -> APIRouter:
     ) -> Answer:
         """Return the file of an image, or the range of its bytes that is asked for.
 
-        Only formats that browsers show as pictures are sent to be shown; all others, such as SVG,
-        to be saved.
+        Only formats that browsers show as pictures or play are sent to be shown; all others, such
+        as SVG, to be saved.
         """
         record = found(image_id, given.library)
         file = original(server.named(given.library).library, record)
@@ -372,6 +399,21 @@ def exported_file(server: Server, library: str | None, what: Export, request: Re
     found = exported(found_in, what.ids, what.format, has_rights=may_write(request.scope))
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(found, 200, headers, media)
+
+
+def _shot_of(record: Record, given: PreviewGiven) -> int | None:
+    """Return the place of the shot that is meant among the parts of a video; None for the whole."""
+    if given.part is not None:
+        is_shot = given.part < len(record.parts) and record.parts[given.part].kind == "shot"
+        return given.part if is_shot else None
+    return None if given.at is None else shot_at(record.parts, given.at)
+
+
+def _no_preview(image_id: str) -> Refused:
+    return Refused(
+        404, "no-preview", "There is no picture of this image", image_id,
+        "Its file is not there now, or can't be read; ask for its original.",
+    )  # fmt: skip
 
 
 def _has(request: Request, tag: str) -> bool:

@@ -21,6 +21,7 @@ from urllib.parse import quote, urlencode
 from pixseek.library.surfaces import filter_text
 from pixseek.server.answers import Answer
 from pixseek.server.facts import Fact
+from pixseek.server.films import picture
 from pixseek.server.guard import POLICY
 from pixseek.server.markup import escape, icon, problem, told
 from pixseek.server.menus import menus
@@ -28,7 +29,8 @@ from pixseek.server.shown import Look, Shown
 from pixseek.server.static_files import StaticFiles
 from pixseek.server.texts import Texts
 from pixseek.server.viewer_parts import parts
-from pixseek.types import Hit, Query, Record
+from pixseek.types import WHOLE, Hit, Part, Query, Record
+from pixseek.types.clock import clock
 
 #: Hits of the page that is sent as HTML: about a screen of 2,560 by 1,440 pixels. Browsers ask for
 #: the pictures of all of them, also of those that are not in view yet.
@@ -55,6 +57,7 @@ class Page:
         self._t = look.texts
         self._nonce = secrets.token_urlsafe(12)
         self._rules: dict[int, str] = {}
+        self._has_films = False
 
     # ------------------------------------------------------------ documents
 
@@ -78,12 +81,21 @@ class Page:
         """The words in the user's language."""
         return self._t
 
-    def image(self, shown: Shown, record: Record, facts: Iterable[Fact]) -> Answer:
-        """Return the page of one image: its picture and facts about it.
+    def image(
+        self, shown: Shown, record: Record, facts: Iterable[Fact], moment: Part = WHOLE
+    ) -> Answer:
+        """Return the page of one image: its picture and facts about it; a video plays.
 
         Scripts show the results of the query in the place of this, with the image opened.
+
+        Args:
+            shown: what the page is about.
+            record: of the image.
+            facts: about it.
+            moment: the shot of a video that it plays from.
         """
         t, there = self._t, self._api(record.id)
+        self._has_films |= record.is_video
         of = _of(shown.asked)
         similar = self._address({"q": f"id:{record.id}", **_library(shown.asked)})
         rows = "".join(
@@ -100,8 +112,7 @@ class Page:
             f"{self._header(shown)}{self._bar(shown, is_one=True)}"
             f"<div id=body>{self._facets(shown)}"
             "<main id=main tabindex=-1><div id=notes></div><article class=facts>"
-            f'<img src="{escape(f"{there}/preview?v={record.digest}{of}")}" '
-            f'{_sides(record)} alt="{escape(self._alt(record))}">'
+            f"{picture(record, moment, there, of, escape(self._alt(record)))}"
             f"<div><h1><bdi>{escape(record.name)}</bdi></h1>"
             f"<p><bdi>{escape(record.caption)}</bdi></p><ul class=tags>{tags}</ul><p>"
             f'<a class=button href="{escape(f"{there}/original?{of[1:]}")}">'
@@ -305,13 +316,21 @@ class Page:
         record = hit.record
         lazy = " loading=lazy" if n >= _EAGER else " fetchpriority=high" if n < _FIRST else ""
         size = "&size=192" * (self._look.rows == "s")
+        if hit.part.kind == "shot" and hit.why:
+            size = f"&part={record.parts.index(hit.part)}"
         small = f"{self._api(hit.id)}/preview?v={record.digest}{size}{_of(asked)}"
+        lasts = length = ""
+        if isinstance(seconds := record.fields.get("duration_s"), int | float):
+            self._has_films = True
+            lasts = f" data-s={float(seconds):g}"
+            length = f"<span class=length>{clock(seconds)}</span>"
         thumb = escape(str(record.fields.get("placeholder", "")))
         there = self._address(_without(asked, "facets"), f"image/{quote(hit.id, safe='')}")
         return (
             f'<li class="tile {self._ratio(record)}" data-id="{escape(hit.id)}" '
-            f'data-thumb="{thumb}"><a href="{escape(there)}"><img src="{escape(small)}" '
-            f'{_sides(record)} alt="{escape(self._alt(record))}"{lazy} decoding=async></a></li>'
+            f'data-thumb="{thumb}"><a href="{escape(there)}"{lasts}><img src="{escape(small)}" '
+            f'{_sides(record)} alt="{escape(self._alt(record))}"{lazy} decoding=async>{length}</a>'
+            "</li>"
         )
 
     def _ratio(self, record: Record) -> str:
@@ -409,6 +428,11 @@ class Page:
 
     def _answer(self, title: str, body: str, status: int, classes: str) -> Answer:
         look, rules = self._look, "".join(self._rules.values())
+        films = (
+            f'<link rel=stylesheet href="{self._prefix}/{self._static.folder}/film.css">'
+            if self._has_films
+            else ""
+        )
         text = (
             f"<!doctype html><html lang={self._t.language} data-theme={look.theme} "
             f"data-rows={look.rows}><head><meta charset=utf-8>"
@@ -417,7 +441,7 @@ class Page:
             f"<title>{escape(title)}</title>"
             f'<link rel=icon href="{self._prefix}/{self._static.folder}/icon.svg">'
             f'<link rel=stylesheet href="{self._prefix}/{self._static.folder}/style.css">'
-            f'<style nonce="{self._nonce}">{rules}</style></head>'
+            f'{films}<style nonce="{self._nonce}">{rules}</style></head>'
             f'<body class="{classes}">{body}</body></html>'
         )
         policy = POLICY.replace("style-src 'self'", f"style-src 'self' 'nonce-{self._nonce}'")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, cast
 
@@ -37,7 +38,7 @@ from pixseek.server.routing import check_once, router_of
 from pixseek.server.search_routes import ALL, no_image
 from pixseek.server.served import Served, Server
 from pixseek.server.uploads import plain_form
-from pixseek.types import FacetField, Query
+from pixseek.types import WHOLE, FacetField, Part, Query, Record
 
 
 class TextGiven(LibraryGiven):
@@ -147,7 +148,24 @@ def routes(server: Server) -> APIRouter:
             whole = shown(request, server.named(None), asked, problem=_parts(error))
             return page.search(whole, error.kind.status)
         facts = (*facts_of(record, page.texts), *other_facts(record, page.texts))
-        return page.image(shown(request, served, asked), record, facts)
+        moment = found_moment(record, asked, served, request)
+        return page.image(shown(request, served, asked), record, facts, moment)
+
+    def found_moment(
+        record: Record, asked: Mapping[str, str], served: Served, request: Request
+    ) -> Part:
+        """Return the shot of a video that the query of the page finds; the whole for none."""
+        if not record.is_video or not asked.get("q", "").strip():
+            return WHOLE
+        try:
+            given = PageGiven.model_validate(asked)
+            query = text_query(
+                served.library, given, server.settings, has_rights=may_write(request.scope)
+            )
+            hit = served.library.hit(record.id, query)
+        except (PixseekError, ValidationError):  # the search itself says what is wrong with it
+            return WHOLE
+        return hit.part if hit is not None and hit.why else WHOLE
 
     @router.get(
         "/api/parts",

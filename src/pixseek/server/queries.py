@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from pixseek.library import Library
 
 
+#: No video lasts as long: 115 days.
+MOST_SECONDS = 9_999_999
+
+
 def _whole(value: Any) -> Any:
     """Refuse "10.0", which would be taken for 10."""
     is_wrong = isinstance(value, bool) or (
@@ -87,7 +91,7 @@ class QueryGiven(LibraryGiven):
         return {
             name: getattr(self, name)
             for name in ("k", "offset", "sort", "min_strength", "group", "variety",
-                         "text_weight", "show_excluded", "exact")
+                         "text_weight", "show_excluded", "exact", "moments")
             if name in type(self).model_fields
         }  # fmt: skip
 
@@ -97,6 +101,9 @@ class SearchGiven(QueryGiven):
 
     k: Annotated[int, Parameter(ge=0, description="Hits of a page."), WHOLE] = 20
     offset: Annotated[int, Parameter(ge=0, description="Best hits to skip."), WHOLE] = 0
+    moments: Annotated[
+        bool, Parameter(description="Make each shot of a video that matches a hit of its own.")
+    ] = False
 
 
 class SimilarGiven(LibraryGiven):
@@ -108,6 +115,13 @@ class SimilarGiven(LibraryGiven):
     exact: Annotated[
         bool, Parameter(description="Compare with every image; slower in large libraries.")
     ] = False
+    moments: Annotated[
+        bool, Parameter(description="Make each shot of a video that matches a hit of its own.")
+    ] = False
+    at: Annotated[
+        float | None,
+        Parameter(ge=0, le=MOST_SECONDS, description="The second of a video that is meant."),
+    ] = None
     where: Annotated[str, Parameter(description="Filters, such as `format:jpg`.")] = ""
     region: Annotated[
         str | None,

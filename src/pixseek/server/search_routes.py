@@ -107,12 +107,13 @@ def routes(server: Server) -> APIRouter:
         if await asyncio.to_thread(served.library.get, image_id) is None:
             raise no_image(image_id)
         query = Query(
-            (Term("id", image_id, region=region_of(given.region)),),
+            (Term("id", image_id, region=region_of(given.region), at=given.at),),
             where=wire.filter_from_plain(given.where or None),
             k=given.k,
             offset=given.offset,
             group=given.group,
             exact=given.exact,
+            moments=given.moments,
         )
         check(query, settings)
         return await answered(served, query, request)

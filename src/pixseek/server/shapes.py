@@ -101,6 +101,11 @@ SCHEMAS: dict[str, Schema] = {
             "why": _list(_ref("Reason")),
             "duplicates": _list(_TEXT),
             "excluded_by": _TEXT,
+            "moments": {
+                **_list(_object({"part": _ref("Part"), "score": _NUMBER, "strength": _STRENGTH})),
+                "description": "Further shots of a video that match, best first; at most 100.",
+            },
+            "duration_s": _MAYBE_NUMBER,
             "uri": _TEXT,
             "width": _WHOLE,
             "height": _WHOLE,
@@ -133,6 +138,11 @@ SCHEMAS: dict[str, Schema] = {
                 'each year, in order; "none" are those without a date.',
             },
             "ids": _list(_TEXT),
+            "parts": {
+                **_list(_WHOLE),
+                "description": "The best part of each hit, for previews of shots; empty if each "
+                "is the first.",
+            },
             "aspects": {
                 **_list(_MAYBE_NUMBER),
                 "description": "Width by height, upright; null if unknown.",
@@ -169,6 +179,7 @@ SCHEMAS: dict[str, Schema] = {
             taken_at=_TEXT,
             caption=_TEXT,
             tags=_list(_TEXT),
+            shots={**_list(_ref("Part")), "description": "Of a video, asked for alone."},
             path={**_MAYBE_TEXT, "description": "Only with the right to write."},
             is_there={**_YES, "description": "Only with the right to write."},
         ),
@@ -272,6 +283,7 @@ SCHEMAS: dict[str, Schema] = {
         value={"description": "Words, an id, the URL of an image, or the numbers of a vector."},
         weight=_NUMBER,
         region=_list(_NUMBER),
+        at={**_NUMBER, "description": "The second of a video."},
         of={"type": "string", "enum": ["text", "image"]},
         alternatives=_list({"type": "object"}),
     ),
@@ -294,6 +306,7 @@ SCHEMAS: dict[str, Schema] = {
             "text_weight": _NUMBER,
             "show_excluded": _YES,
             "exact": _YES,
+            "moments": {**_YES, "description": "Make each matching shot a hit of its own."},
             "min_confidence": {**_NUMBER, "description": "Earlier name: min_strength."},
             "date_readings": _list({"type": "object"}),
         },
@@ -316,9 +329,9 @@ HIT = {
     "probability": 0.93, "confidence": 0.93,
     "why": [{"kind": "text", "what": "a dog", "score": 0.281532, "deviations": 5.1,
              "weight": 1.0, "strength": "strong"}],
-    "duplicates": [], "excluded_by": "", "uri": "Photos/2021/dog.jpg", "width": 4032,
-    "height": 3024, "media": "image/jpeg", "taken_at": "2021-07-03T14:05:11",
-    "taken_precision": None, "caption": "", "tags": ["dog"],
+    "duplicates": [], "excluded_by": "", "moments": [], "duration_s": None,
+    "uri": "Photos/2021/dog.jpg", "width": 4032, "height": 3024, "media": "image/jpeg",
+    "taken_at": "2021-07-03T14:05:11", "taken_precision": None, "caption": "", "tags": ["dog"],
 }  # fmt: skip
 
 RECORD = {
@@ -365,7 +378,7 @@ LAYOUT = {
     "search": {"exact": True, "breadth": 3},
     "strengths": [["strong", 1], ["likely", 1], ["weak", 1]], "months": None, "years": None,
     "ids": ["m5x2k7q3wz6ay4bd", "k3v5xq7mwz6ay4ba", "b2x5k7q3wz6ay4bc"],
-    "aspects": [1.333, 0.667, None],
+    "aspects": [1.333, 0.667, None], "parts": [],
 }  # fmt: skip
 
 SUGGESTIONS = {

@@ -18,6 +18,7 @@ from pixseek.server.answers import Answer, json_answer
 from pixseek.server.copies_page import content
 from pixseek.server.exports import FORMATS
 from pixseek.server.facts import as_plain, facts_of, other_facts, reasons_of
+from pixseek.server.films import film_of
 from pixseek.server.guard import may_write
 from pixseek.server.image_routes import Export, exported_file
 from pixseek.server.leaning import leanings, leant
@@ -44,14 +45,13 @@ def routes(server: Server) -> APIRouter:
         record = library.get(image_id)
         if record is None:
             raise no_image(image_id)
-        texts, why = pages.of(request).texts, []
+        texts, hit = pages.of(request).texts, None
         if given.q.strip():
             try:
                 asked = text_query(
                     library, given, server.settings, has_rights=may_write(request.scope)
                 )
                 hit = library.hit(image_id, asked)
-                why = reasons_of(hit.why, texts) if hit else []
             except PixseekError:
                 pass  # the search itself says what is wrong with it
         plain = wire.record_to_plain(record)
@@ -64,7 +64,8 @@ def routes(server: Server) -> APIRouter:
                 "record": plain,
                 "facts": as_plain(facts_of(record, texts)),
                 "more": as_plain(other_facts(record, texts)),
-                "why": why,
+                "why": reasons_of(hit.why, texts) if hit else [],
+                "film": film_of(record, hit),
                 "leans": leanings(given.q).get(image_id),
                 "like": leant(given.q, image_id, to=True),
                 "dislike": leant(given.q, image_id, to=False),

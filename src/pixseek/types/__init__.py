@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pixseek.types.engines import Outlining as Outlining
     from pixseek.types.engines import WordMatch as WordMatch
     from pixseek.types.engines import WordMatches as WordMatches
+    from pixseek.types.layouts import Layout as Layout
     from pixseek.types.queries import And as And
     from pixseek.types.queries import Compare as Compare
     from pixseek.types.queries import DateReading as DateReading
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
     from pixseek.types.results import Exclusion as Exclusion
     from pixseek.types.results import Failure as Failure
     from pixseek.types.results import Hit as Hit
-    from pixseek.types.results import Layout as Layout
+    from pixseek.types.results import Moment as Moment
     from pixseek.types.results import Neighbours as Neighbours
     from pixseek.types.results import Progress as Progress
     from pixseek.types.results import Reach as Reach
@@ -79,8 +80,9 @@ if TYPE_CHECKING:
 _HOME = {
     "records": "Scalar Stamp Part WHOLE record_id TextLine Record Known Space Picture",
     "queries": "Operator Compare And Or Not Filter Region Term Strength Sort DateReading Query",
-    "results": "Reason Embeddings Exclusion Neighbours Hit Results Layout Failure Report Skipped "
-    "Progress Reach WatchEvent",
+    "results": "Reason Embeddings Exclusion Neighbours Moment Hit Results Failure Report "
+    "Skipped Progress Reach WatchEvent",
+    "layouts": "Layout",
     "encoders": "Encoder Precision Acceleration Accelerable Likelihood Contrastive Literate "
     "Separable TextTower",
     "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine Distant Building "
@@ -117,6 +119,7 @@ __all__ = [
     "Likelihood",
     "Literate",
     "Merge",
+    "Moment",
     "Movable",
     "Neighbours",
     "Not",

@@ -129,6 +129,8 @@ class Term:
         region: the part of the image that is meant; None for all of it.
         alternatives: other things, one of which is as good; the best match counts. Their own
             weights and alternatives don't count.
+        at: the second of a video that is meant; None for all of it. Of an indexed video it stands
+            for the shot that it lies in.
         of: what a vector was made of. Its scores are judged like those of other texts or images:
             a text has lower cosines with the images that show it than an image has.
     """
@@ -139,6 +141,7 @@ class Term:
     region: Region | None = None
     alternatives: tuple[Term, ...] = ()
     of: Literal["text", "image"] = "image"
+    at: float | None = None
 
     @property
     def is_of_text(self) -> bool:
@@ -200,6 +203,9 @@ class Query:
             fulfils them all, their words are looked for.
         exact: score every image that `where` lets through, however long that takes; otherwise the
             index of a large library chooses candidates. See `Results.search`.
+        moments: show each shot of a video that is a strong or likely match as a hit of its own,
+            with "weak" as `min_strength` every shot; otherwise a video is one hit, by its best
+            shot. Needs something to look for.
     """
 
     terms: tuple[Term, ...]
@@ -216,6 +222,7 @@ class Query:
     min_confidence: float = 0.0
     date_readings: tuple[DateReading, ...] = ()
     exact: bool = False
+    moments: bool = False
 
     def dates_as_filters(self) -> Query:
         """Return the query with dates in plain words as part of `where`."""

@@ -136,6 +136,16 @@ class Record:
         return self.uri if "://" in self.uri else self.uri.partition("/")[2]
 
     @property
+    def is_video(self) -> bool:
+        """Whether its file is a video; a photo with a moving part is not."""
+        return self.media.startswith("video/")
+
+    @property
+    def shots(self) -> tuple[Part, ...]:
+        """Its parts that are shots of a video, in order of time; none for an image."""
+        return tuple(part for part in self.parts if part.kind == "shot")
+
+    @property
     def folder(self) -> str:
         """`relative_path` without the file name; "" at the top of the root."""
         return self.relative_path.rpartition("/")[0]

@@ -103,6 +103,21 @@ class Neighbours:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """A shot of a video that matches a query.
+
+    Attributes:
+        part: the shot.
+        score: as of `Hit`.
+        strength: how well it matches: at most as well as the best shot of its video.
+    """
+
+    part: Part
+    score: float
+    strength: Strength
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One answer to a query.
 
@@ -123,6 +138,8 @@ class Hit:
         duplicates: ids of the copies and photos of one view that it stands for, if they are shown
             once: those that come before the end of its page.
         excluded_by: the excluded term that it matches, if `Query.show_excluded` kept it.
+        moments: of a video the further shots that are strong or likely matches, best first; the
+            best 100 of them. None if `Query.moments` makes each a hit of its own.
     """
 
     rank: int
@@ -135,6 +152,7 @@ class Hit:
     why: tuple[Reason, ...] = ()
     duplicates: tuple[str, ...] = ()
     excluded_by: str = ""
+    moments: tuple[Moment, ...] = ()
 
     @property
     def id(self) -> str:
@@ -180,8 +198,8 @@ class Results(Sequence[Hit]):
         total: how many images were searched: all, or those that the filter lets through.
         excluded: what was left out, by term.
         search: how far the engine looked; None if it does not say.
-        stored_preview: returns the preview that the library keeps of a record.
-        stored_content: returns the file of a record, or the preview.
+        stored_preview: returns the preview that the library keeps of a part of a record.
+        stored_content: returns the file of an image, or the preview.
     """
 
     hits: tuple[Hit, ...]
@@ -194,7 +212,7 @@ class Results(Sequence[Hit]):
     looked_at: int = 0
     total: int = 0
     excluded: tuple[Exclusion, ...] = ()
-    stored_preview: Callable[[Record], bytes | None] | None = field(
+    stored_preview: Callable[[Record, Part], bytes | None] | None = field(
         default=None, repr=False, compare=False
     )
     stored_content: Callable[[Record], bytes | None] | None = field(
@@ -228,14 +246,17 @@ class Results(Sequence[Hit]):
     def preview(self, hit: Hit) -> bytes | None:
         """Return the stored preview of a hit, a small JPEG; None if there is none.
 
+        Of a video it shows the shot that was found.
+
         Previews can be read while the library is open, even if the hit's drive is not connected.
         """
-        return self.stored_preview(hit.record) if self.stored_preview else None
+        return self.stored_preview(hit.record, hit.part) if self.stored_preview else None
 
     def content(self, hit: Hit) -> bytes | None:
         """Return the file of a hit, or its preview if the file can't be read; None if neither can.
 
-        A file is read only if it lies in its root, also when links are resolved.
+        Of a video it is the preview of the whole. A file is read only if it lies in its root, also
+        when links are resolved.
         """
         return self.stored_content(hit.record) if self.stored_content else None
 
@@ -273,40 +294,6 @@ class Results(Sequence[Hit]):
                 "media": pa.array([hit.record.media for hit in hits], pa.string()),
             }
         )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Layout:
-    """The hits of a query as a page is laid out from them: which and how wide, without records.
-
-    Attributes:
-        ids: of n hits, in the order of `Library.search`.
-        aspects: (n,) float64: width by height, upright; NaN if unknown.
-        strengths: how many hits in a row have one strength: (("strong", 12), ("weak", 9)).
-        months: how many hits in a row were taken in one month, if they are sorted by that:
-            (("2024-05", 312), (None, 3)), where None stands for an unknown month. None for hits in
-            another order.
-        query, took_ms, model, warnings, strong, likely, looked_at, total, excluded, search: as of
-            `Results`.
-    """
-
-    ids: tuple[str, ...]
-    aspects: NDArray[np.float64]
-    strengths: tuple[tuple[Strength, int], ...]
-    months: tuple[tuple[str | None, int], ...] | None
-    query: Query
-    took_ms: Mapping[str, float] = field(default_factory=dict)
-    model: str = ""
-    warnings: tuple[str, ...] = ()
-    strong: int = 0
-    likely: int = 0
-    looked_at: int = 0
-    total: int = 0
-    excluded: tuple[Exclusion, ...] = ()
-    search: Reach | None = None
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -70,4 +70,4 @@ export async function send(method, path, { params, json, form, key, quiet } = {}
 export const get = (path, params, how) => send("GET", path, { params, ...how });
 
 /** Address of the small picture of an image. */
-export const preview = ({ id, digest }, library, size) => address(`images/${encodeURIComponent(id)}/preview`, { v: digest, size, library });
+export const preview = ({ id, digest }, library, size, part) => address(`images/${encodeURIComponent(id)}/preview`, { v: digest, size, library, part });

@@ -221,7 +221,8 @@ export function createGrid(app) {
 		watch(tile, img);
 		// A smaller picture is sharp enough if it is shown so small.
 		const side = Math.max(...["width", "height"].map((each) => parseFloat(tile.style[each]))) * devicePixelRatio;
-		img.src = preview(record, app.state.now.library, [192, 256].find((each) => side < each * 1.05));
+		img.src = preview(record, app.state.now.library, [192, 256].find((each) => side < each * 1.05), record.duration_s && list.parts[i]);
+		if (record.duration_s) app.film("badge", link(tile), record);
 	}
 
 	/** Show the placeholder until the picture is there. */

@@ -66,6 +66,8 @@ const app = {
 		byId("grid").ariaBusy = "false";
 	},
 
+	film: (name, ...given) => import("./film.js").then((film) => film[name](app, ...given)),
+
 	/** Say what went wrong: instead of results if it is the query, else in passing. @param {import("./api.js").Problem} error */
 	problem(error) {
 		const { status, advice } = error;
@@ -116,3 +118,4 @@ createView(app);
 app.selection = createSelection(app);
 app.viewer = createViewer(app);
 app.load(app.state.kept.at);
+if (document.querySelector("[data-s]")) import("./film.js");

@@ -125,6 +125,7 @@ export function createViewer(app) {
 		download.download = nameOf(next);
 		stage.show(next, altOf(next));
 		facts.show(next, about, isAway);
+		if ((app.filmed ||= next.duration_s)) app.film("play", next, about);
 	}
 
 	function open(next) {
