@@ -43,8 +43,8 @@ def write(path: Path, content: bytes) -> Path:
     [
         ("notes.txt", b"buy milk", "not-an-image"),
         ("page.jpg", b"<html><body>no picture</body></html>", "not-an-image"),
+        ("film.jpg", MP4, "not-an-image"),
         ("empty.jpg", b"", "empty"),
-        ("film.mp4", MP4, "not-an-image"),
     ],
 )
 def test_a_wrong_file_registers_nothing(

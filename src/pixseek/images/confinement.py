@@ -28,7 +28,7 @@ _SET = {"MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS":
 #: Packages that a worker imports; of `sys.path` it keeps the entries that hold one of them.
 PACKAGES = (
     "pixseek", "PIL", "numpy", "defusedxml", "pillow_heif", "pi_heif", "pylibjxl", "rawpy",
-    "resvg_py", "tifffile", "landlockpy",
+    "resvg_py", "tifffile", "landlockpy", "av",
 )  # fmt: skip
 
 #: Maximum open files; decoding needs a dozen.
@@ -80,19 +80,24 @@ def module_folders(path: Sequence[str]) -> list[str]:
     return found
 
 
-def confine(memory_mib: int, parent: int, folders: Sequence[str]) -> list[str]:
+def confine(
+    memory_mib: int, parent: int, folders: Sequence[str], *, cpu_s: int = MOST_CPU_S,
+    writes: bool = False,
+) -> list[str]:  # fmt: skip
     """Restrain this process, which must be a worker: it can't be undone.
 
     Args:
         memory_mib: maximum address space.
         parent: process id of the program that started it, with which it ends.
         folders: where its modules are.
+        cpu_s: maximum processor time, in seconds.
+        writes: whether it may write into files that it was given open.
 
     Returns:
         What is in force, of "limits", "no new privileges", "an end with pixseek" and "Landlock".
     """
     done = []
-    if _limit(memory_mib):
+    if _limit(memory_mib, cpu_s, writes=writes):
         done.append("limits")
     if sys.platform == "linux":
         import ctypes
@@ -110,7 +115,7 @@ def confine(memory_mib: int, parent: int, folders: Sequence[str]) -> list[str]:
     return done
 
 
-def _limit(memory_mib: int) -> bool:
+def _limit(memory_mib: int, cpu_s: int, *, writes: bool) -> bool:
     """Limit memory, processor time and open files; forbid core dumps and writing files.
 
     The number of processes isn't limited: Linux counts those of the user, and threads with them.
@@ -121,11 +126,13 @@ def _limit(memory_mib: int) -> bool:
         return False
     wanted = {
         "RLIMIT_AS": memory_mib << 20,
-        "RLIMIT_CPU": MOST_CPU_S,
+        "RLIMIT_CPU": cpu_s,
         "RLIMIT_NOFILE": _MOST_FILES,
         "RLIMIT_FSIZE": 0,
         "RLIMIT_CORE": 0,
     }
+    if writes:
+        del wanted["RLIMIT_FSIZE"]
     for name, value in wanted.items():
         # macOS refuses some of these; the time limit still holds there.
         with contextlib.suppress(AttributeError, ValueError, OSError):

@@ -228,8 +228,8 @@ def identify(data: bytes) -> Format:
     if _is_video(data):
         raise ImageError(
             "not-an-image",
-            "The content is a video, and pixseek indexes only images",
-            advice="Index single frames of it, saved as images.",
+            "The content is a video that is not read as one",
+            advice="Name it .mp4 or so; videos need: pip install 'pixseek[video]'",
         )
     raise ImageError(
         "not-an-image",

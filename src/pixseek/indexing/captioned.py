@@ -26,6 +26,7 @@ class _Prepared:
 
     record: Record
     tensors: tuple[Vectors, ...]
+    stream: None = None
 
 
 def embed_files(

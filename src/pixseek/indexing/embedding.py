@@ -52,7 +52,11 @@ class Prepared(Protocol):
 
     Attributes:
         record: of the item.
-        tensors: what the image tower reads of each part; none if the item needs no embedding.
+        tensors: what the image tower reads of each part; none if the item needs no embedding, or
+            embeds itself.
+        stream: embeds the item as it is decoded, if it is too long to hold: given what turns n
+            tensors into (n, dim) rows, it returns the item with its final record, and its rows.
+            None for any other.
     """
 
     @property
@@ -64,6 +68,19 @@ class Prepared(Protocol):
     def tensors(self) -> Sequence[Vectors]:
         """See above."""
         ...
+
+    @property
+    def stream(self) -> Callable[[Encode], Embedded[Any] | Failure] | None:
+        """See above."""
+        ...
+
+
+#: Turns n prepared tensors into rows, (n, dim) float32.
+Encode = Callable[[Sequence["Vectors"]], "Vectors"]
+
+
+class StoppedError(Exception):
+    """The run was stopped in the middle of an item, which is left to the next run."""
 
 
 #: Gives what is entered while something takes long; its argument says what.
@@ -114,6 +131,7 @@ class Embedding(Generic[Job, Item]):
         self._parts = parts
         self.seconds = {"decode": 0.0, "encode": 0.0}
         self._clock = threading.Lock()
+        self._turns: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
 
     def accelerate(
         self,
@@ -166,7 +184,7 @@ class Embedding(Generic[Job, Item]):
             ModelError: the model could embed none of several images, so that it is the model that
                 is broken.
         """
-        turns = threading.BoundedSemaphore(max(1, self.encoder.streams))
+        self._turns = threading.BoundedSemaphore(max(1, self.encoder.streams))
         batches = self._batches(iter(jobs), total)
         pending: deque[Future[list[Embedded[Item] | Failure]]] = deque()
         refused = 0  # in a row
@@ -178,7 +196,7 @@ class Embedding(Generic[Job, Item]):
                     batch = next(batches, None)
                     if batch is None:
                         break
-                    pending.append(pool.submit(self._work, batch, turns))
+                    pending.append(pool.submit(self._work, batch))
                 if not pending:
                     break
                 future = pending.popleft()
@@ -199,15 +217,12 @@ class Embedding(Generic[Job, Item]):
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def encode(self, items: Sequence[Item], waited: float = 0.0) -> list[Embedded[Item] | Failure]:
+    def encode(self, items: Sequence[Item]) -> list[Embedded[Item] | Failure]:
         """Embed items; one that the model can't embed is a failure in its place.
-
-        Args:
-            items: each with any number of tensors.
-            waited: seconds that count as spent on it.
 
         Raises:
             ModelError: it can embed none of several, so it is the model that is broken.
+            StoppedError: the run was stopped in the middle of a long item.
         """
         began = time.perf_counter()
         given = [item for item in items if item.tensors]
@@ -226,10 +241,13 @@ class Embedding(Generic[Job, Item]):
             if len(errors) == len(given) > 1:
                 raise errors[0] from None
         finally:
-            self._spent("encode", time.perf_counter() - began + waited)
+            self._spent("encode", time.perf_counter() - began)
         embedded = iter(found)
         outcomes: list[Embedded[Item] | Failure] = []
         for item in items:
+            if item.stream is not None:
+                outcomes.append(self._streamed(item, item.stream))
+                continue
             row = next(embedded) if item.tensors else self._rows(())
             if isinstance(row, ModelError):
                 outcomes.append(_refused(item, row))
@@ -237,15 +255,36 @@ class Embedding(Generic[Job, Item]):
                 outcomes.append(Embedded(item, in_context(row, item.record.parts)))
         return outcomes
 
+    def _streamed(
+        self, item: Item, stream: Callable[[Encode], Embedded[Item] | Failure]
+    ) -> Embedded[Item] | Failure:
+        """Embed a long item. What is not the model's is the decoder's time."""
+        began, encoded = time.perf_counter(), 0.0
+
+        def encode(tensors: Sequence[Vectors]) -> Vectors:
+            nonlocal encoded
+            started = time.perf_counter()
+            rows = self._rows(tensors)
+            encoded += time.perf_counter() - started
+            return rows
+
+        try:
+            return stream(encode)
+        except ModelError as error:
+            return _refused(item, error)
+        finally:
+            self._spent("encode", encoded)
+            self._spent("decode", time.perf_counter() - began - encoded)
+
     def _rows(self, tensors: Sequence[Vectors]) -> Vectors:
-        """Return (n, dim) rows for n tensors, by calls of at most a batch each."""
+        """Return (n, dim) rows for n tensors, by calls of at most a batch each, in turn."""
         import numpy as np
 
-        size = max(1, self.encoder.batch_size)
-        rows = [
-            self.encoder.encode_images(np.stack(tensors[start : start + size]))
-            for start in range(0, len(tensors), size)
-        ]
+        size, rows = max(1, self.encoder.batch_size), []
+        for start in range(0, len(tensors), size):
+            batch = np.stack(tensors[start : start + size])
+            with self._turns:  # a wait for one's turn counts as a wait for the model
+                rows.append(self.encoder.encode_images(batch))
         if len(rows) == 1:
             return rows[0]
         return np.concatenate([np.empty((0, self.encoder.dim), np.float32), *rows])
@@ -262,9 +301,7 @@ class Embedding(Generic[Job, Item]):
             yield batch
             given += len(batch)
 
-    def _work(
-        self, batch: list[Job], turns: threading.BoundedSemaphore
-    ) -> list[Embedded[Item] | Failure]:
+    def _work(self, batch: list[Job]) -> list[Embedded[Item] | Failure]:
         """Prepare and embed a batch; runs in a thread."""
         outcomes: list[Item | Failure] = []
         for job in batch:
@@ -274,12 +311,20 @@ class Embedding(Generic[Job, Item]):
             if self.stop.is_set() and isinstance(outcome, Failure):
                 break  # it was interrupted; if it is a failure, the next run finds it again
             outcomes.append(outcome)
-        items = [each for each in outcomes if not isinstance(each, Failure)]
-        began = time.perf_counter()
-        with turns:
-            # A wait for one's turn is a wait for the model.
-            embedded = iter(self.encode(items, time.perf_counter() - began))
-        return [each if isinstance(each, Failure) else next(embedded) for each in outcomes]
+        found: list[Embedded[Item] | Failure] = []
+        waiting: list[Item] = []  # photos are embedded together, a video by itself
+        with contextlib.suppress(StoppedError):
+            for each in [*outcomes, None]:
+                if isinstance(each, Failure) or each is None or each.stream is not None:
+                    found += self.encode(waiting)
+                    waiting = []
+                if isinstance(each, Failure):
+                    found.append(each)
+                elif each is not None and each.stream is not None:
+                    found += self.encode([each])
+                elif each is not None:
+                    waiting.append(each)
+        return found
 
     def _until_done(self, future: Future[Any]) -> None:
         """Wait for a batch; if the run is to stop meanwhile, interrupt what it waits for."""

@@ -33,6 +33,7 @@ class IndexOptions:
             folder of the table.
         keep: the folder in which images that tables name by URL are kept; None as remembered.
         robots: fetch only what the robots.txt of servers allows; None as remembered.
+        fast: decode only the key frames of videos.
         precision: what the image tower computes in; see `types.Accelerable`.
     """
 
@@ -52,4 +53,5 @@ class IndexOptions:
     images: str | None = None
     keep: str | None = None
     robots: bool | None = None
+    fast: bool = False
     precision: Precision = "auto"

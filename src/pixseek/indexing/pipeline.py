@@ -35,14 +35,15 @@ from pixseek.indexing.comparing import (
     moved,
     skipped_in_all,
 )
-from pixseek.indexing.embedding import Embedded, Embedding, Pace, Waiting, drawn
+from pixseek.indexing.embedding import Embedded, Embedding, Pace, StoppedError, Waiting, drawn
 from pixseek.indexing.media import layout
 from pixseek.indexing.options import IndexOptions
 from pixseek.indexing.reading import Prepared, Reader
-from pixseek.indexing.rereading import Rereading, lie_alike
+from pixseek.indexing.rereading import Rereading, serves
 from pixseek.indexing.said import hand_on, with_words_of
 from pixseek.indexing.storing import Writes
-from pixseek.metadata.seen import is_read, with_text_of
+from pixseek.indexing.videos import as_it_looked, has_shots
+from pixseek.metadata.seen import with_text_of
 from pixseek.storage.ledger import Ledger
 from pixseek.storage.previews import Previews
 from pixseek.types import (
@@ -260,10 +261,10 @@ class _Run:
         self, encoder: Encoder, *, look_up: bool, is_sample: bool = False
     ) -> Embedding[Job, Prepared]:
         """Return what embeds files; those of known content too, unless it is to `look_up` those."""
-        has_previews = self.writes.previews is not None
         reader = Reader(
-            encoder, self.parts, self.options, has_previews, None if is_sample else self.texts
-        )
+            encoder, self.parts, self.options, self.writes.previews is not None, self.stop,
+            max(1, self.threads), None if is_sample else self.texts,
+        )  # fmt: skip
         twins_of = self.twins_of if look_up else lambda *_: ((), False)
         return Embedding(
             encoder,
@@ -291,7 +292,7 @@ class _Run:
         """Take the outcome of one file from a thread."""
         if isinstance(outcome, Failure):
             self.fail(outcome)
-        elif outcome.item.tensors:
+        elif len(outcome.rows):
             before = outcome.item.job.before
             self.place(outcome.item, outcome.rows, None, "updated" if before else "added")
         elif outcome.item.is_as_it_was:
@@ -331,14 +332,10 @@ class _Run:
         if found is not None:
             item = replace(item, record=with_text_of(item.record, found[0]))
         outcome = "updated" if before else "moved" if is_moved else "added"
-        if (
-            found is not None
-            and len(found[1])
-            and found[0].parts == self.parts
-            and lie_alike(found[0], item.record)
-            and (self.texts is None or is_read(item.record))
-        ):
-            self.place(item, found[1], origin, outcome)
+        reads = self.texts is not None
+        if found and len(found[1]) and serves(found[0], item.record, self.parts, reads=reads):
+            known = replace(item, record=as_it_looked(item.record, found[0]))
+            self.place(known, found[1], origin, outcome)
             self.counts["reused"] += 1
         else:
             # Its record was replaced after the thread looked, and is no longer set aside; or it
@@ -383,11 +380,12 @@ class _Run:
         if isinstance(prepared, Failure):
             self.fail(prepared)
             return
-        embedded = embedding.encode([prepared])[0]
-        if isinstance(embedded, Failure):
-            self.fail(embedded)
-        else:
-            self.place(embedded.item, embedded.rows, origin, outcome)
+        with contextlib.suppress(StoppedError):  # a video is left to the next run
+            embedded = embedding.encode([prepared])[0]
+            if isinstance(embedded, Failure):
+                self.fail(embedded)
+            else:
+                self.place(embedded.item, embedded.rows, origin, outcome)
 
     def place(self, item: Prepared, rows: Vectors, origin: Record | None, outcome: str) -> None:
         """Keep a record for the next write.
@@ -406,7 +404,7 @@ class _Run:
             old = self.displace(before, record)
             if origin is None and old is not None:
                 record = with_words_of(record, old)
-        self.keep(record, rows, outcome, item.preview, origin)
+        self.keep(record, rows, outcome, item.preview, origin, item.strip)
 
     def displace(self, before: Known, record: Record) -> Record | None:
         """Set the content that a URI had aside, unless it is the same; return its record."""
@@ -435,10 +433,11 @@ class _Run:
         outcome: str,
         preview: bytes = b"",
         origin: Record | None = None,
+        strip: tuple[bytes, ...] = (),
     ) -> None:
         self.counts[outcome] += 1
-        self.writes.keep(record, rows, preview, origin)
-        if record.parts == self.parts:
+        self.writes.keep(record, rows, preview, origin, strip)
+        if record.parts == self.parts or has_shots(record.parts):
             self.unfit.discard(record.id)
         if record.uri in self.found.failed_before:
             self.writes.settled.append(record.uri)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shlex
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,7 +17,9 @@ from pixseek.errors import ImageError, PixseekError
 from pixseek.images import MAX_BYTES, decode, derive, perceptual_hash, pixel_digest, turned
 from pixseek.images.derived import PREVIEW_SIDE
 from pixseek.images.ocr import READ_SIDE, TextReader
+from pixseek.indexing import videos
 from pixseek.indexing.comparing import MARKS, TRASHED, Job, name_of
+from pixseek.indexing.embedding import Embedded, Encode, StoppedError
 from pixseek.indexing.media import least_side, parts_of
 from pixseek.indexing.options import IndexOptions
 from pixseek.metadata import seen
@@ -36,6 +40,9 @@ from pixseek.types import (
     record_id,
 )
 from pixseek.types.dataclass import dataclass
+from pixseek.video.formats import EXTENSIONS
+from pixseek.video.frames import Frames, Source, probe
+from pixseek.video.probe import Probe
 
 if TYPE_CHECKING:
     from pixseek.types import Vectors
@@ -46,7 +53,11 @@ _RESERVED = ("user.", "file.", "pixseek.", seen.TEXT)
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A file that was read: with a tensor for each part, or with records of the same content."""
+    """A file that was read: with a tensor for each part, or with records of the same content.
+
+    Attributes:
+        strip: previews of the shots of a video, once it is embedded.
+    """
 
     job: Job
     record: Record
@@ -54,6 +65,8 @@ class Prepared:
     tensors: tuple[Vectors, ...]
     twins: tuple[Known, ...] = ()
     is_as_it_was: bool = False  # its server says so, and sent nothing
+    stream: Callable[[Encode], Embedded[Prepared] | Failure] | None = None
+    strip: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +79,16 @@ class Reader:
         options: whether truncated images are refused, and raw files developed.
         previews: whether to make a preview of each, and to look for its colours.
         texts: reads the text in pictures; None to leave it.
+        stop: when set, a video is left in the middle.
+        threads: that may decode one video.
     """
 
     encoder: Encoder
     parts: tuple[Part, ...]
     options: IndexOptions
     previews: bool
+    stop: threading.Event
+    threads: int = 1
     texts: TextReader | None = None
 
     def read(
@@ -90,6 +107,9 @@ class Reader:
             item = job.source.read(candidate)
             if not candidate.is_wanted and is_trashed(item.sidecars):
                 return _in_the_trash(candidate)
+            if isinstance(item.content, Path) and is_named_as_video(candidate.uri):
+                stage = "decode"
+                return self._video(job, item, twins_of)
             content = _content(item)
             if content is None and job.before is not None:
                 known = Record(job.before.id, candidate.uri, candidate.stamp, job.before.digest)
@@ -120,23 +140,71 @@ class Reader:
                     self.encoder.prepare(each) for _, each in parts_of(picture, self.parts)
                 )
             return Prepared(job, record, preview, tensors, twins)
-        except ImageError as error:
-            # A source may blame more than the file: a folder that is gone, by a URI that ends in /.
-            blamed = error.subject if error.subject.endswith("/") else candidate.uri
-            return Failure(
-                blamed, stage, error.reason, error.problem, error.advice, candidate.stamp
-            )
-        except PixseekError:
-            raise  # the source, the engine or the model: no fault of this image
-        except Exception as error:  # a mistake of ours: one image never ends a run
-            return Failure(
-                candidate.uri,
-                "decode",
-                "unexpected",
-                f"pixseek made a mistake on it ({type(error).__name__}: {error})",
-                "Please report this, if possible with the image.",
-                candidate.stamp,
-            )
+        except Exception as error:
+            return _failure(candidate, stage, error)
+
+    def _video(
+        self, job: Job, item: Item, twins_of: Callable[[Job, str], tuple[tuple[Known, ...], bool]]
+    ) -> Prepared:
+        """Return a video that is ready to be decoded, or known by its content."""
+        assert isinstance(item.content, Path)
+        source = Source(item.content, within=item.within)
+        digest = videos.digest_of(source, self.stop)
+        twins, is_embedded = twins_of(job, digest)
+        if is_embedded:
+            about, media = probe(source)
+            record = self._of_video(job.candidate, item, digest, about, media)
+            return Prepared(job, record, b"", (), twins)
+        candidate = job.candidate
+        bare = Record(record_id(candidate.uri), candidate.uri, candidate.stamp, digest)
+
+        def stream(encode: Encode) -> Embedded[Prepared] | Failure:
+            frames = Frames(
+                source, videos.least_of(self.encoder), fast=self.options.fast,
+                threads=self.threads, stop=self.stop,
+            )  # fmt: skip
+            try:
+                about = frames.start()
+                found = videos.embedded(frames, self.encoder, encode, self.stop)
+                record = self._of_video(
+                    candidate, item, digest, replace(about, duration_s=found.duration_s),
+                    frames.media, found.notes,
+                )  # fmt: skip
+                looks, preview, hashed = videos.looks_of(found.cover)
+                if not self.previews:
+                    looks, preview = {}, b""
+                record = replace(
+                    record, fields={**record.fields, **looks}, parts=found.parts,
+                    perceptual_hash=hashed,
+                )  # fmt: skip
+                strip = found.previews if self.previews else ()
+                return Embedded(Prepared(job, record, preview, (), twins, strip=strip), found.rows)
+            except Exception as error:
+                return _failure(candidate, "decode", error)
+            finally:
+                frames.close()
+
+        return Prepared(job, bare, b"", (), twins, stream=stream)
+
+    def _of_video(
+        self, candidate: Candidate, item: Item, digest: str, about: Probe, media: str,
+        notes: Sequence[str] = (),
+    ) -> Record:  # fmt: skip
+        """Return what is known of a video besides how its frames look."""
+        metadata = read_metadata(
+            None, name=name_of(candidate.uri), container=about.texts,
+            sidecars=[Sidecar(*each) for each in item.sidecars], told=_told(item),
+        )  # fmt: skip
+        fields = {**_own_fields(item.fields), **metadata.fields, **videos.facts_of(about)}
+        if all_notes := (*notes, *metadata.notes):
+            fields["notes"] = "; ".join(all_notes)
+        if any(note.startswith("damaged") for note in notes):
+            fields["damaged"] = True
+        return Record(
+            id=record_id(candidate.uri), uri=candidate.uri, stamp=candidate.stamp, digest=digest,
+            media=media, width=about.width, height=about.height, taken_at=metadata.taken_at,
+            caption=metadata.caption, tags=metadata.tags, fields=fields, parts=(),
+        )  # fmt: skip
 
     def _described(
         self, candidate: Candidate, item: Item, content: bytes, digest: str, picture: Picture
@@ -176,6 +244,30 @@ class Reader:
             perceptual_hash=perceptual_hash(picture),
         )
         return record, preview
+
+
+def _failure(candidate: Candidate, stage: Literal["read", "decode"], error: Exception) -> Failure:
+    """Return the failure of one file; raise what is no fault of it."""
+    if isinstance(error, ImageError):
+        # A source may blame more than the file: a folder that is gone, by a URI that ends in /.
+        blamed = error.subject if error.subject.endswith("/") else candidate.uri
+        return Failure(blamed, stage, error.reason, error.problem, error.advice, candidate.stamp)
+    if isinstance(error, PixseekError | StoppedError):
+        raise error  # the source, the engine or the model
+    # A mistake of ours: one image never ends a run.
+    return Failure(
+        candidate.uri,
+        "decode",
+        "unexpected",
+        f"pixseek made a mistake on it ({type(error).__name__}: {error})",
+        "Please report this, if possible with the image.",
+        candidate.stamp,
+    )
+
+
+def is_named_as_video(uri: str) -> bool:
+    """Return whether a file's name ends as those of videos do."""
+    return os.path.splitext(uri)[1].lower() in EXTENSIONS
 
 
 def _with_text(record: Record, texts: TextReader, picture: Picture) -> Record:

@@ -105,6 +105,7 @@ class _Prepared:
 
     record: Record
     tensors: tuple[Vectors, ...]
+    stream: None = None
 
 
 def reindex(

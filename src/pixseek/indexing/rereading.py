@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from pixseek.indexing.reading import Prepared
 from pixseek.indexing.said import with_words_of
-from pixseek.metadata.seen import with_text_of
+from pixseek.indexing.videos import as_it_looked, has_shots
+from pixseek.metadata.seen import is_read, with_text_of
 from pixseek.storage.previews import Previews
-from pixseek.types import Engine, Record
+from pixseek.types import Engine, Part, Record
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -111,6 +112,20 @@ class Rereading:
             self.previews.put(missing)
 
 
+def serves(old: Record, record: Record, parts: tuple[Part, ...], *, reads: bool) -> bool:
+    """Return whether the vectors of a record serve for another of the same content.
+
+    Args:
+        old: has the vectors.
+        record: as it was read.
+        parts: of an image.
+        reads: whether the text in pictures is wanted, which is not read in videos.
+    """
+    if record.media.startswith("video/"):
+        return has_shots(old.parts)
+    return old.parts == parts and lie_alike(old, record) and (not reads or is_read(record))
+
+
 def lie_alike(one: Record, other: Record) -> bool:
     """Return whether records of the same content show the same picture.
 
@@ -122,7 +137,7 @@ def lie_alike(one: Record, other: Record) -> bool:
 def _described(record: Record, stored: Record) -> Record:
     """Return a stored record as its file describes it now, with the user's words."""
     return replace(
-        with_words_of(record, stored),
+        with_words_of(as_it_looked(record, stored), stored),
         parts=stored.parts,
         pixels=record.pixels or stored.pixels,
         perceptual_hash=record.perceptual_hash or stored.perceptual_hash,

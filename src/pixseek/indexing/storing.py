@@ -63,6 +63,7 @@ class Writes:
         self._vectors: list[Vectors] = []
         self._origins: dict[str, Record] = {}  # by the id of the record that has their content now
         self._previews: dict[str, bytes] = {}  # by digest
+        self._strips: dict[str, dict[int, bytes]] = {}  # previews of shots, by digest
         self._failures: list[Failure] = []
         self._gone: list[str] = []
         self.displaced: OrderedDict[str, tuple[Record, Vectors]] = OrderedDict()
@@ -78,19 +79,24 @@ class Writes:
         return len(self._records)
 
     def keep(
-        self, record: Record, rows: Vectors, preview: bytes = b"", origin: Record | None = None
-    ) -> None:
+        self, record: Record, rows: Vectors, preview: bytes = b"", origin: Record | None = None,
+        strip: tuple[bytes, ...] = (),
+    ) -> None:  # fmt: skip
         """Store a record.
 
         Args:
             record: with the metadata of its file and the words of the user.
             rows: its vectors, (parts, dim) float32.
             preview: to be kept; b"" for none.
+            strip: previews of its shots, which are its last parts.
             origin: the record that had this content until now, if it is another. What the user
                 says of that until the write belongs to this one.
         """
         if preview:
             self._previews[record.digest] = preview
+        if strip:
+            first = len(record.parts) - len(strip) + 1
+            self._strips[record.digest] = dict(enumerate(strip, first))
         if origin is not None and origin.id != record.id:
             self._origins[record.id] = origin
         self._records.append(record)
@@ -123,6 +129,10 @@ class Writes:
         if self.previews is not None and self._previews:
             self.previews.put(self._previews)
             self._previews = {}
+        if self.previews is not None:
+            for digest, strip in self._strips.items():
+                self.previews.put_parts(digest, strip)
+        self._strips = {}
         written = {record.id for record in self._records}
         moved = self._store_records(np.concatenate(self._vectors)) if self._records else []
         # An away record that was found elsewhere may be one that was written over just now.

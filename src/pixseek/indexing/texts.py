@@ -9,13 +9,13 @@ from __future__ import annotations
 from pixseek.images.ocr import TextReader, text_reader
 from pixseek.metadata.seen import READER
 from pixseek.storage.ledger import Ledger
-from pixseek.types import Compare, Engine, Not
+from pixseek.types import Compare, Engine, Not, Or
 
 # Settings of the ledger: the last choice; whether some images may not have been read yet.
 _OCR, _UNDONE = "ocr", "ocr_undone"
 
-#: Records whose pictures were not read.
-UNREAD = Not(Compare(f"fields.{READER}", "exists"))
+#: Records whose pictures were not read; videos are not.
+UNREAD = Not(Or((Compare(f"fields.{READER}", "exists"), Compare("media", "glob", "video/*"))))
 
 
 def reader(ledger: Ledger, said: bool | None, cores: int) -> TextReader | None:

@@ -35,7 +35,9 @@ def first_look(
     It reads the beginning of the file. Whether the rest is in order, the run will find out.
     Scopes and URIs are looked up once a folder, since a list may name a hundred thousand files.
     """
+    from pixseek import video
     from pixseek.images.formats import not_an_image
+    from pixseek.sources.skipping import is_candidate, is_video_name
 
     scopes = {root.name: frozenset(root.scopes) for root in roots}
     uris: dict[Path, str | None] = {}
@@ -50,7 +52,10 @@ def first_look(
             if "" in scopes[name] or relative in scopes[name]:
                 return None  # not the first time
         try:
-            error = not_an_image(files.beginning(path, _BEGINNING))
+            beginning = files.beginning(path, _BEGINNING)
+            error = not_an_image(beginning)
+            if is_video_name(path.name) and is_candidate(str(path)) and video.media(beginning):
+                error = None
         except OSError:
             return None  # the run says why
         if error is None:

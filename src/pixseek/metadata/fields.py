@@ -54,7 +54,7 @@ _SOME = 1e-9
 #: Every field that metadata can fill, by name.
 FIELDS: Mapping[str, Field] = {
     "taken_from": Field(
-        str, "", "source of `taken_at`: exif, xmp, iptc, png, sidecar or name", "",
+        str, "", "source of `taken_at`: exif, xmp, iptc, png, container, sidecar or name", "",
     ),
     "taken_precision": Field(
         str, "", "what is known of `taken_at`: year, month, day, hour or minute; missing if it has "
@@ -200,6 +200,18 @@ FIELDS: Mapping[str, Field] = {
         "as prompt",
     ),
     "source_url": Field(str, "", "URL from which it was downloaded", "JSON url"),
+    "duration_s": Field(
+        float, "s", "length of a video, or of the clip of a motion or live photo", "", "camera",
+        _SOME, 1e7,
+    ),
+    "fps": Field(float, "1/s", "frames a second of a video, on average", "", "camera", _SOME, 1e5),
+    "codec": Field(str, "", "how a video is coded, such as h264, hevc or vp9", "", "camera"),
+    "has_audio": Field(bool, "", "whether a video has sound", "", "camera"),
+    "hdr": Field(str, "", "PQ or HLG for a video of high dynamic range", "", "camera"),
+    "motion": Field(
+        str, "", "where the clip of a motion or live photo is: embedded, or the name of its file",
+        "", "camera",
+    ),
 }  # fmt: skip
 
 
@@ -246,10 +258,12 @@ class DateSource(IntEnum):
     XMP_DIGITIZED = 8  # exif:DateTimeDigitized, xmp:CreateDate
     IPTC_DIGITIZED = 9  # 2:62 and 2:63
     PNG_CREATED = 10  # Creation Time
-    GPS = 11  # GPSDateStamp and GPSTimeStamp, in UTC
-    SIDECAR_JSON = 12  # photoTakenTime of Google Takeout, in UTC, and the like
-    NAME = 13  # a pattern in the file's name
-    EXIF_CHANGED = 14  # DateTime
+    CONTAINER_LOCAL = 11  # com.apple.quicktime.creationdate of a video, with its time zone
+    GPS = 12  # GPSDateStamp and GPSTimeStamp, in UTC
+    SIDECAR_JSON = 13  # photoTakenTime of Google Takeout, in UTC, and the like
+    CONTAINER_CREATED = 14  # creation_time of a video, in UTC
+    NAME = 15  # a pattern in the file's name
+    EXIF_CHANGED = 16  # DateTime
 
     @property
     def label(self) -> str:
@@ -259,7 +273,9 @@ class DateSource(IntEnum):
     @property
     def is_always_utc(self) -> bool:
         """Whether its time zone is UTC wherever the photo was taken."""
-        return self in (DateSource.GPS, DateSource.SIDECAR_JSON, DateSource.NAME)
+        return self in (
+            DateSource.GPS, DateSource.SIDECAR_JSON, DateSource.CONTAINER_CREATED, DateSource.NAME
+        )  # fmt: skip
 
 
 _LABELS: Mapping[DateSource, str] = {
@@ -273,8 +289,10 @@ _LABELS: Mapping[DateSource, str] = {
     DateSource.XMP_DIGITIZED: "xmp",
     DateSource.IPTC_DIGITIZED: "iptc",
     DateSource.PNG_CREATED: "png",
+    DateSource.CONTAINER_LOCAL: "container",
     DateSource.GPS: "exif",
     DateSource.SIDECAR_JSON: "sidecar",
+    DateSource.CONTAINER_CREATED: "container",
     DateSource.NAME: "name",
     DateSource.EXIF_CHANGED: "exif",
 }

@@ -1,4 +1,4 @@
-"""Merge an image's metadata from all sources.
+"""Merge the metadata of an image or a video from all sources.
 
 These are all rules of precedence; in each list the first source that has a value wins:
 
@@ -28,6 +28,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
+from pixseek.metadata.containers import read_container
 from pixseek.metadata.dates import date_in_name
 from pixseek.metadata.dating import choose_date
 from pixseek.metadata.exif import read_exif
@@ -40,7 +41,7 @@ from pixseek.metadata.xmp import read_xmp
 from pixseek.types import Picture, Scalar
 from pixseek.types.dataclass import dataclass
 
-_Block = TypeVar("_Block", bytes, Mapping[str, bytes])
+_Block = TypeVar("_Block", bytes, Mapping[str, bytes], Mapping[str, str])
 
 #: Maximum number of notes for one image.
 _MAX_NOTES = 20
@@ -84,22 +85,33 @@ class Metadata:
 
 
 def read_metadata(
-    picture: Picture, *, name: str, sidecars: Sequence[Sidecar] = (), told: bytes = b""
+    picture: Picture | None,
+    *,
+    name: str,
+    sidecars: Sequence[Sidecar] = (),
+    told: bytes = b"",
+    container: Mapping[str, str] | None = None,
 ) -> Metadata:
-    """Return the merged metadata of an image; never raises.
+    """Return the merged metadata of an image or a video; never raises.
 
     Args:
-        picture: the decoded image; its `exif`, `xmp`, `iptc`, `texts` and `profile` are read.
+        picture: the decoded image; its `exif`, `xmp`, `iptc`, `texts` and `profile` are read; None
+            for a video.
         name: name of its file.
         sidecars: its sidecars, the most specific first.
         told: what its source says of it, as a JSON object; it comes before JSON sidecars.
+        container: the texts of a video's container, which rank as EXIF.
     """
-    exif = _read("EXIF", read_exif, picture.exif)
-    xmp = _read("XMP", read_xmp, picture.xmp)
-    iptc = _read("IPTC", read_iptc, picture.iptc)
-    texts = _read("text", read_texts, picture.texts)
+    exif = xmp = iptc = texts = Findings()
     converted = Findings()
-    converted.put("colour_space", picture.profile)
+    if picture is not None:
+        exif = _read("EXIF", read_exif, picture.exif)
+        xmp = _read("XMP", read_xmp, picture.xmp)
+        iptc = _read("IPTC", read_iptc, picture.iptc)
+        texts = _read("text", read_texts, picture.texts)
+        converted.put("colour_space", picture.profile)
+    elif container:
+        exif = _read("container", read_container, container)
     # The most specific of each kind: photo.jpg.xmp before photo.xmp.
     by_kind = {kind: Findings() for kind in _SIDECAR_READERS}
     for sidecar in reversed(sidecars):

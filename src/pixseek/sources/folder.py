@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pixseek import files
 from pixseek.errors import ImageError, SourceError, SourceVanishedError
-from pixseek.images import EXTENSIONS, MAX_BYTES
+from pixseek.images import MAX_BYTES
 from pixseek.sources import patterns
 from pixseek.sources.drives import drive_of
 from pixseek.sources.listing import Listing, kind_at
@@ -20,7 +20,9 @@ from pixseek.sources.patterns import Included, Patterns
 from pixseek.sources.scopes import PREFIXES, Only, folders_above, is_below
 from pixseek.sources.skipping import (
     Tally,
+    is_candidate,
     is_reached,
+    is_video_name,
     may_be_skipped,
     printable,
     skipped_folder,
@@ -190,9 +192,7 @@ class FolderSource:
                         tally.hidden_file(relative)
                         continue
                     looked_at += 1
-                    if os.path.splitext(name)[1].lower() not in EXTENSIONS and not (
-                        self._is_included(relative)
-                    ):
+                    if not is_candidate(entry.path) and not self._is_included(relative):
                         if entry.is_file() and not beside.leads_out(name):
                             tally.file(entry.path, relative)
                         continue
@@ -214,6 +214,9 @@ class FolderSource:
     def read(self, candidate: Candidate) -> Item:
         """Return the content of a file of this source and its sidecars; see `Source.read`."""
         relative = candidate.uri[len(self.name) + 1 :]
+        if is_video_name(relative):
+            sidecars = tuple(self._read_sidecars(relative, candidate.sidecars))
+            return Item(self.path / relative, sidecars, within=self._within)
         if candidate.stamp.size > MAX_BYTES:
             raise ImageError(
                 "too-large",

@@ -13,13 +13,15 @@ import os
 import re
 from collections.abc import Iterable
 
-from pixseek import files
+from pixseek import files, video
 from pixseek.errors import ImageError
 from pixseek.images import EXTENSIONS
 from pixseek.images.formats import identify
 from pixseek.types import Skipped
 from pixseek.types.dataclass import dataclass
 from pixseek.types.texts import composed
+from pixseek.video.formats import EXTENSIONS as VIDEOS
+from pixseek.video.formats import SHARED_ENDING
 
 #: A library next to its photos, which nobody misses.
 PORTABLE = ".pixseek"
@@ -146,6 +148,7 @@ _HIDDEN = "names that begin with a dot"
 _NAMED = "look like images by their names"
 _WITHOUT = "are images by their content"
 _UNREAD = "images in a format that pixseek can't read"
+_VIDEOS = "videos, which need: pip install 'pixseek[video]'"
 
 #: What the names of the twins begin with that macOS writes next to files on other systems' disks.
 _TWIN = "._"
@@ -360,6 +363,8 @@ class Tally:
             why = _NAMED if is_readable else _UNREAD
             include = f"*{_escaped(what)}" if is_readable else ""
             self._add(Skipped("ending", what, why, 1, 0, self._uri(relative), include))
+        elif ending.lower() in VIDEOS and ending.lower() != SHARED_ENDING:
+            self._add(Skipped("ending", ending, _VIDEOS, 1, 0, self._uri(relative)))
         elif has_no_ending(ending) and self._opened < OPENED:
             self._opened += 1
             with contextlib.suppress(OSError):
@@ -399,7 +404,28 @@ def _escaped(name: str) -> str:
 
 
 def _is_image_name(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in EXTENSIONS
+    ending = os.path.splitext(name)[1].lower()
+    return ending in EXTENSIONS or (is_video_name(name) and ending != SHARED_ENDING)
+
+
+def is_video_name(name: str) -> bool:
+    """Return whether a file's name ends as those of videos do."""
+    return os.path.splitext(name)[1].lower() in VIDEOS
+
+
+def is_candidate(path: str) -> bool:
+    """Return whether a file is indexed by its name, which a few names share with other files."""
+    ending = os.path.splitext(path)[1].lower()
+    if ending in EXTENSIONS:
+        return True
+    if ending not in VIDEOS or not video.available():
+        return False
+    if ending != SHARED_ENDING:
+        return True
+    try:
+        return bool(video.media(files.beginning(path, _BEGINNING)))
+    except OSError:
+        return False
 
 
 def _count(folder: str) -> int:

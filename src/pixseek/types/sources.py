@@ -98,12 +98,15 @@ class Item:
             merged as a JSON sidecar is; names that a sidecar does not have become fields. A value
             may be a list of texts where a sidecar may have one: captions, tags, people.
         marks: by which the source can ask for a newer content only, such as an ETag; "" for none.
+        within: for a path: the folder that the file has to lie in when links are resolved; None
+            for any place.
     """
 
     content: bytes | Path | None
     sidecars: tuple[tuple[str, bytes], ...] = ()
     fields: Mapping[str, Scalar | tuple[str, ...]] = field(default_factory=dict)
     marks: str = ""
+    within: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

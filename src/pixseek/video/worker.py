@@ -1,0 +1,141 @@
+"""The program of a worker process: open one video, answer one question, and end.
+
+A process of its own for each video costs 0.3 s, and frees whatever FFmpeg keeps. It is confined as
+those that decode images are; the video comes as an open file, so it needs to open none.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import io
+import json
+import os
+import sys
+import time
+import warnings
+from typing import Any, BinaryIO
+
+from pixseek.errors import ImageError
+from pixseek.images.confinement import confine
+from pixseek.images.messages import Channel
+
+
+class Window(io.RawIOBase):
+    """A part of a file, as a file: the clip of a motion photo lies behind its picture."""
+
+    def __init__(self, file: BinaryIO, start: int, length: int) -> None:
+        """Take a part of a file, by its first byte and length."""
+        self._file, self._start, self._length, self._at = file, start, length, 0
+
+    def readable(self) -> bool:
+        """See `io.RawIOBase`."""
+        return True
+
+    def seekable(self) -> bool:
+        """See `io.RawIOBase`."""
+        return True
+
+    def tell(self) -> int:
+        """See `io.RawIOBase`."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """See `io.RawIOBase`."""
+        self._at = max(0, offset + (0, self._at, self._length)[whence])
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """See `io.RawIOBase`."""
+        count = max(0, min(len(buffer), self._length - self._at))
+        self._file.seek(self._start + self._at)
+        content = self._file.read(count)
+        buffer[: len(content)] = content
+        self._at += len(content)
+        return len(content)
+
+
+def main() -> None:
+    """Do what the argument says; see `frames`."""
+    channel = Channel(os.dup(0), os.dup(1))
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+    warnings.simplefilter("ignore")
+    silent = open(os.devnull, "w")  # noqa: SIM115
+    settings = json.loads(sys.argv[1])
+    confine(
+        settings["memory_mib"], settings["parent"], settings["path"],
+        cpu_s=settings["cpu_s"], writes=settings["writes"],
+    )  # fmt: skip
+    # The parent ends a worker that is silent for too long; without a parent, it ends itself.
+    stall_s = settings["stall_s"] * 2
+
+    def alive() -> None:
+        faulthandler.dump_traceback_later(stall_s, exit=True, file=silent)
+
+    alive()
+    try:
+        _answer(settings["question"], channel, alive)
+        channel.send({"end": True})
+    except ImageError as error:
+        channel.send({"error": [error.reason, error.problem, error.advice]})
+    except MemoryError:
+        channel.send({"error": ["too-large", "The video needs too much memory to decode", ""]})
+    except BrokenPipeError:
+        return
+    except Exception as error:
+        channel.send({"error": ["damaged", f"The video could not be decoded ({error})"[:500], ""]})
+
+
+def _answer(question: dict[str, Any], channel: Channel, alive: Any) -> None:
+    from dataclasses import asdict
+
+    from pixseek.video.probe import Video
+
+    file: BinaryIO = open(question["file"], "rb", buffering=0)  # noqa: SIM115
+    if question["window"]:
+        file = Window(file, *question["window"])  # type: ignore[assignment]
+    what, threads, least = question["what"], question["threads"], question["least"]
+    if what == "cut":
+        from pixseek.video.remux import cut
+
+        found = cut(file, question["to"], question["ending"], question["start_s"],
+                    question["end_s"], exact=question["exact"])  # fmt: skip
+        channel.send({"cut": found})
+        return
+    video = Video(file, threads)
+    described = video.described(video.first_frame())
+    channel.send({"probe": asdict(described)})
+    if what == "probe":
+        return
+    video.rewind()
+    if what == "at":
+        from pixseek.video.sampling import at_seconds
+
+        for second, pixels in at_seconds(video, question["seconds"], least):
+            alive()
+            height, width, _ = pixels.shape
+            channel.send({"second": second, "size": [width, height]}, [pixels.tobytes()])
+        return
+    from pixseek.video.sampling import Sampling
+
+    sampling = Sampling(video, described.duration_s, least, fast=question["fast"])
+    told = time.monotonic()
+    for sample in sampling.run():
+        if sample is None:
+            if time.monotonic() - told > 1:
+                told = time.monotonic()
+                alive()
+                channel.send({"reached_s": sampling.reached_s})
+            continue
+        alive()
+        told = time.monotonic()
+        height, width, _ = sample.pixels.shape
+        head = {
+            "second": sample.second, "start_s": sample.start_s, "size": [width, height],
+            "sharpness": sample.sharpness, "blank": sample.is_blank,
+        }  # fmt: skip
+        channel.send(head, [sample.pixels.tobytes()])
+    channel.send(
+        {"reached_s": sampling.reached_s, "damage": sampling.damage, "cut_off": sampling.cut_off}
+    )

@@ -1,0 +1,236 @@
+"""Videos in a library: one record each, whose parts are its shots."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pixseek
+from films import THREE, colour_of, film
+from pixseek.indexing import videos
+from pixseek.types import Record
+
+from tiny_encoder import TinyEncoder, draw
+
+pytest.importorskip("av")
+
+
+@pytest.fixture
+def library(tmp_path: Path, tiny: TinyEncoder) -> Iterator[pixseek.Library]:
+    del tiny
+    with pixseek.open(tmp_path / "a.lib") as opened:
+        yield opened
+
+
+def stored(library: pixseek.Library, uri: str) -> Record:
+    (record,) = [hit.record for hit in library.search("red", k=100) if hit.uri == uri]
+    return record
+
+
+def test_a_video_is_one_record_with_a_part_for_each_shot(
+    library: pixseek.Library, tmp_path: Path
+) -> None:
+    film(tmp_path / "all" / "a.mp4", sound=True)
+    draw(tmp_path / "all" / "photo.png", "black")
+    report = library.index(tmp_path / "all")
+    assert (report.added, report.failures) == (2, ())
+    record = stored(library, "all/a.mp4")
+    assert (record.media, record.width, record.height) == ("video/mp4", 160, 96)
+    assert [part.kind for part in record.parts] == ["shot"] * 3
+    assert [part.start_s for part in record.parts] == pytest.approx([0, 2, 4], abs=0.3)
+    assert [part.end_s for part in record.parts] == pytest.approx([2, 4, 6], abs=0.3)
+    for part in record.parts:
+        assert part.start_s is not None
+        assert part.end_s is not None
+        assert part.frame_s is not None
+        assert part.start_s <= part.frame_s <= part.end_s
+    fields = record.fields
+    assert (fields["codec"], fields["has_audio"], fields["fps"]) == ("h264", True, 10)
+    assert fields["duration_s"] == pytest.approx(6, abs=0.2)
+    assert {"placeholder", "colours", "colour_names"} <= set(fields)
+    assert len(record.perceptual_hash) == 16
+    assert len(record.digest) == 64
+
+
+@pytest.mark.parametrize(("colour", "shot"), [("red", 0), ("green", 1), ("blue", 2)])
+def test_words_find_the_shot(
+    library: pixseek.Library, tmp_path: Path, colour: str, shot: int
+) -> None:
+    film(tmp_path / "all" / "a.webm", codec="libvpx-vp9")
+    library.index(tmp_path / "all")
+    (hit,) = library.search(colour, k=1)
+    assert hit.part == hit.record.parts[shot]
+
+
+def test_each_shot_has_a_preview_and_the_video_too(
+    library: pixseek.Library, tmp_path: Path
+) -> None:
+    film(tmp_path / "all" / "a.mp4", (("red", 1.0), ("green", 3.0), ("blue", 1.0)))
+    library.index(tmp_path / "all")
+    record = stored(library, "all/a.mp4")
+    previews = library.opened.previews
+    assert previews is not None
+
+    def seen(part: int) -> str:
+        content = previews.get(record.digest, part)
+        assert content is not None
+        (tmp_path / "preview.jpg").write_bytes(content)
+        return colour_of(np.asarray(Image.open(tmp_path / "preview.jpg")))
+
+    assert seen(0) == "green"  # the longest
+    assert [seen(n + 1) for n in range(3)] == ["red", "green", "blue"]
+
+
+def test_an_unchanged_video_is_not_decoded_again(
+    library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    film(tmp_path / "all" / "a.mp4")
+    library.index(tmp_path / "all")
+    before = tiny.embedded
+    assert library.index().unchanged == 1
+    assert tiny.embedded == before
+
+
+@pytest.mark.parametrize("touched", [False, True], ids=["same time", "another time"])
+def test_a_video_that_moved_keeps_its_vectors_and_tags(
+    library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder, touched: bool
+) -> None:
+    path = film(tmp_path / "all" / "a.mp4")
+    library.index(tmp_path / "all")
+    library.tag(library.search("red", k=1)[0].id, add=["holiday"])
+    before, embedded = stored(library, "all/a.mp4"), tiny.embedded
+    moved = path.rename(path.with_name("b.mp4"))
+    if touched:
+        os.utime(moved, (1e9, 1e9))
+    assert library.index().moved == 1
+    after = stored(library, "all/b.mp4")
+    assert after.tags == ("holiday",)
+    assert (after.parts, after.perceptual_hash) == (before.parts, before.perceptual_hash)
+    assert after.fields == before.fields
+    assert tiny.embedded == embedded
+
+
+def test_a_copy_shares_vectors(library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder) -> None:
+    path = film(tmp_path / "all" / "a.mp4")
+    library.index(tmp_path / "all")
+    embedded = tiny.embedded
+    shutil.copy(path, path.with_name("b.mp4"))
+    report = library.index()
+    assert (report.added, report.reused) == (1, 1)
+    assert stored(library, "all/b.mp4").parts == stored(library, "all/a.mp4").parts
+    assert tiny.embedded == embedded
+
+
+def test_reading_metadata_again_keeps_how_it_looks(
+    library: pixseek.Library, tmp_path: Path
+) -> None:
+    path = film(tmp_path / "all" / "a.mp4")
+    library.index(tmp_path / "all")
+    before = stored(library, "all/a.mp4")
+    path.with_name("a.mp4.txt").write_text("a caption")
+    library.index(reread=True)
+    after = stored(library, "all/a.mp4")
+    assert after.caption == "a caption"
+    assert (after.parts, after.fields) == (before.parts, before.fields)
+
+
+def test_a_changed_video_is_embedded_again(library: pixseek.Library, tmp_path: Path) -> None:
+    path = film(tmp_path / "all" / "a.mp4")
+    library.index(tmp_path / "all")
+    film(path, (("blue", 2.0), ("red", 2.0)))
+    assert library.index().updated == 1
+    assert len(stored(library, "all/a.mp4").parts) == 2
+
+
+def test_a_broken_video_is_a_failure_and_the_others_go_on(
+    library: pixseek.Library, tmp_path: Path
+) -> None:
+    film(tmp_path / "all" / "a.mp4")
+    (tmp_path / "all" / "b.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(3000))
+    (tmp_path / "all" / "c.ts").write_text("const typescript: boolean = true")
+    report = library.index(tmp_path / "all")
+    assert report.added == 1
+    assert [(f.uri, f.reason) for f in report.failures] == [("all/b.mp4", "damaged")]
+    assert report.failures[0].advice
+    assert library.index().known_failures == 1
+
+
+def test_a_video_alone_can_be_named(library: pixseek.Library, tmp_path: Path) -> None:
+    path = film(tmp_path / "all" / "a.mp4")
+    assert library.index(path).added == 1
+
+
+def test_without_pyav_videos_are_skipped_and_the_report_says_how_to_get_it(
+    library: pixseek.Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    film(tmp_path / "all" / "a.mp4")
+    draw(tmp_path / "all" / "photo.png")
+    monkeypatch.setitem(sys.modules, "av", None)
+    report = library.index(tmp_path / "all")
+    assert (report.added, report.failures) == (1, ())
+    (skipped,) = report.skipped
+    assert (skipped.what, skipped.images) == (".mp4", 1)
+    assert "pixseek[video]" in skipped.why
+
+
+def test_what_the_container_says_is_found(library: pixseek.Library, tmp_path: Path) -> None:
+    texts = {
+        "creation_time": "2019-07-24T08:25:57.000000Z", "title": "At the lake",
+        "comment": "The boat comes back", "location": "+47.5000+008.7500+440/",
+    }  # fmt: skip
+    film(tmp_path / "all" / "a.mp4", texts=texts)
+    library.index(tmp_path / "all")
+    record = stored(library, "all/a.mp4")
+    assert record.taken_at is not None
+    assert record.taken_at.isoformat() == "2019-07-24T08:25:57+00:00"
+    assert record.fields["taken_from"] == "container"
+    assert record.caption == "The boat comes back"
+    assert record.fields["title"] == "At the lake"
+
+
+def test_a_stopped_run_leaves_a_video_to_the_next(
+    library: pixseek.Library, tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    tiny.seconds_a_batch = 0.2
+    scenes = [(colour, 0.5) for _ in range(30) for colour in ("red", "green", "blue", "black")]
+    film(tmp_path / "all" / "a.mp4", scenes)
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not tiny.embedded and not stop.wait(0.01):
+            pass
+        stop.set()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    run = library.indexing(tmp_path / "all", stop=stop)
+    report = None
+    while report is None:
+        try:
+            next(run)
+        except StopIteration as end:
+            report = end.value
+    watcher.join()
+    assert (report.stopped, report.added, report.failures) == (True, 0, ())
+    tiny.seconds_a_batch = 0
+    assert library.index().added == 1
+    assert len(stored(library, "all/a.mp4").parts) > 60
+
+
+def test_shots_of_a_video_cover_it_without_gaps(library: pixseek.Library, tmp_path: Path) -> None:
+    film(tmp_path / "all" / "a.mp4", (*THREE, ("red", 1.0), ("white", 1.5)))
+    library.index(tmp_path / "all")
+    parts = stored(library, "all/a.mp4").parts
+    assert parts[0].start_s == 0
+    assert all(one.end_s == two.start_s for one, two in itertools.pairwise(parts))
+    assert videos.has_shots(parts)
