@@ -43,6 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             of.params.get("place") in _LEISURELY and "filled" in getattr(item, "fixturenames", ())
         ) or (is_drawn and of.params.get("opener") in _KIN):
             item.add_marker(pytest.mark.wide)
+            item.add_marker(pytest.mark.timeout(3000))
 
 
 _TABLES = itertools.count()

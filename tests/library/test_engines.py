@@ -274,3 +274,37 @@ def test_texts_are_embedded_by_the_model_of_the_server(
             pytest.raises(ModelError, match=said),
         ):
             bad.index(pictures)
+
+
+def test_the_text_tower_that_one_machine_chose_is_that_of_others(
+    tmp_path: Path, pictures: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class German(TinyEncoder):
+        def _row(self, text: str) -> Any:
+            return super()._row({"grün": "green"}.get(text, text))
+
+    german = German("someone/german")
+    monkeypatch.setattr(
+        "pixseek.encoders.load", lambda name, **_: german if "german" in str(name) else tiny
+    )
+
+    def found(library: pixseek.Library) -> set[str]:
+        return {hit.uri.split("/")[-1][:5] for hit in library.search("grün", k=3)}
+
+    address = f"memory://towers-{next(_NAMES)}"
+    with pixseek.open(tmp_path / "a.lib", engine=address) as one:
+        one.index(pictures)
+        with pixseek.open(tmp_path / "b.lib", engine=address) as other:
+            assert found(other) != {"green"}
+        one.reindex(text_model="someone/german")
+        assert found(one) == {"green"}
+        with pixseek.open(tmp_path / "b.lib", engine=address) as other:
+            assert other.text_model == "someone/german"
+            assert found(other) == {"green"}
+            other.reindex(text_model="")
+        with pixseek.open(tmp_path / "a.lib") as one_again:
+            assert one_again.text_model == ""
+            assert found(one_again) != {"green"}
+            one_again.reindex(text_model=str(tmp_path / "german"))
+        with pixseek.open(tmp_path / "c.lib", engine=address) as third:
+            assert third.text_model == ""  # no such folder on this machine

@@ -1029,6 +1029,7 @@ class Library:
         from pixseek.library import status
 
         with self._model.waiting("Counting"):
+            self._model.follow(self.opened.engine.space)
             return status.status(self.opened)
 
     def recall(self, queries: int = 20) -> float | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pixseek import encoders
 from pixseek.engines.rules import named_space
 from pixseek.errors import ModelError, PixseekError, SpaceMismatchError
-from pixseek.library.model import ModelChoice, is_named, portable, shown
+from pixseek.library.model_choice import ModelChoice, is_named, portable, shown
 from pixseek.types import Space
 
 if TYPE_CHECKING:

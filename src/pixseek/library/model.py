@@ -16,113 +16,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek import encoders
-from pixseek.config import Config
-from pixseek.encoders.hub import catalogue
 from pixseek.encoders.paired import DeferredImages, PairedEncoder, ServerTexts, check_agreement
-from pixseek.engines.rules import NAMED
 from pixseek.errors import ModelError, SpaceMismatchError
-from pixseek.search import background
+from pixseek.library.model_choice import (
+    CHOICES,
+    MODEL,
+    TEXTS,
+    ModelChoice,
+    chosen,
+    follow,
+    forget,
+    is_here,
+    is_named,
+    is_nowhere,
+    portable,
+    remember,
+    shown,
+    tell,
+)
 from pixseek.search.term_vectors import TextCache
-from pixseek.storage.ledger import Ledger
 from pixseek.types import Embedding, Space
-from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
     from pixseek.library.opened import Opened
     from pixseek.search.asked import Backgrounds
     from pixseek.types import Encoder
 
-#: Settings of the ledger: the model of the first space, and the choices by fingerprint.
-MODEL, CHOICES = "model", "models"
-
 #: What is said while the bank of captions is embedded.
 _LEARNING = "Measuring how unrelated words score, once for this model"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
-    """A model, by its name or folder.
-
-    Attributes:
-        model: whose image tower is used.
-        texts: the model whose text tower is used; "" for that of `model`.
-    """
-
-    model: str
-    texts: str = ""
-
-    def load(
-        self, config: Config, on_progress: Callable[[str, int, int | None], None] | None
-    ) -> Encoder:
-        """Return the encoder, downloading what is missing.
-
-        Args:
-            config: where models are, and how to run them.
-            on_progress: called during a download.
-
-        Raises:
-            ModelError: a model is unavailable, or the two have vectors of different lengths.
-        """
-
-        def loaded(name: str) -> Encoder:
-            return encoders.load(
-                name,
-                models_dir=config.models_dir,
-                offline=config.offline,
-                threads=config.threads,
-                on_progress=on_progress,
-                compiled=config.compile,
-            )
-
-        images = loaded(self.model)
-        if not self.texts:
-            return images
-        return PairedEncoder(images, loaded(self.texts), name=images.name, note=images.note)
-
-    def check_texts(
-        self, config: Config, on_progress: Callable[[str, int, int | None], None] | None
-    ) -> None:
-        """Check that another model's text tower is of the space of the images.
-
-        Its vectors of the bank's captions are compared with those of the images' own text tower.
-
-        Raises:
-            ModelError: it is of another space, or a model is unavailable.
-        """
-        if not self.texts:
-            return
-        own = ModelChoice(self.model).load(config, on_progress)
-        pair = self.load(config, on_progress)  # this compares the lengths
-        captions = self.texts_beside(config.models_dir).bank
-        check_agreement(own, pair, self.texts, captions)
-
-    def texts_beside(self, models_dir: Path) -> TextFiles:
-        """Return the files next to the text tower for judging its scores."""
-        folder = _folder(self.texts or self.model, models_dir)
-        bank = background.bank_beside(folder)
-        if bank is None and self.texts:
-            bank = background.bank_beside(_folder(self.model, models_dir))
-        return TextFiles(
-            folder,
-            background.bank() if bank is None else bank,
-            background.calibration_beside(folder),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class TextFiles:
-    """Files next to a text tower for judging its scores.
-
-    Attributes:
-        folder: of the model whose text tower is used; None if it has none.
-        bank: captions that are unrelated to anything, in the language of the texts: those in the
-            folder of the text tower, else in that of the model, else those for photographs.
-        calibration: how probable a match of words is, if that was measured for this text tower.
-    """
-
-    folder: Path | None
-    bank: list[str]
-    calibration: background.Calibration | None
 
 
 class LibraryModel:
@@ -148,6 +69,7 @@ class LibraryModel:
         self.on_download: Callable[[str, int, int | None], None] | None = None
         self.on_wait: Callable[[str], None] | None = None
         self._waits_for = ""
+        self._followed: set[str] = set()  # fingerprints of spaces; see `follow`
 
     def moved(self, opened: Opened) -> LibraryModel:
         """Return the model of the same library in another engine, with what is loaded."""
@@ -179,11 +101,18 @@ class LibraryModel:
     def _choice_in(self, space: Space | None) -> ModelChoice:
         if self._asked:
             return ModelChoice(self._asked)
+        self.follow(space)
         own = self._opened.config.model
         found = chosen(self._opened.ledger, space)
-        if found is None and space is not None and not (own and _is_nowhere(space.model)):
+        if found is None and space is not None and not (own and is_nowhere(space.model)):
             return ModelChoice(space.model)  # another machine made it
         return found or ModelChoice(own or encoders.DEFAULT)
+
+    def follow(self, space: Space | None) -> None:
+        """Take over the text tower that another machine has chosen for a space, once."""
+        if space is not None and space.fingerprint not in self._followed:
+            self._followed.add(space.fingerprint)
+            follow(self._opened, space)
 
     @property
     def asked(self) -> str | None:
@@ -289,7 +218,7 @@ class LibraryModel:
             with self.waiting(f"Loading the model {shown(choice.model)}"):
                 encoder = choice.load(self._opened.config, on_progress)
         except ModelError as error:
-            if space is None or self._asked or not _is_nowhere(choice.model):
+            if space is None or self._asked or not is_nowhere(choice.model):
                 raise
             raise ModelError(
                 "The model that made the library's vectors is not on this machine",
@@ -359,6 +288,8 @@ class LibraryModel:
         """Make a space active, with its model."""
         # Remembered first: so the one commit of `activate` switches both for all processes.
         remember(self._opened.ledger, space.fingerprint, choice)
+        tell(self._opened.engine, space, choice)
+        self._followed.add(space.fingerprint)
         with self._lock:
             self._opened.engine.activate(space)
             self._asked = None
@@ -370,6 +301,7 @@ class LibraryModel:
         """Drop every space but the active one, and what was remembered of it."""
         for other in self._opened.engine.spaces()[1:]:
             self._opened.engine.drop_space(other)
+            self._opened.engine.keep(TEXTS, other.fingerprint, None)
             self._opened.backgrounds.forget_images(other.fingerprint)
             forget(self._opened.ledger, other.fingerprint)
 
@@ -410,78 +342,6 @@ class LibraryModel:
             lambda: self.waiting(_LEARNING),
         )
         return replace(found, calibration=files.calibration)
-
-
-def is_named(space: Space) -> bool:
-    """Return whether the fingerprint of a space stands for the name of its model.
-
-    Vectors that were imported with only a name have such a space. It takes any encoder that the
-    user says is the model, since there is nothing to compare.
-    """
-    return space.fingerprint.startswith(NAMED)
-
-
-def shown(name: str) -> str:
-    """Return the name of a model for display: the last part of a folder."""
-    return Path(name).name
-
-
-def chosen(ledger: Ledger, space: Space | None) -> ModelChoice | None:
-    """Return the model that a library's ledger remembers for a space; None if there is none."""
-    choices = ledger.setting(CHOICES) or {}
-    if space is not None and space.fingerprint in choices:
-        return ModelChoice(**choices[space.fingerprint])
-    if space is not None and choices:
-        # Another machine changed the space of a shared library.
-        return ModelChoice(space.model)
-    first = ledger.setting(MODEL)
-    if first is None and space is not None and is_named(space):
-        return ModelChoice(space.model)  # an engine over what another program made
-    return None if first is None else ModelChoice(first)
-
-
-def remember(ledger: Ledger, fingerprint: str, choice: ModelChoice) -> None:
-    """Let a library's ledger remember the model of a space."""
-    said = {"model": choice.model, "texts": choice.texts}
-    ledger.set(CHOICES, {**(ledger.setting(CHOICES) or {}), fingerprint: said})
-
-
-def forget(ledger: Ledger, fingerprint: str) -> None:
-    """Forget the model of a space that is dropped."""
-    choices = ledger.setting(CHOICES) or {}
-    choices.pop(fingerprint, None)
-    ledger.set(CHOICES, choices)
-
-
-def _folder(model: str, models_dir: Path) -> Path | None:
-    """Return the folder of a model; None if there is none, or the model is unknown."""
-    try:
-        return encoders.locate(model, models_dir)
-    except ModelError:
-        return None
-
-
-def is_here(model: str, models_dir: Path) -> bool:
-    """Return whether a model can be loaded without a download, as far as its files tell."""
-    if _folder(model, models_dir) is not None:
-        return True
-    # That of another package has no folder.
-    return catalogue.find(model) is None and encoders.is_known(model)
-
-
-def _is_nowhere(model: str) -> bool:
-    """Return whether a model can't be downloaded, and has no folder on this machine."""
-    if os.path.isabs(model):
-        return not os.path.isdir(model)
-    return "/" not in model and not encoders.is_known(model.partition(":")[0])
-
-
-def portable(model: str) -> str:
-    """Return a model's name to be remembered: a folder by its full path."""
-    if encoders.is_known(model):  # even if a folder happens to have its name
-        return model
-    folder = Path(os.path.expanduser(model))
-    return os.path.abspath(folder) if os.path.isdir(folder) else model
 
 
 def _check_fits(space: Space, encoder: Encoder, folder: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import ModelError
 from pixseek.indexing import pipeline, said
-from pixseek.library import model
+from pixseek.library import model_choice
 from pixseek.library.opened import Opened
 from pixseek.library.places import is_reachable
 from pixseek.redaction import redacted
@@ -150,7 +150,7 @@ def status(opened: Opened) -> Status:
     """Return what a library holds, and how far a run in progress is."""
     spaces = opened.engine.spaces()
     space = spaces[0] if spaces else None
-    chosen = model.chosen(opened.ledger, space)
+    chosen = model_choice.chosen(opened.ledger, space)
     running = opened.ledger.setting("running")
     if running and not opened.writing().is_held():
         running = None  # it was killed
@@ -177,9 +177,10 @@ def status(opened: Opened) -> Status:
         bytes_on_disk=sum(disk.values()),
         acceleration=acceleration,
         running=running,
-        texts=model.shown(chosen.texts) if chosen else "",
+        texts=model_choice.shown(chosen.texts) if chosen else "",
         other_spaces=tuple((each, opened.engine.held(each)) for each in spaces[1:]),
-        model_is_here=chosen is None or model.is_here(chosen.model, opened.config.models_dir),
+        model_is_here=chosen is None
+        or model_choice.is_here(chosen.model, opened.config.models_dir),
         contents=_contents(opened.engine, roots),
         disk=disk,
         last_run=last_run,
@@ -188,7 +189,7 @@ def status(opened: Opened) -> Status:
     )
 
 
-def _calibration(opened: Opened, chosen: model.ModelChoice | None) -> Calibration | None:
+def _calibration(opened: Opened, chosen: model_choice.ModelChoice | None) -> Calibration | None:
     try:
         return chosen.texts_beside(opened.config.models_dir).calibration if chosen else None
     except ModelError:  # it is damaged: a search says so

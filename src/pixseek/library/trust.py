@@ -35,7 +35,7 @@ from pixseek.errors import (
     StorageError,
     UntrustedLibraryError,
 )
-from pixseek.library import model
+from pixseek.library.model_choice import CHOICES, MODEL, is_here
 from pixseek.redaction import MASK, Address, redacted
 from pixseek.storage.errors import translated
 from pixseek.storage.known_libraries import KnownLibraries, KnownLibrary
@@ -341,7 +341,7 @@ def is_strange(name: str, config: Config) -> bool:
     found = catalogue.find(name) or catalogue.on_hub(name)
     if found is None or catalogue.find(found.alias) is not None:
         return False
-    return not model.is_here(name, config.models_dir)
+    return not is_here(name, config.models_dir)
 
 
 def untrusted_model(folder: Path, name: str) -> UntrustedLibraryError:
@@ -410,8 +410,11 @@ def _outside(folder: Path, roots: Iterable[Root]) -> Iterator[str]:
 
 def _models(ledger: Ledger) -> list[str]:
     """Return the models that a ledger names, each once."""
-    choices = ledger.setting(model.CHOICES) or {}
-    named = [ledger.setting(model.MODEL), *(n for each in choices.values() for n in each.values())]
+    choices = ledger.setting(CHOICES) or {}
+    named = [
+        ledger.setting(MODEL),
+        *(n for each in choices.values() for n in each.values()),
+    ]
     return [name for name in dict.fromkeys(named) if name and isinstance(name, str)]
 
 
@@ -465,7 +468,7 @@ def _inode(folder: Path) -> int:
 
 def _digest(ledger: Ledger) -> str:
     """Return what stands for the id of a library that can't be written: what it reaches for."""
-    said = [ledger.setting(name) for name in (ENGINE, "portable", model.MODEL, model.CHOICES)]
+    said = [ledger.setting(name) for name in (ENGINE, "portable", MODEL, CHOICES)]
     roots = [(root.name, root.where, root.kind, root.scopes) for root in ledger.roots()]
     return hashlib.sha256(json.dumps([said, roots]).encode()).hexdigest()
 

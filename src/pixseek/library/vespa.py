@@ -14,7 +14,7 @@ from pixseek.engines.vespa import application, schema, templates
 from pixseek.engines.vespa.application import Application, Model
 from pixseek.engines.vespa.schema import Hnsw, Slot
 from pixseek.errors import ModelError
-from pixseek.library.model import ModelChoice, chosen
+from pixseek.library.model_choice import ModelChoice, chosen
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:

@@ -112,8 +112,9 @@ class Outlines:
 FacetField = Literal["folder", "year", "camera", "tag", "person", "colour", "format"]
 
 #: The kinds of texts that `Engine.keep` holds: saved searches, by name; what users judged, by the
-#: search and image they judged; what users forgot, by the record's URI.
-KINDS = ("search", "judgement", "forgotten")
+#: search and image they judged; what users forgot, by the record's URI; the model whose text tower
+#: embeds texts, by the fingerprint of the space.
+KINDS = ("search", "judgement", "forgotten", "text_model")
 
 #: Given a new record and the stored one of the same id, returns what to store.
 Merge = Callable[["Record", "Record"], "Record"]
