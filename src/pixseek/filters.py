@@ -125,13 +125,9 @@ MAX_TEXT = 10_000
 MAX_OFFSET = timedelta(hours=16)
 
 _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
-    "eq": operator.eq,
-    "ne": operator.ne,
-    "lt": operator.lt,
-    "le": operator.le,
-    "gt": operator.gt,
-    "ge": operator.ge,
-}
+    "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le,
+    "gt": operator.gt, "ge": operator.ge,
+}  # fmt: skip
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -280,8 +276,6 @@ def matches(where: Filter, record: Record) -> bool:
         case Compare(("tags" | "person" | "colour") as name, op, value):
             words = record.tags if name == "tags" else listed(name, record.fields)
             return list_test(name, op, value)(words)
-        case Compare("camera", op, value):
-            return _compare(camera(record.fields), op, value)
         case Compare(name, "under", value):
             return is_under(name, record, str(value))
         case Compare("mtime", op, value):
@@ -300,9 +294,9 @@ def matches(where: Filter, record: Record) -> bool:
                 value = tuple(as_float(each) for each in value)
             elif value is not None:
                 value = as_float(value)
-            return _compare(derived(name, record.width, record.height), op, value)
+            return _compare(value_of(record, name), op, value)
         case Compare(name, op, value):
-            return _compare(_stored(record, name), op, value)
+            return _compare(value_of(record, name), op, value)
 
 
 @lru_cache(maxsize=256)
@@ -368,10 +362,14 @@ def beginning_of(name: str, folder: str) -> str:
     return f"{path}/" if path else ""
 
 
-def _stored(record: Record, name: str) -> Scalar:
-    """Return a record's value of a field that `matches` doesn't name; None if missing."""
+def value_of(record: Record, name: str) -> Scalar:
+    """Return a record's value; None if missing. Not of lists, places and `mtime`."""
     if name.startswith(USER_PREFIX):
         return record.fields.get(name.removeprefix(USER_PREFIX))
+    if name == "camera":
+        return camera(record.fields)
+    if name in DERIVED:
+        return derived(name, record.width, record.height)
     if name == "size":
         return None if record.stamp is None else record.stamp.size
     value: Scalar = getattr(record, name)
@@ -485,6 +483,8 @@ def _compare(stored: Scalar, op: Operator, value: Scalar | tuple[Scalar, ...]) -
         return False
     if op == "exists":
         return True
+    if isinstance(stored, str) and isinstance(value, tuple):
+        return text_test(op, tuple(each for each in value if isinstance(each, str)))(stored)
     if isinstance(value, tuple):
         return any(_compare(stored, "eq", each) for each in value)
     if isinstance(stored, str) and isinstance(value, str):

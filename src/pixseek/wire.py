@@ -114,6 +114,9 @@ def hit_to_plain(hit: Hit) -> dict[str, Any]:
         ],
         "duplicates": list(hit.duplicates),
         "excluded_by": hit.excluded_by,
+        "group": hit.group.isoformat() if isinstance(hit.group, datetime) else hit.group,
+        "others": hit.others,
+        "group_filter": hit.group_filter,
         "moments": [
             {
                 "part": part_to_plain(each.part),

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pixseek.engines.embedded.row_filters import RowFilters
-from pixseek.search.layout import outlined
+from pixseek.search.ranked_list import outlined
 from pixseek.types import (
     Compare,
     Engine,

@@ -17,7 +17,7 @@ import pixseek
 from pixseek.demo.picture_library import write_picture_library
 from pixseek.errors import ImageError, QueryError
 from pixseek.library.model import LibraryModel
-from pixseek.search import layout
+from pixseek.search import ranked_list
 from pixseek.search.background import Background
 from pixseek.types import Compare, Query, Region, Term
 
@@ -432,7 +432,7 @@ def test_all_likely_hits_are_sorted_however_many(
             assert library.layout(query, sort="name").ids == tuple(first)
             assert library.layout(query, sort="name", group=True).ids == tuple(first)
             assert library.layout(query, sort="name", most=3).ids == tuple(first[:3])
-        monkeypatch.setattr(layout, "MOST", 2000)
+        monkeypatch.setattr(ranked_list, "MOST", 2000)
         best = library.search("red", k=2000, min_strength="weak")
         some = library.search("red", k=2000, sort="name", min_strength="weak")
         assert {hit.id for hit in some} == {hit.id for hit in best}

@@ -14,7 +14,7 @@ from pixseek import files
 from pixseek.cli import wording
 from pixseek.cli.hints import hinted
 from pixseek.cli.reasons import reasons as reasons_of
-from pixseek.cli.results import exclusions, match_of, matches
+from pixseek.cli.results import exclusions, match_of, matches, stands_for
 from pixseek.cli.thumbnails import read_thumbnails
 from pixseek.errors import StorageError
 from pixseek.redaction import without_passwords
@@ -64,6 +64,7 @@ a.picture:focus-visible, a:focus-visible { outline: 3px solid var(--mark); outli
 .score { color: var(--soft); font-variant-numeric: tabular-nums; margin-left: auto; }
 .path { padding: 0 10px 9px; font-size: 13px; color: var(--soft); overflow-wrap: anywhere;
   display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; overflow: hidden; }
+.others { padding: 0 10px 9px; font-size: 13px; }
 .path a { color: inherit; text-decoration: none; }
 .path a:hover { color: var(--mark); text-decoration: underline; }
 .missing { color: var(--gone); font-weight: 600; }
@@ -254,6 +255,8 @@ def _card(hit: Hit, image: Image.Image | None, *, unfolded: bool) -> str:
     if hit.moments:
         where += f" (+{wording.counted(len(hit.moments), 'moment')})"
     size = f"{hit.record.width} × {hit.record.height}" if hit.record.width else ""
+    said = stands_for(hit)
+    others = f'<div class="others"><bdi>{_escaped(said)}</bdi></div>' if said else ""
     gone = '<span class="missing" title="the file is not there now">missing</span>'
     reasons = _escaped(reasons_of(hit))
     open_ = " open" if unfolded else ""
@@ -264,7 +267,7 @@ def _card(hit: Hit, image: Image.Image | None, *, unfolded: bool) -> str:
         f"{gone if hit.is_there is False else ''}"
         f'<span class="score" title="cosine or fused score {hit.score:.3f}">'
         f"{_escaped(match_of(hit))}</span></div>"
-        f'<div class="path"><bdi>{where}</bdi></div>{why if reasons else ""}</li>'
+        f'<div class="path"><bdi>{where}</bdi></div>{others}{why if reasons else ""}</li>'
     )
 
 

@@ -28,6 +28,9 @@ _LOOKED_FOR = 1000
 #: Further moments of a hit that are listed.
 _TIMES = 12
 
+#: Characters that are shown of the value of a group.
+_LONGEST_VALUE = 24
+
 #: Missing files that a note names.
 _NAMED = 3
 
@@ -200,7 +203,7 @@ def write_table(results: Results, *, why: bool = False) -> None:
             styled(f"{columns[name][row][0]:>{width}}", **columns[name][row][1])
             for name, width in widths.items()
         ]
-        more = f"  +{len(hit.duplicates)} like it" if hit.duplicates else ""
+        more = f"  {said}" if (said := stands_for(hit)) else ""
         if hit.moments:
             more = f"  +{wording.counted(len(hit.moments), 'moment')}{more}"
         when = f" {span(hit.part)}" if hit.part.kind == "shot" else ""
@@ -223,6 +226,18 @@ def write_table(results: Results, *, why: bool = False) -> None:
     if left_out := exclusions(results):
         said = wording.fitted(f"{left_out} (--show-excluded shows them)")
         echo(styled(said, dim=True))
+    example = next((hit.group_filter for hit in results if hit.others), "")
+    if example:
+        said = f"To see all images of one, add its filter: {wording.visible(example)}"
+        echo(styled(wording.fitted(said), dim=True))
+
+
+def stands_for(hit: Hit) -> str:
+    """Return which images are not shown because of a hit: "+2 like it", "A-17, +3 more"."""
+    if hit.group is None:
+        return f"+{len(hit.duplicates)} like it" if hit.duplicates else ""
+    value = wording.shortened(wording.visible(str(hit.group)), _LONGEST_VALUE)
+    return value + (f", +{wording.number(hit.others)} more" if hit.others else "")
 
 
 def day_of(record: Record) -> str:

@@ -50,8 +50,8 @@ class SearchCommand(Command):
 
 #: Options that are fields of `Query`.
 OF_QUERY = (
-    "k", "offset", "sort", "min_strength", "min_confidence", "show_excluded", "group", "variety",
-    "text_weight", "exact", "moments",
+    "k", "offset", "sort", "min_strength", "min_confidence", "show_excluded", "group", "group_by",
+    "variety", "text_weight", "exact", "moments",
 )  # fmt: skip
 
 

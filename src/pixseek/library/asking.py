@@ -190,7 +190,7 @@ class Asking:
             least = least_strength(query)
         wide = replace(
             query, k=_COUNTED if query.terms else 10 * _COUNTED, offset=0, sort="relevance",
-            group=False, min_strength=least,
+            group=False, group_by="", min_strength=least,
         )  # fmt: skip
         return facets.count((hit.record for hit in self.answer([wide])[0]), most)
 

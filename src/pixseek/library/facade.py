@@ -504,8 +504,8 @@ class Library:
             dates: read dates in plain words, such as "july 2019" or "last week", as filters on
                 when an image was taken. A note in `Results.warnings` says so. If they let no
                 image through, they are words.
-            **options: other fields of `Query`: k, offset, sort, min_strength, group, variety,
-                text_weight, show_excluded, exact.
+            **options: other fields of `Query`: k, offset, sort, min_strength, group, group_by,
+                variety, text_weight, show_excluded, exact.
 
         Raises:
             QueryError: there is nothing to look for, or the query can't be understood.
@@ -544,7 +544,7 @@ class Library:
             query: as for `search`; k and offset don't count. None, with no filter either, for all
                 images.
             most: hits at most, up to 100,000. For several things to look for, or something
-                excluded, 20,000 are listed at most, and with `group` 2,000.
+                excluded, 20,000 are listed at most, and with `group` or `group_by` 2,000.
             where, dates, **options: as for `search`.
 
         Raises:

@@ -360,6 +360,8 @@ def check(query: Query) -> None:
         warnings.warn(
             "min_confidence is deprecated: use min_strength", DeprecationWarning, stacklevel=2
         )
+    if not isinstance(query.group_by, str):
+        raise QueryError("Not the name of a field", repr(query.group_by), "Such as fields.product.")
     orders = get_args(Sort)
     if query.sort not in orders:
         from pixseek.errors import unknown

@@ -138,6 +138,18 @@ def names() -> list[str]:
     return sorted({*FIELDS, *_STORED, *_metadata()})
 
 
+def stored_name(name: str) -> str:
+    """Return the name in filters of a field that stands for one; "" if it stands for more.
+
+    Raises:
+        QueryError: there is no such field.
+    """
+    special = FIELDS.get(name.lower())
+    if special is None:
+        return _stored_name(name)
+    return "media" if name.lower() == "format" else special.field
+
+
 # ------------------------------------------------------------------ one field, one value
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pixseek.search import excluding, ranking
@@ -155,6 +157,8 @@ class Ranking:
         written: what is written about images, by id.
         exclusions: what is left out.
         are_one: returns for ids what says of two places in them whether both show one picture.
+        above: how many candidates rank above these.
+        ceiling: what the strength of none of these may exceed.
     """
 
     asked: Asked
@@ -163,6 +167,13 @@ class Ranking:
     written: Mapping[str, Written]
     exclusions: Sequence[excluding.Rule]
     are_one: Callable[[list[str]], Callable[[int, int], bool]]
+    above: int = 0
+    ceiling: float = math.inf
+
+    def below(self, ranked: Ranked) -> Ranking:
+        """Return what ranks candidates that come after those that were ranked."""
+        ceiling = float(ranked.judged.min(initial=self.ceiling))
+        return replace(self, above=self.above + len(ranked.ids), ceiling=ceiling)
 
     @property
     def calibration(self) -> Calibration | None:
@@ -200,14 +211,17 @@ class Ranking:
         # somebody looks.
         blocks = [
             strengths.judged(
-                (falling - lucky)[at : min(at + FEW, start + MANY)], total, calibration, above=at
+                (falling - lucky)[at : min(at + FEW, start + MANY)],
+                total,
+                calibration,
+                above=self.above + at,
             )
             for start in range(0, len(order), MANY)
             for at in range(start, min(start + MANY, len(order)), FEW)
         ]
         sure = np.empty_like(deviations)
         if blocks:
-            sure[order] = np.minimum.accumulate(np.concatenate(blocks))
+            sure[order] = np.minimum(np.minimum.accumulate(np.concatenate(blocks)), self.ceiling)
         found = strengths.strengths(sure, calibration)
         own = asked.own
         keep = np.ones(len(ids), np.bool_)

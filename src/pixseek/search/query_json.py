@@ -23,11 +23,11 @@ _OPTIONS: Mapping[str, tuple[type, ...]] = {
     "k": (int,), "offset": (int,), "sort": (str,), "min_strength": (str,),
     "min_confidence": (int, float), "show_excluded": (bool,),
     "group": (bool,), "variety": (int, float), "text_weight": (int, float), "exact": (bool,),
-    "moments": (bool,),
+    "moments": (bool,), "group_by": (str,),
 }  # fmt: skip
 
 #: Those that are written only if they are set.
-_LATER = ("exact", "moments")
+_LATER = ("exact", "moments", "group_by")
 
 #: Filters nested more deeply are refused: they would exhaust the interpreter's stack.
 _DEEPEST = 32

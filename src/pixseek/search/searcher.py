@@ -17,6 +17,7 @@ ones, so a page never depends on how deep somebody looks.
 from __future__ import annotations
 
 import functools
+import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -202,16 +203,11 @@ class Searcher:
         began = time.perf_counter()
         asked = self.asked(queries)
         encoded = time.perf_counter()
-        looking = [each for each in asked if each.query.terms]
         space = self.engine.space
-        backgrounds = self.backgrounds() if looking and space else None
+        backgrounds = self.backgrounds() if space and any(q.terms for q in queries) else None
+        looking = [each for each in asked if each.query.terms and not each.query.group_by]
         nearest = self.nearest(looking, backgrounds) if backgrounds else {}
-        answers = [
-            self._answer(each, nearest[id(each)], backgrounds)
-            if backgrounds and each.query.terms
-            else self._browse(each.query)
-            for each in asked
-        ]
+        answers = [self._answer_of(each, nearest, backgrounds) for each in asked]
         ended = time.perf_counter()
         took = {"encode": encoded - began, "search": ended - encoded, "total": ended - began}
         said: tuple[str, ...] = ()
@@ -294,6 +290,19 @@ class Searcher:
     def _near(self, rows: Vectors, k: int, where: Filter | None, exact: bool) -> list[Neighbours]:
         how = {"exact": True} if exact else {}  # engines of others need not know it
         return self.engine.nearest(rows, k, where, **how)
+
+    def _answer_of(
+        self, asked: Asked, nearest: dict[int, Neighbours], backgrounds: Backgrounds | None
+    ) -> Results:
+        if self.engine.space is None:
+            return Results((), asked.query, {}, "")
+        if asked.query.group_by:
+            from pixseek.search import grouping  # few searches come to this
+
+            return grouping.page(self, asked, backgrounds if asked.query.terms else None)
+        if backgrounds is None or not asked.query.terms:
+            return self._browse(asked.query)
+        return self._answer(asked, nearest[id(asked)], backgrounds)
 
     def _answer(self, asked: Asked, nearest: Neighbours, backgrounds: Backgrounds) -> Results:
         """Rank the candidates of one query, fetching more until its page is full."""
@@ -471,21 +480,19 @@ class Searcher:
 
     def _browse(self, query: Query) -> Results:
         """Return the images that a filter lets through, in the order of the query."""
-        if self.engine.space is None:
-            return Results((), query, {}, "")
-        field, descending = SORTED_BY[query.sort]
+        field, down = SORTED_BY[query.sort]
         records = self.engine.select(
-            query.where,
-            order=field,
-            descending=descending,
-            k=query.k,
-            offset=query.offset,
+            query.where, order=field, descending=down, k=query.k, offset=query.offset
         )
-        total = self.engine.count(query.where)
-        hits = tuple(
-            Hit(rank, record, (*record.parts, WHOLE)[0], 0.0, self.locate(record))
-            for rank, record in enumerate(records, query.offset + 1)
-        )
-        return Results(
-            hits, query, {}, "", (), total, total, total, total, (), search=Reach(True, total)
-        )
+        hits = tuple(map(self.unranked_hit, itertools.count(query.offset + 1), records))
+        return unranked(query, self.engine.count(query.where), hits)
+
+    def unranked_hit(self, rank: int, record: Record) -> Hit:
+        """Return a hit of a query that looks for nothing."""
+        return Hit(rank, record, (*record.parts, WHOLE)[0], 0.0, self.locate(record))
+
+
+def unranked(query: Query, total: int, hits: tuple[Hit, ...] = ()) -> Results:
+    """Return some of the images that a filter lets through, of so many, as results."""
+    reach = Reach(True, total)
+    return Results(hits, query, {}, "", (), total, total, total, total, search=reach)

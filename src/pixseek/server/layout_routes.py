@@ -98,7 +98,8 @@ def routes(server: Server) -> APIRouter:
         """List up to 100,000 hits by id, aspect ratio and strength, in the order of a search.
 
         Without a query: all images, the newest first. For several things at once, or something
-        excluded, 20,000 are listed at most, and 2,000 if copies are shown once.
+        excluded, 20,000 are listed at most, and 2,000 if
+        copies, or values of a field, are shown once.
         """
         served = server.named(given.library)
         query = await asyncio.to_thread(

@@ -42,6 +42,14 @@ def _whole(value: Any) -> Any:
 WHOLE = BeforeValidator(_whole)
 
 
+#: The field of which one image a value is shown.
+GROUP_BY = Parameter(
+    max_length=1_000,
+    description="Show the best image of each value of a field, with the number of the others.",
+    examples=["fields.product"],
+)
+
+
 class Given(BaseModel):
     """Parameters of a request; unknown ones are refused by name."""
 
@@ -76,6 +84,7 @@ class QueryGiven(LibraryGiven):
         Strength | None, Parameter(description="Leave out hits that match less well.")
     ] = None
     group: Annotated[bool, Parameter(description="Show copies once.")] = False
+    group_by: Annotated[str, GROUP_BY] = ""
     variety: Annotated[float, Parameter(ge=0, le=1, description="0 for none.")] = 0.0
     text_weight: Annotated[
         float, Parameter(ge=0, le=100, description="How much captions and tags count.")
@@ -90,7 +99,7 @@ class QueryGiven(LibraryGiven):
         """Return the fields of `Query` among them."""
         return {
             name: getattr(self, name)
-            for name in ("k", "offset", "sort", "min_strength", "group", "variety",
+            for name in ("k", "offset", "sort", "min_strength", "group", "group_by", "variety",
                          "text_weight", "show_excluded", "exact", "moments")
             if name in type(self).model_fields
         }  # fmt: skip
@@ -112,6 +121,7 @@ class SimilarGiven(LibraryGiven):
     k: Annotated[int, Parameter(ge=0, description="Hits of a page."), WHOLE] = 20
     offset: Annotated[int, Parameter(ge=0, description="Best hits to skip."), WHOLE] = 0
     group: Annotated[bool, Parameter(description="Show copies once.")] = False
+    group_by: Annotated[str, GROUP_BY] = ""
     exact: Annotated[
         bool, Parameter(description="Compare with every image; slower in large libraries.")
     ] = False

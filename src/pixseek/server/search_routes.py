@@ -112,6 +112,7 @@ def routes(server: Server) -> APIRouter:
             k=given.k,
             offset=given.offset,
             group=given.group,
+            group_by=given.group_by,
             exact=given.exact,
             moments=given.moments,
         )

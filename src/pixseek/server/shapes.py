@@ -101,6 +101,12 @@ SCHEMAS: dict[str, Schema] = {
             "why": _list(_ref("Reason")),
             "duplicates": _list(_TEXT),
             "excluded_by": _TEXT,
+            "group": {
+                "type": ["string", "number", "boolean", "null"],
+                "description": "Its value of the field in group_by; null if it has none.",
+            },
+            "others": {**_WHOLE, "description": "How many other images have that value."},
+            "group_filter": {**_TEXT, "description": "The filter that finds all of them."},
             "moments": {
                 **_list(_object({"part": _ref("Part"), "score": _NUMBER, "strength": _STRENGTH})),
                 "description": "Further shots of a video that match, best first; at most 100.",
@@ -302,6 +308,7 @@ SCHEMAS: dict[str, Schema] = {
             "sort": _TEXT,
             "min_strength": _STRENGTH,
             "group": _YES,
+            "group_by": {**_TEXT, "description": "Show one image of each value of this field."},
             "variety": _NUMBER,
             "text_weight": _NUMBER,
             "show_excluded": _YES,
@@ -329,7 +336,8 @@ HIT = {
     "probability": 0.93, "confidence": 0.93,
     "why": [{"kind": "text", "what": "a dog", "score": 0.281532, "deviations": 5.1,
              "weight": 1.0, "strength": "strong"}],
-    "duplicates": [], "excluded_by": "", "moments": [], "duration_s": None,
+    "duplicates": [], "excluded_by": "", "group": None, "others": 0, "group_filter": "",
+    "moments": [], "duration_s": None,
     "uri": "Photos/2021/dog.jpg", "width": 4032, "height": 3024, "media": "image/jpeg",
     "taken_at": "2021-07-03T14:05:11", "taken_precision": None, "caption": "", "tags": ["dog"],
 }  # fmt: skip

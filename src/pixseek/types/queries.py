@@ -206,6 +206,11 @@ class Query:
         moments: show each shot of a video that is a strong or likely match as a hit of its own,
             with "weak" as `min_strength` every shot; otherwise a video is one hit, by its best
             shot. Needs something to look for.
+        group_by: show only the best image of each value of this field, with the number of others;
+            "" for all images. k and offset then count values. Images without the field are shown
+            one by one; `group` and `moments` have no effect. The field is named as in the query
+            language, and an image has at most one value of it: folder, camera, year, format,
+            country, fields.NAME, or NAME alone for a column of a table.
     """
 
     terms: tuple[Term, ...]
@@ -223,6 +228,7 @@ class Query:
     date_readings: tuple[DateReading, ...] = ()
     exact: bool = False
     moments: bool = False
+    group_by: str = ""
 
     def dates_as_filters(self) -> Query:
         """Return the query with dates in plain words as part of `where`."""

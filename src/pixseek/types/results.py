@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pixseek.errors import PixseekError
     from pixseek.types.encoders import Acceleration
     from pixseek.types.queries import Query, Strength
-    from pixseek.types.records import Part, Record, Space, Stamp, Vectors
+    from pixseek.types.records import Part, Record, Scalar, Space, Stamp, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +140,10 @@ class Hit:
         excluded_by: the excluded term that it matches, if `Query.show_excluded` kept it.
         moments: of a video the further shots that are strong or likely matches, best first; the
             best 100 of them. None if `Query.moments` makes each a hit of its own.
+        group: its value of `Query.group_by`; None if it has none, or nothing was grouped.
+        others: how many other images have that value, of all that the query's filter lets through,
+            whether they match what is looked for or not.
+        group_filter: what finds all of them, in the query language; "" if `group` is None.
     """
 
     rank: int
@@ -153,6 +157,9 @@ class Hit:
     duplicates: tuple[str, ...] = ()
     excluded_by: str = ""
     moments: tuple[Moment, ...] = ()
+    group: Scalar = None
+    others: int = 0
+    group_filter: str = ""
 
     @property
     def id(self) -> str:

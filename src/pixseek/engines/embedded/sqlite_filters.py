@@ -207,6 +207,8 @@ def _native(
         root = "substr(uri, 1, instr(uri || '/', '/') - 1)"
         other = f"{_IS_NOT_ASCII.format('uri')} AND instr(uri, '://') = 0 AND composed({root}) = ?"
         return f"({written} OR ({other}))"
+    if name.startswith(filters.USER_PREFIX):
+        return _user_field(name.removeprefix(filters.USER_PREFIX), op, value, parameters)
     coded = facet_values.condition(db, compare, parameters, one_by_one=one_by_one)
     if coded is not None:
         return coded
@@ -271,6 +273,26 @@ def _text(column: str, op: str, value: Any, parameters: list[Any]) -> str:
         parameters.append(bound)
         return f"({column} {wanted} OR ({is_other} AND composed({column}) {wanted}))"
     return f"CASE WHEN {is_other} THEN composed({column}) ELSE {column} END {wanted}"
+
+
+def _user_field(name: str, op: str, value: Any, parameters: list[Any]) -> str | None:
+    """Return a comparison of a user field that JSON functions can make: a tenth of Python's time.
+
+    They don't find names that JSON escapes.
+    """
+    if not name.isprintable() or {'"', "\\"} & set(name):
+        return None
+    path, values = f'$."{name}"', value if isinstance(value, tuple) else (value,)
+    if op == "exists":
+        parameters.append(path)
+        return "ifnull(json_type(fields, ?), 'null') <> 'null'"
+    if op not in {"eq", "in"} or not all(isinstance(v, str) and _has_one_form(v) for v in values):
+        return None
+    parameters += [path, path, json.dumps(values)]
+    return (
+        "(json_type(fields, ?) = 'text' "
+        "AND json_extract(fields, ?) IN (SELECT value FROM json_each(?)))"
+    )
 
 
 def _like(compare: Compare) -> str | None:

@@ -20,6 +20,7 @@ from pixseek.engines.embedded.row_filters.numbers import ORDER, numbers_fit, val
 from pixseek.engines.embedded.sqlite_filters import CAMERA, camera_record, text_of
 from pixseek.engines.embedded.vectorfile import Mask, Rows
 from pixseek.types import Compare, Record
+from pixseek.types.texts import composed
 
 #: Different values, numbers apart, that a column may hold; each is compared in Python, 1 us.
 MOST_VALUES = 65_536
@@ -334,8 +335,11 @@ class _CodedColumn(Column):
         return len(self._records)
 
     def _matching(self, compare: Compare) -> Mask:
-        fits = [False, *(filters.matches(compare, record) for record in self._records)]
-        return np.array(fits, np.bool_)[self._codes]
+        return np.array([False, *self._fits(compare)], np.bool_)[self._codes]
+
+    def _fits(self, compare: Compare) -> Iterable[bool]:
+        """Return whether each of the records fulfils a comparison."""
+        return (filters.matches(compare, record) for record in self._records)
 
 
 class _TextColumn(_CodedColumn):
@@ -383,6 +387,7 @@ class _UserColumn(_CodedColumn):
         else:
             super().__init__("fields", "fields")
         self._name = name
+        self._texts: list[str | None] = []  # the normal form of each value that is a text
         self._kinds = np.empty(0, np.uint8)
         self._numbers = np.empty(0, np.int64)  # integers, or the bits of floats
 
@@ -418,6 +423,18 @@ class _UserColumn(_CodedColumn):
         self._kinds = np.concatenate([self._kinds, kinds])
         self._numbers = np.concatenate([self._numbers, numbers])
         return True
+
+    def _add(self, key: str, record: Record) -> int:
+        value = record.fields[self._name]
+        self._texts.append(composed(value) if isinstance(value, str) else None)
+        return super()._add(key, record)
+
+    def _fits(self, compare: Compare) -> Iterable[bool]:
+        values = values_of(compare)
+        if compare.op not in {"eq", "in"} or not all(isinstance(each, str) for each in values):
+            return super()._fits(compare)
+        wanted = frozenset(map(composed, values))  # .05 us a value, one by one 3 us
+        return (text in wanted for text in self._texts)
 
     def _matching(self, compare: Compare) -> Mask:
         mask = super()._matching(compare)
