@@ -234,7 +234,7 @@ def _write_skipped(skipped: Sequence[Skipped], library: str) -> None:
         elif each.kind == "hidden":
             left_out.append(f"{images} hidden")
         elif each.kind == "trashed":
-            left_out.append(f"{images} in the trash of Google Photos (such as {such})")
+            left_out.append(f"{images} in the trash of their photo program (such as {such})")
         elif not each.what:
             alike.append(f"{images} without an ending (such as {such})")
         elif each.include:

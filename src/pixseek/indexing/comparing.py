@@ -30,7 +30,7 @@ from pixseek.types import (
 )
 from pixseek.types.dataclass import dataclass
 
-#: The reason of a `Failure` that is none: its owner has put the image into Google's trash.
+#: The reason of a `Failure` that is none: its owner has put the image into a program's trash.
 TRASHED = "trashed"
 
 #: The field of a record that holds the marks of its `Item`.
@@ -398,8 +398,8 @@ def _candidates_of(source: Source, jobs: Sequence[Job]) -> Iterator[Candidate]:
 
 
 def in_the_trash(uri: str) -> Skipped:
-    """Return what a report says of an image that is in the trash of Google Photos."""
-    return Skipped("trashed", "", "Google Takeout marks them so", images=1, example=uri)
+    """Return what a report says of an image that is in the trash of its photo program."""
+    return Skipped("trashed", "", "their photo program says so", images=1, example=uri)
 
 
 def skipped_in_all(found: Iterable[Skipped]) -> tuple[Skipped, ...]:

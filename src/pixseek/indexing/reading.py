@@ -105,7 +105,7 @@ class Reader:
         stage: Literal["read", "decode"] = "read"
         try:
             item = job.source.read(candidate)
-            if not candidate.is_wanted and is_trashed(item.sidecars):
+            if not candidate.is_wanted and (item.is_trashed or is_trashed(item.sidecars)):
                 return _in_the_trash(candidate)
             if isinstance(item.content, Path) and is_named_as_video(candidate.uri):
                 stage = "decode"
@@ -295,7 +295,7 @@ def _in_the_trash(candidate: Candidate) -> Failure:
         candidate.uri,
         "decode",  # so that it is not read again while it is unchanged
         TRASHED,
-        "It is in the trash of Google Photos",
+        "It is in the trash of its photo program",
         f"To index it: pixseek index --include {shlex.quote('/' + path)}",
         candidate.stamp,
     )

@@ -279,6 +279,11 @@ def read_json(data: bytes, name: str = "") -> Findings:
     albums = entry.get("albums")
     found.put_albums(albums.split(";") if isinstance(albums, str) else _texts(albums))
     _read_takeout(entry, found)
+    latitude, longitude = number(entry.get("latitude")), number(entry.get("longitude"))
+    if latitude is not None and longitude is not None and "latitude" not in found.fields:
+        found.put_position(latitude, longitude)
+    for key in ("sublocation", "city", "state", "country", "country_code"):
+        found.put(key, entry.get(key))
     for key in _DATE_KEYS:
         written = entry.get(key)
         if isinstance(written, str):

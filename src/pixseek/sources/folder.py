@@ -17,6 +17,7 @@ from pixseek.sources import patterns
 from pixseek.sources.drives import drive_of
 from pixseek.sources.listing import Listing, kind_at
 from pixseek.sources.patterns import Included, Patterns
+from pixseek.sources.photo_libraries import PhotoLibraries
 from pixseek.sources.scopes import PREFIXES, Only, folders_above, is_below
 from pixseek.sources.skipping import (
     Tally,
@@ -30,10 +31,10 @@ from pixseek.sources.skipping import (
 from pixseek.sources.stamps import with_sidecars
 from pixseek.sources.unread import outside, unread
 from pixseek.types import Candidate, Failure, FileSystem, Item, Skipped, Stamp
+from pixseek.types.sources import marked
 
 #: File that names what to skip, in any folder, in the syntax of .gitignore.
 IGNORE_FILE = ".pixseekignore"
-
 
 # More than any sidecar that is worth reading; XMP with edits of a long history takes a megabyte.
 _MAX_SIDECAR_BYTES = 4 << 20
@@ -101,6 +102,7 @@ class FolderSource:
         self._exclude = patterns.compiled(exclude) if exclude else None
         include = tuple(include)
         self._include = Included(include) if include else None
+        self._libraries = PhotoLibraries(name, path)
         self._inner: set[str] = set()  # included folders that the walk does not come to
         self._add_included(self._include.paths if self._include else ())
         above, _, own = path.as_posix().rpartition("/")
@@ -209,6 +211,7 @@ class FolderSource:
             stack.extend((path, specs, here.st_dev) for path in reversed(below))
             yield looked_at
         self.check_there()
+        yield from self._libraries.failures()
         yield from tally.found()
 
     def read(self, candidate: Candidate) -> Item:
@@ -231,7 +234,9 @@ class FolderSource:
             raise ImageError(
                 failure.reason, failure.message, failure.uri, failure.advice
             ) from error
-        return Item(content, tuple(self._read_sidecars(relative, candidate.sidecars)))
+        fields = self._libraries.fields(relative)
+        sidecars = tuple(self._read_sidecars(relative, candidate.sidecars))
+        return Item(content, sidecars, fields, is_trashed=fields.pop("trashed", None) is True)
 
     def check_there(self, cause: OSError | None = None) -> None:
         """Raise if the root is gone.
@@ -355,18 +360,17 @@ class FolderSource:
             is_wanted = sidecars[-1].lower().endswith(".json") and self._is_wanted(relative)
             here = os.path.join(self.path, folder)
             stamp = with_sidecars(stamp, here, name, sidecars, is_wanted=is_wanted)
+        if known := self._libraries.version(relative):
+            is_wanted = is_wanted or self._is_wanted(relative)
+            stamp = marked(stamp, f"{stamp.mtime_ns}\0{is_wanted}\0{known}")
         if not uri.isascii():
             try:
                 uri.encode()
             except UnicodeEncodeError:
                 yield Failure(
-                    printable(uri),
-                    "scan",
-                    "bad-name",
-                    "The file's name is not valid text",
-                    "Rename the file.",
-                    stamp,
-                )
+                    printable(uri), "scan", "bad-name", "The file's name is not valid text",
+                    "Rename the file.", stamp,
+                )  # fmt: skip
                 return
         yield Candidate(uri, stamp, status.st_mtime_ns, sidecars, is_wanted=is_wanted)
 

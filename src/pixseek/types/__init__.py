@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from pixseek.types.sources import Item as Item
     from pixseek.types.sources import Opening as Opening
     from pixseek.types.sources import Packed as Packed
+    from pixseek.types.sources import PhotoLibrary as PhotoLibrary
     from pixseek.types.sources import Recognised as Recognised
     from pixseek.types.sources import Remote as Remote
     from pixseek.types.sources import Source as Source
@@ -88,7 +89,7 @@ _HOME = {
     "engines": "Capabilities WordMatch WordMatches Order FacetField Merge Engine Distant Building "
     "Embedding Outlines Outlining Movable",
     "roots": "Root",
-    "sources": "Candidate FileSystem Item Opening Packed Recognised Remote Source",
+    "sources": "Candidate FileSystem Item Opening Packed PhotoLibrary Recognised Remote Source",
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names.split()}
 __all__ = [
@@ -129,6 +130,7 @@ __all__ = [
     "Outlines",
     "Outlining",
     "Part",
+    "PhotoLibrary",
     "Picture",
     "Precision",
     "Progress",

@@ -364,8 +364,8 @@ class Skipped:
     Attributes:
         kind: "folder" for recycle bins, previews and the like; "ending" for files whose endings
             make no candidates; "hidden"; "placeholder" for images that a cloud drive has not
-            downloaded; "trashed" for images that Google Takeout marks so; "archive" for members of
-            an archive that are links, or archives themselves.
+            downloaded; "trashed" for images in the trash of a photo program; "archive" for members
+            of an archive that are links, or archives themselves.
         what: name of the folders, or the ending with its dot ("" for files without one).
         why: what such folders are ("recycle bin of a QNAP NAS"), or what the files look like.
         images: how many images, by their names, in up to 1,000 folders below each; 0 for folders

@@ -96,10 +96,11 @@ class Item:
         sidecars: name and content of those that could be read.
         fields: more metadata from the source (columns of a table, the JSON of a sample). They are
             merged as a JSON sidecar is; names that a sidecar does not have become fields. A value
-            may be a list of texts where a sidecar may have one: captions, tags, people.
+            may be a list of texts where a sidecar may have one: captions, tags, people, albums.
         marks: by which the source can ask for a newer content only, such as an ETag; "" for none.
         within: for a path: the folder that the file has to lie in when links are resolved; None
             for any place.
+        is_trashed: its photo program has put it into its trash.
     """
 
     content: bytes | Path | None
@@ -107,6 +108,7 @@ class Item:
     fields: Mapping[str, Scalar | tuple[str, ...]] = field(default_factory=dict)
     marks: str = ""
     within: str | None = None
+    is_trashed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,31 @@ class Recognised:
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     scope: str = ""
+
+
+class PhotoLibrary(Protocol):
+    """What a photo program knows of the files that it wrote into a folder.
+
+    Its methods may be called from several threads at once.
+    """
+
+    def version(self, path: str) -> str:
+        """Return a text that is equal only while what is known of a file is the same.
+
+        Args:
+            path: in the folder, with forward slashes.
+
+        Returns:
+            "" if nothing is known of it.
+        """
+        ...
+
+    def fields(self, path: str) -> Mapping[str, Scalar | tuple[str, ...]]:
+        """Return what is known of a file, as the fields of an `Item`.
+
+        Of these names "trashed", if true, says that the program has it in its trash.
+        """
+        ...
 
 
 class Source(Protocol):
