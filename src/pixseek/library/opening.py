@@ -39,6 +39,21 @@ class OpenSources:
             source.permit(private=self._private, offline=self._offline)
         return source
 
+    def checked(self, found: Recognised) -> Recognised:
+        """Look whether a folder on a server is there, before it becomes a root, and return it.
+
+        Raises:
+            SourceError: it is not there, or may not be read.
+            MissingExtraError: the package for it is not installed.
+        """
+        if found.kind == "remote":
+            from pixseek.sources.buckets import BucketSource
+
+            source = self.new(Root(found.name, found.where, kind=found.kind))
+            assert isinstance(source, BucketSource)
+            source.check()
+        return found
+
     def read(self, known: Mapping[str, Root], uri: str) -> bytes:
         """Return the content of a URI.
 
@@ -64,8 +79,8 @@ class OpenSources:
         if not self.is_item(known, uri):
             return path_in(known, uri)
         root = known[uri.partition("/")[0]]
-        if root.kind == "archive":
-            return None  # as its source says, whose import every search would wait for
+        if root.kind in ("archive", "remote"):
+            return None  # as their sources say, whose import every search would wait for
         source = self._of(root)
         return None if source is None else source.place(uri)
 
@@ -157,6 +172,9 @@ def known_root(found: Recognised, roots: Iterable[Root], engine: Engine) -> tupl
     """
     alike = [root for root in roots if root.kind == found.kind]
     for root in alike:
+        if root.kind == "remote" and found.where.startswith(f"{root.where}/"):
+            inside = found.where[len(root.where) + 1 :]
+            return root, "/".join(filter(None, (inside, found.scope)))
         if root.where != found.where and _holds_part(root, found):
             return root, "/".join(filter(None, (Path(found.where).name, found.scope)))
     known = next((root for root in alike if root.where == found.where), None)

@@ -68,12 +68,14 @@ def uri_in(roots: Iterable[Root], path: Path) -> str | None:
 def container(root: Root, uri: str) -> str:
     """Return where the file is that has an item of a root that is not a folder, or the root's URL.
 
-    Of shards that is the one of the item.
+    Of shards that is the one of the item, of buckets the item's own address.
     """
     from pixseek.sources import is_pattern
 
-    if root.is_local and is_pattern(root.path.name):
-        return str(root.path.parent / uri.split("/")[1])
+    if is_pattern(root.where.rpartition("/")[2]):
+        return f"{redacted(root.where.rpartition('/')[0])}/{uri.split('/')[1]}"
+    if root.kind == "remote":
+        return redacted(f"{root.where}/{uri.partition('/')[2]}")
     return redacted(root.where)
 
 

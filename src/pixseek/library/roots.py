@@ -229,7 +229,7 @@ class Roots:
         # Nothing is registered before all of it was looked at.
         for given in paths:
             if other := recognised_source(given, read_as, table or {}, place, len(paths) == 1):
-                others.append(other)
+                others.append(self._open.checked(other))
                 continue
             if is_url(os.fspath(given)):
                 kind_of(os.fspath(given))

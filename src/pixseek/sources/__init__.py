@@ -27,6 +27,7 @@ OWN: Mapping[str, str] = {
     "archive": "pixseek.sources.archives",
     "table": "pixseek.sources.rows",
     "dataset": "pixseek.sources.datasets",
+    "remote": "pixseek.sources.buckets",
 }
 
 

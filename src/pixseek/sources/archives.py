@@ -315,7 +315,7 @@ class ArchiveSource:
     ) -> Iterator[Candidate | Failure]:
         """Yield candidates of one archive; `names` and `beside` are those of all parts, if any."""
         shard = prefix[len(self.name) + 1 :]
-        choice = Choice(self.path, shard, self._exclude, self._include, tally)
+        choice = Choice(self.path.parent.as_posix(), shard, self._exclude, self._include, tally)
         finders: dict[str, Beside] = {}
         members = listing.members
         for relative in sorted(members, key=lambda each: members[each].at):

@@ -6,7 +6,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Collection
-from pathlib import Path
 
 from pixseek import files
 from pixseek.images import EXTENSIONS
@@ -25,7 +24,7 @@ class Choice:
 
     def __init__(
         self,
-        place: Path,
+        above: str,
         shard: str,
         exclude: Patterns | None,
         include: Included | None,
@@ -34,13 +33,13 @@ class Choice:
         """Choose for one archive.
 
         Args:
-            place: of the archive.
+            above: the path of the folder that it lies in, with forward slashes.
             shard: what the paths of its members in the root begin with: "" or "000.tar/".
             exclude: what users exclude.
             include: what they include although it would be skipped.
             tally: counts what is skipped.
         """
-        self._where, self._shard, self._tally = place.parent.as_posix(), shard, tally
+        self._where, self._shard, self._tally = above, shard, tally
         self._exclude, self._include = exclude, include
         self._folders: dict[str, str] = {"": ""}  # why each is skipped; "" if it is not
         self._skipped: Counter[str] = Counter()  # images by the folder that is skipped
