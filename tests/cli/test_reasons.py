@@ -23,6 +23,10 @@ from pixseek.types import WHOLE, Hit, Reason, Record
         ([Reason("words", "folder: summer", 0.4)], "its folder is 'summer'"),
         ([Reason("words", "user.notes: x", 0.4)], "its user.notes says 'x'"),
         ([Reason("words", "", 0.4)], "its texts have the words"),
+        (
+            [Reason("words", "text_seen: EXIT, left", 1.0, box=(0.0, 0.0, 0.1, 0.1))],
+            "text in the picture: 'EXIT, left' (top left)",
+        ),
         ([], ""),
     ],
 )

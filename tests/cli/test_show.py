@@ -8,8 +8,9 @@ import pytest
 
 from pixseek.cli.results import day_of
 from pixseek.cli.show import rows
+from pixseek.metadata import seen
 from pixseek.metadata.fields import FIELDS
-from pixseek.types import Record, Scalar, Stamp
+from pixseek.types import Record, Scalar, Stamp, TextLine
 
 
 @pytest.mark.parametrize(
@@ -106,3 +107,14 @@ def test_large_sizes_have_megapixels() -> None:
     small, large = Record("i", "a", width=100, height=72), Record("i", "a", width=4032, height=3024)
     assert ("size", "100 × 72") in list(rows(small, None))
     assert ("size", "4032 × 3024 (12.2 MP)") in list(rows(large, None))
+
+
+def test_text_read_in_the_picture_has_its_places() -> None:
+    lines = [
+        TextLine("EXIT", 0.987, (0.05, 0.05, 0.2, 0.1)),
+        TextLine("a\x1b[31m 2", 0.9, (0.45, 0.45, 0.1, 0.1)),
+    ]
+    record = Record("i", "photos/a.jpg", fields=seen.fields_of(lines, "reader 1"))
+    shown = dict(rows(record, None))
+    assert shown["text seen"] == "EXIT  (top left, 99%)\na [31m 2  (centre, 90%)"
+    assert not any(name.startswith("text seen ") for name in shown)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import pixseek
-from pixseek.search.written import judged
+from pixseek.search.written import SEEN, judged, with_seen
 from pixseek.types import WordMatch, WordMatches
 
 from tiny_encoder import TinyEncoder
@@ -35,6 +35,19 @@ def test_a_unique_word_outweighs_whatever_an_image_shows() -> None:
 def test_a_word_on_a_third_of_all_images_hardly_counts() -> None:
     (one,) = judged(found((0,), counts=(300,), complete=300), 1000).values()
     assert 0.2 < one.lift < 1
+
+
+def test_words_read_in_a_picture_count_less_than_those_of_a_caption() -> None:
+    said = judged(found((0,), counts=(1,)), 1000)
+    read = judged(found((0,), counts=(1,)), 1000, SEEN)
+    assert 0 < read["0"].least < said["0"].least
+    assert with_seen(said, read) == said
+    assert with_seen({}, read) == read
+    # One of two words in the caption, all of them in the picture.
+    some = judged(found((0,), counts=(1, 1), complete=0), 1000)
+    both = with_seen(some, judged(found((0, 1), counts=(1, 1)), 1000, SEEN))["0"]
+    assert both.complete and both.share == 1
+    assert both.lift >= some["0"].lift
 
 
 @given(st.integers(1, 10**6), st.data())

@@ -10,9 +10,10 @@ import pytest
 
 from pixseek.images import COLOUR_NAMES
 from pixseek.library import Library
+from pixseek.metadata import seen
 from pixseek.server.facts import facts_of, is_web_address, other_facts, reasons_of, size_text
 from pixseek.server.texts import languages
-from pixseek.types import Reason, Record, Stamp
+from pixseek.types import Reason, Record, Stamp, TextLine
 
 from serving import Serve, id_of
 
@@ -34,6 +35,24 @@ PHOTO = Record(
         "people": "Ann",
     },
 )  # fmt: skip
+
+
+READ = seen.fields_of(
+    [TextLine("EXIT", 0.99, (0.1, 0.1, 0.2, 0.1)), TextLine('say "12"', 0.9, (0.4, 0.8, 0.2, 0.1))],
+    "reader 1",
+)
+
+
+def test_text_in_the_picture_is_a_fact_and_a_reason() -> None:
+    record = Record("i", "Photos/door.jpg", fields=READ)
+    fact = next(each for each in facts_of(record, EN) if each.name == "Text in it")
+    assert (fact.text, fact.query) == ('EXIT · say "12"', 'seen:"EXIT"')
+    assert any(each.name == "Text im Bild" for each in facts_of(record, DE))
+    assert not any("seen" in each.name for each in other_facts(record, EN))
+    why = [Reason("words", 'text_seen: say "12"', 1.0, box=(0.4, 0.8, 0.2, 0.1))]
+    assert reasons_of(why, EN)[0].startswith("Text in the picture: ")
+    assert reasons_of(why, EN)[0].endswith("(bottom)")
+    assert reasons_of(why, DE)[0].endswith("(unten)")
 
 
 def test_facts_in_english_and_german() -> None:
