@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import sys
 import threading
@@ -24,6 +25,8 @@ from pixseek.types import Picture, Progress, Record, TextLine
 from tiny_encoder import TinyEncoder
 
 pytest.importorskip("rapidocr")
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "text_in_pictures.py"
 
 
 def sign(path: Path, text: str, at: tuple[int, int] = (20, 20), colour: str = "white") -> Path:
@@ -183,6 +186,20 @@ def test_without_the_package_the_error_names_the_extra(
     with pytest.raises(MissingExtraError, match=r"pixseek\[ocr\]"):
         library.index(signs, ocr=True)
     assert library.index(signs).added == 3  # it was not remembered
+
+
+@pytest.mark.slow
+def test_the_documented_share_of_words_is_read() -> None:
+    found = importlib.util.spec_from_file_location("text_in_pictures", SCRIPT)
+    assert found is not None and found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    # Of each kind the first picture; the bounds leave room for the fonts of a machine.
+    shares = module.measure(list(module.drawn(3)))
+    assert shares.keys() == {"sign", "receipt", "screenshot"}
+    for recall, precision, _ in shares.values():
+        assert recall > 0.8
+        assert precision > 0.8
 
 
 @pytest.mark.slow
