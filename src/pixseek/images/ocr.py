@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 #: pixels. To look in 1,600 takes twice as long as in 1,280 (docs/how-to/text-in-pictures.md).
 READ_SIDE, LOOK_SIDE = 1_600, 1_280
 
-#: Least confidence of a line that is kept: 4 of 200 photos then have lines, which stand
-#: there (docs/how-to/text-in-pictures.md); the library's own .5 also gave "LA" where nothing stands.
+#: Least confidence of a line that is kept: 4 of 200 photos then have lines, and all of those stand
+#: in them (docs/how-to/text-in-pictures.md).
 LEAST_CONFIDENCE = 0.8
 #: Least number of letters and digits in a line: single ones are mostly patterns.
 _LEAST_LETTERS = 2
