@@ -64,7 +64,7 @@ _CONTRADICTIONS = (
 #: Options of a single search, which --queries does without.
 _OF_ONE_SEARCH = (
     "image", "vector", "excluded", "liked", "disliked", "region", "paths", "null", "opened", "why",
-    "facets",
+    "facets", "clips",
 )  # fmt: skip
 
 
@@ -161,7 +161,13 @@ def _shown_options(function: _Decorated) -> _Decorated:
                          "name one."),
             click.option("--open", "opened", is_flag=True,
                          help="Open the best hit in the system's viewer; with -k N the best N "
-                         f"(at most {_MOST_OPENED}), with --html the page."),
+                         f"(at most {_MOST_OPENED}), with --html the page. Of a video from its "
+                         "moment on, if mpv or vlc is installed."),
+            click.option("--export-clips", "clips", metavar="DIR",
+                         help="Cut the shots that were found out of their videos, without "
+                         "re-encoding: a clip begins at the key frame before. Never overwrites."),
+            click.option("--exact-clips", is_flag=True,
+                         help="Re-encode the clips, so that they begin at the shot."),
             click.option("--thumbnails", type=click.Choice(CHOICES), default="auto",
                          envvar="PIXSEEK_THUMBNAILS",
                          help="How to draw pictures in the terminal. auto: kitty, iTerm2 or sixel "
@@ -419,7 +425,11 @@ def _show(
     thumbnails: str,
     why: bool,
     facets: bool,
+    clips: str | None,
+    exact_clips: bool,
 ) -> None:
+    if exact_clips and clips is None:
+        raise click.UsageError("--exact-clips needs --export-clips.", ctx)
     form: Form = "json" if as_json else "paths0" if null else "paths" if paths else "auto"
     # On a page they are folded, so it always has them.
     counted = library.facets(results.query) if facets or (html is not None and results) else None
@@ -437,6 +447,10 @@ def _show(
         )
         # The note must not get into an answer that a program reads.
         echo(f"Contact sheet: {visible(str(page))}", err=form != "auto")
+    if clips is not None:
+        from pixseek.cli.clips import export_clips
+
+        export_clips(library, results, clips, exact=exact_clips, quiet=form != "auto")
     if opened and page is not None:
         _open(page)
     elif opened:
@@ -452,13 +466,29 @@ def _show(
                 # An import may name any file of a folder, and systems start programs.
                 reason = "its name does not end as names of images do"
             else:
-                _open(path)
+                _open(path, hit.part.start_s)
                 continue
             warn(f"It can't be opened, because {reason}: {visible(str(hit.path))}")
     if not results:
         ctx.exit(FOUND_NOTHING)
 
 
-def _open(path: Path) -> None:
+#: Players that begin at a second, and how each is told so.
+_PLAYERS = (("mpv", "--start={:.2f}"), ("vlc", "--start-time={:.2f}"))
+
+
+def _open(path: Path, second: float | None = None) -> None:
+    import shutil
+
+    for player, option in _PLAYERS if second else ():
+        if program := shutil.which(player):
+            import subprocess
+
+            subprocess.Popen(
+                [program, option.format(second), "--", os.fspath(path)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )  # fmt: skip
+            return
     if click.launch(os.fspath(path)):
         warn(f"No program was found to open {visible(str(path))} with.")

@@ -35,7 +35,7 @@ _SHOTS = 24
 _NAMES = {
     "focal_length_mm": "focal length", "focal_length_35mm": "on 35 mm film",
     "exposure_s": "exposure", "exposure_bias_ev": "exposure bias", "altitude_m": "altitude",
-    "direction_deg": "direction", "iso": "ISO",
+    "direction_deg": "direction", "iso": "ISO", "fps": "frames a second",
 }  # fmt: skip
 _SHARE = re.compile(r":(\d*\.?\d+)\s*")
 
@@ -192,6 +192,8 @@ def _value(name: str, value: Scalar) -> str:
             return f"f/{value:g}"
         if name == "iso":
             return str(value)
+        if name == "fps":
+            return f"{value:.5g}"
         if name == "exposure_s" and 0 < value < 0.4:
             return f"1/{1 / value:.0f} s"
         if name == "exposure_bias_ev":

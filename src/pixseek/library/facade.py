@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from pixseek.errors import QueryError
 from pixseek.library.asking import Asking
 from pixseek.library.model import LibraryModel
 from pixseek.library.opened import Opened
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
         Vectors,
         WatchEvent,
     )
+    from pixseek.video import Cut
 
 
 class Library:
@@ -990,6 +992,55 @@ class Library:
                 any other part that of the whole.
         """
         return self.opened.preview(record, part)
+
+    def frame(self, video_id: str, second: float) -> Image.Image:
+        """Return the frame of a video that is shown at a second, upright, in mode "RGB".
+
+        Args:
+            video_id: of a video, or of a photo with a moving part.
+            second: from the beginning; beyond the end the last frame.
+
+        Raises:
+            QueryError: there is no such record, or its video is not there now.
+            ImageError: it can't be decoded.
+            MissingExtraError: PyAV is not installed.
+        """
+        from pixseek.library import films
+
+        record = self.get(video_id)
+        if record is None:
+            raise QueryError("No video with this id", video_id, "Search for it first.")
+        return films.frame(self.opened, record, second)
+
+    def cut(
+        self, record: Record, part: Part, to: str | os.PathLike[str], *, exact: bool = False
+    ) -> Cut:
+        """Cut a shot out of a video into a new file, with its sound.
+
+        Without `exact` nothing is encoded again: the clip begins at the key frame before the shot.
+
+        Args:
+            record: of a video, such as `Hit.record`.
+            part: the shot, such as `Hit.part`.
+            to: the file to write; or a folder, and then the file is called after the video and
+                the time. If its container can't hold the video, it becomes a .mkv.
+            exact: encode the picture again, so that it begins at that frame.
+
+        Returns:
+            The file, and where it begins and ends in the video.
+
+        Raises:
+            QueryError: the part is not a shot, or the video is not there now.
+            SourceError: there is a file of that name, or it can't be written.
+            ImageError: the video can't be read.
+            MissingExtraError: PyAV is not installed.
+        """
+        from pixseek.library import films
+
+        there = Path(to)
+        if there.is_dir():
+            there = there / films.clip_name(record, part)
+        return films.cut(self.opened, record, part, there, exact=exact)
 
     def locate(self, record: Record) -> Path | None:
         """Return where a record's file is (or was, if it is gone) on this machine.

@@ -51,6 +51,7 @@ __all__ = [
     "is_named_as_image",
     "is_place",
     "is_unfinished",
+    "moving",
     "named_image",
     "original",
     "originals_media",
@@ -329,10 +330,10 @@ def _shrunk(data: bytes, side: int) -> Image.Image | None:
 
 
 def is_named_as_image(path: Path) -> bool:
-    """Return whether a file's name ends as those of images do."""
-    from pixseek.images import EXTENSIONS
+    """Return whether a file's name ends as those of images and videos do."""
+    from pixseek import images, video
 
-    return path.suffix.lower() in EXTENSIONS
+    return path.suffix.lower() in images.EXTENSIONS | video.EXTENSIONS
 
 
 def decoded_apart(
@@ -442,21 +443,22 @@ def check_no_run(library: Library) -> None:
 class OpenFile:
     """An open file of a library, for reading. May be used from several threads."""
 
-    def __init__(self, descriptor: int) -> None:
-        """Own this descriptor."""
+    def __init__(self, descriptor: int, window: tuple[int, int] | None = None) -> None:
+        """Own this descriptor; of its file only a window counts: first byte and length."""
         self._descriptor, self._lock = descriptor, threading.Lock()
         found = os.fstat(descriptor)
-        self.size = found.st_size
+        self._start, self.size = window or (0, found.st_size)
         """In bytes, when it was opened."""
         self.version = f"{found.st_mtime_ns:x}-{found.st_size:x}"
         """Another after each change."""
 
     def read_at(self, start: int, count: int) -> bytes:
         """Return at most `count` bytes from a place on; fewer at the end."""
+        count = min(count, max(0, self.size - start))
         if hasattr(os, "pread"):
-            return os.pread(self._descriptor, count, start)
+            return os.pread(self._descriptor, count, self._start + start)
         with self._lock:  # Windows
-            os.lseek(self._descriptor, start, os.SEEK_SET)
+            os.lseek(self._descriptor, self._start + start, os.SEEK_SET)
             return os.read(self._descriptor, count)
 
     def close(self) -> None:
@@ -539,6 +541,20 @@ def original(library: Library, record: Record) -> OpenFile | HeldFile | None:
     try:
         with files.opened(path, within=library.opened.roots.within(record.uri)) as descriptor:
             return OpenFile(os.dup(descriptor))
+    except OSError:
+        return None
+
+
+def moving(library: Library, record: Record) -> OpenFile | None:
+    """Return the open video of a record: its file, or the moving part of a photo; None for none."""
+    from pixseek.library import films
+
+    source = films.source_of(library.opened, record)
+    if source is None:
+        return None
+    try:
+        with files.opened(source.path, within=source.within) as descriptor:
+            return OpenFile(os.dup(descriptor), source.window)
     except OSError:
         return None
 

@@ -190,6 +190,8 @@ def picture(
     record = None
     if term.kind == "id":
         record, content = _indexed(term, engine, picture_of)
+    elif term.at is not None and isinstance(term.value, str | os.PathLike):
+        return _frame(os.fspath(term.value), term.at)
     elif isinstance(term.value, str | os.PathLike):
         content = _content(term.value, fetch)
     else:
@@ -203,6 +205,15 @@ def picture(
         raise ImageError(
             error.reason, error.problem, error.subject or given, error.advice
         ) from error
+
+
+def _frame(name: str, second: float) -> Picture:
+    """Return what a video file shows at a second."""
+    if is_remote(name):
+        raise QueryError("A video on the web is not searched with", name, "Save it, and name it.")
+    from pixseek.video import frame_at
+
+    return frame_at(_as_written(Path(os.path.expanduser(name))), second)
 
 
 def _in_memory(image: Any) -> Picture:

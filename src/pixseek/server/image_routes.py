@@ -14,7 +14,14 @@ from starlette.responses import StreamingResponse
 
 from pixseek import wire
 from pixseek.errors import QueryError
-from pixseek.library.surfaces import is_there, original, originals_media
+from pixseek.library.surfaces import (
+    HeldFile,
+    OpenFile,
+    is_there,
+    moving,
+    original,
+    originals_media,
+)
 from pixseek.server import shapes
 from pixseek.server.answers import Answer, json_answer
 from pixseek.server.documents import answers, files, having, list_of, problems
@@ -224,12 +231,41 @@ def routes(server: Server) -> APIRouter:
         """
         record = found(image_id, given.library)
         file = original(server.named(given.library).library, record)
+        return sent(image_id, file, request, *originals_media(record))
+
+    @router.get(
+        "/images/{image_id}/clip",
+        operation_id="clip",
+        response_class=Answer,
+        summary="The video, or the moving part of a photo",
+        responses={
+            **files(_ORIGINALS, "The video.", 404, 416, 422, 503),
+            **files(_ORIGINALS, "A part of it.", 404, 416, 422, status=206),
+            304: {"description": "It is as you have it."},
+        },
+    )
+    def clip(
+        image_id: str, given: Annotated[LibraryGiven, Parameter()], request: Request
+    ) -> Answer:
+        """Return the video of a record, or the range of its bytes that is asked for."""
+        record = found(image_id, given.library)
+        file = moving(server.named(given.library).library, record)
+        shown = originals_media(record) if record.is_video else ("video/mp4", True)
+        return sent(image_id, file, request, *shown)
+
+    def sent(
+        image_id: str,
+        file: OpenFile | HeldFile | None,
+        request: Request,
+        media: str,
+        is_shown: bool,
+    ) -> Answer:
+        """Return a file, or a range of it."""
         if file is None:
             raise Refused(
                 404, "no-file", "The file of this image is not there now", image_id,
                 "Its drive may be away.",
             )  # fmt: skip
-        media, is_shown = originals_media(record)
         headers = {
             "ETag": f'"{file.version}"',
             "Accept-Ranges": "bytes",

@@ -45,21 +45,23 @@ byId("grid").parentElement.addEventListener("pointermove", (event) => {
 
 let shown = null; // of which record, and its elements
 
-function end() {
+function end(app) {
+	byId("v-region").hidden = false;
+	if (app) app.at = null;
 	shown?.video?.pause();
 	shown?.element.remove();
 	shown = null;
 }
-byId("viewer").addEventListener("close", end);
+byId("viewer").addEventListener("close", () => end(shown?.app));
 
 /** Show a video, or nothing for an image. @param {any} record @param {any} about what the server says of it */
 export function play(app, record, about) {
 	const { film } = about || {};
-	if (shown && shown.id !== record.id) end();
+	if (shown && shown.id !== record.id) end(app);
 	if (!film || !byId("viewer").open) return;
 	const key = JSON.stringify(film);
 	if (shown?.key === key) return;
-	end();
+	end(app);
 	const library = ofLibrary(app.state.now);
 	const of = `images/${encodeURIComponent(record.id)}/`;
 	const frame = (part) => address(`${of}preview`, { v: record.digest, part, ...library });
@@ -70,7 +72,7 @@ export function play(app, record, about) {
 	const line = h("div", { class: "line", "aria-hidden": "true" });
 	const screen = h("div", { class: "screen" }, video, still);
 	const element = h("div", { class: "film" }, screen, line, strip);
-	shown = { id: record.id, key, element, video };
+	shown = { app, id: record.id, key, element, video };
 	const total = record.duration_s || film.shots.at(-1).end;
 	const best = film.shots.find(({ part }) => part === film.part);
 
@@ -112,6 +114,9 @@ export function play(app, record, about) {
 	};
 	video.onerror = broken;
 	const open = () => {
+		// Similar is then what it shows now; a part of the picture can't be drawn over a player.
+		app.at = () => `@${(isBroken ? film.shots.find(({ part }) => shot(part).ariaCurrent)?.start || 0 : video.currentTime).toFixed(2)}`;
+		byId("v-region").hidden = true;
 		// Some browsers load nothing of it until it plays: till then there is the frame that was found.
 		video.poster = frame((best || film.shots[0]).part);
 		video.src = `${address(`${of}${film.source}`, library)}#t=${(best?.start || 0).toFixed(3)}`;

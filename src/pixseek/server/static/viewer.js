@@ -48,7 +48,7 @@ export function createViewer(app) {
 
 	const acts = {
 		close, copy,
-		similar: () => app.seek(`id:${id}`),
+		similar: () => app.seek(`id:${id}${app.at?.() || ""}`),
 		region: () => region.begin(),
 		like: () => lean(true),
 		dislike: () => lean(false),
