@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,24 @@ def test_a_video_is_sent_in_ranges_with_its_type(client: TestClient) -> None:
     some = client.get(there, headers={"Range": "bytes=1000-1999"})
     assert (some.status_code, some.content) == (206, CONTENT[1000:2000])
     assert some.headers["content-range"] == f"bytes 1000-1999/{len(CONTENT)}"
+
+
+def test_a_clip_is_the_video_or_the_moving_part_of_a_photo(
+    client: TestClient, library: Library, photos: Path
+) -> None:
+    (hit,) = client.get("/api/search", params={"q": "type:video"}).json()["hits"]
+    there = f"/api/images/{hit['id']}/clip"
+    assert client.get(there).content == CONTENT
+    record = film(library, "photos/live.jpg", ["red"], still="green")
+    library.opened.engine.describe(
+        [replace(record, fields={**record.fields, "motion": "live.mov"})]
+    )
+    (photos / "live.mov").write_bytes(CONTENT)
+    some = client.get(f"/api/images/{record.id}/clip", headers={"Range": "bytes=5-9"})
+    assert (some.content, some.headers["content-type"]) == (CONTENT[5:10], "video/mp4")
+    outside = replace(record, fields={**record.fields, "motion": "../secret.mov"})
+    library.opened.engine.describe([outside])
+    (photos.parent / "secret.mov").write_bytes(CONTENT)
+    assert client.get(f"/api/images/{record.id}/clip").status_code == 404
+    photo = client.get("/api/search", params={"q": "type:image"}).json()["hits"][0]
+    assert client.get(f"/api/images/{photo['id']}/clip").status_code == 404

@@ -29,7 +29,7 @@ def pictures(opened: Opened) -> Pictures:
 
 
 def _of_file(opened: Opened, record: Record, at_least: int | None) -> Image.Image | None:
-    content = opened.original(record)
+    content = None if record.is_video else opened.original(record)
     if content is None or (record.stamp is not None and record.stamp.size != len(content)):
         return None  # it is away, or it has changed since it was indexed
     return _decoded(content, at_least, str(record.fields.get("turned", "")))

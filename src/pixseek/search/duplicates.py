@@ -111,7 +111,8 @@ def find(engine: Engine, least_cosine: float, pictures: Pictures) -> Iterator[Du
     Two images are compared if their cosine is at least `least_cosine`, or if their hashes are
     close; whole images, since one that is nearly a tile of another is a part of it. A chain of
     copies is one group. Of each group of copies only the one to keep can be in a group of images
-    that are alike, which are those with that cosine.
+    that are alike, which are those with that cosine. Videos are copies only if their files are
+    equal.
 
     Args:
         engine: holds the images.
@@ -133,7 +134,7 @@ def find(engine: Engine, least_cosine: float, pictures: Pictures) -> Iterator[Du
                 first = by_digest.setdefault(digest[:_DIGITS], record.id)
                 if first != record.id:
                     copies.join(record.id, first)
-            if record.perceptual_hash:
+            if record.perceptual_hash and not record.is_video:
                 hashed.append(record.id)
                 hashes.append(int(record.perceptual_hash, 16))
             like = _alike(engine, row, answer, least_cosine)
@@ -141,7 +142,10 @@ def find(engine: Engine, least_cosine: float, pictures: Pictures) -> Iterator[Du
         held = _held(engine, {each for _, others in near for each in others})
         for record, others in near:
             for each in others:
-                if (other := held.get(each)) is not None:
+                other = held.get(each)
+                # A photo is not a copy of a video that shows the same, and the frames of two
+                # videos of one room say little: of videos only equal files are copies.
+                if other is not None and not (record.is_video or other.is_video):
                     alike.join(record.id, other.id)
                     found_copies.compare(record, other)
     pairs = [(hashed[a], hashed[b]) for a, b in near_hashes(hashes)]
