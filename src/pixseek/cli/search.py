@@ -124,6 +124,9 @@ def query_options(function: _Decorated) -> _Decorated:
             click.option("--group/--no-group", default=None,
                          help="Show only one of several copies or frames of a burst. [default: on "
                          "a terminal and in --html]"),
+            click.option("--group-by", metavar="FIELD", default=None,
+                         help="Show only the best image of each value of FIELD (folder, year, "
+                         "product), with the number of others."),
             click.option("--variety", type=click.FloatRange(0, 1), default=None, metavar="0..1",
                          help="Prefer hits that differ from earlier ones; 0.3 is a good start."),
             click.option("--text-weight", type=click.FloatRange(min=0), default=None, metavar="N",
