@@ -18,7 +18,7 @@ from films import THREE, colour_of, film
 from pixseek.indexing import videos
 from pixseek.types import Record
 
-from tiny_encoder import TinyEncoder, draw
+from tiny_encoder import TinyEncoder, WideEncoder, draw
 
 pytest.importorskip("av")
 
@@ -28,6 +28,15 @@ def library(tmp_path: Path, tiny: TinyEncoder) -> Iterator[pixseek.Library]:
     del tiny
     with pixseek.open(tmp_path / "a.lib") as opened:
         yield opened
+
+
+def two_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let libraries have "tiny" and "wide"."""
+    known = {each.name: each for each in (TinyEncoder(), WideEncoder())}
+    monkeypatch.setattr("pixseek.encoders.load", lambda name, **_: known[str(name)])
+    monkeypatch.setattr("pixseek.encoders.is_known", known.__contains__)
+    monkeypatch.setattr("pixseek.encoders.locate", lambda *_: None)
+    monkeypatch.setattr("pixseek.library.jobs.LEARN_FROM", 0)
 
 
 def stored(library: pixseek.Library, uri: str) -> Record:
@@ -234,3 +243,44 @@ def test_shots_of_a_video_cover_it_without_gaps(library: pixseek.Library, tmp_pa
     assert parts[0].start_s == 0
     assert all(one.end_s == two.start_s for one, two in itertools.pairwise(parts))
     assert videos.has_shots(parts)
+
+
+@pytest.mark.parametrize("source", ["previews", "file", "file first"])
+def test_another_model_embeds_the_same_shots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    two_models(monkeypatch)
+    path = film(tmp_path / "all" / "a.mp4")
+    draw(tmp_path / "all" / "photo.png", "white")
+    with pixseek.open(tmp_path / "a.lib", model="tiny") as library:
+        library.index(tmp_path / "all", previews=source != "file")
+        before = stored(library, "all/a.mp4").parts
+        if source == "previews":
+            path.unlink()
+        report = library.reindex("wide", files=source == "file first")
+        assert (report.updated, report.failures) == (2, ())
+        assert stored(library, "all/a.mp4").parts == before
+        for at, colour in enumerate(("red", "green", "blue")):
+            hit = next(hit for hit in library.search(colour, k=9) if hit.uri == "all/a.mp4")
+            assert hit.part == before[at]
+
+
+def test_a_video_without_previews_and_file_fails_with_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_models(monkeypatch)
+    path = film(tmp_path / "all" / "a.mp4")
+    draw(tmp_path / "all" / "photo.png", "white")
+    with pixseek.open(tmp_path / "a.lib", model="tiny") as library:
+        library.index(tmp_path / "all", previews=False)
+        path.unlink()
+        report = library.reindex("wide")
+    assert report.updated == 1
+    assert [failure.reason for failure in report.failures] == ["missing"]
+    assert "pixseek index" in report.failures[0].advice
+
+
+def test_fast_finds_shots_at_key_frames(library: pixseek.Library, tmp_path: Path) -> None:
+    film(tmp_path / "all" / "a.mp4", gop=20)
+    library.index(tmp_path / "all", fast=True)
+    assert len(stored(library, "all/a.mp4").parts) == 3

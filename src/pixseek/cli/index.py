@@ -150,6 +150,11 @@ class PathOrUrl(click.Path):
     help="Develop camera raw files, instead of using their embedded preview; needs rawpy.",
 )
 @click.option(
+    "--fast",
+    is_flag=True,
+    help="Look at key frames of videos only: faster, and moments are less exact.",
+)
+@click.option(
     "--precision",
     type=click.Choice(get_args(Precision)),
     default=None,
@@ -218,6 +223,7 @@ def index(
     recheck: bool,
     strict: bool,
     demosaic: bool,
+    fast: bool,
     precision: str | None,
     compile_: bool | None,
     previews: bool | None,
@@ -292,6 +298,7 @@ def index(
             recheck=recheck,
             strict=strict,
             demosaic=demosaic,
+            fast=fast,
             previews=previews,
             tiles=tiles,
             ocr=ocr,

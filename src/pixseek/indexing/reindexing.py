@@ -14,16 +14,19 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
+from pixseek import video
 from pixseek.errors import ImageError, PixseekError, SourceVanishedError
 from pixseek.images import decode, turned
 from pixseek.images.derived import PREVIEW_SIDE
 from pixseek.indexing import tiling
-from pixseek.indexing.embedding import Embedding, Pace, Waiting
-from pixseek.indexing.media import least_side, parts_of
+from pixseek.indexing.embedding import Embedded, Embedding, Encode, Pace, StoppedError, Waiting
+from pixseek.indexing.media import in_context, least_side, parts_of
 from pixseek.indexing.pipeline import ACCELERATION, CHECKPOINT_RECORDS, CHECKPOINT_S
+from pixseek.indexing.videos import has_shots
 from pixseek.storage.ledger import Ledger
 from pixseek.types import (
     Encoder,
@@ -52,12 +55,16 @@ class Pictures:
         away: gives the folder of a record if it can't be reached now (an unplugged drive), else
             None.
         files_first: whether to prefer the file to the preview, if it is there.
+        shot: gives the stored preview of a shot, by its place among the record's parts, or None.
+        footage: gives where the file of a video is; None if it is gone or has changed.
     """
 
     preview: Callable[[Record], bytes | None]
     file: Callable[[Record], bytes | None]
     away: Callable[[Record], str | None]
     files_first: bool = False
+    shot: Callable[[Record, int], bytes | None] = lambda *_: None
+    footage: Callable[[Record], video.Source | None] = lambda _: None
 
     def of(self, record: Record, side: int) -> Picture | None:
         """Return a picture of a record: the preview, or the file if that shows too little.
@@ -98,6 +105,36 @@ class Pictures:
         # Of an image without EXIF of its own, a sidecar can say how it lies; see `reading`.
         return turned(whole_file, str(record.fields.get("turned", "")))
 
+    def of_shots(self, record: Record, side: int) -> Generator[Picture, None, None]:
+        """Yield a picture of each shot of a video: of its preview, or decoded again; see `of`.
+
+        Raises:
+            ImageError: there is neither.
+        """
+        shots = [(at, part) for at, part in enumerate(record.parts) if part.kind == "shot"]
+        first = self._of_shot(record, shots[0][0])
+        whole = max(record.width, record.height)
+        is_small = first is None or min(first.pixels.size) < side < whole
+        source = self.footage(record) if self.files_first or is_small else None
+        if source is not None:
+            seconds = [part.frame_s or 0.0 for _, part in shots]
+            yield from video.at_seconds(source, seconds, max(side, PREVIEW_SIDE))
+            return
+        for at, _ in shots:
+            picture = self._of_shot(record, at)
+            if picture is None:
+                raise ImageError(
+                    "missing",
+                    "Not all previews of its shots are kept, and its file is not there or is "
+                    "another now",
+                    advice="Bring it up to date: pixseek index",
+                )
+            yield picture
+
+    def _of_shot(self, record: Record, at: int) -> Picture | None:
+        content = self.shot(record, at)
+        return None if content is None else decode(content)
+
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
@@ -105,7 +142,7 @@ class _Prepared:
 
     record: Record
     tensors: tuple[Vectors, ...]
-    stream: None = None
+    stream: Callable[[Encode], Embedded[_Prepared] | Failure] | None = None
 
 
 def reindex(
@@ -205,7 +242,9 @@ class _Run:
                         else:
                             uri = outcome.item.record.uri
                             record = outcome.item.record
-                            self.other_parts |= record.parts != self.parts
+                            self.other_parts |= not has_shots(record.parts) and (
+                                record.parts != self.parts
+                            )
                             self.records.append(record)
                             self.vectors.append(outcome.rows)
                         yield pace.progress(min(done + settled, total), len(self.failures), uri)
@@ -249,19 +288,19 @@ class _Run:
             yield from (record for record in page if record.uri not in self.failures)
 
     def prepare(self, record: Record) -> _Prepared | Failure:
-        """Decode one image; runs in a thread."""
+        """Decode one image, or get a video ready; runs in a thread."""
+        if has_shots(record.parts):
+            return _Prepared(record, (), lambda encode: self.streamed(record, encode))
+        return self.prepared(record)
+
+    def prepared(self, record: Record) -> _Prepared | Failure:
+        """Decode an image."""
 
         def failed(
             reason: str, message: str, advice: str, stage: Literal["read", "decode"] = "decode"
         ) -> Failure:
             return Failure(record.uri, stage, reason, message, advice, record.stamp)
 
-        if any(part.kind == "shot" for part in record.parts):
-            return failed(
-                "unexpected",
-                "It has vectors of a video's shots, and they can't be made again from a picture",
-                "Import its vectors of the new model: pixseek import",
-            )
         try:
             picture = self.pictures.of(record, self.encoder.input_side)
             if picture is None:
@@ -286,6 +325,31 @@ class _Run:
                 f"pixseek made a mistake on it ({type(error).__name__}: {error})",
                 "Please report this, if you can with the image.",
             )
+
+    def streamed(self, record: Record, encode: Encode) -> Embedded[_Prepared] | Failure:
+        """Embed the shots of a video, and what of a motion photo is not a shot."""
+        import numpy as np
+
+        shots = [part for part in record.parts if part.kind == "shot"]
+        rows: list[Vectors] = []
+        if len(shots) < len(record.parts):
+            still = self.prepared(replace(record, parts=record.parts[: -len(shots)]))
+            if isinstance(still, Failure):
+                return still
+            rows.append(in_context(encode(still.tensors), still.record.parts))
+        try:
+            with contextlib.closing(
+                self.pictures.of_shots(record, self.encoder.input_side)
+            ) as all_:
+                while some := list(islice(all_, max(1, self.encoder.batch_size))):
+                    rows.append(encode([self.encoder.prepare(each) for each in some]))
+                    if self.stop.is_set():
+                        raise StoppedError
+        except ImageError as error:
+            return Failure(
+                record.uri, "decode", error.reason, error.problem, error.advice, record.stamp
+            )
+        return Embedded(_Prepared(record, ()), np.concatenate(rows))
 
     def store(self) -> None:
         """Write the new vectors."""

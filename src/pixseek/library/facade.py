@@ -229,6 +229,7 @@ class Library:
         recheck: bool = False,
         strict: bool = False,
         demosaic: bool = False,
+        fast: bool = False,
         previews: bool | None = None,
         tiles: tuple[int, int] | None = None,
         ocr: bool | None = None,
@@ -271,6 +272,8 @@ class Library:
             strict: refuse truncated images instead of keeping the part that could be read.
             demosaic: develop camera raw files instead of using the preview inside them; needs
                 rawpy. Files that are in the library already stay as they are.
+            fast: look at key frames of videos only: several times as fast, and moments are found
+                to within a few seconds. Videos in the library already stay as they are.
             previews: keep a small picture of each image in the library; None for the last
                 choice, at first to keep them.
             tiles: columns and rows, such as (2, 2): embed each image as a whole and in that many
@@ -314,6 +317,7 @@ class Library:
             recheck=recheck,
             strict=strict,
             demosaic=demosaic,
+            fast=fast,
             previews=previews,
             tiles=tiles,
             ocr=ocr,
@@ -338,6 +342,7 @@ class Library:
         recheck: bool = False,
         strict: bool = False,
         demosaic: bool = False,
+        fast: bool = False,
         previews: bool | None = None,
         tiles: tuple[int, int] | None = None,
         ocr: bool | None = None,
@@ -360,6 +365,7 @@ class Library:
             recheck=recheck,
             strict=strict,
             demosaic=demosaic,
+            fast=fast,
             previews=previews,
             tiles=tiles,
             ocr=ocr,

@@ -5,6 +5,7 @@ While a run goes on it notes how far it is in the ledger, for `Library.status` i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -12,7 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pixseek.errors import LibraryError, ModelError
+from pixseek.errors import LibraryError, ModelError, PixseekError
 from pixseek.indexing import pipeline
 from pixseek.indexing.options import IndexOptions
 from pixseek.library.building import build
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from pixseek.sources.scopes import Only
+    from pixseek.video import Source
 
 #: Images from which a library learns how near near-duplicates are.
 LEARN_FROM = 48
@@ -154,6 +156,8 @@ class Jobs:
                     lambda record: same_file(opened, record),
                     opened.roots.away,
                     files_first=files,
+                    shot=lambda record, at: opened.previews.get(record.digest, at + 1),
+                    footage=lambda record: same_video(opened, record),
                 ),
                 threads=opened.config.thread_count,
                 precision=opened.config.precision,
@@ -276,6 +280,21 @@ def same_file(opened: Opened, record: Record) -> bytes | None:
         size = record.stamp.size if record.stamp else None
         return content if content is not None and size in (None, len(content)) else None
     return content if hashlib.sha256(content).hexdigest() == record.digest else None
+
+
+def same_video(opened: Opened, record: Record) -> Source | None:
+    """Return where the file of a record with shots is, if it is what was indexed, else None."""
+    from pixseek.indexing import videos
+    from pixseek.video import Source
+
+    with contextlib.suppress(OSError, PixseekError):
+        path = opened.roots.file_of(record.uri)
+        if path is None or (record.stamp and path.stat().st_size != record.stamp.size):
+            return None
+        source = Source(path)
+        if videos.digest_of(source, threading.Event()) == record.digest:
+            return source
+    return None
 
 
 def _decoded(preview: bytes) -> Image.Image:
