@@ -40,18 +40,16 @@ class OpenSources:
         return source
 
     def checked(self, found: Recognised) -> Recognised:
-        """Look whether a folder on a server is there, before it becomes a root, and return it.
+        """Return what lies on a server, looked at before it becomes a root: shards or a folder.
 
         Raises:
             SourceError: it is not there, or may not be read.
             MissingExtraError: the package for it is not installed.
         """
-        if found.kind == "remote":
-            from pixseek.sources.buckets import BucketSource
-
-            source = self.new(Root(found.name, found.where, kind=found.kind))
-            assert isinstance(source, BucketSource)
-            source.check()
+        if found.kind in ("remote", "archive") and "://" in found.where:
+            source: Any = self.new(Root(found.name, found.where, kind=found.kind))
+            if (shards := source.check()) is not None and not found.scope:
+                return replace(found, kind="archive", where=shards)
         return found
 
     def read(self, known: Mapping[str, Root], uri: str) -> bytes:

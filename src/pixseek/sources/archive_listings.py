@@ -8,13 +8,18 @@ import threading
 from collections import Counter, OrderedDict
 from dataclasses import field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pixseek.images import EXTENSIONS
 from pixseek.sources.choosing import SIDECARS, path_of
+from pixseek.sources.locations import LocalFile
 from pixseek.sources.members import Archive, DamagedError, Member, archive_at
 from pixseek.sources.patterns import Included
 from pixseek.sources.shards import kind_of
 from pixseek.types.dataclass import dataclass
+
+if TYPE_CHECKING:
+    from pixseek.sources.remote_reading import RemoteFile
 
 #: Lists of members that are kept: one of 10,000 images takes some 5 MB.
 _KEPT = 8
@@ -33,7 +38,7 @@ class Listing:
         damage: why the rest could not be listed; "" if all was.
     """
 
-    stamp: tuple[int, int]
+    stamp: tuple[int, int | str]
     members: dict[str, Member] = field(default_factory=dict)
     names: dict[str, list[str]] = field(default_factory=dict)
     unnamed: list[str] = field(default_factory=list)
@@ -51,17 +56,14 @@ class Held:
         self._listings: OrderedDict[str, Listing] = OrderedDict()
         self._archives: dict[str, Archive] = {}
 
-    def place(self, shard: str) -> Path:
+    def place(self, shard: str) -> Path | RemoteFile:
         """Return where a shard is; "" names the archive itself."""
         return self._path.parent / shard if shard else self._path
 
-    def stamp(self, shard: str) -> tuple[int, int] | None:
+    def stamp(self, shard: str) -> tuple[int, int | str] | None:
         """Return size and time of an archive; None if it is not there."""
-        try:
-            status = os.stat(self.place(shard))
-        except OSError:
-            return None
-        return status.st_size, status.st_mtime_ns
+        place = self.place(shard)
+        return (LocalFile(place) if isinstance(place, Path) else place).stamp()
 
     def listing(self, shard: str) -> Listing:
         """Return what an archive holds; read once while the archive is unchanged."""
@@ -89,7 +91,7 @@ class Held:
             kept = self._listings.get(shard)
         return kept if kept is not None and kept.stamp == self.stamp(shard) else None
 
-    def _read(self, shard: str, stamp: tuple[int, int]) -> Listing:
+    def _read(self, shard: str, stamp: tuple[int, int | str]) -> Listing:
         listing = Listing(stamp)
         archive = archive_at(self.place(shard), self._within)
         seen: set[str] = set()

@@ -46,8 +46,6 @@ _LISTING = 1
 _MAX_SIDECAR_BYTES = 4 << 20
 #: Lists of members that are kept: one of 10,000 images takes some 5 MB.
 _KEPT = 8
-#: Files that img2dataset and others leave next to their shards.
-_BESIDE_SHARDS = (".json", ".parquet", ".txt", ".csv", ".tsv", ".md", ".idx", ".index", ".yaml")
 
 
 def recognised(given: str) -> Recognised | None:
@@ -57,7 +55,9 @@ def recognised(given: str) -> Recognised | None:
         SourceError: a pattern names no archive.
     """
     if "://" in given:
-        return None
+        from pixseek.sources import remote_archives
+
+        return remote_archives.recognised(given)
     path = Path(os.path.abspath(os.path.expanduser(given)))
     if is_pattern(path.name) and not path.exists():
         if kind_of(path.name) is None:
@@ -95,7 +95,7 @@ def _holds_only_shards(folder: Path) -> bool:
             if name.endswith(".tar") and entry.is_file():
                 found = True
             elif not name.startswith(".") and not (
-                name.endswith(_BESIDE_SHARDS) and entry.is_file()
+                name.endswith(shards.BESIDE_SHARDS) and entry.is_file()
             ):
                 return False
     return found
@@ -103,6 +103,10 @@ def _holds_only_shards(folder: Path) -> bool:
 
 def opened(root: Root) -> ArchiveSource:
     """Return the source of a root that is an archive, or of shards."""
+    if not root.is_local:
+        from pixseek.sources.remote_archives import RemoteArchives
+
+        return RemoteArchives(root)
     return ArchiveSource(
         root.name, root.path, root.exclude, root.include, root.scopes,
         follow_links=root.follow_links,
@@ -251,7 +255,7 @@ class ArchiveSource:
             try:
                 listing = self._held.listing(shard)
             except OSError as error:
-                yield unread(prefix, error, self._held.place(shard))
+                yield self._unread(prefix, error, shard)
                 continue
             except PixseekError as error:  # this Python can't unpack it
                 yield Failure(prefix, "scan", "no-decoder", error.problem, error.advice)
@@ -368,7 +372,7 @@ class ArchiveSource:
             listing = self._held.listing(shard)
         except OSError as error:
             self._check_there()
-            failure = unread(candidate.uri, error, self._held.place(shard))
+            failure = self._unread(candidate.uri, error, shard)
             raise ImageError(
                 failure.reason, failure.message, failure.uri, failure.advice
             ) from error
@@ -409,6 +413,9 @@ class ArchiveSource:
 
     def _check_there(self) -> None:
         self._shards()
+
+    def _unread(self, uri: str, error: OSError, shard: str) -> Failure:
+        return unread(uri, error, Path(str(self._held.place(shard))))
 
     def open(self, uri: str) -> bytes:
         """Return the content of a member; see `Opening.open`.

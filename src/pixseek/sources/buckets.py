@@ -6,6 +6,7 @@ time, ETag or checksum) tells whether it changed, so a second run costs the list
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import posixpath
@@ -35,6 +36,7 @@ from pixseek.sources.remote_files import (
     scheme_of,
 )
 from pixseek.sources.remote_listing import Unlisted, by_folder
+from pixseek.sources.shards import BESIDE_SHARDS
 from pixseek.sources.skipping import Tally
 from pixseek.types import Candidate, Failure, Item, Recognised, Root, Skipped, Stamp
 
@@ -119,19 +121,31 @@ class BucketSource:
 
     # ---------------------------------------------------------------- what is there
 
-    def check(self) -> None:
+    def check(self) -> str | None:
         """Look whether the folder is there, before it becomes part of a library.
+
+        Returns:
+            The pattern of its shards if it begins with those and what lies next to them, and has
+            nothing else; None for a folder of images.
 
         Raises:
             SourceVanishedError: it is not there, or may not be read.
             MissingExtraError: the package for it is not installed.
         """
         try:
-            self._files.info()
-        except IsADirectoryError:
-            pass
+            with contextlib.suppress(IsADirectoryError):
+                self._files.info()
+            # Where lists can't be asked for by pages, this would be all of it.
+            first = next(self._files.pages(), []) if self._files.has_pages else []
         except OSError as error:
             raise self._gone(error) from error
+        names = [] if isinstance(first, Unlisted) else [each.path.lower() for each in first]
+        is_alone = all(
+            each.endswith((".tar", *BESIDE_SHARDS)) and "/" not in each for each in names
+        )
+        if is_alone and any(each.endswith(".tar") for each in names):
+            return f"{self._address}/*.tar"
+        return None
 
     def covers(self, uri: str) -> bool:
         """Return whether a scan settles if there is such a file."""

@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
-from pixseek import files
 from pixseek.errors import ImageError, SourceError
+from pixseek.sources.locations import LocalFile, Location
 from pixseek.sources.shards import kind_of
 from pixseek.types.dataclass import dataclass
 
@@ -41,6 +41,8 @@ _METHODS = {0, 8, 12, 14} | ({93} if hasattr(zipfile, "ZIP_ZSTANDARD") else set(
 _METHOD_NAMES = {9: "Deflate64", 93: "Zstandard", 95: "XZ", 96: "JPEG", 98: "PPMd", 99: "AES"}
 _ENCRYPTED, _UTF8 = 0x1, 0x800
 _LOCAL = struct.Struct("<4s22xHH")
+#: Bytes that a local header of a zip may have behind the name: times, owners.
+_EXTRA = 128
 _IS_LINK, _TYPE = 0o120000, 0o170000
 
 
@@ -101,17 +103,18 @@ class Archive(Protocol):
         ...
 
 
-def archive_at(path: Path, within: str | None = None) -> Archive:
+def archive_at(place: Path | Location, within: str | None = None) -> Archive:
     """Return the archive in a file, of the kind that its name means.
 
     Args:
-        path: of the file.
-        within: the folder, resolved, that it has to lie in; None for any.
+        place: the file, or its path.
+        within: the folder, resolved, that a path has to lie in; None for any.
     """
-    kind = kind_of(path.name)
+    kind = kind_of(place.name)
+    file = LocalFile(place, within) if isinstance(place, Path) else place
     if kind == "zip":
-        return Zip(path, within)
-    return Tar(path, within) if kind == "tar" else PackedTar(path, within)
+        return Zip(file)
+    return Tar(file) if kind == "tar" else PackedTar(file)
 
 
 def _damaged(name: str, why: object, what: str = "The member of the archive") -> ImageError:
@@ -128,15 +131,6 @@ def _too_large(name: str, most: int) -> ImageError:
     )  # fmt: skip
 
 
-@contextlib.contextmanager
-def _opened(path: Path, within: str | None) -> Iterator[BinaryIO]:
-    with (
-        files.opened(path, within=within) as descriptor,
-        open(descriptor, "rb", closefd=False) as file,
-    ):
-        yield file
-
-
 # ------------------------------------------------------------------ zip
 
 
@@ -145,13 +139,13 @@ class Zip:
 
     is_packed = False
 
-    def __init__(self, path: Path, within: str | None = None) -> None:
+    def __init__(self, file: Location) -> None:
         """Name the file; see `archive_at`."""
-        self._path, self._within = path, within
+        self._file = file
 
     def members(self) -> Iterator[Member]:
         """Yield the members; see `Archive.members`."""
-        with _opened(self._path, self._within) as file:
+        with self._file.open() as file:
             try:
                 found = zipfile.ZipFile(file).infolist()
             except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
@@ -171,7 +165,9 @@ class Zip:
         info = cast("zipfile.ZipInfo", member.key)
         if info.file_size > most:
             raise _too_large(member.name, most)
-        with _opened(self._path, self._within) as file:
+        # The name and what else may stand before the content; a little more is read elsewhere.
+        count = _LOCAL.size + len(info.filename.encode()) + _EXTRA + info.compress_size
+        with self._file.open(info.header_offset, min(count, most + _EXTRA)) as file:
             try:
                 file.seek(info.header_offset)
                 magic, name, extra = _LOCAL.unpack(file.read(_LOCAL.size))
@@ -233,20 +229,20 @@ class Tar:
 
     is_packed = False
 
-    def __init__(self, path: Path, within: str | None = None) -> None:
+    def __init__(self, file: Location) -> None:
         """Name the file; see `archive_at`."""
-        self._path, self._within = path, within
+        self._file = file
 
     def members(self) -> Iterator[Member]:
         """Yield the members; see `Archive.members`."""
-        with _opened(self._path, self._within) as file:
-            yield from _tar_members(_Bounded(file), os.fstat(file.fileno()).st_mtime_ns)
+        with self._file.open() as file:
+            yield from _tar_members(_Bounded(file), self._file.modified_ns)
 
     def read(self, member: Member, most: int) -> bytes:
         """Return the content of a member; see `Archive.read`."""
         if member.size > most:
             raise _too_large(member.name, most)
-        with _opened(self._path, self._within) as file:
+        with self._file.open(member.key, member.size) as file:
             file.seek(member.key)
             content = file.read(member.size)
         if len(content) != member.size:
@@ -264,9 +260,9 @@ class PackedTar:
 
     is_packed = True
 
-    def __init__(self, path: Path, within: str | None = None) -> None:
+    def __init__(self, file: Location) -> None:
         """Name the file; see `archive_at`."""
-        self._path, self._within = path, within
+        self._file = file
         self._lock = threading.Lock()
         self._stream: _Bounded | None = None
         self._ahead: Iterator[Member] = iter(())
@@ -276,8 +272,8 @@ class PackedTar:
 
     def members(self) -> Iterator[Member]:
         """Yield the members; see `Archive.members`."""
-        with _opened(self._path, self._within) as file, _unpacked(file, self._path) as stream:
-            yield from _tar_members(stream, os.fstat(file.fileno()).st_mtime_ns)
+        with self._file.open() as file, _unpacked(file, self._file) as stream:
+            yield from _tar_members(stream, self._file.modified_ns)
 
     def read(self, member: Member, most: int) -> bytes:
         """Return the content of a member; see `Archive.read`."""
@@ -304,7 +300,7 @@ class PackedTar:
             ImageError: it, or what lies before it, is damaged; or it is too large.
             OSError: the archive can't be opened or read.
         """
-        with _opened(self._path, self._within) as file, _unpacked(file, self._path) as stream:
+        with self._file.open() as file, _unpacked(file, self._file) as stream:
             try:
                 for member in _tar_members(stream):
                     if not member.skipped and is_wanted(member.name):
@@ -312,16 +308,13 @@ class PackedTar:
                             raise _too_large(member.name, most)
                         return _exactly(stream, member)
             except DamagedError as error:
-                raise _damaged(self._path.name, error, "The archive") from error
+                raise _damaged(self._file.name, error, "The archive") from error
         return None
 
     def _read(self, member: Member) -> bytes:
         if self._stream is None or member.at <= self._passed:
             self.close()
-            # Its own file: the stream stays open between calls.
-            with files.opened(self._path, within=self._within) as descriptor:
-                file = open(os.dup(descriptor), "rb")  # noqa: SIM115
-            self._stream = _unpacked(file, self._path)
+            self._stream = _unpacked(self._file.open(), self._file)
             self._ahead = _tar_members(self._stream)
         for each in self._ahead:
             self._passed = each.at
@@ -433,11 +426,11 @@ class _Bounded(io.RawIOBase):
         last: what the last read returned.
     """
 
-    def __init__(self, stream: Any, packed: BinaryIO | None = None) -> None:
-        """Read from `stream`, which unpacks `packed` if that is given, and then owns both."""
+    def __init__(self, stream: Any, packed: BinaryIO | None = None, size: int = 0) -> None:
+        """Read from `stream`, which unpacks `packed` of a size if given, and then owns both."""
         self._stream, self._packed = stream, packed
         self.last = b""
-        self._size = 0 if packed is None else os.fstat(packed.fileno()).st_size
+        self._size = size
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= _MOST_HEADER:
@@ -472,13 +465,13 @@ class _Bounded(io.RawIOBase):
         super().close()
 
 
-def _unpacked(file: BinaryIO, path: Path) -> _Bounded:
+def _unpacked(file: BinaryIO, location: Location) -> _Bounded:
     """Return what unpacks a file, by the ending of its name.
 
     Raises:
         SourceError: this Python can't unpack it.
     """
-    kind = (kind_of(path.name) or "").rpartition(".")[2]
+    kind = (kind_of(location.name) or "").rpartition(".")[2]
     unpack: dict[str, Callable[[BinaryIO], Any]] = {
         "gz": lambda packed: gzip.GzipFile(fileobj=packed),
         "bz2": bz2.BZ2File,
@@ -489,8 +482,8 @@ def _unpacked(file: BinaryIO, path: Path) -> _Bounded:
             from compression import zstd  # type: ignore[import-not-found, unused-ignore]
         except ImportError:
             raise SourceError(
-                "This Python can't unpack Zstandard", path,
+                "This Python can't unpack Zstandard", location.where,
                 "Use Python 3.14 or newer, or unpack it to a .tar: zstd -d",
             ) from None  # fmt: skip
         unpack["zst"] = zstd.ZstdFile
-    return _Bounded(unpack[kind](file), file)
+    return _Bounded(unpack[kind](file), file, location.size)

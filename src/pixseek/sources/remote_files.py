@@ -130,6 +130,11 @@ class RemoteFiles:
 
     # ---------------------------------------------------------------- what is there
 
+    @property
+    def has_pages(self) -> bool:
+        """Whether listings come in parts, so that the first costs little."""
+        return self.service not in (_AZ, _HF)
+
     def pages(self, below: str = "") -> Iterator[list[Entry] | Unlisted]:
         """Yield all files, in groups: of a folder next to each other, as far as the server allows.
 

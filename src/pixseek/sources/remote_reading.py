@@ -7,6 +7,7 @@ import threading
 import time
 from typing import Any, BinaryIO, cast
 
+from pixseek.redaction import redacted
 from pixseek.sources.remote_files import Entry, RemoteFiles
 
 #: Seconds for which what is known of a file is believed: each member of an archive asks.
@@ -32,6 +33,17 @@ class RemoteFile:
     def where(self) -> str:
         """Its address."""
         return f"{self._folder.address}/{self.name}"
+
+    def __str__(self) -> str:
+        return redacted(self.where)
+
+    def exists(self) -> bool:
+        """Return whether it is there.
+
+        Raises:
+            OSError: its server can't be asked.
+        """
+        return self.stamp() is not None
 
     def stamp(self) -> tuple[int, int | str] | None:
         """Return what differs after each change; see `Location.stamp`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 #: Compressions of tar by the ending behind ".tar", with the short forms of both.
@@ -16,6 +16,8 @@ _TARS = (".tar", ".cbt")
 #: the export before that of the part.
 _TAKEOUT = re.compile(r"takeout-\d{8}T\d{6}Z(-\d+)?-(\d{3,}|\{.*\})\.(zip|tgz)", re.IGNORECASE)
 _NUMBERED = re.compile(r"(.*?)(\d+)(\.[^\d]*|\.bz2|\.tbz2?)")
+#: Files that img2dataset and others leave next to their shards.
+BESIDE_SHARDS = (".json", ".parquet", ".txt", ".csv", ".tsv", ".md", ".idx", ".index", ".yaml")
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
@@ -103,8 +105,13 @@ def files_of(pattern: Path) -> list[str]:
     Raises:
         OSError: the folder can't be listed.
     """
-    matches = matcher(pattern.name)
-    return sorted((name for name in os.listdir(pattern.parent) if matches(name)), key=_by_number)
+    return chosen(pattern.name, os.listdir(pattern.parent))
+
+
+def chosen(pattern: str, names: Iterable[str]) -> list[str]:
+    """Return those of some names that a pattern means, in order; see `matcher`."""
+    matches = matcher(pattern)
+    return sorted(filter(matches, names), key=_by_number)
 
 
 def _globbed(text: str) -> str:
