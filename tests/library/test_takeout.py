@@ -159,3 +159,18 @@ def test_a_member_that_was_removed_comes_back_when_it_is_named(
         assert library.index(path / "day1").added == 2
         report = library.index(path / "day3")
         assert [each.reason for each in report.failures] == ["missing"]
+
+
+def test_a_list_of_files_may_name_archives_and_tables(tmp_path: Path, tiny: TinyEncoder) -> None:
+    write(tmp_path / "trip.zip", {"a.jpg": picture("red")})
+    for name, colour in (("b.jpg", "green"), ("c.jpg", "blue")):
+        (tmp_path / name).write_bytes(picture(colour))
+    (tmp_path / "goods.csv").write_text("file,price\nb.jpg,3\n")
+    (tmp_path / "notes.csv").write_text("day,hours\n1,2\n")
+    names = ("trip.zip", "goods.csv", "c.jpg", "notes.csv", "none.zip")
+    with pixseek.open(tmp_path / "lib") as library:
+        report = library.index(listed=[tmp_path / name for name in names])
+        assert {root.kind for root in library.roots()} == {"archive", "table", "folder"}
+        assert record_of(library, "goods/b.jpg").fields["price"] == 3
+        assert record_of(library, "trip/a.jpg").name == "a.jpg"
+        assert sorted(Path(each.uri).name for each in report.failures) == ["none.zip", "notes.csv"]

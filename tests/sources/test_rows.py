@@ -425,3 +425,16 @@ def test_a_broken_table_is_an_error_that_names_it(folder: Path) -> None:
         with pytest.raises(PixseekError) as caught:
             list(source(folder / name).scan())
         assert str(folder / name) in str(caught.value)
+
+
+def test_more_pictures_in_a_row_are_told_and_not_used(folder: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    from pixseek.library.recognising import outlook
+
+    rows = [{"image": {"bytes": png("red")}, "mask": {"bytes": png("white")}, "n": 1}]
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), folder / "pairs.parquet")
+    assert source(folder / "pairs.parquet").mapped().unused == ("mask",)
+    (told,) = (each for each in outlook(folder / "pairs.parquet").columns if each.column == "mask")
+    assert told.becomes == "not used" and "--column image=" in told.why

@@ -99,6 +99,28 @@ class OpenSources:
         root = known.get(uri.partition("/")[0])
         return root is not None and root.kind != "folder"
 
+    def listed(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        read_as: str | None,
+        is_indexed: Callable[[Path], object],
+    ) -> tuple[list[Recognised], list[str | os.PathLike[str]]]:
+        """Return the archives and tables in a list of paths, and the other paths."""
+        from pixseek.sources.shards import kind_of
+        from pixseek.sources.tables import ENDINGS
+
+        sources, others = [], []
+        for given in paths:
+            # By the name first: a list may have a hundred thousand files.
+            name = os.fspath(given)
+            is_one = name.lower().endswith(ENDINGS) or kind_of(name) is not None
+            found = recognised_source(given, read_as, {}, is_indexed, False) if is_one else None
+            if found is not None:
+                sources.append(self.checked(found))
+            else:
+                others.append(given)
+        return sources, others
+
     def _of(self, root: Root) -> Opening | None:
         with self._lock:
             if root.name not in self._sources or self._sources[root.name][0] != root:

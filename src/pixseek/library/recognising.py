@@ -20,8 +20,8 @@ class Meaning:
 
     Attributes:
         column: its name in the table.
-        becomes: "image", "caption", "tags", "date", "id", "people", or the name of a field as
-            queries write it.
+        becomes: "image", "caption", "tags", "date", "id", "people", "not used" for more pictures,
+            or the name of a field as queries write it.
         kind: of a field's values: "text", "int", "float", "bool", "time" or "list"; "" for others.
         why: why the field has another name, or that all images have it; "" for neither.
     """
@@ -112,4 +112,5 @@ def _meanings(mapped: Mapped) -> list[Meaning]:
     for name, target in mapped.columns.items():
         field = target.name if target.name in FIELDS else f"fields.{target.name}"
         found.append(Meaning(name, field, target.kind, target.why))
-    return found
+    why = "a row is one image; to index these: --column image=NAME"
+    return found + [Meaning(name, "not used", "", why) for name in mapped.unused]

@@ -222,9 +222,9 @@ class Roots:
         from pixseek.sources import is_url, kind_of
 
         failures: list[Failure] = []
-        others: list[Recognised] = []
         found, urls = list[Path](), list[str]()
         place = partial(uri_in, self.folders())
+        others, listed = self._open.listed(listed, read_as, place)
         look = first_look(self.folders(), place)
         # Nothing is registered before all of it was looked at.
         for given in paths:

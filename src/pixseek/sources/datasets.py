@@ -266,7 +266,7 @@ def _image_folder(folder: Path, found: Sequence[Path], images: Path) -> Iterator
                 yield {**rest, **split, **({"view": about} if about else {}), "image": place}
 
 
-_OF = re.compile(r"[\w.-]*-\d{5}-of-\d{5}(-[0-9a-f]+)?\.parquet")
+_OF = re.compile(r"[\w.-]*-\d{5}-of-\d{5}(-[0-9a-f]+)?\.(parquet|arrow)")
 
 
 def _parquet_files(folder: Path, names: Sequence[str]) -> Sequence[str]:

@@ -40,6 +40,7 @@ class RowIndex:
         self.count = 0
         self.problems: list[Failure] = []
         self.targets: dict[str, Target] = {}
+        self.unused: tuple[str, ...] = ()  # columns of pictures besides the one of the image
         self._unlisted = 0
         self._lock = threading.Lock()
         # A database without a name is a temporary file that goes with its connection.
@@ -105,6 +106,11 @@ class RowIndex:
                 )
             )  # fmt: skip
         self.targets = targets_of(columns.values(), self.roles)
+        self.unused = tuple(
+            name
+            for name, column in columns.items()
+            if column.count and column.kind == "image" and name != self.roles.image
+        )
 
     def _problem(self, number: int, reason: str, why: str) -> None:
         if len(self.problems) >= _LISTED:

@@ -59,6 +59,7 @@ class Mapped:
         roles: columns with a meaning of their own.
         columns: all others that have values, with their fields.
         fields: of the first few images.
+        unused: columns of pictures besides that of the image.
         problems: rows without an image, and others that can't be used.
     """
 
@@ -69,6 +70,7 @@ class Mapped:
     columns: Mapping[str, Target]
     fields: tuple[tuple[str, Mapping[str, Scalar | tuple[str, ...]]], ...]
     problems: tuple[Failure, ...]
+    unused: tuple[str, ...] = ()
 
 
 class RowSource:
@@ -209,7 +211,7 @@ class RowSource:
         return Mapped(
             self._what, index.count, index.image_count(), index.roles, index.targets,
             tuple((key, index.fields_of([row for _, row in rows])) for key, rows, _ in first),
-            tuple(index.problems),
+            tuple(index.problems), index.unused,
         )  # fmt: skip
 
     def check(self) -> None:
