@@ -70,8 +70,9 @@ def _status_of(error: BaseException) -> int:
     answer = getattr(error, "response", None)
     if isinstance(answer, Mapping):  # of botocore
         answer = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    known = error.__dict__  # not by getattr: aiohttp warns of an old name
     found = (
-        *(getattr(error, name, None) for name in ("status", "status_code", "code")),
+        *(known.get(name) for name in ("status", "status_code", "code")),
         answer, getattr(answer, "status_code", None),
     )  # fmt: skip
     return next((each for each in found if isinstance(each, int) and each > 99), 0)

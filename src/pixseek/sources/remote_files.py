@@ -121,7 +121,7 @@ class RemoteFiles:
         self._made: Any = None
         self._is_anonymous = False
         self._closed = threading.Event()
-        # paramiko 5.1 loses answers when several threads read by one connection: reads hang.
+        # Reads by several threads over one connection of paramiko 5.1 did not end in the tests.
         self._turns = threading.Lock() if self.service is _SSH else contextlib.nullcontext()
 
     def close(self) -> None:
