@@ -303,6 +303,21 @@ class Asking:
         found = replace(found, query=dated, warnings=said)
         return replace(found, warnings=(*said, *self._unfulfilled(found)))
 
+    def groups(self, query: Query, ids: Sequence[str]) -> list[Hit | None]:
+        """Return images as hits with their groups; see `Library.groups`."""
+        from pixseek.search import grouping
+
+        dated, _ = self._dated(query)
+        asked = replace(dated, where=self.filter(dated.where))
+        return self._consistently(lambda searcher: grouping.groups_of(searcher, asked, ids))
+
+    def group_fields(self) -> list[str]:
+        """Return user fields that images can be grouped by; see `Library.group_fields`."""
+        from pixseek.search import grouping
+
+        some = self._opened.engine.select(None, order="uri", descending=False, k=200, offset=0)
+        return grouping.fields_of(some)
+
     def hit(self, query: Query, image: str) -> Hit | None:
         """Return an image as a hit of a query; see `Library.hit`."""
         from pixseek.search import layout

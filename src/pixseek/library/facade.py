@@ -562,6 +562,32 @@ class Library:
             query = self.query(query, where=where, dates=dates, **options)
         return self._asking.layout(query, most)
 
+    def groups(
+        self, ids: Sequence[str], query: str | Query, *, dates: bool = True, **options: Any
+    ) -> list[Hit | None]:
+        """Return images with `group`, `others` and `group_filter`, as `search` returns them.
+
+        Args:
+            ids: of images that `layout` lists, for the same query.
+            query, dates, **options: as for `search`; of these filters and `group_by` count.
+
+        Returns:
+            Hits whose rank is 0; None for an image that is not in the library.
+
+        Raises:
+            QueryError: images can't be grouped by this field.
+        """
+        if not isinstance(query, Query):
+            query = self.query(query, dates=dates, **options)
+        return self._asking.groups(query, ids)
+
+    def group_fields(self) -> list[str]:
+        """Return the names of user fields to offer for `group_by`, by name.
+
+        Those of which some of 200 images share a text or a whole number.
+        """
+        return self._asking.group_fields()
+
     def hit(self, image_id: str, query: str | Query, *, dates: bool = True) -> Hit | None:
         """Return one image as a hit of a query: how well it matches, and why.
 

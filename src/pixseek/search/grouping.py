@@ -344,6 +344,42 @@ def page(searcher: Searcher, asked: Asked, backgrounds: Backgrounds | None) -> R
     )
 
 
+def groups_of(searcher: Searcher, query: Query, ids: Sequence[str]) -> list[Hit | None]:
+    """Return images as hits with their groups, as a page of the query shows them.
+
+    Args:
+        searcher: of a library.
+        query: whose `group_by` and `where` count.
+        ids: of the images; None is returned for those that are not stored.
+
+    Raises:
+        QueryError: images can't be grouped by this field.
+    """
+    engine = searcher.engine
+    there = [each for each in engine.get(ids) if each is not None]
+    hits = [searcher.unranked_hit(0, each) for each in there]
+    field = Field.named(query.group_by, engine)
+    found = {hit.id: hit for hit in counted(hits, field, query.where, engine)}
+    return [found.get(each) for each in ids]
+
+
+def fields_of(records: Sequence[Record]) -> list[str]:
+    """Return user fields that some images share a text or a whole number of, by name.
+
+    Args:
+        records: some of a library.
+    """
+    from pixseek.metadata.fields import FIELDS
+
+    left_out = {*FIELDS, *(name for name, _ in filters.LISTS.values())}
+    values: dict[str, list[Scalar]] = {}
+    for record in records:
+        for name, value in record.fields.items():
+            if name not in left_out and isinstance(value, str | int):
+                values.setdefault(name, []).append(value)
+    return sorted(name for name, own in values.items() if 1 < len(set(own)) < len(own))
+
+
 def counted(
     hits: Sequence[Hit], field: Field, among: Filter | None, engine: Engine
 ) -> Iterator[Hit]:

@@ -39,12 +39,39 @@ _RECORDS = having(
     }
 )
 
+_GROUP = {"group": "A-17", "others": 3, "group_filter": 'fields.product:="A-17"'}
+_GROUPS = having(
+    groups={
+        "type": "array",
+        "items": {
+            "type": ["object", "null"],
+            "properties": {name: shapes.SCHEMAS["Hit"]["properties"][name] for name in _GROUP},
+            "required": list(_GROUP),
+        },
+        "description": "In the order of the ids; null for one that is not in the library.",
+    }
+)
+
 #: More years than photography has.
 _MOST_YEARS = 1000
 
 
 class RecordsGiven(LibraryGiven):
     """Images whose records are wanted."""
+
+    ids: Annotated[
+        str,
+        Parameter(
+            min_length=1,
+            max_length=20_000,
+            description="Ids of images, with commas between; at most 200.",
+            examples=[shapes.RECORD["id"]],
+        ),
+    ]
+
+
+class GroupsGiven(QueryGiven):
+    """Images whose groups are wanted, and the query that they were found by."""
 
     ids: Annotated[
         str,
@@ -140,6 +167,25 @@ def routes(server: Server) -> APIRouter:
             raise QueryError("Too many images", f"{len(ids):,}", f"Ask for at most {most} at once.")
         found = server.named(given.library).library.get_many(ids)
         return json_answer({"images": [each and wire.record_to_plain(each) for each in found]})
+
+    @router.get(
+        "/groups",
+        operation_id="groups",
+        tags=["search"],
+        summary="How many others some images stand for",
+        responses=answers(_GROUPS, {"groups": [_GROUP]}, 404, 422, 501, 503),
+    )
+    def groups(given: Annotated[GroupsGiven, Parameter()], request: Request) -> Answer:
+        """Return the groups of up to 200 images that a layout with `group_by` lists."""
+        ids, most = given.ids.split(","), settings.limits.most_records
+        if len(ids) > most:
+            raise QueryError("Too many images", f"{len(ids):,}", f"Ask for at most {most} at once.")
+        library = server.named(given.library).library
+        query = text_query(library, given, settings, has_rights=may_write(request.scope))
+        plain = [each and wire.hit_to_plain(each) for each in library.groups(ids, query)]
+        return json_answer(
+            {"groups": [each and {name: each[name] for name in _GROUP} for each in plain]}
+        )
 
     async def explained(served: Served, image_id: str, query: Query, request: Request) -> Answer:
         found = await served.searches.alone(lambda library: library.hit(image_id, query), request)

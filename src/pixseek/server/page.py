@@ -22,6 +22,7 @@ from pixseek.library.surfaces import filter_text
 from pixseek.server.answers import Answer
 from pixseek.server.facts import Fact
 from pixseek.server.films import picture
+from pixseek.server.group_parts import groupings, stands_for
 from pixseek.server.guard import POLICY
 from pixseek.server.markup import escape, icon, problem, told
 from pixseek.server.menus import menus
@@ -183,7 +184,8 @@ class Page:
             f'<ul id=suggestions role=listbox aria-label="{t("suggestions")}" hidden></ul></div>'
             "<input id=file type=file hidden accept=image/*,.heic,.heif,.avif "
             f'aria-label="{t("choose_picture")}"><p id=wrong role=alert hidden></p>{hidden}'
-            f"{self._select('sort', names, asked.get('sort', ''))}</form>"
+            f"{self._select('sort', names, asked.get('sort', ''))}"
+            f"{self._select('group_by', groupings(shown, t), asked.get('group_by', ''))}</form>"
             f'<div id=tools><a class=tool id=filters href="{escape(self._address(more))}" '
             f"aria-expanded={'false' if shown.facets is None else 'true'} "
             f'title="{t("filters")}">{icon("filter")}<span>{t("filters")}</span></a>'
@@ -330,7 +332,7 @@ class Page:
             f'<li class="tile {self._ratio(record)}" data-id="{escape(hit.id)}" '
             f'data-thumb="{thumb}"><a href="{escape(there)}"{lasts}><img src="{escape(small)}" '
             f'{_sides(record)} alt="{escape(self._alt(record))}"{lazy} decoding=async>{length}</a>'
-            "</li>"
+            f"{stands_for(hit, asked, self._t, self._address)}</li>"
         )
 
     def _ratio(self, record: Record) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import Request
 
+from pixseek.server import group_parts
 from pixseek.server.access import COOKIE
 from pixseek.server.guard import may_write
 from pixseek.server.menus import ROWS, THEMES
@@ -56,6 +57,7 @@ class Pages:
             libraries=[each.name for each in self._server.all()],
             count=len(served.library),
             saved=list(served.library.saved_searches()),
+            groupings=[*group_parts.FIELDS, *served.library.group_fields()],
             may_write=may_write(request.scope),
             has_login=COOKIE in request.cookies,
             **more,

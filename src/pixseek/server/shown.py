@@ -40,6 +40,7 @@ class Shown:
         query: what was searched; None as above.
         parts: of the query, as `wire.parts_to_plain` gives them.
         saved: names of saved searches.
+        groupings: fields of which the user can see one image a value.
         facets: counts by field and value; None if they are not asked for.
         problem: the three parts of an error; None for none.
         may_write: whether the user may change the library.
@@ -54,6 +55,7 @@ class Shown:
     query: Query | None = None
     parts: Sequence[Mapping[str, Any]] = ()
     saved: Sequence[str] = ()
+    groupings: Sequence[str] = ()
     facets: Mapping[str, Mapping[str, tuple[int, str]]] | None = None
     problem: tuple[str, str, str] | None = None
     may_write: bool = False

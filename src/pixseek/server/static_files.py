@@ -70,8 +70,8 @@ class StaticFiles:
 
     Attributes:
         folder: `static/VERSION`, under which they are served; the version is a digest of them all.
-        modules: names of the scripts, to be loaded before they are asked for; not that for videos,
-            which most pages have none of.
+        modules: names of the scripts, to be loaded before they are asked for; not those for videos
+            and groups, which most pages have none of.
         icons: an SVG element that holds all icons as symbols.
     """
 
@@ -87,7 +87,9 @@ class StaticFiles:
         whole = hashlib.sha256(b"".join(self._files[name] for name in names)).hexdigest()
         self._version = whole[:12]
         self.folder = f"{STATIC.strip('/')}/{self._version}"
-        self.modules = [name for name in names if name.endswith(".js") and name != "film.js"]
+        self.modules = [
+            name for name in names if name.endswith(".js") and name not in ("film.js", "groups.js")
+        ]
         self.icons = self._files["icons.svg"].decode()
 
     def answer(self, version: str, name: str) -> Answer | None:

@@ -53,12 +53,14 @@ export function createBox(app) {
 	});
 	on(form, "change", ({ target: { name, value } }) => {
 		if (name === "sort") go({ sort: value });
+		if (name === "group_by") app.state.go({ group_by: value, image: "" });
 		// Saved searches, counts and rights are those of a library.
 		if (name === "library") location.assign(addressOf({ library: value }));
 	});
 	on(app.state, "change", () => {
 		const { q } = app.state.now;
 		box.value = q;
+		byId("group_by").value = app.state.now.group_by;
 		document.title = q ? `${q} · pixseek` : "pixseek";
 		explain();
 	});

@@ -222,6 +222,7 @@ export function createGrid(app) {
 		// A smaller picture is sharp enough if it is shown so small.
 		const side = Math.max(...["width", "height"].map((each) => parseFloat(tile.style[each]))) * devicePixelRatio;
 		img.src = preview(record, app.state.now.library, [192, 256].find((each) => side < each * 1.05), record.duration_s && list.parts[i]);
+		if (app.state.now.group_by) app.group(tile, record.id);
 		if (record.duration_s) app.film("badge", link(tile), record);
 	}
 
@@ -293,7 +294,7 @@ export function createGrid(app) {
 
 	on(grid, "click", (event) => {
 		const tile = event.target.closest(".tile");
-		if (!tile || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+		if (!tile || event.target.closest(".others") || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
 		event.preventDefault();
 		app.open(tile.dataset.id);
 	});

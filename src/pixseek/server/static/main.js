@@ -66,6 +66,7 @@ const app = {
 		byId("grid").ariaBusy = "false";
 	},
 
+	group: (...given) => import("./groups.js").then(({ badge }) => badge(app, ...given)),
 	film: (name, ...given) => import("./film.js").then((film) => film[name](app, ...given)),
 
 	/** Say what went wrong: instead of results if it is the query, else in passing. @param {import("./api.js").Problem} error */
@@ -103,7 +104,7 @@ on(app.state, "change", ({ detail: { before, isBack } }) => {
 
 // Links to a search of this page need no new document.
 on(window, "click", (event) => {
-	const link = event.target.closest?.("#bar a, .brand, .month a");
+	const link = event.target.closest?.("#bar a, .brand, .month a, .others");
 	if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
 	event.preventDefault();
 	app.state.go({ ...read(link), image: "" });

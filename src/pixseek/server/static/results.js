@@ -104,8 +104,8 @@ export class List {
 
 /** Search as the state says. A newer search ends this one. @returns {Promise<List>} */
 export async function search(state) {
-	const { sort, strength } = state;
-	return new List(await ask("layout", state, { ...(sort && { sort }), ...(strength && { min_strength: strength }) }, { key: "list" }), state);
+	const { sort, strength, group_by } = state;
+	return new List(await ask("layout", state, { ...(sort && { sort }), ...(group_by && { group_by }), ...(strength && { min_strength: strength }) }, { key: "list" }), state);
 }
 
 /** Ask something about a search: with a picture it is a form. @param {string} path below api/ */

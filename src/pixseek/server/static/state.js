@@ -5,10 +5,10 @@
 
 import { start } from "./texts.js";
 
-/** @typedef {Record<"q"|"sort"|"library"|"facets"|"dates"|"example"|"weight"|"strength"|"image", string>} State "" for the defaults */
+/** @typedef {Record<"q"|"sort"|"group_by"|"library"|"facets"|"dates"|"example"|"weight"|"strength"|"image", string>} State "" for the defaults */
 
 /** What another search is made of; facets and the open image are not. */
-export const SEARCH = ["q", "sort", "library", "dates", "example", "weight", "strength"];
+export const SEARCH = ["q", "sort", "group_by", "library", "dates", "example", "weight", "strength"];
 const NAMES = [...SEARCH, "facets"];
 
 /** Where the server's page is, with a slash at the end; modules are two folders below. */

@@ -49,8 +49,8 @@ export function createView(app) {
 	on(menu, "toggle", ({ newState }) => newState === "open" && name.focus());
 	on(menu, "submit", async (event) => {
 		event.preventDefault();
-		const { q, sort, strength } = app.state.now;
-		const kept = await change("PUT", name.value.trim(), { query: q, ...(sort && { sort }), ...(strength && { min_strength: strength }) });
+		const { q, sort, strength, group_by } = app.state.now;
+		const kept = await change("PUT", name.value.trim(), { query: q, ...(sort && { sort }), ...(group_by && { group_by }), ...(strength && { min_strength: strength }) });
 		if (!kept) return;
 		const called = /^[\w-]+$/.test(kept.name) ? `@${kept.name}` : `@"${kept.name}"`;
 		const there = new URL(`?${new URLSearchParams({ q: called, ...ofLibrary(app.state.now) })}`, base).href;
