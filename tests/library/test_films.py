@@ -62,8 +62,9 @@ def test_a_frame_is_an_example_from_the_library_and_from_any_file(
     hit = party(library)
     assert hit.path is not None
     assert colour_of(np.asarray(library.frame(hit.id, 4.5))) == "green"
-    like = library.similar(f"{hit.path}@7.5", k=1)
-    assert like[0].record.name == "sea.webm" or like[0].record.name.startswith("p")
+    like = library.similar(f"{hit.path}@7.5", k=2, where="type:video")
+    assert {each.record.name for each in like} == {"copy of party.mp4", "sea.webm"}
+    assert {round(each.part.start_s or 0) for each in like} == {0, 6}
     other = film(tmp_path / "elsewhere.mkv", (("white", 2.0), ("blue", 2.0)))
     (found,) = library.similar(f"{other}@0:03", k=1, where="type:image")
     assert found.score == pytest.approx(

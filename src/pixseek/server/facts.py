@@ -184,7 +184,7 @@ def _value(name: str, value: Any, t: Texts) -> str:
     if not isinstance(value, int | float):
         return str(value)
     text = _decimal(value, 4, t) if isinstance(value, float) else str(value)
-    unit = {"degrees": "°", "f-number": ""}.get(unit_of(name), unit_of(name))
+    unit = {"degrees": "°", "f-number": "", "1/s": ""}.get(unit_of(name), unit_of(name))
     return f"{text} {unit}".strip() if unit != "°" else f"{text}°"
 
 

@@ -89,7 +89,7 @@ export function play(app, record, about) {
 		const time = `${clock(each.start)}–${clock(each.end)}`;
 		const label = each.strength ? t("film_match", { time, strength: t(`film_${each.strength}`) }) : time;
 		strip.append(h("button", { type: "button", class: each.strength, "data-part": each.part, title: label, "aria-label": label, click: () => go(each) },
-			h("img", { src: frame(each.part), alt: "", loading: "lazy" }), h("span", { "aria-hidden": "true" }, clock(each.start))));
+			h("img", { src: frame(each.part), alt: "", loading: "lazy", width: record.width || null, height: record.height || null }), h("span", { "aria-hidden": "true" }, clock(each.start))));
 		if (!each.strength) continue;
 		const mark = h("span", { class: each.strength, title: label, click: () => go(each) });
 		Object.assign(mark.style, { left: `${(100 * each.start) / total}%`, width: `${(100 * (each.end - each.start)) / total}%` });
