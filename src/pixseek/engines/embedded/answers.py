@@ -96,16 +96,18 @@ def _best_of_each(
     with arrays: the bytes of texts in UTF-8 sort as their characters do.
     """
     order = np.lexsort((parts, ids, -scores))
-    best: dict[str, Answer] = {}
-    for answer in map(
-        Answer,
-        scores[order].tolist(),
-        map(bytes.decode, ids[order].tolist()),
-        parts[order].tolist(),
-        rows[order].tolist(),
-    ):
-        best.setdefault(answer.id, answer)
-    return list(best.values())[:k]
+    # Of a video there may be thousands of rows, so they are not looked at one by one.
+    _, firsts = np.unique(ids[order], return_index=True)
+    best = order[np.sort(firsts)[:k]]
+    return list(
+        map(
+            Answer,
+            scores[best].tolist(),
+            map(bytes.decode, ids[best].tolist()),
+            parts[best].tolist(),
+            rows[best].tolist(),
+        )
+    )
 
 
 def _highest(scores: NDArray[np.float64], count: int) -> Rows:
