@@ -106,7 +106,7 @@ def test_files_that_look_like_images_are_counted_by_ending(tmp_path: Path) -> No
     make(tmp_path, "1.JPG_large", "2.jpg_large", "3.insp", "4.psb", "5.tga", "6.exr", "7.pcx",
          "8.qoi", "9.jpg~", "10.jpg.bak", "11.JPG_original", "12.jpg (1)", "13.jpg?name=orig",
          "14.heic.crdownload", "15.png!d", "16.kra", "17.gpr")  # fmt: skip
-    make(tmp_path, "a.jpg", "a.jpg.xmp", "a.jpg.json", "a.jpg.supplemental-metadata.json", "a.mp4",
+    make(tmp_path, "a.jpg", "a.jpg.xmp", "a.jpg.json", "a.jpg.supplemental-metadata.json",
          "notes.txt", "a.jpg.zip", "a.pdf", "b.aae", "index.html")  # fmt: skip
     offered, skipped = walked(FolderSource("r", tmp_path))
     assert offered == ["r/a.jpg"]
