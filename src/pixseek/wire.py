@@ -298,6 +298,7 @@ def status_to_plain(status: Status) -> dict[str, Any]:
         "bytes_on_disk": status.bytes_on_disk,
         "acceleration": asdict(status.acceleration) if status.acceleration else None,
         "running": dict(status.running) if status.running else None,
+        "watched": dict(status.watched) if status.watched else None,
         "model_is_here": status.model_is_here,
         "contents": _dates_as_text(asdict(status.contents)),
         "disk": dict(status.disk),

@@ -67,6 +67,39 @@ def test_people_read_a_line_for_each_change(photos_folder: Path) -> None:
         assert (rest, code) == ("", 0)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
+def test_a_watcher_that_is_killed_loses_nothing_and_the_next_one_catches_up(
+    run: Run, photos_folder: Path
+) -> None:
+    def status() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(run("status", "--json", "-L", "lib").stdout)
+        return found
+
+    with watching(photos_folder, "--json") as (process, out):
+        assert json.loads(out.readline())["report"]["added"] == 6
+        assert json.loads(out.readline())["event"] == "watching"
+        assert status()["watched"]["pid"] == process.pid
+        assert f"by process {process.pid} on " in run("status", "-L", "lib").stdout
+        for n in range(40):
+            draw(photos_folder / "many" / f"{n}.png", "green", seed=1_000 + n)
+        # In the middle of a run: the library has some of them.
+        while status()["records"] == 6 and status()["running"] is None:
+            assert process.poll() is None
+        process.kill()
+        process.wait()
+    assert status()["watched"] is None
+    before = status()["records"]
+    (photos_folder / "many" / "0.png").rename(photos_folder / "moved.png")
+    draw(photos_folder / "last.png", "blue", seed=99)
+    with watching(photos_folder, "--json") as (process, out):
+        report = json.loads(out.readline())["report"]
+        assert report["failures"] == []
+        assert before + report["added"] == 47
+        assert json.loads(out.readline())["event"] == "watching"
+        assert status()["records"] == 47
+        assert ended(process, signal.SIGINT)[::2] == ("", 0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -14,6 +14,7 @@ import pytest
 
 import pixseek
 from picture_server import Handler, Web, always, png, reply, serving
+from pixseek.errors import SourceError
 
 from tiny_encoder import TinyEncoder
 
@@ -235,3 +236,57 @@ def test_a_recheck_keeps_originals_and_their_old_versions(
         assert len([*keep.glob("127.0.0.1/*.png")]) == 3
         record = library.find(f"urls/http/127.0.0.1:{web.server_port}/a.png")
         assert record is not None and library.original(record) == png("blue")
+
+
+def test_images_are_indexed_by_the_urls_that_a_user_types(
+    web: Web, tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    web.answers = {
+        "/a.png": always(png("red")), "/b.png?size=2": always(png("green")),
+        "/page.html": always(b"<!doctype html><html>" + b"x" * 99), "/c.png": always(png("blue")),
+    }  # fmt: skip
+    at = f"web/http/127.0.0.1:{web.server_port}"
+    (tmp_path / "d.png").write_bytes(png("white"))
+    with pixseek.open(tmp_path / "l", allow_private=True) as library:
+        report = library.index(web.url("/a.png"), web.url("/b.png?size=2"), web.url("/page.html"))
+        assert (report.added, [each.reason for each in report.failures]) == (2, ["not-an-image"])
+        # They are one root; a URL that leads to no image is forgotten.
+        assert [root.name for root in library.roots()] == ["web"]
+        assert library.index().failures == () == tuple(library.failures())
+        assert web.counts["/page.html"] == 1
+        record = library.find(web.url("/a.png"))
+        assert record is not None and record.uri == f"{at}/a.png"
+        assert record.fields["source_url"] == web.url("/a.png")
+        assert library.original(record) == png("red")
+        # More of them, and from a list, among files.
+        report = library.index(
+            listed=[tmp_path / "d.png", web.url("/c.png"), web.url("/no.png"), "ftp://h/e.png",
+                    "https://me:secret@127.0.0.1/f.png"]
+        )  # fmt: skip
+        assert report.added == 2
+        assert {each.reason for each in report.failures} == {"missing", "no-permission"}
+        assert "secret" not in str(report)
+        # What is removed stays away until it is named again.
+        assert library.remove(web.url("/a.png")) == 1
+        assert library.index().added == 0
+        assert library.index(web.url("/a.png")).added == 1
+        web.answers["/a.png"] = always(png("black"))
+        assert library.index(recheck=True).updated == 1
+        assert library.remove(root="web") == 3
+        assert len(library) == 1
+    with pixseek.open(tmp_path / "m", allow_private=True) as library:
+        assert library.index(web.url("/no.png")).failures[0].reason == "missing"
+        assert library.roots() == []  # nothing came of it
+        with pytest.raises(SourceError, match="name and password") as caught:
+            library.index("https://me:secret@example.org/a.png")
+        assert "secret" not in str(caught.value)
+
+
+def test_too_many_urls_belong_into_a_file(tmp_path: Path, tiny: TinyEncoder) -> None:
+    del tiny
+    with (
+        pixseek.open(tmp_path / "l", offline=True) as library,
+        pytest.raises(SourceError, match="one by one") as caught,
+    ):
+        library.index(listed=[f"https://example.org/{n}.png" for n in range(10_001)])
+    assert "urls.txt" in caught.value.advice

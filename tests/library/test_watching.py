@@ -5,18 +5,22 @@ Tests wait for states; how long that takes is measured in docs/how-to/watch.md.
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 import pixseek
 from pixseek.errors import EngineError, SourceError
-from pixseek.indexing.lock import is_watched
+from pixseek.indexing.lock import WATCHER, is_watched
+from pixseek.indexing.lock import watching as watched
 from pixseek.sources.watching import Quiet
 from pixseek.types import Report, WatchEvent
 
@@ -274,7 +278,95 @@ def test_a_run_that_fails_is_said_and_tried_again(
         assert event.error.problem == "The server is away"
 
 
+def test_archives_and_tables_are_indexed_when_they_change(
+    library: pixseek.Library, photos: Path, tiny: TinyEncoder
+) -> None:
+    for name in ("a", "b", "c"):
+        draw(photos / "in" / f"{name}.png", "red", seed=ord(name))
+    table, archive = photos / "goods.csv", photos / "old.zip"
+
+    def write(*names: str) -> None:
+        lines = ["image,caption", *(f"in/{name}.png,paint {name}" for name in names)]
+        table.write_text("\n".join(lines))
+        written = archive.with_suffix(".new")
+        with zipfile.ZipFile(written, "w") as file:
+            for name in names:
+                file.write(photos / "in" / f"{name}.png", f"{name}.png")
+        written.replace(archive)  # as programs save files
+
+    write("a")
+    with watching(library, table, archive) as watch:
+        watch.until_it_holds("goods/in/a.png", "old/a.png")
+        assert set(watch.said("watching")[0].folders) == {table, archive}
+        write("a", "b")
+        watch.until_it_holds("goods/in/a.png", "goods/in/b.png", "old/a.png", "old/b.png")
+        archive.write_bytes(b"PK is not enough")
+        watch.until(lambda: any(report.failures for report in watch.reports()))
+        assert "old/b.png" in watch.uris()
+        write("c")
+        watch.until_it_holds("goods/in/c.png", "old/c.png")
+    write("a", "c")
+    with watching(library) as watch:  # all of the library, in which no folder is
+        watch.until_it_holds("goods/in/a.png", "goods/in/c.png", "old/a.png", "old/c.png")
+        assert set(watch.said("watching")[0].folders) == {table, archive}
+        table.rename(photos / "elsewhere.csv")  # nothing of it is removed
+        write_only = ["image,caption", "in/b.png,paint b"]
+        (photos / "new.csv").write_text("\n".join(write_only))
+        (photos / "new.csv").replace(table)
+        watch.until_it_holds("goods/in/b.png", "old/a.png", "old/c.png")
+
+
+def test_a_network_drive_is_polled_and_says_so(
+    library: pixseek.Library, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pixseek.library.watching.gives_events", lambda folder: False)
+    with watching(library, photos) as watch:
+        assert watch.said("watching")[0].polled == (photos,)
+        draw(photos / "a.png")
+        watch.until_it_holds("p/a.png")
+        (photos / "a.png").rename(photos / "b.png")
+        watch.until_it_holds("p/b.png")
+
+
+def test_a_status_says_who_watches_while_somebody_does(
+    library: pixseek.Library, photos: Path, tmp_path: Path
+) -> None:
+    draw(photos / "a.png")
+    with pixseek.open(tmp_path / "a.lib") as other:
+        assert other.status().watched is None
+        with watching(library, photos):
+            found = other.status().watched
+            assert found is not None
+            assert found["pid"] == os.getpid()
+            assert datetime.fromisoformat(found["since"]) <= datetime.now(UTC)
+        assert other.status().watched is None
+        # A watcher that was killed has left its note, and not its lock.
+        other.opened.ledger.set(WATCHER, {"pid": 1, "host": "x", "since": "2026-01-01"})
+        assert other.status().watched is None
+
+
+def test_whoever_waits_for_a_run_is_told(
+    library: pixseek.Library, photos: Path, tmp_path: Path
+) -> None:
+    draw(photos / "a.png")
+    told: list[str] = []
+    library.on_wait = told.append
+    with watched(library.opened.folder).acquire(), pixseek.open(tmp_path / "a.lib") as other:
+        with other.opened.writing():
+            thread = threading.Thread(target=library.index, args=(photos,))
+            thread.start()
+            ends = time.monotonic() + 60
+            while not any(told) and time.monotonic() < ends:
+                time.sleep(0.02)
+        thread.join()
+    assert told[0].startswith("Waiting for another run of the library")
+    assert told[1] == ""
+    assert len(library) == 1
+
+
 def test_wrong_folders_are_errors(library: pixseek.Library, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="archives and tables"):
+        next(iter(library.watch(draw(tmp_path / "a.png"))))
     with pytest.raises(SourceError, match="no folder to watch"):
         next(iter(library.watch(tmp_path / "none")))
     with pytest.raises(SourceError, match="no folder to watch"):

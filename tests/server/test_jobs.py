@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,3 +92,53 @@ def test_a_run_waits_for_its_turn_while_the_library_is_watched(
             second = client.post("/api/jobs", json={})
             assert second.status_code == 202, second.text
         assert ends(second.json()["id"]) == "done"
+
+
+def test_images_on_the_web_are_indexed_if_the_server_may_fetch(
+    serve: Serve, library: Library, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("httpcore")
+    from picture_server import always, png, serving
+
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    keep, hidden = photos / "kept", tmp_path / "elsewhere"
+    keep.mkdir()
+    hidden.mkdir()
+
+    def run(client: Any, **what: Any) -> dict[str, Any]:
+        began = client.post("/api/jobs", json=what)
+        assert began.status_code == 202, began.text
+        while (job := client.get(f"/api/jobs/{began.json()['id']}").json())["ended_at"] is None:
+            time.sleep(0.02)
+        report: dict[str, Any] = job["report"]
+        return report
+
+    with serving() as web:
+        web.answers["/a.png"] = always(png("red"), ETag='"1"')
+        web.answers["/b.png"] = always(png("blue"))
+        web.answers["/robots.txt"] = always(b"User-agent: *\nDisallow: /b.png\n")
+        table = photos / "urls.txt"
+        table.write_text(web.url("/b.png"))
+        refusing = serve(Settings())
+        for what, status in (
+            ({"urls": [web.url("/a.png")]}, 422), ({"keep": str(hidden)}, 403),
+            ({"folder": str(hidden)}, 403), ({"urls": ["/etc/passwd"]}, 422),
+        ):  # fmt: skip
+            assert is_problem(answer := refusing.post("/api/jobs", json=what))
+            assert answer.status_code == status, answer.text
+        client = serve(Settings(fetch_urls=True))
+        assert client.post("/api/jobs", json={"urls": ["file:///etc/passwd"]}).status_code == 422
+        private = run(client, urls=[web.url("/a.png")])
+        assert [each["reason"] for each in private["failures"]] == ["no-permission"]
+        assert not web.counts
+
+        monkeypatch.setattr("pixseek.sources.fetching.is_public", lambda _: True)
+        assert run(client, urls=[web.url("/a.png")], keep=str(keep))["added"] == 1
+        assert len([*keep.glob("127.0.0.1/*.png")]) == 1
+        listed = run(client, folder=str(table), robots=True)
+        assert [each["reason"] for each in listed["failures"]] == ["no-permission"]
+        assert web.counts["/b.png"] == 0
+        web.answers["/a.png"] = always(png("green"), ETag='"2"')
+        assert run(client, kind="recheck", robots=False)["updated"] == 1
+        assert web.counts["/b.png"] == 1

@@ -72,6 +72,7 @@ class PathOrUrl(click.Path):
         ("pixseek index --from-file list.txt", "the files that a list names"),
         ("pixseek index photos.zip", "an archive, without unpacking it"),
         ("pixseek index goods.csv --dry-run", "what a table's columns would become"),
+        ("pixseek index https://example.org/lake.jpg", "an image on the web"),
         ("pixseek index urls.txt --keep originals", "images on the web, by their URLs"),
         ("pixseek index ~/Screenshots --ocr", "and read the text in them"),
         ("pixseek index /media/disk --portable", "keep the library on the drive"),
@@ -85,8 +86,8 @@ class PathOrUrl(click.Path):
     "from_file",
     type=click.File("rb"),
     metavar="LIST",
-    help="Index the files and folders that LIST names, one per line or separated by NUL, relative "
-    "to LIST's folder; - for standard input, relative to the current folder. Missing ones "
+    help="Index the files, folders and URLs that LIST names, one per line or separated by NUL, "
+    "relative to LIST's folder; - for standard input, relative to the current folder. Missing ones "
     "are reported and skipped.",
 )
 @click.option(
@@ -363,7 +364,8 @@ def names_in(file: BinaryIO) -> list[str]:
     text = file.read().removeprefix(b"\xef\xbb\xbf")
     names = text.split(b"\0") if b"\0" in text else text.splitlines()
     folder = "" if file is sys.stdin.buffer else os.path.dirname(file.name)
-    return [os.path.join(folder, os.fsdecode(name)) for name in names if name]
+    given = [os.fsdecode(name) for name in names if name]
+    return [name if "://" in name else os.path.join(folder, name) for name in given]
 
 
 def run_and_report(

@@ -89,6 +89,10 @@ def _write_status(found: Status) -> None:
     _write_row("disk", _disk(found))
     if found.last_run:
         _write_row("last run", _last_run(found.last_run))
+    if found.watched:
+        since = datetime.fromisoformat(found.watched["since"]).astimezone()
+        who = f"process {found.watched['pid']} on {wording.visible(str(found.watched['host']))}"
+        _write_row("watched", f"by {who}, since {since:%Y-%m-%d %H:%M}")
     if found.running:
         _write_row("now", _running(found))
 

@@ -26,14 +26,12 @@ _LISTED = 3
     short_help="Index folders, then whatever changes in them.",
     examples=(
         ("pixseek watch ~/Pictures", "a folder and its subfolders"),
-        ("pixseek watch", "everything indexed before"),
+        ("pixseek watch", "everything indexed before, also tables and archives"),
         ("pixseek watch /mnt/nas/photos --poll", "look through the files every 10 seconds"),
         ("pixseek watch ~/Pictures --json", "one JSON object per line, for programs"),
     ),
 )
-@click.argument(
-    "paths", nargs=-1, type=click.Path(exists=True, file_okay=False), metavar="[DIR]..."
-)
+@click.argument("paths", nargs=-1, type=click.Path(exists=True), metavar="[PATH]...")
 @click.option(
     "--poll/--no-poll",
     default=None,
@@ -71,6 +69,9 @@ def watch(
     A new or changed image is indexed half a second after it was last written. Moved and renamed
     files keep their vectors; deleted ones are removed from the library. The folders are first
     indexed as pixseek index does it, so nothing is missed that changed while it did not run.
+
+    Archives and tables are looked at every second, and indexed when they changed. Images on the web
+    are not asked for again: run pixseek index --recheck from a timer.
 
     Other programs may search and index meanwhile, also pixseek serve: runs wait for each other.
     What to skip is remembered from pixseek index --exclude and --include.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pixseek.library.places import gone, is_reachable, settled
+from pixseek.library.places import gone, is_reachable, settled, source_of
 from pixseek.library.roots import Roots
 from pixseek.types import Engine, Failure
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def changed_sources(
     roots: Roots, engine: Engine, changed: Mapping[str, Only]
 ) -> tuple[list[Source], list[Failure]]:
-    """Return a source for each root in which something changed.
+    """Return a source for each root in which something changed; a table or archive as a whole.
 
     Args:
         roots: those of the library.
@@ -33,12 +33,16 @@ def changed_sources(
 
     sources: list[Source] = []
     missing: list[Failure] = []
-    for root in roots.folders():
+    for root in roots.all():
         only = changed.get(root.name)
         if only is None:
             continue
         if not is_reachable(root):
             missing.append(gone(root, engine, roots.folders()))
+            continue
+        if root.kind != "folder":
+            opened = source_of(roots.opened, root)
+            (missing if isinstance(opened, Failure) else sources).append(opened)  # type: ignore[arg-type]
             continue
         scopes = tuple(settled(root))
         sources.append(open_source(roots.alone(replace(root, scopes=scopes)), only))

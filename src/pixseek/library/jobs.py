@@ -59,9 +59,17 @@ class Jobs:
             changed: look at no more than this of the roots of these names, instead of `paths`.
         """
         opened = self._opened
-        with opened.writing(stop):
+        with opened.writing(stop, self._model.waiting):
             self._model.check_asked()
             before, ended = {root.name for root in opened.roots.all()}, False
+            table = {
+                name: value
+                for name, value in (
+                    ("columns", dict(options.columns)), ("images", options.images),
+                    ("keep", options.keep), ("robots", options.robots),
+                )
+                if value or value is False
+            }  # fmt: skip
             try:
                 if changed is not None:
                     sources, gone = changed_sources(opened.roots, opened.engine, changed)
@@ -73,21 +81,13 @@ class Jobs:
                         options.include,
                         follow_links=options.follow_links,
                         read_as=options.read_as,
-                        table={
-                            name: value
-                            for name, value in (
-                                ("columns", dict(options.columns)),
-                                ("images", options.images),
-                                ("keep", options.keep),
-                                ("robots", options.robots),
-                            )
-                            if value or value is False
-                        },
+                        table=table,
                     )
                 else:
                     sources, gone = opened.roots.all_sources(
-                        options.exclude, options.include, follow_links=options.follow_links
-                    )
+                        options.exclude, options.include, follow_links=options.follow_links,
+                        table=table,
+                    )  # fmt: skip
                 run = pipeline.index(
                     sources,
                     engine=opened.engine,

@@ -9,6 +9,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from pixseek.errors import (
 )
 from pixseek.indexing.lock import IndexingLock
 from pixseek.library import named_paths
+from pixseek.library.named_urls import uri_of as uri_of_url
 from pixseek.library.remembering import remember_new
 from pixseek.library.roots import Roots
 from pixseek.library.trust import ENGINE, Gate, check_new
@@ -146,7 +148,7 @@ class Opened:
         record = self.engine.get([text])[0] or self._in_another_form("id", text)
         if record is not None:
             return record
-        uri = self.roots.uri_of(text)
+        uri = uri_of_url(text, self.roots.all(), self.engine) or self.roots.uri_of(text)
         record = self.engine.get([record_id(uri)])[0] if uri else None
         if uri and record is None:
             record = self._in_another_form("uri", uri)
@@ -258,13 +260,17 @@ class Opened:
 
         return fetching.fetch(url, allow_private=self.config.allow_private)
 
-    def writing(self, stop: threading.Event | None = None) -> IndexingLock:
+    def writing(
+        self,
+        stop: threading.Event | None = None,
+        waiting: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
+    ) -> IndexingLock:
         """Return the lock that one process at a time holds while it indexes.
 
         Args:
-            stop: ends the wait for it; see `IndexingLock`.
+            stop, waiting: for the wait for it; see `IndexingLock`.
         """
-        return IndexingLock(self.folder, self.ledger, stop)
+        return IndexingLock(self.folder, self.ledger, stop, waiting)
 
 
 def may_write(folder: Path) -> bool:

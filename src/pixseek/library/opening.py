@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import PixseekError, SourceError
 from pixseek.library.named_paths import absolute
+from pixseek.library.named_urls import extended
 from pixseek.library.places import SAMPLE, is_reachable, path_in, read_in, relative_in
+from pixseek.redaction import redacted
 from pixseek.types import Engine, Root
 
 if TYPE_CHECKING:
@@ -162,7 +165,7 @@ def recognised_source(
             f"It can't be read as {'an' if read_as == 'archive' else 'a'} {read_as}", given,
             "Check the path, or leave out --as.",
         )  # fmt: skip
-    if found is None or found.kind not in ("table", "dataset"):
+    if found is None or found.kind not in ("table", "dataset", "urls"):
         return found
     if found.kind == "dataset" and read_as is None and is_indexed(absolute(given)):
         return None
@@ -174,6 +177,20 @@ def recognised_source(
         if is_alone or table:
             raise
         return None
+
+
+def named_by_url(url: str) -> Recognised:
+    """Return what a URL names that a source of another package reads.
+
+    Raises:
+        SourceError: none does.
+    """
+    from pixseek.sources import kind_of
+    from pixseek.types import Recognised
+
+    # Without its parameters and secrets: the name is part of every URI.
+    shown = re.split(r"[?#]", redacted(url).partition("://")[2])[0]
+    return Recognised(kind_of(url), url, Path(shown.rpartition("@")[2]).name)
 
 
 def known_root(found: Recognised, roots: Iterable[Root], engine: Engine) -> tuple[Root | None, str]:
@@ -202,9 +219,7 @@ def known_root(found: Recognised, roots: Iterable[Root], engine: Engine) -> tupl
     known = known or next((root for root in away if _holds_records_of(found, root, engine)), None)
     if known is None:
         return None, found.scope
-    return replace(known, where=found.where, options={**known.options, **found.options}), (
-        found.scope
-    )
+    return extended(known, found), found.scope
 
 
 def _holds_part(root: Root, found: Recognised) -> bool:

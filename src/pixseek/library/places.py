@@ -72,6 +72,8 @@ def container(root: Root, uri: str) -> str:
     """
     from pixseek.sources import is_pattern
 
+    if root.kind == "urls":
+        return uri.partition("/")[2].replace("/", "://", 1)
     if is_pattern(root.where.rpartition("/")[2]):
         return f"{redacted(root.where.rpartition('/')[0])}/{uri.split('/')[1]}"
     if root.kind == "remote":

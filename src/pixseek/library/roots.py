@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixseek import files
 from pixseek.errors import QueryError, SourceError, unknown
+from pixseek.library import named_urls, opening
 from pixseek.library.named_paths import NOT_THERE, absolute, first_look, shown, unusable
 from pixseek.library.nested_roots import (
     absorbing,
@@ -28,7 +28,6 @@ from pixseek.library.nested_roots import (
     pattern_of,
     with_patterns,
 )
-from pixseek.library.opening import OpenSources, as_series, known_root, recognised_source
 from pixseek.library.places import (
     SAMPLE,
     container,
@@ -41,15 +40,11 @@ from pixseek.library.places import (
     uri_in,
     within,
 )
-from pixseek.redaction import redacted
 from pixseek.storage.ledger import Ledger
 from pixseek.types import Compare, Engine, Failure, Known, Record, Root
 
 if TYPE_CHECKING:
     from pixseek.types import Recognised, Source
-
-#: Reasons of failures that say that a file is not an image, and not that it is a broken one.
-_NOT_IMAGES = frozenset({"not-an-image", "empty", "missing", "bad-name"})
 
 #: The ledger's setting that says where roots were that have been forgotten, by name.
 _FORMER = "former_roots"
@@ -63,7 +58,7 @@ class Roots:
     def __init__(self, ledger: Ledger, engine: Engine, **network: bool) -> None:
         """Use the roots in `ledger`, whose records are in `engine`; see `Remote.permit`."""
         self._ledger, self._engine = ledger, engine
-        self._open = OpenSources(**network)
+        self._open = opening.OpenSources(**network)
         self._by_name: dict[str, Root] | None = None
         self._version = 0
         self._lock = threading.Lock()
@@ -210,7 +205,7 @@ class Roots:
             include: patterns of what is indexed although it would be skipped by itself, besides
                 those that are remembered.
             follow_links: follow links that lead out of the roots; None as remembered.
-            read_as: kind of source, like the options of a `table`: see `recognised_source`.
+            read_as: kind of source, like the options of a `table`: see `opening`.
 
         Returns:
             The sources; and a failure for each file that is missing or not an image, by the path
@@ -219,21 +214,22 @@ class Roots:
         Raises:
             SourceError: a path does not exist, its name is not text, or nothing reads the URL.
         """
-        from pixseek.sources import is_url, kind_of
+        from pixseek.sources import is_url
 
         failures: list[Failure] = []
-        found, urls = list[Path](), list[str]()
+        found: list[Path] = []
         place = partial(uri_in, self.folders())
         others, listed = self._open.listed(listed, read_as, place)
         look = first_look(self.folders(), place)
         # Nothing is registered before all of it was looked at.
         for given in paths:
-            if other := recognised_source(given, read_as, table or {}, place, len(paths) == 1):
+            if other := opening.recognised_source(
+                given, read_as, table or {}, place, len(paths) == 1
+            ):
                 others.append(self._open.checked(other))
                 continue
             if is_url(os.fspath(given)):
-                kind_of(os.fspath(given))
-                urls.append(os.fspath(given))
+                others.append(opening.named_by_url(os.fspath(given)))
                 continue
             path = absolute(given)
             if (problem := unusable(path)) is not None:
@@ -244,6 +240,9 @@ class Roots:
             else:
                 found.append(path)
         for given in listed:
+            if is_url(os.fspath(given)):
+                named_urls.take(os.fspath(given), others, failures)
+                continue
             path = absolute(given)
             # An empty name would be the current folder, with all that is in it.
             problem = unusable(path) if os.fspath(given) else NOT_THERE
@@ -254,7 +253,7 @@ class Roots:
             else:
                 found.append(path)
         scopes: dict[str, list[str]] = {}
-        added = (*map(self._add_recognised, as_series(others)), *map(self._add_url, urls))
+        added = map(self._add_recognised, opening.as_series(named_urls.joined(others)))
         for uri in (*added, *self._add_all(found)):
             name, _, relative = uri.partition("/")
             scopes.setdefault(name, []).append(relative)
@@ -282,6 +281,7 @@ class Roots:
         include: tuple[str, ...] = (),
         *,
         follow_links: bool | None = None,
+        table: Mapping[str, Any] | None = None,
     ) -> tuple[list[Source], list[Failure]]:
         """Return a source for each root that is there, and a failure for each that is not.
 
@@ -300,7 +300,8 @@ class Roots:
             if not is_reachable(root):
                 missing.append(gone(root, self._engine, self.folders()))
                 continue
-            now = with_patterns(root, exclude, include, follow_links)
+            now = named_urls.fetched_so(root, table or {})
+            now = with_patterns(now, exclude, include, follow_links)
             scopes = tuple(settled(now)) if now.kind == "folder" else now.scopes
             opened = source_of(self._open.new, self.alone(replace(now, scopes=scopes)))
             if isinstance(opened, Failure):
@@ -342,22 +343,13 @@ class Roots:
             for path, folder in ((path, folder_of[path]) for path in paths)
         ]
 
-    def _add_url(self, url: str) -> str:
-        """Return the URI of all that a URL names, making a root for it if there is none."""
-        from pixseek.sources import kind_of
-        from pixseek.types import Recognised
-
-        # Without its parameters and secrets: the name is part of every URI.
-        shown = re.split(r"[?#]", redacted(url).partition("://")[2])[0]
-        name = Path(shown.rpartition("@")[2]).name
-        return self._add_recognised(Recognised(kind_of(url), url, name))
-
     def _add_recognised(self, found: Recognised) -> str:
         """Return the URI of all that another kind of source holds, making a root if needed."""
-        root, scope = known_root(found, self.all(), self._engine)
+        root, scope = opening.known_root(found, self.all(), self._engine)
         if root is None:
             name = self._new_name(Path(found.name))
-            root = Root(name, found.where, scopes=(), kind=found.kind, options=found.options)
+            new = Root(name, found.where, scopes=(), kind=found.kind)
+            root = named_urls.extended(new, found)
         self.change(root)
         return f"{root.name}/{scope}"
 
@@ -373,17 +365,22 @@ class Roots:
                 images: roots that were named as folders stay.
         """
         for root in self.all():
+            if root.kind == named_urls.KIND:
+                self.change(root := named_urls.alive(root, self._ledger, self._engine))
             if root.name in before or self.count(root):
                 continue
             is_folder = root.kind != "folder" or any(
                 (root.path / scope).is_dir() for scope in root.scopes
             )
-            if not is_folder or not (may_continue or self._has_failed(root)):
+            is_empty = root.options.get(named_urls.KIND) == []
+            if is_empty or not is_folder or not (may_continue or self._has_failed(root)):
                 self._drop(root.name)
 
     def _has_failed(self, root: Root) -> bool:
         """Return whether images of a root failed for a reason that may go away."""
-        return any(f.reason not in _NOT_IMAGES for f in self._ledger.failures(f"{root.name}/"))
+        return any(
+            f.reason not in named_urls.NOT_IMAGES for f in self._ledger.failures(f"{root.name}/")
+        )
 
     def exclude(self, uri: str) -> None:
         """Let later runs skip a file or folder."""
@@ -467,6 +464,10 @@ class Roots:
                 self.change(replace(root, where=str(folder)))
                 return True
         return False
+
+    def opened(self, root: Root) -> Source:
+        """Return the source of a root as it is."""
+        return self._open.new(root)
 
     def alone(self, root: Root) -> Root:
         """Return a root without what lies in it by name and is a root of its own."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import ModelError
 from pixseek.indexing import pipeline, said
+from pixseek.indexing.lock import WATCHER, is_watched
 from pixseek.library import model_choice
 from pixseek.library.opened import Opened
 from pixseek.library.places import is_reachable
@@ -111,6 +112,7 @@ class Status:
         roots: where they are.
         failures: how many could not be read, by reason.
         bytes_on_disk: size of the library's folder; without what a server holds for it.
+        watched: who keeps the library up to date now: "pid", "host", "since"; None for nobody.
         running: progress of the indexing run in progress: "pid", "host", "stage", "done",
             "total", "left_s"; None if there is none.
         acceleration: how the last run that embedded images did so; None before one did.
@@ -144,6 +146,7 @@ class Status:
     last_run: LastRun | None = None
     calibration: Calibration | None = None
     engine: str = "embedded"
+    watched: Mapping[str, Any] | None = None
 
 
 def status(opened: Opened) -> Status:
@@ -186,6 +189,7 @@ def status(opened: Opened) -> Status:
         last_run=last_run,
         calibration=_calibration(opened, chosen),
         engine=opened.address or "embedded",
+        watched=opened.ledger.setting(WATCHER) if is_watched(opened.folder) else None,
     )
 
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +22,13 @@ from typing import TYPE_CHECKING
 from pixseek.errors import (
     EngineError,
     LibraryError,
+    MissingExtraError,
     PixseekError,
+    SourceError,
     SourceVanishedError,
 )
 from pixseek.images import EXTENSIONS
-from pixseek.indexing.lock import watching
+from pixseek.indexing.lock import WATCHER, watching
 from pixseek.indexing.options import IndexOptions
 from pixseek.library.jobs import Jobs, driven
 from pixseek.library.model import LibraryModel
@@ -35,7 +39,7 @@ from pixseek.sources.drives import gives_events
 from pixseek.sources.folder import IGNORE_FILE
 from pixseek.sources.scopes import Only
 from pixseek.sources.watching import QUIET_POLLED_S, Changes, Quiet
-from pixseek.types import Progress, Report, Root, WatchEvent
+from pixseek.types import Packed, Progress, Report, Root, WatchEvent
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -68,6 +72,8 @@ class Watcher:
         """Describe what to watch; see `Library.watch`."""
         self._opened, self._model, self._jobs = opened, model, Jobs(opened, model)
         self._paths = tuple(absolute(path) for path in paths)
+        named = None if not paths else [path for path in self._paths if path.is_file()]
+        self._containers = _Containers(opened, named)
         self._poll, self._poll_s = poll, poll_s
         self._stop, self._on_progress = stop, on_progress
         self._quiet = Quiet()
@@ -82,11 +88,12 @@ class Watcher:
         """Watch until `stop` is set, yielding what happens."""
         lock = watching(self._opened.folder)
         with contextlib.ExitStack() as held:
-            held.callback(lock.release, force=True)
+            held.callback(self._release, lock)
             held.callback(self._close)
-            _hold(lock)
+            self._hold(lock)
+            self._containers.check()
             folders = self._folders()
-            if not any(folder.is_dir() for folder in folders):
+            if not (self._containers or any(folder.is_dir() for folder in folders)):
                 raise SourceVanishedError(
                     "There is no folder to watch", ", ".join(map(str, folders)),
                     "Name one: pixseek watch ~/Pictures",
@@ -104,25 +111,29 @@ class Watcher:
             now = time.monotonic()
             if now - looked_at >= _LOOK_S:
                 looked_at = now
-                _hold(lock)
+                self._hold(lock)
+                self._containers.look(now)
                 if self._are_others():
                     yield from self._begin(self._folders())
             if now < resting_until:
                 continue
             is_whole = self._whole_at is None or now - self._whole_at >= WHOLE_S
             due, busy = self._quiet.due(now)
-            if not (due or is_whole):
+            changed = self._containers.due()
+            if not (due or changed or is_whole):
                 continue
             try:
-                for report in self._run_whole() if is_whole else self._run_changed(due, busy):
+                run = self._run_whole() if is_whole else self._run_changed(due, busy, changed)
+                for report in run:
                     if report.changed_anything:
                         yield _said("indexed", report=report)
-            except (EngineError, LibraryError, SourceVanishedError) as error:
+            except (EngineError, LibraryError, SourceError, MissingExtraError) as error:
                 if self._stop.is_set():
                     return  # it waited for the lock
                 if is_first:
                     raise
-                if not isinstance(error, SourceVanishedError):
+                if isinstance(error, EngineError | LibraryError):
+                    self._containers.again(changed)
                     for path in due:
                         self._quiet.note(path, now)
                     resting_until = time.monotonic() + self._retry_s
@@ -166,8 +177,8 @@ class Watcher:
             self._identities = dict.fromkeys(folders)  # it went away again: the next look says it
             return
         self._whole_at = None
-        if there:
-            self._begun = _said("watching", folders=tuple(there), polled=tuple(polled))
+        if watched := (*there, *self._containers.paths()):
+            self._begun = _said("watching", folders=watched, polled=tuple(polled))
 
     def _are_others(self) -> bool:
         """Return whether one of the folders is gone, is back, or is another one now."""
@@ -183,6 +194,29 @@ class Watcher:
                 is_polled = place is not None and place[0] in self._polled
                 self._quiet.note(wanted, now, QUIET_POLLED_S if is_polled else 0.0)
 
+    def _hold(self, lock: FileLock) -> None:
+        """Say that the library is watched, unless another watcher says so."""
+        from filelock import Timeout
+
+        if lock.is_locked:
+            return
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=0)
+            self._opened.ledger.set(
+                WATCHER,
+                {
+                    "pid": os.getpid(),
+                    "host": socket.gethostname(),
+                    "since": datetime.now(UTC).isoformat(timespec="seconds"),
+                },
+            )
+
+    def _release(self, lock: FileLock) -> None:
+        if lock.is_locked:
+            with contextlib.suppress(PixseekError):
+                self._opened.ledger.set(WATCHER, None)
+        lock.release(force=True)
+
     def _close(self) -> None:
         if self._changes is not None:
             self._changes.close()
@@ -192,7 +226,7 @@ class Watcher:
     def _folders(self) -> list[Path]:
         """Return the folders to watch: those that were named, else all of the library."""
         if self._paths:
-            return list(dict.fromkeys(self._paths))
+            return [path for path in dict.fromkeys(self._paths) if not path.is_file()]
         found = []
         for root in self._opened.roots.folders():
             for scope in root.scopes:
@@ -253,13 +287,17 @@ class Watcher:
     def _run_whole(self) -> Iterator[Report]:
         """Index all that is watched."""
         there = [each for each, now in self._identities.items() if now is not None]
-        if there:
+        there += self._containers.named
+        self._containers.begin()
+        if there or self._containers:
             run = self._jobs.index(there if self._paths else (), self._options(), self._stop)
             yield driven(run, self._on_progress)
 
-    def _run_changed(self, due: Sequence[str], busy: set[str]) -> Iterator[Report]:
-        """Index what changed."""
-        changed: dict[str, set[str]] = {}
+    def _run_changed(
+        self, due: Sequence[str], busy: set[str], containers: Sequence[str]
+    ) -> Iterator[Report]:
+        """Index what changed: paths, and archives and tables by the names of their roots."""
+        changed: dict[str, set[str]] = {name: {""} for name in containers}
         written: dict[str, set[str]] = {}
         new: set[Path] = set()
         for paths, into in ((due, changed), (busy, written)):
@@ -281,13 +319,102 @@ class Watcher:
         return IndexOptions(precision=self._opened.config.precision)
 
 
-def _hold(lock: FileLock) -> None:
-    """Say that the library is watched, unless another watcher says so."""
-    from filelock import Timeout
+class _Containers:
+    """Archives and tables, of which a look at their files tells whether they changed.
 
-    if not lock.is_locked:
-        with contextlib.suppress(Timeout):
-            lock.acquire(timeout=0)
+    Editors and downloads replace a file by another of its name, which events of the system miss; a
+    look at its size and time costs microseconds.
+    """
+
+    def __init__(self, opened: Opened, named: Sequence[Path] | None) -> None:
+        """Watch those of a library.
+
+        Args:
+            opened: the library.
+            named: files that a user named; None for all of the library.
+        """
+        self.named, self._is_named = list(named or ()), named is not None
+        self._opened = opened
+        self._before: dict[str, str] = {}
+        self._seen: dict[str, str] = {}
+        self._due: list[str] = []
+        self._next = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self.named or self._roots())
+
+    def check(self) -> None:
+        """Look whether those that a user named are such.
+
+        Raises:
+            SourceError: one is another file.
+        """
+        from pixseek.sources import recognise
+
+        for path in self.named:
+            if recognise(path) is None:
+                raise SourceError(
+                    "Only folders, archives and tables are watched", path,
+                    f"Watch its folder: pixseek watch {shlex.quote(str(path.parent))}",
+                )  # fmt: skip
+
+    def paths(self) -> list[Path]:
+        """Return where they are."""
+        return self.named or [root.path for root in self._roots()]
+
+    def begin(self) -> None:
+        """Take them as they are now for indexed."""
+        marks = {root.name: _mark_of(root) for root in self._roots()}
+        self._before = {name: mark for name, mark in marks.items() if mark is not None}
+        self._seen, self._due = dict(self._before), []
+
+    def look(self, now: float) -> None:
+        """Note those that changed, and were the same at the last two looks."""
+        if now < self._next:
+            return
+        began = time.monotonic()
+        for root in self._roots():
+            mark = _mark_of(root)
+            if mark is None or mark == self._before.get(root.name):
+                continue
+            if mark == self._seen.get(root.name):
+                self._before[root.name] = mark
+                self._due.append(root.name)
+            self._seen[root.name] = mark
+        # Ten thousand shards on a slow drive take no more than a twentieth of the time.
+        self._next = now + 20 * (time.monotonic() - began)
+
+    def due(self) -> list[str]:
+        """Return the names of roots that changed and have come to rest, and forget them."""
+        due, self._due = self._due, []
+        return due
+
+    def again(self, names: Collection[str]) -> None:
+        """Take them for changed: a run over them failed."""
+        self._due += names
+
+    def _roots(self) -> list[Root]:
+        return [
+            root
+            for root in self._opened.roots.all()
+            if root.kind != "folder"
+            and root.is_local
+            and (not self._is_named or root.path in self.named)
+        ]
+
+
+def _mark_of(root: Root) -> str | None:
+    """Return what differs after a change of an archive or a table; None if it is not there."""
+    from pixseek.sources import open_source
+    from pixseek.sources.rows import RowSource
+
+    try:
+        source = open_source(root)
+        if isinstance(source, Packed):
+            return repr(sorted(source.marks().items()))
+        return (source.stamp() or None) if isinstance(source, RowSource) else None
+    except (PixseekError, OSError):
+        return None
 
 
 def _identity(folder: Path) -> _Identity:

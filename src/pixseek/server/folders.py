@@ -10,12 +10,13 @@ from pixseek.errors import QueryError
 from pixseek.server.problems import Refused
 
 
-def indexable(text: str, allowed: Iterable[Path]) -> Path:
+def indexable(text: str, allowed: Iterable[Path], *, or_file: bool = False) -> Path:
     """Return the folder that a text names, if it may be indexed.
 
     Args:
         text: its absolute path, or one from the home folder: "~/Pictures".
         allowed: folders that may be indexed, with all below them that is not hidden.
+        or_file: it may be an archive or a table as well.
 
     Raises:
         Refused: it lies in none of them when all links are resolved; whether it is there is not
@@ -38,6 +39,6 @@ def indexable(text: str, allowed: Iterable[Path]) -> Path:
             403, "folder", "This folder may not be indexed from here", text[:200],
             "Start the server with --folders DIR, or run: pixseek index DIR",
         )  # fmt: skip
-    if not folder.is_dir():
+    if not (folder.is_dir() or (or_file and folder.is_file())):
         raise QueryError("No such folder", text[:200], "Check the path.")
     return folder

@@ -6,8 +6,7 @@ import asyncio
 import base64
 import json
 from dataclasses import asdict, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi import Query as Parameter
@@ -19,15 +18,15 @@ from pixseek.errors import QueryError
 from pixseek.server import shapes
 from pixseek.server.answers import Answer, json_answer
 from pixseek.server.documents import answers, events_of, having, list_of
-from pixseek.server.folders import indexable
 from pixseek.server.guard import is_head, may_write
 from pixseek.server.jobs import Job, JobState, watched
 from pixseek.server.problems import Refused, answer_to
-from pixseek.server.queries import WHOLE, Given, LibraryGiven, NothingGiven
+from pixseek.server.queries import WHOLE, LibraryGiven, NothingGiven
 from pixseek.server.routing import router_of
 from pixseek.server.search_routes import must_write
-from pixseek.server.served import Served, Server
+from pixseek.server.served import Server
 from pixseek.server.settings import Settings
+from pixseek.server.starting import Start, begun
 from pixseek.server.telling import failure_told, report_told, without_reasons
 from pixseek.server.uploads import json_body, picture_of, read_json, upload_form
 from pixseek.types import Embeddings
@@ -36,26 +35,7 @@ if TYPE_CHECKING:
     from pixseek.library import Library
 
 #: What of a status is about this machine, and told only to those who may change the library.
-_OF_THE_MACHINE = ("path", "running", "disk", "folders", "engine")
-
-
-class Start(Given):
-    """A run to start."""
-
-    kind: Literal["index", "reread"] = Field(
-        default="index", description="index: bring all folders up to date; reread: and read the "
-        "metadata of unchanged files again.",
-    )  # fmt: skip
-    retry: bool = Field(default=False, description="Try files again that failed before.")
-    ocr: bool | None = Field(
-        default=None, description="Read the text in pictures from now on, or no longer; if "
-        "missing, as the library did before. Needs pixseek[ocr] on the server.",
-    )  # fmt: skip
-    folder: str | None = Field(
-        default=None, max_length=4096, description="The path of one folder, which becomes part of "
-        "the library if it is not: a root, or one below those that the server allows. If missing, "
-        "all folders of the library.",
-    )  # fmt: skip
+_OF_THE_MACHINE = ("path", "running", "watched", "disk", "folders", "engine")
 
 
 class DuplicatesGiven(LibraryGiven):
@@ -109,6 +89,7 @@ def routes(server: Server) -> APIRouter:
         """Return what the library holds, and whether a run is going on."""
         plain = wire.status_to_plain(server.named(given.library).library.status())
         plain["is_running"] = plain["running"] is not None
+        plain["is_watched"] = plain["watched"] is not None
         plain["folders"] = [str(each) for each in server.settings.folders]
         if not may_write(request.scope):
             for name in _OF_THE_MACHINE:
@@ -380,33 +361,6 @@ def routes(server: Server) -> APIRouter:
         return watched(found, lambda state: _told(state, request), "job")
 
     return router
-
-
-def begun(server: Server, served: Served, what: Start) -> Job:
-    """Start a run over a library, for somebody with the right to write.
-
-    Raises:
-        LibraryLockedError: another run goes on.
-        QueryError: there is no folder to index, or none of this path.
-        Refused: the folder may not be indexed from outside.
-    """
-    roots = served.library.roots()
-    folders: tuple[Path, ...] = ()
-    if what.folder is not None:
-        allowed = (*server.settings.folders, *(root.path for root in roots))
-        folders = (indexable(what.folder, allowed),)
-    elif not roots:
-        raise QueryError(
-            "The library has no folder to index", "", "Index one first: pixseek index DIR"
-        )
-    server.check_free(served)
-    return server.jobs.start(
-        served.name,
-        what.kind,
-        lambda stop: served.library.indexing(
-            *folders, retry=what.retry, reread=what.kind == "reread", ocr=what.ocr, stop=stop
-        ),
-    )
 
 
 def _told(state: JobState, request: Request) -> dict[str, Any]:

@@ -406,7 +406,8 @@ STATUS = {
         "runtime": "openvino", "precision": "bf16", "why": "", "images": 0, "cosine_median": 1.0,
         "cosine_least": 1.0, "rank_agreement": 1.0, "speedup": 0.0,
     },
-    "running": None, "is_running": False, "model_is_here": True,
+    "running": None, "is_running": False, "watched": None, "is_watched": False,
+    "model_is_here": True,
     "contents": {
         "dated": 4100, "oldest": "2009-05-01T10:00:00", "newest": "2026-11-01T18:30:00",
         "located": 2100, "tagged": 310, "captioned": 12, "rated": 40, "unreachable": 0,

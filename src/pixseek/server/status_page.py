@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from pixseek.errors import PixseekError
@@ -189,6 +191,12 @@ class _Writer:
         )
         disk = size_text(status.bytes_on_disk, t) if status.bytes_on_disk else ""
         rows += f"<dt>{t('held_disk')}</dt><dd>{disk}</dd>" if disk else ""
+        if status.watched:
+            by = t("watched")
+            if self._known.may_write:
+                since = datetime.fromisoformat(status.watched["since"]).astimezone()
+                by = t("watched_by", pid=str(status.watched["pid"]), at=f"{since:%Y-%m-%d %H:%M}")
+            rows += f"<dt>{t('held_watched')}</dt><dd>{escape(by)}</dd>"
         roots = "".join(map(self._root, status.roots))
         adding = ""
         if self._known.may_write:
@@ -213,7 +221,7 @@ class _Writer:
         path = f"<span class='soft path'>{escape(str(root.path))}</span>" if may_write else ""
         away = "" if root.is_there else f" <strong class=away>{t('root_away')}</strong>"
         index = ""
-        if may_write and root.is_there:
+        if may_write and root.is_there and isinstance(root.path, Path):
             label = t("index_folder", name=root.name)
             index = self._button("index", label, "refresh", bare=True, folder=str(root.path))
         return (

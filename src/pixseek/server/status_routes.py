@@ -15,13 +15,13 @@ from pixseek.errors import PixseekError
 from pixseek.server.answers import Answer, json_answer
 from pixseek.server.guard import may_write
 from pixseek.server.jobs import watched
-from pixseek.server.library_routes import Start, begun
 from pixseek.server.pages import Pages
 from pixseek.server.problems import Refused, status_of, three_parts
 from pixseek.server.queries import LibraryGiven
 from pixseek.server.routing import router_of
 from pixseek.server.search_routes import must_write
 from pixseek.server.served import Served, Server
+from pixseek.server.starting import Start, begun
 from pixseek.server.status_page import Known, content, run_to_plain
 from pixseek.server.telling import failure_told
 from pixseek.server.uploads import plain_form

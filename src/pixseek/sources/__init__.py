@@ -28,6 +28,7 @@ OWN: Mapping[str, str] = {
     "table": "pixseek.sources.rows",
     "dataset": "pixseek.sources.datasets",
     "remote": "pixseek.sources.buckets",
+    "urls": "pixseek.sources.named_urls",
 }
 
 

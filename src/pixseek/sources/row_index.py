@@ -197,6 +197,17 @@ def without_password(url: str) -> str:
     return re.sub(r"^(\w+://)[^/?#]*@", r"\1", url)
 
 
+def key_of_url(url: str) -> str:
+    """Return the part of a URI that names the image of a URL."""
+    return clean(without_password(url.strip()).replace("://", "/"))
+
+
+def clean(text: str) -> str:
+    """Return a text as a path of a URI, which has no empty parts and none that lead upwards."""
+    parts = (part.strip() for part in re.split(r"[/\\]", text))
+    return "/".join(part for part in parts if part not in ("", ".", ".."))
+
+
 def _is_text(key: str) -> bool:
     try:
         key.encode()

@@ -23,7 +23,7 @@ from pixseek.images import MAX_BYTES
 from pixseek.sources import patterns
 from pixseek.sources.columns import Roles, Target, bare, roles_of
 from pixseek.sources.remote_images import RemoteImages
-from pixseek.sources.row_index import RowIndex, is_url, stamp_of, without_password
+from pixseek.sources.row_index import RowIndex, clean, is_url, key_of_url, stamp_of
 from pixseek.sources.tables import (
     ENDINGS,
     SCHEMES,
@@ -214,6 +214,10 @@ class RowSource:
             tuple(index.problems), index.unused,
         )  # fmt: skip
 
+    def stamp(self) -> str:
+        """Return what differs when one of the files of the table was written."""
+        return stamp_of(self._table.files)
+
     def check(self) -> None:
         """Look whether the columns are there that were asked for.
 
@@ -226,6 +230,8 @@ class RowSource:
     # ---------------------------------------------------------------- inside
 
     def _check_there(self) -> None:
+        if not self._root.is_local and not self._table.files:
+            return  # a list of URLs that the library itself keeps
         for path, what in ((self._table.path, "table"), (self._base, "folder of the images")):
             if not path.exists():
                 raise SourceVanishedError(
@@ -378,23 +384,17 @@ class RowSource:
         if roles.id:
             value = row.get(roles.id)
             text = "" if value is None or isinstance(value, Blob) else str(value).strip()
-            return _clean(text) or None
+            return clean(text) or None
         reference = row.get(roles.image)
         if isinstance(reference, Blob):
             name = re.split(r"[/\\]", reference.name)[-1]
-            return _clean(f"{self._table.key_of(number)}/{name}")
+            return clean(f"{self._table.key_of(number)}/{name}")
         if not isinstance(reference, str) or not reference.strip():
             return None
         if is_url(reference):
-            return _clean(without_password(reference.strip()).replace("://", "/"))
+            return key_of_url(reference)
         # One that leads out of the folder is refused, under a name that no good one has.
-        return self._relative(reference) or _clean(f"outside/{reference}")
-
-
-def _clean(text: str) -> str:
-    """Return a text as a path of a URI, which has no empty parts and none that lead upwards."""
-    parts = (part.strip() for part in re.split(r"[/\\]", text))
-    return "/".join(part for part in parts if part not in ("", ".", ".."))
+        return self._relative(reference) or clean(f"outside/{reference}")
 
 
 def recognised(given: str) -> Recognised | None:

@@ -312,7 +312,10 @@ class Fetcher:
             return await self._followed(wanted, size, number, trail)
         except (httpcore.ConnectError, httpcore.ConnectTimeout, NotConnectedError) as error:
             if not trail or trail[-1].origin == trail[0].origin:
-                raise unreachable(_site(trail[0]) if trail else url, reason_of(error)) from error
+                why = reason_of(error)
+                if trail and self._proxies and proxy_of(trail[0], url) is not None:
+                    why = f"by the proxy of HTTP_PROXY or HTTPS_PROXY: {why}"
+                raise unreachable(_site(trail[0]) if trail else url, why) from error
             problem = f"It leads to {trail[-1].authority}, which can't be reached"
             raise AgainError(failed("unreachable", problem, url, f"{CHECK} {SAVE}")) from error
         except (httpcore.TimeoutException, LateError) as error:
