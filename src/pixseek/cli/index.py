@@ -138,8 +138,7 @@ class PathOrUrl(click.Path):
     "an upgrade that reads more. Your annotations stay.",
 )
 @click.option("--recheck", is_flag=True,
-              help="Of images named by URL: ask their servers which have changed, and fetch those. "
-              "[default: fetch new rows and changed ones]")  # fmt: skip
+              help="Of images named by URL: ask their servers which have changed.")  # fmt: skip
 @click.option(
     "--strict",
     is_flag=True,
@@ -364,7 +363,7 @@ def names_in(file: BinaryIO) -> list[str]:
     text = file.read().removeprefix(b"\xef\xbb\xbf")
     names = text.split(b"\0") if b"\0" in text else text.splitlines()
     folder = "" if file is sys.stdin.buffer else os.path.dirname(file.name)
-    given = [os.fsdecode(name) for name in names if name]
+    given = (os.fsdecode(name) for name in names if name)
     return [name if "://" in name else os.path.join(folder, name) for name in given]
 
 
