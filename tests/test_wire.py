@@ -403,6 +403,7 @@ def test_json_of_a_status() -> None:
         "failures": {"damaged": 1},
         "bytes_on_disk": 99,
         "running": running,
+        "watched": None,
         "acceleration": {
             "runtime": "openvino",
             "precision": "bf16",
