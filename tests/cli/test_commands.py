@@ -238,7 +238,8 @@ def test_search_json_has_the_published_shape(indexed: Run) -> None:
         assert set(hit) == {
             "rank", "id", "path", "is_there", "part", "score", "uri", "width", "height",
             "media", "confidence", "strength", "probability", "why", "duplicates", "excluded_by",
-            "taken_at", "taken_precision", "caption", "tags",
+            "taken_at", "taken_precision", "caption", "tags", "duration_s", "moments", "group",
+            "others", "group_filter",
         }  # fmt: skip
         assert hit["strength"] in ("strong", "likely", "weak")
         assert Path(hit["path"]).is_file()

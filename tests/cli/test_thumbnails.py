@@ -59,7 +59,7 @@ def hits_of(*paths: Path | None, preview: bytes | None = None) -> Results:
     )
     there = {hit.id: hit.path for hit in hits if hit.path is not None and hit.path.exists()}
     return Results(
-        hits, Query(()), {}, "tiny", stored_preview=lambda _: preview,
+        hits, Query(()), {}, "tiny", stored_preview=lambda *_: preview,
         stored_content=lambda record: there[record.id].read_bytes() if record.id in there else None,
     )  # fmt: skip
 

@@ -207,11 +207,11 @@ def _native(
         root = "substr(uri, 1, instr(uri || '/', '/') - 1)"
         other = f"{_IS_NOT_ASCII.format('uri')} AND instr(uri, '://') = 0 AND composed({root}) = ?"
         return f"({written} OR ({other}))"
-    if name.startswith(filters.USER_PREFIX):
-        return _user_field(name.removeprefix(filters.USER_PREFIX), op, value, parameters)
     coded = facet_values.condition(db, compare, parameters, one_by_one=one_by_one)
     if coded is not None:
         return coded
+    if name.startswith(filters.USER_PREFIX):
+        return _user_field(name.removeprefix(filters.USER_PREFIX), op, value, parameters)
     if op == "exists":
         known = _TEXT_COLUMNS | _NUMBER_COLUMNS | _DIGESTS | {"mtime", "taken_at", "tags"}
         return f"{column} IS NOT NULL" if name in known else None
