@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 import pixseek
-from pixseek.errors import MissingExtraError
+from pixseek.errors import MissingExtraError, ModelError
 from pixseek.images import ocr
 from pixseek.indexing import texts
 from pixseek.metadata import seen
@@ -176,6 +176,23 @@ def test_no_image_fails_by_its_text(
     notes = library.search("name:door.png")[0].record.fields["notes"]
     assert notes == "text in the picture: could not be read (RuntimeError)"
     assert library.index().unchanged == 3
+
+
+def test_a_reader_that_can_not_be_loaded_ends_the_run_and_marks_no_image(
+    library: pixseek.Library, signs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> Any:
+        raise ImportError("libGL.so.1: cannot open shared object file")
+
+    ocr.text_reader.cache_clear()
+    with monkeypatch.context() as patched:
+        patched.setattr("rapidocr.RapidOCR", fail)
+        with pytest.raises(ModelError, match="libGL") as caught:
+            library.index(signs, ocr=True)
+    assert "--no-ocr" in caught.value.advice
+    ocr.text_reader.cache_clear()
+    library.index()
+    assert text_of(library, "door.png")
 
 
 def test_without_the_package_the_error_names_the_extra(

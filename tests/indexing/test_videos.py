@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import shutil
@@ -17,6 +18,7 @@ import pixseek
 from films import THREE, colour_of, film
 from pixseek.indexing import videos
 from pixseek.types import Record
+from pixseek.video.frames import Source, unreadable
 
 from tiny_encoder import TinyEncoder, WideEncoder, draw
 
@@ -165,6 +167,7 @@ def test_a_broken_video_is_a_failure_and_the_others_go_on(
     film(tmp_path / "all" / "a.mp4")
     (tmp_path / "all" / "b.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(3000))
     (tmp_path / "all" / "c.ts").write_text("const typescript: boolean = true")
+    (tmp_path / "all" / "d.d.mts").write_text("export declare const typescript: boolean")
     report = library.index(tmp_path / "all")
     assert report.added == 1
     assert [(f.uri, f.reason) for f in report.failures] == [("all/b.mp4", "damaged")]
@@ -234,6 +237,56 @@ def test_a_stopped_run_leaves_a_video_to_the_next(
     tiny.seconds_a_batch = 0
     assert library.index().added == 1
     assert len(stored(library, "all/a.mp4").parts) > 60
+
+
+def test_a_run_that_is_stopped_while_a_file_is_hashed_ends_with_a_report(
+    library: pixseek.Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film(tmp_path / "all" / "a.mp4")
+    stop, really = threading.Event(), videos.digest_of
+
+    def digest_of(source: Source, stopped: threading.Event) -> str:
+        stop.set()
+        return really(source, stopped)
+
+    monkeypatch.setattr(videos, "digest_of", digest_of)
+    run = library.indexing(tmp_path / "all", stop=stop)
+    report = None
+    while report is None:
+        try:
+            next(run)
+        except StopIteration as end:
+            report = end.value
+    assert (report.stopped, report.added, report.failures) == (True, 0, ())
+    assert library.index().added == 1
+
+
+def test_a_video_that_can_not_be_read_is_tried_again(
+    library: pixseek.Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film(tmp_path / "all" / "a.mp4")
+
+    def fail(*_: object) -> str:
+        raise unreadable(OSError(errno.EIO, "Input/output error"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(videos, "digest_of", fail)
+        (failure,) = library.index(tmp_path / "all").failures
+    assert failure.stage == "read"
+    assert library.index().added == 1
+
+
+def test_a_damaged_video_stays_marked_when_it_is_read_again(
+    library: pixseek.Library, tmp_path: Path
+) -> None:
+    path = film(tmp_path / "all" / "a.mp4", [(each, 3.0) for each in ("red", "green", "blue")] * 3,
+                flags={"movflags": "+faststart"})  # fmt: skip
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    library.index(tmp_path / "all")
+    assert stored(library, "all/a.mp4").fields["damaged"] is True
+    os.utime(path, ns=(1, 1))
+    library.index(reread=True)
+    assert stored(library, "all/a.mp4").fields["damaged"] is True
 
 
 def test_shots_of_a_video_cover_it_without_gaps(library: pixseek.Library, tmp_path: Path) -> None:

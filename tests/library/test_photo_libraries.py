@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 import pixseek
+from films import film
 from pixseek.sources.osxphotos import DATABASE
 from pixseek.types import Record, record_id
 
@@ -113,6 +114,18 @@ def test_trash_is_skipped_unless_it_is_asked_for(tmp_path: Path, tiny: TinyEncod
         assert report.added == 1
         assert [(each.kind, each.images) for each in report.skipped] == [("trashed", 1)]
         assert library.index(include=["/gone.jpg"]).added == 1
+
+
+def test_videos_of_an_export_have_what_photos_knew(tmp_path: Path, tiny: TinyEncoder) -> None:
+    pytest.importorskip("av")
+    folder = tmp_path / "Photos"
+    film(folder / "a.mov")
+    film(folder / "gone.mov")
+    export(folder, {"a.mov": PHOTO, "gone.mov": {**PHOTO, "uuid": "B2", "intrash": True}})
+    with pixseek.open(tmp_path / "lib") as library:
+        report = library.index(folder)
+        assert [(each.kind, each.images) for each in report.skipped] == [("trashed", 1)]
+        assert record_of(library, "Photos/a.mov").fields["albums"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no database" * 500, "view", "other"])

@@ -11,7 +11,7 @@ import queue
 import time
 from typing import TYPE_CHECKING, Any
 
-from pixseek.errors import MissingExtraError
+from pixseek.errors import MissingExtraError, ModelError
 from pixseek.types import TextLine
 from pixseek.types.dataclass import dataclass
 
@@ -87,15 +87,29 @@ class TextReader:
         """Return the lines of text in a picture.
 
         Raises:
+            ModelError: the library or its models can't be loaded.
             Exception: of the library or of the models' runtime: none of them is documented.
         """
         engine = self._engines.get()
         try:
             if engine is None:
-                engine = _Engine(self._cores)
+                engine = self._opened()
             return engine.read(picture, self._time_s)
         finally:
             self._engines.put(engine)
+
+    def _opened(self) -> _Engine:
+        try:
+            return _Engine(self._cores)
+        except MemoryError:
+            raise
+        except Exception as error:  # a library of the system that is missing, a damaged package
+            raise ModelError(
+                "Text in pictures can't be read",
+                f"{self.name}: {type(error).__name__}: {error}",
+                "Install it again: pip install --force-reinstall 'pixseek[ocr]'. Without it: "
+                "pixseek index --no-ocr",
+            ) from error
 
 
 @functools.cache

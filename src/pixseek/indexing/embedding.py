@@ -307,7 +307,10 @@ class Embedding(Generic[Job, Item]):
         for job in batch:
             if self.stop.is_set():
                 break
-            outcome = self._prepared(job)
+            try:
+                outcome = self._prepared(job)
+            except StoppedError:  # while the content of a large file was read
+                break
             if self.stop.is_set() and isinstance(outcome, Failure):
                 break  # it was interrupted; if it is a failure, the next run finds it again
             outcomes.append(outcome)
@@ -340,7 +343,9 @@ class Embedding(Generic[Job, Item]):
             self._spent("decode", time.perf_counter() - began)
 
     def _sampled(self, job: Job) -> Item | Failure | None:
-        return None if self.stop.is_set() else self._prepared(job)
+        with contextlib.suppress(StoppedError):
+            return None if self.stop.is_set() else self._prepared(job)
+        return None
 
     def _spent(self, stage: str, seconds: float) -> None:
         with self._clock:

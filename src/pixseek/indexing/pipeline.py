@@ -38,7 +38,7 @@ from pixseek.indexing.comparing import (
 from pixseek.indexing.embedding import Embedded, Embedding, Pace, StoppedError, Waiting, drawn
 from pixseek.indexing.media import layout
 from pixseek.indexing.options import IndexOptions
-from pixseek.indexing.reading import Prepared, Reader
+from pixseek.indexing.reading import Prepared, Reader, is_named_as_video
 from pixseek.indexing.rereading import Rereading, serves
 from pixseek.indexing.said import hand_on, with_words_of
 from pixseek.indexing.storing import Writes
@@ -225,9 +225,11 @@ class _Run:
         self.engine.ensure(Space(encoder.fingerprint, encoder.dim, encoder.name))
         chosen = None
         if new := [job for job in jobs if not job.is_unchanged]:
+            # A video gives no sample: its frames come later, and its content may be 10 GB.
+            images = [job for job in new if not is_named_as_video(job.candidate.uri)]
             chosen = self.embedding(encoder, look_up=False, is_sample=True).accelerate(
-                self.options.precision, len(new), lambda n: expected(self.sources, drawn(new, n)),
-                self.waiting,
+                self.options.precision, len(new),
+                lambda n: expected(self.sources, drawn(images, n)), self.waiting,
             )  # fmt: skip
         embedding = self.embedding(encoder, look_up=True)
         if chosen is not None:
@@ -376,11 +378,11 @@ class _Run:
         """Decode and embed one file after all; see `place`."""
         embedding = self.embedding(self.load_encoder(), look_up=False)
         candidate = replace(item.job.candidate, marks="")  # the content is wanted
-        prepared = embedding.prepare(replace(item.job, candidate=candidate))
-        if isinstance(prepared, Failure):
-            self.fail(prepared)
-            return
         with contextlib.suppress(StoppedError):  # a video is left to the next run
+            prepared = embedding.prepare(replace(item.job, candidate=candidate))
+            if isinstance(prepared, Failure):
+                self.fail(prepared)
+                return
             embedded = embedding.encode([prepared])[0]
             if isinstance(embedded, Failure):
                 self.fail(embedded)

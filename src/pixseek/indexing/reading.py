@@ -108,8 +108,10 @@ class Reader:
             if not candidate.is_wanted and (item.is_trashed or is_trashed(item.sidecars)):
                 return _in_the_trash(candidate)
             if isinstance(item.content, Path) and is_named_as_video(candidate.uri):
+                source = Source(item.content, within=item.within)
+                digest = videos.digest_of(source, self.stop)
                 stage = "decode"
-                return self._video(job, item, twins_of)
+                return self._video(job, item, source, digest, twins_of)
             content = _content(item)
             if content is None and job.before is not None:
                 known = Record(job.before.id, candidate.uri, candidate.stamp, job.before.digest)
@@ -144,12 +146,10 @@ class Reader:
             return _failure(candidate, stage, error)
 
     def _video(
-        self, job: Job, item: Item, twins_of: Callable[[Job, str], tuple[tuple[Known, ...], bool]]
-    ) -> Prepared:
+        self, job: Job, item: Item, source: Source, digest: str,
+        twins_of: Callable[[Job, str], tuple[tuple[Known, ...], bool]],
+    ) -> Prepared:  # fmt: skip
         """Return a video that is ready to be decoded, or known by its content."""
-        assert isinstance(item.content, Path)
-        source = Source(item.content, within=item.within)
-        digest = videos.digest_of(source, self.stop)
         twins, is_embedded = twins_of(job, digest)
         if is_embedded:
             about, media = probe(source)
@@ -246,9 +246,15 @@ class Reader:
         return record, preview
 
 
+#: Reasons that a file can't be read, also in the middle of decoding a video.
+_OF_FILES = frozenset({"missing", "no-permission", "unreadable", "outside"})
+
+
 def _failure(candidate: Candidate, stage: Literal["read", "decode"], error: Exception) -> Failure:
     """Return the failure of one file; raise what is no fault of it."""
     if isinstance(error, ImageError):
+        if error.reason in _OF_FILES:
+            stage = "read"  # tried again by the next run
         # A source may blame more than the file: a folder that is gone, by a URI that ends in /.
         blamed = error.subject if error.subject.endswith("/") else candidate.uri
         return Failure(blamed, stage, error.reason, error.problem, error.advice, candidate.stamp)
@@ -281,12 +287,21 @@ def _with_text(record: Record, texts: TextReader, picture: Picture) -> Record:
         reading = texts.read(picture)
         lines = reading.lines
         note = "" if reading.is_whole else "text in the picture: too much to read in time"
+    except PixseekError:
+        raise  # it reads no picture at all
+    except MemoryError:
+        said = "; ".join(filter(None, (str(record.fields.get("notes", "")), _NO_MEMORY)))
+        return replace(record, fields={**record.fields, "notes": said})
     except Exception as error:  # of models and a library of others: no image fails by it
         note = f"text in the picture: could not be read ({type(error).__name__})"
     fields = {**record.fields, **seen.fields_of(lines, texts.name)}
     if note:
         fields["notes"] = "; ".join(filter(None, (str(fields.get("notes", "")), note)))
     return replace(record, fields=fields)
+
+
+#: The note of an image whose text the next `--ocr` looks for again.
+_NO_MEMORY = "text in the picture: not enough memory to read it"
 
 
 def _in_the_trash(candidate: Candidate) -> Failure:

@@ -173,7 +173,7 @@ def as_it_looked(record: Record, before: Record) -> Record:
     """Return what was read of a video again with what its frames said when it was decoded."""
     if not has_shots(before.parts):
         return record
-    names = (*LOOKS, "duration_s", "notes")
+    names = (*LOOKS, "duration_s", "notes", "damaged")
     seen = {name: before.fields[name] for name in names if name in before.fields}
     return replace(
         record,

@@ -217,26 +217,27 @@ class FolderSource:
     def read(self, candidate: Candidate) -> Item:
         """Return the content of a file of this source and its sidecars; see `Source.read`."""
         relative = candidate.uri[len(self.name) + 1 :]
-        if is_video_name(relative):
-            sidecars = tuple(self._read_sidecars(relative, candidate.sidecars))
-            return Item(self.path / relative, sidecars, within=self._within)
-        if candidate.stamp.size > MAX_BYTES:
+        is_video = is_video_name(relative)
+        if candidate.stamp.size > MAX_BYTES and not is_video:
             raise ImageError(
                 "too-large",
                 f"The file is too large ({candidate.stamp.size // 1_000_000} MB)",
                 advice=f"Files up to {MAX_BYTES // 1_000_000} MB are read.",
             )
+        content: bytes | Path = (path := self.path / relative)
         try:
-            content = files.read(self.path / relative, MAX_BYTES, within=self._within)
+            if is_video:  # it is opened again to be decoded
+                files.beginning(path, 1, within=self._within)
+            else:
+                content = files.read(path, MAX_BYTES, within=self._within)
         except OSError as error:
             self.check_there(error)
-            failure = self._failure(relative, error)
-            raise ImageError(
-                failure.reason, failure.message, failure.uri, failure.advice
-            ) from error
+            why = self._failure(relative, error)
+            raise ImageError(why.reason, why.message, why.uri, why.advice) from error
         fields = self._libraries.fields(relative)
         sidecars = tuple(self._read_sidecars(relative, candidate.sidecars))
-        return Item(content, sidecars, fields, is_trashed=fields.pop("trashed", None) is True)
+        trashed = fields.pop("trashed", None) is True
+        return Item(content, sidecars, fields, within=self._within, is_trashed=trashed)
 
     def check_there(self, cause: OSError | None = None) -> None:
         """Raise if the root is gone.

@@ -21,7 +21,7 @@ from pixseek.types import Skipped
 from pixseek.types.dataclass import dataclass
 from pixseek.types.texts import composed
 from pixseek.video.formats import EXTENSIONS as VIDEOS
-from pixseek.video.formats import SHARED_ENDING
+from pixseek.video.formats import SHARED_ENDINGS
 
 #: A library next to its photos, which nobody misses.
 PORTABLE = ".pixseek"
@@ -363,7 +363,7 @@ class Tally:
             why = _NAMED if is_readable else _UNREAD
             include = f"*{_escaped(what)}" if is_readable else ""
             self._add(Skipped("ending", what, why, 1, 0, self._uri(relative), include))
-        elif ending.lower() in VIDEOS and ending.lower() != SHARED_ENDING:
+        elif ending.lower() in VIDEOS and ending.lower() not in SHARED_ENDINGS:
             self._add(Skipped("ending", ending, _VIDEOS, 1, 0, self._uri(relative)))
         elif has_no_ending(ending) and self._opened < OPENED:
             self._opened += 1
@@ -405,7 +405,7 @@ def _escaped(name: str) -> str:
 
 def _is_image_name(name: str) -> bool:
     ending = os.path.splitext(name)[1].lower()
-    return ending in EXTENSIONS or (is_video_name(name) and ending != SHARED_ENDING)
+    return ending in EXTENSIONS or (is_video_name(name) and ending not in SHARED_ENDINGS)
 
 
 def is_video_name(name: str) -> bool:
@@ -420,7 +420,7 @@ def is_candidate(path: str) -> bool:
         return True
     if ending not in VIDEOS or not video.available():
         return False
-    if ending != SHARED_ENDING:
+    if ending not in SHARED_ENDINGS:
         return True
     try:
         return bool(video.media(files.beginning(path, _BEGINNING)))

@@ -10,8 +10,8 @@ EXTENSIONS = frozenset(
     ).split()
 )
 
-#: The ending of MPEG transport streams, which is that of TypeScript too: the content decides.
-SHARED_ENDING = ".ts"
+#: Endings of MPEG transport streams that are those of TypeScript too: the content decides.
+SHARED_ENDINGS = frozenset({".ts", ".mts"})
 
 #: Bytes of a file's beginning that `media` needs.
 BEGINNING = 4096

@@ -161,6 +161,7 @@ class _Choice:
             if tower.provider() != gpu.provider:
                 raise _DeclinedError(f"onnxruntime could not start {name}")
             images = job.sample(int8.CHECKED)
+            _enough(images)
             if job.image.shape[0] is None:
                 tower.batch_size = gpus.best_batch(
                     lambda n: job.encode(tower, images[np.arange(n) % len(images)])
