@@ -25,11 +25,15 @@ class Count:
 
     Attributes:
         fail: is asked for each request, by its method and path: a status to fail with, or 0.
+        links: what pages of the web link to besides what is in the folder, by their paths.
+        has_ranges: whether the web server sends parts of files.
     """
 
     requests: list[tuple[str, str]] = field(default_factory=list)
     sent: int = 0
     fail: Callable[[str, str], int] = lambda method, path: 0
+    links: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    has_ranges: bool = True
 
     def clear(self) -> None:
         """Begin again."""
@@ -113,14 +117,14 @@ def web(folder: Path) -> Iterator[tuple[str, Count]]:
                 self.reply(status, b"")
             elif path.is_dir() and self.path.endswith("/"):
                 names = sorted(f"{p.name}{'/' if p.is_dir() else ''}" for p in path.iterdir())
-                links = ["?C=N;O=D", "../", *map(quote, names)]
+                links = ["?C=N;O=D", "../", *map(quote, names), *count.links.get(self.path, ())]
                 page = "".join(f'<a href="{link}">{link}</a>' for link in links)
                 self.reply(200, page.encode(), Content_Type="text/html")
             elif path.is_file():
                 content, status = path.read_bytes(), 200
                 more = {"ETag": f'"{len(content)}-{path.stat().st_mtime_ns}"'}
                 part = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-                if part:
+                if part and count.has_ranges:
                     begin, end = int(part[1]), int(part[2] or len(content) - 1) + 1
                     more["Content_Range"] = f"bytes {begin}-{end - 1}/{len(content)}"
                     content, status = content[begin:end], 206
@@ -135,8 +139,9 @@ def web(folder: Path) -> Iterator[tuple[str, Count]]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(content)
-                count.sent += len(content)
+                with contextlib.suppress(ConnectionError):  # who asked may have enough
+                    self.wfile.write(content)
+                    count.sent += len(content)
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -181,7 +186,7 @@ def sftp(folder: Path, home: Path) -> Iterator[str]:
             found = []
             try:
                 for each in self.place(path).iterdir():
-                    attributes = paramiko.SFTPAttributes.from_stat(each.stat())
+                    attributes = paramiko.SFTPAttributes.from_stat(each.lstat())
                     attributes.filename = each.name
                     found.append(attributes)
             except OSError as error:

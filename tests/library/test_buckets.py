@@ -294,6 +294,8 @@ def test_a_folder_is_read_by_ssh_from_a_server_whose_key_is_known(
         path = tmp_path / "disk" / "photos" / "a b" / f"{colour}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(picture(colour))
+    path.with_name("up").symlink_to("..")  # links are not followed: one may lead up, or out
+    (tmp_path / "disk" / "photos" / "red.png").symlink_to(path)
     with sftp(tmp_path / "disk", tmp_path / "home") as url:
         with pixseek.open(tmp_path / "lib") as library:
             report = library.index(f"{url}/photos")
@@ -341,6 +343,35 @@ def test_a_page_of_links_is_a_folder_within_the_rules_for_addresses(
             assert sum(method == "HEAD" for method, _ in count.requests) == 4
             path.write_bytes(picture("navy"))
             assert library.index().updated == 1
+
+
+def test_links_of_a_page_lead_neither_out_of_its_folder_nor_in_circles(
+    tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    pytest.importorskip("aiohttp")
+    for name in ("2022/red.png", "2022/more/green.png", "2023/blue.png"):
+        path = tmp_path / "disk" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture("red"))
+    with web(tmp_path / "disk") as (url, count):
+        count.links["/2022/"] = (
+            "../2023/", "%2e%2e/2023/", "more/../../2023/", "../2023/blue.png", "/2023/",
+            "./", "./more/", "./red.png", f"{url}/2022/red.png", "more/../more/",
+            f"{url.replace('http', 'https', 1)}/2022/more/", f"{url}/2022/../2023/blue.png",
+            "http://127.0.0.1:9/2022/other.png",
+        )  # fmt: skip
+        count.links["/2022/more/"] = ("../../2023/", "../red.png", "../more/", "./")
+        with pixseek.open(tmp_path / "lib", allow_private=True) as library:
+            report = library.index(f"{url}/2022/")
+            assert (report.added, report.failures) == (2, ())
+            assert sorted(each.uri for each in library.records()) == [
+                "2022/more/green.png", "2022/red.png"
+            ]  # fmt: skip
+        pages = [path for method, path in count.requests if path.endswith("/")]
+        assert not any("2023" in path for _, path in count.requests)
+        # The first page also by the look at the address, before the run.
+        assert set(pages) == {"/2022/", "/2022/more/"}
+        assert pages.count("/2022/more/") == 1
 
 
 def test_what_comes_next_is_read_ahead_within_limits(tmp_path: Path) -> None:

@@ -221,11 +221,17 @@ class RemoteFiles:
         return f"{root}/{path}" if path and root else path or root
 
     def relative(self, full: str) -> str | None:
-        """Return the path below the place that the file system's name for a file has."""
+        """Return the path below the place that the file system's name for a file has.
+
+        None (on the web also for the place itself) if it does not lie below it.
+        """
         if self.service is _WEB:
             if "?" in full or "#" in full:
                 return None
-            return unquote(full)[len(unquote(self.address)) :].strip("/")
+            # Links lead anywhere: "../2023/", "./a.jpg", or to the same host by another scheme.
+            (host, path), (own, top) = _host_and_path(full), _host_and_path(self.full())
+            top = f"{top.rstrip('/')}/"
+            return path[len(top) :] if host == own and path.startswith(top) else None
         root = self._root().strip("/")
         full = full.strip("/")
         if root and not full.startswith(f"{root}/"):
@@ -386,6 +392,12 @@ def _account_of(address: str) -> dict[str, str]:
     host = urlsplit(address).netloc.rpartition("@")[2]
     account, _, rest = host.partition(".")
     return {"account_name": account} if "@" in address and ".core." in f".{rest}" else {}
+
+
+def _host_and_path(url: str) -> tuple[str, str]:
+    """Return the host of an address of the web and its path, without ".." and "." in it."""
+    host, _, path = url.partition("://")[2].partition("/")
+    return host.lower(), posixpath.normpath(f"/{unquote(path).lstrip('/')}")
 
 
 def _up_to(file: Any, count: int) -> bytes:

@@ -91,12 +91,16 @@ def _of_find(place: RemoteFiles, below: str) -> Iterator[list[Entry] | Unlisted]
 
 
 def _walked(place: RemoteFiles, below: str) -> Iterator[list[Entry] | Unlisted]:
-    """Yield folder after folder; some are asked for ahead."""
+    """Yield folder after folder, each once; some are asked for ahead.
+
+    Symbolic links by SSH are not followed: they may lead in circles, or out of the place.
+    """
 
     def listed(folder: str) -> list[Mapping[str, Any]]:
         return list(place.call(lambda fs: fs.ls(place.folder(folder), detail=True)))
 
     stack, asked = [below], dict[str, Future[list[Mapping[str, Any]]]]()
+    known = {below}
     with ThreadPoolExecutor(_AT_ONCE, "pixseek-listing") as pool:
         try:
             while stack:
@@ -111,10 +115,12 @@ def _walked(place: RemoteFiles, below: str) -> Iterator[list[Entry] | Unlisted]:
                         raise
                     yield Unlisted(folder, error)
                     continue
-                yield _entries(place, [each for each in here if each["type"] == "file"])
-                inner = (place.relative(each["name"]) for each in here if each["type"] != "file")
-                # A page may list itself, or its parent.
-                deeper = {each for each in inner if each and _is_in(each, folder)}
+                found = _entries(place, [each for each in here if each["type"] == "file"])
+                # A page may link to itself, to its parent, and to what lies next to it.
+                yield [each for each in found if _is_in(each.path, folder)]
+                inner = (place.relative(e["name"]) for e in here if e["type"] == "directory")
+                deeper = {each for each in inner if each and _is_in(each, folder)} - known
+                known |= deeper
                 stack += sorted(deeper, reverse=True)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
