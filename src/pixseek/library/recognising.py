@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek.errors import SourceError
@@ -98,6 +99,33 @@ def outlook(
         if isinstance(event, Failure):
             failures.append(event)
     return Outlook(root.where, root.kind, root.kind, count, failures=tuple(failures))
+
+
+def names_urls(given: Path, roots: Iterable[Root]) -> bool:
+    """Return whether a path is a table or data set, new to a library, that names images by URL.
+
+    Args:
+        given: absolute.
+        roots: of the library.
+
+    Raises:
+        SourceError: it can't be read, or has no column of images.
+    """
+    from pixseek.sources import open_source, recognise
+    from pixseek.sources.rows import RowSource
+
+    found = recognise(given)
+    if found is None or found.kind not in ("table", "dataset"):
+        return False
+    for root in roots:
+        if (root.kind, root.where) == (found.kind, found.where):
+            return False
+        # What was indexed as a folder stays one, although it looks like a data set.
+        is_folder = found.kind == "dataset" and root.kind == "folder"
+        if is_folder and given.is_relative_to(root.path):
+            return False
+    source = open_source(Root(found.name, found.where, kind=found.kind, options=found.options))
+    return isinstance(source, RowSource) and source.names_urls()
 
 
 def _meanings(mapped: Mapped) -> list[Meaning]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from pixseek.errors import QueryError
+from pixseek.library.recognising import names_urls
 from pixseek.server.facts import is_web_address
 from pixseek.server.folders import indexable
 from pixseek.server.jobs import Job
 from pixseek.server.queries import Given
 from pixseek.server.served import Served, Server
+from pixseek.types import Progress, Report
 
 
 class Start(Given):
@@ -57,14 +61,11 @@ def begun(server: Server, served: Served, what: Start) -> Job:
     """
     roots = served.library.roots()
     allowed = (*server.settings.folders, *(root.path for root in roots if root.is_local))
-    named: tuple[Path | str, ...] = tuple(what.urls)
-    if what.folder is not None:
-        named = (indexable(what.folder, allowed, or_file=True), *named)
+    folder = None if what.folder is None else indexable(what.folder, allowed, or_file=True)
+    named: tuple[Path | str, ...] = (*((folder,) if folder is not None else ()), *what.urls)
     keep = None if what.keep is None else indexable(what.keep, allowed)
     if what.urls and not server.settings.fetch_urls:
-        raise QueryError(
-            "This server fetches nothing from other hosts", "", "Start it with --fetch-urls."
-        )
+        raise _fetches_nothing()
     if not all(is_web_address(url) for url in what.urls):
         raise QueryError("Not a URL of an image", "", "Write it as https://example.org/lake.jpg")
     if not named and not roots:
@@ -72,17 +73,28 @@ def begun(server: Server, served: Served, what: Start) -> Job:
             "The library has no folder to index", "", "Index one first: pixseek index DIR"
         )
     server.check_free(served)
-    return server.jobs.start(
-        served.name,
-        what.kind,
-        lambda stop: served.library.indexing(
-            *named,
-            retry=what.retry,
-            reread=what.kind == "reread",
-            recheck=what.kind == "recheck",
-            ocr=what.ocr,
-            keep=keep,
-            robots=what.robots,
-            stop=stop,
-        ),
+
+    def run(stop: threading.Event) -> Generator[Progress, None, Report]:
+        # Within the run, since all rows of a table have to be read to know.
+        if folder and not server.settings.fetch_urls and names_urls(folder, roots):
+            raise _fetches_nothing(what.folder or "")
+        return (
+            yield from served.library.indexing(
+                *named,
+                retry=what.retry,
+                reread=what.kind == "reread",
+                recheck=what.kind == "recheck",
+                ocr=what.ocr,
+                keep=keep,
+                robots=what.robots,
+                stop=stop,
+            )
+        )
+
+    return server.jobs.start(served.name, what.kind, run)
+
+
+def _fetches_nothing(subject: str = "") -> QueryError:
+    return QueryError(
+        "This server fetches nothing from other hosts", subject, "Start it with --fetch-urls."
     )

@@ -218,6 +218,22 @@ class RowSource:
         """Return what differs when one of the files of the table was written."""
         return stamp_of(self._table.files)
 
+    def names_urls(self) -> bool:
+        """Return whether a row names its image by URL; reads the rows up to the first that does.
+
+        Raises:
+            SourceError: the table can't be read, or has no column of images.
+        """
+        column = self._roles().image
+        for row in self._table.rows():
+            value = None if isinstance(row, BadRow) else row.get(column)
+            # A picture without bytes is read from where its name says; of some tables it is not
+            # known yet whether there are any.
+            named = value.name if isinstance(value, Blob) and not value.content else value
+            if isinstance(named, str) and is_url(named):
+                return True
+        return False
+
     def check(self) -> None:
         """Look whether the columns are there that were asked for.
 
