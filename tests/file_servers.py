@@ -156,8 +156,11 @@ def web(folder: Path) -> Iterator[tuple[str, Count]]:
 
 
 @contextlib.contextmanager
-def sftp(folder: Path, home: Path) -> Iterator[str]:
-    """Serve a folder by SFTP to who has the key in `home`/.ssh; its own key is known there."""
+def sftp(folder: Path, home: Path, connections: list[Any] | None = None) -> Iterator[str]:
+    """Serve a folder by SFTP to who has the key in `home`/.ssh; its own key is known there.
+
+    Each connection is added to `connections`: `close()` ends it.
+    """
     import paramiko
 
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
@@ -210,7 +213,7 @@ def sftp(folder: Path, home: Path) -> Iterator[str]:
             return handle
 
     listening = socket.create_server(("127.0.0.1", 0))
-    open_ones: list[Any] = []
+    open_ones: list[Any] = [] if connections is None else connections
 
     def serve() -> None:
         with contextlib.suppress(OSError):

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -251,6 +253,58 @@ def test_a_public_bucket_needs_no_keys(
         assert library.index("s3://pictures/photos").added == 3
 
 
+def test_threads_find_out_at_once_that_nobody_signs_in(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.put("photos/red.png", picture("red"), ACL="public-read")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    place = remote_files.RemoteFiles("s3://pictures/photos", remote_files.Network())
+    together = threading.Barrier(4)
+
+    def read(fs: Any) -> bytes:
+        try:
+            return bytes(fs.cat_file(place.full("red.png")))
+        except Exception:
+            together.wait(20)
+            raise
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: place.call(read), range(4)))
+    assert found == [picture("red")] * 4
+
+
+def test_an_image_of_a_bucket_is_found_behind_many_folders_and_with_all_that_describes_it(
+    tmp_path: Path, tiny: TinyEncoder, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.put("photos/red.png", picture("red"))
+    bucket.put("photos/red.txt", b"painted red")
+    bucket.put("photos/red.json", b" " * (5 << 20))  # too large: not fetched
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
+    answer = {"red.txt": 503}
+    with pixseek.open(tmp_path / "lib") as library:
+        bucket.count.fail = lambda method, path: answer.get(path.rpartition("/")[2], 0)
+        # A caption that can't be read now is no reason to do without it from now on.
+        report = library.index("s3://pictures/photos/red.png")
+        assert [(each.uri, each.stage, each.reason) for each in report.failures] == [
+            ("photos/red.png", "read", "unreadable")
+        ]
+        assert "red.txt" in report.failures[0].message
+        assert len(library) == 0
+        answer.clear()
+        report = library.index()
+        assert (report.added, report.failures) == (1, ())
+        assert next(iter(library.records())).caption == "painted red"
+        bucket.put("photos/red.txt", b"rather pink")
+        answer["red.txt"] = 403
+        assert [each.reason for each in library.index().failures] == ["no-permission"]
+        assert next(iter(library.records())).caption == "painted red"
+        answer.clear()
+        assert library.index().updated == 1
+        assert next(iter(library.records())).caption == "rather pink"
+        assert not any(path.endswith("red.json") for _, path in bucket.count.requests)
+
+
 @pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_where_it_was(
     tmp_path: Path, tiny: TinyEncoder, bucket: Bucket
@@ -296,7 +350,13 @@ def test_a_folder_is_read_by_ssh_from_a_server_whose_key_is_known(
         path.write_bytes(picture(colour))
     path.with_name("up").symlink_to("..")  # links are not followed: one may lead up, or out
     (tmp_path / "disk" / "photos" / "red.png").symlink_to(path)
-    with sftp(tmp_path / "disk", tmp_path / "home") as url:
+    connections: list[Any] = []
+    with sftp(tmp_path / "disk", tmp_path / "home", connections) as url:
+        place = remote_files.RemoteFiles(f"{url}/photos", remote_files.Network())
+        for _ in range(2):  # a connection that is lost is made again
+            assert place.read("a b/red.png", 1 << 20) == picture("red")
+            connections[-1].close()
+        assert len(connections) == 2
         with pixseek.open(tmp_path / "lib") as library:
             report = library.index(f"{url}/photos")
             assert (report.added, report.failures) == (3, ())
@@ -337,6 +397,12 @@ def test_a_page_of_links_is_a_folder_within_the_rules_for_addresses(
             record = library.search("red", k=1)[0].record
             assert (record.uri, record.caption) == ("my photos/é #1/red.png", "painted red")
             assert library.original(record) == picture("red")
+            # A caption whose server fails while changes are looked for is kept.
+            count.fail = lambda method, path: 503 if path.endswith("red.txt") else 0
+            (failed,) = library.index().failures
+            assert (failed.uri, failed.stage) == ("my photos/é #1/red.png", "scan")
+            assert library.search("red", k=1)[0].record.caption == "painted red"
+            count.fail = lambda method, path: 0
             count.clear()
             assert library.index().unchanged == 3
             # The listing has names alone: each file is looked at, and none is read.
@@ -372,6 +438,22 @@ def test_links_of_a_page_lead_neither_out_of_its_folder_nor_in_circles(
         # The first page also by the look at the address, before the run.
         assert set(pages) == {"/2022/", "/2022/more/"}
         assert pages.count("/2022/more/") == 1
+
+
+def test_no_more_is_read_of_a_server_that_does_not_send_parts(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    content = bytes(range(256))
+    (tmp_path / "a.zip").write_bytes(content)
+    with (tmp_path / "large.zip").open("wb") as file:
+        file.truncate(64 << 20)
+    with web(tmp_path) as (url, count):
+        place = remote_files.RemoteFiles(url, remote_files.Network(private=True))
+        assert place.range("a.zip", 10, 20) == content[10:20]
+        assert place.range("a.zip", 250, 300) == content[250:]
+        count.has_ranges = False
+        with pytest.raises(OSError, match="does not send parts"):
+            place.range("large.zip", 10, 20)
+        assert count.sent < 1000  # the rest was not taken
 
 
 def test_what_comes_next_is_read_ahead_within_limits(tmp_path: Path) -> None:

@@ -186,12 +186,11 @@ class BucketSource:
 
     def _files_of(self, path: str) -> Iterator[list[Entry] | Unlisted]:
         """Yield one file with those next to it that may describe it."""
-        folder = posixpath.dirname(path)
-        for group in self._files.pages(folder):
-            if not isinstance(group, Unlisted):
-                yield [each for each in group if posixpath.dirname(each.path) == folder]
-                if any(posixpath.dirname(each.path) != folder for each in group):
-                    break
+        try:
+            yield self._files.files_in(posixpath.dirname(path))
+        except FileNotFoundError:
+            if self._files.has_folders:
+                raise
 
     def _offered(
         self, folder: str, found: list[Entry], choice: Choice, only: str
@@ -217,17 +216,24 @@ class BucketSource:
                 choice.count(entry.path)
         wanted = {*chosen, *itertools.chain.from_iterable(chosen.values())}
         unknown = [name for name in sorted(wanted) if entries[name].size < 0]
+        faults: dict[str, OSError] = {}
         for name, known in self._looked_at(entries[name].path for name in unknown):
             if isinstance(known, Entry):
                 entries[name] = known
-                continue
-            wanted.discard(name)
-            if name in chosen:
-                yield self._failure(entries[name].path, known, "scan")
+            else:
+                wanted.discard(name)
+                if name in chosen or not isinstance(known, FileNotFoundError):
+                    faults[name] = known
         for name, sidecars in chosen.items():
-            if name not in wanted:
+            entry, failed = entries[name], [each for each in (name, *sidecars) if each in faults]
+            if failed:
+                of = "" if failed[0] == name else failed[0]
+                yield self._failure(entry.path, faults[failed[0]], "scan", of)
                 continue
-            entry, there = entries[name], tuple(each for each in sidecars if each in wanted)
+            there = tuple(
+                each for each in sidecars
+                if each in wanted and entries[each].size <= _MAX_SIDECAR_BYTES
+            )  # fmt: skip
             versions = (f"{each}\0{entries[each].version}" for each in there)
             yield Candidate(
                 f"{self.name}/{entry.path}", Stamp(max(0, entry.size), entry.modified_ns),
@@ -280,8 +286,11 @@ class BucketSource:
         for name in candidate.sidecars:
             try:
                 beside = self._files.read(joined((folder, name)), _MAX_SIDECAR_BYTES)
-            except OSError:
-                continue  # it went away, or is too large: the image is indexed without
+            except (FileNotFoundError, files.TooLargeError):
+                continue  # the image is indexed without; the next listing tells
+            except OSError as error:
+                # Without it, its caption and tags would be gone from the record until it changes.
+                self._blame(path, error, name)
             sidecars.append((name, beside))
         return Item(content, tuple(sidecars))
 
@@ -305,8 +314,8 @@ class BucketSource:
 
     # ---------------------------------------------------------------- failures
 
-    def _blame(self, path: str, error: OSError) -> NoReturn:
-        """Raise what is said of a file that can't be read."""
+    def _blame(self, path: str, error: OSError, of: str = "") -> NoReturn:
+        """Raise what is said of a file that can't be read, or of whose sidecar can't be."""
         if isinstance(error, ConnectionError):
             try:  # of a server that is gone, one error is enough
                 self._files.names()
@@ -314,11 +323,11 @@ class BucketSource:
                 raise self._gone(error) from error
             except OSError:
                 pass
-        found = self._failure(path, error, "read")
+        found = self._failure(path, error, "read", of)
         raise ImageError(found.reason, found.message, found.uri, found.advice) from error
 
-    def _failure(self, path: str, error: OSError, stage: str) -> Failure:
-        return unread(f"{self.name}/{harmless(path)}", error, self._address, stage=stage)
+    def _failure(self, path: str, error: OSError, stage: str, of: str = "") -> Failure:
+        return unread(f"{self.name}/{harmless(path)}", error, self._address, stage=stage, of=of)
 
     def _gone(self, error: OSError) -> SourceError:
         kept = "Nothing of it was removed from the library."
@@ -340,10 +349,14 @@ class BucketSource:
         )  # fmt: skip
 
 
-def unread(uri: str, error: OSError, address: str, *, stage: str = "read") -> Failure:
-    """Return the failure of a file on a server, or of a folder whose URI ends in "/"."""
+def unread(uri: str, error: OSError, address: str, *, stage: str = "read", of: str = "") -> Failure:
+    """Return the failure of a file on a server, or of a folder whose URI ends in "/".
+
+    `of` names the sidecar that it is the failure of, if it is.
+    """
     signing_in = SERVICES[scheme_of(address)].signing_in
     said = error.strerror or str(error)
+    said = f"{harmless(of)}: {said}" if of else said
     reason, message, advice = "unreadable", f"It can't be read ({said})", "Run again: pixseek index"
     if isinstance(error, files.TooLargeError):
         reason, message = "too-large", f"The file is too large ({said})"

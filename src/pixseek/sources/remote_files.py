@@ -119,6 +119,7 @@ class RemoteFiles:
         self.service = SERVICES[self.scheme]
         self._lock = threading.Lock()
         self._made: Any = None
+        self._place: str | None = None
         self._is_anonymous = False
         self._closed = threading.Event()
         # Reads by several threads over one connection of paramiko 5.1 did not end in the tests.
@@ -155,9 +156,28 @@ class RemoteFiles:
         Raises:
             OSError: it can't be listed.
         """
-        found = self.call(lambda fs: fs.ls(self.folder(), detail=True))
-        paths = (self.relative(each["name"]) for each in found if each["type"] == "file")
-        return [path for path in paths if path and "/" not in path]
+        return [each.path for each in self.files_in("")]
+
+    @property
+    def has_folders(self) -> bool:
+        """Whether folders are there by themselves: one that is not there is an error, not empty."""
+        return self.service not in (_S3, _GS, _AZ, _HF)
+
+    def files_in(self, folder: str) -> list[Entry]:
+        """Return the files that lie in a folder itself.
+
+        Raises:
+            OSError: it can't be listed.
+        """
+        from pixseek.sources import remote_listing
+
+        def listed(fs: Any) -> list[Mapping[str, Any]]:
+            fs.invalidate_cache()  # that of Hugging Face can't be switched off
+            return [each for each in fs.ls(self.folder(folder), detail=True)
+                    if each["type"] == "file"]  # fmt: skip
+
+        found = remote_listing.entries(self, self.call(listed))
+        return [each for each in found if posixpath.dirname(each.path) == folder]
 
     def info(self, path: str = "") -> Entry:
         """Return what is known of one file; "" for what the address itself names.
@@ -191,11 +211,19 @@ class RemoteFiles:
         Raises:
             OSError: it can't be read.
         """
-        found = self.call(lambda fs: fs.cat_file(self.full(path), start=begin, end=end))
+        found = self.call(lambda fs: self._part(fs, path, begin, end))
         if len(found) > end - begin:  # a server on the web that knows no ranges sends all of it
             raise OSError(errno.EOPNOTSUPP, "its server does not send parts of files",
                           self.shown(path))  # fmt: skip
-        return bytes(found)
+        return found
+
+    def _part(self, fs: Any, path: str, begin: int, end: int) -> bytes:
+        if self.service is _WEB:
+            # As a stream, whose rest is not read: fsspec would hold all that a server sends.
+            asked = {"Range": f"bytes={begin}-{end - 1}"}
+            with fs.open(self.full(path), block_size=0, size=1, headers=asked) as file:
+                return _up_to(file, end - begin + 1)
+        return bytes(fs.cat_file(self.full(path), start=begin, end=end))
 
     def _content(self, fs: Any, path: str, most: int) -> bytes:
         if self.service is _WEB:
@@ -243,7 +271,9 @@ class RemoteFiles:
         return redacted(f"{self.address}/{path}" if path else self.address)
 
     def _root(self) -> str:
-        return cast("str", type(self.fs())._strip_protocol(self.address)).rstrip("/")
+        if self._place is None:
+            self._place = cast("str", type(self.fs())._strip_protocol(self.address)).rstrip("/")
+        return self._place
 
     def entry(self, found: Mapping[str, Any], path: str) -> Entry:
         """Return an entry of what a file system says of a file."""
@@ -281,30 +311,51 @@ class RemoteFiles:
             OSError: it failed.
         """
         for attempt in range(1, TRIES + 1):
+            fs = None
             try:
                 with self._turns:
-                    return request(self.fs())
+                    fs = self.fs()
+                    return request(fs)
             except MissingExtraError:
                 raise
             except Exception as error:
-                if self._become_anonymous(error):
+                if self._become_anonymous(error, fs):
                     continue
                 found, may_pass = fault(error, self.shown())
                 if self._is_anonymous and isinstance(found, PermissionError):
                     found.strerror = "this machine does not sign in"
                 if not may_pass or attempt == TRIES:
                     raise found from error
+                if self.service is _SSH:
+                    self._disconnect(fs)
             if self._closed.wait(BACKOFF_S * 2.0 ** (attempt - 1) * random.uniform(0.5, 1.5)):
                 break
         raise OSError(errno.EINTR, "the run was stopped", self.shown())
 
-    def _become_anonymous(self, error: Exception) -> bool:
-        """Look at a bucket without signing in, if this machine has nothing to sign in with."""
-        if self.service is not _S3 or self._is_anonymous:
+    def _disconnect(self, fs: Any) -> None:
+        """Let the next call connect again: paramiko itself never does."""
+        with self._turns, self._lock:
+            if fs is None or self._made is not fs:
+                return
+            self._made = None
+            with contextlib.suppress(Exception):
+                fs.client.close()
+
+    def _become_anonymous(self, error: Exception, fs: Any) -> bool:
+        """Look at a bucket without signing in, if this machine has nothing to sign in with.
+
+        Returns:
+            Whether the call is to be tried again, with the file system of now.
+        """
+        if self.service is not _S3:
             return False
         if "NoCredentialsError" not in {type(each).__name__ for each in chain(error)}:
             return False
         with self._lock:
+            if self._made is not fs:  # another thread has done so
+                return True
+            if self._is_anonymous:
+                return False
             self._is_anonymous, self._made = True, None
         return True
 

@@ -55,7 +55,7 @@ def _of_s3(place: RemoteFiles, below: str) -> Iterator[list[Entry] | Unlisted]:
              "LastModified": each.get("LastModified")}
             for each in page.get("Contents", ())
         ]  # fmt: skip
-        yield _entries(place, found)
+        yield entries(place, found)
         if not page.get("IsTruncated"):
             return
         asked["ContinuationToken"] = page["NextContinuationToken"]
@@ -70,7 +70,7 @@ def _of_gs(place: RemoteFiles, below: str) -> Iterator[list[Entry] | Unlisted]:
             lambda fs: fs.call("GET", f"b/{quote(bucket)}/o", fields=wanted, json_out=True, **asked)
         )
         found = [{**each, "name": f"{bucket}/{each['name']}"} for each in page.get("items", ())]
-        yield _entries(place, found)
+        yield entries(place, found)
         if not page.get("nextPageToken"):
             return
         asked["pageToken"] = page["nextPageToken"]
@@ -87,7 +87,7 @@ def _of_find(place: RemoteFiles, below: str) -> Iterator[list[Entry] | Unlisted]
 
     found = place.call(listed)
     for start in range(0, len(found), 1000):
-        yield _entries(place, found[start : start + 1000])
+        yield entries(place, found[start : start + 1000])
 
 
 def _walked(place: RemoteFiles, below: str) -> Iterator[list[Entry] | Unlisted]:
@@ -115,7 +115,7 @@ def _walked(place: RemoteFiles, below: str) -> Iterator[list[Entry] | Unlisted]:
                         raise
                     yield Unlisted(folder, error)
                     continue
-                found = _entries(place, [each for each in here if each["type"] == "file"])
+                found = entries(place, [each for each in here if each["type"] == "file"])
                 # A page may link to itself, to its parent, and to what lies next to it.
                 yield [each for each in found if _is_in(each.path, folder)]
                 inner = (place.relative(e["name"]) for e in here if e["type"] == "directory")
@@ -130,14 +130,14 @@ def _is_in(path: str, folder: str) -> bool:
     return path.startswith(f"{folder}/") and path != f"{folder}/" if folder else True
 
 
-def _entries(place: RemoteFiles, found: list[Any]) -> list[Entry]:
+def entries(place: RemoteFiles, found: list[Any]) -> list[Entry]:
     """Return entries of files; consoles make empty ones that stand for folders."""
-    entries = []
+    kept = []
     for each in found:
         path = place.relative(each["name"])
         if path and not each["name"].endswith("/"):
-            entries.append(place.entry(each, path))
-    return entries
+            kept.append(place.entry(each, path))
+    return kept
 
 
 def by_folder(
