@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from pixseek import files
-from pixseek.video.frames import unreadable
+from pixseek.video.process import unreadable
 
 #: Boxes at the top of an MP4.
 _TOP = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"udta", b"meta",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from pixseek.errors import ImageError
@@ -21,7 +22,14 @@ _ENCODERS = {"webm": ("libvpx-vp9", "libvpx"), "": ("libx264", "libopenh264", "m
 
 
 def cut(
-    file: BinaryIO, to: int, ending: str, start_s: float, end_s: float, *, exact: bool
+    file: BinaryIO,
+    to: int,
+    ending: str,
+    start_s: float,
+    end_s: float,
+    *,
+    exact: bool,
+    tell: Callable[[float], None],
 ) -> dict[str, float]:
     """Write a part of a video; return where it begins and ends.
 
@@ -31,6 +39,7 @@ def cut(
         ending: of its name.
         start_s, end_s: wanted.
         exact: whether to re-encode the picture.
+        tell: called with the second that was reached, again and again.
 
     Raises:
         ImageError: "no-decoder" if the container can't hold it; others as for decoding.
@@ -41,13 +50,13 @@ def cut(
     if muxer is None:
         raise _unfit(f"FFmpeg writes no {ending or 'such'} files here")
     video = Video(file, 2)
-    begin_s = start_s if exact else _key_before(video, start_s)
+    begin_s = start_s if exact else _key_before(video, start_s, tell)
     with os.fdopen(os.dup(to), "w+b") as target:
         options = {"movflags": "+faststart"} if muxer in ("mp4", "mov") else {}
         out: Any = av.open(target, "w", format=muxer, options=options)
         try:
             with out:
-                reached = (_encoded if exact else _copied)(video, out, muxer, begin_s, end_s)
+                reached = (_encoded if exact else _copied)(video, out, muxer, begin_s, end_s, tell)
         except (av.error.FFmpegError, ValueError) as error:
             raise _unfit(str(error)) from error
     return {"start_s": begin_s, "end_s": reached}
@@ -61,14 +70,14 @@ def _unfit(why: str) -> ImageError:
     )
 
 
-def _key_before(video: Video, start_s: float) -> float:
+def _key_before(video: Video, start_s: float, tell: Callable[[float], None]) -> float:
     """Return the second of the last key frame at or before a second; the first one for none."""
     best, first = None, None
     for back in (0.0, 5.0, 30.0, float("inf")):
         to = max(0.0, start_s - back)
         video.container.seek(round((to + video.start_s) * 1_000_000))
-        for packet in video.container.demux(video.stream):
-            if not packet.size or packet.pts is None or not packet.is_keyframe:
+        for packet in _packets(video, [video.stream], tell):
+            if packet.pts is None or not packet.is_keyframe:
                 continue
             second = float(packet.pts * packet.time_base) - video.start_s
             first = second if first is None else min(first, second)
@@ -84,7 +93,22 @@ def _sound(video: Video) -> list[Any]:
     return list(video.container.streams.audio)[:1]
 
 
-def _copied(video: Video, out: Any, muxer: str, begin_s: float, end_s: float) -> float:
+def _packets(video: Video, streams: list[Any], tell: Callable[[float], None]) -> Iterator[Any]:
+    for packet in video.container.demux(streams):
+        if packet.size:
+            ticks = packet.pts if packet.pts is not None else packet.dts or 0
+            tell(float(ticks * packet.time_base) - video.start_s)
+            yield packet
+
+
+def _copied(
+    video: Video,
+    out: Any,
+    muxer: str,
+    begin_s: float,
+    end_s: float,
+    tell: Callable[[float], None],
+) -> float:
     """Copy packets from a key frame on, video and sound; return the second that was reached."""
     streams = [video.stream, *_sound(video)]
     copies = {each.index: out.add_stream_from_template(each) for each in streams}
@@ -94,8 +118,8 @@ def _copied(video: Video, out: Any, muxer: str, begin_s: float, end_s: float) ->
     if _late(video, begin_s):
         video.container.seek(0)
     started = False
-    for packet in video.container.demux(streams):
-        if not packet.size or packet.dts is None or packet.pts is None:
+    for packet in _packets(video, streams, tell):
+        if packet.dts is None or packet.pts is None:
             continue
         index = packet.stream.index
         second = float(packet.pts * packet.time_base) - video.start_s
@@ -135,7 +159,14 @@ def _late(video: Video, begin_s: float) -> bool:
     return False
 
 
-def _encoded(video: Video, out: Any, muxer: str, begin_s: float, end_s: float) -> float:
+def _encoded(
+    video: Video,
+    out: Any,
+    muxer: str,
+    begin_s: float,
+    end_s: float,
+    tell: Callable[[float], None],
+) -> float:
     """Encode the frames from one second to another, and copy the sound."""
     import av
 
@@ -147,7 +178,7 @@ def _encoded(video: Video, out: Any, muxer: str, begin_s: float, end_s: float) -
     sound = _sound(video)
     copies = [out.add_stream_from_template(each) for each in sound]
     reached = begin_s
-    for second, frame in frames_from(video, begin_s):
+    for second, frame in frames_from(video, begin_s, tell):
         if second < begin_s - 0.001:
             continue
         if second >= end_s - 0.001:
@@ -180,8 +211,8 @@ def _encoded(video: Video, out: Any, muxer: str, begin_s: float, end_s: float) -
         out.mux(packet)
     if sound:
         video.container.seek(round((max(0.0, begin_s - 0.5) + video.start_s) * 1_000_000))
-        for packet in video.container.demux(sound[0]):
-            if not packet.size or packet.pts is None or packet.dts is None:
+        for packet in _packets(video, sound, tell):
+            if packet.pts is None or packet.dts is None:
                 continue
             second = float(packet.pts * packet.time_base) - video.start_s
             if second >= end_s:

@@ -13,7 +13,7 @@ frame that looks like the last one kept is dropped before it is embedded.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pixseek.types.dataclass import dataclass
@@ -32,6 +32,13 @@ MAX_SAMPLES = 20_000
 
 #: Seconds of a video that are indexed, at most.
 MAX_SECONDS = 24 * 3600.0
+
+#: Seconds that a packet is shown, at most: a longer one is a mistake.
+_LONGEST_S = 60.0
+
+#: The times of packets begin again if they go back or ahead by more seconds than this: in one
+#: recording, those by which decoders sort never go back.
+_BACKWARD_S, _FORWARD_S = 1.0, 12 * 3600.0
 
 #: Packets and bytes of one run that are held, at most; a longer one is taken in pieces.
 _MOST_PACKETS, _MOST_BYTES = 1200, 128 << 20
@@ -90,6 +97,7 @@ class Sampling:
         reached_s: end of what was decoded so far, in seconds.
         damage: what went wrong on the way; "" for nothing.
         cut_off: whether it has more than the limits allow.
+        joined: whether its times begin again, as in two recordings one behind the other.
     """
 
     def __init__(self, video: Video, duration_s: float, least: int, *, fast: bool) -> None:
@@ -104,6 +112,7 @@ class Sampling:
         self.video, self.least, self.fast = video, least, fast
         self.step = max(STEP_S, min(duration_s, MAX_SECONDS) / (MAX_SAMPLES / 2))
         self.reached_s, self.damage, self.cut_off = 0.0, "", False
+        self._times = _Times()
         self._wanted: list[float] = []
         self._planned = float("-inf")  # the last second that was planned
         self._last: tuple[float, NDArray[np.float32]] | None = None  # decoded
@@ -113,6 +122,11 @@ class Sampling:
         self._changes = 0.0  # of recent frames, on average
         self._cut_at = float("-inf")
         self._errors = self._frames = 0
+
+    @property
+    def joined(self) -> bool:
+        """See above."""
+        return self._times.joined
 
     def run(self) -> Iterator[Sample | None]:
         """Yield the samples in order, and None after each packet, as a sign of life.
@@ -170,6 +184,7 @@ class Sampling:
         for packet in self.video.container.demux(self.video.stream):
             if packet.size == 0:
                 continue  # the end
+            self._times.straighten(packet)
             whole = len(run) >= _MOST_PACKETS or size >= _MOST_BYTES
             if run and (packet.is_keyframe or whole):
                 yield run
@@ -188,6 +203,7 @@ class Sampling:
             pass  # the first run of a file that was cut: the decoder says what it can do with it
         elif begin < self._planned + 0.75 * self.step and end < self._planned + 1.5 * self.step:
             return 0  # key frames that are closer than needed
+        end = min(end, MAX_SECONDS + self.step)
         wanted: list[float] = []
         is_soon = begin < self._planned + 0.5 * self.step
         at = max(begin, self._planned + self.step) if is_soon else begin
@@ -233,7 +249,8 @@ class Sampling:
         return float(ticks * packet.time_base) - self.video.start_s
 
     def _length(self, packet: Any) -> float:
-        return float(packet.duration * packet.time_base) if packet.duration else 0.0
+        length = float(packet.duration * packet.time_base) if packet.duration else 0.0
+        return length if 0 < length <= _LONGEST_S else 0.0
 
     # ------------------------------------------------------------ frames
 
@@ -342,6 +359,39 @@ class Sampling:
 _PLANAR = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12"})
 
 
+class _Times:
+    """Lets the times of packets go on where they begin again.
+
+    So two transport streams in one file are a video, the second part behind the first.
+
+    Attributes:
+        joined: whether they began again.
+    """
+
+    def __init__(self) -> None:
+        self.joined = False
+        self._added = 0  # to the times of packets, in ticks
+        self._next: int | None = None  # time of the packet behind the last one
+
+    def straighten(self, packet: Any) -> None:
+        """Change the times of the next packet, if they began again."""
+        if packet.dts is None:
+            return
+        base, at = packet.time_base, packet.dts + self._added
+        if self._next is not None:
+            ahead = float((at - self._next) * base)
+            if not -_BACKWARD_S <= ahead <= _FORWARD_S:
+                self.joined = True
+                self._added += self._next - at
+                at = self._next
+        length = packet.duration or 0
+        self._next = at + (length if 0 < float(length * base) <= _LONGEST_S else 0)
+        if self._added:
+            if packet.pts is not None:
+                packet.pts += self._added
+            packet.dts = at
+
+
 #: Seconds ahead up to which frames are decoded one after the other rather than sought.
 _FAR_S = 4.0
 
@@ -353,7 +403,7 @@ _ROUNDING_S = 0.002
 
 
 def at_seconds(
-    video: Video, seconds: list[float], least: int
+    video: Video, seconds: list[float], least: int, *, tell: Callable[[float], None]
 ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
     """Yield the pixels of the frame that is shown at each of some seconds; see `upright.pixels_of`.
 
@@ -363,6 +413,7 @@ def at_seconds(
         video: freshly opened.
         seconds: ascending.
         least: pixels that the shorter side has at least.
+        tell: called with the second that was decoded last, after each packet.
 
     Raises:
         ImageError: no frame could be decoded.
@@ -372,7 +423,7 @@ def at_seconds(
     ahead: tuple[float, Any] | None = None
     for wanted in seconds:
         if shown is None or wanted - shown[0] > _FAR_S:
-            frames = frames_from(video, wanted)
+            frames = frames_from(video, wanted, tell)
             shown, ahead = None, next(frames, None)
         while ahead is not None and (shown is None or ahead[0] <= wanted + _ROUNDING_S):
             shown, ahead = ahead, next(frames, None)
@@ -381,7 +432,9 @@ def at_seconds(
         yield wanted, upright.pixels_of(shown[1], video.shape, least)
 
 
-def frames_from(video: Video, second: float) -> Iterator[tuple[float, Any]]:
+def frames_from(
+    video: Video, second: float, tell: Callable[[float], None]
+) -> Iterator[tuple[float, Any]]:
     """Yield frames with their seconds, from one that is shown at a second, or before."""
     import av
 
@@ -392,7 +445,7 @@ def frames_from(video: Video, second: float) -> Iterator[tuple[float, Any]]:
         else:
             with contextlib.suppress(av.error.FFmpegError):
                 video.container.seek(round((to + video.start_s) * 1_000_000))
-        frames = _decoded(video)
+        frames = _decoded(video, tell)
         first = next(frames, None)
         if first is not None and (first[0] <= second + _ROUNDING_S or back == _BACK_S[-1]):
             yield first
@@ -400,12 +453,15 @@ def frames_from(video: Video, second: float) -> Iterator[tuple[float, Any]]:
             return
 
 
-def _decoded(video: Video) -> Iterator[tuple[float, Any]]:
+def _decoded(video: Video, tell: Callable[[float], None]) -> Iterator[tuple[float, Any]]:
     import av
 
-    last = 0.0
+    last, times = 0.0, _Times()
     try:
         for packet in video.container.demux(video.stream):
+            tell(last)
+            if packet.size:
+                times.straighten(packet)
             try:
                 frames = packet.decode()
             except (av.error.FFmpegError, ValueError):

@@ -13,7 +13,8 @@ import os
 import sys
 import time
 import warnings
-from typing import Any, BinaryIO
+from collections.abc import Sequence
+from typing import Any, BinaryIO, TextIO
 
 from pixseek.errors import ImageError
 from pixseek.images.confinement import confine
@@ -54,9 +55,44 @@ class Window(io.RawIOBase):
         return len(content)
 
 
+class Lively:
+    """Sends messages, which show that this process lives, and ends it where it hangs.
+
+    While a message is sent no time counts: the other process takes it when it is ready.
+    """
+
+    def __init__(self, channel: Channel, hung_s: float, tell_s: float, silent: TextIO) -> None:
+        """Begin to count.
+
+        Args:
+            channel: to the other process.
+            hung_s: seconds between messages after which this process ends itself.
+            tell_s: seconds after which `tell` sends again.
+            silent: takes what Python writes of the end.
+        """
+        self._channel, self._hung_s, self._tell_s = channel, hung_s, tell_s
+        self._silent = silent
+        self._alive()
+
+    def _alive(self) -> None:
+        self._sent = time.monotonic()
+        faulthandler.dump_traceback_later(self._hung_s, exit=True, file=self._silent)
+
+    def send(self, head: dict[str, Any], blobs: Sequence[bytes] = ()) -> None:
+        """Send a message; see `Channel.send`."""
+        faulthandler.cancel_dump_traceback_later()
+        self._channel.send(head, blobs)
+        self._alive()
+
+    def tell(self, reached_s: float) -> None:
+        """Say up to which second of the video this process is, if it has sent nothing lately."""
+        if time.monotonic() - self._sent >= self._tell_s:
+            self.send({"reached_s": max(0.0, reached_s)})
+
+
 def main() -> None:
     """Do what the argument says; see `frames`."""
-    channel = Channel(os.dup(0), os.dup(1))
+    pipes = Channel(os.dup(0), os.dup(1))
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
@@ -68,14 +104,9 @@ def main() -> None:
         cpu_s=settings["cpu_s"], writes=settings["writes"],
     )  # fmt: skip
     # The parent ends a worker that is silent for too long; without a parent, it ends itself.
-    stall_s = settings["stall_s"] * 2
-
-    def alive() -> None:
-        faulthandler.dump_traceback_later(stall_s, exit=True, file=silent)
-
-    alive()
+    channel = Lively(pipes, settings["stall_s"] * 2, settings["tell_s"], silent)
     try:
-        _answer(settings["question"], channel, alive)
+        _answer(settings["question"], channel)
         channel.send({"end": True})
     except ImageError as error:
         channel.send({"error": [error.reason, error.problem, error.advice]})
@@ -87,7 +118,7 @@ def main() -> None:
         channel.send({"error": ["damaged", f"The video could not be decoded ({error})"[:500], ""]})
 
 
-def _answer(question: dict[str, Any], channel: Channel, alive: Any) -> None:
+def _answer(question: dict[str, Any], channel: Lively) -> None:
     from dataclasses import asdict
 
     from pixseek.video.probe import Video
@@ -100,7 +131,7 @@ def _answer(question: dict[str, Any], channel: Channel, alive: Any) -> None:
         from pixseek.video.remux import cut
 
         found = cut(file, question["to"], question["ending"], question["start_s"],
-                    question["end_s"], exact=question["exact"])  # fmt: skip
+                    question["end_s"], exact=question["exact"], tell=channel.tell)  # fmt: skip
         channel.send({"cut": found})
         return
     video = Video(file, threads)
@@ -112,30 +143,24 @@ def _answer(question: dict[str, Any], channel: Channel, alive: Any) -> None:
     if what == "at":
         from pixseek.video.sampling import at_seconds
 
-        for second, pixels in at_seconds(video, question["seconds"], least):
-            alive()
+        for second, pixels in at_seconds(video, question["seconds"], least, tell=channel.tell):
             height, width, _ = pixels.shape
             channel.send({"second": second, "size": [width, height]}, [pixels.tobytes()])
         return
     from pixseek.video.sampling import Sampling
 
     sampling = Sampling(video, described.duration_s, least, fast=question["fast"])
-    told = time.monotonic()
     for sample in sampling.run():
         if sample is None:
-            if time.monotonic() - told > 1:
-                told = time.monotonic()
-                alive()
-                channel.send({"reached_s": sampling.reached_s})
+            channel.tell(sampling.reached_s)
             continue
-        alive()
-        told = time.monotonic()
         height, width, _ = sample.pixels.shape
         head = {
             "second": sample.second, "start_s": sample.start_s, "size": [width, height],
             "sharpness": sample.sharpness, "blank": sample.is_blank,
         }  # fmt: skip
         channel.send(head, [sample.pixels.tobytes()])
-    channel.send(
-        {"reached_s": sampling.reached_s, "damage": sampling.damage, "cut_off": sampling.cut_off}
-    )
+    channel.send({
+        "reached_s": sampling.reached_s, "damage": sampling.damage, "cut_off": sampling.cut_off,
+        "joined": sampling.joined,
+    })  # fmt: skip
