@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,17 @@ def test_clips_are_cut_and_never_overwrite(
         library.cut(found[0].record, found[0].part, clip)
     with pytest.raises(QueryError, match="not a shot"):
         library.cut(found[0].record, pixseek.Part(), tmp_path / "no.mp4")
+
+
+def test_clips_of_videos_of_the_same_name_do_not_collide(
+    library: pixseek.Library, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (hit,) = library.search("green name:=party.mp4")
+    other = replace(hit, record=replace(hit.record, id="another"))
+    export_clips(library, (hit, other), str(tmp_path), exact=False, quiet=False)
+    first, second = sorted(tmp_path.iterdir(), key=lambda path: len(path.name))
+    assert second.name == f"{first.stem} (2){first.suffix}"
+    assert "2 clips in" in capsys.readouterr().out
 
 
 def test_what_users_say_is_of_the_whole_video(library: pixseek.Library) -> None:

@@ -16,7 +16,8 @@ from pixseek.library import Library
 from serving import Serve
 from tiny_encoder import COLOURS
 
-CONTENT = bytes(range(256)) * 40
+#: What begins as a video does.
+CONTENT = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 40
 
 
 @pytest.fixture
@@ -106,6 +107,11 @@ def test_a_clip_is_the_video_or_the_moving_part_of_a_photo(
     (photos / "live.mov").write_bytes(CONTENT)
     some = client.get(f"/api/images/{record.id}/clip", headers={"Range": "bytes=5-9"})
     assert (some.content, some.headers["content-type"]) == (CONTENT[5:10], "video/mp4")
+    for name, content in (("live.mp4", b"not a video"), ("live.txt", CONTENT)):
+        (photos / name).write_bytes(content)
+        named = replace(record, fields={**record.fields, "motion": name})
+        library.opened.engine.describe([named])
+        assert client.get(f"/api/images/{record.id}/clip").status_code == 404
     outside = replace(record, fields={**record.fields, "motion": "../secret.mov"})
     library.opened.engine.describe([outside])
     (photos.parent / "secret.mov").write_bytes(CONTENT)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import subprocess
+import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,8 +17,12 @@ import pytest
 from films import colour_of, corner_of, film
 from pixseek import video
 from pixseek.errors import ImageError
+from pixseek.images.messages import Channel
 from pixseek.video import Frames, Source
 from pixseek.video.frames import Frame
+from pixseek.video.probe import Video
+from pixseek.video.process import Process
+from pixseek.video.sampling import MAX_SECONDS, Sampling
 
 pytest.importorskip("av")
 
@@ -222,3 +231,150 @@ def test_a_process_that_is_left_early_ends(tmp_path: Path) -> None:
     process = frames._process
     assert process is not None
     assert process._process.returncode is not None
+
+
+@pytest.mark.parametrize("ending", ["ts", "mpg"])
+def test_two_recordings_in_one_file_follow_each_other(tmp_path: Path, ending: str) -> None:
+    codec, rate = {"ts": ("libx264", 10), "mpg": ("mpeg1video", 25)}[ending]
+    parts = [
+        film(tmp_path / f"{n}.{ending}", scenes, codec=codec, rate=rate)
+        for n, scenes in enumerate(([("red", 2.0), ("green", 2.0)], [("blue", 2.0), ("red", 2.0)]))
+    ]
+    path = tmp_path / f"both.{ending}"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    frames, found = frames_of(path)
+    scenes = scenes_of(found)
+    assert [colour for colour, _ in scenes] == ["red", "green", "blue", "red"]
+    assert [start for _, start in scenes] == pytest.approx([0, 2, 4, 6], abs=0.6)
+    assert frames.end.duration_s == pytest.approx(8, abs=0.4)
+    assert "its times begin again: players may show its later seconds elsewhere" in frames.end.notes
+
+
+def test_a_time_that_can_not_be_true_costs_nothing(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", times=[0, 0.5, 1.0, 2.5, 4e9, 4e9 + 1])
+    frames, found = frames_of(path)
+    assert max(frame.second for frame in found) < 120
+    assert frames.end.duration_s < 120
+
+
+def test_a_packet_that_lasts_for_years_plans_no_more_seconds_than_a_day(tmp_path: Path) -> None:
+    with open(film(tmp_path / "a.mkv", times=[0, 0.5, 1.0]), "rb", buffering=0) as file:
+        opened = Video(file, 1)
+        sampling = Sampling(opened, 0.0, 96, fast=False)
+        (run,) = sampling._runs()
+        run[-1].duration = round(4e9 / run[-1].time_base)
+        sampling._plan(run)
+        assert sampling._wanted == [0.0]
+        run[-1].pts = run[-1].duration
+        sampling._plan(run)
+        assert len(sampling._wanted) <= MAX_SECONDS + 2
+
+
+class Clock:
+    """The time, with hours that pass at once."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.passed
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    for module in ("video.process", "images.messages"):
+        monkeypatch.setattr(f"pixseek.{module}.time", found)
+    return found
+
+
+def test_the_time_that_frames_are_embedded_does_not_count(tmp_path: Path, clock: Clock) -> None:
+    path = film(tmp_path / "a.mp4")
+    with contextlib.closing(Process(Source(path), what="samples", least=96)) as asked:
+        asked.probe()
+        count = 0
+        while asked.frame()[1] is not None:
+            clock.passed += 10_000
+            count += 1
+        assert count >= 3
+
+
+def test_a_decoder_that_takes_too_long_is_ended(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pixseek.video.process._BASE_S", 0.0)
+    path = film(tmp_path / "a.mp4")
+    with contextlib.closing(Process(Source(path), what="samples", least=96)) as asked:
+        with pytest.raises(ImageError, match="it took too long") as caught:
+            asked.probe()
+        assert caught.value.reason == "timeout"
+        assert asked._process.returncode is not None
+    assert clock.passed == 0
+
+
+_HOLDS = """
+import os, sys
+from pixseek.images.messages import Channel
+from pixseek.video.worker import Lively
+lively = Lively(Channel(0, 1), 0.3, 0.0, open(os.devnull, "w"))
+lively.send({"first": 1}, [bytes(1 << 22)])
+sys.stdin.read()
+"""
+
+
+def test_a_worker_waits_for_a_slow_reader_and_ends_itself_where_it_hangs() -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", _HOLDS], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with child:
+        assert child.stdout is not None
+        beginning = child.stdout.read(1)  # now it sends, until all is read
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(1)
+        assert len(beginning + child.stdout.read()) > 1 << 22
+        assert child.wait(30) == 1  # it sent all, and then nothing came
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"second": None}, {"reached_s": float("nan")}, {"second": 10**400}, {"reached_s": -1},
+        {"error": ["damaged"]}, {"error": None}, {"error": ["no such", "", ""]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_answer_that_can_not_be_meant_is_a_crash(tmp_path: Path, head: Any) -> None:
+    with contextlib.closing(Process(Source(film(tmp_path / "a.mp4")), what="probe")) as asked:
+        reads, writes = os.pipe()
+        try:
+            Channel(reads, writes).send(head)
+            asked._channel = Channel(reads, writes, timed=True)
+            with pytest.raises(ImageError) as caught:
+                asked.frame()
+            assert caught.value.reason == "crashed"
+        finally:
+            os.close(reads)
+            os.close(writes)
+
+
+def test_long_work_without_an_answer_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, Any]] = []
+    receive = Process.receive
+
+    def noted(process: Process) -> dict[str, Any]:
+        told.append(receive(process))
+        return told[-1]
+
+    monkeypatch.setattr(Process, "receive", noted)
+    monkeypatch.setattr("pixseek.video.process._TELL_S", 0.0)
+    path = film(tmp_path / "a.mp4", sound=True)
+    for exact in (False, True):
+        told.clear()
+        found = video.cut(path, 3, 5, tmp_path / f"{exact}.mp4", exact=exact)
+        assert found.end_s == pytest.approx(5, abs=0.2)
+        assert len([each for each in told if set(each) == {"reached_s", "blobs"}]) > 10
+    told.clear()
+    assert colour_of(np.asarray(video.frame_at(path, 3).pixels)) == "green"
+    assert len([each for each in told if set(each) == {"reached_s", "blobs"}]) > 10

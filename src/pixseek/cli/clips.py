@@ -10,6 +10,7 @@ from pixseek.cli import wording
 from pixseek.cli.options import warn
 from pixseek.cli.output import echo
 from pixseek.errors import PixseekError, StorageError
+from pixseek.library.films import clip_names
 from pixseek.types.clock import clock, span
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def export_clips(
     shots = [(hit.record, hit.part) for hit in results if hit.part.kind == "shot"]
     for hit in results:
         shots += [(hit.record, each.part) for each in hit.moments]
+    shots = [each for n, each in enumerate(shots) if each not in shots[:n]]
     if not shots:
         warn("No hit is a shot of a video, so there are no clips.")
         return
@@ -49,9 +51,9 @@ def export_clips(
             f"The folder for clips can't be made ({error.strerror})", there, "Choose another."
         ) from error
     written = 0
-    for record, part in shots:
+    for (record, part), name in zip(shots, clip_names(shots), strict=True):
         try:
-            made = library.cut(record, part, there, exact=exact)
+            made = library.cut(record, part, there / name, exact=exact)
         except PixseekError as error:  # one that fails stops no other
             warn(f"No clip of {wording.visible(record.name)} {span(part)}: {error}")
             continue

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from pixseek.errors import ImageError, QueryError
@@ -19,13 +20,17 @@ if TYPE_CHECKING:
 def source_of(opened: Opened, record: Record) -> Source | None:
     """Return where the video of a record is; None if it has none, or it is not there now.
 
-    That of a photo with a moving part is in the same file, or in another next to it.
+    That of a photo with a moving part is in the same file, or in another next to it. A record may
+    come from an import, so what it names is served only if it is a video by its name and content.
     """
     from pixseek import video
+    from pixseek.video.frames import media_of
 
     motion = str(record.fields.get("motion", ""))
     is_apart = bool(motion) and motion != "embedded"
-    if is_apart and Path(motion).name != motion:  # a record may come from an import
+    if is_apart and (
+        Path(motion).name != motion or Path(motion).suffix.lower() not in video.EXTENSIONS
+    ):
         return None
     uri = f"{record.uri.rpartition('/')[0]}/{motion}" if is_apart else record.uri
     path = opened.roots.file_of(uri) if record.is_video or motion else None
@@ -39,7 +44,13 @@ def source_of(opened: Opened, record: Record) -> Source | None:
             return None
         if window is None:
             return None
-    return video.Source(path, window, opened.roots.within(uri))
+    source = video.Source(path, window, opened.roots.within(uri))
+    if is_apart:
+        try:
+            media_of(source)
+        except ImageError:
+            return None
+    return source
 
 
 def frame(opened: Opened, record: Record, second: float) -> Image.Image:
@@ -62,11 +73,34 @@ def cut(opened: Opened, record: Record, part: Part, to: Path, *, exact: bool) ->
 
 
 def clip_name(record: Record, part: Part) -> str:
-    """Return the name of the file for a shot: "drive 0m12s-0m17s.mp4"."""
-    stem, dot, ending = record.name.rpartition(".")
-    moving = f"{dot}{ending}" if record.is_video else ".mp4"
-    start, end = (clock(each or 0.0).replace(":", "m") + "s" for each in (part.start_s, part.end_s))
-    return f"{stem or record.name} {start}-{end}{moving}"
+    """Return the name of the file for a shot: "drive 0m12s-0m17s.mp4".
+
+    It has tenths of seconds if another shot of the video lies in the same whole seconds.
+    """
+    name = PurePosixPath(record.name)
+    same = [each for each in record.shots if _written(each) == _written(part)]
+    when = _written(part, tenths=len(same) > 1)
+    return f"{name.stem} {when}{(name.suffix or '.mkv') if record.is_video else '.mp4'}"
+
+
+def clip_names(shots: Sequence[tuple[Record, Part]]) -> list[str]:
+    """Return a name for the file of each shot: "(2)" is added if another of them has it."""
+    taken: dict[str, int] = {}
+    names = []
+    for record, part in shots:
+        name = PurePosixPath(clip_name(record, part))
+        # Discs of Windows and macOS take "A.mp4" and "a.mp4" for the same.
+        count = taken[name.name.casefold()] = taken.get(name.name.casefold(), 0) + 1
+        names.append(name.name if count == 1 else f"{name.stem} ({count}){name.suffix}")
+    return names
+
+
+def _written(part: Part, *, tenths: bool = False) -> str:
+    def written(second: float) -> str:
+        rest = f".{int(second * 10) % 10}" if tenths else ""
+        return f"{clock(second).replace(':', 'm')}{rest}s"
+
+    return f"{written(part.start_s or 0.0)}-{written(part.end_s or 0.0)}"
 
 
 def _there(opened: Opened, record: Record) -> Source:
