@@ -43,6 +43,7 @@ def test_a_clip_begins_at_the_key_frame_before_and_keeps_its_sound(
     path = film(tmp_path / name, SCENES, gop=20, sound=True)
     found = video.cut(path, 4.7, 7.5, tmp_path / f"clip{path.suffix}")
     assert not found.is_exact
+    assert found.path.suffix == path.suffix
     assert found.start_s == pytest.approx(4, abs=0.15)
     colours, seconds, sound = decoded(found.path)
     assert colours == ["green"]

@@ -52,8 +52,8 @@ def cut(
     video = Video(file, 2)
     begin_s = start_s if exact else _key_before(video, start_s, tell)
     with os.fdopen(os.dup(to), "w+b") as target:
-        options = {"movflags": "+faststart"} if muxer in ("mp4", "mov") else {}
-        out: Any = av.open(target, "w", format=muxer, options=options)
+        # No faststart: for it, FFmpeg opens the file again, by a name that it does not have here.
+        out: Any = av.open(target, "w", format=muxer)
         try:
             with out:
                 reached = (_encoded if exact else _copied)(video, out, muxer, begin_s, end_s, tell)

@@ -374,7 +374,7 @@ class _Times:
         self._next: int | None = None  # time of the packet behind the last one
 
     def straighten(self, packet: Any) -> None:
-        """Change the times of the next packet, if they began again."""
+        """Change the times of the next packet, if they began again, or can't be true."""
         if packet.dts is None:
             return
         base, at = packet.time_base, packet.dts + self._added
@@ -390,6 +390,8 @@ class _Times:
             if packet.pts is not None:
                 packet.pts += self._added
             packet.dts = at
+        if packet.pts is not None and abs(float((packet.pts - at) * base)) > _LONGEST_S:
+            packet.pts = at
 
 
 #: Seconds ahead up to which frames are decoded one after the other rather than sought.
