@@ -74,3 +74,14 @@ def test_options_that_fit_nothing_are_errors(
 
 def test_a_folder_is_counted(run: Run, goods: Path) -> None:
     assert "folder, 1 image" in run("index", goods.parent, "--dry-run").stdout
+
+
+def test_a_look_connects_only_to_what_the_options_allow(run: Run) -> None:
+    pytest.importorskip("aiohttp")
+    for options, words in (
+        ((), "not a public address"),
+        (("--allow-private", "--offline"), "it can't be read offline"),
+    ):
+        done = run("index", "http://127.0.0.1:1/photos/", "--dry-run", *options)
+        assert done.exit_code == 5, done.stdout
+        assert words in done.stderr

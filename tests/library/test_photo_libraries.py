@@ -18,7 +18,8 @@ from PIL import Image
 
 import pixseek
 from films import film
-from pixseek.sources.osxphotos import DATABASE
+from pixseek.errors import SourceError
+from pixseek.sources.osxphotos import DATABASE, Export
 from pixseek.types import Record, record_id
 
 from tiny_encoder import TinyEncoder
@@ -228,3 +229,27 @@ def test_a_library_of_another_program_is_read_by_its_package(
         assert (record.caption, record.fields["shelf"]) == ("jetty", 3)
         assert record.fields["albums"] == "Lake trip; Best of 2021"
         assert record_of(library, "Photos/c.jpg").caption == "shore"
+
+
+def test_albums_survive_a_run_during_which_the_database_is_locked(
+    tmp_path: Path, tiny: TinyEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "Photos"
+    export(folder, {"a.jpg": PHOTO, "b.jpg": {**PHOTO, "uuid": "B2"}})
+    asked = []
+
+    def locked(self: Export, path: str) -> Any:
+        asked.append(path)
+        raise SourceError("The database of osxphotos can't be read", folder, "It is locked.")
+
+    with pixseek.open(tmp_path / "lib") as library:
+        with monkeypatch.context() as patched:
+            patched.setattr(Export, "fields", locked)
+            patched.setattr("pixseek.sources.photo_libraries._SLOW_S", 0.0)
+            report = library.index(folder)
+        assert report.added == 0 and len(asked) == 1  # each would wait for its lock
+        assert {(each.uri, each.reason) for each in report.failures} == {
+            ("Photos/a.jpg", "unreadable"), ("Photos/b.jpg", "unreadable"),
+        }  # fmt: skip
+        assert library.index().added == 2
+        assert record_of(library, "Photos/a.jpg").fields["albums"] == "Lake trip; Best of 2021"

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 import pixseek
-from pixseek.types import Record, record_id
+from pixseek.library.opening import as_series
+from pixseek.types import Recognised, Record, record_id
 
 from tiny_encoder import TinyEncoder
 
@@ -174,3 +175,29 @@ def test_a_list_of_files_may_name_archives_and_tables(tmp_path: Path, tiny: Tiny
         assert record_of(library, "goods/b.jpg").fields["price"] == 3
         assert record_of(library, "trip/a.jpg").name == "a.jpg"
         assert sorted(Path(each.uri).name for each in report.failures) == ["none.zip", "notes.csv"]
+
+
+def test_shards_on_a_server_that_are_named_one_by_one_are_one_root() -> None:
+    def named(where: str) -> Recognised:
+        return Recognised("archive", where, "t-00000")
+
+    for folder, name in (("s3://bucket/", "t"), ("sftp://host/a/", "t"), ("/photos/", "t")):
+        found = as_series([named(f"{folder}t-0000{number}.tar") for number in range(2)])
+        assert [(each.where, each.name) for each in found] == [
+            (f"{folder}t-{{00000..999999999}}.tar", name)
+        ]
+    found = as_series([named(f"s3://bucket/0000{number}.tar") for number in range(2)])
+    assert [each.name for each in found] == ["bucket"]
+    # A page of a web server need not list its files.
+    assert len(as_series([named(f"https://host/t-0000{n}.tar") for n in range(2)])) == 2
+
+
+def test_an_address_in_a_list_that_can_not_be_read_is_one_failure(
+    tmp_path: Path, tiny: TinyEncoder
+) -> None:
+    (tmp_path / "c.jpg").write_bytes(picture("blue"))
+    dead = "https://127.0.0.1:1/trip.zip"
+    with pixseek.open(tmp_path / "lib") as library:
+        report = library.index(listed=[dead, tmp_path / "c.jpg"])
+        assert report.added == 1
+        assert [(each.uri, each.reason) for each in report.failures] == [(dead, "missing")]

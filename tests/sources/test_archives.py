@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -10,7 +11,7 @@ import zipfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import pytest
 from PIL import Image
@@ -18,6 +19,7 @@ from PIL import Image
 from pixseek.errors import ImageError, SourceError, SourceVanishedError
 from pixseek.sources import members, recognise, shards
 from pixseek.sources.archives import ArchiveSource
+from pixseek.sources.locations import LocalFile
 from pixseek.types import Candidate, Failure, Skipped
 
 
@@ -459,3 +461,100 @@ def test_shards_of_one_series_have_one_pattern() -> None:
     assert [matches(f"train-{each}.tar") for each in ("000", "123", "1000", "7", "x")] == [
         True, True, True, False, False
     ]  # fmt: skip
+
+
+class Shaky(LocalFile):
+    """A file that counts how often it is opened, and whose reads fail while `fault` is set."""
+
+    opens = 0
+    fault: OSError | None = None
+
+    def open(self, begin: int = 0, count: int = 0) -> BinaryIO:
+        self.opens += 1
+        return cast("BinaryIO", ShakyReader(self, super().open(begin, count)))
+
+
+class ShakyReader(io.RawIOBase):
+    def __init__(self, owner: Shaky, file: BinaryIO) -> None:
+        self._owner, self._file = owner, file
+
+    def read(self, size: int = -1) -> bytes:
+        if self._owner.fault is not None:
+            raise self._owner.fault
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def test_a_description_of_a_folder_does_not_unpack_the_archive_for_each_image(
+    tmp_path: Path,
+) -> None:
+    names = [f"album/{number}.png" for number in range(20)]
+    content = {"album/metadata.json": b"{}", **dict.fromkeys(names, picture())}
+    file = Shaky(write(tmp_path / "a.tgz", content))
+    archive = members.PackedTar(file)
+    found = {each.name: each for each in archive.members()}
+    for name in names:
+        assert archive.read(found[name], 1 << 20) == content[name]
+        assert archive.read(found["album/metadata.json"], 1 << 20) == b"{}"
+    assert file.opens == 2  # for the list, and for all content
+    archive.close()
+
+
+def test_a_fault_that_passes_does_not_end_a_packed_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(members, "_LOOK_AHEAD", 1_000)  # so that the fault is met between members
+    content = {f"{number}.png": os.urandom(100_000) for number in range(3)}
+    file = Shaky(write(tmp_path / "a.tgz", content))
+    archive = members.PackedTar(file)
+    found = list(archive.members())
+    assert archive.read(found[0], 1 << 20) == content["0.png"]
+    file.fault = OSError(errno.EIO, "it may pass")
+    with pytest.raises(OSError, match="it may pass"):
+        archive.read(found[2], 1 << 20)
+    file.fault = None
+    assert archive.read(found[2], 1 << 20) == content["2.png"]
+    archive.close()
+
+
+def test_a_zip_on_a_server_that_is_not_reached_is_not_called_damaged(tmp_path: Path) -> None:
+    file = Shaky(write(tmp_path / "a.zip", {"a.png": picture()}))
+    file.is_remote = True
+    file.fault = ConnectionError(errno.ECONNRESET, "it may pass")
+    with pytest.raises(ConnectionError, match="it may pass"):
+        list(members.Zip(file).members())
+    file.fault = None
+    assert [each.name for each in members.Zip(file).members()] == ["a.png"]
+
+
+def test_an_image_whose_sidecar_can_not_be_read_now_is_not_read_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.zip", {"a.png": picture(), "a.txt": b"a lake"})
+    source = ArchiveSource("a", path)
+    candidate = scanned(source)["a/a.png"]
+    read = members.Zip.read
+
+    def failing(self: members.Zip, member: members.Member, most: int) -> bytes:
+        if member.name == "a.txt":
+            raise OSError(errno.EIO, "it may pass")
+        return read(self, member, most)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(members.Zip, "read", failing)
+        with pytest.raises(ImageError, match="it may pass") as failed:
+            source.read(candidate)
+    assert (failed.value.reason, failed.value.subject) == ("unreadable", "a/a.png")
+    assert source.read(candidate).sidecars == (("a.txt", b"a lake"),)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pixseek.cli import wording
+from pixseek.cli.hints import settings
 from pixseek.cli.output import echo, styled, write_json
 
 if TYPE_CHECKING:
@@ -29,9 +30,15 @@ def show_sources(
     as_json: bool,
 ) -> None:
     """Print what each path is taken for, what its columns become, and a few examples."""
+    from pixseek.config import load_config
     from pixseek.library.recognising import outlook
 
-    found = [outlook(given, read_as=read_as, columns=columns, images=images) for given in paths]
+    config = load_config(**settings())
+    found = [
+        outlook(given, read_as=read_as, columns=columns, images=images,
+                private=config.allow_private, offline=config.offline)
+        for given in paths
+    ]  # fmt: skip
     if as_json:
         write_json([_plain(each) for each in found])
         return

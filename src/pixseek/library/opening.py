@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixseek.errors import PixseekError, SourceError
-from pixseek.library.named_paths import absolute
+from pixseek.library.named_paths import absolute, shown
 from pixseek.library.named_urls import extended
 from pixseek.library.places import SAMPLE, is_reachable, path_in, read_in, relative_in
 from pixseek.redaction import redacted
-from pixseek.types import Engine, Root
+from pixseek.types import Engine, Failure, Root
 
 if TYPE_CHECKING:
     from pixseek.types import Opening, Recognised, Source
@@ -107,22 +107,27 @@ class OpenSources:
         paths: Iterable[str | os.PathLike[str]],
         read_as: str | None,
         is_indexed: Callable[[Path], object],
-    ) -> tuple[list[Recognised], list[str | os.PathLike[str]]]:
-        """Return the archives and tables in a list of paths, and the other paths."""
+    ) -> tuple[list[Recognised], list[str | os.PathLike[str]], list[Failure]]:
+        """Return the archives and tables in a list of paths, the other paths, and what failed."""
         from pixseek.sources.shards import kind_of
         from pixseek.sources.tables import ENDINGS
 
-        sources, others = [], []
+        sources, others, failures = [], [], []
         for given in paths:
             # By the name first: a list may have a hundred thousand files.
             name = os.fspath(given)
             is_one = name.lower().endswith(ENDINGS) or kind_of(name) is not None
-            found = recognised_source(given, read_as, {}, is_indexed, False) if is_one else None
-            if found is not None:
-                sources.append(self.checked(found))
-            else:
-                others.append(given)
-        return sources, others
+            try:
+                found = recognised_source(given, read_as, {}, is_indexed, False) if is_one else None
+                if found is not None:
+                    sources.append(self.checked(found))
+                else:
+                    others.append(given)
+            except PixseekError as error:
+                failures.append(
+                    Failure(shown(given), "scan", "missing", error.problem, error.advice)
+                )
+        return sources, others, failures
 
     def _of(self, root: Root) -> Opening | None:
         with self._lock:
@@ -236,13 +241,15 @@ def as_series(others: Iterable[Recognised]) -> list[Recognised]:
     from pixseek.sources.shards import series_of
 
     others = list(others)
-    series: dict[Path, list[Recognised]] = {}
+    series: dict[str, list[Recognised]] = {}
     for each in others:
-        path = Path(each.where)
-        if each.kind == "archive" and (pattern := series_of(path.name)) is not None:
-            series.setdefault(path.parent / pattern, []).append(each)
+        folder, name = _split(each.where)
+        # A web server need not list its folders, by which shards are found.
+        is_one = each.kind == "archive" and not each.where.lower().startswith(("http:", "https:"))
+        if is_one and (pattern := series_of(name)) is not None:
+            series.setdefault(f"{folder}{pattern}", []).append(each)
     joined = {
-        each.where: replace(each, where=str(pattern), name=_name_of(pattern), scope="")
+        each.where: replace(each, where=pattern, name=_name_of(pattern), scope="")
         for pattern, some in series.items()
         if len({each.where for each in some}) > 1
         for each in some
@@ -251,9 +258,16 @@ def as_series(others: Iterable[Recognised]) -> list[Recognised]:
     return list({(each.where, each.scope): each for each in chosen}.values())
 
 
-def _name_of(pattern: Path) -> str:
+def _split(where: str) -> tuple[str, str]:
+    """Return the folder of a path or address, with its separator, and the name in it."""
+    name = os.path.basename(where)
+    return where[: len(where) - len(name)], name
+
+
+def _name_of(pattern: str) -> str:
     """Return a name for shards: what theirs begin with, or their folder's."""
-    return pattern.name.partition("{")[0].rstrip("-_. ") or pattern.parent.name
+    folder, name = _split(pattern)
+    return name.partition("{")[0].rstrip("-_. ") or os.path.basename(folder[:-1])
 
 
 def _holds_records_of(found: Recognised, root: Root, engine: Engine) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixseek.errors import SourceError
+from pixseek.library.opening import OpenSources
 from pixseek.types import Candidate, Failure, Root, Scalar
 from pixseek.types.dataclass import dataclass
 
@@ -64,13 +65,19 @@ def outlook(
     read_as: str | None = None,
     columns: Mapping[str, str] | None = None,
     images: str | os.PathLike[str] | None = None,
+    private: bool = False,
+    offline: bool = False,
 ) -> Outlook:
     """Look at what a path holds, without indexing it; for the arguments see `Library.index`.
+
+    Args:
+        private: connect also to addresses that are not public.
+        offline: connect to nothing.
 
     Raises:
         SourceError: it is not there, can't be read, or has no column of images.
     """
-    from pixseek.sources import open_source, recognise
+    from pixseek.sources import recognise
     from pixseek.sources.rows import RowSource
 
     found = recognise(given, read_as)
@@ -86,7 +93,7 @@ def outlook(
         options |= {"columns": dict(columns)} if columns else {}
         options |= {"images": os.path.abspath(images)} if images else {}
         root = Root(found.name, found.where, (found.scope,), kind=found.kind, options=options)
-    source = open_source(root)
+    source = OpenSources(private=private, offline=offline).new(root)
     if isinstance(source, RowSource):
         mapped = source.mapped()
         return Outlook(

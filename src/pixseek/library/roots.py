@@ -216,10 +216,9 @@ class Roots:
         """
         from pixseek.sources import is_url
 
-        failures: list[Failure] = []
         found: list[Path] = []
         place = partial(uri_in, self.folders())
-        others, listed = self._open.listed(listed, read_as, place)
+        others, listed, failures = self._open.listed(listed, read_as, place)
         look = first_look(self.folders(), place)
         # Nothing is registered before all of it was looked at.
         for given in paths:

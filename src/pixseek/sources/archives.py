@@ -401,8 +401,14 @@ class ArchiveSource:
                 continue
             try:
                 data = self._held.archive(part).read(beside, _MAX_SIDECAR_BYTES)
-            except (ImageError, OSError):
+            except (ImageError, FileNotFoundError):
                 continue  # the image is indexed without
+            except OSError as error:
+                # It may be read next time; without it the image would count as unchanged then.
+                failure = self._unread(candidate.uri, error, part)
+                raise ImageError(
+                    failure.reason, failure.message, failure.uri, failure.advice
+                ) from error
             if name.lower().endswith(".cls"):
                 fields |= class_of(data)
             else:

@@ -35,6 +35,8 @@ _MOST_HEADER = 16 << 20
 _MOST_TIMES, _FREE = 200, 1 << 30
 #: Bytes of members that are kept when a packed archive is read past them.
 _LOOK_AHEAD = 64 << 20
+#: Bytes of a description that is kept for all images of its folder, and how many are.
+_DESCRIPTION, _DESCRIPTIONS = 64 << 10, 256
 
 #: Of a zip's members: stored, deflate, bzip2, LZMA; and Zstandard where Python has it (3.14).
 _METHODS = {0, 8, 12, 14} | ({93} if hasattr(zipfile, "ZIP_ZSTANDARD") else set())
@@ -112,9 +114,7 @@ def archive_at(place: Path | Location, within: str | None = None) -> Archive:
     """
     kind = kind_of(place.name)
     file = LocalFile(place, within) if isinstance(place, Path) else place
-    if kind == "zip":
-        return Zip(file)
-    return Tar(file) if kind == "tar" else PackedTar(file)
+    return Zip(file) if kind == "zip" else Tar(file) if kind == "tar" else PackedTar(file)
 
 
 def _damaged(name: str, why: object, what: str = "The member of the archive") -> ImageError:
@@ -149,6 +149,8 @@ class Zip:
             try:
                 found = zipfile.ZipFile(file).infolist()
             except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
+                if self._file.is_remote and isinstance(error.__context__, OSError):
+                    raise error.__context__ from None  # zipfile calls it "not a zip"
                 raise DamagedError(str(error) or "its list of members is cut off") from error
         for info in found:
             if not info.filename or info.is_dir():  # is_dir needs a name
@@ -269,6 +271,7 @@ class PackedTar:
         self._passed = -1
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self._held = 0
+        self._descriptions: OrderedDict[int, bytes] = OrderedDict()
 
     def members(self) -> Iterator[Member]:
         """Yield the members; see `Archive.members`."""
@@ -283,10 +286,14 @@ class PackedTar:
             if (kept := self._kept.pop(member.at, None)) is not None:
                 self._held -= len(kept)
                 return kept
+            if (described := self._descriptions.get(member.at)) is not None:
+                return described
             try:
                 return self._read(member)
-            except DamagedError as error:
-                self.close()
+            except (DamagedError, OSError) as error:
+                self.close()  # the generator has ended
+                if isinstance(error, OSError):
+                    raise
                 raise _damaged(member.name, error) from error
 
     def read_first(self, is_wanted: Callable[[str], bool], most: int) -> bytes | None:
@@ -321,6 +328,10 @@ class PackedTar:
             if each.skipped or (each.size > _LOOK_AHEAD and each.at != member.at):
                 continue
             content = _exactly(self._stream, each)
+            if each.name.lower().endswith(".json") and len(content) <= _DESCRIPTION:
+                self._descriptions[each.at] = content
+                if len(self._descriptions) > _DESCRIPTIONS:
+                    self._descriptions.popitem(last=False)
             if each.at == member.at:
                 return content
             self._keep(each.at, content)
@@ -334,7 +345,7 @@ class PackedTar:
             self._held -= len(oldest)
 
     def close(self) -> None:
-        """Let go of the stream and of what was kept; the next read begins again."""
+        """Let go of the stream and of what it passed; the next read begins again."""
         if self._stream is not None:
             self._stream.close()
         self._stream, self._ahead, self._passed = None, iter(()), -1

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
+from pixseek.errors import ImageError, SourceError
 from pixseek.types import Failure, PhotoLibrary, Scalar
 
 #: Where packages register photo libraries: the name is the program's, the value a function that
@@ -16,6 +18,9 @@ from pixseek.types import Failure, PhotoLibrary, Scalar
 GROUP = "pixseek.photo_libraries"
 #: pixseek's own, with their modules, which have `opened(folder) -> PhotoLibrary | None`.
 OWN: Mapping[str, str] = {"osxphotos": "pixseek.sources.osxphotos"}
+#: Seconds for a failure after which a library is not asked again in this run: a locked database
+#: takes 5 s, each time.
+_SLOW_S = 1.0
 
 
 class PhotoLibraries:
@@ -32,13 +37,25 @@ class PhotoLibraries:
         self._openers: list[tuple[str, Callable[[Path], PhotoLibrary | None]]] | None = None
         self._in: dict[str, list[tuple[str, PhotoLibrary]]] = {}
         self._failures: dict[tuple[str, str], Failure] = {}
+        self._given_up: dict[tuple[str, str], Exception] = {}
+        # Hashes of the files whose stamps hold what is known of them: there may be a million.
+        self._told: set[int] = set()
 
     def version(self, relative: str) -> str:
         """Return a text that is equal while what is known of a file is; "" if nothing is known."""
-        return "\0".join(found for found in self._each(relative, "version") if found)
+        known = "\0".join(found for found in self._each(relative, "version") if found)
+        if known:
+            with self._lock:
+                self._told.add(hash(relative))
+        return known
 
     def fields(self, relative: str) -> dict[str, Scalar | tuple[str, ...]]:
-        """Return what is known of a file, as the fields of an `Item`; the nearest library first."""
+        """Return what is known of a file, as the fields of an `Item`; the nearest library first.
+
+        Raises:
+            ImageError: it was known during the scan, and can't be read now. Without it the image
+                would count as unchanged in the next run.
+        """
         fields: dict[str, Scalar | tuple[str, ...]] = {}
         for found in self._each(relative, "fields"):
             fields = {**found, **fields}
@@ -55,10 +72,25 @@ class PhotoLibraries:
         while True:
             for program, library in self._of(folder):
                 inside = relative[len(folder) + 1 :] if folder else relative
-                try:
-                    yield getattr(library, method)(inside)
-                except Exception as error:
-                    self._failed(program, folder, error)
+                error = self._given_up.get((program, folder))
+                began = time.monotonic()
+                if error is None:
+                    try:
+                        found = getattr(library, method)(inside)
+                    except Exception as raised:
+                        error = raised
+                        if time.monotonic() - began > _SLOW_S:
+                            self._given_up[program, folder] = error
+                    else:
+                        yield found
+                        continue
+                is_passing = isinstance(error, SourceError | OSError)
+                if is_passing and method == "fields" and hash(relative) in self._told:
+                    raise ImageError(
+                        "unreadable", f"What {program} knows of it can't be read ({error})"[:300],
+                        f"{self._name}/{relative}", "Run again: pixseek index",
+                    ) from error  # fmt: skip
+                self._failed(program, folder, error)
             if not folder:
                 return
             folder = os.path.dirname(folder)
