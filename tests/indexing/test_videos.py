@@ -6,6 +6,7 @@ import errno
 import itertools
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -183,8 +184,6 @@ def test_a_video_alone_can_be_named(library: pixseek.Library, tmp_path: Path) ->
 def test_without_pyav_videos_are_skipped_and_the_report_says_how_to_get_it(
     library: pixseek.Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sys
-
     film(tmp_path / "all" / "a.mp4")
     draw(tmp_path / "all" / "photo.png")
     monkeypatch.setitem(sys.modules, "av", None)
@@ -298,7 +297,7 @@ def test_shots_of_a_video_cover_it_without_gaps(library: pixseek.Library, tmp_pa
     assert videos.has_shots(parts)
 
 
-@pytest.mark.parametrize("source", ["previews", "file", "file first"])
+@pytest.mark.parametrize("source", ["previews", "file", "file first", "no pyav"])
 def test_another_model_embeds_the_same_shots(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
@@ -310,7 +309,9 @@ def test_another_model_embeds_the_same_shots(
         before = stored(library, "all/a.mp4").parts
         if source == "previews":
             path.unlink()
-        report = library.reindex("wide", files=source == "file first")
+        if source == "no pyav":
+            monkeypatch.setitem(sys.modules, "av", None)
+        report = library.reindex("wide", files=source in ("file first", "no pyav"))
         assert (report.updated, report.failures) == (2, ())
         assert stored(library, "all/a.mp4").parts == before
         for at, colour in enumerate(("red", "green", "blue")):

@@ -116,7 +116,8 @@ class Pictures:
         whole = max(record.width, record.height)
         is_small = first is None or min(first.pixels.size) < side < whole
         source = self.footage(record) if self.files_first or is_small else None
-        if source is not None:
+        # Without PyAV the previews have to do: the record had vectors of its shots before.
+        if source is not None and (video.available() or first is None):
             seconds = [part.frame_s or 0.0 for _, part in shots]
             yield from video.at_seconds(source, seconds, max(side, PREVIEW_SIDE))
             return
