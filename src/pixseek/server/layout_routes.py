@@ -77,7 +77,8 @@ class GroupsGiven(QueryGiven):
         str,
         Parameter(
             min_length=1,
-            max_length=20_000,
+            max_length=4_000,  # next to a query, within the 64 KiB of an address
+            pattern="^[!-~]+$",
             description="Ids of images, with commas between; at most 200.",
             examples=[shapes.RECORD["id"]],
         ),
