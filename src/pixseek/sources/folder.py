@@ -236,8 +236,8 @@ class FolderSource:
             raise ImageError(why.reason, why.message, why.uri, why.advice) from error
         fields = self._libraries.fields(relative)
         sidecars = tuple(self._read_sidecars(relative, candidate.sidecars))
-        trashed = fields.pop("trashed", None) is True
-        return Item(content, sidecars, fields, within=self._within, is_trashed=trashed)
+        within, trashed = self._within if is_video else None, fields.pop("trashed", None) is True
+        return Item(content, sidecars, fields, within=within, is_trashed=trashed)
 
     def check_there(self, cause: OSError | None = None) -> None:
         """Raise if the root is gone.
