@@ -476,7 +476,7 @@ def _show(
         ctx.exit(FOUND_NOTHING)
 
 
-#: Players that begin at a second, and how each is told so.
+#: Players that can begin at a second, and the option for it.
 _PLAYERS = (("mpv", "--start={:.2f}"), ("vlc", "--start-time={:.2f}"))
 
 

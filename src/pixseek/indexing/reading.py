@@ -251,7 +251,7 @@ _OF_FILES = frozenset({"missing", "no-permission", "unreadable", "outside"})
 
 
 def _failure(candidate: Candidate, stage: Literal["read", "decode"], error: Exception) -> Failure:
-    """Return the failure of one file; raise what is no fault of it."""
+    """Return the failure of one file; raise errors that it did not cause."""
     if isinstance(error, ImageError):
         if error.reason in _OF_FILES:
             stage = "read"  # tried again by the next run

@@ -159,7 +159,7 @@ def forget(ledger: Ledger, fingerprint: str) -> None:
 
 
 def tell(engine: Engine, space: Space, choice: ModelChoice) -> None:
-    """Tell other machines which text tower belongs to a space from now on."""
+    """Store which text tower belongs to a space, for other machines too."""
     if choice.texts or space.fingerprint in engine.kept(TEXTS):
         engine.keep(TEXTS, space.fingerprint, choice.texts or OWN_TEXTS)
 

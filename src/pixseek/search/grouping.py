@@ -55,7 +55,7 @@ _UNFIT = ("", *(f"{filters.USER_PREFIX}{name}" for name, _ in filters.LISTS.valu
 _TOO_DEEP = (
     "Only the {:,} best images were grouped; there may be more. Narrow the search by a filter."
 )
-#: Values that are counted together, by reading their images if there are at most so many.
+#: Most values that are counted together, by reading their images.
 _COUNTED_AT_ONCE, _FEW_MEMBERS = 50, 1000
 #: Records that are read together, at first and at most.
 _AT_ONCE, _MOST_AT_ONCE = 64, 1024

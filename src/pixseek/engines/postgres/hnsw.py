@@ -50,7 +50,7 @@ class Indexes:
             self._added[held.number] += vectors
 
     def drop_if_slow(self, held: Held) -> None:
-        """Drop the index of a space if so many vectors were added that it is built sooner."""
+        """Drop the index of a space if rebuilding it is faster than adding the new vectors."""
         added = self._added[held.number]
         if not held.indexed or added <= ADDED * INDEX_PARTS:
             return
