@@ -187,6 +187,7 @@ def test_a_browser_that_keeps_nothing_shows_all(look: Look, site: Site) -> None:
     settled(page)
     _facts(page)
     page.keyboard.press("/")
+    page.wait_for_selector("#q:focus")
     page.keyboard.type("a blue boat\n")
     page.wait_for_url("**blue**")
     settled(page)

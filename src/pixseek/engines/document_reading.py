@@ -283,13 +283,15 @@ class Reader:
         seen: list[list[Answer]] = [[] for _ in vectors]  # of each query, whatever `rest` says
         found: list[list[Answer]] = [[] for _ in vectors]
         fitting: dict[str, bool] = {}
-        looks = [(list(range(len(vectors))), native)]
-        asked = limit = k + _SPARE
-        for round_ in itertools.count():  # until nothing is looked for
-            asked = limit = limit if self._most is None else min(limit, self._most)
-            again: list[int] = []
-            alone: list[tuple[list[int], Filter | None]] = []
-            for some, condition in looks:
+        asked = self._at_most(k + _SPARE)
+        looks = [(list(range(len(vectors))), native, asked)] if k and len(vectors) else []
+        for round_ in itertools.count():
+            if not looks:
+                break
+            wider: list[int] = []
+            alone: list[tuple[list[int], Filter | None, int]] = []
+            for some, condition, limit in looks:
+                asked = max(asked, limit)
                 for n, rows in zip(some, near(space, vectors[some], limit, condition), strict=True):
                     read |= {(r.id, r.part): r.vector for r in rows if r.vector is not None}
                     answers = [Answer(row.score, row.id, row.part, 0) for row in rows]
@@ -306,14 +308,15 @@ class Reader:
                         continue
                     without = self._without(native, seen[n]) if len(rows) >= _CROWD * new else None
                     if without is not None and round_ < _ROUNDS:
-                        alone.append(([n], without))
+                        alone.append(([n], without, limit))
                     elif limit != self._most:
-                        again.append(n)
-            looks = [*alone, *([(again, native)] if again else [])]
-            if not looks:
-                break
-            limit *= 4
+                        wider.append(n)
+            widest = self._at_most(asked * 4)
+            looks = [*alone, *([(wider, native, widest)] if wider else [])]
         return found, asked
+
+    def _at_most(self, limit: int) -> int:
+        return limit if self._most is None else min(limit, self._most)
 
     def _without(self, native: Filter | None, known: Sequence[Answer]) -> Filter | None:
         """Return a condition that leaves out some records; None if the store can't express it."""

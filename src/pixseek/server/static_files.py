@@ -40,6 +40,9 @@ _SIGNS = {
 #: A parameter alone needs no parentheses, unless a word stands before them: "async(x)=>".
 _ALONE = re.compile(r"(?<!\w)\((\w+)\)=>")
 
+#: A script that another loads once it needs it.
+_LATE = re.compile(r'\bimport\("\./(\w+\.js)"\)')
+
 
 @functools.lru_cache(maxsize=64)  # all pages of a server read the same files
 def bare(text: str, kind: str) -> str:
@@ -70,8 +73,8 @@ class StaticFiles:
 
     Attributes:
         folder: `static/VERSION`, under which they are served; the version is a digest of them all.
-        modules: names of the scripts, to be loaded before they are asked for; not those for videos
-            and groups, which most pages have none of.
+        modules: names of the scripts, to be loaded before they are asked for; not those that
+            another loads once it needs them, as for videos.
         icons: an SVG element that holds all icons as symbols.
     """
 
@@ -87,9 +90,9 @@ class StaticFiles:
         whole = hashlib.sha256(b"".join(self._files[name] for name in names)).hexdigest()
         self._version = whole[:12]
         self.folder = f"{STATIC.strip('/')}/{self._version}"
-        self.modules = [
-            name for name in names if name.endswith(".js") and name not in ("film.js", "groups.js")
-        ]
+        scripts = {name: self._files[name].decode() for name in names if name.endswith(".js")}
+        late = {name for text in scripts.values() for name in _LATE.findall(text)}
+        self.modules = [name for name in scripts if name not in late]
         self.icons = self._files["icons.svg"].decode()
 
     def answer(self, version: str, name: str) -> Answer | None:

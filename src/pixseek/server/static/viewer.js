@@ -4,7 +4,6 @@ import { address, get } from "./api.js";
 import { byId, isCalm, on } from "./dom.js";
 import { altOf, createFacts, nameOf } from "./facts.js";
 import { keys, setContext } from "./keys.js";
-import { createRegion } from "./region.js";
 import { say } from "./saying.js";
 import { createStage } from "./stage.js";
 import { mayWrite, ofLibrary } from "./state.js";
@@ -39,7 +38,12 @@ export function createViewer(app) {
 		swiped: (step) => (step ? go(step) : close()),
 		away: () => facts.show(record, about, (isAway = true)),
 	});
-	const region = createRegion(stage, (box) => app.seek(`id:${id}@${box.map((each) => +each.toFixed(4))}`));
+	let region;
+	/** Loaded with the first image that is opened: lists show nothing of it. */
+	const drawing = async () => {
+		const { createRegion } = await import("./region.js");
+		return (region ||= createRegion(stage, (box) => app.seek(`id:${id}@${box.map((each) => +each.toFixed(4))}`)));
+	};
 	const facts = createFacts({
 		go: app.seek, rate, copy,
 		say: (what) => say(app, [id], what),
@@ -49,7 +53,7 @@ export function createViewer(app) {
 	const acts = {
 		close, copy,
 		similar: () => app.seek(`id:${id}${app.at?.() || ""}`),
-		region: () => region.begin(),
+		region: () => drawing().then(({ begin }) => begin()),
 		like: () => lean(true),
 		dislike: () => lean(false),
 		info: () => panel(),
@@ -61,7 +65,7 @@ export function createViewer(app) {
 		if (act) tool.onclick = () => act();
 		if (tool.dataset.key) keys.push({ key: tool.dataset.key, context: "viewer", text: tool.title, run: () => tool.click() });
 	}
-	dialog.oncancel = (event) => (event.preventDefault(), region.end() || close());
+	dialog.oncancel = (event) => (event.preventDefault(), region?.end() || close());
 	/** Leave, and go on somewhere else. */
 	app.close = (then) => {
 		if (!dialog.open) return then();
@@ -94,7 +98,7 @@ export function createViewer(app) {
 
 	async function show(next) {
 		id = next;
-		region.end();
+		region?.end();
 		const i = place();
 		const { length } = app.list || {};
 		byId("v-left").hidden = i < 1;
@@ -134,6 +138,7 @@ export function createViewer(app) {
 			if (!state.now.image) return;
 			dialog.showModal();
 			stage.element.focus();
+			drawing();
 		}, () => dialog.open && stage.picture);
 		show(next);
 	}
