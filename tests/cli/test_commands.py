@@ -6,6 +6,7 @@ import re
 import sys
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -781,3 +782,40 @@ def test_a_folder_name_that_is_not_valid_text_is_a_readable_error(run: Run, tmp_
     assert done.exit_code == 5
     assert "not valid text" in done.stderr
     assert r"caf\udce9" in done.stderr
+
+
+@pytest.mark.slow
+def test_one_image_per_folder_is_shown_in_every_form(indexed: Run, tmp_path: Path) -> None:
+    def hits(*words: str | Path) -> list[Any]:
+        return json.loads(indexed(*words, "--group-by", "folder", "--json").stdout)["hits"]
+
+    found = hits("search", "red")
+    assert {(hit["group"], hit["others"]) for hit in found} == {("a", 2), ("b c", 2)}
+    assert [hit["rank"] for hit in found] == [1, 2]
+    # The filter of a hit finds all of its group.
+    for hit in found:
+        group = json.loads(indexed("search", hit["group_filter"], "--json").stdout)["hits"]
+        assert len(group) == 3
+        assert hit["id"] in {each["id"] for each in group}
+    assert hits("search", "red", "-k", "1", "--offset", "1") == found[1:]
+    assert [hit["id"] for hit in hits("search", "red", "--offset", "2")] == []
+    # An example is not among its answers, nor among the others of its folder.
+    example = next(Path(hit["path"]) for hit in found)
+    assert {(hit["group"], hit["others"]) for hit in hits("similar", example)} == {
+        (found[0]["group"], 1), (found[1]["group"], 2),
+    }  # fmt: skip
+    lines = indexed("search", "red", "--group-by", "folder").stdout.splitlines()
+    assert len(lines) == 2
+    page = tmp_path / "out.html"
+    indexed("search", "red", "--group-by", "folder", "--html", page)
+    assert page.read_text().count('<div class="others"><bdi>') == 2
+    assert "+2 more" in page.read_text()
+    indexed("save", "red", "--group-by", "folder", "reds")
+    assert hits("search", "@reds") == found
+    assert "--group-by folder" in indexed("saved").stdout
+    queries = tmp_path / "queries.jsonl"
+    queries.write_text('{"query": "red", "group_by": "folder"}\n')
+    answers = indexed("search", "--queries", queries, "--json").stdout.splitlines()
+    (answer,) = map(json.loads, answers)
+    assert answer["hits"] == found
+    assert "can't be grouped" in indexed("search", "red", "--group-by", "tag").stderr

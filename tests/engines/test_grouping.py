@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,18 +17,18 @@ from hypothesis import strategies as st
 
 from pixseek.engines import open_engine
 from pixseek.errors import QueryError
-from pixseek.search import grouping
+from pixseek.search import group_values, grouping
 from pixseek.search.asked import Backgrounds
 from pixseek.search.background import Background
 from pixseek.search.language import filter_of
 from pixseek.search.searcher import Searcher
 from pixseek.search.term_vectors import TextCache
-from pixseek.types import And, Compare, Engine, Filter, Query, Record, Term
+from pixseek.types import WHOLE, And, Compare, Engine, Filter, Part, Query, Record, Term
 
 from vectors import SPACE, random_unit
 
 _NAMES = itertools.count()
-QUERY = random_unit(1, 99)[0]
+QUERY, OTHER = random_unit(2, 99)
 BACKGROUND = Backgrounds.of_library(None, Background.of(random_unit(60, 7)), 0.99)
 
 #: Values of all kinds, some of which look alike; None for no value.
@@ -38,7 +39,7 @@ VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-def searcher(engine: Engine) -> Searcher:
+def searcher(engine: Engine, kept: grouping.Kept | None = None) -> Searcher:
     return Searcher(
         engine=engine,
         encoder=lambda: pytest.fail("no model is needed"),
@@ -49,6 +50,7 @@ def searcher(engine: Engine) -> Searcher:
         picture=lambda _: None,
         fetch=lambda _: pytest.fail("nothing is fetched"),
         texts_of=TextCache(),
+        groups=lambda: kept or grouping.Kept(lambda: None),
     )
 
 
@@ -87,8 +89,8 @@ def small_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let rounds look at few images, so that there are several of them."""
     monkeypatch.setattr(grouping, "MANY", 8)
     monkeypatch.setattr(grouping, "_FEW", 8)
-    monkeypatch.setattr(grouping, "_COUNTED_AT_ONCE", 3)
-    monkeypatch.setattr(grouping, "_FEW_MEMBERS", 12)
+    monkeypatch.setattr(group_values, "_COUNTED_AT_ONCE", 3)
+    monkeypatch.setattr(group_values, "_FEW_MEMBERS", 12)
 
 
 @pytest.mark.usefixtures("small_rounds")
@@ -205,6 +207,106 @@ def test_any_page_of_any_grouping_is_that_of_the_plain_ranking(
                        group_by="fields.product")]
             )  # fmt: skip
             assert [hit.id for hit in page] == expected[offset : offset + k]
+
+
+#: Queries of every kind, by what is special about them; vectors stand for words and examples.
+QUERIES: dict[str, dict[str, Any]] = {
+    "several things": {"terms": (Term("vector", QUERY), Term("vector", OTHER, 0.5))},
+    "one of several": {"terms": (Term("vector", QUERY, alternatives=(Term("vector", OTHER),)),)},
+    "less of one": {"terms": (Term("vector", QUERY), Term("id", "id0003", -0.15))},
+    "similar to one": {"terms": (Term("id", "id0007"),)},
+    "left out": {"exclude": (Term("vector", OTHER),)},
+    "left out, shown": {"exclude": (Term("vector", OTHER),), "show_excluded": True},
+    "exact": {"exact": True},
+    "strength": {"min_strength": "likely"},
+    "newest": {"sort": "newest"},
+    "variety": {"variety": 0.5},
+    "moments": {"moments": True},
+    "copies once": {"group": True},
+}
+#: Fields of images, by kind; None for no value.
+KINDS: dict[str, Callable[[int], Any]] = {
+    "price": lambda n: (None, 2.5, 1, 12.0)[n % 4],
+    "released": lambda n: datetime(2020 + n % 3, 5, 1) if n % 4 else None,
+    "in_stock": lambda n: (True, False, None)[n % 3],
+}
+
+
+def test_queries_of_every_kind_are_grouped_by_fields_of_every_kind(engine: Engine) -> None:
+    """Of images, of images in tiles and of videos, the best part of which counts."""
+    engine.ensure(SPACE)
+    tiles = (WHOLE, Part("tile", (0.0, 0.0, 0.5, 0.5)), Part("tile", (0.5, 0.5, 0.5, 0.5)))
+    shots = tuple(Part("shot", None, n, n + 1.0, n) for n in range(4))
+    parts = [(WHOLE,) if n % 3 else tiles if n % 2 else shots for n in range(40)]
+    records = [
+        Record(f"id{n:04}", f"r/{n}.jpg", taken_at=datetime(2000 + n % 7, 1, 1), parts=own,
+               fields={name: value for name, of in KINDS.items()
+                       if (value := of(n)) is not None})
+        for n, own in enumerate(parts)
+    ]  # fmt: skip
+    engine.put(records, random_unit(sum(map(len, parts)), 3))
+    ask = searcher(engine).search
+    kinds = itertools.cycle(KINDS)
+    for what, asked in QUERIES.items():
+        whole = {"terms": (Term("vector", QUERY),), "where": And(()), "k": 50, **asked}
+        (plain,) = ask([Query(**{**whole, "moments": False, "group": False})])
+        field = next(kinds)
+        (found,) = ask([Query(**whole, group_by=field)])
+        assert [hit.id for hit in found] == best_of_each(
+            list(plain), lambda record, field=field: record.fields.get(field)
+        ), what
+        assert found.excluded == plain.excluded, what
+        hits = {hit.id: hit for hit in plain}
+        for hit in found:
+            same = hits[hit.id]
+            assert (hit.part, hit.score, hit.strength, hit.moments, hit.excluded_by) == (
+                same.part, same.score, same.strength, same.moments, same.excluded_by,
+            ), what  # fmt: skip
+            if hit.group is not None:
+                # The images of the question are not among the answers.
+                other = [Compare("id", "ne", t.value) for t in whole["terms"] if t.kind == "id"]
+                only = And((filter_of(hit.group_filter), *other))
+                assert engine.count(only) == hit.others + 1, what
+        (page,) = ask([Query(**{**whole, "k": 2, "offset": 1}, group_by=field)])
+        assert [hit.id for hit in page] == [hit.id for hit in found][1:3], what
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_the_next_page_goes_on_where_the_last_one_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: bool
+) -> None:
+    terms = (Term("vector", QUERY),) if looks else ()
+    with open_engine(tmp_path / "library") as engine:
+        fill(engine, [f"P{n // 2}" for n in range(300)])
+        kept, ids = grouping.Kept(engine.version), itertools.count(300)
+
+        def page(offset: int, kept: grouping.Kept | None = kept) -> list[str]:
+            asked = Query(terms, where=And(()), k=20, offset=offset, group_by="product")
+            return [hit.id for hit in searcher(engine, kept).search([asked])[0]]
+
+        read: list[int] = []
+        get, select = engine.get, engine.select
+        monkeypatch.setattr(engine, "get", lambda ids: read.append(len(ids)) or get(ids))
+        monkeypatch.setattr(
+            engine, "select", lambda *args, **how: read.append(how["k"]) or select(*args, **how)
+        )
+
+        def cost(offset: int, kept: grouping.Kept | None = kept) -> int:
+            read.clear()
+            page(offset, kept)
+            return sum(read)
+
+        page(0)
+        page(100)
+        assert cost(120) < cost(120, None)
+        assert cost(100) <= cost(120)  # back again
+        for offset in (120, 0, 140, 160):
+            assert page(offset) == page(offset, None)
+        # After a write it begins anew.
+        extra = Record(f"id{next(ids):04}", "r/new.jpg", fields={"product": "new"})
+        engine.put([extra], QUERY[None])
+        assert page(0) == page(0, None)
+        assert not looks or page(0)[0] == extra.id
 
 
 def test_fields_that_can_not_group_are_refused() -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pixseek.search import asked, layout, ordering, searcher
 from pixseek.search.asked import Backgrounds
 from pixseek.search.background import Background
+from pixseek.search.grouping import Kept
 from pixseek.search.searcher import Searcher
 from pixseek.search.term_vectors import TextCache
 from pixseek.types import Compare, Engine, Part, Query, Record, Sort, Stamp, Strength, Term
@@ -77,6 +78,7 @@ def searcher_of(engine: Engine) -> Searcher:
         picture=lambda record: None,
         fetch=lambda url: b"",
         texts_of=TextCache(),
+        groups=lambda: Kept(lambda: None),
     )
 
 

@@ -248,3 +248,39 @@ def test_what_is_wrong_with_a_text_is_said_with_its_place(
     said = client.get("/api/suggest", params={"text": text}).json()
     assert (said["at"], said["length"]) == (at, length)
     assert (said["problem"] is None) == (at is None)
+
+
+@pytest.mark.parametrize("q", ["red", "format:png", "red -blue"])
+def test_pages_layouts_and_counts_of_groups_agree(client: Any, q: str) -> None:
+    params = {"q": q, "group_by": "name", "sort": "relevance"}
+    hits = client.get("/api/search", params={**params, "k": 100}).json()["hits"]
+    found = layout(client, **params)
+    assert found["ids"] == [hit["id"] for hit in hits]
+    assert len({hit["group"] for hit in hits}) == len(hits)
+    asked = {"q": q, "group_by": "name", "ids": ",".join(found["ids"])}
+    named = ("group", "others", "group_filter")
+    assert client.get("/api/groups", params=asked).json()["groups"] == [
+        {name: hit[name] for name in named} for hit in hits
+    ]
+    pages = [
+        client.get("/api/search", params={**params, "k": 1, "offset": n}).json()["hits"]
+        for n in range(len(hits) + 1)
+    ]
+    assert [hit for page in pages for hit in page] == hits
+    # One image stands for the whole folder; its filter finds all.
+    (one,) = client.get("/api/search", params={**params, "group_by": "folder"}).json()["hits"]
+    every = client.get("/api/search", params={"q": f"{q} {one['group_filter']}"}).json()["hits"]
+    assert one["others"] == 3
+    assert len(every) == (len(hits) if "-" in q else 4)
+
+
+def test_groups_of_a_similar_image_and_of_a_posted_query(client: Any) -> None:
+    own = id_of(client, "red")
+    (one,) = client.get(f"/api/images/{own}/similar", params={"group_by": "folder"}).json()["hits"]
+    assert (one["group"], one["others"]) == ("in", 2)
+    asked = {"terms": [{"kind": "id", "value": own}], "group_by": "folder"}
+    assert client.post("/api/search", json=asked).json()["hits"] == [one]
+    for field in ("tag", "nothing"):
+        for path in ("search", "layout"):
+            answer = client.get(f"/api/{path}", params={"q": "red", "group_by": field})
+            assert answer.status_code == 422, answer.text

@@ -7,6 +7,7 @@ of 180 ms per process.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pixseek.library.saved import SavedSearch
     from pixseek.search.duplicates import DuplicateGroup
     from pixseek.search.facets import Facets
+    from pixseek.search.grouping import Kept
     from pixseek.types import Hit, Layout, Pixels, Record, Vectors
 
 Answer = TypeVar("Answer")
@@ -272,8 +274,15 @@ class Asking:
             picture=self._opened.contents(),
             fetch=self._opened.fetch,
             texts_of=self._model.texts_of,
+            groups=lambda: self._groups,
             reads_text=self._opened.ledger.setting("ocr") is not None,
         )
+
+    @functools.cached_property
+    def _groups(self) -> Kept:
+        from pixseek.search.grouping import Kept
+
+        return Kept(self.version)
 
     def answer(self, queries: Sequence[Query]) -> list[Results]:
         """Answer whole queries, in order; see `searcher.Searcher.search`."""
@@ -313,10 +322,10 @@ class Asking:
 
     def group_fields(self) -> list[str]:
         """Return user fields that images can be grouped by; see `Library.group_fields`."""
-        from pixseek.search import grouping
+        from pixseek.search.group_values import fields_of
 
         some = self._opened.engine.select(None, order="uri", descending=False, k=200, offset=0)
-        return grouping.fields_of(some)
+        return fields_of(some)
 
     def hit(self, query: Query, image: str) -> Hit | None:
         """Return an image as a hit of a query; see `Library.hit`."""
@@ -372,18 +381,12 @@ class Asking:
         for query in queries:
             check(query)
         model = engine.space.model if engine.space else self._model.choice.model
-        return [
-            Results(
-                (),
-                query,
-                {"encode": 0.0, "search": 0.0, "total": 0.0},
-                model,
-                warnings=(searchers.EMPTY,),
-                stored_preview=self._opened.preview,
-                stored_content=self._opened.contents(),
-            )
-            for query in queries
-        ]
+        nothing = Results(
+            (), Query(()), dict.fromkeys(("encode", "search", "total"), 0.0), model,
+            warnings=(searchers.EMPTY,),
+            stored_preview=self._opened.preview, stored_content=self._opened.contents(),
+        )  # fmt: skip
+        return [replace(nothing, query=query) for query in queries]
 
     def version(self) -> str | None:
         """Return a text that differs whenever an answer may differ; see `Library.version`."""

@@ -8,16 +8,15 @@ don't depend on how many values are wanted, so pages are cut from one order.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from functools import partial
 
-from pixseek import filters
-from pixseek.errors import QueryError
-from pixseek.search import language_fields, language_writing
 from pixseek.search.asked import MANY, Asked, Backgrounds
+from pixseek.search.group_values import Field, counted, key_of
 from pixseek.search.ranked_list import (
     MOST,
     RankedList,
@@ -27,13 +26,10 @@ from pixseek.search.ranked_list import (
 )
 from pixseek.search.searcher import SORTED_BY, Searcher, unranked
 from pixseek.types import (
-    And,
     Compare,
     Engine,
     Filter,
     Hit,
-    Or,
-    Outlining,
     Query,
     Record,
     Results,
@@ -41,7 +37,6 @@ from pixseek.types import (
     Strength,
 )
 from pixseek.types.dataclass import dataclass
-from pixseek.types.texts import composed
 
 #: How many times more candidates than the one before a round looks at.
 _WIDER = 4
@@ -49,88 +44,15 @@ _WIDER = 4
 _FEW = 250
 #: Values that a round leaves out at most: a filter has at most 1,000 comparisons, two a year.
 _MOST_LEFT_OUT = 400
-#: What stands for several fields, for a list, or for nothing that images in view differ in.
-_UNFIT = ("", *(f"{filters.USER_PREFIX}{name}" for name, _ in filters.LISTS.values()))
 #: Said if a search ends before all images were looked at.
 _TOO_DEEP = (
     "Only the {:,} best images were grouped; there may be more. Narrow the search by a filter."
 )
-#: Most values that are counted together, by reading their images.
-_COUNTED_AT_ONCE, _FEW_MEMBERS = 50, 1000
+#: Queries of which groups are kept for the next page, and images that were read for one at most: a
+#: record has some 2 kB.
+_QUERIES_KEPT, _MOST_KEPT = 2, 20_000
 #: Records that are read together, at first and at most.
 _AT_ONCE, _MOST_AT_ONCE = 64, 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """What images are grouped by.
-
-    Attributes:
-        name: as filters name it; "year" for the year of `taken_at`.
-    """
-
-    name: str
-
-    @classmethod
-    def named(cls, name: str, engine: Engine) -> Field:
-        """Return a field by its name in the query language.
-
-        Args:
-            name: of a field, or of a user field without "fields.", if some image has it.
-            engine: what is searched.
-
-        Raises:
-            QueryError: there is no such field, or an image may have several values of it.
-        """
-        if name.lower() == "year":
-            return cls("year")
-        try:
-            stored = language_fields.stored_name(name)
-        except QueryError:
-            stored = f"{filters.USER_PREFIX}{name}"
-            some = Compare(stored, "exists")
-            if not engine.select(some, order="uri", descending=False, k=1, offset=0):
-                raise
-        if stored in _UNFIT or filters.field_kind(stored) in ("tags", "place", "time"):
-            raise QueryError(
-                "Images can't be grouped by this field",
-                name,
-                "Use one of which an image has a single value: folder, camera, year, format, "
-                "country, or fields.NAME.",
-            )
-        return cls(stored)
-
-    def value(self, record: Record) -> Scalar:
-        """Return the value of a record; None if it has none, or one that no filter can name."""
-        if self.name == "year":
-            return record.taken_at.year if record.taken_at else None
-        value = filters.value_of(record, self.name)
-        if isinstance(value, datetime):
-            value = value.replace(tzinfo=None)  # a filter by a wall clock finds both
-        if value is not None:
-            try:
-                filters.check(Compare(self.name, "eq", value))
-            except QueryError:  # NaN, a text with a NUL
-                return None
-        return value
-
-    def text(self, value: Scalar) -> str:
-        """Return the filter that finds the images with a value, in the query language."""
-        if self.name == "year":
-            return f"year:{value:04d}"
-        return f"{self.name}:={language_writing.value_text(value)}"
-
-    def where(self, *values: Scalar) -> Filter:
-        """Return the filter that finds the images with one of these values."""
-        if self.name == "year":
-            years = [
-                language_fields.compiled("year", "", [language_fields.Value(f"{value:04d}")])
-                for value in values
-            ]
-            return years[0] if len(years) == 1 else Or(tuple(years))
-        if len(values) == 1:
-            return Compare(self.name, "eq", values[0])
-        return Compare(self.name, "in", values)
 
 
 class _Seen:
@@ -156,7 +78,7 @@ class _Seen:
         value = self.field.value(record)
         if value is None:
             return True
-        key = _key(value)
+        key = key_of(value)
         self._counts[key] += 1
         self._values.setdefault(key, value)
         return self._counts[key] == 1
@@ -168,11 +90,6 @@ class _Seen:
         is_more = not self._left_out.issuperset(many)
         self._left_out = frozenset(many)
         return (self.field.where(*map(self._values.__getitem__, many)) if many else None), is_more
-
-
-def _key(value: Scalar) -> Hashable:
-    """Return what values that a filter can't tell apart have in common."""
-    return filters.value_kind(value), composed(value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -215,6 +132,84 @@ class Groups:
     said: Results
 
 
+class _Reading:
+    """The groups of a query as far as they were read."""
+
+    def __init__(self, searcher: Searcher, asked: Asked, backgrounds: Backgrounds | None) -> None:
+        """Begin, with the first images.
+
+        Raises:
+            QueryError: images can't be grouped by this field.
+        """
+        query, engine = asked.query, searcher.engine
+        self.seen = _Seen(Field.named(query.group_by, engine))
+        rounds = (
+            _selected(engine, query, self.seen)
+            if backgrounds is None
+            else _ranked(searcher, asked, backgrounds, self.seen)
+        )
+        first = next(rounds)
+        self._said, self._warning = first.said, first.warning
+        self._best: list[Found] = []
+        self._more = self._read(itertools.chain((first,), rounds))
+
+    def first(self, query: Query, enough: int) -> Groups:
+        """Return the first groups, and read on if these are not enough."""
+        self._best += itertools.islice(self._more, max(0, enough - len(self._best)))
+        best, said = self._best[:enough], self._said(query)
+        if len(best) < enough and self._warning:
+            said = replace(said, warnings=(self._warning,))
+        return Groups(self.seen.field, best, said)
+
+    def _read(self, rounds: Iterable[_Round]) -> Iterator[Found]:
+        for each in rounds:
+            self._warning = each.warning or self._warning
+            yield from (found for found in each.images if self.seen.is_new(found.record))
+
+
+class Kept:
+    """What was read for the latest pages of groups, so that the next page goes on from there.
+
+    Otherwise each page reads all images above it again: 100 pages would take as long as 5,050 first
+    ones. Holds as long as the library's version. May be used from several threads.
+    """
+
+    def __init__(self, version: Callable[[], str | None]) -> None:
+        """Keep nothing yet.
+
+        Args:
+            version: returns a text that differs whenever an answer may differ; None if unknown.
+        """
+        self._version = version
+        self._readings: OrderedDict[Hashable, _Reading] = OrderedDict()
+
+    @contextlib.contextmanager
+    def reading(
+        self, searcher: Searcher, asked: Asked, backgrounds: Backgrounds | None
+    ) -> Iterator[_Reading]:
+        """Yield the groups of a query, read as far as it was asked for before."""
+        version = self._version()
+        key = None if version is None else (version, *_question(asked))
+        # Taken out, since it serves one thread: who comes meanwhile reads anew.
+        reading = self._readings.pop(key, None) or _Reading(searcher, asked, backgrounds)
+        yield reading  # one that fails is not kept
+        if key is not None and len(reading.seen.ids) <= _MOST_KEPT:
+            self._readings[key] = reading
+            while len(self._readings) > _QUERIES_KEPT:
+                self._readings.popitem(last=False)
+
+
+def _question(asked: Asked) -> Iterator[Hashable]:
+    """Yield what decides the order of a query's groups."""
+    query = replace(asked.query, terms=(), exclude=(), k=1, offset=0)
+    yield repr(query)  # filters on True and on 1 are equal to Python
+    for each in asked.each:
+        terms = (*each.query.terms, *each.query.exclude)
+        for term, vector in zip(terms, each.vectors, strict=False):
+            said = term.value if isinstance(term.value, str) else ""
+            yield term.kind, said, term.weight, term.of, repr(term.region), vector.tobytes()
+
+
 def groups(
     searcher: Searcher, asked: Asked, backgrounds: Backgrounds | None, enough: int
 ) -> Groups:
@@ -229,29 +224,23 @@ def groups(
     Raises:
         QueryError: images can't be grouped by this field.
     """
-    query, engine = asked.query, searcher.engine
-    seen = _Seen(Field.named(query.group_by, engine))
-    rounds = (
-        _selected(engine, query, seen)
-        if backgrounds is None
-        else _ranked(searcher, asked, backgrounds, seen)
-    )
-    best: list[Found] = []
-    said: Results | None = None
-    for images, results in rounds:
-        said = results if said is None else said
-        best += itertools.islice((each for each in images if seen.is_new(each.record)),
-                                 enough - len(best))  # fmt: skip
-        if len(best) == enough:
-            break
-        if results.warnings:
-            said = replace(said, warnings=results.warnings)
-    assert said is not None  # there is a first round
-    return Groups(seen.field, best, said)
+    with searcher.groups().reading(searcher, asked, backgrounds) as reading:
+        return reading.first(asked.query, enough)
 
 
-#: The images of a round in their order, and what is known of all images.
-_Round = tuple[Iterator[Found], Results]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Round:
+    """What one round looks at.
+
+    Attributes:
+        images: in their order.
+        said: returns what is known of all images, for the page of a query.
+        warning: said if all of these images are not enough.
+    """
+
+    images: Iterator[Found]
+    said: Callable[[Query], Results]
+    warning: str = ""
 
 
 def _ranked(
@@ -261,7 +250,7 @@ def _ranked(
     asked = replace(asked, query=replace(asked.query, group=False, moments=False))
     if asked.query.sort != "relevance":  # what comes first by a field may match worst
         deep = sorted_list(searcher, asked, backgrounds)
-        yield _in_order(searcher.engine, deep, seen), deep.results((), asked.query)
+        yield _Round(_in_order(searcher.engine, deep, seen), partial(deep.results, ()))
         return
     most = searcher.at_most(most_ranked(asked))
     depth, found, left_out = MANY, None, None
@@ -271,13 +260,13 @@ def _ranked(
             searcher, asked, backgrounds, depth, before=found, left_out=left_out,
             with_shapes=depth > MANY,  # then columns are quicker
         )  # fmt: skip
-        results = found.results((), asked.query)
-        yield _in_order(searcher.engine, found, seen), results
+        said = partial(found.results, ())
+        yield _Round(_in_order(searcher.engine, found, seen), said)
         left_out, is_narrower = seen.left_out()
         if found.has_all:
             return
         if depth == most and not is_narrower:
-            yield iter(()), replace(results, warnings=(_TOO_DEEP.format(len(seen.ids)),))
+            yield _Round(iter(()), said, _TOO_DEEP.format(len(seen.ids)))
             return
         depth *= _WIDER
 
@@ -285,16 +274,17 @@ def _ranked(
 def _selected(engine: Engine, query: Query, seen: _Seen) -> Iterator[_Round]:
     """Yield the rounds of a query that looks for nothing."""
     field, descending = SORTED_BY[query.sort]
-    results = unranked(query, engine.count(query.where))
+    total = engine.count(query.where)
+    said = partial(unranked, total=total)
     k, where = _FEW, query.where
     while True:
         records = engine.select(where, order=field, descending=descending, k=k, offset=0)
-        yield map(Found, records), results
+        yield _Round(map(Found, records), said)
         left_out, is_narrower = seen.left_out()
         if len(records) < k:
             return
         if k >= MOST and not is_narrower:
-            yield iter(()), replace(results, warnings=(_TOO_DEEP.format(len(seen.ids)),))
+            yield _Round(iter(()), said, _TOO_DEEP.format(len(seen.ids)))
             return
         where, k = without(query.where, left_out), min(k * _WIDER, MOST)
 
@@ -361,77 +351,3 @@ def groups_of(searcher: Searcher, query: Query, ids: Sequence[str]) -> list[Hit 
     field = Field.named(query.group_by, engine)
     found = {hit.id: hit for hit in counted(hits, field, query.where, engine)}
     return [found.get(each) for each in ids]
-
-
-def fields_of(records: Sequence[Record]) -> list[str]:
-    """Return user fields that some images share a text or a whole number of, by name.
-
-    Args:
-        records: some of a library.
-    """
-    from pixseek.metadata.fields import FIELDS
-
-    left_out = {*FIELDS, *(name for name, _ in filters.LISTS.values())}
-    values: dict[str, list[Scalar]] = {}
-    for record in records:
-        for name, value in record.fields.items():
-            if name not in left_out and isinstance(value, str | int):
-                values.setdefault(name, []).append(value)
-    return sorted(name for name, own in values.items() if 1 < len(set(own)) < len(own))
-
-
-def counted(
-    hits: Sequence[Hit], field: Field, among: Filter | None, engine: Engine
-) -> Iterator[Hit]:
-    """Yield hits with the values of their groups, and how many others have these.
-
-    Args:
-        hits: without them.
-        field: what images are grouped by.
-        among: which images count; None for all.
-        engine: what is searched.
-    """
-    values = [field.value(hit.record) for hit in hits]
-    sizes = _sizes([each for each in values if each is not None], field, among, engine)
-    for hit, value in zip(hits, values, strict=True):
-        if value is None:
-            yield hit
-        else:
-            others = max(0, sizes[_key(value)] - 1)  # deleted since
-            yield replace(hit, group=value, others=others, group_filter=field.text(value))
-
-
-def _sizes(
-    values: Sequence[Scalar], field: Field, among: Filter | None, engine: Engine
-) -> Counter[Hashable]:
-    """Return how many images have each value: by reading their records if these are few."""
-    sizes: Counter[Hashable] = Counter()
-    for start in range(0, len(values), _COUNTED_AT_ONCE):
-        some = values[start : start + _COUNTED_AT_ONCE]
-        members = _few(engine, _both(among, field.where(*some)))
-        if members is None:
-            sizes.update({_key(v): _count(engine, _both(among, field.where(v))) for v in some})
-        else:
-            sizes.update(_key(field.value(each)) for each in members)
-    return sizes
-
-
-def _few(engine: Engine, where: Filter) -> list[Record] | None:
-    """Return the records that a filter lets through; None if they are too many to read."""
-    if not isinstance(engine, Outlining):
-        found = engine.select(where, order="uri", descending=False, k=_FEW_MEMBERS + 1, offset=0)
-        return found if len(found) <= _FEW_MEMBERS else None
-    outline = engine.outline(where, order="size", descending=False, k=_FEW_MEMBERS)
-    if outline.total > _FEW_MEMBERS:
-        return None
-    return [each for each in engine.get(outline.ids) if each is not None]
-
-
-def _both(among: Filter | None, where: Filter) -> Filter:
-    return where if among is None else And((among, where))
-
-
-def _count(engine: Engine, where: Filter) -> int:
-    if isinstance(engine, Outlining):  # which has columns in memory
-        return engine.outline(where, order="size", descending=False, k=1).total
-    return engine.count(where)

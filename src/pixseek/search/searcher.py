@@ -27,15 +27,7 @@ from typing import TYPE_CHECKING, Literal
 from pixseek.engines.words import STOP_WORDS
 from pixseek.search import excluding, ordering, ranking, term_vectors, why
 from pixseek.search import strength as strengths
-from pixseek.search.asked import (
-    FEW,
-    Asked,
-    Backgrounds,
-    Sought,
-    check,
-    choices,
-    joined,
-)
+from pixseek.search.asked import FEW, Asked, Backgrounds, Sought, check, choices, joined
 from pixseek.search.written import best_of, written
 from pixseek.types import (
     WHOLE,
@@ -58,6 +50,7 @@ from pixseek.types import (
 from pixseek.types.dataclass import dataclass
 
 if TYPE_CHECKING:
+    from pixseek.search.grouping import Kept
     from pixseek.types import Vectors
 
 #: Smallest share of unknown words at which a text matches nothing.
@@ -90,6 +83,7 @@ class Searcher:
         picture: returns the file or the preview of a record.
         fetch: returns the file at a URL, or raises ImageError or QueryError.
         texts_of: knows the vectors of texts that were looked for before.
+        groups: returns what is kept of groups for the next page.
         reads_text: whether images may have text that was read in them.
     """
 
@@ -102,6 +96,7 @@ class Searcher:
     picture: Callable[[Record], bytes | None]
     fetch: Callable[[str], bytes]
     texts_of: term_vectors.TextCache
+    groups: Callable[[], Kept]
     reads_text: bool = False
 
     def search(self, queries: Sequence[Query]) -> list[Results]:
